@@ -1,0 +1,48 @@
+"""The Amazon States Language, JSONPath dialect, as a sans-IO interpreter.
+
+machine = compile_definition(definition, name="order_processing")
+execution, effects = machine.start(input, context, now)
+effects = machine.advance(execution, TaskSucceeded(token, output), now)
+"""
+
+from infra.asl.definition import DEFAULT_INTEGRATIONS, compile_definition
+from infra.asl.effects import (
+    EXECUTION_TIMER,
+    CancelTask,
+    Effect,
+    Ended,
+    RunTask,
+    SetTimer,
+    Signal,
+    Status,
+    TaskFailed,
+    TaskSucceeded,
+    TimerFired,
+)
+from infra.asl.errors import AslError, DefinitionError
+from infra.asl.execution import Execution
+from infra.asl.expressions.values import JSON
+from infra.asl.history import HistoryEvent
+from infra.asl.interpreter import Machine
+
+__all__ = [
+    "DEFAULT_INTEGRATIONS",
+    "EXECUTION_TIMER",
+    "JSON",
+    "AslError",
+    "CancelTask",
+    "DefinitionError",
+    "Effect",
+    "Ended",
+    "Execution",
+    "HistoryEvent",
+    "Machine",
+    "RunTask",
+    "SetTimer",
+    "Signal",
+    "Status",
+    "TaskFailed",
+    "TaskSucceeded",
+    "TimerFired",
+    "compile_definition",
+]

@@ -1,0 +1,107 @@
+"""Compiling a definition: every path, template, rule and retrier once, and refusing the rest.
+
+Source: "Amazon States Language" in the AWS Step Functions Developer Guide; states-language.net.
+"""
+
+import random as chance
+from collections.abc import Callable, Collection
+
+from infra.asl.errors import DefinitionError
+from infra.asl.expressions.values import JSON
+from infra.asl.fields import MAX_SECONDS, Fields
+from infra.asl.interpreter import Machine
+from infra.asl.states.flow import (
+    compile_choice,
+    compile_fail,
+    compile_pass,
+    compile_succeed_state,
+    compile_wait,
+)
+from infra.asl.states.fork import compile_map, compile_parallel
+from infra.asl.states.state import State, StateTable
+from infra.asl.states.task import compile_task
+
+DEFAULT_INTEGRATIONS = frozenset(
+    {"lambda", "lambda:invoke", "events:putEvents", "sqs:sendMessage", "states:startExecution"}
+)
+"""What a Task may call: a function by its own ARN (`lambda`), and optimised integrations."""
+
+_MAX_NAME_CHARACTERS = 80
+
+
+def compile_definition(
+    definition: JSON,
+    *,
+    name: str,
+    integrations: Collection[str] = DEFAULT_INTEGRATIONS,
+    random: Callable[[], float] = chance.random,
+    express: bool = False,
+) -> Machine:
+    """Compile a definition; raises DefinitionError.
+
+    `random` gives floats in [0, 1): the chance in jitter, States.UUID and States.MathRandom.
+    """
+    fields = Fields(definition, "", [])
+    fields.get("Version", str)
+    timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)
+    table = _Compiler(integrations, express=express).table(fields)
+    return Machine(name, table, timeout, random)
+
+
+class _Compiler:
+    def __init__(self, integrations: Collection[str], *, express: bool) -> None:
+        self.names: set[str] = set()
+        self.types: dict[str, Callable[[str, Fields], State]] = {
+            "Pass": compile_pass,
+            "Choice": compile_choice,
+            "Wait": compile_wait,
+            "Succeed": compile_succeed_state,
+            "Fail": compile_fail,
+            "Task": lambda name, fields: compile_task(name, fields, integrations, express=express),
+            "Parallel": lambda name, fields: compile_parallel(name, fields, self.table),
+            "Map": lambda name, fields: compile_map(name, fields, self.table),
+        }
+
+    def table(self, fields: Fields) -> StateTable:
+        """Compile a `StartAt` and its `States`; every name is unique, every state reachable."""
+        start, definitions = fields.require("StartAt", str), fields.nested("States")
+        states: dict[str, State] = {}
+        targets: dict[str, list[tuple[str, str]]] = {}
+        for name, definition in definitions.value.items():
+            place = f"{definitions.place}/{name}"
+            if name in self.names or not 0 < len(name) <= _MAX_NAME_CHARACTERS:
+                problem = "A state name must be unique and have from 1 to 80 characters"
+                raise DefinitionError(place, problem)
+            self.names.add(name)
+            state_fields = Fields(definition, place, [])
+            states[name] = self.state(name, state_fields)
+            targets[name] = state_fields.targets
+        fields.refuse_unread()
+        _check_targets({"": [(f"{fields.place}/StartAt", start)], **targets}, definitions.place)
+        return StateTable(states[start], states)
+
+    def state(self, name: str, fields: Fields) -> State:
+        """Compile one state."""
+        kind = fields.require("Type", str)
+        if kind not in self.types:
+            raise fields.refuse(f"Value is not one of {', '.join(sorted(self.types))}", "Type")
+        state = self.types[kind](name, fields)
+        fields.refuse_unread()
+        return state
+
+
+def _check_targets(targets: dict[str, list[tuple[str, str]]], place: str) -> None:
+    """Follow the states from the start, `""`: all targets exist, all states are met."""
+    met, left = {""}, [""]
+    while left:
+        for source, target in targets[left.pop()]:
+            if target not in targets or not target:
+                problem = f"Missing '{source.rsplit('/', 1)[1]}' target: {target}"
+                raise DefinitionError(source, problem, "MISSING_TRANSITION_TARGET")
+            if target not in met:
+                met.add(target)
+                left.append(target)
+    for name in targets:
+        if name not in met:
+            problem = f'State "{name}" is not reachable.'
+            raise DefinitionError(f"{place}/{name}", problem, "MISSING_TRANSITION_TARGET")

@@ -1,0 +1,81 @@
+"""What the interpreter wants of its host (effects), and what the host tells it (signals)."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from infra.asl.expressions.values import JSON
+
+Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT"]
+
+EXECUTION_TIMER = 0
+"""The token of the timer for the definition's own `TimeoutSeconds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """Call `resource`; answer with TaskSucceeded, TaskFailed or, at `timeout_at`, TimerFired.
+
+    `parameters` is a function's payload, or the request of `arn:aws:states:::service:action`.
+    `timeout_at` is in epoch seconds; `attempt` counts from 0.
+    """
+
+    token: int
+    resource: str
+    parameters: JSON
+    timeout_at: float | None
+    state: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Answer with TimerFired at `due`, in epoch seconds."""
+
+    token: int
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask:
+    """Nobody waits for this task or timer any more."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The execution is over; always the last effect."""
+
+    status: Status
+    output: JSON
+    error: str | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSucceeded:
+    """A task answered. `size` is the output's length as JSON text in bytes, where it is known."""
+
+    token: int
+    output: JSON
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A task failed."""
+
+    token: int
+    error: str
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer, or the timeout of a task, is due."""
+
+    token: int
+
+
+Effect: TypeAlias = RunTask | SetTimer | CancelTask | Ended
+Signal: TypeAlias = TaskSucceeded | TaskFailed | TimerFired

@@ -1,0 +1,68 @@
+"""Errors of the workflow language.
+
+AslError
+├── DefinitionError        a definition is refused
+├── ExpressionError        a text is not a path, a filter or an intrinsic function
+├── StateFailure           a state fails with an error name that Retry and Catch may match
+│   └── TerminalFailure    States.Runtime: the execution ends, whatever Retry and Catch say
+├── PathNotFoundError      a path meets no value
+└── IntrinsicError         an intrinsic function cannot work with its arguments
+"""
+
+ALL = "States.ALL"
+DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
+EXCEED_TOLERATED_FAILURE_THRESHOLD = "States.ExceedToleratedFailureThreshold"
+RESULT_PATH_MATCH_FAILURE = "States.ResultPathMatchFailure"
+RUNTIME = "States.Runtime"
+TASK_FAILED = "States.TaskFailed"
+TIMEOUT = "States.Timeout"
+
+
+class AslError(Exception):
+    """Something is wrong with a definition or an execution."""
+
+
+class DefinitionError(AslError):
+    """A definition cannot be run as it stands.
+
+    `place` is a path as AWS writes it (`/States/Pay/Retry[0]`), `problem` says what is wrong there,
+    `code` is the code of AWS's ValidateStateMachineDefinition.
+    """
+
+    def __init__(self, place: str, problem: str, code: str = "SCHEMA_VALIDATION_FAILED") -> None:
+        super().__init__(f"{code}: {problem} at {place or '/'}")
+        self.place = place
+        self.problem = problem
+        self.code = code
+
+
+class ExpressionError(AslError):
+    """A text is not a path, a filter or an intrinsic function."""
+
+
+class StateFailure(AslError):
+    """A state fails; the error name and the cause are those of DescribeExecution."""
+
+    def __init__(self, error: str | None, cause: str | None) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
+
+    def as_output(self) -> dict[str, str]:
+        """What a catcher hands on."""
+        return {"Error": self.error or "", "Cause": self.cause or ""}
+
+
+class TerminalFailure(StateFailure):
+    """A state fails in a way that ends the execution."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(RUNTIME, cause)
+
+
+class PathNotFoundError(AslError):
+    """A path meets no value; the message is the one of Jayway JsonPath, which AWS passes on."""
+
+
+class IntrinsicError(AslError):
+    """An intrinsic function cannot work with its arguments."""

@@ -1,0 +1,150 @@
+"""The state of one execution, a tree of frames, and its snapshot.
+
+A frame is one thread of control: the execution itself, a branch of a Parallel, an iteration of a
+Map. It is also the scope in which the expressions of the state it is in are read.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from infra.asl.effects import Status
+from infra.asl.expressions.values import JSON, format_timestamp
+from infra.asl.history import HistoryEvent
+
+if TYPE_CHECKING:
+    from infra.asl.interpreter import Machine
+    from infra.asl.states.state import State, StateTable
+
+_KEPT_OF_FRAME = (
+    *("input", "alive", "entered_id", "entered_at", "last_id", "attempts"),
+    *("activity", "token", "due", "request", "results", "started", "failed", "limit", "tolerated"),
+)
+_KEPT_OF_EXECUTION = (
+    *("context", "status", "output", "error", "cause"),
+    *("times_out_at", "last_token", "last_event_id"),
+)
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One thread of control, at one state."""
+
+    execution: "Execution"
+    table: "StateTable"
+    parent: "Frame | None" = None
+    index: int = 0
+    state: "State" = field(init=False)
+    input: JSON = None
+    alive: bool = True
+    variables: Mapping[str, JSON] = field(init=False)
+    """Replaced, never changed in place: a child shares its parent's."""
+    item: dict[str, JSON] | None = field(init=False)
+    random: Callable[[], float] = field(init=False)
+    entered_id: int = 0
+    entered_at: float = 0
+    last_id: int = field(init=False)
+    attempts: list[int] = field(default_factory=list)
+    activity: str = ""
+    """What it waits for: "task", with its request; "wait" or "retry", a timer; or nothing."""
+    token: int = 0
+    due: float | None = None
+    request: JSON = None
+    children: dict[int, "Frame"] = field(default_factory=dict)
+    results: list[JSON] = field(default_factory=list)
+    started: int = 0
+    failed: int = 0
+    limit: int = 0
+    tolerated: float = 0
+
+    def __post_init__(self) -> None:
+        parent = self.parent
+        self.state = self.table.start
+        self.variables = parent.variables if parent else {}
+        self.item = parent.item if parent else None
+        self.random = self.execution.machine.random
+        self.last_id = parent.last_id if parent else 0
+
+    @property
+    def context(self) -> JSON:
+        """The context object, `$$`."""
+        state: dict[str, JSON] = {
+            "EnteredTime": format_timestamp(self.entered_at),
+            "Name": self.state.name,
+        }
+        if self.state.retriers is not None:
+            state["RetryCount"] = sum(self.attempts)
+        item = {} if self.item is None else {"Map": {"Item": self.item}}
+        return {**self.execution.context, "State": state, **item}
+
+    def fork(self, index: int) -> "Frame":
+        """A new child."""
+        child = Frame(self.execution, self.state.table_of_child(index), self, index)
+        self.children[index] = child
+        return child
+
+    def snapshot(self) -> dict[str, JSON]:
+        """All of it as JSON, its children included."""
+        shot = {name: getattr(self, name) for name in _KEPT_OF_FRAME}
+        parent = self.parent
+        if parent is None or self.variables is not parent.variables:
+            shot["variables"] = self.variables
+        if parent is not None and self.item is not parent.item:
+            shot["item"] = self.item
+        children = [[index, child.snapshot()] for index, child in self.children.items()]
+        return {**shot, "state": self.state.name, "children": children}
+
+    def restore(self, shot: Mapping[str, Any]) -> None:
+        """Become what a snapshot was taken of."""
+        for name in (*_KEPT_OF_FRAME, *({"variables", "item"} & shot.keys())):
+            setattr(self, name, shot[name])
+        self.state = self.table.states[shot["state"]]
+        if self.activity:
+            self.execution.pending[self.token] = self
+        for index, child_shot in shot["children"]:
+            self.fork(index).restore(child_shot)
+
+
+@dataclass(eq=False)
+class Execution:
+    """One execution: made by Machine.start or Execution.restore, changed by its Machine alone."""
+
+    machine: "Machine"
+    context: Mapping[str, JSON]
+    status: Status = "RUNNING"
+    output: JSON = None
+    error: str | None = None
+    cause: str | None = None
+    times_out_at: float | None = None
+    last_token: int = 0
+    last_event_id: int = 0
+    pending: dict[int, Frame] = field(default_factory=dict)
+    history: list[HistoryEvent] = field(default_factory=list)
+    root: Frame = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = Frame(self, self.machine.table)
+
+    def drain_history(self) -> list[HistoryEvent]:
+        """The events since the last call."""
+        events, self.history = self.history, []
+        return events
+
+    def snapshot(self) -> dict[str, JSON]:
+        """All of it as JSON, events not drained yet included."""
+        shot = {name: getattr(self, name) for name in _KEPT_OF_EXECUTION}
+        history = [
+            [event.id, event.previous_event_id, event.timestamp, event.type, event.details]
+            for event in self.history
+        ]
+        return {**shot, "history": history, "root": self.root.snapshot()}
+
+    @classmethod
+    def restore(cls, shot: Mapping[str, Any], machine: "Machine") -> "Execution":
+        """The execution a snapshot was taken of; `machine` is of the same definition."""
+        execution = cls(machine, shot["context"])
+        for name in _KEPT_OF_EXECUTION:
+            setattr(execution, name, shot[name])
+        execution.history = [HistoryEvent(*event) for event in shot["history"]]
+        execution.root.restore(shot["root"])
+        return execution

@@ -1,0 +1,80 @@
+"""Filters of JSONPath, such as `[?(@.status == 0 && @.year > 1990)]`, as Jayway JsonPath has them.
+
+Terms are joined by `&&` and `||`, without parentheses; values of two types are never equal and
+have no order.
+"""
+
+import json
+import operator
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from infra.asl.errors import ExpressionError, PathNotFoundError
+from infra.asl.expressions.values import JSON
+
+Predicate: TypeAlias = Callable[[JSON], bool]
+
+_TERM = re.compile(
+    r"""\s*(?P<negated>!?)\s*@(?P<path>(?:\.[\w-]+|\[(?:'[^']*'|-?\d+)\])*)\s*
+    (?: (?P<relation>==|!=|<=|>=|<|>)\s*(?P<literal>'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?|true|false|null)
+      | =~\s*/(?P<pattern>(?:[^/\\]|\\.)*)/(?P<flags>i?)
+    )?\s*(?P<then>&&|\|\||\)\])""",
+    re.VERBOSE,
+)
+_RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def parse_filter(
+    text: str, position: int, compile_path: Callable[[str], Any]
+) -> tuple[Predicate, int]:
+    """The filter that starts at `position`, and the position behind it; raises ExpressionError."""
+    alternatives: list[list[Predicate]] = [[]]
+    then = ""
+    while then != ")]":
+        term = _TERM.match(text, position)
+        if term is None:
+            raise ExpressionError(f"no filter is known as '{text[position:]}'")
+        alternatives[-1].append(_term(term, compile_path("$" + term["path"])))
+        then, position = term["then"], term.end()
+        if then == "||":
+            alternatives.append([])
+    return lambda node: any(all(holds(node) for holds in terms) for terms in alternatives), position
+
+
+def _term(term: re.Match[str], read: Callable[[JSON, Any], JSON]) -> Predicate:
+    test = _test(term)
+    negated = bool(term["negated"])
+
+    def holds(node: JSON) -> bool:
+        try:
+            return test(read(node, None)) is not negated
+        except PathNotFoundError:
+            return negated
+
+    return holds
+
+
+def _test(term: re.Match[str]) -> Predicate:
+    if term["pattern"] is not None:
+        try:
+            matches = re.compile(term["pattern"], re.IGNORECASE if term["flags"] else 0).fullmatch
+        except re.error as error:
+            raise ExpressionError(f"/{term['pattern']}/ is not a pattern: {error}") from error
+        return lambda value: isinstance(value, str) and matches(value) is not None
+    if term["relation"] is None:
+        return lambda _value: True
+    relation, text = _RELATIONS[term["relation"]], term["literal"]
+    literal = text[1:-1] if text[0] in "'\"" else json.loads(text)
+    kinds = (int, float) if type(literal) in (int, float) else (type(literal),)
+    ordered = kinds != (type(None),) or relation in (operator.eq, operator.ne)
+    return lambda value: (
+        ordered and relation(value, literal) if type(value) in kinds else relation is operator.ne
+    )

@@ -1,0 +1,223 @@
+"""JSONPath as AWS has it, which is Jayway JsonPath, and reference paths.
+
+A path starts at the state's data (`$`), at the context object (`$$`) or at a variable (`$name`).
+Names and single indices are definite: they give one value or raise PathNotFoundError. All else
+(`[*]`, slices, unions, `..`, filters) gives the list of what was found.
+Source: "Paths" in the Amazon States Language; github.com/json-path/JsonPath.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from infra.asl.errors import (
+    RESULT_PATH_MATCH_FAILURE,
+    ExpressionError,
+    PathNotFoundError,
+    StateFailure,
+)
+from infra.asl.expressions.filters import parse_filter
+from infra.asl.expressions.values import JSON, to_json_text
+
+
+class Scope(Protocol):
+    """What an expression sees besides the state's data: variables, context object, chance."""
+
+    variables: Mapping[str, JSON]
+
+    @property
+    def context(self) -> JSON: ...  # noqa: D102
+
+    @property
+    def random(self) -> Callable[[], float]: ...  # noqa: D102
+
+
+Reader: TypeAlias = Callable[[JSON, Scope], JSON]
+Put: TypeAlias = Callable[[JSON, JSON], JSON]
+Failure: TypeAlias = Callable[[str, PathNotFoundError], Exception]
+Key: TypeAlias = str | int
+Step: TypeAlias = Callable[[Any], Iterable[JSON]]
+
+_ROOT = re.compile(r"\$(\$|[^\W\d]\w*)?")
+_KEY = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
+_STEP = re.compile(
+    rf"""(?P<deep>\.(?=\.))?
+    (?: (?P<all>\.\*|\.?\[\*\])
+      | \.(?P<name>[^\s.\[\](),*]+)
+      | \.?\[(?P<keys>{_KEY}(?:\s*,\s*{_KEY})*)\]
+      | \.?\[(?P<slice>-?\d*:-?\d*)\]
+      | \.?\[(?P<filter>\?\()
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def compile_path(text: str, failure: Failure | None = None) -> Reader:
+    """Compile a path to a function of the data and the scope; raises ExpressionError.
+
+    Where a definite path meets nothing the function raises what `failure` makes of the text that
+    was searched and of the PathNotFoundError, or that error itself.
+    """
+    root, steps = _parse(text)
+    keys = [step for step in steps if isinstance(step, (str, int))]
+    if len(keys) == len(steps):
+        find = _definite(keys)
+    else:
+        find = _indefinite([step if callable(step) else _pick([step]) for step in steps])
+
+    def read(data: JSON, scope: Scope) -> JSON:
+        try:
+            if root is None:
+                return find(data)
+            return find(scope.context if root == "$" else _variable(scope, root))
+        except PathNotFoundError as error:
+            if failure is None:
+                raise
+            searched = scope.context if root == "$" else data
+            raise failure(to_json_text(searched), error) from error
+
+    return read
+
+
+def _variable(scope: Scope, name: str) -> JSON:
+    if name not in scope.variables:
+        raise PathNotFoundError(f"No variable is named '{name}'")
+    return scope.variables[name]
+
+
+def compile_reference_path(text: str) -> Put:
+    """Compile a path to one place in the data to a function that puts a value there, in a copy.
+
+    It makes objects that are missing on the way, and raises StateFailure where the data has no
+    such place. Raises ExpressionError.
+    """
+    root, steps = _parse(text)
+    if root is not None or any(map(callable, steps)):
+        raise ExpressionError("it must lead to a single node of the state's data")
+
+    def put(data: JSON, value: JSON) -> JSON:
+        try:
+            return _put(data, steps, value)
+        except (LookupError, TypeError) as error:
+            cause = f"Unable to apply ReferencePath {text} to input {to_json_text(data)}"
+            raise StateFailure(RESULT_PATH_MATCH_FAILURE, cause) from error
+
+    return put
+
+
+def _put(node: JSON, keys: list[Any], value: JSON) -> JSON:
+    if not keys:
+        return value
+    key, *below = keys
+    if isinstance(key, str):
+        return {**node, key: _put(dict(node).get(key, {}), below, value)}
+    copy = [*node] if isinstance(node, list) else []
+    copy[key] = _put(copy[key], below, value)
+    return copy
+
+
+def _parse(text: JSON) -> tuple[str | None, list[Key | Step]]:
+    root = _ROOT.match(text) if isinstance(text, str) else None
+    if root is None:
+        raise ExpressionError("it must start with '$'")
+    steps: list[Key | Step] = []
+    position = root.end()
+    while position < len(text):
+        found = _STEP.match(text, position)
+        if found is None:
+            raise ExpressionError(f"nothing is known as '{text[position:]}'")
+        position, step = found.end(), _parse_step(found)
+        if found["filter"]:
+            predicate, position = parse_filter(text, position, compile_path)
+            step = _filtered(predicate)
+        if found["deep"]:
+            step = _descend(step if callable(step) else _pick([step]))
+        steps.append(step)
+    return root[1], steps
+
+
+def _parse_step(found: re.Match[str]) -> Key | Step:
+    if found["name"]:
+        return found["name"]
+    if found["keys"]:
+        keys = [_parse_key(key) for key in re.findall(_KEY, found["keys"])]
+        return keys[0] if len(keys) == 1 else _pick(keys)
+    if found["slice"]:
+        first, last = (int(bound) if bound else None for bound in found["slice"].split(":"))
+        return lambda node: node[first:last] if isinstance(node, list) else ()
+    return _children
+
+
+def _parse_key(text: str) -> Key:
+    return text[1:-1].replace("\\'", "'") if text[0] in "'\"" else int(text)
+
+
+def _definite(keys: list[Any]) -> Callable[[JSON], JSON]:
+    def read(data: JSON) -> JSON:
+        value = data
+        try:
+            for key in keys:
+                if type(value) is not (dict if type(key) is str else list):
+                    raise _not_found(data, keys)
+                value = value[key]
+        except LookupError as error:
+            raise _not_found(data, keys) from error
+        return value
+
+    return read
+
+
+def _not_found(value: JSON, keys: list[Key]) -> PathNotFoundError:
+    """Say as Jayway does what is missing, and whether the path ends there."""
+    path = "$"
+    for depth, key in enumerate(keys, 1):
+        if isinstance(key, int) and not isinstance(value, list):
+            shown = to_json_text(value)
+            problem = f"Filter: [{key}] can only be applied to arrays. Current context is: {shown}"
+            return PathNotFoundError(problem)
+        if isinstance(key, str) and not isinstance(value, dict):
+            return PathNotFoundError(f"Property ['{key}'] not found in path {path}")
+        path += f"[{key!r}]"
+        if isinstance(key, str) and key not in value and depth < len(keys):
+            return PathNotFoundError(f"Missing property in path {path}")
+        value = next(iter(_pick([key])(value)), None)
+    return PathNotFoundError(f"No results for path: {path}")
+
+
+def _indefinite(steps: list[Step]) -> Callable[[JSON], JSON]:
+    def read(data: JSON) -> JSON:
+        found: list[JSON] = [data]
+        for step in steps:
+            found = [value for node in found for value in step(node)]
+        return found
+
+    return read
+
+
+def _children(node: JSON) -> Iterable[JSON]:
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def _pick(keys: list[Any]) -> Step:
+    def pick(node: Any) -> Iterator[JSON]:
+        for key in keys:
+            if type(node) is (dict if type(key) is str else list):
+                try:
+                    yield node[key]
+                except LookupError:
+                    continue
+
+    return pick
+
+
+def _filtered(predicate: Callable[[JSON], bool]) -> Step:
+    return lambda node: filter(predicate, node if isinstance(node, list) else [node])
+
+
+def _descend(step: Step) -> Step:
+    def walk(node: JSON) -> Iterator[JSON]:
+        yield from step(node)
+        for child in _children(node):
+            yield from walk(child)
+
+    return walk

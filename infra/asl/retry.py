@@ -1,0 +1,90 @@
+"""Retriers and catchers: which failures they match, and what they make of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infra.asl.errors import ALL, TASK_FAILED, TIMEOUT, StateFailure
+from infra.asl.expressions.paths import Put, Reader
+from infra.asl.fields import MAX_SECONDS, Fields
+
+_MAX_DELAY_SECONDS = 31_622_400
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """What retriers and catchers have in common: the names of `ErrorEquals`, wildcards included."""
+
+    errors: frozenset[str]
+
+    def matches(self, failure: StateFailure) -> bool:
+        """`States.ALL` means any error, `States.TaskFailed` any but a timeout."""
+        if failure.error in self.errors or ALL in self.errors:
+            return True
+        return TASK_FAILED in self.errors and failure.error != TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Retrier(Matcher):
+    """One entry of `Retry`."""
+
+    interval: float
+    max_attempts: int
+    backoff_rate: float
+    max_delay: float
+    full_jitter: bool
+
+    def delay(self, attempts: int, random: Callable[[], float]) -> float:
+        """The seconds to wait after so many retries; full jitter draws from zero to all of them."""
+        delay = min(self.interval * self.backoff_rate ** min(attempts, 100), self.max_delay)
+        return delay * random() if self.full_jitter else delay
+
+
+@dataclass(frozen=True, slots=True)
+class Catcher(Matcher):
+    """One entry of `Catch`."""
+
+    put: Put
+    assign: Reader | None
+    next: str
+
+
+def compile_retriers(fields: Fields) -> list[Retrier]:
+    """The entries of `Retry`; raises DefinitionError."""
+    return [
+        Retrier(
+            _errors(retrier),
+            retrier.number("IntervalSeconds", 1, 1, MAX_SECONDS),
+            retrier.number("MaxAttempts", 3, 0, MAX_SECONDS),
+            retrier.number("BackoffRate", 2.0, 1, float("inf"), (int, float)),
+            retrier.number("MaxDelaySeconds", MAX_SECONDS, 1, _MAX_DELAY_SECONDS),
+            _full_jitter(retrier),
+        )
+        for retrier in fields.each("Retry")
+    ]
+
+
+def compile_catchers(fields: Fields) -> list[Catcher]:
+    """The entries of `Catch`; raises DefinitionError."""
+    return [
+        Catcher(
+            _errors(catcher),
+            catcher.result_path(),
+            catcher.template("Assign", dict),
+            catcher.target("Next"),
+        )
+        for catcher in fields.each("Catch")
+    ]
+
+
+def _errors(fields: Fields) -> frozenset[str]:
+    names = fields.require("ErrorEquals", list)
+    if ALL in names and len(names) > 1:
+        raise fields.refuse(f"{ALL} must stand alone", "ErrorEquals")
+    return frozenset(map(str, names))
+
+
+def _full_jitter(fields: Fields) -> bool:
+    strategy = fields.get("JitterStrategy", str, "NONE")
+    if strategy not in ("FULL", "NONE"):
+        raise fields.refuse("Value is not one of FULL, NONE", "JitterStrategy")
+    return strategy == "FULL"

@@ -1,0 +1,147 @@
+"""Pass, Choice, Wait, Succeed and Fail."""
+
+from typing import TYPE_CHECKING
+
+from infra.asl.errors import StateFailure, TerminalFailure
+from infra.asl.expressions.choice import compile_rule
+from infra.asl.expressions.paths import Reader, Scope
+from infra.asl.expressions.payload import compile_expression
+from infra.asl.expressions.values import JSON, parse_timestamp, to_plain_text
+from infra.asl.fields import MAX_SECONDS, Fields
+from infra.asl.states.state import State, compile_leave, compile_succeed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.asl.effects import Signal
+    from infra.asl.execution import Frame
+    from infra.asl.interpreter import Turn
+
+_LONGEST_WAIT = 2**31 - 1
+
+
+def compile_pass(name: str, fields: Fields) -> State:
+    """Give the Result, or the Parameters, or the input."""
+    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    result, has_result = fields.get("Result", object), "Result" in fields
+    succeed = compile_succeed(fields)
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        data = input_path(frame.input, frame)
+        if has_result:
+            data = result
+        elif parameters:
+            data = parameters(data, frame)
+        succeed(turn, frame, data)
+
+    return State(name, "Pass", enter)
+
+
+def compile_choice(name: str, fields: Fields) -> State:
+    """Go on with the first choice whose rule holds, or with the default."""
+    input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
+    fields.require("Choices", list)
+    choices = []
+    for choice in fields.each("Choices"):
+        rule = compile_rule(choice.value, choice.place)
+        choices.append((rule, choice.template("Assign", dict), choice.target("Next")))
+        choice.unread.clear()
+    otherwise = fields.template("Assign", dict)
+    default = fields.target("Default") if "Default" in fields else None
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        data = input_path(frame.input, frame)
+        matching = (choice[1:] for choice in choices if choice[0](data, frame))
+        assign, successor = next(matching, (otherwise, default))
+        if successor is None:
+            problem = "The state does not point to a next state."
+            raise TerminalFailure(f"Failed to transition out of the state. {problem}")
+        assigned = assign(data, frame) if assign else None
+        turn.leave(frame, output_path(data, frame), assigned, successor)
+
+    return State(name, "Choice", enter)
+
+
+def compile_succeed_state(name: str, fields: Fields) -> State:
+    """Finish with the input."""
+    input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        output = output_path(input_path(frame.input, frame), frame)
+        turn.leave(frame, output, None, None)
+
+    return State(name, "Succeed", enter)
+
+
+def compile_fail(name: str, fields: Fields) -> State:
+    """Fail with an error and a cause."""
+    error, cause = (_told(fields, field) for field in ("Error", "Cause"))
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        turn.fail(frame, StateFailure(error(frame.input, frame), cause(frame.input, frame)))
+
+    return State(name, "Fail", enter)
+
+
+def _told(fields: Fields, field: str) -> Reader:
+    path = f"{field}Path"
+    if fields.one_of(field, path) == path:
+        return compile_expression(fields.value[path], path, fields.place)
+    text = fields.get(field, str)
+    return lambda _data, _scope: text
+
+
+def compile_wait(name: str, fields: Fields) -> State:
+    """Wait for a number of seconds, or until a moment that may be past."""
+    input_path, due = fields.path("InputPath"), _due(fields)
+    leave = compile_leave(fields)
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        moment = due(input_path(frame.input, frame), frame, turn.now)
+        if moment > turn.now + _LONGEST_WAIT:
+            raise TerminalFailure("Wait state delay is too long.")
+        turn.wait(frame, "wait", max(moment, turn.now))
+
+    def answered(turn: "Turn", frame: "Frame", _signal: "Signal") -> None:
+        data = input_path(frame.input, frame)
+        leave(turn, frame, data, data)
+
+    return State(name, "Wait", enter, answered)
+
+
+def _due(fields: Fields) -> "Callable[[JSON, Scope, float], float]":
+    """When a Wait is over, given its data, its scope and the time now."""
+    given = fields.one_of("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+    if given is None:
+        raise fields.refuse("One of Seconds, SecondsPath, Timestamp, TimestampPath is required")
+    value = fields.value[given]
+    if given == "Seconds":
+        seconds = fields.number("Seconds", None, 0, MAX_SECONDS)
+        return lambda _data, _scope, now: now + seconds
+    if given == "Timestamp":
+        moment = parse_timestamp(value)
+        if moment is None:
+            raise fields.refuse("String does not match RFC3339 timestamp", "Timestamp")
+        return lambda _data, _scope, _now: moment
+    read = fields.path(given, f"The {given} parameter does not reference an input value: {value}")
+    moment_of = _seconds_from_now if given == "SecondsPath" else _moment
+    return lambda data, scope, now: moment_of(value, read(data, scope), now)
+
+
+def _seconds_from_now(path: str, value: JSON, now: float) -> float:
+    shown = f"{path} == {to_plain_text(value)}"
+    if type(value) is not int:
+        problem = "cannot be parsed as a long value"
+        raise TerminalFailure(f"The SecondsPath parameter {problem}: {shown}")
+    if value < 0:
+        raise TerminalFailure(f"The SecondsPath parameter references a negative value: {shown}")
+    return now + value
+
+
+def _moment(path: str, value: JSON, _now: float) -> float:
+    moment = parse_timestamp(value)
+    if moment is None:
+        shown = f"{path} == {to_plain_text(value)}"
+        problem = "does not reference a valid ISO-8601 extended offset date-time format string"
+        raise TerminalFailure(f"The TimestampPath parameter {problem}: {shown}")
+    return moment

@@ -1,0 +1,158 @@
+"""Parallel and Map: states with children, which are left when all of these have finished."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from infra.asl.errors import (
+    EXCEED_TOLERATED_FAILURE_THRESHOLD,
+    StateFailure,
+    TerminalFailure,
+)
+from infra.asl.execution import Frame
+from infra.asl.expressions.paths import Scope
+from infra.asl.expressions.values import JSON, to_json_text
+from infra.asl.fields import Fields
+from infra.asl.retry import compile_catchers, compile_retriers
+from infra.asl.states.state import State, StateTable, compile_succeed
+
+if TYPE_CHECKING:
+    from infra.asl.interpreter import Turn
+
+CompileTable: TypeAlias = Callable[[Fields], StateTable]
+Begin: TypeAlias = Callable[["Turn", Frame], None]
+Prepare: TypeAlias = Callable[[Frame, Frame], JSON]
+
+_INLINE_CONCURRENCY = 40
+
+
+def compile_parallel(name: str, fields: Fields, compile_table: CompileTable) -> State:
+    """Every branch gets the same input."""
+    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    fields.require("Branches", list)
+    branches = [compile_table(branch) for branch in fields.each("Branches")]
+
+    def begin(turn: "Turn", frame: Frame) -> None:
+        data = input_path(frame.input, frame)
+        frame.request = parameters(data, frame) if parameters else data
+        frame.results = [None] * len(branches)
+        frame.limit = len(branches)
+        turn.record(frame, "ParallelStateStarted", {})
+
+    def prepare(frame: Frame, _child: Frame) -> JSON:
+        return frame.request
+
+    return _fork(name, "Parallel", fields, branches, (begin, prepare))
+
+
+def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State:
+    """An iteration for every item, so many at once."""
+    distributed = {"ItemReader", "ItemBatcher", "ResultWriter", "Label"} & fields.unread
+    if distributed:
+        raise fields.refuse("A distributed Map is not supported", min(distributed))
+    processor = fields.nested(fields.one_of("ItemProcessor", "Iterator") or "ItemProcessor")
+    if processor.get("ProcessorConfig", dict, {}).get("Mode", "INLINE") != "INLINE":
+        raise processor.refuse("A distributed Map is not supported", "ProcessorConfig/Mode")
+    table = compile_table(processor)
+    input_path, items_path = fields.path("InputPath"), fields.path("ItemsPath")
+    select = fields.template(fields.one_of("ItemSelector", "Parameters") or "ItemSelector")
+    refusal = "Expected non-negative integer for MaxConcurrency, got '{value}' instead."
+    concurrency = fields.setting("MaxConcurrency", 0, (0, float("inf")), refusal=refusal)
+    tolerated = _tolerated(fields)
+
+    def begin(turn: "Turn", frame: Frame) -> None:
+        data = input_path(frame.input, frame)
+        frame.limit = min(concurrency(data, frame) or _INLINE_CONCURRENCY, _INLINE_CONCURRENCY)
+        items = items_path(data, frame)
+        if not isinstance(items, list):
+            problem = f"Map state input must be an array but was: {to_json_text(items)}"
+            raise TerminalFailure(problem)
+        turn.record(frame, "MapStateStarted", {"length": len(items)})
+        frame.results = [None] * len(items)
+        frame.tolerated = tolerated(data, frame, len(items))
+
+    def prepare(frame: Frame, child: Frame) -> JSON:
+        data = input_path(frame.input, frame)
+        item = items_path(data, frame)[child.index]
+        child.item = {"Index": child.index, "Value": item}
+        return select(data, _ItemScope(frame, child.item)) if select else item
+
+    return _fork(name, "Map", fields, [table], (begin, prepare))
+
+
+class _ItemScope:
+    """The scope of an ItemSelector: the Map state's own, with the item in its context object."""
+
+    def __init__(self, frame: Frame, item: dict[str, JSON]) -> None:
+        self.frame = frame
+        self.item = item
+        self.variables = frame.variables
+        self.random = frame.random
+
+    @property
+    def context(self) -> JSON:
+        return {**self.frame.context, "Map": {"Item": self.item}}
+
+
+def _tolerated(fields: Fields) -> Callable[[JSON, Scope, int], float]:
+    """How many of so many iterations may fail: the lesser of the count and the share."""
+    count = fields.setting("ToleratedFailureCount", None, (0, float("inf")))
+    refusal = "{field} must be between 0 and 100."
+    field = "ToleratedFailurePercentage"
+    percentage = fields.setting(field, None, (0, 100), (int, float), refusal)
+
+    def tolerated(data: JSON, scope: Scope, items: int) -> float:
+        most, share = count(data, scope), percentage(data, scope)
+        limits = [] if most is None else [most]
+        return min(limits if share is None else [*limits, items * share / 100], default=0)
+
+    return tolerated
+
+
+def _fork(
+    name: str, kind: str, fields: Fields, tables: Sequence[StateTable], plan: tuple[Begin, Prepare]
+) -> State:
+    """A state that begins by sizing its results, and prepares the input of each child."""
+    begin, prepare = plan
+    succeed = compile_succeed(fields)
+    is_map = kind == "Map"
+
+    def enter(turn: "Turn", frame: Frame) -> None:
+        frame.started = frame.failed = 0
+        begin(turn, frame)
+        proceed(turn, frame)
+        frame.request = None  # all branches have it now
+
+    def proceed(turn: "Turn", frame: Frame) -> None:
+        while frame.started < len(frame.results) and len(frame.children) < frame.limit:
+            child = frame.fork(frame.started)
+            frame.started += 1
+            child.input = prepare(frame, child)
+            if is_map:
+                turn.record(child, "MapIterationStarted", iteration(child))
+            turn.ready.append(child)
+        if not frame.children and frame.started == len(frame.results):
+            turn.record(frame, f"{kind}StateSucceeded", {})
+            succeed(turn, frame, frame.results)
+
+    def joined(turn: "Turn", frame: Frame, child: Frame, outcome: JSON) -> None:
+        failed = isinstance(outcome, StateFailure)
+        if is_map:
+            kind_of_end = "MapIterationFailed" if failed else "MapIterationSucceeded"
+            frame.last_id = turn.record(child, kind_of_end, iteration(child))
+        frame.failed += failed
+        if failed and frame.failed > frame.tolerated:
+            turn.fail(frame, _exceeded() if frame.tolerated else outcome)
+            return
+        frame.results[child.index] = outcome.as_output() if failed else outcome
+        proceed(turn, frame)
+
+    def iteration(child: Frame) -> dict[str, JSON]:
+        return {"name": name, "index": child.index}
+
+    retriers, catchers = compile_retriers(fields), compile_catchers(fields)
+    return State(name, kind, enter, None, joined, retriers, catchers, tables)
+
+
+def _exceeded() -> StateFailure:
+    problem = "The specified tolerated failure threshold was exceeded"
+    return StateFailure(EXCEED_TOLERATED_FAILURE_THRESHOLD, problem)

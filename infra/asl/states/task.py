@@ -1,0 +1,95 @@
+"""Task: have the host call a Lambda function or a service, and take its answer."""
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from infra.asl.effects import CancelTask, Signal, TaskFailed, TaskSucceeded
+from infra.asl.errors import DATA_LIMIT_EXCEEDED, TIMEOUT, StateFailure
+from infra.asl.expressions.values import exceeds_data_limit
+from infra.asl.fields import MAX_SECONDS, Fields
+from infra.asl.retry import compile_catchers, compile_retriers
+from infra.asl.states.state import State, compile_succeed
+
+if TYPE_CHECKING:
+    from infra.asl.execution import Frame
+    from infra.asl.interpreter import Turn
+
+_FUNCTION_ARN = re.compile(r"arn:aws[\w-]*:lambda:[\w-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?")
+_INTEGRATION_ARN = re.compile(r"arn:aws[\w-]*:states:::([\w-]+(?::[\w-]+)+)(\.[\w:]+)?")
+
+
+def compile_task(
+    name: str, fields: Fields, integrations: Collection[str], *, express: bool
+) -> State:
+    """Compile a Task; a function's own ARN needs the integration `lambda`."""
+    resource = fields.require("Resource", str)
+    service = _service(fields, resource, integrations, express=express)
+    if "Credentials" in fields:
+        credentials = fields.nested("Credentials")
+        credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
+    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    timeout = fields.setting("TimeoutSeconds", None, (1, MAX_SECONDS))
+    heartbeat = fields.setting("HeartbeatSeconds", None, (1, MAX_SECONDS))
+    succeed = compile_succeed(fields)
+    kind = "Task" if service else "LambdaFunction"
+    request_field = "parameters" if service else "input"
+    about = {"resource": resource.rsplit(":", 1)[1], "resourceType": service} if service else {}
+    scheduled_about = about or {"resource": resource}
+
+    def enter(turn: "Turn", frame: "Frame") -> None:
+        request = input_path(frame.input, frame)
+        seconds = timeout(request, frame)
+        heartbeat(request, frame)  # matters to what waits for a task token, but its path must lead
+        if parameters:
+            request = parameters(request, frame)
+        details = {**scheduled_about, request_field: request}
+        if seconds is not None:
+            details["timeoutInSeconds"] = seconds
+        turn.record(frame, f"{kind}Scheduled", details)
+        turn.record(frame, f"{kind}Started", about)
+        frame.request = request
+        turn.wait(frame, "task", None if seconds is None else turn.now + seconds)
+
+    def answered(turn: "Turn", frame: "Frame", signal: Signal) -> None:
+        if isinstance(signal, TaskSucceeded):
+            if not exceeds_data_limit(signal.output, signal.size):
+                turn.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
+                succeed(turn, frame, signal.output)
+                return
+            problem = "a result with a size exceeding the maximum number of bytes service limit."
+            cause = f"The state/task '{service or resource}' returned {problem}"
+            failure = StateFailure(DATA_LIMIT_EXCEEDED, cause)
+        elif isinstance(signal, TaskFailed):
+            failure = StateFailure(signal.error, signal.cause)
+        else:
+            turn.effects.append(CancelTask(signal.token))
+            failure = StateFailure(TIMEOUT, None)
+        outcome = "TimedOut" if failure.error == TIMEOUT else "Failed"
+        details = {**about, "error": failure.error, "cause": failure.cause}
+        turn.record(frame, f"{kind}{outcome}", details)
+        turn.fail(frame, failure)
+
+    retriers, catchers = compile_retriers(fields), compile_catchers(fields)
+    return State(name, "Task", enter, answered, None, retriers, catchers, resource=resource)
+
+
+def _service(
+    fields: Fields, resource: str, integrations: Collection[str], *, express: bool
+) -> str | None:
+    """The service of an optimised integration, or None for a function's ARN."""
+    if _FUNCTION_ARN.fullmatch(resource) and "lambda" in integrations:
+        return None
+    integration = _INTEGRATION_ARN.fullmatch(resource)
+    if integration and integration[1] in integrations:
+        action, pattern = integration.groups()
+        if pattern is None:
+            return str(action.split(":")[0])
+        if express:
+            problem = f"Express state machine does not support '{pattern}' service integration"
+            raise fields.refuse(problem, "Resource")
+    raise fields.refuse(
+        f"The resource provided {resource} is not recognized. The value is not a valid resource "
+        "ARN, or the resource is not available in this region.",
+        "Resource",
+    )

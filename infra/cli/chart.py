@@ -1,0 +1,108 @@
+"""A query's answer as a page of charts: one for each of its figures."""
+
+import os
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from analytics import charts
+
+MAX_CHARTS = 4
+MAX_BARS = 40
+MAX_COLUMNS = 31
+"""More days than a month has are drawn as a line."""
+
+MAX_ROWS = 500
+
+Row = Sequence[Any]
+
+
+def render_chart(columns: Sequence[str], rows: Sequence[Row], path: Path, title: str) -> None:
+    """Write a self-contained page: columns or lines over time, bars for all else, and the table."""
+    numbers = [_is_figure(rows, place) for place in range(len(columns))]
+    figures = [place for place, number in enumerate(numbers) if number][:MAX_CHARTS]
+    body = "".join(
+        charts.section(columns[place], _chart(columns[place], rows, numbers, place))
+        for place in figures
+    )
+    if not figures:
+        body = '<p class="muted">There is no figure to draw.</p>\n'
+    cells = [[_text(value) for value in row] for row in rows[:MAX_ROWS]]
+    body += charts.section("Rows", charts.table(columns, cells, numbers))
+    shown = f", the first {MAX_ROWS} shown" if len(rows) > MAX_ROWS else ""
+    page = charts.page(title, f"{_counted(len(rows), 'row')}{shown}", body)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(page, encoding="utf-8")
+    part.replace(path)
+
+
+def _chart(label: str, rows: Sequence[Row], numbers: Sequence[bool], figure: int) -> str:
+    names = [place for place, number in enumerate(numbers) if not number]
+    if not names or not all(isinstance(row[names[0]], date) for row in rows):
+        return _bars(label, rows, names, figure)
+    series = list(dict.fromkeys(_name(row, names[1:]) for row in rows))
+    points = {(row[names[0]], _name(row, names[1:])) for row in rows}
+    if len(series) > charts.TONES or len(points) < len(rows):
+        return _bars(label, rows, names, figure)
+    times = sorted({row[names[0]] for row in rows})
+    values = {
+        one: {row[names[0]]: _float(row[figure]) for row in rows if _name(row, names[1:]) == one}
+        for one in series
+    }
+    if len(series) == 1 and len(times) <= MAX_COLUMNS:
+        only = values[series[0]]
+        return charts.columns([(_text(moment), only[moment] or 0.0) for moment in times], label)
+    return charts.lines(
+        [_seconds(moment) for moment in times],
+        [_text(moment) for moment in times],
+        {one: [values[one].get(moment) for moment in times] for one in series},
+        label,
+    )
+
+
+def _bars(label: str, rows: Sequence[Row], names: Sequence[int], figure: int) -> str:
+    points = [
+        (_name(row, names) or f"row {place}", _float(row[figure]) or 0.0)
+        for place, row in enumerate(rows[:MAX_BARS], 1)
+    ]
+    left_out = len(rows) - len(points)
+    note = f'<p class="muted">Without a bar: {_counted(left_out, "row")}.</p>\n' if left_out else ""
+    return charts.bars(points, label) + note
+
+
+def _is_figure(rows: Sequence[Row], place: int) -> bool:
+    cells = [row[place] for row in rows if row[place] is not None]
+    return bool(cells) and all(
+        isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells
+    )
+
+
+def _name(row: Row, places: Sequence[int]) -> str:
+    return " · ".join(_text(row[place]) for place in places)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, float | Decimal):
+        return f"{value:,}"
+    return str(value)
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if value is not None and isfinite(value) else None
+
+
+def _seconds(moment: date) -> float:
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    return float(moment.toordinal() * 86_400)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

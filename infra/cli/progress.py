@@ -1,0 +1,65 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from infra.cli.output import errors
+from shared.sqlite import Database
+
+EVERY = 0.2
+EVERY_PLAIN = 5.0
+
+
+class Progress:
+    """How many of the events that were put on the bus have had their order end."""
+
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        if errors.is_terminal:
+            self._bar = Bar(
+                TextColumn("[progress.description]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=errors,
+                transient=True,
+            )
+            self._task = self._bar.add_task("orders", total=None)
+        self._total = 0
+        self._next = time.monotonic() + (EVERY if self._bar else EVERY_PLAIN)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def accepted(self, total: int) -> None:
+        """Note how many events are on the bus."""
+        self._total = total
+        if self._bar:
+            self._bar.update(self._task, total=total)
+
+    def worked(self, database: Database) -> None:
+        """Show how far the work has come, now and then."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + (EVERY if self._bar else EVERY_PLAIN)
+        row = database.row("select count(*) from executions where status <> 'RUNNING'")
+        done = row[0] if row else 0
+        if self._bar:
+            self._bar.update(self._task, completed=min(done, self._total))
+        else:
+            errors.print(f"{self._total} events on the bus, {done} executions ended")

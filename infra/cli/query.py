@@ -1,0 +1,78 @@
+"""``orders query`` and ``orders report``: what the analysts see."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from analytics import usecases
+from analytics.shelf import FolderShelf
+from analytics.warehouse import DuckDBWarehouse
+from infra.cli.chart import render_chart
+from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.output import CommandError, console, finish
+from infra.cli.warehouse import plain, queries, run_query
+from shared import clock
+
+SHOWN = 200
+
+
+def query(
+    name_or_sql: Annotated[
+        str | None, typer.Argument(metavar="NAME|SQL", help="A named query, or one SELECT.")
+    ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Draw the answer as a page.")
+    ] = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Ask the Parquet files in SQL; without a query, list the named ones."""
+    if name_or_sql is None:
+        listing = Table("name", "answers")
+        for one in queries():
+            listing.add_row(one.name, one.title)
+        console.print(listing)
+        finish({"queries": [one.name for one in queries()]}, as_json=as_json)
+        return
+    where = directory(data)
+    where.require()
+    columns, rows = run_query(where.root, name_or_sql)
+    table = Table(*columns)
+    for row in rows[:SHOWN]:
+        table.add_row(*("" if cell is None else str(plain(cell)) for cell in row))
+    console.print(table)
+    if len(rows) > SHOWN:
+        console.print(f"the first {SHOWN} of {len(rows)} rows; --json has all")
+    if chart is not None:
+        try:
+            render_chart(columns, rows, chart, name_or_sql)
+        except OSError as error:
+            raise CommandError(f"{chart} cannot be written: {error.strerror}") from None
+        console.print(f"chart: {chart}", markup=False)
+    answer = {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
+    finish(answer, as_json=as_json)
+
+
+def report(
+    day: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Today, if not given.")
+    ] = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Render the report of a day as a page."""
+    where = directory(data)
+    where.require()
+    try:
+        chosen = date.fromisoformat(day or clock.timestamp(clock.now())[:10])
+    except ValueError:
+        raise CommandError(f"--date {day!r} is no day; send one such as 2026-01-31") from None
+    ports = usecases.Ports(
+        DuckDBWarehouse(where.bucket), FolderShelf(where.bucket / "reports"), clock.now
+    )
+    location = usecases.daily_report(chosen, ports)
+    console.print(f"report of {chosen}: {location}", markup=False, soft_wrap=True)
+    finish({"date": chosen.isoformat(), "report": location}, as_json=as_json)

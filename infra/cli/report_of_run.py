@@ -1,0 +1,79 @@
+"""What ``orders run`` shows a person: a table of what happened, where it lies, what to try next."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.generator import EXPECTED, Generated
+from infra.local.datadir import DataDirectory
+
+_ROWS = (
+    ("accepted", "events put on the bus"),
+    ("rejected", "events that break their contract, never on the bus"),
+    ("quarantined", "events put aside with a reason"),
+    ("duplicates", "events of an order that was known: ignored"),
+    ("completed", "orders paid, taken from stock and shipped"),
+    ("failed", "orders undone: nothing charged, reserved or shipped"),
+    ("cancelled", "orders undone on request"),
+    ("in_flight", "orders that have not ended"),
+    ("dead_letters", "messages waiting for an operator"),
+    ("high_value", "orders flagged for review"),
+    ("revenue", "of completed orders"),
+    ("units_shipped", "units that left stock for good"),
+)
+
+
+def show_run(
+    console: Console, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+) -> None:
+    """Print what a run did."""
+    if generated is not None and generated.count:
+        console.print(_kinds(generated))
+    table = Table(title="This run", title_justify="left", show_header=False)
+    for name, meaning in _ROWS:
+        table.add_row(
+            name.replace("_", " "), str(result[name]), meaning, style=_style(name, result)
+        )
+    rate = f"{result['orders_per_second']} orders/s in {result['seconds']} s"
+    table.add_row("speed", rate, "orders that ended, duplicates included")
+    console.print(table)
+    _where(console, result, where, generated)
+
+
+def _kinds(generated: Generated) -> Table:
+    title = f"{generated.count} generated orders (seed {generated.seed})"
+    table = Table("kind", "orders", "what happens to them", title=title, title_justify="left")
+    for kind, meaning in EXPECTED.items():
+        table.add_row(kind, str(generated.kinds[kind]), meaning)
+    return table
+
+
+def _style(name: str, result: dict[str, Any]) -> str:
+    alarming = name in ("in_flight", "dead_letters", "quarantined")
+    return "yellow" if alarming and result[name] else ""
+
+
+def _where(
+    console: Console, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+) -> None:
+    files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
+    mails = len(list(where.mails.glob("*.eml")))
+    data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
+    table = Table.grid(padding=(0, 2))
+    table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
+    table.add_row("mails", f"{where.mails} ({mails} .eml files)")
+    table.add_row("log", str(where.log))
+    console.print("\n[bold]Where it is[/bold]")
+    console.print(table)
+    order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
+    console.print("\n[bold]What to try next[/bold]")
+    table = Table.grid(padding=(0, 2))
+    if order:
+        table.add_row(f"orders show {order}{data}", "one order's whole story")
+    table.add_row(f"orders query revenue_by_day{data}", "what the analysts see")
+    table.add_row(f"orders report{data}", "the daily report, as a page")
+    if result["totals"]["dead_letters"]:
+        table.add_row(f"orders dead-letters list{data}", "what waits for an operator, and why")
+    table.add_row(f"orders serve{data}", "the HTTP API and the AWS endpoint")
+    console.print(table)

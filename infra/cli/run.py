@@ -1,0 +1,138 @@
+"""``orders run``: start the platform, send events, work until nothing is due, say what happened."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli import summary
+from infra.cli.event_files import Line, read_events
+from infra.cli.feed import batches, to_entry
+from infra.cli.generator import Generated, generate
+from infra.cli.options import DATA, Data, Json, Workers, directory
+from infra.cli.output import CommandError, console, errors, finish
+from infra.cli.progress import Progress
+from infra.cli.stock_file import read_stock
+from infra.local.clock import SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.engine import Engine
+from infra.local.platform import platform
+from infra.local.settling import settle
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+
+CHUNK = 100
+"""Events that are put on the bus in one turn."""
+
+SHOWN = 10
+"""Rejected events that are told of one by one."""
+
+
+def run(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Events, one a line (.ndjson), or .json."),
+    ] = None,
+    stock: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=0, help="Generated orders to send; 0 only works off what is due."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What the generated orders follow from.")] = 1,
+    workers: Workers = 2,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Take orders through the whole platform, on this machine."""
+    if source is not None and count is not None:
+        raise typer.BadParameter("--from and --count exclude each other")
+    where = directory(data)
+    receipt = read_stock(stock) if stock else None
+    generated = None if source else generate(200 if count is None else count, seed)
+    lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
+    with platform(where, clock=SkippingClock(), workers=workers) as engine:
+        if receipt is None and generated is not None:
+            receipt = generated.receipt
+        result = Run(engine, where).take(lines, receipt)
+    _tell(result, where, generated)
+    finish(result, as_json=as_json)
+    if result["sink_error"]:
+        raise CommandError(f"the analytics sink failed: {result['sink_error']}")
+
+
+class Run:
+    """One run of the platform, from the first event until nothing is due."""
+
+    def __init__(self, engine: Engine, where: DataDirectory) -> None:
+        self.engine = engine
+        self.where = where
+        self.database = engine.journal.database
+        self.queues = engine.stack.dead_letter_queues
+        self.accepted = 0
+        self.rejected = 0
+        self.problems: list[str] = []
+
+    def take(self, lines: Iterator[Line], receipt: Receipt | None) -> dict[str, Any]:
+        """Send events and work until nothing is due; return the summary."""
+        store = SQLiteInventory(self.database)
+        if receipt is not None and receipt.units:
+            store.receive(receipt, self.engine.clock.now())
+        before = summary.mark(self.database, self.queues, time.time())
+        started = time.perf_counter()
+        with Progress() as progress:
+            self._feed(lines, progress)
+            settle(self.engine, lambda: progress.worked(self.database))
+        seconds = time.perf_counter() - started
+        counts = summary.of_run(self.database, before, self.queues)
+        ended = counts["completed"] + counts["failed"] + counts["cancelled"] + counts["duplicates"]
+        sink_error = self.engine.streams.last_error if self.engine.streams.failures else None
+        return {
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            **counts,
+            "seconds": round(seconds, 3),
+            "orders_per_second": round(ended / seconds, 1),
+            "totals": summary.totals(self.database, self.queues),
+            "problems": self.problems[:100],
+            "sink_error": sink_error,
+        }
+
+    def _feed(self, lines: Iterator[Line], progress: Progress) -> None:
+        """Put events on the bus while the platform works on the first of them."""
+        bus = self.engine.stack.bus
+        while chunk := list(islice(lines, CHUNK)):
+            good = []
+            for line in chunk:
+                if line.envelope is None:
+                    self._reject(f"{line.path}:{line.number}: {line.problem}")
+                else:
+                    good.append(to_entry(line.envelope, bus))
+            answers = [
+                self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
+            ]
+            self.engine.turn(0)
+            for answer in answers:
+                for entry in answer.result(0)["Entries"]:
+                    if "EventId" in entry:
+                        self.accepted += 1
+                    else:
+                        self._reject(f"{entry['ErrorCode']}: {entry['ErrorMessage']}")
+            progress.accepted(self.accepted)
+
+    def _reject(self, problem: str) -> None:
+        self.rejected += 1
+        self.problems.append(problem)
+        if self.rejected <= SHOWN:
+            errors.print(f"rejected {problem}", markup=False, style="yellow")
+
+
+def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:
+    from infra.cli.report_of_run import show_run
+
+    show_run(console, result, where, generated)

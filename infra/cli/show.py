@@ -1,0 +1,150 @@
+"""``orders show`` and ``orders list``: orders as they stand."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.output import console, finish
+from infra.cli.story import Story, story
+from shared.clock import timestamp
+from shared.money import from_minor
+from shared.record import Status
+
+LINES = 6
+ENTRIES = 24
+"""What fits on one screen."""
+
+_STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING": "yellow"}
+
+
+def show(
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Tell one order's whole story: events, states with attempts, payments, stock, shipment."""
+    told = story(directory(data), order_id)
+    console.print(_panel(told))
+    finish(told, as_json=as_json)
+
+
+def list_orders(
+    status: Annotated[Status | None, typer.Option(help="Only orders of this status.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only orders of this customer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """List orders, the newest first."""
+    database = directory(data).reader()
+    rows = database.rows(
+        "select order_id, customer_id, status, total, currency, attempts, failure, updated_at"
+        " from orders where (? is null or status = ?) and (? is null or customer_id = ?)"
+        " order by created_at desc, order_id desc limit ?",
+        status,
+        status,
+        customer,
+        customer,
+        limit,
+    )
+    table = Table()
+    for name in ("order", "customer", "status", "total", "waits", "reason", "updated (UTC)"):
+        table.add_column(name, no_wrap=True)
+    orders = []
+    for row in rows:
+        order = {**dict(row), "total": from_minor(row["total"])}
+        order["updated_at"] = timestamp(row["updated_at"])
+        orders.append(order)
+        table.add_row(
+            row["order_id"],
+            row["customer_id"],
+            Text(row["status"], style=_STYLES.get(row["status"], "")),
+            f"{order['total']:.2f} {row['currency']}",
+            str(row["attempts"]),
+            row["failure"] or "",
+            order["updated_at"][5:16].replace("T", " "),
+        )
+    console.print(table)
+    if len(orders) == limit:
+        console.print(f"the newest {limit}; --limit shows more")
+    finish({"orders": orders}, as_json=as_json)
+
+
+def _panel(told: Story) -> Panel:
+    parts: list[Any] = [_head(told), "", _timeline(told)]
+    facts = Table.grid(padding=(0, 2))
+    for label, value in _facts(told):
+        facts.add_row(Text(label, style="bold"), Text(value))
+    parts += ["", facts]
+    title = Text(f" {told['order_id']} {told['status']} ", style=_STYLES.get(told["status"], ""))
+    return Panel(Group(*parts), title=title, title_align="left", width=min(console.width, 120))
+
+
+def _head(told: Story) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    if told["total"] is None:
+        grid.add_row("no record: its events opened no order")
+        return grid
+    grid.add_row("customer", Text(told["customer_id"]), "placed", Text(told["placed_at"]))
+    total = f"{told['total']:.2f} {told['currency']}"
+    runs = f"{len(told['runs'])} runs, waited {told['attempts']} times"
+    grid.add_row("total", total, "runs", runs)
+    items = [f"{item['quantity']} x {item['sku']}" for item in told["items"]]
+    more = f" and {len(items) - LINES} more" if len(items) > LINES else ""
+    grid.add_row("lines", Text(", ".join(items[:LINES]) + more))
+    if told["failure"]:
+        grid.add_row("reason", Text(f"{told['failure']['reason']}: {told['failure']['message']}"))
+    return grid
+
+
+def _timeline(told: Story) -> Table:
+    table = Table("when (UTC)", "what", "epoch", "detail", box=None, padding=(0, 2, 0, 0))
+    entries = told["timeline"]
+    shown = entries if len(entries) <= ENTRIES else [*entries[:12], None, *entries[-11:]]
+    for entry in shown:
+        if entry is None:
+            table.add_row("…", f"{len(entries) - 23} more", "", "see --json")
+            continue
+        detail = ", ".join(f"{key} {value}" for key, value in entry["detail"].items())
+        epoch = "" if entry["epoch"] is None else str(entry["epoch"])
+        when = entry["at"].replace("T", " ").rstrip("Z")
+        table.add_row(when, entry["what"], epoch, Text(detail, overflow="ellipsis", no_wrap=True))
+    return table
+
+
+def _facts(told: Story) -> list[tuple[str, str]]:
+    counts: dict[str, int] = {}
+    for event in told["events"]:
+        counts[event["type"]] = counts.get(event["type"], 0) + 1
+    facts = [
+        (
+            "events",
+            ", ".join(
+                f"{name} x{number}" if number > 1 else name for name, number in counts.items()
+            ),
+        )
+    ]
+    for payment in told["payments"]:
+        amount = f"{payment['amount']:.2f} {payment['currency']}"
+        facts.append(
+            ("payment", f"{payment['status']} {amount}, gateway says {payment['gateway']}")
+        )
+    if told.get("reservation"):
+        facts.append(("stock", told["reservation"]))
+    if told["shipment"]:
+        number = told["shipment"]["tracking_number"] or ""
+        facts.append(("shipment", f"{told['shipment']['status']} {number}".strip()))
+    if told["review"]:
+        facts.append(("review", f"{told['review']['status']} (high value)"))
+    if told["mail"]:
+        facts.append(("mail", told["mail"]))
+    facts += [
+        ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
+        for letter in told["dead_letters"]
+    ]
+    return facts

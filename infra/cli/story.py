@@ -1,0 +1,193 @@
+"""One order's whole story, read from the data directory."""
+
+import json
+from typing import Any
+
+from infra.cli.output import CommandError
+from infra.local.datadir import DataDirectory
+from shared.clock import timestamp
+from shared.money import from_minor
+from shared.sqlite import Database
+
+Story = dict[str, Any]
+
+
+def story(where: DataDirectory, order_id: str) -> Story:
+    """Return all that is known of an order.
+
+    Raises
+    ------
+    CommandError
+        There is no such order; the message says what is similar.
+    """
+    database = where.reader()
+    row = database.row("select * from orders where order_id = ?", order_id)
+    events = _events(database, order_id)
+    if row is None and not events:
+        raise CommandError(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+    told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
+    if row is not None:
+        told |= _order(row)
+    told |= {
+        "events": events,
+        "timeline": _timeline(database, order_id),
+        "payments": _payments(database, where, order_id),
+        "stock": _stock(database, told.get("items", [])),
+        "shipment": _shipment(database, order_id),
+        "runs": _runs(database, order_id),
+        "review": _review(database, order_id),
+        "mail": _mail(where, order_id),
+        "dead_letters": _dead_letters(database, order_id),
+    }
+    return told
+
+
+def _order(row: Any) -> Story:
+    items = [
+        {"sku": sku, "quantity": quantity, "unit_price": from_minor(price)}
+        for sku, quantity, price in json.loads(row["items"])
+    ]
+    address = row["shipping_address"]
+    return {
+        "status": row["status"],
+        "total": from_minor(row["total"]),
+        "currency": row["currency"],
+        "customer_id": row["customer_id"],
+        "items": items,
+        "placed_at": row["placed_at"],
+        "email": row["email"],
+        "shipping_address": json.loads(address) if address else None,
+        "attempts": row["attempts"],
+        "epoch": row["epoch"],
+        "reservation": row["reservation"],
+        "cancel_requested": bool(row["cancel_requested"]),
+        "failure": row["failure"] and {"reason": row["failure"], "message": row["failure_message"]},
+        "correlation_id": row["correlation_id"],
+    }
+
+
+def _events(database: Database, order_id: str) -> list[Story]:
+    rows = database.rows(
+        "select id, detail_type, arrived_at, envelope from events where order_id = ? order by seq",
+        order_id,
+    )
+    return [
+        {
+            "id": row["id"],
+            "type": row["detail_type"],
+            "arrived_at": timestamp(row["arrived_at"]),
+            "event_id": _metadata(row["envelope"]).get("event_id"),
+        }
+        for row in rows
+    ]
+
+
+def _metadata(envelope: str) -> dict[str, Any]:
+    found = json.loads(envelope)["detail"].get("metadata")
+    return found if isinstance(found, dict) else {}
+
+
+def _timeline(database: Database, order_id: str) -> list[Story]:
+    rows = database.rows("select * from timeline where order_id = ? order by id", order_id)
+    return [
+        {
+            "at": timestamp(row["at"]),
+            "what": row["what"],
+            "epoch": row["epoch"],
+            "detail": json.loads(row["detail"]),
+        }
+        for row in rows
+    ]
+
+
+def _payments(database: Database, where: DataDirectory, order_id: str) -> list[Story]:
+    rows = database.rows("select * from charges where order_id = ?", order_id)
+    gateway = Database(str(where.sandbox)) if rows and where.sandbox.exists() else None
+    payments = []
+    for row in rows:
+        known = gateway and gateway.row(
+            "select status from gateway_charges where key = ? order by id desc", row["charge_id"]
+        )
+        payments.append(
+            {
+                "charge_id": row["charge_id"],
+                "status": row["status"],
+                "amount": from_minor(row["amount"]),
+                "currency": row["currency"],
+                "reference": row["reference"],
+                "opened_at": timestamp(row["opened_at"]),
+                "updated_at": timestamp(row["updated_at"]),
+                "gateway": known and known["status"],
+            }
+        )
+    return payments
+
+
+def _stock(database: Database, items: list[Story]) -> list[Story]:
+    skus = sorted({item["sku"] for item in items})
+    marks = ", ".join("?" * len(skus))
+    rows = database.rows(f"select * from stock where sku in ({marks}) order by sku", *skus)
+    return [dict(row) for row in rows]
+
+
+def _shipment(database: Database, order_id: str) -> Story | None:
+    row = database.row("select * from shipments where order_id = ?", order_id)
+    if row is None:
+        return None
+    return {
+        "shipment_id": row["shipment_id"],
+        "status": row["status"],
+        "tracking_number": row["tracking_number"] if row["status"] == "CREATED" else None,
+        "updated_at": timestamp(row["updated_at"]),
+    }
+
+
+def _runs(database: Database, order_id: str) -> list[Story]:
+    rows = database.rows(
+        "select * from executions where order_id = ? order by id",
+        order_id,
+    )
+    return [
+        {
+            "machine": row["machine"],
+            "name": row["name"],
+            "status": row["status"],
+            "started_at": timestamp(row["started_at"]),
+            "seconds": row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
+            "error": row["error"],
+        }
+        for row in rows
+    ]
+
+
+def _review(database: Database, order_id: str) -> Story | None:
+    row = database.row("select * from reviews where order_id = ?", order_id)
+    if row is None:
+        return None
+    return {"status": row["status"], "flagged_at": timestamp(row["flagged_at"])}
+
+
+def _mail(where: DataDirectory, order_id: str) -> str | None:
+    path = where.mails / f"{order_id}.eml"
+    return str(path) if path.exists() else None
+
+
+def _dead_letters(database: Database, order_id: str) -> list[Story]:
+    rows = database.rows(
+        "select id, queue, body from messages where json_valid(body) and coalesce("
+        "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
+        " json_extract(body, '$.event.detail.order_id')) = ?",
+        order_id,
+    )
+    return [
+        {"id": row["id"], "queue": row["queue"], "reason": json.loads(row["body"]).get("reason")}
+        for row in rows
+    ]
+
+
+def _similar(database: Database, order_id: str) -> str:
+    row = database.row(
+        "select order_id from orders where order_id like ? order by order_id limit 1",
+        f"%{order_id[-4:]}%",
+    )
+    return f"; did you mean {row['order_id']}?" if row else "; see `orders list`"

@@ -1,0 +1,1 @@
+"""The contracts as others read them: schemas, examples, AsyncAPI, an index page, and their gate."""

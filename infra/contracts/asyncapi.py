@@ -1,0 +1,96 @@
+"""Every event in one document: AsyncAPI 3.0, with the bus as its channel."""
+
+from typing import Any
+
+from infra.contracts.json_schema import detail_definitions, meaning
+from infra.contracts.snippets import BUS
+from infra.contracts.stories import examples
+from shared.events import CONTRACTS, REQUESTS, SOURCE, Detail
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the document; ``send`` and ``receive`` are as Orderflow sees them."""
+    schemas: dict[str, Any] = {}
+    for contract in CONTRACTS.values():
+        schemas |= _shared(detail_definitions(contract))
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Orderflow events",
+            "version": max(contract.version for contract in CONTRACTS.values()),
+            "description": "What Orderflow takes from upstream, and what it tells everyone.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "local": {
+                "host": "127.0.0.1:8080",
+                "protocol": "http",
+                "description": "`orders serve`: AWS's own clients work with it as endpoint.",
+            },
+            "aws": {
+                "host": "events.{region}.amazonaws.com",
+                "protocol": "https",
+                "description": "Amazon EventBridge.",
+                "variables": {"region": {"default": "us-east-1", "description": "AWS region."}},
+            },
+        },
+        "channels": {
+            BUS: {
+                "address": BUS,
+                "description": "The event bus; rules choose by `source` and `detail-type`.",
+                "messages": {
+                    contract.__name__: {"$ref": f"#/components/messages/{contract.__name__}"}
+                    for contract in CONTRACTS.values()
+                },
+            }
+        },
+        "operations": dict(_operation(contract) for contract in CONTRACTS.values()),
+        "components": {
+            "messages": {contract.__name__: _message(contract) for contract in CONTRACTS.values()},
+            "schemas": {name: schemas[name] for name in sorted(schemas)},
+        },
+    }
+
+
+def _operation(contract: type[Detail]) -> tuple[str, dict[str, Any]]:
+    action = "receive" if contract.name in REQUESTS else "send"
+    return f"{action}{contract.__name__}", {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{BUS}"},
+        "summary": meaning(contract),
+        "messages": [{"$ref": f"#/channels/{BUS}/messages/{contract.__name__}"}],
+    }
+
+
+def _message(contract: type[Detail]) -> dict[str, Any]:
+    return {
+        "name": contract.name,
+        "title": contract.name,
+        "summary": meaning(contract),
+        "payload": {
+            "type": "object",
+            "required": ["detail-type", "source", "detail"],
+            "properties": {
+                "detail-type": {"const": contract.name},
+                "source": {"const": SOURCE},
+                "time": {"type": "string", "format": "date-time"},
+                "detail": {"$ref": f"#/components/schemas/{contract.__name__}"},
+            },
+        },
+        "examples": [
+            {"name": one.name, "summary": one.shows, "payload": one.envelope}
+            for one in examples()[contract.name]
+        ],
+    }
+
+
+def _shared(schema: Any) -> Any:
+    """Let references point to the document's own schemas."""
+    if isinstance(schema, list):
+        return [_shared(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _shared(value)
+        for key, value in schema.items()
+    }

@@ -1,0 +1,22 @@
+"""Where the contracts lie: ``events_schema/``, a folder for each event."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "events_schema"
+
+SCHEMA = "schema.json"
+REGISTRY_SCHEMA = "schema.draft4.json"
+CHANGELOG = "CHANGELOG.md"
+EXAMPLES = "examples"
+ASYNCAPI = "asyncapi.json"
+BASELINE = "baseline.json"
+INDEX = "index.html"
+STOCK = "sample_stock.csv"
+
+NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, BASELINE})
+"""JSON files beside the examples that hold no event."""
+
+
+def slug(name: str) -> str:
+    """Return the folder of a detail type: ``order-created`` for ``Order Created``."""
+    return name.lower().replace(" ", "-")

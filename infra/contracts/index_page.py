@@ -1,0 +1,263 @@
+"""The index page of the contracts: what a producer starts from, and a consumer looks things up in.
+
+One file of HTML without anything from elsewhere; its style and its script stand beside this module.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from infra.contracts import snippets
+from infra.contracts.baseline import Contract, present
+from infra.contracts.changelog import Release
+from infra.contracts.examples import Example
+from infra.contracts.fields import Field, detail_fields
+from infra.contracts.folder import (
+    ASYNCAPI,
+    CHANGELOG,
+    EXAMPLES,
+    REGISTRY_SCHEMA,
+    SCHEMA,
+    STOCK,
+    slug,
+)
+from infra.contracts.stories import examples
+from shared.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
+
+_STYLE = Path(__file__).with_name("index_page.css")
+_SCRIPT = Path(__file__).with_name("index_page.js")
+
+ANSWERS: Mapping[str, Sequence[str]] = {
+    "Order Created": (
+        "Order Completed",
+        "Order Failed",
+        "Order Backordered",
+        "High Value Order Flagged",
+    ),
+    "Order Cancelled": (
+        "Order Cancellation Confirmed",
+        "Order Cancellation Refused",
+        "Payment Refunded",
+    ),
+}
+"""What a producer may hear of after a request."""
+
+_TOKENS = re.compile(
+    r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)'
+)
+
+
+def index_page(history: Mapping[str, Sequence[Release]]) -> str:
+    """Return the page; ``history`` has the versions of each event, by detail type."""
+    contracts = present()
+    sections = "".join(
+        _event(name, contract, history.get(name, ())) for name, contract in contracts.items()
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Orderflow events</title>
+<style>
+{_STYLE.read_text(encoding="utf-8")}</style>
+<nav aria-label="Events">
+<a class="brand" href="#top">Orderflow <b>events</b></a>
+<input id="filter" type="search" placeholder="Filter events and fields" aria-label="Filter">
+{_links("You send", [name for name in contracts if name in REQUESTS])}
+{_links("Orderflow tells", [name for name in contracts if name not in REQUESTS])}
+{_links("Every event has", ["Metadata"])}
+</nav>
+<main id="top">
+{_introduction()}
+{sections}{_metadata(contracts["Order Created"])}
+<p id="nothing" hidden>No event and no field has that in its name.</p>
+</main>
+<script>
+{_SCRIPT.read_text(encoding="utf-8")}</script>
+</html>
+"""
+
+
+def _links(title: str, names: Sequence[str]) -> str:
+    links = "".join(f'<a href="#{slug(name)}">{escape(name)}</a>' for name in names)
+    return f'<div class="group"><h2>{title}</h2>{links}</div>'
+
+
+def _introduction() -> str:
+    return f"""<header>
+<h1>Put an order on the bus</h1>
+<p class="lede">Everything you can send to Orderflow, and everything it tells in return. Copy a
+payload, send it with the SDK you have, and follow the order to its end.</p>
+<dl class="facts">
+<div><dt>Bus</dt><dd><code>{snippets.BUS}</code></dd></div>
+<div><dt>Source</dt><dd><code>{SOURCE}</code></dd></div>
+<div><dt>Largest event</dt><dd>{MAX_EVENT_BYTES // 1024} KiB</dd></div>
+<div><dt>In one file</dt><dd><a href="{ASYNCAPI}">AsyncAPI 3.0</a></dd></div>
+<div><dt>To try with</dt><dd><a href="{STOCK}">sample stock</a></dd></div>
+</dl>
+</header>
+<section class="plain">
+<h2>From nothing to a shipped order</h2>
+{_code(snippets.first_order(examples()["Order Created"][0]), "Commands")}
+<ul class="rules">
+<li><b>Send it again whenever you are unsure.</b> The same event is one order, however often it
+arrives; <code>metadata</code> is optional, and without it the content tells.</li>
+<li><b>Send more than is asked for.</b> Unknown fields are ignored, here and by every consumer.</li>
+<li><b>Amounts are numbers with at most two decimals.</b> The total is the sum of quantity times
+unit price, to the cent.</li>
+<li><b>A new order takes a new <code>order_id</code>.</b> The same id with other content is
+refused: the first stands.</li>
+</ul>
+</section>
+"""
+
+
+def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
+    fields = [field for field in detail_fields(contract.schema) if not _is_common(field)]
+    is_request = name in REQUESTS
+    words = " ".join([name, *(field.name for field in fields)]).lower()
+    shown = examples()[name]
+    sender = (
+        "You send it, or Orderflow&rsquo;s HTTP API does" if is_request else "Orderflow sends it"
+    )
+    return f"""<section class="event" id="{slug(name)}" data-words="{escape(words)}">
+<h2><a href="#{slug(name)}">{escape(name)}</a>
+<span class="badge {"in" if is_request else "out"}">{"request" if is_request else "fact"}</span>
+<span class="badge">{contract.version}</span></h2>
+<p class="meaning">{escape(contract.schema["description"])}</p>
+<p class="muted">{sender}.{_answers(name)}</p>
+{_ways(shown[0]) if is_request else _rule(shown[0])}
+<h3>Fields of <code>detail</code></h3>
+{_table(fields)}
+<h3>Examples</h3>
+{_examples(name, shown)}
+<h3>Versions</h3>
+{_versions(name, history)}
+</section>
+"""
+
+
+def _answers(name: str) -> str:
+    links = [f'<a href="#{slug(one)}">{escape(one)}</a>' for one in ANSWERS.get(name, ())]
+    return f" You hear of it as {', '.join(links[:-1])} or {links[-1]}." if links else ""
+
+
+def _ways(example: Example) -> str:
+    """Return the ways to send an event, as tabs."""
+    envelope = example.envelope
+    ways = {
+        "Payload": snippets.payload(envelope),
+        "orders": snippets.orders_command(example),
+        "AWS CLI": snippets.aws_command(envelope),
+        "Python": snippets.boto3_lines(envelope),
+        "JavaScript": snippets.javascript_lines(envelope),
+    }
+    panels = "".join(
+        f'<div class="panel" data-tab="{label}">{_code(text, label)}</div>'
+        for label, text in ways.items()
+    )
+    return f'<div class="tabs">{panels}</div>'
+
+
+def _rule(example: Example) -> str:
+    """Return what a consumer gets, and the pattern of the rule that brings it."""
+    envelope = example.envelope
+    panels = "".join(
+        f'<div class="panel" data-tab="{label}">{_code(text, "Payload")}</div>'
+        for label, text in {
+            "Payload": snippets.payload(envelope),
+            "Event pattern": snippets.pattern(envelope),
+        }.items()
+    )
+    return (
+        "<details><summary>See one, and subscribe</summary>"
+        f'<div class="tabs">{panels}</div></details>'
+    )
+
+
+def _metadata(contract: Contract) -> str:
+    """Return the section on what every event can carry."""
+    fields = [field for field in detail_fields(contract.schema) if _is_common(field)]
+    words = " ".join(field.name for field in fields)
+    return f"""<section class="event" id="metadata" data-words="{words}">
+<h2><a href="#metadata">Metadata</a></h2>
+<p class="meaning">Where an event comes from, and what it belongs to.</p>
+<p class="muted">Optional in what you send: without an id, an event is known by its content.
+Orderflow&rsquo;s own events always have it.</p>
+<h3>Fields of <code>detail.metadata</code></h3>
+{_table(fields)}
+</section>
+"""
+
+
+def _is_common(field: Field) -> bool:
+    return field.name.startswith("metadata.")
+
+
+def _code(text: str, label: str) -> str:
+    shown = _coloured(text) if label == "Payload" else escape(text, quote=False)
+    return (
+        f'<div class="code"><button class="copy" type="button" hidden>Copy</button>'
+        f'<pre tabindex="0" aria-label="{escape(label)}">{shown}</pre></div>'
+    )
+
+
+def _coloured(text: str) -> str:
+    def tag(found: re.Match[str]) -> str:
+        return f'<i class="{found.lastgroup}">{escape(found[0], quote=False)}</i>'
+
+    return _TOKENS.sub(tag, text)
+
+
+def _table(fields: Sequence[Field]) -> str:
+    rows = "".join(
+        f'<tr><td><code>{_breakable(field.name)}</code>{_tag(field)}<td class="type">{field.type}'
+        f"<td>{_described(field)}{_limits(field)}\n"
+        for field in fields
+    )
+    return f'<table class="fields">\n<tr><th>Field<th>Type<th>Meaning and limits\n{rows}</table>'
+
+
+def _described(field: Field) -> str:
+    more = ' See <a href="#metadata">Metadata</a>.' if field.name == "metadata" else ""
+    return escape(field.description) + more
+
+
+def _breakable(name: str) -> str:
+    return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
+
+
+def _tag(field: Field) -> str:
+    return ' <span class="required">required</span>' if field.required else ""
+
+
+def _limits(field: Field) -> str:
+    said = [escape(field.limits)] if field.limits else []
+    said += [f"<code>{escape(field.pattern)}</code>"] if field.pattern else []
+    return f' <span class="limits">{", ".join(said)}</span>' if said else ""
+
+
+def _examples(name: str, shown: Sequence[Example]) -> str:
+    links = "".join(
+        f'<li><a href="{slug(name)}/{EXAMPLES}/{one.name}.json">{one.name}</a>'
+        f" <span>{escape(one.shows)}</span></li>\n"
+        for one in shown
+    )
+    return f'<ul class="examples">\n{links}</ul>'
+
+
+def _versions(name: str, history: Sequence[Release]) -> str:
+    lines = "".join(
+        f"<li><b>{escape(one.version)}</b> {escape(' '.join(one.changes))}</li>\n"
+        for one in history
+    )
+    files = {
+        SCHEMA: "JSON Schema 2020-12",
+        REGISTRY_SCHEMA: "EventBridge registry",
+        CHANGELOG: "changelog",
+    }
+    links = " · ".join(
+        f'<a href="{slug(name)}/{path}">{label}</a>' for path, label in files.items()
+    )
+    return f'<ul class="versions">\n{lines}</ul>\n<p class="files">{links}</p>'

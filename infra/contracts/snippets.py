@@ -1,0 +1,120 @@
+"""Lines that a producer copies to send an example: the command line and two SDKs.
+
+They speak to ``orders serve`` as it stands; it asks nobody for credentials, but the clients want
+some. On AWS the marked lines are left out.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from infra.contracts.examples import Example
+from infra.contracts.folder import EXAMPLES, FOLDER, STOCK, slug
+
+ENDPOINT = "http://127.0.0.1:8080"
+REGION = "us-east-1"
+BUS = "orders-bus"
+
+Envelope = Mapping[str, Any]
+
+
+def payload(envelope: Envelope) -> str:
+    """Return an event as it is read from a file."""
+    return json.dumps(envelope, ensure_ascii=False, indent=2)
+
+
+def entry(envelope: Envelope) -> dict[str, str]:
+    """Return the PutEvents entry of an event."""
+    return {
+        "EventBusName": BUS,
+        "Source": envelope["source"],
+        "DetailType": envelope["detail-type"],
+        "Detail": json.dumps(envelope["detail"], ensure_ascii=False),
+    }
+
+
+def pattern(envelope: Envelope) -> str:
+    """Return the event pattern of a rule that chooses all events like this one."""
+    return json.dumps({key: [envelope[key]] for key in ("source", "detail-type")}, indent=2)
+
+
+def first_order(example: Example) -> str:
+    """Return the commands that take a first order from nothing to its end."""
+    return (
+        "# put the sample stock on the shelf, then start the platform\n"
+        f"orders run --count 0 --stock {FOLDER.name}/{STOCK}\n"
+        "orders serve\n\n"
+        "# in another terminal: send an order, and see what became of it\n"
+        f"orders emit {_path(example)}\n"
+        f"orders show {example.envelope['detail']['order_id']}"
+    )
+
+
+def orders_command(example: Example) -> str:
+    """Return the commands that check and send an example."""
+    path = _path(example)
+    return f"orders events validate {path}\norders emit {path}"
+
+
+def _path(example: Example) -> str:
+    return f"{FOLDER.name}/{slug(example.event)}/{EXAMPLES}/{example.name}.json"
+
+
+def aws_command(envelope: Envelope) -> str:
+    """Return the AWS CLI's command."""
+    entries = shlex.quote(json.dumps([entry(envelope)], ensure_ascii=False, indent=2))
+    return (
+        "# on AWS without the line of --endpoint-url\n"
+        "aws events put-events \\\n"
+        f"  --endpoint-url {ENDPOINT} --region {REGION} --no-sign-request \\\n"
+        f"  --entries {entries}"
+    )
+
+
+def boto3_lines(envelope: Envelope) -> str:
+    """Return Python lines for boto3."""
+    body = json.dumps(envelope["detail"], ensure_ascii=False, indent=4)
+    return f"""import json
+import boto3
+
+events = boto3.client(
+    "events",
+    endpoint_url="{ENDPOINT}",  # not on AWS
+    region_name="{REGION}",
+    aws_access_key_id="local",  # not on AWS
+    aws_secret_access_key="local",  # not on AWS
+)
+detail = {body}
+answer = events.put_events(Entries=[{{
+    "EventBusName": "{BUS}",
+    "Source": "{envelope["source"]}",
+    "DetailType": "{envelope["detail-type"]}",
+    "Detail": json.dumps(detail),
+}}])
+# a call can succeed while an entry fails
+if answer["FailedEntryCount"]:
+    raise RuntimeError(answer["Entries"])"""
+
+
+def javascript_lines(envelope: Envelope) -> str:
+    """Return lines for the AWS SDK for JavaScript v3."""
+    body = json.dumps(envelope["detail"], ensure_ascii=False, indent=2)
+    return f"""import {{ EventBridgeClient, PutEventsCommand }} from "@aws-sdk/client-eventbridge";
+
+const events = new EventBridgeClient({{
+  region: "{REGION}",
+  endpoint: "{ENDPOINT}", // not on AWS
+  credentials: {{ accessKeyId: "local", secretAccessKey: "local" }}, // not on AWS
+}});
+const detail = {body};
+const answer = await events.send(new PutEventsCommand({{
+  Entries: [{{
+    EventBusName: "{BUS}",
+    Source: "{envelope["source"]}",
+    DetailType: "{envelope["detail-type"]}",
+    Detail: JSON.stringify(detail),
+  }}],
+}}));
+// a call can succeed while an entry fails
+if (answer.FailedEntryCount) throw new Error(JSON.stringify(answer.Entries));"""

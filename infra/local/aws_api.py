@@ -1,0 +1,272 @@
+"""The operations that AWS's own clients may call, a closed table.
+
+==================  ===============================================================================
+EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
+Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
+                    ``ListExecutions`` (the last three for EXPRESS too, which AWS does not offer)
+Orderflow           ``RedriveDeadLetters`` (``ids``: none for all), for ``orders dead-letters``
+everything else     ``UnknownOperationException``, with this list
+==================  ===============================================================================
+
+Requests and answers are those of the JSON protocols: ``X-Amz-Target`` names the operation, times
+are epoch seconds.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+from uuid import uuid4
+from zlib import decompress
+
+import orjson
+
+from infra.asl import HistoryEvent
+from infra.local.bus import InvalidRequest
+from infra.local.dead_letters import redrive
+from infra.local.engine import Engine
+from infra.local.executions import TaskError, arn
+from infra.local.template import ACCOUNT, REGION
+from infra.patterns import InvalidPattern, compile_pattern
+from shared.sqlite import Database
+
+Answer = dict[str, Any]
+HISTORY_PAGE = 1_000
+
+
+class AwsApi:
+    """Answers operations for one engine.
+
+    ``reader`` is a connection of its own, for what is only looked up.
+    """
+
+    def __init__(self, engine: Engine, reader: Database) -> None:
+        self.engine = engine
+        self.reader = reader
+        self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
+            "AWSEvents.PutEvents": self._put_events,
+            "AWSEvents.TestEventPattern": self._test_event_pattern,
+            "AWSEvents.StartReplay": self._start_replay,
+            "AWSEvents.DescribeReplay": self._describe_replay,
+            "AWSStepFunctions.StartExecution": self._start_execution,
+            "AWSStepFunctions.DescribeExecution": self._describe_execution,
+            "AWSStepFunctions.GetExecutionHistory": self._history,
+            "AWSStepFunctions.ListExecutions": self._list,
+            "Orderflow.RedriveDeadLetters": self._redrive,
+        }
+
+    def answer(self, target: str, body: bytes) -> Answer | Future[Answer]:
+        """Return the answer to an operation, or the future that will have it.
+
+        Raises
+        ------
+        InvalidRequest
+            Refused, with AWS's error code; also out of the future.
+        """
+        operation = self.operations.get(target)
+        if operation is None:
+            known = ", ".join(name.partition(".")[2] for name in self.operations)
+            message = f"{target} is not available on one machine; these are: {known}"
+            raise InvalidRequest("UnknownOperationException", message)
+        try:
+            request = orjson.loads(body or b"{}")
+        except ValueError:
+            raise InvalidRequest("SerializationException", "the body is not JSON") from None
+        if not isinstance(request, dict):
+            raise InvalidRequest("SerializationException", "the body is not a JSON object")
+        return operation(request)
+
+    def _put_events(self, request: Mapping[str, Any]) -> Future[Answer]:
+        return self.engine.call(lambda now: self.engine.bus.put(request.get("Entries"), now))
+
+    def _test_event_pattern(self, request: Mapping[str, Any]) -> Answer:
+        try:
+            pattern = compile_pattern(_text(request, "EventPattern"))
+        except InvalidPattern as error:
+            raise InvalidRequest("InvalidEventPatternException", str(error)) from None
+        try:
+            event = json.loads(_text(request, "Event"))
+        except ValueError:
+            raise InvalidRequest("ValidationException", "Event is not JSON.") from None
+        fields = ("id", "account", "source", "time", "region", "resources", "detail-type")
+        missing = [field for field in fields if field not in event]
+        if missing:
+            message = f"Parameter Event is not valid. Reason: {missing[0]} is missing."
+            raise InvalidRequest("ValidationException", message)
+        return {"Result": pattern.matches(event)}
+
+    def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
+        name = _text(request, "ReplayName")
+        start, end = (_time(request, key) for key in ("EventStartTime", "EventEndTime"))
+        destination = request.get("Destination") or {}
+        archive = _text(request, "EventSourceArn").rsplit("/", 1)[-1]
+        if archive != self.engine.stack.archive:
+            message = f"Archive {archive} does not exist; this machine has"
+            raise InvalidRequest(
+                "ResourceNotFoundException", f"{message} {self.engine.stack.archive}."
+            )
+        rules = [rule.rsplit("/", 1)[-1] for rule in destination.get("FilterArns") or []]
+
+        def replay(now: float) -> Answer:
+            self.engine.bus.start_replay(name, start, end, rules, now)
+            self.engine.journal.batch.durable = True
+            return {"ReplayArn": _replay_arn(name), "State": "STARTING", "ReplayStartTime": now}
+
+        return self.engine.call(replay)
+
+    def _describe_replay(self, request: Mapping[str, Any]) -> Answer:
+        name = _text(request, "ReplayName")
+        row = self.reader.row("select * from replays where name = ?", name)
+        if row is None:
+            raise InvalidRequest("ResourceNotFoundException", f"Replay {name} does not exist.")
+        stack = self.engine.stack
+        archive = f"arn:aws:events:{REGION}:{ACCOUNT}:archive/{stack.archive}"
+        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{stack.bus}"
+        rules = [
+            f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{stack.bus}/{rule}"
+            for rule in json.loads(row["rules"])
+        ]
+        return {
+            "ReplayName": name,
+            "ReplayArn": _replay_arn(name),
+            "State": row["state"],
+            "EventSourceArn": archive,
+            "Destination": {"Arn": bus, **({"FilterArns": rules} if rules else {})},
+            "EventStartTime": row["start_at"],
+            "EventEndTime": row["end_at"],
+            "EventLastReplayedTime": row["end_at"],
+            "ReplayStartTime": row["started_at"],
+            "ReplayEndTime": row["ended_at"],
+        }
+
+    def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
+        machine = self._machine(_text(request, "stateMachineArn"))
+        name = request.get("name") or str(uuid4())
+        try:
+            body = orjson.loads(request.get("input") or "{}")
+        except ValueError:
+            message = "Invalid State Machine Execution Input: it is not JSON"
+            raise InvalidRequest("InvalidExecutionInput", message) from None
+
+        def start(now: float) -> Answer:
+            try:
+                started = self.engine.executions.start(machine, name, body, now)
+            except TaskError as error:
+                code = error.error.rpartition(".")[2].removesuffix("Exception")
+                raise InvalidRequest(code, str(error)) from None
+            self.engine.journal.batch.durable = True
+            return {"executionArn": started, "startDate": now}
+
+        return self.engine.call(start)
+
+    def _describe_execution(self, request: Mapping[str, Any]) -> Answer:
+        row = self._execution(request)
+        machine = self.engine.stack.machines[row["machine"]]
+        answer = {
+            **_summary(row, machine),
+            "input": row["input"],
+            "inputDetails": {"included": True},
+        }
+        for field in ("error", "cause"):
+            if row[field] is not None:
+                answer[field] = row[field]
+        if row["status"] == "SUCCEEDED":
+            answer |= {"output": row["output"], "outputDetails": {"included": True}}
+        return answer
+
+    def _history(self, request: Mapping[str, Any]) -> Answer:
+        row = self._execution(request)
+        events = execution_history(self.reader, row["id"])
+        if request.get("reverseOrder"):
+            events.reverse()
+        size = request.get("maxResults") or HISTORY_PAGE
+        first = int(request.get("nextToken") or 0)
+        page: Answer = {"events": events[first : first + size]}
+        if first + size < len(events):
+            page["nextToken"] = str(first + size)
+        return page
+
+    def _list(self, request: Mapping[str, Any]) -> Answer:
+        name = self._machine(_text(request, "stateMachineArn"))
+        size = request.get("maxResults") or 100
+        before = int(request.get("nextToken") or 1 << 62)
+        status = request.get("statusFilter")
+        rows = self.reader.rows(
+            "select * from executions where machine = ? and id < ? and (? is null or status = ?)"
+            " order by id desc limit ?",
+            name,
+            before,
+            status,
+            status,
+            size,
+        )
+        machine = self.engine.stack.machines[name]
+        page: Answer = {"executions": [_summary(row, machine) for row in rows]}
+        if len(rows) == size:
+            page["nextToken"] = str(rows[-1]["id"])
+        return page
+
+    def _redrive(self, request: Mapping[str, Any]) -> Future[Answer]:
+        ids = [int(number) for number in request.get("ids") or []]
+        return self.engine.call(lambda now: {"redriven": redrive(self.engine, ids, now)})
+
+    def _machine(self, reference: str) -> str:
+        try:
+            return self.engine.stack.named("machines", reference)
+        except KeyError:
+            message = f"State Machine Does Not Exist: '{reference}'"
+            raise InvalidRequest("StateMachineDoesNotExist", message) from None
+
+    def _execution(self, request: Mapping[str, Any]) -> Any:
+        reference = _text(request, "executionArn")
+        _, _, tail = reference.partition(":execution:")
+        row = None
+        if tail:
+            machine, _, name = tail.partition(":")
+            row = self.reader.row(
+                "select * from executions where machine = ? and name = ?", machine, name
+            )
+        elif ":express:" in reference and (number := reference.rpartition(":")[2]).isdecimal():
+            row = self.reader.row("select * from executions where id = ?", int(number))
+        if row is None:
+            message = f"Execution Does Not Exist: '{reference}'"
+            raise InvalidRequest("ExecutionDoesNotExist", message)
+        return row
+
+
+def execution_history(reader: Database, number: int) -> list[Any]:
+    """Return an execution's events, oldest first, in the shape of GetExecutionHistory."""
+    rows = reader.rows("select events from history where execution_id = ? order by first", number)
+    kept = (event for row in rows for event in orjson.loads(decompress(row["events"])))
+    return [HistoryEvent(*event).to_json() for event in kept]
+
+
+def _summary(row: Any, machine: Any) -> Answer:
+    answer = {
+        "executionArn": arn(machine, row["name"], row["id"]),
+        "stateMachineArn": machine.arn,
+        "name": row["name"],
+        "status": row["status"],
+        "startDate": row["started_at"],
+    }
+    if row["ended_at"] is not None:
+        answer["stopDate"] = row["ended_at"]
+    return answer
+
+
+def _replay_arn(name: str) -> str:
+    return f"arn:aws:events:{REGION}:{ACCOUNT}:replay/{name}"
+
+
+def _text(request: Mapping[str, Any], field: str) -> str:
+    value = request.get(field)
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest("ValidationException", f"{field} is missing; send it as text.")
+    return value
+
+
+def _time(request: Mapping[str, Any], field: str) -> float:
+    value = request.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest("ValidationException", f"{field} is missing; send epoch seconds.")
+    return float(value)

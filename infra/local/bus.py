@@ -1,0 +1,344 @@
+"""The event bus: accepts events, matches rules, delivers to targets, archives and replays."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from infra.local.backlog import Backlog
+from infra.local.journal import Journal
+from infra.local.resources import Rule, Stack, Target
+from infra.local.template import ACCOUNT, REGION
+from shared.clock import timestamp
+
+MAX_ENTRIES = 10
+MAX_BYTES = 262_144
+BATCH = 500
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 600.0
+
+_INSERT_EVENT = "insert into events values (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_DELIVERY = "insert into deliveries values (?, ?, ?, ?, ?, ?)"
+_DELETE_DELIVERY = "delete from deliveries where id = ?"
+
+
+class DeliveryError(Exception):
+    """A target did not take an event; ``final`` if no retry can change that."""
+
+    def __init__(self, code: str, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.final = final
+
+
+class InvalidRequest(Exception):
+    """A request as a whole is refused, with AWS's error code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a target."""
+
+    id: int
+    event_id: str
+    envelope: str
+    attempts: int
+    arrived_at: float
+
+
+Deliver = Callable[[Target, Delivery, float], None]
+
+
+class Bus:
+    """The bus of a stack.
+
+    ``deliver`` maps a target's kind to what takes an event, or raises `DeliveryError`; ``room``
+    says how many more a kind takes now. A stream's deliveries stay where they are until the stream
+    has written them (`infra.local.streams`); ``routed`` counts them.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        journal: Journal,
+        deliver: Mapping[str, Deliver],
+        room: Mapping[str, Callable[[], int]],
+        dead_letter: Callable[[str, str, Mapping[str, str], float], object],
+    ) -> None:
+        self.stack = stack
+        self.journal = journal
+        self.deliver = deliver
+        self.room = room
+        self.dead_letter = dead_letter
+        self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
+        self.backlog = Backlog(self.targets)
+        self.routed = dict.fromkeys(self.targets, 0)
+        self._patience = {
+            key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
+            for key, target in self.targets.items()
+        }
+
+    def put(self, entries: object, now: float) -> dict[str, Any]:
+        """Answer a PutEvents request; what it accepts stands once the turn is committed.
+
+        Raises
+        ------
+        InvalidRequest
+            The request as a whole is malformed or too large.
+        """
+        checked = _checked(entries)
+        self.journal.batch.durable = True
+        results = [self._put(entry, now) for entry in checked]
+        failed = sum("ErrorCode" in result for result in results)
+        return {"FailedEntryCount": failed, "Entries": results}
+
+    def _put(self, entry: Mapping[str, Any], now: float) -> dict[str, str]:
+        bus = str(entry.get("EventBusName", "default")).rsplit("/", 1)[-1]
+        if bus != self.stack.bus:
+            message = f"Event bus {bus} does not exist; this machine has {self.stack.bus}."
+            return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
+        for name in ("Source", "DetailType", "Detail"):
+            if not entry.get(name):
+                reason = f"{name} is a required argument."
+                message = f"Parameter {name} is not valid. Reason: {reason}"
+                return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+        try:
+            detail = orjson.loads(entry["Detail"])
+        except (ValueError, TypeError):
+            detail = None
+        if not isinstance(detail, dict):
+            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        return {"EventId": self.accept(entry, detail, now)}
+
+    def accept(self, entry: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> str:
+        """Journal an event and a delivery for each matching target; return the event's id."""
+        event_id = str(uuid4())
+        envelope = {
+            "version": "0",
+            "id": event_id,
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": ACCOUNT,
+            "time": _time(entry.get("Time"), now),
+            "region": REGION,
+            "resources": entry.get("Resources", []),
+            "detail": detail,
+        }
+        archive = self.stack.archive_pattern
+        archived = archive is not None and archive.matches(envelope)
+        order_id = detail.get("order_id")
+        seq = self.journal.next_id("events")
+        self.journal.batch.add(
+            _INSERT_EVENT,
+            seq,
+            event_id,
+            entry["DetailType"],
+            order_id if isinstance(order_id, str) else None,
+            orjson.dumps(envelope).decode(),
+            now,
+            int(archived),
+        )
+        self._route(seq, envelope, self.stack.rules, now, None)
+        return event_id
+
+    def _route(
+        self,
+        seq: int,
+        envelope: Mapping[str, Any],
+        rules: Sequence[Rule],
+        now: float,
+        replay: str | None,
+    ) -> None:
+        for rule in rules:
+            if rule.pattern.matches(envelope):
+                for target in rule.targets:
+                    delivery = self.journal.next_id("deliveries")
+                    self.journal.batch.add(
+                        _INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay
+                    )
+                    self.routed[target.key] += 1
+                    self.backlog.wake(target.key, now + self._patience[target.key])
+
+    def work(self, now: float) -> bool:
+        """Deliver what is due and has room; return whether there was any."""
+        found = False
+        for key, target in self.targets.items():
+            if target.kind in self.deliver and self.backlog.is_due(key, now):
+                room = min(BATCH, self.room[target.kind]())
+                found |= room > 0 and self._drain(target, room, now)
+        return found
+
+    def _drain(self, target: Target, room: int, now: float) -> bool:
+        rows = self.journal.database.rows(
+            "select d.id, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
+            " from deliveries d join events e on e.seq = d.event_seq"
+            " where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
+            target.key,
+            now,
+            room,
+        )
+        if len(rows) < room:
+            self.backlog.rest(target.key, self._next_due(target.key, now))
+        for row in rows:
+            envelope = _replayed(row["envelope"], row["replay"])
+            delivery = Delivery(
+                row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"]
+            )
+            try:
+                self.deliver[target.kind](target, delivery, now)
+                self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+            except DeliveryError as error:
+                self._failed(target, delivery, error, now)
+        return bool(rows)
+
+    def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
+        """Try again later, or put the event into the target's dead-letter queue."""
+        late = delivery.arrived_at + target.max_age <= now
+        if not error.final and not late and delivery.attempts < target.max_attempts:
+            due = now + min(LONGEST_RETRY, FIRST_RETRY * 2**delivery.attempts)
+            self.journal.batch.add(
+                "update deliveries set attempts = attempts + 1, due = ? where id = ?",
+                due,
+                delivery.id,
+            )
+            self.backlog.wake(target.key, due)
+            return
+        self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+        if target.dead_letters:
+            rule = f"rule/{self.stack.bus}/{target.rule}"
+            attributes = {
+                "RULE_ARN": f"arn:aws:events:{REGION}:{ACCOUNT}:{rule}",
+                "TARGET": target.key,
+                "ERROR_CODE": error.code,
+                "ERROR_MESSAGE": str(error),
+                "RETRY_ATTEMPTS": str(delivery.attempts),
+            }
+            self.dead_letter(target.dead_letters, delivery.envelope, attributes, now)
+
+    def _next_due(self, key: str, now: float) -> float | None:
+        row = self.journal.database.row(
+            "select min(due) from deliveries where target = ? and due > ?", key, now
+        )
+        return None if row is None else row[0]
+
+    def deliver_again(self, key: str, envelope: str, now: float) -> None:
+        """Deliver a dead letter to its target once more."""
+        event = json.loads(envelope)
+        row = self.journal.database.row("select seq from events where id = ?", event["id"])
+        if row is None:
+            raise InvalidRequest("ResourceNotFoundException", f"event {event['id']} is gone")
+        delivery = self.journal.next_id("deliveries")
+        replay = event.get("replay-name")
+        self.journal.batch.add(_INSERT_DELIVERY, delivery, row[0], key, now, 0, replay)
+        self.backlog.wake(key, now)
+
+    def start_replay(
+        self, name: str, start: float, end: float, rules: Sequence[str], now: float
+    ) -> None:
+        """Deliver the archive's events of a time range again, to all rules or the named ones.
+
+        Raises
+        ------
+        InvalidRequest
+            The name is taken, the range is empty, or a rule does not exist.
+        """
+        database = self.journal.database
+        if database.row("select 1 from replays where name = ?", name):
+            message = f"Replay {name} already exists."
+            raise InvalidRequest("ResourceAlreadyExistsException", message)
+        if start >= end:
+            message = "EventStartTime must be before EventEndTime."
+            raise InvalidRequest("ValidationException", message)
+        known = {rule.name: rule for rule in self.stack.rules}
+        missing = [rule for rule in rules if rule not in known]
+        if missing:
+            raise InvalidRequest("ValidationException", f"Rule {missing[0]} does not exist.")
+        chosen = [known[rule] for rule in rules] or self.stack.rules
+        events = database.rows(
+            "select seq, envelope from events where archived and arrived_at >= ?"
+            " and arrived_at < ? order by seq",
+            start,
+            end,
+        )
+        for event in events:
+            envelope = {**orjson.loads(event["envelope"]), "replay-name": name}
+            self._route(event["seq"], envelope, chosen, now, name)
+        self.journal.batch.add(
+            "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
+            name,
+            json.dumps(list(rules)),
+            start,
+            end,
+            now,
+            now,
+            len(events),
+        )
+
+    def forget(self, now: float) -> None:
+        """Drop events that the archive need not keep and that nobody waits for."""
+        days = self.stack.archive_days
+        before = now - days * 86_400 if days else 0
+        self.journal.batch.add(
+            "delete from events where arrived_at < iif(archived, ?, ?)"
+            " and not exists (select 1 from deliveries where event_seq = events.seq)",
+            before,
+            now - 86_400,
+        )
+
+
+def _checked(entries: object) -> list[Mapping[str, Any]]:
+    """Return a request's entries, or raise what AWS answers."""
+    if (
+        not isinstance(entries, list)
+        or not entries
+        or not all(isinstance(e, dict) for e in entries)
+    ):
+        message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
+        raise InvalidRequest("ValidationException", f"{message} Member must have length at least 1")
+    if len(entries) > MAX_ENTRIES:
+        message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
+        limit = f"Member must have length less than or equal to {MAX_ENTRIES}"
+        raise InvalidRequest("ValidationException", f"{message} {limit}")
+    size = sum(entry_size(entry) for entry in entries)
+    if size > MAX_BYTES:
+        raise InvalidRequest(
+            "ValidationException",
+            "Total size of the entries in the request is over the limit:"
+            f" {size} bytes of {MAX_BYTES}.",
+        )
+    return entries
+
+
+def entry_size(entry: Mapping[str, Any]) -> int:
+    """Return an entry's size as EventBridge counts it (Calculating PutEvents event entry size)."""
+    texts = [entry.get(key) or "" for key in ("Source", "DetailType", "Detail")]
+    texts += entry.get("Resources") or []
+    return (14 if entry.get("Time") is not None else 0) + sum(
+        len(text.encode()) for text in texts if isinstance(text, str)
+    )
+
+
+def _time(given: object, now: float) -> str:
+    """Return an event's time, to the second as EventBridge has it."""
+    moment = now
+    if isinstance(given, int | float):
+        moment = float(given)
+    elif isinstance(given, str):
+        try:
+            parsed = datetime.fromisoformat(given)
+            moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+        except ValueError:
+            moment = now
+    return timestamp(moment).split(".")[0] + "Z"
+
+
+def _replayed(envelope: str, replay: str | None) -> str:
+    return envelope if replay is None else f'{envelope[:-1]},"replay-name":{json.dumps(replay)}}}'

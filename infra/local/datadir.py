@@ -1,0 +1,171 @@
+"""The data directory: what lies where, and who may write to it."""
+
+import fcntl
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.journal import VERSION
+from shared.sqlite import Database
+
+
+class DataDirectoryError(Exception):
+    """The data directory cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Paths in a data directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The orders, and the runtime's journal."""
+        return self.root / "orderflow.db"
+
+    @property
+    def sandbox(self) -> Path:
+        """What the sandbox's gateway and carrier remember."""
+        return self.root / "sandbox.db"
+
+    @property
+    def bucket(self) -> Path:
+        """What Firehose delivered, and the reports."""
+        return self.root / "bucket"
+
+    @property
+    def mails(self) -> Path:
+        """Mails that were sent."""
+        return self.root / "mails"
+
+    @property
+    def log(self) -> Path:
+        """The functions' log, JSON lines."""
+        return self.root / "orderflow.log"
+
+    @property
+    def endpoint(self) -> Path:
+        """Where ``orders serve`` says on which address it listens."""
+        return self.root / "endpoint"
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / "writer.pid"
+
+    def served_at(self) -> str | None:
+        """Return the address of the server that writes here now, if there is one."""
+        try:
+            address = self.endpoint.read_text().strip()
+            lock = self._lock.open()
+        except OSError:
+            return None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return address
+        return None  # nobody holds the lock: a server that was killed left its address
+
+    def environment(self, variable: str, value: str) -> str:
+        """Return what a function's variable says here: AWS's services become files.
+
+        ``dynamodb://OrdersTable`` is the database, any other table the sandbox's; ``ses://`` is
+        the folder of mails, ``s3://`` and ``athena://`` are the bucket's folder.
+        """
+        scheme, _, rest = value.partition("://")
+        if scheme == "dynamodb":
+            path = self.database if rest == "OrdersTable" else self.sandbox
+            return f"sqlite:///{path}"
+        if scheme == "ses":
+            return f"file:///{self.mails}"
+        if scheme == "s3":
+            return f"file:///{self.bucket / rest.partition('/')[2]}"
+        if scheme == "athena":
+            return f"duckdb:///{self.bucket}"
+        return {"TRACING": "off"}.get(variable, value)
+
+    def require(self) -> None:
+        """Raise `DataDirectoryError` if nothing was ever run here."""
+        if not self.database.exists():
+            raise DataDirectoryError(
+                f"{self.root} has no orders yet; run `orders run` or `orders serve` there first"
+            )
+
+    def reader(self) -> Database:
+        """Open the database beside its writer; it is never written to through this."""
+        self.require()
+        database = Database(str(self.database))
+        self._check_version(database)
+        database.connection.execute("pragma query_only = on")
+        return database
+
+    @contextmanager
+    def writer(self) -> Iterator[Database]:
+        """Open the database as its one writing process, creating what is missing.
+
+        Raises
+        ------
+        DataDirectoryError
+            In use, not writable, of a newer version, or not a database.
+        """
+        with self._locked():
+            existed = self.database.exists()
+            database = self._open()
+            try:
+                if existed:
+                    self._check_version(database)
+                database.connection.execute(f"pragma user_version = {VERSION}")
+                yield database
+            finally:
+                database.close()
+
+    def _open(self) -> Database:
+        try:
+            return Database(str(self.database))
+        except sqlite3.Error as error:
+            raise DataDirectoryError(
+                f"{self.database} cannot be opened: {error}; name another directory with --data"
+            ) from None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            for folder in (self.root, self.bucket, self.mails):
+                folder.mkdir(parents=True, exist_ok=True)
+            lock = self._lock.open("a+")
+        except OSError as error:
+            raise DataDirectoryError(
+                f"{self.root} is not writable ({error.strerror}); name another with --data"
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise DataDirectoryError(
+                    f"{self.root} is in use by {holder}; stop it, go through its endpoint,"
+                    " or name another directory with --data"
+                ) from None
+            lock.seek(0)
+            lock.truncate()
+            lock.write(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'orders'})")
+            lock.flush()
+            yield
+
+    def _check_version(self, database: Database) -> None:
+        try:
+            row = database.row("pragma user_version")
+        except sqlite3.DatabaseError as error:
+            raise DataDirectoryError(f"{self.database} is not readable: {error}") from None
+        version = row[0] if row else 0
+        if version > VERSION:
+            raise DataDirectoryError(
+                f"{self.root} was written by a newer Orderflow (version {version}, this one knows"
+                f" {VERSION}); install that one, or name another directory with --data"
+            )

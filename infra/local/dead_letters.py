@@ -1,0 +1,125 @@
+"""Dead letters: what waits in a queue that nobody consumes, why, and its way back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra.local.bus import InvalidRequest
+from infra.local.engine import Engine
+from infra.local.executions import TaskError
+from shared.clock import timestamp
+from shared.sqlite import Database
+
+Letter = dict[str, Any]
+
+
+def letters(database: Database, queues: Sequence[str], ids: Sequence[int] = ()) -> list[Letter]:
+    """Return the dead letters in these queues, or those of them with these ids, oldest first."""
+    marks = ", ".join("?" * len(queues))
+    rows = database.rows(
+        f"select * from messages where queue in ({marks}) order by id",
+        *queues,
+    )
+    return [_letter(row) for row in rows if not ids or row["id"] in ids]
+
+
+def _letter(row: Any) -> Letter:
+    attributes = json.loads(row["attributes"])
+    try:
+        body = json.loads(row["body"])
+    except ValueError:
+        body = row["body"]
+    held: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    event = held.get("event", body)
+    return {
+        "id": row["id"],
+        "queue": row["queue"],
+        "since": timestamp(row["sent_at"]),
+        "reason": _reason(held.get("reason"), attributes),
+        "order_id": _order_id(held, event),
+        "from": held.get("consumer") or attributes.get("TARGET") or attributes.get("SOURCE_QUEUE"),
+        "attributes": attributes,
+        "body": body,
+    }
+
+
+def _reason(reason: object, attributes: Mapping[str, str]) -> str:
+    if isinstance(reason, dict):
+        text = reason.get("message") or _message(reason.get("cause"))
+        return f"{reason.get('error')}: {text}"
+    if "ERROR_CODE" in attributes:
+        return f"{attributes['ERROR_CODE']}: {attributes['ERROR_MESSAGE']}"
+    parts = [attributes.get(key) for key in ("REASON", "ERROR")]
+    return "; ".join(part for part in parts if part) or "unknown"
+
+
+def _message(cause: object) -> str:
+    try:
+        return str(json.loads(str(cause))["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return str(cause)
+
+
+def _order_id(*holders: object) -> str | None:
+    for holder in holders:
+        if isinstance(holder, dict):
+            detail = holder.get("detail")
+            found = holder.get("order_id") or (isinstance(detail, dict) and detail.get("order_id"))
+            if isinstance(found, str):
+                return found
+    return None
+
+
+def redrive(engine: Engine, ids: Sequence[int], now: float) -> int:
+    """Send dead letters on their way again; return how many. All of them, if no id is given.
+
+    Raises
+    ------
+    InvalidRequest
+        An id is no dead letter's, or a letter has no way back; nothing is sent then.
+    """
+    queues = engine.stack.dead_letter_queues
+    found = letters(engine.journal.database, queues, ids)
+    missing = sorted(set(ids) - {letter["id"] for letter in found})
+    if missing:
+        raise InvalidRequest("ResourceNotFoundException", f"there is no dead letter {missing[0]}")
+    for letter in found:
+        _send_on(engine, letter, now)
+    engine.journal.batch.durable = True
+    return len(found)
+
+
+def _send_on(engine: Engine, letter: Letter, now: float) -> None:
+    """Put a letter back where it failed: its queue, its target, its consumer, or a new run."""
+    attributes, body, number = letter["attributes"], letter["body"], letter["id"]
+    batch = engine.journal.batch
+    text = body if isinstance(body, str) else json.dumps(body)
+    if "SOURCE_QUEUE" in attributes:
+        queue = attributes["SOURCE_QUEUE"]
+        engine.queues.send(queue, text, {}, now)
+    elif "TARGET" in attributes:
+        engine.bus.deliver_again(attributes["TARGET"], text, now)
+    elif letter["queue"] == "AttentionQueue":
+        resume = {"resume": {"order_id": body["order_id"]}}
+        _start(engine, f"{body['order_id'][:48]}-redrive-{number}", resume, now)
+    elif body["consumer"] == "order_processing":
+        _start(engine, f"redrive-{number}", body["event"], now)
+    else:
+        event = body["event"]
+        again = event if isinstance(event, str) else json.dumps(event)
+        engine.queues.send(_queue_of(engine, body["consumer"]), again, {}, now)
+    batch.add("delete from messages where id = ?", number)
+
+
+def _start(engine: Engine, name: str, body: Any, now: float) -> None:
+    try:
+        engine.executions.start(engine.order_processing, name, body, now)
+    except TaskError as error:
+        raise InvalidRequest("ResourceConflictException", str(error)) from None
+
+
+def _queue_of(engine: Engine, consumer: str) -> str:
+    for source in engine.stack.consumers:
+        if engine.stack.functions[source.function].handler.split(".")[-2] == consumer:
+            return source.queue
+    raise InvalidRequest("ResourceNotFoundException", f"{consumer} consumes no queue")

@@ -1,0 +1,279 @@
+"""The engine: one loop that takes what has come in, decides, commits, and then acts.
+
+A turn collects results, requests and whatever is due; everything that follows from them is
+committed as one transaction; only then are functions called and callers answered. So what anybody
+was told is in the journal, and a crash at any moment repeats work at most.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import orjson
+
+from infra.local.bus import Bus, Delivery, DeliveryError
+from infra.local.clock import Clock, SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.executions import Executions, TaskError
+from infra.local.inline import InlineInvoker
+from infra.local.invocations import Done, Invocation, Result
+from infra.local.journal import Journal
+from infra.local.measurements import Measurements
+from infra.local.queues import Queues
+from infra.local.resources import Stack, Target
+from infra.local.schedules import Schedules
+from infra.local.streams import Streams
+from infra.local.workers import WorkerPool
+from shared.sqlite import Database
+
+T = TypeVar("T")
+
+OUTBOX_BATCH = 500
+SWEEP = 3_600.0
+"""Seconds between two sweeps of what is kept only for a while."""
+
+UNLIMITED = 1 << 30
+
+
+class Engine:
+    """The platform on one machine.
+
+    Parameters
+    ----------
+    stack : Stack
+        What the template asks for.
+    database : Database
+        The data directory's, opened for writing.
+    directory : DataDirectory
+        Where files go.
+    invoker : WorkerPool or InlineInvoker
+        Who runs handlers.
+    clock : Clock
+        What time it is.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        database: Database,
+        directory: DataDirectory,
+        invoker: WorkerPool | InlineInvoker,
+        clock: Clock,
+    ) -> None:
+        self.stack = stack
+        self.clock = clock
+        self.invoker = invoker
+        self.journal = Journal(database)
+        calls = {"sqs:sendMessage": self._send_message, "events:putEvents": self._put_events}
+        self.queues = Queues(stack, self.journal, self.invoke)
+        self.executions = Executions(stack, self.journal, self.invoke, calls)
+        self.bus = Bus(
+            stack,
+            self.journal,
+            {"queue": self._to_queue, "machine": self._to_machine},
+            {"queue": lambda: UNLIMITED, "machine": self.executions.room},
+            self.queues.send,
+        )
+        self.streams = Streams(stack, self.journal, self.bus, self.invoke, directory.bucket)
+        self.schedules = Schedules(stack, self.journal, self.invoke, clock.now())
+        self.measurements = Measurements(self.journal)
+        self._calls: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
+        self._answers: list[tuple[Future[Any], Any]] = []
+        self._submissions: list[Invocation] = []
+        self._waiting: dict[int, Done] = {}
+        self._invocations = 0
+        self._outbox_due = True
+        self._sweep_at = 0.0
+        self._stopping = threading.Event()
+        self.queues.resume()
+        self.executions.resume()
+        self._commit(clock.now())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing was asked for that is not done."""
+        return not (self._waiting or self._calls or self._outbox_due)
+
+    def invoke(self, function: str, payload: Any, done: Done) -> None:
+        """Call a function once the turn is committed; ``done`` gets its result in a later turn."""
+        self._invocations += 1
+        self._waiting[self._invocations] = done
+        described = self.stack.functions[function]
+        invocation = Invocation(self._invocations, described, orjson.dumps(payload))
+        self._submissions.append(invocation)
+
+    def call(self, request: Callable[[float], T]) -> "Future[T]":
+        """Have ``request(now)`` run in the next turn; its answer comes once that is committed.
+
+        Callable from any thread.
+        """
+        future: Future[T] = Future()
+        self._calls.append((request, future))
+        self.invoker.wake()
+        return future
+
+    def call_function(self, function: str, payload: Any) -> "Future[Result]":
+        """Call a function for somebody outside; callable from any thread."""
+        answer: Future[Result] = Future()
+
+        def begin(_: float) -> None:
+            self.invoke(function, payload, lambda result, _: answer.set_result(result))
+
+        self.call(begin)
+        return answer
+
+    def turn(self, timeout: float) -> bool:
+        """Take one turn, waiting up to ``timeout`` seconds for something to come in.
+
+        Returns whether anything happened.
+        """
+        self.invoker.offset = self.clock.offset
+        results = self.invoker.poll(0 if self._calls or self._outbox_due else timeout)
+        now = self.clock.now()
+        happened = bool(results)
+        for result in results:
+            self._take(result, now)
+        while self._calls:
+            happened = True
+            self._answer(*self._calls.popleft(), now)
+        if self._outbox_due:
+            happened |= self._take_outbox(now)
+        for component in (self.bus, self.queues, self.executions, self.streams):
+            happened |= component.work(now)
+        if not self.clock.skips:
+            happened |= self.schedules.work(now)
+            self._sweep(now)
+        self._commit(now)
+        return happened
+
+    def run_until_stopped(self) -> None:
+        """Take turns until `stop`; then end after what was begun is journalled."""
+        while not self._stopping.is_set():
+            wait = self.next_due(schedules=True) - self.clock.now()
+            self.turn(min(1.0, max(0.0, wait)))
+
+    def stop(self) -> None:
+        """End `run_until_stopped`; callable from another thread or a signal handler."""
+        self._stopping.set()
+        self.invoker.wake()
+
+    def next_due(self, *, schedules: bool) -> float:
+        """Return when something is due next, in epoch seconds; infinity if nothing ever is."""
+        due = [
+            self.bus.backlog.next_due(),
+            self.queues.backlog.next_due(),
+            self.executions.next_due(),
+        ]
+        if schedules:
+            due.append(self.schedules.next_due())
+        return min(due)
+
+    def skip(self) -> bool:
+        """Skip to what is due next; return whether there is anything.
+
+        For a clock that can skip, when nothing else is to be done. Schedules hold no run open.
+        """
+        assert isinstance(self.clock, SkippingClock)
+        due = self.next_due(schedules=False)
+        if due == float("inf"):
+            return False
+        self.clock.skip_to(due)
+        return True
+
+    def run_schedule(self, function: str) -> None:
+        """Run a function's schedule now, whenever it is due."""
+        for schedule in self.stack.schedules:
+            if schedule.function == function:
+                self.schedules.run(schedule, self.clock.now())
+
+    def _take(self, result: Result, now: float) -> None:
+        done = self._waiting.pop(result.id, None)
+        if done is not None:
+            self.measurements.add(result, now)
+            done(result, now)
+        self._outbox_due = True
+
+    def _answer(self, request: Callable[[float], Any], future: "Future[Any]", now: float) -> None:
+        try:
+            self._answers.append((future, request(now)))
+        except Exception as error:  # noqa: BLE001 - the caller's to handle, whatever it is
+            future.set_exception(error)
+
+    def _take_outbox(self, now: float) -> bool:
+        """Take over what services have put into the outbox, in the turn that removes it."""
+        rows = self.journal.database.rows(
+            "select id, kind, body from outbox order by id limit ?", OUTBOX_BATCH
+        )
+        self._outbox_due = len(rows) == OUTBOX_BATCH
+        for row in rows:
+            body = orjson.loads(row["body"])
+            if row["kind"] == "event":
+                self.bus.accept(body, orjson.loads(body["Detail"]), now)
+            elif row["kind"] == "run":
+                self._start_run(body, now)
+            else:
+                queue = self.stack.named("queues", body["queue"])
+                self.queues.send(queue, json.dumps(body["body"]), {}, now)
+            self.journal.batch.add("delete from outbox where id = ?", row["id"])
+        return bool(rows)
+
+    def _start_run(self, body: Mapping[str, Any], now: float) -> None:
+        try:
+            self.executions.start(self.order_processing, body["name"], body["input"], now)
+        except TaskError:
+            return  # the same run was asked for before
+
+    @property
+    def order_processing(self) -> str:
+        """The state machine that `Order Created` starts."""
+        targets = [target for rule in self.stack.rules for target in rule.targets]
+        return next(target.name for target in targets if target.kind == "machine")
+
+    def _to_queue(self, target: Target, delivery: Delivery, now: float) -> None:
+        self.queues.send(target.name, delivery.envelope, {}, now)
+
+    def _to_machine(self, target: Target, delivery: Delivery, now: float) -> None:
+        name = f"{delivery.event_id}-{delivery.id}"
+        try:
+            self.executions.start(target.name, name, orjson.loads(delivery.envelope), now)
+        except TaskError as error:
+            raise DeliveryError(error.error, str(error), final=True) from None
+
+    def _send_message(self, parameters: Mapping[str, Any], now: float) -> Any:
+        body = parameters["MessageBody"]
+        text = body if isinstance(body, str) else orjson.dumps(body).decode()
+        queue = self.stack.named("queues", parameters["QueueUrl"])
+        return self.queues.send(queue, text, {}, now)
+
+    def _put_events(self, parameters: Mapping[str, Any], now: float) -> Any:
+        entries = [
+            {**entry, "Detail": orjson.dumps(entry["Detail"]).decode()}
+            if isinstance(entry.get("Detail"), dict)
+            else entry
+            for entry in parameters["Entries"]
+        ]
+        return self.bus.put(entries, now)
+
+    def _sweep(self, now: float) -> None:
+        if self._sweep_at <= now:
+            self._sweep_at = now + SWEEP
+            self.bus.forget(now)
+            self.queues.expire(now)
+
+    def _commit(self, now: float) -> None:
+        """Commit the turn, then do what it decided."""
+        self.executions.flush(now)
+        self.measurements.flush()
+        self.journal.commit()
+        self.bus.backlog.committed()
+        self.queues.backlog.committed()
+        self.executions.committed()
+        submissions, self._submissions = self._submissions, []
+        for invocation in submissions:
+            self.invoker.submit(invocation)
+        answers, self._answers = self._answers, []
+        for future, answer in answers:
+            future.set_result(answer)

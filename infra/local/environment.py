@@ -1,0 +1,139 @@
+"""An execution environment: one process that runs handlers, one invocation at a time."""
+
+import io
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+
+from infra.local.template import REGION
+from shared import clock
+
+COMMON = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "POWERTOOLS_TRACE_DISABLED": "true",
+    "LAMBDA_TASK_ROOT": "services",
+}
+
+
+class Context:
+    """The context object that a handler gets."""
+
+    function_version = "$LATEST"
+    client_context = None
+    identity = None
+
+    def __init__(self, function: Mapping[str, Any], request_id: str) -> None:
+        self.function_name: str = function["name"]
+        self.invoked_function_arn: str = function["arn"]
+        self.memory_limit_in_mb: int = function["memory"]
+        self.aws_request_id = request_id
+        self.log_group_name = f"/aws/lambda/{self.function_name}"
+        self.log_stream_name = f"{os.getpid()}"
+        self._deadline = time.monotonic() + float(function["timeout"])
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until the function times out."""
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+class _Output(io.TextIOBase):
+    """Standard output of handlers: metrics (EMF) are kept, everything else goes to the log."""
+
+    def __init__(self, log: TextIO) -> None:
+        self.log = log
+        self.metrics: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Take a piece of output; Powertools writes a line at a time."""
+        if text.startswith('{"_aws"'):
+            self.metrics.append(text)
+        elif text.strip():
+            self.log.write(text if text.endswith("\n") else text + "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the log is flushed after each invocation."""
+
+
+class ExecutionEnvironment:
+    """Runs the handlers of these functions in this process.
+
+    Parameters
+    ----------
+    functions : Mapping[str, Mapping]
+        By name: ``handler``, ``arn``, ``memory``, ``timeout``, ``environment``.
+    log : Path
+        Where their output goes.
+    """
+
+    def __init__(self, functions: Mapping[str, Mapping[str, Any]], log: Path) -> None:
+        self.functions = functions
+        self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
+        self._current: str | None = None
+        self._log = log.open("a", buffering=1 << 16)
+        self._output = _Output(self._log)
+        self._count = 0
+        os.environ.update(COMMON)
+
+    def load(self) -> None:
+        """Import every handler, so that processes forked from this one need not."""
+        for name in self.functions:
+            self._handler(name)
+
+    def invoke(self, name: str, payload: bytes, offset: float) -> tuple[bytes, bytes, list[str]]:
+        """Run a handler; return its answer or its error as JSON (one is empty), and its metrics.
+
+        ``offset`` is how far the platform's clock is ahead of the machine's, in seconds.
+        """
+        clock.shift(offset)
+        self._count += 1
+        context = Context(self.functions[name], f"{os.getpid():08x}-{self._count:012x}")
+        stdout, sys.stdout = sys.stdout, self._output
+        answer, error = b"", b""
+        try:
+            self._enter(name)
+            answer = orjson.dumps(self._handler(name)(orjson.loads(payload), context))
+        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its answer
+            error = orjson.dumps(_error(raised, context.aws_request_id))
+        finally:
+            sys.stdout = stdout
+            self._log.flush()
+        metrics, self._output.metrics = self._output.metrics, []
+        return answer, error, metrics
+
+    def _enter(self, name: str) -> None:
+        """Make the process's environment that of a function."""
+        if name == self._current:
+            return
+        if self._current is not None:
+            for key in self.functions[self._current]["environment"]:
+                os.environ.pop(key, None)
+        os.environ.update(self.functions[name]["environment"])
+        os.environ["AWS_LAMBDA_FUNCTION_NAME"] = name
+        os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(self.functions[name]["memory"])
+        self._current = name
+
+    def _handler(self, name: str) -> Callable[[Any, Context], Any]:
+        handler = self._handlers.get(name)
+        if handler is None:
+            module, _, attribute = self.functions[name]["handler"].rpartition(".")
+            self._enter(name)
+            handler = self._handlers[name] = getattr(import_module(module), attribute)
+        return handler
+
+
+def _error(raised: Exception, request_id: str) -> dict[str, Any]:
+    return {
+        "errorMessage": str(raised),
+        "errorType": type(raised).__name__,
+        "requestId": request_id,
+        "stackTrace": traceback.format_tb(raised.__traceback__)[-3:],
+    }

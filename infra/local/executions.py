@@ -1,0 +1,395 @@
+"""Executions: the interpreter's effects performed, each step journalled before it is acted on."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from heapq import heappop, heappush
+from typing import Any
+from zlib import compress
+
+import orjson
+import yaml
+
+from infra.asl import (
+    CancelTask,
+    Effect,
+    Ended,
+    Execution,
+    Machine,
+    RunTask,
+    SetTimer,
+    Signal,
+    TaskFailed,
+    TaskSucceeded,
+    TimerFired,
+)
+from infra.local.backlog import NEVER, Backlog
+from infra.local.invocations import Invoke, Result
+from infra.local.journal import Journal
+from infra.local.resources import Stack, StateMachine, compiled
+from infra.local.template import ACCOUNT, REGION
+from shared.clock import timestamp
+
+WINDOW = 96
+"""Executions in memory at once; the others wait in the journal."""
+
+NAP = 5.0
+"""Seconds from which an execution that only waits leaves the memory."""
+
+MAX_INPUT = 262_144
+"""Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
+
+_RUNNING = "running"
+
+_INSERT = (
+    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
+    " started_at, wake_at, snapshot) values (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_ENDED = (
+    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
+    " started_at, output, error, cause, ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SAVE = "update executions set wake_at = ?, snapshot = ? where id = ?"
+_END = (
+    "update executions set status = ?, output = ?, error = ?, cause = ?, ended_at = ?,"
+    " wake_at = null, snapshot = null where id = ?"
+)
+_HISTORY = "insert or replace into history values (?, ?, ?)"
+
+Call = Callable[[Mapping[str, Any], float], Any]
+"""An integration: ``(parameters, now) -> response``; raises `TaskError`."""
+
+
+class TaskError(Exception):
+    """An integration failed, with the error name that a workflow sees."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(cause)
+        self.error = error
+
+
+class Live:
+    """An execution in memory, and what it waits for."""
+
+    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers")
+
+    def __init__(self, number: int, machine: Machine, execution: Execution) -> None:
+        self.id = number
+        self.machine = machine
+        self.execution = execution
+        self.row: tuple[Any, ...] | None = None
+        self.tasks: set[int] = set()
+        self.timers: dict[int, float] = {}
+
+
+class Executions:
+    """The executions of a stack's state machines.
+
+    ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``.
+    """
+
+    def __init__(
+        self, stack: Stack, journal: Journal, invoke: Invoke, calls: Mapping[str, Call]
+    ) -> None:
+        self.stack = stack
+        self.journal = journal
+        self.invoke = invoke
+        self.calls = {**calls, "states:startExecution": self._start_execution}
+        self.live: dict[int, Live] = {}
+        self.backlog = Backlog([_RUNNING])
+        self._timers: list[tuple[float, int, int]] = []
+        self._dirty: dict[int, Live] = {}
+        self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
+        self._machines: dict[str, Machine] = {}
+        self._current = {name: self._define(one) for name, one in stack.machines.items()}
+
+    def resume(self) -> None:
+        """Take up again what a process that is gone had in memory."""
+        self.journal.batch.add(
+            "update executions set wake_at = 0 where status = 'RUNNING' and wake_at is null"
+        )
+        self.backlog.wake(_RUNNING, 0.0)
+
+    def room(self) -> int:
+        """Return how many more executions fit into memory."""
+        return WINDOW - len(self.live)
+
+    def start(self, machine: str, name: str, body: Any, now: float) -> str:
+        """Start an execution; return its ARN.
+
+        Raises
+        ------
+        TaskError
+            A STANDARD execution of this name exists with other input or has ended, or the input
+            is too large.
+        """
+        described = self.stack.machines[machine]
+        text = orjson.dumps(body).decode()
+        if len(text) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {len(text)} bytes")
+        if described.kind == "STANDARD":
+            known = self._known(described, name)
+            if known is not None:
+                if known["status"] == "RUNNING" and known["input"] == text:
+                    return arn(described, name, known["id"])
+                taken = arn(described, name, known["id"])
+                raise TaskError(
+                    "StepFunctions.ExecutionAlreadyExistsException",
+                    f"Execution Already Exists: '{taken}'",
+                )
+        number = self.journal.next_id("executions")
+        definition = self._current[machine]
+        order_id = _order_id(body)
+        row = (number, name, machine, described.kind, definition, order_id, text, now)
+        self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
+        if self.room() > 0:
+            self._begin(row, described, body, now)
+        else:
+            self.journal.batch.add(_INSERT, *row, 0.0, None)
+            self.backlog.wake(_RUNNING, 0.0)
+        return arn(described, name, number)
+
+    def work(self, now: float) -> bool:
+        """Fire due timers and take up what waits in the journal; return whether there was any."""
+        found = False
+        while self._timers and self._timers[0][0] <= now:
+            due, number, token = heappop(self._timers)
+            live = self.live.get(number)
+            if live is not None and live.timers.get(token) == due:
+                found = True
+                self._advance(live, TimerFired(token), now)
+        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
+            found |= self._take_up(now)
+        return found
+
+    def next_due(self) -> float:
+        """Return when the next timer fires or the next execution is to be taken up."""
+        while self._timers:
+            due, number, token = self._timers[0]
+            live = self.live.get(number)
+            if live is not None and live.timers.get(token) == due:
+                break
+            heappop(self._timers)
+        timer = self._timers[0][0] if self._timers else NEVER
+        return min(timer, self.backlog.next_due())
+
+    def flush(self, now: float) -> None:
+        """Journal how far this turn's executions have come."""
+        for live in self._dirty.values():
+            self._save(live, now)
+        self._dirty.clear()
+
+    def committed(self) -> None:
+        """Let what the turn added count."""
+        self.backlog.committed()
+        self._fresh.clear()
+
+    def _define(self, machine: StateMachine) -> str:
+        """Keep a definition, so that what starts on it ends on it; return its id."""
+        number = sha256(machine.definition.encode()).hexdigest()[:16]
+        self.journal.batch.add(
+            "insert into definitions values (?, ?) on conflict do nothing",
+            number,
+            machine.definition,
+        )
+        self._machines[number] = machine.machine
+        return number
+
+    def _known(self, machine: StateMachine, name: str) -> Any:
+        return self._fresh.get((machine.name, name)) or self.journal.database.row(
+            "select id, status, input from executions where machine = ? and name = ?",
+            machine.name,
+            name,
+        )
+
+    def _begin(self, row: tuple[Any, ...], machine: StateMachine, body: Any, now: float) -> None:
+        number, name, _, _, definition, _, _, started = row
+        context = {
+            "Execution": {
+                "Id": arn(machine, name, number),
+                "Input": body,
+                "Name": name,
+                "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
+                "StartTime": timestamp(started),
+            },
+            "StateMachine": {"Id": machine.arn, "Name": machine.name},
+        }
+        compiled_machine = self._machines[definition]
+        execution, effects = compiled_machine.start(body, context, now)
+        live = Live(number, compiled_machine, execution)
+        live.row = row
+        self.live[number] = self._dirty[number] = live
+        self._perform(live, effects, now)
+
+    def _take_up(self, now: float) -> bool:
+        """Load executions that are due from the journal."""
+        room = self.room()
+        rows = self.journal.database.rows(
+            "select * from executions where status = 'RUNNING' and wake_at <= ?"
+            " order by wake_at, id limit ?",
+            now,
+            room,
+        )
+        if len(rows) < room:
+            after = self.journal.database.row(
+                "select min(wake_at) from executions where status = 'RUNNING' and wake_at > ?", now
+            )
+            self.backlog.rest(_RUNNING, None if after is None else after[0])
+        for row in rows:
+            if row["id"] not in self.live:
+                self._load(row, now)
+        return bool(rows)
+
+    def _load(self, row: Any, now: float) -> None:
+        machine = self._machine(row["definition"], row["machine"])
+        if row["snapshot"] is None:
+            described = self.stack.machines[row["machine"]]
+            head = (row["id"], row["name"], row["machine"], row["kind"], row["definition"])
+            whole = (*head, row["order_id"], row["input"], row["started_at"])
+            self._begin(whole, described, orjson.loads(row["input"]), now)
+            self._dirty[row["id"]].row = None  # it has its row already
+            return
+        execution = Execution.restore(orjson.loads(row["snapshot"]), machine)
+        live = Live(row["id"], machine, execution)
+        self.live[live.id] = self._dirty[live.id] = live
+        self._perform(live, machine.resume(execution, now), now)
+
+    def _machine(self, definition: str, name: str) -> Machine:
+        machine = self._machines.get(definition)
+        if machine is None:
+            row = self.journal.database.row("select body from definitions where id = ?", definition)
+            assert row is not None
+            place = f"definition {definition}"
+            machine = self._machines[definition] = compiled(yaml.safe_load(row[0]), name, place)
+        return machine
+
+    def _advance(self, live: Live, signal: Signal, now: float) -> None:
+        live.tasks.discard(signal.token)
+        live.timers.pop(signal.token, None)
+        self._dirty[live.id] = live
+        self._perform(live, live.machine.advance(live.execution, signal, now), now)
+
+    def _perform(self, live: Live, effects: list[Effect], now: float) -> None:
+        """Do what the interpreter asks for; what needs no function is answered at once."""
+        todo = deque(effects)
+        while todo:
+            effect = todo.popleft()
+            if isinstance(effect, RunTask):
+                signal = self._run(live, effect, now)
+                if signal is not None:
+                    live.tasks.discard(effect.token)
+                    live.timers.pop(effect.token, None)
+                    todo.extend(live.machine.advance(live.execution, signal, now))
+            elif isinstance(effect, SetTimer):
+                self._set_timer(live, effect.token, effect.due)
+            elif isinstance(effect, CancelTask):
+                live.tasks.discard(effect.token)
+                live.timers.pop(effect.token, None)
+            elif isinstance(effect, Ended):
+                del self.live[live.id]
+
+    def _set_timer(self, live: Live, token: int, due: float) -> None:
+        live.timers[token] = due
+        heappush(self._timers, (due, live.id, token))
+
+    def _run(self, live: Live, task: RunTask, now: float) -> Signal | None:
+        """Begin a task; return its answer if there is one already."""
+        live.tasks.add(task.token)
+        if task.timeout_at is not None:
+            self._set_timer(live, task.token, task.timeout_at)
+        parameters: Any = task.parameters
+        service = task.resource.partition(":::")[2]
+        try:
+            if not service:
+                function, payload, answer = task.resource, parameters, self._answer
+            elif service == "lambda:invoke":
+                function, payload = parameters["FunctionName"], parameters.get("Payload", {})
+                answer = self._answer_wrapped
+            else:
+                return TaskSucceeded(task.token, self.calls[service](parameters, now))
+            name = self.stack.named("functions", function)
+        except TaskError as error:
+            return TaskFailed(task.token, error.error, str(error))
+        except KeyError as error:
+            return TaskFailed(task.token, "Lambda.ResourceNotFoundException", str(error.args[0]))
+        self.invoke(name, payload, partial(answer, live.id, task.token))
+        return None
+
+    def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
+        """Pass on what ``lambda:invoke`` answers, which is the response around the payload."""
+        answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
+        self._answer(number, token, replace(result, payload=answer), now)
+
+    def _answer(self, number: int, token: int, result: Result, now: float) -> None:
+        live = self.live.get(number)
+        if live is None or token not in live.tasks:
+            return
+        signal: Signal
+        if result.error is not None:
+            cause = json.dumps(result.error, separators=(",", ":"))
+            signal = TaskFailed(token, result.error["errorType"], cause)
+        else:
+            signal = TaskSucceeded(token, result.payload)
+        self._advance(live, signal, now)
+
+    def _start_execution(self, parameters: Mapping[str, Any], now: float) -> Any:
+        machine = self.stack.named("machines", parameters["StateMachineArn"])
+        name = parameters.get("Name") or f"{self.journal.next_id('executions')}"
+        started = self.start(machine, name, parameters.get("Input", {}), now)
+        return {"ExecutionArn": started, "StartDate": now}
+
+    def _save(self, live: Live, now: float) -> None:
+        execution = live.execution
+        events = execution.drain_history()
+        if events:
+            packed = compress(orjson.dumps([event.to_row() for event in events]), 1)
+            self.journal.batch.add(_HISTORY, live.id, events[0].id, packed)
+        snapshot, wake_at = None, None
+        if execution.status == "RUNNING":
+            snapshot = orjson.dumps(execution.snapshot()).decode()
+            wake_at = self._nap(live, now)
+        row, live.row = live.row, None
+        if execution.status == "RUNNING":
+            if row is not None:
+                self.journal.batch.add(_INSERT, *row, wake_at, snapshot)
+            else:
+                self.journal.batch.add(_SAVE, wake_at, snapshot, live.id)
+            return
+        output = orjson.dumps(execution.output).decode()
+        ended = (output, execution.error, execution.cause, now)
+        if row is not None:
+            self.journal.batch.add(_INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
+        else:
+            self.journal.batch.add(_END, execution.status, *ended, live.id)
+
+    def _nap(self, live: Live, now: float) -> float | None:
+        """Let an execution that only waits leave the memory; return when it is to come back."""
+        if live.tasks or not live.timers:
+            return None
+        due = min(live.timers.values())
+        if due < now + NAP:
+            return None
+        del self.live[live.id]
+        self.backlog.wake(_RUNNING, due)
+        return due
+
+
+def arn(machine: StateMachine, name: str, number: int) -> str:
+    """Return an execution's ARN; an EXPRESS one tells executions of one name apart."""
+    if machine.kind == "EXPRESS":
+        return f"arn:aws:states:{REGION}:{ACCOUNT}:express:{machine.name}:{name}:{number}"
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
+
+
+def _order_id(body: Any) -> str | None:
+    """Return whose order an input is about, so that the order can be followed."""
+    if not isinstance(body, dict):
+        return None
+    for holder in (body, body.get("detail"), body.get("resume")):
+        found = holder.get("order_id") if isinstance(holder, dict) else None
+        if isinstance(found, str):
+            return found
+    return None

@@ -1,0 +1,71 @@
+"""Handlers in the engine's own process: a breakpoint works, and a run is deterministic."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from infra.local.environment import ExecutionEnvironment
+from infra.local.invocations import Invocation, Result
+from infra.local.resources import Function
+
+
+class InlineInvoker:
+    """Runs one invocation a `poll` (see `infra.local.invocations.Invoker`); no timeouts."""
+
+    def __init__(self, functions: Mapping[str, Function], log: Path) -> None:
+        self.offset = 0.0
+        self.environment = ExecutionEnvironment(
+            {
+                name: {
+                    "name": name,
+                    "handler": function.handler,
+                    "arn": function.arn,
+                    "memory": function.memory,
+                    "timeout": function.timeout,
+                    "environment": function.environment,
+                }
+                for name, function in functions.items()
+            },
+            log,
+        )
+        self._waiting: deque[Invocation] = deque()
+
+    def start(self) -> None:
+        """Do nothing: handlers are imported when they are first called."""
+
+    def submit(self, invocation: Invocation) -> None:
+        """Take an invocation."""
+        self._waiting.append(invocation)
+
+    def poll(self, timeout: float) -> list[Result]:
+        """Run the next invocation; without one, wait a moment."""
+        if not self._waiting:
+            time.sleep(min(timeout, 0.05))
+            return []
+        invocation = self._waiting.popleft()
+        started = time.perf_counter()
+        answer, error, metrics = self.environment.invoke(
+            invocation.function.name, invocation.payload, self.offset
+        )
+        return [
+            Result(
+                invocation.id,
+                orjson.loads(answer) if answer else None,
+                orjson.loads(error) if error else None,
+                metrics,
+                time.perf_counter() - started,
+            )
+        ]
+
+    def wake(self) -> None:
+        """Do nothing: `poll` never waits long."""
+
+    def close(self) -> None:
+        """Do nothing: nothing runs in the background."""
+
+    def processes(self) -> list[int]:
+        """Return no processes: there are none but the engine's own."""
+        return []

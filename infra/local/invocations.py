@@ -1,0 +1,61 @@
+"""Invoking functions: what is asked, what comes back, and the port that does it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from infra.local.resources import Function
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of a function, to be made once the turn is committed."""
+
+    id: int
+    function: Function
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``."""
+
+    id: int
+    payload: Any
+    error: dict[str, Any] | None
+    metrics: list[str]
+    seconds: float
+
+
+Done = Callable[[Result, float], None]
+Invoke = Callable[[str, Any, Done], None]
+"""``(function, payload, done)``: call a function after the commit; ``done(result, now)`` follows
+in a later turn."""
+
+
+class Invoker(Protocol):
+    """Who runs handlers."""
+
+    def submit(self, invocation: Invocation) -> None:
+        """Take an invocation."""
+
+    def poll(self, timeout: float) -> list[Result]:
+        """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
+
+    def wake(self) -> None:
+        """End a `poll` that waits; callable from another thread."""
+
+    def close(self) -> None:
+        """Let running invocations end, then stop."""
+
+
+def timed_out(function: Function) -> dict[str, Any]:
+    """Return the error of a function that ran into its timeout, as Lambda has it."""
+    message = f"Error: Task timed out after {function.timeout:.2f} seconds"
+    return {"errorType": "Sandbox.Timedout", "errorMessage": message}
+
+
+def crashed(function: Function, status: int | None) -> dict[str, Any]:
+    """Return the error of a function whose process ended, as Lambda has it."""
+    message = f"Error: Runtime exited with error: exit status {status} ({function.name})"
+    return {"errorType": "Runtime.ExitError", "errorMessage": message}

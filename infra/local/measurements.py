@@ -1,0 +1,62 @@
+"""Metrics that functions emit (EMF), added up by minute in the journal."""
+
+from typing import Any
+
+import orjson
+
+from infra.local.invocations import Result
+from infra.local.journal import Journal
+
+_ADD = (
+    "insert into metrics values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set"
+    " count = count + excluded.count, sum = sum + excluded.sum,"
+    " minimum = min(minimum, excluded.minimum), maximum = max(maximum, excluded.maximum)"
+)
+
+Key = tuple[int, str, str, str]
+
+
+class Measurements:
+    """What functions measured since the last commit."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._values: dict[Key, list[float]] = {}
+
+    def add(self, result: Result, now: float) -> None:
+        """Add an invocation's metrics."""
+        minute = int(now // 60) * 60
+        for line in result.metrics:
+            for name, dimensions, unit, value in _metrics(orjson.loads(line)):
+                self._values.setdefault((minute, name, dimensions, unit), []).append(value)
+
+    def flush(self) -> None:
+        """Add this turn's metrics to the journal's batch."""
+        for (minute, name, dimensions, unit), values in self._values.items():
+            row = (
+                minute,
+                name,
+                dimensions,
+                unit,
+                len(values),
+                sum(values),
+                min(values),
+                max(values),
+            )
+            self.journal.batch.add(_ADD, *row)
+        self._values.clear()
+
+
+def _metrics(document: Any) -> list[tuple[str, str, str, float]]:
+    """Return name, dimensions, unit and value of each metric in an EMF document."""
+    found = []
+    for group in document["_aws"]["CloudWatchMetrics"]:
+        [names] = group["Dimensions"] or [[]]
+        dimensions = orjson.dumps({name: document[name] for name in sorted(names)}).decode()
+        for metric in group["Metrics"]:
+            values = document[metric["Name"]]
+            found += [
+                (metric["Name"], dimensions, metric.get("Unit", "None"), value)
+                for value in (values if isinstance(values, list) else [values])
+            ]
+    return found

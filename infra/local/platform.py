@@ -1,0 +1,84 @@
+"""Opening the platform in a data directory: template, database, workers, engine."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from high_value.store import SQLiteReviews
+from infra.local.clock import Clock
+from infra.local.datadir import DataDirectory
+from infra.local.engine import Engine
+from infra.local.inline import InlineInvoker
+from infra.local.resources import Stack, load
+from infra.local.workers import WorkerPool
+from inventory.store import SQLiteInventory
+from notifications.store import SQLiteMails
+from payments.store import SQLiteLedger
+from shipping.store import SQLiteShipments
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository: where the template, the workflows and the contracts are."""
+
+TEMPLATE = ROOT / "template.yaml"
+
+STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails)
+"""What creates the services' tables, so that a person can query them from the first moment."""
+
+
+def stack_of(
+    directory: DataDirectory, template: Path = TEMPLATE, parameters: Mapping[str, str] | None = None
+) -> Stack:
+    """Return the stack that a template asks for, with its files in a data directory."""
+    stack = load(template, parameters or {}, directory.environment)
+    served = {route.function for route in stack.routes}
+    for name in served:
+        # what answers a caller outside must outlive a power cut
+        environment = dict(stack.functions[name].environment)
+        environment["STORE_URL"] += "?synchronous=FULL"
+        function = stack.functions[name]
+        stack.functions[name] = type(function)(
+            function.name,
+            function.arn,
+            function.handler,
+            function.timeout,
+            function.memory,
+            environment,
+        )
+    return stack
+
+
+@contextmanager
+def platform(
+    directory: DataDirectory,
+    *,
+    clock: Clock,
+    workers: int = 2,
+    template: Path = TEMPLATE,
+    parameters: Mapping[str, str] | None = None,
+) -> Iterator[Engine]:
+    """Open a data directory and run the platform in it.
+
+    Raises
+    ------
+    TemplateError
+        The template asks for what is not there or not supported.
+    DataDirectoryError
+        The directory cannot be used.
+    WorkerError
+        The handlers cannot be imported.
+    """
+    stack = stack_of(directory, template, parameters)
+    with directory.writer() as database:
+        invoker: WorkerPool | InlineInvoker
+        if workers:
+            invoker = WorkerPool(stack.functions, directory.log, workers)
+        else:
+            invoker = InlineInvoker(stack.functions, directory.log)
+        try:
+            for store in STORES:
+                store(database)
+            engine = Engine(stack, database, directory, invoker, clock)
+            invoker.start()
+            yield engine
+        finally:
+            invoker.close()

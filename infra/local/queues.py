@@ -1,0 +1,163 @@
+"""Queues: messages, the batches that functions take, visibility, and dead letters."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from hashlib import md5
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from infra.local.backlog import Backlog
+from infra.local.invocations import Invoke, Result
+from infra.local.journal import Journal
+from infra.local.resources import Consumer, Queue, Stack
+from infra.local.template import REGION
+
+CONCURRENT_BATCHES = 2
+"""Batches of one queue that are worked on at once."""
+
+_INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
+
+
+class Queues:
+    """The queues of a stack, and their consumers."""
+
+    def __init__(self, stack: Stack, journal: Journal, invoke: Invoke) -> None:
+        self.stack = stack
+        self.journal = journal
+        self.invoke = invoke
+        self.backlog = Backlog(consumer.queue for consumer in stack.consumers)
+        self.batches = dict.fromkeys((consumer.queue for consumer in stack.consumers), 0)
+
+    def resume(self) -> None:
+        """Make visible again what a process that is gone was working on."""
+        self.journal.batch.add("update messages set visible_at = 0 where receives > 0")
+
+    def send(
+        self, queue: str, body: str, attributes: Mapping[str, str], now: float
+    ) -> dict[str, Any]:
+        """Add a message; return what SendMessage answers."""
+        message = self.journal.next_id("messages")
+        self.journal.batch.add(_INSERT, message, queue, body, now, now, 0, json.dumps(attributes))
+        if queue in self.backlog:
+            self.backlog.wake(queue, now)
+        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
+        return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+
+    def work(self, now: float) -> bool:
+        """Hand due messages to their consumers; return whether there were any."""
+        found = False
+        for consumer in self.stack.consumers:
+            if self.backlog.is_due(consumer.queue, now):
+                found |= self._receive(consumer, now)
+        return found
+
+    def _receive(self, consumer: Consumer, now: float) -> bool:
+        room = CONCURRENT_BATCHES - self.batches[consumer.queue]
+        if room <= 0:
+            return False
+        queue = self.stack.queues[consumer.queue]
+        wanted = room * consumer.batch_size
+        rows = self.journal.database.rows(
+            "select * from messages where queue = ? and visible_at <= ?"
+            " order by visible_at, id limit ?",
+            queue.name,
+            now,
+            wanted,
+        )
+        if len(rows) < wanted:
+            self.backlog.rest(queue.name, self._next_visible(queue.name, now))
+        received = []
+        for row in rows:
+            if queue.max_receives and row["receives"] >= queue.max_receives:
+                self._give_up(queue, row, now)
+                continue
+            self.journal.batch.add(
+                "update messages set visible_at = ?, receives = receives + 1 where id = ?",
+                now + queue.visibility,
+                row["id"],
+            )
+            received.append(row)
+        if received:
+            self.backlog.wake(queue.name, now + queue.visibility)
+        for first in range(0, len(received), consumer.batch_size):
+            self._hand_over(consumer, queue, received[first : first + consumer.batch_size])
+        return bool(rows)
+
+    def _hand_over(self, consumer: Consumer, queue: Queue, rows: list[Any]) -> None:
+        self.batches[queue.name] += 1
+        event = {"Records": [_record(queue, row) for row in rows]}
+        ids = {message_id(row["id"]): row["id"] for row in rows}
+        self.invoke(consumer.function, event, partial(self._done, queue, ids))
+
+    def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
+        """Delete what was done; what failed becomes visible again when its time is over."""
+        self.batches[queue.name] -= 1
+        failed = set(ids)
+        if result.error is None:
+            failures = (result.payload or {}).get("batchItemFailures", [])
+            failed = {failure["itemIdentifier"] for failure in failures}
+        for key, message in ids.items():
+            if key not in failed:
+                self.journal.batch.add("delete from messages where id = ?", message)
+            elif result.error is not None:
+                self.journal.batch.add(
+                    "update messages set attributes = json_set(attributes, '$.ERROR', ?)"
+                    " where id = ?",
+                    f"{result.error['errorType']}: {result.error['errorMessage']}",
+                    message,
+                )
+        self.backlog.wake(queue.name, now)
+
+    def _give_up(self, queue: Queue, row: Any, now: float) -> None:
+        """Move a message that was received too often to the dead-letter queue."""
+        attributes = json.loads(row["attributes"])
+        attributes |= {
+            "SOURCE_QUEUE": queue.name,
+            "REASON": f"received {row['receives']} times without success",
+        }
+        self.journal.batch.add(
+            "update messages set queue = ?, visible_at = ?, attributes = ? where id = ?",
+            queue.dead_letters,
+            now,
+            json.dumps(attributes),
+            row["id"],
+        )
+
+    def _next_visible(self, queue: str, now: float) -> float | None:
+        row = self.journal.database.row(
+            "select min(visible_at) from messages where queue = ? and visible_at > ?", queue, now
+        )
+        return None if row is None else row[0]
+
+    def expire(self, now: float) -> None:
+        """Drop messages that are older than their queue keeps them."""
+        for queue in self.stack.queues.values():
+            self.journal.batch.add(
+                "delete from messages where queue = ? and sent_at < ?",
+                queue.name,
+                now - queue.retention,
+            )
+
+
+def message_id(message: int) -> str:
+    """Return the id that consumers see."""
+    return str(uuid5(NAMESPACE_OID, f"message-{message}"))
+
+
+def _record(queue: Queue, row: Any) -> dict[str, Any]:
+    """Return a message as Lambda gets it from SQS."""
+    return {
+        "messageId": message_id(row["id"]),
+        "receiptHandle": str(row["id"]),
+        "body": row["body"],
+        "attributes": {
+            "ApproximateReceiveCount": str(row["receives"] + 1),
+            "SentTimestamp": str(int(row["sent_at"] * 1000)),
+        },
+        "messageAttributes": {},
+        "md5OfBody": "",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue.arn,
+        "awsRegion": REGION,
+    }

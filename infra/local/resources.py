@@ -1,0 +1,462 @@
+"""What the template asks for, as the runtime runs it.
+
+Resource types, a closed table:
+
+==================================  =========================================================
+run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
+                                    ``ScheduleV2``), ``AWS::Serverless::StateMachine``,
+                                    ``AWS::Serverless::HttpApi``, ``AWS::Events::EventBus``,
+                                    ``AWS::Events::Archive``, ``AWS::Events::Rule``,
+                                    ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,
+                                    ``AWS::Glue::Table``, ``AWS::DynamoDB::Table`` (a SQLite file),
+                                    ``AWS::S3::Bucket`` (a folder)
+inert (understood and skipped)      ``AWS::IAM::Role``, ``AWS::SQS::QueuePolicy``,
+                                    ``AWS::Glue::Database``
+everything else                     refused, by name
+==================================  =========================================================
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.asl import DefinitionError, Machine, compile_definition
+from infra.local.template import ACCOUNT, REGION, Template, TemplateError
+from infra.patterns import InvalidPattern, Pattern, compile_pattern
+
+RUN = {
+    "AWS::Serverless::Function": ("lambda", "function:"),
+    "AWS::Serverless::StateMachine": ("states", "stateMachine:"),
+    "AWS::Serverless::HttpApi": ("apigateway", ""),
+    "AWS::Events::EventBus": ("events", "event-bus/"),
+    "AWS::Events::Archive": ("events", "archive/"),
+    "AWS::Events::Rule": ("events", "rule/"),
+    "AWS::SQS::Queue": ("sqs", ""),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
+    "AWS::Glue::Table": ("glue", "table/"),
+    "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::S3::Bucket": ("s3", ""),
+}
+INERT = {
+    "AWS::IAM::Role": ("iam", "role/"),
+    "AWS::SQS::QueuePolicy": ("sqs", ""),
+    "AWS::Glue::Database": ("glue", "database/"),
+}
+
+_REFERENCES_TO_ARN = {"AWS::Serverless::StateMachine"}
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function; ``timeout`` in seconds, ``memory`` in MB."""
+
+    name: str
+    arn: str
+    handler: str
+    timeout: float
+    memory: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue; without a consumer it is a dead-letter queue."""
+
+    name: str
+    arn: str
+    url: str
+    visibility: float
+    retention: float
+    dead_letters: str | None
+    max_receives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A function that takes a queue's messages in batches."""
+
+    function: str
+    queue: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rule sends; ``kind`` is queue, stream or machine, ``name`` that resource's name."""
+
+    rule: str
+    id: str
+    kind: str
+    name: str
+    max_age: float
+    max_attempts: int
+    dead_letters: str | None
+
+    @property
+    def key(self) -> str:
+        """The target's name in the journal."""
+        return f"{self.rule}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the bus."""
+
+    name: str
+    pattern: Pattern
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateMachine:
+    """A state machine; ``definition_id`` is its definition's digest."""
+
+    name: str
+    arn: str
+    kind: str
+    machine: Machine
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A Firehose stream to Parquet; ``interval`` in seconds, ``columns`` with Glue types."""
+
+    name: str
+    processor: str
+    interval: float
+    prefix: str
+    error_prefix: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule that invokes a function: ``rate(…)`` or ``cron(…)`` in UTC."""
+
+    name: str
+    function: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the HTTP API."""
+
+    method: str
+    path: str
+    function: str
+
+
+@dataclass(slots=True)
+class Stack:
+    """Everything that a template asks for, by name."""
+
+    bus: str = ""
+    archive: str = ""
+    archive_pattern: Pattern | None = None
+    archive_days: int = 0
+    functions: dict[str, Function] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    consumers: list[Consumer] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    machines: dict[str, StateMachine] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
+    schedules: list[Schedule] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+
+    @property
+    def dead_letter_queues(self) -> list[str]:
+        """The queues that nobody consumes."""
+        consumed = {consumer.queue for consumer in self.consumers}
+        return [name for name in self.queues if name not in consumed]
+
+    def named(self, kind: str, reference: str) -> str:
+        """Return the name of a function, queue or machine given by name, ARN or URL."""
+        known: Mapping[str, Any] = getattr(self, kind)
+        name = re.split(r"[:/]", reference)[-1]
+        if name not in known:
+            raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
+        return name
+
+
+def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the attributes of a resource that others may refer to.
+
+    Raises
+    ------
+    TemplateError
+        Its type is in neither table.
+    """
+    kind = resource.get("Type", "")
+    if kind not in RUN and kind not in INERT:
+        raise TemplateError(
+            f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
+        )
+    service, prefix = (RUN | INERT)[kind]
+    properties = resource["Properties"]
+    name = next(
+        (properties[key] for key in ("Name", "QueueName", "FunctionName") if key in properties),
+        logical_id,
+    )
+    arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{prefix}{name}"
+    reference = arn if kind in _REFERENCES_TO_ARN else name
+    if kind == "AWS::SQS::Queue":
+        reference = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+    return {"Ref": reference, "Arn": arn, "Name": name, "QueueName": name, "ApiEndpoint": ""}
+
+
+def load(path: Path, parameters: Mapping[str, str], environment: "Environment") -> Stack:
+    """Return the stack of a template.
+
+    Raises
+    ------
+    TemplateError
+        Something that it asks for does not exist or is not supported; the place is named.
+    """
+    template = Template(path, parameters, identify)
+    stack = Stack()
+    _functions(template, stack, environment)
+    for read in (_buses, _queues, _machines, _streams, _rules):
+        read(template, stack)
+    _check(stack)
+    return stack
+
+
+Environment = Callable[[str, str], str]
+"""``(variable, value) -> value``: what a function's environment says on this machine."""
+
+
+def _properties(
+    template: Template, kind: str, run: set[str], inert: set[str]
+) -> "list[tuple[str, str, partial[Any]]]":
+    """Return name, place and a getter for each resource, refusing properties not in the sets."""
+    found = []
+    for name, properties in template.of_type(kind):
+        place = f"Resources.{name}.Properties"
+        for key in properties:
+            if key not in run | inert:
+                raise TemplateError(f"{place}.{key}", "is not supported on one machine")
+        found.append((name, place, partial(_get, template, properties, place)))
+    return found
+
+
+def _get(
+    template: Template, properties: Mapping[str, Any], place: str, key: str, default: Any = None
+) -> Any:
+    value = properties.get(key, default)
+    return template.resolve(value, f"{place}.{key}")
+
+
+def _buses(template: Template, stack: Stack) -> None:
+    for name, _, get in _properties(template, "AWS::Events::EventBus", {"Name"}, {"Tags"}):
+        if stack.bus:
+            raise TemplateError(f"Resources.{name}", "is a second bus; one machine has one")
+        stack.bus = get("Name", name)
+    keys = {"ArchiveName", "SourceArn", "RetentionDays", "EventPattern"}
+    for name, place, get in _properties(template, "AWS::Events::Archive", keys, {"Description"}):
+        stack.archive = get("ArchiveName", name)
+        stack.archive_days = int(get("RetentionDays", 0))
+        stack.archive_pattern = _pattern(get("EventPattern", {}), place)
+
+
+def _functions(template: Template, stack: Stack, environment: Environment) -> None:
+    inherited = template.globals.get("Function", {})
+    run = {"Handler", "Timeout", "MemorySize", "Environment", "Events", "CodeUri"}
+    inert = {"Description", "Policies", "Tracing", "Runtime", "Architectures"}
+    for name, place, get in _properties(template, "AWS::Serverless::Function", run, inert):
+        variables = dict(inherited.get("Environment", {}).get("Variables", {}))
+        variables |= (
+            template.resources[name]["Properties"].get("Environment", {}).get("Variables", {})
+        )
+        resolved = template.resolve(variables, f"{place}.Environment.Variables")
+        stack.functions[name] = Function(
+            name,
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+            get("Handler"),
+            float(get("Timeout", inherited.get("Timeout", 3))),
+            int(get("MemorySize", inherited.get("MemorySize", 128))),
+            {key: environment(key, str(value)) for key, value in resolved.items()},
+        )
+        for event, source in get("Events", {}).items():
+            _source(stack, name, source, f"{place}.Events.{event}", event)
+
+
+def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str) -> None:
+    kind, properties = source.get("Type"), source.get("Properties", {})
+    if kind == "SQS":
+        queue = properties["Queue"].rsplit(":", 1)[1]
+        stack.consumers.append(Consumer(function, queue, int(properties.get("BatchSize", 10))))
+    elif kind == "HttpApi":
+        stack.routes.append(Route(properties["Method"], properties["Path"], function))
+    elif kind == "ScheduleV2":
+        name = f"{function}{event}"
+        stack.schedules.append(Schedule(name, function, properties["ScheduleExpression"]))
+    else:
+        raise TemplateError(place, f"event type {kind} is not supported on one machine")
+
+
+def _queues(template: Template, stack: Stack) -> None:
+    run = {"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
+    for name, _, get in _properties(template, "AWS::SQS::Queue", run, {"Tags"}):
+        redrive = get("RedrivePolicy", {})
+        dead_letters = redrive.get("deadLetterTargetArn")
+        stack.queues[name] = Queue(
+            get("QueueName", name),
+            f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}",
+            f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}",
+            float(get("VisibilityTimeout", 30)),
+            float(get("MessageRetentionPeriod", 345_600)),
+            dead_letters and dead_letters.rsplit(":", 1)[1],
+            int(redrive.get("maxReceiveCount", 0)),
+        )
+
+
+def _machines(template: Template, stack: Stack) -> None:
+    run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
+    kind = "AWS::Serverless::StateMachine"
+    for logical_id, _, get in _properties(template, kind, run, {"Policies"}):
+        name = get("Name", logical_id)
+        path = template.path.parent / get("DefinitionUri")
+        definition = _definition(path, get("DefinitionSubstitutions", {}))
+        stack.machines[name] = StateMachine(
+            name,
+            f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
+            get("Type", "STANDARD"),
+            compiled(definition, name, str(path)),
+            yaml.safe_dump(definition, sort_keys=False),
+        )
+
+
+def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
+    """Return a compiled definition, or raise `TemplateError` with the place in it."""
+    try:
+        return compile_definition(definition, name=name)
+    except DefinitionError as error:
+        raise TemplateError(place, str(error)) from None
+
+
+def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition with its substitutions; one without a value is refused."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] not in substitutions:
+            raise TemplateError(str(path), f"${{{match[1]}}} has no value in the template")
+        return str(substitutions[match[1]])
+
+    try:
+        body = yaml.safe_load(_VARIABLE.sub(replaced, path.read_text()))
+    except OSError as error:
+        raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise TemplateError(str(path), f"is not YAML: {error}") from None
+    if not isinstance(body, dict):
+        raise TemplateError(str(path), "is not a state machine definition")
+    return body
+
+
+def _streams(template: Template, stack: Stack) -> None:
+    tables = {
+        get("TableInput")["Name"]: get("TableInput")
+        for _, _, get in _properties(
+            template, "AWS::Glue::Table", {"TableInput"}, {"CatalogId", "DatabaseName"}
+        )
+    }
+    names = {
+        logical_id: properties["TableInput"]["Name"]
+        for logical_id, properties in template.of_type("AWS::Glue::Table")
+    }
+    kind = "AWS::KinesisFirehose::DeliveryStream"
+    run = {"DeliveryStreamType", "ExtendedS3DestinationConfiguration"}
+    for name, place, get in _properties(template, kind, run, {"Tags"}):
+        to = get("ExtendedS3DestinationConfiguration")
+        schema = to["DataFormatConversionConfiguration"]["SchemaConfiguration"]
+        table = tables.get(names.get(schema["TableName"], schema["TableName"]))
+        if table is None:
+            raise TemplateError(place, f"has no table {schema['TableName']!r} to convert to")
+        [processor] = to["ProcessingConfiguration"]["Processors"]
+        [parameter] = processor["Parameters"]
+        stack.streams[name] = Stream(
+            name,
+            parameter["ParameterValue"].rsplit(":", 1)[1],
+            float(to["BufferingHints"]["IntervalInSeconds"]),
+            to["Prefix"],
+            to["ErrorOutputPrefix"],
+            {one["Name"]: one["Type"] for one in table["StorageDescriptor"]["Columns"]},
+        )
+
+
+def _rules(template: Template, stack: Stack) -> None:
+    run = {"EventBusName", "EventPattern", "Targets"}
+    for name, place, get in _properties(template, "AWS::Events::Rule", run, {"Description"}):
+        targets = tuple(
+            _target(stack, name, target, f"{place}.Targets[{n}]")
+            for n, target in enumerate(get("Targets", []))
+        )
+        stack.rules.append(Rule(name, _pattern(get("EventPattern"), place), targets))
+
+
+_TARGETS = {
+    "sqs": ("queue", "queues"),
+    "firehose": ("stream", "streams"),
+    "states": ("machine", "machines"),
+}
+
+
+def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> Target:
+    for key in target:
+        if key not in {"Id", "Arn", "RoleArn", "RetryPolicy", "DeadLetterConfig"}:
+            raise TemplateError(f"{place}.{key}", "is not supported on one machine")
+    arn: str = target["Arn"]
+    service = arn.split(":")[2]
+    if service not in _TARGETS:
+        raise TemplateError(
+            f"{place}.Arn", f"targets of {service} are not supported on one machine"
+        )
+    kind, table = _TARGETS[service]
+    try:
+        name = stack.named(table, arn)
+    except KeyError as error:
+        raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
+    policy = target.get("RetryPolicy", {})
+    dead_letters = target.get("DeadLetterConfig", {}).get("Arn")
+    return Target(
+        rule,
+        target["Id"],
+        kind,
+        name,
+        float(policy.get("MaximumEventAgeInSeconds", 86_400)),
+        int(policy.get("MaximumRetryAttempts", 185)),
+        dead_letters and dead_letters.rsplit(":", 1)[1],
+    )
+
+
+def _pattern(pattern: Any, place: str) -> Pattern:
+    try:
+        return compile_pattern(pattern)
+    except InvalidPattern as error:
+        raise TemplateError(f"{place}.EventPattern", str(error)) from None
+
+
+def _check(stack: Stack) -> None:
+    """Refuse references between resources that lead nowhere."""
+    for queue in stack.queues.values():
+        if queue.dead_letters and queue.dead_letters not in stack.queues:
+            raise TemplateError(f"Resources.{queue.name}", f"{queue.dead_letters} does not exist")
+    for consumer in stack.consumers:
+        if consumer.queue not in stack.queues:
+            raise TemplateError(
+                f"Resources.{consumer.function}", f"{consumer.queue} does not exist"
+            )
+    for rule in stack.rules:
+        for target in rule.targets:
+            if target.dead_letters and target.dead_letters not in stack.queues:
+                raise TemplateError(
+                    f"Resources.{rule.name}", f"{target.dead_letters} does not exist"
+                )

@@ -1,0 +1,41 @@
+"""Working until nothing is due, with a clock that skips what only has to be waited for."""
+
+from collections.abc import Callable
+
+from infra.local.engine import Engine
+
+SINK_ATTEMPTS = 5
+"""Failures of the sink in a row after which nobody waits for it any more."""
+
+RECONCILIATIONS = 3
+"""Times in a row that the reconciler may find nothing to move before that is the end."""
+
+LEASE = 601.0
+"""Seconds after which a run that is gone no longer holds its order, and the grace on top."""
+
+_IN_FLIGHT = "select count(*) from orders where status not in ('COMPLETED', 'FAILED', 'CANCELLED')"
+
+
+def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
+    """Take turns until nothing is due; orders that nothing moves are left to the reconciler."""
+    reconciled, unfinished = 0, -1
+    while True:
+        happened = engine.turn(0.0 if engine.idle else 0.05)
+        on_turn()
+        if happened or not engine.idle:
+            continue
+        if engine.streams.failures < SINK_ATTEMPTS and engine.skip():
+            continue
+        left = in_flight(engine)
+        if left == 0 or (reconciled >= RECONCILIATIONS and left == unfinished):
+            return
+        reconciled = reconciled + 1 if left == unfinished else 1
+        unfinished = left
+        engine.clock.offset += LEASE
+        engine.run_schedule("ReconcileFunction")
+
+
+def in_flight(engine: Engine) -> int:
+    """Return how many orders have not ended."""
+    row = engine.journal.database.row(_IN_FLIGHT)
+    return int(row[0]) if row else 0

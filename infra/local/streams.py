@@ -1,0 +1,218 @@
+"""Firehose: buffered deliveries become rows of Parquet files.
+
+A delivery to a stream stays in the journal until its file has its final name: delivered means
+renamed. A crash in between delivers again, which the table's view counts once.
+"""
+
+import base64
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from analytics.warehouse import duckdb_type
+from infra.local.bus import Bus
+from infra.local.invocations import Invoke, Result
+from infra.local.journal import Journal
+from infra.local.resources import Stack, Stream, Target
+from infra.local.template import ACCOUNT, REGION
+
+ROWS = 5_000
+"""Rows of one delivery at most: what one file holds in memory."""
+
+CHUNK = 500
+"""Records of one call of the processor at most."""
+
+RETRY = 5.0
+"""Seconds before a delivery that failed is tried again, without end."""
+
+
+class Delivering:
+    """Records on their way through the processor."""
+
+    def __init__(self, target: Target, rows: Sequence[Any], chunks: int) -> None:
+        self.target = target
+        self.rows = {str(row["id"]): row for row in rows}
+        self.first, self.last = rows[0]["id"], rows[-1]["id"]
+        self.waiting = chunks
+        self.lines: dict[str, list[bytes]] = defaultdict(list)
+        self.errors: dict[str, list[bytes]] = defaultdict(list)
+        self.failure: str | None = None
+
+
+class Streams:
+    """The streams of a stack."""
+
+    def __init__(
+        self, stack: Stack, journal: Journal, bus: Bus, invoke: Invoke, bucket: Path
+    ) -> None:
+        self.stack = stack
+        self.journal = journal
+        self.bus = bus
+        self.invoke = invoke
+        self.bucket = bucket
+        self.targets = [one for one in bus.targets.values() if one.kind == "stream"]
+        self.busy: set[str] = set()
+        self.failures = 0
+        self.last_error = ""
+
+    def work(self, now: float) -> bool:
+        """Begin a delivery where a buffer is full or old enough; return whether one began."""
+        found = False
+        for target in self.targets:
+            full = self.bus.routed[target.key] >= ROWS
+            if target.key not in self.busy and (full or self.bus.backlog.is_due(target.key, now)):
+                found |= self._begin(target)
+        return found
+
+    def _begin(self, target: Target) -> bool:
+        rows = self.journal.database.rows(
+            "select d.id, d.replay, e.envelope, e.arrived_at from deliveries d"
+            " join events e on e.seq = d.event_seq where d.target = ? order by d.id limit ?",
+            target.key,
+            ROWS,
+        )
+        self.bus.routed[target.key] = 0
+        if not rows:
+            self.bus.backlog.rest(target.key, None)
+            return False
+        if len(rows) < ROWS:
+            self.bus.backlog.rest(target.key, None)
+        self.busy.add(target.key)
+        chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+        delivering = Delivering(target, rows, len(chunks))
+        processor = self.stack.streams[target.name].processor
+        for chunk in chunks:
+            self.invoke(processor, _firehose_event(target, chunk), partial(self._done, delivering))
+        return True
+
+    def _done(self, delivering: Delivering, result: Result, now: float) -> None:
+        delivering.waiting -= 1
+        if result.error is not None:
+            delivering.failure = f"{result.error['errorType']}: {result.error['errorMessage']}"
+        else:
+            for record in result.payload["records"]:
+                _sort(record, delivering)
+        if delivering.waiting == 0:
+            self._finish(delivering, now)
+
+    def _finish(self, delivering: Delivering, now: float) -> None:
+        """Write the files and drop the deliveries; on a failure leave them for later."""
+        key = delivering.target.key
+        stream = self.stack.streams[delivering.target.name]
+        self.busy.discard(key)
+        try:
+            if delivering.failure is None:
+                self._write(stream, delivering)
+        except Exception as error:  # noqa: BLE001 - whatever ails the sink, orders go on
+            delivering.failure = f"{type(error).__name__}: {error}"
+        if delivering.failure is not None:
+            self.failures += 1
+            self.last_error = delivering.failure
+            self.bus.backlog.wake(key, now + RETRY)
+            return
+        self.failures = 0
+        self.journal.batch.add(
+            "delete from deliveries where target = ? and id between ? and ?",
+            key,
+            delivering.first,
+            delivering.last,
+        )
+
+    def _write(self, stream: Stream, delivering: Delivering) -> None:
+        name = f"{delivering.first:012d}-{delivering.last:012d}"
+        for day, lines in delivering.lines.items():
+            folder = self.bucket / stream.prefix.replace("!{timestamp:yyyy-MM-dd}", day)
+            write_parquet(lines, stream.columns, folder / f"{name}.parquet")
+        for day, errors in delivering.errors.items():
+            prefix = stream.error_prefix.replace("!{timestamp:yyyy-MM-dd}", day)
+            prefix = prefix.replace("!{firehose:error-output-type}", "processing-failed")
+            _write(self.bucket / prefix / f"{name}.jsonl", b"\n".join(errors) + b"\n")
+
+
+def write_parquet(lines: Sequence[bytes], columns: Mapping[str, str], path: Path) -> None:
+    """Write rows, each a JSON object, to a Parquet file that appears whole or not at all.
+
+    ``columns`` maps names to Glue types.
+    """
+    import duckdb
+
+    rows = path.with_name(f".{path.name}.json")
+    temporary = path.with_name(f".{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_bytes(b"\n".join(lines))
+    types = {name: duckdb_type(kind) for name, kind in columns.items()}
+    with duckdb.connect() as connection:
+        connection.execute("set threads = 1")
+        connection.execute("set memory_limit = '256MB'")
+        connection.execute(
+            "copy (select * from read_json(?, format = 'newline_delimited', columns = ?))"
+            f" to '{temporary}' (format parquet, compression snappy)",
+            [str(rows), types],
+        )
+    rows.unlink()
+    _publish(temporary, path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_bytes(content)
+    _publish(temporary, path)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its name once its content is on disk."""
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _firehose_event(target: Target, rows: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "invocationId": f"{target.name}-{rows[0]['id']}",
+        "deliveryStreamArn": f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{target.name}",
+        "region": REGION,
+        "records": [
+            {
+                "recordId": str(row["id"]),
+                "approximateArrivalTimestamp": int(row["arrived_at"] * 1000),
+                "data": base64.b64encode(_envelope(row)).decode(),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _envelope(row: Any) -> bytes:
+    envelope: bytes = row["envelope"].encode()
+    if row["replay"] is not None:
+        envelope = envelope[:-1] + b',"replay-name":' + orjson.dumps(row["replay"]) + b"}"
+    return envelope
+
+
+def _sort(record: Mapping[str, Any], delivering: Delivering) -> None:
+    """Put a processed record with the rows, or with the errors, of its arrival day."""
+    row = delivering.rows[record["recordId"]]
+    day = datetime.fromtimestamp(row["arrived_at"], UTC).strftime("%Y-%m-%d")
+    if record["result"] == "Ok":
+        delivering.lines[day].append(base64.b64decode(record["data"]).strip())
+    elif record["result"] != "Dropped":
+        failed = {
+            "attemptsMade": 1,
+            "arrivalTimestamp": int(row["arrived_at"] * 1000),
+            "errorCode": "Lambda.ProcessingFailedStatus",
+            "errorMessage": "ProcessingFailed status set for record",
+            "rawData": base64.b64encode(_envelope(row)).decode(),
+        }
+        delivering.errors[day].append(orjson.dumps(failed))

@@ -1,0 +1,163 @@
+"""Reading a SAM template: YAML with CloudFormation's tags, parameters, and references.
+
+Only what the runtime asks for is resolved, so that IAM statements and the like may say anything.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+STACK = "orderflow"
+
+PSEUDO_PARAMETERS = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Region": REGION,
+    "AWS::Partition": "aws",
+    "AWS::StackName": STACK,
+    "AWS::URLSuffix": "amazonaws.com",
+}
+
+_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+
+
+class TemplateError(ValueError):
+    """The template or one of its definitions asks for what is not there; ``place`` says where."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the short form of CloudFormation's functions."""
+
+
+def _function(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+
+class Template:
+    """A template with its parameters.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what it names is relative to its folder.
+    parameters : Mapping[str, str]
+        Values for parameters other than their defaults.
+    identify : callable
+        ``(logical id, resource) -> attributes``; the attribute ``Ref`` is what a reference gives.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        parameters: Mapping[str, str],
+        identify: Callable[[str, Mapping[str, Any]], Mapping[str, str]],
+    ) -> None:
+        self.path = path
+        try:
+            body = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+        except OSError as error:
+            raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise TemplateError(str(path), f"is not YAML: {error}") from None
+        if not isinstance(body, dict) or not isinstance(body.get("Resources"), dict):
+            raise TemplateError(str(path), "has no Resources")
+        self.globals: Mapping[str, Any] = body.get("Globals", {})
+        self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
+        self._parameters = self._values(body.get("Parameters", {}), parameters)
+        self._attributes = {
+            name: identify(name, self._outline(resource))
+            for name, resource in self.resources.items()
+        }
+
+    def of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Return logical ids and properties, unresolved, of a type's resources."""
+        for name, resource in self.resources.items():
+            if resource.get("Type") == kind:
+                yield name, resource.get("Properties", {})
+
+    def resolve(self, value: Any, place: str) -> Any:
+        """Return a value with its references replaced."""
+        if isinstance(value, Mapping):
+            if len(value) == 1:
+                [(name, argument)] = value.items()
+                if name == "Ref":
+                    return self._reference(argument, "Ref", place)
+                if name == "Fn::GetAtt":
+                    return self._reference(argument[0], argument[1], place)
+                if name == "Fn::Sub":
+                    return self._substitute(argument, place)
+                if name.startswith("Fn::") or name == "Condition":
+                    raise TemplateError(place, f"{name} is not supported on one machine")
+            return {key: self.resolve(one, f"{place}.{key}") for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(one, f"{place}[{n}]") for n, one in enumerate(value)]
+        return value
+
+    def _values(self, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+        unknown = sorted(set(given) - set(declared))
+        if unknown:
+            raise TemplateError(f"Parameters.{unknown[0]}", "is not a parameter of the template")
+        values = {}
+        for name, parameter in declared.items():
+            value = given.get(name, parameter.get("Default"))
+            allowed = parameter.get("AllowedValues")
+            if value is None:
+                raise TemplateError(f"Parameters.{name}", "has no default; give it a value")
+            if allowed and value not in allowed:
+                raise TemplateError(f"Parameters.{name}", f"{value!r} is none of {allowed}")
+            values[name] = value
+        return values
+
+    def _outline(self, resource: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a resource whose name, where it has one, is resolved from parameters alone."""
+        properties = dict(resource.get("Properties", {}))
+        for key in ("Name", "QueueName", "FunctionName"):
+            if isinstance(properties.get(key), Mapping):
+                properties[key] = self.resolve(properties[key], key)
+        return {**resource, "Properties": properties}
+
+    def _reference(self, name: str, attribute: str, place: str) -> str:
+        if attribute == "Ref":
+            if name in self._parameters:
+                return str(self._parameters[name])
+            if name in PSEUDO_PARAMETERS:
+                return PSEUDO_PARAMETERS[name]
+        attributes = self._attributes.get(name)
+        if attributes is None:
+            raise TemplateError(place, f"refers to {name!r}, which the template does not have")
+        if attribute not in attributes:
+            raise TemplateError(place, f"asks for {name}.{attribute}, which is not known here")
+        return attributes[attribute]
+
+    def _substitute(self, argument: Any, place: str) -> str:
+        text, local = argument if isinstance(argument, list) else (argument, {})
+
+        def replaced(match: re.Match[str]) -> str:
+            name, _, attribute = match[1].partition(".")
+            if match[1] in local:
+                return str(self.resolve(local[match[1]], place))
+            return self._reference(name, attribute or "Ref", place)
+
+        return _VARIABLE.sub(replaced, text).replace("${!", "${")

@@ -1,0 +1,13 @@
+-- SKUs that orders had to wait for, and how many units were missing at most
+select
+    split_part(short, '|', 1) as sku,
+    count(distinct order_id) as orders,
+    max(
+        cast(split_part(short, '|', 2) as bigint) - cast(split_part(short, '|', 3) as bigint)
+    ) as units_missing,
+    max(event_time) as last_seen
+from order_events
+cross join unnest(missing) as backordered(short)
+where event_type = 'Order Backordered'
+group by 1
+order by 2 desc, 3 desc, 1

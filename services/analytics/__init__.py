@@ -1,0 +1,1 @@
+"""Analytics: events as rows to query, and the daily report drawn from them."""

@@ -1,0 +1,126 @@
+"""An event as one flat row without personal data: what the table ``order_events_raw`` holds.
+
+Names, addresses, e-mail, payment tokens, and what customers write as a reason stay out. Amounts
+and times are text and absent values are left out: so each JSON SerDe of Firehose reads them alike.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.errors import InvalidEvent
+from shared.events import (
+    Detail,
+    HighValueOrderFlagged,
+    Metadata,
+    OrderBackordered,
+    OrderCancellationRefused,
+    OrderCreated,
+    OrderDetail,
+    OrderFailed,
+    PaymentRefunded,
+    parse,
+)
+from shared.money import text
+
+COLUMNS: Mapping[str, str] = {
+    "event_id": "string",
+    "event_type": "string",
+    "event_time": "timestamp",
+    "order_id": "string",
+    "customer_id": "string",
+    "currency": "string",
+    "total": "decimal(18,2)",
+    "amount": "decimal(18,2)",
+    "units": "int",
+    "line_count": "int",
+    "lines": "array<string>",
+    "missing": "array<string>",
+    "ship_country": "string",
+    "reason": "string",
+    "correlation_id": "string",
+    "causation_id": "string",
+    "schema_version": "string",
+    "replay_name": "string",
+    "arrived_at": "timestamp",
+}
+"""Every column with its Glue type; the table in ``template.yaml`` has the same.
+
+``lines`` are ``sku|quantity|unit_price``, ``missing`` ``sku|requested|available``; ``amount`` is
+what was refunded; ``arrived_at`` is when Firehose got this delivery. Times are in UTC.
+"""
+
+PARTITION = "dt"
+"""The partition key: the day of arrival in UTC as text, such as ``2026-01-31``."""
+
+
+def flatten(envelope: Mapping[str, Any], arrived_at: float) -> dict[str, Any]:
+    """Return the row of an event in its EventBridge envelope; ``arrived_at`` in epoch seconds.
+
+    Raises
+    ------
+    InvalidEvent
+        The event keeps no contract that is known here.
+    """
+    event = parse(envelope)
+    detail = event.detail
+    metadata = detail.metadata or Metadata()
+    row = {
+        "event_id": event.event_id,
+        "event_type": event.name,
+        "event_time": _event_time(detail),
+        "order_id": detail.order_id,
+        **_money(detail),
+        **_order(detail),
+        "reason": _reason(detail),
+        "correlation_id": event.correlation_id,
+        "causation_id": metadata.causation_id,
+        "schema_version": metadata.schema_version or detail.version,
+        "replay_name": envelope.get("replay-name"),
+        "arrived_at": _time(datetime.fromtimestamp(arrived_at, UTC)),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _money(detail: Detail) -> dict[str, Any]:
+    if isinstance(detail, PaymentRefunded):
+        money = {"amount": text(detail.amount)}
+    elif isinstance(detail, OrderDetail | HighValueOrderFlagged):
+        money = {"total": text(detail.total)}
+    else:
+        return {}
+    return {"customer_id": detail.customer_id, "currency": detail.currency, **money}
+
+
+def _order(detail: Detail) -> dict[str, Any]:
+    if not isinstance(detail, OrderDetail):
+        return {}
+    order: dict[str, Any] = {
+        "units": sum(item.quantity for item in detail.items),
+        "line_count": len(detail.items),
+        "lines": [f"{item.sku}|{item.quantity}|{text(item.unit_price)}" for item in detail.items],
+    }
+    if isinstance(detail, OrderBackordered):
+        order["missing"] = [f"{one.sku}|{one.requested}|{one.available}" for one in detail.missing]
+    if isinstance(detail, OrderCreated) and detail.shipping_address:
+        order["ship_country"] = detail.shipping_address.country
+    return order
+
+
+def _reason(detail: Detail) -> str | None:
+    """Return the platform's own reason; a customer's is free text and may name people."""
+    if isinstance(detail, OrderFailed | OrderCancellationRefused | PaymentRefunded):
+        return detail.reason
+    return None
+
+
+def _event_time(detail: Detail) -> str:
+    try:
+        return _time(datetime.fromisoformat(detail.timestamp).astimezone(UTC))
+    except OverflowError:
+        problem = f"{detail.timestamp!r} is outside the years 1 to 9999 in UTC"
+        raise InvalidEvent("detail.timestamp", problem) from None
+
+
+def _time(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")

@@ -1,0 +1,16 @@
+"""Write the report of a day."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from analytics import usecases, wiring
+from shared.observability import instrumented
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a scheduled event, for the day before it, or a ``date``; answer where the report is."""
+    ports = wiring.ports()
+    day = usecases.day_of(event, ports.now())
+    return {"date": day.isoformat(), "report": usecases.daily_report(day, ports)}

@@ -1,0 +1,27 @@
+-- Every event once: of its deliveries and replays, the one that arrived first
+select
+    event_id,
+    event_type,
+    event_time,
+    order_id,
+    customer_id,
+    currency,
+    total,
+    amount,
+    units,
+    line_count,
+    lines,
+    missing,
+    ship_country,
+    reason,
+    correlation_id,
+    causation_id,
+    schema_version,
+    replay_name,
+    arrived_at,
+    dt
+from (
+    select *, row_number() over (partition by event_id order by arrived_at, dt) as delivery
+    from order_events_raw
+) as deliveries
+where delivery = 1

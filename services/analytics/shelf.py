@@ -1,0 +1,41 @@
+"""Shelves for reports: a folder, and Amazon S3."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+class FolderShelf:
+    """A shelf (see `analytics.usecases.Shelf`) in a folder; a page is there whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, name: str, content: str) -> str:
+        """Write a page and return its path."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+        return str(path)
+
+
+class S3Shelf:
+    """A bucket, or a prefix in one, as a shelf."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self.client = client
+        self.bucket = bucket
+        self.prefix = prefix
+
+    def put(self, name: str, content: str) -> str:
+        """Put a page and return its ``s3://`` address."""
+        key = f"{self.prefix}/{name}" if self.prefix else name
+        self.client.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=content.encode(),
+            ContentType="text/html; charset=utf-8",
+        )
+        return f"s3://{self.bucket}/{key}"

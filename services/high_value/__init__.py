@@ -1,0 +1,1 @@
+"""High value: orders that wait for a review by a person."""

@@ -1,0 +1,44 @@
+"""Reviews in SQLite, beside the outbox that tells of them."""
+
+from dataclasses import astuple
+
+from high_value.model import Review
+from shared.record import Entry, Message
+from shared.sqlite import Database, SQLiteRecords, add_entry, add_message
+
+SCHEMA = """
+create table if not exists reviews (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null,
+    threshold integer not null,
+    flagged_at real not null,
+    event_id text not null,
+    status text not null default 'OPEN',
+    check (total >= threshold)
+) without rowid;
+"""
+
+
+class SQLiteReviews(SQLiteRecords):
+    """The reviews (see `high_value.usecases.ReviewStore`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        database.define(SCHEMA)
+
+    def open(self, review: Review, entry: Entry, message: Message) -> bool:
+        """Write a review, its timeline entry and its message in one transaction, once."""
+        with self.database.write() as connection:
+            new = connection.execute(
+                "insert into reviews"
+                " (order_id, customer_id, currency, total, threshold, flagged_at, event_id)"
+                " values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+                astuple(review),
+            )
+            if not new.rowcount:
+                return False
+            add_entry(connection, review.order_id, None, entry)
+            add_message(connection, message, entry.at)
+        return True

@@ -1,0 +1,1 @@
+"""Inventory: what is on hand, who has reserved it, and what has left."""

@@ -1,0 +1,78 @@
+"""Stock in SQLite, beside the records it is moved with."""
+
+from collections.abc import Mapping
+
+from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
+from shared.record import Change, OrderRecord
+from shared.sqlite import Database, SQLiteRecords, apply
+
+SCHEMA = """
+create table if not exists stock (
+    sku text primary key,
+    received integer not null default 0,
+    on_hand integer not null default 0,
+    reserved integer not null default 0,
+    shipped integer not null default 0,
+    restocked integer not null default 0,
+    check (0 <= reserved and reserved <= on_hand),
+    check (on_hand + shipped - restocked = received)
+) without rowid;
+create table if not exists receipts (
+    digest text primary key,
+    received_at real not null,
+    units integer not null
+) without rowid;
+"""
+
+_MOVES = {
+    Move.RESERVE: "reserved = reserved + :units",
+    Move.COMMIT: "reserved = reserved - :units, on_hand = on_hand - :units,"
+    " shipped = shipped + :units",
+    Move.RELEASE: "reserved = reserved - :units",
+    Move.RESTOCK: "on_hand = on_hand + :units, restocked = restocked + :units",
+}
+
+
+class SQLiteInventory(SQLiteRecords):
+    """The inventory's store (see `inventory.usecases.InventoryStore`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        database.define(SCHEMA)
+
+    def stock(self, skus: Mapping[str, int]) -> dict[str, Stock]:
+        """Return the stock of these SKUs, those that are known."""
+        marks = ", ".join("?" * len(skus))
+        rows = self.database.rows(f"select * from stock where sku in ({marks})", *skus)
+        return {row["sku"]: Stock(**dict(row)) for row in rows}
+
+    def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
+        """Write a change and move its units in one transaction."""
+        with self.database.write() as connection:
+            apply(connection, change)
+            if move is Move.RESERVE:
+                missing = shortages(units, self.stock(units))
+                if missing:
+                    raise OutOfStock(missing)
+            connection.executemany(
+                f"update stock set {_MOVES[move]} where sku = :sku",
+                [{"sku": sku, "units": number} for sku, number in units.items()],
+            )
+        return change.after
+
+    def receive(self, receipt: Receipt, at: float) -> bool:
+        """Add a receipt's units; return false, adding nothing, if it was received before."""
+        with self.database.write() as connection:
+            new = connection.execute(
+                "insert into receipts values (?, ?, ?) on conflict do nothing",
+                (receipt.digest, at, sum(receipt.units.values())),
+            )
+            if not new.rowcount:
+                return False
+            connection.executemany(
+                "insert into stock (sku, received, on_hand) values (:sku, :units, :units)"
+                " on conflict do update set received = received + :units,"
+                " on_hand = on_hand + :units",
+                [{"sku": sku, "units": units} for sku, units in receipt.units.items()],
+            )
+        return True

@@ -1,0 +1,35 @@
+"""The marks of sent mails in SQLite, beside the records they belong to."""
+
+from shared.record import Entry
+from shared.sqlite import Database, SQLiteRecords, add_entry
+
+SCHEMA = """
+create table if not exists mails (
+    message_id text primary key,
+    order_id text not null,
+    sent_at real not null
+) without rowid;
+"""
+
+
+class SQLiteMails(SQLiteRecords):
+    """The marks (see `notifications.usecases.MailStore`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        database.define(SCHEMA)
+
+    def sent(self, message_id: str) -> bool:
+        """Return whether this mail was handed over before."""
+        found = self.database.row("select 1 from mails where message_id = ?", message_id)
+        return found is not None
+
+    def mark(self, message_id: str, order_id: str, entry: Entry) -> None:
+        """Mark a mail as sent and add to its order's timeline, in one transaction, once."""
+        with self.database.write() as connection:
+            new = connection.execute(
+                "insert into mails values (?, ?, ?) on conflict do nothing",
+                (message_id, order_id, entry.at),
+            )
+            if new.rowcount:
+                add_entry(connection, order_id, None, entry)

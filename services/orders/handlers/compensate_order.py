@@ -1,0 +1,18 @@
+"""Take an order to COMPENSATING under a new epoch."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from orders import usecases, wiring
+from shared.observability import instrumented
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``order_id``, ``epoch``, ``because`` and ``owner``; answer with the new epoch."""
+    held = usecases.compensate(
+        event["order_id"], event["epoch"], event["because"], event["owner"], wiring.ports()
+    )
+    return asdict(held)

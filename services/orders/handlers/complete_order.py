@@ -1,0 +1,16 @@
+"""End an order as COMPLETED."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from orders import usecases, wiring
+from shared.observability import count, instrumented
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``order_id`` and ``epoch``; answer with the order's last ``status``."""
+    status = usecases.complete(event["order_id"], event["epoch"], wiring.ports())
+    count("OrdersCompleted")
+    return {"status": status}

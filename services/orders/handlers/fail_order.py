@@ -1,0 +1,17 @@
+"""End a compensated order as FAILED or CANCELLED."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from orders import usecases, wiring
+from shared.observability import count, instrumented
+from shared.record import Status
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take ``order_id`` and ``epoch``; answer with the order's last ``status``."""
+    status = usecases.fail(event["order_id"], event["epoch"], wiring.ports())
+    count("OrdersCancelled" if status is Status.CANCELLED else "OrdersFailed")
+    return {"status": status}

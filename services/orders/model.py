@@ -1,0 +1,288 @@
+"""The rules of an order's life: pure, from a record to the change that follows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import (
+    CancellationRefused,
+    ChangeRefused,
+    DuplicateOrder,
+    OrderConflict,
+    OrderIncomplete,
+)
+from shared.record import (
+    UNDOING,
+    Change,
+    ChargeStatus,
+    Entry,
+    Message,
+    OrderRecord,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
+
+CANCELLED = "OrderCancelled"
+GIVEN_UP = {"PaymentGatewayError": "PaymentUnavailable"}
+"""What an order fails of when a step's error outlasted every retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A run that asks for an order.
+
+    ``owner`` is the execution's name, which survives a restart. ``content_hash`` is that of the
+    event that started the run; a run that was started to resume an order has none.
+    """
+
+    owner: str
+    content_hash: str | None
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """From when on an order waits, in epoch seconds, and for how many seconds."""
+
+    since: float
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an order waits or is undone: an error's name and a sentence."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of_step(cls, step: object) -> "Reason":
+        """Return the reason in what a workflow knows of a step.
+
+        ``step`` is a task's answer (``reason``, ``message``), a caught error (``Error``,
+        ``Cause``), or the list of the parallel branches' answers, whose first problem counts.
+        """
+        if isinstance(step, list):
+            found = [cls.of_step(branch) for branch in step]
+            return next((reason for reason in found if reason.code != "Unknown"), found[0])
+        if not isinstance(step, Mapping):
+            return cls("Unknown", "the workflow gave no reason")
+        if "Error" in step:
+            return cls(str(step["Error"]), _cause(step.get("Cause", "")))
+        return cls(str(step.get("reason") or "Unknown"), str(step.get("message") or ""))
+
+
+def _cause(cause: object) -> str:
+    """Return the sentence in an error's cause: Lambda sends it as JSON."""
+    try:
+        return str(json.loads(str(cause))["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return str(cause)
+
+
+def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
+    """Give an order to a run: raise the epoch and set the lease.
+
+    Raises
+    ------
+    OrderConflict
+        The order is known with other content.
+    DuplicateOrder
+        It has ended, another run holds it, or it waits and will be resumed by itself.
+    """
+    if claimant.content_hash not in (None, record.content_hash):
+        raise OrderConflict(
+            f"order {record.order_id} is known with other content; the first stands:"
+            " send a new order under a new id"
+        )
+    if record.ended:
+        raise DuplicateOrder(f"order {record.order_id} is {record.status} already")
+    if record.lease_owner not in (None, claimant.owner) and record.lease_until > now:
+        raise DuplicateOrder(f"order {record.order_id} is held by run {record.lease_owner}")
+    rests = record.status is Status.WAITING and record.resume_at > now
+    if rests and claimant.content_hash and not record.cancel_requested:
+        raise DuplicateOrder(f"order {record.order_id} waits and is resumed by itself")
+    return record.change(
+        Entry(
+            "CLAIMED" if record.version else "RECEIVED",
+            now,
+            {"run": claimant.owner, "attempt": record.attempts + 1},
+        ),
+        epoch=record.epoch + 1,
+        lease_owner=claimant.owner,
+        lease_until=now + claimant.lease_seconds,
+    )
+
+
+def pause(
+    record: OrderRecord, epoch: int, reason: Reason, wait: Wait, messages: tuple[Message, ...]
+) -> Change:
+    """Let an order wait, held by nobody; ``messages`` tell what it waits for now, once."""
+    record.fenced(epoch)
+    return record.change(
+        Entry("WAITING", wait.since, {"reason": reason.code, "message": reason.message}),
+        messages=messages if record.waiting_for != reason.code else (),
+        status=Status.WAITING,
+        waiting_for=reason.code,
+        attempts=record.attempts + 1,
+        resume_at=wait.since + wait.seconds,
+        lease_owner=None,
+        lease_until=0.0,
+    )
+
+
+def is_paused(record: OrderRecord, epoch: int) -> bool:
+    """Say whether the run with this epoch has paused the order already."""
+    return record.status is Status.WAITING and record.epoch == epoch and record.lease_owner is None
+
+
+def compensate(
+    record: OrderRecord, epoch: int, reason: Reason, claimant: Claimant, now: float
+) -> Change:
+    """Move an order to COMPENSATING under a new epoch, so that late writers are fenced off."""
+    record.fenced(epoch)
+    if record.cancel_requested:
+        reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
+    code = record.failure or GIVEN_UP.get(reason.code, reason.code)
+    return record.change(
+        Entry("COMPENSATING", now, {"reason": code}),
+        status=Status.COMPENSATING,
+        epoch=record.epoch + 1,
+        lease_owner=claimant.owner,
+        lease_until=now + claimant.lease_seconds,
+        failure=code,
+        failure_message=record.failure_message or reason.message,
+    )
+
+
+def is_compensating(record: OrderRecord, epoch: int, owner: str) -> bool:
+    """Say whether this very run has moved the order to COMPENSATING already."""
+    return (
+        record.status is Status.COMPENSATING
+        and record.epoch == epoch + 1
+        and record.lease_owner == owner
+    )
+
+
+def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, ...]) -> Change:
+    """End an order as COMPLETED.
+
+    Raises
+    ------
+    OrderIncomplete
+        A step is missing: completing it would be a lie.
+    """
+    record.fenced(epoch)
+    done = (
+        record.charge is ChargeStatus.CHARGED
+        and record.reservation is Reservation.COMMITTED
+        and record.shipment is ShipmentStatus.CREATED
+    )
+    if not done:
+        raise OrderIncomplete(
+            f"order {record.order_id} has charge {record.charge}, stock {record.reservation},"
+            f" shipment {record.shipment}"
+        )
+    return _end(record, Status.COMPLETED, now, messages)
+
+
+def fail(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, ...]) -> Change:
+    """End a compensated order: CANCELLED if that was asked for, else FAILED.
+
+    Raises
+    ------
+    OrderIncomplete
+        Something is still reserved, charged or shipped.
+    """
+    record.undoing(epoch)
+    open_still = (
+        record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
+        or record.reservation in (Reservation.RESERVED, Reservation.COMMITTED)
+        or record.shipment is ShipmentStatus.CREATED
+    )
+    if open_still:
+        raise OrderIncomplete(
+            f"order {record.order_id} still has charge {record.charge}, stock"
+            f" {record.reservation}, shipment {record.shipment}"
+        )
+    return _end(record, ending(record), now, messages)
+
+
+def ending(record: OrderRecord) -> Status:
+    """Return how a compensated order ends."""
+    return Status.CANCELLED if record.cancel_requested else Status.FAILED
+
+
+def _end(record: OrderRecord, status: Status, now: float, messages: tuple[Message, ...]) -> Change:
+    detail = {"reason": record.failure} if record.failure else {}
+    return record.change(
+        Entry(status, now, detail),
+        messages=messages,
+        status=status,
+        lease_owner=None,
+        lease_until=0.0,
+        payment_token=None,
+    )
+
+
+def has_ended(record: OrderRecord, epoch: int, *statuses: Status) -> bool:
+    """Say whether the run with this epoch has ended the order so already."""
+    return record.epoch == epoch and record.status in statuses
+
+
+def cancel(
+    record: OrderRecord, reason: str | None, event_id: str | None, now: float
+) -> Change | None:
+    """Ask for an order's cancellation; nothing to write if that was done before.
+
+    Raises
+    ------
+    CancellationRefused
+        The shipment exists, or the order ended otherwise.
+    """
+    if record.status is Status.CANCELLED or (record.cancel_requested and not record.ended):
+        return None
+    if record.ended:
+        raise CancellationRefused(f"order {record.order_id} is {record.status} already")
+    if record.shipment is ShipmentStatus.CREATED:
+        raise CancellationRefused(f"order {record.order_id} is shipped already")
+    held = record.lease_owner is not None and record.lease_until > now
+    return record.change(
+        Entry("CANCEL_REQUESTED", now, {"reason": reason} if reason else {}),
+        messages=() if held else (resume(record, now, "c"),),
+        cancel_requested=True,
+        cancel_reason=reason,
+        cancel_event_id=event_id,
+    )
+
+
+def amend(
+    record: OrderRecord, address: Mapping[str, Any] | None, email: str | None, now: float
+) -> Change | None:
+    """Change where an order goes; nothing to write if it goes there already.
+
+    Raises
+    ------
+    ChangeRefused
+        The order is shipped, being undone, or has ended.
+    """
+    if record.ended or record.status in UNDOING or record.shipment is not None:
+        state = "shipped" if record.shipment is ShipmentStatus.CREATED else record.status
+        raise ChangeRefused(f"order {record.order_id} is {state} already")
+    fields: dict[str, Any] = {}
+    if address is not None and address != record.shipping_address:
+        fields["shipping_address"] = address
+    if email is not None and email != record.email:
+        fields["email"] = email
+    if not fields:
+        return None
+    return record.change(Entry("CHANGED", now, {"fields": sorted(fields)}), **fields)
+
+
+def resume(record: OrderRecord, now: float, why: str) -> Message:
+    """Return the message that starts a run for an order that nobody holds."""
+    # at most 80 characters: an order id has up to 64
+    name = f"{record.order_id}-{record.epoch}-{why}{int(now) // 60:x}"
+    return Message("run", {"name": name, "input": {"resume": {"order_id": record.order_id}}})

@@ -1,0 +1,283 @@
+"""What can be done with an order: functions of a command and the ports they need."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orders import model, published
+from orders.model import Claimant, Reason, Wait
+from shared.errors import (
+    CancellationRefused,
+    ChangeRefused,
+    DuplicateOrder,
+    InvalidEvent,
+    OrderConflict,
+)
+from shared.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
+from shared.record import UNDOING, Entry, Message, OrderRecord, Records, Status, rereads
+
+SINK_GRACE = 900.0
+"""Seconds after which an event without an order is no longer simply on its way."""
+
+
+class OrderStore(Records, Protocol):
+    """Records, and the ways to look for them."""
+
+    def send(self, message: Message, at: float) -> None:
+        """Put a message that goes with no record into the outbox."""
+
+    def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
+        """Return a customer's orders, newest first, from behind the order ``after`` on."""
+
+    def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
+        """Return orders that have not ended and that no run or timer will come back to."""
+
+    def unheard(self, since: float, before: float, limit: int) -> list[Mapping[str, Any]]:
+        """Return `Order Created` envelopes that the sink has and that opened no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long and how often; seconds."""
+
+    lease_seconds: float = 300.0
+    recovery_delay: int = 300
+    max_attempts: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the use cases need."""
+
+    store: OrderStore
+    now: Callable[[], float]
+    policy: Policy
+    quarantine_queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An order in a run's hands: what the next states need."""
+
+    order_id: str
+    epoch: int
+    outcome: str = "CLAIMED"
+    wait_seconds: int = 0
+
+
+def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
+    """Claim the order of an `Order Created` event, or one that is to be resumed.
+
+    Raises
+    ------
+    InvalidEvent
+        The event does not keep its contract.
+    OrderConflict, DuplicateOrder
+        As in `orders.model.claim`; the order's timeline says so too.
+    OrderNotFound
+        There is no such order to resume.
+    """
+    resumed = event.get("resume")
+    if resumed is not None:
+        claimant = Claimant(owner, None, ports.policy.lease_seconds)
+        return _claim(resumed["order_id"], None, claimant, ports)
+    parsed = parse(event)
+    if not isinstance(parsed.detail, OrderCreated):
+        raise InvalidEvent("detail-type", f"{parsed.name!r} does not begin an order")
+    claimant = Claimant(owner, parsed.detail.content_hash, ports.policy.lease_seconds)
+    return _claim(parsed.detail.order_id, parsed, claimant, ports)
+
+
+@rereads
+def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: Ports) -> Held:
+    now = ports.now()
+    record = ports.store.find(order_id) if event else ports.store.read(order_id)
+    if record is None:
+        assert event is not None
+        record = published.received(event, now)
+    try:
+        saved = ports.store.save(model.claim(record, claimant, now))
+    except (OrderConflict, DuplicateOrder) as error:
+        if event:
+            what = "CONFLICT" if isinstance(error, OrderConflict) else "DUPLICATE"
+            detail = {"event_id": event.event_id, "reason": str(error)}
+            ports.store.note(order_id, Entry(f"{what}_IGNORED", now, detail))
+        raise
+    return Held(order_id, saved.epoch)
+
+
+@rereads
+def pause(order_id: str, epoch: int, because: object, ports: Ports) -> Held:
+    """Let an order wait to be resumed; ``outcome`` is WAITING, or UNDO when it shall not."""
+    record = ports.store.read(order_id)
+    delay = ports.policy.recovery_delay
+    if model.is_paused(record, epoch):
+        return Held(order_id, epoch, "WAITING", delay)
+    record.fenced(epoch)
+    given_up = record.cancel_requested or record.status in UNDOING
+    if given_up or record.attempts >= ports.policy.max_attempts:
+        return Held(order_id, epoch, "UNDO")
+    now = ports.now()
+    reason = Reason.of_step(because)
+    missing = because.get("missing") if isinstance(because, Mapping) else None
+    messages = (published.backordered(record, missing, now),) if missing else ()
+    change = model.pause(record, epoch, reason, Wait(now, delay), messages)
+    ports.store.save(change)
+    return Held(order_id, epoch, "WAITING", delay)
+
+
+@rereads
+def compensate(order_id: str, epoch: int, because: object, owner: str, ports: Ports) -> Held:
+    """Take an order to COMPENSATING under a new epoch."""
+    record = ports.store.read(order_id)
+    if not model.is_compensating(record, epoch, owner):
+        claimant = Claimant(owner, None, ports.policy.lease_seconds)
+        reason = Reason.of_step(because)
+        record = ports.store.save(model.compensate(record, epoch, reason, claimant, ports.now()))
+    return Held(order_id, record.epoch, "COMPENSATING")
+
+
+@rereads
+def complete(order_id: str, epoch: int, ports: Ports) -> Status:
+    """End an order as COMPLETED."""
+    record = ports.store.read(order_id)
+    if not model.has_ended(record, epoch, Status.COMPLETED):
+        now = ports.now()
+        messages = (published.completed(record, now),)
+        ports.store.save(model.complete(record, epoch, now, messages))
+    return Status.COMPLETED
+
+
+@rereads
+def fail(order_id: str, epoch: int, ports: Ports) -> Status:
+    """End a compensated order as FAILED or CANCELLED."""
+    record = ports.store.read(order_id)
+    if not model.has_ended(record, epoch, Status.FAILED, Status.CANCELLED):
+        now = ports.now()
+        messages = (published.undone(record, model.ending(record), now),)
+        record = ports.store.save(model.fail(record, epoch, now, messages))
+    return record.status
+
+
+@rereads
+def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
+    """Take an order over HTTP: its record and its event in one write; say whether it is new.
+
+    Raises
+    ------
+    OrderConflict
+        The order id is known with other content.
+    """
+    now = ports.now()
+    known = ports.store.find(event.detail.order_id)
+    if known is not None:
+        if known.content_hash != event.detail.content_hash:
+            raise OrderConflict(
+                f"order {known.order_id} exists with other content; use another order_id"
+            )
+        return known, False
+    record = published.received(event, now)
+    change = record.change(Entry("RECEIVED", now), messages=(published.created(record, now),))
+    return ports.store.save(change), True
+
+
+@rereads
+def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports) -> OrderRecord:
+    """Ask for an order's cancellation; a run picks it up.
+
+    Raises
+    ------
+    CancellationRefused
+        Too late; the order's timeline says so too.
+    OrderNotFound
+        No such order.
+    """
+    record = ports.store.read(order_id)
+    now = ports.now()
+    try:
+        change = model.cancel(record, reason, event_id, now)
+    except CancellationRefused as error:
+        ports.store.note(order_id, Entry("CANCEL_REFUSED", now, {"reason": str(error)}))
+        raise
+    return record if change is None else ports.store.save(change)
+
+
+@rereads
+def amend(
+    order_id: str, address: Mapping[str, Any] | None, email: str | None, ports: Ports
+) -> OrderRecord:
+    """Change an order's address or e-mail address.
+
+    Raises
+    ------
+    ChangeRefused
+        Too late; the order's timeline says so too.
+    OrderNotFound
+        No such order.
+    """
+    record = ports.store.read(order_id)
+    now = ports.now()
+    try:
+        change = model.amend(record, address, email, now)
+    except ChangeRefused as error:
+        ports.store.note(order_id, Entry("CHANGE_IGNORED", now, {"reason": str(error)}))
+        raise
+    return record if change is None else ports.store.save(change)
+
+
+def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
+    """Do what an `Order Updated` or `Order Cancelled` event asks for.
+
+    A request that comes too late is answered or recorded, never retried.
+
+    Raises
+    ------
+    OrderNotFound
+        Its order is not here yet: try again later.
+    InvalidEvent
+        It does not keep its contract.
+    """
+    event = parse(envelope)
+    detail = event.detail
+    if isinstance(detail, OrderUpdated):
+        address = detail.address
+        try:
+            amend(detail.order_id, address, detail.email, ports)
+        except ChangeRefused:
+            return
+    elif isinstance(detail, OrderCancelled):
+        try:
+            cancel(detail.order_id, detail.reason, event.event_id, ports)
+        except CancellationRefused as error:
+            now = ports.now()
+            record = ports.store.read(detail.order_id)
+            refusal = published.cancellation_refused(record, str(error), event.event_id, now)
+            ports.store.send(refusal, now)
+    else:
+        raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
+
+
+def reconcile(ports: Ports, limit: int = 1000) -> int:
+    """Start a run for every order that nothing else will come back to; return how many."""
+    now = ports.now()
+    runs: list[Message] = [
+        model.resume(record, now, "r")
+        for record in ports.store.stranded(now, ports.policy.lease_seconds, limit)
+    ]
+    runs += _unheard(now, limit, ports)
+    for message in runs:
+        ports.store.send(message, now)
+    return len(runs)
+
+
+def _unheard(now: float, limit: int, ports: Ports) -> Sequence[Message]:
+    """Return runs for valid `Order Created` events of which no order came."""
+    runs = []
+    for envelope in ports.store.unheard(now - 7 * 86_400, now - SINK_GRACE, limit):
+        try:
+            event = parse(envelope)
+        except InvalidEvent:
+            continue  # quarantined by its consumers
+        name = f"{event.detail.order_id}-u{int(now) // 60:x}"
+        runs.append(Message("run", {"name": name, "input": dict(envelope)}))
+    return runs

@@ -1,0 +1,164 @@
+"""The sandbox gateway: a gateway with a record of its own, steered by the payment token.
+
+==========================  =====================================================================
+token                       what it does
+==========================  =====================================================================
+none, or any other          approves
+``tok_decline``             declines
+``tok_timeout``             times out once without charging, then approves
+``tok_lose_answer``         charges, but its first answer is lost
+``tok_unavailable_N``       is unavailable for N calls of ``charge``, then approves
+``tok_unavailable``         takes no charge, ever; look-ups and voids work
+``tok_refund_fails_N``      charges; its first N refunds fail (without ``_N``: every refund)
+==========================  =====================================================================
+
+Like a real gateway it forgets an idempotency key after a day, but never its own record.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable
+
+from payments.model import Charge, GatewayRecord
+from shared.errors import PaymentGatewayError
+from shared.record import ChargeStatus
+from shared.sqlite import Database
+
+KEY_LIFETIME = 86_400.0
+"""Seconds after which a charge under a known key is a new charge."""
+
+SCHEMA = """
+create table if not exists gateway_charges (
+    id integer primary key,
+    key text not null,
+    order_id text not null,
+    amount integer not null,
+    currency text not null,
+    token text,
+    status text not null check (status in ('CHARGED', 'DECLINED', 'REFUNDED', 'VOIDED')),
+    charged_at real not null
+);
+create index if not exists gateway_charges_by_key on gateway_charges (key);
+create table if not exists gateway_failures (
+    key text not null,
+    call text not null,
+    failures integer not null,
+    primary key (key, call)
+) without rowid;
+"""
+
+DECLINES, TIMES_OUT, LOSES_ANSWER = "tok_decline", "tok_timeout", "tok_lose_answer"
+_COUNTED = re.compile(r"tok_(unavailable|refund_fails)(?:_(\d+))?")
+
+
+class SandboxGateway:
+    """A gateway (see `payments.usecases.Gateway`) in a database of its own."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self.database = database
+        self.now = now
+        database.define(SCHEMA)
+
+    def charge(self, charge: Charge) -> GatewayRecord:
+        """Charge once under a key while the key is remembered."""
+        with self.database.write() as connection:
+            known = self._row(charge.key)
+            if known is not None and self._remembered(known):
+                return _record(known)
+            lost = charge.token == LOSES_ANSWER
+            if not self._fails(connection, charge.key, "charge", _failures(charge.token, "charge")):
+                status = "DECLINED" if charge.token == DECLINES else "CHARGED"
+                connection.execute(
+                    "insert into gateway_charges"
+                    " (key, order_id, amount, currency, token, status, charged_at)"
+                    " values (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        charge.key,
+                        charge.order_id,
+                        charge.amount,
+                        charge.currency,
+                        charge.token,
+                        status,
+                        self.now(),
+                    ),
+                )
+                made = self._row(charge.key)
+            else:
+                made = None
+        if made is None or lost:
+            raise PaymentGatewayError(f"the gateway did not answer for order {charge.order_id}")
+        return _record(made)
+
+    def find(self, key: str) -> GatewayRecord | None:
+        """Return the gateway's own record of a key, however old."""
+        row = self._row(key)
+        return None if row is None else _record(row)
+
+    def refund(self, key: str) -> GatewayRecord:
+        """Pay a charge back, once."""
+        with self.database.write() as connection:
+            row = self._row(key)
+            failed = row is not None and self._fails(
+                connection, key, "refund", _failures(row["token"], "refund")
+            )
+            if not failed:
+                connection.execute(
+                    "update gateway_charges set status = 'REFUNDED'"
+                    " where key = ? and status = 'CHARGED'",
+                    (key,),
+                )
+                row = self._row(key)
+        if row is None:
+            raise PaymentGatewayError(f"the gateway has no charge {key} to refund")
+        if failed:
+            raise PaymentGatewayError(f"the gateway did not refund {key}")
+        return _record(row)
+
+    def void(self, key: str) -> GatewayRecord:
+        """Leave a mark that refuses any later charge; CHARGED if there is one already."""
+        with self.database.write() as connection:
+            row = self._row(key)
+            if row is None:
+                connection.execute(
+                    "insert into gateway_charges"
+                    " (key, order_id, amount, currency, status, charged_at)"
+                    " values (?, '', 0, '', 'VOIDED', ?)",
+                    (key, self.now()),
+                )
+                row = self._row(key)
+        assert row is not None
+        return _record(row)
+
+    def _row(self, key: str) -> sqlite3.Row | None:
+        return self.database.row(
+            "select * from gateway_charges where key = ? order by id desc limit 1", key
+        )
+
+    def _remembered(self, row: sqlite3.Row) -> bool:
+        voided: bool = row["status"] == "VOIDED"
+        return voided or row["charged_at"] + KEY_LIFETIME > self.now()
+
+    def _fails(self, connection: sqlite3.Connection, key: str, call: str, times: float) -> bool:
+        """Count a call that may fail, and say whether this one does."""
+        if not times:
+            return False
+        row = connection.execute(
+            "insert into gateway_failures values (?, ?, 1)"
+            " on conflict do update set failures = failures + 1 returning failures",
+            (key, call),
+        ).fetchone()
+        return bool(row[0] <= times)
+
+
+def _failures(token: str | None, call: str) -> float:
+    """Return how many of these calls fail before one works."""
+    if token == TIMES_OUT:
+        return 1 if call == "charge" else 0
+    counted = _COUNTED.fullmatch(token or "")
+    if counted is None or (counted[1] == "unavailable") is not (call == "charge"):
+        return 0
+    return float(counted[2] or "inf")
+
+
+def _record(row: sqlite3.Row) -> GatewayRecord:
+    return GatewayRecord(row["key"], ChargeStatus(row["status"]), f"ch_{row['id']}")

@@ -1,0 +1,45 @@
+"""Charges and what the gateway says of them; amounts in hundredths."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from shared.record import ChargeStatus
+
+_CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is asked of the gateway; ``key`` is its idempotency key."""
+
+    key: str
+    order_id: str
+    amount: int
+    currency: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRecord:
+    """What the gateway has on a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
+
+    key: str
+    status: ChargeStatus
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """The ledger's word on a charge."""
+
+    charge_id: str
+    order_id: str
+    amount: int
+    currency: str
+    status: ChargeStatus
+    reference: str | None
+
+
+def charge_id(order_id: str) -> str:
+    """Return the id of an order's only charge: the same whenever it is asked for."""
+    return str(uuid5(_CHARGES, f"{order_id}|charge"))

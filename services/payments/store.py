@@ -1,0 +1,50 @@
+"""The ledger in SQLite, beside the records it belongs to."""
+
+from payments.model import LedgerEntry
+from shared.record import Change, OrderRecord
+from shared.sqlite import Database, SQLiteRecords, apply
+
+SCHEMA = """
+create table if not exists charges (
+    charge_id text primary key,
+    order_id text not null unique,
+    amount integer not null check (amount > 0),
+    currency text not null,
+    status text not null check (status in ('PENDING', 'CHARGED', 'DECLINED', 'REFUNDED', 'VOIDED')),
+    reference text,
+    opened_at real not null,
+    updated_at real not null
+) without rowid;
+create index if not exists charges_by_status on charges (status);
+"""
+
+
+class SQLiteLedger(SQLiteRecords):
+    """The ledger (see `payments.usecases.Ledger`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        database.define(SCHEMA)
+
+    def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
+        """Write a change and its ledger entry in one transaction."""
+        at = change.after.updated_at
+        with self.database.write() as connection:
+            apply(connection, change)
+            connection.execute(
+                "insert into charges values (?, ?, ?, ?, ?, ?, ?, ?)"
+                " on conflict (charge_id) do update set status = excluded.status,"
+                " reference = coalesce(excluded.reference, reference),"
+                " updated_at = excluded.updated_at",
+                (
+                    entry.charge_id,
+                    entry.order_id,
+                    entry.amount,
+                    entry.currency,
+                    entry.status,
+                    entry.reference,
+                    at,
+                    at,
+                ),
+            )
+        return change.after

@@ -1,0 +1,222 @@
+"""Charge an order once, and pay it back once.
+
+The ledger says PENDING before the gateway is asked. Whatever is found PENDING later is looked up
+at the gateway before anything is asked of it again: a key may have been forgotten there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
+from shared.clock import timestamp
+from shared.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
+from shared.events import Metadata, PaymentRefunded, published_event_id, to_entry
+from shared.record import (
+    UNDOING,
+    Change,
+    ChargeStatus,
+    Entry,
+    Message,
+    OrderRecord,
+    Records,
+    Status,
+    rereads,
+)
+
+
+class Ledger(Records, Protocol):
+    """Records together with the ledger of their charges."""
+
+    def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
+        """Write a change and its ledger entry in one transaction, or raise `VersionConflict`."""
+
+
+class Gateway(Protocol):
+    """Who moves the money; every call raises `PaymentGatewayError` for want of a usable answer."""
+
+    def charge(self, charge: Charge) -> GatewayRecord:
+        """Charge once under a key; a key known to the gateway answers as it did before."""
+
+    def find(self, key: str) -> GatewayRecord | None:
+        """Return the gateway's own record of a key, however old."""
+
+    def refund(self, key: str) -> GatewayRecord:
+        """Pay a charge back, once."""
+
+    def void(self, key: str) -> GatewayRecord:
+        """Make sure that nothing will be charged under a key; CHARGED if something already was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the use cases need."""
+
+    store: Ledger
+    gateway: Gateway
+    now: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended."""
+
+    outcome: str
+    charge_id: str | None
+
+
+def pay(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Charge an order's total, once.
+
+    Raises
+    ------
+    OrderCancelled
+        Asked for before the charge or while it was made.
+    PaymentDeclined
+        For good.
+    PaymentGatewayError
+        The outcome is unknown; ask again.
+    LeaseLost
+        A newer run holds the order.
+    """
+    record = _open(order_id, epoch, ports)
+    if record.charge in (ChargeStatus.DECLINED, ChargeStatus.REFUNDED, ChargeStatus.VOIDED):
+        raise PaymentDeclined(f"the payment of order {order_id} is {record.charge}")
+    if record.charge is not ChargeStatus.CHARGED:
+        found = _ask(record, ports)
+        record = _settle(order_id, epoch, found, ports)
+    if record.cancel_requested:
+        raise OrderCancelled(f"order {order_id} was cancelled while it was charged")
+    return Outcome("CHARGED", record.charge_id)
+
+
+def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Refund what a compensated order was charged, or see to it that nothing will be.
+
+    Raises
+    ------
+    PaymentGatewayError
+        It cannot be confirmed yet; ask again.
+    LeaseLost
+        A newer run holds the order.
+    """
+    record = ports.store.read(order_id).undoing(epoch)
+    if record.charge not in (ChargeStatus.PENDING, ChargeStatus.CHARGED):
+        return Outcome("NOTHING_TO_PAY_BACK", record.charge_id)
+    key = charge_id(order_id)
+    if record.charge is ChargeStatus.PENDING:
+        found = ports.gateway.void(key)
+        if found.status is ChargeStatus.CHARGED:
+            found = ports.gateway.refund(key)
+    else:
+        found = ports.gateway.refund(key)
+    return _close(order_id, epoch, found, ports)
+
+
+@rereads
+def _open(order_id: str, epoch: int, ports: Ports) -> OrderRecord:
+    """Enter PENDING into the ledger, unless the ledger has the charge already."""
+    record = ports.store.read(order_id).forward(epoch)
+    if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
+        return ports.store.save(record.change(status=Status.CHARGED))
+    if record.charge is not None:
+        return record
+    change = record.change(
+        Entry("CHARGE_PENDING", ports.now(), {"amount": record.total}),
+        charge=ChargeStatus.PENDING,
+        charge_id=charge_id(order_id),
+    )
+    ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None))
+    return record
+
+
+def _ask(record: OrderRecord, ports: Ports) -> GatewayRecord:
+    """Have the gateway charge, or tell what it did under this key before."""
+    key = charge_id(record.order_id)
+    if record.charge is ChargeStatus.PENDING:
+        found = ports.gateway.find(key)
+        if found is not None:
+            return found
+    return ports.gateway.charge(
+        Charge(key, record.order_id, record.total, record.currency, record.payment_token)
+    )
+
+
+@rereads
+def _settle(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
+    """Enter the gateway's answer; a run that was overtaken leaves no charge behind."""
+    record = ports.store.read(order_id)
+    try:
+        record.fenced(epoch)
+    except LeaseLost:
+        if record.status in UNDOING:
+            _undo(found, ports)
+        raise
+    if record.charge is ChargeStatus.CHARGED:
+        return record  # a twin of this very run was quicker
+    if found.status is not ChargeStatus.CHARGED:
+        if record.charge is not found.status:
+            entry = Entry(f"CHARGE_{found.status}", ports.now())
+            change = record.change(entry, charge=found.status)
+            ports.store.enter(change, _entry(record, found.status, found.reference))
+        raise PaymentDeclined(f"the payment of order {order_id} is {found.status} at the gateway")
+    change = record.change(
+        Entry("CHARGED", ports.now(), {"amount": record.total, "reference": found.reference}),
+        status=Status.CHARGED,
+        charge=ChargeStatus.CHARGED,
+    )
+    return ports.store.enter(change, _entry(record, ChargeStatus.CHARGED, found.reference))
+
+
+def _undo(found: GatewayRecord, ports: Ports) -> None:
+    """Pay back what a late twin of a compensated run charged."""
+    if found.status is ChargeStatus.CHARGED:
+        ports.gateway.refund(found.key)
+
+
+@rereads
+def _close(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Outcome:
+    record = ports.store.read(order_id).undoing(epoch)
+    if found.status not in (ChargeStatus.REFUNDED, ChargeStatus.VOIDED, ChargeStatus.DECLINED):
+        raise PaymentGatewayError(f"the gateway still has {found.key} as {found.status}")
+    if record.charge is found.status:
+        return Outcome(found.status, record.charge_id)  # a twin of this very run was quicker
+    refunded = found.status is ChargeStatus.REFUNDED
+    now = ports.now()
+    change = record.change(
+        Entry(f"CHARGE_{found.status}", now, {"amount": record.total} if refunded else {}),
+        charge=found.status,
+        messages=(_refunded_event(record, now),) if refunded else (),
+    )
+    ports.store.enter(change, _entry(record, found.status, found.reference))
+    return Outcome(found.status, record.charge_id)
+
+
+def _entry(record: OrderRecord, status: ChargeStatus, reference: str | None) -> LedgerEntry:
+    return LedgerEntry(
+        charge_id(record.order_id),
+        record.order_id,
+        record.total,
+        record.currency,
+        status,
+        reference,
+    )
+
+
+def _refunded_event(record: OrderRecord, at: float) -> Message:
+    detail = PaymentRefunded.model_construct(
+        order_id=record.order_id,
+        timestamp=timestamp(at),
+        customer_id=record.customer_id,
+        currency=record.currency,
+        amount=record.total,
+        charge_id=charge_id(record.order_id),
+        reason=record.failure or "OrderCancelled",
+        metadata=Metadata(
+            event_id=published_event_id(record.order_id, PaymentRefunded.name, record.version + 1),
+            schema_version=PaymentRefunded.version,
+            correlation_id=record.correlation_id,
+            causation_id=record.event_id,
+        ),
+    )
+    return Message("event", to_entry(detail))

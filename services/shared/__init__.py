@@ -1,0 +1,1 @@
+"""What every service shares: the published language, the order's record, the host's ports."""

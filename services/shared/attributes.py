@@ -1,0 +1,51 @@
+"""JSON values as DynamoDB has them, without boto3's own serializer, which refuses floats."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Attribute = dict[str, Any]
+"""A value under its type, such as ``{"S": "text"}``."""
+
+
+def to_attribute(value: object) -> Attribute:
+    """Return a value as an attribute; a float keeps all its digits.
+
+    Raises
+    ------
+    TypeError
+        It is none of JSON's values, nor bytes.
+    """
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, str):
+        return {"S": str(value)}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | float):
+        return {"N": repr(value)}
+    if isinstance(value, bytes):
+        return {"B": value}
+    if isinstance(value, Mapping):
+        return {"M": {str(key): to_attribute(one) for key, one in value.items()}}
+    if isinstance(value, Sequence):
+        return {"L": [to_attribute(one) for one in value]}
+    raise TypeError(f"{value!r} cannot be stored: it is no JSON")
+
+
+def from_attribute(attribute: Mapping[str, Any]) -> Any:
+    """Return the value of an attribute; a number without a fraction is an int."""
+    [(kind, value)] = attribute.items()
+    if kind == "NULL":
+        return None
+    if kind == "N":
+        return int(value) if value.lstrip("-").isdecimal() else float(value)
+    if kind == "M":
+        return {key: from_attribute(one) for key, one in value.items()}
+    if kind == "L":
+        return [from_attribute(one) for one in value]
+    return value
+
+
+def from_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return an item's values by name."""
+    return {name: from_attribute(attribute) for name, attribute in item.items()}

@@ -1,0 +1,470 @@
+"""The published language: every event on the bus, its contract, and how one is read and built.
+
+The models are the source; JSON Schemas, AsyncAPI and ``events_schema/`` are generated from them.
+Money is integer hundredths in a model and a JSON number outside. Unknown fields are ignored.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from shared.errors import InvalidEvent
+from shared.money import CURRENCIES, MAXIMUM, from_minor, text, to_minor
+
+SOURCE = "orders.service"
+NAMESPACE = UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11")
+"""Namespace of every UUIDv5 that the platform derives."""
+
+MAX_LINES = 98
+"""One DynamoDB transaction takes 100 writes (Service quotas): these lines, the order, its event."""
+
+MAX_EVENT_BYTES = 262_144
+"""Size of one PutEvents entry (EventBridge, PutEvents event entry size)."""
+
+_IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_LONGEST = 80
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_MONEY_SCHEMA = {"type": "number", "minimum": 0, "maximum": from_minor(MAXIMUM)}
+
+
+def _whole_number(value: object) -> object:
+    """Let 12.0 through as 12, as JSON does, and refuse booleans and text."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is not a whole number; send one such as 3")
+    return value
+
+
+def _moment(value: str) -> str:
+    try:
+        moment = datetime.fromisoformat(value) if _RFC_3339.fullmatch(value) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ValueError(
+            f"{value!r} is not an RFC 3339 time;"
+            " send one with its zone, such as 2026-01-31T12:00:00Z"
+        )
+    return value
+
+
+def _currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise ValueError(f"{value!r} is not a supported ISO 4217 code; send one such as USD")
+    return value
+
+
+Money = Annotated[
+    int,
+    BeforeValidator(to_minor),
+    PlainSerializer(from_minor, return_type=float),
+    WithJsonSchema({**_MONEY_SCHEMA, "description": "Amount with at most two decimals."}),
+]
+Count = Annotated[int, BeforeValidator(_whole_number)]
+Identifier = Annotated[
+    str,
+    StringConstraints(pattern=_IDENTIFIER, min_length=1, max_length=64),
+]
+Timestamp = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    BeforeValidator(lambda value: _moment(value) if isinstance(value, str) else value),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Currency = Annotated[
+    str,
+    BeforeValidator(lambda value: _currency(value) if isinstance(value, str) else value),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"}),
+]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Email = Annotated[str, StringConstraints(pattern=_EMAIL, max_length=254)]
+
+
+class Contract(BaseModel):
+    """Base of everything on the wire: immutable, unknown fields ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Metadata(Contract):
+    """Where an event comes from; optional on the way in."""
+
+    event_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        None, description="Same for every delivery of this event."
+    )
+    schema_version: Annotated[str, StringConstraints(pattern=r"^\d{1,4}\.\d{1,4}$")] | None = Field(
+        None, description="Version of the contract, major.minor.", examples=["1.0"]
+    )
+    correlation_id: str | None = Field(
+        None, max_length=128, description="Same for all that follows from one request."
+    )
+    causation_id: str | None = Field(
+        None, max_length=128, description="Event id of what this event follows from."
+    )
+    idempotency_key: str | None = Field(
+        None, max_length=128, description="The caller's own key of the request."
+    )
+
+
+class Item(Contract):
+    """One line of an order."""
+
+    sku: Identifier = Field(description="Stock keeping unit.", examples=["TEA-GREEN-100"])
+    quantity: Count = Field(ge=1, le=1_000_000, description="Units ordered.", examples=[2])
+    unit_price: Money = Field(description="Price of one unit.", examples=[12.5])
+
+
+class Address(Contract):
+    """Where to ship to."""
+
+    name: Text = Field(description="Who receives it.")
+    street: Text = Field(description="Street and number, and what else leads to the door.")
+    city: Text
+    region: Text | None = Field(None, description="State, province or county, where mail needs it.")
+    postal_code: Annotated[str, StringConstraints(max_length=20)] | None = None
+    country: Text = Field(description="Name or ISO 3166 code, as on the label.")
+
+
+class _Addressed(Contract):
+    """What carries an address."""
+
+    shipping_address: Address | None = None
+
+    @property
+    def address(self) -> dict[str, Any] | None:
+        """The address as an object of JSON."""
+        return None if self.shipping_address is None else self.shipping_address.model_dump()
+
+
+class Shortage(Contract):
+    """A line that stock does not cover."""
+
+    sku: Identifier = Field(description="Stock keeping unit.")
+    requested: Count = Field(description="Units ordered.")
+    available: Count = Field(description="Units that were free when it was checked.")
+
+
+class Detail(Contract):
+    """What every event's detail carries."""
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1.0"
+
+    order_id: Identifier = Field(description="The order's id.", examples=["A-1001"])
+    timestamp: Timestamp = Field(description="When it happened.")
+    metadata: Metadata | None = Field(
+        None, description="Where it comes from; optional in what upstream sends."
+    )
+
+
+class OrderDetail(Detail):
+    """What every event about a whole order carries."""
+
+    customer_id: Identifier = Field(description="Who ordered.", examples=["C-42"])
+    currency: Currency = Field(description="ISO 4217 code.", examples=["USD"])
+    items: tuple[Item, ...] = Field(
+        min_length=1, max_length=MAX_LINES, description="The order's lines."
+    )
+    total: Money = Field(description="Sum of quantity times unit price.", examples=[25.0])
+
+    @field_validator("total")
+    @classmethod
+    def _is_the_sum(cls, total: int, info: ValidationInfo) -> int:
+        items: tuple[Item, ...] | None = info.data.get("items")
+        if items is None:
+            return total  # they are complained of themselves
+        lines = sum(item.quantity * item.unit_price for item in items)
+        if total != lines:
+            raise ValueError(f"{text(total)} is not the sum of the lines, which is {text(lines)}")
+        if total == 0:
+            raise ValueError("0 cannot be charged; an order's total is more than 0")
+        return total
+
+
+class OrderCreated(OrderDetail, _Addressed):
+    """A customer ordered; the platform takes it from here."""
+
+    name = "Order Created"
+
+    email: Email | None = Field(None, description="Where the confirmation goes.")
+    payment_token: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        None, description="The gateway's token; never card data."
+    )
+
+    @property
+    def content_hash(self) -> str:
+        """Digest of what was ordered: the same for a publisher's retry, whatever its metadata."""
+        content = self.model_dump(
+            exclude={"timestamp", "metadata", "payment_token"}, exclude_none=True
+        )
+        return sha256(_canonical(content)).hexdigest()
+
+
+class OrderUpdated(Detail, _Addressed):
+    """The address or the e-mail address of an order is to change."""
+
+    name = "Order Updated"
+
+    email: Email | None = Field(
+        None, validate_default=True, description="Where the confirmation goes from now on."
+    )
+
+    @field_validator("email")
+    @classmethod
+    def _changes_something(cls, email: str | None, info: ValidationInfo) -> str | None:
+        unchanged = info.data.get("shipping_address", "one that is complained of itself") is None
+        if email is None and unchanged:
+            raise ValueError("nothing to change; send shipping_address, email, or both")
+        return email
+
+
+class OrderCancelled(Detail):
+    """A customer asks to cancel an order; the answer is a Confirmed or a Refused event."""
+
+    name = "Order Cancelled"
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        None, description="The customer's own words; never in the analysts' table."
+    )
+
+
+class OrderBackordered(OrderDetail):
+    """Stock does not cover the order yet; it is checked again later."""
+
+    name = "Order Backordered"
+
+    missing: tuple[Shortage, ...] = Field(description="The lines that stock does not cover.")
+
+
+class OrderCompleted(OrderDetail):
+    """The order is paid, taken from stock and on its way."""
+
+    name = "Order Completed"
+
+    charge_id: str = Field(description="The charge: one for an order's whole life.")
+    shipment_id: str = Field(description="The shipment: one for an order's whole life.")
+    tracking_number: str = Field(description="The carrier's number.")
+
+
+class OrderFailed(OrderDetail):
+    """The order ended without a sale; nothing is charged, reserved or shipped."""
+
+    name = "Order Failed"
+
+    reason: str = Field(description="Error name, such as PaymentDeclined.")
+    message: str = Field(description="A sentence on the reason.")
+
+
+class OrderCancellationConfirmed(OrderDetail):
+    """The order was cancelled; nothing is charged, reserved or shipped."""
+
+    name = "Order Cancellation Confirmed"
+
+    reason: str | None = Field(None, description="As the request gave it.")
+
+
+class OrderCancellationRefused(Detail):
+    """The order could no longer be cancelled."""
+
+    name = "Order Cancellation Refused"
+
+    reason: str = Field(description="A sentence on why it was too late.")
+
+
+class PaymentRefunded(Detail):
+    """What was charged for an order was paid back."""
+
+    name = "Payment Refunded"
+
+    customer_id: Identifier = Field(description="Who ordered.")
+    currency: Currency = Field(description="ISO 4217 code.")
+    amount: Money = Field(description="What was paid back: the order's total.")
+    charge_id: str = Field(description="The charge that was paid back.")
+    reason: str = Field(description="Error name, such as CarrierError, or OrderCancelled.")
+
+
+class HighValueOrderFlagged(Detail):
+    """An order of high value waits for a person's review."""
+
+    name = "High Value Order Flagged"
+
+    customer_id: Identifier = Field(description="Who ordered.")
+    currency: Currency = Field(description="ISO 4217 code.")
+    total: Money = Field(description="The order's total.")
+    threshold: Money = Field(description="The total from which orders are reviewed.")
+
+
+CONTRACTS: dict[str, type[Detail]] = {
+    contract.name: contract
+    for contract in (
+        OrderCreated,
+        OrderUpdated,
+        OrderCancelled,
+        OrderBackordered,
+        OrderCompleted,
+        OrderFailed,
+        OrderCancellationConfirmed,
+        OrderCancellationRefused,
+        PaymentRefunded,
+        HighValueOrderFlagged,
+    )
+}
+"""Every event by its detail type."""
+
+REQUESTS = frozenset({OrderCreated.name, OrderUpdated.name, OrderCancelled.name})
+"""The events that come from upstream or the API; the platform alone publishes the others."""
+
+
+D = TypeVar("D", bound=Detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[D]):
+    """An event that keeps its contract."""
+
+    detail: D
+    event_id: str
+    correlation_id: str
+
+    @property
+    def name(self) -> str:
+        """The event's detail type."""
+        return self.detail.name
+
+
+def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
+    """Return the event in an EventBridge envelope (``source``, ``detail-type``, ``detail``).
+
+    Raises
+    ------
+    InvalidEvent
+        Another source, an unknown detail type, a newer major version, or a broken contract.
+    """
+    source, name, detail = (envelope.get(key) for key in ("source", "detail-type", "detail"))
+    if source != SOURCE:
+        raise InvalidEvent("source", f"{source!r} is not {SOURCE!r}")
+    contract = CONTRACTS.get(name) if isinstance(name, str) else None
+    if contract is None:
+        raise InvalidEvent("detail-type", f"{name!r} is unknown; known: {', '.join(CONTRACTS)}")
+    return parse_detail(contract, detail)
+
+
+def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event[D]:
+    """Return the event whose detail this is; ``at`` names it in errors, which are `parse`'s."""
+    try:
+        parsed = contract.model_validate(detail)
+    except ValidationError as error:
+        raise _explained(error, (at,) if at else ()) from None
+    metadata = parsed.metadata or Metadata()
+    if metadata.schema_version and _major(metadata.schema_version) > _major(contract.version):
+        raise InvalidEvent(
+            ".".join(filter(None, (at, "metadata.schema_version"))),
+            f"{metadata.schema_version} is newer than {contract.version}, which is understood here",
+        )
+    event_id = metadata.event_id or derived_event_id(parsed)
+    return Event(parsed, event_id, metadata.correlation_id or event_id)
+
+
+def derived_event_id(detail: Detail) -> str:
+    """Return the id of an event without one: its source, detail type, order and content.
+
+    A publisher's retry has the same content, so it is the same event.
+    """
+    content = _canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
+    key = f"{SOURCE}|{detail.name}|{detail.order_id}|{content.decode()}"
+    return str(uuid5(NAMESPACE, key))
+
+
+def published_event_id(order_id: str, name: str, version: int | str) -> str:
+    """Return the id of an event of the platform's own: the same each time it is published.
+
+    ``version`` is the order's, or the id of the request that the event answers.
+    """
+    return str(uuid5(NAMESPACE, f"{order_id}|{name}|{version}"))
+
+
+def to_entry(detail: Detail) -> dict[str, str]:
+    """Return the PutEvents entry (without a bus) that publishes this."""
+    body = detail.model_dump_json(exclude_none=True)
+    return {"Source": SOURCE, "DetailType": detail.name, "Detail": body}
+
+
+def _canonical(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+@cache
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
+
+
+_PROBLEMS = {
+    "missing": "is missing; send it",
+    "extra_forbidden": "is not known here",
+    "too_short": "has no entry; send at least one",
+    "model_type": "is not a JSON object; send one",
+    "tuple_type": "is not a list; send one",
+    "string_type": "is not text; send text",
+}
+_PATTERNS = {
+    _IDENTIFIER: "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+    _EMAIL: "is not an e-mail address; send one such as ada@example.com",
+}
+
+
+def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
+    """Return the one error to show: the first problem, and how many more there are."""
+    problems = error.errors(include_url=False)
+    # a list that fails in one entry is reported as too short as well
+    problems = [
+        one for one in problems if not any(_within(other["loc"], one["loc"]) for other in problems)
+    ]
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidEvent(_path(prefix + first["loc"]), _problem(first) + more)
+
+
+def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).lstrip(".")
+
+
+def _problem(error: ErrorDetails) -> str:
+    known = _PROBLEMS.get(error["type"])
+    if known:
+        return known
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return message
+    context = error.get("ctx", {})
+    if error["type"] == "too_long":
+        return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
+    message = _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])
+    given = repr(error["input"])
+    return f"{given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}: {message}"

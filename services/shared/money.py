@@ -1,0 +1,63 @@
+"""Money: integer hundredths inside, a JSON number with at most two decimals outside."""
+
+from decimal import Decimal
+from math import isfinite
+
+MAXIMUM = 99_999_999_999
+"""The largest amount, in hundredths: 999,999,999.99 keeps every sum exact as a JSON number."""
+
+_SPELT_OUT = 10**20
+
+# ISO 4217, active codes whose minor unit has at most two digits.
+CURRENCIES = frozenset(
+    """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
+    CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR ISK JMD JPY KES KGS KHR KMF KPW KRW KYD KZT
+    LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK
+    NPR NZD PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS
+    SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST
+    XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+    """.split()  # noqa: SIM905 - 150 quotation marks are no better
+)
+
+
+def to_minor(value: object) -> int:
+    """Return an amount in hundredths from a JSON number.
+
+    Raises
+    ------
+    ValueError
+        Not a finite, non-negative number with at most two decimals, or too large; the message
+        says which.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError(f"{value!r} is not a number; send an amount such as 19.99")
+    if not isinstance(value, int) and not isfinite(value):
+        raise ValueError(f"{value} is not a finite number; send an amount such as 19.99")
+    if value > MAXIMUM:
+        raise ValueError(f"{_short(value)} is larger than {text(MAXIMUM)}")
+    # repr gives the shortest decimal that reads back as this float: the number as it was written
+    hundredths = Decimal(repr(value) if isinstance(value, float) else value).scaleb(2)
+    if hundredths != hundredths.to_integral_value():
+        raise ValueError(f"{value} has more than two decimals; round it to cents")
+    if hundredths < 0:
+        raise ValueError(f"{value} is negative; amounts are 0 or more")
+    if hundredths > MAXIMUM:
+        raise ValueError(f"{value} is larger than {text(MAXIMUM)}")
+    return int(hundredths)
+
+
+def _short(value: float | Decimal) -> str:
+    """Return a number without spelling out thousands of digits."""
+    return f"{value}" if value < _SPELT_OUT else "an amount of over 20 digits"
+
+
+def from_minor(amount: int) -> float:
+    """Return the JSON number for an amount in hundredths."""
+    return amount / 100
+
+
+def text(amount: int) -> str:
+    """Return an amount in hundredths as text with two decimals, such as ``1265811.86``."""
+    return f"{amount // 100}.{amount % 100:02d}"

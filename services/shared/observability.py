@@ -1,0 +1,82 @@
+"""Logs, metrics and traces, the same for every handler.
+
+Powertools reads the service's name and the levels from its own environment variables
+(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``, ``POWERTOOLS_METRICS_NAMESPACE``).
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.errors import OrderflowError
+
+Handler = Callable[[Any, LambdaContext], Any]
+
+NAMESPACE = "Orderflow"
+
+
+@cache
+def logger() -> Logger:
+    """Return this process's structured logger."""
+    return Logger()
+
+
+@cache
+def metrics() -> Metrics:
+    """Return this process's metrics, flushed as EMF at the end of each invocation."""
+    return Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE))
+
+
+def count(name: str, value: float = 1) -> None:
+    """Add to a counter of this invocation."""
+    metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def instrumented(handler: Handler) -> Handler:
+    """Give a handler its log context, its metrics and, where tracing is on, its trace.
+
+    An error that a rule raised is logged in one line: it is an outcome, not a crash.
+    """
+    traced = _traced(handler)
+
+    @wraps(handler)
+    def run(event: Any, context: LambdaContext) -> Any:
+        log = logger()
+        log.append_keys(
+            function=context.function_name, request_id=context.aws_request_id, **_order(event)
+        )
+        try:
+            return traced(event, context)
+        except OrderflowError as error:
+            log.info(str(error), outcome=type(error).__name__)
+            raise
+        except Exception:
+            log.exception("unexpected error")
+            raise
+        finally:
+            recorded = metrics()
+            if recorded.metric_set:
+                recorded.flush_metrics()
+            log.clear_state()
+
+    return run
+
+
+def _order(event: Any) -> dict[str, str]:
+    found = event.get("order_id") if isinstance(event, dict) else None
+    return {"order_id": found} if isinstance(found, str) else {}
+
+
+def _traced(handler: Handler) -> Handler:
+    """Wrap a handler in X-Ray's tracer where it is on; its import is paid only there."""
+    if os.environ.get("TRACING", "off") != "on":
+        return handler
+    from aws_lambda_powertools import Tracer
+
+    traced: Handler = Tracer().capture_lambda_handler(handler)
+    return traced

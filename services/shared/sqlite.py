@@ -1,0 +1,288 @@
+"""SQLite adapters: the database that services of one machine share, the records and the outbox."""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
+from shared.record import (
+    Change,
+    ChargeStatus,
+    Entry,
+    Line,
+    Message,
+    OrderRecord,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
+
+SCHEMA = """
+create table if not exists orders (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null check (total > 0),
+    items text not null,
+    placed_at text not null,
+    content_hash text not null,
+    event_id text not null,
+    correlation_id text not null,
+    created_at real not null,
+    updated_at real not null,
+    status text not null check (status in ('RECEIVED', 'RESERVED', 'CHARGED', 'COMPLETED',
+        'WAITING', 'COMPENSATING', 'FAILED', 'CANCELLED')),
+    epoch integer not null,
+    version integer not null,
+    lease_owner text,
+    lease_until real not null,
+    attempts integer not null,
+    resume_at real not null,
+    waiting_for text,
+    cancel_requested integer not null,
+    cancel_reason text,
+    cancel_event_id text,
+    shipping_address text,
+    email text,
+    payment_token text,
+    reservation text,
+    charge text,
+    charge_id text,
+    shipment text,
+    shipment_id text,
+    tracking_number text,
+    failure text,
+    failure_message text
+) without rowid;
+create index if not exists orders_by_customer on orders (customer_id, created_at);
+create index if not exists orders_by_time on orders (created_at);
+create index if not exists orders_in_flight on orders (lease_until)
+    where status not in ('COMPLETED', 'FAILED', 'CANCELLED');
+create table if not exists timeline (
+    id integer primary key,
+    order_id text not null,
+    at real not null,
+    epoch integer,
+    what text not null,
+    detail text not null
+);
+create index if not exists timeline_by_order on timeline (order_id);
+create table if not exists outbox (
+    id integer primary key autoincrement,
+    kind text not null check (kind in ('event', 'run', 'message')),
+    body text not null,
+    created_at real not null
+);
+"""
+
+_COLUMNS = tuple(OrderRecord.__dataclass_fields__)
+_ENUMS: Mapping[str, Any] = {
+    "status": Status,
+    "reservation": Reservation,
+    "charge": ChargeStatus,
+    "shipment": ShipmentStatus,
+}
+
+
+class Database:
+    """One SQLite database in WAL mode, written by one process at a time.
+
+    Parameters
+    ----------
+    path : str
+        File, or ``:memory:``.
+    synchronous : str
+        ``NORMAL``: a commit outlives the process. ``FULL``: it outlives a power cut as well.
+    """
+
+    def __init__(self, path: str, synchronous: str = "NORMAL") -> None:
+        self.path = path
+        self.connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("pragma busy_timeout = 30000")
+        self._gate = (
+            None if path == ":memory:" else os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        )
+        with self.turn():  # SQLite itself does not wait for who makes the file just now
+            self.connection.execute("pragma journal_mode = wal")
+        self.connection.execute(f"pragma synchronous = {synchronous}")
+
+    def define(self, schema: str) -> None:
+        """Create what of a schema is not there yet."""
+        with self.turn():
+            self.connection.executescript(schema)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for this process's turn to write.
+
+        SQLite's own wait polls with sleeps of up to 100 ms; a file lock wakes its waiter at once,
+        and the kernel gives it back when the holder dies.
+        """
+        if self._gate is None:
+            yield
+            return
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Run a block in one transaction: committed at its end, rolled back if it raises."""
+        with self.turn():
+            self.connection.execute("begin immediate")
+            try:
+                yield self.connection
+                self.connection.execute("commit")
+            finally:
+                # a commit may fail and leave its transaction open; a full disk ends it by itself
+                if self.connection.in_transaction:
+                    self.connection.execute("rollback")
+
+    def rows(self, query: str, *parameters: object) -> list[sqlite3.Row]:
+        """Return all rows of a query."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def row(self, query: str, *parameters: object) -> sqlite3.Row | None:
+        """Return the first row of a query, if there is one."""
+        found: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
+        return found
+
+    def close(self) -> None:
+        """Close the connection and its lock."""
+        self.connection.close()
+        if self._gate is not None:
+            os.close(self._gate)
+
+
+@cache
+def database(url: str) -> Database:
+    """Return this process's one connection for ``sqlite:///PATH[?synchronous=FULL]``.
+
+    Raises
+    ------
+    InvalidSettings
+        The URL is of another form, or the folder does not exist.
+    """
+    parts = urlsplit(url)
+    path = parts.path.removeprefix("/")
+    if parts.scheme != "sqlite" or not path:
+        raise InvalidSettings(f"{url!r} is not of the form sqlite:///PATH")
+    if path != ":memory:" and not Path(path).parent.is_dir():
+        raise InvalidSettings(f"the folder of {path} does not exist; create it first")
+    return Database(path, parse_qs(parts.query).get("synchronous", ["NORMAL"])[0].upper())
+
+
+class SQLiteRecords:
+    """Orders' records, timelines and outbox in SQLite (see `shared.record.Records`)."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.define(SCHEMA)
+
+    def find(self, order_id: str) -> OrderRecord | None:
+        """Return the record of an order, if there is one."""
+        row = self.database.row(
+            f"select {', '.join(_COLUMNS)} from orders where order_id = ?", order_id
+        )
+        return None if row is None else to_record(row)
+
+    def read(self, order_id: str) -> OrderRecord:
+        """Return the record of an order, or raise `OrderNotFound`."""
+        record = self.find(order_id)
+        if record is None:
+            raise OrderNotFound(f"no order has the id {order_id!r}")
+        return record
+
+    def save(self, change: Change) -> OrderRecord:
+        """Write a change with its timeline entries and messages, or raise `VersionConflict`."""
+        with self.database.write() as connection:
+            apply(connection, change)
+        return change.after
+
+    def note(self, order_id: str, entry: Entry) -> None:
+        """Add a line to an order's timeline without touching the order."""
+        with self.database.write() as connection:
+            add_entry(connection, order_id, None, entry)
+
+    def send(self, message: Message, at: float) -> None:
+        """Put a message that goes with no record into the outbox."""
+        with self.database.write() as connection:
+            add_message(connection, message, at)
+
+
+def apply(connection: sqlite3.Connection, change: Change) -> None:
+    """Write a change within the caller's transaction, or raise `VersionConflict`."""
+    if change.before.version == 0:
+        values = _encoded({name: getattr(change.after, name) for name in _COLUMNS})
+        cursor = connection.execute(
+            f"insert into orders ({', '.join(values)}) values ({', '.join('?' * len(values))})"
+            " on conflict do nothing",
+            tuple(values.values()),
+        )
+    else:
+        values = _encoded(change.fields)
+        cursor = connection.execute(
+            f"update orders set {', '.join(f'{name} = ?' for name in values)}"
+            " where order_id = ? and version = ?",
+            (*values.values(), change.before.order_id, change.before.version),
+        )
+    if cursor.rowcount != 1:
+        raise VersionConflict(f"order {change.before.order_id} has changed meanwhile")
+    for entry in change.entries:
+        add_entry(connection, change.before.order_id, change.after.epoch, entry)
+    for message in change.messages:
+        add_message(connection, message, change.after.updated_at)
+
+
+def add_message(connection: sqlite3.Connection, message: Message, at: float) -> None:
+    """Put a message into the outbox within the caller's transaction."""
+    connection.execute(
+        "insert into outbox (kind, body, created_at) values (?, ?, ?)",
+        (message.kind, json.dumps(message.body), at),
+    )
+
+
+def to_record(row: sqlite3.Row) -> OrderRecord:
+    """Return the record in a row of ``orders``."""
+    values = dict(row)
+    values["items"] = tuple(Line(*line) for line in json.loads(values["items"]))
+    values["cancel_requested"] = bool(values["cancel_requested"])
+    if values["shipping_address"]:
+        values["shipping_address"] = json.loads(values["shipping_address"])
+    for name, kind in _ENUMS.items():
+        if values[name] is not None:
+            values[name] = kind(values[name])
+    return OrderRecord(**values)
+
+
+def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(fields)
+    if "items" in values:
+        values["items"] = json.dumps(
+            [(line.sku, line.quantity, line.unit_price) for line in values["items"]]
+        )
+    if values.get("shipping_address"):
+        values["shipping_address"] = json.dumps(values["shipping_address"])
+    return values
+
+
+def add_entry(
+    connection: sqlite3.Connection, order_id: str, epoch: int | None, entry: Entry
+) -> None:
+    """Add a line to an order's timeline within the caller's transaction."""
+    connection.execute(
+        "insert into timeline (order_id, at, epoch, what, detail) values (?, ?, ?, ?, ?)",
+        (order_id, entry.at, epoch, entry.what, json.dumps(entry.detail)),
+    )

@@ -1,0 +1,1 @@
+"""Shipping: one shipment an order, at a carrier."""

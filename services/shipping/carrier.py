@@ -1,0 +1,82 @@
+"""The sandbox carrier: deterministic tracking numbers, and a record of its own.
+
+A street of ``SANDBOX FAIL`` is never taken, one of ``SANDBOX FAIL 2`` not at the first two calls.
+"""
+
+import json
+import re
+import sqlite3
+from hashlib import sha256
+
+from shared.errors import CarrierError
+from shared.record import ShipmentStatus
+from shared.sqlite import Database
+from shipping.model import Consignment, Shipment
+
+SCHEMA = """
+create table if not exists carrier_shipments (
+    shipment_id text primary key,
+    order_id text not null,
+    status text not null check (status in ('CREATED', 'VOIDED')),
+    address text
+) without rowid;
+create table if not exists carrier_failures (
+    shipment_id text primary key,
+    failures integer not null
+) without rowid;
+"""
+
+_FAIL = re.compile(r"SANDBOX FAIL(?: (\d+))?")
+
+
+class SandboxCarrier:
+    """A carrier (see `shipping.usecases.Carrier`) in a database of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.define(SCHEMA)
+
+    def create(self, consignment: Consignment) -> Shipment:
+        """Take a shipment once; one known already goes to the address given last."""
+        with self.database.write() as connection:
+            refused = self._refuses(connection, consignment)
+            if not refused:
+                address = json.dumps(consignment.address)
+                connection.execute(
+                    "insert into carrier_shipments values (?, ?, 'CREATED', ?)"
+                    " on conflict do update set address = excluded.address",
+                    (consignment.shipment_id, consignment.order_id, address),
+                )
+        if refused:
+            raise CarrierError(f"the carrier did not take order {consignment.order_id}")
+        return self._shipment(consignment.shipment_id)
+
+    def void(self, shipment_id: str) -> Shipment:
+        """Void a shipment, or leave a mark that refuses a later one."""
+        with self.database.write() as connection:
+            connection.execute(
+                "insert into carrier_shipments (shipment_id, order_id, status)"
+                " values (?, '', 'VOIDED') on conflict do update set status = 'VOIDED'",
+                (shipment_id,),
+            )
+        return self._shipment(shipment_id)
+
+    def _refuses(self, connection: sqlite3.Connection, consignment: Consignment) -> bool:
+        street = (consignment.address or {}).get("street", "")
+        told = _FAIL.fullmatch(street)
+        if told is None:
+            return False
+        row = connection.execute(
+            "insert into carrier_failures values (?, 1)"
+            " on conflict do update set failures = failures + 1 returning failures",
+            (consignment.shipment_id,),
+        ).fetchone()
+        return bool(row[0] <= float(told[1] or "inf"))
+
+    def _shipment(self, shipment_id: str) -> Shipment:
+        row = self.database.row(
+            "select status from carrier_shipments where shipment_id = ?", shipment_id
+        )
+        assert row is not None
+        number = int(sha256(shipment_id.encode()).hexdigest(), 16) % 10**12
+        return Shipment(shipment_id, ShipmentStatus(row["status"]), f"SBX{number:012d}")

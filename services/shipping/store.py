@@ -1,0 +1,41 @@
+"""Shipments in SQLite, beside the records they belong to."""
+
+from shared.record import Change, OrderRecord
+from shared.sqlite import Database, SQLiteRecords, apply
+from shipping.model import Shipment
+
+SCHEMA = """
+create table if not exists shipments (
+    shipment_id text primary key,
+    order_id text not null unique,
+    status text not null check (status in ('CREATED', 'VOIDED')),
+    tracking_number text not null,
+    updated_at real not null
+) without rowid;
+"""
+
+
+class SQLiteShipments(SQLiteRecords):
+    """The shipments (see `shipping.usecases.ShipmentStore`)."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        database.define(SCHEMA)
+
+    def put(self, change: Change, shipment: Shipment) -> OrderRecord:
+        """Write a change and its shipment in one transaction."""
+        with self.database.write() as connection:
+            apply(connection, change)
+            connection.execute(
+                "insert into shipments values (?, ?, ?, ?, ?)"
+                " on conflict (shipment_id) do update set status = excluded.status,"
+                " updated_at = excluded.updated_at",
+                (
+                    shipment.shipment_id,
+                    change.before.order_id,
+                    shipment.status,
+                    shipment.tracking_number,
+                    change.after.updated_at,
+                ),
+            )
+        return change.after

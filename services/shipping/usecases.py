@@ -1,0 +1,131 @@
+"""Create an order's shipment once, and void it when the order is undone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from shared.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
+from shared.record import (
+    UNDOING,
+    Change,
+    ChargeStatus,
+    Entry,
+    OrderRecord,
+    Records,
+    ShipmentStatus,
+    rereads,
+)
+from shipping.model import Consignment, Shipment, shipment_id
+
+
+class Carrier(Protocol):
+    """Who carries the parcels; every call may raise `CarrierError`."""
+
+    def create(self, consignment: Consignment) -> Shipment:
+        """Take a shipment once; one known to the carrier goes to the address given last.
+
+        One that was voided stays so, and is answered as voided.
+        """
+
+    def void(self, shipment_id: str) -> Shipment:
+        """Make sure that nothing is or will be shipped under this id."""
+
+
+class ShipmentStore(Records, Protocol):
+    """Records together with their shipments."""
+
+    def put(self, change: Change, shipment: Shipment) -> OrderRecord:
+        """Write a change and its shipment in one transaction, or raise `VersionConflict`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the use cases need."""
+
+    store: ShipmentStore
+    carrier: Carrier
+    now: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended."""
+
+    outcome: str
+    tracking_number: str | None
+
+
+def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Hand a paid order to the carrier, once.
+
+    Raises
+    ------
+    OrderCancelled
+        Asked for before the shipment stood; the carrier's is voided again.
+    OrderIncomplete
+        The order is not paid.
+    CarrierError
+        The carrier did not take it; ask again.
+    LeaseLost
+        A newer run holds the order.
+    """
+    record = ports.store.read(order_id).forward(epoch)
+    if record.shipment is ShipmentStatus.CREATED:
+        return Outcome("CREATED", record.tracking_number)
+    if record.charge is not ChargeStatus.CHARGED:
+        raise OrderIncomplete(f"order {order_id} is not paid: its charge is {record.charge}")
+    consignment = Consignment(shipment_id(order_id), order_id, record.shipping_address)
+    return _record(epoch, consignment, ports.carrier.create(consignment), ports)
+
+
+def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Void a compensated order's shipment, known here or not: a late twin may yet create it."""
+    record = ports.store.read(order_id).undoing(epoch)
+    # only a paid order was ever on its way to the carrier
+    untouched = record.shipment is None and record.charge is not ChargeStatus.CHARGED
+    if untouched or record.shipment is ShipmentStatus.VOIDED:
+        return Outcome("NOTHING_TO_VOID", None)
+    shipment = ports.carrier.void(shipment_id(order_id))
+    return _void(order_id, epoch, shipment, ports)
+
+
+@rereads
+def _record(epoch: int, asked: Consignment, shipment: Shipment, ports: Ports) -> Outcome:
+    """Write the shipment in the same write that sees that nobody cancelled."""
+    record = ports.store.read(asked.order_id)
+    try:
+        record.forward(epoch)
+    except OrderCancelled:
+        ports.carrier.void(shipment.shipment_id)
+        raise
+    except LeaseLost:
+        if record.status in UNDOING:
+            ports.carrier.void(shipment.shipment_id)
+        raise
+    if shipment.status is ShipmentStatus.VOIDED:
+        raise CarrierError(f"the carrier has the shipment of order {asked.order_id} as voided")
+    if record.shipment is ShipmentStatus.CREATED:
+        return Outcome("CREATED", record.tracking_number)  # a twin of this very run was quicker
+    if record.shipping_address != asked.address:
+        # changed since the carrier was asked: the parcel goes where the record says
+        ports.carrier.create(replace(asked, address=record.shipping_address))
+    change = record.change(
+        Entry("SHIPMENT_CREATED", ports.now(), {"tracking_number": shipment.tracking_number}),
+        shipment=ShipmentStatus.CREATED,
+        shipment_id=shipment.shipment_id,
+        tracking_number=shipment.tracking_number,
+    )
+    ports.store.put(change, shipment)
+    return Outcome("CREATED", shipment.tracking_number)
+
+
+@rereads
+def _void(order_id: str, epoch: int, shipment: Shipment, ports: Ports) -> Outcome:
+    record = ports.store.read(order_id).undoing(epoch)
+    known = record.shipment is ShipmentStatus.CREATED
+    entries = (Entry("SHIPMENT_VOIDED", ports.now()),) if known else ()
+    change = record.change(
+        *entries, shipment=ShipmentStatus.VOIDED, shipment_id=shipment.shipment_id
+    )
+    ports.store.put(change, shipment)
+    return Outcome("VOIDED", None)

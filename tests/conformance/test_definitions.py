@@ -1,0 +1,27 @@
+"""Definitions: what AWS refused is refused, in AWS's words, and what it accepted is accepted."""
+
+from typing import Any
+
+import pytest
+
+from infra.asl import DefinitionError, compile_definition
+
+
+@pytest.mark.vectors("definitions.jsonl", category="definitions")
+def test_a_definition_is_refused_or_accepted_as_aws_did(case: dict[str, Any]) -> None:
+    definition, text = case["definition"], str(case["definition"])
+    if "JSONata" in text:
+        pytest.skip("JSONata is not supported")
+    if "DISTRIBUTED" in text:
+        pytest.skip("a distributed Map is not supported")
+    express = case["name"].startswith("test_sfn_api_express.py")
+    if case["result"] == "OK":
+        compile_definition(definition, name="conformance", express=express)
+        return
+    with pytest.raises(DefinitionError) as refused:
+        compile_definition(definition, name="conformance", express=express)
+    if case["message"] is not None:
+        assert f"Invalid State Machine Definition: '{refused.value}'" == case["message"]
+    for diagnostic in case.get("diagnostics", ()):
+        assert refused.value.code == diagnostic["code"]
+        assert diagnostic.get("location", "").startswith(refused.value.place)

@@ -1,0 +1,106 @@
+"""The conformance tests' frame: the --vectors option, their cases, and a count by category.
+
+A conformance test takes the argument `case` and says with a marker which files hold its cases:
+
+    @pytest.mark.vectors("event_patterns.jsonl", category="event_patterns")
+    def test_rule(case): ...
+
+
+    @pytest.mark.vectors("states.jsonl", "states_masked.jsonl")
+    def test_machine(case): ...
+
+`case` is one line of those files, a dict; the test's id is the case's name; its category is the
+marker's, else the case's own up to a slash, else the file's name. Where a file is absent, the test
+is skipped, once. Any other test joins the count with `@pytest.mark.category("name")`.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.vectors import load_vectors, vectors_directory
+
+DEFAULT_VECTORS = Path(__file__).parents[1] / "../shared/conformance"
+ABSENT = pytest.StashKey[list[str]]()
+COUNTED_AS = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "failed",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--vectors",
+        metavar="DIR",
+        default=str(DEFAULT_VECTORS),
+        help="directory of the conformance cases (default: ../shared/conformance)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ABSENT] = []
+    for marker in (
+        "vectors(*files, category=None): run the test once for each case of these files",
+        "category(name): count the test under this name in the conformance summary",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("vectors")
+    if marker is not None:
+        cases = _cases(metafunc.config, marker.args, marker.kwargs.get("category"))
+        metafunc.parametrize("case", list(cases))
+
+
+def _cases(config: pytest.Config, files: tuple[str, ...], category: str | None) -> Iterator[object]:
+    directory = vectors_directory(config)
+    absent = [name for name in files if not (directory / name).is_file()]
+    if absent:
+        reason = f"no {' nor '.join(absent)} in {directory} (--vectors)"
+        config.stash[ABSENT].append(reason)
+        yield pytest.param({}, id="absent", marks=pytest.mark.skip(reason=reason))
+        return
+    for name in files:
+        for case in load_vectors(directory, name):
+            own = case.get("category", Path(name).stem)
+            counted = pytest.mark.category(category or own.partition("/")[0])
+            yield pytest.param(case, id=case["name"], marks=counted)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("category")
+    if marker is not None:
+        # Reports carry a test's properties, not its markers.
+        item.user_properties.append(("category", marker.args[0]))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    yield
+    counts: dict[str, Counter[str]] = {}
+    for outcome, counted_as in COUNTED_AS.items():
+        for report in terminalreporter.getreports(outcome):
+            category = dict(getattr(report, "user_properties", ())).get("category")
+            if category is not None:
+                counts.setdefault(str(category), Counter())[counted_as] += 1
+    absent = config.stash[ABSENT]
+    if counts or absent:
+        terminalreporter.section("conformance")
+    for reason in absent:
+        terminalreporter.line(f"skipped: {reason}")
+    for category, count in sorted(counts.items()):
+        terminalreporter.line(_count_line(category, count))
+    if counts:
+        terminalreporter.line(_count_line("total", sum(counts.values(), Counter())))
+
+
+def _count_line(name: str, count: Counter[str]) -> str:
+    return f"{name}: {count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped"

@@ -1,0 +1,55 @@
+"""Stock in memory, moved together with the records (see `inventory.usecases.InventoryStore`)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
+from shared.record import Change, OrderRecord
+from tests.fakes.records import FakeRecords
+
+MOVES = {Move.RESERVE: (0, 1), Move.COMMIT: (1, -1), Move.RELEASE: (0, -1), Move.RESTOCK: (-1, 0)}
+"""What a move takes from what is on hand, and adds to what is reserved, for each unit."""
+
+
+class FakeInventory(FakeRecords):
+    """What is on hand, by SKU."""
+
+    def __init__(self, *records: OrderRecord, **on_hand: int) -> None:
+        super().__init__(*records)
+        self.stock = {sku: Stock(sku, units, units) for sku, units in on_hand.items()}
+        self.moves: list[tuple[Move, dict[str, int]]] = []
+        self.receipts: set[str] = set()
+
+    def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
+        self.check(change)
+        if move is Move.RESERVE and (missing := shortages(units, self.stock)):
+            raise OutOfStock(missing)
+        self.stock |= {sku: moved(self.stock[sku], move, number) for sku, number in units.items()}
+        self.moves.append((move, dict(units)))
+        return self.write(change)
+
+    def receive(self, receipt: Receipt, at: float) -> bool:
+        if receipt.digest in self.receipts:
+            return False
+        self.receipts.add(receipt.digest)
+        for sku, units in receipt.units.items():
+            known = self.stock.get(sku, Stock(sku))
+            self.stock[sku] = replace(
+                known, received=known.received + units, on_hand=known.on_hand + units
+            )
+        return True
+
+
+def moved(stock: Stock, move: Move, units: int) -> Stock:
+    """Return the stock after a move; it stays what stock must be."""
+    taken, reserved = MOVES[move]
+    after = replace(
+        stock,
+        on_hand=stock.on_hand - taken * units,
+        reserved=stock.reserved + reserved * units,
+        shipped=stock.shipped + max(taken, 0) * units,
+        restocked=stock.restocked + max(-taken, 0) * units,
+    )
+    assert 0 <= after.reserved <= after.on_hand
+    assert after.on_hand + after.shipped - after.restocked == after.received
+    return after

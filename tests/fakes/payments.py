@@ -1,0 +1,111 @@
+"""The ledger and a gateway in memory (see `payments.usecases`)."""
+
+from collections import defaultdict, deque
+
+from payments.model import Charge, GatewayRecord, LedgerEntry
+from shared.errors import PaymentGatewayError
+from shared.record import Change, ChargeStatus, OrderRecord
+from tests.fakes.records import Action, FakeRecords
+
+
+class FakeLedger(FakeRecords):
+    """Records with the ledger of their charges; ``entered`` has every entry ever made."""
+
+    def __init__(self, *records: OrderRecord) -> None:
+        super().__init__(*records)
+        self.ledger: dict[str, LedgerEntry] = {}
+        self.entered: list[LedgerEntry] = []
+
+    def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
+        after = self.save(change)
+        self.ledger[entry.charge_id] = entry
+        self.entered.append(entry)
+        return after
+
+
+class FakeGateway:
+    """A gateway with a record of its own; ``money`` is what it holds of anybody's."""
+
+    def __init__(self, *, declines: bool = False) -> None:
+        self.declines = declines
+        self.calls: list[str] = []
+        self.charges: list[Charge] = []
+        self.money = 0
+        self._charges: dict[str, tuple[ChargeStatus, int]] = {}
+        self._remembered: set[str] = set()
+        self._before: defaultdict[str, deque[Action]] = defaultdict(deque)
+        self._after: defaultdict[str, deque[Action]] = defaultdict(deque)
+
+    def before(self, call: str, action: Action) -> None:
+        """Let something happen when this is called next, before it takes effect."""
+        self._before[call].append(action)
+
+    def after(self, call: str, action: Action) -> None:
+        """Let something happen when this is called next, after it took effect."""
+        self._after[call].append(action)
+
+    def forget_keys(self) -> None:
+        """Do as every gateway does after a day: a charge under a known key is a new one."""
+        self._remembered.clear()
+
+    def charge(self, charge: Charge) -> GatewayRecord:
+        return self._call("charge", charge.key, lambda: self._charge(charge))
+
+    def find(self, key: str) -> GatewayRecord | None:
+        self.calls.append("find")
+        return self._record(key) if key in self._charges else None
+
+    def refund(self, key: str) -> GatewayRecord:
+        return self._call("refund", key, lambda: self._refund(key))
+
+    def void(self, key: str) -> GatewayRecord:
+        return self._call("void", key, lambda: self._void(key))
+
+    def _call(self, name: str, key: str, work: Action) -> GatewayRecord:
+        self.calls.append(name)
+        self._run(self._before[name])
+        work()
+        self._run(self._after[name])
+        return self._record(key)
+
+    def _run(self, actions: deque[Action]) -> None:
+        if actions:
+            actions.popleft()()
+
+    def _charge(self, charge: Charge) -> None:
+        self.charges.append(charge)
+        if charge.key not in self._remembered:
+            status = ChargeStatus.DECLINED if self.declines else ChargeStatus.CHARGED
+            self._charges[charge.key] = (status, charge.amount)
+            self._remembered.add(charge.key)
+            self.money += 0 if self.declines else charge.amount
+
+    def _refund(self, key: str) -> None:
+        if key not in self._charges:
+            raise PaymentGatewayError("nothing to refund")
+        status, amount = self._charges[key]
+        if status is ChargeStatus.CHARGED:
+            self._charges[key] = (ChargeStatus.REFUNDED, amount)
+            self.money -= amount
+
+    def _void(self, key: str) -> None:
+        if key not in self._charges:
+            self._charges[key] = (ChargeStatus.VOIDED, 0)
+            self._remembered.add(key)
+
+    def _record(self, key: str) -> GatewayRecord:
+        return GatewayRecord(key, self._charges[key][0], f"reference of {key}")
+
+
+def no_answer() -> None:
+    """Give no usable answer: a hook of `FakeGateway`."""
+    raise PaymentGatewayError("503")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def killed() -> None:
+    """End the process: a hook of any fake."""
+    raise Killed

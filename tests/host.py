@@ -1,0 +1,140 @@
+"""A whole platform in a temporary directory, for tests: real template, handlers and stores."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.local.aws_api import execution_history
+from infra.local.clock import SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.engine import Engine
+from infra.local.platform import platform
+from infra.local.settling import settle
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+
+BRANCHES = (
+    ("SendConfirmation", "ConfirmationNotQueued"),
+    ("UpdateInventory", "InventoryNotUpdated"),
+    ("CreateShipment", "ShipmentNotCreated"),
+)
+
+
+def order(order_id: str = "T-1", **changes: Any) -> dict[str, Any]:
+    """Return an Order Created event of one TEA; ``changes`` replace fields of its detail."""
+    detail: dict[str, Any] = {
+        "order_id": order_id,
+        "customer_id": "C-1",
+        "currency": "USD",
+        "items": [{"sku": "TEA", "quantity": 1, "unit_price": 12.5}],
+        "total": 12.5,
+        "timestamp": "2026-01-31T12:00:00Z",
+        "email": "ada@example.com",
+        "shipping_address": {"name": "A", "street": "1 Mill Lane", "city": "C", "country": "Y"},
+    }
+    detail |= changes
+    return {"source": "orders.service", "detail-type": "Order Created", "detail": detail}
+
+
+def event(name: str, order_id: str = "T-1", **fields: Any) -> dict[str, Any]:
+    """Return another event of an order."""
+    detail = {"order_id": order_id, "timestamp": "2026-01-31T12:05:00Z", **fields}
+    return {"source": "orders.service", "detail-type": name, "detail": detail}
+
+
+class Host:
+    """A platform, and what a test asks of it."""
+
+    def __init__(self, engine: Engine, directory: DataDirectory) -> None:
+        self.engine = engine
+        self.directory = directory
+        self.database = engine.journal.database
+
+    def receive(self, **units: int) -> None:
+        """Receive stock."""
+        receipt = Receipt(f"{sorted(units.items())}", units)
+        SQLiteInventory(self.database).receive(receipt, self.engine.clock.now())
+
+    def put(self, *events: dict[str, Any], bus: str = "orders-bus") -> list[dict[str, Any]]:
+        """Put events on the bus and journal them; return PutEvents' answers."""
+        entries = [
+            {
+                "EventBusName": bus,
+                "Source": one["source"],
+                "DetailType": one["detail-type"],
+                "Detail": json.dumps(one["detail"]),
+            }
+            for one in events
+        ]
+        answer = self.engine.call(lambda now: self.engine.bus.put(entries, now))
+        self.engine.turn(0)
+        found: list[dict[str, Any]] = answer.result(0)["Entries"]
+        return found
+
+    def settle(self) -> None:
+        """Work until nothing is due."""
+        settle(self.engine)
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Return a query's rows."""
+        return [dict(row) for row in self.database.rows(query, *parameters)]
+
+    def status(self, order_id: str = "T-1") -> str | None:
+        """Return an order's status."""
+        row = self.database.row("select status from orders where order_id = ?", order_id)
+        return None if row is None else row[0]
+
+    def events(self, order_id: str = "T-1") -> list[str]:
+        """Return the types of the events that the platform published of an order."""
+        rows = self.rows("select detail_type from events where order_id = ? order by seq", order_id)
+        requests = {"Order Created", "Order Updated", "Order Cancelled"}
+        return [row["detail_type"] for row in rows if row["detail_type"] not in requests]
+
+    def timeline(self, order_id: str = "T-1") -> list[str]:
+        """Return what happened to an order, in a word each."""
+        rows = self.rows("select what from timeline where order_id = ? order by id", order_id)
+        return [row["what"] for row in rows]
+
+    def paths(self, order_id: str = "T-1") -> list[str]:
+        """Return the path of states of each run of order_processing for an order."""
+        rows = self.rows(
+            "select id from executions where order_id = ? and machine like '%order-processing'"
+            " order by id",
+            order_id,
+        )
+        return [self.path(row["id"]) for row in rows]
+
+    def path(self, execution: int) -> str:
+        """Return an execution's states in order; the branches of the Parallel in parentheses."""
+        names = [
+            event["stateEnteredEventDetails"]["name"]
+            for event in execution_history(self.database, execution)
+            if event["type"].endswith("StateEntered")
+        ]
+        inside = {name for branch in BRANCHES for name in branch}
+        branches = "; ".join(
+            " → ".join(name for name in branch if name in names) for branch in BRANCHES
+        )
+        outside = [
+            f"{name} ({branches})" if name == "ParallelFulfillment" else name
+            for name in names
+            if name not in inside
+        ]
+        return " → ".join(outside)
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Return what waits in queues that nobody consumes."""
+        queues = self.engine.stack.dead_letter_queues
+        marks = ", ".join("?" * len(queues))
+        return self.rows(f"select * from messages where queue in ({marks})", *queues)
+
+
+@contextmanager
+def host(root: Path, **options: Any) -> Iterator[Host]:
+    """Open a platform in a folder, with handlers in this process unless told otherwise."""
+    directory = DataDirectory(root)
+    options = {"clock": SkippingClock(), "workers": 0, **options}
+    with platform(directory, **options) as engine:
+        yield Host(engine, directory)

@@ -1,0 +1,525 @@
+"""The HTTP API, through the events that API Gateway sends (payload format 2.0), on SQLite."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from orders import usecases, wiring
+from orders.handlers.api import handler
+from shared.record import Message, ShipmentStatus, Status
+from tests.fakes.events import ADDRESS, detail, read
+
+CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
+NEW = detail(order_id=..., timestamp=..., total=...)
+"""The least that an order must say over HTTP."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+    @property
+    def problem(self) -> tuple[int, str | None, str]:
+        """Status, field and detail of a problem document, which is otherwise in order."""
+        assert self.headers["Content-Type"] == "application/problem+json"
+        assert self.body["type"] == "about:blank"
+        assert self.body["status"] == self.status
+        assert self.body["title"]
+        assert set(self.body) <= {"type", "title", "status", "detail", "field"}
+        return self.status, self.body.get("field"), self.body["detail"]
+
+
+class Api:
+    """A client of the API."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        encoded: bool = False,
+    ) -> Answer:
+        event: dict[str, Any] = {
+            "version": "2.0",
+            "routeKey": f"{method} {path}",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": {"content-type": "application/json", **(headers or {})},
+            "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+            "isBase64Encoded": encoded,
+        }
+        if query is not None:
+            event["queryStringParameters"] = dict(query)
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        answer = handler(event, CONTEXT)
+        return Answer(answer["statusCode"], json.loads(answer["body"]), answer["headers"])
+
+    def place(self, **fields: Any) -> Answer:
+        return self("POST", "/orders", {**NEW, **fields})
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    monkeypatch.setenv("STORE_URL", f"sqlite:///{tmp_path}/orders.db")
+    wiring.ports.cache_clear()
+    yield Api()
+    wiring.ports.cache_clear()
+
+
+def outbox() -> list[Message]:
+    store = cast("Any", wiring.ports().store)
+    rows = store.database.rows("select kind, body from outbox order by id")
+    return [Message(row["kind"], json.loads(row["body"])) for row in rows]
+
+
+def become(order_id: str, **fields: Any) -> None:
+    """Let an order become what these fields say."""
+    store = wiring.ports().store
+    change = store.read(order_id).change()
+    store.save(replace(change, fields={**change.fields, **fields}))
+
+
+# ---- place
+
+
+def test_the_api_says_that_it_answers(api: Api) -> None:
+    assert api("GET", "/health") == Answer(
+        200, {"status": "ok"}, {"Content-Type": "application/json"}
+    )
+
+
+def test_an_order_is_placed_with_an_id_a_time_and_a_total_of_its_own(api: Api) -> None:
+    answer = api.place(email="ada@example.com", shipping_address=ADDRESS)
+    order_id = answer.body["order_id"]
+    assert answer.status == 201
+    assert answer.headers["Location"] == f"/orders/{order_id}"
+    assert answer.body.pop("placed_at")
+    assert answer.body.pop("updated_at")
+    assert answer.body == {
+        "order_id": order_id,
+        "customer_id": "C-42",
+        "status": "RECEIVED",
+        "currency": "EUR",
+        "total": 37.0,
+        "items": [
+            {"sku": "TEA", "quantity": 2, "unit_price": 12.5},
+            {"sku": "CUP", "quantity": 1, "unit_price": 12.0},
+        ],
+        "shipping_address": {**ADDRESS, "region": None, "postal_code": None},
+        "email": "ada@example.com",
+        "cancel_requested": False,
+        "tracking_number": None,
+    }
+
+
+def test_a_placed_order_is_on_the_bus(api: Api) -> None:
+    answer = api.place(payment_token="tok_visa")
+    [message] = outbox()
+    event = read(message.body)
+    assert event.name == "Order Created"
+    assert event.detail.order_id == answer.body["order_id"]
+    assert event.detail.total == 3700
+    assert event.detail.payment_token == "tok_visa"
+
+
+def test_what_was_sent_along_stands(api: Api) -> None:
+    answer = api.place(order_id="A-1", timestamp="2026-01-31T12:00:00Z", total=37)
+    assert (answer.body["order_id"], answer.body["placed_at"]) == ("A-1", "2026-01-31T12:00:00Z")
+    event = read(outbox()[0].body)
+    assert event.detail.timestamp == "2026-01-31T12:00:00Z"
+
+
+def test_an_order_says_nothing_of_its_payment_token(api: Api) -> None:
+    answer = api.place(order_id="A-1", payment_token="tok_secret")
+    assert "tok_secret" not in json.dumps([answer.body, api("GET", "/orders/A-1").body])
+
+
+def test_an_order_placed_again_is_the_same_order(api: Api) -> None:
+    first, again = (api.place(order_id="A-1") for _ in range(2))
+    assert (first.status, again.status) == (201, 200)
+    assert first.body == again.body
+    assert again.headers["Location"] == "/orders/A-1"
+    assert len(outbox()) == 1
+
+
+def test_an_idempotency_key_makes_a_retry_the_same_order(api: Api) -> None:
+    answers = [
+        api("POST", "/orders", NEW, headers={name: key})
+        for name, key in (
+            ("idempotency-key", "k-1"),
+            ("Idempotency-Key", "k-1"),
+            ("idempotency-key", "k-2"),
+        )
+    ]
+    assert [answer.status for answer in answers] == [201, 200, 201]
+    first, again, other = (answer.body["order_id"] for answer in answers)
+    assert first == again != other
+
+
+def test_without_a_key_every_order_is_a_new_one(api: Api) -> None:
+    ids = {api.place().body["order_id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_an_order_id_with_other_content_is_a_conflict(api: Api) -> None:
+    api.place(order_id="A-1")
+    assert api.place(order_id="A-1", customer_id="C-43").problem == (
+        409,
+        None,
+        "order A-1 exists with other content; use another order_id",
+    )
+
+
+def test_an_idempotency_key_with_other_content_is_a_conflict_that_names_the_key(api: Api) -> None:
+    _, second = (
+        api("POST", "/orders", {**NEW, "customer_id": one}, headers={"idempotency-key": "k-1"})
+        for one in ("C-42", "C-43")
+    )
+    assert second.status == 409
+    assert "idempotency-key" in second.problem[2].lower()
+
+
+# ---- bad input
+
+LINE = {"sku": "TEA", "quantity": 1, "unit_price": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "problem"),
+    [
+        ({"items": []}, "items", "has no entry; send at least one"),
+        ({"items": "TEA"}, "items", "is not a list; send one"),
+        ({"items": None}, "items", "is not a list; send one"),
+        ({"items": [{**LINE, "quantity": 0}]}, "items[0].quantity", "0: input should be greater"),
+        ({"items": [{**LINE, "quantity": 1.5}]}, "items[0].quantity", "1.5 is not a whole number"),
+        ({"items": [{**LINE, "quantity": "1"}]}, "items[0].quantity", "'1' is not a whole number"),
+        ({"items": [{"sku": "TEA", "quantity": 1}]}, "items[0].unit_price", "is missing; send it"),
+        ({"items": [{**LINE, "unit_price": 1.005}]}, "items[0].unit_price", "more than two dec"),
+        ({"items": [{**LINE, "sku": "a b"}]}, "items[0].sku", "use letters"),
+        ({"items": [LINE] * 99}, "items", "has 99 entries; at most 98 are taken"),
+        ({"items": [LINE] * 10_000}, "body", "bytes; at most 262144 fit in an event"),
+        ({"total": 36.99}, "total", "36.99 is not the sum of the lines, which is 37.00"),
+        ({"total": 37.001}, "total", "37.001 has more than two decimals"),
+        ({"total": "37"}, "total", "'37' is not a number"),
+        ({"total": -37}, "total", "-37 is negative"),
+        ({"total": float("nan")}, "total", "nan is not a finite number"),
+        ({"currency": "XXX"}, "currency", "'XXX' is not a supported ISO 4217 code"),
+        ({"customer_id": 5}, "customer_id", "is not text"),
+        ({"order_id": "a b"}, "order_id", "use letters"),
+        ({"order_id": None}, "order_id", "is not text"),
+        ({"timestamp": "today"}, "timestamp", "is not an RFC 3339 time"),
+        ({"email": "ada"}, "email", "is not an e-mail address"),
+        ({"shipping_address": {"name": "Ada"}}, "shipping_address.street", "is missing"),
+        ({"metadata": {"schema_version": "2.0"}}, "metadata.schema_version", "2.0 is newer"),
+        ({"total": 10**400}, "total", "larger than"),
+        (
+            {"items": [{**LINE, "quantity": 10**400, "unit_price": 1.5}]},
+            "items[0].quantity",
+            "less than or equal",
+        ),
+        (
+            {"items": [{**LINE, "quantity": "x" * 1000, "unit_price": 10**15}]},
+            "items[0].quantity",
+            "is not a whole number",
+        ),
+    ],
+)
+def test_bad_input_is_answered_with_its_field_and_nothing_is_done(
+    api: Api, fields: dict[str, Any], field: str, problem: str
+) -> None:
+    status, named, told = api.place(**fields).problem
+    assert (status, named) == (422, field)
+    assert told.startswith(f"{field}: ")
+    assert problem in told
+    assert outbox() == []
+
+
+def test_an_order_of_as_many_lines_as_there_may_be_is_taken(api: Api) -> None:
+    assert api.place(items=[LINE] * 98).body["total"] == 98.0
+
+
+def test_unknown_fields_are_ignored(api: Api) -> None:
+    assert api.place(gift=True, items=[{**LINE, "colour": "green"}]).status == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("{order", "body: is not JSON (Expecting property name"),
+        ("", "body: is not JSON (Expecting value"),
+        (None, "body: is not JSON (Expecting value"),
+        ("[1]", "body: is not a JSON object; send one"),
+        ('"text"', "body: is not a JSON object; send one"),
+        ("[" * 100_000, "body: is not JSON"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/orders"), ("PATCH", "/orders/A-1")])
+def test_a_body_that_is_no_json_object_is_a_bad_request(
+    api: Api, method: str, path: str, body: str | None, problem: str
+) -> None:
+    status, field, told = api(method, path, body).problem
+    assert (status, field) == (400, "body")
+    assert told.startswith(problem)
+
+
+def test_a_body_that_api_gateway_took_for_binary_is_read(api: Api) -> None:
+    text = base64.b64encode(json.dumps({**NEW, "order_id": "A-1"}).encode()).decode()
+    assert api("POST", "/orders", text, encoded=True).status == 201
+
+
+def test_a_body_that_is_binary_is_a_bad_request(api: Api) -> None:
+    picture = base64.b64encode(b"\x89PNG\xff\xfe").decode()
+    status, field, _ = api("POST", "/orders", picture, encoded=True).problem
+    assert (status, field) == (400, "body")
+
+
+@pytest.mark.parametrize(("size", "status"), [(262_144, 201), (262_145, 422)])
+def test_a_body_that_fits_in_no_event_is_refused_with_size_and_limit(
+    api: Api, size: int, status: int
+) -> None:
+    body = json.dumps({**NEW, "gift": ""})
+    answer = api("POST", "/orders", body.replace('""', f'"{"x" * (size - len(body))}"'))
+    assert answer.status == status
+    if status == 422:
+        told = "body: has 262145 bytes; at most 262144 fit in an event"
+        assert answer.problem == (422, "body", told)
+
+
+def test_size_is_counted_in_bytes(api: Api) -> None:
+    body = json.dumps({**NEW, "gift": "\N{WHITE SMILING FACE}" * 100_000}, ensure_ascii=False)
+    assert api("POST", "/orders", body).status == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nowhere"), ("PUT", "/orders/A-1"), ("DELETE", "/orders/A-1"), ("GET", "/orders/")],
+)
+def test_a_path_that_does_not_exist_says_so(api: Api, method: str, path: str) -> None:
+    told = f"{method} {path} does not exist; see /orders"
+    assert api(method, path).problem == (404, None, told)
+
+
+# ---- read
+
+
+def test_an_order_is_read_as_it_was_placed(api: Api) -> None:
+    placed = api.place(order_id="A-1")
+    read_again = api("GET", "/orders/A-1")
+    assert (read_again.status, read_again.body) == (200, placed.body)
+
+
+def test_a_failed_order_says_why(api: Api) -> None:
+    api.place(order_id="A-1")
+    become("A-1", status=Status.FAILED, failure="OutOfStock", failure_message="TEA: 2 ordered")
+    body = api("GET", "/orders/A-1").body
+    assert body["status"] == "FAILED"
+    assert body["failure"] == {"reason": "OutOfStock", "message": "TEA: 2 ordered"}
+
+
+def test_a_shipped_order_says_where_it_is(api: Api) -> None:
+    api.place(order_id="A-1")
+    become("A-1", status=Status.COMPLETED, tracking_number="SBX1")
+    body = api("GET", "/orders/A-1").body
+    assert (body["status"], body["tracking_number"]) == ("COMPLETED", "SBX1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/orders/A-9", None),
+        ("PATCH", "/orders/A-9", {"email": "ada@example.com"}),
+        ("POST", "/orders/A-9/cancel", None),
+    ],
+)
+def test_an_order_nobody_knows_is_not_found(api: Api, method: str, path: str, body: Any) -> None:
+    assert api(method, path, body).problem == (404, None, "no order has the id 'A-9'")
+
+
+# ---- list
+
+
+def test_a_customers_orders_are_listed_page_by_page(api: Api) -> None:
+    for n in range(5):
+        api.place(order_id=f"A-{n}")
+    api.place(order_id="B-1", customer_id="C-43")
+    seen: list[str] = []
+    pages: list[int] = []
+    after: dict[str, str] = {}
+    while True:
+        answer = api("GET", "/orders", query={"customer_id": "C-42", "limit": "2", **after})
+        assert answer.status == 200
+        seen += [one["order_id"] for one in answer.body["orders"]]
+        pages.append(len(answer.body["orders"]))
+        if answer.body["next"] is None:
+            break
+        after = {"after": answer.body["next"]}
+    assert (seen, pages) == (["A-4", "A-3", "A-2", "A-1", "A-0"], [2, 2, 1])
+
+
+def test_a_page_that_is_just_full_is_the_last(api: Api) -> None:
+    for n in range(2):
+        api.place(order_id=f"A-{n}")
+    body = api("GET", "/orders", query={"customer_id": "C-42", "limit": "2"}).body
+    assert (len(body["orders"]), body["next"]) == (2, None)
+
+
+def test_without_a_limit_a_page_has_twenty(api: Api) -> None:
+    for n in range(21):
+        api.place(order_id=f"A-{n}")
+    assert len(api("GET", "/orders", query={"customer_id": "C-42"}).body["orders"]) == 20
+
+
+def test_a_customer_without_orders_has_an_empty_list(api: Api) -> None:
+    body = api("GET", "/orders", query={"customer_id": "C-9"}).body
+    assert body == {"orders": [], "next": None}
+
+
+@pytest.mark.parametrize("query", [None, {}, {"customer_id": ""}])
+def test_whose_orders_to_list_must_be_said(api: Api, query: dict[str, str] | None) -> None:
+    told = "customer_id: is missing; say whose orders to list"
+    assert api("GET", "/orders", query=query).problem == (422, "customer_id", told)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "0",
+        "-1",
+        "101",
+        "ten",
+        "1.5",
+        "",
+        "9" * 5000,
+    ],
+)
+def test_a_page_has_from_1_to_100_orders(api: Api, limit: str) -> None:
+    answer = api("GET", "/orders", query={"customer_id": "C-42", "limit": limit})
+    assert answer.problem[:2] == (422, "limit")
+    for within in ("1", "100"):
+        assert api("GET", "/orders", query={"customer_id": "C-42", "limit": within}).status == 200
+
+
+def test_a_page_after_an_order_that_is_not_there_is_refused(api: Api) -> None:
+    api.place(order_id="A-1")
+    answer = api("GET", "/orders", query={"customer_id": "C-42", "after": "A-9"})
+    assert answer.problem[:2] == (422, "after")
+
+
+# ---- change
+
+
+def test_address_and_mail_of_an_order_are_changed(api: Api) -> None:
+    api.place(order_id="A-1", email="ada@example.com", shipping_address=ADDRESS)
+    changed = api("PATCH", "/orders/A-1", {"shipping_address": {**ADDRESS, "city": "Wells"}})
+    assert changed.status == 200
+    assert changed.body["shipping_address"]["city"] == "Wells"
+    assert changed.body["email"] == "ada@example.com"
+    assert api("PATCH", "/orders/A-1", {"email": "bob@example.com"}).body == (
+        api("GET", "/orders/A-1").body
+    )
+    assert api("GET", "/orders/A-1").body["email"] == "bob@example.com"
+
+
+def test_the_path_says_which_order_is_changed(api: Api) -> None:
+    for order_id in ("A-1", "A-2"):
+        api.place(order_id=order_id, email="ada@example.com")
+    api("PATCH", "/orders/A-1", {"order_id": "A-2", "email": "bob@example.com"})
+    assert api("GET", "/orders/A-2").body["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "email"),
+        ({"total": 5}, "email"),
+        ({"email": "bob"}, "email"),
+        ({"shipping_address": {**ADDRESS, "street": ""}}, "shipping_address.street"),
+    ],
+)
+def test_a_change_that_is_none_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
+    api.place(order_id="A-1")
+    assert api("PATCH", "/orders/A-1", body).problem[:2] == (422, field)
+
+
+def test_a_bad_address_is_one_problem(api: Api) -> None:
+    api.place(order_id="A-1")
+    body = {"shipping_address": {**ADDRESS, "street": ""}}
+    assert "more)" not in api("PATCH", "/orders/A-1", body).problem[2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"status": Status.COMPLETED}, "COMPLETED"),
+        ({"shipment": ShipmentStatus.CREATED}, "shipped"),
+    ],
+)
+def test_a_change_that_comes_too_late_is_a_conflict(
+    api: Api, fields: dict[str, Any], state: str
+) -> None:
+    api.place(order_id="A-1")
+    become("A-1", **fields)
+    answer = api("PATCH", "/orders/A-1", {"email": "bob@example.com"})
+    assert answer.problem == (409, None, f"order A-1 is {state} already")
+
+
+# ---- cancel
+
+
+def test_a_cancellation_is_accepted_and_a_run_is_started_for_it(api: Api) -> None:
+    api.place(order_id="A-1")
+    answer = api("POST", "/orders/A-1/cancel", {"reason": "cheaper elsewhere"})
+    assert (answer.status, answer.body["cancel_requested"]) == (202, True)
+    assert wiring.ports().store.read("A-1").cancel_reason == "cheaper elsewhere"
+    assert [message.kind for message in outbox()] == ["event", "run"]
+    again = api("POST", "/orders/A-1/cancel")
+    assert (again.status, again.body) == (202, answer.body)
+    assert len(outbox()) == 2
+
+
+def test_an_order_that_a_run_holds_is_cancelled_by_that_run(api: Api) -> None:
+    api.place(order_id="A-1")
+    usecases.claim({"resume": {"order_id": "A-1"}}, "run-1", wiring.ports())
+    assert api("POST", "/orders/A-1/cancel").status == 202
+    assert [message.kind for message in outbox()] == ["event"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"status": Status.COMPLETED}, "COMPLETED"),
+        ({"status": Status.FAILED}, "FAILED"),
+        ({"shipment": ShipmentStatus.CREATED}, "shipped"),
+    ],
+)
+def test_a_cancellation_that_comes_too_late_is_a_conflict(
+    api: Api, fields: dict[str, Any], state: str
+) -> None:
+    api.place(order_id="A-1")
+    become("A-1", **fields)
+    answer = api("POST", "/orders/A-1/cancel")
+    assert answer.problem == (409, None, f"order A-1 is {state} already")
+    assert not api("GET", "/orders/A-1").body["cancel_requested"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [("no", 400, "body"), ("[]", 400, "body"), ({"reason": "r" * 501}, 422, "reason")],
+)
+def test_a_reason_that_is_none_is_refused(api: Api, body: Any, status: int, field: str) -> None:
+    api.place(order_id="A-1")
+    assert api("POST", "/orders/A-1/cancel", body).problem[:2] == (status, field)

@@ -1,0 +1,293 @@
+"""The sandbox's gateway and carrier: what each token and each street makes them do."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from payments.gateway import KEY_LIFETIME, SandboxGateway
+from payments.model import Charge, charge_id
+from shared.errors import CarrierError, PaymentGatewayError
+from shared.sqlite import Database
+from shipping.carrier import SandboxCarrier
+from shipping.model import Consignment
+from tests.fakes.events import ADDRESS
+from tests.fakes.records import NOW
+
+KEY = charge_id("A-1")
+NO_ANSWER = "no answer"
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(str(tmp_path / "sandbox.db"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gateway(database: Database, clock: Clock) -> SandboxGateway:
+    return SandboxGateway(database, clock)
+
+
+def charge(token: str | None, order_id: str = "A-1") -> Charge:
+    return Charge(charge_id(order_id), order_id, 3700, "EUR", token)
+
+
+def answers(call: Callable[[], object], times: int) -> list[str]:
+    """Call the gateway so often; return the status that each answer had."""
+    found = []
+    for _ in range(times):
+        try:
+            found.append(str(getattr(call(), "status", None)))
+        except PaymentGatewayError:
+            found.append(NO_ANSWER)
+    return found
+
+
+def charged(database: Database) -> int:
+    """Return how often the gateway's own record says that money was taken and is still there."""
+    row = database.row("select count(*) from gateway_charges where status = 'CHARGED'")
+    assert row is not None
+    return int(row[0])
+
+
+# ---- the gateway's tokens
+
+
+@pytest.mark.parametrize(
+    ("token", "calls", "made"),
+    [
+        (None, ["CHARGED", "CHARGED"], 1),
+        ("tok_visa", ["CHARGED", "CHARGED"], 1),
+        ("tok_decline", ["DECLINED", "DECLINED"], 0),
+        ("tok_timeout", [NO_ANSWER, "CHARGED", "CHARGED"], 1),
+        ("tok_lose_answer", [NO_ANSWER, "CHARGED", "CHARGED"], 1),
+        ("tok_unavailable_1", [NO_ANSWER, "CHARGED"], 1),
+        ("tok_unavailable_3", [NO_ANSWER] * 3 + ["CHARGED", "CHARGED"], 1),
+        ("tok_unavailable", [NO_ANSWER] * 6, 0),
+        ("tok_refund_fails_2", ["CHARGED", "CHARGED"], 1),
+        ("tok_refund_fails", ["CHARGED", "CHARGED"], 1),
+        ("tok_unavailable_x", ["CHARGED"], 1),
+    ],
+)
+def test_what_a_token_makes_of_a_charge(
+    gateway: SandboxGateway, database: Database, token: str | None, calls: list[str], made: int
+) -> None:
+    assert answers(lambda: gateway.charge(charge(token)), len(calls)) == calls
+    assert charged(database) == made
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("tok_timeout", None),
+        ("tok_lose_answer", "CHARGED"),
+        ("tok_unavailable", None),
+        ("tok_decline", "DECLINED"),
+    ],
+)
+def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
+    gateway: SandboxGateway, token: str, found: str | None
+) -> None:
+    answers(lambda: gateway.charge(charge(token)), 1)
+    record = gateway.find(KEY)
+    assert (record.status if record else None) == found
+
+
+@pytest.mark.parametrize(
+    ("token", "calls"),
+    [
+        ("tok_visa", ["REFUNDED", "REFUNDED"]),
+        ("tok_lose_answer", ["REFUNDED", "REFUNDED"]),
+        ("tok_unavailable_1", ["REFUNDED"]),
+        ("tok_refund_fails_1", [NO_ANSWER, "REFUNDED"]),
+        ("tok_refund_fails_3", [NO_ANSWER] * 3 + ["REFUNDED", "REFUNDED"]),
+        ("tok_refund_fails", [NO_ANSWER] * 6),
+        ("tok_decline", ["DECLINED"]),
+    ],
+)
+def test_what_a_token_makes_of_a_refund(
+    gateway: SandboxGateway, database: Database, token: str, calls: list[str]
+) -> None:
+    answers(lambda: gateway.charge(charge(token)), 2)
+    assert answers(lambda: gateway.refund(KEY), len(calls)) == calls
+    assert charged(database) == (1 if calls[-1] == NO_ANSWER else 0)
+
+
+def test_orders_have_charges_and_failures_of_their_own(
+    gateway: SandboxGateway, database: Database
+) -> None:
+    for order_id in ("A-1", "A-2"):
+        calls = answers(partial(gateway.charge, charge("tok_timeout", order_id)), 2)
+        assert calls == [NO_ANSWER, "CHARGED"]
+    assert answers(lambda: gateway.refund(KEY), 1) == ["REFUNDED"]
+    assert charged(database) == 1
+
+
+# ---- what the gateway remembers
+
+
+def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
+    gateway: SandboxGateway,
+) -> None:
+    first, again = (gateway.charge(charge(token)) for token in ("tok_visa", "tok_decline"))
+    assert first == again == gateway.find(KEY)
+    assert gateway.charge(charge(None, "A-2")).reference != first.reference
+
+
+def test_the_gateway_keeps_what_it_was_asked_to_charge(
+    gateway: SandboxGateway, database: Database
+) -> None:
+    gateway.charge(charge("tok_visa"))
+    [row] = database.rows("select * from gateway_charges")
+    kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["charged_at"])
+    assert kept == (KEY, "A-1", 3700, "EUR", NOW)
+
+
+@pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
+def test_after_a_day_the_key_is_forgotten_and_a_blind_charge_is_a_second_one(
+    gateway: SandboxGateway, database: Database, clock: Clock, age: float, made: int
+) -> None:
+    """F10: this is why the ledger and the gateway's record are asked first."""
+    gateway.charge(charge("tok_visa"))
+    clock.time += age
+    gateway.charge(charge("tok_visa"))
+    assert charged(database) == made
+
+
+def test_the_gateways_own_record_is_never_forgotten(gateway: SandboxGateway, clock: Clock) -> None:
+    made = gateway.charge(charge("tok_visa"))
+    clock.time += 91 * 86_400
+    assert gateway.find(KEY) == made
+    assert gateway.refund(KEY).status == "REFUNDED"
+
+
+def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
+    gateway: SandboxGateway,
+) -> None:
+    assert gateway.find(KEY) is None
+    with pytest.raises(PaymentGatewayError, match=f"has no charge {KEY} to refund"):
+        gateway.refund(KEY)
+
+
+# ---- voids
+
+
+def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
+    gateway: SandboxGateway, database: Database, clock: Clock
+) -> None:
+    assert gateway.void(KEY).status == "VOIDED"
+    for age in (0, KEY_LIFETIME, 91 * 86_400):
+        clock.time = NOW + age
+        assert gateway.charge(charge("tok_visa")).status == "VOIDED"
+    found = gateway.find(KEY)
+    assert found is not None
+    assert (found.status, charged(database)) == ("VOIDED", 0)
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [("tok_visa", "CHARGED"), ("tok_lose_answer", "CHARGED"), ("tok_decline", "DECLINED")],
+)
+def test_a_void_of_what_was_decided_tells_what_was_decided(
+    gateway: SandboxGateway, token: str, status: str
+) -> None:
+    answers(lambda: gateway.charge(charge(token)), 1)
+    assert gateway.void(KEY).status == status
+
+
+def test_a_gateway_that_takes_no_charge_still_voids(gateway: SandboxGateway) -> None:
+    answers(lambda: gateway.charge(charge("tok_unavailable")), 3)
+    assert gateway.void(KEY).status == "VOIDED"
+    assert answers(lambda: gateway.charge(charge("tok_unavailable")), 1) == ["VOIDED"]
+
+
+def test_what_was_refunded_stays_so(gateway: SandboxGateway) -> None:
+    gateway.charge(charge("tok_visa"))
+    gateway.refund(KEY)
+    assert gateway.void(KEY).status == "REFUNDED"
+    assert gateway.charge(charge("tok_visa")).status == "REFUNDED"
+
+
+# ---- the carrier
+
+
+@pytest.fixture
+def carrier(database: Database) -> SandboxCarrier:
+    return SandboxCarrier(database)
+
+
+def consignment(street: str = "1 Loop Lane", shipment_id: str = "shipment-1") -> Consignment:
+    return Consignment(shipment_id, "A-1", {**ADDRESS, "street": street})
+
+
+def taken(carrier: SandboxCarrier, street: str, times: int) -> list[str]:
+    found = []
+    for _ in range(times):
+        try:
+            found.append(str(carrier.create(consignment(street)).status))
+        except CarrierError:
+            found.append("not taken")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("street", "calls"),
+    [
+        ("1 Loop Lane", ["CREATED", "CREATED"]),
+        ("SANDBOX FAIL 1", ["not taken", "CREATED"]),
+        ("SANDBOX FAIL 2", ["not taken", "not taken", "CREATED", "CREATED"]),
+        ("SANDBOX FAIL", ["not taken"] * 6),
+        ("1 SANDBOX FAIL", ["CREATED"]),
+    ],
+)
+def test_what_a_street_makes_the_carrier_do(
+    carrier: SandboxCarrier, street: str, calls: list[str]
+) -> None:
+    assert taken(carrier, street, len(calls)) == calls
+
+
+def test_a_shipment_has_one_tracking_number_whoever_asks(
+    carrier: SandboxCarrier, database: Database
+) -> None:
+    first = carrier.create(consignment())
+    assert carrier.create(consignment()) == SandboxCarrier(database).create(consignment()) == first
+    assert first.tracking_number.startswith("SBX")
+    assert len(first.tracking_number) == 15
+    other = carrier.create(consignment(shipment_id="shipment-2"))
+    assert other.tracking_number != first.tracking_number
+    assert len(database.rows("select * from carrier_shipments")) == 2
+
+
+def test_an_order_without_an_address_is_taken_too(carrier: SandboxCarrier) -> None:
+    assert carrier.create(Consignment("shipment-1", "A-1", None)).status == "CREATED"
+
+
+def test_a_voided_shipment_stays_voided(carrier: SandboxCarrier) -> None:
+    created = carrier.create(consignment())
+    voided = carrier.void("shipment-1")
+    assert (voided.status, voided.tracking_number) == ("VOIDED", created.tracking_number)
+    assert carrier.create(consignment()) == voided == carrier.void("shipment-1")
+
+
+def test_a_void_before_the_shipment_leaves_a_mark_that_refuses_it(carrier: SandboxCarrier) -> None:
+    carrier.void("shipment-1")
+    assert carrier.create(consignment()).status == "VOIDED"
+    assert carrier.create(consignment(shipment_id="shipment-2")).status == "CREATED"

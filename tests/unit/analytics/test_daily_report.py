@@ -1,0 +1,136 @@
+"""The report of a day is asked of the warehouse and kept under the day's name."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analytics import wiring
+from analytics.handlers.daily_report import handler
+from analytics.usecases import Ports, daily_report, day_of
+from shared.errors import InvalidInput, InvalidSettings
+from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
+
+CONTEXT: Any = SimpleNamespace(function_name="daily_report", aws_request_id="r-1")
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
+
+
+class Warehouse:
+    """Is asked, and has nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[str]] = []
+
+    def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
+        self.asked.append(parameters)
+        return []
+
+
+class Shelf:
+    """Keeps pages in a dictionary."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, str] = {}
+
+    def put(self, name: str, content: str) -> str:
+        self.pages[name] = content
+        return f"shelf/{name}"
+
+
+def test_the_report_is_of_that_day_and_named_for_it() -> None:
+    warehouse, shelf = Warehouse(), Shelf()
+    where = daily_report(date(2026, 1, 31), Ports(warehouse, shelf, lambda: NOW))
+    assert where == "shelf/dt=2026-01-31/report.html"
+    assert list(shelf.pages) == ["dt=2026-01-31/report.html"]
+    assert {tuple(parameters) for parameters in warehouse.asked} == {("2026-01-31",)}
+
+
+@pytest.mark.parametrize(
+    ("event", "day"),
+    [
+        ({"date": "2026-01-31"}, date(2026, 1, 31)),
+        ({"time": "2026-02-01T09:00:00Z"}, date(2026, 1, 31)),
+        ({"time": "2026-02-01T00:30:00+02:00"}, date(2026, 1, 30)),
+        ({"date": "2026-01-31", "time": "2025-01-01T09:00:00Z"}, date(2026, 1, 31)),
+        ({}, date(2026, 3, 1)),
+    ],
+)
+def test_a_schedule_reports_the_day_before_and_a_date_itself(
+    event: dict[str, Any], day: date
+) -> None:
+    assert day_of(event, NOW) == day
+
+
+@pytest.mark.parametrize("field", ["date", "time"])
+@pytest.mark.parametrize("value", ["31/01/2026", "tomorrow", 5])
+def test_a_day_that_cannot_be_read_is_named(field: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"^{field}: "):
+        day_of({field: value}, NOW)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    bucket = tmp_path / "the bucket"
+    monkeypatch.setenv("WAREHOUSE_URL", bucket.as_uri().replace("file:", "duckdb:"))
+    monkeypatch.setenv("SHELF_URL", (bucket / "reports").as_uri())
+    wiring.ports.cache_clear()
+    yield bucket
+    wiring.ports.cache_clear()
+
+
+def page(answer: dict[str, str]) -> str:
+    return Path(answer["report"]).read_text(encoding="utf-8")
+
+
+def test_a_report_of_no_events_is_a_page_too(bucket: Path) -> None:
+    answer = handler({"date": "2026-01-31"}, CONTEXT)
+    assert answer["report"] == str(bucket / "reports" / "dt=2026-01-31" / "report.html")
+    assert "No order was completed." in page(answer)
+
+
+def test_the_report_counts_what_arrived_that_day_once(bucket: Path) -> None:
+    deliver(bucket, completed("A-1", ("TEA", 3, 400.0)), at=NOON)
+    deliver(bucket, completed("A-1", ("TEA", 3, 400.0)), at=NOON + timedelta(minutes=5))
+    deliver(bucket, completed("A-2", ("TEA", 5, 1.0)), at=NOON + timedelta(days=1))
+    flagged = {"customer_id": "C-9", "currency": "USD", "total": 1200, "threshold": 1000}
+    event = {"order_id": "A-1", "timestamp": "2026-01-31T12:00:00Z", **flagged}
+    deliver(bucket, envelope("High Value Order Flagged", event), at=NOON)
+    deliver(bucket, envelope("Order Failed", order("A-3", reason="OutOfStock", message="")))
+    text = page(handler({"time": "2026-02-01T09:00:00Z"}, CONTEXT))
+    assert "<b>USD 1,200.00</b><span>revenue of completed orders" in text
+    assert "<b>3</b><span>units shipped" in text
+    assert "<title>12:00: 1,200</title>" in text
+    assert "<title>TEA: 3</title>" in text
+    assert "<title>Failed: OutOfStock: 1</title>" in text
+    assert "<td>C-9" in text
+
+
+def test_an_order_that_waits_all_day_waits_once(bucket: Path) -> None:
+    for hour in range(3):
+        detail = order(
+            missing=[{"sku": "TEA-GREEN", "requested": 2, "available": 0}],
+            metadata={"event_id": f"e-{hour}"},
+        )
+        deliver(bucket, envelope("Order Backordered", detail), at=NOON + timedelta(hours=hour))
+    assert "<title>Waited for stock: 1</title>" in page(handler({"date": "2026-01-31"}, CONTEXT))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("WAREHOUSE_URL", "duckdb:"),
+        ("WAREHOUSE_URL", "athena://database"),
+        ("WAREHOUSE_URL", "nothing"),
+        ("SHELF_URL", "file:"),
+        ("SHELF_URL", "s3:///prefix"),
+    ],
+)
+def test_a_warehouse_or_shelf_that_nobody_knows_is_named(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(InvalidSettings, match=f"{name}: '{url}'"):
+        wiring.ports()

@@ -1,0 +1,156 @@
+"""Orders from the threshold on are flagged once; what is no valid event is put aside at once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from high_value.model import Review
+from high_value.usecases import Ports, flag
+from shared.events import HighValueOrderFlagged, parse, published_event_id
+from shared.record import Entry, Message
+
+NOW = 1_770_000_000.0
+QUEUE = "https://sqs.example/quarantine"
+
+
+class Store:
+    """Reviews in a dictionary, and the outbox."""
+
+    def __init__(self) -> None:
+        self.reviews: dict[str, tuple[Review, Entry, Message]] = {}
+        self.sent: list[tuple[Message, float]] = []
+
+    def open(self, review: Review, entry: Entry, message: Message) -> bool:
+        new = review.order_id not in self.reviews
+        self.reviews.setdefault(review.order_id, (review, entry, message))
+        return new
+
+    def send(self, message: Message, at: float) -> None:
+        self.sent.append((message, at))
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def ports(store: Store) -> Ports:
+    return Ports(store, 100_000, QUEUE, lambda: NOW)
+
+
+def created(total: str = "1000.00", name: str = "Order Created", **metadata: Any) -> str:
+    """Return the text of an envelope; the total as it is written in JSON."""
+    detail = {
+        "order_id": "A-1",
+        "customer_id": "C-42",
+        "currency": "EUR",
+        "items": [{"sku": "TEA", "quantity": 1, "unit_price": "TOTAL"}],
+        "total": "TOTAL",
+        "timestamp": "2026-01-31T12:00:00Z",
+        "metadata": {"event_id": "event-1", "correlation_id": "request-1", **metadata},
+    }
+    envelope = {"source": "orders.service", "detail-type": name, "detail": detail}
+    return json.dumps(envelope).replace('"TOTAL"', total)
+
+
+@pytest.mark.parametrize(
+    ("total", "outcome"),
+    [
+        ("999.99", "NOT_FLAGGED"),
+        ("1000", "FLAGGED"),
+        ("1000.00", "FLAGGED"),
+        ("1000.01", "FLAGGED"),
+        ("999.995", "QUARANTINED"),
+        ("NaN", "QUARANTINED"),
+        ("-1000", "QUARANTINED"),
+        ('"1000"', "QUARANTINED"),
+        ("1e400", "QUARANTINED"),
+    ],
+)
+def test_the_boundary_is_exact_and_nonsense_is_no_total(
+    store: Store, ports: Ports, total: str, outcome: str
+) -> None:
+    assert flag(created(total), ports) == outcome
+    assert len(store.reviews) == (outcome == "FLAGGED")
+    assert len(store.sent) == (outcome == "QUARANTINED")
+
+
+def test_a_review_says_who_ordered_for_how_much_and_why_it_is_one(
+    store: Store, ports: Ports
+) -> None:
+    flag(created("1500.5"), ports)
+    review, entry, _ = store.reviews["A-1"]
+    assert review == Review("A-1", "C-42", "EUR", 150_050, 100_000, NOW, "event-1")
+    assert (entry.what, entry.at) == ("HIGH_VALUE_FLAGGED", NOW)
+
+
+def test_the_event_follows_from_the_order_and_is_the_same_each_time(
+    store: Store, ports: Ports
+) -> None:
+    flag(created(), ports)
+    message = store.reviews["A-1"][2]
+    assert message.kind == "event"
+    event = parse(
+        {
+            "source": message.body["Source"],
+            "detail-type": message.body["DetailType"],
+            "detail": json.loads(str(message.body["Detail"])),
+        }
+    )
+    assert isinstance(event.detail, HighValueOrderFlagged)
+    assert (event.detail.total, event.detail.threshold) == (100_000, 100_000)
+    assert event.event_id == published_event_id("A-1", "High Value Order Flagged", 1)
+    assert event.correlation_id == "request-1"
+    assert event.detail.metadata is not None
+    assert event.detail.metadata.causation_id == "event-1"
+    assert event.detail.metadata.schema_version == "1.0"
+
+
+def test_an_order_is_flagged_once_however_often_it_comes(store: Store, ports: Ports) -> None:
+    outcomes = [flag(created(event_id=f"event-{number}"), ports) for number in range(3)]
+    assert outcomes == ["FLAGGED", "FLAGGED_BEFORE", "FLAGGED_BEFORE"]
+
+
+def test_only_a_new_order_is_of_high_value(store: Store, ports: Ports) -> None:
+    completed = json.loads(created(name="Order Completed"))
+    completed["detail"] |= {"charge_id": "c", "shipment_id": "s", "tracking_number": "t"}
+    assert flag(json.dumps(completed), ports) == "NOT_FLAGGED"
+
+
+def test_an_invalid_event_is_put_aside_with_its_reason(store: Store, ports: Ports) -> None:
+    body = created("-1")
+    assert flag(body, ports) == "QUARANTINED"
+    [(message, at)] = store.sent
+    assert (message.kind, message.body["queue"], at) == ("message", QUEUE, NOW)
+    letter: Any = message.body["body"]
+    assert letter["consumer"] == "flag_high_value"
+    assert letter["event"] == json.loads(body)
+    assert letter["reason"]["error"] == "InvalidEvent"
+    assert letter["reason"]["message"].startswith("detail.items[0].unit_price: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (created(name="Order Eaten"), "detail-type"),
+        (created(schema_version="2.0"), "detail.metadata.schema_version"),
+        (created().replace("orders.service", "elsewhere"), "source"),
+        ("[1]", "body"),
+        ("not JSON", "body"),
+        ("[" * 100_000, "body"),
+    ],
+)
+def test_whatever_is_wrong_is_named(store: Store, ports: Ports, body: str, field: str) -> None:
+    assert flag(body, ports) == "QUARANTINED"
+    letter: Any = store.sent[0][0].body["body"]
+    assert letter["reason"]["message"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("body", ["not JSON", created("NaN"), created("1e400")])
+def test_what_is_no_strict_json_is_kept_as_its_text(store: Store, ports: Ports, body: str) -> None:
+    flag(body, ports)
+    letter: Any = store.sent[0][0].body["body"]
+    assert letter["event"] == body
+    json.dumps(letter, allow_nan=False)

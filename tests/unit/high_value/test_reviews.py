@@ -1,0 +1,51 @@
+"""A review, its timeline entry and its event are one write, made once."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from high_value.model import Review
+from high_value.store import SQLiteReviews
+from shared.record import Entry, Message
+from shared.sqlite import Database
+
+REVIEW = Review("A-1", "C-42", "EUR", 150_050, 100_000, 5.0, "event-1")
+ENTRY = Entry("HIGH_VALUE_FLAGGED", 5.0)
+EVENT = Message("event", {"DetailType": "High Value Order Flagged"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SQLiteReviews:
+    return SQLiteReviews(Database(str(tmp_path / "orders.db")))
+
+
+def rows(store: SQLiteReviews, query: str) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in store.database.rows(query)]
+
+
+def test_all_three_stand_after_the_first_time(store: SQLiteReviews) -> None:
+    assert store.open(REVIEW, ENTRY, EVENT)
+    assert rows(store, "select * from reviews") == [
+        ("A-1", "C-42", "EUR", 150_050, 100_000, 5.0, "event-1", "OPEN")
+    ]
+    assert rows(store, "select order_id, what from timeline") == [("A-1", "HIGH_VALUE_FLAGGED")]
+    [(kind, body, at)] = rows(store, "select kind, body, created_at from outbox")
+    assert (kind, json.loads(str(body)), at) == ("event", EVENT.body, 5.0)
+
+
+def test_a_second_time_adds_nothing_and_the_first_stands(store: SQLiteReviews) -> None:
+    store.open(REVIEW, ENTRY, EVENT)
+    assert not store.open(replace(REVIEW, total=999_999), ENTRY, EVENT)
+    assert rows(store, "select total from reviews") == [(150_050,)]
+    assert rows(store, "select count(*) from timeline") == [(1,)]
+    assert rows(store, "select count(*) from outbox") == [(1,)]
+
+
+def test_without_its_event_there_is_no_review_so_it_is_tried_again(store: SQLiteReviews) -> None:
+    with pytest.raises(TypeError):
+        store.open(REVIEW, ENTRY, Message("event", {"not JSON": object()}))
+    assert rows(store, "select count(*) from reviews") == [(0,)]
+    assert rows(store, "select count(*) from timeline") == [(0,)]
+    assert store.open(REVIEW, ENTRY, EVENT)

@@ -1,0 +1,273 @@
+"""Stock is reserved whole or not at all, taken once, and given back once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inventory.model import Move, Receipt, Shortage, Stock, shortages
+from inventory.usecases import Outcome, Ports, commit, give_back, receive, reserve
+from shared.errors import LeaseLost, OrderCancelled, OrderflowError, OrderNotFound
+from shared.record import Entry, Line, Reservation, Status
+from tests.fakes.inventory import FakeInventory
+from tests.fakes.records import EPOCH, NOW, order, waiting
+
+DEMAND = {"TEA": 2, "CUP": 1}
+
+
+def ports(store: FakeInventory) -> Ports:
+    return Ports(store, lambda: NOW)
+
+
+def holding(reservation: Reservation, **fields: Any) -> FakeInventory:
+    """Return a store of 10 TEA and 10 CUP in which the order has come this far."""
+    store = FakeInventory(order(), TEA=10, CUP=10)
+    reserve("A-1", EPOCH, ports(store))
+    if reservation is Reservation.COMMITTED:
+        commit("A-1", EPOCH, ports(store))
+    store.touch(**fields)
+    store.moves.clear()
+    store.timeline.clear()
+    return store
+
+
+# ---- reserve
+
+
+def test_every_line_is_reserved_and_the_order_with_it() -> None:
+    store = FakeInventory(order(), TEA=2, CUP=1)
+    assert reserve("A-1", EPOCH, ports(store)) == Outcome("RESERVED")
+    assert store.moves == [(Move.RESERVE, DEMAND)]
+    assert (store.only.status, store.only.reservation) == (Status.RESERVED, "RESERVED")
+    assert store.timeline == [("A-1", Entry("STOCK_RESERVED", NOW, {"units": 3}))]
+
+
+def test_lines_of_one_sku_are_reserved_together() -> None:
+    lines = (Line("TEA", 2, 100), Line("TEA", 3, 90))
+    store = FakeInventory(order(items=lines), TEA=4)
+    assert reserve("A-1", EPOCH, ports(store)).missing == (
+        {"sku": "TEA", "requested": 5, "available": 4},
+    )
+
+
+def test_an_order_that_waited_is_reserved_when_there_is_stock_again() -> None:
+    store = FakeInventory(waiting(), TEA=2, CUP=1)
+    assert reserve("A-1", EPOCH, ports(store)).outcome == "RESERVED"
+    assert store.only.status is Status.RESERVED
+
+
+@pytest.mark.parametrize("reservation", [Reservation.RESERVED, Reservation.COMMITTED])
+def test_an_order_is_reserved_once(reservation: Reservation) -> None:
+    store = holding(reservation)
+    before = store.only
+    assert reserve("A-1", EPOCH, ports(store)) == Outcome("RESERVED")
+    assert (store.only, store.moves) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "message", "missing"),
+    [
+        ({"TEA": 1, "CUP": 9}, "TEA: 2 ordered, 1 available", [("TEA", 2, 1)]),
+        ({"TEA": 9, "CUP": 0}, "CUP: 1 ordered, 0 available", [("CUP", 1, 0)]),
+        (
+            {"TEA": 1, "CUP": 0},
+            "TEA: 2 ordered, 1 available, CUP: 1 ordered, 0 available",
+            [("TEA", 2, 1), ("CUP", 1, 0)],
+        ),
+    ],
+)
+def test_without_one_line_nothing_is_reserved(
+    on_hand: dict[str, int], message: str, missing: list[tuple[str, int, int]]
+) -> None:
+    store = FakeInventory(order(), **on_hand)
+    names = ("sku", "requested", "available")
+    assert reserve("A-1", EPOCH, ports(store)) == Outcome(
+        "OUT_OF_STOCK",
+        "OutOfStock",
+        message,
+        tuple(dict(zip(names, one, strict=True)) for one in missing),
+    )
+    assert (store.only, store.moves, store.timeline) == (order(), [], [])
+
+
+@pytest.mark.parametrize("on_hand", [{"TEA": 9}, {"TEA": 0}])
+def test_a_sku_that_nobody_stocks_is_not_waited_for(on_hand: dict[str, int]) -> None:
+    outcome = reserve("A-1", EPOCH, ports(FakeInventory(order(), **on_hand)))
+    assert (outcome.outcome, outcome.reason) == ("UNDO", "UnknownSku")
+    assert outcome.message == "nobody stocks CUP; receive it first or correct the order"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"cancel_requested": True}, "OrderCancelled"),
+        ({"status": Status.COMPENSATING, "failure": "PaymentDeclined"}, "PaymentDeclined"),
+        ({"status": Status.COMPENSATING, "failure": None}, "OrderCancelled"),
+    ],
+)
+def test_an_order_to_be_undone_is_not_reserved(fields: dict[str, Any], reason: str) -> None:
+    store = FakeInventory(order(**fields), TEA=9, CUP=9)
+    outcome = reserve("A-1", EPOCH, ports(store))
+    assert (outcome.outcome, outcome.reason) == ("UNDO", reason)
+    assert "A-1" in outcome.message
+    assert store.moves == []
+
+
+def test_a_cancellation_that_slips_in_keeps_stock_free() -> None:
+    store = FakeInventory(order(), TEA=9, CUP=9)
+    store.before_next_write(lambda: store.touch(cancel_requested=True))
+    assert reserve("A-1", EPOCH, ports(store)).outcome == "UNDO"
+    assert store.moves == []
+
+
+def test_a_step_asked_for_twice_at_once_reserves_once() -> None:
+    store = FakeInventory(order(), TEA=2, CUP=1)
+    store.before_next_write(lambda: reserve("A-1", EPOCH, ports(store)))
+    assert reserve("A-1", EPOCH, ports(store)) == Outcome("RESERVED")
+    assert store.moves == [(Move.RESERVE, DEMAND)]
+
+
+# ---- commit
+
+
+def test_what_was_reserved_is_taken_once() -> None:
+    store = holding(Reservation.RESERVED)
+    assert [commit("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("COMMITTED")] * 2
+    assert store.moves == [(Move.COMMIT, DEMAND)]
+    assert (store.only.status, store.only.reservation) == (Status.RESERVED, "COMMITTED")
+    assert store.timeline == [("A-1", Entry("STOCK_COMMITTED", NOW, {"units": 3}))]
+    assert store.stock["TEA"] == Stock("TEA", received=10, on_hand=8, shipped=2)
+
+
+def test_two_at_once_take_it_once() -> None:
+    store = holding(Reservation.RESERVED)
+    store.before_next_write(lambda: commit("A-1", EPOCH, ports(store)))
+    assert commit("A-1", EPOCH, ports(store)) == Outcome("COMMITTED")
+    assert store.moves == [(Move.COMMIT, DEMAND)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"cancel_requested": True}, OrderCancelled),
+        ({"status": Status.COMPENSATING}, OrderCancelled),
+        ({"epoch": EPOCH + 1}, LeaseLost),
+        ({"status": Status.FAILED}, LeaseLost),
+    ],
+)
+def test_nothing_is_taken_for_an_order_that_does_not_go_forward(
+    fields: dict[str, Any], error: type[OrderflowError]
+) -> None:
+    store = holding(Reservation.RESERVED, **fields)
+    with pytest.raises(error):
+        commit("A-1", EPOCH, ports(store))
+    assert store.moves == []
+
+
+@pytest.mark.parametrize("reservation", [None, Reservation.RELEASED])
+def test_what_was_not_reserved_is_not_taken(reservation: Reservation | None) -> None:
+    store = FakeInventory(order(reservation=reservation), TEA=9, CUP=9)
+    store.stock = {sku: replace(stock, reserved=9) for sku, stock in store.stock.items()}
+    with pytest.raises(OrderflowError):
+        commit("A-1", EPOCH, ports(store))
+    assert store.moves == []
+
+
+# ---- give back
+
+
+@pytest.mark.parametrize(
+    ("reservation", "move", "after"),
+    [
+        (Reservation.RESERVED, Move.RELEASE, "RELEASED"),
+        (Reservation.COMMITTED, Move.RESTOCK, "RESTOCKED"),
+    ],
+)
+def test_what_was_reserved_is_released_and_what_was_taken_is_restocked_once(
+    reservation: Reservation, move: Move, after: str
+) -> None:
+    store = holding(reservation, status=Status.COMPENSATING)
+    assert [give_back("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("GIVEN_BACK")] * 2
+    assert store.moves == [(move, DEMAND)]
+    assert (store.only.reservation, store.only.status) == (after, Status.COMPENSATING)
+    assert store.timeline == [("A-1", Entry(f"STOCK_{after}", NOW, {"units": 3}))]
+    assert {stock.available for stock in store.stock.values()} == {10}
+
+
+def test_two_at_once_give_it_back_once() -> None:
+    store = holding(Reservation.RESERVED, status=Status.COMPENSATING)
+    store.before_next_write(lambda: give_back("A-1", EPOCH, ports(store)))
+    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    assert store.moves == [(Move.RELEASE, DEMAND)]
+
+
+def test_an_order_that_reserved_nothing_gives_nothing_back() -> None:
+    store = FakeInventory(order(status=Status.COMPENSATING), TEA=9, CUP=9)
+    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    assert (store.only, store.moves) == (order(status=Status.COMPENSATING), [])
+
+
+@pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
+def test_only_an_order_that_is_undone_gives_back(status: Status) -> None:
+    store = holding(Reservation.RESERVED, status=status, cancel_requested=True)
+    with pytest.raises(LeaseLost):
+        give_back("A-1", EPOCH, ports(store))
+    assert store.moves == []
+
+
+# ---- fences
+
+
+@pytest.mark.parametrize("step", [reserve, commit, give_back])
+def test_a_run_that_lost_the_order_moves_nothing(step: Any) -> None:
+    for status in (Status.RESERVED, Status.COMPENSATING):
+        store = holding(Reservation.RESERVED, epoch=EPOCH + 1, status=status)
+        with pytest.raises(LeaseLost):
+            step("A-1", EPOCH, ports(store))
+        assert store.moves == []
+
+
+@pytest.mark.parametrize("step", [reserve, commit])
+def test_a_run_that_is_overtaken_between_read_and_write_moves_nothing(step: Any) -> None:
+    """F20: a function that goes on after its timeout meets the compensation."""
+    store = FakeInventory(order(), TEA=9, CUP=9)
+    if step is commit:
+        store = holding(Reservation.RESERVED)
+    store.before_next_write(lambda: store.touch(status=Status.COMPENSATING, epoch=EPOCH + 1))
+    with pytest.raises(LeaseLost):
+        step("A-1", EPOCH, ports(store))
+    assert store.moves == []
+
+
+@pytest.mark.parametrize("step", [reserve, commit, give_back])
+def test_an_order_nobody_knows_moves_nothing(step: Any) -> None:
+    with pytest.raises(OrderNotFound):
+        step("A-1", EPOCH, ports(FakeInventory()))
+
+
+# ---- receive
+
+
+def test_a_receipt_is_received_once() -> None:
+    store = FakeInventory(TEA=1)
+    receipt = Receipt("digest", {"TEA": 5, "CUP": 2})
+    assert [receive(receipt, ports(store)) for _ in range(2)] == [True, False]
+    assert store.stock == {"TEA": Stock("TEA", 6, 6), "CUP": Stock("CUP", 2, 2)}
+
+
+# ---- the rule
+
+
+@pytest.mark.parametrize(
+    ("stock", "missing"),
+    [
+        (Stock("TEA", 5, on_hand=5, reserved=3), []),
+        (Stock("TEA", 5, on_hand=5, reserved=4), [Shortage("TEA", 2, 1)]),
+        (Stock("TEA", 5, on_hand=1), [Shortage("TEA", 2, 1)]),
+        (None, [Shortage("TEA", 2, 0, known=False)]),
+    ],
+)
+def test_what_is_reserved_by_others_is_not_available(
+    stock: Stock | None, missing: list[Shortage]
+) -> None:
+    assert shortages({"TEA": 2}, {"TEA": stock} if stock else {}) == missing

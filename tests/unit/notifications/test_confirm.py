@@ -1,0 +1,133 @@
+"""An order is confirmed to its customer once, by mail."""
+
+from dataclasses import replace
+from email.message import Message
+from uuid import UUID, uuid5
+
+import pytest
+
+from notifications.usecases import Ports, confirm
+from shared.errors import MailError, OrderNotFound
+from shared.record import Change, Entry, Line, OrderRecord, Status
+
+NOW = 1_770_000_000.0
+MESSAGE_ID = str(uuid5(UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11"), "A-1|confirmation"))
+
+ORDER = OrderRecord(
+    order_id="A-1",
+    customer_id="C-42",
+    currency="USD",
+    total=3700,
+    items=(Line("TEA-GREEN", 2, 1250), Line("TEA-BLACK", 1, 1200)),
+    placed_at="2026-01-31T12:00:00Z",
+    content_hash="hash",
+    event_id="event-1",
+    correlation_id="event-1",
+    created_at=NOW,
+    updated_at=NOW,
+    status=Status.CHARGED,
+    shipping_address={"name": "Ada", "street": "1 Loop\nLane", "city": "Bath", "country": "UK"},
+    email="ada@example.com",
+)
+
+
+class Store:
+    """Records in a dictionary, and the marks."""
+
+    def __init__(self, *records: OrderRecord) -> None:
+        self.records = {record.order_id: record for record in records}
+        self.marks: dict[str, tuple[str, Entry]] = {}
+
+    def find(self, order_id: str) -> OrderRecord | None:
+        return self.records.get(order_id)
+
+    def read(self, order_id: str) -> OrderRecord:
+        if order_id not in self.records:
+            raise OrderNotFound(order_id)
+        return self.records[order_id]
+
+    def save(self, change: Change) -> OrderRecord:
+        raise AssertionError("a confirmation changes no order")
+
+    def note(self, order_id: str, entry: Entry) -> None:
+        raise AssertionError("the mark and the entry are one write")
+
+    def sent(self, message_id: str) -> bool:
+        return message_id in self.marks
+
+    def mark(self, message_id: str, order_id: str, entry: Entry) -> None:
+        self.marks[message_id] = (order_id, entry)
+
+
+class Mailer:
+    """Keeps what it is given; can be told to fail."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.mails: list[tuple[str, Message]] = []
+
+    def send(self, name: str, mail: Message) -> None:
+        if self.fails:
+            raise MailError("told to")
+        self.mails.append((name, mail))
+
+
+def ports(store: Store, mailer: Mailer) -> Ports:
+    return Ports(store, mailer, "shop@example.org", lambda: NOW)
+
+
+def test_the_mail_goes_to_the_customer_and_is_named_for_the_order() -> None:
+    mailer = Mailer()
+    assert confirm("A-1", ports(Store(ORDER), mailer))
+    [(name, mail)] = mailer.mails
+    assert name == "A-1"
+    assert (mail["From"], mail["To"]) == ("shop@example.org", "ada@example.com")
+    assert mail["Message-ID"] == f"<{MESSAGE_ID}@example.org>"
+
+
+def test_the_mail_says_what_was_ordered_for_how_much_and_where_it_goes() -> None:
+    mailer = Mailer()
+    confirm("A-1", ports(Store(ORDER), mailer))
+    text = mailer.mails[0][1].as_string()
+    for expected in ("2 x TEA-GREEN", "USD 25.00", "1 x TEA-BLACK", "USD 37.00", "1 Loop Lane"):
+        assert expected in text
+
+
+def test_a_sent_mail_is_marked_and_noted_in_the_timeline() -> None:
+    store = Store(ORDER)
+    confirm("A-1", ports(store, Mailer()))
+    entry = Entry("CONFIRMATION_SENT", NOW, {"message_id": MESSAGE_ID})
+    assert store.marks == {MESSAGE_ID: ("A-1", entry)}
+
+
+def test_a_mail_sent_before_is_not_sent_again() -> None:
+    store, mailer = Store(ORDER), Mailer()
+    assert [confirm("A-1", ports(store, mailer)) for _ in range(3)] == [True, False, False]
+    assert len(mailer.mails) == 1
+
+
+def test_an_order_without_an_address_needs_no_mail() -> None:
+    store, mailer = Store(replace(ORDER, email=None)), Mailer()
+    assert not confirm("A-1", ports(store, mailer))
+    assert (store.marks, mailer.mails) == ({}, [])
+
+
+@pytest.mark.parametrize("status", [Status.COMPENSATING, Status.FAILED, Status.CANCELLED])
+def test_an_order_that_is_undone_is_not_confirmed(status: Status) -> None:
+    store, mailer = Store(replace(ORDER, status=status)), Mailer()
+    assert not confirm("A-1", ports(store, mailer))
+    assert (store.marks, mailer.mails) == ({}, [])
+
+
+def test_a_mail_that_was_not_handed_over_is_not_marked_so_it_is_tried_again() -> None:
+    store, mailer = Store(ORDER), Mailer(fails=True)
+    with pytest.raises(MailError):
+        confirm("A-1", ports(store, mailer))
+    assert store.marks == {}
+    mailer.fails = False
+    assert confirm("A-1", ports(store, mailer))
+
+
+def test_an_order_nobody_knows_cannot_be_confirmed() -> None:
+    with pytest.raises(OrderNotFound):
+        confirm("A-2", ports(Store(ORDER), Mailer()))

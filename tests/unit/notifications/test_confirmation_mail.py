@@ -1,0 +1,89 @@
+"""A confirmation is a mail that any mail reader shows, whatever is in the order."""
+
+from dataclasses import replace
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+
+import pytest
+
+from notifications.model import Confirmation, OrderedLine, render
+from shared.errors import MailError
+
+CONFIRMATION = Confirmation(
+    message_id="c0ffee00-0000-5000-8000-000000000000",
+    order_id="A-1",
+    currency="EUR",
+    total=123_456,
+    lines=(OrderedLine("TEA", 12, 10_288),),
+    address=("Ada <i>Lovelace</i> & Söhne", "Bath"),
+)
+
+
+def read(recipient: str = "ada@example.com", **changes: object) -> EmailMessage:
+    """Render, and read again as a mail reader would."""
+    mail = render(replace(CONFIRMATION, **changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
+    parsed = message_from_bytes(mail.as_bytes(), policy=default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def part(mail: EmailMessage, kind: str) -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    content: str = body.get_content()
+    return content
+
+
+def test_the_headers_are_those_of_an_automatic_mail() -> None:
+    mail = read()
+    assert dict(mail.items()) == {
+        "Content-Type": 'multipart/alternative; boundary="=_c0ffee00-0000-5000-8000-000000000000"',
+        "MIME-Version": "1.0",
+        "From": "orders@example.com",
+        "To": "ada@example.com",
+        "Subject": "Your order A-1",
+        "Date": "Thu, 01 Jan 1970 00:00:00 -0000",
+        "Message-ID": "<c0ffee00-0000-5000-8000-000000000000@example.com>",
+        "Auto-Submitted": "auto-generated",
+    }
+    assert mail.defects == []
+
+
+def test_the_plain_text_has_lines_total_and_address() -> None:
+    assert part(read(), "plain") == (
+        "Thank you for your order A-1.\n"
+        "\n"
+        "  12 x TEA  EUR 1234.56\n"
+        "  Total     EUR 1234.56\n"
+        "\n"
+        "We ship it to:\n"
+        "\n"
+        "  Ada <i>Lovelace</i> & Söhne\n"
+        "  Bath\n"
+    )
+
+
+def test_what_a_customer_wrote_is_text_in_html_and_never_markup() -> None:
+    html = part(read(), "html")
+    assert "Ada &lt;i&gt;Lovelace&lt;/i&gt; &amp; Söhne<br>\nBath" in html
+    assert "EUR 1234.56" in html
+
+
+def test_without_an_address_nothing_is_said_of_shipping() -> None:
+    mail = read(address=())
+    assert "ship" not in part(mail, "plain") + part(mail, "html")
+
+
+def test_a_domain_outside_ascii_is_written_as_idna() -> None:
+    assert read("ada@bücher.example")["To"] == "ada@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    ["a,b@example.com", "<a@example.com>", "a..b@example.com", "ä@example.com", "a@-..example"],
+)
+def test_an_address_that_no_mail_can_be_sent_to_is_refused(recipient: str) -> None:
+    with pytest.raises(MailError, match="order A-1") as error:
+        read(recipient)
+    assert recipient not in str(error.value), "addresses stay out of logs and dead letters"

@@ -1,0 +1,42 @@
+"""A mail's mark and its line in the timeline are one write, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from notifications.store import SQLiteMails
+from shared.record import Entry
+from shared.sqlite import Database
+
+ENTRY = Entry("CONFIRMATION_SENT", 5.0, {"message_id": "m-1"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SQLiteMails:
+    return SQLiteMails(Database(str(tmp_path / "orders.db")))
+
+
+def timeline(store: SQLiteMails) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in store.database.rows("select order_id, at, what from timeline")]
+
+
+def test_a_mail_is_sent_once_it_is_marked(store: SQLiteMails) -> None:
+    assert not store.sent("m-1")
+    store.mark("m-1", "A-1", ENTRY)
+    assert store.sent("m-1")
+    assert [tuple(row) for row in store.database.rows("select * from mails")] == [
+        ("m-1", "A-1", 5.0)
+    ]
+    assert timeline(store) == [("A-1", 5.0, "CONFIRMATION_SENT")]
+
+
+def test_a_second_mark_adds_nothing(store: SQLiteMails) -> None:
+    store.mark("m-1", "A-1", ENTRY)
+    store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", 9.0))
+    assert timeline(store) == [("A-1", 5.0, "CONFIRMATION_SENT")]
+
+
+def test_without_the_timeline_there_is_no_mark_either(store: SQLiteMails) -> None:
+    with pytest.raises(TypeError):
+        store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", 5.0, {"not JSON": object()}))
+    assert not store.sent("m-1")

@@ -1,0 +1,93 @@
+"""The handler tries only those messages again that failed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from notifications import wiring
+from notifications.handlers.send_confirmation import handler
+from shared.errors import InvalidSettings
+from shared.record import Line, OrderRecord
+from shared.sqlite import SQLiteRecords, database
+
+CONTEXT: Any = SimpleNamespace(function_name="send_confirmation", aws_request_id="r-1")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "the mails"
+    monkeypatch.setenv("STORE_URL", f"sqlite:///{tmp_path}/orders.db")
+    monkeypatch.setenv("MAILER_URL", folder.as_uri())
+    wiring.ports.cache_clear()
+    yield folder
+    wiring.ports.cache_clear()
+
+
+def place(folder: Path, order_id: str, email: str) -> None:
+    record = OrderRecord(
+        order_id=order_id,
+        customer_id="C-42",
+        currency="USD",
+        total=1000,
+        items=(Line("TEA", 1, 1000),),
+        placed_at="2026-01-31T12:00:00Z",
+        content_hash="hash",
+        event_id=f"event of {order_id}",
+        correlation_id="c",
+        created_at=0.0,
+        updated_at=0.0,
+        email=email,
+    )
+    store = SQLiteRecords(database(f"sqlite:///{folder.parent}/orders.db"))
+    store.save(record.change())
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            {"messageId": f"m-{number}", "body": body, "eventSource": "aws:sqs"}
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def test_of_ten_messages_only_the_failed_one_is_tried_again(outbox: Path) -> None:
+    for number in range(10):
+        domain = "bounce.example" if number == 3 else "example.com"
+        place(outbox, f"A-{number}", f"ada@{domain}")
+    bodies = [json.dumps({"order_id": f"A-{number}"}) for number in range(10)]
+    answer = handler(batch(*bodies), CONTEXT)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m-3"}]}
+    assert sorted(path.stem for path in outbox.iterdir()) == [
+        f"A-{number}" for number in range(10) if number != 3
+    ]
+
+
+def test_messages_that_all_fail_are_all_answered_by_their_ids(outbox: Path) -> None:
+    answer = handler(batch("no json", '{"order_id": "unknown"}', "{}"), CONTEXT)
+    assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == [
+        "m-0",
+        "m-1",
+        "m-2",
+    ]
+
+
+def test_ses_sends_from_the_address_in_its_url(
+    outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("MAILER_URL", "ses://shop@example.org")
+    assert wiring.ports().sender == "shop@example.org"
+
+
+@pytest.mark.parametrize("url", ["smtp://host", "file://", "nothing"])
+def test_a_mailer_that_nobody_knows_is_named(
+    outbox: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("MAILER_URL", url)
+    with pytest.raises(InvalidSettings, match=f"MAILER_URL: '{url}'"):
+        wiring.ports()

@@ -1,0 +1,499 @@
+"""An order is charged once and paid back once, whatever is lost, late, or asked for twice."""
+
+from typing import Any
+
+import pytest
+
+from payments.model import Charge, GatewayRecord, charge_id
+from payments.usecases import Outcome, Ports, pay, pay_back
+from shared.errors import (
+    LeaseLost,
+    OrderCancelled,
+    OrderNotFound,
+    PaymentDeclined,
+    PaymentGatewayError,
+)
+from shared.events import PaymentRefunded, published_event_id
+from shared.record import UNDOING, ChargeStatus, Entry, Status
+from tests.fakes.payments import FakeGateway, FakeLedger, Killed, killed, no_answer
+from tests.fakes.records import EPOCH, NOW, order, waiting
+
+KEY = charge_id("A-1")
+CHARGED = Outcome("CHARGED", KEY)
+NEXT = EPOCH + 1
+
+
+def reserved(**fields: Any) -> FakeLedger:
+    return FakeLedger(order(**{"status": Status.RESERVED} | fields))
+
+
+def ports(store: FakeLedger, gateway: FakeGateway) -> Ports:
+    return Ports(store, gateway, lambda: NOW)
+
+
+def charged(store: FakeLedger, gateway: FakeGateway, **fields: Any) -> None:
+    """Charge an order, and then change these fields of it."""
+    pay("A-1", EPOCH, ports(store, gateway))
+    store.touch(**fields)
+    gateway.calls.clear()
+
+
+def undone(gateway: FakeGateway, **fields: Any) -> FakeLedger:
+    """Return a charged order in compensation."""
+    store = reserved()
+    charged(store, gateway, status=Status.COMPENSATING, failure="CarrierError", **fields)
+    store.timeline.clear()
+    store.entered.clear()
+    return store
+
+
+def unknown(gateway: FakeGateway, **fields: Any) -> FakeLedger:
+    """Return an order whose charge the gateway did not answer, with these fields changed."""
+    store = reserved()
+    with pytest.raises(PaymentGatewayError):
+        pay("A-1", EPOCH, ports(store, gateway))
+    store.touch(**fields)
+    gateway.calls.clear()
+    return store
+
+
+def ledger(store: FakeLedger) -> list[str]:
+    return [entry.status for entry in store.entered]
+
+
+# ---- charging
+
+
+def test_an_order_is_charged_its_total_under_its_own_key() -> None:
+    store, gateway = reserved(), FakeGateway()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert gateway.charges == [Charge(KEY, "A-1", 3700, "EUR", "tok_visa")]
+    record = store.only
+    assert (record.status, record.charge, record.charge_id) == ("CHARGED", "CHARGED", KEY)
+    assert store.timeline == [
+        ("A-1", Entry("CHARGE_PENDING", NOW, {"amount": 3700})),
+        ("A-1", Entry("CHARGED", NOW, {"amount": 3700, "reference": f"reference of {KEY}"})),
+    ]
+    entry = store.ledger[KEY]
+    assert (entry.order_id, entry.amount, entry.currency) == ("A-1", 3700, "EUR")
+    assert (entry.status, entry.reference) == ("CHARGED", f"reference of {KEY}")
+
+
+def test_a_charges_key_follows_from_its_order_for_ever() -> None:
+    assert charge_id("A-1") == "936340c9-5f74-564f-8318-64bd7a9f157f"
+    assert charge_id("A-2") != charge_id("A-1")
+
+
+def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
+    store, gateway = reserved(), FakeGateway()
+    seen: list[Any] = []
+    gateway.before("charge", lambda: seen.extend([*ledger(store), store.only.charge]))
+    pay("A-1", EPOCH, ports(store, gateway))
+    assert seen == ["PENDING", "PENDING"]
+    assert ledger(store) == ["PENDING", "CHARGED"]
+
+
+def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
+    store, gateway = reserved(), FakeGateway()
+    charged(store, gateway)
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, ledger(store)) == ([], ["PENDING", "CHARGED"])
+
+
+def test_an_order_that_waited_after_its_charge_goes_on_as_charged() -> None:
+    store, gateway = reserved(), FakeGateway()
+    charged(store, gateway, status=Status.WAITING)
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (store.only.status, gateway.calls) == (Status.CHARGED, [])
+
+
+def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
+    store, gateway = FakeLedger(waiting()), FakeGateway()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert store.only.status is Status.CHARGED
+
+
+# ---- F8, F9, F10, F12: the outcome is unknown
+
+
+def test_a_charge_whose_answer_was_lost_is_looked_up() -> None:
+    gateway = FakeGateway()
+    gateway.after("charge", no_answer)
+    store = unknown(gateway)
+    assert ledger(store) == ["PENDING"]
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, gateway.money) == (["find"], 3700)
+
+
+@pytest.mark.parametrize(("moment", "calls"), [("before", ["find", "charge"]), ("after", ["find"])])
+def test_a_run_that_takes_over_from_one_killed_in_mid_charge_charges_once(
+    moment: str, calls: list[str]
+) -> None:
+    store, gateway = reserved(), FakeGateway()
+    getattr(gateway, moment)("charge", killed)
+    with pytest.raises(Killed):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (ledger(store), store.only.status) == (["PENDING"], Status.RESERVED)
+    store.touch(epoch=NEXT, lease_owner="run-2")
+    gateway.calls.clear()
+    assert pay("A-1", NEXT, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, gateway.money) == (calls, 3700)
+
+
+def test_a_charge_is_never_made_blindly_under_a_key_that_may_be_forgotten() -> None:
+    gateway = FakeGateway()
+    gateway.after("charge", no_answer)
+    store = unknown(gateway)
+    gateway.forget_keys()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (len(gateway.charges), gateway.money) == (1, 3700)
+
+
+def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it_was() -> None:
+    gateway = FakeGateway()
+    gateway.before("charge", no_answer)
+    store = unknown(gateway)
+    assert (store.only.status, store.only.charge) == (Status.RESERVED, "PENDING")
+    assert ledger(store) == ["PENDING"]
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert gateway.money == 3700
+    assert {charge.key for charge in gateway.charges} == {KEY}
+
+
+def test_two_at_once_charge_once() -> None:
+    store, gateway = reserved(), FakeGateway()
+    gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.money, store.only.charge) == (3700, "CHARGED")
+
+
+def test_two_at_once_enter_the_charge_once() -> None:
+    store, gateway = reserved(), FakeGateway()
+    gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
+    pay("A-1", EPOCH, ports(store, gateway))
+    assert ledger(store) == ["PENDING", "CHARGED"]
+    assert store.happened == ["CHARGE_PENDING", "CHARGED"]
+
+
+# ---- F11: declined
+
+
+def test_a_declined_card_is_final_and_in_the_ledger() -> None:
+    store, gateway = reserved(), FakeGateway(declines=True)
+    for _ in range(2):
+        with pytest.raises(PaymentDeclined, match="order A-1 is DECLINED"):
+            pay("A-1", EPOCH, ports(store, gateway))
+    assert gateway.calls == ["charge"]
+    assert ledger(store) == ["PENDING", "DECLINED"]
+    assert (store.only.status, store.only.charge) == (Status.RESERVED, "DECLINED")
+    assert store.happened == ["CHARGE_PENDING", "CHARGE_DECLINED"]
+
+
+def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
+    gateway = FakeGateway(declines=True)
+    gateway.after("charge", no_answer)
+    store = unknown(gateway)
+    with pytest.raises(PaymentDeclined):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert gateway.calls == ["find"]
+
+
+# ---- F31: cancelled
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cancel_requested": True}, {"status": Status.COMPENSATING, "failure": "OutOfStock"}]
+)
+def test_an_order_to_be_cancelled_is_not_charged(fields: dict[str, Any]) -> None:
+    store, gateway = reserved(**fields), FakeGateway()
+    with pytest.raises(OrderCancelled):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, store.entered) == ([], [])
+
+
+def test_an_order_cancelled_while_the_ledger_is_written_is_not_charged() -> None:
+    store, gateway = reserved(), FakeGateway()
+    store.before_next_write(lambda: store.touch(cancel_requested=True))
+    with pytest.raises(OrderCancelled):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, store.entered) == ([], [])
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_order_cancelled_while_it_is_charged_is_charged_and_then_undone(moment: str) -> None:
+    store, gateway = reserved(), FakeGateway()
+    getattr(gateway, moment)("charge", lambda: store.touch(cancel_requested=True))
+    with pytest.raises(OrderCancelled, match="A-1 was cancelled while it was charged"):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (store.only.charge, ledger(store)) == ("CHARGED", ["PENDING", "CHARGED"])
+
+
+def test_an_order_cancelled_after_its_charge_goes_no_further() -> None:
+    store, gateway = reserved(), FakeGateway()
+    charged(store, gateway, cancel_requested=True)
+    with pytest.raises(OrderCancelled):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert gateway.calls == []
+
+
+# ---- F20, F29: overtaken
+
+
+def test_a_run_that_lost_the_order_does_not_ask_the_gateway() -> None:
+    store, gateway = reserved(epoch=NEXT), FakeGateway()
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, store.entered) == ([], [])
+
+
+def test_a_run_that_loses_the_order_while_the_ledger_is_written_does_not_ask_the_gateway() -> None:
+    store, gateway = reserved(), FakeGateway()
+    store.before_next_write(lambda: store.touch(epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, store.entered) == ([], [])
+
+
+@pytest.mark.parametrize("status", sorted(UNDOING))
+def test_a_late_charge_of_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+    store, gateway = reserved(), FakeGateway()
+    gateway.after("charge", lambda: store.touch(status=status, epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.money, gateway.calls) == (0, ["charge", "refund"])
+    assert ledger(store) == ["PENDING"]
+
+
+def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
+    store, gateway = reserved(), FakeGateway()
+
+    def compensated() -> None:
+        store.touch(status=Status.COMPENSATING, epoch=NEXT)
+        pay_back("A-1", NEXT, ports(store, gateway))
+
+    gateway.before("charge", compensated)
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.money, gateway.calls) == (0, ["charge", "void"])
+    assert (ledger(store), store.only.charge) == (["PENDING", "VOIDED"], "VOIDED")
+
+
+def test_a_late_decline_needs_no_undoing() -> None:
+    store, gateway = reserved(), FakeGateway(declines=True)
+    gateway.after("charge", lambda: store.touch(status=Status.COMPENSATING, epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, ledger(store)) == (["charge"], ["PENDING"])
+
+
+@pytest.mark.parametrize(
+    ("status", "epoch"),
+    [
+        (Status.RESERVED, NEXT),
+        (Status.CHARGED, NEXT),
+        (Status.WAITING, NEXT),
+        (Status.COMPLETED, NEXT),
+        (Status.COMPLETED, EPOCH),
+    ],
+)
+def test_a_late_charge_of_an_order_that_goes_on_is_that_orders_charge(
+    status: Status, epoch: int
+) -> None:
+    store, gateway = reserved(), FakeGateway()
+    gateway.after("charge", lambda: store.touch(status=status, epoch=epoch))
+    with pytest.raises(LeaseLost):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.money, gateway.calls) == (3700, ["charge"])
+    assert (store.only.status, ledger(store)) == (status, ["PENDING"])
+
+
+@pytest.mark.parametrize("status", ["VOIDED", "REFUNDED"])
+def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(status: str) -> None:
+    """Not a newer run, which would have fenced this one off: no other run will come."""
+    store, gateway = reserved(), FakeGateway()
+    if status == "VOIDED":
+        gateway.before("charge", lambda: gateway.void(KEY))
+    else:
+        gateway.after("charge", lambda: gateway.refund(KEY))
+    for _ in range(2):
+        with pytest.raises(PaymentDeclined, match=f"order A-1 is {status}"):
+            pay("A-1", EPOCH, ports(store, gateway))
+    assert (store.only.charge, store.only.status) == (status, Status.RESERVED)
+    assert (ledger(store), gateway.money) == (["PENDING", status], 0)
+
+
+# ---- paying back
+
+
+def test_what_was_charged_is_refunded_with_its_event_in_one_write() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    before = store.only
+    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert (gateway.calls, gateway.money) == (["refund"], 0)
+    assert (store.only.charge, store.only.status) == ("REFUNDED", Status.COMPENSATING)
+    assert ledger(store) == ["REFUNDED"]
+    assert store.timeline == [("A-1", Entry("CHARGE_REFUNDED", NOW, {"amount": 3700}))]
+    [event] = store.events
+    assert isinstance(event.detail, PaymentRefunded)
+    assert event.detail.model_dump(exclude={"metadata"}) == {
+        "order_id": "A-1",
+        "timestamp": "2026-02-02T02:40:00.000Z",
+        "customer_id": "C-42",
+        "currency": "EUR",
+        "amount": 37.0,
+        "charge_id": KEY,
+        "reason": "CarrierError",
+    }
+    assert event.detail.metadata is not None
+    assert event.detail.metadata.causation_id == "event-1"
+    assert event.correlation_id == "request-1"
+    assert event.event_id == published_event_id("A-1", "Payment Refunded", before.version + 1)
+
+
+def test_an_order_cancelled_without_a_failure_is_refunded_as_cancelled() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    store.touch(failure=None)
+    pay_back("A-1", EPOCH, ports(store, gateway))
+    assert store.events[0].detail.reason == "OrderCancelled"
+
+
+def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
+    gateway = FakeGateway()
+    gateway.before("charge", no_answer)
+    store = unknown(gateway, status=Status.COMPENSATING)
+    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("VOIDED", KEY)
+    assert gateway.calls == ["void"]
+    assert gateway.charge(Charge(KEY, "A-1", 3700, "EUR", None)).status == "VOIDED"
+    assert gateway.money == 0
+    assert (ledger(store), store.outbox) == (["PENDING", "VOIDED"], [])
+    assert store.timeline[-1] == ("A-1", Entry("CHARGE_VOIDED", NOW, {}))
+
+
+def test_a_charge_that_was_made_after_all_is_refunded() -> None:
+    gateway = FakeGateway()
+    gateway.after("charge", no_answer)
+    store = unknown(gateway, status=Status.COMPENSATING)
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
+    assert [event.name for event in store.events] == ["Payment Refunded"]
+
+
+def test_a_charge_that_was_declined_after_all_is_declined() -> None:
+    gateway = FakeGateway(declines=True)
+    gateway.after("charge", no_answer)
+    store = unknown(gateway, status=Status.COMPENSATING)
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "DECLINED"
+    assert (gateway.calls, ledger(store)) == (["void"], ["PENDING", "DECLINED"])
+    assert store.outbox == []
+
+
+@pytest.mark.parametrize("charge", [None, "DECLINED", "REFUNDED", "VOIDED"])
+def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
+    known = ChargeStatus(charge) if charge else None
+    store, gateway = reserved(status=Status.COMPENSATING, charge=known), FakeGateway()
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
+    assert (gateway.calls, store.entered, store.outbox) == ([], [], [])
+
+
+# ---- F18, F19: refunds that fail, are lost, or are asked for twice
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_refund_without_an_answer_is_asked_for_again(moment: str) -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    getattr(gateway, moment)("refund", no_answer)
+    with pytest.raises(PaymentGatewayError):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert (gateway.money, len(store.outbox)) == (0, 1)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_void_without_an_answer_is_asked_for_again(moment: str) -> None:
+    gateway = FakeGateway()
+    gateway.before("charge", no_answer)
+    store = unknown(gateway, status=Status.COMPENSATING)
+    getattr(gateway, moment)("void", no_answer)
+    with pytest.raises(PaymentGatewayError):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert store.only.charge == "PENDING"
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
+
+
+def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
+    class Stubborn(FakeGateway):
+        def refund(self, key: str) -> GatewayRecord:
+            return GatewayRecord(key, ChargeStatus.CHARGED, "still here")
+
+    gateway = Stubborn()
+    store = undone(gateway)
+    with pytest.raises(PaymentGatewayError, match=r"still has .* as CHARGED"):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
+
+
+def test_a_compensation_that_runs_twice_refunds_once() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    outcomes = [pay_back("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
+    assert outcomes == ["REFUNDED", "NOTHING_TO_PAY_BACK"]
+    assert (gateway.calls, ledger(store), len(store.outbox)) == (["refund"], ["REFUNDED"], 1)
+
+
+def test_two_at_once_tell_of_one_refund() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    gateway.after("refund", lambda: pay_back("A-1", EPOCH, ports(store, gateway)))
+    pay_back("A-1", EPOCH, ports(store, gateway))
+    assert gateway.money == 0
+    assert len({event.event_id for event in store.events}) == 1
+
+
+@pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
+def test_only_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+    gateway = FakeGateway()
+    store = reserved()
+    charged(store, gateway, status=status, cancel_requested=True)
+    with pytest.raises(LeaseLost):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, gateway.money) == ([], 3700)
+
+
+def test_a_run_that_lost_the_order_pays_nothing_back() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway, epoch=NEXT)
+    with pytest.raises(LeaseLost):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert (gateway.calls, gateway.money) == ([], 3700)
+
+
+def test_a_run_that_is_overtaken_while_it_refunds_leaves_the_entry_to_the_next() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    gateway.after("refund", lambda: store.touch(epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        pay_back("A-1", EPOCH, ports(store, gateway))
+    assert (store.entered, store.outbox) == ([], [])
+    assert pay_back("A-1", NEXT, ports(store, gateway)).outcome == "REFUNDED"
+    assert (gateway.money, len(store.outbox)) == (0, 1)
+
+
+def test_a_cancellation_that_slips_in_does_not_repeat_the_refund() -> None:
+    gateway = FakeGateway()
+    store = undone(gateway)
+    store.before_next_write(lambda: store.touch(cancel_requested=True))
+    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert (gateway.calls, len(store.outbox)) == (["refund"], 1)
+    assert store.only.cancel_requested
+
+
+@pytest.mark.parametrize("step", [pay, pay_back])
+def test_an_order_nobody_knows_moves_no_money(step: Any) -> None:
+    gateway = FakeGateway()
+    with pytest.raises(OrderNotFound):
+        step("A-1", EPOCH, ports(FakeLedger(), gateway))
+    assert gateway.calls == []

@@ -1,0 +1,317 @@
+"""A paid order is shipped once, and never one that is undone."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import (
+    CarrierError,
+    LeaseLost,
+    OrderCancelled,
+    OrderflowError,
+    OrderIncomplete,
+    OrderNotFound,
+)
+from shared.record import UNDOING, ChargeStatus, Entry, ShipmentStatus, Status
+from shipping.model import Consignment, Shipment, shipment_id
+from shipping.usecases import Outcome, Ports, call_back, ship
+from tests.fakes.events import ADDRESS
+from tests.fakes.records import EPOCH, NOW, order
+from tests.fakes.shipping import FakeCarrier, FakeShipments, not_taken
+
+PARCEL = shipment_id("A-1")
+TRACKING = f"TRACK-{PARCEL[:4]}"
+CREATED = Outcome("CREATED", TRACKING)
+NEXT = EPOCH + 1
+PAID = {"status": Status.CHARGED, "charge": ChargeStatus.CHARGED, "shipping_address": ADDRESS}
+
+
+def paid(**fields: Any) -> FakeShipments:
+    return FakeShipments(order(**PAID | fields))
+
+
+def ports(store: FakeShipments, carrier: FakeCarrier) -> Ports:
+    return Ports(store, carrier, lambda: NOW)
+
+
+def shipped(carrier: FakeCarrier, **fields: Any) -> FakeShipments:
+    """Return an order that was shipped, with these fields changed since."""
+    store = paid()
+    ship("A-1", EPOCH, ports(store, carrier))
+    store.touch(**fields)
+    store.timeline.clear()
+    carrier.calls.clear()
+    return store
+
+
+def on_its_way(carrier: FakeCarrier) -> bool:
+    return carrier.parcels.get(PARCEL) is ShipmentStatus.CREATED
+
+
+# ---- shipping
+
+
+def test_a_paid_order_is_handed_to_the_carrier() -> None:
+    store, carrier = paid(), FakeCarrier()
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+    assert carrier.consignments == [Consignment(PARCEL, "A-1", ADDRESS)]
+    record = store.only
+    assert (record.shipment, record.shipment_id) == ("CREATED", PARCEL)
+    assert (record.tracking_number, record.status) == (TRACKING, Status.CHARGED)
+    assert store.shipments == {PARCEL: Shipment(PARCEL, ShipmentStatus.CREATED, TRACKING)}
+    entry = Entry("SHIPMENT_CREATED", NOW, {"tracking_number": TRACKING})
+    assert store.timeline == [("A-1", entry)]
+
+
+def test_a_shipments_id_follows_from_its_order_for_ever() -> None:
+    assert shipment_id("A-1") == "204824ba-ab9c-52e2-8cdb-5c31ad3ece2e"
+    assert shipment_id("A-2") != shipment_id("A-1")
+
+
+def test_what_is_shipped_is_not_shipped_again() -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier)
+    before = store.only
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+    assert (carrier.calls, store.only) == ([], before)
+
+
+@pytest.mark.parametrize("charge", [None, *(frozenset(ChargeStatus) - {ChargeStatus.CHARGED})])
+def test_an_unpaid_order_is_not_shipped(charge: ChargeStatus | None) -> None:
+    store, carrier = paid(charge=charge), FakeCarrier()
+    with pytest.raises(OrderIncomplete, match=f"A-1 is not paid: its charge is {charge}"):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert carrier.calls == []
+
+
+def test_a_parcel_that_the_carrier_does_not_take_leaves_the_order_as_it_was() -> None:
+    store, carrier = paid(), FakeCarrier()
+    before = store.only
+    carrier.before_create(not_taken)
+    with pytest.raises(CarrierError):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert (store.only, store.shipments) == (before, {})
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+
+
+def test_a_parcel_whose_answer_was_lost_is_the_same_parcel() -> None:
+    store, carrier = paid(), FakeCarrier()
+    carrier.after_create(not_taken)
+    with pytest.raises(CarrierError):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+    assert carrier.parcels == {PARCEL: ShipmentStatus.CREATED}
+
+
+def test_two_at_once_ship_once() -> None:
+    store, carrier = paid(), FakeCarrier()
+    carrier.before_create(lambda: ship("A-1", EPOCH, ports(store, carrier)))
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+    assert carrier.parcels == {PARCEL: ShipmentStatus.CREATED}
+    assert len(store.shipments) == 1
+
+
+def test_two_at_once_enter_the_shipment_once() -> None:
+    store, carrier = paid(), FakeCarrier()
+    carrier.before_create(lambda: ship("A-1", EPOCH, ports(store, carrier)))
+    ship("A-1", EPOCH, ports(store, carrier))
+    assert store.happened == ["SHIPMENT_CREATED"]
+
+
+def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
+    store, carrier = paid(), FakeCarrier()
+    carrier.after_create(store.touch)
+    store.before_next_write(store.touch)
+    assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
+    assert (carrier.calls, store.only.shipment) == (["create"], "CREATED")
+
+
+def test_a_parcel_goes_where_the_record_says() -> None:
+    """An address changed while the carrier takes the parcel was confirmed to the customer."""
+    store, carrier = paid(), FakeCarrier()
+    elsewhere = {**ADDRESS, "city": "Wells"}
+    carrier.before_create(lambda: store.touch(shipping_address=elsewhere))
+    ship("A-1", EPOCH, ports(store, carrier))
+    assert carrier.consignments[-1].address == store.only.shipping_address
+
+
+# ---- cancelled or undone meanwhile
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"cancel_requested": True}, OrderCancelled),
+        ({"status": Status.COMPENSATING}, OrderCancelled),
+        ({"epoch": NEXT}, LeaseLost),
+        ({"status": Status.FAILED}, LeaseLost),
+    ],
+)
+def test_an_order_that_does_not_go_forward_is_not_shipped(
+    fields: dict[str, Any], error: type[OrderflowError]
+) -> None:
+    store, carrier = paid(**fields), FakeCarrier()
+    with pytest.raises(error):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert carrier.calls == []
+
+
+def test_an_order_cancelled_while_the_carrier_takes_it_is_taken_back() -> None:
+    store, carrier = paid(), FakeCarrier()
+    carrier.after_create(lambda: store.touch(cancel_requested=True))
+    with pytest.raises(OrderCancelled):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert not on_its_way(carrier)
+    assert (store.only.shipment, store.shipments) == (None, {})
+
+
+def test_an_order_cancelled_just_before_its_shipment_is_written_is_taken_back() -> None:
+    """The write that creates the shipment is the one that sees that nobody cancelled."""
+    store, carrier = paid(), FakeCarrier()
+    store.before_next_write(lambda: store.touch(cancel_requested=True))
+    with pytest.raises(OrderCancelled):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert not on_its_way(carrier)
+    assert (store.only.shipment, store.shipments) == (None, {})
+
+
+@pytest.mark.parametrize("status", sorted(UNDOING))
+@pytest.mark.parametrize("when", ["while the carrier takes it", "while it is written"])
+def test_a_late_twin_voids_its_own_parcel_if_the_order_is_being_undone(
+    status: Status, when: str
+) -> None:
+    """F20: the function went on after its timeout, and compensation has begun or ended."""
+    store, carrier = paid(), FakeCarrier()
+    hook = carrier.after_create if "carrier" in when else store.before_next_write
+    hook(lambda: store.touch(status=status, epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert not on_its_way(carrier)
+    assert (store.only.shipment, store.shipments) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "epoch"),
+    [
+        (Status.CHARGED, NEXT),
+        (Status.RESERVED, NEXT),
+        (Status.COMPLETED, NEXT),
+        (Status.COMPLETED, EPOCH),
+    ],
+)
+@pytest.mark.parametrize("when", ["while the carrier takes it", "while it is written"])
+def test_a_lost_lease_beside_a_good_newer_run_leaves_the_parcel_alone(
+    status: Status, epoch: int, when: str
+) -> None:
+    """F29: the newer run has the same parcel, or will have."""
+    store, carrier = paid(), FakeCarrier()
+    hook = carrier.after_create if "carrier" in when else store.before_next_write
+    hook(lambda: store.touch(status=status, epoch=epoch))
+    with pytest.raises(LeaseLost):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert on_its_way(carrier)
+    assert (store.only.shipment, store.shipments) == (None, {})
+
+
+def test_a_late_twin_finds_the_mark_that_refuses_it() -> None:
+    store, carrier = paid(), FakeCarrier()
+
+    def compensated() -> None:
+        store.touch(status=Status.COMPENSATING, epoch=NEXT)
+        call_back("A-1", NEXT, ports(store, carrier))
+
+    carrier.before_create(compensated)
+    with pytest.raises(LeaseLost):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert not on_its_way(carrier)
+    assert store.only.shipment == "VOIDED"
+
+
+def test_a_parcel_that_somebody_else_voided_is_no_shipment_and_the_order_is_undone() -> None:
+    """Not a newer run, which would have fenced this one off: no other run will come."""
+    store, carrier = paid(), FakeCarrier()
+    carrier.void(PARCEL)
+    with pytest.raises(CarrierError, match="has the shipment of order A-1 as voided"):
+        ship("A-1", EPOCH, ports(store, carrier))
+    assert (store.only.shipment, store.shipments) == (None, {})
+
+
+# ---- calling back
+
+
+def test_a_shipment_is_voided_when_its_order_is_undone() -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=Status.COMPENSATING)
+    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("VOIDED", None)
+    assert not on_its_way(carrier)
+    assert (store.only.shipment, store.only.status) == ("VOIDED", Status.COMPENSATING)
+    assert store.shipments[PARCEL].status == "VOIDED"
+    assert store.timeline == [("A-1", Entry("SHIPMENT_VOIDED", NOW))]
+
+
+def test_a_shipment_that_is_not_known_yet_is_voided_too() -> None:
+    """A late twin may yet create it: it finds the mark."""
+    store, carrier = paid(status=Status.COMPENSATING), FakeCarrier()
+    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert carrier.create(Consignment(PARCEL, "A-1", None)).status == "VOIDED"
+    assert (store.only.shipment, store.timeline) == ("VOIDED", [])
+
+
+def test_an_order_that_was_never_charged_has_no_shipment_to_void() -> None:
+    store, carrier = paid(status=Status.COMPENSATING, charge=None), FakeCarrier()
+    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
+    assert (carrier.calls, store.writes) == ([], 0)
+
+
+def test_a_compensation_that_runs_twice_voids_once() -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=Status.COMPENSATING)
+    outcomes = [call_back("A-1", EPOCH, ports(store, carrier)).outcome for _ in range(2)]
+    assert outcomes == ["VOIDED", "NOTHING_TO_VOID"]
+    assert (carrier.calls, store.happened) == (["void"], ["SHIPMENT_VOIDED"])
+
+
+def test_a_void_that_the_carrier_does_not_confirm_is_asked_for_again() -> None:
+    class Away(FakeCarrier):
+        def void(self, shipment_id: str) -> Shipment:
+            raise CarrierError("no answer")
+
+    carrier = Away()
+    store = shipped(carrier, status=Status.COMPENSATING)
+    with pytest.raises(CarrierError):
+        call_back("A-1", EPOCH, ports(store, carrier))
+    assert store.only.shipment == "CREATED"
+
+
+@pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
+def test_only_an_order_that_is_undone_is_called_back(status: Status) -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=status, cancel_requested=True)
+    with pytest.raises(LeaseLost):
+        call_back("A-1", EPOCH, ports(store, carrier))
+    assert on_its_way(carrier)
+
+
+def test_a_run_that_lost_the_order_calls_nothing_back() -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=Status.COMPENSATING, epoch=NEXT)
+    with pytest.raises(LeaseLost):
+        call_back("A-1", EPOCH, ports(store, carrier))
+    assert on_its_way(carrier)
+
+
+def test_a_run_overtaken_while_it_voids_writes_nothing() -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=Status.COMPENSATING)
+    store.before_next_write(lambda: store.touch(epoch=NEXT))
+    with pytest.raises(LeaseLost):
+        call_back("A-1", EPOCH, ports(store, carrier))
+    assert (store.only.shipment, store.shipments[PARCEL].status) == ("CREATED", "CREATED")
+
+
+@pytest.mark.parametrize("step", [ship, call_back])
+def test_an_order_nobody_knows_is_not_shipped(step: Any) -> None:
+    carrier = FakeCarrier()
+    with pytest.raises(OrderNotFound):
+        step("A-1", EPOCH, ports(FakeShipments(), carrier))
+    assert carrier.calls == []
