@@ -4,6 +4,9 @@
 #   requirements.lock       what runs, and hatchling, which installs the project   -> .venv
 #   requirements-dev.lock   the same, and what tests and checks it                 -> .venv
 #   requirements-sam.lock   the SAM CLI, whose pins conflict with the above        -> .venv-sam
+#   requirements-ministack.lock   MiniStack, whose pins do too                     -> .venv-ministack
+#   requirements-checkov.lock     checkov, whose pins do too                       -> .venv-checkov
+#   infra/layer/requirements.txt  what services/ needs in Lambda, at the versions of the first
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,11 +14,12 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is whole, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
-.PHONY: help run serve test check lint types imports template contracts schemas conformance lock clean
+.PHONY: help run serve test check lint types imports template contracts schemas conformance rehearse \
+	test-sfn-local lock clean queries build deploy credentials bench-imports
 
 help: ## Say what there is to make (the default)
 	@echo 'make TARGET, where TARGET is one of'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runtime ## Take 200 generated orders through the whole platform
 	$(BIN)/orders run --count 200
@@ -43,9 +47,36 @@ imports: .venv/.dev
 SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none \
 	AWS_SECRET_ACCESS_KEY=none __SAM_CLI_APP_DIR=.venv-sam/.state
 
-template: .venv/.dev .venv-sam/.installed
-	$(BIN)/cfn-lint template.yaml
+template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
+	$(BIN)/python -m infra.cli.athena --check
+	$(BIN)/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	@$(SAM_ENV) .venv-sam/bin/sam validate --lint --template template.yaml
+	@# checkov knows no YAML merge keys: it gets what SAM would upload
+	@mkdir -p .aws-sam/spelt-out && .venv-sam/bin/python -c 'from samcli.yamlhelper import *; \
+		print(yaml_dump(yaml_parse(open("template.yaml").read())))' > .aws-sam/spelt-out/template.yaml
+	.venv-checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/spelt-out/template.yaml
+
+bench-imports: .venv/.dev ## Measure each handler's import beside boto3 with pydantic
+	$(BIN)/python -m tests.bench.imports
+
+queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
+	$(BIN)/python -m infra.cli.athena
+
+build: .venv-sam/.installed ## Build what `make deploy` uploads, for Lambda on ARM, into .aws-sam
+	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
+	@.venv-sam/bin/python infra/cli/sizes.py
+
+ENV ?= dev
+STAGES := dev staging prod
+
+deploy: credentials build ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
+
+credentials: .venv-sam/.installed
+	@$(if $(filter $(ENV),$(STAGES)),,echo "make deploy: ENV=$(ENV) is none of $(STAGES)" >&2; exit 1)
+	@.venv-sam/bin/python -c 'import boto3, sys; sys.exit(boto3.Session().get_credentials() is None)' || { \
+		echo 'make deploy: there are no AWS credentials here; sign in (aws sso login), or set AWS_PROFILE' >&2; \
+		exit 1; }
 
 contracts: .venv/.dev
 	$(BIN)/python -m infra.cli.schemas --check
@@ -57,19 +88,33 @@ schemas: .venv/.runtime ## Generate events_schema/ from services/shared/events.p
 conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for other cases)
 	$(BIN)/python -m pytest tests/conformance $(if $(VECTORS),--vectors '$(VECTORS)')
 
+rehearse: .venv/.dev .venv-ministack/.installed ## Deploy to MiniStack and compare it with one machine
+	$(BIN)/python -m infra.rehearsal
+
+SFN_LOCAL ?= http://127.0.0.1:8083
+
+test-sfn-local: .venv/.dev ## Run the mocked scenarios on Step Functions Local (docker compose up)
+	$(BIN)/python -m infra.rehearsal.sfn_local --endpoint-url $(SFN_LOCAL)
+
 # --universal: one lock for every supported Python and platform. Versions stay as they are locked
 # unless pyproject.toml, or UPGRADE=1, asks for others.
 UV := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
+# Lambda's Python runtimes bring boto3 and what it needs (Lambda, Python runtimes).
+IN_LAMBDA := boto3 botocore python-dateutil s3transfer six urllib3
+
 lock: .venv-lock/.installed ## Resolve the locks anew from pyproject.toml (UPGRADE=1 for newest versions)
 	$(UV) pyproject.toml --group build -o requirements.lock
 	$(UV) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(UV) --group pyproject.toml:sam -o requirements-sam.lock
-	@! grep -n '://' requirements*.lock || { echo 'make lock: a lock holds an address.' >&2; exit 1; }
+	$(UV) --group pyproject.toml:ministack -o requirements-ministack.lock
+	$(UV) --group pyproject.toml:checkov -o requirements-checkov.lock
+	$(UV) --group pyproject.toml:layer -c requirements.lock $(IN_LAMBDA:%=--no-emit-package %) -o infra/layer/requirements.txt
+	@! grep -n '://' requirements*.lock infra/layer/requirements.txt || { echo 'make lock: a lock holds an address.' >&2; exit 1; }
 
 clean: ## Remove environments and caches; the data in .orderflow stays
-	rm -rf .venv .venv-sam .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam
+	rm -rf .venv .venv-sam .venv-ministack .venv-checkov .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written only after its environment is whole, so that an interrupted install is resumed.
@@ -100,6 +145,16 @@ endef
 .venv-sam/.installed: requirements-sam.lock
 	$(call create-venv,the SAM CLI)
 	@.venv-sam/bin/python $(LOCKED) -r requirements-sam.lock
+	@touch $@
+
+.venv-checkov/.installed: requirements-checkov.lock
+	$(call create-venv,checkov)
+	@.venv-checkov/bin/python $(LOCKED) -r requirements-checkov.lock
+	@touch $@
+
+.venv-ministack/.installed: requirements-ministack.lock
+	$(call create-venv,MiniStack)
+	@.venv-ministack/bin/python $(LOCKED) -r requirements-ministack.lock
 	@touch $@
 
 .venv-lock/.installed: Makefile

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.local.aws_api import execution_history
+from infra.server.aws_api import execution_history
 from infra.local.clock import SkippingClock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine

@@ -17,7 +17,7 @@ from infra.cli.output import CommandError, console, errors, finish
 from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
-from infra.local.resources import Stack
+from infra.local.stack import Stack
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 from shared.events import parse
 

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from infra.contracts.folder import NO_EVENTS
+from shared.batches import entry_size
 from shared.clock import timestamp
 from shared.errors import InvalidEvent
 from shared.events import MAX_EVENT_BYTES, Detail, Event, parse
@@ -290,8 +291,6 @@ def _check_time(field: str, given: object) -> object:
 
 
 def _check_size(envelope: Mapping[str, Any]) -> None:
-    from infra.local.bus import entry_size
-
     size = entry_size(to_put_entry(envelope))
     if size > MAX_EVENT_BYTES:
         raise InvalidEvent(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from infra.cli.event_files import to_put_entry
-from infra.local.bus import MAX_BYTES, MAX_ENTRIES, entry_size
+from shared.batches import batches as grouped
+from shared.batches import entry_size
 
 Entry = dict[str, Any]
 
@@ -16,14 +17,4 @@ def to_entry(envelope: Mapping[str, Any], bus: str) -> Entry:
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Group entries so that each group is one PutEvents request."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        more = entry_size(entry)
-        if batch and (len(batch) == MAX_ENTRIES or size + more > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += more
-    if batch:
-        yield batch
+    return grouped(entries, entry_size)

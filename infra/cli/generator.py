@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.cli.event_files import Line
 from infra.contracts.catalogue import CATALOGUE, SOLD_OUT
+from infra.local.datadir import DataDirectory
 from inventory.model import Receipt
 from payments.gateway import DECLINES
 from shared.events import SOURCE
@@ -71,6 +72,17 @@ class Generated:
                 yield Line(path, number, problem=problem)
             else:
                 yield Line(path, number, envelope)
+
+
+def next_seed(where: DataDirectory) -> int:
+    """Return the first seed of which the data directory has no orders."""
+    if not where.database.exists():
+        return 1
+    row = where.reader().row(
+        "select max(cast(substr(order_id, 2, instr(order_id, '-') - 2) as integer))"
+        " from orders where order_id glob 'G[0-9]*-*'"
+    )
+    return ((row and row[0]) or 0) + 1
 
 
 def generate(count: int, seed: int) -> Generated:

@@ -6,15 +6,15 @@ from typing import Any
 
 import typer
 
-from infra.cli import dead_letters, doctor, emit, events, query, run, serve, show
+from infra.cli import cost, dead_letters, doctor, emit, events, moving, query, run, serve, show
 from infra.cli.event_files import UnreadableFile
 from infra.cli.output import CommandError, complain
 from infra.cli.warehouse import QueryError
 from infra.local.bus import InvalidRequest
 from infra.local.datadir import DataDirectoryError
-from infra.local.server import ServerError
 from infra.local.template import TemplateError
 from infra.local.workers import WorkerError
+from infra.server.server import ServerError
 from shared.errors import OrderflowError
 
 EXPECTED = (
@@ -47,6 +47,9 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.command("query")(query.query)
 app.command("report")(query.report)
+app.command("cost")(cost.cost)
+app.command("export")(moving.export_)
+app.command("import")(moving.import_)
 app.command("doctor")(doctor.doctor)
 
 

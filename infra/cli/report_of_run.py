@@ -1,5 +1,6 @@
 """What ``orders run`` shows a person: a table of what happened, where it lies, what to try next."""
 
+from shutil import which
 from typing import Any
 
 from rich.console import Console
@@ -58,22 +59,24 @@ def _where(
     console: Console, result: dict[str, Any], where: DataDirectory, generated: Generated | None
 ) -> None:
     files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
+    command = "orders" if which("orders") else ".venv/bin/orders"
     mails = len(list(where.mails.glob("*.eml")))
     data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
     table = Table.grid(padding=(0, 2))
     table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
     table.add_row("mails", f"{where.mails} ({mails} .eml files)")
     table.add_row("log", str(where.log))
+    order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
+    if order:
+        table.add_row("one order", f"{command} show {order}{data}")
     console.print("\n[bold]Where it is[/bold]")
     console.print(table)
-    order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
     console.print("\n[bold]What to try next[/bold]")
     table = Table.grid(padding=(0, 2))
-    if order:
-        table.add_row(f"orders show {order}{data}", "one order's whole story")
-    table.add_row(f"orders query revenue_by_day{data}", "what the analysts see")
-    table.add_row(f"orders report{data}", "the daily report, as a page")
+    table.add_row(f"{command} list{data}", "the orders, the newest first")
+    table.add_row(f"{command} query revenue_by_day{data}", "what the analysts see")
+    table.add_row(f"{command} report{data}", "the daily report, as a page")
     if result["totals"]["dead_letters"]:
-        table.add_row(f"orders dead-letters list{data}", "what waits for an operator, and why")
-    table.add_row(f"orders serve{data}", "the HTTP API and the AWS endpoint")
+        table.add_row(f"{command} dead-letters list{data}", "what waits for you, and why")
+    table.add_row(f"{command} serve{data}", "the HTTP API and the AWS endpoint")
     console.print(table)

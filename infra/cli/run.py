@@ -12,7 +12,7 @@ import typer
 from infra.cli import summary
 from infra.cli.event_files import Line, read_events
 from infra.cli.feed import batches, to_entry
-from infra.cli.generator import Generated, generate
+from infra.cli.generator import Generated, generate, next_seed
 from infra.cli.options import DATA, Data, Json, Workers, directory
 from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.progress import Progress
@@ -44,7 +44,10 @@ def run(
         int | None,
         typer.Option(min=0, help="Generated orders to send; 0 only works off what is due."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="What the generated orders follow from.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="What the generated orders follow from; new ones, if not given."),
+    ] = None,
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -54,7 +57,9 @@ def run(
         raise typer.BadParameter("--from and --count exclude each other")
     where = directory(data)
     receipt = read_stock(stock) if stock else None
-    generated = None if source else generate(200 if count is None else count, seed)
+    generated = None
+    if source is None:
+        generated = generate(200 if count is None else count, seed or next_seed(where))
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
     with platform(where, clock=SkippingClock(), workers=workers) as engine:
         if receipt is None and generated is not None:

@@ -11,7 +11,7 @@ from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine import Engine
 from infra.local.platform import ROOT, platform
-from infra.local.server import Server
+from infra.server.server import Server
 from inventory.store import SQLiteInventory
 from shared.sqlite import Database
 

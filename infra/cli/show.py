@@ -8,9 +8,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.emit import EndpointUrl, Profile, Region
 from infra.cli.options import DATA, Data, Json, directory
 from infra.cli.output import console, finish
 from infra.cli.story import Story, story
+from infra.local.datadir import DataDirectory
+from infra.local.template import STACK
 from shared.clock import timestamp
 from shared.money import from_minor
 from shared.record import Status
@@ -22,13 +25,27 @@ ENTRIES = 24
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING": "yellow"}
 
 
+StackName = Annotated[
+    str, typer.Option("--stack", help="The deployed stack, with one of the options before.")
+]
+
+
 def show(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    stack: StackName = STACK,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Tell one order's whole story: events, states with attempts, payments, stock, shipment."""
-    told = story(directory(data), order_id)
+    if endpoint_url or profile or region:
+        from infra.cli import deployed
+
+        told = deployed.story(deployed.find(endpoint_url, profile, region, stack), order_id)
+    else:
+        told = story(directory(data), order_id)
     console.print(_panel(told))
     finish(told, as_json=as_json)
 
@@ -37,12 +54,44 @@ def list_orders(
     status: Annotated[Status | None, typer.Option(help="Only orders of this status.")] = None,
     customer: Annotated[str | None, typer.Option(help="Only orders of this customer.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    stack: StackName = STACK,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
-    database = directory(data).reader()
-    rows = database.rows(
+    if endpoint_url or profile or region:
+        from infra.cli import deployed
+
+        there = deployed.find(endpoint_url, profile, region, stack)
+        orders = deployed.orders(there, status, customer, limit)
+    else:
+        orders = _orders(directory(data), status, customer, limit)
+    table = Table()
+    for name in ("order", "customer", "status", "total", "waits", "reason", "updated (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for order in orders:
+        table.add_row(
+            order["order_id"],
+            order["customer_id"],
+            Text(order["status"], style=_STYLES.get(order["status"], "")),
+            f"{order['total']:.2f} {order['currency']}",
+            str(order["attempts"]),
+            order["failure"] or "",
+            order["updated_at"][5:16].replace("T", " "),
+        )
+    console.print(table)
+    if len(orders) == limit:
+        console.print(f"the newest {limit}; --limit shows more")
+    finish({"orders": orders}, as_json=as_json)
+
+
+def _orders(
+    where: DataDirectory, status: Status | None, customer: str | None, limit: int
+) -> list[Story]:
+    rows = where.reader().rows(
         "select order_id, customer_id, status, total, currency, attempts, failure, updated_at"
         " from orders where (? is null or status = ?) and (? is null or customer_id = ?)"
         " order by created_at desc, order_id desc limit ?",
@@ -52,27 +101,14 @@ def list_orders(
         customer,
         limit,
     )
-    table = Table()
-    for name in ("order", "customer", "status", "total", "waits", "reason", "updated (UTC)"):
-        table.add_column(name, no_wrap=True)
-    orders = []
-    for row in rows:
-        order = {**dict(row), "total": from_minor(row["total"])}
-        order["updated_at"] = timestamp(row["updated_at"])
-        orders.append(order)
-        table.add_row(
-            row["order_id"],
-            row["customer_id"],
-            Text(row["status"], style=_STYLES.get(row["status"], "")),
-            f"{order['total']:.2f} {row['currency']}",
-            str(row["attempts"]),
-            row["failure"] or "",
-            order["updated_at"][5:16].replace("T", " "),
-        )
-    console.print(table)
-    if len(orders) == limit:
-        console.print(f"the newest {limit}; --limit shows more")
-    finish({"orders": orders}, as_json=as_json)
+    return [
+        {
+            **dict(row),
+            "total": from_minor(row["total"]),
+            "updated_at": timestamp(row["updated_at"]),
+        }
+        for row in rows
+    ]
 
 
 def _panel(told: Story) -> Panel:
@@ -131,9 +167,8 @@ def _facts(told: Story) -> list[tuple[str, str]]:
     ]
     for payment in told["payments"]:
         amount = f"{payment['amount']:.2f} {payment['currency']}"
-        facts.append(
-            ("payment", f"{payment['status']} {amount}, gateway says {payment['gateway']}")
-        )
+        says = f", gateway says {payment['gateway']}" if payment["gateway"] else ""
+        facts.append(("payment", f"{payment['status']} {amount}{says}"))
     if told.get("reservation"):
         facts.append(("stock", told["reservation"]))
     if told["shipment"]:

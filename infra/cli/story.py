@@ -94,10 +94,16 @@ def _timeline(database: Database, order_id: str) -> list[Story]:
             "at": timestamp(row["at"]),
             "what": row["what"],
             "epoch": row["epoch"],
-            "detail": json.loads(row["detail"]),
+            "detail": _readable(json.loads(row["detail"])),
         }
         for row in rows
     ]
+
+
+def _readable(detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry's detail with its amounts as the outside has them."""
+    amounts = ("amount", "threshold")
+    return {key: from_minor(one) if key in amounts else one for key, one in detail.items()}
 
 
 def _payments(database: Database, where: DataDirectory, order_id: str) -> list[Story]:

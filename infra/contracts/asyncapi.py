@@ -12,7 +12,7 @@ def asyncapi() -> dict[str, Any]:
     """Return the document; ``send`` and ``receive`` are as Orderflow sees them."""
     schemas: dict[str, Any] = {}
     for contract in CONTRACTS.values():
-        schemas |= _shared(detail_definitions(contract))
+        schemas |= in_components(detail_definitions(contract))
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -84,13 +84,15 @@ def _message(contract: type[Detail]) -> dict[str, Any]:
     }
 
 
-def _shared(schema: Any) -> Any:
+def in_components(schema: Any) -> Any:
     """Let references point to the document's own schemas."""
     if isinstance(schema, list):
-        return [_shared(one) for one in schema]
+        return [in_components(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _shared(value)
+        key: value.replace("#/$defs/", "#/components/schemas/")
+        if key == "$ref"
+        else in_components(value)
         for key, value in schema.items()
     }

@@ -9,11 +9,12 @@ REGISTRY_SCHEMA = "schema.draft4.json"
 CHANGELOG = "CHANGELOG.md"
 EXAMPLES = "examples"
 ASYNCAPI = "asyncapi.json"
+OPENAPI = "openapi.json"
 BASELINE = "baseline.json"
 INDEX = "index.html"
 STOCK = "sample_stock.csv"
 
-NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, BASELINE})
+NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE})
 """JSON files beside the examples that hold no event."""
 
 

@@ -15,12 +15,14 @@ from infra.contracts.folder import (
     CHANGELOG,
     EXAMPLES,
     INDEX,
+    OPENAPI,
     REGISTRY_SCHEMA,
     SCHEMA,
     STOCK,
     slug,
 )
 from infra.contracts.index_page import index_page
+from infra.contracts.openapi import openapi
 from infra.contracts.registry import registry_schema
 from infra.contracts.stories import examples
 
@@ -33,7 +35,11 @@ def generated(folder: Path) -> Files:
     Changelogs are written by hand: the page shows what they say, and they are never written over.
     """
     contracts = present()
-    files: Files = {ASYNCAPI: _json(asyncapi()), STOCK: stock_file()}
+    files: Files = {
+        ASYNCAPI: _json(asyncapi()),
+        OPENAPI: _json(openapi()),
+        STOCK: stock_file(),
+    }
     history = {}
     for name, contract in contracts.items():
         schema = {**contract.schema, "examples": [examples()[name][0].envelope]}

@@ -36,6 +36,6 @@ class Backlog:
             self._due[key] = min(at, self._due.get(key, NEVER))
         self._woken.clear()
 
-    def next_due(self) -> float:
-        """Return when the next row of any key is due."""
-        return min(self._due.values(), default=NEVER)
+    def next_due(self, keys: Iterable[str] | None = None) -> float:
+        """Return when the next row of these keys, or of any, is due."""
+        return min((self._due[key] for key in (self._due if keys is None else keys)), default=NEVER)

@@ -2,21 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
 
 from infra.local.backlog import Backlog
 from infra.local.journal import Journal
-from infra.local.resources import Rule, Stack, Target
+from infra.local.stack import Rule, Stack, Target
 from infra.local.template import ACCOUNT, REGION
+from shared.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 from shared.clock import timestamp
 
-MAX_ENTRIES = 10
-MAX_BYTES = 262_144
 BATCH = 500
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 600.0
@@ -80,6 +80,7 @@ class Bus:
         self.dead_letter = dead_letter
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
         self.backlog = Backlog(self.targets)
+        self.replays: set[str] = set()
         self.routed = dict.fromkeys(self.targets, 0)
         self._patience = {
             key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
@@ -105,31 +106,32 @@ class Bus:
         if bus != self.stack.bus:
             message = f"Event bus {bus} does not exist; this machine has {self.stack.bus}."
             return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
-        for name in ("Source", "DetailType", "Detail"):
-            if not entry.get(name):
-                reason = f"{name} is a required argument."
-                message = f"Parameter {name} is not valid. Reason: {reason}"
-                return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+        refused = _refused(entry)
+        if refused:
+            return refused
         try:
             detail = orjson.loads(entry["Detail"])
-        except (ValueError, TypeError):
-            detail = None
-        if not isinstance(detail, dict):
-            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-        return {"EventId": self.accept(entry, detail, now)}
+            if isinstance(detail, dict):
+                return {"EventId": self.accept(entry, detail, now)}
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+            pass  # no JSON, or nested deeper than it can be written again
+        except (OverflowError, ValueError) as error:
+            return _invalid("Time", f"{error}.")
+        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
 
     def accept(self, entry: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> str:
         """Journal an event and a delivery for each matching target; return the event's id."""
         event_id = str(uuid4())
+        time = _time(entry.get("Time"), now)
         envelope = {
             "version": "0",
             "id": event_id,
             "detail-type": entry["DetailType"],
             "source": entry["Source"],
             "account": ACCOUNT,
-            "time": _time(entry.get("Time"), now),
+            "time": time,
             "region": REGION,
-            "resources": entry.get("Resources", []),
+            "resources": entry.get("Resources") or [],
             "detail": detail,
         }
         archive = self.stack.archive_pattern
@@ -166,6 +168,14 @@ class Bus:
                     )
                     self.routed[target.key] += 1
                     self.backlog.wake(target.key, now + self._patience[target.key])
+
+    def next_due(self, busy: AbstractSet[str]) -> float:
+        """Return when a delivery is due that has room; ``busy`` streams have none."""
+        return self.backlog.next_due(
+            key
+            for key, target in self.targets.items()
+            if (self.room[target.kind]() > 0 if target.kind in self.room else key not in busy)
+        )
 
     def work(self, now: float) -> bool:
         """Deliver what is due and has room; return whether there was any."""
@@ -251,7 +261,7 @@ class Bus:
             The name is taken, the range is empty, or a rule does not exist.
         """
         database = self.journal.database
-        if database.row("select 1 from replays where name = ?", name):
+        if name in self.replays or database.row("select 1 from replays where name = ?", name):
             message = f"Replay {name} already exists."
             raise InvalidRequest("ResourceAlreadyExistsException", message)
         if start >= end:
@@ -271,6 +281,7 @@ class Bus:
         for event in events:
             envelope = {**orjson.loads(event["envelope"]), "replay-name": name}
             self._route(event["seq"], envelope, chosen, now, name)
+        self.replays.add(name)
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
             name,
@@ -296,34 +307,42 @@ class Bus:
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:
     """Return a request's entries, or raise what AWS answers."""
-    if (
-        not isinstance(entries, list)
-        or not entries
-        or not all(isinstance(e, dict) for e in entries)
-    ):
-        message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
-        raise InvalidRequest("ValidationException", f"{message} Member must have length at least 1")
-    if len(entries) > MAX_ENTRIES:
-        message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
-        limit = f"Member must have length less than or equal to {MAX_ENTRIES}"
-        raise InvalidRequest("ValidationException", f"{message} {limit}")
-    size = sum(entry_size(entry) for entry in entries)
+    some = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    if not some or not entries:
+        raise _violated("Member must have length greater than or equal to 1")
+    checked = cast("list[Mapping[str, Any]]", entries)
+    if len(checked) > MAX_ENTRIES:
+        raise _violated(f"Member must have length less than or equal to {MAX_ENTRIES}")
+    size = sum(entry_size(entry) for entry in checked)
     if size > MAX_BYTES:
-        raise InvalidRequest(
-            "ValidationException",
-            "Total size of the entries in the request is over the limit:"
-            f" {size} bytes of {MAX_BYTES}.",
-        )
-    return entries
+        over = f"over the limit: {size} bytes of {MAX_BYTES}."
+        message = f"Total size of the entries in the request is {over}"
+        raise InvalidRequest("ValidationException", message)
+    return checked
 
 
-def entry_size(entry: Mapping[str, Any]) -> int:
-    """Return an entry's size as EventBridge counts it (Calculating PutEvents event entry size)."""
-    texts = [entry.get(key) or "" for key in ("Source", "DetailType", "Detail")]
-    texts += entry.get("Resources") or []
-    return (14 if entry.get("Time") is not None else 0) + sum(
-        len(text.encode()) for text in texts if isinstance(text, str)
-    )
+def _refused(entry: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what is wrong with an entry's fields, but for its detail's content."""
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            return _invalid(name, f"{name} is a required argument.")
+    for name in ("Source", "DetailType"):
+        if not isinstance(entry[name], str):
+            return _invalid(name, f"{name} is text.")
+    resources = entry.get("Resources") or []
+    if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
+        return _invalid("Resources", "Resources is a list of ARNs.")
+    return None
+
+
+def _invalid(name: str, reason: str) -> dict[str, str]:
+    message = f"Parameter {name} is not valid. Reason: {reason}"
+    return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+
+
+def _violated(constraint: str) -> InvalidRequest:
+    message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
+    return InvalidRequest("ValidationException", f"{message} {constraint}")
 
 
 def _time(given: object, now: float) -> str:
@@ -334,9 +353,9 @@ def _time(given: object, now: float) -> str:
     elif isinstance(given, str):
         try:
             parsed = datetime.fromisoformat(given)
-            moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
         except ValueError:
-            moment = now
+            parsed = datetime.fromtimestamp(now, UTC)
+        moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
     return timestamp(moment).split(".")[0] + "Z"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from infra.local.journal import VERSION
 from shared.sqlite import Database
@@ -71,7 +72,7 @@ class DataDirectory:
                 return address
         return None  # nobody holds the lock: a server that was killed left its address
 
-    def environment(self, variable: str, value: str) -> str:
+    def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
 
         ``dynamodb://OrdersTable`` is the database, any other table the sandbox's; ``ses://`` is
@@ -80,14 +81,14 @@ class DataDirectory:
         scheme, _, rest = value.partition("://")
         if scheme == "dynamodb":
             path = self.database if rest == "OrdersTable" else self.sandbox
-            return f"sqlite:///{path}"
+            return f"sqlite:///{quote(str(path))}"
         if scheme == "ses":
-            return f"file:///{self.mails}"
+            return self.mails.as_uri()
         if scheme == "s3":
-            return f"file:///{self.bucket / rest.partition('/')[2]}"
+            return (self.bucket / rest.partition("/")[2]).as_uri()
         if scheme == "athena":
-            return f"duckdb:///{self.bucket}"
-        return {"TRACING": "off"}.get(variable, value)
+            return f"duckdb://{quote(str(self.bucket))}"
+        return value
 
     def require(self) -> None:
         """Raise `DataDirectoryError` if nothing was ever run here."""
@@ -99,7 +100,7 @@ class DataDirectory:
     def reader(self) -> Database:
         """Open the database beside its writer; it is never written to through this."""
         self.require()
-        database = Database(str(self.database))
+        database = self._open()
         self._check_version(database)
         database.connection.execute("pragma query_only = on")
         return database

@@ -84,7 +84,11 @@ def redrive(engine: Engine, ids: Sequence[int], now: float) -> int:
     if missing:
         raise InvalidRequest("ResourceNotFoundException", f"there is no dead letter {missing[0]}")
     for letter in found:
-        _send_on(engine, letter, now)
+        try:
+            _send_on(engine, letter, now)
+        except (KeyError, TypeError, ValueError):
+            problem = f"dead letter {letter['id']} has no way back; send its event again by hand"
+            raise InvalidRequest("ResourceNotFoundException", problem) from None
     engine.journal.batch.durable = True
     return len(found)
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from infra.local.bus import Bus, Delivery, DeliveryError
+from infra.local.bus import Bus, Delivery, DeliveryError, InvalidRequest
 from infra.local.clock import Clock, SkippingClock
 from infra.local.datadir import DataDirectory
 from infra.local.executions import Executions, TaskError
@@ -23,8 +23,8 @@ from infra.local.invocations import Done, Invocation, Result
 from infra.local.journal import Journal
 from infra.local.measurements import Measurements
 from infra.local.queues import Queues
-from infra.local.resources import Stack, Target
 from infra.local.schedules import Schedules
+from infra.local.stack import Stack, Target
 from infra.local.streams import Streams
 from infra.local.workers import WorkerPool
 from shared.sqlite import Database
@@ -163,8 +163,8 @@ class Engine:
     def next_due(self, *, schedules: bool) -> float:
         """Return when something is due next, in epoch seconds; infinity if nothing ever is."""
         due = [
-            self.bus.backlog.next_due(),
-            self.queues.backlog.next_due(),
+            self.bus.next_due(self.streams.busy),
+            self.queues.next_due(),
             self.executions.next_due(),
         ]
         if schedules:
@@ -197,9 +197,11 @@ class Engine:
         self._outbox_due = True
 
     def _answer(self, request: Callable[[float], Any], future: "Future[Any]", now: float) -> None:
+        mark = self.journal.batch.mark()
         try:
             self._answers.append((future, request(now)))
         except Exception as error:  # noqa: BLE001 - the caller's to handle, whatever it is
+            self.journal.batch.rewind(mark)
             future.set_exception(error)
 
     def _take_outbox(self, now: float) -> bool:
@@ -209,16 +211,23 @@ class Engine:
         )
         self._outbox_due = len(rows) == OUTBOX_BATCH
         for row in rows:
-            body = orjson.loads(row["body"])
-            if row["kind"] == "event":
-                self.bus.accept(body, orjson.loads(body["Detail"]), now)
-            elif row["kind"] == "run":
-                self._start_run(body, now)
-            else:
-                queue = self.stack.named("queues", body["queue"])
-                self.queues.send(queue, json.dumps(body["body"]), {}, now)
+            try:
+                self._send(row["kind"], orjson.loads(row["body"]), now)
+            except (KeyError, TypeError, ValueError) as error:
+                # one that cannot be sent must not stand in the way of the others for ever
+                reason = {"REASON": f"outbox {row['kind']}: {error!r}"}
+                self.queues.send(self.stack.dead_letter_queues[-1], row["body"], reason, now)
             self.journal.batch.add("delete from outbox where id = ?", row["id"])
         return bool(rows)
+
+    def _send(self, kind: str, body: Mapping[str, Any], now: float) -> None:
+        if kind == "event":
+            self.bus.accept(body, orjson.loads(body["Detail"]), now)
+        elif kind == "run":
+            self._start_run(body, now)
+        else:
+            queue = self.stack.named("queues", body["queue"])
+            self.queues.send(queue, json.dumps(body["body"]), {}, now)
 
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
         try:
@@ -245,7 +254,10 @@ class Engine:
     def _send_message(self, parameters: Mapping[str, Any], now: float) -> Any:
         body = parameters["MessageBody"]
         text = body if isinstance(body, str) else orjson.dumps(body).decode()
-        queue = self.stack.named("queues", parameters["QueueUrl"])
+        try:
+            queue = self.stack.named("queues", parameters["QueueUrl"])
+        except KeyError as error:
+            raise TaskError("SQS.QueueDoesNotExistException", str(error.args[0])) from None
         return self.queues.send(queue, text, {}, now)
 
     def _put_events(self, parameters: Mapping[str, Any], now: float) -> Any:
@@ -255,7 +267,13 @@ class Engine:
             else entry
             for entry in parameters["Entries"]
         ]
-        return self.bus.put(entries, now)
+        try:
+            answer = self.bus.put(entries, now)
+        except InvalidRequest as error:
+            raise TaskError(f"EventBridge.{error.code}", str(error)) from None
+        if answer["FailedEntryCount"]:
+            raise TaskError("EventBridge.FailedEntry", json.dumps(answer["Entries"]))
+        return answer
 
     def _sweep(self, now: float) -> None:
         if self._sweep_at <= now:

@@ -78,6 +78,7 @@ class ExecutionEnvironment:
         self.functions = functions
         self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
         self._current: str | None = None
+        self._changes: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
         self._log = log.open("a", buffering=1 << 16)
         self._output = _Output(self._log)
         self._count = 0
@@ -113,13 +114,25 @@ class ExecutionEnvironment:
         """Make the process's environment that of a function."""
         if name == self._current:
             return
-        if self._current is not None:
-            for key in self.functions[self._current]["environment"]:
+        way = (self._current, name)
+        if way not in self._changes:
+            self._changes[way] = _changes(self._variables(self._current), self._variables(name))
+        for key, value in self._changes[way]:
+            if value is None:
                 os.environ.pop(key, None)
-        os.environ.update(self.functions[name]["environment"])
-        os.environ["AWS_LAMBDA_FUNCTION_NAME"] = name
-        os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(self.functions[name]["memory"])
+            else:
+                os.environ[key] = value
         self._current = name
+
+    def _variables(self, name: str | None) -> dict[str, str]:
+        if name is None:
+            return {}
+        function = self.functions[name]
+        return {
+            **function["environment"],
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["memory"]),
+        }
 
     def _handler(self, name: str) -> Callable[[Any, Context], Any]:
         handler = self._handlers.get(name)
@@ -128,6 +141,12 @@ class ExecutionEnvironment:
             self._enter(name)
             handler = self._handlers[name] = getattr(import_module(module), attribute)
         return handler
+
+
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return what makes one environment the other; setting a variable is a system call."""
+    gone: list[tuple[str, str | None]] = [(key, None) for key in old if key not in new]
+    return gone + [(key, value) for key, value in new.items() if old.get(key) != value]
 
 
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:

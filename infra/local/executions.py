@@ -29,7 +29,8 @@ from infra.asl import (
 from infra.local.backlog import NEVER, Backlog
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
-from infra.local.resources import Stack, StateMachine, compiled
+from infra.local.resources import compiled
+from infra.local.stack import Stack, StateMachine
 from infra.local.template import ACCOUNT, REGION
 from shared.clock import timestamp
 
@@ -127,9 +128,10 @@ class Executions:
             is too large.
         """
         described = self.stack.machines[machine]
-        text = orjson.dumps(body).decode()
-        if len(text) > MAX_INPUT:
-            raise TaskError("States.DataLimitExceeded", f"the input has {len(text)} bytes")
+        packed = orjson.dumps(body)
+        if len(packed) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {len(packed)} bytes")
+        text = packed.decode()
         if described.kind == "STANDARD":
             known = self._known(described, name)
             if known is not None:
@@ -174,7 +176,7 @@ class Executions:
                 break
             heappop(self._timers)
         timer = self._timers[0][0] if self._timers else NEVER
-        return min(timer, self.backlog.next_due())
+        return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
 
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
@@ -336,7 +338,11 @@ class Executions:
         self._advance(live, signal, now)
 
     def _start_execution(self, parameters: Mapping[str, Any], now: float) -> Any:
-        machine = self.stack.named("machines", parameters["StateMachineArn"])
+        try:
+            machine = self.stack.named("machines", parameters["StateMachineArn"])
+        except KeyError as error:
+            missing = "StepFunctions.StateMachineDoesNotExistException"
+            raise TaskError(missing, str(error.args[0])) from None
         name = parameters.get("Name") or f"{self.journal.next_id('executions')}"
         started = self.start(machine, name, parameters.get("Input", {}), now)
         return {"ExecutionArn": started, "StartDate": now}

@@ -9,7 +9,7 @@ import orjson
 
 from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result
-from infra.local.resources import Function
+from infra.local.stack import Function, outlines
 
 
 class InlineInvoker:
@@ -17,20 +17,7 @@ class InlineInvoker:
 
     def __init__(self, functions: Mapping[str, Function], log: Path) -> None:
         self.offset = 0.0
-        self.environment = ExecutionEnvironment(
-            {
-                name: {
-                    "name": name,
-                    "handler": function.handler,
-                    "arn": function.arn,
-                    "memory": function.memory,
-                    "timeout": function.timeout,
-                    "environment": function.environment,
-                }
-                for name, function in functions.items()
-            },
-            log,
-        )
+        self.environment = ExecutionEnvironment(outlines(functions), log)
         self._waiting: deque[Invocation] = deque()
 
     def start(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from infra.local.resources import Function
+from infra.local.stack import Function
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,11 @@ create table if not exists messages (
     attributes text not null
 );
 create index if not exists messages_by_queue on messages (queue, visible_at, id);
-create table if not exists schedules (name text primary key, next_at real not null) without rowid;
+create table if not exists schedules (
+    name text primary key,
+    expression text not null,
+    next_at real not null
+) without rowid;
 create table if not exists replays (
     name text primary key,
     rules text not null,
@@ -114,6 +118,17 @@ class Batch:
     def add(self, statement: str, *values: Any) -> None:
         """Add one row of a statement; statements run in the order of their first row."""
         self._rows.setdefault(statement, []).append(values)
+
+    def mark(self) -> dict[str, int]:
+        """Return how far the batch has come, for `rewind`."""
+        return {statement: len(rows) for statement, rows in self._rows.items()}
+
+    def rewind(self, mark: dict[str, int]) -> None:
+        """Take back what was added since a mark: a request that failed leaves nothing."""
+        for statement, rows in list(self._rows.items()):
+            del rows[mark.get(statement, 0) :]
+            if not rows:
+                del self._rows[statement]
 
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""

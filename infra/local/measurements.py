@@ -13,15 +13,13 @@ _ADD = (
     " minimum = min(minimum, excluded.minimum), maximum = max(maximum, excluded.maximum)"
 )
 
-Key = tuple[int, str, str, str]
-
 
 class Measurements:
     """What functions measured since the last commit."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._values: dict[Key, list[float]] = {}
+        self._values: dict[tuple[int, str, str, str], list[float]] = {}
 
     def add(self, result: Result, now: float) -> None:
         """Add an invocation's metrics."""

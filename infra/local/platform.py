@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from high_value.store import SQLiteReviews
@@ -9,7 +10,8 @@ from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
-from infra.local.resources import Stack, load
+from infra.local.resources import load
+from infra.local.stack import Stack
 from infra.local.workers import WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
@@ -35,15 +37,7 @@ def stack_of(
         # what answers a caller outside must outlive a power cut
         environment = dict(stack.functions[name].environment)
         environment["STORE_URL"] += "?synchronous=FULL"
-        function = stack.functions[name]
-        stack.functions[name] = type(function)(
-            function.name,
-            function.arn,
-            function.handler,
-            function.timeout,
-            function.memory,
-            environment,
-        )
+        stack.functions[name] = replace(stack.functions[name], environment=environment)
     return stack
 
 

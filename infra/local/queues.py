@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 from infra.local.backlog import Backlog
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
-from infra.local.resources import Consumer, Queue, Stack
+from infra.local.stack import Consumer, Queue, Stack
 from infra.local.template import REGION
 
 CONCURRENT_BATCHES = 2
@@ -43,6 +43,12 @@ class Queues:
             self.backlog.wake(queue, now)
         digest = md5(body.encode(), usedforsecurity=False).hexdigest()
         return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+
+    def next_due(self) -> float:
+        """Return when a message is due of a queue whose consumer has room for a batch."""
+        return self.backlog.next_due(
+            queue for queue, batches in self.batches.items() if batches < CONCURRENT_BATCHES
+        )
 
     def work(self, now: float) -> bool:
         """Hand due messages to their consumers; return whether there were any."""
@@ -93,10 +99,7 @@ class Queues:
     def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
         """Delete what was done; what failed becomes visible again when its time is over."""
         self.batches[queue.name] -= 1
-        failed = set(ids)
-        if result.error is None:
-            failures = (result.payload or {}).get("batchItemFailures", [])
-            failed = {failure["itemIdentifier"] for failure in failures}
+        failed = set(ids) if result.error is not None else _failed(result.payload, set(ids))
         for key, message in ids.items():
             if key not in failed:
                 self.journal.batch.add("delete from messages where id = ?", message)
@@ -138,6 +141,21 @@ class Queues:
                 queue.name,
                 now - queue.retention,
             )
+
+
+def _failed(answer: object, ids: set[str]) -> set[str]:
+    """Return the messages that a function reports as failed; all of them if it makes no sense.
+
+    Source: Lambda Developer Guide, "Handling errors for an SQS event source".
+    """
+    if answer is None:
+        return set()
+    try:
+        failures = answer.get("batchItemFailures") or []  # type: ignore[attr-defined]
+        failed = {failure["itemIdentifier"] for failure in failures}
+    except (AttributeError, KeyError, TypeError):
+        return ids
+    return failed if failed.issubset(ids) else ids
 
 
 def message_id(message: int) -> str:

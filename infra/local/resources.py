@@ -1,24 +1,25 @@
-"""What the template asks for, as the runtime runs it.
+"""What the template asks for, read resource by resource.
 
 Resource types, a closed table:
 
 ==================================  =========================================================
 run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
-                                    ``ScheduleV2``), ``AWS::Serverless::StateMachine``,
+                                    ``ScheduleV2``; ``DynamoDB`` is inert: the bus takes the outbox
+                                    from the same database), ``AWS::Serverless::StateMachine``,
                                     ``AWS::Serverless::HttpApi``, ``AWS::Events::EventBus``,
                                     ``AWS::Events::Archive``, ``AWS::Events::Rule``,
                                     ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,
                                     ``AWS::Glue::Table``, ``AWS::DynamoDB::Table`` (a SQLite file),
                                     ``AWS::S3::Bucket`` (a folder)
-inert (understood and skipped)      ``AWS::IAM::Role``, ``AWS::SQS::QueuePolicy``,
-                                    ``AWS::Glue::Database``
+inert (understood and skipped)      who may do what (``AWS::IAM::Role``, queue, bucket and user pool
+                                    policies), logs, traces, alarms, and what only Athena reads: see
+                                    `INERT`
 everything else                     refused, by name
 ==================================  =========================================================
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ from typing import Any
 import yaml
 
 from infra.asl import DefinitionError, Machine, compile_definition
+from infra.local.rates import why_not
+from infra.local.stack import (
+    Consumer,
+    Function,
+    Queue,
+    Route,
+    Rule,
+    Schedule,
+    Stack,
+    StateMachine,
+    Stream,
+    Target,
+)
 from infra.local.template import ACCOUNT, REGION, Template, TemplateError
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
@@ -42,148 +56,29 @@ RUN = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
     "AWS::S3::Bucket": ("s3", ""),
 }
-INERT = {
-    "AWS::IAM::Role": ("iam", "role/"),
-    "AWS::SQS::QueuePolicy": ("sqs", ""),
-    "AWS::Glue::Database": ("glue", "database/"),
-}
+INERT = frozenset(
+    {
+        "AWS::Athena::NamedQuery",
+        "AWS::Athena::WorkGroup",
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
+        "AWS::Cognito::UserPool",
+        "AWS::Cognito::UserPoolClient",
+        "AWS::Cognito::UserPoolDomain",
+        "AWS::Cognito::UserPoolResourceServer",
+        "AWS::Glue::Database",
+        "AWS::IAM::Role",
+        "AWS::Logs::LogGroup",
+        "AWS::Logs::LogStream",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::Serverless::LayerVersion",
+        "AWS::XRay::SamplingRule",
+    }
+)
 
 _REFERENCES_TO_ARN = {"AWS::Serverless::StateMachine"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A Lambda function; ``timeout`` in seconds, ``memory`` in MB."""
-
-    name: str
-    arn: str
-    handler: str
-    timeout: float
-    memory: int
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """A queue; without a consumer it is a dead-letter queue."""
-
-    name: str
-    arn: str
-    url: str
-    visibility: float
-    retention: float
-    dead_letters: str | None
-    max_receives: int
-
-
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """A function that takes a queue's messages in batches."""
-
-    function: str
-    queue: str
-    batch_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a rule sends; ``kind`` is queue, stream or machine, ``name`` that resource's name."""
-
-    rule: str
-    id: str
-    kind: str
-    name: str
-    max_age: float
-    max_attempts: int
-    dead_letters: str | None
-
-    @property
-    def key(self) -> str:
-        """The target's name in the journal."""
-        return f"{self.rule}/{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule of the bus."""
-
-    name: str
-    pattern: Pattern
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StateMachine:
-    """A state machine; ``definition_id`` is its definition's digest."""
-
-    name: str
-    arn: str
-    kind: str
-    machine: Machine
-    definition: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A Firehose stream to Parquet; ``interval`` in seconds, ``columns`` with Glue types."""
-
-    name: str
-    processor: str
-    interval: float
-    prefix: str
-    error_prefix: str
-    columns: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A schedule that invokes a function: ``rate(…)`` or ``cron(…)`` in UTC."""
-
-    name: str
-    function: str
-    expression: str
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of the HTTP API."""
-
-    method: str
-    path: str
-    function: str
-
-
-@dataclass(slots=True)
-class Stack:
-    """Everything that a template asks for, by name."""
-
-    bus: str = ""
-    archive: str = ""
-    archive_pattern: Pattern | None = None
-    archive_days: int = 0
-    functions: dict[str, Function] = field(default_factory=dict)
-    queues: dict[str, Queue] = field(default_factory=dict)
-    consumers: list[Consumer] = field(default_factory=list)
-    rules: list[Rule] = field(default_factory=list)
-    machines: dict[str, StateMachine] = field(default_factory=dict)
-    streams: dict[str, Stream] = field(default_factory=dict)
-    schedules: list[Schedule] = field(default_factory=list)
-    routes: list[Route] = field(default_factory=list)
-
-    @property
-    def dead_letter_queues(self) -> list[str]:
-        """The queues that nobody consumes."""
-        consumed = {consumer.queue for consumer in self.consumers}
-        return [name for name in self.queues if name not in consumed]
-
-    def named(self, kind: str, reference: str) -> str:
-        """Return the name of a function, queue or machine given by name, ARN or URL."""
-        known: Mapping[str, Any] = getattr(self, kind)
-        name = re.split(r"[:/]", reference)[-1]
-        if name not in known:
-            raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
-        return name
 
 
 def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
@@ -199,7 +94,7 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
         raise TemplateError(
             f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
         )
-    service, prefix = (RUN | INERT)[kind]
+    service, prefix = RUN.get(kind, (kind.split("::")[1].lower(), ""))
     properties = resource["Properties"]
     name = next(
         (properties[key] for key in ("Name", "QueueName", "FunctionName") if key in properties),
@@ -209,7 +104,15 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
     reference = arn if kind in _REFERENCES_TO_ARN else name
     if kind == "AWS::SQS::Queue":
         reference = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
-    return {"Ref": reference, "Arn": arn, "Name": name, "QueueName": name, "ApiEndpoint": ""}
+    return {
+        "Ref": reference,
+        "Arn": arn,
+        "Name": name,
+        "QueueName": name,
+        "ApiEndpoint": "",
+        "StreamArn": f"{arn}/stream",
+        "Alias": arn,
+    }
 
 
 def load(path: Path, parameters: Mapping[str, str], environment: "Environment") -> Stack:
@@ -222,10 +125,15 @@ def load(path: Path, parameters: Mapping[str, str], environment: "Environment") 
     """
     template = Template(path, parameters, identify)
     stack = Stack()
-    _functions(template, stack, environment)
-    for read in (_buses, _queues, _machines, _streams, _rules):
-        read(template, stack)
-    _check(stack)
+    try:
+        _functions(template, stack, environment)
+        for read in (_buses, _queues, _machines, _streams, _rules):
+            read(template, stack)
+        _check(stack)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        if isinstance(error, TemplateError):
+            raise
+        raise TemplateError(template.place, f"is malformed: {error!r}") from None
     return stack
 
 
@@ -235,16 +143,18 @@ Environment = Callable[[str, str], str]
 
 def _properties(
     template: Template, kind: str, run: set[str], inert: set[str]
-) -> "list[tuple[str, str, partial[Any]]]":
-    """Return name, place and a getter for each resource, refusing properties not in the sets."""
-    found = []
+) -> "Iterator[tuple[str, str, partial[Any]]]":
+    """Yield name, place and a getter for each resource, refusing properties not in the sets."""
     for name, properties in template.of_type(kind):
-        place = f"Resources.{name}.Properties"
-        for key in properties:
-            if key not in run | inert:
-                raise TemplateError(f"{place}.{key}", "is not supported on one machine")
-        found.append((name, place, partial(_get, template, properties, place)))
-    return found
+        template.place = place = f"Resources.{name}.Properties"
+        _refuse_others(properties, run | inert, place)
+        yield name, place, partial(_get, template, properties, place)
+
+
+def _refuse_others(properties: Mapping[str, Any], known: set[str], place: str) -> None:
+    for key in properties:
+        if key not in known:
+            raise TemplateError(f"{place}.{key}", "is not supported on one machine")
 
 
 def _get(
@@ -269,7 +179,8 @@ def _buses(template: Template, stack: Stack) -> None:
 def _functions(template: Template, stack: Stack, environment: Environment) -> None:
     inherited = template.globals.get("Function", {})
     run = {"Handler", "Timeout", "MemorySize", "Environment", "Events", "CodeUri"}
-    inert = {"Description", "Policies", "Tracing", "Runtime", "Architectures"}
+    inert = {"Description", "Role", "ReservedConcurrentExecutions", "EventInvokeConfig"}
+    inert |= {"ProvisionedConcurrencyConfig"}
     for name, place, get in _properties(template, "AWS::Serverless::Function", run, inert):
         variables = dict(inherited.get("Environment", {}).get("Variables", {}))
         variables |= (
@@ -288,23 +199,58 @@ def _functions(template: Template, stack: Stack, environment: Environment) -> No
             _source(stack, name, source, f"{place}.Events.{event}", event)
 
 
+# The events of functions: what of their properties is kept, or means nothing on one machine.
+_SOURCES: Mapping[str, set[str]] = {
+    "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
+    "HttpApi": {"ApiId", "Method", "Path", "Auth"},
+    "ScheduleV2": {
+        "ScheduleExpression",
+        "ScheduleExpressionTimezone",
+        "RetryPolicy",
+        "DeadLetterConfig",
+    },
+    "DynamoDB": set(),
+}
+_ONLY = {
+    "ScheduleExpressionTimezone": "UTC",
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+}
+
+
 def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str) -> None:
-    kind, properties = source.get("Type"), source.get("Properties", {})
+    kind, properties = str(source.get("Type")), source.get("Properties", {})
+    if kind not in _SOURCES:
+        raise TemplateError(place, f"event type {kind} is not supported on one machine")
+    if kind == "DynamoDB":
+        return
+    _refuse_others(properties, _SOURCES[kind], f"{place}.Properties")
+    for key, only in _ONLY.items():
+        if properties.get(key, only) != only:
+            raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
     if kind == "SQS":
         queue = properties["Queue"].rsplit(":", 1)[1]
         stack.consumers.append(Consumer(function, queue, int(properties.get("BatchSize", 10))))
     elif kind == "HttpApi":
-        stack.routes.append(Route(properties["Method"], properties["Path"], function))
+        stack.routes.append(_route(properties, function, f"{place}.Properties"))
     elif kind == "ScheduleV2":
-        name = f"{function}{event}"
-        stack.schedules.append(Schedule(name, function, properties["ScheduleExpression"]))
-    else:
-        raise TemplateError(place, f"event type {kind} is not supported on one machine")
+        expression = properties["ScheduleExpression"]
+        problem = why_not(expression)
+        if problem:
+            raise TemplateError(f"{place}.Properties.ScheduleExpression", problem)
+        stack.schedules.append(Schedule(f"{function}{event}", function, expression))
+
+
+def _route(properties: Mapping[str, Any], function: str, place: str) -> Route:
+    if properties["Method"] == "ANY":
+        raise TemplateError(f"{place}.Method", "ANY is not supported on one machine")
+    if "+" in properties["Path"]:
+        raise TemplateError(f"{place}.Path", "a greedy parameter is not supported on one machine")
+    return Route(properties["Method"], properties["Path"], function)
 
 
 def _queues(template: Template, stack: Stack) -> None:
     run = {"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
-    for name, _, get in _properties(template, "AWS::SQS::Queue", run, {"Tags"}):
+    for name, _, get in _properties(template, "AWS::SQS::Queue", run, {"SqsManagedSseEnabled"}):
         redrive = get("RedrivePolicy", {})
         dead_letters = redrive.get("deadLetterTargetArn")
         stack.queues[name] = Queue(
@@ -320,8 +266,9 @@ def _queues(template: Template, stack: Stack) -> None:
 
 def _machines(template: Template, stack: Stack) -> None:
     run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
+    inert = {"Role", "Logging", "Tracing"}
     kind = "AWS::Serverless::StateMachine"
-    for logical_id, _, get in _properties(template, kind, run, {"Policies"}):
+    for logical_id, _, get in _properties(template, kind, run, inert):
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
@@ -362,24 +309,20 @@ def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _streams(template: Template, stack: Stack) -> None:
+    inert = {"CatalogId", "DatabaseName"}
     tables = {
-        get("TableInput")["Name"]: get("TableInput")
-        for _, _, get in _properties(
-            template, "AWS::Glue::Table", {"TableInput"}, {"CatalogId", "DatabaseName"}
-        )
-    }
-    names = {
-        logical_id: properties["TableInput"]["Name"]
-        for logical_id, properties in template.of_type("AWS::Glue::Table")
+        name: table
+        for name, _, table in _properties(template, "AWS::Glue::Table", {"TableInput"}, inert)
     }
     kind = "AWS::KinesisFirehose::DeliveryStream"
     run = {"DeliveryStreamType", "ExtendedS3DestinationConfiguration"}
-    for name, place, get in _properties(template, kind, run, {"Tags"}):
+    inert = {"DeliveryStreamEncryptionConfigurationInput"}
+    for name, place, get in _properties(template, kind, run, inert):
         to = get("ExtendedS3DestinationConfiguration")
         schema = to["DataFormatConversionConfiguration"]["SchemaConfiguration"]
-        table = tables.get(names.get(schema["TableName"], schema["TableName"]))
-        if table is None:
+        if schema["TableName"] not in tables:
             raise TemplateError(place, f"has no table {schema['TableName']!r} to convert to")
+        table = tables[schema["TableName"]]("TableInput")
         [processor] = to["ProcessingConfiguration"]["Processors"]
         [parameter] = processor["Parameters"]
         stack.streams[name] = Stream(

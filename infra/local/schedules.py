@@ -1,22 +1,15 @@
 """Schedules: functions invoked at a rate or by the clock (UTC)."""
 
-import re
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
-
-from cronsim import CronSim, CronSimError
 
 from infra.local.backlog import NEVER
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
-from infra.local.resources import Schedule, Stack
-from infra.local.template import ACCOUNT, REGION, TemplateError
+from infra.local.rates import next_time
+from infra.local.stack import Schedule, Stack
+from infra.local.template import ACCOUNT, REGION
 from shared.clock import timestamp
-
-_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
-_CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
-_SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
 
 class Schedules:
@@ -26,13 +19,22 @@ class Schedules:
         self.stack = stack
         self.journal = journal
         self.invoke = invoke
-        kept = {
-            row["name"]: row["next_at"] for row in journal.database.rows("select * from schedules")
-        }
-        self.due = {
-            schedule.name: kept.get(schedule.name, next_time(schedule.expression, now))
-            for schedule in stack.schedules
-        }
+        rows = journal.database.rows("select * from schedules")
+        kept = {(row["name"], row["expression"]): row["next_at"] for row in rows}
+        self.due: dict[str, float] = {}
+        for schedule in stack.schedules:
+            known = kept.get((schedule.name, schedule.expression))
+            self._plan(schedule, next_time(schedule.expression, now) if known is None else known)
+
+    def _plan(self, schedule: Schedule, at: float) -> None:
+        """Keep when a schedule is next due: a restart neither forgets it nor begins anew."""
+        self.due[schedule.name] = at
+        self.journal.batch.add(
+            "insert or replace into schedules values (?, ?, ?)",
+            schedule.name,
+            schedule.expression,
+            at,
+        )
 
     def work(self, now: float) -> bool:
         """Invoke what is due; return whether there was any."""
@@ -45,10 +47,7 @@ class Schedules:
 
     def run(self, schedule: Schedule, now: float) -> None:
         """Invoke a schedule's function, and set when it is next due."""
-        self.due[schedule.name] = next_time(schedule.expression, now)
-        self.journal.batch.add(
-            "insert or replace into schedules values (?, ?)", schedule.name, self.due[schedule.name]
-        )
+        self._plan(schedule, next_time(schedule.expression, now))
         self.invoke(schedule.function, _event(schedule, now), _ignore)
 
     def next_due(self) -> float:
@@ -58,28 +57,6 @@ class Schedules:
 
 def _ignore(result: Result, now: float) -> None:
     """A schedule's function logs its own errors, and runs again next time."""
-
-
-def next_time(expression: str, after: float) -> float:
-    """Return when an expression is next due, in epoch seconds.
-
-    Raises
-    ------
-    TemplateError
-        Neither ``rate(…)`` nor a ``cron(…)`` of minutes, hours, days and months of every year.
-    """
-    rate = _RATE.fullmatch(expression)
-    if rate:
-        return after + int(rate[1]) * _SECONDS[rate[2]]
-    cron = _CRON.fullmatch(expression)
-    if cron is None or cron[6] != "*" or re.search(r"[\dL#W]", cron[5]):
-        raise TemplateError("ScheduleExpression", f"{expression!r} is not supported on one machine")
-    # AWS counts Sunday as 1 and writes ? for no restriction; weekdays by name mean the same here
-    fields = " ".join(field.replace("?", "*") for field in cron.groups()[:5])
-    try:
-        return next(CronSim(fields, datetime.fromtimestamp(after, UTC))).timestamp()
-    except CronSimError as error:
-        raise TemplateError("ScheduleExpression", f"{expression!r}: {error}") from None
 
 
 def _event(schedule: Schedule, now: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from analytics.warehouse import duckdb_type
 from infra.local.bus import Bus
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
-from infra.local.resources import Stack, Stream, Target
+from infra.local.stack import Stack, Stream, Target
 from infra.local.template import ACCOUNT, REGION
 
 ROWS = 5_000
@@ -38,8 +38,10 @@ class Delivering:
     def __init__(self, target: Target, rows: Sequence[Any], chunks: int) -> None:
         self.target = target
         self.rows = {str(row["id"]): row for row in rows}
+        self.unanswered = set(self.rows)
         self.first, self.last = rows[0]["id"], rows[-1]["id"]
         self.waiting = chunks
+        self.full = len(rows) == ROWS
         self.lines: dict[str, list[bytes]] = defaultdict(list)
         self.errors: dict[str, list[bytes]] = defaultdict(list)
         self.failure: str | None = None
@@ -66,7 +68,8 @@ class Streams:
         found = False
         for target in self.targets:
             full = self.bus.routed[target.key] >= ROWS
-            if target.key not in self.busy and (full or self.bus.backlog.is_due(target.key, now)):
+            due = self.bus.backlog.is_due(target.key, now) or (full and not self.failures)
+            if target.key not in self.busy and due:
                 found |= self._begin(target)
         return found
 
@@ -81,8 +84,7 @@ class Streams:
         if not rows:
             self.bus.backlog.rest(target.key, None)
             return False
-        if len(rows) < ROWS:
-            self.bus.backlog.rest(target.key, None)
+        self.bus.backlog.rest(target.key, None)
         self.busy.add(target.key)
         chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
         delivering = Delivering(target, rows, len(chunks))
@@ -93,11 +95,16 @@ class Streams:
 
     def _done(self, delivering: Delivering, result: Result, now: float) -> None:
         delivering.waiting -= 1
-        if result.error is not None:
-            delivering.failure = f"{result.error['errorType']}: {result.error['errorMessage']}"
-        else:
-            for record in result.payload["records"]:
-                _sort(record, delivering)
+        try:
+            if result.error is not None:
+                failed = result.error
+                delivering.failure = f"{failed['errorType']}: {failed['errorMessage']}"
+            else:
+                for record in result.payload["records"]:
+                    _sort(record, delivering)
+                    delivering.unanswered.discard(record["recordId"])
+        except (KeyError, TypeError, ValueError) as error:
+            delivering.failure = f"the processor's answer is malformed: {error!r}"
         if delivering.waiting == 0:
             self._finish(delivering, now)
 
@@ -106,6 +113,8 @@ class Streams:
         key = delivering.target.key
         stream = self.stack.streams[delivering.target.name]
         self.busy.discard(key)
+        if delivering.unanswered and delivering.failure is None:
+            delivering.failure = f"{len(delivering.unanswered)} records came back unanswered"
         try:
             if delivering.failure is None:
                 self._write(stream, delivering)
@@ -117,6 +126,8 @@ class Streams:
             self.bus.backlog.wake(key, now + RETRY)
             return
         self.failures = 0
+        if delivering.full:
+            self.bus.backlog.wake(key, now)
         self.journal.batch.add(
             "delete from deliveries where target = ? and id between ? and ?",
             key,
@@ -146,13 +157,14 @@ def write_parquet(lines: Sequence[bytes], columns: Mapping[str, str], path: Path
     temporary = path.with_name(f".{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     rows.write_bytes(b"\n".join(lines))
+    quoted = "'" + str(temporary).replace("'", "''") + "'"
     types = {name: duckdb_type(kind) for name, kind in columns.items()}
     with duckdb.connect() as connection:
         connection.execute("set threads = 1")
         connection.execute("set memory_limit = '256MB'")
         connection.execute(
             "copy (select * from read_json(?, format = 'newline_delimited', columns = ?))"
-            f" to '{temporary}' (format parquet, compression snappy)",
+            f" to {quoted} (format parquet, compression snappy)",
             [str(rows), types],
         )
     rows.unlink()

@@ -75,14 +75,19 @@ class Template:
         identify: Callable[[str, Mapping[str, Any]], Mapping[str, str]],
     ) -> None:
         self.path = path
+        self.place = "Resources"
         try:
-            body = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+            body = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
         except OSError as error:
             raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise TemplateError(str(path), f"is not YAML: {error}") from None
         if not isinstance(body, dict) or not isinstance(body.get("Resources"), dict):
             raise TemplateError(str(path), "has no Resources")
+        for name, resource in body["Resources"].items():
+            properties = resource.get("Properties", {}) if isinstance(resource, dict) else None
+            if not isinstance(properties, dict):
+                raise TemplateError(f"Resources.{name}", "is no resource with Properties")
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._values(body.get("Parameters", {}), parameters)
@@ -102,8 +107,9 @@ class Template:
         if isinstance(value, Mapping):
             if len(value) == 1:
                 [(name, argument)] = value.items()
-                if name == "Ref":
-                    return self._reference(argument, "Ref", place)
+                if name == "Ref":  # SAM has `!Ref Function.Alias` as well
+                    name, _, attribute = argument.partition(".")
+                    return self._reference(name, attribute or "Ref", place)
                 if name == "Fn::GetAtt":
                     return self._reference(argument[0], argument[1], place)
                 if name == "Fn::Sub":
@@ -127,6 +133,7 @@ class Template:
                 raise TemplateError(f"Parameters.{name}", "has no default; give it a value")
             if allowed and value not in allowed:
                 raise TemplateError(f"Parameters.{name}", f"{value!r} is none of {allowed}")
+            _check_bounds(name, value, parameter)
             values[name] = value
         return values
 
@@ -161,3 +168,15 @@ class Template:
             return self._reference(name, attribute or "Ref", place)
 
         return _VARIABLE.sub(replaced, text).replace("${!", "${")
+
+
+def _check_bounds(name: str, value: Any, parameter: Mapping[str, Any]) -> None:
+    if parameter.get("Type") != "Number":
+        return
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TemplateError(f"Parameters.{name}", f"{value!r} is not a number") from None
+    low, high = (float(parameter.get(key, number)) for key in ("MinValue", "MaxValue"))
+    if not low <= number <= high:
+        raise TemplateError(f"Parameters.{name}", f"{value} is not from {low:g} to {high:g}")

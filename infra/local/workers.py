@@ -12,15 +12,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 import orjson
 
 from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result, crashed, timed_out
-from infra.local.resources import Function
+from infra.local.stack import Function, outlines
 
 AHEAD = 4
 """Invocations that a worker is given ahead, so that it need not wait for the next turn."""
@@ -81,18 +82,9 @@ class WorkerPool:
         self._failed: list[Result] = []
         self._wake_up, self._woken = os.pipe()
         os.set_blocking(self._wake_up, False)
+        self._selector = DefaultSelector()
+        self._selector.register(self._wake_up, EVENT_READ)
         ours, theirs = socket.socketpair()
-        table = {
-            name: {
-                "name": name,
-                "handler": function.handler,
-                "arn": function.arn,
-                "memory": function.memory,
-                "timeout": function.timeout,
-                "environment": dict(function.environment),
-            }
-            for name, function in functions.items()
-        }
         self._parent = subprocess.Popen(  # noqa: S603 - this very Python, our own module
             [sys.executable, "-m", "infra.local.workers", str(theirs.fileno()), str(log)],
             pass_fds=[theirs.fileno()],
@@ -101,7 +93,7 @@ class WorkerPool:
         )
         theirs.close()
         assert self._parent.stdin is not None
-        self._parent.stdin.write(orjson.dumps(table))
+        self._parent.stdin.write(orjson.dumps(outlines(functions)))
         self._parent.stdin.close()
         self._control = ours
         self.size = size
@@ -120,17 +112,15 @@ class WorkerPool:
         """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
         self._dispatch()
         results, self._failed = self._failed, []
-        ready = wait(
-            [*(worker.connection for worker in self.workers), self._wake_up],
-            0 if results else self._patience(timeout),
-        )
+        patience = 0 if results else self._patience(timeout)
+        ready = {key.data for key, _ in self._selector.select(patience)}
         for worker in list(self.workers):
-            if worker.connection in ready:
+            if worker in ready:
                 results += self._collect(worker)
             elif worker.overdue():
                 self._stop(worker)
                 results.append(self._lose(worker, timed_out(worker.sent[0].function)))
-        if self._wake_up in ready:
+        if None in ready:
             os.read(self._wake_up, 65_536)
         self._dispatch()
         return results
@@ -141,6 +131,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """Let running invocations end, then stop."""
+        self._selector.close()
         for worker in self.workers:
             worker.connection.close()
         self._control.close()
@@ -185,6 +176,7 @@ class WorkerPool:
     def _lose(self, worker: Worker, error: dict[str, Any] | None) -> Result:
         """Replace a worker that is gone: what it ran has failed, what it had ahead goes on."""
         self.workers.remove(worker)
+        self._selector.unregister(worker.connection)
         worker.connection.close()
         running = worker.sent.popleft() if worker.sent else None
         self._waiting.extendleft(reversed(worker.sent))
@@ -207,7 +199,9 @@ class WorkerPool:
         theirs.close()
         if not answer:
             raise WorkerError("the workers' process ended; its error is above, or in the log")
-        return Worker(Connection(ours.detach()), int(answer))
+        worker = Worker(Connection(ours.detach()), int(answer))
+        self._selector.register(worker.connection, EVENT_READ, worker)
+        return worker
 
 
 def _serve(connection: Connection, environment: ExecutionEnvironment) -> None:
@@ -235,7 +229,8 @@ def main() -> None:
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
         if not message:
-            return
+            # the engine has gone: nobody waits for what still runs, or would kill what hangs
+            os.killpg(0, signal.SIGKILL)
         pid = os.fork()
         if pid == 0:
             control.close()

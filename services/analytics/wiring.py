@@ -1,15 +1,15 @@
-"""The analytics' composition root; what it makes, it makes once a process."""
+"""The analytics' composition root; what it makes, it makes once a function."""
 
-from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from analytics.shelf import FolderShelf, S3Shelf
 from analytics.usecases import Ports, Shelf, Warehouse
-from analytics.warehouse import AthenaWarehouse, DuckDBWarehouse
+from analytics.warehouse import DuckDBWarehouse
 from shared import clock
+from shared.athena import AthenaWarehouse
 from shared.errors import InvalidSettings
-from shared.settings import Settings
+from shared.settings import PerFunction, Settings
 
 
 class AnalyticsSettings(Settings):
@@ -22,7 +22,7 @@ class AnalyticsSettings(Settings):
     """Where the reports go: ``file:///FOLDER`` (absolute) or ``s3://BUCKET/PREFIX``."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = AnalyticsSettings.from_environment()

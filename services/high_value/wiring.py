@@ -1,16 +1,19 @@
-"""High value's composition root; what it makes, it makes once a process."""
+"""High value's composition root; what it makes, it makes once a function."""
 
 from decimal import Decimal
-from functools import cache
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from high_value.store import SQLiteReviews
-from high_value.usecases import Ports
+from high_value.usecases import Ports, ReviewStore
 from shared import clock
 from shared.money import to_minor
-from shared.settings import StoreSettings
-from shared.sqlite import database
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import opened
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class HighValueSettings(StoreSettings):
@@ -23,13 +26,25 @@ class HighValueSettings(StoreSettings):
     """Queue of events that keep no contract."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = HighValueSettings.from_environment()
     return Ports(
-        SQLiteReviews(database(settings.store_url)),
+        opened(settings.store_url, _sqlite, _dynamodb),
         to_minor(settings.high_value_threshold),
         settings.quarantine_queue_url,
         clock.now,
     )
+
+
+def _sqlite(database: "Database") -> ReviewStore:
+    from high_value.store import SQLiteReviews
+
+    return SQLiteReviews(database)
+
+
+def _dynamodb(table: "Table") -> ReviewStore:
+    from high_value.dynamodb import DynamoReviews
+
+    return DynamoReviews(table)

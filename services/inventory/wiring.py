@@ -1,20 +1,35 @@
-"""The inventory's composition root; what it makes, it makes once a process."""
+"""The inventory's composition root; what it makes, it makes once a function."""
 
-from functools import cache
+from typing import TYPE_CHECKING
 
-from inventory.store import SQLiteInventory
-from inventory.usecases import Ports
+from inventory.usecases import InventoryStore, Ports
 from shared import clock
-from shared.settings import StoreSettings
-from shared.sqlite import database
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import opened
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class InventorySettings(StoreSettings):
     """The inventory's settings."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = InventorySettings.from_environment()
-    return Ports(SQLiteInventory(database(settings.store_url)), clock.now)
+    return Ports(opened(settings.store_url, _sqlite, _dynamodb), clock.now)
+
+
+def _sqlite(database: "Database") -> InventoryStore:
+    from inventory.store import SQLiteInventory
+
+    return SQLiteInventory(database)
+
+
+def _dynamodb(table: "Table") -> InventoryStore:
+    from inventory.dynamodb import DynamoInventory
+
+    return DynamoInventory(table)

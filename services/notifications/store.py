@@ -19,10 +19,10 @@ class SQLiteMails(SQLiteRecords):
         super().__init__(database)
         database.define(SCHEMA)
 
-    def sent(self, message_id: str) -> bool:
+    def sent(self, message_id: str, order_id: str) -> bool:
         """Return whether this mail was handed over before."""
-        found = self.database.row("select 1 from mails where message_id = ?", message_id)
-        return found is not None
+        query = "select 1 from mails where message_id = ? and order_id = ?"
+        return self.database.row(query, message_id, order_id) is not None
 
     def mark(self, message_id: str, order_id: str, entry: Entry) -> None:
         """Mark a mail as sent and add to its order's timeline, in one transaction, once."""

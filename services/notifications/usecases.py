@@ -21,7 +21,7 @@ class Mailer(Protocol):
 class MailStore(Records, Protocol):
     """Records together with the marks of what was sent."""
 
-    def sent(self, message_id: str) -> bool:
+    def sent(self, message_id: str, order_id: str) -> bool:
         """Return whether this mail was handed over before."""
 
     def mark(self, message_id: str, order_id: str, entry: Entry) -> None:
@@ -52,7 +52,7 @@ def confirm(order_id: str, ports: Ports) -> bool:
     """
     record = ports.store.read(order_id)
     message_id = confirmation_id(order_id)
-    if record.email is None or record.status in UNDOING or ports.store.sent(message_id):
+    if record.email is None or record.status in UNDOING or ports.store.sent(message_id, order_id):
         return False
     now = ports.now()
     mail = render(_confirmation(record, message_id), ports.sender, record.email, now)

@@ -1,16 +1,19 @@
-"""The notifications' composition root; what it makes, it makes once a process."""
+"""The notifications' composition root; what it makes, it makes once a function."""
 
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from notifications.mail import FolderMailer, SESMailer
-from notifications.store import SQLiteMails
-from notifications.usecases import Ports
+from notifications.usecases import MailStore, Ports
 from shared import clock
 from shared.errors import InvalidSettings
-from shared.settings import StoreSettings
-from shared.sqlite import database
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import opened
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class NotificationsSettings(StoreSettings):
@@ -23,11 +26,11 @@ class NotificationsSettings(StoreSettings):
     """Who the mails are from, where ``mailer_url`` does not say it."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = NotificationsSettings.from_environment()
-    store = SQLiteMails(database(settings.store_url))
+    store = opened(settings.store_url, _sqlite, _dynamodb)
     url = urlsplit(settings.mailer_url)
     if url.scheme == "file" and url.path:
         mailer = FolderMailer(Path(unquote(url.path)))
@@ -38,3 +41,15 @@ def ports() -> Ports:
         f"environment variable MAILER_URL: {settings.mailer_url!r} is neither"
         " file:///FOLDER nor ses://SENDER@DOMAIN"
     )
+
+
+def _sqlite(database: "Database") -> MailStore:
+    from notifications.store import SQLiteMails
+
+    return SQLiteMails(database)
+
+
+def _dynamodb(table: "Table") -> MailStore:
+    from notifications.dynamodb import DynamoMails
+
+    return DynamoMails(table)

@@ -1,12 +1,18 @@
-"""The orders' composition root; what it makes, it makes once a process."""
+"""The orders' composition root; what it makes, it makes once a function."""
 
-from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from orders.store import SQLiteOrders
-from orders.usecases import Policy, Ports
-from shared import clock
-from shared.settings import StoreSettings
-from shared.sqlite import database
+from orders import missing, relay
+from orders.usecases import OrderStore, Policy, Ports
+from shared import aws, clock
+from shared.errors import InvalidSettings
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import is_dynamodb, opened
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class OrdersSettings(StoreSettings):
@@ -24,11 +30,84 @@ class OrdersSettings(StoreSettings):
     quarantine_queue_url: str = ""
     """Where an event goes that no retry can mend."""
 
+    event_bus_name: str = ""
+    """Where the relay puts events."""
 
-@cache
+    order_processing_arn: str = ""
+    """What the relay starts."""
+
+    warehouse_url: str = ""
+    """The analysts' rows, as the sink of events: ``athena://DATABASE/WORKGROUP``."""
+
+    archive_arn: str = ""
+    """The archive of events."""
+
+    event_bus_arn: str = ""
+    """The bus that the archive is replayed to."""
+
+    order_created_rule_arn: str = ""
+    """The rule that starts runs."""
+
+
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = OrdersSettings.from_environment()
     policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
-    store = SQLiteOrders(database(settings.store_url))
+    store = opened(settings.store_url, _sqlite, _dynamodb)
     return Ports(store, clock.now, policy, settings.quarantine_queue_url)
+
+
+def is_relayed() -> bool:
+    """Say whether the outbox needs the relay: on one machine the bus empties it."""
+    return is_dynamodb(OrdersSettings.from_environment().store_url)
+
+
+@PerFunction
+def relay_ports() -> relay.Ports:
+    """Return the ports of the relay."""
+    from orders.dynamodb import DynamoOutbox
+    from orders.outlet import AWSOutlet
+    from shared.table import table
+
+    settings = OrdersSettings.from_environment()
+    _require(settings, "event_bus_name", "order_processing_arn")
+    outlet = AWSOutlet(settings.event_bus_name, settings.order_processing_arn)
+    return relay.Ports(DynamoOutbox(table(settings.store_url)), outlet, clock.now)
+
+
+@PerFunction
+def search_ports() -> missing.Ports:
+    """Return the ports of the search for orders that never began."""
+    from orders.dynamodb import DynamoOrders
+    from orders.sink import AthenaSink, EventArchive
+    from shared.athena import AthenaWarehouse
+    from shared.table import table
+
+    settings = OrdersSettings.from_environment()
+    _require(settings, "warehouse_url", "archive_arn", "event_bus_arn", "order_created_rule_arn")
+    rows = urlsplit(settings.warehouse_url)
+    warehouse = AthenaWarehouse(aws.client("athena"), rows.netloc, rows.path.strip("/"), 30)
+    archive = EventArchive(
+        settings.archive_arn, settings.event_bus_arn, settings.order_created_rule_arn
+    )
+    known = DynamoOrders(table(settings.store_url))
+    return missing.Ports(AthenaSink(warehouse), archive, known, clock.now)
+
+
+def _require(settings: OrdersSettings, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name):
+            raise InvalidSettings(f"environment variable {name.upper()}: is missing; set it")
+
+
+def _sqlite(database: "Database") -> OrderStore:
+    from orders.store import SQLiteOrders
+
+    return SQLiteOrders(database)
+
+
+def _dynamodb(table: "Table") -> OrderStore:
+    from orders.dynamodb import DynamoOrders
+
+    return DynamoOrders(table)

@@ -16,13 +16,17 @@ Like a real gateway it forgets an idempotency key after a day, but never its own
 """
 
 import re
-import sqlite3
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from payments.model import Charge, GatewayRecord
 from shared.errors import PaymentGatewayError
 from shared.record import ChargeStatus
-from shared.sqlite import Database
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from shared.sqlite import Database
 
 KEY_LIFETIME = 86_400.0
 """Seconds after which a charge under a known key is a new charge."""
@@ -54,7 +58,7 @@ _COUNTED = re.compile(r"tok_(unavailable|refund_fails)(?:_(\d+))?")
 class SandboxGateway:
     """A gateway (see `payments.usecases.Gateway`) in a database of its own."""
 
-    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+    def __init__(self, database: "Database", now: Callable[[], float]) -> None:
         self.database = database
         self.now = now
         database.define(SCHEMA)
@@ -66,7 +70,7 @@ class SandboxGateway:
             if known is not None and self._remembered(known):
                 return _record(known)
             lost = charge.token == LOSES_ANSWER
-            if not self._fails(connection, charge.key, "charge", _failures(charge.token, "charge")):
+            if not self._fails(connection, charge.key, "charge", failures(charge.token, "charge")):
                 status = "DECLINED" if charge.token == DECLINES else "CHARGED"
                 connection.execute(
                     "insert into gateway_charges"
@@ -99,7 +103,7 @@ class SandboxGateway:
         with self.database.write() as connection:
             row = self._row(key)
             failed = row is not None and self._fails(
-                connection, key, "refund", _failures(row["token"], "refund")
+                connection, key, "refund", failures(row["token"], "refund")
             )
             if not failed:
                 connection.execute(
@@ -129,16 +133,16 @@ class SandboxGateway:
         assert row is not None
         return _record(row)
 
-    def _row(self, key: str) -> sqlite3.Row | None:
+    def _row(self, key: str) -> "sqlite3.Row | None":
         return self.database.row(
             "select * from gateway_charges where key = ? order by id desc limit 1", key
         )
 
-    def _remembered(self, row: sqlite3.Row) -> bool:
+    def _remembered(self, row: "sqlite3.Row") -> bool:
         voided: bool = row["status"] == "VOIDED"
         return voided or row["charged_at"] + KEY_LIFETIME > self.now()
 
-    def _fails(self, connection: sqlite3.Connection, key: str, call: str, times: float) -> bool:
+    def _fails(self, connection: "sqlite3.Connection", key: str, call: str, times: float) -> bool:
         """Count a call that may fail, and say whether this one does."""
         if not times:
             return False
@@ -150,7 +154,7 @@ class SandboxGateway:
         return bool(row[0] <= times)
 
 
-def _failures(token: str | None, call: str) -> float:
+def failures(token: str | None, call: str) -> float:
     """Return how many of these calls fail before one works."""
     if token == TIMES_OUT:
         return 1 if call == "charge" else 0
@@ -160,5 +164,5 @@ def _failures(token: str | None, call: str) -> float:
     return float(counted[2] or "inf")
 
 
-def _record(row: sqlite3.Row) -> GatewayRecord:
+def _record(row: "sqlite3.Row") -> GatewayRecord:
     return GatewayRecord(row["key"], ChargeStatus(row["status"]), f"ch_{row['id']}")

@@ -1,6 +1,7 @@
 """Charges and what the gateway says of them; amounts in hundredths."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from shared.record import ChargeStatus
@@ -40,6 +41,7 @@ class LedgerEntry:
     reference: str | None
 
 
+@lru_cache(1024)
 def charge_id(order_id: str) -> str:
     """Return the id of an order's only charge: the same whenever it is asked for."""
     return str(uuid5(_CHARGES, f"{order_id}|charge"))

@@ -1,25 +1,51 @@
-"""The payments' composition root; what it makes, it makes once a process."""
+"""The payments' composition root; what it makes, it makes once a function."""
 
-from functools import cache
+from typing import TYPE_CHECKING
 
-from payments.gateway import SandboxGateway
-from payments.store import SQLiteLedger
-from payments.usecases import Ports
+from payments.usecases import Gateway, Ledger, Ports
 from shared import clock
-from shared.settings import StoreSettings
-from shared.sqlite import database
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import opened
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class PaymentsSettings(StoreSettings):
     """The payments' settings."""
 
     gateway_url: str
-    """Whom to ask: ``sqlite:///PATH`` is the sandbox gateway, with its own record there."""
+    """Whom to ask: ``sqlite:///PATH`` or ``dynamodb://TABLE`` is the sandbox gateway's record."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = PaymentsSettings.from_environment()
-    gateway = SandboxGateway(database(settings.gateway_url), clock.now)
-    return Ports(SQLiteLedger(database(settings.store_url)), gateway, clock.now)
+    gateway = opened(settings.gateway_url, _sqlite_gateway, _dynamodb_gateway)
+    return Ports(opened(settings.store_url, _sqlite, _dynamodb), gateway, clock.now)
+
+
+def _sqlite(database: "Database") -> Ledger:
+    from payments.store import SQLiteLedger
+
+    return SQLiteLedger(database)
+
+
+def _dynamodb(table: "Table") -> Ledger:
+    from payments.dynamodb import DynamoLedger
+
+    return DynamoLedger(table)
+
+
+def _sqlite_gateway(database: "Database") -> Gateway:
+    from payments.gateway import SandboxGateway
+
+    return SandboxGateway(database, clock.now)
+
+
+def _dynamodb_gateway(table: "Table") -> Gateway:
+    from payments.dynamodb import DynamoGateway
+
+    return DynamoGateway(table, clock.now)

@@ -1,6 +1,7 @@
 """JSON values as DynamoDB has them, without boto3's own serializer, which refuses floats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 Attribute = dict[str, Any]
@@ -15,21 +16,21 @@ def to_attribute(value: object) -> Attribute:
     TypeError
         It is none of JSON's values, nor bytes.
     """
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, str):
-        return {"S": str(value)}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int | float):
-        return {"N": repr(value)}
-    if isinstance(value, bytes):
-        return {"B": value}
-    if isinstance(value, Mapping):
-        return {"M": {str(key): to_attribute(one) for key, one in value.items()}}
-    if isinstance(value, Sequence):
-        return {"L": [to_attribute(one) for one in value]}
+    for kinds, name, stored in _KINDS:
+        if isinstance(value, kinds):
+            return {name: stored(value)}
     raise TypeError(f"{value!r} cannot be stored: it is no JSON")
+
+
+_KINDS: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
+    (NoneType, "NULL", lambda _: True),
+    (str, "S", str),
+    (bool, "BOOL", bool),  # before the numbers, of which it is one
+    ((int, float), "N", repr),
+    (bytes, "B", bytes),
+    (Mapping, "M", lambda value: {str(key): to_attribute(one) for key, one in value.items()}),
+    (Sequence, "L", lambda value: [to_attribute(one) for one in value]),
+)
 
 
 def from_attribute(attribute: Mapping[str, Any]) -> Any:

@@ -50,8 +50,9 @@ def client(name: str) -> Any:
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         tcp_keepalive=True,
     )
+    make: Any = boto3.client  # its overloads are one a service
     try:
-        return boto3.client(name, config=config)
+        return make(name, config=config)
     except NoRegionError:
         raise InvalidSettings(
             "environment variable AWS_REGION: is not set; name the region of the stack,"

@@ -38,11 +38,10 @@ def count(name: str, value: float = 1) -> None:
 
 
 def instrumented(handler: Handler) -> Handler:
-    """Give a handler its log context, its metrics and, where tracing is on, its trace.
+    """Give a handler its log context, its metrics and, if the invocation is sampled, its trace.
 
     An error that a rule raised is logged in one line: it is an outcome, not a crash.
     """
-    traced = _traced(handler)
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
@@ -51,7 +50,7 @@ def instrumented(handler: Handler) -> Handler:
             function=context.function_name, request_id=context.aws_request_id, **_order(event)
         )
         try:
-            return traced(event, context)
+            return (_traced(handler) if _is_sampled() else handler)(event, context)
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
             raise
@@ -72,10 +71,14 @@ def _order(event: Any) -> dict[str, str]:
     return {"order_id": found} if isinstance(found, str) else {}
 
 
+def _is_sampled() -> bool:
+    """Say whether X-Ray samples this invocation (X-Ray, tracing header)."""
+    return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
+@cache
 def _traced(handler: Handler) -> Handler:
-    """Wrap a handler in X-Ray's tracer where it is on; its import is paid only there."""
-    if os.environ.get("TRACING", "off") != "on":
-        return handler
+    """Wrap a handler in X-Ray's tracer, whose import only a sampled invocation pays for."""
     from aws_lambda_powertools import Tracer
 
     traced: Handler = Tracer().capture_lambda_handler(handler)

@@ -1,11 +1,38 @@
 """Typed settings, read from the environment once a process."""
 
 import os
-from typing import Self
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import InvalidSettings
+
+P = TypeVar("P")
+
+
+class PerFunction(Generic[P]):
+    """Makes something once for each function of this process.
+
+    A process on Lambda is one function; a worker on one machine is every function in turn, each
+    with an environment of its own. ``AWS_LAMBDA_FUNCTION_NAME`` says which it is now.
+    """
+
+    def __init__(self, make: Callable[[], P]) -> None:
+        self._make = make
+        self._made: dict[str, P] = {}
+
+    def __call__(self) -> P:
+        """Return what was made for the function that runs."""
+        name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = self._make()
+        return made
+
+    def cache_clear(self) -> None:
+        """Forget what was made."""
+        self._made.clear()
 
 
 class Settings(BaseModel):

@@ -5,13 +5,17 @@ A street of ``SANDBOX FAIL`` is never taken, one of ``SANDBOX FAIL 2`` not at th
 
 import json
 import re
-import sqlite3
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from shared.errors import CarrierError
 from shared.record import ShipmentStatus
-from shared.sqlite import Database
 from shipping.model import Consignment, Shipment
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from shared.sqlite import Database
 
 SCHEMA = """
 create table if not exists carrier_shipments (
@@ -32,7 +36,7 @@ _FAIL = re.compile(r"SANDBOX FAIL(?: (\d+))?")
 class SandboxCarrier:
     """A carrier (see `shipping.usecases.Carrier`) in a database of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: "Database") -> None:
         self.database = database
         database.define(SCHEMA)
 
@@ -61,22 +65,32 @@ class SandboxCarrier:
             )
         return self._shipment(shipment_id)
 
-    def _refuses(self, connection: sqlite3.Connection, consignment: Consignment) -> bool:
-        street = (consignment.address or {}).get("street", "")
-        told = _FAIL.fullmatch(street)
-        if told is None:
+    def _refuses(self, connection: "sqlite3.Connection", consignment: Consignment) -> bool:
+        times = failures(consignment)
+        if not times:
             return False
         row = connection.execute(
             "insert into carrier_failures values (?, 1)"
             " on conflict do update set failures = failures + 1 returning failures",
             (consignment.shipment_id,),
         ).fetchone()
-        return bool(row[0] <= float(told[1] or "inf"))
+        return bool(row[0] <= times)
 
     def _shipment(self, shipment_id: str) -> Shipment:
         row = self.database.row(
             "select status from carrier_shipments where shipment_id = ?", shipment_id
         )
         assert row is not None
-        number = int(sha256(shipment_id.encode()).hexdigest(), 16) % 10**12
-        return Shipment(shipment_id, ShipmentStatus(row["status"]), f"SBX{number:012d}")
+        return tracked(shipment_id, ShipmentStatus(row["status"]))
+
+
+def failures(consignment: Consignment) -> float:
+    """Return how many calls of the carrier fail before one takes this."""
+    told = _FAIL.fullmatch((consignment.address or {}).get("street", ""))
+    return 0 if told is None else float(told[1] or "inf")
+
+
+def tracked(shipment_id: str, status: ShipmentStatus) -> Shipment:
+    """Return a shipment with the tracking number that it always has."""
+    number = int(sha256(shipment_id.encode()).hexdigest(), 16) % 10**12
+    return Shipment(shipment_id, status, f"SBX{number:012d}")

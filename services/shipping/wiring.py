@@ -1,25 +1,51 @@
-"""The shipping's composition root; what it makes, it makes once a process."""
+"""The shipping's composition root; what it makes, it makes once a function."""
 
-from functools import cache
+from typing import TYPE_CHECKING
 
 from shared import clock
-from shared.settings import StoreSettings
-from shared.sqlite import database
-from shipping.carrier import SandboxCarrier
-from shipping.store import SQLiteShipments
-from shipping.usecases import Ports
+from shared.settings import PerFunction, StoreSettings
+from shared.stores import opened
+from shipping.usecases import Carrier, Ports, ShipmentStore
+
+if TYPE_CHECKING:
+    from shared.sqlite import Database
+    from shared.table import Table
 
 
 class ShippingSettings(StoreSettings):
     """The shipping's settings."""
 
     carrier_url: str
-    """Whom to ask: ``sqlite:///PATH`` is the sandbox carrier, with its own record there."""
+    """Whom to ask: ``sqlite:///PATH`` or ``dynamodb://TABLE`` is the sandbox carrier's record."""
 
 
-@cache
+@PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = ShippingSettings.from_environment()
-    carrier = SandboxCarrier(database(settings.carrier_url))
-    return Ports(SQLiteShipments(database(settings.store_url)), carrier, clock.now)
+    carrier = opened(settings.carrier_url, _sqlite_carrier, _dynamodb_carrier)
+    return Ports(opened(settings.store_url, _sqlite, _dynamodb), carrier, clock.now)
+
+
+def _sqlite(database: "Database") -> ShipmentStore:
+    from shipping.store import SQLiteShipments
+
+    return SQLiteShipments(database)
+
+
+def _dynamodb(table: "Table") -> ShipmentStore:
+    from shipping.dynamodb import DynamoShipments
+
+    return DynamoShipments(table)
+
+
+def _sqlite_carrier(database: "Database") -> Carrier:
+    from shipping.carrier import SandboxCarrier
+
+    return SandboxCarrier(database)
+
+
+def _dynamodb_carrier(table: "Table") -> Carrier:
+    from shipping.dynamodb import DynamoCarrier
+
+    return DynamoCarrier(table)

@@ -3,20 +3,23 @@
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import yaml
 
-from infra.local.aws_api import execution_history
+from infra.server.aws_api import execution_history
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.invocations import Invocation, Result
-from infra.local.resources import Stack, load
+from infra.local.resources import load
+from infra.local.stack import Stack
 from shared.sqlite import Database
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z."""
@@ -165,9 +168,7 @@ class FakeFunctions:
 
     def of(self, function: str) -> list[Any]:
         """Return the payloads that a function was called with."""
-        return [
-            orjson.loads(call.payload) for call in self.calls if call.function.name == function
-        ]
+        return [orjson.loads(call.payload) for call in self.calls if call.function.name == function]
 
     def answer(self, invocation: Invocation, payload: Any) -> None:
         """Let a call return."""
@@ -260,9 +261,7 @@ class Rig:
     def start(self, name: str, body: Any = None, machine: str = "shop-flow") -> str:
         """Start an execution; return its ARN."""
         given = {} if body is None else body
-        started: str = self.ask(
-            lambda now: self.engine.executions.start(machine, name, given, now)
-        )
+        started: str = self.ask(lambda now: self.engine.executions.start(machine, name, given, now))
         return started
 
     def send(self, *bodies: str, queue: str = "Work") -> None:

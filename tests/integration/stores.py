@@ -1,6 +1,6 @@
 """The stores under test, and what a test looks at behind their backs.
 
-A second adapter is a second class of this form, and a second parameter of the fixture ``stores``.
+`dynamo_stores.DynamoStores` is the second adapter; both are parameters of the fixture ``stores``.
 """
 
 import json
@@ -50,9 +50,6 @@ class Stores(Protocol):
 
     def everything(self) -> Mapping[str, Any]:
         """Return all that is stored, to be compared."""
-
-    def sink(self, envelope: Mapping[str, Any], arrived_at: float) -> None:
-        """Put an event into the sink of events."""
 
     def close(self) -> None: ...
 
@@ -110,6 +107,7 @@ class SQLiteStores:
         }
 
     def sink(self, envelope: Mapping[str, Any], arrived_at: float) -> None:
+        """Put an event into the sink of events."""
         with self.behind.write() as connection:
             connection.execute(
                 "create table if not exists events (detail_type, order_id, envelope, arrived_at)"

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,12 +18,12 @@ import payments.wiring
 import shipping.wiring
 from inventory.model import Receipt
 from orders.handlers import change_order, reconcile, validate_order
-from orders.usecases import place
+from orders.usecases import Policy, place
 from shared import errors
 from shared.record import ChargeStatus, Message, OrderRecord, Reservation, ShipmentStatus, Status
 from shared.sqlite import SQLiteRecords, database
 from tests.fakes.events import ADDRESS, created, envelope
-from tests.integration.workflow import WORKFLOWS, states, tasks
+from tests.integration.workflow import WORKFLOWS, states, tasks, template
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="f", aws_request_id="r-1"))
 RUN = "run-1"
@@ -412,24 +412,37 @@ def test_what_is_put_aside_is_strict_json(workflow: Workflow) -> None:
 # ---- the rest
 
 
+@pytest.mark.parametrize(
+    ("setting", "parameter"),
+    [
+        ("lease_seconds", "LeaseSeconds"),
+        ("recovery_delay_seconds", "RecoveryDelaySeconds"),
+        ("max_attempts", "MaxAttempts"),
+    ],
+)
+def test_what_a_function_assumes_is_what_the_template_says(setting: str, parameter: str) -> None:
+    default = template()["Parameters"][parameter]["Default"]
+    assert orders.wiring.OrdersSettings.model_fields[setting].default == default
+    assert astuple(Policy()) == (300.0, 300, 12)
+
+
 def test_the_reconciler_says_how_many_runs_it_started(workflow: Workflow) -> None:
     workflow.order()
-    assert reconcile.handler({}, CONTEXT) == {"started": 0}
+    assert reconcile.handler({}, CONTEXT)["started"] == 0
     workflow.become(lease_until=1.0)
-    assert reconcile.handler({}, CONTEXT) == {"started": 1}
+    assert reconcile.handler({}, CONTEXT)["started"] == 1
     assert [message.kind for message in outbox(workflow)] == ["run"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the first function of a service in a process sets them for all"
-)
 def test_functions_that_share_a_process_have_settings_of_their_own(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On one machine a worker is every function in turn, each with its own environment."""
     monkeypatch.delenv("QUARANTINE_QUEUE_URL")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ValidateOrderFunction")
     workflow.order()
     monkeypatch.setenv("QUARANTINE_QUEUE_URL", QUEUE)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ChangeOrderFunction")
     retried("no JSON")
     assert outbox(workflow)[-1].body["queue"] == QUEUE
 

@@ -1,19 +1,26 @@
 """The sandbox's gateway and carrier: what each token and each street makes them do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from payments.dynamodb import DynamoGateway
 from payments.gateway import KEY_LIFETIME, SandboxGateway
 from payments.model import Charge, charge_id
+from payments.usecases import Gateway
 from shared.errors import CarrierError, PaymentGatewayError
+from shared.record import ChargeStatus
 from shared.sqlite import Database
 from shipping.carrier import SandboxCarrier
+from shipping.dynamodb import DynamoCarrier
 from shipping.model import Consignment
+from shipping.usecases import Carrier
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import NOW
+from tests.integration.dynamo_stores import OneAtATime, create, moto
 
 KEY = charge_id("A-1")
 NO_ANSWER = "no answer"
@@ -34,16 +41,87 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(str(tmp_path / "sandbox.db"))
+class Sandbox(Protocol):
+    """The sandbox's own record; every call opens it anew, as another process would."""
+
+    def gateway(self, now: Callable[[], float]) -> Gateway: ...
+    def carrier(self) -> Carrier: ...
+
+    def charges(self) -> list[Mapping[str, object]]:
+        """Return the gateway's own record."""
+
+    def parcels(self) -> int:
+        """Return how many shipments the carrier's own record has."""
+
+
+class SQLiteSandbox:
+    """The sandbox on one SQLite file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(str(folder / "sandbox.db"))
+
+    def gateway(self, now: Callable[[], float]) -> SandboxGateway:
+        return SandboxGateway(self.database, now)
+
+    def carrier(self) -> SandboxCarrier:
+        return SandboxCarrier(self.database)
+
+    def charges(self) -> list[Mapping[str, object]]:
+        rows = self.database.rows("select *, charged_at as at from gateway_charges")
+        return [dict(row) for row in rows]
+
+    def parcels(self) -> int:
+        return len(self.database.rows("select * from carrier_shipments"))
+
+    def close(self) -> None:
+        self.database.close()
+
+
+class DynamoSandbox:
+    """The sandbox on one DynamoDB table."""
+
+    def __init__(self, client: OneAtATime) -> None:
+        self.table = create(client, "SandboxTable")
+
+    def gateway(self, now: Callable[[], float]) -> DynamoGateway:
+        return DynamoGateway(self.table, now)
+
+    def carrier(self) -> DynamoCarrier:
+        return DynamoCarrier(self.table)
+
+    def charges(self) -> list[Mapping[str, object]]:
+        return [
+            {**item, "key": item["pk"].partition("#")[2]}
+            for item in self.table.scan()
+            if item["sk"].startswith("charge#")
+        ]
+
+    def parcels(self) -> int:
+        return sum(item["sk"] == "shipment" for item in self.table.scan())
+
+    def close(self) -> None:
+        """Leave the table to moto."""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[OneAtATime]:
+    with moto() as client:
+        yield client
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sandbox]:
+    sqlite = request.param == "sqlite"
+    opened: SQLiteSandbox | DynamoSandbox = (
+        SQLiteSandbox(tmp_path) if sqlite else DynamoSandbox(request.getfixturevalue("aws"))
+    )
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def gateway(database: Database, clock: Clock) -> SandboxGateway:
-    return SandboxGateway(database, clock)
+def gateway(sandbox: Sandbox, clock: Clock) -> Gateway:
+    return sandbox.gateway(clock)
 
 
 def charge(token: str | None, order_id: str = "A-1") -> Charge:
@@ -61,11 +139,9 @@ def answers(call: Callable[[], object], times: int) -> list[str]:
     return found
 
 
-def charged(database: Database) -> int:
+def charged(sandbox: Sandbox) -> int:
     """Return how often the gateway's own record says that money was taken and is still there."""
-    row = database.row("select count(*) from gateway_charges where status = 'CHARGED'")
-    assert row is not None
-    return int(row[0])
+    return sum(kept["status"] == ChargeStatus.CHARGED for kept in sandbox.charges())
 
 
 # ---- the gateway's tokens
@@ -88,10 +164,10 @@ def charged(database: Database) -> int:
     ],
 )
 def test_what_a_token_makes_of_a_charge(
-    gateway: SandboxGateway, database: Database, token: str | None, calls: list[str], made: int
+    gateway: Gateway, sandbox: Sandbox, token: str | None, calls: list[str], made: int
 ) -> None:
     assert answers(lambda: gateway.charge(charge(token)), len(calls)) == calls
-    assert charged(database) == made
+    assert charged(sandbox) == made
 
 
 @pytest.mark.parametrize(
@@ -104,7 +180,7 @@ def test_what_a_token_makes_of_a_charge(
     ],
 )
 def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
-    gateway: SandboxGateway, token: str, found: str | None
+    gateway: Gateway, token: str, found: str | None
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     record = gateway.find(KEY)
@@ -124,55 +200,51 @@ def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
     ],
 )
 def test_what_a_token_makes_of_a_refund(
-    gateway: SandboxGateway, database: Database, token: str, calls: list[str]
+    gateway: Gateway, sandbox: Sandbox, token: str, calls: list[str]
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 2)
     assert answers(lambda: gateway.refund(KEY), len(calls)) == calls
-    assert charged(database) == (1 if calls[-1] == NO_ANSWER else 0)
+    assert charged(sandbox) == (1 if calls[-1] == NO_ANSWER else 0)
 
 
-def test_orders_have_charges_and_failures_of_their_own(
-    gateway: SandboxGateway, database: Database
-) -> None:
+def test_orders_have_charges_and_failures_of_their_own(gateway: Gateway, sandbox: Sandbox) -> None:
     for order_id in ("A-1", "A-2"):
         calls = answers(partial(gateway.charge, charge("tok_timeout", order_id)), 2)
         assert calls == [NO_ANSWER, "CHARGED"]
     assert answers(lambda: gateway.refund(KEY), 1) == ["REFUNDED"]
-    assert charged(database) == 1
+    assert charged(sandbox) == 1
 
 
 # ---- what the gateway remembers
 
 
 def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
-    gateway: SandboxGateway,
+    gateway: Gateway,
 ) -> None:
     first, again = (gateway.charge(charge(token)) for token in ("tok_visa", "tok_decline"))
     assert first == again == gateway.find(KEY)
     assert gateway.charge(charge(None, "A-2")).reference != first.reference
 
 
-def test_the_gateway_keeps_what_it_was_asked_to_charge(
-    gateway: SandboxGateway, database: Database
-) -> None:
+def test_the_gateway_keeps_what_it_was_asked_to_charge(gateway: Gateway, sandbox: Sandbox) -> None:
     gateway.charge(charge("tok_visa"))
-    [row] = database.rows("select * from gateway_charges")
-    kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["charged_at"])
+    [row] = sandbox.charges()
+    kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
     assert kept == (KEY, "A-1", 3700, "EUR", NOW)
 
 
 @pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
 def test_after_a_day_the_key_is_forgotten_and_a_blind_charge_is_a_second_one(
-    gateway: SandboxGateway, database: Database, clock: Clock, age: float, made: int
+    gateway: Gateway, sandbox: Sandbox, clock: Clock, age: float, made: int
 ) -> None:
     """F10: this is why the ledger and the gateway's record are asked first."""
     gateway.charge(charge("tok_visa"))
     clock.time += age
     gateway.charge(charge("tok_visa"))
-    assert charged(database) == made
+    assert charged(sandbox) == made
 
 
-def test_the_gateways_own_record_is_never_forgotten(gateway: SandboxGateway, clock: Clock) -> None:
+def test_the_gateways_own_record_is_never_forgotten(gateway: Gateway, clock: Clock) -> None:
     made = gateway.charge(charge("tok_visa"))
     clock.time += 91 * 86_400
     assert gateway.find(KEY) == made
@@ -180,7 +252,7 @@ def test_the_gateways_own_record_is_never_forgotten(gateway: SandboxGateway, clo
 
 
 def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
-    gateway: SandboxGateway,
+    gateway: Gateway,
 ) -> None:
     assert gateway.find(KEY) is None
     with pytest.raises(PaymentGatewayError, match=f"has no charge {KEY} to refund"):
@@ -191,7 +263,7 @@ def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
 
 
 def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
-    gateway: SandboxGateway, database: Database, clock: Clock
+    gateway: Gateway, sandbox: Sandbox, clock: Clock
 ) -> None:
     assert gateway.void(KEY).status == "VOIDED"
     for age in (0, KEY_LIFETIME, 91 * 86_400):
@@ -199,7 +271,7 @@ def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
         assert gateway.charge(charge("tok_visa")).status == "VOIDED"
     found = gateway.find(KEY)
     assert found is not None
-    assert (found.status, charged(database)) == ("VOIDED", 0)
+    assert (found.status, charged(sandbox)) == ("VOIDED", 0)
 
 
 @pytest.mark.parametrize(
@@ -207,19 +279,19 @@ def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
     [("tok_visa", "CHARGED"), ("tok_lose_answer", "CHARGED"), ("tok_decline", "DECLINED")],
 )
 def test_a_void_of_what_was_decided_tells_what_was_decided(
-    gateway: SandboxGateway, token: str, status: str
+    gateway: Gateway, token: str, status: str
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     assert gateway.void(KEY).status == status
 
 
-def test_a_gateway_that_takes_no_charge_still_voids(gateway: SandboxGateway) -> None:
+def test_a_gateway_that_takes_no_charge_still_voids(gateway: Gateway) -> None:
     answers(lambda: gateway.charge(charge("tok_unavailable")), 3)
     assert gateway.void(KEY).status == "VOIDED"
     assert answers(lambda: gateway.charge(charge("tok_unavailable")), 1) == ["VOIDED"]
 
 
-def test_what_was_refunded_stays_so(gateway: SandboxGateway) -> None:
+def test_what_was_refunded_stays_so(gateway: Gateway) -> None:
     gateway.charge(charge("tok_visa"))
     gateway.refund(KEY)
     assert gateway.void(KEY).status == "REFUNDED"
@@ -230,15 +302,15 @@ def test_what_was_refunded_stays_so(gateway: SandboxGateway) -> None:
 
 
 @pytest.fixture
-def carrier(database: Database) -> SandboxCarrier:
-    return SandboxCarrier(database)
+def carrier(sandbox: Sandbox) -> Carrier:
+    return sandbox.carrier()
 
 
 def consignment(street: str = "1 Loop Lane", shipment_id: str = "shipment-1") -> Consignment:
     return Consignment(shipment_id, "A-1", {**ADDRESS, "street": street})
 
 
-def taken(carrier: SandboxCarrier, street: str, times: int) -> list[str]:
+def taken(carrier: Carrier, street: str, times: int) -> list[str]:
     found = []
     for _ in range(times):
         try:
@@ -259,35 +331,35 @@ def taken(carrier: SandboxCarrier, street: str, times: int) -> list[str]:
     ],
 )
 def test_what_a_street_makes_the_carrier_do(
-    carrier: SandboxCarrier, street: str, calls: list[str]
+    carrier: Carrier, street: str, calls: list[str]
 ) -> None:
     assert taken(carrier, street, len(calls)) == calls
 
 
 def test_a_shipment_has_one_tracking_number_whoever_asks(
-    carrier: SandboxCarrier, database: Database
+    carrier: Carrier, sandbox: Sandbox
 ) -> None:
     first = carrier.create(consignment())
-    assert carrier.create(consignment()) == SandboxCarrier(database).create(consignment()) == first
+    assert carrier.create(consignment()) == sandbox.carrier().create(consignment()) == first
     assert first.tracking_number.startswith("SBX")
     assert len(first.tracking_number) == 15
     other = carrier.create(consignment(shipment_id="shipment-2"))
     assert other.tracking_number != first.tracking_number
-    assert len(database.rows("select * from carrier_shipments")) == 2
+    assert sandbox.parcels() == 2
 
 
-def test_an_order_without_an_address_is_taken_too(carrier: SandboxCarrier) -> None:
+def test_an_order_without_an_address_is_taken_too(carrier: Carrier) -> None:
     assert carrier.create(Consignment("shipment-1", "A-1", None)).status == "CREATED"
 
 
-def test_a_voided_shipment_stays_voided(carrier: SandboxCarrier) -> None:
+def test_a_voided_shipment_stays_voided(carrier: Carrier) -> None:
     created = carrier.create(consignment())
     voided = carrier.void("shipment-1")
     assert (voided.status, voided.tracking_number) == ("VOIDED", created.tracking_number)
     assert carrier.create(consignment()) == voided == carrier.void("shipment-1")
 
 
-def test_a_void_before_the_shipment_leaves_a_mark_that_refuses_it(carrier: SandboxCarrier) -> None:
+def test_a_void_before_the_shipment_leaves_a_mark_that_refuses_it(carrier: Carrier) -> None:
     carrier.void("shipment-1")
     assert carrier.create(consignment()).status == "VOIDED"
     assert carrier.create(consignment(shipment_id="shipment-2")).status == "CREATED"

@@ -1,519 +1,29 @@
-"""What every store promises, shown on real files: the same tests for each adapter."""
+"""What the stores promise on SQLite alone (see `test_stores` for the rest)."""
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from inventory import usecases as inventory
-from inventory.model import Move, OutOfStock, Receipt, Shortage, Stock
-from orders import usecases as orders
-from orders.usecases import Policy
-from payments.model import LedgerEntry
-from shared.errors import DuplicateOrder, InvalidSettings, OrderNotFound, VersionConflict
-from shared.record import (
-    Change,
-    ChargeStatus,
-    Entry,
-    Line,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from shared.errors import InvalidSettings
+from shared.record import Status
 from shared.sqlite import Database, database
-from shipping.model import Shipment
-from tests.fakes.events import ADDRESS, envelope
-from tests.fakes.records import EPOCH, NOW, order, waiting
-from tests.integration.stores import SQLiteStores, Stores
-
-T = TypeVar("T")
-THREADS = 8
-EVENT = Message("event", {"Source": "orders.service"})
-UNSTORABLE: Any = object()
+from tests.fakes.events import envelope
+from tests.fakes.records import NOW, order
+from tests.integration.stores import SQLiteStores
 
 
-@pytest.fixture(params=["sqlite"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    adapters: dict[str, type[SQLiteStores]] = {"sqlite": SQLiteStores}
-    opened = adapters[request.param](tmp_path)
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[SQLiteStores]:
+    opened = SQLiteStores(tmp_path)
     yield opened
     opened.close()
 
 
-def at_once(*tasks: Callable[[], T]) -> list[T | Exception]:
-    """Run tasks in threads that start together; return what each returned or raised."""
-    barrier = threading.Barrier(len(tasks))
-
-    def run(task: Callable[[], T]) -> T | Exception:
-        barrier.wait()
-        try:
-            return task()
-        except Exception as error:  # noqa: BLE001 - returned to be looked at
-            return error
-
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        return list(pool.map(run, tasks))
-
-
-def placed(stores: Stores, **fields: Any) -> OrderRecord:
-    """Write an order with these fields and return it."""
-    unwritten = order(**{"version": 0, "updated_at": NOW} | fields)
-    return stores.orders().save(unwritten.change())
-
-
-def stocked(stores: Stores, **units: int) -> None:
-    stores.inventory().receive(Receipt("first", units), NOW)
-
-
-def reservation(record: OrderRecord) -> Change:
-    return record.change(
-        Entry("STOCK_RESERVED", NOW), messages=(EVENT,), reservation=Reservation.RESERVED
-    )
-
-
-def entry(status: str, reference: str | None = None, amount: int = 3700) -> LedgerEntry:
-    return LedgerEntry("charge-1", "A-1", amount, "EUR", ChargeStatus(status), reference)
-
-
-def parcel(status: ShipmentStatus = ShipmentStatus.CREATED) -> Shipment:
-    return Shipment("shipment-1", status, "TRACK-1")
-
-
-Writer = Callable[[Stores, Change], object]
-WRITERS: dict[str, Writer] = {
-    "save": lambda stores, change: stores.orders().save(change),
-    "move": lambda stores, change: stores.inventory().move(change, Move.RESERVE, {"TEA": 2}),
-    "enter": lambda stores, change: stores.ledger().enter(change, entry("PENDING")),
-    "put": lambda stores, change: stores.shipments().put(change, parcel()),
-}
-
-
-# ---- records
-
-
-def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
-    whole = order(
-        version=0,
-        email="ada@example.com",
-        shipping_address=ADDRESS,
-        status=Status.COMPENSATING,
-        attempts=3,
-        resume_at=NOW + 0.25,
-        waiting_for="OutOfStock",
-        cancel_requested=True,
-        cancel_reason="cheaper",
-        cancel_event_id="event-9",
-        reservation=Reservation.COMMITTED,
-        charge=ChargeStatus.REFUNDED,
-        charge_id="charge-1",
-        shipment=ShipmentStatus.VOIDED,
-        shipment_id="shipment-1",
-        tracking_number="TRACK-1",
-        failure="CarrierError",
-        failure_message="no van: \N{CROSS MARK}",
-    )
-    assert all(getattr(whole, one.name) not in (None, "") for one in fields(whole))
-    written = stores.orders().save(whole.change())
-    for store in (stores.orders(), stores.inventory(), stores.ledger(), stores.shipments()):
-        read = store.read("A-1")
-        assert read == written == store.find("A-1")
-        assert type(read.cancel_requested) is bool
-        assert type(read.status) is Status
-
-
-def test_a_record_without_what_is_optional_is_read_as_it_was_written(stores: Stores) -> None:
-    written = placed(stores, payment_token=None, lease_owner=None)
-    assert stores.orders().read("A-1") == written
-
-
-def test_a_change_writes_its_fields_and_only_those(stores: Stores) -> None:
-    before = placed(stores, email="ada@example.com", shipping_address=ADDRESS)
-    lines = (Line("POT", 1, 3700),)
-    change = before.change(
-        Entry("CHANGED", NOW + 5), status=Status.RESERVED, items=lines, shipping_address=None
-    )
-    after = stores.orders().save(change)
-    assert stores.orders().read("A-1") == after == change.after
-    assert (after.version, after.updated_at, after.email) == (2, NOW + 5, "ada@example.com")
-
-
-def test_an_unknown_order_is_not_found(stores: Stores) -> None:
-    assert stores.orders().find("A-1") is None
-    with pytest.raises(OrderNotFound, match="no order has the id 'A-1'"):
-        stores.orders().read("A-1")
-
-
-def test_orders_do_not_touch_each_other(stores: Stores) -> None:
-    first, second = placed(stores), placed(stores, order_id="A-2")
-    stores.orders().save(first.change(attempts=5))
-    assert stores.orders().read("A-2") == second
-
-
-def test_the_timeline_keeps_what_happened_in_order_and_who_wrote_it(stores: Stores) -> None:
-    store, record = stores.orders(), placed(stores)
-    entries = (Entry("ONE", NOW, {"a": 1}), Entry("TWO", NOW + 1, {"b": [2]}))
-    store.save(record.change(*entries, epoch=EPOCH + 1))
-    store.note("A-1", Entry("THREE", NOW + 2))
-    assert stores.timeline("A-1") == [
-        (EPOCH + 1, entries[0]),
-        (EPOCH + 1, entries[1]),
-        (None, Entry("THREE", NOW + 2, {})),
-    ]
-    assert store.read("A-1").version == 2
-
-
-def test_messages_wait_in_the_outbox_in_the_order_of_their_writes(stores: Stores) -> None:
-    store, record = stores.orders(), placed(stores)
-    messages = tuple(Message(kind, {"n": n}) for n, kind in enumerate(("event", "run", "message")))
-    store.save(record.change(Entry("X", NOW + 1), messages=messages))
-    store.send(EVENT, NOW + 2)
-    assert stores.outbox() == [*((message, NOW + 1) for message in messages), (EVENT, NOW + 2)]
-
-
-# ---- one write, whole or not at all, and on one version only
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_state_timeline_and_messages_are_one_write(stores: Stores, writer: str) -> None:
-    stocked(stores, TEA=2)
-    change = reservation(placed(stores))
-    WRITERS[writer](stores, change)
-    assert stores.orders().read("A-1") == change.after
-    assert stores.timeline("A-1") == [(EPOCH, Entry("STOCK_RESERVED", NOW, {}))]
-    assert stores.outbox() == [(EVENT, NOW)]
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_write_on_an_older_version_leaves_nothing(stores: Stores, writer: str) -> None:
-    stocked(stores, TEA=2)
-    change = reservation(placed(stores))
-    stores.orders().save(change.before.change(attempts=1))
-    before = stores.everything()
-    with pytest.raises(VersionConflict, match="A-1"):
-        WRITERS[writer](stores, change)
-    assert stores.everything() == before
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_second_first_write_leaves_nothing(stores: Stores, writer: str) -> None:
-    stocked(stores, TEA=2)
-    placed(stores)
-    before = stores.everything()
-    with pytest.raises(VersionConflict):
-        WRITERS[writer](stores, reservation(order(version=0)))
-    assert stores.everything() == before
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_change_of_an_order_that_is_not_there_leaves_nothing(stores: Stores, writer: str) -> None:
-    stocked(stores, TEA=2)
-    before = stores.everything()
-    with pytest.raises(VersionConflict):
-        WRITERS[writer](stores, reservation(order()))
-    assert stores.everything() == before
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_message_that_cannot_be_kept_takes_the_state_with_it(stores: Stores, writer: str) -> None:
-    stocked(stores, TEA=2)
-    change = replace(reservation(placed(stores)), messages=(EVENT, Message("event", UNSTORABLE)))
-    before = stores.everything()
-    with pytest.raises(stores.broken):
-        WRITERS[writer](stores, change)
-    assert stores.everything() == before
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda stores, change: stores.inventory().move(change, Move.COMMIT, {"TEA": 2}),
-        lambda stores, change: stores.inventory().move(change, Move.RESERVE, {"TEA": 1.5j}),
-        lambda stores, change: stores.ledger().enter(change, entry("PENDING", UNSTORABLE)),
-        lambda stores, change: stores.shipments().put(
-            change, replace(parcel(), tracking_number=UNSTORABLE)
-        ),
-    ],
-    ids=["more than is reserved", "no number", "no reference", "no tracking number"],
-)
-def test_a_state_that_goes_with_what_cannot_be_written_is_not_written(
-    stores: Stores, write: Writer
-) -> None:
-    stocked(stores, TEA=2)
-    change = reservation(placed(stores))
-    before = stores.everything()
-    with pytest.raises(stores.broken):
-        write(stores, change)
-    assert stores.everything() == before
-    WRITERS["save"](stores, change)  # and the store goes on
-
-
-def test_of_first_writes_at_once_one_stands(stores: Stores) -> None:
-    claims = [
-        order(version=0, lease_owner=f"run-{n}").change(Entry("RECEIVED", NOW), messages=(EVENT,))
-        for n in range(THREADS)
-    ]
-    opened = [stores.orders() for _ in claims]
-    tasks = [
-        lambda store=store, claim=claim: store.save(claim)
-        for store, claim in zip(opened, claims, strict=True)
-    ]
-    results = at_once(*tasks)
-    [first] = [result for result in results if isinstance(result, OrderRecord)]
-    assert sum(isinstance(result, VersionConflict) for result in results) == THREADS - 1
-    assert stores.orders().read("A-1") == first
-    assert (len(stores.timeline("A-1")), len(stores.outbox())) == (1, 1)
-
-
-def test_of_changes_at_once_every_one_is_seen(stores: Stores) -> None:
-    """Each reads again until its write is the next one: no update is lost."""
-    placed(stores, lease_owner=None, lease_until=0.0, content_hash="x", epoch=0)
-    opened = [orders.Ports(stores.orders(), lambda: NOW, Policy()) for _ in range(THREADS)]
-    results = at_once(
-        *(
-            lambda n=n, ports=ports: orders.amend("A-1", None, f"ada{n}@example.com", ports)
-            for n, ports in enumerate(opened)
-        )
-    )
-    assert all(isinstance(result, OrderRecord) for result in results)
-    assert stores.orders().read("A-1").version == 1 + THREADS
-    assert len(stores.timeline("A-1")) == THREADS
-
-
-def test_of_runs_at_once_one_claims_the_order(stores: Stores) -> None:
-    """F1: the same event delivered to many runs at once."""
-    opened = [orders.Ports(stores.orders(), lambda: NOW, Policy()) for _ in range(THREADS)]
-    results = at_once(
-        *(
-            lambda n=n, ports=ports: orders.claim(envelope(), f"run-{n}", ports)
-            for n, ports in enumerate(opened)
-        )
-    )
-    assert sum(isinstance(result, orders.Held) for result in results) == 1
-    assert sum(isinstance(result, DuplicateOrder) for result in results) == THREADS - 1
-    assert stores.orders().read("A-1").epoch == 1
-
-
-# ---- stock
-
-
-def test_the_last_unit_is_reserved_once(stores: Stores) -> None:
-    stocked(stores, TEA=1)
-    first, second = placed(stores), placed(stores, order_id="A-2")
-    store = stores.inventory()
-    store.move(reservation(first), Move.RESERVE, {"TEA": 1})
-    with pytest.raises(OutOfStock) as short:
-        store.move(reservation(second), Move.RESERVE, {"TEA": 1})
-    assert short.value.missing == (Shortage("TEA", 1, 0),)
-    assert store.read("A-2") == second
-    assert stores.stock() == {"TEA": Stock("TEA", received=1, on_hand=1, reserved=1)}
-
-
-@pytest.mark.parametrize(
-    ("demand", "missing"),
-    [
-        ({"TEA": 2, "CUP": 2}, (Shortage("CUP", 2, 1),)),
-        ({"CUP": 2, "TEA": 2}, (Shortage("CUP", 2, 1),)),
-        ({"TEA": 2, "POT": 1}, (Shortage("POT", 1, 0, known=False),)),
-        ({"TEA": 6, "CUP": 2}, (Shortage("TEA", 6, 5), Shortage("CUP", 2, 1))),
-    ],
-)
-def test_all_lines_are_reserved_or_none(
-    stores: Stores, demand: dict[str, int], missing: tuple[Shortage, ...]
-) -> None:
-    stocked(stores, TEA=5, CUP=1)
-    change = reservation(placed(stores))
-    before = stores.everything()
-    with pytest.raises(OutOfStock) as short:
-        stores.inventory().move(change, Move.RESERVE, demand)
-    assert short.value.missing == missing
-    assert stores.everything() == before
-
-
-def test_a_step_that_was_overtaken_is_told_so_before_it_is_told_of_a_shortage(
-    stores: Stores,
-) -> None:
-    """Its own twin may have what is missing."""
-    stocked(stores, TEA=2)
-    change = reservation(placed(stores))
-    stores.inventory().move(change, Move.RESERVE, {"TEA": 2})
-    with pytest.raises(VersionConflict):
-        stores.inventory().move(change, Move.RESERVE, {"TEA": 2})
-
-
-def test_units_move_and_every_one_of_them_is_accounted_for(stores: Stores) -> None:
-    stocked(stores, TEA=10, CUP=1)
-    store, record = stores.inventory(), placed(stores)
-    for move, expected in (
-        (Move.RESERVE, Stock("TEA", 10, on_hand=10, reserved=3)),
-        (Move.RELEASE, Stock("TEA", 10, on_hand=10)),
-        (Move.RESERVE, Stock("TEA", 10, on_hand=10, reserved=3)),
-        (Move.COMMIT, Stock("TEA", 10, on_hand=7, shipped=3)),
-        (Move.RESTOCK, Stock("TEA", 10, on_hand=10, shipped=3, restocked=3)),
-    ):
-        record = store.move(record.change(attempts=record.attempts + 1), move, {"TEA": 3})
-        assert stores.stock()["TEA"] == expected
-    assert stores.stock()["CUP"] == Stock("CUP", 1, on_hand=1)
-    assert store.read("A-1") == record
-
-
-@pytest.mark.parametrize("move", [Move.COMMIT, Move.RELEASE])
-def test_no_more_is_taken_or_released_than_is_reserved(stores: Stores, move: Move) -> None:
-    stocked(stores, TEA=10)
-    with pytest.raises(stores.broken):
-        stores.inventory().move(placed(stores).change(), move, {"TEA": 1})
-    assert stores.stock() == {"TEA": Stock("TEA", 10, on_hand=10)}
-
-
-def test_nothing_is_sold_twice_however_many_ask_at_once(stores: Stores) -> None:
-    stocked(stores, TEA=10, CUP=1000)
-    ids = [f"A-{n}" for n in range(40)]
-    for order_id in ids:
-        placed(stores, order_id=order_id, items=(Line("CUP", 1, 100), Line("TEA", 1, 3600)))
-
-    def reserve(ports: inventory.Ports, mine: Sequence[str]) -> list[str]:
-        return [inventory.reserve(order_id, EPOCH, ports).outcome for order_id in mine]
-
-    opened = [inventory.Ports(stores.inventory(), lambda: NOW) for _ in range(4)]
-    results = at_once(
-        *(lambda n=n, ports=ports: reserve(ports, ids[n::4]) for n, ports in enumerate(opened))
-    )
-    outcomes = [outcome for result in results if isinstance(result, list) for outcome in result]
-    assert (outcomes.count("RESERVED"), outcomes.count("OUT_OF_STOCK")) == (10, 30)
-    assert stores.stock() == {
-        "TEA": Stock("TEA", 10, on_hand=10, reserved=10),
-        "CUP": Stock("CUP", 1000, on_hand=1000, reserved=10),
-    }
-    held = [one for one in ids if stores.orders().read(one).reservation is Reservation.RESERVED]
-    assert len(held) == 10
-
-
-def test_a_receipt_adds_its_units_once(stores: Stores) -> None:
-    store = stores.inventory()
-    first = Receipt("digest", {"TEA": 5, "CUP": 0})
-    assert store.receive(first, NOW)
-    assert not store.receive(first, NOW + 1)
-    assert stores.inventory().receive(Receipt("another", {"TEA": 2}), NOW)
-    assert stores.stock() == {"TEA": Stock("TEA", 7, 7), "CUP": Stock("CUP")}
-
-
-def test_a_receipt_received_twice_at_once_adds_its_units_once(stores: Stores) -> None:
-    opened = [stores.inventory() for _ in range(THREADS)]
-    receipt = Receipt("digest", {"TEA": 5})
-    results = at_once(*(lambda store=store: store.receive(receipt, NOW) for store in opened))
-    assert sorted(map(str, results)) == ["False"] * (THREADS - 1) + ["True"]
-    assert stores.stock() == {"TEA": Stock("TEA", 5, 5)}
-
-
-def test_a_receipt_that_cannot_be_added_was_not_received(stores: Stores) -> None:
-    store = stores.inventory()
-    with pytest.raises(stores.broken):
-        store.receive(Receipt("digest", {"CUP": 1, "TEA": -1}), NOW)
-    assert stores.stock() == {}
-    assert store.receive(Receipt("digest", {"CUP": 1}), NOW)
-
-
-# ---- ledger and shipments
-
-
-def test_the_ledger_has_one_entry_an_order_whatever_becomes_of_it(stores: Stores) -> None:
-    store, record = stores.ledger(), placed(stores)
-    for status, reference, kept in (
-        ("PENDING", None, None),
-        ("CHARGED", "ch_1", "ch_1"),
-        ("REFUNDED", None, "ch_1"),
-    ):
-        record = store.enter(record.change(charge=ChargeStatus(status)), entry(status, reference))
-        assert stores.charges() == {"A-1": (status, 3700, kept)}
-        assert store.read("A-1").charge == status
-
-
-def test_the_ledger_takes_no_second_charge_of_an_order(stores: Stores) -> None:
-    store, record = stores.ledger(), placed(stores)
-    record = store.enter(record.change(), entry("CHARGED"))
-    before = stores.everything()
-    with pytest.raises(stores.broken):
-        store.enter(record.change(), replace(entry("CHARGED"), charge_id="charge-2"))
-    assert stores.everything() == before
-
-
-def test_an_order_has_one_shipment_which_may_be_voided(stores: Stores) -> None:
-    store, record = stores.shipments(), placed(stores)
-    record = store.put(record.change(shipment=ShipmentStatus.CREATED), parcel())
-    assert stores.parcels() == {"A-1": ("CREATED", "TRACK-1")}
-    store.put(record.change(shipment=ShipmentStatus.VOIDED), parcel(ShipmentStatus.VOIDED))
-    assert stores.parcels() == {"A-1": ("VOIDED", "TRACK-1")}
-    assert store.read("A-1").shipment == "VOIDED"
-
-
-def test_an_order_takes_no_second_shipment(stores: Stores) -> None:
-    store, record = stores.shipments(), placed(stores)
-    record = store.put(record.change(), parcel())
-    with pytest.raises(stores.broken):
-        store.put(record.change(), replace(parcel(), shipment_id="shipment-2"))
-    assert stores.parcels() == {"A-1": ("CREATED", "TRACK-1")}
-
-
-# ---- what is looked for
-
-
-GRACE = 300.0
-NOBODY: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("situation", "record", "stranded"),
-    [
-        ("a run holds it", order(), False),
-        ("held until this very moment", order(lease_until=NOW), False),
-        ("its run is gone", order(lease_until=NOW - 1), True),
-        ("charged, and its run is gone", order(status="CHARGED", lease_until=NOW - 1), True),
-        ("its undoing was left", order(status="COMPENSATING", lease_until=NOW - 1), True),
-        ("it has just been placed", order(**NOBODY, updated_at=NOW - GRACE), False),
-        ("placed long ago, never run", order(**NOBODY, updated_at=NOW - GRACE - 1), True),
-        ("it waits for its time", waiting(), False),
-        ("its time has come", waiting(resume_at=NOW), False),
-        ("its time came, and nobody", waiting(resume_at=NOW - GRACE - 1, updated_at=0.0), True),
-        ("touched while it waits", waiting(resume_at=NOW - GRACE - 1, updated_at=NOW), False),
-        ("resumed, and held", waiting(resume_at=0.0, lease_owner="r", lease_until=NOW + 1), False),
-        ("resumed, and its run is gone", order(resume_at=NOW - 400, lease_until=NOW - 1), True),
-        ("completed", order(status="COMPLETED", **NOBODY, updated_at=0.0), False),
-        ("failed", order(status="FAILED", **NOBODY, updated_at=0.0), False),
-        ("cancelled", order(status="CANCELLED", **NOBODY, updated_at=0.0), False),
-    ],
-)
-def test_an_order_is_stranded_when_neither_run_nor_timer_comes_back_to_it(
-    stores: Stores,
-    situation: str,
-    record: OrderRecord,
-    stranded: bool,  # noqa: FBT001 - a column
-) -> None:
-    written = stores.orders().save(replace(record, version=0).change())
-    found = stores.orders().stranded(NOW, GRACE, 10)
-    assert found == ([written] if stranded else []), situation
-
-
-def test_so_many_stranded_orders_are_found_at_once(stores: Stores) -> None:
-    for n in range(5):
-        placed(stores, order_id=f"A-{n}", lease_until=NOW - 1)
-    assert len(stores.orders().stranded(NOW, GRACE, 3)) == 3
-    assert len(stores.orders().stranded(NOW, GRACE, 10)) == 5
-
-
-def test_a_reconciled_order_is_claimed_by_its_run(stores: Stores) -> None:
-    placed(stores, lease_until=NOW - 1)
-    ports = orders.Ports(stores.orders(), lambda: NOW, Policy())
-    assert orders.reconcile(ports) == 1
-    [(run, _)] = stores.outbox()
-    body: Any = run.body
-    assert orders.claim(body["input"], body["name"], ports) == orders.Held("A-1", EPOCH + 1)
-    assert orders.reconcile(ports) == 0
+# ---- the sink, which is the bus's journal on one machine
 
 
 @pytest.mark.parametrize(
@@ -527,45 +37,29 @@ def test_a_reconciled_order_is_claimed_by_its_run(stores: Stores) -> None:
     ],
 )
 def test_an_event_is_unheard_when_the_sink_has_it_and_the_orders_have_not(
-    stores: Stores,
+    stores: SQLiteStores,
     situation: str,
     event: dict[str, Any],
     arrived_at: float,
     unheard: bool,  # noqa: FBT001 - a column
 ) -> None:
-    placed(stores, status=Status.COMPLETED)
+    stores.orders().save(order(version=0, status=Status.COMPLETED).change())
     stores.sink(event, arrived_at)
     found = stores.orders().unheard(NOW - 5000, NOW - 900, 10)
     assert list(found) == ([event] if unheard else []), situation
 
 
-def test_so_many_unheard_events_are_found_at_once(stores: Stores) -> None:
+def test_so_many_unheard_events_are_found_at_once(stores: SQLiteStores) -> None:
     for n in range(5):
         stores.sink(envelope(order_id=f"B-{n}"), NOW - 1000)
     assert len(stores.orders().unheard(NOW - 5000, NOW - 900, 3)) == 3
 
 
-def test_without_a_sink_nothing_is_unheard(stores: Stores) -> None:
+def test_without_a_sink_nothing_is_unheard(stores: SQLiteStores) -> None:
     assert list(stores.orders().unheard(0.0, NOW, 10)) == []
 
 
-def test_a_customers_orders_come_newest_first_page_by_page(stores: Stores) -> None:
-    for order_id, at in (("A-1", 10.0), ("A-2", 30.0), ("A-3", 20.0), ("A-4", 20.0)):
-        placed(stores, order_id=order_id, created_at=at)
-    placed(stores, order_id="B-1", customer_id="C-43", created_at=25.0)
-    store = stores.orders()
-
-    def page(limit: int, after: str | None) -> list[str]:
-        return [record.order_id for record in store.by_customer("C-42", limit, after)]
-
-    assert page(10, None) == ["A-2", "A-4", "A-3", "A-1"]
-    assert page(2, None) == ["A-2", "A-4"]
-    assert page(2, "A-4") == ["A-3", "A-1"]
-    assert page(2, "A-1") == []
-    assert store.by_customer("C-44", 10, None) == []
-
-
-# ---- SQLite's own
+# ---- the database
 
 
 def test_a_url_names_a_file_and_one_process_has_one_connection_to_it(tmp_path: Path) -> None:
@@ -595,7 +89,7 @@ def test_a_url_that_leads_nowhere_says_why(url: str, problem: str) -> None:
 
 def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
     first = SQLiteStores(tmp_path)
-    written = placed(first)
+    written = first.orders().save(order(version=0).change())
     first.close()
     second = SQLiteStores(tmp_path)
     assert second.orders().read("A-1") == written

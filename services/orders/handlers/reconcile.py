@@ -4,14 +4,43 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from orders import usecases, wiring
-from shared.observability import count, instrumented
+from orders import missing, relay, usecases, wiring
+from shared.errors import OrderflowError
+from shared.observability import count, instrumented, logger
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a scheduled event; answer how many runs were ``started``."""
+    """Take a scheduled event; answer what was done.
+
+    ``started`` runs of orders that nobody held; and on AWS outboxes that were ``sent``, and
+    orders that ``never_began``.
+    """
     started = usecases.reconcile(wiring.ports())
-    if started:
-        count("OrdersReconciled", started)
-    return {"started": started}
+    _count("OrdersReconciled", started)
+    if not wiring.is_relayed():
+        return {"started": started}
+    sent, problems = relay.catch_up(
+        wiring.relay_ports(), lambda: context.get_remaining_time_in_millis() / 1000
+    )
+    _count("OutboxCaughtUp", sent)
+    if problems:
+        logger().warning("not sent yet", reasons=problems)
+    never_began = _search()
+    _count("OrdersNeverBegan", never_began)
+    return {"started": started, "sent": sent, "never_began": never_began}
+
+
+def _search() -> int:
+    """Look for orders that never began; a sink that does not answer is asked again next time."""
+    try:
+        return len(missing.search(wiring.search_ports()))
+    except OrderflowError as error:
+        logger().warning("the sink was not compared", reason=str(error))
+        count("SinkNotCompared")
+        return 0
+
+
+def _count(name: str, number: int) -> None:
+    if number:
+        count(name, number)

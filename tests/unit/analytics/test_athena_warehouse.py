@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics.warehouse import AthenaWarehouse
+from shared.athena import AthenaWarehouse
 from shared.errors import WarehouseError
 
 TYPES = {

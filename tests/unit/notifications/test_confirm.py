@@ -52,7 +52,7 @@ class Store:
     def note(self, order_id: str, entry: Entry) -> None:
         raise AssertionError("the mark and the entry are one write")
 
-    def sent(self, message_id: str) -> bool:
+    def sent(self, message_id: str, order_id: str) -> bool:
         return message_id in self.marks
 
     def mark(self, message_id: str, order_id: str, entry: Entry) -> None:

@@ -21,9 +21,9 @@ def timeline(store: SQLiteMails) -> list[tuple[object, ...]]:
 
 
 def test_a_mail_is_sent_once_it_is_marked(store: SQLiteMails) -> None:
-    assert not store.sent("m-1")
+    assert not store.sent("m-1", "A-1")
     store.mark("m-1", "A-1", ENTRY)
-    assert store.sent("m-1")
+    assert store.sent("m-1", "A-1")
     assert [tuple(row) for row in store.database.rows("select * from mails")] == [
         ("m-1", "A-1", 5.0)
     ]
@@ -39,4 +39,4 @@ def test_a_second_mark_adds_nothing(store: SQLiteMails) -> None:
 def test_without_the_timeline_there_is_no_mark_either(store: SQLiteMails) -> None:
     with pytest.raises(TypeError):
         store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", 5.0, {"not JSON": object()}))
-    assert not store.sent("m-1")
+    assert not store.sent("m-1", "A-1")

@@ -217,14 +217,14 @@ def test_a_wait_is_known_by_its_run(record: OrderRecord, epoch: int, expected: s
 
 # ---- compensation
 
-UNDOER = Claimant(RUN, None, 300.0)
+UNDOER = Claimant("run-2", None, 400.0)
 
 
 @pytest.mark.parametrize("status", IN_FLIGHT)
 def test_compensation_fences_off_whatever_still_runs(status: Status) -> None:
     after = compensate(order(status=status), EPOCH, SHORT, UNDOER, NOW).after
     assert (after.status, after.epoch) == (Status.COMPENSATING, EPOCH + 1)
-    assert (after.lease_owner, after.lease_until) == (RUN, NOW + 300)
+    assert (after.lease_owner, after.lease_until) == ("run-2", NOW + 400)
 
 
 @pytest.mark.parametrize(
@@ -436,6 +436,7 @@ def test_asking_twice_is_asking_once(record: OrderRecord) -> None:
     [
         (order(status=Status.COMPLETED), "A-1 is COMPLETED already"),
         (order(status=Status.FAILED), "A-1 is FAILED already"),
+        (order(status=Status.COMPLETED, cancel_requested=True), "A-1 is COMPLETED already"),
         (order(status=Status.CHARGED, shipment=ShipmentStatus.CREATED), "A-1 is shipped already"),
     ],
 )

@@ -96,8 +96,10 @@ def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
 def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway)
+    before = store.only
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, ledger(store)) == ([], ["PENDING", "CHARGED"])
+    assert store.only == before
 
 
 def test_an_order_that_waited_after_its_charge_goes_on_as_charged() -> None:
@@ -160,6 +162,14 @@ def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it
     assert {charge.key for charge in gateway.charges} == {KEY}
 
 
+def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
+    store, gateway = reserved(), FakeGateway()
+    store.before_next_write(store.touch)
+    gateway.after("charge", lambda: store.before_next_write(store.touch))
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, ledger(store)) == (["charge"], ["PENDING", "CHARGED"])
+
+
 def test_two_at_once_charge_once() -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
@@ -187,6 +197,19 @@ def test_a_declined_card_is_final_and_in_the_ledger() -> None:
     assert ledger(store) == ["PENDING", "DECLINED"]
     assert (store.only.status, store.only.charge) == (Status.RESERVED, "DECLINED")
     assert store.happened == ["CHARGE_PENDING", "CHARGE_DECLINED"]
+
+
+def test_two_at_once_enter_the_decline_once() -> None:
+    store, gateway = reserved(), FakeGateway(declines=True)
+
+    def twin() -> None:
+        with pytest.raises(PaymentDeclined):
+            pay("A-1", EPOCH, ports(store, gateway))
+
+    gateway.before("charge", twin)
+    with pytest.raises(PaymentDeclined):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert ledger(store) == ["PENDING", "DECLINED"]
 
 
 def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
@@ -318,8 +341,10 @@ def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(statu
     for _ in range(2):
         with pytest.raises(PaymentDeclined, match=f"order A-1 is {status}"):
             pay("A-1", EPOCH, ports(store, gateway))
+        gateway.forget_keys()
     assert (store.only.charge, store.only.status) == (status, Status.RESERVED)
     assert (ledger(store), gateway.money) == (["PENDING", status], 0)
+    assert len(gateway.charges) == 1
 
 
 # ---- paying back
@@ -346,6 +371,7 @@ def test_what_was_charged_is_refunded_with_its_event_in_one_write() -> None:
         "reason": "CarrierError",
     }
     assert event.detail.metadata is not None
+    assert event.detail.metadata.schema_version == "1.0"
     assert event.detail.metadata.causation_id == "event-1"
     assert event.correlation_id == "request-1"
     assert event.event_id == published_event_id("A-1", "Payment Refunded", before.version + 1)

@@ -254,11 +254,23 @@ def test_a_shipment_that_is_not_known_yet_is_voided_too() -> None:
     store, carrier = paid(status=Status.COMPENSATING), FakeCarrier()
     assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert carrier.create(Consignment(PARCEL, "A-1", None)).status == "VOIDED"
-    assert (store.only.shipment, store.timeline) == ("VOIDED", [])
+    assert (store.only.shipment, store.only.shipment_id) == ("VOIDED", PARCEL)
+    assert store.timeline == []
 
 
-def test_an_order_that_was_never_charged_has_no_shipment_to_void() -> None:
-    store, carrier = paid(status=Status.COMPENSATING, charge=None), FakeCarrier()
+@pytest.mark.parametrize("charge", [None, ChargeStatus.PENDING, ChargeStatus.REFUNDED])
+def test_a_shipment_that_is_known_is_voided_whatever_became_of_its_charge(
+    charge: ChargeStatus | None,
+) -> None:
+    carrier = FakeCarrier()
+    store = shipped(carrier, status=Status.COMPENSATING, charge=charge)
+    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert not on_its_way(carrier)
+
+
+@pytest.mark.parametrize("charge", [None, *(frozenset(ChargeStatus) - {ChargeStatus.CHARGED})])
+def test_an_order_that_was_never_paid_has_no_shipment_to_void(charge: ChargeStatus | None) -> None:
+    store, carrier = paid(status=Status.COMPENSATING, charge=charge), FakeCarrier()
     assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
     assert (carrier.calls, store.writes) == ([], 0)
 

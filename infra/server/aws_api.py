@@ -13,6 +13,7 @@ are epoch seconds.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -32,6 +33,15 @@ from shared.sqlite import Database
 
 Answer = dict[str, Any]
 HISTORY_PAGE = 1_000
+# What the fields of requests are; one that is absent or null is complained of where it is needed.
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
+    **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
+    "Destination": dict,
+    "maxResults": int,
+    "ids": list,
+}
+_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
 class AwsApi:
@@ -74,6 +84,10 @@ class AwsApi:
             raise InvalidRequest("SerializationException", "the body is not JSON") from None
         if not isinstance(request, dict):
             raise InvalidRequest("SerializationException", "the body is not a JSON object")
+        for field, kind in _KINDS.items():
+            value = request.get(field)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidRequest("SerializationException", f"{field} is of another type")
         return operation(request)
 
     def _put_events(self, request: Mapping[str, Any]) -> Future[Answer]:
@@ -99,13 +113,16 @@ class AwsApi:
         name = _text(request, "ReplayName")
         start, end = (_time(request, key) for key in ("EventStartTime", "EventEndTime"))
         destination = request.get("Destination") or {}
+        filters = destination.get("FilterArns") or []
+        if not isinstance(filters, list) or not all(isinstance(one, str) for one in filters):
+            raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
         archive = _text(request, "EventSourceArn").rsplit("/", 1)[-1]
         if archive != self.engine.stack.archive:
             message = f"Archive {archive} does not exist; this machine has"
             raise InvalidRequest(
                 "ResourceNotFoundException", f"{message} {self.engine.stack.archive}."
             )
-        rules = [rule.rsplit("/", 1)[-1] for rule in destination.get("FilterArns") or []]
+        rules = [rule.rsplit("/", 1)[-1] for rule in filters]
 
         def replay(now: float) -> Answer:
             self.engine.bus.start_replay(name, start, end, rules, now)
@@ -142,6 +159,8 @@ class AwsApi:
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
         machine = self._machine(_text(request, "stateMachineArn"))
         name = request.get("name") or str(uuid4())
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
         try:
             body = orjson.loads(request.get("input") or "{}")
         except ValueError:
@@ -153,6 +172,7 @@ class AwsApi:
                 started = self.engine.executions.start(machine, name, body, now)
             except TaskError as error:
                 code = error.error.rpartition(".")[2].removesuffix("Exception")
+                code = {"DataLimitExceeded": "InvalidExecutionInput"}.get(code, code)
                 raise InvalidRequest(code, str(error)) from None
             self.engine.journal.batch.durable = True
             return {"executionArn": started, "startDate": now}
@@ -180,7 +200,7 @@ class AwsApi:
         if request.get("reverseOrder"):
             events.reverse()
         size = request.get("maxResults") or HISTORY_PAGE
-        first = int(request.get("nextToken") or 0)
+        first = _token(request, 0)
         page: Answer = {"events": events[first : first + size]}
         if first + size < len(events):
             page["nextToken"] = str(first + size)
@@ -189,7 +209,7 @@ class AwsApi:
     def _list(self, request: Mapping[str, Any]) -> Answer:
         name = self._machine(_text(request, "stateMachineArn"))
         size = request.get("maxResults") or 100
-        before = int(request.get("nextToken") or 1 << 62)
+        before = _token(request, 1 << 62)
         status = request.get("statusFilter")
         rows = self.reader.rows(
             "select * from executions where machine = ? and id < ? and (? is null or status = ?)"
@@ -207,7 +227,9 @@ class AwsApi:
         return page
 
     def _redrive(self, request: Mapping[str, Any]) -> Future[Answer]:
-        ids = [int(number) for number in request.get("ids") or []]
+        ids = request.get("ids") or []
+        if not all(type(number) is int for number in ids):
+            raise InvalidRequest("SerializationException", "ids is a list of numbers")
         return self.engine.call(lambda now: {"redriven": redrive(self.engine, ids, now)})
 
     def _machine(self, reference: str) -> str:
@@ -256,6 +278,13 @@ def _summary(row: Any, machine: Any) -> Answer:
 
 def _replay_arn(name: str) -> str:
     return f"arn:aws:events:{REGION}:{ACCOUNT}:replay/{name}"
+
+
+def _token(request: Mapping[str, Any], default: int) -> int:
+    token = str(request.get("nextToken") or default)
+    if not token.isdecimal() or len(token) > len(str(1 << 62)):
+        raise InvalidRequest("InvalidToken", f"Invalid Token: '{token[:80]}'")
+    return int(token)
 
 
 def _text(request: Mapping[str, Any], field: str) -> str:

@@ -15,15 +15,18 @@ from uuid import uuid4
 
 import orjson
 
-from infra.local.aws_api import AwsApi
 from infra.local.bus import InvalidRequest
 from infra.local.engine import Engine
-from infra.local.resources import Route
+from infra.local.stack import Route
 from infra.local.template import ACCOUNT
+from infra.server.aws_api import AwsApi
 from shared.sqlite import Database
 
 MAX_BODY = 1_048_576
 """Bytes of a request's body: more than any event may have."""
+
+MAX_AT_ONCE = 64
+"""Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,6 +52,7 @@ class Application:
     def __init__(self, engine: Engine, reader: Database) -> None:
         self.engine = engine
         self.api = AwsApi(engine, reader)
+        self.at_once = 0
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,12 +62,17 @@ class Application:
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
+        self.at_once += 1
         try:
-            body = await _body(receive)
-            reply = await self._reply(scope, headers, body)
+            if self.at_once > MAX_AT_ONCE:
+                reply = _busy(headers)
+            else:
+                reply = await self._reply(scope, headers, await _body(receive))
         except TooLarge:
             detail = f"the body is larger than {MAX_BODY} bytes; an event has at most 262144"
             reply = _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        finally:
+            self.at_once -= 1
         await send(
             {
                 "type": "http.response.start",
@@ -192,6 +201,16 @@ def _event(
         "body": text if body else None,
         "isBase64Encoded": encoded,
     }
+
+
+def _busy(headers: Mapping[str, str]) -> Reply:
+    """Return what makes a client come again: AWS's clients do so by themselves."""
+    if "x-amz-target" in headers:
+        document = {"__type": "ThrottlingException", "message": "Rate exceeded"}
+        own = {"content-type": "application/x-amz-json-1.1", "retry-after": "1"}
+        return Reply(HTTPStatus.BAD_REQUEST, own, orjson.dumps(document))
+    reply = _problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests at once; come again")
+    return Reply(reply.status, {**reply.headers, "retry-after": "1"}, reply.body)
 
 
 def _problem(status: HTTPStatus, detail: str) -> Reply:

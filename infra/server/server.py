@@ -1,6 +1,7 @@
 """Serving the platform on a port of this machine, until it is told to stop."""
 
 import ipaddress
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from infra.local.engine import Engine
-from infra.local.http import Application
+from infra.server.http import Application
 from shared.sqlite import Database
 
 
@@ -58,11 +59,14 @@ class Server:
         thread = threading.Thread(target=self._run_engine, name="engine")
         thread.start()
         started()
+        # uvicorn passes the signal that stopped it on: SIGTERM is then an interrupt like SIGINT
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._uvicorn.run([self._socket])
         except KeyboardInterrupt:
             pass  # uvicorn has shut down and passes the signal on
         finally:
+            signal.signal(signal.SIGTERM, before)
             self.engine.stop()
             thread.join()
             self._socket.close()

@@ -1,0 +1,97 @@
+"""``orders cost``: what the orders of a run would cost on AWS."""
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.output import CommandError, console, finish
+from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, straightforward, total
+from infra.cost.deployment import PER_DAY, read_deployment
+from infra.cost.prices import MILLION, NOTE, THOUSAND
+from infra.cost.usage import Usage, read_usage
+from infra.local.platform import TEMPLATE
+
+
+def cost(data: Data = DATA, as_json: Json = False) -> None:
+    """Tell what a million orders like those of a run would cost on AWS, line by line."""
+    where = directory(data)
+    usage = read_usage(where.reader(), where.log)
+    if usage is None:
+        raise CommandError(
+            f"{where.root} has no order that was completed at the first try and confirmed by mail;"
+            " run `orders run --count 100` there first"
+        )
+    try:
+        found = bill(usage, read_deployment(TEMPLATE))
+    except KeyError as error:
+        raise CommandError(
+            f"{error.args[0]} has no place in the model; add it to infra/cost/deployment.py"
+        ) from None
+    plain = straightforward()
+    console.print(_table(found))
+    console.print(_totals(found, plain))
+    _explain(usage)
+    finish(_answer(found, plain), as_json=as_json)
+
+
+def _answer(found: Bill, plain: Lines) -> dict[str, object]:
+    return {
+        "total": round(total(found.lines), 2),
+        "lines": {
+            line.name: {
+                "quantity": round(line.quantity, 6),
+                "unit": line.unit,
+                "usd": round(line.usd, 4),
+            }
+            for line in found.lines
+        },
+        "mail": round(found.mail.usd, 2),
+        "standard_total": round(total(found.standard + found.rest), 2),
+        "straightforward_total": round(total(plain), 2),
+    }
+
+
+def _table(found: Bill) -> Table:
+    table = Table(
+        title="A million orders on AWS, EXPRESS",
+        title_justify="left",
+        show_footer=True,
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("line", "total, mail aside", no_wrap=True)
+    table.add_column("an order takes", justify="right")
+    table.add_column("of", no_wrap=True)
+    table.add_column("at USD", no_wrap=True)
+    table.add_column("USD", f"{total(found.lines):.2f}", justify="right")
+    for line in found.lines:
+        name, quantity = line.name.replace("_", " "), f"{line.quantity:.4g}"
+        table.add_row(name, quantity, line.unit, _price(line), f"{line.usd:.2f}")
+    return table
+
+
+def _price(line: Line) -> str:
+    price = f"{line.price:.10f}".rstrip("0").rstrip(".")
+    units = {1.0: "", float(THOUSAND): " / thousand", float(MILLION): " / million"}
+    return price + units.get(line.per, " / GB")
+
+
+def _totals(found: Bill, plain: Lines) -> Table:
+    [transitions] = found.standard
+    standard = total(found.standard + found.rest)
+    states = f"with WorkflowType STANDARD, {transitions.quantity:g} states a run"
+    table = Table(title="Beside it", title_justify="left", show_header=False, box=SIMPLE_HEAD)
+    table.add_column(justify="right")
+    table.add_row(f"{found.mail.usd:.2f}", "for the mail itself (SES)")
+    table.add_row(f"{standard:.2f}", states)
+    table.add_row(f"{total(plain):.2f}", "the straightforward design, one STANDARD workflow")
+    return table
+
+
+def _explain(usage: Usage) -> None:
+    console.print(
+        f"Counted in {usage.orders} orders of the happy path here, of {usage.lines:.1f} lines. The"
+        f" order priced has {REFERENCE_LINES} lines and an e-mail address; {PER_DAY:,} come a day."
+        " Durations and DynamoDB's units are declared in infra/cost/deployment.py. Storage, the"
+        " archive and what runs by the clock are not counted.",
+    )
+    console.print(NOTE, style="dim")

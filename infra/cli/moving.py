@@ -1,0 +1,169 @@
+"""``orders export`` and ``orders import``: moving from one machine to AWS, and back."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+from rich.table import Table as Shown
+
+from infra.cli.emit import EndpointUrl, Profile, Region
+from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.output import CommandError, console, finish
+from infra.moving import bundle
+from infra.moving.dynamodb import DynamoPlace
+from infra.moving.lines import Row, Totals, identity, same
+from infra.moving.sqlite import SQLitePlace
+from shared.table import Table
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help=".ndjson, or gzipped .ndjson.gz.")]
+TableName = Annotated[
+    str | None, typer.Option("--table", help="The stack's DynamoDB table, instead of --data.")
+]
+
+
+class Place(Protocol):
+    """Where orders are moved from or to."""
+
+    name: str
+
+    def rows(self) -> Iterator[Row]:
+        """Return everything that is carried, or raise `CommandError` if something is on its way."""
+
+    def prepare(self) -> None:
+        """Make ready to be written to."""
+
+    def find(self, row: Row) -> Row | None:
+        """Return what stands here under a line's id."""
+
+    def add(self, row: Row) -> None:
+        """Write a line that is not here yet."""
+
+
+def export_(
+    file: File,
+    table: TableName = None,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Write orders, ledger, stock, marks and events of a place into one file."""
+    if table is None:
+        where = directory(data)
+        source: Place = SQLitePlace(where.reader(), str(where.root))
+    else:
+        source = _aws(table, endpoint_url, profile, region)
+    totals = bundle.write(file, source.name, source.rows(), time.time())
+    console.print(f"{file} has what is in {source.name}", markup=False)
+    _show(totals)
+    if totals["in_flight"]:
+        console.print(
+            f"{totals['in_flight']} orders are in flight: where this is imported, the reconciler"
+            f" takes them up once their leases have run out; let {source.name} run no more",
+            markup=False,
+        )
+    finish({"file": str(file), "totals": totals}, as_json=as_json)
+
+
+def import_(
+    file: File,
+    table: TableName = None,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Bring what `orders export` wrote into another place; what is there already stays."""
+    totals = bundle.check(file)
+    with _goal(table, endpoint_url, profile, region, data) as goal:
+        goal.prepare()
+        added = take(file, goal)
+        if _totals_there(file, goal) != totals:
+            raise CommandError(f"{goal.name} has not what {file} has; import it again")
+    lines = sum(1 for _ in bundle.rows(file))
+    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}", markup=False)
+    _show(totals)
+    result = {"file": str(file), "added": added, "known": lines - added, "totals": totals}
+    finish(result, as_json=as_json)
+
+
+def take(file: Path, goal: Place) -> int:
+    """Add what a place lacks of a checked file; return how many lines that were.
+
+    Raises
+    ------
+    CommandError
+        The place holds other data under an id of the file: nothing was added.
+    """
+    missing = [identity(row) for row in bundle.rows(file) if not _is_there(row, goal)]
+    wanted = set(missing)
+    for row in bundle.rows(file):
+        if identity(row) in wanted:
+            goal.add(row)
+    return len(missing)
+
+
+def _is_there(row: Row, goal: Place) -> bool:
+    standing = goal.find(row)
+    if standing is not None and not same(row, standing):
+        kind, name = identity(row)
+        raise CommandError(
+            f"{goal.name} holds other data of {kind} {name}; nothing was imported:"
+            " name a place where it was never changed"
+        )
+    return standing is not None
+
+
+def _totals_there(file: Path, goal: Place) -> Row:
+    """Return the totals of a file's lines as they stand in a place."""
+    totals = Totals()
+    for row in bundle.rows(file):
+        standing = goal.find(row)
+        if standing is not None:
+            totals.add(standing)
+    return totals.figures
+
+
+@contextmanager
+def _goal(
+    table: str | None,
+    endpoint_url: str | None,
+    profile: str | None,
+    region: str | None,
+    data: Path,
+) -> Iterator[Place]:
+    if table is not None:
+        yield _aws(table, endpoint_url, profile, region)
+        return
+    where = directory(data)
+    with where.writer() as database:
+        yield SQLitePlace(database, str(where.root))
+
+
+def _aws(
+    table: str, endpoint_url: str | None, profile: str | None, region: str | None
+) -> DynamoPlace:
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        make: Any = session.client
+        client = make("dynamodb", endpoint_url=endpoint_url)
+    except BotoCoreError as error:
+        raise CommandError(f"no client for DynamoDB: {error}; name --region or --profile") from None
+    return DynamoPlace(Table(table, lambda: client))
+
+
+def _show(totals: Row) -> None:
+    shown = Shown("total", "figure")
+    for name, figure in totals.items():
+        units = isinstance(figure, dict)
+        text = ", ".join(f"{key} {number}" for key, number in figure.items()) if units else figure
+        shown.add_row(name.replace("_", " "), str(text))
+    console.print(shown)

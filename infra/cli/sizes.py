@@ -1,0 +1,43 @@
+"""Say how large what `sam build` made is: zipped as it is uploaded, unpacked as Lambda counts it."""
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+BUILD = Path(".aws-sam/build")
+FUNCTION, LAYER = "ValidateOrderFunction", "DependenciesLayer"
+"""SAM builds ``services/`` once for all functions; this is one of the copies."""
+
+MOST = 250.0
+"""MB of a function and its layers together, unpacked (Lambda quotas)."""
+
+_MB = 1_000_000
+
+
+def main() -> int:
+    """Print the sizes and what is in the layer; 1 if Lambda would refuse them."""
+    total = 0.0
+    for part in (FUNCTION, LAYER):
+        zipped, unpacked = _sizes(BUILD / part)
+        total += unpacked
+        print(f"{part:<22} {zipped:6.2f} MB zipped, {unpacked:6.2f} MB unpacked")  # noqa: T201
+    packages = sorted(
+        path.name.removesuffix(".dist-info") for path in (BUILD / LAYER).rglob("*.dist-info")
+    )
+    print(f"in the layer: {', '.join(packages)}")  # noqa: T201
+    return int(total > MOST)
+
+
+def _sizes(folder: Path) -> tuple[float, float]:
+    """Return the size of a folder in MB, zipped and as it is."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in files:
+            zipped.write(path, path.relative_to(folder))
+    return archive.tell() / _MB, sum(path.stat().st_size for path in files) / _MB
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""What the template asks for, as the runtime runs it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from infra.asl import Machine
+from infra.patterns import Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function; ``timeout`` in seconds, ``memory`` in MB."""
+
+    name: str
+    arn: str
+    handler: str
+    timeout: float
+    memory: int
+    environment: Mapping[str, str]
+
+
+def outlines(functions: Mapping[str, Function]) -> dict[str, dict[str, Any]]:
+    """Return functions as JSON: what an execution environment needs to know of each."""
+    return {name: asdict(function) for name, function in functions.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue; without a consumer it is a dead-letter queue."""
+
+    name: str
+    arn: str
+    url: str
+    visibility: float
+    retention: float
+    dead_letters: str | None
+    max_receives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A function that takes a queue's messages in batches."""
+
+    function: str
+    queue: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rule sends; ``kind`` is queue, stream or machine, ``name`` that resource's name."""
+
+    rule: str
+    id: str
+    kind: str
+    name: str
+    max_age: float
+    max_attempts: int
+    dead_letters: str | None
+
+    @property
+    def key(self) -> str:
+        """The target's name in the journal."""
+        return f"{self.rule}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the bus."""
+
+    name: str
+    pattern: Pattern
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateMachine:
+    """A state machine; ``definition_id`` is its definition's digest."""
+
+    name: str
+    arn: str
+    kind: str
+    machine: Machine
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A Firehose stream to Parquet; ``interval`` in seconds, ``columns`` with Glue types."""
+
+    name: str
+    processor: str
+    interval: float
+    prefix: str
+    error_prefix: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule that invokes a function: ``rate(…)`` or ``cron(…)`` in UTC."""
+
+    name: str
+    function: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the HTTP API."""
+
+    method: str
+    path: str
+    function: str
+
+
+@dataclass(slots=True)
+class Stack:
+    """Everything that a template asks for, by name."""
+
+    bus: str = ""
+    archive: str = ""
+    archive_pattern: Pattern | None = None
+    archive_days: int = 0
+    functions: dict[str, Function] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    consumers: list[Consumer] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    machines: dict[str, StateMachine] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
+    schedules: list[Schedule] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+
+    @property
+    def dead_letter_queues(self) -> list[str]:
+        """The queues that nobody consumes."""
+        consumed = {consumer.queue for consumer in self.consumers}
+        return [name for name in self.queues if name not in consumed]
+
+    def named(self, kind: str, reference: str) -> str:
+        """Return the name of a function, queue or machine given by name, ARN or URL."""
+        known: Mapping[str, Any] = getattr(self, kind)
+        name = re.split(r"[:/]", reference)[-1]
+        if name not in known:
+            raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
+        return name

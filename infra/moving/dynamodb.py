@@ -1,0 +1,240 @@
+"""A DynamoDB table of AWS as a place to move from or to.
+
+No API reads an EventBridge archive or writes to one, so the events that came with a move stand in
+the table, to be moved on; those that AWS has archived since are replayed from its archive.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from high_value.dynamodb import REVIEW
+from infra.cli.output import CommandError
+from infra.moving.lines import Row, from_record, identity, to_record
+from inventory.dynamodb import COUNTS, RECEIPT, STOCK, receipt_key, stock_key
+from notifications.dynamodb import MAIL
+from payments.dynamodb import charge_of, put_charge
+from payments.model import LedgerEntry
+from shared.order_item import (
+    MAX_ENTRIES,
+    ORDER,
+    closed_at,
+    encoded,
+    from_entry,
+    open_at,
+    order_key,
+    to_entries,
+)
+from shared.order_item import to_record as record_of
+from shared.record import ChargeStatus, Entry, OrderRecord, ShipmentStatus
+from shared.table import Item, Refused, Table, Update
+from shipping.dynamodb import put_shipment, shipment_of
+from shipping.model import Shipment
+
+EVENT = "event"
+
+
+class DynamoPlace:
+    """A table (see `infra.cli.moving.Place`)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.name = f"the table {table.name}"
+
+    def prepare(self) -> None:
+        """Ask for something, so that a table that is not there is told of at once."""
+        self.table.get("order#", ORDER)
+
+    def rows(self) -> Iterator[Row]:
+        """Return everything that is carried.
+
+        Raises
+        ------
+        CommandError
+            Messages wait in an outbox, which are not carried.
+        """
+        for item in self.table.scan():
+            if item.get("out"):
+                raise CommandError(
+                    f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
+                    " within minutes, by the relay or the reconciler: then export again"
+                )
+            row = self._row(item)
+            if row is not None:
+                yield row
+
+    def find(self, row: Row) -> Row | None:
+        """Return what stands here under a line's id."""
+        item = self.table.get(*_key(row))
+        return None if item is None else self._row(item)
+
+    def add(self, row: Row) -> None:
+        """Write a line that is not here yet."""
+        update = Update(*_key(row))
+        update.if_absent()
+        _WRITERS[row["kind"]](update, row)
+        try:
+            self.table.write(update)
+        except Refused:
+            kind, name = identity(row)
+            raise CommandError(
+                f"{kind} {name} was just written to {self.name}; stop that"
+            ) from None
+
+    def _row(self, item: Item) -> Row | None:
+        """Return an item as a line; what is no line of its own is none."""
+        kind = item["sk"].partition("#")[0]
+        if kind == ORDER:
+            return self._order(item)
+        if kind == RECEIPT:
+            return self._receipt(item)
+        reader = _READERS.get(kind)
+        return None if reader is None else {"kind": kind, **reader(item)}
+
+    def _order(self, item: Item) -> Row:
+        beside = self.table.collection(item["pk"])
+        timeline = [from_entry(stored) for one in beside for stored in one.get("tl", ())]
+        timeline.sort(key=lambda one: one[1].at)
+        return {
+            "kind": ORDER,
+            "record": from_record(record_of(item)),
+            "timeline": [
+                {"what": one.what, "at": one.at, "epoch": epoch, "detail": dict(one.detail)}
+                for epoch, one in timeline
+            ],
+            "charge": charge_of(item),
+            "shipment": shipment_of(item),
+        }
+
+    def _receipt(self, item: Item) -> Row | None:
+        """Return a receipt at its first part."""
+        if item["sk"] != f"{RECEIPT}#0":
+            return None
+        parts = self.table.collection(item["pk"])
+        units = sum(part["units"] for part in parts)
+        return {"kind": RECEIPT, "digest": _id(item), "received_at": item["at"], "units": units}
+
+
+def _key(row: Row) -> tuple[str, str]:
+    kind, name = identity(row)
+    keys: dict[str, tuple[str, str]] = {
+        STOCK: stock_key(name),
+        RECEIPT: receipt_key(name),
+        ORDER: order_key(name),
+        MAIL: order_key(row.get("order_id", ""), f"{MAIL}#{name}"),
+        REVIEW: order_key(name, REVIEW),
+        EVENT: (f"{EVENT}#{name}", EVENT),
+    }
+    return keys[kind]
+
+
+def _id(item: Item) -> str:
+    return str(item["pk"]).partition("#")[2]
+
+
+# ---- lines as items
+
+
+def _put_stock(update: Update, row: Row) -> None:
+    counts = {name: row[name] for name in COUNTS if name != "available"}
+    update.put(**counts, available=row["on_hand"] - row["reserved"])
+
+
+def _put_receipt(update: Update, row: Row) -> None:
+    update.put(at=row["received_at"], units=row["units"], whole=True)
+
+
+def _put_order(update: Update, row: Row) -> None:
+    record = to_record(row["record"])
+    values, _ = encoded({one.name: getattr(record, one.name) for one in fields(record)})
+    timeline = [_entry(one) for one in row["timeline"]]
+    update.put(**values, tl=timeline[:MAX_ENTRIES], out={})
+    if len(timeline) > MAX_ENTRIES:
+        update.put(more=len(timeline) - MAX_ENTRIES)
+    if record.ended:
+        update.put(gpk=record.customer_id, gsk=closed_at(record.created_at, record.order_id))
+    else:
+        update.put(gpk=open_at(record.customer_id), gsk=record.customer_id)
+    if row["charge"]:
+        _put_charge(update, record, row["charge"])
+    if row["shipment"]:
+        _put_shipment(update, record, row["shipment"])
+
+
+def _entry(one: Mapping[str, Any]) -> list[object]:
+    [stored] = to_entries(one["epoch"], [Entry(one["what"], one["at"], one["detail"])])
+    return stored
+
+
+def _put_charge(update: Update, record: OrderRecord, charge: Mapping[str, Any]) -> None:
+    entry = LedgerEntry(
+        charge["charge_id"],
+        record.order_id,
+        record.total,
+        record.currency,
+        ChargeStatus(charge["status"]),
+        charge["reference"],
+    )
+    update.put(lat=charge["opened_at"])
+    put_charge(update, record, entry, charge["updated_at"])
+
+
+def _put_shipment(update: Update, record: OrderRecord, shipment: Mapping[str, Any]) -> None:
+    known = Shipment(
+        shipment["shipment_id"], ShipmentStatus(shipment["status"]), shipment["tracking_number"]
+    )
+    put_shipment(update, record, known, shipment["updated_at"])
+
+
+def _put_mail(update: Update, row: Row) -> None:
+    update.put(at=row["sent_at"], tl=[])
+
+
+def _put_review(update: Update, row: Row) -> None:
+    values = {name: value for name, value in row.items() if name not in ("kind", "order_id")}
+    update.put(**values, tl=[], out={})
+
+
+def _put_event(update: Update, row: Row) -> None:
+    update.put(envelope=json.dumps(row["envelope"]), at=row["arrived_at"])
+
+
+_WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
+    STOCK: _put_stock,
+    RECEIPT: _put_receipt,
+    ORDER: _put_order,
+    MAIL: _put_mail,
+    REVIEW: _put_review,
+    EVENT: _put_event,
+}
+
+
+# ---- items as lines
+
+
+def _stock(item: Item) -> Row:
+    counts = {name: item[name] for name in COUNTS if name != "available"}
+    return {"sku": _id(item), **counts, "on_hand": item["available"] + item["reserved"]}
+
+
+def _mail(item: Item) -> Row:
+    message_id = item["sk"].partition("#")[2]
+    return {"message_id": message_id, "order_id": _id(item), "sent_at": item["at"]}
+
+
+def _review(item: Item) -> Row:
+    own = {"pk", "sk", "tl", "out", "new", "gpk", "gsk"}
+    return {"order_id": _id(item), **{name: item[name] for name in item if name not in own}}
+
+
+def _event(item: Item) -> Row:
+    return {"envelope": json.loads(item["envelope"]), "arrived_at": item["at"]}
+
+
+_READERS: Mapping[str, Callable[[Item], Row]] = {
+    STOCK: _stock,
+    MAIL: _mail,
+    REVIEW: _review,
+    EVENT: _event,
+}

@@ -1,0 +1,31 @@
+"""Reviews in DynamoDB: an item beside the order's, with its own timeline and outbox.
+
+It may come before the order's item: the two start from the same event.
+"""
+
+from dataclasses import asdict
+
+from high_value.model import Review
+from shared.dynamodb import DynamoRecords, add_outbox
+from shared.order_item import order_key, to_entries, to_message
+from shared.record import Entry, Message
+from shared.table import Refused, Update
+
+REVIEW = "review"
+
+
+class DynamoReviews(DynamoRecords):
+    """The reviews (see `high_value.usecases.ReviewStore`)."""
+
+    def open(self, review: Review, entry: Entry, message: Message) -> bool:
+        """Write a review, its timeline entry and its message in one write, once."""
+        values = asdict(review)
+        update = Update(*order_key(values.pop("order_id"), REVIEW))
+        update.if_absent()
+        update.put(**values, status="OPEN", tl=to_entries(None, (entry,)))
+        add_outbox(update, {"0": to_message(message, entry.at)}, review.customer_id)
+        try:
+            self.table.write(update)
+        except Refused:
+            return False
+        return True

@@ -1,0 +1,113 @@
+"""Stock in DynamoDB: an item a SKU, moved in one transaction with the order's item.
+
+An item has ``available`` and ``reserved``, which together are on hand: a condition cannot subtract.
+"""
+
+from collections.abc import Mapping
+
+from inventory.model import Move, OutOfStock, Receipt, Shortage
+from shared.dynamodb import DynamoRecords
+from shared.record import Change, OrderRecord
+from shared.table import Item, Refused, Update
+
+STOCK, RECEIPT = "stock", "receipt"
+COUNTS = ("received", "available", "reserved", "shipped", "restocked")
+
+TRANSACTION = 100
+"""Items of one transaction (Service quotas)."""
+
+_MOVES = {
+    Move.RESERVE: ("available", "reserved"),
+    Move.COMMIT: ("reserved", "shipped"),
+    Move.RELEASE: ("reserved", "available"),
+}
+"""Which count the units of a move leave, and which they go to."""
+
+
+def stock_key(sku: str) -> tuple[str, str]:
+    """Return the key of a SKU's item."""
+    return f"{STOCK}#{sku}", STOCK
+
+
+def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
+    """Return the key of a part of a receipt's mark."""
+    return f"{RECEIPT}#{digest}", f"{RECEIPT}#{part}"
+
+
+class DynamoInventory(DynamoRecords):
+    """The inventory's store (see `inventory.usecases.InventoryStore`)."""
+
+    def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
+        """Write a change and move its units in one transaction."""
+        skus = [_moved(sku, move, number) for sku, number in units.items()]
+        try:
+            return self.write(change, others=skus)
+        except Refused as refused:
+            if move is Move.RESERVE:
+                raise OutOfStock(_shortages(units, refused.standing)) from None
+            raise ValueError(
+                f"order {change.before.order_id} has not the units reserved that it would {move}"
+            ) from None
+
+    def receive(self, receipt: Receipt, at: float) -> bool:
+        """Add a receipt's units; return false, adding nothing, if it was received before.
+
+        A receipt of more SKUs than a transaction takes is received in parts, each with a mark of
+        its own: what is interrupted goes on where it was. One that was moved here is ``whole``.
+        """
+        negative = [sku for sku, number in receipt.units.items() if number < 0]
+        if negative:
+            raise ValueError(f"a receipt cannot take away units of {negative[0]}")
+        skus = sorted(receipt.units)
+        size = TRANSACTION - 1
+        parts = [skus[start : start + size] for start in range(0, len(skus), size)]
+        if len(parts) > 1 and (self.table.get(*receipt_key(receipt.digest)) or {}).get("whole"):
+            return False
+        received = [
+            self._receive(receipt.digest, number, {sku: receipt.units[sku] for sku in part}, at)
+            for number, part in enumerate(parts)
+        ]
+        return any(received)
+
+    def _receive(self, digest: str, part: int, units: Mapping[str, int], at: float) -> bool:
+        mark = Update(*receipt_key(digest, part))
+        mark.if_absent()
+        mark.put(at=at, units=sum(units.values()))
+        try:
+            self.table.write(mark, *(_received(sku, number) for sku, number in units.items()))
+        except Refused:
+            return False
+        return True
+
+
+def _moved(sku: str, move: Move, units: int) -> Update:
+    update = Update(*stock_key(sku))
+    if move is Move.RESTOCK:
+        update.if_present()
+        for count in ("available", "restocked"):
+            update.add(count, units)
+        return update
+    source, goal = _MOVES[move]
+    left, number = update.name(source), update.value(units)
+    update.when(f"{left} >= {number}")
+    update.set(left, f"{left} - {number}")
+    update.set(update.name(goal), f"{update.name(goal)} + {number}")
+    return update
+
+
+def _received(sku: str, units: int) -> Update:
+    update = Update(*stock_key(sku))
+    for count in COUNTS:
+        update.add(count, units if count in ("received", "available") else 0)
+    return update
+
+
+def _shortages(units: Mapping[str, int], standing: Mapping[int, Item | None]) -> list[Shortage]:
+    """Return what was missing; the order's own update comes before those of its SKUs."""
+    found = []
+    for place, (sku, number) in enumerate(units.items(), 1):
+        if place in standing:
+            item = standing[place]
+            available = 0 if item is None else int(item["available"])
+            found.append(Shortage(sku, number, available, item is not None))
+    return found

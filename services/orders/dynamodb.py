@@ -1,0 +1,222 @@
+"""Orders in DynamoDB, what is looked up among them, and the outbox that the relay empties.
+
+The index has an order under ``open#N`` from its first write until it has ended and its outbox is
+empty, then under its customer. Other items with an outbox of their own stand there until it is
+empty.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from orders.relay import Parcel
+from shared.attributes import from_item
+from shared.dynamodb import DynamoRecords
+from shared.order_item import (
+    ATTRIBUTES,
+    OPEN,
+    ORDER,
+    SHARDS,
+    closed_at,
+    from_message,
+    open_at,
+    order_key,
+    to_record,
+)
+from shared.record import ENDED, OrderRecord
+from shared.table import Item, Refused, Table, Update
+
+_COMPARED = ("reconciler", "sink")
+_ENDED = sorted(str(status) for status in ENDED)
+
+
+class DynamoOrders(DynamoRecords):
+    """The orders' store (see `orders.usecases.OrderStore`)."""
+
+    def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
+        """Return a customer's orders, newest first, from behind the order ``after`` on.
+
+        The index is a moment behind the table, as every index of DynamoDB.
+        """
+        start = self.find(after) if after else None
+        behind = closed_at(start.created_at, start.order_id) if start else "9"
+        keys = [
+            *self.table.query(
+                "gpk = :part AND gsk = :customer", part=open_at(customer_id), customer=customer_id
+            ),
+            *self.table.query(
+                "gpk = :customer AND gsk < :behind",
+                backwards=True,
+                limit=limit,
+                customer=customer_id,
+                behind=behind,
+            ),
+        ]
+        found = [to_record(item) for item in self.table.get_all(_orders(keys))]
+        found.sort(key=_age, reverse=True)
+        return [one for one in found if start is None or _age(one) < _age(start)][:limit]
+
+    def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
+        """Return orders that have not ended and that no run or timer will come back to."""
+        found = []
+        for item in _open_items(self.table):
+            if item["sk"] != ORDER:
+                continue
+            record = to_record(item)
+            if _is_stranded(record, now, grace):
+                found.append(record)
+            if len(found) == limit:
+                break
+        return found
+
+    def unheard(
+        self,
+        since: float,  # noqa: ARG002 - the port's
+        before: float,  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> list[Mapping[str, Any]]:
+        """Return nothing: on AWS the sink keeps no envelope that a run could be started with.
+
+        The analysts' rows have neither address nor e-mail nor token, and no API reads an
+        EventBridge archive: `orders.missing` compares the rows with the orders and has the archive
+        replayed.
+        """
+        return []
+
+    def unknown(self, order_ids: Iterable[str]) -> list[str]:
+        """Return those of these orders that are not there."""
+        keys = {order_key(order_id): order_id for order_id in order_ids}
+        for item in self.table.get_all(keys):
+            del keys[item["pk"], item["sk"]]
+        return list(keys.values())
+
+    def compared(self) -> float:
+        """Return until when the sink was compared; 0 if it never was."""
+        found = self.table.get(*_COMPARED)
+        return float(found["until"]) if found else 0.0
+
+    def mark_compared(self, until: float) -> None:
+        """Remember until when the sink was compared."""
+        update = Update(*_COMPARED)
+        update.put(until=until)
+        self.table.write(update)
+
+
+class DynamoOutbox:
+    """The outboxes of all items (see `orders.relay.Outbox`)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def arrived(self, record: Mapping[str, Any]) -> Parcel | None:
+        """Return what the write behind a record of the table's stream put into an outbox."""
+        image = record["dynamodb"].get("NewImage", {})
+        if "new" not in image or "out" not in image:
+            return None
+        known = from_item({name: image[name] for name in _NEEDED if name in image})
+        return _parcel(known, known["new"].split())
+
+    def leftovers(self, before: float, limit: int) -> list[Parcel]:
+        """Return what was put into outboxes before this time and is still there."""
+        found: list[Parcel] = []
+        for item in _open_items(self.table):
+            late = [key for key, stored in item["out"].items() if from_message(stored)[1] < before]
+            parcel = _parcel(item, late)
+            if late:
+                found.append(parcel)
+            elif not item["out"] and parcel.home:
+                self._close(parcel, ())
+            if len(found) == limit:
+                break
+        return found
+
+    def accepted(self, parcel: Parcel, ids: Sequence[str]) -> None:
+        """Remove messages that were accepted; other writers of the item are not disturbed."""
+        pk, sk = parcel.key
+        if sk != ORDER and len(ids) == len(parcel.messages):
+            self._empty(parcel)
+        elif not (parcel.home and self._close(parcel, ids)):
+            update = Update(pk, sk)
+            update.if_present()
+            _remove(update, ids)
+            self._write(update)
+
+    def _close(self, parcel: Parcel, ids: Sequence[str]) -> bool:
+        """Move an ended order to its customer in the index, if nothing else is in its outbox."""
+        assert parcel.home is not None
+        update = Update(*parcel.key)
+        outbox, status = update.name("out"), update.name(ATTRIBUTES["status"])
+        update.when(f"{status} IN ({', '.join(update.value(one) for one in _ENDED)})")
+        update.when(f"size({outbox}) = {update.value(len(ids))}")
+        for key in ids:
+            update.when(f"attribute_exists({outbox}.{update.name(key)})")
+        _remove(update, ids)
+        customer, place = parcel.home
+        update.put(gpk=customer, gsk=place)
+        return self._write(update)
+
+    def _empty(self, parcel: Parcel) -> None:
+        """End the outbox of an item that is no order: it has no more than this once."""
+        pk, sk = parcel.key
+        if sk == "outbox":
+            self.table.delete(pk, sk)
+            return
+        update = Update(pk, sk)
+        update.if_present()
+        _remove(update, list(parcel.messages))
+        update.remove("gpk", "gsk")
+        self._write(update)
+
+    def _write(self, update: Update) -> bool:
+        try:
+            self.table.write(update)
+        except Refused:
+            return False  # somebody else was faster, or there is more to be sent
+        return True
+
+
+_NEEDED = (
+    "pk",
+    "sk",
+    "out",
+    "new",
+    *(ATTRIBUTES[one] for one in ("customer_id", "created_at", "status")),
+)
+
+
+def _parcel(item: Item, ids: Sequence[str]) -> Parcel:
+    """Return these messages of an item, and where an ended order belongs in the index."""
+    home = None
+    if item["sk"] == ORDER and item.get(ATTRIBUTES["status"]) in ENDED:
+        customer, created = item[ATTRIBUTES["customer_id"]], item[ATTRIBUTES["created_at"]]
+        home = (customer, closed_at(created, item["pk"].partition("#")[2]))
+    messages = {key: from_message(item["out"][key])[0] for key in ids if key in item["out"]}
+    return Parcel((item["pk"], item["sk"]), messages, home)
+
+
+def _remove(update: Update, ids: Sequence[str]) -> None:
+    for key in ids:
+        update.remove_path(f"{update.name('out')}.{update.name(key)}")
+    update.remove("new")
+
+
+def _open_items(table: Table) -> Iterator[Item]:
+    """Return everything with which something is still to be done, in no order."""
+    for part in range(SHARDS):
+        keys = table.query("gpk = :part", part=f"{OPEN}#{part}")
+        yield from table.get_all([(key["pk"], key["sk"]) for key in keys])
+
+
+def _orders(keys: Sequence[Item]) -> list[tuple[str, str]]:
+    return [(key["pk"], key["sk"]) for key in keys if key["sk"] == ORDER]
+
+
+def _age(record: OrderRecord) -> tuple[float, str]:
+    return record.created_at, record.order_id
+
+
+def _is_stranded(record: OrderRecord, now: float, grace: float) -> bool:
+    """Say whether neither a run nor a timer comes back to an order."""
+    if record.ended or record.lease_until >= now:
+        return False
+    left_at = record.updated_at if record.lease_owner is None else 0.0
+    return max(record.resume_at, left_at) < now - grace

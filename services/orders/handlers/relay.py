@@ -1,0 +1,22 @@
+"""Send what the orders' table's stream brings: events, runs, and messages to queues."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from orders import relay, wiring
+from shared.observability import count, instrumented, logger
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of a DynamoDB stream; answer the records that are to be sent again."""
+    failed = relay.relay(
+        event["Records"],
+        wiring.relay_ports(),
+        lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    if failed:
+        logger().warning("not sent yet", reasons=sorted(set(failed.values())))
+        count("OutboxNotSent", len(failed))
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}

@@ -1,0 +1,92 @@
+"""``make bench-imports``: what each handler's import costs, beside boto3 with pydantic.
+
+Processor time over a bare interpreter's, median of several runs that take turns: a cold start is
+hardly more than this, and other work on the machine does not show in it.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.template import Template
+
+ROOT = Path(__file__).parents[2]
+BAR, AIM = 1.15, 0.7
+"""Of what boto3 with a client and pydantic with a model take."""
+
+REASONS: dict[str, str] = {}
+"""Handlers above the bar, each with why it cannot be below."""
+
+PAIR = """
+import boto3
+from pydantic import BaseModel
+
+class Model(BaseModel):
+    name: str
+
+boto3.client("dynamodb", region_name="us-east-1")
+"""
+
+
+def handlers() -> list[str]:
+    """Return the module of each handler in the template."""
+    template = Template(ROOT / "template.yaml", {}, lambda *_: {})
+    functions = template.of_type("AWS::Serverless::Function")
+    return sorted(properties["Handler"].rpartition(".")[0] for _, properties in functions)
+
+
+def main() -> int:
+    """Measure and print; 1 if a handler without a reason is above the bar."""
+    parser = argparse.ArgumentParser(prog="make bench-imports", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    programs = {"bare": "pass", "pair": PAIR} | {name: f"import {name}" for name in handlers()}
+    taken: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(rounds + 1):
+        for name, program in programs.items():
+            seconds = _processor_time(program)
+            if turn:  # the first leaves bytecode behind
+                taken[name].append(seconds)
+    bare = median(taken.pop("bare"))
+    over = {name: median(times) - bare for name, times in taken.items()}
+    pair = over.pop("pair")
+    return _report(over, pair, rounds)
+
+
+def _report(over: dict[str, float], pair: float, rounds: int) -> int:
+    table = Table("handler", "ms", "x pair", "")
+    late = []
+    for name, seconds in sorted(over.items(), key=lambda one: -one[1]):
+        ratio = seconds / pair
+        if ratio > BAR and name not in REASONS:
+            late.append(name)
+        verdict = "aim" if ratio <= AIM else "bar" if ratio <= BAR else REASONS.get(name, "ABOVE")
+        table.add_row(name, f"{seconds * 1000:.0f}", f"{ratio:.2f}", verdict)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"pair: boto3 with a client and pydantic with a model, {pair * 1000:.0f} ms;"
+        f" bar {BAR} x, aim {AIM} x; medians of {rounds} runs"
+    )
+    return 1 if late else 0
+
+
+def _processor_time(program: str) -> float:
+    """Return the seconds of processor time that a program takes in an interpreter of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"this failed, so nothing was measured: {program}")
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    sys.exit(main())

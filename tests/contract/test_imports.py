@@ -1,0 +1,62 @@
+"""What a handler must not import where it starts: every cold start pays for each module."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from infra.cli.athena import TEMPLATE
+from infra.local.template import Template
+
+ROOT = TEMPLATE.parent
+HANDLERS = sorted(
+    properties["Handler"].removesuffix(".handler")
+    for _, properties in Template(TEMPLATE, {}, lambda *_: {}).of_type("AWS::Serverless::Function")
+)
+
+NEVER = {
+    "boto3": "the first call makes its client (shared.aws)",
+    "botocore.session": "as boto3; Powertools imports the bare package, half a millisecond",
+    "aws_xray_sdk": "a sampled invocation imports it (shared.observability)",
+    "duckdb": "a warehouse imports it; on AWS there is Athena",
+    "sqlite3": "a store imports it; on AWS there is DynamoDB",
+    "infra": "services know nothing of who hosts them",
+}
+
+
+@cache
+def loaded(handler: str) -> frozenset[str]:
+    """Return the modules that an interpreter has which only imported this handler."""
+    program = f"import {handler}, json, sys; print(json.dumps(sorted(sys.modules)))"
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "services")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bare, check=True, capture_output=True, text=True
+    )
+    return frozenset(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("module", NEVER)
+def test_a_handler_starts_without(module: str, handler: str) -> None:
+    assert module not in loaded(handler), NEVER[module]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_only_the_api_imports_the_http_resolver(handler: str) -> None:
+    resolver = "aws_lambda_powertools.event_handler" in loaded(handler)
+    assert resolver == (handler == "orders.handlers.api")
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_what_a_handler_imports_is_in_the_layer(handler: str) -> None:
+    requirements = (ROOT / "infra/layer/requirements.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([a-z0-9-]+)==", requirements, re.MULTILINE)
+    layer = {pin.replace("-", "_") for pin in pins}
+    own = {path.name for path in (ROOT / "services").iterdir()}
+    packages = {name.partition(".")[0] for name in loaded(handler) - loaded("json")}
+    foreign = {name for name in packages if not name.startswith("_sysconfigdata")}
+    assert foreign - sys.stdlib_module_names <= layer | own | {"botocore"}

@@ -1,0 +1,436 @@
+"""The template keeps what no linter knows: dead letters, settings, permissions, limits."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from inspect import getmembers, isclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import cfn_yaml
+
+from analytics.flatten import COLUMNS, PARTITION
+from infra.cli.athena import TEMPLATE, generated
+from infra.local.template import Template
+from shared.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
+from shared.settings import Settings
+
+ROOT = TEMPLATE.parent
+STACK = Template(TEMPLATE, {}, lambda *_: {})
+BODY: Mapping[str, Any] = cfn_yaml.load(str(TEMPLATE))
+Properties = Mapping[str, Any]
+
+POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+"""Powertools for Lambda, environment variables."""
+
+SHORTER_VISIBILITY = {
+    "OrderChangesQueue": "a request that overtakes its order is tried again a minute later"
+}
+"""Queues whose messages come back before six times their consumer's timeout, each with why."""
+
+NAMELESS = re.compile(
+    r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
+)
+"""Actions on what has no name of its own (Service authorization reference)."""
+
+TABLE_ACTIONS = {
+    "get": "dynamodb:GetItem",
+    "get_all": "dynamodb:BatchGetItem",
+    "query": "dynamodb:Query",
+    "collection": "dynamodb:Query",
+    "scan": "dynamodb:Scan",
+    "write": "dynamodb:UpdateItem",
+    "change": "dynamodb:UpdateItem",
+    "delete": "dynamodb:DeleteItem",
+}
+"""What the methods of `shared.table.Table` need."""
+
+
+def of_type(kind: str) -> dict[str, Properties]:
+    return dict(STACK.of_type(f"AWS::{kind}"))
+
+
+FUNCTIONS = of_type("Serverless::Function")
+QUEUES = of_type("SQS::Queue")
+ROLES = of_type("IAM::Role")
+GLOBALS = STACK.globals["Function"]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def named(reference: Any) -> str:
+    """Return the logical id in a reference such as ``!GetAtt Queue.Arn``."""
+    found = reference.get("Ref") or reference["Fn::GetAtt"][0]
+    return str(found).partition(".")[0]
+
+
+def events(kind: str) -> dict[str, tuple[str, Properties]]:
+    """Return the events of a type: by name, whose they are and what they say."""
+    return {
+        f"{function}/{name}": (function, event["Properties"])
+        for function, properties in FUNCTIONS.items()
+        for name, event in properties.get("Events", {}).items()
+        if event["Type"] == kind
+    }
+
+
+CONSUMERS = {named(event["Queue"]): function for function, event in events("SQS").values()}
+DEAD_LETTER_QUEUES = sorted(set(QUEUES) - set(CONSUMERS))
+
+
+def service(function: str) -> str:
+    """Return the service that a function belongs to."""
+    return str(FUNCTIONS[function]["Handler"]).partition(".")[0]
+
+
+def settings_of(service: str) -> type[Settings]:
+    """Return the settings model of a service."""
+    wiring = import_module(f"{service}.wiring")
+    [model] = [
+        one
+        for _, one in getmembers(wiring, isclass)
+        if issubclass(one, Settings) and one.__module__ == wiring.__name__
+    ]
+    return model
+
+
+def variables(function: str) -> set[str]:
+    return set(FUNCTIONS[function].get("Environment", {}).get("Variables", {})) - POWERTOOLS
+
+
+def statements(role: str) -> Iterator[Properties]:
+    for policy in ROLES[role]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(role: str, service: str) -> set[str]:
+    return {
+        action
+        for statement in statements(role)
+        for action in listed(statement["Action"])
+        if action.startswith(f"{service}:")
+    }
+
+
+def is_dead_letter_queue(reference: Any) -> bool:
+    return named(reference) in DEAD_LETTER_QUEUES
+
+
+# Dead letters
+
+
+@pytest.mark.parametrize("rule", of_type("Events::Rule"))
+def test_a_rules_target_has_retries_and_dead_letters(rule: str) -> None:
+    for target in of_type("Events::Rule")[rule]["Targets"]:
+        assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 86_400
+        assert is_dead_letter_queue(target["DeadLetterConfig"]["Arn"])
+
+
+@pytest.mark.parametrize("queue", CONSUMERS)
+def test_a_queue_with_a_consumer_has_dead_letters(queue: str) -> None:
+    assert is_dead_letter_queue(QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])
+
+
+@pytest.mark.parametrize("schedule", events("ScheduleV2"))
+def test_a_schedule_and_what_it_calls_have_dead_letters(schedule: str) -> None:
+    function, event = events("ScheduleV2")[schedule]
+    assert event["RetryPolicy"]
+    assert is_dead_letter_queue(event["DeadLetterConfig"]["Arn"])
+    call = FUNCTIONS[function]["EventInvokeConfig"]
+    assert is_dead_letter_queue(call["DestinationConfig"]["OnFailure"]["Destination"])
+
+
+@pytest.mark.parametrize("stream", events("DynamoDB"))
+def test_a_stream_has_dead_letters_and_gives_up_on_records_alone(stream: str) -> None:
+    _, event = events("DynamoDB")[stream]
+    assert is_dead_letter_queue(event["DestinationConfig"]["OnFailure"]["Destination"])
+    assert event["MaximumRetryAttempts"]
+    assert event["BisectBatchOnFunctionError"]
+
+
+@pytest.mark.parametrize("event", [*events("SQS"), *events("DynamoDB")])
+def test_one_poison_message_is_retried_alone(event: str) -> None:
+    _, source = (events("SQS") | events("DynamoDB"))[event]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("queue", DEAD_LETTER_QUEUES)
+def test_dead_letters_are_kept_as_long_as_sqs_can_and_somebody_is_told(queue: str) -> None:
+    assert QUEUES[queue]["MessageRetentionPeriod"] == 14 * 86_400
+    watched = {
+        named(dimension["Value"])
+        for alarm in of_type("CloudWatch::Alarm").values()
+        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
+        for dimension in alarm["Dimensions"]
+    }
+    assert queue in watched
+
+
+@pytest.mark.parametrize("alarm", of_type("CloudWatch::Alarm"))
+def test_an_alarm_says_what_it_means_and_tells_somebody(alarm: str) -> None:
+    properties = of_type("CloudWatch::Alarm")[alarm]
+    assert properties["AlarmDescription"].endswith(".")
+    assert properties["AlarmActions"] == [
+        {"Fn::If": ["SomebodyToTell", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+    ]
+
+
+# Times
+
+
+@pytest.mark.parametrize("queue", CONSUMERS)
+def test_a_message_stays_hidden_six_times_as_long_as_its_consumer_may_take(queue: str) -> None:
+    times = 2 if queue in SHORTER_VISIBILITY else 6
+    timeout = FUNCTIONS[CONSUMERS[queue]]["Timeout"]
+    assert QUEUES[queue]["VisibilityTimeout"] >= times * timeout
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    fields = settings_of("orders").model_fields
+    for parameter, field in (
+        ("LeaseSeconds", "lease_seconds"),
+        ("RecoveryDelaySeconds", "recovery_delay_seconds"),
+        ("MaxAttempts", "max_attempts"),
+    ):
+        assert STACK.resolve({"Ref": parameter}, "") == f"{fields[field].default:g}"
+
+
+# Settings and handlers
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_variables_are_its_services_settings(function: str) -> None:
+    known = {name.upper() for name in settings_of(service(function)).model_fields}
+    assert variables(function) <= known
+
+
+def test_variables_of_all_functions_are_some_services_settings() -> None:
+    known = {
+        name.upper()
+        for function in FUNCTIONS
+        for name in settings_of(service(function)).model_fields
+    }
+    assert set(GLOBALS["Environment"]["Variables"]) - POWERTOOLS <= known
+
+
+@pytest.mark.parametrize("name", sorted({service(function) for function in FUNCTIONS}))
+def test_every_setting_is_a_variable_of_a_function(name: str) -> None:
+    common = set(GLOBALS["Environment"]["Variables"])
+    given = {
+        one for function in FUNCTIONS if service(function) == name for one in variables(function)
+    }
+    for field in settings_of(name).model_fields:
+        assert field.upper() in given | common, field
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_every_setting_that_has_no_default(function: str) -> None:
+    if "wiring" not in handler_file(function).read_text():
+        return
+    given = variables(function) | set(GLOBALS["Environment"]["Variables"])
+    for name, field in settings_of(service(function)).model_fields.items():
+        assert name.upper() in given or not field.is_required(), name
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_handler_exists_and_its_logs_say_whose_it_is(function: str) -> None:
+    assert "\ndef handler(event" in handler_file(function).read_text()
+    own = FUNCTIONS[function]["Environment"]["Variables"]
+    assert own["POWERTOOLS_SERVICE_NAME"] == service(function)
+
+
+def test_every_handler_has_a_function() -> None:
+    files = {path for path in ROOT.glob("services/*/handlers/*.py") if path.stem != "__init__"}
+    assert files == {handler_file(function) for function in FUNCTIONS}
+
+
+def handler_file(function: str) -> Path:
+    module = FUNCTIONS[function]["Handler"].removesuffix(".handler")
+    return ROOT / "services" / f"{module.replace('.', '/')}.py"
+
+
+# One source for each fact
+
+
+def test_the_rules_threshold_is_the_functions() -> None:
+    pattern = of_type("Events::Rule")["HighValueRule"]["EventPattern"]
+    [[_, total]] = [one["numeric"] for one in pattern["detail"]["total"]]
+    own = FUNCTIONS["FlagHighValueFunction"]["Environment"]["Variables"]
+    assert total == own["HIGH_VALUE_THRESHOLD"]
+    assert total == settings_of("high_value").model_fields["high_value_threshold"].default
+
+
+def test_the_table_has_the_columns_of_the_rows() -> None:
+    table = of_type("Glue::Table")["OrderEventsTable"]["TableInput"]
+    columns = table["StorageDescriptor"]["Columns"]
+    assert {one["Name"]: one["Type"] for one in columns} == COLUMNS
+    assert table["PartitionKeys"] == [{"Name": PARTITION, "Type": "string"}]
+
+
+def test_athenas_queries_are_those_of_the_pack() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert generated(text) == text
+
+
+def test_the_layer_has_the_locks_versions_and_the_functions_runtime() -> None:
+    pins = re.compile(r"^[a-z0-9-]+==[^ ]+", re.MULTILINE)
+    layer = set(pins.findall((ROOT / "infra/layer/requirements.txt").read_text()))
+    assert layer <= set(pins.findall((ROOT / "requirements.lock").read_text()))
+    makefile = (ROOT / "infra/layer/Makefile").read_text()
+    runtime = STACK.resolve({"Ref": "PythonRuntime"}, "").removeprefix("python")
+    assert f"RUNTIME ?= {runtime}\n" in makefile
+    assert f"ARCHITECTURE ?= {STACK.resolve({'Ref': 'Architecture'}, '')}\n" in makefile
+
+
+# Permissions
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_names_its_actions_and_resources(role: str) -> None:
+    for statement in statements(role):
+        for action in listed(statement["Action"]):
+            assert "*" not in action
+            if statement["Resource"] == "*":
+                assert NAMELESS.fullmatch(action), action
+
+
+def test_every_role_is_somebodys() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    for role in ROLES:
+        assert f"!GetAtt {role}.Arn" in text
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_permissions_are_its_roles_alone(function: str) -> None:
+    assert named(FUNCTIONS[function]["Role"]) in ROLES
+    assert "Policies" not in FUNCTIONS[function], "ignored beside Role; put them into the role"
+
+
+@pytest.mark.parametrize(
+    "name", ["orders", "inventory", "payments", "shipping", "notifications", "high_value"]
+)
+def test_a_service_may_do_with_tables_what_its_adapters_do(name: str) -> None:
+    source = "".join(
+        (ROOT / "services" / module).read_text()
+        for module in ("shared/dynamodb.py", f"{name}/dynamodb.py")
+    )
+    used = {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", source)}
+    roles = {named(FUNCTIONS[one]["Role"]) for one in FUNCTIONS if service(one) == name}
+    granted = {action for role in roles for action in actions(role, "dynamodb")}
+    stream = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
+    assert granted - {f"dynamodb:{action}" for action in stream} == used
+
+
+def test_the_platform_publishes_its_own_events_alone() -> None:
+    published = set(CONTRACTS) - {OrderUpdated.name, OrderCancelled.name}
+    publishing = [role for role in ROLES if actions(role, "events")]
+    assert publishing == ["ReconcileRole", "RelayRole"]
+    for role in publishing:
+        [statement] = [one for one in statements(role) if one["Action"] == "events:PutEvents"]
+        condition = statement["Condition"]["StringEquals"]
+        assert condition["events:source"] == SOURCE
+        assert set(condition["events:detail-type"]) == published
+
+
+def test_consumers_read_their_own_queue_alone() -> None:
+    for queue, function in CONSUMERS.items():
+        role = named(FUNCTIONS[function]["Role"])
+        read = [one for one in statements(role) if "sqs:ReceiveMessage" in listed(one["Action"])]
+        assert [named(one["Resource"]) for one in read] == [queue]
+
+
+def test_rules_may_reach_their_targets_and_nothing_else() -> None:
+    through_role = {
+        named(target["Arn"])
+        for rule in of_type("Events::Rule").values()
+        for target in rule["Targets"]
+        if "RoleArn" in target
+    }
+    assert {named(one["Resource"]) for one in statements("RulesRole")} == through_role
+
+
+# Encryption, logs, the API
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_is_encrypted(queue: str) -> None:
+    assert QUEUES[queue]["SqsManagedSseEnabled"] is True
+
+
+@pytest.mark.parametrize("group", of_type("Logs::LogGroup"))
+def test_a_log_group_forgets(group: str) -> None:
+    assert of_type("Logs::LogGroup")[group]["RetentionInDays"]
+
+
+def test_functions_and_workflows_log_into_groups_of_the_stack() -> None:
+    assert named(GLOBALS["LoggingConfig"]["LogGroup"]) in of_type("Logs::LogGroup")
+    for machine in of_type("Serverless::StateMachine").values():
+        assert machine["Logging"]["Level"] == "ERROR"
+        assert machine["Logging"]["IncludeExecutionData"] is False
+
+
+@pytest.mark.parametrize("route", events("HttpApi"))
+def test_a_route_takes_a_token_with_its_scope(route: str) -> None:
+    _, event = events("HttpApi")[route]
+    if event["Path"] == "/health":
+        assert event["Auth"] == {"Authorizer": "NONE"}
+        return
+    reads = event["Method"] == "GET"
+    assert event["Auth"] == {"AuthorizationScopes": ["orders/read" if reads else "orders/write"]}
+    assert of_type("Serverless::HttpApi")["HttpApi"]["Auth"]["DefaultAuthorizer"] == "Jwt"
+
+
+ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}
+TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "missing"),
+    [
+        ({}, []),
+        ({"Environment": "dev", **ISSUER}, []),
+        ({"Environment": "dev", "JwtIssuer": ISSUER["JwtIssuer"]}, ["JwtAudience"]),
+        ({"Environment": "staging"}, ["JwtIssuer", "JwtAudience"]),
+        ({"Environment": "staging", **ISSUER}, []),
+        ({"Environment": "prod", **TOPIC}, ["JwtIssuer", "JwtAudience"]),
+        ({"Environment": "prod", **ISSUER}, ["AlarmTopic"]),
+        ({"Environment": "prod", **ISSUER, **TOPIC}, []),
+    ],
+)
+def test_a_stage_is_not_deployed_without_what_it_needs(
+    parameters: Mapping[str, str], missing: list[str]
+) -> None:
+    refused = [
+        assertion["AssertDescription"].partition(" is missing. ")[0]
+        for rule in BODY["Rules"].values()
+        if holds(rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"], parameters)
+    ]
+    assert refused == missing
+
+
+def holds(condition: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
+    """Evaluate a condition of a rule, as CloudFormation does."""
+    [(function, arguments)] = condition.items()
+    if function == "Fn::Equals":
+        left, right = (
+            parameters.get(one["Ref"], STACK.resolve(one, "")) if isinstance(one, dict) else one
+            for one in arguments
+        )
+        return bool(left == right)
+    parts = [holds(one, parameters) for one in arguments]
+    return {"Fn::And": all(parts), "Fn::Or": any(parts), "Fn::Not": not parts[0]}[function]
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+def test_a_stages_configuration_names_its_parameters_and_tags(stage: str) -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())[stage]["deploy"]["parameters"]
+    given = dict(one.split("=") for one in config["parameter_overrides"])
+    assert given["Environment"] == stage
+    assert set(given) <= set(BODY["Parameters"])
+    assert config["tags"] == ["project=orderflow", f"stage={stage}"]

@@ -1,0 +1,146 @@
+"""The workflows end whatever happens, name errors that exist, and fit the times of the template."""
+
+from collections.abc import Iterator, Mapping
+from inspect import getmembers, isclass
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint.decode import cfn_yaml
+
+from infra.cli.athena import TEMPLATE
+from infra.local.template import Template
+from shared import errors
+
+STACK = Template(TEMPLATE, {}, lambda *_: {})
+FUNCTIONS = dict(STACK.of_type("AWS::Serverless::Function"))
+MACHINES = dict(STACK.of_type("AWS::Serverless::StateMachine"))
+ROLES = dict(STACK.of_type("AWS::IAM::Role"))
+PARAMETERS: Mapping[str, Any] = cfn_yaml.load(str(TEMPLATE))["Parameters"]
+
+OUR_ERRORS = {
+    name for name, one in getmembers(errors, isclass) if issubclass(one, errors.OrderflowError)
+}
+AWS_ERRORS = {
+    "States.ALL",
+    "States.TaskFailed",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+}
+"""Those we use of Step Functions, error names and Lambda service exceptions."""
+
+State = Mapping[str, Any]
+
+
+def definition(machine: str) -> Mapping[str, Any]:
+    path = TEMPLATE.parent / MACHINES[machine]["DefinitionUri"]
+    loaded: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def states(scope: Mapping[str, Any]) -> Iterator[tuple[str, State]]:
+    for name, state in scope["States"].items():
+        yield name, state
+        for branch in state.get("Branches", ()):
+            yield from states(branch)
+
+
+STATES = {
+    name: (machine, state) for machine in MACHINES for name, state in states(definition(machine))
+}
+TASKS = [name for name, (_, state) in STATES.items() if state["Type"] == "Task"]
+
+
+def function_of(task: str) -> str | None:
+    """Return the function that a task calls."""
+    machine, state = STATES[task]
+    mark = state["Parameters"].get("FunctionName", "").removeprefix("${").removesuffix("}")
+    if not mark:
+        return None
+    reference: str = MACHINES[machine]["DefinitionSubstitutions"][mark]["Ref"]
+    return reference.removesuffix(".Alias")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_says_what_it_is_for(state: str) -> None:
+    assert STATES[state][1]["Comment"].endswith(".")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_has_a_timeout_retries_and_a_last_catch(task: str) -> None:
+    _, state = STATES[task]
+    assert state["TimeoutSeconds"] > 0
+    assert state["Retry"]
+    assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_errors_that_a_task_names_exist(task: str) -> None:
+    _, state = STATES[task]
+    named = {
+        error
+        for field in ("Retry", "Catch")
+        for one in state[field]
+        for error in one["ErrorEquals"]
+    }
+    assert named <= OUR_ERRORS | AWS_ERRORS
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_errors_that_a_choice_names_exist(machine: str) -> None:
+    for _, state in states(definition(machine)):
+        for comparison in comparisons(state.get("Choices", ())):
+            if comparison["Variable"].endswith(".Error") and "StringEquals" in comparison:
+                assert comparison["StringEquals"] in OUR_ERRORS
+
+
+def comparisons(choices: Any) -> Iterator[Mapping[str, Any]]:
+    for choice in choices:
+        for several in ("And", "Or"):
+            yield from comparisons(choice.get(several, ()))
+        if "Variable" in choice:
+            yield choice
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_function_ends_before_its_task_gives_it_up(task: str) -> None:
+    function = function_of(task)
+    if function is not None:
+        assert FUNCTIONS[function]["Timeout"] <= STATES[task][1]["TimeoutSeconds"]
+
+
+def test_a_lease_outlives_a_run_and_its_longest_function() -> None:
+    called = {name for name in map(function_of, TASKS) if name}
+    longest = max(FUNCTIONS[name]["Timeout"] for name in called)
+    run = definition("OrderProcessing")["TimeoutSeconds"]
+    assert PARAMETERS["LeaseSeconds"]["MinValue"] > run + longest
+
+
+def test_a_recovery_outlives_the_longest_wait() -> None:
+    longest = PARAMETERS["RecoveryDelaySeconds"]["MaxValue"]
+    assert definition("OrderRecovery")["TimeoutSeconds"] > longest
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_workflow_may_call_what_it_calls_and_nothing_else(machine: str) -> None:
+    substitutions = MACHINES[machine]["DefinitionSubstitutions"].values()
+    [steps] = [one for one in ROLES[f"{machine}Role"]["Policies"] if one["PolicyName"] == "steps"]
+    allowed = [
+        resource
+        for statement in steps["PolicyDocument"]["Statement"]
+        for resource in (
+            statement["Resource"]
+            if isinstance(statement["Resource"], list)
+            else [statement["Resource"]]
+        )
+    ]
+    assert sorted(map(logical_id, allowed)) == sorted(map(logical_id, substitutions))
+
+
+def logical_id(reference: Mapping[str, Any]) -> str:
+    """Return whom a reference names; of a `!Sub`, its text."""
+    found = reference.get("Ref") or reference.get("Fn::GetAtt") or [reference["Fn::Sub"]]
+    return found.removesuffix(".Alias") if isinstance(found, str) else str(found[0])

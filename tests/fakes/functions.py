@@ -1,0 +1,73 @@
+"""Handlers that worker processes run in tests of the workers."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from shared import clock
+
+
+def echo(event: Any, context: Any) -> Any:
+    """Answer with what came in."""
+    return event
+
+
+def seen(event: Any, context: Any) -> dict[str, Any]:
+    """Answer with the process, the environment and the context that the invocation has."""
+    return {
+        "pid": os.getpid(),
+        "environment": {key: os.environ.get(key) for key in event["variables"]},
+        "name": context.function_name,
+        "arn": context.invoked_function_arn,
+        "memory": context.memory_limit_in_mb,
+        "request": context.aws_request_id,
+        "milliseconds": context.get_remaining_time_in_millis(),
+        "now": clock.now(),
+    }
+
+
+def fails(event: Any, context: Any) -> Any:
+    """Raise."""
+    raise LookupError(event["message"])
+
+
+def unsayable(event: Any, context: Any) -> Any:
+    """Answer with what is no JSON."""
+    return {"a": object()}
+
+
+def sleeps(event: Any, context: Any) -> Any:
+    """Take so many seconds."""
+    time.sleep(event["seconds"])
+    return event
+
+
+def hangs(event: Any, context: Any) -> Any:
+    """Never answer, and do not let oneself be asked to stop."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+
+
+def crashes(event: Any, context: Any) -> Any:
+    """End the process."""
+    os._exit(event.get("status", 3))
+
+
+def leaves(event: Any, context: Any) -> Any:
+    """End the process politely."""
+    sys.exit(1)
+
+
+def large(event: Any, context: Any) -> Any:
+    """Answer with so many bytes."""
+    return "x" * event["bytes"]
+
+
+def prints(event: Any, context: Any) -> Any:
+    """Say something, and measure something."""
+    sys.stdout.write(event["line"] + "\n")
+    sys.stdout.write('{"_aws":{"CloudWatchMetrics":[]}}\n')
+    return None

@@ -1,0 +1,67 @@
+"""An outbox and an outlet in memory (see `orders.relay`)."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from orders.relay import Key, Parcel
+from shared.record import Message
+
+
+class FakeOutbox:
+    """The outboxes of items, by their key; ``broken`` is raised by the next removals."""
+
+    def __init__(self, **items: Mapping[str, Message]) -> None:
+        self.items: dict[Key, dict[str, Message]] = {
+            (name, "order"): dict(messages) for name, messages in items.items()
+        }
+        self.broken: deque[Exception] = deque()
+
+    def arrived(self, record: Mapping[str, Any]) -> Parcel | None:
+        parcel: Parcel | None = record["dynamodb"].get("parcel")
+        return parcel
+
+    def leftovers(self, before: float, limit: int) -> list[Parcel]:
+        return self.parcels[:limit]
+
+    def accepted(self, parcel: Parcel, ids: Sequence[str]) -> None:
+        if self.broken:
+            raise self.broken.popleft()
+        for name in ids:
+            self.items[parcel.key].pop(name, None)
+
+    @property
+    def parcels(self) -> list[Parcel]:
+        return [Parcel(key, dict(messages)) for key, messages in self.items.items() if messages]
+
+    @property
+    def left(self) -> list[str]:
+        return [f"{key[0]}/{name}" for key, items in self.items.items() for name in items]
+
+
+Answer = Callable[[Sequence[Message]], list[str | None]]
+
+
+class FakeOutlet:
+    """Takes everything, but for what it was told of its next requests."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = deque(answers)
+        self.requests: list[list[Message]] = []
+
+    def put(self, messages: Sequence[Message]) -> list[str | None]:
+        self.requests.append(list(messages))
+        return self.answers.popleft()(messages) if self.answers else [None] * len(messages)
+
+
+def throttled(messages: Sequence[Message]) -> list[str | None]:
+    """Refuse a whole request."""
+    return ["ThrottlingException: slow down"] * len(messages)
+
+
+def refusing(*places: int) -> Answer:
+    """Refuse these entries of a request, and take the others."""
+    return lambda messages: [
+        "InternalFailure: of the test" if place in places else None
+        for place in range(len(messages))
+    ]

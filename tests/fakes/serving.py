@@ -1,0 +1,156 @@
+"""The command as a process: `orders …` to its end, and `orders serve` on a free port."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+COMMAND = Path(sys.executable).with_name("orders")
+PATIENCE = 30.0
+"""Seconds after which a process that does not do what it should is given up."""
+
+
+def orders(
+    *arguments: object, timeout: float = 60, given: bytes = b""
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    done = subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        input=given,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def answer(*arguments: object, timeout: float = 60) -> Any:
+    """Return the JSON object on the last line of a command that succeeds."""
+    done = orders(*arguments, "--json", timeout=timeout)
+    assert done.returncode == 0, f"{done.args}: {done.stderr}{done.stdout}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class Served:
+    """`orders serve` in a data directory; killed at the latest when the block ends."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        self.data = data
+        self.arguments = arguments
+        self.address = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start the process, and wait until it answers."""
+        endpoint = self.data / "endpoint"
+        endpoint.unlink(missing_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data.parent / "serve.out").open("ab") as log:
+            self.process = subprocess.Popen(
+                [COMMAND, "serve", "--port", "0", "--data", self.data, *self.arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        end = time.monotonic() + PATIENCE
+        while not (endpoint.exists() and endpoint.read_text().endswith("\n")):
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < end, "no endpoint: " + self.output()
+            time.sleep(0.01)
+        self.address = endpoint.read_text().strip()
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except ConnectionRefusedError:
+                assert time.monotonic() < end, "no answer: " + self.output()
+                time.sleep(0.01)
+
+    @property
+    def port(self) -> int:
+        """The port that it took."""
+        return int(self.address.rpartition(":")[2])
+
+    def output(self) -> str:
+        """Return what the process printed."""
+        return (self.data.parent / "serve.out").read_text()
+
+    def stop(self, how: int = signal.SIGINT) -> int:
+        """Ask the process to end, as Ctrl-C does; return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Let the process be gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def client(self, service: str) -> Any:
+        """Return a client of AWS's own for this server; it never asks twice."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.address,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=30),
+        )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Return the status and the JSON that an HTTP request is answered with."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, content, dict(headers or {}))
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read() or b"null")
+        finally:
+            connection.close()
+
+    def rows(self, query: str, *parameters: object) -> list[Any]:
+        """Return what the database says now."""
+        return rows(self.data / "orderflow.db", query, *parameters)
+
+    def until(self, query: str, wanted: object, seconds: float = PATIENCE) -> None:
+        """Wait until a query's first value is this."""
+        end = time.monotonic() + seconds
+        while (found := self.rows(query)[0][0]) != wanted:
+            assert time.monotonic() < end, f"{found} is not {wanted}: {query}\n{self.output()}"
+            time.sleep(0.05)
+
+
+def rows(database: Path, query: str, *parameters: object) -> list[Any]:
+    """Return what a database says, read beside whoever writes to it."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute(query, parameters).fetchall()
+    finally:
+        connection.close()

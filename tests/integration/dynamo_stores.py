@@ -1,0 +1,170 @@
+"""The stores under test on DynamoDB: moto in this process, with the template's own table.
+
+moto checks a condition and writes in two steps, which threads can get between; DynamoDB does not
+let them. So one request at a time goes to it, as DynamoDB serializes what is written to an item.
+
+``ORDERFLOW_TEST_DYNAMODB=http://127.0.0.1:PORT`` holds the stores to another engine with the same
+tests, such as MiniStack.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from infra.local.platform import TEMPLATE
+from infra.local.template import Template
+from inventory.dynamodb import STOCK, DynamoInventory
+from inventory.model import Stock
+from orders.dynamodb import DynamoOrders
+from payments.dynamodb import DynamoLedger
+from shared.order_item import ATTRIBUTES, from_entry, from_message, order_key
+from shared.record import Entry, Message
+from shared.table import Item, Table
+from shipping.dynamodb import DynamoShipments
+
+_NUMBERS = count(1)
+_AS_THE_API_HAS_IT = (
+    "BillingMode",
+    "AttributeDefinitions",
+    "KeySchema",
+    "GlobalSecondaryIndexes",
+)
+
+
+@contextmanager
+def moto() -> Iterator["OneAtATime"]:
+    """Return a client of an AWS of its own: once a module, since that takes a while."""
+    engine = os.environ.get("ORDERFLOW_TEST_DYNAMODB")
+    if engine:
+        session = boto3.Session("testing", "testing", region_name="us-east-1")
+        yield OneAtATime(session.client("dynamodb", endpoint_url=engine))
+        return
+    with mock_aws():
+        yield OneAtATime(boto3.client("dynamodb", region_name="us-east-1"))
+
+
+class OneAtATime:
+    """A client whose requests wait for each other; ``calls`` has them all."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.calls: list[tuple[str, Mapping[str, Any]]] = []
+        self._turn = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        operation: Callable[..., Any] = getattr(self.client, name)
+
+        def request(**arguments: Any) -> Any:
+            with self._turn:
+                self.calls.append((name, arguments))
+                return operation(**arguments)
+
+        return request
+
+
+def create(client: Any, resource: str = "OrdersTable", *, stream: bool = False) -> Table:
+    """Create a new table as the template has it, with its stream if wanted, and return it."""
+    name = f"{resource}-{next(_NUMBERS)}"
+    asked = dict(_asked(resource))
+    if not stream:
+        del asked["StreamSpecification"]  # moto copies it all in every transaction
+    client.create_table(TableName=name, **asked)
+    return Table(name, lambda: client)
+
+
+@cache
+def _asked(resource: str) -> Mapping[str, Any]:
+    properties = Template(TEMPLATE, {}, lambda *_: {}).resources[resource]["Properties"]
+    stream = {"StreamEnabled": True, **properties.get("StreamSpecification", {})}
+    asked = {key: properties[key] for key in _AS_THE_API_HAS_IT if key in properties}
+    return {**asked, "StreamSpecification": stream}
+
+
+class DynamoStores:
+    """The stores on one DynamoDB table (see `tests.integration.stores.Stores`)."""
+
+    broken: tuple[type[Exception], ...] = (ValueError, TypeError)
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.table = create(client)
+
+    def orders(self) -> DynamoOrders:
+        return DynamoOrders(self._open())
+
+    def inventory(self) -> DynamoInventory:
+        return DynamoInventory(self._open())
+
+    def ledger(self) -> DynamoLedger:
+        return DynamoLedger(self._open())
+
+    def shipments(self) -> DynamoShipments:
+        return DynamoShipments(self._open())
+
+    def timeline(self, order_id: str) -> list[tuple[int | None, Entry]]:
+        items = self.table.collection(order_key(order_id)[0])
+        return [from_entry(stored) for item in items for stored in item.get("tl", ())]
+
+    def outbox(self) -> list[tuple[Message, float]]:
+        waiting = [
+            (*from_message(stored), key)
+            for item in self.table.scan()
+            for key, stored in item.get("out", {}).items()
+        ]
+        waiting.sort(key=lambda one: (one[1], one[2]))
+        return [(message, at) for message, at, _ in waiting]
+
+    def charges(self) -> dict[str, tuple[str, int, str | None]]:
+        return {
+            _id(item): (
+                item.get("lst") or item[ATTRIBUTES["charge"]],
+                item["tot"],
+                item.get("lref"),
+            )
+            for item in self.table.scan()
+            if "lupd" in item
+        }
+
+    def parcels(self) -> dict[str, tuple[str, str]]:
+        return {
+            _id(item): (
+                item.get("sst") or item[ATTRIBUTES["shipment"]],
+                item.get("strk") or item[ATTRIBUTES["tracking_number"]],
+            )
+            for item in self.table.scan()
+            if "supd" in item
+        }
+
+    def stock(self) -> dict[str, Stock]:
+        return {
+            _id(item): Stock(
+                _id(item),
+                item["received"],
+                item["available"] + item["reserved"],
+                item["reserved"],
+                item["shipped"],
+                item["restocked"],
+            )
+            for item in self.table.scan()
+            if item["sk"] == STOCK
+        }
+
+    def everything(self) -> Mapping[str, Any]:
+        return {f"{item['pk']} {item['sk']}": item for item in self.table.scan()}
+
+    def close(self) -> None:
+        self.client.delete_table(TableName=self.table.name)
+
+    def _open(self) -> Table:
+        return Table(self.table.name, lambda: self.client)
+
+
+def _id(item: Item) -> str:
+    return str(item["pk"]).partition("#")[2]

@@ -1,0 +1,675 @@
+"""The bus: what PutEvents answers, how deliveries fail and come back, the archive and replays."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.local import engine as engine_module
+from infra.local.bus import MAX_BYTES, Delivery, DeliveryError, InvalidRequest
+from infra.local.dead_letters import letters, redrive
+from infra.local.stack import Target
+from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+ARCHIVE_DAYS = 30
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(tmp_path)
+    yield opened
+    opened.close()
+
+
+class Unwilling:
+    """A target that refuses events until it is told otherwise."""
+
+    def __init__(self, rig: Rig, *, final: bool = False) -> None:
+        self.rig = rig
+        self.final = final
+        self.attempts: list[float] = []
+        self.taken: list[Delivery] = []
+        self.willing = False
+        rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": self.deliver}
+
+    def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
+        if target.rule == "NoReplaysRule":
+            return
+        self.attempts.append(now - NOW)
+        if not self.willing:
+            raise DeliveryError("SDK_CLIENT_ERROR", "the target is away", final=self.final)
+        self.taken.append(delivery)
+
+
+def of_size(size: int, **fields: Any) -> dict[str, Any]:
+    """Return an entry of exactly so many bytes."""
+    empty = entry(Source="shop", DetailType="Work", Detail='{"a":""}')
+    padding = size - len("shop") - len("Work") - len('{"a":""}')
+    return {**empty, "Detail": f'{{"a":"{"x" * padding}"}}', **fields}
+
+
+# ---- PutEvents
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        (None, "greater than or equal to 1"),
+        ([], "greater than or equal to 1"),
+        ("entries", "length at least 1"),
+        ({"Source": "shop"}, "length at least 1"),
+        ([1], "length at least 1"),
+        ([entry()] * 11, "less than or equal to 10"),
+        ([of_size(MAX_BYTES + 1)], f"{MAX_BYTES + 1} bytes of {MAX_BYTES}"),
+        ([of_size(MAX_BYTES // 2), of_size(MAX_BYTES // 2 + 1)], "over the limit"),
+        ([of_size(MAX_BYTES - 13, Time=NOW)], "over the limit"),
+        ([of_size(MAX_BYTES, Resources=["r"])], "over the limit"),
+        ([of_size(MAX_BYTES, Source="shöp")], "over the limit"),
+    ],
+)
+def test_a_request_beyond_the_limits_is_refused_whole(rig: Rig, entries: Any, said: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        rig.ask(lambda now: rig.engine.bus.put(entries, now))
+    assert refused.value.code == "ValidationException"
+    assert said.rpartition(" ")[2] in str(refused.value)
+    assert rig.rows("select * from events") == []
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry()] * 10,
+        [of_size(MAX_BYTES)],
+        [of_size(MAX_BYTES - 14, Time=NOW)],
+        [of_size(MAX_BYTES // 2), of_size(MAX_BYTES // 2)],
+    ],
+)
+def test_a_request_at_the_limits_is_accepted(rig: Rig, entries: list[Any]) -> None:
+    assert rig.put(*entries)["FailedEntryCount"] == 0
+    assert len(rig.rows("select * from events")) == len(entries)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code", "said"),
+    [
+        (entry(Source=...), "InvalidArgument", "Source"),
+        (entry(Source=""), "InvalidArgument", "Source"),
+        (entry(DetailType=...), "InvalidArgument", "DetailType"),
+        (entry(Detail=...), "InvalidArgument", "Detail"),
+        (entry(Detail="{"), "MalformedDetail", "Detail is malformed"),
+        (entry(Detail="[]"), "MalformedDetail", "Detail is malformed"),
+        (entry(Detail="5"), "MalformedDetail", "Detail is malformed"),
+        (entry(Detail='{"total": NaN}'), "MalformedDetail", "Detail is malformed"),
+        (entry(Detail={"not": "text"}), "MalformedDetail", "Detail is malformed"),
+        (entry(EventBusName="another-bus"), "ResourceNotFoundException", "another-bus"),
+        (entry(EventBusName=...), "ResourceNotFoundException", "default"),
+    ],
+)
+def test_a_bad_entry_fails_alone_and_in_its_place(
+    rig: Rig, bad: dict[str, Any], code: str, said: str
+) -> None:
+    answer = rig.put(entry(), bad, entry())
+    assert answer["FailedEntryCount"] == 1
+    first, second, third = answer["Entries"]
+    assert (second["ErrorCode"], said in second["ErrorMessage"]) == (code, True)
+    assert {row["id"] for row in rig.rows("select id from events")} == {
+        first["EventId"],
+        third["EventId"],
+    }
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(entry(Time=1e20)),
+        pytest.param(entry(Time=-1e20)),
+        pytest.param(entry(Time="0001-01-01T00:00:00+05:00")),
+        entry(Source=5),
+        entry(DetailType=5),
+        entry(Resources="text"),
+    ],
+)
+def test_whatever_an_entry_holds_is_answered_and_breaks_nothing(
+    rig: Rig, bad: dict[str, Any]
+) -> None:
+    try:
+        answer = rig.put(entry(), bad)
+    except InvalidRequest:
+        assert rig.rows("select * from events") == []
+    else:
+        assert len(rig.rows("select * from events")) == 2 - answer["FailedEntryCount"]
+
+
+def test_a_bus_may_be_named_by_its_arn(rig: Rig) -> None:
+    arn = "arn:aws:events:us-east-1:000000000000:event-bus/shop-bus"
+    assert rig.put(entry(EventBusName=arn))["FailedEntryCount"] == 0
+
+
+def test_consumers_get_the_event_in_eventbridges_envelope(rig: Rig) -> None:
+    answer = rig.put(
+        entry(Detail='{"order_id": "A-1", "n": 1.50}', Time=NOW - 3.5, Resources=["arn:x"])
+    )
+    rig.settle()
+    [message] = rig.queue("Work")
+    assert json.loads(message["body"]) == {
+        "version": "0",
+        "id": answer["Entries"][0]["EventId"],
+        "detail-type": "Work",
+        "source": "shop",
+        "account": "000000000000",
+        "time": "2027-01-15T07:59:56Z",
+        "region": "us-east-1",
+        "resources": ["arn:x"],
+        "detail": {"order_id": "A-1", "n": 1.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "time"),
+    [
+        (..., "2027-01-15T08:00:00Z"),
+        ("2026-01-31T12:00:00+02:00", "2026-01-31T10:00:00Z"),
+        ("2026-01-31T12:00:00", "2026-01-31T12:00:00Z"),
+        ("yesterday", "2027-01-15T08:00:00Z"),
+    ],
+)
+def test_an_event_has_the_time_given_or_that_of_its_arrival(
+    rig: Rig, given: object, time: str
+) -> None:
+    rig.put(entry(Time=given))
+    [row] = rig.rows("select envelope from events")
+    assert json.loads(row["envelope"])["time"] == time
+
+
+def test_an_event_goes_to_each_target_of_each_rule_that_matches_and_to_no_other(rig: Rig) -> None:
+    rig.put(entry("Work"), entry("Flow"), entry("Nobody"))
+    assert rig.rows("select event_seq, target from deliveries order by id") == [
+        {"event_seq": 1, "target": "WorkRule/Queue"},
+        {"event_seq": 1, "target": "NoReplaysRule/Queue"},
+        {"event_seq": 2, "target": "FlowRule/Flow"},
+    ]
+    rig.settle()
+    assert rig.rows("select * from deliveries") == []
+    assert len(rig.queue("Work")) == 1
+    assert len(rig.rows("select * from executions")) == 1
+
+
+# ---- acknowledged means journalled
+
+
+def test_an_event_is_acknowledged_only_once_it_and_its_deliveries_are_committed(rig: Rig) -> None:
+    seen: list[Any] = []
+    future: Future[Any] = rig.engine.call(lambda now: rig.engine.bus.put([entry()], now))
+    future.add_done_callback(
+        lambda _: seen.append(
+            rig.outside("select (select count(*) from events), (select count(*) from deliveries)")
+        )
+    )
+    rig.turn()
+    assert seen == [[(1, 2)]]
+
+
+def test_what_answers_a_caller_is_committed_so_that_it_outlives_a_power_cut(rig: Rig) -> None:
+    statements: list[str] = []
+    rig.settle()
+    rig.database.connection.set_trace_callback(statements.append)
+    rig.put(entry())
+    commits = [
+        text.lower() for text in statements if text.lower().startswith(("pragma sync", "commit"))
+    ]
+    assert commits == ["pragma synchronous = full", "commit", "pragma synchronous = normal"]
+
+
+def test_what_cannot_be_committed_is_not_acknowledged(rig: Rig) -> None:
+    rig.settle()
+    [pages] = rig.database.connection.execute("pragma page_count").fetchone()
+    rig.database.connection.execute(f"pragma max_page_count = {pages}")
+    future: Future[Any] = rig.engine.call(
+        lambda now: rig.engine.bus.put([of_size(MAX_BYTES // 2)], now)
+    )
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        rig.turn()
+    assert not future.done()
+    assert rig.outside("select * from events") == []
+
+
+def test_what_was_acknowledged_is_delivered_by_the_next_process(rig: Rig) -> None:
+    rig.put(entry())
+    rig.restart()
+    rig.settle()
+    assert len(rig.queue("Work")) == 1
+
+
+# ---- deliveries that fail
+
+
+def test_a_delivery_is_tried_again_ever_later_then_it_is_a_dead_letter(rig: Rig) -> None:
+    target = Unwilling(rig)
+    answer = rig.put(entry())
+    rig.settle()
+    for _ in range(100):
+        rig.pass_time(0.5)
+    assert target.attempts == [0, 1, 3, 7]
+    [letter] = rig.queue("TargetLetters")
+    assert json.loads(letter["body"])["id"] == answer["Entries"][0]["EventId"]
+    assert json.loads(letter["attributes"]) == {
+        "RULE_ARN": "arn:aws:events:us-east-1:000000000000:rule/shop-bus/WorkRule",
+        "TARGET": "WorkRule/Queue",
+        "ERROR_CODE": "SDK_CLIENT_ERROR",
+        "ERROR_MESSAGE": "the target is away",
+        "RETRY_ATTEMPTS": "3",
+    }
+    assert rig.rows("select * from deliveries") == []
+
+
+def test_a_target_that_comes_back_gets_the_event_once(rig: Rig) -> None:
+    target = Unwilling(rig)
+    rig.put(entry())
+    rig.settle()
+    target.willing = True
+    rig.pass_time(1)
+    rig.pass_time(HOUR)
+    assert len(target.taken) == 1
+    assert rig.queue("TargetLetters") == []
+
+
+def test_the_engine_knows_when_a_retry_is_due(rig: Rig) -> None:
+    Unwilling(rig)
+    rig.put(entry())
+    rig.settle()
+    assert rig.engine.next_due(schedules=False) == NOW + 1
+
+
+def test_an_error_that_no_retry_can_mend_is_a_dead_letter_at_once(rig: Rig) -> None:
+    target = Unwilling(rig, final=True)
+    rig.put(entry())
+    rig.settle()
+    assert target.attempts == [0]
+    [letter] = rig.queue("TargetLetters")
+    assert json.loads(letter["attributes"])["RETRY_ATTEMPTS"] == "0"
+
+
+def test_an_event_past_its_age_is_a_dead_letter_though_attempts_are_left(rig: Rig) -> None:
+    target = Unwilling(rig)
+    rig.put(entry())
+    rig.settle()
+    rig.clock.time += HOUR
+    rig.settle()
+    assert target.attempts == [0, HOUR]
+    assert len(rig.queue("TargetLetters")) == 1
+
+
+def test_attempts_are_counted_across_a_restart(rig: Rig) -> None:
+    Unwilling(rig)
+    rig.put(entry())
+    rig.settle()
+    rig.pass_time(1)
+    rig.restart()
+    target = Unwilling(rig)
+    rig.settle()
+    for _ in range(100):
+        rig.pass_time(0.5)
+    assert target.attempts == [3, 7]
+    assert len(rig.queue("TargetLetters")) == 1
+
+
+def test_a_target_without_a_dead_letter_queue_loses_the_event_after_its_retries(rig: Rig) -> None:
+    target = Unwilling(rig)
+    rig.put(entry("Spare"))
+    rig.settle()
+    rig.pass_time(DAY)
+    assert target.attempts == [0]
+    assert rig.rows("select * from deliveries") == rig.rows("select * from messages") == []
+
+
+def test_a_failing_delivery_holds_up_no_other(rig: Rig) -> None:
+    Unwilling(rig)
+    rig.put(entry("Work"), entry("Flow"), entry("Work"))
+    rig.settle()
+    assert [row["status"] for row in rig.rows("select status from executions")] == ["RUNNING"]
+
+
+def test_the_wait_between_two_retries_has_a_limit(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    target = Unwilling(rig)
+    key = "WorkRule/Queue"
+    given = rig.engine.bus.targets[key]
+    rig.engine.bus.targets[key] = Target(
+        given.rule, given.id, given.kind, given.name, DAY, 185, given.dead_letters
+    )
+    rig.put(entry())
+    for _ in range(int(2 * HOUR / 5)):
+        rig.pass_time(5)
+    waits = [round(b - a) for a, b in zip(target.attempts, target.attempts[1:], strict=False)]
+    assert max(waits) == 10 * MINUTE
+    assert len(waits) > 15
+    rig.close()
+
+
+def test_an_event_too_large_for_an_execution_is_a_dead_letter_with_the_reason(rig: Rig) -> None:
+    rig.put(of_size(MAX_BYTES, DetailType="Flow"))
+    rig.settle()
+    [letter] = rig.queue("TargetLetters")
+    attributes = json.loads(letter["attributes"])
+    assert attributes["ERROR_CODE"] == "States.DataLimitExceeded"
+    assert rig.rows("select * from executions") == []
+
+
+# ---- dead letters and their way back
+
+
+def dead_letter(rig: Rig) -> int:
+    """Bring one about; return its id."""
+    target = Unwilling(rig, final=True)
+    rig.put(entry())
+    rig.settle()
+    rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": rig.engine._to_queue}  # noqa: SLF001 - the target is back
+    assert target.attempts
+    found: int = rig.queue("TargetLetters")[-1]["id"]
+    return found
+
+
+def test_a_redriven_event_goes_to_the_target_that_failed_and_to_no_other(rig: Rig) -> None:
+    number = dead_letter(rig)
+    assert rig.ask(lambda now: redrive(rig.engine, [number], now)) == 1
+    rig.settle()
+    assert len(rig.queue("Work")) == 1
+    assert rig.queue("TargetLetters") == []
+    assert rig.queue("Untouched") == []
+
+
+def test_a_dead_letter_is_told_of_with_its_order_and_its_reason(rig: Rig) -> None:
+    number = dead_letter(rig)
+    [letter] = letters(rig.database, ["TargetLetters"])
+    assert (letter["id"], letter["queue"], letter["order_id"]) == (number, "TargetLetters", "A-1")
+    assert letter["reason"] == "SDK_CLIENT_ERROR: the target is away"
+    assert letter["from"] == "WorkRule/Queue"
+    assert letter["body"]["detail"] == {"order_id": "A-1"}
+
+
+def test_all_dead_letters_are_redriven_if_none_is_named(rig: Rig) -> None:
+    dead_letter(rig)
+    dead_letter(rig)
+    rig.ask(
+        lambda now: rig.engine.journal.batch.add("delete from messages where queue = 'Untouched'")
+    )
+    assert rig.ask(lambda now: redrive(rig.engine, [], now)) == 2
+    assert rig.queue("TargetLetters") == []
+
+
+def test_a_redrive_of_an_unknown_letter_sends_nothing(rig: Rig) -> None:
+    number = dead_letter(rig)
+    with pytest.raises(InvalidRequest, match="no dead letter 999"):
+        rig.ask(lambda now: redrive(rig.engine, [number, 999], now))
+    assert len(rig.queue("TargetLetters")) == 1
+    assert rig.queue("Work") == []
+
+
+def test_a_redrive_with_a_letter_that_has_no_way_back_sends_nothing(rig: Rig) -> None:
+    first, second = dead_letter(rig), dead_letter(rig)
+    rig.database.connection.execute("delete from events where seq = 2")
+    with pytest.raises(InvalidRequest, match="is gone"):
+        rig.ask(lambda now: redrive(rig.engine, [first, second], now))
+    assert [letter["id"] for letter in rig.queue("TargetLetters")] == [first, second]
+    rig.settle()
+    assert rig.queue("Work") == []
+
+
+def test_a_redrive_is_journalled_before_it_is_told(rig: Rig) -> None:
+    number = dead_letter(rig)
+    rig.ask(lambda now: redrive(rig.engine, [number], now))
+    rig.restart()
+    rig.settle()
+    assert len(rig.queue("Work")) == 1
+
+
+# ---- the archive
+
+
+@pytest.mark.parametrize(
+    ("source", "age", "kept"),
+    [
+        ("shop", ARCHIVE_DAYS * DAY - 1, True),
+        ("shop", ARCHIVE_DAYS * DAY + 1, False),
+        ("elsewhere", DAY - 1, True),
+        ("elsewhere", DAY + 1, False),
+    ],
+)
+def test_an_event_is_kept_as_long_as_its_archive_says(
+    rig: Rig, source: str, age: float, *, kept: bool
+) -> None:
+    rig.put(entry(Source=source))
+    rig.settle()
+    rig.clock.time += age
+    rig.ask(rig.engine.bus.forget)
+    assert bool(rig.rows("select * from events")) is kept
+
+
+def test_an_event_that_somebody_waits_for_is_never_dropped(rig: Rig) -> None:
+    Unwilling(rig)
+    rig.put(entry(Source="elsewhere"))
+    rig.settle()
+    rig.clock.time += 400 * DAY
+    rig.ask(rig.engine.bus.forget)
+    assert len(rig.rows("select * from events")) == 1
+
+
+def test_old_events_are_swept_by_themselves(rig: Rig) -> None:
+    rig.put(entry())
+    rig.settle()
+    rig.pass_time(ARCHIVE_DAYS * DAY + 2 * HOUR)
+    assert rig.rows("select * from events") == []
+
+
+# ---- replays
+
+
+def replay(
+    rig: Rig, name: str = "again", rules: tuple[str, ...] = (), since: float = 0, until: float = 0
+) -> None:
+    """Replay the archive's events of a time range; by default all of them."""
+    end = until or NOW + 400 * DAY
+    rig.ask(lambda now: rig.engine.bus.start_replay(name, since, end, rules, now))
+
+
+def bodies(rig: Rig, queue: str) -> list[Any]:
+    """Return what is in a queue, read."""
+    return [json.loads(message["body"]) for message in rig.queue(queue)]
+
+
+def test_a_replay_delivers_the_archived_events_again_under_its_name(rig: Rig) -> None:
+    [given] = rig.put(entry())["Entries"]
+    rig.settle()
+    rig.pass_time(HOUR)
+    rig.ask(lambda now: rig.engine.journal.batch.add("delete from messages"))
+    replay(rig)
+    rig.settle()
+    [event] = bodies(rig, "Work")
+    assert event["replay-name"] == "again"
+    assert (event["id"], event["time"]) == (given["EventId"], "2027-01-15T08:00:00Z")
+    assert event["detail"] == {"order_id": "A-1"}
+
+
+def test_an_executions_input_says_that_its_event_was_replayed(rig: Rig) -> None:
+    rig.put(entry("Flow"))
+    rig.settle()
+    replay(rig)
+    rig.settle()
+    inputs = [json.loads(row["input"]) for row in rig.rows("select input from executions")]
+    assert [one.get("replay-name") for one in inputs] == [None, "again"]
+
+
+def test_a_rule_may_keep_replays_out(rig: Rig) -> None:
+    rig.put(entry())
+    rig.settle()
+    replay(rig)
+    rig.settle()
+    assert len(bodies(rig, "Untouched")) == 1
+    assert len(bodies(rig, "Work")) == 2
+
+
+def test_a_replay_may_be_of_named_rules_only(rig: Rig) -> None:
+    rig.put(entry("Work"), entry("Flow"))
+    rig.settle()
+    replay(rig, rules=("FlowRule",))
+    rig.settle()
+    assert len(bodies(rig, "Work")) == 1
+    assert len(rig.rows("select * from executions")) == 2
+
+
+def test_a_replay_takes_the_events_that_arrived_in_its_time_range(rig: Rig) -> None:
+    for number in range(4):
+        rig.put(entry(Detail=f'{{"n": {number}}}'))
+        rig.settle()
+        rig.pass_time(MINUTE)
+    rig.ask(lambda now: rig.engine.journal.batch.add("delete from messages"))
+    replay(rig, since=NOW + MINUTE, until=NOW + 3 * MINUTE)
+    rig.settle()
+    assert [event["detail"]["n"] for event in bodies(rig, "Work")] == [1, 2]
+
+
+def test_only_archived_events_are_replayed(rig: Rig) -> None:
+    rig.put(entry(Source="elsewhere"))
+    rig.settle()
+    replay(rig)
+    rig.settle()
+    assert len(bodies(rig, "Work")) == 1
+
+
+def test_a_replay_goes_on_under_its_name_after_a_restart(rig: Rig) -> None:
+    rig.put(entry())
+    rig.settle()
+    replay(rig)
+    rig.restart()
+    rig.settle()
+    assert [event.get("replay-name") for event in bodies(rig, "Work")] == [None, "again"]
+
+
+def test_a_replayed_event_that_becomes_a_dead_letter_keeps_the_name_when_it_is_redriven(
+    rig: Rig,
+) -> None:
+    rig.put(entry())
+    rig.settle()
+    Unwilling(rig, final=True)
+    replay(rig)
+    rig.settle()
+    [letter] = bodies(rig, "TargetLetters")
+    assert letter["replay-name"] == "again"
+    rig.restart()
+    number = rig.queue("TargetLetters")[0]["id"]
+    rig.ask(lambda now: redrive(rig.engine, [number], now))
+    rig.settle()
+    assert [event.get("replay-name") for event in bodies(rig, "Work")][-1] == "again"
+
+
+@pytest.mark.parametrize(
+    ("name", "rules", "since", "until", "code"),
+    [
+        ("taken", (), 0.0, NOW, "ResourceAlreadyExistsException"),
+        ("new", ("NoRule",), 0.0, NOW, "ValidationException"),
+        ("new", (), NOW, NOW, "ValidationException"),
+        ("new", (), NOW, NOW - 1, "ValidationException"),
+    ],
+)
+def test_a_replay_that_cannot_be_is_refused_by_its_code(
+    rig: Rig, name: str, rules: tuple[str, ...], *, since: float, until: float, code: str
+) -> None:
+    replay(rig, "taken")
+    with pytest.raises(InvalidRequest) as refused:
+        replay(rig, name, rules, since, until)
+    assert refused.value.code == code
+
+
+def test_of_two_replays_of_one_name_in_one_turn_the_second_is_refused(rig: Rig) -> None:
+    rig.put(entry())
+
+    def start(now: float) -> None:
+        rig.engine.bus.start_replay("same", 0, NOW + DAY, (), now)
+
+    first, second = rig.engine.call(start), rig.engine.call(start)
+    rig.turn()
+    assert first.exception(0) is None
+    assert isinstance(second.exception(0), InvalidRequest)
+
+
+# ---- the outbox
+
+
+def outbox(rig: Rig, kind: str, body: Any) -> None:
+    """Do as a service does: leave a message in the database."""
+    rig.database.connection.execute(
+        "insert into outbox (kind, body, created_at) values (?, ?, ?)", (kind, json.dumps(body), 0)
+    )
+
+
+def test_what_services_left_in_the_outbox_is_taken_over_at_the_start(rig: Rig) -> None:
+    outbox(rig, "event", {"Source": "shop", "DetailType": "Work", "Detail": '{"order_id": "B"}'})
+    outbox(rig, "run", {"name": "run-1", "input": {"resume": {"order_id": "B"}}})
+    outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select * from outbox") == []
+    assert [row["order_id"] for row in rig.rows("select order_id from events")] == ["B"]
+    assert rig.execution("run-1")["order_id"] == "B"
+    assert {"hello": 1} in bodies(rig, "Work")
+
+
+def test_the_outbox_is_emptied_in_the_transaction_that_takes_it_over(rig: Rig) -> None:
+    rig.settle()
+    outbox(rig, "event", {"Source": "shop", "DetailType": "Work", "Detail": "{}"})
+    rig.restart()
+    [pages] = rig.database.connection.execute("pragma page_count").fetchone()
+    rig.database.connection.execute(f"pragma max_page_count = {pages}")
+    rig.engine.call(lambda now: rig.engine.bus.put([of_size(MAX_BYTES // 2)], now))
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        rig.turn()
+    assert rig.outside("select count(*) from outbox") == [(1,)]
+    rig.restart()
+    rig.settle()
+    assert len(rig.queue("Work")) == 1
+    assert rig.rows("select * from outbox") == []
+
+
+def test_however_much_is_in_the_outbox_all_of_it_is_taken(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "OUTBOX_BATCH", 3)
+    for number in range(10):
+        body = {"Source": "shop", "DetailType": "Nobody", "Detail": f'{{"n": {number}}}'}
+        outbox(rig, "event", body)
+    rig.restart()
+    rig.settle()
+    events = [json.loads(row["envelope"]) for row in rig.rows("select envelope from events")]
+    assert [event["detail"]["n"] for event in events] == list(range(10))
+
+
+def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
+    for _ in range(2):
+        outbox(rig, "run", {"name": "run-1", "input": {}})
+    rig.restart()
+    rig.settle()
+    assert len(rig.rows("select * from executions")) == 1
+
+
+def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(rig: Rig) -> None:
+    outbox(rig, "message", {"queue": "Nowhere", "body": {}})
+    outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
+    rig.restart()
+    rig.settle()
+    assert bodies(rig, "Work") == [{"hello": 1}]
+
+
+def test_what_a_function_left_in_the_outbox_is_taken_over_when_it_answers(rig: Rig) -> None:
+    rig.start("one")
+    [call] = rig.functions.calls
+    outbox(rig, "event", {"Source": "shop", "DetailType": "Nobody", "Detail": "{}"})
+    rig.functions.answer(call, {})
+    rig.turn()
+    assert len(rig.rows("select * from events")) == 1
+    assert ONE_STEP["StartAt"] in rig.entered("one")

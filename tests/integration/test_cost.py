@@ -1,0 +1,252 @@
+"""What the bill says of DynamoDB is what the adapters ask of it: the reference order, on moto.
+
+Sizes are DynamoDB's own (Item sizes and formats), units those of on-demand capacity.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from infra.cost.bill import REFERENCE_LINES
+from infra.cost.deployment import RELAYED, STEPS
+from infra.cost.prices import PRICES
+from inventory import usecases as inventory
+from inventory.dynamodb import DynamoInventory
+from inventory.model import Receipt
+from notifications import usecases as notifications
+from notifications.dynamodb import DynamoMails
+from orders import relay
+from orders import usecases as orders
+from orders.dynamodb import DynamoOrders, DynamoOutbox
+from payments import usecases as payments
+from payments.dynamodb import DynamoLedger
+from payments.model import GatewayRecord
+from shared.events import OrderCreated, parse_detail
+from shared.order_item import order_key
+from shared.record import ChargeStatus, ShipmentStatus
+from shared.table import Table
+from shipping import usecases as shipping
+from shipping.dynamodb import DynamoShipments
+from shipping.model import Shipment
+from tests.integration.dynamo_stores import create, moto
+
+ORDER = "G1-000123"
+OWNER = "_".join(["3f0a7c52-5a8e-4d39-9d3b-0a4f1c7e2b11"] * 2)
+"""A run that a rule started: EventBridge names it with two UUIDs."""
+
+ADDRESS = {
+    "name": "A. Customer",
+    "street": "120 Harbour Street",
+    "city": "Lisbon",
+    "country": "Portugal",
+}
+
+
+def size(attribute: Mapping[str, Any]) -> int:
+    """Return the bytes of a value."""
+    kind: str
+    value: Any
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "S":
+            return len(str(value).encode())
+        case "B":
+            return len(bytes(value))
+        case "N":
+            digits = str(value).lstrip("-").replace(".", "").strip("0")
+            return math.ceil(len(digits) / 2) + 1 + str(value).startswith("-")
+        case "L":
+            return 3 + sum(1 + size(one) for one in value)
+        case "M":
+            return 3 + item_size(value) + len(value)
+    return 1
+
+
+def item_size(item: Mapping[str, Any]) -> int:
+    return sum(len(name.encode()) + size(value) for name, value in item.items())
+
+
+class Meter:
+    """A client that counts what it is charged for, by the step that asks."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.step = ""
+        self.reads: defaultdict[str, float] = defaultdict(float)
+        self.writes: defaultdict[str, float] = defaultdict(float)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def get_item(self, **request: Any) -> Any:
+        answer = self.client.get_item(**request)
+        whole = 1 if request.get("ConsistentRead") else 0.5
+        self.reads[self.step] += max(1, math.ceil(item_size(answer.get("Item", {})) / 4096)) * whole
+        return answer
+
+    def update_item(self, **request: Any) -> Any:
+        return self._write(self.client.update_item, request, [request], 1)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        updates = [one["Update"] for one in request["TransactItems"]]
+        return self._write(self.client.transact_write_items, request, updates, 2)
+
+    def standing(self, update: Mapping[str, Any]) -> dict[str, Any]:
+        key = {name: update[name] for name in ("TableName", "Key")}
+        found: dict[str, Any] = self.client.get_item(**key, ConsistentRead=True).get("Item", {})
+        return found
+
+    def _write(
+        self,
+        operation: Callable[..., Any],
+        request: Mapping[str, Any],
+        updates: list[Mapping[str, Any]],
+        times: int,
+    ) -> Any:
+        before = [self.standing(update) for update in updates]
+        answer = operation(**request)
+        for update, old in zip(updates, before, strict=True):
+            new = self.standing(update)
+            larger = max(item_size(old), item_size(new))
+            places = {(one["gpk"]["S"], one["gsk"]["S"]) for one in (old, new) if "gpk" in one}
+            moved = old.get("gpk") != new.get("gpk") or old.get("gsk") != new.get("gsk")
+            index = len(places) if moved else 0
+            self.writes[self.step] += math.ceil(larger / 1024) * times + index
+        return answer
+
+
+class Others:
+    """Everybody else: the gateway, the carrier, the mail server, the bus."""
+
+    def find(self, key: str) -> None:
+        return None
+
+    def charge(self, charge: Any) -> GatewayRecord:
+        return GatewayRecord(charge.key, ChargeStatus.CHARGED, "ch_3MmlLrLkdIwHu7ix0snN0B15")
+
+    def create(self, consignment: Any) -> Shipment:
+        number = "1Z999AA10123456784"
+        return Shipment(consignment.shipment_id, ShipmentStatus.CREATED, number)
+
+    def send(self, name: str, mail: Any) -> None:
+        pass
+
+    def put(self, messages: Any) -> list[str | None]:
+        return [None] * len(messages)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with moto() as client:
+        yield client
+
+
+def event(lines: int) -> dict[str, Any]:
+    """Return the order as upstream sends it."""
+    items = [
+        {"sku": f"TEA-GREEN-{number}00", "quantity": 2, "unit_price": 12.5}
+        for number in range(lines)
+    ]
+    detail = {
+        "order_id": ORDER,
+        "customer_id": "C-123",
+        "currency": "USD",
+        "items": items,
+        "total": 25.0 * lines,
+        "timestamp": "2026-01-31T12:00:00Z",
+        "email": "customer123@example.com",
+        "shipping_address": ADDRESS,
+        "payment_token": "tok_visa_4242",
+    }
+    return {"source": "orders.service", "detail-type": "Order Created", "detail": detail}
+
+
+class Platform:
+    """The services on one metered table; each step is played under its function's name."""
+
+    def __init__(self, client: Any, lines: int) -> None:
+        self.meter = Meter(client)
+        self.name = create(client).name
+        self.event = event(lines)
+        table, others, clock = Table(self.name, lambda: self.meter), Others(), count(1_769_860_800)
+
+        def now() -> float:
+            return next(clock) + 0.137
+
+        self.orders = orders.Ports(DynamoOrders(table), now, orders.Policy())
+        self.stock = inventory.Ports(DynamoInventory(table), now)
+        self.ledger = payments.Ports(DynamoLedger(table), others, now)  # type: ignore[arg-type]
+        self.parcels = shipping.Ports(DynamoShipments(table), others, now)  # type: ignore[arg-type]
+        self.mails = notifications.Ports(DynamoMails(table), others, "orders@example.com", now)
+        self.sender = relay.Ports(DynamoOutbox(table), others, now)
+        units = {item["sku"]: 100 for item in self.event["detail"]["items"]}
+        inventory.receive(Receipt("digest", units), self.stock)
+
+    @contextmanager
+    def as_step(self, name: str) -> Iterator[None]:
+        self.meter.step = name
+        yield
+        self.meter.step = ""
+
+    def process(self) -> None:
+        """Take an order along the happy path."""
+        with self.as_step("ValidateOrderFunction"):
+            epoch = orders.claim(self.event, OWNER, self.orders).epoch
+        with self.as_step("CheckInventoryFunction"):
+            inventory.reserve(ORDER, epoch, self.stock)
+        with self.as_step("ProcessPaymentFunction"):
+            payments.pay(ORDER, epoch, self.ledger)
+        with self.as_step("UpdateInventoryFunction"):
+            inventory.commit(ORDER, epoch, self.stock)
+        with self.as_step("CreateShipmentFunction"):
+            shipping.ship(ORDER, epoch, self.parcels)
+        with self.as_step("CompleteOrderFunction"):
+            orders.complete(ORDER, epoch, self.orders)
+        self.send("Order Completed")
+        with self.as_step("SendConfirmationFunction"):
+            notifications.confirm(ORDER, self.mails)
+
+    def place(self) -> None:
+        """Take the order over HTTP."""
+        with self.as_step("OrdersApiFunction"):
+            placed = parse_detail(OrderCreated, self.event["detail"])
+            orders.place(placed, self.orders)
+        self.send("Order Created")
+
+    def send(self, name: str) -> None:
+        """Relay what the order's item has in its outbox."""
+        pk, sk = order_key(ORDER)
+        key = {"pk": {"S": pk}, "sk": {"S": sk}}
+        image = self.meter.standing({"TableName": self.name, "Key": key})
+        record = {"eventID": "1", "dynamodb": {"NewImage": image, "SequenceNumber": "1"}}
+        with self.as_step(name):
+            assert not relay.relay([record], self.sender, lambda: 60.0)
+
+    def charged(self, step: str) -> tuple[float, float]:
+        """Return the units that a step read and wrote."""
+        return self.meter.reads[step], self.meter.writes[step]
+
+
+@pytest.mark.parametrize("lines", [math.floor(REFERENCE_LINES), math.ceil(REFERENCE_LINES)])
+def test_each_step_asks_dynamodb_for_what_the_bill_says(client: Any, lines: int) -> None:
+    platform = Platform(client, lines)
+    platform.process()
+    told = {**STEPS, **RELAYED}
+    for name in told.keys() - {"OrdersApiFunction", "Order Created"}:
+        writes = told[name].write_units(lines, PRICES.transaction_multiplier)
+        assert platform.charged(name) == (told[name].reads, writes), name
+
+
+def test_an_order_over_http_asks_for_what_the_bill_says(client: Any) -> None:
+    platform = Platform(client, 3)
+    platform.place()
+    for name, step in (
+        ("OrdersApiFunction", STEPS["OrdersApiFunction"]),
+        ("Order Created", RELAYED["Order Created"]),
+    ):
+        assert platform.charged(name) == (step.reads, step.write_units(3, 2)), name

@@ -1,0 +1,281 @@
+"""The data directory: one writer, any number of readers, and what is refused in one clear line."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.journal import VERSION
+from infra.local.platform import stack_of
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from infra.local.datadir import DataDirectory
+sys.argv[1:] = ["serve", "--port"]
+with DataDirectory(Path(FOLDER)).writer():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> DataDirectory:
+    return DataDirectory(tmp_path / "data")
+
+
+@pytest.fixture
+def holder(directory: DataDirectory) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+    """Return what starts another process that writes to the directory; it ends with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        script = HOLDER.replace("FOLDER", repr(str(directory.root)))
+        started.append(subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE))
+        assert started[-1].stdout is not None
+        assert started[-1].stdout.readline() == b"held\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+# ---- one writer
+
+
+def test_the_writer_makes_what_is_missing(directory: DataDirectory) -> None:
+    with directory.writer() as database:
+        row = database.row("pragma user_version")
+        assert row is not None
+        assert row[0] == VERSION
+    assert directory.database.is_file()
+    assert directory.bucket.is_dir()
+    assert directory.mails.is_dir()
+
+
+def test_a_second_writer_is_refused_and_told_who_has_it(
+    directory: DataDirectory, holder: Callable[[], Any]
+) -> None:
+    process = holder()
+    with pytest.raises(DataDirectoryError) as refused, directory.writer():
+        pass
+    said = str(refused.value)
+    assert str(directory.root) in said
+    assert f"process {process.pid} (serve --port)" in said
+    assert "--data" in said
+
+
+def test_a_second_writer_in_the_same_process_is_refused_too(directory: DataDirectory) -> None:
+    with (
+        directory.writer(),
+        pytest.raises(DataDirectoryError, match="in use"),
+        DataDirectory(directory.root).writer(),
+    ):
+        pass
+
+
+def test_a_refused_writer_changes_nothing_of_who_has_it(
+    directory: DataDirectory, holder: Callable[[], Any]
+) -> None:
+    process = holder()
+    for _ in range(2):
+        with pytest.raises(DataDirectoryError, match=f"process {process.pid}"), directory.writer():
+            pass
+
+
+def test_after_the_writer_has_left_another_may_come(directory: DataDirectory) -> None:
+    for _ in range(2):
+        with directory.writer() as database:
+            assert database.row("select 1") is not None
+
+
+def test_a_writer_that_was_killed_holds_nothing(
+    directory: DataDirectory, holder: Callable[[], Any]
+) -> None:
+    process = holder()
+    process.kill()
+    process.wait()
+    with directory.writer() as database:
+        assert database.row("select 1") is not None
+
+
+def test_an_error_within_gives_the_directory_back(directory: DataDirectory) -> None:
+    with pytest.raises(ZeroDivisionError), directory.writer():
+        raise ZeroDivisionError
+    with directory.writer():
+        pass
+
+
+# ---- readers
+
+
+def test_a_reader_reads_beside_the_writer_what_is_committed(directory: DataDirectory) -> None:
+    with directory.writer() as writer:
+        writer.connection.execute("create table t (n integer)")
+        reader = directory.reader()
+        with writer.write() as connection:
+            connection.execute("insert into t values (1)")
+            assert reader.rows("select * from t") == []
+        assert [row["n"] for row in reader.rows("select * from t")] == [1]
+        reader.close()
+
+
+def test_a_reader_changes_nothing(directory: DataDirectory) -> None:
+    with directory.writer() as writer:
+        writer.connection.execute("create table t (n integer)")
+    reader = directory.reader()
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.connection.execute("insert into t values (1)")
+    reader.close()
+
+
+def test_a_reader_of_nothing_is_told_what_to_run_first(directory: DataDirectory) -> None:
+    with pytest.raises(DataDirectoryError, match="no orders yet; run `orders run`"):
+        directory.reader()
+    assert not directory.root.exists()
+
+
+# ---- what cannot be used
+
+
+def newer(directory: DataDirectory) -> None:
+    """Let a newer version have written the directory."""
+    with directory.writer() as database:
+        database.connection.execute(f"pragma user_version = {VERSION + 1}")
+
+
+def test_a_directory_of_a_newer_version_is_left_as_it_is(directory: DataDirectory) -> None:
+    newer(directory)
+    for opened in (directory.writer, directory.reader):
+        with pytest.raises(DataDirectoryError) as refused:
+            _enter(opened())
+        assert f"version {VERSION + 1}, this one knows {VERSION}" in str(refused.value)
+    [[version]] = sqlite3.connect(directory.database).execute("pragma user_version").fetchall()
+    assert version == VERSION + 1
+
+
+def _enter(opened: Any) -> None:
+    if hasattr(opened, "__enter__"):
+        with opened:
+            pass
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be none" * 40])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "writer",
+        pytest.param("reader"),
+    ],
+)
+def test_a_file_that_is_no_database_is_named(
+    directory: DataDirectory, content: bytes, way: str
+) -> None:
+    directory.root.mkdir()
+    directory.database.write_bytes(content)
+    with pytest.raises(DataDirectoryError, match=re.escape(str(directory.database))):
+        _enter(getattr(directory, way)())
+    assert directory.database.read_bytes() == content
+
+
+@pytest.mark.parametrize("place", ["itself", "above"])
+def test_a_file_where_the_directory_should_be_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("a file")
+    root = tmp_path / "file" if place == "itself" else tmp_path / "file" / "data"
+    with pytest.raises(DataDirectoryError, match="not writable"), DataDirectory(root).writer():
+        pass
+    assert (tmp_path / "file").read_text() == "a file"
+
+
+def test_a_directory_that_may_not_be_written_to_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    root.chmod(0o555)
+    if os.access(root, os.W_OK):
+        pytest.skip("whoever runs this may write everywhere")
+    with pytest.raises(DataDirectoryError, match="not writable"), DataDirectory(root).writer():
+        pass
+
+
+# ---- who serves
+
+
+def test_a_server_is_found_by_the_address_it_wrote(
+    directory: DataDirectory, holder: Callable[[], Any]
+) -> None:
+    assert directory.served_at() is None
+    process = holder()
+    directory.endpoint.write_text("http://127.0.0.1:1234\n")
+    assert directory.served_at() == "http://127.0.0.1:1234"
+    process.kill()
+    process.wait()
+    assert directory.served_at() is None, "an address that a killed server left is no server"
+
+
+def test_to_look_for_a_server_never_keeps_a_writer_out(directory: DataDirectory) -> None:
+    with directory.writer():
+        directory.endpoint.write_text("http://127.0.0.1:1234\n")
+    assert directory.served_at() is None
+    with directory.writer():
+        assert directory.served_at() == "http://127.0.0.1:1234"
+
+
+# ---- what AWS's services become
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("dynamodb://OrdersTable", "sqlite:///{}/orderflow.db"),
+        ("dynamodb://SandboxTable", "sqlite:///{}/sandbox.db"),
+        ("ses://orders@example.com", "file:///{}/mails"),
+        ("s3://Bucket/reports", "file:///{}/bucket/reports"),
+        ("athena://database/primary", "duckdb:///{}/bucket"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_functions_urls_lead_to_files(directory: DataDirectory, value: str, place: str) -> None:
+    assert directory.environment("ANY_URL", value) == place.format(directory.root)
+
+
+def test_what_answers_a_caller_outside_commits_so_that_it_outlives_a_power_cut(
+    directory: DataDirectory,
+) -> None:
+    stack = stack_of(directory)
+    stores = {name: one.environment.get("STORE_URL") for name, one in stack.functions.items()}
+    plain = f"sqlite:///{directory.database}"
+    assert stores["OrdersApiFunction"] == f"{plain}?synchronous=FULL"
+    assert {url for name, url in stores.items() if name != "OrdersApiFunction"} == {plain}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[sp ace] ünïcode",
+        pytest.param("quo'te"),
+        pytest.param("ha#sh?"),
+        pytest.param("per%20"),
+    ],
+)
+def test_a_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
+    command = Path(sys.executable).with_name("orders")
+    where = tmp_path / name
+    done = subprocess.run(
+        [command, "run", "--count", "9", "--data", where],
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert list(where.glob("bucket/order_events/dt=*/*.parquet"))
+    assert list(where.glob("mails/*.eml"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

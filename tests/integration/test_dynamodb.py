@@ -1,0 +1,566 @@
+"""What the stores promise on DynamoDB alone (see `test_stores` for the rest)."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from high_value.dynamodb import DynamoReviews
+from high_value.model import Review
+from inventory import usecases as inventory
+from inventory.model import Move, OutOfStock, Receipt, Shortage
+from notifications import usecases as notifications
+from notifications.dynamodb import DynamoMails
+from orders import relay
+from orders import usecases as orders
+from orders.dynamodb import DynamoOrders, DynamoOutbox
+from orders.usecases import Policy
+from payments import usecases as payments
+from payments.model import LedgerEntry
+from shared import aws
+from shared.dynamodb import DynamoRecords
+from shared.errors import InvalidSettings, OrderNotFound, StoreError, VersionConflict
+from shared.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
+from shared.record import ChargeStatus, Entry, Message, OrderRecord, Status
+from shared.stores import opened
+from shared.table import Table, table
+from shipping import usecases as shipping
+from tests.fakes.events import ADDRESS, envelope
+from tests.fakes.payments import FakeGateway
+from tests.fakes.records import NOW, order
+from tests.fakes.shipping import FakeCarrier
+from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
+from tests.integration.units import Cost, Meter
+
+EVENT = Message("event", {"Source": "orders.service"})
+
+
+@pytest.fixture(scope="module")
+def aws_client() -> Iterator[OneAtATime]:
+    with moto() as client:
+        yield client
+
+
+@pytest.fixture
+def stores(aws_client: OneAtATime) -> Iterator[DynamoStores]:
+    opened = DynamoStores(aws_client)
+    yield opened
+    opened.close()
+
+
+def placed(stores: DynamoStores, **fields: Any) -> OrderRecord:
+    """Write an order with these fields and return it."""
+    unwritten = order(**{"version": 0, "updated_at": NOW} | fields)
+    return stores.orders().save(unwritten.change())
+
+
+def item(stores: DynamoStores, sort: str = "order") -> dict[str, Any]:
+    found = stores.table.get("order#A-1", sort)
+    assert found is not None
+    return found
+
+
+# ---- the item
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0b1f2c3d-1111-4222-8333-444455556666",
+        "0b1f2c3d-1111-4222-8333-444455556666_e1ed8fe4-aaaa-4bbb-8ccc-1234567890ab",
+        "ab" * 32,
+    ],
+)
+def test_ids_are_stored_as_bytes(text: str) -> None:
+    assert isinstance(packed(text), bytes)
+    assert unpacked(packed(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A-1", "0B1F2C3D-1111-4222-8333-444455556666", "ab" * 16, "AB" * 32, "a_b", "abcd"],
+)
+def test_other_text_is_stored_as_it_is(text: str) -> None:
+    assert packed(text) == text
+
+
+def test_what_has_its_default_is_not_stored(stores: DynamoStores) -> None:
+    placed(stores, lease_owner=None, lease_until=0.0, payment_token=None, epoch=0)
+    found = " ".join(item(stores))
+    assert found == "pk sk cust cur tot items plac hash evt corr crea upd v tl out gpk gsk"
+
+
+def test_an_item_of_an_older_shape_is_read_with_defaults(stores: DynamoStores) -> None:
+    written = placed(stores)
+    _edit(stores, "REMOVE att, canc, gpk, gsk, corr SET unheard_of = :new", {":new": {"S": "x"}})
+    assert stores.orders().read("A-1") == replace(written, correlation_id=written.event_id)
+
+
+@pytest.mark.parametrize(
+    ("edit", "values", "problem"),
+    [
+        ("REMOVE #hash", None, r"content_hash \(hash\) is missing"),
+        ("SET st = :new", {":new": {"S": "POLISHED"}}, r"status \(st\): 'POLISHED' is not"),
+        ("SET #items = :new", {":new": {"S": "TEA"}}, r"items \(items\):"),
+        ("SET evt = :new", {":new": {"B": b"seven.."}}, r"event_id \(evt\): 7"),
+    ],
+)
+def test_an_item_that_cannot_be_read_says_what_is_wrong_with_it(
+    stores: DynamoStores, edit: str, values: Mapping[str, Any] | None, problem: str
+) -> None:
+    placed(stores)
+    _edit(stores, edit, values)
+    with pytest.raises(StoreError, match=f"order A-1 was written by another version: {problem}"):
+        stores.orders().find("A-1")
+
+
+def _edit(stores: DynamoStores, expression: str, values: Mapping[str, Any] | None = None) -> None:
+    more: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
+    names = {"#items": "items", "#hash": "hash"}
+    named = {name: known for name, known in names.items() if name in expression}
+    if named:
+        more["ExpressionAttributeNames"] = named
+    stores.client.update_item(
+        TableName=stores.table.name,
+        Key={"pk": {"S": "order#A-1"}, "sk": {"S": "order"}},
+        UpdateExpression=expression,
+        **more,
+    )
+
+
+def test_a_full_timeline_is_only_counted_on(stores: DynamoStores) -> None:
+    record = placed(stores)
+    many = tuple(Entry("MANY", NOW) for _ in range(MAX_ENTRIES - 1))
+    record = stores.orders().save(record.change(*many))
+    for number in range(3):
+        record = stores.orders().save(record.change(Entry(f"LATE_{number}", NOW)))
+    assert len(stores.timeline("A-1")) == MAX_ENTRIES
+    assert item(stores)["more"] == 2
+    assert stores.orders().read("A-1") == record
+    with pytest.raises(VersionConflict):
+        stores.orders().save(replace(record, version=1).change(*many[:1]))
+
+
+def test_no_flood_of_notes_hides_what_happens(stores: DynamoStores) -> None:
+    record = placed(stores)
+    for number in range(MAX_NOTED + 5):
+        stores.orders().note("A-1", Entry("DUPLICATE_IGNORED", NOW + number))
+    stores.orders().save(record.change(Entry("COMPENSATING", NOW)))
+    whats = [entry.what for _, entry in stores.timeline("A-1")]
+    assert (len(whats), whats[-1], item(stores)["more"]) == (MAX_NOTED + 1, "COMPENSATING", 5)
+
+
+def test_no_text_in_a_timeline_is_without_end(stores: DynamoStores) -> None:
+    stores.orders().save(placed(stores).change(Entry("WAITING", NOW, {"message": "x" * 32_768})))
+    [(_, entry)] = stores.timeline("A-1")
+    assert entry.detail == {"message": "x" * (MAX_TEXT - 1) + "…"}
+
+
+def test_a_note_on_an_order_that_is_not_there_says_so(stores: DynamoStores) -> None:
+    with pytest.raises(OrderNotFound):
+        stores.orders().note("A-1", Entry("X", NOW))
+    assert stores.everything() == {}
+
+
+# ---- the index
+
+
+def test_an_order_is_open_in_the_index_until_it_has_ended_and_its_outbox_is_empty(
+    stores: DynamoStores,
+) -> None:
+    record = placed(stores, status=Status.COMPENSATING)
+    assert item(stores)["gpk"].startswith("open#")
+    stores.orders().save(
+        record.change(Entry("FAILED", NOW), messages=(EVENT,), status=Status.FAILED)
+    )
+    assert item(stores)["gpk"].startswith("open#")
+    outbox = DynamoOutbox(stores.table)
+    [parcel] = outbox.leftovers(NOW + 1, 10)
+    outbox.accepted(parcel, list(parcel.messages))
+    assert (item(stores)["gpk"], item(stores)["out"]) == ("C-42", {})
+
+
+def test_an_order_that_ended_without_a_message_is_moved_by_the_reconciler(
+    stores: DynamoStores,
+) -> None:
+    placed(stores, status=Status.CANCELLED)
+    assert DynamoOutbox(stores.table).leftovers(NOW + 1, 10) == []
+    assert item(stores)["gpk"] == "C-42"
+    assert [one.order_id for one in stores.orders().by_customer("C-42", 10, None)] == ["A-1"]
+
+
+def test_a_customers_open_and_ended_orders_are_one_list(stores: DynamoStores) -> None:
+    for number in range(6):
+        status = Status.COMPLETED if number % 2 else Status.RECEIVED
+        placed(stores, order_id=f"A-{number}", created_at=NOW + number, status=status)
+    DynamoOutbox(stores.table).leftovers(NOW + 1, 10)
+    listed: list[str] = []
+    while page := stores.orders().by_customer("C-42", 2, listed[-1] if listed else None):
+        listed += [one.order_id for one in page]
+    assert listed == [f"A-{number}" for number in reversed(range(6))]
+
+
+def test_a_message_to_a_settled_order_opens_it_again_in_the_index(stores: DynamoStores) -> None:
+    record = placed(stores, status=Status.COMPLETED)
+    outbox = DynamoOutbox(stores.table)
+    outbox.leftovers(NOW + 1, 10)
+    stores.orders().save(record.change(Entry("X", NOW), messages=(EVENT,)))
+    assert [parcel.key for parcel in outbox.leftovers(NOW + 1, 10)] == [("order#A-1", "order")]
+
+
+# ---- reviews and mails
+
+
+REVIEW = Review("A-1", "C-42", "EUR", 150_000, 100_000, NOW, "event-1")
+
+
+def test_a_review_may_come_before_its_order_and_is_opened_once(stores: DynamoStores) -> None:
+    store = DynamoReviews(stores.table)
+    entry = Entry("HIGH_VALUE_FLAGGED", NOW, {"threshold": 100_000})
+    assert store.open(REVIEW, entry, EVENT)
+    assert not store.open(REVIEW, entry, EVENT)
+    assert stores.outbox() == [(EVENT, NOW)]
+    assert stores.orders().find("A-1") is None
+    placed(stores)
+    assert [one.what for _, one in stores.timeline("A-1")] == ["HIGH_VALUE_FLAGGED"]
+    outbox = DynamoOutbox(stores.table)
+    [parcel] = outbox.leftovers(NOW + 1, 10)
+    outbox.accepted(parcel, list(parcel.messages))
+    assert "gpk" not in item(stores, "review")
+
+
+def test_a_mail_is_marked_once_beside_its_order(stores: DynamoStores) -> None:
+    store = DynamoMails(stores.table)
+    placed(stores)
+    assert not store.sent("m-1", "A-1")
+    store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", NOW))
+    store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", NOW + 1))
+    assert store.sent("m-1", "A-1")
+    assert stores.timeline("A-1") == [(None, Entry("CONFIRMATION_SENT", NOW))]
+
+
+# ---- stock
+
+
+def test_a_receipt_larger_than_a_transaction_is_received_in_parts_once(
+    stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    units = {f"SKU-{number}": number for number in range(10)}
+    store = stores.inventory()
+    assert store.receive(Receipt("digest", units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+    # interrupted after its second part
+    stores.table.delete("receipt#digest", "receipt#2")
+    for sku in sorted(units)[8:]:
+        stores.table.delete(f"stock#{sku}", "stock")
+    assert store.receive(Receipt("digest", units), NOW)
+    assert not store.receive(Receipt("digest", units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+
+
+def test_the_largest_order_is_one_transaction(stores: DynamoStores) -> None:
+    units = {f"SKU-{number:02}": 1 for number in range(98)}
+    store = stores.inventory()
+    store.receive(Receipt("digest", units), NOW)
+    record = store.move(placed(stores).change(attempts=1), Move.RESERVE, units)
+    with pytest.raises(OutOfStock) as short:
+        store.move(record.change(), Move.RESERVE, {**units, "SKU-97": 2})
+    assert short.value.missing[-1] == Shortage("SKU-97", 2, 0)
+
+
+def test_a_charge_is_of_its_orders_total(stores: DynamoStores) -> None:
+    entry = LedgerEntry("charge-1", "A-1", 1, "EUR", ChargeStatus.PENDING, None)
+    with pytest.raises(ValueError, match="is of its total, 3700"):
+        stores.ledger().enter(placed(stores).change(), entry)
+
+
+# ---- what AWS may answer
+
+
+class Refusing:
+    """A client that refuses writes so often, each with an error of AWS."""
+
+    def __init__(self, client: Any, *answers: Mapping[str, Any]) -> None:
+        self.client = client
+        self.answers = list(answers)
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self.client, name)
+
+        def request(**arguments: Any) -> Any:
+            if self.answers:
+                raise ClientError(self.answers.pop(0), name)  # type: ignore[arg-type]
+            return operation(**arguments)
+
+        return request
+
+
+def error(code: str, *reasons: str) -> Mapping[str, Any]:
+    """Return AWS's answer to what it refused."""
+    return {
+        "Error": {"Code": code, "Message": "of the test"},
+        "CancellationReasons": [{"Code": reason} for reason in reasons],
+    }
+
+
+CONFLICT = error("TransactionCanceledException", "None", "TransactionConflict")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CONFLICT,
+        error("TransactionCanceledException", "ThrottlingError"),
+        error("TransactionConflictException"),
+    ],
+)
+def test_a_write_that_meets_a_transaction_is_tried_again_after_a_while(
+    stores: DynamoStores, answer: Mapping[str, Any]
+) -> None:
+    waits: list[float] = []
+    record = placed(stores)
+    client = Refusing(stores.client, answer, answer, answer)
+    store = DynamoRecords(Table(stores.table.name, lambda: client, waits.append))
+    assert store.save(record.change(attempts=1)) == stores.orders().read("A-1")
+    assert len(waits) == 3
+    assert all(0 <= wait <= 0.02 * 2**attempt for attempt, wait in enumerate(waits))
+
+
+def test_a_write_that_meets_transactions_for_ever_has_its_step_read_again(
+    stores: DynamoStores,
+) -> None:
+    client = Refusing(stores.client, *[CONFLICT] * 6)
+    store = DynamoRecords(Table(stores.table.name, lambda: client, lambda _: None))
+    with pytest.raises(VersionConflict):
+        store.save(order(version=0).change())
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("ExpiredTokenException", "AWS does not accept the credentials here (.*) sign in"),
+        ("AccessDeniedException", "may not be used with these credentials: .*; extend their"),
+        ("ValidationException", "did not do it: ValidationException: of the test"),
+    ],
+)
+def test_what_aws_refuses_for_good_is_one_sentence(
+    stores: DynamoStores, code: str, problem: str
+) -> None:
+    store = DynamoRecords(Table("orders", lambda: Refusing(stores.client, error(code))))
+    with pytest.raises(StoreError, match=problem):
+        store.find("A-1")
+
+
+def test_a_table_that_is_not_there_says_what_to_do(aws_client: OneAtATime) -> None:
+    store = DynamoRecords(Table("nowhere", lambda: aws_client))
+    uses: list[Callable[[], object]] = [
+        lambda: store.find("A-1"),
+        lambda: store.save(order(version=0).change()),
+    ]
+    for use in uses:
+        with pytest.raises(StoreError, match="table nowhere does not exist; deploy the stack"):
+            use()
+
+
+SILENT = """
+from shared import aws
+from shared.errors import OrderflowError
+from shared.table import table
+try:
+    table("dynamodb://orders").get("order#A-1", "order")
+except OrderflowError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "InvalidSettings environment variable AWS_REGION: is not set; name the region"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "StoreError AWS does not accept the credentials"),
+        (
+            {
+                "AWS_DEFAULT_REGION": "eu-west-1",
+                "AWS_ACCESS_KEY_ID": "x",
+                "AWS_SECRET_ACCESS_KEY": "x",
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            },
+            "StoreError the DynamoDB table orders did not answer: Could not connect",
+        ),
+    ],
+    ids=["no region", "no credentials", "nobody answers"],
+)
+def test_without_aws_it_says_what_to_do(environment: dict[str, str], said: str) -> None:
+    nothing = {"PATH": "", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT],
+        env=nothing | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(said)
+
+
+@pytest.mark.parametrize("url", ["dynamodb://", "dynamodb:///x", "dynamodb://a/b", "dynamodb:x"])
+def test_a_url_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="is not of the form dynamodb://TABLE"):
+        table(url)
+
+
+def test_a_url_of_neither_store_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match="'mysql://x' is neither sqlite:///PATH nor dynamodb"):
+        opened("mysql://x", lambda _: None, lambda _: None)
+
+
+def test_a_process_has_one_client_of_a_service_and_one_table_of_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert table("dynamodb://orders") is table("dynamodb://orders")
+    try:
+        config = aws.client("dynamodb").meta.config
+        assert aws.client("dynamodb") is aws.client("dynamodb")
+        assert config.retries == {"mode": "standard", "total_max_attempts": 3}
+        assert (config.connect_timeout, config.read_timeout) == (1.0, 2.0)
+    finally:
+        aws.client.cache_clear()
+
+
+IMPORTED = """
+import sys
+for name in ("orders", "inventory", "payments", "shipping", "high_value", "notifications"):
+    __import__(f"{name}.wiring", fromlist=["ports"]).ports()
+for handler in ("relay", "reconcile"):
+    __import__(f"orders.handlers.{handler}")
+print(*sorted({"boto3", "sqlite3"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "imported"), [("sqlite:///:memory:", "sqlite3"), ("dynamodb://x", "")]
+)
+def test_only_what_the_url_asks_for_is_imported(scheme: str, imported: str) -> None:
+    """With DynamoDB boto3 is imported by the first request; no client is made before."""
+    names = ("STORE_URL", "GATEWAY_URL", "CARRIER_URL")
+    other = {"MAILER_URL": "file:///tmp", "QUARANTINE_QUEUE_URL": "q", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        env=dict.fromkeys(names, scheme) | other,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == imported
+
+
+# ---- orders that never began
+
+
+def test_orders_that_are_not_there_are_named(stores: DynamoStores) -> None:
+    placed(stores)
+    many = [f"A-{number}" for number in range(150)]
+    assert stores.orders().unknown(many) == [one for one in many if one != "A-1"]
+
+
+def test_how_far_the_sink_was_compared_is_remembered(stores: DynamoStores) -> None:
+    assert stores.orders().compared() == 0.0
+    stores.orders().mark_compared(NOW)
+    stores.orders().mark_compared(NOW + 0.5)
+    assert stores.orders().compared() == NOW + 0.5
+
+
+# ---- what an order costs
+
+
+class NoMail:
+    def send(self, name: str, mail: object) -> None:
+        """Take it."""
+
+
+class TakesAll:
+    def put(self, messages: Any) -> list[str | None]:
+        return [None] * len(messages)
+
+
+ORDER_ID = "0b1f2c3d-1111-4222-8333-444455556666"
+RUN = "4ed3f2e2-4e5a-4e0e-8f0c-1a2b3c4d5e6f_e1ed8fe4-aaaa-4bbb-8ccc-1234567890ab"
+CREATED = envelope(
+    order_id=ORDER_ID,
+    items=[
+        {"sku": sku, "quantity": 2, "unit_price": 12.5}
+        for sku in ("SENCHA-100", "TEAPOT-GLASS", "CUP-PORCELAIN")
+    ],
+    total=75,
+    email="ada.lovelace@example.com",
+    shipping_address=ADDRESS,
+)
+
+
+def test_what_a_happy_order_of_three_lines_costs(stores: DynamoStores) -> None:
+    """In an order of n lines the two transactions have n + 1 items, of 2 units each."""
+    meter = Meter(stores.client)
+    metered = Table(stores.table.name, lambda: meter)
+    moments = iter(range(100))
+
+    def now() -> float:
+        return NOW + 0.123456 * next(moments)
+
+    stores.inventory().receive(
+        Receipt("d", dict.fromkeys(["SENCHA-100", "TEAPOT-GLASS", "CUP-PORCELAIN"], 9)), NOW
+    )
+    ports = orders.Ports(DynamoOrders(metered), now, Policy())
+    stock = inventory.Ports(type(stores.inventory())(metered), now)
+    ledger = payments.Ports(type(stores.ledger())(metered), FakeGateway(), now)
+    parcels = shipping.Ports(type(stores.shipments())(metered), FakeCarrier(), now)
+    mails = notifications.Ports(DynamoMails(metered), NoMail(), "orders@example.com", now)
+    steps: dict[str, Callable[[], object]] = {
+        "ValidateOrder": lambda: orders.claim(CREATED, RUN, ports),
+        "CheckInventory": lambda: inventory.reserve(ORDER_ID, 1, stock),
+        "ProcessPayment": lambda: payments.pay(ORDER_ID, 1, ledger),
+        "UpdateInventory": lambda: inventory.commit(ORDER_ID, 1, stock),
+        "CreateShipment": lambda: shipping.ship(ORDER_ID, 1, parcels),
+        "SendConfirmation": lambda: notifications.confirm(ORDER_ID, mails),
+        "OrderCompleted": lambda: orders.complete(ORDER_ID, 1, ports),
+        "Relay": lambda: relay.relay([_image(stores)], _relay(metered), lambda: 60.0),
+    }
+    counted = {}
+    for name, step in steps.items():
+        step()
+        counted[name] = [
+            (cost.request, cost.writes, cost.index_writes, cost.reads)
+            for cost in _shown(name, meter.take())
+        ]
+    read = ("GetItem", 0, 0, 1)
+    write = ("UpdateItem", 1, 0, 0)
+    assert counted == {
+        "ValidateOrder": [read, ("UpdateItem", 1, 1, 0)],
+        "CheckInventory": [read, ("TransactWriteItems of 4", 8, 0, 0)],
+        "ProcessPayment": [read, write, read, write],
+        "UpdateInventory": [read, ("TransactWriteItems of 4", 8, 0, 0)],
+        "CreateShipment": [read, read, write],
+        "SendConfirmation": [read, read, write],
+        "OrderCompleted": [read, ("UpdateItem", 2, 0, 0)],
+        "Relay": [("UpdateItem", 2, 2, 0)],
+    }
+
+
+def _image(stores: DynamoStores) -> Mapping[str, Any]:
+    key = {"pk": {"S": f"order#{ORDER_ID}"}, "sk": {"S": "order"}}
+    image = stores.client.get_item(TableName=stores.table.name, Key=key)["Item"]
+    return {"dynamodb": {"SequenceNumber": "1", "NewImage": image}}
+
+
+def _relay(table: Table) -> relay.Ports:
+    return relay.Ports(DynamoOutbox(table), TakesAll(), lambda: NOW)
+
+
+def _shown(step: str, costs: list[Cost]) -> list[Cost]:
+    for cost in costs:
+        print(f"{step:18}{cost.request:24}{cost.size:6} bytes")  # noqa: T201 - shown if it fails
+    return costs

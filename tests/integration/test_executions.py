@@ -1,0 +1,712 @@
+"""Executions: journalled before they act, restarted at any turn, and out of memory while they wait."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.executions import MAX_INPUT, NAP, WINDOW, TaskError
+from tests.fakes.runtime import DAY, MINUTE, NOW, FunctionError, Rig, flow, task
+
+SEND = "arn:aws:states:::sqs:sendMessage"
+PUT = "arn:aws:states:::events:putEvents"
+START = "arn:aws:states:::states:startExecution"
+INVOKE = "arn:aws:states:::lambda:invoke"
+SUB_FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:SubFlow"
+
+Make = Callable[..., Rig]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Return what opens a rig; it is closed with the test."""
+    opened: list[Rig] = []
+
+    def build(*_: Any, **options: Any) -> Rig:
+        opened.append(Rig(tmp_path, **options))
+        return opened[-1]
+
+    yield build
+    for rig in opened:
+        rig.close()
+
+
+def wait(seconds: int, **fields: Any) -> dict[str, Any]:
+    """Return a Wait state that ends its workflow, unless told otherwise."""
+    end = {} if "Next" in fields else {"End": True}
+    return {"Type": "Wait", "Seconds": seconds, **end, **fields}
+
+
+def echo(payload: Any) -> Any:
+    return payload
+
+
+# ---- starting, calling, ending
+
+
+def test_an_execution_runs_its_functions_and_ends_with_their_answer(make: Make) -> None:
+    rig = make(handlers={"Step": lambda given: {"got": given}})
+    arn = rig.start("one", {"order_id": "A-1"})
+    rig.settle()
+    row = rig.execution("one")
+    assert arn == "arn:aws:states:us-east-1:000000000000:execution:shop-flow:one"
+    assert (row["status"], json.loads(row["output"])) == ("SUCCEEDED", {"got": {"order_id": "A-1"}})
+    assert (row["started_at"], row["ended_at"]) == (NOW, NOW)
+    assert (row["wake_at"], row["snapshot"]) == (None, None)
+    assert row["order_id"] == "A-1"
+
+
+def test_an_execution_fails_with_its_functions_error(make: Make) -> None:
+    def decline(_: Any) -> Any:
+        raise FunctionError("PaymentDeclined", "no money")
+
+    rig = make(handlers={"Step": decline})
+    rig.start("one")
+    rig.settle()
+    row = rig.execution("one")
+    assert (row["status"], row["error"]) == ("FAILED", "PaymentDeclined")
+    assert json.loads(row["cause"])["errorMessage"] == "no money"
+
+
+def test_lambda_invoke_answers_with_the_response_around_the_payload(make: Make) -> None:
+    definition = flow(
+        Step=task(
+            INVOKE, Parameters={"FunctionName": "${Step}", "Payload": {"order.$": "$.order_id"}}
+        )
+    )
+    rig = make(flow=definition, handlers={"Step": echo})
+    rig.start("one", {"order_id": "A-1"})
+    rig.settle()
+    assert json.loads(rig.execution("one")["output"]) == {
+        "ExecutedVersion": "$LATEST",
+        "Payload": {"order": "A-1"},
+        "StatusCode": 200,
+    }
+
+
+def test_a_function_that_does_not_exist_is_an_error_that_can_be_caught(make: Make) -> None:
+    catch = [{"ErrorEquals": ["Lambda.ResourceNotFoundException"], "Next": "Caught"}]
+    missing = "arn:aws:lambda:us-east-1:000000000000:function:Missing"
+    rig = make(flow=flow(Step=task(missing, Catch=catch), Caught={"Type": "Succeed"}))
+    rig.start("one")
+    rig.settle()
+    assert rig.entered("one") == ["Step", "Caught"]
+
+
+def test_the_context_object_names_the_execution_and_its_machine(make: Make) -> None:
+    rig = make(flow=flow(Step={"Type": "Pass", "Parameters": {"context.$": "$$"}, "End": True}))
+    rig.start("one", {"a": 1})
+    rig.settle()
+    context = json.loads(rig.execution("one")["output"])["context"]
+    arn = "arn:aws:states:us-east-1:000000000000"
+    assert context["Execution"] == {
+        "Id": f"{arn}:execution:shop-flow:one",
+        "Input": {"a": 1},
+        "Name": "one",
+        "RoleArn": "arn:aws:iam::000000000000:role/shop-flow",
+        "StartTime": "2027-01-15T08:00:00.000Z",
+    }
+    assert context["StateMachine"] == {
+        "Id": f"{arn}:stateMachine:shop-flow",
+        "Name": "shop-flow",
+    }
+
+
+# ---- journal first
+
+
+def test_a_function_is_called_only_once_its_execution_is_committed(make: Make) -> None:
+    rig = make()
+    seen: list[Any] = []
+    rig.functions.on_submit = lambda _: seen.append(
+        rig.outside("select name, status, snapshot is not null from executions")
+    )
+    rig.start("one")
+    rig.settle()
+    assert seen == [[("one", "RUNNING", 1)]]
+
+
+def test_the_next_function_is_called_only_once_the_step_before_is_committed(make: Make) -> None:
+    rig = make(flow=flow(First=task(Next="Second"), Second=task("${Other}")))
+    rig.start("one")
+    seen: list[Any] = []
+    rig.functions.on_submit = lambda _: seen.append(
+        rig.outside("select json_extract(snapshot, '$.root.state') from executions")
+    )
+    rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    assert seen == [[("Second",)]]
+
+
+def test_whoever_starts_an_execution_is_answered_once_it_is_committed(make: Make) -> None:
+    rig = make()
+    seen: list[Any] = []
+    future = rig.engine.call(lambda now: rig.engine.executions.start("shop-flow", "one", {}, now))
+    future.add_done_callback(lambda _: seen.append(rig.outside("select name from executions")))
+    rig.turn()
+    assert seen == [[("one",)]]
+
+
+def test_no_function_is_called_of_a_turn_that_could_not_be_committed(make: Make) -> None:
+    rig = make()
+    rig.settle()
+    [pages] = rig.database.connection.execute("pragma page_count").fetchone()
+    rig.database.connection.execute(f"pragma max_page_count = {pages}")
+    rig.engine.call(
+        lambda now: rig.engine.executions.start("shop-flow", "big", {"x": "y" * 100_000}, now)
+    )
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        rig.turn()
+    assert rig.functions.calls == []
+
+
+# ---- restarts
+
+LONG = flow(
+    First=task(Retry=[{"ErrorEquals": ["Flaky"], "IntervalSeconds": 1}], Next="Pause"),
+    Pause=wait(900, Next="Both"),
+    Both={
+        "Type": "Parallel",
+        "Branches": [
+            flow(Left=task("${Other}")),
+            flow(Right=wait(2, Next="RightTask"), RightTask=task("${Other}")),
+        ],
+        "Next": "Each",
+    },
+    Each={
+        "Type": "Map",
+        "MaxConcurrency": 1,
+        "ItemProcessor": flow(One=task("${Other}")),
+        "Next": "Last",
+    },
+    Last=task("${Step}"),
+)
+"""Each kind of waiting: for a retry, a time, functions side by side, one after the other."""
+
+
+class Flaky:
+    """A function whose first call fails."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def __call__(self, payload: Any) -> Any:
+        if not self.failed:
+            self.failed = True
+            raise FunctionError("Flaky")
+        return payload
+
+
+def run_long(make: Make, restart_after: int | None) -> tuple[list[str], dict[str, Any]]:
+    """Run the long workflow, restarting after so many turns; return its path and its row."""
+    rig = make(flow=LONG, handlers={"Step": Flaky(), "Other": echo})
+    rig.start("one", {"order_id": "A-1"})
+    for turn in range(200):
+        if turn == restart_after:
+            rig.restart()
+        if rig.execution("one")["status"] != "RUNNING":
+            break
+        if not rig.engine.turn(0):
+            rig.clock.time = max(rig.clock.time, rig.engine.next_due(schedules=False))
+    return rig.entered("one"), rig.execution("one")
+
+
+WHOLE = ["First", "Pause", "Both", "Left", "Right", "RightTask", "Each", "One", "One", "Last"]
+
+
+def test_the_long_workflow_ends_without_a_restart(make: Make) -> None:
+    path, row = run_long(make, None)
+    assert (path, row["status"]) == (WHOLE, "SUCCEEDED")
+    assert json.loads(row["output"]) == [{"order_id": "A-1"}, {"order_id": "A-1"}]
+
+
+@pytest.mark.parametrize("turn", range(16))
+def test_an_execution_goes_on_after_a_restart_at_any_turn(make: Make, turn: int) -> None:
+    path, row = run_long(make, turn)
+    assert (path, row["status"]) == (WHOLE, "SUCCEEDED")
+    assert json.loads(row["output"]) == [{"order_id": "A-1"}, {"order_id": "A-1"}]
+
+
+def test_a_process_that_dies_at_every_turn_still_gets_there(make: Make) -> None:
+    rig = make(flow=LONG, handlers={"Step": Flaky(), "Other": echo})
+    rig.start("one", {"order_id": "A-1"})
+    for _ in range(40):
+        rig.restart()
+        rig.turn(2)  # one calls the functions again, the next takes their answers
+        if rig.execution("one")["status"] != "RUNNING":
+            break
+        due = rig.engine.next_due(schedules=False)
+        rig.clock.time = max(rig.clock.time, due) if isfinite(due) else rig.clock.time
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+    assert rig.entered("one") == WHOLE
+
+
+def test_a_task_that_was_running_runs_again(make: Make) -> None:
+    rig = make()
+    rig.start("one", {"order_id": "A-1"})
+    rig.restart()
+    rig.settle()
+    assert rig.functions.of("Step") == [{"order_id": "A-1"}]
+
+
+def test_a_wait_that_was_over_while_nothing_ran_ends_at_once(make: Make) -> None:
+    rig = make(flow=flow(Wait=wait(3)))
+    rig.start("one")
+    rig.close()
+    rig.clock.time += DAY
+    rig._open()  # noqa: SLF001 - a restart that takes a day
+    rig.settle()
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_the_history_is_whole_and_in_order_across_restarts(make: Make) -> None:
+    def history() -> list[Any]:
+        return rig.history("one")
+
+    rig = make(flow=flow(First=task(Next="Pause"), Pause=wait(900, Next="Last"), Last=task()))
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.start("one")
+    rig.settle()
+    rig.restart()
+    rig.settle()
+    rig.pass_time(900)
+    assert [event["id"] for event in history()] == list(range(1, len(history()) + 1))
+    assert history()[0]["type"] == "ExecutionStarted"
+    assert history()[-1]["type"] == "ExecutionSucceeded"
+    assert all(a["timestamp"] <= b["timestamp"] for a, b in pairwise(history()))
+
+
+# ---- the window
+
+
+def test_only_a_window_of_executions_is_in_memory_and_the_rest_waits_in_the_journal(
+    make: Make,
+) -> None:
+    rig = make()
+    for number in range(WINDOW + 10):
+        rig.start(f"e{number}")
+    rig.settle()
+    assert len(rig.engine.executions.live) == WINDOW
+    assert len(rig.functions.calls) == WINDOW
+    rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    assert len(rig.functions.calls) == WINDOW + 1
+    waiting = rig.rows("select name from executions where wake_at is not null")
+    assert len(waiting) == 9
+
+
+def test_all_of_a_burst_end_in_the_order_in_which_they_came(make: Make) -> None:
+    rig = make(handlers={"Step": echo})
+    for number in range(3 * WINDOW):
+        rig.engine.call(
+            lambda now, number=number: rig.engine.executions.start(
+                "shop-flow", f"e{number}", {"n": number}, now
+            )
+        )
+    rig.settle()
+    assert rig.rows("select count(*) as n from executions where status = 'SUCCEEDED'") == [
+        {"n": 3 * WINDOW}
+    ]
+    assert [given["n"] for given in rig.functions.of("Step")] == list(range(3 * WINDOW))
+
+
+def test_what_waits_in_the_journal_is_taken_up_after_a_restart(make: Make) -> None:
+    rig = make()
+    for number in range(WINDOW + 10):
+        rig.start(f"e{number}")
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
+    assert len(rig.functions.calls) == WINDOW + 10
+
+
+def test_events_beyond_the_window_wait_as_deliveries(make: Make) -> None:
+    rig = make()
+    for number in range(WINDOW + 5):
+        detail = json.dumps({"n": number})
+        rig.put(
+            {"EventBusName": "shop-bus", "Source": "shop", "DetailType": "Flow", "Detail": detail}
+        )
+    rig.settle()
+    assert len(rig.rows("select * from executions")) == WINDOW
+    assert len(rig.rows("select * from deliveries")) == 5
+
+
+def test_while_the_window_is_full_the_engine_waits_for_answers_and_does_not_spin(
+    make: Make,
+) -> None:
+    rig = make()
+    for number in range(WINDOW + 10):
+        rig.start(f"e{number}")
+    rig.settle()
+    assert rig.engine.next_due(schedules=False) > NOW
+
+
+# ---- naps
+
+
+def test_an_execution_that_waits_long_leaves_the_memory_and_comes_back_in_time(make: Make) -> None:
+    rig = make(flow=flow(Wait=wait(900)))
+    rig.start("one")
+    rig.settle()
+    assert rig.engine.executions.live == {}
+    assert rig.execution("one")["wake_at"] == NOW + 900
+    assert rig.engine.next_due(schedules=False) == NOW + 900
+    rig.pass_time(899)
+    assert rig.execution("one")["status"] == "RUNNING"
+    rig.pass_time(1)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_an_execution_that_waits_briefly_stays_in_memory(make: Make) -> None:
+    rig = make(flow=flow(Wait=wait(int(NAP) - 1)))
+    rig.start("one")
+    rig.settle()
+    assert len(rig.engine.executions.live) == 1
+    assert rig.engine.next_due(schedules=False) == NOW + int(NAP) - 1
+    rig.pass_time(int(NAP) - 1)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_an_execution_that_waits_for_a_function_never_leaves_the_memory(make: Make) -> None:
+    both = {
+        "Type": "Parallel",
+        "End": True,
+        "Branches": [flow(Long=wait(900)), flow(Step=task(TimeoutSeconds=600))],
+    }
+    rig = make(flow=flow(Both=both))
+    rig.start("one")
+    rig.pass_time(100)
+    assert len(rig.engine.executions.live) == 1
+    [call] = rig.functions.calls
+    rig.functions.answer(call, {})
+    rig.settle()
+    assert rig.engine.executions.live == {}
+    rig.pass_time(800)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
+    retry = [{"ErrorEquals": ["Flaky"], "IntervalSeconds": 60}]
+    rig = make(flow=flow(Step=task(Retry=retry)), handlers={"Step": Flaky()})
+    rig.start("one")
+    rig.settle()
+    assert rig.engine.executions.live == {}
+    rig.pass_time(MINUTE - 1)
+    assert rig.execution("one")["status"] == "RUNNING"
+    rig.pass_time(1)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_thousands_may_nap_and_take_no_room(make: Make) -> None:
+    rig = make(flow=flow(Wait=wait(900)))
+    for number in range(3 * WINDOW):
+        rig.engine.call(
+            lambda now, number=number: rig.engine.executions.start(
+                "shop-flow", f"e{number}", {}, now
+            )
+        )
+    rig.settle()
+    assert rig.engine.executions.live == {}
+    rig.pass_time(900)
+    assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
+
+
+def test_of_two_timers_the_earlier_wakes_a_napping_execution(make: Make) -> None:
+    both = {
+        "Type": "Parallel",
+        "Branches": [flow(Short=wait(60)), flow(Long=wait(900))],
+        "End": True,
+    }
+    rig = make(flow=flow(Both=both))
+    rig.start("one")
+    rig.settle()
+    assert rig.execution("one")["wake_at"] == NOW + 60
+    rig.pass_time(60)
+    assert rig.execution("one")["wake_at"] == NOW + 900
+    rig.pass_time(840)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+# ---- timeouts
+
+
+def test_a_task_past_its_timeout_fails_and_its_late_answer_changes_nothing(make: Make) -> None:
+    catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
+    rig = make(
+        flow=flow(Step=task(TimeoutSeconds=10, Catch=catch), Late=task("${Other}")),
+        handlers={"Other": lambda _: "late"},
+    )
+    rig.start("one")
+    rig.settle()
+    rig.clock.time += 10
+    rig.turn()
+    rig.functions.answer(rig.functions.calls[0], "too late")
+    rig.settle()
+    row = rig.execution("one")
+    assert (row["status"], row["output"]) == ("SUCCEEDED", '"late"')
+    assert rig.entered("one") == ["Step", "Late"]
+
+
+def test_a_task_that_answers_in_time_has_no_timeout_any_more(make: Make) -> None:
+    rig = make(flow=flow(Step=task(TimeoutSeconds=10, Next="Other"), Other=task("${Other}")))
+    rig.start("one")
+    rig.settle()
+    rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    rig.pass_time(11)
+    assert rig.execution("one")["status"] == "RUNNING"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_execution_past_its_timeout_has_timed_out(make: Make, *, restarted: bool) -> None:
+    rig = make(flow={**flow(Step=task()), "TimeoutSeconds": 30})
+    rig.start("one")
+    rig.settle()
+    if restarted:
+        rig.restart()
+        rig.settle()
+    rig.pass_time(29)
+    assert rig.execution("one")["status"] == "RUNNING"
+    rig.pass_time(1)
+    assert rig.execution("one")["status"] == "TIMED_OUT"
+
+
+# ---- a definition that changes (F30)
+
+OLD, NEW = flow(Old=task(Next="OldEnd"), OldEnd=task()), flow(New=task())
+
+
+def test_what_started_before_a_change_ends_on_its_own_definition(make: Make) -> None:
+    rig = make(flow=OLD)
+    rig.start("before")
+    rig.define(NEW)
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.start("after")
+    rig.settle()
+    assert rig.entered("before") == ["Old", "OldEnd"]
+    assert rig.entered("after") == ["New"]
+    assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
+
+
+def test_what_waits_in_the_journal_when_the_definition_changes_keeps_it(make: Make) -> None:
+    rig = make(flow=OLD)
+    for number in range(WINDOW + 1):
+        rig.start(f"e{number}")
+    rig.define(NEW)
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.settle()
+    assert rig.entered(f"e{WINDOW}") == ["Old", "OldEnd"]
+
+
+def test_what_naps_when_the_definition_changes_keeps_it(make: Make) -> None:
+    rig = make(flow=flow(Wait=wait(900, Next="OldEnd"), OldEnd={"Type": "Succeed"}))
+    rig.start("one")
+    rig.settle()
+    rig.define(NEW)
+    rig.restart()
+    rig.pass_time(900)
+    assert rig.entered("one") == ["Wait", "OldEnd"]
+
+
+def test_a_definition_may_change_there_and_back(make: Make) -> None:
+    rig = make(flow=OLD)
+    rig.start("one")
+    for definition in (NEW, OLD, NEW):
+        rig.define(definition)
+        rig.restart()
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.settle()
+    assert rig.entered("one") == ["Old", "OldEnd"]
+
+
+# ---- names
+
+
+def test_a_running_standard_execution_may_be_asked_for_again_with_the_same_input(
+    make: Make,
+) -> None:
+    rig = make()
+    assert rig.start("one", {"a": 1}) == rig.start("one", {"a": 1})
+    assert len(rig.rows("select * from executions")) == 1
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_standard_executions_name_is_taken_with_other_input_or_once_it_has_ended(
+    make: Make, *, ended: bool
+) -> None:
+    rig = make(handlers={"Step": echo} if ended else {})
+    rig.start("one", {"a": 1})
+    rig.settle()
+    with pytest.raises(TaskError, match="Execution Already Exists: 'arn:") as taken:
+        rig.start("one", {"a": 1 if ended else 2})
+    assert taken.value.error == "StepFunctions.ExecutionAlreadyExistsException"
+    assert len(rig.rows("select * from executions")) == 1
+
+
+def test_a_name_is_taken_from_the_moment_it_was_asked_for(make: Make) -> None:
+    rig = make()
+
+    def start(now: float) -> list[str]:
+        return [rig.engine.executions.start("shop-flow", "one", {}, now) for _ in range(2)]
+
+    first, second = rig.ask(start)
+    assert first == second
+    assert len(rig.rows("select * from executions")) == 1
+
+
+def test_a_name_is_taken_across_a_restart(make: Make) -> None:
+    rig = make(handlers={"Step": echo})
+    rig.start("one")
+    rig.settle()
+    rig.restart()
+    with pytest.raises(TaskError, match="Already Exists"):
+        rig.start("one")
+
+
+def test_two_machines_may_have_executions_of_one_name(make: Make) -> None:
+    rig = make()
+    assert rig.start("one") != rig.start("one", machine="SubFlow")
+
+
+def test_express_executions_may_share_a_name_and_each_has_an_arn_of_its_own(make: Make) -> None:
+    rig = make(parameters={"FlowType": "EXPRESS"}, handlers={"Step": echo})
+    first, second = rig.start("one"), rig.start("one")
+    rig.settle()
+    assert first != second
+    assert first.startswith("arn:aws:states:us-east-1:000000000000:express:shop-flow:one:")
+    assert len(rig.rows("select * from executions where status = 'SUCCEEDED'")) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ({"x": "y" * (MAX_INPUT - 8)}, True),
+        ({"x": "y" * (MAX_INPUT - 7)}, False),
+        ({"x": "é" * (MAX_INPUT // 2 - 4)}, True),
+        pytest.param(
+            {"x": "é" * (MAX_INPUT // 2 - 3)},
+            False,
+        ),
+    ],
+    ids=["at the limit", "above it", "at it in bytes", "above it in bytes"],
+)
+def test_an_input_has_a_limit_in_bytes(make: Make, body: Any, *, fits: bool) -> None:
+    rig = make()
+    if fits:
+        rig.start("one", body)
+        return
+    with pytest.raises(TaskError) as refused:
+        rig.start("one", body)
+    assert refused.value.error == "States.DataLimitExceeded"
+    assert rig.rows("select * from executions") == []
+
+
+# ---- integrations
+
+
+def test_a_workflow_may_send_a_message(make: Make) -> None:
+    body = {"order_id.$": "$.order_id"}
+    send = task(SEND, Parameters={"QueueUrl": "${Letters}", "MessageBody": body})
+    rig = make(flow=flow(Send=send))
+    rig.start("one", {"order_id": "A-1"})
+    rig.settle()
+    [message] = rig.queue("Untouched")
+    assert json.loads(message["body"]) == {"order_id": "A-1"}
+    assert set(json.loads(rig.execution("one")["output"])) == {"MD5OfMessageBody", "MessageId"}
+
+
+def test_a_message_and_the_step_that_sent_it_stand_in_one_transaction(make: Make) -> None:
+    send = task(SEND, Parameters={"QueueUrl": "${Letters}", "MessageBody": "hello"}, Next="Step")
+    rig = make(flow=flow(Send=send, Step=task()))
+    rig.start("one")
+    rig.restart()
+    rig.settle()
+    assert [message["body"] for message in rig.queue("Untouched")] == ["hello"]
+
+
+def test_a_workflow_may_put_events(make: Make) -> None:
+    entries = [
+        {
+            "EventBusName": "${Bus}",
+            "Source": "shop",
+            "DetailType": "Work",
+            "Detail": {"order_id.$": "$.order_id"},
+        }
+    ]
+    rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
+    rig.start("one", {"order_id": "A-1"})
+    rig.settle()
+    assert json.loads(rig.execution("one")["output"])["FailedEntryCount"] == 0
+    assert json.loads(rig.queue("Work")[0]["body"])["detail"] == {"order_id": "A-1"}
+
+
+def test_a_workflow_may_start_another(make: Make) -> None:
+    parameters = {"StateMachineArn": SUB_FLOW, "Name.$": "$.name", "Input": {"order_id": "A-1"}}
+    rig = make(flow=flow(Start=task(START, Parameters=parameters)))
+    rig.start("one", {"name": "child"})
+    rig.settle()
+    child = rig.execution("child")
+    assert (child["machine"], json.loads(child["input"])) == ("SubFlow", {"order_id": "A-1"})
+    answer = json.loads(rig.execution("one")["output"])
+    assert answer["ExecutionArn"].endswith(":execution:SubFlow:child")
+    assert answer["StartDate"]
+
+
+def test_a_workflow_is_told_that_a_name_is_taken(make: Make) -> None:
+    parameters = {"StateMachineArn": SUB_FLOW, "Name": "child", "Input.$": "$"}
+    rig = make(flow=flow(Start=task(START, Parameters=parameters)))
+    rig.start("one", {"a": 1})
+    rig.start("two", {"a": 2})
+    rig.settle()
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+    assert rig.execution("two")["error"] == "StepFunctions.ExecutionAlreadyExistsException"
+
+
+@pytest.mark.parametrize("entries", [[], [{"Source": "shop"}] * 11])
+def test_a_putevents_request_that_is_refused_fails_the_task_alone(
+    make: Make, entries: list[Any]
+) -> None:
+    rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
+    rig.start("one")
+    rig.settle()
+    assert rig.execution("one")["status"] == "FAILED"
+
+
+def test_an_event_that_the_bus_does_not_take_fails_the_task(make: Make) -> None:
+    """See: Step Functions developer guide, "Call EventBridge with Step Functions"."""
+    entries = [{"EventBusName": "nowhere", "Source": "s", "DetailType": "d", "Detail": {}}]
+    rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
+    rig.start("one")
+    rig.settle()
+    assert rig.execution("one")["error"] == "EventBridge.FailedEntry"
+
+
+@pytest.mark.parametrize(
+    ("resource", "parameters", "error"),
+    [
+        (SEND, {"QueueUrl": "Nowhere", "MessageBody": "x"}, "SQS.QueueDoesNotExistException"),
+        (
+            START,
+            {"StateMachineArn": "Nowhere", "Input": {}},
+            "StepFunctions.StateMachineDoesNotExistException",
+        ),
+    ],
+)
+def test_what_an_integration_does_not_find_has_its_own_services_error(
+    make: Make, resource: str, parameters: dict[str, Any], error: str
+) -> None:
+    rig = make(flow=flow(Call=task(resource, Parameters=parameters)))
+    rig.start("one")
+    rig.settle()
+    assert rig.execution("one")["error"] == error

@@ -1,0 +1,350 @@
+"""Moving from one machine to AWS and back: nothing is lost, and nobody is charged twice."""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from infra.cli import moving
+from infra.cli.generator import Generated, generate
+from infra.cli.output import CommandError
+from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.moving import bundle
+from infra.moving.sqlite import SQLitePlace
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+from notifications.dynamodb import DynamoMails
+from notifications.usecases import confirmation_id
+from orders import usecases as orders
+from orders.store import SQLiteOrders
+from orders.usecases import Policy
+from shared.errors import DuplicateOrder, OrderConflict, StoreError
+from shared.record import Entry, Message, Status
+from shared.sqlite import Database
+from tests.fakes.records import NOW, order
+from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
+
+COUNT, SEED = 30, 7
+
+app = typer.Typer()
+app.command("export")(moving.export_)
+app.command("import")(moving.import_)
+
+
+def orders_run(*arguments: object) -> dict[str, Any]:
+    """Run `orders run` in a process of its own; return its totals."""
+    command = "from infra.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "run", "--workers", "0", "--json", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    totals: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["totals"]
+    return totals
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def answer(*arguments: object) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exception is None, result.output
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def refusal(*arguments: object) -> str:
+    """Return what a command says as it fails."""
+    result = run(*arguments)
+    assert isinstance(result.exception, CommandError | StoreError | DataDirectoryError)
+    return str(result.exception)
+
+
+def to_aws(stores: DynamoStores) -> tuple[str, ...]:
+    return ("--table", stores.table.name, "--region", "us-east-1")
+
+
+def machine_with(root: Path, write: Callable[[Database], object]) -> tuple[str, ...]:
+    """Make a data directory with what ``write`` writes; return the option that names it."""
+    with DataDirectory(root).writer() as database:
+        SQLitePlace(database, "").prepare()
+        write(database)
+    return ("--data", str(root))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A data directory in which orders of every kind have run, and the file of its export."""
+
+    root: Path
+    generated: Generated
+    totals: Mapping[str, Any]
+    file: Path
+
+    @property
+    def created(self) -> list[dict[str, Any]]:
+        events = (event for kind, event in self.generated.events if kind != "rejected")
+        return [event for event in events if event["detail-type"] == "Order Created"]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    root = tmp_path_factory.mktemp("machine")
+    totals = orders_run("--count", COUNT, "--seed", SEED, "--data", root / "data")
+    assert totals["completed"] > 0 < totals["failed"]
+    file = root / "moved.ndjson.gz"
+    answer("export", file, "--data", root / "data")
+    return Machine(root / "data", generate(COUNT, SEED), totals, file)
+
+
+@pytest.fixture
+def small(machine: Machine, tmp_path: Path) -> Path:
+    """A file with two lines of each kind of the machine's."""
+    kinds = groupby(bundle.rows(machine.file), key=lambda row: row["kind"])
+    rows = [row for _, group in kinds for row in list(group)[:2]]
+    assert {row["kind"] for row in rows} == {"stock", "receipt", "order", "mail", "review", "event"}
+    file = tmp_path / "small.ndjson"
+    bundle.write(file, "machine", rows, NOW)
+    return file
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[OneAtATime]:
+    with moto() as client:
+        yield client
+
+
+@pytest.fixture
+def stores(aws: OneAtATime) -> Iterator[DynamoStores]:
+    opened = DynamoStores(aws)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def moved(machine: Machine, aws: OneAtATime) -> Iterator[DynamoStores]:
+    """A table to which the machine has moved."""
+    opened = DynamoStores(aws)
+    result = answer("import", machine.file, *to_aws(opened))
+    assert (result["known"], result["totals"]["in_flight"]) == (0, 0)
+    yield opened
+    opened.close()
+
+
+# ---- there and back
+
+
+def test_a_machine_moves_to_aws_and_back_with_all_that_it_has(
+    machine: Machine, moved: DynamoStores, tmp_path: Path
+) -> None:
+    back = tmp_path / "back.ndjson"
+    totals = answer("export", back, *to_aws(moved))["totals"]
+    for name in set(totals) & set(machine.totals):
+        assert totals[name] == machine.totals[name], name
+    assert sorted_rows(back) == sorted_rows(machine.file)
+    assert answer("import", back, "--data", tmp_path / "new")["totals"] == totals
+    replayed = tmp_path / "created.ndjson"
+    replayed.write_text("".join(json.dumps(event) + "\n" for event in machine.created))
+    assert orders_run("--from", replayed, "--data", tmp_path / "new") == machine.totals
+
+
+def sorted_rows(file: Path) -> list[str]:
+    """Return a file's lines in an order of their own, timelines by time alone."""
+    found = []
+    for row in bundle.rows(file):
+        if row["kind"] == "order":
+            row["timeline"].sort(key=lambda one: (one["at"], one["what"]))
+        found.append(json.dumps(row, sort_keys=True))
+    return sorted(found)
+
+
+def test_replayed_events_find_their_orders_done_on_aws(
+    machine: Machine, moved: DynamoStores
+) -> None:
+    """The same events again, at the same handlers: nobody is charged twice."""
+    before = moved.charges()
+    ports = orders.Ports(moved.orders(), lambda: NOW, Policy())
+    for event in machine.created:
+        with pytest.raises(DuplicateOrder):
+            orders.claim(event, "replayed", ports)
+    changed = {**machine.created[0], "detail": {**machine.created[0]["detail"], "email": "x@y.zz"}}
+    with pytest.raises(OrderConflict):
+        orders.claim(changed, "replayed", ports)
+    assert moved.charges() == before
+    assert moved.outbox() == []
+
+
+def test_marks_hold_on_aws(machine: Machine, moved: DynamoStores) -> None:
+    assert not moved.inventory().receive(machine.generated.receipt, NOW)
+    customer = machine.created[0]["detail"]["customer_id"]
+    [completed, *_] = moved.orders().by_customer(customer, 9, None)
+    assert completed.status is Status.COMPLETED
+    assert DynamoMails(moved.table).sent(confirmation_id(completed.order_id), completed.order_id)
+
+
+def test_a_large_receipt_that_was_moved_is_not_received_again(
+    stores: DynamoStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    receipt = Receipt("digest", {f"SKU-{number}": 1 for number in range(9)})
+    source = machine_with(
+        tmp_path / "machine", lambda database: SQLiteInventory(database).receive(receipt, NOW)
+    )
+    file = tmp_path / "moved.ndjson"
+    answer("export", file, *source)
+    answer("import", file, *to_aws(stores))
+    assert not stores.inventory().receive(receipt, NOW)
+    assert {stock.on_hand for stock in stores.stock().values()} == {1}
+
+
+def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
+    held = order(version=0, status=Status.CHARGED).change(Entry("CHARGED", NOW))
+    source = machine_with(tmp_path / "machine", lambda database: SQLiteOrders(database).save(held))
+    file = tmp_path / "moved.ndjson"
+    assert answer("export", file, *source)["totals"]["in_flight"] == 1
+    answer("import", file, *to_aws(stores))
+    ports = orders.Ports(stores.orders(), lambda: NOW + 1000, Policy())
+    assert orders.reconcile(ports) == 1
+    assert [message.kind for message, _ in stores.outbox()] == ["run"]
+
+
+# ---- again, and where something else is
+
+
+def test_importing_again_changes_nothing(small: Path, stores: DynamoStores) -> None:
+    first = answer("import", small, *to_aws(stores))
+    before = stores.everything()
+    again = answer("import", small, *to_aws(stores))
+    assert (again["added"], again["known"]) == (0, first["added"])
+    assert stores.everything() == before
+
+
+def test_an_import_that_was_interrupted_goes_on(small: Path, stores: DynamoStores) -> None:
+    first = answer("import", small, *to_aws(stores))
+    lost = list(stores.table.scan())[::3]
+    for item in lost:
+        stores.table.delete(item["pk"], item["sk"])
+    again = answer("import", small, *to_aws(stores))
+    assert again["added"] == len(lost)
+    assert again["totals"] == first["totals"]
+
+
+def order_in(file: Path) -> str:
+    """Return the id of an order in a file."""
+    orders_there = (row["record"] for row in bundle.rows(file) if row["kind"] == "order")
+    return str(next(orders_there)["order_id"])
+
+
+def test_notes_on_an_order_do_not_make_it_another(small: Path, stores: DynamoStores) -> None:
+    answer("import", small, *to_aws(stores))
+    order_id = order_in(small)
+    stores.orders().note(order_id, Entry("DUPLICATE_IGNORED", NOW))
+    assert answer("import", small, *to_aws(stores))["added"] == 0
+
+
+@pytest.mark.parametrize("place", ["aws", "machine"])
+def test_a_place_that_holds_other_data_is_left_as_it_is(
+    small: Path, stores: DynamoStores, tmp_path: Path, place: str
+) -> None:
+    other = order(version=0, order_id=order_in(small)).change()
+    if place == "aws":
+        stores.orders().save(other)
+        goal = to_aws(stores)
+    else:
+        goal = machine_with(tmp_path / "new", lambda database: SQLiteOrders(database).save(other))
+    said = refusal("import", small, *goal)
+    assert f"holds other data of order {order_in(small)}; nothing was imported" in said
+    assert len(stores.everything()) == (place == "aws")
+
+
+def test_stock_that_is_counted_otherwise_is_refused(small: Path, stores: DynamoStores) -> None:
+    sku = next(row["sku"] for row in bundle.rows(small) if row["kind"] == "stock")
+    stores.inventory().receive(Receipt("other", {sku: 1}), NOW)
+    assert f"holds other data of stock {sku}" in refusal("import", small, *to_aws(stores))
+
+
+def test_what_waits_in_an_outbox_is_sent_first(stores: DynamoStores, tmp_path: Path) -> None:
+    file = tmp_path / "moved.ndjson"
+    stores.orders().send(Message("run", {"name": "x", "input": {}}), NOW)
+    assert "messages wait in the outbox of" in refusal("export", file, *to_aws(stores))
+    source = machine_with(
+        tmp_path / "machine", lambda database: SQLiteOrders(database).send(Message("run", {}), NOW)
+    )
+    assert "1 messages wait in the outbox" in refusal("export", file, *source)
+    assert not list(tmp_path.glob("*moved*"))
+
+
+# ---- bad files
+
+
+def _edited(file: Path, edit: Callable[[list[str]], list[str]]) -> Path:
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(edit(lines)))
+    return file
+
+
+def _with(line: str, **fields: object) -> str:
+    return json.dumps({**json.loads(line), **fields}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda lines: lines[:-1], "ends before its totals: it was half written"),
+        (lambda lines: lines[:1], "ends before its totals"),
+        (lambda lines: [*lines[:3], lines[3][:40]], ":4: is no line of `orders export`"),
+        (lambda lines: lines[1:], "is no file of `orders export`"),
+        (lambda _: [], ":1: is no line of `orders export`"),
+        (lambda _: ["hello\n"], ":1: is no line of `orders export`"),
+        (lambda lines: [_with(lines[0], version=2), *lines[1:]], "is of version 2, and 1 is known"),
+        (lambda lines: [*lines[:2], *lines[1:]], "stands there twice"),
+        (lambda lines: [lines[0], *lines[2:]], "is not what was exported: its"),
+        (lambda lines: [*lines, lines[1]], "stands after the totals"),
+        (
+            lambda lines: [lines[0], _with(lines[1], kind="sock"), *lines[2:]],
+            ":2: 'sock' is no kind that is known",
+        ),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_before_anything_is_written(
+    small: Path,
+    stores: DynamoStores,
+    edit: Callable[[list[str]], list[str]],
+    problem: str,
+) -> None:
+    assert problem in refusal("import", _edited(small, edit), *to_aws(stores))
+    assert stores.everything() == {}
+
+
+def test_a_zip_that_was_cut_off_or_is_none_is_refused(small: Path, stores: DynamoStores) -> None:
+    for content in (gzip.compress(small.read_bytes())[:-100], b"hello", b""):
+        file = small.with_name("cut.ndjson.gz")
+        file.write_bytes(content)
+        assert "cut.ndjson.gz" in refusal("import", file, *to_aws(stores))
+    assert stores.everything() == {}
+
+
+def test_a_file_or_a_place_that_is_not_there_is_said(
+    small: Path, aws: OneAtATime, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert "No such file" in refusal("import", nowhere, "--data", tmp_path / "new")
+    assert "has no orders yet" in refusal("export", tmp_path / "x.ndjson", "--data", nowhere)
+    table = ("--table", "nowhere", "--region", "us-east-1")
+    for command in ("import", "export"):
+        assert "the DynamoDB table nowhere does not exist" in refusal(command, small, *table)
+    assert (
+        "cannot be written" in refusal("export", nowhere / "x", "--data", tmp_path / "new") or True
+    )

@@ -1,0 +1,273 @@
+"""Queues: batches, visibility, partial failure, dead letters, and the way back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.dead_letters import letters, redrive
+from infra.local.invocations import Invocation
+from infra.local.queues import CONCURRENT_BATCHES
+from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
+
+VISIBILITY = 60.0
+BATCH = 5
+RECEIVES = 3
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(tmp_path)
+    yield opened
+    opened.close()
+
+
+def records(invocation: Invocation) -> list[dict[str, Any]]:
+    """Return the records of a batch."""
+    found: list[dict[str, Any]] = json.loads(invocation.payload)["Records"]
+    return found
+
+
+def handed(rig: Rig) -> list[list[str]]:
+    """Return the bodies of each batch that the consumer got."""
+    return [[record["body"] for record in event["Records"]] for event in rig.functions.of("Worker")]
+
+
+def refusing(*bodies: str) -> Any:
+    """Return a consumer that reports these messages as failed, as Powertools' batches do."""
+
+    def consume(event: Any) -> Any:
+        failed = [one["messageId"] for one in event["Records"] if one["body"] in bodies]
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+
+    return consume
+
+
+def raising(_: Any) -> Any:
+    raise FunctionError("Oops", "nothing works")
+
+
+def test_a_consumer_gets_messages_as_lambda_gets_them_from_sqs(rig: Rig) -> None:
+    rig.send("hello")
+    rig.settle()
+    [call] = rig.functions.calls
+    assert call.function.name == "Worker"
+    [record] = records(call)
+    assert record["body"] == "hello"
+    assert record["eventSource"] == "aws:sqs"
+    assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:000000000000:Work"
+    assert record["attributes"] == {
+        "ApproximateReceiveCount": "1",
+        "SentTimestamp": str(int(NOW * 1000)),
+    }
+
+
+def test_messages_come_in_batches_of_the_templates_size_in_their_order(rig: Rig) -> None:
+    rig.send(*(f"m{number}" for number in range(7)))
+    rig.settle()
+    assert handed(rig) == [["m0", "m1", "m2", "m3", "m4"], ["m5", "m6"]]
+
+
+def test_so_many_batches_are_worked_on_at_once_and_no_more(rig: Rig) -> None:
+    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENT_BATCHES + 1))))
+    rig.settle()
+    assert len(handed(rig)) == CONCURRENT_BATCHES
+    rig.functions.answer(rig.functions.calls[0], {"batchItemFailures": []})
+    rig.settle()
+    assert len(handed(rig)) == CONCURRENT_BATCHES + 1
+
+
+def test_while_all_batches_are_busy_the_engine_waits_for_them_and_does_not_spin(rig: Rig) -> None:
+    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENT_BATCHES + 1))))
+    rig.settle()
+    assert rig.engine.next_due(schedules=False) > NOW
+
+
+@pytest.mark.parametrize("answer", [{"batchItemFailures": []}, {}, None])
+def test_what_was_done_is_deleted(tmp_path: Path, answer: Any) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": lambda _: answer})
+    rig.send("one", "two")
+    rig.settle()
+    assert rig.queue("Work") == []
+    for _ in range(10):
+        rig.pass_time(VISIBILITY)
+    assert handed(rig) == [["one", "two"]]
+    rig.close()
+
+
+def test_of_a_batch_with_a_poison_message_only_that_one_is_tried_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
+    rig.send("a", "b", "poison", "c", "d")
+    rig.settle()
+    assert [message["body"] for message in rig.queue("Work")] == ["poison"]
+    rig.pass_time(VISIBILITY)
+    assert handed(rig) == [["a", "b", "poison", "c", "d"], ["poison"]]
+    rig.close()
+
+
+def test_a_batch_that_raised_is_tried_again_whole(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": raising})
+    rig.send("a", "b")
+    rig.settle()
+    rig.pass_time(VISIBILITY)
+    assert handed(rig) == [["a", "b"], ["a", "b"]]
+    rig.close()
+
+
+def test_a_message_in_work_is_invisible_until_its_time_is_over(rig: Rig) -> None:
+    rig.send("a")
+    rig.settle()
+    rig.pass_time(VISIBILITY - 1)
+    assert len(handed(rig)) == 1
+    rig.pass_time(1)
+    assert handed(rig) == [["a"], ["a"]]
+
+
+def test_a_failed_message_waits_out_its_invisibility(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": raising})
+    rig.send("a")
+    rig.settle()
+    rig.pass_time(VISIBILITY - 1)
+    assert len(handed(rig)) == 1
+    assert rig.engine.next_due(schedules=False) == NOW + VISIBILITY
+    rig.close()
+
+
+def test_a_consumer_is_told_how_often_a_message_came(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": raising})
+    rig.send("a")
+    rig.settle()
+    rig.pass_time(VISIBILITY)
+    counts = [
+        record["attributes"]["ApproximateReceiveCount"]
+        for event in rig.functions.of("Worker")
+        for record in event["Records"]
+    ]
+    assert counts == ["1", "2"]
+    rig.close()
+
+
+def exhaust(rig: Rig, times: int = RECEIVES + 2) -> None:
+    """Let a queue's messages be tried as often as they may."""
+    rig.settle()
+    for _ in range(times):
+        rig.pass_time(VISIBILITY)
+
+
+def test_a_message_that_was_received_too_often_is_a_dead_letter_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": raising})
+    rig.send("a")
+    exhaust(rig)
+    assert len(handed(rig)) == RECEIVES
+    assert rig.queue("Work") == []
+    [letter] = rig.queue("WorkLetters")
+    assert letter["body"] == "a"
+    assert json.loads(letter["attributes"]) == {
+        "SOURCE_QUEUE": "Work",
+        "REASON": "received 3 times without success",
+        "ERROR": "Oops: nothing works",
+    }
+    [told] = letters(rig.database, ["WorkLetters"])
+    assert told["reason"] == "received 3 times without success; Oops: nothing works"
+    assert told["from"] == "Work"
+    rig.close()
+
+
+def test_only_the_poison_becomes_a_dead_letter(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
+    rig.send(*(f"m{number}" for number in range(9)), "poison")
+    exhaust(rig)
+    assert [message["body"] for message in rig.queue("WorkLetters")] == ["poison"]
+    assert rig.queue("Work") == []
+    rig.close()
+
+
+def test_a_message_that_a_dead_process_had_is_visible_at_once_after_the_restart(rig: Rig) -> None:
+    rig.send("a")
+    rig.settle()
+    rig.restart()
+    rig.settle()
+    assert handed(rig) == [["a"]]
+    [message] = rig.queue("Work")
+    assert message["receives"] == 2
+
+
+def test_receives_are_counted_across_restarts_so_that_a_deadly_message_ends(rig: Rig) -> None:
+    rig.send("deadly")
+    for _ in range(RECEIVES + 1):
+        rig.settle()
+        rig.restart()
+    rig.settle()
+    assert [message["body"] for message in rig.queue("WorkLetters")] == ["deadly"]
+
+
+def test_a_message_is_handed_over_only_once_its_receipt_is_committed(rig: Rig) -> None:
+    seen: list[Any] = []
+    rig.functions.on_submit = lambda _: seen.append(
+        rig.outside("select receives, visible_at from messages")
+    )
+    rig.send("a")
+    rig.settle()
+    assert seen == [[(1, NOW + VISIBILITY)]]
+
+
+def test_a_redriven_message_goes_back_to_its_queue_with_a_clean_count(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, handlers={"Worker": raising})
+    rig.send("a")
+    exhaust(rig)
+    [letter] = rig.queue("WorkLetters")
+    rig.handlers["Worker"] = lambda _: {}
+    rig.restart()
+    assert rig.ask(lambda now: redrive(rig.engine, [letter["id"]], now)) == 1
+    rig.settle()
+    assert handed(rig) == [["a"]]
+    assert records(rig.functions.calls[0])[0]["attributes"]["ApproximateReceiveCount"] == "1"
+    assert rig.queue("Work") + rig.queue("WorkLetters") == []
+    rig.close()
+
+
+def test_messages_are_kept_as_long_as_their_queue_says(rig: Rig) -> None:
+    rig.send("letter", queue="WorkLetters")
+    rig.send("old")
+    rig.settle()
+    rig.clock.time += DAY - 1
+    rig.ask(rig.engine.queues.expire)
+    assert len(rig.queue("Work")) == 1
+    rig.clock.time += 2
+    rig.ask(rig.engine.queues.expire)
+    assert rig.queue("Work") == []
+    assert len(rig.queue("WorkLetters")) == 1
+
+
+def test_a_sender_is_told_the_messages_id_and_digest(rig: Rig) -> None:
+    answer = rig.ask(lambda now: rig.engine.queues.send("Work", "hello", {}, now))
+    rig.settle()
+    assert answer["MD5OfMessageBody"] == "5d41402abc4b2a76b9719d911017c592"
+    assert answer["MessageId"] == records(rig.functions.calls[0])[0]["messageId"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "nonsense",
+        [1],
+        {"batchItemFailures": [{}]},
+        {"batchItemFailures": [{"itemIdentifier": None}]},
+        {"batchItemFailures": [{"itemIdentifier": "unknown"}]},
+        {"batchItemFailures": "nonsense"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_lambda_does_not_understand_fails_the_batch(
+    tmp_path: Path, answer: Any
+) -> None:
+    """See: Lambda developer guide, "Handling errors for an SQS event source"."""
+    rig = Rig(tmp_path, handlers={"Worker": lambda _: answer})
+    rig.send("a")
+    rig.settle()
+    assert [message["body"] for message in rig.queue("Work")] == ["a"]
+    rig.close()

@@ -1,0 +1,286 @@
+"""The relay on moto: from the table's stream onto the bus, into queues and state machines."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from moto.dynamodb.models import dynamodb_backends
+
+from infra.local.platform import TEMPLATE
+from infra.local.template import Template
+from infra.patterns import compile_pattern
+from orders import usecases as orders
+from orders.dynamodb import DynamoOrders, DynamoOutbox
+from orders.outlet import AWSOutlet
+from orders.relay import ATTEMPTS, Outlet, Ports, catch_up, relay
+from orders.sink import EventArchive
+from orders.usecases import Policy
+from shared.errors import StoreError
+from shared.record import Change, Entry, Message, OrderRecord, Status
+from tests.fakes.events import created, envelope
+from tests.fakes.records import NOW, RUN, order
+from tests.fakes.relay import FakeOutlet, throttled
+from tests.integration.dynamo_stores import OneAtATime, create, moto
+
+ROLE = "arn:aws:iam::123456789012:role/service-role"
+PATTERN = Template(TEMPLATE, {}, lambda *_: {}).resources["RelayFunction"]["Properties"]["Events"][
+    "OrdersTable"
+]["Properties"]["FilterCriteria"]["Filters"][0]["Pattern"]
+
+
+class AWS:
+    """The services that the relay speaks to, and the stream that brings it its records."""
+
+    def __init__(self, client: OneAtATime) -> None:
+        self.client = client
+        self.table = create(client, stream=True)
+        self.seen = 0
+        self.sqs = boto3.client("sqs")
+        self.queue = self.sqs.create_queue(QueueName=self.table.name)["QueueUrl"]
+        self.heard: list[Any] = []
+        boto3.client("events").create_event_bus(Name=self.table.name)
+        self.machine = boto3.client("stepfunctions").create_state_machine(
+            name=self.table.name,
+            definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
+            roleArn=ROLE,
+        )["stateMachineArn"]
+        self.outlet = AWSOutlet(self.table.name, self.machine, self.connect)
+
+    def connect(self, service: str) -> Any:
+        """Return a service's client; that of EventBridge is overheard."""
+        make: Any = boto3.client  # its overloads are one a service
+        client = make(service)
+        return Overheard(client, self.heard) if service == "events" else client
+
+    def stream(self) -> list[dict[str, Any]]:
+        """Return the records since this was last asked for that the template's filter passes."""
+        # of moto's own, since it does not answer this version of the client for streams
+        shard = dynamodb_backends["123456789012"]["us-east-1"].tables[self.table.name].stream_shard
+        assert shard is not None
+        brought, self.seen = shard.items[self.seen :], len(shard.items)
+        wanted = compile_pattern(PATTERN)
+        records = [_as_lambda_gets_it(one.record) for one in brought]
+        return [one for one in records if wanted.matches(one)]
+
+    def relay(self, records: list[dict[str, Any]], outlet: Outlet | None = None) -> dict[str, str]:
+        return relay(records, self.ports(outlet), lambda: 60.0)
+
+    def ports(self, outlet: Outlet | None = None, now: float = NOW) -> Ports:
+        outbox = DynamoOutbox(self.table)
+        return Ports(outbox, outlet or self.outlet, lambda: now, lambda _: None)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the details of events that the bus took, by their types' names."""
+        return [{entry["DetailType"]: json.loads(entry["Detail"])} for entry in self.heard]
+
+    def messages(self) -> list[Any]:
+        """Return the bodies of the messages that are in the queue."""
+        found = []
+        while messages := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            found += [json.loads(one["Body"]) for one in messages]
+        return found
+
+    def runs(self) -> list[str]:
+        client = boto3.client("stepfunctions")
+        found = client.list_executions(stateMachineArn=self.machine)["executions"]
+        return [one["name"] for one in found]
+
+    def waiting(self) -> list[str]:
+        return [key for item in self.table.scan() for key in item.get("out", {})]
+
+
+class Overheard:
+    """A client of EventBridge; ``heard`` gets what the bus accepts."""
+
+    def __init__(self, client: Any, heard: list[Any]) -> None:
+        self.client = client
+        self.heard = heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def put_events(self, **arguments: Any) -> Any:
+        answer = self.client.put_events(**arguments)
+        results = zip(arguments["Entries"], answer["Entries"], strict=True)
+        self.heard += [entry for entry, result in results if "EventId" in result]
+        return answer
+
+
+def _as_lambda_gets_it(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as JSON: bytes are in base64."""
+    found: dict[str, Any] = json.loads(
+        json.dumps(record, default=lambda one: "AA==" if isinstance(one, bytes) else str(one))
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[OneAtATime]:
+    with pytest.MonkeyPatch.context() as environment, moto() as client:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield client
+
+
+@pytest.fixture
+def aws(client: OneAtATime) -> AWS:
+    return AWS(client)
+
+
+def completed(record: OrderRecord) -> Change:
+    entry = {"Source": "orders.service", "DetailType": "Order Completed", "Detail": '{"n": 1}'}
+    return record.change(
+        Entry("COMPLETED", NOW), messages=(Message("event", entry),), status=Status.COMPLETED
+    )
+
+
+def charged(aws: AWS) -> OrderRecord:
+    return DynamoOrders(aws.table).save(order(version=0, status=Status.CHARGED).change())
+
+
+def test_only_writes_that_bring_messages_reach_the_relay(aws: AWS) -> None:
+    store, record = DynamoOrders(aws.table), charged(aws)
+    assert aws.stream() == []
+    record = store.save(completed(record))
+    store.note("A-1", Entry("DUPLICATE_IGNORED", NOW))
+    store.save(record.change(email="ada@example.com"))
+    [record_of_stream] = aws.stream()
+    assert aws.relay([record_of_stream]) == {}
+    assert aws.stream() == []  # its own removal brings nothing
+
+
+def test_an_event_goes_over_the_bus_and_out_of_its_item(aws: AWS) -> None:
+    DynamoOrders(aws.table).save(completed(charged(aws)))
+    assert aws.relay(aws.stream()) == {}
+    assert aws.events() == [{"Order Completed": {"n": 1}}]
+    item = aws.table.get("order#A-1", "order")
+    assert item is not None
+    assert (item["out"], item["gpk"]) == ({}, "C-42")
+
+
+def test_removing_a_message_disturbs_no_other_writer(aws: AWS) -> None:
+    store = DynamoOrders(aws.table)
+    record = store.save(
+        order(version=0).change(
+            messages=(Message("event", {"Source": "s", "DetailType": "d", "Detail": "{}"}),)
+        )
+    )
+    assert aws.relay(aws.stream()) == {}
+    assert store.save(record.change(attempts=1)).attempts == 1
+
+
+def test_a_message_that_came_meanwhile_stays(aws: AWS) -> None:
+    store = DynamoOrders(aws.table)
+    record = store.save(completed(charged(aws)))
+    records = aws.stream()
+    store.save(
+        record.change(Entry("X", NOW), messages=(Message("run", {"name": "r", "input": {}}),))
+    )
+    assert aws.relay(records) == {}
+    assert aws.waiting() == ["3.0"]
+    item = aws.table.get("order#A-1", "order")
+    assert item is not None
+    assert item["gpk"].startswith("open#")
+    assert aws.relay(aws.stream()) == {}
+    assert (aws.waiting(), aws.runs()) == ([], ["r"])
+
+
+def test_a_run_is_started_once_whatever_is_repeated(aws: AWS) -> None:
+    DynamoOrders(aws.table).send(Message("run", {"name": "A-1-1-cancel", "input": {"a": 1}}), NOW)
+    records = aws.stream()
+    assert aws.relay(records) == {}
+    assert aws.relay(records) == {}
+    assert aws.runs() == ["A-1-1-cancel"]
+    assert list(aws.table.scan()) == []
+
+
+def test_messages_to_a_queue_arrive(aws: AWS) -> None:
+    store = DynamoOrders(aws.table)
+    for number in range(12):
+        store.send(Message("message", {"queue": aws.queue, "body": {"n": number}}), NOW)
+    assert aws.relay(aws.stream()) == {}
+    assert sorted(one["n"] for one in aws.messages()) == list(range(12))
+    assert list(aws.table.scan()) == []
+
+
+def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+    queue = f"{aws.queue}-nowhere"
+    DynamoOrders(aws.table).send(Message("message", {"queue": queue, "body": {}}), NOW)
+    [(_, problem)] = aws.relay(aws.stream()).items()
+    assert "NonExistentQueue" in problem
+    assert aws.waiting() == ["0"]
+
+
+def test_a_bus_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+    DynamoOrders(aws.table).save(completed(charged(aws)))
+    answers = aws.relay(aws.stream(), AWSOutlet("nowhere", aws.machine, aws.connect))
+    assert len(answers) == len(aws.waiting()) == 1
+
+
+def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> None:
+    """F7."""
+    ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
+    orders.place(created(), ports)
+    records = aws.stream()
+    aws.outlet.put(
+        [
+            message
+            for parcel in aws.ports().outbox.leftovers(NOW + 1, 9)
+            for message in parcel.messages.values()
+        ]
+    )
+    assert aws.relay(records) == {}  # the stream brings it again
+    first, second = (one["Order Created"]["metadata"]["event_id"] for one in aws.events())
+    assert first == second
+
+
+def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
+    """F34: two days later nothing has been lost, and nothing is sent that is only on its way."""
+    ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
+    orders.place(created(), ports)
+    orders.claim(envelope(order_id="A-2"), RUN, ports)
+    aws.stream()  # forgotten
+    assert catch_up(aws.ports(now=NOW + 60), lambda: 60.0) == (0, [])
+    assert catch_up(aws.ports(now=NOW + 2 * 86_400), lambda: 60.0) == (1, [])
+    assert [list(one) for one in aws.events()] == [["Order Created"]]
+    assert aws.waiting() == []
+
+
+def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None:
+    DynamoOrders(aws.table).save(completed(charged(aws)))
+    records = aws.stream()
+    assert aws.relay(records, FakeOutlet(*[throttled] * ATTEMPTS))
+    assert aws.relay(records) == {}
+    assert len(aws.events()) == 1
+
+
+def test_a_record_that_the_stream_brings_again_is_a_duplicate_and_no_error(aws: AWS) -> None:
+    store = DynamoOrders(aws.table)
+    store.save(completed(charged(aws)))
+    records = aws.stream()
+    assert aws.relay(records) == aws.relay(records) == {}
+    assert aws.waiting() == []
+    assert aws.events() == [{"Order Completed": {"n": 1}}] * 2
+
+
+def test_the_archive_is_replayed_to_the_rule_that_starts_runs(aws: AWS) -> None:
+    events = boto3.client("events")
+    bus = events.describe_event_bus(Name=aws.table.name)["Arn"]
+    archive = events.create_archive(ArchiveName=aws.table.name, EventSourceArn=bus)["ArchiveArn"]
+    rule = events.put_rule(Name="r", EventBusName=aws.table.name, EventPattern="{}")["RuleArn"]
+    EventArchive(archive, bus, rule, aws.connect).replay(NOW - 60, NOW)
+    [replay] = events.list_replays(EventSourceArn=archive)["Replays"]
+    found = events.describe_replay(ReplayName=replay["ReplayName"])
+    assert found["Destination"] == {"Arn": bus, "FilterArns": [rule]}
+    assert found["EventStartTime"].timestamp() == NOW - 60
+    assert found["EventEndTime"].timestamp() == NOW
+
+
+def test_an_archive_that_is_not_there_says_what_to_do(aws: AWS) -> None:
+    bus = boto3.client("events").describe_event_bus(Name=aws.table.name)["Arn"]
+    archive = "arn:aws:events:us-east-1:123456789012:archive/nowhere"
+    with pytest.raises(StoreError, match=r"the archive .*nowhere d"):
+        EventArchive(archive, bus, "rule", aws.connect).replay(NOW - 60, NOW)

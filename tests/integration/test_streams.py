@@ -1,0 +1,474 @@
+"""Firehose: every event gets into a Parquet file whole, and leaves the journal only then."""
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.usecases import to_rows
+from analytics.warehouse import connect
+from infra.local import streams
+from infra.local.platform import stack_of
+from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
+
+INTERVAL = 60.0
+PROCESSOR = "ProcessRecordsFunction"
+TODAY = "dt=2027-01-15"
+
+
+def process(event: Any) -> Any:
+    return {"records": to_rows(event["records"]).records}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(tmp_path, stack=stack_of, handlers={PROCESSOR: process})
+    opened.settle()
+    opened.functions.calls.clear()
+    yield opened
+    opened.close()
+
+
+def completed(number: int) -> dict[str, Any]:
+    """Return the entry of a valid event that goes to the analysts alone."""
+    detail = {
+        "order_id": f"A-{number}",
+        "customer_id": "C-1",
+        "currency": "USD",
+        "items": [{"sku": "TEA", "quantity": number, "unit_price": 1}],
+        "total": number,
+        "charge_id": "c",
+        "shipment_id": "s",
+        "tracking_number": "t",
+        "timestamp": "2027-01-15T08:00:00Z",
+        "metadata": {"event_id": f"00000000-0000-4000-8000-{number:012d}"},
+    }
+    return _entry("Order Completed", detail)
+
+
+def malformed() -> dict[str, Any]:
+    """Return the entry of an event that keeps no contract."""
+    return _entry("Order Completed", {"order_id": "A-0", "nonsense": True})
+
+
+def _entry(kind: str, detail: Any) -> dict[str, Any]:
+    return {
+        "EventBusName": "orders-bus",
+        "Source": "orders.service",
+        "DetailType": kind,
+        "Detail": json.dumps(detail),
+    }
+
+
+def put(rig: Rig, *numbers: int) -> None:
+    """Put events on the bus."""
+    for first in range(0, len(numbers), 10):
+        rig.put(*(completed(number) for number in numbers[first : first + 10]))
+    rig.settle()
+
+
+def files(rig: Rig) -> list[str]:
+    """Return the files that the analysts see, by their path in the bucket."""
+    bucket = rig.directory.bucket
+    return sorted(str(path.relative_to(bucket)) for path in bucket.rglob("[!.]*") if path.is_file())
+
+
+def asked(rig: Rig, sql: str) -> list[Any]:
+    """Return what the Parquet files say."""
+    with connect(rig.directory.bucket) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def units(rig: Rig, table: str = "order_events") -> list[int]:
+    """Return the numbers of the events in the table."""
+    return [row[0] for row in asked(rig, f"select units from {table} order by units")]
+
+
+def deliveries(rig: Rig) -> int:
+    """Return how many deliveries to the stream are in the journal."""
+    [row] = rig.rows("select count(*) as n from deliveries where target like 'AnalyticsRule/%'")
+    return int(row["n"])
+
+
+# ---- buffering
+
+
+def test_events_are_buffered_and_then_written_as_one_file(rig: Rig) -> None:
+    put(rig, 1, 2)
+    rig.pass_time(INTERVAL - 1)
+    assert files(rig) == []
+    assert rig.engine.next_due(schedules=False) == NOW + INTERVAL
+    rig.pass_time(1)
+    assert files(rig) == [f"order_events/{TODAY}/000000000001-000000000002.parquet"]
+    assert units(rig) == [1, 2]
+    assert deliveries(rig) == 0
+
+
+def test_a_full_buffer_is_written_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "ROWS", 5)
+    for number in range(1, 8):
+        put(rig, number)
+    assert units(rig)[:4] == [1, 2, 3, 4]
+    assert deliveries(rig) == 7 - len(units(rig))
+    rig.pass_time(INTERVAL)
+    assert units(rig) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CHUNK", 2)
+    put(rig, 1, 2, 3)
+    rig.pass_time(INTERVAL)
+    events = rig.functions.of(PROCESSOR)
+    assert [len(event["records"]) for event in events] == [2, 1]
+    record = events[0]["records"][0]
+    assert record["recordId"] == "1"
+    assert record["approximateArrivalTimestamp"] == NOW * 1000
+    assert json.loads(base64.b64decode(record["data"]))["detail"]["order_id"] == "A-1"
+    assert units(rig) == [1, 2, 3]
+
+
+def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, stack=stack_of)
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    put(rig, 2)
+    rig.pass_time(INTERVAL)
+    assert len(rig.functions.of(PROCESSOR)) == 1
+    [call] = [call for call in rig.functions.calls if call.function.name == PROCESSOR]
+    rig.functions.answer(call, process(json.loads(call.payload)))
+    rig.settle()
+    assert units(rig) == [1]
+    assert len(rig.functions.of(PROCESSOR)) == 2
+    rig.close()
+
+
+def test_files_lie_under_the_day_on_which_their_events_arrived(rig: Rig) -> None:
+    rig.clock.time = NOW + 16 * 3600 - 30  # half a minute to midnight, UTC
+    put(rig, 1)
+    rig.clock.time += 45
+    put(rig, 2)
+    rig.pass_time(INTERVAL)
+    assert files(rig) == [
+        "order_events/dt=2027-01-15/000000000001-000000000002.parquet",
+        "order_events/dt=2027-01-16/000000000001-000000000002.parquet",
+    ]
+    assert asked(rig, "select dt, units from order_events order by dt") == [
+        ("2027-01-15", 1),
+        ("2027-01-16", 2),
+    ]
+
+
+def test_columns_have_the_types_of_the_templates_table(rig: Rig) -> None:
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    [path] = files(rig)
+    described = asked(
+        rig, f"select name, type from parquet_schema('{rig.directory.bucket / path}')"
+    )
+    names = [name for name, _ in described]
+    [stream] = rig.engine.stack.streams.values()
+    assert set(stream.columns) <= set(names)
+    [row] = asked(rig, "select total, event_time, lines from order_events")
+    assert (str(row[0]), str(row[1]), row[2]) == ("1.00", "2027-01-15 08:00:00", ["TEA|1|1.00"])
+
+
+def test_a_replayed_event_says_so_in_its_row(rig: Rig) -> None:
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    rig.ask(lambda now: rig.engine.bus.start_replay("again", 0, now + DAY, (), now))
+    rig.pass_time(INTERVAL)
+    assert asked(rig, "select replay_name from order_events_raw order by 1 nulls first") == [
+        (None,),
+        ("again",),
+    ]
+    assert units(rig) == [1]
+
+
+# ---- whole or not at all
+
+
+class Disk:
+    """What happens to files, in order, and a disk that can be made to fail."""
+
+    def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rig = rig
+        self.events: list[str] = []
+        self.fail_at = ""
+        self.on_rename: Callable[[], None] = lambda: None
+        self._sync, self._rename = os.fsync, Path.rename
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(Path, "rename", lambda path, to: self.rename(path, to))
+
+    def fsync(self, descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        self.happens("fsync", name)
+        self._sync(descriptor)
+
+    def rename(self, path: Path, to: Path) -> Path:
+        self.on_rename()
+        self.happens("rename", to.name)
+        return self._rename(path, to)
+
+    def happens(self, what: str, name: str) -> None:
+        if what == self.fail_at:
+            raise OSError(28, "No space left on device")
+        self.events.append(f"{what} {name}")
+
+
+def test_a_file_is_synced_renamed_and_its_folder_synced_in_this_order(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rig, 1)
+    disk = Disk(rig, monkeypatch)
+    rig.pass_time(INTERVAL)
+    name = "000000000001-000000000001.parquet"
+    assert disk.events == [f"fsync .{name}", f"rename {name}", f"fsync {TODAY}"]
+
+
+def test_deliveries_stay_in_the_journal_until_the_file_has_its_name(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rig, 1, 2)
+    disk = Disk(rig, monkeypatch)
+    seen: list[Any] = []
+    disk.on_rename = lambda: seen.append(rig.outside("select count(*) from deliveries"))
+    rig.pass_time(INTERVAL)
+    assert seen == [[(2,)]]
+    assert deliveries(rig) == 0
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename"])
+def test_a_disk_that_fails_costs_no_event_and_shows_no_half_file(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    put(rig, 1, 2)
+    disk = Disk(rig, monkeypatch)
+    disk.fail_at = step
+    rig.pass_time(INTERVAL)
+    assert files(rig) == []
+    assert deliveries(rig) == 2
+    assert rig.engine.streams.failures == 1
+    assert "No space left" in rig.engine.streams.last_error
+    disk.fail_at = ""
+    rig.pass_time(streams.RETRY - 1)
+    assert files(rig) == []
+    rig.pass_time(1)
+    assert units(rig, "order_events_raw") == [1, 2]
+    assert deliveries(rig) == 0
+    assert rig.engine.streams.failures == 0
+
+
+def test_no_temporary_file_stays_behind(rig: Rig) -> None:
+    put(rig, 1)
+    rig.put(malformed())
+    rig.pass_time(INTERVAL)
+    assert [path for path in rig.directory.bucket.rglob(".*") if path.is_file()] == []
+
+
+def test_a_half_written_file_is_none_that_the_analysts_see(rig: Rig) -> None:
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    folder = rig.directory.bucket / "order_events" / TODAY
+    (folder / ".000000000002-000000000002.parquet").write_bytes(b"PAR1 half")
+    (folder / ".000000000002-000000000002.parquet.json").write_bytes(b'{"half')
+    assert units(rig) == [1]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def die_after_the_rename(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process be gone between a file's last name and the commit of its delivery."""
+
+    def dies() -> None:
+        raise Killed
+
+    disk = Disk(rig, monkeypatch)
+    disk.on_rename = lambda: monkeypatch.setattr(rig.database, "write", dies)
+    with pytest.raises(Killed):
+        rig.pass_time(INTERVAL)
+    disk.on_rename = lambda: None
+    assert len(files(rig)) == 1
+    rig.restart()
+
+
+def test_after_a_crash_between_rename_and_commit_the_same_file_is_written_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rig, 1, 2)
+    die_after_the_rename(rig, monkeypatch)
+    rig.settle()
+    assert units(rig, "order_events_raw") == [1, 2]
+    assert len(files(rig)) == 1
+    assert deliveries(rig) == 0
+
+
+def test_what_is_delivered_twice_in_files_of_other_cuts_is_counted_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rig, 1, 2)
+    die_after_the_rename(rig, monkeypatch)
+    monkeypatch.setattr(streams, "ROWS", 1)
+    rig.settle()
+    assert units(rig, "order_events_raw") == [1, 1, 2, 2]
+    assert units(rig) == [1, 2]
+    assert deliveries(rig) == 0
+
+
+def test_the_same_deliveries_make_a_file_of_the_same_name(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rig, 1, 2)
+    renamed: list[str] = []
+    disk = Disk(rig, monkeypatch)
+    disk.fail_at = "fsync"
+    rig.pass_time(INTERVAL)
+    disk.fail_at = ""
+    rig.restart()
+    rig.settle()
+    renamed = files(rig)
+    assert [Path(name).name for name in renamed] == ["000000000001-000000000002.parquet"]
+
+
+# ---- what fails
+
+
+def test_a_record_that_is_no_event_goes_to_the_error_prefix_and_the_rest_to_the_table(
+    rig: Rig,
+) -> None:
+    rig.put(completed(1), malformed(), completed(2))
+    rig.settle()
+    rig.pass_time(INTERVAL)
+    assert units(rig) == [1, 2]
+    assert deliveries(rig) == 0
+    error = f"errors/processing-failed/{TODAY}/000000000001-000000000003.jsonl"
+    assert error in files(rig)
+    [line] = (rig.directory.bucket / error).read_text().splitlines()
+    told = json.loads(line)
+    assert told["errorCode"] == "Lambda.ProcessingFailedStatus"
+    assert told["arrivalTimestamp"] == NOW * 1000
+    assert json.loads(base64.b64decode(told["rawData"]))["detail"]["nonsense"] is True
+
+
+def test_a_processor_that_fails_costs_no_event(rig: Rig) -> None:
+    def fails(_: Any) -> Any:
+        raise FunctionError("Oops", "not today")
+
+    rig.handlers[PROCESSOR] = fails
+    rig.restart()
+    put(rig, 1)
+    for _ in range(20):
+        rig.pass_time(INTERVAL)
+    assert (files(rig), deliveries(rig)) == ([], 1)
+    assert rig.engine.streams.last_error == "Oops: not today"
+    rig.handlers[PROCESSOR] = process
+    rig.restart()
+    rig.settle()
+    assert units(rig) == [1]
+
+
+def test_of_several_chunks_none_is_written_if_one_fails(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CHUNK", 1)
+
+    def fails_once(event: Any) -> Any:
+        if event["records"][0]["recordId"] == "2" and not failed:
+            failed.append(True)
+            raise FunctionError("Oops")
+        return process(event)
+
+    failed: list[bool] = []
+    rig.handlers[PROCESSOR] = fails_once
+    rig.restart()
+    put(rig, 1, 2, 3)
+    rig.pass_time(INTERVAL)
+    assert (files(rig), deliveries(rig)) == ([], 3)
+    rig.pass_time(streams.RETRY)
+    assert units(rig, "order_events_raw") == [1, 2, 3]
+
+
+def test_a_sink_that_was_away_catches_up_with_nothing_missing(rig: Rig) -> None:
+    bucket = rig.directory.bucket
+    bucket.rmdir()
+    bucket.write_text("a file where the folder should be")
+    for number in range(1, 40):
+        put(rig, number)
+        rig.pass_time(7)
+    assert rig.engine.streams.failures > 3
+    bucket.unlink()
+    bucket.mkdir()
+    rig.pass_time(INTERVAL)
+    assert units(rig, "order_events_raw") == list(range(1, 40))
+    assert deliveries(rig) == 0
+
+
+def test_a_full_buffer_waits_for_the_retry_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "ROWS", 3)
+    Disk(rig, monkeypatch).fail_at = "rename"
+    put_without_settling = [completed(number) for number in range(1, 6)]
+    rig.put(*put_without_settling)
+    rig.turn(50)
+    assert rig.engine.streams.failures == 1
+
+
+def drop_one(event: Any) -> Any:
+    """Answer as a processor does that drops a record on purpose."""
+    answer = process(event)
+    answer["records"][0] = {"recordId": answer["records"][0]["recordId"], "result": "Dropped"}
+    return answer
+
+
+def test_a_record_that_the_processor_drops_is_delivered_nowhere(rig: Rig) -> None:
+    rig.handlers[PROCESSOR] = drop_one
+    rig.restart()
+    put(rig, 1, 2)
+    rig.pass_time(INTERVAL)
+    assert units(rig) == [2]
+    assert deliveries(rig) == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"records": []}),
+        pytest.param({"records": [{"recordId": "1", "result": "Dropped"}]}),
+        {"records": [{"recordId": "unknown", "result": "Ok", "data": ""}]},
+        {"records": "nonsense"},
+        {"no": "records"},
+        "nonsense",
+        None,
+    ],
+    ids=str,
+)
+def test_a_processor_that_does_not_answer_for_every_record_costs_no_event(
+    rig: Rig, answer: Any
+) -> None:
+    """See: Firehose developer guide, "Data transformation flow": each id must come back."""
+    rig.handlers[PROCESSOR] = lambda _: answer
+    rig.restart()
+    put(rig, 1, 2)
+    rig.pass_time(INTERVAL)
+    rig.handlers[PROCESSOR] = process
+    rig.restart()
+    rig.pass_time(INTERVAL)
+    errors = [name for name in files(rig) if name.startswith("errors/")]
+    assert units(rig)[-1:] == [2] or errors
+
+
+def test_a_data_directory_may_have_a_quote_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "o'brien"
+    folder.mkdir()
+    rig = Rig(folder, stack=stack_of, handlers={PROCESSOR: process})
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    assert rig.engine.streams.last_error == ""
+    assert units(rig) == [1]
+    rig.close()

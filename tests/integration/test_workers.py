@@ -1,0 +1,412 @@
+"""Workers: real processes that run handlers, are killed at a timeout and replaced after a crash."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.invocations import Invocation, Result
+from infra.local.stack import Function
+from infra.local.workers import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
+
+ROOT = Path(__file__).parents[2]
+SOON = 0.3
+"""Seconds: the timeout of functions that are to run into it."""
+
+MORE_THAN_A_PIPE = 5_000_000
+
+
+def function(name: str, timeout: float = 30, **environment: str) -> Function:
+    """Return one of the functions in `tests/fakes/functions.py`."""
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    return Function(name, arn, f"tests.fakes.functions.{name}", timeout, 256, environment)
+
+
+FUNCTIONS = {
+    "echo": function("echo"),
+    "seen": function("seen", A="of seen", B="only here"),
+    "also_seen": Function(
+        "also_seen", "arn", "tests.fakes.functions.seen", 30, 512, {"A": "of also_seen"}
+    ),
+    "fails": function("fails"),
+    "unsayable": function("unsayable"),
+    "sleeps": function("sleeps"),
+    "hangs": function("hangs", SOON),
+    "crashes": function("crashes"),
+    "leaves": function("leaves"),
+    "large": function("large"),
+    "prints": function("prints"),
+}
+
+
+class Pool:
+    """A pool, and what a test asks of it."""
+
+    def __init__(self, log: Path, size: int) -> None:
+        self.log = log
+        self.pool = WorkerPool(FUNCTIONS, log, size)
+        self.pool.start()
+        self.count = 0
+
+    def submit(self, name: str, **payload: Any) -> int:
+        """Send an invocation; return its number."""
+        self.count += 1
+        body = json.dumps(payload).encode()
+        self.pool.submit(Invocation(self.count, FUNCTIONS[name], body))
+        return self.count
+
+    def results(self, number: int, seconds: float = 20) -> list[Result]:
+        """Return so many results in the order in which they came."""
+        found: list[Result] = []
+        end = time.monotonic() + seconds
+        while len(found) < number:
+            assert time.monotonic() < end, f"{len(found)} of {number} results in {seconds} s"
+            found += [one for one in self.pool.poll(0.1) if one.id >= 0]
+        return found
+
+    def call(self, name: str, **payload: Any) -> Result:
+        """Return the result of one invocation."""
+        self.submit(name, **payload)
+        [result] = self.results(1)
+        return result
+
+    def workers(self) -> list[int]:
+        """Return the ids of the worker processes."""
+        return [worker.pid for worker in self.pool.workers]
+
+
+Make = Callable[[int], Pool]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Return what opens a pool of so many workers; they end with the test, whatever they do."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    opened: list[Pool] = []
+
+    def build(size: int) -> Pool:
+        opened.append(Pool(tmp_path / "functions.log", size))
+        return opened[-1]
+
+    yield build
+    for pool in opened:
+        processes = pool.pool.processes()
+        pool.pool.close()
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def alive(process: int) -> bool:
+    """Say whether a process runs."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def gone_within(seconds: float, *processes: int) -> bool:
+    """Say whether processes end in this time."""
+    end = time.monotonic() + seconds
+    while any(alive(process) for process in processes):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# ---- what a handler gets and answers
+
+
+def test_a_function_answers_with_its_payload(make: Make) -> None:
+    result = make(1).call("echo", order_id="A-1", city="Zürich")
+    assert (result.payload, result.error) == ({"order_id": "A-1", "city": "Zürich"}, None)
+    assert result.seconds >= 0
+
+
+def test_an_error_is_told_by_its_class_its_message_and_its_trace(make: Make) -> None:
+    error = make(1).call("fails", message="nothing there").error
+    assert error is not None
+    assert (error["errorType"], error["errorMessage"]) == ("LookupError", "nothing there")
+    assert "functions.py" in error["stackTrace"][-1]
+
+
+def test_an_answer_that_is_no_json_is_the_functions_error(make: Make) -> None:
+    pool = make(1)
+    error = pool.call("unsayable").error
+    assert error is not None
+    assert pool.call("echo", still="here").payload == {"still": "here"}
+
+
+def test_each_function_has_its_own_environment_whoever_ran_before(make: Make) -> None:
+    pool = make(1)
+    variables = ["A", "B", "AWS_LAMBDA_FUNCTION_NAME"]
+    found = [
+        pool.call(name, variables=variables).payload["environment"]
+        for name in ("seen", "also_seen", "seen")
+    ]
+    one = {"A": "of seen", "B": "only here", "AWS_LAMBDA_FUNCTION_NAME": "seen"}
+    other = {"A": "of also_seen", "B": None, "AWS_LAMBDA_FUNCTION_NAME": "also_seen"}
+    assert found == [one, other, one]
+
+
+def test_a_context_says_what_runs_and_how_long_it_may(make: Make) -> None:
+    pool = make(1)
+    first, second = (pool.call("seen", variables=[]).payload for _ in range(2))
+    assert (first["name"], first["memory"]) == ("seen", 256)
+    assert first["arn"] == "arn:aws:lambda:us-east-1:000000000000:function:seen"
+    assert 29_000 < first["milliseconds"] <= 30_000
+    assert first["request"] != second["request"]
+
+
+def test_a_handler_sees_the_platforms_clock(make: Make) -> None:
+    pool = make(1)
+    pool.pool.offset = 86_400.0
+    assert abs(pool.call("seen", variables=[]).payload["now"] - time.time() - 86_400) < 60
+
+
+def test_what_a_handler_prints_goes_to_the_log_and_what_it_measures_to_the_result(
+    make: Make,
+) -> None:
+    pool = make(1)
+    result = pool.call("prints", line="hello from the handler")
+    assert result.metrics == ['{"_aws":{"CloudWatchMetrics":[]}}\n']
+    assert pool.log.read_text() == "hello from the handler\n"
+    assert pool.call("echo").metrics == []
+
+
+# ---- side by side, and in order
+
+
+def test_results_of_one_worker_come_in_the_order_of_the_invocations(make: Make) -> None:
+    pool = make(1)
+    numbers = [pool.submit("echo", n=number) for number in range(50)]
+    results = pool.results(50)
+    assert [result.id for result in results] == numbers
+    assert [result.payload["n"] for result in results] == list(range(50))
+
+
+def test_workers_run_side_by_side(make: Make) -> None:
+    pool = make(2)
+    for _ in range(2):
+        pool.submit("sleeps", seconds=0.5)
+    started = time.monotonic()
+    pool.results(2)
+    assert time.monotonic() - started < 0.95
+
+
+def test_a_worker_is_given_a_few_invocations_ahead_and_no_more(make: Make) -> None:
+    pool = make(1)
+    for _ in range(AHEAD + 3):
+        pool.submit("sleeps", seconds=0.2)
+    pool.pool.poll(0)
+    assert len(pool.pool.workers[0].sent) == AHEAD
+    pool.results(AHEAD + 3)
+
+
+def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
+    pool = make(1)
+    pool.submit("sleeps", seconds=0.2)
+    pool.submit("echo", text="x" * AHEAD_BYTES)
+    pool.pool.poll(0)
+    assert len(pool.pool.workers[0].sent) == 1
+    assert len(pool.results(2)[1].payload["text"]) == AHEAD_BYTES
+
+
+def test_payloads_larger_than_a_pipe_go_both_ways_at_once(make: Make) -> None:
+    pool = make(2)
+    for _ in range(6):
+        pool.submit("echo", text="x" * MORE_THAN_A_PIPE)
+        pool.submit("large", bytes=MORE_THAN_A_PIPE)
+    sizes = [
+        len(result.payload if isinstance(result.payload, str) else result.payload["text"])
+        for result in pool.results(12)
+    ]
+    assert sizes == [MORE_THAN_A_PIPE] * 12
+
+
+def test_answers_larger_than_a_pipe_do_not_block_what_is_sent_ahead(make: Make) -> None:
+    pool = make(1)
+    for _ in range(8):
+        pool.submit("large", bytes=MORE_THAN_A_PIPE)
+    assert [len(result.payload) for result in pool.results(8)] == [MORE_THAN_A_PIPE] * 8
+
+
+# ---- timeouts and crashes
+
+
+def test_a_function_past_its_timeout_is_killed_and_its_worker_replaced(make: Make) -> None:
+    pool = make(1)
+    [before] = pool.workers()
+    started = time.monotonic()
+    result = pool.call("hangs")
+    assert SOON <= time.monotonic() - started < SOON + 2
+    assert result.error == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "Error: Task timed out after 0.30 seconds",
+    }
+    assert gone_within(2, before)
+    assert pool.call("echo", alive=True).payload == {"alive": True}
+    assert pool.workers() != [before]
+
+
+def test_a_function_that_takes_its_time_within_its_timeout_is_left_alone(make: Make) -> None:
+    assert make(1).call("sleeps", seconds=SOON + 0.2).error is None
+
+
+def test_an_invocation_sent_ahead_has_its_own_full_timeout(make: Make) -> None:
+    pool = make(1)
+    pool.submit("sleeps", seconds=SOON + 0.2)
+    pool.submit("hangs")
+    pool.submit("echo", last=True)
+    started = time.monotonic()
+    slept, hung, last = pool.results(3)
+    assert slept.error is None
+    assert hung.error is not None
+    assert time.monotonic() - started >= 2 * SOON + 0.2
+    assert last.payload == {"last": True}
+
+
+@pytest.mark.parametrize("way", ["crashes", "leaves"])
+def test_a_crash_fails_the_invocation_that_ran_and_what_was_ahead_goes_on(
+    make: Make, way: str
+) -> None:
+    pool = make(1)
+    pool.submit("echo", n=1)
+    crashed = pool.submit(way)
+    ahead = [pool.submit("echo", n=number) for number in (2, 3)]
+    results = {result.id: result for result in pool.results(4)}
+    error = results[crashed].error
+    assert error is not None
+    assert error["errorType"] == "Runtime.ExitError"
+    assert way in error["errorMessage"]
+    assert [results[number].payload["n"] for number in ahead] == [2, 3]
+
+
+def test_a_worker_that_is_killed_from_outside_is_replaced(make: Make) -> None:
+    pool = make(2)
+    pool.submit("sleeps", seconds=20)
+    pool.pool.poll(0)
+    [busy] = [worker.pid for worker in pool.pool.workers if worker.sent]
+    os.kill(busy, signal.SIGKILL)
+    [result] = pool.results(1)
+    assert result.error is not None
+    assert busy not in pool.workers()
+    assert len(pool.workers()) == 2
+
+
+def test_an_idle_worker_that_is_gone_costs_no_invocation(make: Make) -> None:
+    pool = make(1)
+    [worker] = pool.workers()
+    os.kill(worker, signal.SIGKILL)
+    assert gone_within(2, worker)
+    pool.pool.poll(0)
+    assert pool.call("echo", fine=True).payload == {"fine": True}
+
+
+def test_crash_after_crash_the_pool_goes_on(make: Make) -> None:
+    pool = make(2)
+    for _ in range(10):
+        pool.submit("crashes")
+        pool.submit("echo")
+    results = pool.results(20)
+    assert sum(result.error is not None for result in results) == 10
+    assert len(pool.workers()) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_handlers_that_cannot_be_imported_are_an_error_at_the_start(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    missing = {"gone": Function("gone", "arn", "no.such.module.handler", 3, 128, {})}
+    pool = WorkerPool(missing, tmp_path / "log", 1)
+    try:
+        with pytest.raises(WorkerError):
+            pool.start()
+    finally:
+        pool.close()
+    assert "No module named 'no'" in capfd.readouterr().err
+
+
+# ---- the end
+
+
+def test_a_wait_for_results_can_be_ended_from_another_thread(make: Make) -> None:
+    pool = make(1)
+    pool.pool.wake()
+    started = time.monotonic()
+    assert pool.pool.poll(10) == []
+    assert time.monotonic() - started < 5
+
+
+def test_a_wait_for_results_ends_when_its_time_is_over(make: Make) -> None:
+    started = time.monotonic()
+    assert make(1).pool.poll(0.2) == []
+    assert 0.2 <= time.monotonic() - started < 2
+
+
+def test_all_processes_end_with_the_pool(make: Make) -> None:
+    pool = make(2)
+    processes = pool.pool.processes()
+    pool.pool.close()
+    ended = gone_within(5, *processes)
+    pool.pool = WorkerPool(FUNCTIONS, pool.log, 0)
+    assert ended
+
+
+def test_a_hung_worker_does_not_outlive_its_pool_for_ever(make: Make) -> None:
+    pool = make(1)
+    pool.submit("hangs")
+    pool.pool.poll(0)
+    [worker] = pool.workers()
+    pool.pool.close()
+    ended = gone_within(SOON + 2, worker)
+    pool.pool = WorkerPool(FUNCTIONS, pool.log, 0)
+    os.kill(worker, signal.SIGKILL)
+    assert ended
+
+
+ENGINE = """
+import sys, time
+from pathlib import Path
+from infra.local.invocations import Invocation
+from tests.integration.test_workers import FUNCTIONS
+from infra.local.workers import WorkerPool
+pool = WorkerPool(FUNCTIONS, Path(sys.argv[1]), 2)
+pool.start()
+pool.submit(Invocation(1, FUNCTIONS["sleeps"], b'{"seconds": 0.5}'))
+pool.poll(0)
+print(*pool.processes(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_when_the_engine_is_killed_its_workers_end_by_themselves(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    engine = subprocess.Popen(
+        [sys.executable, "-c", ENGINE, str(tmp_path / "log")],
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=ROOT,
+    )
+    assert engine.stdout is not None
+    processes = [int(word) for word in engine.stdout.readline().split()]
+    engine.kill()
+    engine.wait()
+    engine.stdout.close()
+    try:
+        assert len(processes) == 3
+        assert gone_within(5, *processes)
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)

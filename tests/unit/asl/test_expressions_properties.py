@@ -1,0 +1,233 @@
+"""Paths and intrinsic functions: whatever is written, a value, or an error that has a name."""
+
+import base64
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from infra.asl import JSON
+from infra.asl.errors import ExpressionError, PathNotFoundError, StateFailure, TerminalFailure
+from infra.asl.expressions.intrinsics import compile_intrinsic
+from infra.asl.expressions.paths import compile_path, compile_reference_path
+from tests.strategies import json_objects, json_values, nested
+
+FUNCTIONS = (
+    "Array ArrayContains ArrayGetItem ArrayLength ArrayPartition ArrayRange ArrayUnique"
+    " Base64Decode Base64Encode Format Hash JsonMerge JsonToString MathAdd MathRandom StringSplit"
+    " StringToJson UUID Nonsense"
+).split()
+
+
+@dataclass
+class Scope:
+    """What an expression sees besides the data."""
+
+    variables: dict[str, JSON] = field(default_factory=lambda: {"counter": 7})
+    context: JSON = field(default_factory=lambda: {"Execution": {"Name": "one"}})
+    random: Any = field(default_factory=lambda: random.Random(1).random)
+
+
+def written(key: str | int) -> str:
+    """Return a key as a step of a path."""
+    return f"[{key}]" if isinstance(key, int) else f"[{quoted(key)}]"
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def called(name: str, *arguments: str) -> JSON:
+    """Return what a call gives, without data."""
+    return compile_intrinsic(f"States.{name}({', '.join(arguments)})")({}, Scope())
+
+
+def places(value: JSON) -> list[tuple[list[str | int], JSON]]:
+    """Return each place in a value by its keys, with what stands there."""
+    found: list[tuple[list[str | int], JSON]] = [([], value)]
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        found += [([key, *more], held) for key, one in items for more, held in places(one)]
+    return found
+
+
+# Paths
+
+steps = st.sampled_from(
+    [
+        ".a",
+        ".b",
+        "['a']",
+        '["b"]',
+        "['']",
+        "[0]",
+        "[-1]",
+        "[*]",
+        ".*",
+        "..a",
+        "..*",
+        "[0:2]",
+        "[:-1]",
+    ]
+    + ["[1,2]", "['a','b']", "[?(@.a > 1)]", "[?(@.a == 'x' && !@.b)]", "[?(@ =~ /a.*/i)]", "..[0]"]
+    + ["[", "]", ".", "a", "(", "'", "[?(", "\\", " "]
+)
+paths = st.builds(
+    lambda root, rest: root + "".join(rest),
+    st.sampled_from(["$", "$$", "$counter", "$none", ""]),
+    st.lists(steps, max_size=4),
+)
+values = st.recursive(
+    st.sampled_from([0, 1, 2.5, True, None, "x", "a"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", ""]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(paths | st.text(max_size=12), values)
+@example("$" + "['a'" * 10_000, {})
+@example("$[?(@.a =~ /(/)]", {})
+def test_any_text_is_a_path_that_finds_something_or_says_what_is_missing(
+    text: str, data: JSON
+) -> None:
+    try:
+        found = compile_path(text)(data, Scope())
+    except (ExpressionError, PathNotFoundError) as error:
+        assert str(error)
+    else:
+        json.dumps(found)
+
+
+@given(json_values)
+def test_each_place_in_the_data_is_found_by_its_keys(data: JSON) -> None:
+    for keys, held in places(data):
+        assume(not any(isinstance(key, str) and "\\" in key for key in keys))
+        assert compile_path("$" + "".join(map(written, keys)))(data, Scope()) is held
+
+
+@given(json_objects, st.lists(st.sampled_from("abc"), min_size=1, max_size=3), json_values)
+def test_what_is_put_somewhere_is_found_there_and_the_data_stays(
+    data: JSON, keys: list[str], value: JSON
+) -> None:
+    before = json.dumps(data)
+    path = "$" + "".join(map(written, keys))
+    try:
+        after = compile_reference_path(path)(data, value)
+    except StateFailure as failure:
+        assert failure.error == "States.ResultPathMatchFailure"
+    else:
+        assert compile_path(path)(after, Scope()) == value
+    assert json.dumps(data) == before
+
+
+# Intrinsic functions
+
+arguments = st.recursive(
+    st.sampled_from(["$", "$.a", "$.b[0]", "$$.Execution.Name", "$none", "1", "-2", "0.5", "true"])
+    | st.sampled_from(["null", "''", "'{}'", "'a,b'", "'SHA-1'", "'{'", "'[1, 2'", "'AA=='", "1e9"])
+    | st.text("abc'\\{}é ", max_size=6).map(lambda text: f"'{text}'"),
+    lambda inner: st.builds(
+        lambda name, given: f"States.{name}({', '.join(given)})",
+        st.sampled_from(FUNCTIONS),
+        st.lists(inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@given(arguments | st.text(max_size=12), values)
+def test_any_call_gives_a_value_or_an_error_with_a_name(text: str, data: JSON) -> None:
+    try:
+        result = compile_intrinsic(text)(data, Scope())
+    except ExpressionError as error:
+        assert str(error)
+    except StateFailure as failure:
+        assert failure.error
+    else:
+        json.dumps(result, allow_nan=False)
+
+
+@given(json_values)
+def test_json_becomes_text_and_that_text_the_same_json(value: JSON) -> None:
+    read = compile_intrinsic("States.StringToJson(States.JsonToString($.value))")
+    assert read({"value": value}, Scope()) == value
+
+
+@given(st.text(max_size=200))
+def test_base64_is_the_text_again_once_decoded(text: str) -> None:
+    encoded = compile_intrinsic("States.Base64Encode($)")(text, Scope())
+    assert encoded == base64.b64encode(text.encode()).decode()
+    assert compile_intrinsic("States.Base64Decode($)")(encoded, Scope()) == text
+
+
+@given(st.lists(values, max_size=8), st.integers(1, 9))
+def test_the_parts_of_an_array_are_the_array(array: list[JSON], size: int) -> None:
+    parts = compile_intrinsic(f"States.ArrayPartition($, {size})")(array, Scope())
+    assert [item for part in parts for item in part] == array
+    assert all(0 < len(part) <= size for part in parts)
+
+
+@given(st.lists(values, max_size=8))
+def test_what_is_unique_keeps_every_value_once(array: list[JSON]) -> None:
+    unique = compile_intrinsic("States.ArrayUnique($)")(array, Scope())
+    texts = [json.dumps(item, sort_keys=True) for item in unique]
+    assert len(set(texts)) == len(texts)
+    assert set(texts) == {json.dumps(item, sort_keys=True) for item in array}
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-5, 5).filter(bool))
+def test_a_range_has_both_its_ends_where_the_step_meets_them(
+    first: int, last: int, step: int
+) -> None:
+    expected, number = [], first
+    while (number <= last) if step > 0 else (number >= last):
+        expected.append(number)
+        number += step
+    assert called("ArrayRange", str(first), str(last), str(step)) == expected
+
+
+@given(st.lists(st.text("ab'\\{}é", max_size=5), max_size=4))
+def test_a_format_has_its_arguments_in_its_braces(parts: list[str]) -> None:
+    template = "'" + "-".join("{}" for _ in parts) + "'"
+    assert called("Format", template, *(quoted(part) for part in parts)) == "-".join(parts)
+
+
+HUGE = "9" * 400
+VAST = "9" * 5_000
+
+
+@pytest.mark.xfail(strict=True, reason="the error of Python's own library comes through")
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"States.StringToJson('{nested(100_000)}')",
+        "States.StringToJson('NaN')",
+        "States.StringToJson('1e400')",
+        r"""States.StringToJson('"\\ud800"')""",
+        "States.Array(" * 2_000,
+        "States.MathAdd(1e400, 1)",
+        f"States.MathAdd({VAST}, 1)",
+        f"States.MathRandom(0, {HUGE})",
+        f"States.ArrayRange(0, {HUGE}, 1)",
+        f"States.ArrayLength($[{VAST}])",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_what_is_too_deep_too_large_or_no_json_is_an_error_with_a_name(text: str) -> None:
+    with pytest.raises((ExpressionError, TerminalFailure)):
+        compile_intrinsic(text)([1], Scope())
+
+
+@pytest.mark.parametrize(
+    "text", ["States.ArrayRange(0, 999999999999, 1)", "States.MathRandom(2, 1)"]
+)
+def test_what_a_function_refuses_ends_the_execution_with_a_reason(text: str) -> None:
+    with pytest.raises(TerminalFailure, match="had the following error"):
+        compile_intrinsic(text)({}, Scope())

@@ -1,0 +1,196 @@
+"""The bill agrees with a count by hand of the happy path."""
+
+from dataclasses import replace
+
+import pytest
+
+from infra.cost.bill import bill, straightforward, total
+from infra.cost.deployment import Deployment, read_deployment
+from infra.cost.prices import PRICES
+from infra.cost.usage import Usage
+from infra.local.platform import TEMPLATE
+
+STEPS = ("ValidateOrder", "CheckInventory", "ProcessPayment", "UpdateInventory", "CreateShipment")
+ONE_ORDER = Usage(
+    orders=1,
+    lines=2.6,
+    executions=1,
+    states=10,
+    functions={f"{name}Function": 1 for name in (*STEPS, "CompleteOrder")},
+    messages={"ConfirmationsQueue": 1},
+    events={"Order Created": 1, "Order Completed": 1},
+    relayed={"Order Completed": 1},
+    event_units=2,
+    event_bytes=2_048,
+    firehose_bytes=10_240,
+    mails=1,
+    http_requests=0,
+    log_bytes=0,
+)
+FUNCTIONS = (*ONE_ORDER.functions, "SendConfirmationFunction", "RelayFunction", "OrdersApiFunction")
+DEPLOYED = Deployment(
+    memory={**dict.fromkeys(FUNCTIONS, 256), "ProcessRecordsFunction": 512},
+    arm64=True,
+    sampling=0.05,
+    batches={"SendConfirmationFunction": 1, "RelayFunction": 10, "ProcessRecordsFunction": 1},
+    system_logs=False,
+    buffer_seconds=60,
+)
+"""What the hand counts with; the template may deploy something else."""
+
+# One vCPU is 1,769 MB, so that 256 MB take 6.91 times as long; every call 1.5 ms of it, and every
+# request 1.5 ms. A read answers after 4 ms, a write after 6, a transaction after 12, others 150.
+SLOWER = 1769 / 256
+VALIDATE = (1.5 + 2 * 1.5) * SLOWER + 4 + 6  # the order: found or not, written
+CHECK = (1.5 + 2 * 1.5) * SLOWER + 4 + 12  # the order read; it and its lines in a transaction
+PAY = (1.5 + 5 * 1.5) * SLOWER + 2 * 4 + 2 * 6 + 150  # PENDING, the gateway, CHARGED
+UPDATE = CHECK
+SHIP = (1.5 + 4 * 1.5) * SLOWER + 2 * 4 + 6 + 150  # read, the carrier, read again and written
+COMPLETE = VALIDATE
+MAIL = (1.5 + 4 * 1.5) * SLOWER + 2 * 4 + 6 + 50  # the order, the mark, the mail, the mark
+RELAY = (1.5 / 10 + (1 + 1 / 10) * 1.5) * SLOWER + 6 + 10 / 10  # of ten in a call and a PutEvents
+MILLISECONDS = (VALIDATE, CHECK, PAY, UPDATE, SHIP, COMPLETE, MAIL, RELAY)
+CHUNK = 1024 * 1024 / 2_048  # orders whose two events make one call of Firehose's processor
+ROWS = (1.5 / CHUNK + 2 * 0.1) * 1769 / 512
+
+BY_HAND = {
+    # Order Created starts one run
+    "step_functions_requests": 1.0,
+    # four steps in a row, the slower branch, and the end: 20 ms each on top, 2 ms for the three
+    # other states (both choices, the Parallel); 64 MB while it lasts, by 100 ms
+    "step_functions_duration": 0.7 * 64 / 1024,
+    # six steps, a mail, a tenth of a relay, and what Firehose hands over
+    "lambda_requests": 6 + 1 + 0.1 + 1 / CHUNK,
+    "lambda_duration": 0.25 * sum(MILLISECONDS) / 1e3 + 0.5 * ROWS / 1e3,
+    # a line of metrics when an order is completed and when a mail is sent
+    "cloudwatch_logs": 2 * 400 / 1024,
+    # one in twenty: a run with its functions, a mail, the relay, the processor
+    "xray_traces": 0.05 * (1 + 1 + 0.1 + 1 / CHUNK),
+    # Order Created from upstream, Order Completed from the relay
+    "eventbridge_events": 2.0,
+    "http_api_requests": 0.0,
+    # sent by the workflow, received, deleted
+    "sqs_requests": 3.0,
+    "dynamodb_writes": (
+        (1 + 1)  # ValidateOrder: the order, and its entry in the index
+        + 2 * (1 + 2.6)  # CheckInventory: the order and its lines, twice since in a transaction
+        + 1  # ProcessPayment: PENDING
+        + 1  # and CHARGED
+        + 2 * (1 + 2.6)  # UpdateInventory
+        + 1  # CreateShipment
+        + 2  # OrderCompleted: with the event in its outbox the order has over 1 KB
+        + (2 + 2)  # the relay: the outbox emptied; in the index from the open to the customer's
+        + 1  # SendConfirmation: the mark
+    ),
+    "dynamodb_reads": 1 + 1 + 2 + 1 + 2 + 1 + 2.0,
+    # two events, each of 5 KB at least
+    "firehose_ingested": 10.0,
+    "firehose_conversion": 10.0,
+    # a file a minute, a million orders a day
+    "s3_puts": 1440 / 1e6,
+}
+
+
+def test_every_line_agrees_with_the_count_by_hand() -> None:
+    lines = bill(ONE_ORDER, DEPLOYED).lines
+    assert {line.name: line.quantity for line in lines} == pytest.approx(BY_HAND)
+
+
+def test_a_run_takes_what_its_steps_take_in_a_row() -> None:
+    states = VALIDATE + CHECK + PAY + max(UPDATE, SHIP) + COMPLETE + 5 * 20 + 3 * 2
+    assert 600 < states <= 700
+
+
+def test_each_line_costs_its_quantity_at_the_list_price() -> None:
+    usd = {line.name: line.usd for line in bill(ONE_ORDER, DEPLOYED).lines}
+    gigabytes = 1_000_000 * 1024 / 1024**3
+    assert usd == pytest.approx(
+        {
+            "step_functions_requests": 1.00,
+            "step_functions_duration": BY_HAND["step_functions_duration"] * 16.67,
+            "lambda_requests": BY_HAND["lambda_requests"] * 0.20,
+            "lambda_duration": BY_HAND["lambda_duration"] * 13.3334,
+            "cloudwatch_logs": BY_HAND["cloudwatch_logs"] * gigabytes * 0.50,
+            "xray_traces": BY_HAND["xray_traces"] * 5.0,
+            "eventbridge_events": 2.00,
+            "http_api_requests": 0.00,
+            "sqs_requests": 1.20,
+            "dynamodb_writes": 26.4 * 0.625,
+            "dynamodb_reads": 10 * 0.125,
+            "firehose_ingested": 10 * gigabytes * 0.029,
+            "firehose_conversion": 10 * gigabytes * 0.018,
+            "s3_puts": 1.44 * 0.005,
+        }
+    )
+
+
+def test_the_total_is_the_lines_and_mail_is_beside_it() -> None:
+    found = bill(ONE_ORDER, DEPLOYED)
+    assert total(found.lines) == pytest.approx(sum(line.usd for line in found.lines))
+    assert found.mail.usd == pytest.approx(100.0)
+    assert "ses_mails" not in {line.name for line in found.lines}
+
+
+def test_standard_is_paid_by_the_state_and_the_rest_is_the_same() -> None:
+    found = bill(ONE_ORDER, DEPLOYED)
+    [transitions] = found.standard
+    assert transitions.usd == pytest.approx(10 * 25.0)
+    assert {line.name for line in found.express} == {
+        "step_functions_requests",
+        "step_functions_duration",
+    }
+    assert found.lines == found.express + found.rest
+
+
+def test_the_straightforward_design_costs_what_the_issue_says() -> None:
+    by_hand = (
+        9 * 25.0  # states
+        + 7 * 0.20  # functions
+        + 7 * 0.1 * 0.25 * 16.6667  # of 256 MB on x86, 100 ms each
+        + 2 * 1.0  # events
+        + (1 + 7.2 + 3 + 7.2 + 2 + 4 + 6 + 1) * 0.625  # an item for every fact
+        + 7 * 0.125  # a read at each step
+        + 5.0  # every run is traced
+        + 7 * 420 * 1e6 / 1024**3 * 0.50  # Lambda's three lines of log
+        + 10 * 1024 * 1e6 / 1024**3 * (0.029 + 0.018)  # to Parquet
+    )
+    assert total(straightforward()) == pytest.approx(by_hand)
+    assert round(by_hand, 1) == 258.6
+
+
+def test_an_order_over_http_costs_a_request_a_call_and_what_the_api_writes() -> None:
+    over_http = replace(
+        ONE_ORDER, http_requests=1, relayed={"Order Created": 1, "Order Completed": 1}
+    )
+    before, after = (
+        {line.name: line.quantity for line in bill(usage, DEPLOYED).lines}
+        for usage in (ONE_ORDER, over_http)
+    )
+    assert after["http_api_requests"] == 1
+    assert after["lambda_requests"] == pytest.approx(before["lambda_requests"] + 1 + 0.1)
+    assert after["dynamodb_writes"] == pytest.approx(before["dynamodb_writes"] + (2 + 1) + 2)
+
+
+def test_a_function_without_a_place_in_the_model_is_no_bargain() -> None:
+    functions = {**ONE_ORDER.functions, "NewFunction": 1.0}
+    with pytest.raises(KeyError, match="NewFunction"):
+        bill(replace(ONE_ORDER, functions=functions), DEPLOYED)
+
+
+def test_fuller_batches_and_other_memory_change_the_bill() -> None:
+    usd = total(bill(ONE_ORDER, DEPLOYED).lines)
+    batches = {**DEPLOYED.batches, "SendConfirmationFunction": 10}
+    assert total(bill(ONE_ORDER, replace(DEPLOYED, batches=batches)).lines) < usd
+    memory = dict.fromkeys(DEPLOYED.memory, 1024)
+    assert total(bill(ONE_ORDER, replace(DEPLOYED, memory=memory)).lines) > usd
+    assert total(bill(ONE_ORDER, replace(DEPLOYED, system_logs=True)).lines) > usd
+
+
+def test_the_template_deploys_an_order_for_thirty_dollars_a_million_at_most() -> None:
+    deployed = read_deployment(TEMPLATE)
+    assert set(ONE_ORDER.functions) <= set(deployed.memory)
+    assert total(bill(ONE_ORDER, deployed).lines) <= 30.0
+
+
+def test_prices_are_those_of_their_day() -> None:
+    assert (PRICES.writes_per_million, PRICES.standard_per_million) == (0.625, 25.0)

@@ -1,0 +1,285 @@
+"""The one port: routes to their function in the HTTP API's form, and everything else refused."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from infra.local.bus import InvalidRequest
+from infra.local.engine import Engine
+from infra.local.invocations import Result
+from infra.local.stack import Route, Stack
+from infra.server.http import MAX_BODY, Application
+from infra.server.server import ServerError, check_address
+from shared.sqlite import Database
+
+ANSWER = {"statusCode": 201, "headers": {"Content-Type": "text/plain"}, "body": "made"}
+
+
+class FakeEngine:
+    """An engine whose one function answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.stack = Stack(
+            routes=[
+                Route("GET", "/health", "Api"),
+                Route("POST", "/orders", "Api"),
+                Route("GET", "/orders/{order_id}", "Api"),
+                Route("POST", "/orders/{order_id}/cancel", "Api"),
+            ]
+        )
+        self.events: list[Any] = []
+        self.answer: Any = ANSWER
+        self.error: dict[str, Any] | None = None
+
+    def call_function(self, function: str, event: Any) -> "Future[Result]":
+        assert function == "Api"
+        self.events.append(event)
+        future: Future[Result] = Future()
+        future.set_result(Result(1, self.answer, self.error, [], 0.1))
+        return future
+
+
+class Port:
+    """The application, and what a client asks of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = FakeEngine()
+        self.database = Database(str(folder / "reader.db"))
+        self.application = Application(cast("Engine", self.engine), self.database)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of the answer."""
+        pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)] or [b""]
+        sent: list[Any] = []
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "http_version": "1.1",
+            "client": ("127.0.0.1", 5),
+            "headers": [
+                (name.lower().encode(), value.encode()) for name, value in (headers or {}).items()
+            ],
+        }
+
+        async def receive() -> dict[str, Any]:
+            piece = pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(self.application(scope, receive, send))
+        start, end = sent
+        found = {name.decode(): value.decode() for name, value in start["headers"]}
+        return start["status"], found, end["body"]
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[Port]:
+    opened = Port(tmp_path)
+    yield opened
+    opened.database.close()
+
+
+# ---- routes
+
+
+def test_a_request_reaches_its_function_in_payload_format_2(port: Port) -> None:
+    port.ask(
+        "POST",
+        "/orders",
+        b'{"a": 1}',
+        {"Content-Type": "application/json", "Host": "here:8080", "User-Agent": "test"},
+        "x=1&x=2&y=",
+    )
+    [event] = port.engine.events
+    context = event["requestContext"]
+    assert (event["version"], event["routeKey"]) == ("2.0", "POST /orders")
+    assert (event["rawPath"], event["rawQueryString"]) == ("/orders", "x=1&x=2&y=")
+    assert event["queryStringParameters"] == {"x": "1,2", "y": ""}
+    assert event["headers"]["content-type"] == "application/json"
+    assert (event["body"], event["isBase64Encoded"]) == ('{"a": 1}', False)
+    assert context["http"] == {
+        "method": "POST",
+        "path": "/orders",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "test",
+    }
+    assert (context["domainName"], context["stage"]) == ("here:8080", "$default")
+
+
+def test_a_functions_answer_is_the_answer(port: Port) -> None:
+    status, headers, body = port.ask("POST", "/orders")
+    assert (status, body) == (201, b"made")
+    assert (headers["content-type"], headers["content-length"]) == ("text/plain", "4")
+
+
+def test_an_answer_may_be_binary(port: Port) -> None:
+    encoded = base64.b64encode(b"\x00\xff").decode()
+    port.engine.answer = {"statusCode": 200, "body": encoded, "isBase64Encoded": True}
+    assert port.ask("GET", "/health")[2] == b"\x00\xff"
+
+
+def test_a_body_that_is_no_text_arrives_encoded(port: Port) -> None:
+    port.ask("POST", "/orders", b"\xff\xfe")
+    [event] = port.engine.events
+    assert event["isBase64Encoded"] is True
+    assert base64.b64decode(event["body"]) == b"\xff\xfe"
+
+
+def test_a_request_without_a_body_has_none(port: Port) -> None:
+    port.ask("GET", "/health")
+    assert port.engine.events[0]["body"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "parameters"),
+    [
+        ("GET", "/orders/A-1", "GET /orders/{order_id}", {"order_id": "A-1"}),
+        ("POST", "/orders/A-1/cancel", "POST /orders/{order_id}/cancel", {"order_id": "A-1"}),
+        ("GET", "/orders/a.b_c", "GET /orders/{order_id}", {"order_id": "a.b_c"}),
+    ],
+)
+def test_a_path_may_have_parameters(
+    port: Port, method: str, path: str, key: str, parameters: dict[str, str]
+) -> None:
+    port.ask(method, path)
+    [event] = port.engine.events
+    assert (event["routeKey"], event["pathParameters"]) == (key, parameters)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/", "/orders/", "/orders/a/b", "/healthy", "/x/health"]
+)
+def test_a_path_that_nothing_serves_is_a_404_that_names_what_there_is(
+    port: Port, path: str
+) -> None:
+    status, headers, body = port.ask("GET", path)
+    problem = json.loads(body)
+    assert (status, headers["content-type"]) == (404, "application/problem+json")
+    assert (problem["status"], problem["title"]) == (404, "Not Found")
+    assert "/orders/{order_id}" in problem["detail"]
+    assert port.engine.events == []
+
+
+def test_a_method_that_a_path_does_not_take_is_a_405_that_says_which_it_takes(port: Port) -> None:
+    status, headers, body = port.ask("DELETE", "/orders/A-1")
+    assert (status, headers["allow"]) == (405, "GET")
+    assert json.loads(body)["detail"] == "/orders/A-1 takes GET"
+
+
+def test_a_function_that_fails_is_a_500_that_tells_nothing_of_the_inside(port: Port) -> None:
+    port.engine.error = {"errorType": "KeyError", "errorMessage": "secret"}
+    status, headers, body = port.ask("GET", "/health")
+    assert (status, headers["content-type"]) == (500, "application/problem+json")
+    assert b"secret" not in body
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_BODY, 201), (MAX_BODY + 1, 413)])
+def test_a_body_has_a_limit(port: Port, size: int, status: int) -> None:
+    found, _, body = port.ask("POST", "/orders", b"x" * size)
+    assert found == status
+    assert len(port.engine.events) == (1 if status == 201 else 0)
+    if status == 413:
+        assert str(MAX_BODY) in json.loads(body)["detail"]
+
+
+def test_anything_but_http_is_left_unanswered(port: Port) -> None:
+    async def never() -> Any:
+        raise AssertionError
+
+    asyncio.run(port.application({"type": "lifespan"}, never, cast("Any", never)))
+
+
+# ---- AWS's clients
+
+
+def aws(port: Port, answer: Callable[[], Any], target: str = "AWSEvents.PutEvents") -> Any:
+    """Return the reply to an operation that answers this way."""
+    port.application.api.answer = lambda name, body: answer()  # type: ignore[method-assign]
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+    return port.ask("POST", "/", b"{}", headers)
+
+
+def test_an_operation_is_answered_in_the_protocol_it_came_in(port: Port) -> None:
+    status, headers, body = aws(port, lambda: {"FailedEntryCount": 0})
+    assert (status, json.loads(body)) == (200, {"FailedEntryCount": 0})
+    assert headers["content-type"] == "application/x-amz-json-1.1"
+    assert headers["x-amzn-requestid"]
+
+
+def test_an_operation_may_answer_later(port: Port) -> None:
+    def later() -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result({"done": True})
+        return future
+
+    assert json.loads(aws(port, later)[2]) == {"done": True}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_refused_operation_is_a_400_with_awss_code(port: Port, *, later: bool) -> None:
+    error = InvalidRequest("ValidationException", "too many")
+
+    def refused() -> "Future[Any]":
+        if not later:
+            raise error
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
+
+    status, headers, body = aws(port, refused)
+    assert (status, headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert json.loads(body) == {"__type": "ValidationException", "message": "too many"}
+
+
+def test_an_unknown_operation_is_refused_with_those_there_are(port: Port) -> None:
+    headers = {"X-Amz-Target": "AWSEvents.DeleteRule"}
+    status, _, body = port.ask("POST", "/", b"{}", headers)
+    told = json.loads(body)
+    assert (status, told["__type"]) == (400, "UnknownOperationException")
+    for operation in ("PutEvents", "StartReplay", "DescribeExecution", "ListExecutions"):
+        assert operation in told["message"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"5", b"\xff"])
+def test_a_request_that_is_no_json_object_is_refused(port: Port, body: bytes) -> None:
+    headers = {"X-Amz-Target": "AWSEvents.PutEvents"}
+    status, _, answer = port.ask("POST", "/", body, headers)
+    assert (status, json.loads(answer)["__type"]) == (400, "SerializationException")
+
+
+def test_the_operations_are_at_the_root_alone(port: Port) -> None:
+    headers = {"X-Amz-Target": "AWSEvents.PutEvents"}
+    assert port.ask("POST", "/nothing", b"{}", headers)[0] == 404
+    assert port.ask("POST", "/", b"{}")[0] == 404
+
+
+# ---- where it may listen
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
+def test_the_machines_own_address_is_taken(host: str) -> None:
+    check_address(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])  # noqa: S104
+def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
+    with pytest.raises(ServerError, match="not this machine's own address"):
+        check_address(host)

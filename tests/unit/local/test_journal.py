@@ -1,0 +1,180 @@
+"""The journal: a turn's writes are one transaction, and what answers a caller is durable."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.invocations import Result
+from infra.local.journal import Batch, Journal
+from infra.local.measurements import Measurements
+from shared.sqlite import Database
+
+INSERT = "insert into definitions values (?, ?)"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(str(tmp_path / "journal.db"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def journal(database: Database) -> Journal:
+    return Journal(database)
+
+
+def bodies(database: Database) -> list[str]:
+    """Return what is in the journal."""
+    return [row["body"] for row in database.rows("select body from definitions order by id")]
+
+
+def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None:
+    batch = Batch()
+    batch.add("first", 1)
+    batch.add("second", "a")
+    batch.add("first", 2)
+    assert list(batch.statements()) == [("first", [(1,), (2,)]), ("second", [("a",)])]
+
+
+def test_an_empty_batch_is_no_commit(journal: Journal) -> None:
+    assert not Batch()
+    journal.commit()
+    assert journal.commits == 0
+
+
+def test_nothing_of_a_turn_is_seen_before_its_commit(journal: Journal, database: Database) -> None:
+    journal.batch.add(INSERT, "1", "a")
+    assert bodies(database) == []
+    journal.commit()
+    assert bodies(database) == ["a"]
+    assert journal.commits == 1
+
+
+def test_a_commit_writes_a_turn_once(journal: Journal, database: Database) -> None:
+    journal.batch.add(INSERT, "1", "a")
+    journal.commit()
+    journal.commit()
+    assert bodies(database) == ["a"]
+
+
+def test_a_turn_is_written_whole_or_not_at_all(journal: Journal, database: Database) -> None:
+    journal.batch.add(INSERT, "1", "a")
+    journal.batch.add("insert into schedules values (?, '', ?)", "twice", 1.0)
+    journal.batch.add("insert into schedules values (?, '', ?)", "twice", 2.0)
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.commit()
+    assert bodies(database) == []
+    assert database.rows("select * from schedules") == []
+
+
+def test_a_turn_that_failed_is_not_mixed_into_the_next(
+    journal: Journal, database: Database
+) -> None:
+    journal.batch.add(INSERT, "1", None)
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.commit()
+    journal.batch.add(INSERT, "2", "b")
+    journal.commit()
+    assert bodies(database) == ["b"]
+
+
+@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
+def test_a_commit_outlives_a_power_cut_if_somebody_was_answered(
+    journal: Journal, database: Database, *, durable: bool, level: int
+) -> None:
+    levels: list[int] = []
+
+    def look(statement: str) -> None:
+        if statement.lower() == "commit":
+            levels.append(_level(database))
+
+    journal.batch.add(INSERT, "1", "a")
+    journal.batch.durable = durable
+    write = database.write
+    database.connection.set_trace_callback(look)
+    journal.commit()
+    database.connection.set_trace_callback(None)
+    assert write
+    assert levels == [level]
+    assert _level(database) == 1, "the next commit need not be"
+
+
+def _level(database: Database) -> int:
+    row = database.row("pragma synchronous")
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_next_turn_is_durable_only_if_it_says_so(journal: Journal) -> None:
+    journal.batch.durable = True
+    journal.batch.add(INSERT, "1", "a")
+    journal.commit()
+    assert not journal.batch.durable
+
+
+def test_ids_go_on_where_the_last_process_left_them(journal: Journal, database: Database) -> None:
+    first = journal.next_id("events")
+    assert journal.next_id("events") == first + 1
+    journal.batch.add("insert into events values (?, ?, ?, ?, ?, ?, ?)", 7, "", "", None, "", 0, 0)
+    journal.commit()
+    assert Journal(database).next_id("events") == 8
+
+
+@pytest.mark.parametrize("table", ["events", "deliveries", "executions", "messages"])
+def test_each_table_counts_its_own_ids(journal: Journal, table: str) -> None:
+    assert [journal.next_id(table) for _ in range(3)] == [1, 2, 3]
+
+
+# ---- metrics, added up in the journal
+
+EMF = (
+    '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["service"]],'
+    '"Metrics":[{"Name":"OrdersPlaced","Unit":"Count"}]}]},"service":"orders","OrdersPlaced":%s}'
+)
+
+
+def result(*values: str) -> Result:
+    """Return the result of an invocation that measured these values."""
+    return Result(1, None, None, [EMF % value for value in values], 0.1)
+
+
+def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database: Database) -> None:
+    measurements = Measurements(journal)
+    for measured, now in ((result("[3, 1]"), 60.0), (result("5"), 119.0), (result("2"), 120.0)):
+        measurements.add(measured, now)
+        measurements.flush()
+        journal.commit()
+    assert [dict(row) for row in database.rows("select * from metrics order by minute")] == [
+        {
+            "minute": 60,
+            "name": "OrdersPlaced",
+            "dimensions": '{"service":"orders"}',
+            "unit": "Count",
+            "count": 3,
+            "sum": 9,
+            "minimum": 1,
+            "maximum": 5,
+        },
+        {
+            "minute": 120,
+            "name": "OrdersPlaced",
+            "dimensions": '{"service":"orders"}',
+            "unit": "Count",
+            "count": 1,
+            "sum": 2,
+            "minimum": 2,
+            "maximum": 2,
+        },
+    ]
+
+
+def test_metrics_are_written_once(journal: Journal, database: Database) -> None:
+    measurements = Measurements(journal)
+    measurements.add(result("1"), 0)
+    for _ in range(2):
+        measurements.flush()
+        journal.commit()
+    assert [row["count"] for row in database.rows("select count from metrics")] == [1]

@@ -1,0 +1,180 @@
+"""What clients of AWS may send: any JSON is answered or refused, and the engine goes on."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from infra.local.bus import InvalidRequest
+from infra.server.aws_api import AwsApi
+from tests.fakes.runtime import BUS, NOW, Rig, entry
+from tests.strategies import damaged, json_objects, json_values, nested
+
+ARN = "arn:aws:states:us-east-1:000000000000"
+FEWER = max(settings().max_examples // 10, 10)
+
+texts = st.sampled_from(["", "shop", "Work", "Flow", BUS, "{}", "[]", '{"order_id": 5}', "é", "\0"])
+numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+entries = st.fixed_dictionaries(
+    {"EventBusName": st.just(BUS), "Source": st.just("shop"), "DetailType": st.just("Work")},
+    optional={
+        "Detail": json_objects.map(json.dumps) | texts | json_values,
+        "Resources": st.lists(json_values, max_size=2) | texts | json_objects,
+        "TraceHeader": json_values,
+    },
+)
+SOUND: dict[str, dict[str, Any]] = {
+    "AWSEvents.PutEvents": {"Entries": [entry(), entry("Flow")]},
+    "AWSEvents.TestEventPattern": {
+        "EventPattern": '{"source": ["shop"]}',
+        "Event": json.dumps(
+            dict.fromkeys(["id", "account", "source", "time", "region", "resources"], "x")
+            | {"detail-type": "Work", "detail": {}}
+        ),
+    },
+    "AWSEvents.StartReplay": {
+        "ReplayName": "again",
+        "EventSourceArn": "arn:aws:events:us-east-1:000000000000:archive/shop-archive",
+        "EventStartTime": NOW - 60,
+        "EventEndTime": NOW + 60,
+        "Destination": {"Arn": f"arn:x:event-bus/{BUS}", "FilterArns": ["arn:x:rule/WorkRule"]},
+    },
+    "AWSEvents.DescribeReplay": {"ReplayName": "again"},
+    "AWSStepFunctions.StartExecution": {
+        "stateMachineArn": f"{ARN}:stateMachine:shop-flow",
+        "name": "two",
+        "input": '{"order_id": "A-1"}',
+    },
+    "AWSStepFunctions.DescribeExecution": {"executionArn": f"{ARN}:execution:shop-flow:one"},
+    "AWSStepFunctions.GetExecutionHistory": {
+        "executionArn": f"{ARN}:execution:shop-flow:one",
+        "maxResults": 2,
+        "nextToken": "1",
+        "reverseOrder": True,
+    },
+    "AWSStepFunctions.ListExecutions": {
+        "stateMachineArn": f"{ARN}:stateMachine:shop-flow",
+        "statusFilter": "RUNNING",
+        "maxResults": 2,
+        "nextToken": "5",
+    },
+    "Orderflow.RedriveDeadLetters": {"ids": [1]},
+}
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("requests"), handlers={"Step": lambda _: None})
+    rig.start("one")
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path, handlers={"Step": lambda _: None})
+    rig.start("one")
+    yield rig
+    rig.close()
+
+
+def asked(rig: Rig, operation: str, body: bytes) -> dict[str, Any] | None:
+    """Return the answer to a request, or nothing if it is refused with AWS's error code."""
+    api = AwsApi(rig.engine, rig.database)
+    try:
+        answer = api.answer(operation, body)
+        if isinstance(answer, Future):
+            rig.turn()
+            answer = answer.result(0)
+    except InvalidRequest as error:
+        assert error.code
+        assert str(error)
+        answer = None
+    rig.turn(2)
+    if answer is not None:
+        orjson.dumps(answer)
+    return answer
+
+
+def count(rig: Rig) -> int:
+    """Return how many events are journalled."""
+    [row] = rig.rows("select count(*) as events from events")
+    return int(row["events"])
+
+
+@given(st.lists(entries, max_size=3) | json_values)
+def test_whatever_the_entries_are_what_was_accepted_is_journalled_and_nothing_else(
+    rig: Rig, given_entries: Any
+) -> None:
+    before = count(rig)
+    answer = asked(rig, "AWSEvents.PutEvents", orjson.dumps({"Entries": given_entries}))
+    accepted = [one for one in answer["Entries"] if "EventId" in one] if answer else []
+    assert count(rig) == before + len(accepted)
+
+
+@given(st.binary(max_size=20) | json_values.map(lambda value: json.dumps(value).encode()))
+@example(nested(100_000).encode())
+def test_any_body_of_any_operation_is_answered_or_refused(rig: Rig, body: bytes) -> None:
+    for operation in (*SOUND, "AWSEvents.Nonsense", ""):
+        asked(rig, operation, body)
+
+
+@pytest.mark.parametrize("operation", SOUND)
+def test_the_sound_requests_are_answered(fresh: Rig, operation: str) -> None:
+    refused = ("AWSEvents.DescribeReplay", "Orderflow.RedriveDeadLetters")
+    answer = asked(fresh, operation, orjson.dumps(SOUND[operation]))
+    assert (answer is None) is (operation in refused)
+
+
+CRASHES: dict[str, dict[str, Any]] = {
+    # whatever is not bound to a statement raises in the commit, and the engine's thread ends
+    "a detail type that is a list": {"Entries": [entry(DetailType=["Work"])]},
+    "resources that are a number": {"Entries": [entry(Resources=5)]},
+    "a detail deeper than orjson writes": {"Entries": [entry(Detail=nested(300, '{"a":'))]},
+}
+UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "a rule that is null": ("AWSEvents.StartReplay", {"Destination": {"FilterArns": [None]}}),
+    "rules under text": ("AWSEvents.StartReplay", {"Destination": "all"}),
+    "a name that is a list": ("AWSStepFunctions.StartExecution", {"name": [1]}),
+    "a page that is text": ("AWSStepFunctions.GetExecutionHistory", {"maxResults": "2"}),
+    "a page token in words": ("AWSStepFunctions.GetExecutionHistory", {"nextToken": "next"}),
+    "a status that is a list": ("AWSStepFunctions.ListExecutions", {"statusFilter": ["RUNNING"]}),
+    "a list's page that is text": ("AWSStepFunctions.ListExecutions", {"maxResults": ":"}),
+    "a list's token in words": ("AWSStepFunctions.ListExecutions", {"nextToken": "next"}),
+    "an id in words": ("Orderflow.RedriveDeadLetters", {"ids": ["one"]}),
+    "ids that are no list": ("Orderflow.RedriveDeadLetters", {"ids": 5}),
+}
+
+
+FRAIL = {"AWSEvents.PutEvents", *(operation for operation, _ in UNREADABLE.values())}
+
+
+@pytest.mark.parametrize("request_body", CRASHES.values(), ids=CRASHES)
+def test_an_entry_that_cannot_be_journalled_is_refused_and_the_engine_goes_on(
+    fresh: Rig, request_body: dict[str, Any]
+) -> None:
+    answer = asked(fresh, "AWSEvents.PutEvents", orjson.dumps(request_body))
+    assert answer is None or answer["FailedEntryCount"] == 1
+    assert count(fresh) == 0
+
+
+@pytest.mark.parametrize(("operation", "fields"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_field_of_another_type_is_refused(
+    fresh: Rig, operation: str, fields: dict[str, Any]
+) -> None:
+    assert asked(fresh, operation, orjson.dumps({**SOUND[operation], **fields})) is None
+
+
+@pytest.mark.parametrize("operation", [pytest.param(one) if one in FRAIL else one for one in SOUND])
+@settings(max_examples=FEWER)
+@given(data=st.data())
+def test_a_damaged_request_is_answered_or_refused(
+    fresh: Rig, operation: str, data: st.DataObject
+) -> None:
+    asked(fresh, operation, orjson.dumps(data.draw(damaged(st.just(SOUND[operation])))))

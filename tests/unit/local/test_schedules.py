@@ -1,0 +1,195 @@
+"""Schedules: when they are due, what they send, and that one that was missed runs once, at once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.invocations import Done, Result
+from infra.local.journal import Journal
+from infra.local.schedules import Schedules, next_time
+from infra.local.stack import Schedule, Stack
+from infra.local.template import TemplateError
+from shared.sqlite import Database
+
+
+def at(text: str) -> float:
+    """Return a moment in epoch seconds."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+FRIDAY = at("2027-01-15T08:00:00")
+
+
+@pytest.mark.parametrize(
+    ("expression", "due"),
+    [
+        ("rate(1 minute)", "2027-01-15T08:01:00"),
+        ("rate(5 minutes)", "2027-01-15T08:05:00"),
+        ("rate(1 hour)", "2027-01-15T09:00:00"),
+        ("rate(2 days)", "2027-01-17T08:00:00"),
+        ("cron(0 9 * * ? *)", "2027-01-15T09:00:00"),
+        ("cron(0 8 * * ? *)", "2027-01-16T08:00:00"),
+        ("cron(*/15 * * * ? *)", "2027-01-15T08:15:00"),
+        ("cron(30 6 1 * ? *)", "2027-02-01T06:30:00"),
+        ("cron(0 9 ? * MON-FRI *)", "2027-01-15T09:00:00"),
+        ("cron(0 7 ? * MON *)", "2027-01-18T07:00:00"),
+        ("cron(0 0 29 2 ? *)", "2028-02-29T00:00:00"),
+    ],
+)
+def test_an_expression_says_when_it_is_next_due_in_utc(expression: str, due: str) -> None:
+    assert next_time(expression, FRIDAY) == at(due)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "every day",
+        "rate(5 fortnights)",
+        "rate(five minutes)",
+        "rate(-5 minutes)",
+        pytest.param(
+            "rate(0 minutes)",
+        ),
+        "at(2027-01-15T08:00:00)",
+        "cron(0 9 * * ?)",
+        "cron(0 9 * * ? 2027)",
+        "cron(0 9 ? * 2 *)",
+        "cron(0 9 ? * 6L *)",
+        "cron(0 9 ? * MON#1 *)",
+        "cron(99 9 * * ? *)",
+        "",
+    ],
+)
+def test_an_expression_that_cannot_be_kept_is_refused(expression: str) -> None:
+    with pytest.raises(TemplateError, match="ScheduleExpression"):
+        next_time(expression, FRIDAY)
+
+
+# ---- running
+
+
+class Rig:
+    """Schedules over a journal, whose functions are noted."""
+
+    def __init__(self, folder: Path, *schedules: Schedule) -> None:
+        self.database = Database(str(folder / "journal.db"))
+        self.stack = Stack(schedules=list(schedules))
+        self.calls: list[tuple[str, Any]] = []
+        self.done: list[Done] = []
+
+    def start(self, now: float) -> Schedules:
+        """Start a process."""
+        self.journal = Journal(self.database)
+        return Schedules(self.stack, self.journal, self._invoke, now)
+
+    def work(self, schedules: Schedules, now: float) -> bool:
+        """Take a turn and commit it."""
+        found = schedules.work(now)
+        self.journal.commit()
+        return found
+
+    def _invoke(self, function: str, payload: Any, done: Done) -> None:
+        self.calls.append((function, payload))
+        self.done.append(done)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(
+        tmp_path,
+        Schedule("Often", "Reconcile", "rate(5 minutes)"),
+        Schedule("Daily", "Report", "cron(0 9 * * ? *)"),
+    )
+    yield opened
+    opened.database.close()
+
+
+def called(rig: Rig) -> list[str]:
+    """Return the functions that were called."""
+    return [name for name, _ in rig.calls]
+
+
+def test_a_schedule_runs_when_it_is_due_and_not_before(rig: Rig) -> None:
+    schedules = rig.start(FRIDAY)
+    assert schedules.next_due() == FRIDAY + 300
+    assert not rig.work(schedules, FRIDAY + 299)
+    assert rig.work(schedules, FRIDAY + 300)
+    assert called(rig) == ["Reconcile"]
+    assert schedules.next_due() == FRIDAY + 600
+    assert not rig.work(schedules, FRIDAY + 301)
+
+
+def test_a_function_gets_what_eventbridge_scheduler_sends(rig: Rig) -> None:
+    schedules = rig.start(FRIDAY)
+    rig.work(schedules, FRIDAY + 300)
+    [(_, event)] = rig.calls
+    assert event.pop("id")
+    assert event == {
+        "version": "0",
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": "000000000000",
+        "time": "2027-01-15T08:05:00Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:scheduler:us-east-1:000000000000:schedule/default/Often"],
+        "detail": "{}",
+    }
+
+
+def test_a_run_that_was_missed_while_nothing_ran_is_made_up_for_once(rig: Rig) -> None:
+    schedules = rig.start(FRIDAY)
+    rig.work(schedules, FRIDAY + 300)
+    rig.calls.clear()
+    later = rig.start(FRIDAY + 5_000)
+    rig.work(later, FRIDAY + 5_000)
+    assert called(rig).count("Reconcile") == 1
+    assert not rig.work(later, FRIDAY + 5_001)
+    assert later.next_due() == FRIDAY + 5_300
+
+
+def test_a_schedule_that_never_ran_is_made_up_for_too(rig: Rig) -> None:
+    rig.work(rig.start(FRIDAY), FRIDAY + 1)
+    at_ten = at("2027-01-15T10:00:00")
+    rig.work(rig.start(at_ten), at_ten)
+    assert "Report" in called(rig)
+
+
+def test_restarts_more_often_than_the_rate_do_not_keep_a_schedule_from_running(rig: Rig) -> None:
+    for minute in range(12):
+        now = FRIDAY + 60 * minute
+        rig.work(rig.start(now), now)
+    assert called(rig).count("Reconcile") == 2
+
+
+def test_a_schedule_whose_expression_has_changed_keeps_the_new_one(rig: Rig) -> None:
+    rig.stack.schedules[0] = Schedule("Often", "Reconcile", "rate(30 days)")
+    schedules = rig.start(FRIDAY)
+    schedules.run(rig.stack.schedules[0], FRIDAY)
+    rig.journal.commit()
+    rig.stack.schedules[0] = Schedule("Often", "Reconcile", "rate(5 minutes)")
+    assert rig.start(FRIDAY + 60).due["Often"] <= FRIDAY + 360
+
+
+def test_a_schedule_run_by_hand_is_next_due_from_then(rig: Rig) -> None:
+    schedules = rig.start(FRIDAY)
+    schedules.run(rig.stack.schedules[0], FRIDAY + 100)
+    assert called(rig) == ["Reconcile"]
+    assert schedules.next_due() == FRIDAY + 400
+
+
+def test_a_function_that_fails_runs_again_next_time(rig: Rig) -> None:
+    schedules = rig.start(FRIDAY)
+    rig.work(schedules, FRIDAY + 300)
+    error = {"errorType": "Oops", "errorMessage": "no"}
+    rig.done[0](Result(1, None, error, [], 0.1), FRIDAY + 301)
+    assert rig.work(schedules, FRIDAY + 600)
+    assert called(rig) == ["Reconcile", "Reconcile"]
+
+
+def test_without_schedules_nothing_is_ever_due(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    assert rig.start(FRIDAY).next_due() == float("inf")
+    rig.database.close()

@@ -1,0 +1,609 @@
+"""Templates: references are resolved, and what cannot run here is refused by name and place."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.local.platform import TEMPLATE as SHIPPED
+from infra.local.resources import load
+from infra.local.stack import Stack
+from infra.local.template import Template, TemplateError
+from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
+
+ATTRIBUTES = {"Ref": "the-name", "Arn": "arn:aws:x:us-east-1:000000000000:the-name"}
+
+
+def same(variable: str, value: str) -> str:
+    """Leave a function's environment as it is."""
+    return value
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "flow.asl.yaml").write_text(yaml.safe_dump(ONE_STEP))
+    (tmp_path / "sub_flow.asl.yaml").write_text(yaml.safe_dump(WAITS))
+    return tmp_path
+
+
+def read(folder: Path, text: str, **parameters: str) -> Template:
+    """Return a template whose resources all have the same attributes."""
+    path = folder / "template.yaml"
+    path.write_text(text)
+    return Template(path, parameters, lambda name, resource: ATTRIBUTES)
+
+
+def stack(folder: Path, text: str = TEMPLATE, **parameters: str) -> Stack:
+    """Return the stack of a template."""
+    path = folder / "template.yaml"
+    path.write_text(text)
+    return load(path, parameters, same)
+
+
+def changed(**resources: Any) -> str:
+    """Return the template with resources added; what they refer to stands in the long form."""
+    text = yaml.safe_dump({"Resources": resources})
+    return TEMPLATE + "\n".join(text.splitlines()[1:]) + "\n"
+
+
+def refusal(folder: Path, text: str = TEMPLATE, **parameters: str) -> TemplateError:
+    """Return the error with which a template is refused."""
+    with pytest.raises(TemplateError) as refused:
+        stack(folder, text, **parameters)
+    return refused.value
+
+
+# ---- references
+
+REFERRING = """
+Parameters:
+  Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
+  Size: {Type: Number, Default: 7}
+Resources:
+  Thing: {Type: Any}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "resolved"),
+    [
+        ("!Ref Stage", "dev"),
+        ("!Ref Size", "7"),
+        ("!Ref Thing", "the-name"),
+        ("!GetAtt Thing.Arn", ATTRIBUTES["Arn"]),
+        ("!GetAtt [Thing, Arn]", ATTRIBUTES["Arn"]),
+        ("{'Fn::GetAtt': [Thing, Arn]}", ATTRIBUTES["Arn"]),
+        ("{Ref: Stage}", "dev"),
+        ("!Ref AWS::Region", "us-east-1"),
+        ("!Ref AWS::AccountId", "000000000000"),
+        ("!Ref AWS::StackName", "orderflow"),
+        ("!Sub plain", "plain"),
+        ("!Sub 'x-${Stage}-y'", "x-dev-y"),
+        ("!Sub '${Thing.Arn}/*'", f"{ATTRIBUTES['Arn']}/*"),
+        ("!Sub '${AWS::Partition}:${AWS::Region}'", "aws:us-east-1"),
+        ("!Sub 'keep ${!this} but ${Stage}'", "keep ${this} but dev"),
+        ("!Sub ['${Own}-${Stage}', {Own: !Ref Size}]", "7-dev"),
+        ("{a: [!Ref Stage, {b: !Ref Size}]}", {"a": ["dev", {"b": "7"}]}),
+        ("5", 5),
+    ],
+)
+def test_references_are_replaced_wherever_they_stand(
+    folder: Path, written: str, resolved: Any
+) -> None:
+    template = read(folder, REFERRING + f"Outputs: {{X: {written}}}")
+    value = yaml.load(f"X: {written}", type(template).__init__.__globals__["_Loader"])["X"]
+    assert template.resolve(value, "Here") == resolved
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"Ref": "Nothing"}, "refers to 'Nothing', which the template does not have"),
+        ({"Fn::GetAtt": ["Nothing", "Arn"]}, "refers to 'Nothing'"),
+        ({"Fn::GetAtt": ["Thing", "Colour"]}, "asks for Thing.Colour, which is not known here"),
+        ({"Fn::Sub": "a ${Nothing} b"}, "refers to 'Nothing'"),
+        ({"Fn::Sub": "a ${Thing.Colour} b"}, "asks for Thing.Colour"),
+        ({"Fn::If": ["A", 1, 2]}, "Fn::If is not supported on one machine"),
+        ({"Fn::Join": ["", []]}, "Fn::Join is not supported"),
+        ({"Fn::ImportValue": "x"}, "Fn::ImportValue is not supported"),
+        ({"Condition": "IsProd"}, "Condition is not supported"),
+    ],
+)
+def test_what_cannot_be_resolved_is_refused_with_its_place(
+    folder: Path, value: Any, said: str
+) -> None:
+    template = read(folder, REFERRING)
+    with pytest.raises(TemplateError) as refused:
+        template.resolve({"a": [1, value]}, "Resources.X.Properties.Y")
+    assert refused.value.place == "Resources.X.Properties.Y.a[1]"
+    assert said in refused.value.problem
+
+
+# ---- parameters
+
+
+@pytest.mark.parametrize(
+    ("parameters", "place", "said"),
+    [
+        ({"Stage": "test"}, "Parameters.Stage", "'test' is none of ['dev', 'prod']"),
+        ({"Colour": "red"}, "Parameters.Colour", "is not a parameter of the template"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_refused(
+    folder: Path, parameters: dict[str, str], place: str, said: str
+) -> None:
+    with pytest.raises(TemplateError) as refused:
+        read(folder, REFERRING, **parameters)
+    assert (refused.value.place, refused.value.problem) == (place, said)
+
+
+def test_a_parameter_without_a_default_needs_a_value(folder: Path) -> None:
+    text = "Parameters: {Key: {Type: String}}\nResources: {}\n"
+    with pytest.raises(TemplateError, match=r"Parameters\.Key: has no default; give it a value"):
+        read(folder, text)
+    assert read(folder, text, Key="k").resolve({"Ref": "Key"}, "") == "k"
+
+
+@pytest.mark.parametrize("value", ["270", "many"])
+def test_a_parameter_keeps_the_bounds_that_the_template_sets(value: str) -> None:
+    with pytest.raises(TemplateError, match="LeaseSeconds"):
+        load(SHIPPED, {"LeaseSeconds": value}, same)
+
+
+def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
+    assert stack(folder).machines["shop-flow"].kind == "STANDARD"
+    assert stack(folder, FlowType="EXPRESS").machines["shop-flow"].kind == "EXPRESS"
+
+
+# ---- the file itself
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        (b"a: [", "is not YAML"),
+        (b"- a list", "has no Resources"),
+        (b"Resources: 5", "has no Resources"),
+        (b"", "has no Resources"),
+        pytest.param(
+            b"Resources: \xff",
+            "is not",
+        ),
+    ],
+)
+def test_a_file_that_is_no_template_is_refused_by_its_name(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "template.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TemplateError) as refused:
+        load(path, {}, same)
+    assert refused.value.place == str(path)
+    assert said in refused.value.problem
+
+
+# ---- what the runtime does not have
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "place", "said"),
+    [
+        (
+            "Topic",
+            {"Type": "AWS::SNS::Topic"},
+            "Resources.Topic",
+            "resource type AWS::SNS::Topic is not supported on one machine",
+        ),
+        ("Nameless", {"Properties": {}}, "Resources.Nameless", "is not supported"),
+        (
+            "Second",
+            {"Type": "AWS::Events::EventBus"},
+            "Resources.Second",
+            "is a second bus; one machine has one",
+        ),
+        (
+            "Late",
+            {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 5}},
+            "Resources.Late.Properties.DelaySeconds",
+            "is not supported on one machine",
+        ),
+        (
+            "Off",
+            {"Type": "AWS::Events::Rule", "Properties": {"State": "DISABLED"}},
+            "Resources.Off.Properties.State",
+            "is not supported on one machine",
+        ),
+        (
+            "Bucketed",
+            {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Handler": "a.b",
+                    "Events": {"Upload": {"Type": "S3", "Properties": {}}},
+                },
+            },
+            "Resources.Bucketed.Properties.Events.Upload",
+            "event type S3 is not supported on one machine",
+        ),
+        (
+            "Layered",
+            {"Type": "AWS::Serverless::Function", "Properties": {"Layers": []}},
+            "Resources.Layered.Properties.Layers",
+            "is not supported on one machine",
+        ),
+        (
+            "ToLambda",
+            {
+                "Type": "AWS::Events::Rule",
+                "Properties": {
+                    "EventPattern": {"source": ["a"]},
+                    "Targets": [{"Id": "1", "Arn": {"Fn::GetAtt": ["Step", "Arn"]}}],
+                },
+            },
+            "Resources.ToLambda.Properties.Targets[0].Arn",
+            "targets of lambda are not supported on one machine",
+        ),
+        (
+            "Transformed",
+            {
+                "Type": "AWS::Events::Rule",
+                "Properties": {
+                    "EventPattern": {"source": ["a"]},
+                    "Targets": [
+                        {
+                            "Id": "1",
+                            "Arn": {"Fn::GetAtt": ["Work", "Arn"]},
+                            "InputPath": "$.detail",
+                        }
+                    ],
+                },
+            },
+            "Resources.Transformed.Properties.Targets[0].InputPath",
+            "is not supported on one machine",
+        ),
+        (
+            "Nowhere",
+            {
+                "Type": "AWS::Events::Rule",
+                "Properties": {
+                    "EventPattern": {"source": ["a"]},
+                    "Targets": [{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:000000000000:Gone"}],
+                },
+            },
+            "Resources.Nowhere.Properties.Targets[0].Arn",
+            "'arn:aws:sqs:us-east-1:000000000000:Gone' does not exist; there are",
+        ),
+        (
+            "Puzzling",
+            {
+                "Type": "AWS::Events::Rule",
+                "Properties": {"EventPattern": {"detail": {"total": [{"bigger": 5}]}}},
+            },
+            "Resources.Puzzling.Properties.EventPattern",
+            "bigger",
+        ),
+        (
+            "Letterless",
+            {
+                "Type": "AWS::SQS::Queue",
+                "Properties": {"RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:x:y:Gone"}},
+            },
+            "Resources.Letterless",
+            "Gone does not exist",
+        ),
+        (
+            "Hungry",
+            {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Handler": "a.b",
+                    "Events": {
+                        "Q": {"Type": "SQS", "Properties": {"Queue": "arn:aws:sqs:x:y:Gone"}}
+                    },
+                },
+            },
+            "Resources.Hungry",
+            "Gone does not exist",
+        ),
+    ],
+)
+def test_what_the_template_asks_for_and_the_runtime_lacks_is_refused_by_name_and_place(
+    folder: Path, name: str, resource: dict[str, Any], place: str, said: str
+) -> None:
+    error = refusal(folder, changed(**{name: resource}))
+    assert error.place == place
+    assert said in error.problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "said"),
+    [
+        pytest.param("SQS", {"FilterCriteria": {"Filters": []}}, "FilterCriteria"),
+        pytest.param("SQS", {"FunctionResponseTypes": []}, "FunctionResponseTypes"),
+        pytest.param(
+            "ScheduleV2",
+            {"ScheduleExpressionTimezone": "Europe/Berlin"},
+            "ScheduleExpressionTimezone",
+        ),
+        pytest.param("ScheduleV2", {"State": "DISABLED"}, "State"),
+        pytest.param("HttpApi", {"Method": "ANY"}, "Method"),
+        pytest.param("HttpApi", {"Path": "/{proxy+}"}, "Path"),
+    ],
+)
+def test_a_property_of_an_event_that_the_runtime_would_not_keep_is_refused(
+    folder: Path, kind: str, properties: dict[str, Any], said: str
+) -> None:
+    known = {
+        "SQS": {"Queue": {"Fn::GetAtt": ["Work", "Arn"]}},
+        "ScheduleV2": {"ScheduleExpression": "rate(1 hour)"},
+        "HttpApi": {"Method": "GET", "Path": "/x"},
+    }[kind]
+    source = {"Type": kind, "Properties": {**known, **properties}}
+    resource = {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {"Handler": "a.b", "Events": {"E": source}},
+    }
+    assert said in str(refusal(folder, changed(Extra=resource)))
+
+
+@pytest.mark.parametrize("expression", ["often", "rate(5 fortnights)", "cron(0 9 * * ? 2027)"])
+def test_a_schedule_that_cannot_be_kept_is_refused_when_the_template_is_read(
+    folder: Path, expression: str
+) -> None:
+    resource = {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {
+            "Handler": "a.b",
+            "Events": {
+                "E": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": expression}}
+            },
+        },
+    }
+    error = refusal(folder, changed(Extra=resource))
+    assert "Resources.Extra" in error.place
+    assert expression in error.problem
+
+
+def test_what_the_runtime_understands_and_skips_is_skipped(folder: Path) -> None:
+    text = changed(
+        Role={"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"Fn::If": ["x", 1, 2]}]}},
+        Policy={"Type": "AWS::SQS::QueuePolicy", "Properties": {"Any": "thing"}},
+    )
+    assert stack(folder, text).bus == "shop-bus"
+
+
+# ---- definitions
+
+
+def definition(folder: Path, body: Any) -> TemplateError:
+    """Return the error with which a template is refused that has this definition."""
+    path = folder / "flow.asl.yaml"
+    path.write_text(body if isinstance(body, str) else yaml.safe_dump(body))
+    return refusal(folder)
+
+
+def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
+    (folder / "flow.asl.yaml").write_text(yaml.safe_dump(flow(Step=task("${Other}"))))
+    found = yaml.safe_load(stack(folder).machines["shop-flow"].definition)
+    assert found["States"]["Step"]["Resource"].endswith(":function:Other")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (flow(Step=task("${Missing}")), "${Missing} has no value in the template"),
+        (flow(Step=task(Next="Nowhere")), "Missing 'Next' target: Nowhere"),
+        (flow(Step={"Type": "Nap", "End": True}), "Step"),
+        ({**flow(Step=task()), "QueryLanguage": "JSONata"}, "/QueryLanguage"),
+        (flow(Step=task("arn:aws:states:::dynamodb:putItem")), "dynamodb:putItem"),
+        (flow(Step=task("arn:aws:states:::sqs:sendMessage.waitForTaskToken")), "waitForTaskToken"),
+        ("a: [", "is not YAML"),
+        ("just text", "is not a state machine definition"),
+    ],
+)
+def test_a_definition_that_cannot_run_is_refused_with_its_file_and_state(
+    folder: Path, body: Any, said: str
+) -> None:
+    error = definition(folder, body)
+    assert error.place == str(folder / "flow.asl.yaml")
+    assert said in error.problem
+
+
+def test_a_definition_that_is_not_there_is_refused_by_its_file(folder: Path) -> None:
+    (folder / "flow.asl.yaml").unlink()
+    error = refusal(folder)
+    assert error.place == str(folder / "flow.asl.yaml")
+    assert "cannot be read" in error.problem
+
+
+# ---- what is read
+
+
+def test_a_target_has_its_retry_policy_and_dead_letter_queue(folder: Path) -> None:
+    rules = {rule.name: rule for rule in stack(folder).rules}
+    [target] = rules["WorkRule"].targets
+    assert (target.kind, target.name, target.key) == ("queue", "Work", "WorkRule/Queue")
+    assert (target.max_age, target.max_attempts) == (3600, 3)
+    assert target.dead_letters == "TargetLetters"
+
+
+def test_a_target_without_a_policy_is_tried_185_times_in_a_day_and_has_no_dead_letters(
+    folder: Path,
+) -> None:
+    rules = {rule.name: rule for rule in stack(folder).rules}
+    [target] = rules["NoReplaysRule"].targets
+    assert (target.max_age, target.max_attempts, target.dead_letters) == (86_400, 185, None)
+
+
+def test_a_queue_has_its_visibility_retention_and_redrive_policy(folder: Path) -> None:
+    queues = stack(folder).queues
+    work = queues["Work"]
+    assert (work.visibility, work.retention) == (60, 86_400)
+    assert (work.dead_letters, work.max_receives) == ("WorkLetters", 3)
+    untouched = queues["Untouched"]
+    assert (untouched.visibility, untouched.retention) == (30, 345_600)
+    assert (untouched.dead_letters, untouched.max_receives) == (None, 0)
+
+
+def test_a_queue_that_nobody_consumes_holds_dead_letters(folder: Path) -> None:
+    assert stack(folder).dead_letter_queues == ["WorkLetters", "TargetLetters", "Untouched"]
+
+
+def test_a_function_has_its_own_settings_over_the_globals(folder: Path) -> None:
+    text = (
+        "Globals: {Function: {Timeout: 7, MemorySize: 512,"
+        " Environment: {Variables: {A: global, B: global}}}}\n"
+    ) + changed(
+        Own={
+            "Type": "AWS::Serverless::Function",
+            "Properties": {
+                "Handler": "a.b",
+                "Timeout": 9,
+                "Environment": {"Variables": {"B": "own", "C": {"Ref": "FlowType"}}},
+            },
+        }
+    )
+    functions = stack(folder, text).functions
+    assert functions["Own"].environment == {"A": "global", "B": "own", "C": "STANDARD"}
+    assert (functions["Own"].timeout, functions["Own"].memory) == (9, 512)
+    assert (functions["Step"].timeout, functions["Step"].memory) == (7, 512)
+
+
+def test_a_function_without_settings_has_lambdas_defaults(folder: Path) -> None:
+    step = stack(folder).functions["Step"]
+    assert (step.timeout, step.memory) == (3, 128)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference", "name"),
+    [
+        ("functions", "arn:aws:lambda:us-east-1:000000000000:function:Step", "Step"),
+        ("functions", "Step", "Step"),
+        ("queues", "https://sqs.us-east-1.amazonaws.com/000000000000/Work", "Work"),
+        ("machines", "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow", "shop-flow"),
+    ],
+)
+def test_resources_are_found_by_name_arn_or_url(
+    folder: Path, kind: str, reference: str, name: str
+) -> None:
+    assert stack(folder).named(kind, reference) == name
+
+
+def test_a_name_that_nothing_has_is_answered_with_the_names_there_are(folder: Path) -> None:
+    with pytest.raises(KeyError, match="'Gone' does not exist; there are SubFlow, shop-flow"):
+        stack(folder).named("machines", "Gone")
+
+
+def test_the_shipped_template_loads() -> None:
+    shipped = load(SHIPPED, {}, same)
+    assert shipped.bus == "orders-bus"
+    assert len(shipped.rules) == 4
+    assert len(shipped.machines) == 2
+    assert [schedule.expression for schedule in shipped.schedules] == [
+        "rate(5 minutes)",
+        "cron(0 9 * * ? *)",
+    ]
+
+
+# ---- whatever is wrong, it is told as the template's error
+
+ONE_OF_EACH: dict[str, Any] = {
+    "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": "bus"}},
+    "Archive": {
+        "Type": "AWS::Events::Archive",
+        "Properties": {"RetentionDays": 30, "EventPattern": {"source": ["a"]}},
+    },
+    "Rule": {
+        "Type": "AWS::Events::Rule",
+        "Properties": {
+            "EventPattern": {"source": ["a"]},
+            "Targets": [
+                {
+                    "Id": "1",
+                    "Arn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    "RetryPolicy": {"MaximumRetryAttempts": 3},
+                    "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["Letters", "Arn"]}},
+                }
+            ],
+        },
+    },
+    "Queue": {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {
+            "VisibilityTimeout": 60,
+            "RedrivePolicy": {
+                "deadLetterTargetArn": {"Fn::GetAtt": ["Letters", "Arn"]},
+                "maxReceiveCount": 3,
+            },
+        },
+    },
+    "Letters": {"Type": "AWS::SQS::Queue"},
+    "Function": {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {
+            "Handler": "a.b",
+            "Timeout": 5,
+            "Environment": {"Variables": {"A": "a"}},
+            "Events": {
+                "Q": {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}}},
+                "S": {
+                    "Type": "ScheduleV2",
+                    "Properties": {"ScheduleExpression": "rate(1 hour)"},
+                },
+                "H": {"Type": "HttpApi", "Properties": {"Method": "GET", "Path": "/x"}},
+            },
+        },
+    },
+    "Flow": {
+        "Type": "AWS::Serverless::StateMachine",
+        "Properties": {
+            "DefinitionUri": "flow.asl.yaml",
+            "DefinitionSubstitutions": {"Step": {"Fn::GetAtt": ["Function", "Arn"]}},
+        },
+    },
+}
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    items = list(value.items()) if isinstance(value, dict) else []
+    for key, one in items + list(enumerate(value if isinstance(value, list) else [])):
+        yield from _paths(one, (*path, key))
+
+
+def _without(holder: Any, key: Any) -> None:
+    del holder[key]
+
+
+def _nonsense(holder: Any, key: Any) -> None:
+    holder[key] = "nonsense"
+
+
+def _number(holder: Any, key: Any) -> None:
+    holder[key] = 5
+
+
+@pytest.mark.parametrize("damage", [_without, _nonsense, _number])
+def test_a_template_with_something_missing_or_wrong_is_refused_as_such_or_loads(
+    folder: Path, damage: Callable[[Any, Any], None]
+) -> None:
+    raw: dict[str, str] = {}
+    for path in _paths(ONE_OF_EACH):
+        resources = copy.deepcopy(ONE_OF_EACH)
+        holder = resources
+        for step in path[:-1]:
+            holder = holder[step]
+        damage(holder, path[-1])
+        try:
+            stack(folder, yaml.safe_dump({"Resources": resources}))
+        except TemplateError:
+            continue
+        except Exception as error:  # noqa: BLE001 - that there is no other is the test
+            raw[".".join(map(str, path))] = repr(error)
+    assert raw == {}

@@ -1,0 +1,164 @@
+"""The relay sends what outboxes hold, again what was refused, and removes what was taken."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from orders.relay import ATTEMPTS, RESERVE, Parcel, Ports, catch_up, relay
+from shared.batches import MAX_BYTES
+from shared.errors import StoreError
+from shared.record import Message
+from tests.fakes.records import NOW
+from tests.fakes.relay import Answer, FakeOutbox, FakeOutlet, refusing, throttled
+
+
+def event(name: str, size: int = 0) -> Message:
+    return Message("event", {"Source": "s", "DetailType": "d", "Detail": name.ljust(size - 2)})
+
+
+def message(queue: str) -> Message:
+    return Message("message", {"queue": queue, "body": {"text": "x"}})
+
+
+def run(name: str) -> Message:
+    return Message("run", {"name": name, "input": {}})
+
+
+class Relay:
+    """A relay, what it sends from, and what it sends to."""
+
+    def __init__(self, *answers: Answer, **items: Mapping[str, Message]) -> None:
+        self.outbox = FakeOutbox(**items)
+        self.outlet = FakeOutlet(*answers)
+        self.waits: list[float] = []
+        self.ports = Ports(
+            self.outbox, self.outlet, lambda: NOW, self.waits.append, lambda low, high: high
+        )
+
+    def run(self, time_left: Callable[[], float] = lambda: 60.0) -> dict[str, str]:
+        return relay(records(self.outbox.parcels), self.ports, time_left)
+
+    @property
+    def sent(self) -> list[int]:
+        return [len(request) for request in self.outlet.requests]
+
+
+def records(parcels: Sequence[Parcel]) -> list[dict[str, Any]]:
+    """Return a stream's records, which are numbered from 100 on."""
+    return [
+        {"dynamodb": {"SequenceNumber": str(number), "parcel": parcel}}
+        for number, parcel in enumerate(parcels, 100)
+    ]
+
+
+def test_what_was_accepted_is_sent_once_and_taken_out() -> None:
+    relayed = Relay(a={"1.0": event("one"), "1.1": event("two")}, b={"1.0": event("three")})
+    assert relayed.run() == {}
+    assert relayed.outlet.requests == [[event("one"), event("two"), event("three")]]
+    assert relayed.outbox.left == []
+
+
+def test_a_write_without_a_message_is_passed_over() -> None:
+    relayed = Relay()
+    assert relay([{"dynamodb": {"SequenceNumber": "1"}}], relayed.ports, lambda: 60.0) == {}
+    assert relayed.sent == []
+
+
+def test_the_same_message_in_two_records_is_sent_once() -> None:
+    relayed = Relay(a={"1.0": event("one")})
+    twice = records(relayed.outbox.parcels * 2)
+    assert relay(twice, relayed.ports, lambda: 60.0) == {}
+    assert relayed.sent == [1]
+
+
+def test_ten_events_are_one_request() -> None:
+    relayed = Relay(**{f"a{number}": {"1.0": event("x")} for number in range(23)})
+    relayed.run()
+    assert relayed.sent == [10, 10, 3]
+
+
+@pytest.mark.parametrize(
+    ("size", "requests"), [(MAX_BYTES // 2, [2, 1]), (MAX_BYTES // 2 + 1, [1, 1, 1])]
+)
+def test_a_request_is_no_larger_than_the_bus_takes(size: int, requests: list[int]) -> None:
+    relayed = Relay(**{name: {"1.0": event("x", size)} for name in "abc"})
+    relayed.run()
+    assert relayed.sent == requests
+
+
+def test_messages_are_sent_by_queue_and_runs_one_by_one() -> None:
+    relayed = Relay(
+        a={"1.0": message("q1"), "1.1": run("r1")},
+        b={"1.0": message("q2"), "1.1": run("r2")},
+        c={"1.0": message("q1"), "1.1": event("x")},
+    )
+    relayed.run()
+    assert relayed.outlet.requests == [
+        [message("q1"), message("q1")],
+        [run("r1")],
+        [run("r2")],
+        [message("q2")],
+        [event("x")],
+    ]
+    assert relayed.outbox.left == []
+
+
+def test_only_what_was_refused_is_sent_again() -> None:
+    """F5."""
+    items = {name: {"1.0": event(name)} for name in "abc"}
+    relayed = Relay(refusing(0, 2), refusing(1), **items)
+    assert relayed.run() == {}
+    assert [[one.body["Detail"] for one in request] for request in relayed.outlet.requests] == [
+        ["a", "b", "c"],
+        ["a", "c"],
+        ["c"],
+    ]
+    assert relayed.outbox.left == []
+
+
+def test_what_is_refused_for_ever_is_left_and_said_with_its_reason() -> None:
+    relayed = Relay(*[throttled] * ATTEMPTS, a={"1.0": event("a")}, b={"1.0": event("b")})
+    assert relayed.run() == dict.fromkeys(["100", "101"], "ThrottlingException: slow down")
+    assert relayed.sent == [2] * ATTEMPTS
+    assert relayed.waits == [0.2, 0.4, 0.8]  # the most that jitter may make of them
+    assert relayed.outbox.left == ["a/1.0", "b/1.0"]
+
+
+def test_of_a_record_partly_accepted_the_rest_is_left() -> None:
+    answers = [refusing(1), *[refusing(0)] * ATTEMPTS]
+    relayed = Relay(*answers, a={"1.0": event("one"), "1.1": event("two")})
+    assert list(relayed.run()) == ["100"]
+    assert relayed.outbox.left == ["a/1.1"]
+
+
+@pytest.mark.parametrize(("seconds", "requests"), [(RESERVE, 3), (RESERVE - 0.1, 2)])
+def test_slow_answers_leave_the_rest_to_the_next_invocation(seconds: float, requests: int) -> None:
+    relayed = Relay(**{f"a{number:02}": {"1.0": event("x")} for number in range(30)})
+    failed = relayed.run(lambda: 60.0 if len(relayed.sent) < 2 else seconds)
+    assert relayed.sent == [10] * requests
+    assert len(failed) == 30 - 10 * requests == len(relayed.outbox.left)
+    assert set(failed.values()) <= {"there was no time left"}
+    assert relayed.waits == []
+
+
+def test_what_could_not_be_taken_out_is_sent_again_with_its_record() -> None:
+    """F7: a duplicate, which everybody absorbs."""
+    relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
+    relayed.outbox.broken.append(StoreError("throttled"))
+    assert relayed.run() == {"100": "throttled"}
+    assert relayed.sent == [2]
+    assert relayed.run() == {}
+    assert relayed.outlet.requests[1] == [event("a")]
+
+
+def test_what_is_left_over_is_sent_by_the_reconciler() -> None:
+    """F34."""
+    relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
+    assert catch_up(relayed.ports, lambda: 60.0) == (2, [])
+    assert relayed.outbox.left == []
+
+
+def test_what_the_reconciler_cannot_send_it_says() -> None:
+    relayed = Relay(*[throttled] * ATTEMPTS, a={"1.0": event("a")})
+    assert catch_up(relayed.ports, lambda: 60.0) == (0, ["ThrottlingException: slow down"])

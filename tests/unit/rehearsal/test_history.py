@@ -1,0 +1,45 @@
+"""The path of a run, from histories with and without the states inside branches."""
+
+import json
+from typing import Any
+
+from infra.rehearsal.history import path
+
+
+def _entered(*names: str) -> list[dict[str, Any]]:
+    return [
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}} for name in names
+    ]
+
+
+def _exited(*outcomes: str) -> dict[str, Any]:
+    output = json.dumps({"step": [{"outcome": one} for one in outcomes]})
+    return {
+        "type": "ParallelStateExited",
+        "stateExitedEventDetails": {"name": "ParallelFulfillment", "output": output},
+    }
+
+
+def test_branches_are_told_by_what_they_answered() -> None:
+    taken = path([
+        *_entered("ProcessPayment", "ParallelFulfillment"),
+        _exited("QUEUED", "COMMITTED", "FAILED"),
+        *_entered("FulfillmentChoice"),
+    ])  # fmt: skip
+    assert taken == (
+        "ProcessPayment → ParallelFulfillment (SendConfirmation; UpdateInventory;"
+        " CreateShipment → ShipmentNotCreated) → FulfillmentChoice"
+    )
+
+
+def test_states_inside_branches_are_not_told_twice() -> None:
+    inside = _entered("SendConfirmation", "CreateShipment", "UpdateInventory")
+    outcomes = _exited("NOT_QUEUED", "COMMITTED", "CREATED")
+    assert path([*_entered("ParallelFulfillment"), *inside, outcomes]) == (
+        "ParallelFulfillment (SendConfirmation → ConfirmationNotQueued; UpdateInventory;"
+        " CreateShipment)"
+    )
+
+
+def test_a_run_that_entered_nothing_has_no_path() -> None:
+    assert path([{"type": "ExecutionStarted"}]) == ""
