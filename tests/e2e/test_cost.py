@@ -1,46 +1,33 @@
 """``orders cost`` tells what the orders of a run would cost on AWS."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from infra.cli.main import app
-from infra.cli.output import CommandError
+from tests.fakes.serving import answer, orders
 
 KEYS = {"total", "lines", "mail", "standard_total", "straightforward_total"}
 
 
-def orders(*arguments: str) -> dict[str, Any]:
-    """Run the command; return the JSON object on its last line."""
-    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert result.exit_code == 0
-    answer: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return answer
-
-
 def test_a_run_tells_what_a_million_orders_cost(tmp_path: Path) -> None:
-    data = str(tmp_path / "data")
-    ran = orders("run", "--count", "40", "--seed", "7", "--data", data)
+    ran = answer("run", "--count", 40, "--seed", 7, "--data", tmp_path)
     assert ran["completed"] > 20
-    answer = orders("cost", "--data", data)
-    assert set(answer) == KEYS
-    assert answer["total"] <= 30.0
-    assert answer["total"] == pytest.approx(
-        sum(one["usd"] for one in answer["lines"].values()), abs=0.01
-    )
-    assert answer["total"] < answer["straightforward_total"] < answer["standard_total"]
-    assert answer["mail"] == 100.0
-    quantities = {name: line["quantity"] for name, line in answer["lines"].items()}
+    told = answer("cost", "--data", tmp_path)
+    assert set(told) == KEYS
+    lines = told["lines"].values()
+    assert all(set(line) == {"quantity", "unit", "usd"} for line in lines)
+    assert told["total"] == pytest.approx(sum(line["usd"] for line in lines), abs=0.01)
+    assert told["total"] <= 30.0
+    assert told["total"] < told["straightforward_total"] < told["standard_total"]
+    assert told["mail"] == 100.0
+    quantities = {name: line["quantity"] for name, line in told["lines"].items()}
     assert quantities["step_functions_requests"] == 1
     assert quantities["eventbridge_events"] == 2
     assert quantities["dynamodb_writes"] == pytest.approx(26.4)
 
 
 def test_without_an_order_of_the_happy_path_it_says_what_to_run(tmp_path: Path) -> None:
-    data = str(tmp_path / "data")
-    orders("run", "--count", "0", "--data", data)
-    with pytest.raises(CommandError, match="run `orders run --count 100` there first"):
-        orders("cost", "--data", data)
+    answer("run", "--count", 0, "--data", tmp_path)
+    done = orders("cost", "--data", tmp_path)
+    assert done.returncode == 1
+    assert "run `orders run --count 100` there first" in done.stderr

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import yaml
 
-from infra.server.aws_api import execution_history
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.invocations import Invocation, Result
 from infra.local.resources import load
 from infra.local.stack import Stack
+from infra.server.aws_api import execution_history
 from shared.sqlite import Database
 
 if TYPE_CHECKING:

@@ -237,9 +237,9 @@ def test_to_look_for_a_server_never_keeps_a_writer_out(directory: DataDirectory)
     [
         ("dynamodb://OrdersTable", "sqlite:///{}/orderflow.db"),
         ("dynamodb://SandboxTable", "sqlite:///{}/sandbox.db"),
-        ("ses://orders@example.com", "file:///{}/mails"),
-        ("s3://Bucket/reports", "file:///{}/bucket/reports"),
-        ("athena://database/primary", "duckdb:///{}/bucket"),
+        ("ses://orders@example.com", "file://{}/mails"),
+        ("s3://Bucket/reports", "file://{}/bucket/reports"),
+        ("athena://database/primary", "duckdb://{}/bucket"),
         ("plain", "plain"),
     ],
 )

@@ -413,10 +413,12 @@ def test_a_sink_that_was_away_catches_up_with_nothing_missing(rig: Rig) -> None:
 def test_a_full_buffer_waits_for_the_retry_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "ROWS", 3)
     Disk(rig, monkeypatch).fail_at = "rename"
-    put_without_settling = [completed(number) for number in range(1, 6)]
-    rig.put(*put_without_settling)
+    rig.put(*(completed(number) for number in range(1, 6)))
+    rig.clock.time += INTERVAL
     rig.turn(50)
     assert rig.engine.streams.failures == 1
+    rig.pass_time(streams.RETRY)
+    assert rig.engine.streams.failures == 2
 
 
 def drop_one(event: Any) -> Any:

@@ -16,11 +16,27 @@ from infra.asl.expressions.intrinsics import compile_intrinsic
 from infra.asl.expressions.paths import compile_path, compile_reference_path
 from tests.strategies import json_objects, json_values, nested
 
-FUNCTIONS = (
-    "Array ArrayContains ArrayGetItem ArrayLength ArrayPartition ArrayRange ArrayUnique"
-    " Base64Decode Base64Encode Format Hash JsonMerge JsonToString MathAdd MathRandom StringSplit"
-    " StringToJson UUID Nonsense"
-).split()
+FUNCTIONS = [
+    "Array",
+    "ArrayContains",
+    "ArrayGetItem",
+    "ArrayLength",
+    "ArrayPartition",
+    "ArrayRange",
+    "ArrayUnique",
+    "Base64Decode",
+    "Base64Encode",
+    "Format",
+    "Hash",
+    "JsonMerge",
+    "JsonToString",
+    "MathAdd",
+    "MathRandom",
+    "StringSplit",
+    "StringToJson",
+    "UUID",
+    "Nonsense",
+]
 
 
 @dataclass

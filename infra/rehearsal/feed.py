@@ -1,0 +1,27 @@
+"""Feeding generated orders to either side, a few at a time."""
+
+from itertools import islice
+from typing import Any, Protocol
+
+from infra.cli.generator import Generated
+
+PORTION = 4
+"""Orders at once: MiniStack starts a process for each function that runs."""
+
+
+class Side(Protocol):
+    """Where events are put."""
+
+    def put(self, *events: dict[str, Any]) -> object:
+        """Put events on the bus in one request."""
+
+    def settle(self) -> None:
+        """Work until nothing is due."""
+
+
+def in_portions(side: Side, orders: Generated) -> None:
+    """Put orders on the bus, the next ones when those before have settled."""
+    events = iter([event for kind, event in orders.events if kind != "rejected"])
+    while portion := list(islice(events, PORTION)):
+        side.put(*portion)
+        side.settle()

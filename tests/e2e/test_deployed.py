@@ -1,0 +1,97 @@
+"""`orders show` and `orders list` tell of a deployed stack what they tell of one machine."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.cli import deployed
+from infra.cli.deployed import DeployedStack
+from infra.cli.output import CommandError
+from infra.cli.story import story
+from infra.local.platform import TEMPLATE
+from infra.local.template import REGION
+from infra.moving.dynamodb import DynamoPlace
+from infra.moving.sqlite import SQLitePlace
+from infra.rehearsal.template import read
+from tests.host import host, order
+
+ONLY_HERE = {"events", "runs", "mail", "dead_letters"}
+"""What one machine knows from its journal, its folders and its queues."""
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orderflow-order-processing"
+
+DEAR = [{"sku": "TEA", "quantity": 1, "unit_price": 1000}]
+
+
+def _moved(root: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Take two orders through one machine; return its story of the first, and its lines."""
+    with host(root) as machine:
+        machine.receive(TEA=10)
+        machine.put(order("T-1", items=DEAR, total=1000), order("T-2", payment_token="tok_decline"))
+        machine.settle()
+        rows = list(SQLitePlace(machine.database, "here").rows())
+        return story(machine.directory, "T-1"), [row for row in rows if row["kind"] != "event"]
+
+
+@pytest.fixture
+def here(apart: Callable[..., Any], tmp_path: Path) -> Any:
+    return apart(_moved, tmp_path)
+
+
+@pytest.fixture
+def stack(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    properties = read(TEMPLATE)["Resources"]["OrdersTable"]["Properties"]
+    wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    with mock_aws():
+        client: Any = partial(boto3.client, region_name=REGION)
+        client("dynamodb").create_table(
+            TableName="orders", **{name: properties[name] for name in wanted}
+        )
+        names = {"OrdersTable": "orders", "OrderProcessing": MACHINE}
+        found = DeployedStack(names, client)
+        place = DynamoPlace(found.table())
+        for row in here[1]:
+            place.add(row)
+        yield found
+
+
+def test_the_story_of_a_deployed_order_is_that_of_one_machine(
+    here: Any, stack: DeployedStack
+) -> None:
+    ours, theirs = here[0], deployed.story(stack, "T-1")
+    assert theirs.keys() == ours.keys()
+    ours["payments"][0]["gateway"] = None
+    for key in ours.keys() - ONLY_HERE:
+        assert theirs[key] == ours[key], key
+
+
+def test_events_and_runs_of_a_deployed_order_follow_from_its_timeline(
+    here: Any, stack: DeployedStack
+) -> None:
+    ours, theirs = here[0], deployed.story(stack, "T-1")
+    assert {one["type"] for one in theirs["events"]} == {one["type"] for one in ours["events"]}
+    assert [run["name"] for run in theirs["runs"]] == [run["name"] for run in ours["runs"]]
+
+
+def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack) -> None:
+    assert {one["order_id"] for one in deployed.orders(stack, None, None, 20)} == {"T-1", "T-2"}
+    [failed] = deployed.orders(stack, "FAILED", "C-1", 20)
+    assert (failed["order_id"], failed["failure"]) == ("T-2", "PaymentDeclined")
+    assert deployed.orders(stack, None, "C-9", 20) == []
+
+
+def test_an_order_that_is_not_there_is_told_of(stack: DeployedStack) -> None:
+    with pytest.raises(CommandError, match="no order has the id 'T-9'"):
+        deployed.story(stack, "T-9")
+
+
+def test_a_stack_that_is_not_there_is_told_of() -> None:
+    with pytest.raises(CommandError, match="the stack orderflow was not found at http"):
+        deployed.find("http://127.0.0.1:1", None, None)
