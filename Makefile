@@ -15,7 +15,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test check lint types imports template contracts schemas conformance rehearse \
-	test-sfn-local lock clean queries build deploy credentials bench-imports
+	simulate test-sfn-local lock clean queries build deploy credentials bench-imports
 
 help: ## Say what there is to make (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -87,6 +87,9 @@ schemas: .venv/.runtime ## Generate events_schema/ from services/shared/events.p
 
 conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for other cases)
 	$(BIN)/python -m pytest tests/conformance $(if $(VECTORS),--vectors '$(VECTORS)')
+
+simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
 rehearse: .venv/.dev .venv-ministack/.installed ## Deploy to MiniStack and compare it with one machine
 	$(BIN)/python -m infra.rehearsal

@@ -59,7 +59,7 @@ def _table(found: Bill) -> Table:
         box=SIMPLE_HEAD,
     )
     table.add_column("line", "total, mail aside", no_wrap=True)
-    table.add_column("an order takes", justify="right")
+    table.add_column("an order", justify="right", no_wrap=True)
     table.add_column("of", no_wrap=True)
     table.add_column("at USD", no_wrap=True)
     table.add_column("USD", f"{total(found.lines):.2f}", justify="right")

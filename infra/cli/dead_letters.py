@@ -88,6 +88,7 @@ def _redrive(where: DataDirectory, ids: list[int]) -> int:
     if served:
         return int(_ask(served, {"ids": ids})["redriven"])
     with platform(where, clock=Clock(), workers=0) as engine:
+        engine.only_journals = True
         answer = engine.call(lambda now: redrive(engine, ids, now))
         engine.turn(0)
         return answer.result(0)

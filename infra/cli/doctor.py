@@ -135,10 +135,10 @@ def _data(where: DataDirectory) -> Check:
     if not where.root.exists():
         return Check(name, f"{where.root}, made by the first run")
     try:
-        with where.writer():
-            return Check(name, f"{where.root}, writable")
+        where.check_writable()
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
+    return Check(name, f"{where.root}, writable")
 
 
 def _space(where: DataDirectory) -> Check:

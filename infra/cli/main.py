@@ -17,6 +17,7 @@ from infra.local.workers import WorkerError
 from infra.server.server import ServerError
 from shared.errors import OrderflowError
 
+INTERRUPTED = 130
 EXPECTED = (
     CommandError,
     DataDirectoryError,
@@ -65,10 +66,11 @@ def main() -> None:
         complain(str(error))
         code = 1
     except (KeyboardInterrupt, typer.Abort):
-        complain("stopped; what was accepted is in the journal: `orders run --count 0` goes on")
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         # the reader of our output has gone; nothing is left to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    if code == INTERRUPTED:  # which Typer makes of Ctrl-C
+        complain("stopped; what was accepted is in the journal: `orders run --count 0` goes on")
     sys.exit(code or 0)

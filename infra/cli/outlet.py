@@ -34,6 +34,7 @@ class JournalOutlet:
 
     def __init__(self, engine: Engine, where: DataDirectory) -> None:
         self.engine = engine
+        self.engine.only_journals = True
         self.where = str(where.root)
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:

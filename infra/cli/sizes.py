@@ -1,4 +1,4 @@
-"""Say how large what `sam build` made is: zipped as it is uploaded, unpacked as Lambda counts it."""
+"""Say how large what `sam build` made is: zipped for the upload, unpacked as Lambda counts it."""
 
 import io
 import sys

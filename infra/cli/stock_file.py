@@ -31,7 +31,10 @@ def read_stock(path: Path) -> Receipt:
         raise InvalidStock(str(path), "is not text; save it as CSV in UTF-8") from None
     if "\0" in text:
         raise InvalidStock(str(path), "is not text; save it as CSV in UTF-8")
-    rows = list(csv.reader(text.splitlines()))
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise InvalidStock(str(path), f"is not CSV: {error}") from None
     header = _header(path, rows)
     units: dict[str, int] = {}
     for number, row in enumerate(rows[1:], 2):
@@ -64,7 +67,7 @@ def _line(place: str, row: dict[str, str], cells: int) -> tuple[str, int]:
     sku, count = row["sku"].strip(), row["on_hand"].strip()
     if not _SKU.fullmatch(sku):
         raise InvalidStock(f"{place} sku", f"{sku!r} is not a SKU: letters, digits, '.', '_', '-'")
-    if not re.fullmatch(r"-?\d+", count):
+    if not re.fullmatch(r"-?\d{1,12}", count):
         raise InvalidStock(f"{place} on_hand", f"{count!r} is not a whole number")
     if not 0 <= int(count) <= MAX_UNITS:
         raise InvalidStock(f"{place} on_hand", f"{count} is not between 0 and {MAX_UNITS}")

@@ -17,6 +17,7 @@ from infra.contracts.folder import (
     ASYNCAPI,
     CHANGELOG,
     EXAMPLES,
+    OPENAPI,
     REGISTRY_SCHEMA,
     SCHEMA,
     STOCK,
@@ -94,6 +95,7 @@ payload, send it with the SDK you have, and follow the order to its end.</p>
 <div><dt>Source</dt><dd><code>{SOURCE}</code></dd></div>
 <div><dt>Largest event</dt><dd>{MAX_EVENT_BYTES // 1024} KiB</dd></div>
 <div><dt>In one file</dt><dd><a href="{ASYNCAPI}">AsyncAPI 3.0</a></dd></div>
+<div><dt>The HTTP API</dt><dd><a href="{OPENAPI}">OpenAPI 3.1</a></dd></div>
 <div><dt>To try with</dt><dd><a href="{STOCK}">sample stock</a></dd></div>
 </dl>
 </header>

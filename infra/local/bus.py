@@ -241,14 +241,19 @@ class Bus:
 
     def deliver_again(self, key: str, envelope: str, now: float) -> None:
         """Deliver a dead letter to its target once more."""
-        event = json.loads(envelope)
-        row = self.journal.database.row("select seq from events where id = ?", event["id"])
-        if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"event {event['id']} is gone")
         delivery = self.journal.next_id("deliveries")
-        replay = event.get("replay-name")
-        self.journal.batch.add(_INSERT_DELIVERY, delivery, row[0], key, now, 0, replay)
+        replay = json.loads(envelope).get("replay-name")
+        seq = self.sequence_of(envelope)
+        self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, key, now, 0, replay)
         self.backlog.wake(key, now)
+
+    def sequence_of(self, envelope: str) -> int:
+        """Return where the journal has an event, or raise `InvalidRequest` if it is gone."""
+        event_id = json.loads(envelope)["id"]
+        row = self.journal.database.row("select seq from events where id = ?", event_id)
+        if row is None:
+            raise InvalidRequest("ResourceNotFoundException", f"event {event_id} is gone")
+        return int(row[0])
 
     def start_replay(
         self, name: str, start: float, end: float, rules: Sequence[str], now: float

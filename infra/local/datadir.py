@@ -125,6 +125,14 @@ class DataDirectory:
             finally:
                 database.close()
 
+    def check_writable(self) -> None:
+        """Raise `DataDirectoryError` if this process could not write here; change nothing."""
+        with self._locked():
+            if self.database.exists():
+                database = self._open()
+                self._check_version(database)
+                database.close()
+
     def _open(self) -> Database:
         try:
             return Database(str(self.database))

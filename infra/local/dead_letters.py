@@ -1,7 +1,8 @@
 """Dead letters: what waits in a queue that nobody consumes, why, and its way back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from infra.local.bus import InvalidRequest
@@ -83,36 +84,42 @@ def redrive(engine: Engine, ids: Sequence[int], now: float) -> int:
     missing = sorted(set(ids) - {letter["id"] for letter in found})
     if missing:
         raise InvalidRequest("ResourceNotFoundException", f"there is no dead letter {missing[0]}")
-    for letter in found:
-        try:
-            _send_on(engine, letter, now)
-        except (KeyError, TypeError, ValueError):
-            problem = f"dead letter {letter['id']} has no way back; send its event again by hand"
-            raise InvalidRequest("ResourceNotFoundException", problem) from None
+    ways = [_way_back(engine, letter) for letter in found]
+    for letter, way in zip(found, ways, strict=True):
+        way(now)
+        engine.journal.batch.add("delete from messages where id = ?", letter["id"])
     engine.journal.batch.durable = True
     return len(found)
 
 
-def _send_on(engine: Engine, letter: Letter, now: float) -> None:
-    """Put a letter back where it failed: its queue, its target, its consumer, or a new run."""
+def _way_back(engine: Engine, letter: Letter) -> Callable[[float], object]:
+    """Return what puts a letter back where it failed: queue, target, consumer, or a new run.
+
+    All are found before the first is taken, so that a letter without one leaves nothing half done.
+    """
+    try:
+        return _found(engine, letter)
+    except (KeyError, TypeError, ValueError):
+        problem = f"dead letter {letter['id']} has no way back; send its event again by hand"
+        raise InvalidRequest("ResourceNotFoundException", problem) from None
+
+
+def _found(engine: Engine, letter: Letter) -> Callable[[float], object]:
     attributes, body, number = letter["attributes"], letter["body"], letter["id"]
-    batch = engine.journal.batch
     text = body if isinstance(body, str) else json.dumps(body)
     if "SOURCE_QUEUE" in attributes:
-        queue = attributes["SOURCE_QUEUE"]
-        engine.queues.send(queue, text, {}, now)
-    elif "TARGET" in attributes:
-        engine.bus.deliver_again(attributes["TARGET"], text, now)
-    elif letter["queue"] == "AttentionQueue":
+        return partial(engine.queues.send, attributes["SOURCE_QUEUE"], text, {})
+    if "TARGET" in attributes:
+        engine.bus.sequence_of(text)
+        return partial(engine.bus.deliver_again, attributes["TARGET"], text)
+    if letter["queue"] == "AttentionQueue":
         resume = {"resume": {"order_id": body["order_id"]}}
-        _start(engine, f"{body['order_id'][:48]}-redrive-{number}", resume, now)
-    elif body["consumer"] == "order_processing":
-        _start(engine, f"redrive-{number}", body["event"], now)
-    else:
-        event = body["event"]
-        again = event if isinstance(event, str) else json.dumps(event)
-        engine.queues.send(_queue_of(engine, body["consumer"]), again, {}, now)
-    batch.add("delete from messages where id = ?", number)
+        return partial(_start, engine, f"{body['order_id'][:48]}-redrive-{number}", resume)
+    event = body["event"]
+    if body["consumer"] == "order_processing":
+        return partial(_start, engine, f"redrive-{number}", event)
+    again = event if isinstance(event, str) else json.dumps(event)
+    return partial(engine.queues.send, _queue_of(engine, body["consumer"]), again, {})
 
 
 def _start(engine: Engine, name: str, body: Any, now: float) -> None:

@@ -86,6 +86,7 @@ class Engine:
         self._waiting: dict[int, Done] = {}
         self._invocations = 0
         self._outbox_due = True
+        self.only_journals = False
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self.queues.resume()
@@ -120,7 +121,8 @@ class Engine:
         answer: Future[Result] = Future()
 
         def begin(_: float) -> None:
-            self.invoke(function, payload, lambda result, _: answer.set_result(result))
+            if answer.set_running_or_notify_cancel():
+                self.invoke(function, payload, lambda result, _: answer.set_result(result))
 
         self.call(begin)
         return answer
@@ -141,6 +143,9 @@ class Engine:
             self._answer(*self._calls.popleft(), now)
         if self._outbox_due:
             happened |= self._take_outbox(now)
+        if self.only_journals:
+            self._commit(now)
+            return happened
         for component in (self.bus, self.queues, self.executions, self.streams):
             happened |= component.work(now)
         if not self.clock.skips:
@@ -163,7 +168,7 @@ class Engine:
     def next_due(self, *, schedules: bool) -> float:
         """Return when something is due next, in epoch seconds; infinity if nothing ever is."""
         due = [
-            self.bus.next_due(self.streams.busy),
+            self.bus.next_due(self.streams.resting),
             self.queues.next_due(),
             self.executions.next_due(),
         ]
@@ -197,6 +202,8 @@ class Engine:
         self._outbox_due = True
 
     def _answer(self, request: Callable[[float], Any], future: "Future[Any]", now: float) -> None:
+        if not future.set_running_or_notify_cancel():
+            return  # its caller has gone
         mark = self.journal.batch.mark()
         try:
             self._answers.append((future, request(now)))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.errors import (
@@ -25,7 +26,8 @@ from shared.record import (
 )
 
 CANCELLED = "OrderCancelled"
-GIVEN_UP = {"PaymentGatewayError": "PaymentUnavailable"}
+UNPAID = "PaymentUnavailable"
+GIVEN_UP = {"PaymentGatewayError": UNPAID}
 """What an order fails of when a step's error outlasted every retry."""
 
 
@@ -145,7 +147,8 @@ def compensate(
     record.fenced(epoch)
     if record.cancel_requested:
         reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
-    code = record.failure or GIVEN_UP.get(reason.code, reason.code)
+    unpaid = record.charge is ChargeStatus.PENDING and not record.cancel_requested
+    code = record.failure or (UNPAID if unpaid else GIVEN_UP.get(reason.code, reason.code))
     return record.change(
         Entry("COMPENSATING", now, {"reason": code}),
         status=Status.COMPENSATING,
@@ -246,7 +249,7 @@ def cancel(
         return None
     if record.ended:
         raise CancellationRefused(f"order {record.order_id} is {record.status} already")
-    if record.shipment is ShipmentStatus.CREATED:
+    if record.shipment is ShipmentStatus.CREATED and record.status not in UNDOING:
         raise CancellationRefused(f"order {record.order_id} is shipped already")
     held = record.lease_owner is not None and record.lease_until > now
     return record.change(
@@ -258,27 +261,43 @@ def cancel(
     )
 
 
-def amend(
-    record: OrderRecord, address: Mapping[str, Any] | None, email: str | None, now: float
-) -> Change | None:
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """Where an order is to go; ``at`` is when that was asked for, an RFC 3339 time."""
+
+    address: Mapping[str, Any] | None
+    email: str | None
+    at: str
+
+
+def amend(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
     """Change where an order goes; nothing to write if it goes there already.
 
     Raises
     ------
     ChangeRefused
-        The order is shipped, being undone, or has ended.
+        The order is shipped, being undone, or has ended; or a later change was here before.
     """
     if record.ended or record.status in UNDOING or record.shipment is not None:
         state = "shipped" if record.shipment is ShipmentStatus.CREATED else record.status
         raise ChangeRefused(f"order {record.order_id} is {state} already")
+    if record.amended_at and _moment(wanted.at) < _moment(record.amended_at):
+        raise ChangeRefused(
+            f"order {record.order_id} was changed as of {record.amended_at}, which is later"
+        )
     fields: dict[str, Any] = {}
-    if address is not None and address != record.shipping_address:
-        fields["shipping_address"] = address
-    if email is not None and email != record.email:
-        fields["email"] = email
+    if wanted.address is not None and wanted.address != record.shipping_address:
+        fields["shipping_address"] = wanted.address
+    if wanted.email is not None and wanted.email != record.email:
+        fields["email"] = wanted.email
     if not fields:
         return None
-    return record.change(Entry("CHANGED", now, {"fields": sorted(fields)}), **fields)
+    entry = Entry("CHANGED", now, {"fields": sorted(fields)})
+    return record.change(entry, amended_at=wanted.at, **fields)
+
+
+def _moment(at: str) -> datetime:
+    return datetime.fromisoformat(at)
 
 
 def resume(record: OrderRecord, now: float, why: str) -> Message:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orders import model, published
-from orders.model import Claimant, Reason, Wait
+from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
     ChangeRefused,
@@ -203,9 +203,7 @@ def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports
 
 
 @rereads
-def amend(
-    order_id: str, address: Mapping[str, Any] | None, email: str | None, ports: Ports
-) -> OrderRecord:
+def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     """Change an order's address or e-mail address.
 
     Raises
@@ -218,7 +216,7 @@ def amend(
     record = ports.store.read(order_id)
     now = ports.now()
     try:
-        change = model.amend(record, address, email, now)
+        change = model.amend(record, wanted, now)
     except ChangeRefused as error:
         ports.store.note(order_id, Entry("CHANGE_IGNORED", now, {"reason": str(error)}))
         raise
@@ -240,9 +238,9 @@ def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
     event = parse(envelope)
     detail = event.detail
     if isinstance(detail, OrderUpdated):
-        address = detail.address
+        wanted = Amendment(detail.address, detail.email, detail.timestamp)
         try:
-            amend(detail.order_id, address, detail.email, ports)
+            amend(detail.order_id, wanted, ports)
         except ChangeRefused:
             return
     elif isinstance(detail, OrderCancelled):

@@ -66,6 +66,7 @@ _SHORT = {
     "cancel_requested": "canc",
     "cancel_reason": "cwhy",
     "cancel_event_id": "cevt",
+    "amended_at": "amd",
     "shipping_address": "addr",
     "email": "mail",
     "payment_token": "tok",

@@ -130,6 +130,7 @@ class OrderRecord:
     cancel_requested: bool = False
     cancel_reason: str | None = None
     cancel_event_id: str | None = None
+    amended_at: str | None = None
     shipping_address: Mapping[str, Any] | None = None
     email: str | None = None
     payment_token: str | None = None

@@ -49,6 +49,7 @@ create table if not exists orders (
     cancel_requested integer not null,
     cancel_reason text,
     cancel_event_id text,
+    amended_at text,
     shipping_address text,
     email text,
     payment_token text,

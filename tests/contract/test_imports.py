@@ -31,12 +31,20 @@ NEVER = {
 @cache
 def loaded(handler: str) -> frozenset[str]:
     """Return the modules that an interpreter has which only imported this handler."""
-    program = f"import {handler}, json, sys; print(json.dumps(sorted(sys.modules)))"
+    return modules_after(f"import {handler}")
+
+
+def modules_after(program: str, **environment: str) -> frozenset[str]:
+    """Return the modules that an interpreter of its own has at the end of a program."""
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "services")}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=bare, check=True, capture_output=True, text=True
+        [sys.executable, "-c", f"{program}\nimport json, sys; print(json.dumps([*sys.modules]))"],
+        env=bare | environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
-    return frozenset(json.loads(done.stdout))
+    return frozenset(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
@@ -60,3 +68,21 @@ def test_what_a_handler_imports_is_in_the_layer(handler: str) -> None:
     packages = {name.partition(".")[0] for name in loaded(handler) - loaded("json")}
     foreign = {name for name in packages if not name.startswith("_sysconfigdata")}
     assert foreign - sys.stdlib_module_names <= layer | own | {"botocore"}
+
+
+CALL = """
+from types import SimpleNamespace
+from shared.observability import instrumented
+
+context = SimpleNamespace(function_name="f", aws_request_id="r")
+assert instrumented(lambda event, context: event["order_id"])({"order_id": "A-1"}, context) == "A-1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("header", "traced"), [("Sampled=1", True), ("Sampled=0", False), ("", False)]
+)
+def test_a_sampled_invocation_alone_pays_for_the_tracer(header: str, *, traced: bool) -> None:
+    trace = f"Root=1-6924a1b0-0123456789abcdef01234567;Parent=0123456789abcdef;{header}"
+    known = modules_after(CALL, _X_AMZN_TRACE_ID=trace, LAMBDA_TASK_ROOT="/var/task")
+    assert ("aws_xray_sdk" in known) == traced

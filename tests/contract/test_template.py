@@ -1,5 +1,6 @@
 """The template keeps what no linter knows: dead letters, settings, permissions, limits."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -284,6 +285,28 @@ def test_the_layer_has_the_locks_versions_and_the_functions_runtime() -> None:
     runtime = STACK.resolve({"Ref": "PythonRuntime"}, "").removeprefix("python")
     assert f"RUNTIME ?= {runtime}\n" in makefile
     assert f"ARCHITECTURE ?= {STACK.resolve({'Ref': 'Architecture'}, '')}\n" in makefile
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            of_type("CloudWatch::Dashboard")["Dashboard"]["DashboardBody"], id="dashboard"
+        ),
+        pytest.param(
+            of_type("Serverless::HttpApi")["HttpApi"]["AccessLogSettings"]["Format"],
+            id="access log",
+        ),
+        pytest.param(
+            of_type("Glue::Table")["OrderEventsView"]["TableInput"]["ViewOriginalText"]["Fn::Sub"][
+                1
+            ]["View"]["Fn::Base64"],
+            id="view",
+        ),
+    ],
+)
+def test_json_within_the_template_is_json(text: Any) -> None:
+    assert json.loads(text["Fn::Sub"] if isinstance(text, dict) else text)
 
 
 # Permissions

@@ -1,8 +1,14 @@
 """The `orders` command as its users run it: a process, its exit code, and what it says."""
 
 import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +18,7 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from infra.local.datadir import DataDirectory
 from infra.local.journal import VERSION
-from tests.fakes.serving import Served, answer, orders, rows
+from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -94,73 +100,71 @@ def test_a_first_runs_figures_are_the_directorys(ran: Any) -> None:
     assert totals["charges"] - totals["refunds"] == totals["completed"] == totals["shipments"]
 
 
-def test_a_run_for_people_is_a_table_and_where_everything_is(ran: Any, data: Path) -> None:
-    shown = orders("run", "--count", 0, "--data", data).stdout
-    for word in (
-        "This run",
-        "completed",
-        "Where it is",
-        "order_events",
-        ".eml",
-        "What to try next",
-    ):
-        assert word in shown
-
-
-def test_nothing_due_is_a_run_of_nothing(ran: Any, data: Path) -> None:
-    again = answer("run", "--count", 0, "--data", data)
-    assert again["totals"] == ran["totals"]
-    assert {figure: again[figure] for figure in RUN if again[figure] not in (0, "0.00")} == {
-        "seconds": again["seconds"],
-        "totals": ran["totals"],
-    }
-
-
-def test_the_same_seed_makes_the_same_orders(ran: Any, data: Path) -> None:
-    again = answer("run", "--count", 60, "--seed", 5, "--data", data)
-    assert again["completed"] == again["failed"] == again["cancelled"] == 0
-    assert again["duplicates"] > 50
-    assert again["totals"] == ran["totals"]
-
-
-def test_show_tells_an_orders_whole_story(ran: Any, data: Path) -> None:
-    [[order_id]] = rows(
+def _reads(data: Path, page: Path) -> dict[str, list[object]]:
+    """Return the commands that look at what the run left, by name."""
+    [[completed]] = rows(
         data / "orderflow.db", "select order_id from orders where status = 'COMPLETED' limit 1"
     )
-    told = answer("show", order_id, "--data", data)
-    assert {"order_id", "status", "total", "events", "timeline", "payments", "shipment"} <= set(
-        told
-    )
-    assert (told["order_id"], told["status"]) == (order_id, "COMPLETED")
-    assert told["events"][0]["type"] == "Order Created"
-    assert {"RECEIVED", "STOCK_RESERVED", "CHARGED", "SHIPMENT_CREATED", "COMPLETED"} <= {
-        entry["what"] for entry in told["timeline"]
+    counted = "select event_type, count(distinct event_id) from order_events group by 1"
+    return {
+        "show": ["show", completed, "--data", data],
+        "list": ["list", "--data", data, "--limit", 1000],
+        "list failed": ["list", "--data", data, "--status", "FAILED"],
+        "query": ["query", counted, "--data", data],
+        "queries": ["query", "--data", data],
+        "chart": ["query", "revenue_by_day", "--data", data, "--chart", page],
+        "report": ["report", "--data", data],
+        "doctor": ["doctor", "--data", data, "--port", _free_port()],
+        "events": ["events", "list"],
     }
-    [payment] = told["payments"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def told(
+    ran: Any, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Any]]:
+    """Return what tells a command's answer; they run side by side."""
+    page = tmp_path_factory.mktemp("page") / "chart.html"
+    with ThreadPoolExecutor(2) as pool:
+        reads = _reads(data, page)
+        running = {name: pool.submit(answer, *given) for name, given in reads.items()}
+        running["page"] = pool.submit(lambda: running["chart"].result() and page.read_text())
+        yield lambda name: running[name].result()
+
+
+def test_show_tells_an_orders_whole_story(told: Callable[[str], Any]) -> None:
+    shown = told("show")
+    wanted = {"order_id", "status", "total", "events", "timeline", "payments", "shipment"}
+    assert wanted <= set(shown)
+    assert shown["status"] == "COMPLETED"
+    assert shown["events"][0]["type"] == "Order Created"
+    assert {"RECEIVED", "STOCK_RESERVED", "CHARGED", "SHIPMENT_CREATED", "COMPLETED"} <= {
+        entry["what"] for entry in shown["timeline"]
+    }
+    [payment] = shown["payments"]
     assert (payment["status"], payment["gateway"]) == ("CHARGED", "CHARGED")
-    assert payment["amount"] == told["total"]
-    assert told["shipment"]["tracking_number"].startswith("SBX")
+    assert payment["amount"] == shown["total"]
+    assert shown["shipment"]["tracking_number"].startswith("SBX")
 
 
-def test_show_of_no_order_says_what_is_similar(ran: Any, data: Path) -> None:
-    said = one_line(orders("show", "G5-00000", "--data", data))
-    assert "no order has the id 'G5-00000'" in said
-
-
-def test_list_has_orders_newest_first_by_status_and_customer(ran: Any, data: Path) -> None:
-    listed = answer("list", "--data", data, "--limit", 1000)["orders"]
-    assert len(listed) == ran["totals"]["orders"]
-    failed = answer("list", "--data", data, "--status", "FAILED")["orders"]
+def test_list_has_all_orders_or_those_of_a_status(ran: Any, told: Callable[[str], Any]) -> None:
+    assert len(told("list")["orders"]) == ran["totals"]["orders"]
+    failed = told("list failed")["orders"]
     assert len(failed) == ran["failed"]
     assert {order["status"] for order in failed} == {"FAILED"}
-    customer = listed[0]["customer_id"]
-    own = answer("list", "--data", data, "--customer", customer)["orders"]
-    assert {order["customer_id"] for order in own} == {customer}
+    assert all(order["failure"] for order in failed)
 
 
-def test_query_answers_from_the_parquet_files_what_the_run_said(ran: Any, data: Path) -> None:
-    sql = "select event_type, count(distinct event_id) from order_events group by 1"
-    counted = answer("query", sql, "--data", data)
+def test_query_answers_from_the_parquet_files_what_the_run_said(
+    ran: Any, told: Callable[[str], Any]
+) -> None:
+    counted = told("query")
     assert counted["columns"] == ["event_type", "count(DISTINCT event_id)"]
     found = dict(counted["rows"])
     assert found["Order Created"] == ran["totals"]["orders"]
@@ -170,28 +174,41 @@ def test_query_answers_from_the_parquet_files_what_the_run_said(ran: Any, data: 
     assert found["High Value Order Flagged"] == ran["high_value"]
 
 
-def test_named_queries_and_the_report_are_answered(ran: Any, data: Path, tmp_path: Path) -> None:
-    names = answer("query", "--data", data)["queries"]
-    assert {"revenue_by_day", "orders_by_status", "top_skus", "high_value_orders"} <= set(names)
-    page = tmp_path / "chart.html"
-    revenue = answer("query", "revenue_by_day", "--data", data, "--chart", page)
-    assert revenue["rows"]
-    assert "<svg" in page.read_text()
-    report = answer("report", "--data", data)
-    assert "<html" in Path(report["report"].removeprefix("file://")).read_text()
+def test_named_queries_charts_and_the_report_are_answered(told: Callable[[str], Any]) -> None:
+    named = {"revenue_by_day", "orders_by_status", "top_skus", "high_value_orders"}
+    assert named <= set(told("queries")["queries"])
+    assert told("chart")["rows"]
+    assert "<svg" in told("page")
+    report = Path(told("report")["report"].removeprefix("file://"))
+    assert "<html" in report.read_text()
 
 
-def test_doctor_finds_nothing_to_mend_or_says_how(ran: Any, data: Path) -> None:
-    with Served(data) as server:
-        checked = answer("doctor", "--data", data, "--port", server.port)
-    assert checked["ok"]
-    assert all(check["ok"] for check in checked["checks"])
+def test_doctor_finds_nothing_to_mend(told: Callable[[str], Any]) -> None:
+    assert [check for check in told("doctor")["checks"] if not check["ok"]] == []
+    assert told("doctor")["ok"]
 
 
-def test_the_contracts_are_listed_and_shown() -> None:
-    listed = answer("events", "list")["events"]
-    assert len(listed) == 10
-    assert answer("events", "show", "order-created")
+def test_the_contracts_are_listed(told: Callable[[str], Any]) -> None:
+    assert len(told("events")["events"]) == 10
+
+
+def test_a_run_for_people_is_a_table_and_where_everything_is(
+    told: Callable[[str], Any], data: Path
+) -> None:
+    assert told("show"), "whoever looks has looked"
+    shown = orders("run", "--count", 0, "--data", data).stdout
+    for word in ("This run", "completed", "Where it is", "order_events", ".eml", "What to try"):
+        assert word in shown
+
+
+def test_the_same_seed_makes_the_same_orders(
+    ran: Any, told: Callable[[str], Any], data: Path
+) -> None:
+    assert told("show"), "whoever looks has looked"
+    again = answer("run", "--count", 60, "--seed", 5, "--data", data)
+    assert again["completed"] == again["failed"] == again["cancelled"] == 0
+    assert again["duplicates"] > 50
+    assert again["totals"] == ran["totals"]
 
 
 # ---- bad input, all of it in one file
@@ -253,20 +270,22 @@ def _refused(folder: Path) -> dict[str, tuple[list[object], str]]:
     stocks = {
         "column": "sku,colour\nTEA,red\n",
         "negative": "sku,on_hand\nTEA,-1\n",
-        "fraction": "sku,on_hand\nTEA,1.5\n",
         "twice": "sku,on_hand\nTEA,1\nTEA,2\n",
         "header": "",
-        "nothing": "sku,on_hand\n",
     }
     for name, text in stocks.items():
         (folder / f"{name}.csv").write_text(text)
-    (folder / "binary.csv").write_bytes(b"sku,on_hand\n\xff\xfe,1\n")
     (folder / "file").write_text("a file")
+    (folder / "no database").mkdir()
+    (folder / "no database" / "orderflow.db").write_text("no database" * 100)
+    with DataDirectory(folder / "newer").writer() as database:
+        database.connection.execute(f"pragma user_version = {VERSION + 1}")
     data = ["--data", folder / "data"]
 
     def stock(name: str) -> list[object]:
         return ["run", "--from", folder / "one.ndjson", "--stock", folder / f"{name}.csv", *data]
 
+    newer = f"newer Orderflow (version {VERSION + 1}, this one knows {VERSION})"
     return {
         "events missing": (["run", "--from", folder / "no.ndjson", *data], "does not exist"),
         "events empty": (["run", "--from", folder / "empty.ndjson", *data], "is empty"),
@@ -274,53 +293,50 @@ def _refused(folder: Path) -> dict[str, tuple[list[object], str]]:
         "stock missing": (stock("no"), "no.csv: cannot be read: No such file"),
         "stock column": (stock("column"), "column.csv:1: unknown column 'colour'"),
         "stock negative": (stock("negative"), "negative.csv:2 on_hand: -1 is not between"),
-        "stock fraction": (stock("fraction"), "'1.5' is not a whole number"),
         "stock twice": (stock("twice"), "twice.csv:3: TEA stands there twice"),
         "stock empty": (stock("header"), "is empty; its first line is sku,on_hand"),
-        "stock without lines": (stock("nothing"), "has no line of stock"),
-        "stock binary": (stock("binary"), "is not text"),
         "directory is a file": (["run", "--count", 1, "--data", folder / "file"], "not writable"),
         "nothing was run": (["list", *data], "no orders yet; run `orders run`"),
-        "no query of the name": (["query", "nonsense", "--data", folder / "bare"], "no orders yet"),
+        "newer, to write": (["run", "--count", 1, "--data", folder / "newer"], newer),
+        "newer, to read": (["list", "--data", folder / "newer"], newer),
+        "no database": (["list", "--data", folder / "no database"], "orderflow.db"),
+        "replay elsewhere": (
+            ["replay", folder / "one.ndjson", "--region", "eu-west-1", *data],
+            "say --yes",
+        ),
     }
 
 
 REFUSED = [
     *("events missing", "events empty", "events binary", "stock missing", "stock column"),
-    *("stock negative", "stock fraction", "stock twice", "stock empty", "stock without lines"),
-    *("stock binary", "directory is a file", "nothing was run", "no query of the name"),
+    *("stock negative", "stock twice", "stock empty", "directory is a file", "nothing was run"),
+    *("newer, to write", "newer, to read", "no database", "replay elsewhere"),
 ]
 
 
 @pytest.fixture(scope="module")
 def refused(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, tuple["Future[CompletedProcess[str]]", str]]]:
+) -> Iterator[Callable[[str], tuple["CompletedProcess[str]", str]]]:
+    """Return what tells how a command ended and what it should say; they run side by side."""
     folder = tmp_path_factory.mktemp("refused")
     with ThreadPoolExecutor(2) as pool:
-        yield {
+        running = {
             name: (pool.submit(orders, *arguments), said)
             for name, (arguments, said) in _refused(folder).items()
         }
+        yield lambda name: (running[name][0].result(), running[name][1])
     assert not (folder / "data").exists(), "something was half done"
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_done_is_said_in_one_line(refused: Any, name: str) -> None:
-    running, said = refused[name]
-    assert said in one_line(running.result())
+def test_what_cannot_be_done_is_said_in_one_line(refused: Callable[[str], Any], name: str) -> None:
+    done, said = refused(name)
+    assert said in one_line(done)
 
 
 def test_every_refusal_is_in_the_table(tmp_path: Path) -> None:
     assert list(_refused(tmp_path)) == REFUSED
-
-
-def test_a_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    with DataDirectory(tmp_path / "data").writer() as database:
-        database.connection.execute(f"pragma user_version = {VERSION + 1}")
-    for command in (["run", "--count", 1], ["list"]):
-        said = one_line(orders(*command, "--data", tmp_path / "data"))
-        assert f"newer Orderflow (version {VERSION + 1}, this one knows {VERSION})" in said
 
 
 def test_a_directory_in_use_is_refused_with_who_has_it(ran: Any, data: Path) -> None:
@@ -330,28 +346,15 @@ def test_a_directory_in_use_is_refused_with_who_has_it(ran: Any, data: Path) -> 
     assert "--data" in said
 
 
-def test_a_database_that_is_none_is_refused_by_readers_too(tmp_path: Path) -> None:
-    (tmp_path / "orderflow.db").write_text("no database" * 100)
-    assert "orderflow.db" in one_line(orders("list", "--data", tmp_path))
-
-
-@pytest.mark.xfail(strict=True, reason="doctor leaves a database without tables behind")
 def test_a_directory_that_doctor_has_looked_at_is_still_without_orders(tmp_path: Path) -> None:
     orders("doctor", "--data", tmp_path)
     assert "no orders yet" in one_line(orders("list", "--data", tmp_path))
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["nonsense"],
-        ["run", "--nonsense"],
-        ["run", "--count", -1],
-        ["run", "--count", 1, "--from", "x"],
-        ["dead-letters", "redrive"],
-    ],
+    "arguments", [["nonsense"], ["run", "--nonsense"], ["run", "--count", 1, "--from", "x"]]
 )
-def test_wrong_usage_is_exit_code_2(arguments: list[object], tmp_path: Path) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: list[object]) -> None:
     done = orders(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -388,9 +391,6 @@ def emit_often(folder: Path) -> list[int]:
     return codes
 
 
-@pytest.mark.xfail(
-    strict=True, reason="emit's turns hand messages over to workers that it does not have"
-)
 def test_to_emit_again_and_again_uses_up_no_message(
     tmp_path: Path, apart: Callable[..., Any]
 ) -> None:
@@ -439,6 +439,36 @@ def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path:
         assert server.process.poll() is None
 
 
+def interrupted(folder: Path) -> "CompletedProcess[bytes]":
+    """Run 500 generated orders, and press Ctrl-C when the first has completed."""
+    data = folder / "data"
+    command = [str(COMMAND), "run", "--count", "500", "--data", str(data)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with suppress(sqlite3.OperationalError):
+            completed = "select count(*) from orders where status = 'COMPLETED'"
+            if rows(data / "orderflow.db", completed) != [(0,)]:
+                break
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(command, running.returncode, b"", said)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    assert interrupted(tmp_path).returncode == 130
+    ran = answer("run", "--count", 0, "--data", tmp_path / "data")
+    totals = ran["totals"]
+    assert ran["completed"] > 0
+    assert (ran["in_flight"], totals["shipments"]) == (0, totals["completed"])
+    assert totals["charges"] - totals["refunds"] == totals["completed"]
+
+
+def test_a_run_that_was_stopped_says_how_it_goes_on(tmp_path: Path) -> None:
+    assert b"`orders run --count 0` goes on" in interrupted(tmp_path).stderr
+
+
 # ---- dead letters without a server, and replays
 
 
@@ -468,18 +498,9 @@ def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Pat
     assert (ran["cancelled"], ran["totals"]["dead_letters"]) == (1, 0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["show", 999], "there is no dead letter 999"),
-        (["redrive", 999], "there is no dead letter 999"),
-        (["list", "--queue", "Nowhere"], "'Nowhere' is no dead-letter queue; these are: "),
-    ],
-)
-def test_a_dead_letter_that_is_not_there_is_said_to_be_missing(
-    lettered: Path, arguments: list[object], said: str
-) -> None:
-    assert said in one_line(orders("dead-letters", *arguments, "--data", lettered / "data"))
+def test_a_dead_letter_that_is_not_there_is_said_to_be_missing(lettered: Path) -> None:
+    said = one_line(orders("dead-letters", "redrive", 999, "--data", lettered / "data"))
+    assert "there is no dead letter 999" in said
 
 
 def test_a_replay_can_be_looked_at_first_and_then_charges_nobody_twice(tmp_path: Path) -> None:
@@ -511,18 +532,9 @@ def test_a_replay_keeps_its_pace(tmp_path: Path) -> None:
     assert arrived[-1][0] - arrived[0][0] >= 0.55
 
 
-def test_a_replay_to_what_is_not_this_machine_is_refused_without_a_yes(tmp_path: Path) -> None:
-    (tmp_path / "events.ndjson").write_text(line("A-1"))
-    said = one_line(
-        orders("replay", tmp_path / "events.ndjson", "--region", "eu-west-1", "--data", tmp_path)
-    )
-    assert "say --yes" in said
-
-
 # ---- the sink
 
 
-@pytest.mark.xfail(strict=True, reason="settle gives up an order that waits when the sink fails")
 def test_orders_go_on_while_the_sink_is_away_and_it_catches_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "bucket").mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -170,9 +170,9 @@ class FakeFunctions:
         """Return the payloads that a function was called with."""
         return [orjson.loads(call.payload) for call in self.calls if call.function.name == function]
 
-    def answer(self, invocation: Invocation, payload: Any) -> None:
+    def answer(self, invocation: Invocation, payload: Any, metrics: Sequence[str] = ()) -> None:
         """Let a call return."""
-        self._results.append(Result(invocation.id, payload, None, [], 0.001))
+        self._results.append(Result(invocation.id, payload, None, list(metrics), 0.001))
 
     def fail(self, invocation: Invocation, error: str, message: str = "told to") -> None:
         """Let a call raise."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,12 +80,11 @@ class Served:
             time.sleep(0.01)
         self.address = endpoint.read_text().strip()
         while True:
-            try:
+            with suppress(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
-            except ConnectionRefusedError:
-                assert time.monotonic() < end, "no answer: " + self.output()
-                time.sleep(0.01)
+            assert time.monotonic() < end, "no answer: " + self.output()
+            time.sleep(0.01)
 
     @property
     def port(self) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.local import engine as engine_module
-from infra.local.bus import MAX_BYTES, Delivery, DeliveryError, InvalidRequest
+from infra.local.bus import Delivery, DeliveryError, InvalidRequest
 from infra.local.dead_letters import letters, redrive
 from infra.local.stack import Target
+from shared.batches import MAX_BYTES
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry
 
 if TYPE_CHECKING:

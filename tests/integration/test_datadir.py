@@ -257,15 +257,7 @@ def test_what_answers_a_caller_outside_commits_so_that_it_outlives_a_power_cut(
     assert {url for name, url in stores.items() if name != "OrdersApiFunction"} == {plain}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "[sp ace] ünïcode",
-        pytest.param("quo'te"),
-        pytest.param("ha#sh?"),
-        pytest.param("per%20"),
-    ],
-)
+@pytest.mark.parametrize("name", ["quo'te [a] ha#sh? 1%20 ünï"])
 def test_a_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
     command = Path(sys.executable).with_name("orders")
     where = tmp_path / name

@@ -1,4 +1,4 @@
-"""Executions: journalled before they act, restarted at any turn, and out of memory while they wait."""
+"""Executions: journalled before they act, restarted at any turn, out of memory while they wait."""
 
 import json
 import sqlite3
@@ -40,6 +40,11 @@ def wait(seconds: int, **fields: Any) -> dict[str, Any]:
     """Return a Wait state that ends its workflow, unless told otherwise."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Wait", "Seconds": seconds, **end, **fields}
+
+
+def begin(rig: Rig, name: str, body: Any) -> Callable[[float], str]:
+    """Return the request that starts an execution."""
+    return lambda now: rig.engine.executions.start("shop-flow", name, body, now)
 
 
 def echo(payload: Any) -> Any:
@@ -304,11 +309,7 @@ def test_only_a_window_of_executions_is_in_memory_and_the_rest_waits_in_the_jour
 def test_all_of_a_burst_end_in_the_order_in_which_they_came(make: Make) -> None:
     rig = make(handlers={"Step": echo})
     for number in range(3 * WINDOW):
-        rig.engine.call(
-            lambda now, number=number: rig.engine.executions.start(
-                "shop-flow", f"e{number}", {"n": number}, now
-            )
-        )
+        rig.engine.call(begin(rig, f"e{number}", {"n": number}))
     rig.settle()
     assert rig.rows("select count(*) as n from executions where status = 'SUCCEEDED'") == [
         {"n": 3 * WINDOW}
@@ -393,6 +394,26 @@ def test_an_execution_that_waits_for_a_function_never_leaves_the_memory(make: Ma
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
+def test_an_abandoned_function_keeps_no_execution_in_memory(make: Make) -> None:
+    both = {
+        "Type": "Parallel",
+        "Branches": [flow(Step=task(TimeoutSeconds=600)), flow(Other=task("${Other}"))],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Wait"}],
+        "End": True,
+    }
+    rig = make(flow=flow(Both=both, Wait=wait(900)))
+    rig.start("one")
+    rig.settle()
+    rig.functions.fail(rig.functions.calls[1], "Oops")
+    rig.settle()
+    assert rig.entered("one")[-1] == "Wait"
+    assert rig.engine.executions.live == {}
+    assert rig.execution("one")["wake_at"] == NOW + 900
+    rig.functions.answer(rig.functions.calls[0], "late")
+    rig.pass_time(900)
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
 def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
     retry = [{"ErrorEquals": ["Flaky"], "IntervalSeconds": 60}]
     rig = make(flow=flow(Step=task(Retry=retry)), handlers={"Step": Flaky()})
@@ -408,11 +429,7 @@ def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
 def test_thousands_may_nap_and_take_no_room(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(900)))
     for number in range(3 * WINDOW):
-        rig.engine.call(
-            lambda now, number=number: rig.engine.executions.start(
-                "shop-flow", f"e{number}", {}, now
-            )
-        )
+        rig.engine.call(begin(rig, f"e{number}", {}))
     rig.settle()
     assert rig.engine.executions.live == {}
     rig.pass_time(900)

@@ -243,6 +243,13 @@ def test_messages_are_kept_as_long_as_their_queue_says(rig: Rig) -> None:
     assert len(rig.queue("WorkLetters")) == 1
 
 
+def test_old_messages_are_swept_by_themselves(rig: Rig) -> None:
+    rig.send("letter", queue="WorkLetters")
+    rig.settle()
+    rig.pass_time(14 * DAY + 1)
+    assert rig.queue("WorkLetters") == []
+
+
 def test_a_sender_is_told_the_messages_id_and_digest(rig: Rig) -> None:
     answer = rig.ask(lambda now: rig.engine.queues.send("Work", "hello", {}, now))
     rig.settle()

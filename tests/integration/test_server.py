@@ -60,12 +60,12 @@ def created(order_id: str, **changes: Any) -> dict[str, Any]:
 def ended(server: Served, order_id: str) -> str:
     """Wait until an order has ended; return how."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    while True:
         status, order = server.ask("GET", f"/orders/{order_id}")
         if status == 200 and order["status"] in ("COMPLETED", "FAILED", "CANCELLED"):
             return str(order["status"])
+        assert time.monotonic() < end, f"{order_id} does not end: {order}"
         time.sleep(0.02)
-    raise AssertionError(f"{order_id} does not end: {order}")
 
 
 def code(call: Any, **request: Any) -> str:

@@ -12,6 +12,7 @@ import pytest
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage, Stock
 from orders import usecases as orders
+from orders.model import Amendment
 from orders.usecases import Policy
 from payments.model import LedgerEntry
 from shared.errors import DuplicateOrder, OrderNotFound, VersionConflict
@@ -114,6 +115,7 @@ def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
         attempts=3,
         resume_at=NOW + 0.25,
         waiting_for="OutOfStock",
+        amended_at="2026-01-31T12:30:00Z",
         cancel_requested=True,
         cancel_reason="cheaper",
         cancel_event_id="event-9",
@@ -284,7 +286,9 @@ def test_of_changes_at_once_every_one_is_seen(stores: Stores) -> None:
     opened = [orders.Ports(stores.orders(), lambda: NOW, Policy()) for _ in range(THREADS)]
     results = at_once(
         *(
-            lambda n=n, ports=ports: orders.amend("A-1", None, f"ada{n}@example.com", ports)
+            lambda n=n, ports=ports: orders.amend(
+                "A-1", Amendment(None, f"ada{n}@example.com", "2026-01-31T12:30:00Z"), ports
+            )
             for n, ports in enumerate(opened)
         )
     )
@@ -355,14 +359,14 @@ def test_a_step_that_was_overtaken_is_told_so_before_it_is_told_of_a_shortage(
 
 
 def test_units_move_and_every_one_of_them_is_accounted_for(stores: Stores) -> None:
-    stocked(stores, TEA=10, CUP=1)
+    stocked(stores, TEA=3, CUP=1)
     store, record = stores.inventory(), placed(stores)
     for move, expected in (
-        (Move.RESERVE, Stock("TEA", 10, on_hand=10, reserved=3)),
-        (Move.RELEASE, Stock("TEA", 10, on_hand=10)),
-        (Move.RESERVE, Stock("TEA", 10, on_hand=10, reserved=3)),
-        (Move.COMMIT, Stock("TEA", 10, on_hand=7, shipped=3)),
-        (Move.RESTOCK, Stock("TEA", 10, on_hand=10, shipped=3, restocked=3)),
+        (Move.RESERVE, Stock("TEA", 3, on_hand=3, reserved=3)),
+        (Move.RELEASE, Stock("TEA", 3, on_hand=3)),
+        (Move.RESERVE, Stock("TEA", 3, on_hand=3, reserved=3)),
+        (Move.COMMIT, Stock("TEA", 3, on_hand=0, shipped=3)),
+        (Move.RESTOCK, Stock("TEA", 3, on_hand=3, shipped=3, restocked=3)),
     ):
         record = store.move(record.change(attempts=record.attempts + 1), move, {"TEA": 3})
         assert stores.stock()["TEA"] == expected

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from infra.asl.errors import ExpressionError, IntrinsicError, TerminalFailure
 from infra.asl.expressions.paths import Reader, Scope, compile_path
-from infra.asl.expressions.values import JSON, to_json_text, to_plain_text
+from infra.asl.expressions.values import JSON, strict_json, to_json_text, to_plain_text
 
 Chance: TypeAlias = Callable[[], float]
 Convert: TypeAlias = Callable[[JSON], Any]
@@ -42,7 +42,10 @@ def compile_intrinsic(text: str) -> Reader:
 
     What it gives raises TerminalFailure where a path meets nothing or a function refuses.
     """
-    call, end = _compile_call(text, 0)
+    try:
+        call, end = _compile_call(text, 0)
+    except (RecursionError, ValueError) as error:
+        raise ExpressionError(f"cannot be read: {type(error).__name__}") from None
     if text[end:].strip():
         raise ExpressionError(f"nothing is known as '{text[end:]}'")
 
@@ -52,6 +55,10 @@ def compile_intrinsic(text: str) -> Reader:
         except IntrinsicError as error:
             problem = f"The function '{text}' had the following error: {error}"
             raise TerminalFailure(problem) from error
+        except (MemoryError, OverflowError, RecursionError, ValueError) as error:
+            # a number beyond what can be counted with, a text nested beyond what can be read
+            problem = f"The function '{text[:80]}' had the following error: {error!r}"
+            raise TerminalFailure(problem[:1_000]) from None
 
     return read
 
@@ -151,7 +158,7 @@ def _format(_: Chance, template: str, *values: JSON) -> str:
 
 def _string_to_json(_: Chance, text: str) -> JSON:
     try:
-        return json.loads(text) if text.strip() else None
+        return strict_json(text) if text.strip() else None
     except ValueError as error:
         raise IntrinsicError(f"Invalid JSON: {error}") from error
 

@@ -83,10 +83,17 @@ def compile_fail(name: str, fields: Fields) -> State:
     return State(name, "Fail", enter)
 
 
+def _text(value: JSON, path: str) -> str:
+    if not isinstance(value, str):
+        raise TerminalFailure(f"The {path} field must lead to text, not to {to_plain_text(value)}")
+    return value
+
+
 def _told(fields: Fields, field: str) -> Reader:
     path = f"{field}Path"
     if fields.one_of(field, path) == path:
-        return compile_expression(fields.value[path], path, fields.place)
+        read = compile_expression(fields.value[path], path, fields.place)
+        return lambda data, scope: _text(read(data, scope), path)
     text = fields.get(field, str)
     return lambda _data, _scope: text
 

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
 from orders import usecases, wiring
+from orders.model import Amendment
 from orders.views import order_view
 from shared import clock
 from shared.errors import (
@@ -111,7 +112,8 @@ def amend(order_id: str) -> Response[str]:
     """Change ``shipping_address`` or ``email`` of an order that is not shipped yet."""
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
-    record = usecases.amend(order_id, detail.address, detail.email, wiring.ports())
+    wanted = Amendment(detail.address, detail.email, detail.timestamp)
+    record = usecases.amend(order_id, wanted, wiring.ports())
     return _json(HTTPStatus.OK, order_view(record))
 
 

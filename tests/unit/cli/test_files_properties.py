@@ -91,7 +91,6 @@ def test_any_bytes_are_stock_or_an_error_with_its_line(
     assert read_stock(path) == receipt
 
 
-@pytest.mark.xfail(strict=True, reason="the error of Python's own library comes through")
 @pytest.mark.parametrize("digits", [5_000, 200_000])
 def test_a_number_of_any_length_is_refused_with_its_line(
     file: Callable[[str, bytes], Path], digits: int

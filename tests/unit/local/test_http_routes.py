@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -17,6 +18,9 @@ from infra.local.stack import Route, Stack
 from infra.server.http import MAX_BODY, Application
 from infra.server.server import ServerError, check_address
 from shared.sqlite import Database
+
+if TYPE_CHECKING:
+    from infra.server.aws_api import AwsApi
 
 ANSWER = {"statusCode": 201, "headers": {"Content-Type": "text/plain"}, "body": "made"}
 
@@ -212,7 +216,7 @@ def test_anything_but_http_is_left_unanswered(port: Port) -> None:
 
 def aws(port: Port, answer: Callable[[], Any], target: str = "AWSEvents.PutEvents") -> Any:
     """Return the reply to an operation that answers this way."""
-    port.application.api.answer = lambda name, body: answer()  # type: ignore[method-assign]
+    port.application.api = cast("AwsApi", SimpleNamespace(answer=lambda name, body: answer()))
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
     return port.ask("POST", "/", b"{}", headers)
 

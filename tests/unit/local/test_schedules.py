@@ -9,7 +9,8 @@ import pytest
 
 from infra.local.invocations import Done, Result
 from infra.local.journal import Journal
-from infra.local.schedules import Schedules, next_time
+from infra.local.rates import next_time
+from infra.local.schedules import Schedules
 from infra.local.stack import Schedule, Stack
 from infra.local.template import TemplateError
 from shared.sqlite import Database

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orders.model import (
+    Amendment,
     Claimant,
     Reason,
     Wait,
@@ -473,7 +474,7 @@ def test_address_and_mail_can_be_changed_until_the_shipment(
     changed: dict[str, object] | None,
 ) -> None:
     record = order(status=Status(status), shipping_address=ADDRESS, email="ada@example.com")
-    change = amend(record, address, email, NOW)
+    change = amend(record, Amendment(address, email, "2026-01-31T12:30:00Z"), NOW)
     if changed is None:
         assert change is None
     else:
@@ -493,7 +494,7 @@ def test_address_and_mail_can_be_changed_until_the_shipment(
 )
 def test_a_change_after_that_is_refused(record: OrderRecord, state: str) -> None:
     with pytest.raises(ChangeRefused, match=f"A-1 is {state} already"):
-        amend(record, ELSEWHERE, None, NOW)
+        amend(record, Amendment(ELSEWHERE, None, "2026-01-31T12:30:00Z"), NOW)
 
 
 # ---- resuming

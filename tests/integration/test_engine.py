@@ -1,0 +1,180 @@
+"""The engine's turn: whom it answers and when, and what it survives."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.local.bus import InvalidRequest
+from infra.local.dead_letters import redrive
+from tests.fakes.runtime import MINUTE, NOW, Rig, entry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(tmp_path)
+    yield opened
+    opened.close()
+
+
+# ---- functions called for somebody outside
+
+
+def test_whoever_calls_a_function_gets_its_answer(rig: Rig) -> None:
+    future = rig.engine.call_function("Step", {"a": 1})
+    rig.turn()
+    [call] = rig.functions.calls
+    assert json.loads(call.payload) == {"a": 1}
+    assert not future.done()
+    rig.functions.answer(call, {"b": 2})
+    rig.turn()
+    assert future.result(0).payload == {"b": 2}
+
+
+def test_whoever_calls_a_function_gets_its_error(rig: Rig) -> None:
+    future = rig.engine.call_function("Step", {})
+    rig.turn()
+    rig.functions.fail(rig.functions.calls[0], "Oops")
+    rig.turn()
+    error = future.result(0).error
+    assert error is not None
+    assert error["errorType"] == "Oops"
+
+
+@pytest.mark.parametrize("when", ["before the turn", "before the answer"])
+def test_a_caller_that_has_gone_hurts_nobody(rig: Rig, when: str) -> None:
+    """Uvicorn cancels the requests that are still running when it has waited long enough."""
+    future: Future[Any]
+    if when == "before the turn":
+        future = rig.engine.call(lambda now: rig.engine.bus.put([entry()], now))
+        future.cancel()
+    else:
+        future = rig.engine.call_function("Step", {})
+        rig.turn()
+        future.cancel()
+        rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    assert rig.put(entry())["FailedEntryCount"] == 0
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_let_go(rig: Rig) -> None:
+    rig.start("one")
+    [call] = rig.functions.calls
+    for _ in range(2):
+        rig.functions.answer(call, {})
+        rig.settle()
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+def test_what_functions_measure_is_journalled(rig: Rig) -> None:
+    rig.start("one")
+    [call] = rig.functions.calls
+    emf = '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"N"}]}]},"N":[3.0]}'
+    rig.functions.answer(call, {}, metrics=[emf])
+    rig.settle()
+    assert rig.rows("select name, count, sum from metrics") == [
+        {"name": "N", "count": 1, "sum": 3.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"_aws": nonsense',
+        '{"_aws": {}}',
+        '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["a"],["b"]],"Metrics":[{"Name":"N"}]}]}}',
+        '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[],"Metrics":[{"Name":"N"}]}]},"N":"many"}',
+    ],
+)
+def test_a_measurement_that_is_none_hurts_nobody(rig: Rig, line: str) -> None:
+    rig.start("one")
+    rig.functions.answer(rig.functions.calls[0], {}, metrics=[line])
+    rig.settle()
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+
+
+# ---- requests
+
+
+def test_requests_of_one_turn_are_answered_together_after_one_commit(rig: Rig) -> None:
+    rig.settle()
+    before = rig.engine.journal.commits
+    futures = [
+        rig.engine.call(lambda now: rig.engine.bus.put([entry("Nobody")], now)) for _ in range(20)
+    ]
+    rig.turn()
+    assert all(future.done() for future in futures)
+    assert rig.engine.journal.commits == before + 1
+
+
+def test_a_request_that_is_refused_spoils_none_of_its_turn(rig: Rig) -> None:
+    good = rig.engine.call(lambda now: rig.engine.bus.put([entry("Nobody")], now))
+    bad = rig.engine.call(lambda now: rig.engine.bus.put([], now))
+    rig.turn()
+    assert good.result(0)["FailedEntryCount"] == 0
+    assert isinstance(bad.exception(0), InvalidRequest)
+    assert len(rig.rows("select * from events")) == 1
+
+
+def test_nothing_is_left_of_a_request_that_was_refused_halfway(rig: Rig) -> None:
+    run = json.dumps({"consumer": "order_processing", "event": {"order_id": "A-1"}})
+    rig.send(run, "no way back", queue="Untouched")
+    with pytest.raises(InvalidRequest):
+        rig.ask(lambda now: redrive(rig.engine, [], now))
+    rig.settle()
+    assert len(rig.queue("Untouched")) == 2
+    assert rig.rows("select * from executions") == []
+    assert rig.functions.calls == []
+
+
+# ---- when to look again
+
+
+def test_nothing_is_due_when_nothing_is_there(rig: Rig) -> None:
+    rig.settle()
+    assert rig.engine.next_due(schedules=False) == float("inf")
+    assert rig.engine.next_due(schedules=True) == NOW + 5 * MINUTE
+    assert rig.engine.idle
+
+
+def test_an_engine_with_a_function_in_work_is_not_idle(rig: Rig) -> None:
+    rig.start("one")
+    assert not rig.engine.idle
+    rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    assert rig.engine.idle
+
+
+def test_a_schedule_runs_its_function_on_time(rig: Rig) -> None:
+    rig.settle()
+    rig.pass_time(5 * MINUTE)
+    assert len(rig.functions.of("Tick")) == 1
+    rig.pass_time(4 * MINUTE)
+    assert len(rig.functions.of("Tick")) == 1
+
+
+def test_a_schedule_may_be_run_by_hand(rig: Rig) -> None:
+    rig.engine.run_schedule("Tick")
+    rig.settle()
+    assert len(rig.functions.of("Tick")) == 1
+
+
+def test_an_engine_runs_until_it_is_stopped_from_another_thread(rig: Rig) -> None:
+    thread = threading.Thread(target=rig.engine.run_until_stopped)
+    thread.start()
+    future = rig.engine.call(lambda now: rig.engine.bus.put([entry("Nobody")], now))
+    assert future.result(10)["FailedEntryCount"] == 0
+    rig.engine.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+# ---- with real workers
