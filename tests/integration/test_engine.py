@@ -85,6 +85,7 @@ def test_what_functions_measure_is_journalled(rig: Rig) -> None:
     ]
 
 
+@pytest.mark.xfail(strict=True, reason="Measurements.add raises in the engine's turn, which ends")
 @pytest.mark.parametrize(
     "line",
     [

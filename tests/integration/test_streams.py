@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,24 @@ import pytest
 from analytics.usecases import to_rows
 from analytics.warehouse import connect
 from infra.local import streams
+from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
+from infra.local.stack import Stack
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
 INTERVAL = 60.0
 PROCESSOR = "ProcessRecordsFunction"
 TODAY = "dt=2027-01-15"
+
+
+@cache
+def _stack() -> Stack:
+    return stack_of(DataDirectory(Path("/nowhere")))
+
+
+def shipped(directory: DataDirectory) -> Stack:
+    """Return the stack of the shipped template, read once."""
+    return _stack()
 
 
 def process(event: Any) -> Any:
@@ -26,7 +39,7 @@ def process(event: Any) -> Any:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    opened = Rig(tmp_path, stack=stack_of, handlers={PROCESSOR: process})
+    opened = Rig(tmp_path, stack=shipped, handlers={PROCESSOR: process})
     opened.settle()
     opened.functions.calls.clear()
     yield opened
@@ -134,7 +147,7 @@ def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
 
 
 def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, stack=stack_of)
+    rig = Rig(tmp_path, stack=shipped)
     put(rig, 1)
     rig.pass_time(INTERVAL)
     put(rig, 2)
@@ -483,7 +496,7 @@ def test_a_processor_that_does_not_answer_for_every_record_costs_no_event(
 def test_a_data_directory_may_have_a_quote_in_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "o'brien"
     folder.mkdir()
-    rig = Rig(folder, stack=stack_of, handlers={PROCESSOR: process})
+    rig = Rig(folder, stack=shipped, handlers={PROCESSOR: process})
     put(rig, 1)
     rig.pass_time(INTERVAL)
     assert rig.engine.streams.last_error == ""

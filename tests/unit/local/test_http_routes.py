@@ -15,7 +15,7 @@ from infra.local.bus import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.invocations import Result
 from infra.local.stack import Route, Stack
-from infra.server.http import MAX_BODY, Application
+from infra.server.http import MAX_AT_ONCE, MAX_BODY, Application
 from infra.server.server import ServerError, check_address
 from shared.sqlite import Database
 
@@ -202,6 +202,22 @@ def test_a_body_has_a_limit(port: Port, size: int, status: int) -> None:
     assert len(port.engine.events) == (1 if status == 201 else 0)
     if status == 413:
         assert str(MAX_BODY) in json.loads(body)["detail"]
+
+
+def test_more_requests_than_are_answered_at_once_are_told_to_come_again(port: Port) -> None:
+    port.application.at_once = MAX_AT_ONCE
+    status, headers, body = port.ask("GET", "/health")
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert json.loads(body)["status"] == 429
+    status, headers, body = port.ask("POST", "/", b"{}", {"X-Amz-Target": "AWSEvents.PutEvents"})
+    assert (status, json.loads(body)["__type"]) == (400, "ThrottlingException")
+    assert port.engine.events == []
+
+
+def test_a_request_that_was_answered_makes_room_for_the_next(port: Port) -> None:
+    port.ask("GET", "/health")
+    port.ask("POST", "/orders", b"x" * (MAX_BODY + 1))
+    assert port.application.at_once == 0
 
 
 def test_anything_but_http_is_left_unanswered(port: Port) -> None:

@@ -512,8 +512,6 @@ def test_an_order_whose_address_was_changed_is_still_the_one_that_was_placed() -
     place(created(shipping_address=ADDRESS), ports(store))
     elsewhere = {**ADDRESS, "city": "Wells"}
     amend("A-1", Amendment(elsewhere, None, "2026-01-31T12:30:00Z"), ports(store))
-        "A-1", Amendment({**ADDRESS, "city": "Wells"}, None, "2026-01-31T12:30:00Z"), ports(store)
-    )
     record, new = place(created(shipping_address=ADDRESS), ports(store))
     assert not new
     assert record.shipping_address == {**ADDRESS, "city": "Wells"}
