@@ -5,6 +5,7 @@
 #   requirements-dev.lock   the same, and what tests and checks it                 -> .venv
 #   requirements-sam.lock   the SAM CLI, whose pins conflict with the above        -> .venv-sam
 #   requirements-ministack.lock   MiniStack, whose pins do too                     -> .venv-ministack
+#   requirements-bench.lock       DBOS, a peer to measure beside                   -> .venv-bench
 #   requirements-checkov.lock     checkov, whose pins do too                       -> .venv-checkov
 #   infra/layer/requirements.txt  what services/ needs in Lambda, at the versions of the first
 
@@ -14,7 +15,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is whole, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
-.PHONY: help run serve test check lint types imports template contracts schemas conformance rehearse \
+.PHONY: help run serve test check lint types imports template contracts schemas conformance bench rehearse \
 	simulate test-sfn-local lock clean queries build deploy credentials bench-imports
 
 help: ## Say what there is to make (the default)
@@ -91,6 +92,9 @@ conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for ot
 simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
+bench: .venv/.dev .venv-bench/.installed ## Measure the platform beside a bare loop and DBOS (ORDERS=N)
+	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
+
 rehearse: .venv/.dev .venv-ministack/.installed ## Deploy to MiniStack and compare it with one machine
 	$(BIN)/python -m infra.rehearsal
 
@@ -113,11 +117,12 @@ lock: .venv-lock/.installed ## Resolve the locks anew from pyproject.toml (UPGRA
 	$(UV) --group pyproject.toml:sam -o requirements-sam.lock
 	$(UV) --group pyproject.toml:ministack -o requirements-ministack.lock
 	$(UV) --group pyproject.toml:checkov -o requirements-checkov.lock
+	$(UV) --group pyproject.toml:bench -o requirements-bench.lock
 	$(UV) --group pyproject.toml:layer -c requirements.lock $(IN_LAMBDA:%=--no-emit-package %) -o infra/layer/requirements.txt
 	@! grep -n '://' requirements*.lock infra/layer/requirements.txt || { echo 'make lock: a lock holds an address.' >&2; exit 1; }
 
 clean: ## Remove environments and caches; the data in .orderflow stays
-	rm -rf .venv .venv-sam .venv-ministack .venv-checkov .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam
+	rm -rf .venv .venv-bench .venv-sam .venv-ministack .venv-checkov .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written only after its environment is whole, so that an interrupted install is resumed.
@@ -153,6 +158,11 @@ endef
 .venv-checkov/.installed: requirements-checkov.lock
 	$(call create-venv,checkov)
 	@.venv-checkov/bin/python $(LOCKED) -r requirements-checkov.lock
+	@touch $@
+
+.venv-bench/.installed: requirements-bench.lock
+	$(call create-venv,DBOS)
+	@.venv-bench/bin/python $(LOCKED) -r requirements-bench.lock
 	@touch $@
 
 .venv-ministack/.installed: requirements-ministack.lock

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 import orjson
@@ -181,7 +181,7 @@ def _event(
             name: ",".join(values)
             for name, values in parse_qs(query, keep_blank_values=True).items()
         },
-        "pathParameters": {name: unquote(value) for name, value in parameters.items()},
+        "pathParameters": parameters,
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": "local",

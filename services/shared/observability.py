@@ -14,21 +14,22 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.errors import OrderflowError
+from shared.settings import PerFunction
 
 Handler = Callable[[Any, LambdaContext], Any]
 
 NAMESPACE = "Orderflow"
 
 
-@cache
+@PerFunction
 def logger() -> Logger:
-    """Return this process's structured logger."""
+    """Return this function's structured logger."""
     return Logger()
 
 
-@cache
+@PerFunction
 def metrics() -> Metrics:
-    """Return this process's metrics, flushed as EMF at the end of each invocation."""
+    """Return this function's metrics, flushed as EMF at the end of each invocation."""
     return Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE))
 
 

@@ -292,6 +292,20 @@ def test_a_crash_fails_the_invocation_that_ran_and_what_was_ahead_goes_on(
     assert [results[number].payload["n"] for number in ahead] == [2, 3]
 
 
+def test_an_answer_that_was_given_before_the_crash_counts(make: Make) -> None:
+    pool = make(1)
+    answered, crashed = pool.submit("echo", n=1), pool.submit("crashes")
+    [worker] = pool.workers()
+    found = pool.pool.poll(0)
+    assert gone_within(5, worker)
+    after = pool.submit("echo", n=3)
+    found += pool.results(3 - len(found))
+    results = {result.id: result for result in found}
+    assert results[answered].payload == {"n": 1}
+    assert results[crashed].error is not None
+    assert results[after].payload == {"n": 3}
+
+
 def test_a_worker_that_is_killed_from_outside_is_replaced(make: Make) -> None:
     pool = make(2)
     pool.submit("sleeps", seconds=20)
