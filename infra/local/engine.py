@@ -165,10 +165,13 @@ class Engine:
         self._stopping.set()
         self.invoker.wake()
 
-    def next_due(self, *, schedules: bool) -> float:
-        """Return when something is due next, in epoch seconds; infinity if nothing ever is."""
+    def next_due(self, *, schedules: bool, sink: bool = True) -> float:
+        """Return when something is due next, in epoch seconds; infinity if nothing ever is.
+
+        Without ``sink``, a delivery to a stream is nothing to wait for.
+        """
         due = [
-            self.bus.next_due(self.streams.resting),
+            self.bus.next_due(self.streams.busy if sink else self.streams.keys),
             self.queues.next_due(),
             self.executions.next_due(),
         ]
@@ -176,13 +179,13 @@ class Engine:
             due.append(self.schedules.next_due())
         return min(due)
 
-    def skip(self) -> bool:
+    def skip(self, *, sink: bool = True) -> bool:
         """Skip to what is due next; return whether there is anything.
 
         For a clock that can skip, when nothing else is to be done. Schedules hold no run open.
         """
         assert isinstance(self.clock, SkippingClock)
-        due = self.next_due(schedules=False)
+        due = self.next_due(schedules=False, sink=sink)
         if due == float("inf"):
             return False
         self.clock.skip_to(due)

@@ -15,7 +15,7 @@ VERSION = 1
 
 SCHEMA = """
 create table if not exists events (
-    seq integer primary key,
+    seq integer primary key autoincrement,
     id text not null,
     detail_type text not null,
     order_id text,
@@ -28,7 +28,7 @@ create index if not exists events_by_order on events (order_id);
 create view if not exists sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
 create table if not exists deliveries (
-    id integer primary key,
+    id integer primary key autoincrement,
     event_seq integer not null,
     target text not null,
     due real not null,
@@ -37,7 +37,7 @@ create table if not exists deliveries (
 );
 create index if not exists deliveries_by_due on deliveries (target, due, id);
 create table if not exists executions (
-    id integer primary key,
+    id integer primary key autoincrement,
     name text not null,
     machine text not null,
     kind text not null,
@@ -64,7 +64,7 @@ create table if not exists history (
     primary key (execution_id, first)
 ) without rowid;
 create table if not exists messages (
-    id integer primary key,
+    id integer primary key autoincrement,
     queue text not null,
     body text not null,
     sent_at real not null,
@@ -142,21 +142,17 @@ class Journal:
         self.database = database
         database.define(RECORDS)
         database.define(SCHEMA)
-        self._ids = {
-            table: self._highest(table, key)
-            for table, key in (
-                ("events", "seq"),
-                ("deliveries", "id"),
-                ("executions", "id"),
-                ("messages", "id"),
-            )
+        # no id is used twice, whatever was deleted: names of Parquet files follow from them
+        self._ids: dict[str, int] = {
+            row["name"]: row["seq"]
+            for row in database.rows("select name, seq from sqlite_sequence")
         }
         self.batch = Batch()
         self.commits = 0
 
     def next_id(self, table: str) -> int:
         """Return the id of a new row; one process writes these tables, so it counts them itself."""
-        self._ids[table] += 1
+        self._ids[table] = self._ids.get(table, 0) + 1
         return self._ids[table]
 
     def commit(self) -> None:
@@ -173,8 +169,3 @@ class Journal:
         if batch.durable:
             connection.execute("pragma synchronous = normal")
         self.commits += 1
-
-    def _highest(self, table: str, key: str) -> int:
-        row = self.database.row(f"select max({key}) from {table}")
-        assert row is not None
-        return row[0] or 0

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from infra.local.engine import Engine
 
+SINK_ATTEMPTS = 5
+"""Failures of the sink in a row after which nobody waits for it any more."""
+
 RECONCILIATIONS = 3
 """Times in a row that the reconciler may find nothing to move before that is the end."""
 
@@ -21,7 +24,7 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
         on_turn()
         if happened or not engine.idle:
             continue
-        if engine.skip():
+        if engine.skip(sink=engine.streams.failures < SINK_ATTEMPTS):
             continue
         left = in_flight(engine)
         if left == 0 or (reconciled >= RECONCILIATIONS and left == unfinished):

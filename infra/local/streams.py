@@ -28,9 +28,6 @@ ROWS = 5_000
 CHUNK = 500
 """Records of one call of the processor at most."""
 
-ATTEMPTS = 5
-"""Failures in a row after which a run does not wait for the sink any more."""
-
 RETRY = 5.0
 """Seconds before a delivery that failed is tried again, without end."""
 
@@ -62,16 +59,10 @@ class Streams:
         self.invoke = invoke
         self.bucket = bucket
         self.targets = [one for one in bus.targets.values() if one.kind == "stream"]
+        self.keys = {target.key for target in self.targets}
         self.busy: set[str] = set()
         self.failures = 0
         self.last_error = ""
-
-    @property
-    def resting(self) -> set[str]:
-        """The streams that nobody need wait for: at work, or failing again and again."""
-        if self.failures >= ATTEMPTS:
-            return {target.key for target in self.targets}
-        return self.busy
 
     def work(self, now: float) -> bool:
         """Begin a delivery where a buffer is full or old enough; return whether one began."""

@@ -162,7 +162,9 @@ class WorkerPool:
                 worker.send(self._waiting[0], self.offset)
                 self._waiting.popleft()
             except OSError:
-                self._failed.append(self._lose(worker, None))
+                self._failed += self._collect(worker)  # what it had answered before counts
+                if worker in self.workers:
+                    self._failed.append(self._lose(worker, None))
 
     def _collect(self, worker: Worker) -> list[Result]:
         results = []

@@ -447,10 +447,13 @@ def test_an_address_of_others_is_refused(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def put_burst(client: Any, first: int, number: int) -> None:
-    """Put so many orders."""
-    for start in range(first, first + number, 10):
-        client.put_events(Entries=[created(f"B-{n}") for n in range(start, start + 10)])
+def put_slow_orders(client: Any, number: int) -> None:
+    """Put orders whose gateway does not answer at once, so that a stop finds them on their way."""
+    for first in range(0, number, 10):
+        slow = [
+            created(f"B-{n}", payment_token="tok_unavailable_1") for n in range(first, first + 10)
+        ]
+        client.put_events(Entries=slow)
 
 
 @pytest.mark.parametrize(
@@ -466,16 +469,16 @@ def test_it_ends_cleanly_in_the_middle_of_its_work_and_a_restart_goes_on(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     with Served(tmp_path / "data") as server:
-        put_burst(server.client("events"), 0, 60)
+        put_slow_orders(server.client("events"), 30)
         assert server.stop(how) == 0
         assert not (server.data / "endpoint").exists()
         assert "Traceback" not in server.output()
         assert "stopped; everything accepted is in the journal" in server.output()
         left = server.rows("select count(*) from orders where status = 'COMPLETED'")[0][0]
         server.start()
-        server.until("select count(*) from orders where status = 'COMPLETED'", 60)
-        assert left < 60, "the stop came too late to show anything"
-        assert server.rows("select count(*) from charges where status = 'CHARGED'") == [(60,)]
+        server.until("select count(*) from orders where status = 'COMPLETED'", 30)
+        assert left < 30, "the stop came too late to show anything"
+        assert server.rows("select count(*) from charges where status = 'CHARGED'") == [(30,)]
 
 
 def test_it_ends_at_once_when_there_is_nothing_to_do(tmp_path: Path) -> None:

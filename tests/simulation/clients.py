@@ -1,0 +1,136 @@
+"""Clients: each does what the plan says, and again for as long as nobody acknowledges it."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from infra.local.engine import Engine
+from infra.local.invocations import Result
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+from shared.sqlite import Database
+from tests.simulation.model import Model, promise
+from tests.simulation.plan import Action
+from tests.simulation.workers import Crash
+
+PATIENCE = 5.0
+"""Seconds after which a client without an answer asks again."""
+
+FINAL = range(200, 500)
+
+
+class Clients:
+    """The clients of one platform; ``actions`` are numbered, and their time starts at ``begin``."""
+
+    def __init__(self, actions: Sequence[tuple[int, Action]], begin: float, model: Model) -> None:
+        self._due = [(begin + one.at, number, one) for number, one in actions if not one.when]
+        heapify(self._due)
+        self._watching = [(number, one) for number, one in actions if one.when]
+        self._asked: list[tuple[int, Action, Future[Any]]] = []
+        self.model = model
+        self.last = max((at for at, _, _ in self._due), default=begin)
+
+    def next_at(self) -> float:
+        """Return when somebody does something next."""
+        return self._due[0][0] if self._due else float("inf")
+
+    @property
+    def done(self) -> bool:
+        """Whether nobody has anything left to do or waits for an answer."""
+        return not self._due and not self._asked
+
+    def watch(self, order_id: str, where: str, now: float) -> None:
+        """Take note that an order got somewhere, for which somebody may have waited."""
+        for one in [
+            one for one in self._watching if (one[1].order_id, one[1].when) == (order_id, where)
+        ]:
+            self._watching.remove(one)
+            heappush(self._due, (now + one[1].at, *one))
+
+    def next(self, now: float) -> tuple[int, Action] | None:
+        """Return what is to be done now, if anything is."""
+        if not self._due or self._due[0][0] > now:
+            return None
+        _, number, action = heappop(self._due)
+        return number, action
+
+    def ask(self, engine: Engine, number: int, action: Action) -> None:
+        """Put an event, or call the HTTP API; the answer comes later."""
+        self.model.sent(action)
+        if action.do == "http":
+            request = _request(action)
+            answer: Future[Any] = engine.call_function("OrdersApiFunction", request)
+        else:
+            entry = {
+                "EventBusName": "orders-bus",
+                "Source": action.body["source"],
+                "DetailType": action.body["detail-type"],
+                "Detail": json.dumps(action.body["detail"]),
+            }
+            answer = engine.call(lambda now: engine.bus.put([entry], now))
+        self._asked.append((number, action, answer))
+
+    def receive(self, store: Database, action: Action, now: float) -> bool:
+        """Receive stock, as the command does; return whether it stands, even after a crash."""
+        digest, units = action.body["digest"], action.body["units"]
+        try:
+            SQLiteInventory(store).receive(Receipt(digest, units), now)
+        except Crash:
+            if not store.row("select 1 from receipts where digest = ?", digest):
+                raise
+        self.model.arrives(digest, units)
+        return True
+
+    def listen(self, now: float) -> None:
+        """Take the answers that have come."""
+        for asked in [one for one in self._asked if one[2].done()]:
+            self._asked.remove(asked)
+            number, action, answer = asked
+            if not self._told(action, answer.result()):
+                heappush(self._due, (now + PATIENCE, number, action))
+
+    def hung_up(self, now: float) -> None:
+        """Ask again for what a machine that crashed did not answer."""
+        for number, action, _ in self._asked:
+            heappush(self._due, (now + PATIENCE, number, action))
+        self._asked.clear()
+
+    def again(self, number: int, action: Action, now: float) -> None:
+        """Do something again that came to nothing."""
+        heappush(self._due, (now + PATIENCE, number, action))
+
+    def _told(self, action: Action, answer: Any) -> bool:
+        """Take an answer; return whether it is one."""
+        if action.do == "put":
+            [entry] = answer["Entries"]
+            promise("end", "EventId" in entry, f"{action} was refused: {entry}")
+            self.model.told(action, entry["EventId"])
+            return True
+        result: Result = answer
+        if result.error is not None or result.payload["statusCode"] not in FINAL:
+            return False
+        if result.payload["statusCode"] in (200, 201, 202):
+            self.model.told(action, "")
+        return True
+
+
+def _request(action: Action) -> dict[str, Any]:
+    """Return a request as API Gateway sends it (HTTP API, payload format 2.0)."""
+    method, path = action.body["method"], action.body["path"]
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "http": {"method": method, "path": path, "sourceIp": "127.0.0.1"},
+            "stage": "$default",
+            "requestId": "1",
+            "domainName": "localhost",
+        },
+        "body": json.dumps(action.body["body"]),
+        "isBase64Encoded": False,
+    }

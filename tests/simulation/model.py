@@ -1,0 +1,225 @@
+"""What must hold at any moment, whatever happens: written from what is promised, not from code.
+
+`Model.check` looks after every commit (`tests.simulation.verdict` when everything has settled).
+Facts come from the ledger, the gateway's own record, the carrier's, the stock, and the orders'
+records; what they are held against comes from what clients sent and were told.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from shared.sqlite import Database
+from tests.simulation.plan import Action
+
+ENDS = {"COMPLETED", "FAILED", "CANCELLED"}
+UNDONE = {"FAILED", "CANCELLED"}
+STEPS = ("RECEIVED", "RESERVED", "CHARGED", "COMPLETED")
+CHARGES: Mapping[str | None, set[str]] = {
+    None: {"PENDING"},
+    "PENDING": {"CHARGED", "DECLINED", "REFUNDED", "VOIDED"},
+    "CHARGED": {"REFUNDED"},
+}
+"""What may follow in the ledger; everything else is final."""
+
+_ORDERS = (
+    "select o.order_id, o.status, o.epoch, o.reservation, o.cancel_requested, c.status as charge,"
+    " c.amount, s.status as shipment from orders o left join charges c using (order_id)"
+    " left join shipments s using (order_id)"
+)
+_STOCK = "select sku, received, on_hand, reserved, shipped, restocked from stock"
+_GATEWAY = "select order_id, amount, status from gateway_charges where order_id <> ''"
+_CARRIER = "select order_id from carrier_shipments where status = 'CREATED'"
+
+
+class Violation(BaseException):
+    """A promise is broken; ``rule`` says which. No handler may swallow it on its way."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"{rule}: {message}")
+        self.rule = rule
+
+
+def promise(rule: str, kept: object, message: str) -> None:
+    """Raise `Violation` unless a promise is kept."""
+    if not kept:
+        raise Violation(rule, message)
+
+
+class Order(NamedTuple):
+    """What stands of an order: in its record, in the ledger, and among the shipments."""
+
+    id: str
+    status: str
+    epoch: int
+    reservation: str | None
+    cancelled: int
+    charge: str | None
+    amount: int | None
+    shipment: str | None
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a client ordered."""
+
+    total: int
+    units: Mapping[str, int]
+    token: str | None
+    email: str | None
+
+
+@dataclass(slots=True)
+class Seen:
+    """How far an order has come, as far as anybody could see."""
+
+    step: int = 0
+    status: str = "RECEIVED"
+    epoch: int = 0
+    charge: str | None = None
+    reservation: str | None = None
+
+
+@dataclass(slots=True)
+class Model:
+    """What clients sent, what they were told, and what was seen so far."""
+
+    wanted: dict[str, Wanted] = field(default_factory=dict)
+    """By order id, from every valid event that was sent, acknowledged or not."""
+    accepted: set[str] = field(default_factory=set)
+    """Orders of which a valid event was acknowledged."""
+    acknowledged: dict[str, Action] = field(default_factory=dict)
+    """By the id that the bus gave an event."""
+    cancelled: set[str] = field(default_factory=set)
+    """Orders whose cancellation was asked for, with an acknowledgement that promises an answer."""
+    received: Counter[str] = field(default_factory=Counter)
+    receipts: set[str] = field(default_factory=set)
+    seen: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    moved: Callable[[str, str], None] = print
+    """Who is told that an order got somewhere: its own status, its charge's, its stock's."""
+
+    def sent(self, action: Action) -> None:
+        """Note that a client sends an order, whether or not it will be heard."""
+        body = action.body if action.do == "put" else action.body["body"]
+        if not action.valid or not _creates(action):
+            return
+        detail = body["detail"] if action.do == "put" else body
+        units: Counter[str] = Counter()
+        for item in detail["items"]:
+            units[item["sku"]] += item["quantity"]
+        wanted = Wanted(
+            round(detail["total"] * 100), units, detail.get("payment_token"), detail.get("email")
+        )
+        self.wanted.setdefault(action.order_id, wanted)
+
+    def told(self, action: Action, answer: str) -> None:
+        """Note that a client's request was acknowledged: with an event id, or by HTTP."""
+        if action.do == "put":
+            self.acknowledged[answer] = action
+        if not action.valid:
+            return
+        if _creates(action):
+            self.accepted.add(action.order_id)
+        elif "cancel" in str(action.body.get("detail-type", action.body.get("path"))).lower():
+            self.cancelled.add(action.order_id)
+
+    def arrives(self, digest: str, units: Mapping[str, int]) -> None:
+        """Note that a stock file was received, perhaps again."""
+        if digest not in self.receipts:
+            self.receipts.add(digest)
+            self.received.update(units)
+
+    def check(self, store: Database, sandbox: Database) -> None:
+        """Hold everything that must hold at any moment against what stands now."""
+        charged = self._money(sandbox)
+        shipped = {row[0] for row in sandbox.connection.execute(_CARRIER)}
+        taken: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in store.connection.execute(_ORDERS):
+            order = Order(*row)
+            self._life(order)
+            wanted = self.wanted.get(order.id)
+            if wanted is None:
+                raise Violation("end", f"nobody ordered {order.id}")
+            if order.reservation is not None:
+                taken[order.reservation].update(wanted.units)
+            if order.charge is not None and order.amount != wanted.total:
+                raise Violation("money", f"{order.id}: {order.amount} in the ledger")
+            _consistent(order, charged.get(order.id) == "CHARGED", order.id in shipped)
+        self._stock(store, taken)
+
+    def _money(self, sandbox: Database) -> dict[str, str]:
+        """Check the gateway's own record; return what it says of each order."""
+        charged: dict[str, str] = {}
+        for order_id, amount, status in sandbox.connection.execute(_GATEWAY):
+            if status in {"CHARGED", "REFUNDED"}:
+                if order_id in charged:
+                    raise Violation("money", f"{order_id} was charged twice")
+                if amount != self.wanted[order_id].total:
+                    raise Violation("money", f"{order_id}: {amount} charged")
+                charged[order_id] = status
+        return charged
+
+    def _life(self, order: Order) -> None:
+        """Check that neither an order nor its charge goes backwards."""
+        seen = self.seen[order.id]
+        if order.charge != seen.charge:
+            if order.charge not in CHARGES.get(seen.charge, ()):
+                raise Violation("money", f"{order.id}: {order.charge} after {seen.charge}")
+            seen.charge = order.charge
+            self.moved(order.id, f"charge {order.charge}")
+        if order.epoch < seen.epoch:
+            raise Violation("life", f"{order.id}: epoch {order.epoch} after {seen.epoch}")
+        seen.epoch = order.epoch
+        if order.reservation != seen.reservation:
+            seen.reservation = order.reservation
+            self.moved(order.id, f"stock {order.reservation}")
+        status, before = order.status, seen.status
+        if status == before:
+            return
+        self.moved(order.id, status)
+        backwards = status in STEPS and STEPS.index(status) < seen.step
+        undone = before == "COMPENSATING"
+        if before in ENDS or (status in UNDONE) is not undone or backwards:
+            raise Violation("life", f"{order.id}: {status} after {before}")
+        if status in STEPS:
+            seen.step = STEPS.index(status)
+        seen.status = status
+
+    def _stock(self, store: Database, taken: Mapping[str, Counter[str]]) -> None:
+        """Check each SKU against what arrived, and against what orders hold and took."""
+        held, gone, back = taken["RESERVED"], taken["COMMITTED"], taken["RESTOCKED"]
+        for row in store.connection.execute(_STOCK):
+            sku, received, on_hand, reserved, shipped, restocked = row
+            there = 0 <= reserved <= on_hand and on_hand + shipped - restocked == received
+            if not there or received != self.received[sku]:
+                raise Violation("stock", f"{row}: {self.received[sku]} came")
+            orders = held[sku], gone[sku] + back[sku], back[sku]
+            if (reserved, shipped, restocked) != orders:
+                raise Violation("stock", f"{row}: orders hold, took, gave back {orders}")
+
+
+def _consistent(order: Order, paid: bool, there: bool) -> None:  # noqa: FBT001 - two facts
+    """Check an order against what the gateway and the carrier have of it."""
+    shipped = there or order.shipment == "CREATED"
+    if order.status == "COMPLETED":
+        if not paid or order.charge != "CHARGED":
+            raise Violation("money", f"{order.id} is completed, and not paid")
+        if not there or order.shipment != "CREATED":
+            raise Violation("shipment", f"{order.id} is completed, and not shipped")
+        if order.reservation != "COMMITTED" or order.cancelled:
+            raise Violation("end", f"{order.id} is completed: {order}")
+    elif order.status in UNDONE:
+        if paid or order.charge in {"PENDING", "CHARGED"}:
+            raise Violation("money", f"{order.id} is {order.status}, and paid")
+        if shipped:
+            raise Violation("shipment", f"{order.id} is {order.status}, and shipped")
+        if order.reservation in {"RESERVED", "COMMITTED"}:
+            raise Violation("stock", f"{order.id} is {order.status}, and {order.reservation}")
+    if shipped and order.charge != "CHARGED":
+        raise Violation("shipment", f"{order.id} is shipped, its charge {order.charge}")
+
+
+def _creates(action: Action) -> bool:
+    """Say whether an action places an order."""
+    return action.body.get("detail-type") == "Order Created" or action.body.get("path") == "/orders"

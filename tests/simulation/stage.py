@@ -1,0 +1,305 @@
+"""The platform's parts as a simulated process has them: template, stores, handlers, and hooks.
+
+`staged` puts the simulation under the shipped code: a virtual clock, chance from the seed, stores
+in memory, partners that may be away, and a hook before and after each commit. It takes all of it
+away again at its end.
+"""
+
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import cache, wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import pytest
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
+
+import infra.local.bus
+import infra.local.executions
+import infra.local.schedules
+import infra.local.streams
+import shared.clock
+import shared.observability
+import shared.sqlite
+from infra.local.environment import COMMON, Context
+from infra.local.invocations import Invocation
+from infra.local.platform import STORES, TEMPLATE
+from infra.local.resources import load
+from infra.local.stack import Stack
+from notifications.mail import BOUNCING, FolderMailer
+from payments.gateway import SandboxGateway
+from shared.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
+from shared.settings import PerFunction
+from shared.sqlite import Database
+from shipping.carrier import SandboxCarrier
+from tests.simulation.dice import Dice
+
+STORE, SANDBOX = "sqlite:///:memory:", "sqlite:///:memory:?of=sandbox"
+SERVICES = ("orders", "inventory", "payments", "shipping", "notifications", "high_value")
+WORKFLOW_TYPES = ("EXPRESS", "EXPRESS", "EXPRESS", "STANDARD")
+UNSTAGED = "DailyReportFunction"
+"""What reads Parquet files, which most simulations do not write."""
+
+
+class Hooks(Protocol):
+    """What the stage asks the world that is played on it."""
+
+    dice: Dice
+
+    def now(self) -> float:
+        """Return the virtual time."""
+
+    def chance(self) -> float:
+        """Return the next number in [0, 1) for jitter and ids."""
+
+    def at_commit(self, moment: str) -> None:
+        """Take note that a transaction is about to be written (before) or stands (after)."""
+
+    def partner(self, call: str, order_id: str) -> str | None:
+        """Return whether a partner is away, or stays unheard, in this call."""
+
+    def mailed(self, name: str) -> None:
+        """Take note of a mail."""
+
+    def sink(self, path: Path, lines: list[bytes]) -> None:
+        """Take a file of the analysts' sink, or raise `OSError`."""
+
+
+class _Unmeasured:
+    """Metrics that nobody reads."""
+
+    metric_set: Mapping[str, Any] = {}
+
+    def add_metric(self, **_: Any) -> None:
+        """Do nothing."""
+
+
+class _Silent:
+    """A log that nobody reads."""
+
+    name = "simulation"
+
+    def append_keys(self, **_: Any) -> None:
+        """Do nothing."""
+
+    def clear_state(self) -> None:
+        """Do nothing."""
+
+    def info(self, *_: Any, **__: Any) -> None:
+        """Do nothing."""
+
+    warning = exception = info
+
+
+@cache
+def _defined(database: Database, schema: str) -> None:
+    """Create a schema's tables once a database."""
+    with database.turn():
+        database.connection.executescript(schema)
+
+
+class Stage:
+    """The shipped platform's parts, in memory."""
+
+    def __init__(self, root: Path, hooks: Hooks) -> None:
+        self.root = root
+        self.hooks = hooks
+        self.stack = _stack(root, hooks)
+        self.store = shared.sqlite.database(STORE)
+        self.sandbox = shared.sqlite.database(SANDBOX)
+        for store in STORES:
+            store(self.store)
+        SandboxGateway(self.sandbox, hooks.now)
+        SandboxCarrier(self.sandbox)
+        self._function = ""
+        self.restarted()
+
+    def restarted(self) -> None:
+        """Forget what a process has in memory."""
+        for service in SERVICES:
+            for value in vars(import_module(f"{service}.wiring")).values():
+                if isinstance(value, PerFunction):
+                    value.cache_clear()
+
+    def enter(self, function: str) -> None:
+        """Make this process that of a function."""
+        if function == self._function:
+            return
+        before = self._environment(self._function) if self._function else {}
+        after = self._environment(function)
+        for name in before.keys() - after.keys():
+            os.environ.pop(name, None)
+        for name, value in after.items():
+            if before.get(name) != value:
+                os.environ[name] = value
+        self._function = function
+
+    def _environment(self, function: str) -> dict[str, str]:
+        environment = self.stack.functions[function].environment
+        return {**environment, "AWS_LAMBDA_FUNCTION_NAME": function}
+
+    def call(self, invocation: Invocation) -> tuple[Any, dict[str, Any] | None]:
+        """Run a handler; return its answer, or its error as Lambda tells it.
+
+        Raises
+        ------
+        AssertionError
+            It raised what is no error of the platform's own.
+        """
+        function = invocation.function
+        context = Context(
+            {"name": function.name, "arn": function.arn, "memory": 0, "timeout": 1}, "1"
+        )
+        module = vars(import_module(function.handler.rpartition(".")[0]))
+        if "_processor" in module:  # on Lambda a process has one call at a time; here several
+            module["_processor"] = BatchProcessor(
+                EventType.SQS, raise_on_entire_batch_failure=False
+            )
+        try:
+            answer = _handler(function.handler)(orjson.loads(invocation.payload), context)
+            return orjson.loads(orjson.dumps(answer)), None
+        except OrderflowError as error:
+            return None, {"errorType": type(error).__name__, "errorMessage": str(error)}
+        except Exception as error:
+            traceback.print_exc()
+            raise AssertionError(f"{function.name} raised {error!r}") from error
+
+
+@contextmanager
+def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
+    """Put the simulation under the shipped code."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in COMMON.items():
+            patch.setenv(name, value)
+        patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+        patch.setattr(shared.clock, "now", hooks.now)
+        patch.setattr(shared.observability, "metrics", _Unmeasured)
+        patch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+        patch.setattr(shared.observability, "logger", _Silent)
+        patch.setattr(Database, "define", _defined)
+        patch.setattr(Database, "write", _hooked(Database.write, hooks))
+        uuid = _uuids(hooks)
+        patch.setattr(infra.local.bus, "uuid4", uuid)
+        patch.setattr(infra.local.schedules, "uuid4", uuid)
+        patch.setattr(infra.local.executions, "compress", lambda data, _: data)
+        _patch_partners(patch, hooks)
+        shared.sqlite.database.cache_clear()
+        environment = dict(os.environ)
+        stage = Stage(root, hooks)
+        for function in stage.stack.functions.values():
+            module = import_module(function.handler.rpartition(".")[0])
+            patch.setattr(module, "logger", _Silent, raising=False)
+        try:
+            yield stage
+        finally:
+            stage.restarted()
+            os.environ.clear()
+            os.environ.update(environment)
+            for database in (stage.store, stage.sandbox):
+                database.close()
+            _defined.cache_clear()
+            shared.sqlite.database.cache_clear()
+
+
+@cache
+def _template(root: Path, workflow_type: str) -> Stack:
+    """Return the shipped template's stack, with stores in memory and files in a folder."""
+
+    def environment(variable: str, value: str) -> str:
+        scheme, _, rest = value.partition("://")
+        if scheme == "dynamodb":
+            return STORE if rest == "OrdersTable" else SANDBOX
+        if scheme in {"ses", "s3", "athena"}:
+            return f"file:///{root}"
+        return {"POWERTOOLS_LOG_LEVEL": "CRITICAL"}.get(variable, value)
+
+    parameters = {"MaxAttempts": "3", "WorkflowType": workflow_type}
+    stack = load(TEMPLATE, parameters, environment)
+    stack.schedules = [one for one in stack.schedules if one.function != UNSTAGED]
+    return stack
+
+
+def _stack(root: Path, hooks: Hooks) -> Stack:
+    """Return the stack with its chance from the seed."""
+    stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type")))
+    stack.machines = {
+        name: replace(one, machine=replace(one.machine, random=hooks.chance))
+        for name, one in stack.machines.items()
+    }
+    return stack
+
+
+@cache
+def _handler(path: str) -> Callable[[Any, Context], Any]:
+    module, _, attribute = path.rpartition(".")
+    handler: Callable[[Any, Context], Any] = getattr(import_module(module), attribute)
+    return handler
+
+
+def _hooked(
+    write: Callable[[Database], AbstractContextManager[Any]], hooks: Hooks
+) -> Callable[[Database], AbstractContextManager[Any]]:
+    @contextmanager
+    @wraps(write)
+    def hooked(database: Database) -> Iterator[Any]:
+        hooks.at_commit("before")
+        with write(database) as connection:
+            yield connection
+        hooks.at_commit("after")
+
+    return hooked
+
+
+def _uuids(hooks: Hooks) -> Callable[[], Any]:
+    return lambda: hooks.dice.uuid(hooks.chance())
+
+
+def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
+    """Let the gateway and the carrier be away, or answer in vain; keep mails and files here."""
+    for kind, name, error in (
+        (SandboxGateway, "charge", PaymentGatewayError),
+        (SandboxGateway, "find", PaymentGatewayError),
+        (SandboxGateway, "refund", PaymentGatewayError),
+        (SandboxGateway, "void", PaymentGatewayError),
+        (SandboxCarrier, "create", CarrierError),
+        (SandboxCarrier, "void", CarrierError),
+    ):
+        patch.setattr(kind, name, _partner(kind, name, error, hooks))
+
+    def send(_: FolderMailer, name: str, mail: Mapping[str, str]) -> None:
+        if mail["To"].lower().endswith(BOUNCING) or hooks.partner("mail", name) == "away":
+            raise MailError(f"no mail for {name}")
+        hooks.mailed(name)
+
+    patch.setattr(FolderMailer, "send", send)
+
+    def write_parquet(lines: list[bytes], _: Mapping[str, str], path: Path) -> None:
+        hooks.sink(path, lines)
+
+    patch.setattr(infra.local.streams, "write_parquet", write_parquet)
+    patch.setattr(
+        infra.local.streams, "_write", lambda path, content: hooks.sink(path, content.splitlines())
+    )
+
+
+def _partner(kind: type, name: str, error: type[Exception], hooks: Hooks) -> Callable[..., Any]:
+    original = getattr(kind, name)
+
+    @wraps(original)
+    def call(self: Any, subject: Any) -> Any:
+        order_id = getattr(subject, "order_id", str(subject)[:8])
+        fault = hooks.partner(f"{kind.__name__}.{name}", order_id)
+        if fault == "away":
+            raise error(f"{kind.__name__} is away")
+        answer = original(self, subject)
+        if fault == "unheard":
+            raise error(f"{kind.__name__} is not heard")
+        return answer
+
+    return call

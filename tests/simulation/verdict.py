@@ -1,0 +1,218 @@
+"""What must hold once faults have stopped and everything has settled."""
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.sqlite import Database
+from tests.simulation.model import ENDS, Model, promise
+from tests.simulation.plan import NEVER_ENDS
+
+FACTS = {
+    "COMPLETED": "Order Completed",
+    "FAILED": "Order Failed",
+    "CANCELLED": "Order Cancellation Confirmed",
+}
+HIGH_VALUE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A platform that has settled: its database, what its sink and mailer got, what went wrong."""
+
+    store: Database
+    dead_letter_queues: Sequence[str]
+    files: Mapping[Path, Sequence[bytes]]
+    mails: set[str]
+    faults: set[str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows that the sink has."""
+        return [json.loads(line) for line in self._lines(".parquet")]
+
+    def errors(self) -> set[str]:
+        """Return the bus's ids of the events in the sink's error prefix."""
+        failed = (json.loads(line)["rawData"] for line in self._lines(".jsonl"))
+        return {json.loads(base64.b64decode(data))["id"] for data in failed}
+
+    def _lines(self, suffix: str) -> Iterator[bytes]:
+        for path, lines in self.files.items():
+            if path.suffix == suffix:
+                yield from lines
+
+
+def unsettled(model: Model, outcome: Outcome) -> list[str]:
+    """Return what has not come to an end that lasts: orders that were accepted, and the outbox."""
+    statuses = _statuses(outcome.store)
+    letters = _letters(outcome)
+    left = ["the outbox is not empty"] if outcome.store.row("select 1 from outbox") else []
+    for order_id in sorted(model.accepted | statuses.keys()):
+        status = statuses.get(order_id)
+        lasting = model.wanted[order_id].token == NEVER_ENDS and "AttentionQueue" in {
+            letter["queue"] for letter in letters if order_id in letter["body"]
+        }
+        if status not in ENDS and not lasting:
+            left.append(f"{order_id} is {status or 'nowhere'}")
+    return left
+
+
+def judge(model: Model, outcome: Outcome) -> None:
+    """Raise `Violation` for the first promise that was not kept."""
+    left = unsettled(model, outcome)
+    promise("end", not left, f"{', '.join(left)}, and nothing moves")
+    published = _published(outcome.store)
+    letters = _letters(outcome)
+    _judge_bus(model, outcome, published)
+    for order_id, status in _statuses(outcome.store).items():
+        _judge_facts(order_id, status, published[order_id])
+    _judge_ledger(outcome.store, published)
+    _judge_waits(outcome.store, published)
+    _judge_requests(model, outcome, published, letters)
+    _judge_mails(model, outcome, letters)
+    _judge_rest(outcome)
+
+
+Published = Mapping[str, Mapping[str, set[str]]]
+"""Event ids by order and detail type."""
+
+
+def _published(store: Database) -> Published:
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in store.rows("select detail_type, order_id, envelope from events"):
+        detail = json.loads(row["envelope"])["detail"]
+        event_id = (detail.get("metadata") or {}).get("event_id", "")
+        found[row["order_id"]][row["detail_type"]].add(event_id)
+    return found
+
+
+def _judge_facts(order_id: str, status: str, published: Mapping[str, set[str]]) -> None:
+    """An order's end has its event, one and the same, and no other."""
+    for end, name in FACTS.items():
+        wanted = 1 if status == end else 0
+        found = len(published.get(name, ()))
+        promise("events", found == wanted, f"{order_id} {status}: {found} different {name}")
+
+
+def _judge_ledger(store: Database, published: Published) -> None:
+    for row in store.rows("select order_id, status from charges"):
+        wanted = 1 if row["status"] == "REFUNDED" else 0
+        found = len(published[row["order_id"]].get("Payment Refunded", ()))
+        promise("events", found == wanted, f"{row['order_id']}: {found} Payment Refunded")
+
+
+def _judge_waits(store: Database, published: Published) -> None:
+    """Whoever waited for stock was told so."""
+    rows = store.rows(
+        "select order_id, count(*) as waits from timeline where what = 'WAITING'"
+        " and json_extract(detail, '$.reason') = 'OutOfStock' group by order_id"
+    )
+    for row in rows:
+        found = len(published[row["order_id"]].get("Order Backordered", ()))
+        fine = 1 <= found <= row["waits"]
+        promise("events", fine, f"{row['order_id']} waited: {found} Order Backordered")
+
+
+def _judge_bus(model: Model, outcome: Outcome, published: Published) -> None:
+    """What was acknowledged is there, and the sink has it, or its error prefix has."""
+    on_bus = {
+        row["id"]: json.loads(row["envelope"])
+        for row in outcome.store.rows("select id, envelope from events")
+    }
+    lost = model.acknowledged.keys() - on_bus.keys()
+    promise("end", not lost, f"{len(lost)} acknowledged events are gone")
+    invalid = {id for id, action in model.acknowledged.items() if not action.valid}  # noqa: A001
+    rows: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in outcome.rows():
+        rows[row["order_id"], row["event_type"]].add(row["event_id"])
+    refused = outcome.errors()
+    lost = invalid - refused
+    promise("analytics", not lost, f"{len(lost)} invalid events are in no error prefix")
+    _judge_rows(rows, [on_bus[id] for id in on_bus.keys() - refused])  # noqa: A001
+
+
+def _judge_rows(
+    rows: Mapping[tuple[str, str], set[str]], events: Iterable[Mapping[str, Any]]
+) -> None:
+    """The sink has each valid event's id, and no other."""
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    bare: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for event in events:
+        detail = event["detail"]
+        key = detail["order_id"], event["detail-type"]
+        given = (detail.get("metadata") or {}).get("event_id")
+        if given:
+            named[key].add(given)
+        else:
+            bare[key].add(json.dumps(detail, sort_keys=True))
+    for key in rows.keys() | named.keys() | bare.keys():
+        missing = named[key] - rows.get(key, set())
+        promise("analytics", not missing, f"{key} lacks {sorted(missing)}")
+        others = len(rows.get(key, set()) - named[key])
+        promise("analytics", others <= len(bare[key]), f"{key} has {others} rows too many")
+        promise("analytics", others or not bare[key], f"{key} has no row")
+
+
+def _judge_requests(
+    model: Model, outcome: Outcome, published: Published, letters: Sequence[Mapping[str, Any]]
+) -> None:
+    """Each cancellation has its answer; each event nobody can use, and each high value, is seen."""
+    known = _statuses(outcome.store)
+    ended = "select order_id from executions where status in ('FAILED', 'TIMED_OUT')"
+    failed = {row[0] for row in outcome.store.rows(ended)}
+    for order_id in sorted(model.cancelled):
+        names = {"Order Cancellation Confirmed", "Order Cancellation Refused"}
+        answered = names & published[order_id].keys() or _mentions(letters, order_id)
+        promise("end", answered, f"the cancellation of {order_id} has no answer")
+    for action in model.acknowledged.values():
+        if action.valid or "vanished" in outcome.faults:
+            continue
+        if action.body["detail-type"] != "Order Teleported":
+            seen = _mentions(letters, action.order_id) or action.order_id in failed
+            promise("end", seen, f"nobody sees that {action} is invalid")
+    for order_id, wanted in model.wanted.items():
+        if wanted.total >= HIGH_VALUE and order_id in model.accepted & known.keys():
+            flags = len(published[order_id].get("High Value Order Flagged", ()))
+            seen = flags == 1 or (not flags and _mentions(letters, order_id))
+            promise("events", seen, f"{order_id}: {flags} High Value Order Flagged")
+
+
+def _judge_mails(model: Model, outcome: Outcome, letters: Sequence[Mapping[str, Any]]) -> None:
+    """A completed order's mail is sent, or waits where a person finds it."""
+    if "unsent" in outcome.faults:
+        return  # its queue was away: the order goes on without its mail
+    for order_id, status in _statuses(outcome.store).items():
+        if status == "COMPLETED" and model.wanted[order_id].email:
+            seen = order_id in outcome.mails or _mentions(letters, order_id)
+            promise("end", seen, f"the mail of {order_id} is gone")
+
+
+def _judge_rest(outcome: Outcome) -> None:
+    """Nothing stays in between."""
+    consumed = f"queue not in ({', '.join('?' * len(outcome.dead_letter_queues))})"
+    for what, query, parameters in (
+        ("outbox entries", "select count(*) from outbox", ()),
+        ("deliveries", "select count(*) from deliveries", ()),
+        ("runs", "select count(*) from executions where status = 'RUNNING'", ()),
+        ("messages", f"select count(*) from messages where {consumed}", outcome.dead_letter_queues),
+    ):
+        row = outcome.store.row(query, *parameters)
+        assert row is not None
+        promise("end", row[0] == 0, f"{row[0]} {what} are left")
+
+
+def _statuses(store: Database) -> dict[str, str]:
+    return {row["order_id"]: row["status"] for row in store.rows("select * from orders")}
+
+
+def _letters(outcome: Outcome) -> list[dict[str, Any]]:
+    marks = ", ".join("?" * len(outcome.dead_letter_queues))
+    query = f"select queue, body from messages where queue in ({marks})"
+    return [dict(row) for row in outcome.store.rows(query, *outcome.dead_letter_queues)]
+
+
+def _mentions(letters: Sequence[Mapping[str, Any]], order_id: str) -> bool:
+    return any(f'"{order_id}"' in letter["body"].replace("\\", "") for letter in letters)

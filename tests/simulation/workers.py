@@ -1,0 +1,220 @@
+"""Who runs handlers in a simulation: slice after slice, in an order that the seed chooses."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from infra.local.invocations import Invocation, Result, crashed, timed_out
+from tests.simulation.dice import Dice
+from tests.simulation.faults import Faults, Kind
+from tests.simulation.fibres import Fibre
+from tests.simulation.stage import Stage
+
+LATENCY = 0.2
+"""Seconds that a call takes at most before it begins; so calls overtake each other."""
+
+PARTNERS = {"ProcessPayment", "RefundPayment", "CreateShipment", "VoidShipment"}
+"""Functions that wait for somebody else."""
+
+PAUSES = (0.0, 0.05, 0.3, 2.0, 6.0)
+LATENESS = (0.5, 20.0, 200.0, 400.0, 900.0)
+STOPS = (1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7)
+"""At which moment of its commits, counted before and after each, a handler is killed or late."""
+
+_ORDER = re.compile(rb"order_id\W+([A-Z]-\d+)")
+
+
+class Killed(BaseException):
+    """The process of a handler ends."""
+
+
+class Crash(BaseException):
+    """The whole machine ends."""
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One run of a handler. ``number`` is the invocation that waits for its answer, if any does."""
+
+    site: str
+    invocation: Invocation
+    number: int | None
+    fault: Kind | None
+    stop: int
+    points: int = 0
+    fibre: Fibre | None = None
+    ready_at: float = 0.0
+    result: Result | None = None
+
+
+class Workers:
+    """An invoker (see `infra.local.invocations.Invoker`) whose calls are slow, lost, repeated."""
+
+    def __init__(
+        self, stage: Stage, dice: Dice, faults: Faults, before: "Workers | None" = None
+    ) -> None:
+        self.offset = 0.0
+        self.stage = stage
+        self.dice = dice
+        self.faults = faults
+        self.counts: Counter[str] = before.counts if before else Counter()
+        self.current: Task | None = None
+        self._tasks: list[tuple[float, int, Task]] = []
+        self._reports: list[tuple[float, int, Task, Result]] = []
+        self._sequence = 0
+
+    def submit(self, invocation: Invocation) -> None:
+        """Take an invocation."""
+        name = invocation.function.name.removesuffix("Function")
+        found = _ORDER.search(invocation.payload)
+        head = f"{name}/{found[1].decode() if found else '-'}"
+        self.counts[head] += 1
+        site = f"{head}/{self.counts[head]}"
+        partner = name in PARTNERS
+        fault = self.faults.at("call of a partner" if partner else "call", site)
+        now, number = self.stage.hooks.now(), invocation.id
+        begins = now + self.dice.roll(site, "latency") * LATENCY
+        task = Task(site, invocation, number, fault, self.dice.pick(STOPS, site, "stop"))
+        if fault is Kind.THROTTLED:
+            self._report(begins, task, _failed(number, "Lambda.TooManyRequestsException"))
+            return
+        if fault is Kind.LATE and self.dice.happens(0.3, site, "late from the start"):
+            begins += invocation.function.timeout + self.dice.pick(LATENESS, site, "lateness")
+        if fault in {Kind.LATE, Kind.HELD}:
+            error = timed_out(invocation.function)
+            self._report(now + invocation.function.timeout, task, _error(number, error))
+            task.fibre = Fibre(lambda: self._call(task))
+        self._push(task, begins)
+        if fault is Kind.TWICE:
+            twin = Task(f"{site}/twin", invocation, None, Kind.HELD, 0)
+            twin.fibre = Fibre(lambda: self._call(twin))
+            self._push(twin, begins + self.dice.roll(site, "twin"))
+
+    def poll(self, timeout: float) -> list[Result]:
+        """Run the next slice that is due, and return the results that are."""
+        now = self.stage.hooks.now()
+        results = []
+        while self._reports and self._reports[0][0] <= now:
+            _, _, task, result = heappop(self._reports)
+            if task.number is not None:
+                task.number = None  # whatever it answers now, nobody hears
+                results.append(result)
+        if self._tasks and self._tasks[0][0] <= now:
+            task = heappop(self._tasks)[2]
+            if self._run(task) and task.number is not None and task.result is not None:
+                task.number = None
+                results.append(task.result)
+        return results
+
+    def next_ready(self) -> float:
+        """Return when something is to be run or reported next."""
+        while self._reports and self._reports[0][2].number is None:
+            heappop(self._reports)
+        moments = [heap[0][0] for heap in (self._tasks, self._reports) if heap]
+        return min(moments, default=float("inf"))
+
+    def wake(self) -> None:
+        """Do nothing: `poll` never waits."""
+
+    def hold(self) -> None:
+        """Let the running handler stand still here, or end here, if that is its fate."""
+        task = self.current
+        assert task is not None
+        task.points += 1
+        due = task.points == task.stop
+        if task.fault is Kind.KILLED and due and not self.faults.calm:
+            raise Killed
+        if task.fault is Kind.CRASH and due and not self.faults.calm:
+            raise Crash
+        if task.fibre is None:
+            return
+        site = (task.site, task.points)
+        if task.fault is Kind.LATE and due:
+            timeout = task.invocation.function.timeout
+            self._pause(task, timeout + self.dice.pick(LATENESS, *site, "lateness"))
+        elif task.fault is Kind.HELD and self.dice.happens(0.6, *site, "held"):
+            self._pause(task, self.dice.pick(PAUSES, *site, "pause"))
+
+    def orphans(self) -> list[Task]:
+        """Return the handlers that stand still, to go on though the machine crashed."""
+        held = [task for _, _, task in sorted(self._tasks) if task.fibre and task.points]
+        kept = [task for task in held if self.dice.happens(0.5, task.site, "orphan")]
+        self.close(set(kept))
+        return kept
+
+    def adopt(self, orphans: list[Task]) -> None:
+        """Let the handlers of a machine that crashed go on, unheard."""
+        for task in orphans:
+            task.number = None
+            if task.fibre is not None:
+                self._push(task, task.ready_at)
+
+    def hang_up(self) -> None:
+        """End every handler that stands still: no partner's line stays open for a day."""
+        held = [one for one in self._tasks if one[2].fibre is not None and one[2].points]
+        self._tasks = [one for one in self._tasks if one not in held]
+        heapify(self._tasks)
+        for _, _, task in held:
+            assert task.fibre is not None
+            task.fibre.kill(Killed())
+
+    def close(self, kept: set[Task] = frozenset()) -> None:  # type: ignore[assignment]
+        """End every handler that stands still, but for those that are kept."""
+        for _, _, task in self._tasks:
+            if task.fibre is not None and task not in kept:
+                task.fibre.kill(Killed())
+        self._tasks.clear()
+
+    def _push(self, task: Task, at: float) -> None:
+        task.ready_at = at
+        self._sequence += 1
+        heappush(self._tasks, (at, self._sequence, task))
+
+    def _report(self, at: float, task: Task, result: Result) -> None:
+        self._sequence += 1
+        heappush(self._reports, (at, self._sequence, task, result))
+
+    def _pause(self, task: Task, seconds: float) -> None:
+        """Stand still; others run meanwhile."""
+        assert task.fibre is not None
+        task.ready_at = self.stage.hooks.now() + seconds
+        task.fibre.pause()
+
+    def _run(self, task: Task) -> bool:
+        """Run a handler up to where it stands still; return whether it has ended."""
+        self.current = task
+        self.stage.enter(task.invocation.function.name)
+        try:
+            if task.fibre is None:
+                self._call(task)
+            elif not task.fibre.resume():
+                self._push(task, task.ready_at)
+                return False
+        finally:
+            self.current = None
+        return True
+
+    def _call(self, task: Task) -> None:
+        """Run a handler, to the end unless its process ends before."""
+        number = task.invocation.id
+        try:
+            payload, error = self.stage.call(task.invocation)
+            if task.fault in {Kind.KILLED, Kind.CRASH} and not self.faults.calm:
+                raise Killed if task.fault is Kind.KILLED else Crash
+        except Killed:
+            task.result = _error(number, crashed(task.invocation.function, 137))
+            return
+        task.result = Result(number, payload, error, [], 0.0)
+        if task.fault is Kind.LOST:
+            lost = ("Lambda.Unknown", "Sandbox.Timedout", "Lambda.ServiceException")
+            task.result = _failed(number, self.dice.pick(lost, task.site, "lost"))
+
+
+def _failed(number: int, name: str) -> Result:
+    return _error(number, {"errorType": name, "errorMessage": f"{name} was injected"})
+
+
+def _error(number: int, error: dict[str, Any]) -> Result:
+    return Result(number, None, error, [], 0.0)

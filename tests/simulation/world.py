@@ -1,0 +1,310 @@
+"""One simulated platform: its clock, its clients, its faults, and its end."""
+
+import shutil
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import pytest
+
+from infra.local.clock import Clock
+from infra.local.datadir import DataDirectory
+from infra.local.engine import Engine
+from infra.local.inline import InlineInvoker
+from infra.local.streams import write_parquet
+from tests.simulation.clients import Clients
+from tests.simulation.dice import Dice
+from tests.simulation.faults import Faults, Kind
+from tests.simulation.model import Model, Violation
+from tests.simulation.plan import plan
+from tests.simulation.stage import Stage, staged
+from tests.simulation.tampering import Tampering
+from tests.simulation.verdict import Outcome, judge, unsettled
+from tests.simulation.workers import Crash, Workers
+
+BEGINNING = 1_769_860_800.0  # 2026-01-31T12:00:00Z
+TICK = 0.001
+ROOT = Path(tempfile.gettempdir()) / "orderflow-simulation"
+AFTERMATH = 300.0
+"""Seconds from the clients' last action on in which faults still happen."""
+
+HORIZON = 6 * 3_600.0
+"""Seconds without faults after which nothing will move any more."""
+
+QUIET = 20.0
+"""Seconds in which nothing is due that make it worth asking whether all is over."""
+
+DAY = 86_400.0
+DOWNTIMES = (0.1, 5.0, 700.0)
+NEVER = float("inf")
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+"""A change of the shipped code, for the length of one simulation."""
+
+
+def unchanged(_: pytest.MonkeyPatch) -> None:
+    """Leave the shipped code as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a seed's story is played: these actions, these faults; all, where nothing is said."""
+
+    actions: AbstractSet[int] | None = None
+    faults: AbstractSet[str] | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """What a simulation told: its story, and what happened in it, counted."""
+
+    seed: int
+    story: list[str] = field(default_factory=list)
+    fired: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: str = ""
+    """The promise that was broken and how, if one was."""
+
+    @property
+    def rule(self) -> str:
+        """The promise that was broken, in a word."""
+        return self.broken.partition(":")[0]
+
+
+class World(Clock):
+    """A simulated platform (see `tests.simulation.stage.Hooks`)."""
+
+    stage: Stage
+    engine: Engine
+    tampering: Tampering
+
+    def __init__(
+        self,
+        seed: int,
+        part: Part | None = None,
+        *,
+        mutate: Mutate = unchanged,
+        parquet: bool = False,
+    ) -> None:
+        part = part or Part()
+        self.dice = Dice(seed)
+        self.faults = Faults(self.dice, self.tell, part.faults)
+        self.told = Told(seed, fired=self.faults.fired)
+        self.model = Model(moved=self._moved)
+        chosen = [
+            (number, action)
+            for number, action in enumerate(plan(seed))
+            if part.actions is None or number in part.actions
+        ]
+        self.clients = Clients(chosen, BEGINNING, self.model)
+        self._occurred: Counter[str] = Counter()
+        self._time = BEGINNING
+        self._away = False
+        self._crashes = ""
+        self._mails: set[str] = set()
+        self._files: dict[Path, list[bytes]] = {}
+        self._mutate = mutate
+        self._parquet = parquet
+        self._stops_at = self.clients.last + AFTERMATH
+        self._folder = ROOT / str(seed)
+
+    def play(self) -> Told:
+        """Play the story to its end and tell it; if a promise was broken, that is in it."""
+        with pytest.MonkeyPatch.context() as self._patch, staged(ROOT, self) as self.stage:
+            self.workers = Workers(self.stage, self.dice, self.faults)
+            self._mutate(self._patch)
+            try:
+                self._open()
+                self._live()
+                self._judge()
+            except Violation as violation:
+                self.told.broken = str(violation)
+            except Exception as error:  # noqa: BLE001 - whatever the code does not handle
+                self.told.broken = f"code: {error!r}\n{traceback.format_exc()}"
+            finally:
+                self.workers.close()
+                shutil.rmtree(self._folder, ignore_errors=True)
+                with suppress(OSError):
+                    ROOT.rmdir()  # unless another simulation uses it
+            self._count()
+        return self.told
+
+    # what the stage asks
+
+    def now(self) -> float:
+        """Return the virtual time."""
+        return self._time
+
+    def chance(self) -> float:
+        """Return the next number in [0, 1) for jitter and ids."""
+        self._occurred["chance"] += 1
+        return self.dice.roll("chance", self._occurred["chance"])
+
+    def at_commit(self, moment: str) -> None:
+        """Hold up, kill or crash whoever commits; see that every promise is kept."""
+        if self.workers.current is not None:
+            if moment == "after":
+                self.model.check(self.stage.store, self.stage.sandbox)
+            self.workers.hold()
+        elif self.befalls("commit", moment) or self._crashes == moment:
+            self._crashes = ""
+            raise Crash
+
+    def partner(self, call: str, order_id: str) -> Kind | None:
+        """Return whether a partner is away, or stays unheard, in this call."""
+        return self.befalls("partner", f"{call}/{order_id}")
+
+    def mailed(self, name: str) -> None:
+        """Take note of a mail."""
+        self._mails.add(name)
+
+    def sink(self, path: Path, lines: list[bytes]) -> None:
+        """Take a file of the analysts' sink, or raise `OSError`."""
+        if self._away:
+            raise OSError("the sink is away")
+        if self._parquet and path.suffix == ".parquet":
+            [stream] = self.stage.stack.streams.values()
+            write_parquet(lines, stream.columns, self._folder / path.relative_to(ROOT))
+        self._files[path] = list(lines)
+
+    def tell(self, text: str) -> None:
+        """Add a line to the story."""
+        self.told.story.append(f"{self._time - BEGINNING:11.3f}  {text}")
+
+    def _moved(self, order_id: str, where: str) -> None:
+        self.tell(f"{order_id}: {where}")
+        self.clients.watch(order_id, where.rpartition(" ")[2], self._time)
+
+    def befalls(self, place: str, site: str) -> Kind | None:
+        """Return what goes wrong at a site's next occurrence, if anything does."""
+        self._occurred[site] += 1
+        return self.faults.at(place, f"{site}/{self._occurred[site]}")
+
+    # the loop
+
+    def _live(self) -> None:
+        """Play until everything is over."""
+        while True:
+            try:
+                self._act()
+                happened = self.engine.turn(0)
+                self.clients.listen(self._time)
+                self.tampering.vanish()
+                if (not happened or self._due() > self._time) and not self._advance():
+                    return
+            except Crash:
+                self._restart()
+
+    def _act(self) -> None:
+        """Do what is due of the plan."""
+        while (due := self.clients.next(self._time)) is not None:
+            number, action = due
+            self.tell(str(action))
+            if action.do in {"put", "http"}:
+                self.clients.ask(self.engine, number, action)
+            elif action.do == "receive":
+                try:
+                    self.clients.receive(self.stage.store, action, self._time)
+                except Crash:
+                    self.clients.again(number, action, self._time)
+                    raise
+            elif action.do == "crash":
+                self._crashes = action.body["moment"]
+            elif action.do == "jump":
+                self._time += action.body["seconds"]
+                if action.body["seconds"] > DAY:
+                    self.workers.hang_up()
+            else:
+                self._away = action.do == "sink away"
+
+    def _advance(self) -> bool:
+        """Go to the next moment at which anything happens; return whether there is one."""
+        due = self._due()
+        if due > self._time + QUIET:
+            left = unsettled(self.model, self._outcome())
+            if self._is_over(due, left):
+                return False
+            if due == NEVER or left:
+                due = min(due, self.engine.next_due(schedules=True))
+        if not self.faults.calm and due > self._stops_at and self.clients.done:
+            self._calm_down()
+        self._time = max(self._time + TICK, due)
+        return True
+
+    def _due(self) -> float:
+        """Return when something is due next, but for schedules."""
+        engine = self.engine.next_due(schedules=False)
+        return min(self.clients.next_at(), self.workers.next_ready(), engine)
+
+    def _calm_down(self) -> None:
+        self.faults.calm = True
+        self._away = False
+        self._stops_at = self._time + HORIZON
+        self.tell("no more faults")
+
+    def _is_over(self, due: float, left: list[str]) -> bool:
+        settled = due == NEVER and not left
+        return self.faults.calm and (settled or self._time > self._stops_at)
+
+    def _restart(self) -> None:
+        """Start the machine again; some handlers that it ran go on beside it."""
+        self._occurred["crashes"] += 1
+        number = self._occurred["crashes"]
+        self.tell("the machine crashes")
+        self.clients.listen(self._time)
+        orphans = self.workers.orphans()
+        self.clients.hung_up(self._time)
+        self._time += self.dice.pick(DOWNTIMES, "downtime", number)
+        self.stage.restarted()
+        self.workers = Workers(self.stage, self.dice, self.faults, self.workers)
+        self.workers.adopt(orphans)
+        self._open()
+
+    def _open(self) -> None:
+        """Open an engine on what stands in the database."""
+        directory = DataDirectory(ROOT)
+        invoker = cast("InlineInvoker", self.workers)
+        try:
+            self.engine = Engine(self.stage.stack, self.stage.store, directory, invoker, self)
+        except Crash:
+            self._restart()
+            return
+        self.tampering = Tampering(self.engine, self.befalls, self._patch)
+
+    # the end
+
+    def _outcome(self) -> Outcome:
+        return Outcome(
+            self.stage.store,
+            self.engine.stack.dead_letter_queues,
+            self._files,
+            self._mails,
+            {name.partition("@")[0] for name in self.told.fired},
+        )
+
+    def _judge(self) -> None:
+        """Hold everything against what was promised; Parquet too, where it was written."""
+        outcome = self._outcome()
+        judge(self.model, outcome)
+        if self._parquet:
+            files = f"{self._folder}/**/*.parquet"
+            with duckdb.connect() as connection:
+                query = f"select count(distinct event_id) from '{files}'"
+                [(number,)] = connection.execute(query).fetchall()
+            ids = {row["event_id"] for row in outcome.rows()}
+            if number != len(ids):
+                raise Violation("analytics", f"{number} event ids in Parquet, not {len(ids)}")
+
+    def _count(self) -> None:
+        """Count what happened, for a look at whether the mix hits every path."""
+        counts = self.told.counts
+        counts.update(name.partition("@")[0] for name in self.told.fired)
+        for row in self.stage.store.rows("select status, failure from orders"):
+            counts[" ".join(filter(None, (row["status"], row["failure"])))] += 1
