@@ -69,7 +69,7 @@ class Engine:
         self.journal = Journal(database)
         calls = {"sqs:sendMessage": self._send_message, "events:putEvents": self._put_events}
         self.queues = Queues(stack, self.journal, self.invoke)
-        self.executions = Executions(stack, self.journal, self.invoke, calls)
+        self.executions = Executions(stack, self.journal, self.invoke, calls, self._waits)
         self.bus = Bus(
             stack,
             self.journal,
@@ -98,13 +98,21 @@ class Engine:
         """Whether nothing runs and nothing was asked for that is not done."""
         return not (self._waiting or self._calls or self._outbox_due)
 
-    def invoke(self, function: str, payload: Any, done: Done) -> None:
-        """Call a function once the turn is committed; ``done`` gets its result in a later turn."""
+    def invoke(self, function: str, payload: Any, done: Done) -> int:
+        """Call a function once the turn is committed; ``done`` gets its result in a later turn.
+
+        Returns the invocation's id.
+        """
         self._invocations += 1
         self._waiting[self._invocations] = done
         described = self.stack.functions[function]
         invocation = Invocation(self._invocations, described, orjson.dumps(payload))
         self._submissions.append(invocation)
+        return invocation.id
+
+    def _waits(self, number: int) -> bool:
+        waiting = getattr(self.invoker, "waits", None)
+        return bool(waiting and waiting(number))
 
     def call(self, request: Callable[[float], T]) -> "Future[T]":
         """Have ``request(now)`` run in the next turn; its answer comes once that is committed.

@@ -37,6 +37,9 @@ from shared.clock import timestamp
 WINDOW = 96
 """Executions in memory at once; the others wait in the journal."""
 
+AGAIN = 15.0
+"""Seconds that a task has from when it is known to begin later than it was asked for."""
+
 NAP = 5.0
 """Seconds from which an execution that only waits leaves the memory."""
 
@@ -89,13 +92,21 @@ class Live:
 class Executions:
     """The executions of a stack's state machines.
 
-    ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``.
+    ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``;
+    ``waits`` says whether the call of a function still waits for a worker.
     """
 
     def __init__(
-        self, stack: Stack, journal: Journal, invoke: Invoke, calls: Mapping[str, Call]
+        self,
+        stack: Stack,
+        journal: Journal,
+        invoke: Invoke,
+        calls: Mapping[str, Call],
+        waits: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.stack = stack
+        self.waits = waits
+        self.calling: dict[tuple[int, int], int] = {}
         self.journal = journal
         self.invoke = invoke
         self.calls = {**calls, "states:startExecution": self._start_execution}
@@ -160,12 +171,21 @@ class Executions:
         while self._timers and self._timers[0][0] <= now:
             due, number, token = heappop(self._timers)
             live = self.live.get(number)
-            if live is not None and live.timers.get(token) == due:
-                found = True
+            if live is None or live.timers.get(token) != due:
+                continue
+            found = True
+            if token in live.tasks and self.held_back(live.id, token):
+                self._set_timer(live, token, now + AGAIN)  # its time begins with the function
+            else:
                 self._advance(live, TimerFired(token), now)
         if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
             found |= self._take_up(now)
         return found
+
+    def held_back(self, number: int, token: int) -> bool:
+        """Say whether a task's function has not been called yet, for want of a worker."""
+        call = self.calling.get((number, token))
+        return call is not None and self.waits(call)
 
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is to be taken up."""
@@ -257,7 +277,14 @@ class Executions:
         execution = Execution.restore(orjson.loads(row["snapshot"]), machine)
         live = Live(row["id"], machine, execution)
         self.live[live.id] = self._dirty[live.id] = live
-        self._perform(live, machine.resume(execution, now), now)
+        # a task that begins again has its time again: while nothing ran, none of it passed
+        effects = [
+            replace(effect, timeout_at=max(effect.timeout_at, now + AGAIN))
+            if isinstance(effect, RunTask) and effect.timeout_at is not None
+            else effect
+            for effect in machine.resume(execution, now)
+        ]
+        self._perform(live, effects, now)
 
     def _machine(self, definition: str, name: str) -> Machine:
         machine = self._machines.get(definition)
@@ -317,7 +344,8 @@ class Executions:
             return TaskFailed(task.token, error.error, str(error))
         except KeyError as error:
             return TaskFailed(task.token, "Lambda.ResourceNotFoundException", str(error.args[0]))
-        self.invoke(name, payload, partial(answer, live.id, task.token))
+        call = partial(answer, live.id, task.token)
+        self.calling[live.id, task.token] = self.invoke(name, payload, call)
         return None
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
@@ -326,6 +354,7 @@ class Executions:
         self._answer(number, token, replace(result, payload=answer), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
+        self.calling.pop((number, token), None)
         live = self.live.get(number)
         if live is None or token not in live.tasks:
             return

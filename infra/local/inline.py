@@ -47,6 +47,10 @@ class InlineInvoker:
             )
         ]
 
+    def waits(self, number: int) -> bool:
+        """Say whether an invocation has not run yet."""
+        return any(one.id == number for one in self._waiting)
+
     def wake(self) -> None:
         """Do nothing: `poll` never waits long."""
 

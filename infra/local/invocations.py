@@ -28,9 +28,9 @@ class Result:
 
 
 Done = Callable[[Result, float], None]
-Invoke = Callable[[str, Any, Done], None]
-"""``(function, payload, done)``: call a function after the commit; ``done(result, now)`` follows
-in a later turn."""
+Invoke = Callable[[str, Any, Done], int]
+"""``(function, payload, done) -> id``: call a function after the commit; ``done(result, now)``
+follows in a later turn."""
 
 
 class Invoker(Protocol):
@@ -41,6 +41,9 @@ class Invoker(Protocol):
 
     def poll(self, timeout: float) -> list[Result]:
         """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
+
+    def waits(self, number: int) -> bool:
+        """Say whether an invocation has not been handed to a worker yet."""
 
     def wake(self) -> None:
         """End a `poll` that waits; callable from another thread."""

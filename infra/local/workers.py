@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -125,6 +126,11 @@ class WorkerPool:
         self._dispatch()
         return results
 
+    def waits(self, number: int) -> bool:
+        """Say whether an invocation has not been handed to a worker yet, or waits behind others."""
+        behind = (one for worker in self.workers for one in list(worker.sent)[1:])
+        return any(one.id == number for one in (*self._waiting, *behind))
+
     def wake(self) -> None:
         """End a `poll` that waits; callable from another thread."""
         os.write(self._woken, b"!")
@@ -189,7 +195,8 @@ class WorkerPool:
         return Result(running.id, None, error, [], 0.0)
 
     def _stop(self, worker: Worker) -> None:
-        os.kill(worker.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
 
     def _fork(self) -> Worker:
         ours, theirs = socket.socketpair()

@@ -355,7 +355,6 @@ def test_the_same_deliveries_make_a_file_of_the_same_name(
     assert [Path(name).name for name in renamed] == ["000000000001-000000000002.parquet"]
 
 
-@pytest.mark.xfail(strict=True, reason="Journal._highest: ids begin anew when the table is empty")
 def test_a_later_process_never_writes_over_an_earlier_ones_file(rig: Rig) -> None:
     for number in range(1, 4):
         put(rig, number)

@@ -193,10 +193,10 @@ class Model:
             sku, received, on_hand, reserved, shipped, restocked = row
             there = 0 <= reserved <= on_hand and on_hand + shipped - restocked == received
             if not there or received != self.received[sku]:
-                raise Violation("stock", f"{row}: {self.received[sku]} came")
+                raise Violation("stock", f"{tuple(row)}: {self.received[sku]} came")
             orders = held[sku], gone[sku] + back[sku], back[sku]
             if (reserved, shipped, restocked) != orders:
-                raise Violation("stock", f"{row}: orders hold, took, gave back {orders}")
+                raise Violation("stock", f"{tuple(row)}: orders hold, took, gave back {orders}")
 
 
 def _consistent(order: Order, paid: bool, there: bool) -> None:  # noqa: FBT001 - two facts

@@ -136,10 +136,10 @@ def _changes(dice: Dice, order_id: str, at: float) -> Iterator[Action]:
 
 def _moment(dice: Dice, at: float, *site: object) -> tuple[float, str]:
     """Return a moment in an order's life: when it gets somewhere, or any other."""
-    if dice.happens(0.6, *site, "when"):
+    if dice.happens(0.5, *site, "when"):
         when = dice.pick(TURNS, *site, "where")
         return dice.pick((0.0, 0.0, 0.1, 0.3, 3.0), *site, "after"), when
-    spread = dice.pick((-1.0, 0.5, 1.0, 10.0, 60.0, 700.0), *site, "spread")
+    spread = dice.pick((-1.0, 0.5, 1.0, 15.0, 15.0, 60.0, 700.0), *site, "spread")
     return max(0.0, at + dice.roll(*site) * spread), ""
 
 

@@ -133,7 +133,6 @@ ROWS = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="Journal._highest: ids begin anew when the table is empty")
 @pytest.mark.parametrize("table", ROWS)
 def test_an_id_is_never_given_twice_though_its_row_is_gone(
     journal: Journal, database: Database, table: str
