@@ -92,9 +92,10 @@ class Rig:
         self.journal.commit()
         return found
 
-    def _invoke(self, function: str, payload: Any, done: Done) -> None:
+    def _invoke(self, function: str, payload: Any, done: Done) -> int:
         self.calls.append((function, payload))
         self.done.append(done)
+        return len(self.calls)
 
 
 @pytest.fixture
