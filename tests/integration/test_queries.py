@@ -86,7 +86,7 @@ def test_revenue_by_day(data: Path) -> None:
     )
 
 
-@pytest.mark.xfail(strict=False, reason="two events of one order at one instant: min_by takes either")
+@pytest.mark.xfail(strict=False, reason="of two events at one instant min_by takes either")
 def test_orders_by_status(data: Path) -> None:
     columns, rows = run_query(data, "orders_by_status")
     assert columns == ["status", "currency", "orders", "total"]
