@@ -7,8 +7,8 @@ select
 from (
     select
         order_id,
-        min_by(currency, arrived_at) as currency,
-        min_by(total, arrived_at) as total,
+        max(case when place = 1 then currency end) as currency,
+        max(case when place = 1 then total end) as total,
         case
             when bool_or(event_type = 'Order Completed') then 'COMPLETED'
             when bool_or(event_type = 'Order Failed') then 'FAILED'
@@ -16,8 +16,23 @@ from (
             when bool_or(event_type = 'Order Backordered') then 'WAITING'
             else 'RECEIVED'
         end as status
-    from order_events
-    where total is not null
+    from (
+        -- two events may open one order, of which the first stands: the platform's own events know
+        select
+            order_id,
+            event_type,
+            currency,
+            total,
+            row_number() over (
+                partition by order_id
+                order by
+                    case event_type when 'Order Created' then 1 else 0 end,
+                    arrived_at,
+                    event_id
+            ) as place
+        from order_events
+        where total is not null and event_type <> 'High Value Order Flagged'
+    ) as told
     group by order_id
 ) as orders
 group by 1, 2
