@@ -160,12 +160,7 @@ class Journal:
         batch, self.batch = self.batch, Batch()
         if not batch:
             return
-        connection = self.database.connection
-        if batch.durable:
-            connection.execute("pragma synchronous = full")
-        with self.database.write():
+        with self.database.write(durable=batch.durable) as connection:
             for statement, rows in batch.statements():
                 connection.executemany(statement, rows)
-        if batch.durable:
-            connection.execute("pragma synchronous = normal")
         self.commits += 1

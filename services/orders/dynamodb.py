@@ -72,8 +72,7 @@ class DynamoOrders(DynamoRecords):
         self,
         since: float,  # noqa: ARG002 - the port's
         before: float,  # noqa: ARG002
-        limit: int,  # noqa: ARG002
-    ) -> list[Mapping[str, Any]]:
+    ) -> Iterable[Mapping[str, Any]]:
         """Return nothing: on AWS the sink keeps no envelope that a run could be started with.
 
         The analysts' rows have neither address nor e-mail nor token, and no API reads an

@@ -1,7 +1,7 @@
 """Orders in SQLite, and what is looked up among them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.record import OrderRecord
@@ -31,26 +31,26 @@ class SQLiteOrders(SQLiteRecords):
         """Return orders that have not ended and that no run or timer will come back to."""
         rows = self.database.rows(
             f"select * from orders where {_IN_FLIGHT} and lease_until < ?"
-            " and max(resume_at, iif(lease_owner is null, updated_at, 0)) < ? limit ?",
+            " and max(resume_at, iif(lease_owner is null, updated_at, 0)) < ?"
+            " order by updated_at limit ?",
             now,
             now - grace,
             limit,
         )
         return [to_record(row) for row in rows]
 
-    def unheard(self, since: float, before: float, limit: int) -> list[Mapping[str, Any]]:
+    def unheard(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
         """Return `Order Created` envelopes that the sink has and that opened no order.
 
         On one machine the sink is the bus's own journal, through the view ``sink``.
         """
         if self.database.row("select 1 from sqlite_master where name = 'sink'") is None:
-            return []
-        rows = self.database.rows(
+            return
+        rows = self.database.connection.execute(
             "select envelope from sink where detail_type = 'Order Created'"
             " and arrived_at > ? and arrived_at < ? and not exists"
-            " (select 1 from orders where order_id = sink.order_id) limit ?",
-            since,
-            before,
-            limit,
+            " (select 1 from orders where order_id = sink.order_id) order by arrived_at",
+            (since, before),
         )
-        return [json.loads(row["envelope"]) for row in rows]
+        for row in rows:
+            yield json.loads(row["envelope"])

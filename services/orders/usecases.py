@@ -1,7 +1,8 @@
 """What can be done with an order: functions of a command and the ports they need."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from orders import model, published
@@ -32,8 +33,11 @@ class OrderStore(Records, Protocol):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
 
-    def unheard(self, since: float, before: float, limit: int) -> list[Mapping[str, Any]]:
-        """Return `Order Created` envelopes that the sink has and that opened no order."""
+    def unheard(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
+        """Return `Order Created` envelopes that the sink has and that opened no order.
+
+        The oldest first; they are read as far as they are asked for.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,20 +266,18 @@ def reconcile(ports: Ports, limit: int = 1000) -> int:
         model.resume(record, now, "r")
         for record in ports.store.stranded(now, ports.policy.lease_seconds, limit)
     ]
-    runs += _unheard(now, limit, ports)
+    runs += islice(_unheard(now, ports), limit)
     for message in runs:
         ports.store.send(message, now)
     return len(runs)
 
 
-def _unheard(now: float, limit: int, ports: Ports) -> Sequence[Message]:
+def _unheard(now: float, ports: Ports) -> Iterator[Message]:
     """Return runs for valid `Order Created` events of which no order came."""
-    runs = []
-    for envelope in ports.store.unheard(now - 7 * 86_400, now - SINK_GRACE, limit):
+    for envelope in ports.store.unheard(now - 7 * 86_400, now - SINK_GRACE):
         try:
             event = parse(envelope)
         except InvalidEvent:
             continue  # quarantined by its consumers
         name = f"{event.detail.order_id}-u{int(now) // 60:x}"
-        runs.append(Message("run", {"name": name, "input": dict(envelope)}))
-    return runs
+        yield Message("run", {"name": name, "input": dict(envelope)})

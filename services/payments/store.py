@@ -1,7 +1,7 @@
 """The ledger in SQLite, beside the records it belongs to."""
 
 from payments.model import LedgerEntry
-from shared.record import Change, OrderRecord
+from shared.record import Change, ChargeStatus, OrderRecord
 from shared.sqlite import Database, SQLiteRecords, apply
 
 SCHEMA = """
@@ -27,9 +27,14 @@ class SQLiteLedger(SQLiteRecords):
         database.define(SCHEMA)
 
     def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
-        """Write a change and its ledger entry in one transaction."""
+        """Write a change and its ledger entry in one transaction.
+
+        PENDING outlives a power cut: the gateway is asked next, and may forget the key it was
+        asked under. What follows can be looked up there again.
+        """
         at = change.after.updated_at
-        with self.database.write() as connection:
+        pending = entry.status is ChargeStatus.PENDING
+        with self.database.write(durable=pending) as connection:
             apply(connection, change)
             connection.execute(
                 "insert into charges values (?, ?, ?, ?, ?, ?, ?, ?)"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
 from shared.record import (
@@ -102,18 +102,27 @@ class Database:
         File, or ``:memory:``.
     synchronous : str
         ``NORMAL``: a commit outlives the process. ``FULL``: it outlives a power cut as well.
+    read_only : bool
+        Only read, beside who writes; the file must be there.
     """
 
-    def __init__(self, path: str, synchronous: str = "NORMAL") -> None:
+    def __init__(self, path: str, synchronous: str = "NORMAL", *, read_only: bool = False) -> None:
         self.path = path
+        self.synchronous = synchronous
+        self._gate: int | None = None
         self.connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=512
+            _to_read(path) if read_only else path,
+            uri=read_only,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
         )
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("pragma busy_timeout = 30000")
-        self._gate = (
-            None if path == ":memory:" else os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        )
+        if read_only:
+            return
+        if path != ":memory:":
+            self._gate = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         with self.turn():  # SQLite itself does not wait for who makes the file just now
             self.connection.execute("pragma journal_mode = wal")
         self.connection.execute(f"pragma synchronous = {synchronous}")
@@ -140,12 +149,26 @@ class Database:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """Run a block in one transaction: committed at its end, rolled back if it raises."""
+    def write(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Run a block in one transaction: committed at its end, rolled back if it raises.
+
+        A ``durable`` one outlives a power cut, with all that was committed before it.
+        """
+        if durable:
+            self.connection.execute("pragma synchronous = full")
+        try:
+            with self._transaction():
+                yield self.connection
+        finally:
+            if durable:
+                self.connection.execute(f"pragma synchronous = {self.synchronous}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self.turn():
             self.connection.execute("begin immediate")
             try:
-                yield self.connection
+                yield
                 self.connection.execute("commit")
             finally:
                 # a commit may fail and leave its transaction open; a full disk ends it by itself
@@ -166,6 +189,17 @@ class Database:
         self.connection.close()
         if self._gate is not None:
             os.close(self._gate)
+
+
+def _to_read(path: str) -> str:
+    """Return the URI that opens a file to read it, though its folder be read-only.
+
+    Source: SQLite, Write-Ahead Logging, "Read-Only Databases".
+    """
+    ours = os.access in os.supports_effective_ids
+    writable = os.access(Path(path).parent, os.W_OK, effective_ids=ours)
+    still = not writable and not Path(f"{path}-wal").exists()
+    return f"file:{quote(path)}?mode=ro{'&immutable=1' if still else ''}"
 
 
 @cache

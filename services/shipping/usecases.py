@@ -81,9 +81,9 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
 def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Void a compensated order's shipment, known here or not: a late twin may yet create it."""
     record = ports.store.read(order_id).undoing(epoch)
-    # only a paid order was ever on its way to the carrier
-    untouched = record.shipment is None and record.charge is not ChargeStatus.CHARGED
-    if untouched or record.shipment is ShipmentStatus.VOIDED:
+    # only an order that was, or may have been, paid was ever on its way to the carrier
+    unpaid = record.charge in (None, ChargeStatus.DECLINED)
+    if (unpaid and record.shipment is None) or record.shipment is ShipmentStatus.VOIDED:
         return Outcome("NOTHING_TO_VOID", None)
     shipment = ports.carrier.void(shipment_id(order_id))
     return _void(order_id, epoch, shipment, ports)

@@ -23,6 +23,6 @@ class FakeOrders(FakeRecords):
         self.asked.append(("stranded", now, grace, limit))
         return self.lost
 
-    def unheard(self, since: float, before: float, limit: int) -> list[Mapping[str, Any]]:
-        self.asked.append(("unheard", since, before, limit))
+    def unheard(self, since: float, before: float) -> list[Mapping[str, Any]]:
+        self.asked.append(("unheard", since, before, 0))
         return self.silent

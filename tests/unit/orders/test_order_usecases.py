@@ -718,10 +718,17 @@ def test_an_invalid_event_opens_no_order_whoever_asks() -> None:
     assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["A-2"]
 
 
+def test_invalid_events_do_not_stand_in_the_way_of_valid_ones() -> None:
+    store = FakeOrders()
+    store.silent = [*[envelope(total=1)] * 5, *(envelope(order_id=f"B-{n}") for n in range(5))]
+    assert reconcile(ports(store), limit=2) == 2
+    assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["B-0", "B-1"]
+
+
 def test_what_is_on_its_way_is_given_time() -> None:
     store = FakeOrders()
     assert reconcile(ports(store), limit=50) == 0
     assert store.asked == [
         ("stranded", NOW, 300.0, 50),
-        ("unheard", NOW - 7 * 86_400, NOW - 900, 50),
+        ("unheard", NOW - 7 * 86_400, NOW - 900, 0),
     ]

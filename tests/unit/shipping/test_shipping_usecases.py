@@ -268,7 +268,16 @@ def test_a_shipment_that_is_known_is_voided_whatever_became_of_its_charge(
     assert not on_its_way(carrier)
 
 
-@pytest.mark.parametrize("charge", [None, *(frozenset(ChargeStatus) - {ChargeStatus.CHARGED})])
+def test_where_a_power_cut_took_what_the_gateway_said_there_may_be_a_shipment() -> None:
+    """The carrier took it, then the machine lost that and CHARGED; PENDING is what it has."""
+    carrier = FakeCarrier()
+    carrier.create(Consignment(PARCEL, "A-1", None))
+    store = paid(status=Status.COMPENSATING, charge=ChargeStatus.PENDING)
+    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert not on_its_way(carrier)
+
+
+@pytest.mark.parametrize("charge", [None, ChargeStatus.DECLINED])
 def test_an_order_that_was_never_paid_has_no_shipment_to_void(charge: ChargeStatus | None) -> None:
     store, carrier = paid(status=Status.COMPENSATING, charge=charge), FakeCarrier()
     assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
