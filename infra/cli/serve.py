@@ -13,7 +13,6 @@ from infra.local.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.server import Server
 from inventory.store import SQLiteInventory
-from shared.sqlite import Database
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
 
@@ -39,8 +38,7 @@ def serve(
         elif _never_received(engine):
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")
-        reader = Database(str(where.database))
-        reader.connection.execute("pragma query_only = on")
+        reader = where.reader()
         server = Server(engine, reader, host, port)
         address = f"http://{host}:{server.port}"
 

@@ -108,7 +108,8 @@ def _readable(detail: dict[str, Any]) -> dict[str, Any]:
 
 def _payments(database: Database, where: DataDirectory, order_id: str) -> list[Story]:
     rows = database.rows("select * from charges where order_id = ?", order_id)
-    gateway = Database(str(where.sandbox)) if rows and where.sandbox.exists() else None
+    asked = rows and where.sandbox.exists()
+    gateway = Database(str(where.sandbox), read_only=True) if asked else None
     payments = []
     for row in rows:
         known = gateway and gateway.row(

@@ -100,9 +100,8 @@ class DataDirectory:
     def reader(self) -> Database:
         """Open the database beside its writer; it is never written to through this."""
         self.require()
-        database = self._open()
+        database = self._open(read_only=True)
         self._check_version(database)
-        database.connection.execute("pragma query_only = on")
         return database
 
     @contextmanager
@@ -133,9 +132,9 @@ class DataDirectory:
                 self._check_version(database)
                 database.close()
 
-    def _open(self) -> Database:
+    def _open(self, *, read_only: bool = False) -> Database:
         try:
-            return Database(str(self.database))
+            return Database(str(self.database), read_only=read_only)
         except sqlite3.Error as error:
             raise DataDirectoryError(
                 f"{self.database} cannot be opened: {error}; name another directory with --data"

@@ -14,6 +14,10 @@ _ADD = (
 )
 
 
+INVALID = "EMFParsingErrors"
+"""What CloudWatch counts malformed documents as (CloudWatch Logs, Monitoring with metrics)."""
+
+
 class Measurements:
     """What functions measured since the last commit."""
 
@@ -25,7 +29,11 @@ class Measurements:
         """Add an invocation's metrics."""
         minute = int(now // 60) * 60
         for line in result.metrics:
-            for name, dimensions, unit, value in _metrics(orjson.loads(line)):
+            try:
+                found = _metrics(orjson.loads(line))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                found = [(INVALID, "{}", "Count", 1.0)]
+            for name, dimensions, unit, value in found:
                 self._values.setdefault((minute, name, dimensions, unit), []).append(value)
 
     def flush(self) -> None:
@@ -49,12 +57,12 @@ def _metrics(document: Any) -> list[tuple[str, str, str, float]]:
     """Return name, dimensions, unit and value of each metric in an EMF document."""
     found = []
     for group in document["_aws"]["CloudWatchMetrics"]:
-        [names] = group["Dimensions"] or [[]]
-        dimensions = orjson.dumps({name: document[name] for name in sorted(names)}).decode()
-        for metric in group["Metrics"]:
-            values = document[metric["Name"]]
-            found += [
-                (metric["Name"], dimensions, metric.get("Unit", "None"), value)
-                for value in (values if isinstance(values, list) else [values])
-            ]
+        for names in group["Dimensions"] or [[]]:
+            dimensions = orjson.dumps({name: document[name] for name in sorted(names)}).decode()
+            for metric in group["Metrics"]:
+                values = document[metric["Name"]]
+                found += [
+                    (metric["Name"], dimensions, metric.get("Unit", "None"), float(value))
+                    for value in (values if isinstance(values, list) else [values])
+                ]
     return found

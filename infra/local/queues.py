@@ -16,6 +16,9 @@ from infra.local.template import REGION
 CONCURRENT_BATCHES = 2
 """Batches of one queue that are worked on at once."""
 
+UNTOLD = "its function reported it as failed; the log says why"
+"""What is known of a message that a function names in its answer."""
+
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -30,8 +33,11 @@ class Queues:
         self.batches = dict.fromkeys((consumer.queue for consumer in stack.consumers), 0)
 
     def resume(self) -> None:
-        """Make visible again what a process that is gone was working on."""
-        self.journal.batch.add("update messages set visible_at = 0 where receives > 0")
+        """Make visible again what a process that is gone was working on, but not what failed."""
+        self.journal.batch.add(
+            "update messages set visible_at = 0"
+            " where receives > 0 and json_extract(attributes, '$.ERROR') is null"
+        )
 
     def send(
         self, queue: str, body: str, attributes: Mapping[str, str], now: float
@@ -99,15 +105,18 @@ class Queues:
     def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
         """Delete what was done; what failed becomes visible again when its time is over."""
         self.batches[queue.name] -= 1
-        failed = set(ids) if result.error is not None else _failed(result.payload, set(ids))
+        failed, reason = _failed(result.payload, set(ids)), UNTOLD
+        if result.error is not None:
+            failed = set(ids)
+            reason = f"{result.error['errorType']}: {result.error['errorMessage']}"
         for key, message in ids.items():
             if key not in failed:
                 self.journal.batch.add("delete from messages where id = ?", message)
-            elif result.error is not None:
+            else:
                 self.journal.batch.add(
                     "update messages set attributes = json_set(attributes, '$.ERROR', ?)"
                     " where id = ?",
-                    f"{result.error['errorType']}: {result.error['errorMessage']}",
+                    reason,
                     message,
                 )
         self.backlog.wake(queue.name, now)

@@ -19,27 +19,15 @@ everything else                     refused, by name
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from infra.asl import DefinitionError, Machine, compile_definition
-from infra.local.rates import why_not
-from infra.local.stack import (
-    Consumer,
-    Function,
-    Queue,
-    Route,
-    Rule,
-    Schedule,
-    Stack,
-    StateMachine,
-    Stream,
-    Target,
-)
+from infra.local.functions import Environment, read_functions
+from infra.local.stack import Queue, Rule, Stack, StateMachine, Stream, Target
 from infra.local.template import ACCOUNT, REGION, Template, TemplateError
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
@@ -95,6 +83,8 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
             f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
         )
     service, prefix = RUN.get(kind, (kind.split("::")[1].lower(), ""))
+    if kind in RUN and "Condition" in resource:
+        raise TemplateError(f"Resources.{logical_id}.Condition", "is not supported on one machine")
     properties = resource["Properties"]
     name = next(
         (properties[key] for key in ("Name", "QueueName", "FunctionName") if key in properties),
@@ -115,7 +105,7 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
     }
 
 
-def load(path: Path, parameters: Mapping[str, str], environment: "Environment") -> Stack:
+def load(path: Path, parameters: Mapping[str, str], environment: Environment) -> Stack:
     """Return the stack of a template.
 
     Raises
@@ -126,7 +116,7 @@ def load(path: Path, parameters: Mapping[str, str], environment: "Environment") 
     template = Template(path, parameters, identify)
     stack = Stack()
     try:
-        _functions(template, stack, environment)
+        read_functions(template, stack, environment)
         for read in (_buses, _queues, _machines, _streams, _rules):
             read(template, stack)
         _check(stack)
@@ -137,126 +127,29 @@ def load(path: Path, parameters: Mapping[str, str], environment: "Environment") 
     return stack
 
 
-Environment = Callable[[str, str], str]
-"""``(variable, value) -> value``: what a function's environment says on this machine."""
-
-
-def _properties(
-    template: Template, kind: str, run: set[str], inert: set[str]
-) -> "Iterator[tuple[str, str, partial[Any]]]":
-    """Yield name, place and a getter for each resource, refusing properties not in the sets."""
-    for name, properties in template.of_type(kind):
-        template.place = place = f"Resources.{name}.Properties"
-        _refuse_others(properties, run | inert, place)
-        yield name, place, partial(_get, template, properties, place)
-
-
-def _refuse_others(properties: Mapping[str, Any], known: set[str], place: str) -> None:
-    for key in properties:
-        if key not in known:
-            raise TemplateError(f"{place}.{key}", "is not supported on one machine")
-
-
-def _get(
-    template: Template, properties: Mapping[str, Any], place: str, key: str, default: Any = None
-) -> Any:
-    value = properties.get(key, default)
-    return template.resolve(value, f"{place}.{key}")
-
-
 def _buses(template: Template, stack: Stack) -> None:
-    for name, _, get in _properties(template, "AWS::Events::EventBus", {"Name"}, {"Tags"}):
+    for name, _, get in template.properties("AWS::Events::EventBus", {"Name"}, {"Tags"}):
         if stack.bus:
             raise TemplateError(f"Resources.{name}", "is a second bus; one machine has one")
         stack.bus = get("Name", name)
     keys = {"ArchiveName", "SourceArn", "RetentionDays", "EventPattern"}
-    for name, place, get in _properties(template, "AWS::Events::Archive", keys, {"Description"}):
+    for name, place, get in template.properties("AWS::Events::Archive", keys, {"Description"}):
         stack.archive = get("ArchiveName", name)
         stack.archive_days = int(get("RetentionDays", 0))
-        stack.archive_pattern = _pattern(get("EventPattern", {}), place)
-
-
-def _functions(template: Template, stack: Stack, environment: Environment) -> None:
-    inherited = template.globals.get("Function", {})
-    run = {"Handler", "Timeout", "MemorySize", "Environment", "Events", "CodeUri"}
-    inert = {"Description", "Role", "ReservedConcurrentExecutions", "EventInvokeConfig"}
-    inert |= {"ProvisionedConcurrencyConfig"}
-    for name, place, get in _properties(template, "AWS::Serverless::Function", run, inert):
-        variables = dict(inherited.get("Environment", {}).get("Variables", {}))
-        variables |= (
-            template.resources[name]["Properties"].get("Environment", {}).get("Variables", {})
-        )
-        resolved = template.resolve(variables, f"{place}.Environment.Variables")
-        stack.functions[name] = Function(
-            name,
-            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
-            get("Handler"),
-            float(get("Timeout", inherited.get("Timeout", 3))),
-            int(get("MemorySize", inherited.get("MemorySize", 128))),
-            {key: environment(key, str(value)) for key, value in resolved.items()},
-        )
-        for event, source in get("Events", {}).items():
-            _source(stack, name, source, f"{place}.Events.{event}", event)
-
-
-# The events of functions: what of their properties is kept, or means nothing on one machine.
-_SOURCES: Mapping[str, set[str]] = {
-    "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
-    "HttpApi": {"ApiId", "Method", "Path", "Auth"},
-    "ScheduleV2": {
-        "ScheduleExpression",
-        "ScheduleExpressionTimezone",
-        "RetryPolicy",
-        "DeadLetterConfig",
-    },
-    "DynamoDB": set(),
-}
-_ONLY = {
-    "ScheduleExpressionTimezone": "UTC",
-    "FunctionResponseTypes": ["ReportBatchItemFailures"],
-}
-
-
-def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str) -> None:
-    kind, properties = str(source.get("Type")), source.get("Properties", {})
-    if kind not in _SOURCES:
-        raise TemplateError(place, f"event type {kind} is not supported on one machine")
-    if kind == "DynamoDB":
-        return
-    _refuse_others(properties, _SOURCES[kind], f"{place}.Properties")
-    for key, only in _ONLY.items():
-        if properties.get(key, only) != only:
-            raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
-    if kind == "SQS":
-        queue = properties["Queue"].rsplit(":", 1)[1]
-        stack.consumers.append(Consumer(function, queue, int(properties.get("BatchSize", 10))))
-    elif kind == "HttpApi":
-        stack.routes.append(_route(properties, function, f"{place}.Properties"))
-    elif kind == "ScheduleV2":
-        expression = properties["ScheduleExpression"]
-        problem = why_not(expression)
-        if problem:
-            raise TemplateError(f"{place}.Properties.ScheduleExpression", problem)
-        stack.schedules.append(Schedule(f"{function}{event}", function, expression))
-
-
-def _route(properties: Mapping[str, Any], function: str, place: str) -> Route:
-    if properties["Method"] == "ANY":
-        raise TemplateError(f"{place}.Method", "ANY is not supported on one machine")
-    if "+" in properties["Path"]:
-        raise TemplateError(f"{place}.Path", "a greedy parameter is not supported on one machine")
-    return Route(properties["Method"], properties["Path"], function)
+        pattern = get("EventPattern", {"source": [{"exists": True}]})  # without one, everything
+        stack.archive_pattern = _pattern(pattern, place)
 
 
 def _queues(template: Template, stack: Stack) -> None:
     run = {"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
-    for name, _, get in _properties(template, "AWS::SQS::Queue", run, {"SqsManagedSseEnabled"}):
+    for name, _, get in template.properties("AWS::SQS::Queue", run, {"SqsManagedSseEnabled"}):
         redrive = get("RedrivePolicy", {})
         dead_letters = redrive.get("deadLetterTargetArn")
-        stack.queues[name] = Queue(
-            get("QueueName", name),
-            f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}",
-            f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}",
+        queue = get("QueueName", name)
+        stack.queues[queue] = Queue(
+            queue,
+            f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+            f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue}",
             float(get("VisibilityTimeout", 30)),
             float(get("MessageRetentionPeriod", 345_600)),
             dead_letters and dead_letters.rsplit(":", 1)[1],
@@ -268,7 +161,7 @@ def _machines(template: Template, stack: Stack) -> None:
     run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
     inert = {"Role", "Logging", "Tracing"}
     kind = "AWS::Serverless::StateMachine"
-    for logical_id, _, get in _properties(template, kind, run, inert):
+    for logical_id, _, get in template.properties(kind, run, inert):
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
@@ -312,12 +205,12 @@ def _streams(template: Template, stack: Stack) -> None:
     inert = {"CatalogId", "DatabaseName"}
     tables = {
         name: table
-        for name, _, table in _properties(template, "AWS::Glue::Table", {"TableInput"}, inert)
+        for name, _, table in template.properties("AWS::Glue::Table", {"TableInput"}, inert)
     }
     kind = "AWS::KinesisFirehose::DeliveryStream"
     run = {"DeliveryStreamType", "ExtendedS3DestinationConfiguration"}
     inert = {"DeliveryStreamEncryptionConfigurationInput"}
-    for name, place, get in _properties(template, kind, run, inert):
+    for name, place, get in template.properties(kind, run, inert):
         to = get("ExtendedS3DestinationConfiguration")
         schema = to["DataFormatConversionConfiguration"]["SchemaConfiguration"]
         if schema["TableName"] not in tables:
@@ -337,12 +230,20 @@ def _streams(template: Template, stack: Stack) -> None:
 
 def _rules(template: Template, stack: Stack) -> None:
     run = {"EventBusName", "EventPattern", "Targets"}
-    for name, place, get in _properties(template, "AWS::Events::Rule", run, {"Description"}):
+    for name, place, get in template.properties("AWS::Events::Rule", run, {"Description"}):
         targets = tuple(
             _target(stack, name, target, f"{place}.Targets[{n}]")
             for n, target in enumerate(get("Targets", []))
         )
+        ids = [target.id for target in targets]
+        for n, one in enumerate(ids):
+            if one in ids[:n]:
+                raise TemplateError(f"{place}.Targets[{n}].Id", f"{one} is an earlier target's")
         stack.rules.append(Rule(name, _pattern(get("EventPattern"), place), targets))
+        bus = str(get("EventBusName", "default")).rsplit("/", 1)[-1]
+        if bus != stack.bus:
+            problem = f"the bus {bus} is not on one machine, which has {stack.bus}"
+            raise TemplateError(f"{place}.EventBusName", problem)
 
 
 _TARGETS = {

@@ -5,6 +5,7 @@ Only what the runtime asks for is resolved, so that IAM statements and the like 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,21 @@ class Template:
             if resource.get("Type") == kind:
                 yield name, resource.get("Properties", {})
 
+    def properties(
+        self, kind: str, run: set[str], inert: set[str]
+    ) -> Iterator[tuple[str, str, "partial[Any]"]]:
+        """Yield logical id, place and a getter of properties for each resource of a type.
+
+        Properties in neither set are refused.
+        """
+        for name, properties in self.of_type(kind):
+            self.place = place = f"Resources.{name}.Properties"
+            refuse_others(properties, run | inert, place)
+            yield name, place, partial(self._get, properties, place)
+
+    def _get(self, properties: Mapping[str, Any], place: str, key: str, default: Any = None) -> Any:
+        return self.resolve(properties.get(key, default), f"{place}.{key}")
+
     def resolve(self, value: Any, place: str) -> Any:
         """Return a value with its references replaced."""
         if isinstance(value, Mapping):
@@ -168,6 +184,13 @@ class Template:
             return self._reference(name, attribute or "Ref", place)
 
         return _VARIABLE.sub(replaced, text).replace("${!", "${")
+
+
+def refuse_others(properties: Mapping[str, Any], known: set[str], place: str) -> None:
+    """Raise `TemplateError` for a property that is not known."""
+    for key in properties:
+        if key not in known:
+            raise TemplateError(f"{place}.{key}", "is not supported on one machine")
 
 
 def _check_bounds(name: str, value: Any, parameter: Mapping[str, Any]) -> None:

@@ -96,21 +96,34 @@ def test_what_functions_measure_is_journalled(rig: Rig) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="Measurements.add raises in the engine's turn, which ends")
 @pytest.mark.parametrize(
     "line",
     [
         '{"_aws": nonsense',
         '{"_aws": {}}',
+        '{"_aws": []}',
         '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["a"],["b"]],"Metrics":[{"Name":"N"}]}]}}',
         '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[],"Metrics":[{"Name":"N"}]}]},"N":"many"}',
     ],
 )
-def test_a_measurement_that_is_none_hurts_nobody(rig: Rig, line: str) -> None:
+def test_a_measurement_that_is_none_is_counted_and_hurts_nobody(rig: Rig, line: str) -> None:
     rig.start("one")
     rig.functions.answer(rig.functions.calls[0], {}, metrics=[line])
     rig.settle()
     assert rig.execution("one")["status"] == "SUCCEEDED"
+    assert rig.rows("select name, sum from metrics") == [{"name": "EMFParsingErrors", "sum": 1.0}]
+
+
+def test_a_measurement_counts_once_for_each_set_of_its_dimensions(rig: Rig) -> None:
+    rig.start("one")
+    declared = '{"Dimensions":[["a"],["b"]],"Metrics":[{"Name":"N"}]}'
+    emf = f'{{"_aws":{{"CloudWatchMetrics":[{declared}]}},"N":2,"a":"x","b":"y"}}'
+    rig.functions.answer(rig.functions.calls[0], {}, metrics=[emf])
+    rig.settle()
+    assert rig.rows("select dimensions, sum from metrics order by 1") == [
+        {"dimensions": '{"a":"x"}', "sum": 2.0},
+        {"dimensions": '{"b":"y"}', "sum": 2.0},
+    ]
 
 
 # ---- requests

@@ -196,6 +196,21 @@ def test_a_message_that_a_dead_process_had_is_visible_at_once_after_the_restart(
     assert message["receives"] == 2
 
 
+def test_a_message_that_failed_keeps_its_distance_across_restarts(tmp_path: Path) -> None:
+    """Else a few quick restarts would use up its tries."""
+    rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
+    rig.send("poison")
+    rig.settle()
+    for _ in range(RECEIVES + 1):
+        rig.restart()
+        rig.settle()
+    assert [message["receives"] for message in rig.queue("Work")] == [1]
+    exhaust(rig)
+    [told] = letters(rig.database, ["WorkLetters"])
+    assert "reported it as failed" in told["reason"]
+    rig.close()
+
+
 def test_receives_are_counted_across_restarts_so_that_a_deadly_message_ends(rig: Rig) -> None:
     rig.send("deadly")
     for _ in range(RECEIVES + 1):

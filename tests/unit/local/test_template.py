@@ -380,7 +380,6 @@ def rule(**properties: Any) -> dict[str, Any]:
     return {"Type": "AWS::Events::Rule", "Properties": known | properties}
 
 
-@pytest.mark.xfail(strict=True, reason="resources: these are read by nobody")
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
@@ -397,7 +396,6 @@ def test_what_would_run_differently_here_is_refused(
     assert said in str(refusal(folder, changed(Extra=resource)))
 
 
-@pytest.mark.xfail(strict=True, reason="_queues: the key is the logical id, the ARN has the name")
 def test_a_queue_may_have_a_name_of_its_own(folder: Path) -> None:
     named = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "own-name"}}
     target = [{"Id": "1", "Arn": {"Fn::GetAtt": ["Named", "Arn"]}}]
@@ -405,7 +403,6 @@ def test_a_queue_may_have_a_name_of_its_own(folder: Path) -> None:
     assert "own-name" in found.queues
 
 
-@pytest.mark.xfail(strict=True, reason="_buses: {} is compiled as a pattern, which is refused")
 def test_an_archive_without_a_pattern_keeps_everything(folder: Path) -> None:
     text = TEMPLATE.replace("      EventPattern: {source: [shop]}\n", "")
     pattern = stack(folder, text).archive_pattern

@@ -1,0 +1,90 @@
+"""The functions of a template, and what calls them: queues, routes, schedules."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from infra.local.rates import why_not
+from infra.local.stack import Consumer, Function, Route, Schedule, Stack
+from infra.local.template import ACCOUNT, REGION, Template, TemplateError, refuse_others
+
+Environment = Callable[[str, str], str]
+"""``(variable, value) -> value``: what a function's environment says on this machine."""
+
+
+def read_functions(template: Template, stack: Stack, environment: Environment) -> None:
+    """Add a template's functions to a stack, with the queues, routes and schedules they serve.
+
+    Raises
+    ------
+    TemplateError
+        An event source or a property is not supported on one machine.
+    """
+    inherited = template.globals.get("Function", {})
+    run = {"Handler", "Timeout", "MemorySize", "Environment", "Events", "CodeUri"}
+    inert = {"Description", "Role", "ReservedConcurrentExecutions", "EventInvokeConfig"}
+    inert |= {"ProvisionedConcurrencyConfig"}
+    for name, place, get in template.properties("AWS::Serverless::Function", run, inert):
+        variables = dict(inherited.get("Environment", {}).get("Variables", {}))
+        variables |= (
+            template.resources[name]["Properties"].get("Environment", {}).get("Variables", {})
+        )
+        resolved = template.resolve(variables, f"{place}.Environment.Variables")
+        stack.functions[name] = Function(
+            name,
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+            get("Handler"),
+            float(get("Timeout", inherited.get("Timeout", 3))),
+            int(get("MemorySize", inherited.get("MemorySize", 128))),
+            {key: environment(key, str(value)) for key, value in resolved.items()},
+        )
+        for event, source in get("Events", {}).items():
+            _source(stack, name, source, f"{place}.Events.{event}", event)
+
+
+# The events of functions: what of their properties is kept, or means nothing on one machine.
+_SOURCES: Mapping[str, set[str]] = {
+    "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
+    "HttpApi": {"ApiId", "Method", "Path", "Auth"},
+    "ScheduleV2": {
+        "ScheduleExpression",
+        "ScheduleExpressionTimezone",
+        "RetryPolicy",
+        "DeadLetterConfig",
+    },
+    "DynamoDB": set(),
+}
+_ONLY = {
+    "ScheduleExpressionTimezone": "UTC",
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+}
+
+
+def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str) -> None:
+    kind, properties = str(source.get("Type")), source.get("Properties", {})
+    if kind not in _SOURCES:
+        raise TemplateError(place, f"event type {kind} is not supported on one machine")
+    if kind == "DynamoDB":
+        return
+    refuse_others(properties, _SOURCES[kind], f"{place}.Properties")
+    for key, only in _ONLY.items():
+        if properties.get(key, only) != only:
+            raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
+    if kind == "SQS":
+        queue = properties["Queue"].rsplit(":", 1)[1]
+        stack.consumers.append(Consumer(function, queue, int(properties.get("BatchSize", 10))))
+    elif kind == "HttpApi":
+        stack.routes.append(_route(properties, function, f"{place}.Properties"))
+    elif kind == "ScheduleV2":
+        expression = properties["ScheduleExpression"]
+        problem = why_not(expression)
+        if problem:
+            raise TemplateError(f"{place}.Properties.ScheduleExpression", problem)
+        stack.schedules.append(Schedule(f"{function}{event}", function, expression))
+
+
+def _route(properties: Mapping[str, Any], function: str, place: str) -> Route:
+    if properties["Method"] == "ANY":
+        raise TemplateError(f"{place}.Method", "ANY is not supported on one machine")
+    if "+" in properties["Path"]:
+        raise TemplateError(f"{place}.Path", "a greedy parameter is not supported on one machine")
+    return Route(properties["Method"], properties["Path"], function)
