@@ -13,16 +13,16 @@ EXECUTION_TIMER = 0
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """Call `resource`; answer with TaskSucceeded, TaskFailed or, at `timeout_at`, TimerFired.
+    """Call `resource`; answer with TaskSucceeded, TaskFailed or, past `timeout`, TimerFired.
 
     `parameters` is a function's payload, or the request of `arn:aws:states:::service:action`.
-    `timeout_at` is in epoch seconds; `attempt` counts from 0.
+    `timeout` is in seconds from when the call begins; `attempt` counts from 0.
     """
 
     token: int
     resource: str
     parameters: JSON
-    timeout_at: float | None
+    timeout: float | None
     state: str
     attempt: int
 

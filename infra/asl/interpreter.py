@@ -141,7 +141,7 @@ class Turn:
         return event_id
 
     def wait(self, frame: Frame, activity: str, due: float | None) -> None:
-        """Wait for a task, which is `frame.request`, until it times out; or for a timer."""
+        """Wait for a task, `frame.request`, for `due` seconds; or for a timer, until `due`."""
         execution = self.execution
         execution.last_token = frame.token = execution.last_token + 1
         frame.activity, frame.due = activity, due

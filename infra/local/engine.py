@@ -69,7 +69,7 @@ class Engine:
         self.journal = Journal(database)
         calls = {"sqs:sendMessage": self._send_message, "events:putEvents": self._put_events}
         self.queues = Queues(stack, self.journal, self.invoke)
-        self.executions = Executions(stack, self.journal, self.invoke, calls, self._waits)
+        self.executions = Executions(stack, self.journal, self.invoke, calls, invoker.ran)
         self.bus = Bus(
             stack,
             self.journal,
@@ -109,10 +109,6 @@ class Engine:
         invocation = Invocation(self._invocations, described, orjson.dumps(payload))
         self._submissions.append(invocation)
         return invocation.id
-
-    def _waits(self, number: int) -> bool:
-        waiting = getattr(self.invoker, "waits", None)
-        return bool(waiting and waiting(number))
 
     def call(self, request: Callable[[float], T]) -> "Future[T]":
         """Have ``request(now)`` run in the next turn; its answer comes once that is committed.

@@ -37,9 +37,6 @@ from shared.clock import timestamp
 WINDOW = 96
 """Executions in memory at once; the others wait in the journal."""
 
-AGAIN = 15.0
-"""Seconds that a task has from when it is known to begin later than it was asked for."""
-
 NAP = 5.0
 """Seconds from which an execution that only waits leaves the memory."""
 
@@ -85,7 +82,7 @@ class Live:
         self.machine = machine
         self.execution = execution
         self.row: tuple[Any, ...] | None = None
-        self.tasks: set[int] = set()
+        self.tasks: dict[int, float | None] = {}
         self.timers: dict[int, float] = {}
 
 
@@ -93,7 +90,7 @@ class Executions:
     """The executions of a stack's state machines.
 
     ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``;
-    ``waits`` says whether the call of a function still waits for a worker.
+    ``ran`` says for how many seconds a worker has been at the call of a function.
     """
 
     def __init__(
@@ -102,10 +99,10 @@ class Executions:
         journal: Journal,
         invoke: Invoke,
         calls: Mapping[str, Call],
-        waits: Callable[[int], bool] = lambda _: False,
+        ran: Callable[[int], float],
     ) -> None:
         self.stack = stack
-        self.waits = waits
+        self.ran = ran
         self.calling: dict[tuple[int, int], int] = {}
         self.journal = journal
         self.invoke = invoke
@@ -174,18 +171,19 @@ class Executions:
             if live is None or live.timers.get(token) != due:
                 continue
             found = True
-            if token in live.tasks and self.held_back(live.id, token):
-                self._set_timer(live, token, now + AGAIN)  # its time begins with the function
+            left = self._time_left(live, token)
+            if left > 0:
+                self._set_timer(live, token, now + left)
             else:
                 self._advance(live, TimerFired(token), now)
         if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
             found |= self._take_up(now)
         return found
 
-    def held_back(self, number: int, token: int) -> bool:
-        """Say whether a task's function has not been called yet, for want of a worker."""
-        call = self.calling.get((number, token))
-        return call is not None and self.waits(call)
+    def _time_left(self, live: Live, token: int) -> float:
+        """Return how much of its time a task has left: it begins once a worker is at it."""
+        call, timeout = self.calling.get((live.id, token)), live.tasks.get(token)
+        return 0.0 if call is None or timeout is None else timeout - self.ran(call)
 
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is to be taken up."""
@@ -268,7 +266,7 @@ class Executions:
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
         if row["snapshot"] is None:
-            described = self.stack.machines[row["machine"]]
+            described = self.stack.machines.get(row["machine"]) or _gone(row, machine)
             head = (row["id"], row["name"], row["machine"], row["kind"], row["definition"])
             whole = (*head, row["order_id"], row["input"], row["started_at"])
             self._begin(whole, described, orjson.loads(row["input"]), now)
@@ -277,14 +275,7 @@ class Executions:
         execution = Execution.restore(orjson.loads(row["snapshot"]), machine)
         live = Live(row["id"], machine, execution)
         self.live[live.id] = self._dirty[live.id] = live
-        # a task that begins again has its time again: while nothing ran, none of it passed
-        effects = [
-            replace(effect, timeout_at=max(effect.timeout_at, now + AGAIN))
-            if isinstance(effect, RunTask) and effect.timeout_at is not None
-            else effect
-            for effect in machine.resume(execution, now)
-        ]
-        self._perform(live, effects, now)
+        self._perform(live, machine.resume(execution, now), now)
 
     def _machine(self, definition: str, name: str) -> Machine:
         machine = self._machines.get(definition)
@@ -296,7 +287,7 @@ class Executions:
         return machine
 
     def _advance(self, live: Live, signal: Signal, now: float) -> None:
-        live.tasks.discard(signal.token)
+        live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
         self._dirty[live.id] = live
         self._perform(live, live.machine.advance(live.execution, signal, now), now)
@@ -309,13 +300,13 @@ class Executions:
             if isinstance(effect, RunTask):
                 signal = self._run(live, effect, now)
                 if signal is not None:
-                    live.tasks.discard(effect.token)
+                    live.tasks.pop(effect.token, None)
                     live.timers.pop(effect.token, None)
                     todo.extend(live.machine.advance(live.execution, signal, now))
             elif isinstance(effect, SetTimer):
                 self._set_timer(live, effect.token, effect.due)
             elif isinstance(effect, CancelTask):
-                live.tasks.discard(effect.token)
+                live.tasks.pop(effect.token, None)
                 live.timers.pop(effect.token, None)
             elif isinstance(effect, Ended):
                 del self.live[live.id]
@@ -326,9 +317,9 @@ class Executions:
 
     def _run(self, live: Live, task: RunTask, now: float) -> Signal | None:
         """Begin a task; return its answer if there is one already."""
-        live.tasks.add(task.token)
-        if task.timeout_at is not None:
-            self._set_timer(live, task.token, task.timeout_at)
+        live.tasks[task.token] = task.timeout
+        if task.timeout is not None:
+            self._set_timer(live, task.token, now + task.timeout)
         parameters: Any = task.parameters
         service = task.resource.partition(":::")[2]
         try:
@@ -417,6 +408,13 @@ def arn(machine: StateMachine, name: str, number: int) -> str:
     if machine.kind == "EXPRESS":
         return f"arn:aws:states:{REGION}:{ACCOUNT}:express:{machine.name}:{name}:{number}"
     return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
+
+
+def _gone(row: Any, machine: Machine) -> StateMachine:
+    """Return the state machine of an execution that the template does not have any more."""
+    name = row["machine"]
+    address = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
+    return StateMachine(name, address, row["kind"], machine, "")
 
 
 def _order_id(body: Any) -> str | None:

@@ -42,8 +42,8 @@ class Invoker(Protocol):
     def poll(self, timeout: float) -> list[Result]:
         """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
 
-    def waits(self, number: int) -> bool:
-        """Say whether an invocation has not been handed to a worker yet."""
+    def ran(self, number: int) -> float:
+        """Return for how many seconds an invocation has been running; 0 if it has not begun."""
 
     def wake(self) -> None:
         """End a `poll` that waits; callable from another thread."""

@@ -126,10 +126,12 @@ class WorkerPool:
         self._dispatch()
         return results
 
-    def waits(self, number: int) -> bool:
-        """Say whether an invocation has not been handed to a worker yet, or waits behind others."""
-        behind = (one for worker in self.workers for one in list(worker.sent)[1:])
-        return any(one.id == number for one in (*self._waiting, *behind))
+    def ran(self, number: int) -> float:
+        """Return for how many seconds an invocation has been running; 0 if it has not begun."""
+        for worker in self.workers:
+            if worker.sent and worker.sent[0].id == number:
+                return time.monotonic() - worker.since
+        return 0.0
 
     def wake(self) -> None:
         """End a `poll` that waits; callable from another thread."""

@@ -29,6 +29,7 @@ AWS_ERRORS = {
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    "Runtime.ExitError",
 }
 """Those we use of Step Functions, error names and Lambda service exceptions."""
 

@@ -247,7 +247,6 @@ def test_an_engine_runs_until_it_is_stopped_from_another_thread(rig: Rig) -> Non
 # ---- with real workers
 
 
-@pytest.mark.xfail(strict=False, reason="a task's timeout runs from its submission, not its start")
 def test_a_task_that_waits_for_a_worker_has_not_begun_to_time_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

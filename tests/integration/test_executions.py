@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.executions import MAX_INPUT, NAP, WINDOW, TaskError
-from tests.fakes.runtime import DAY, MINUTE, NOW, FunctionError, Rig, flow, task
+from tests.fakes.runtime import DAY, MINUTE, NOW, FakeFunctions, FunctionError, Rig, flow, task
 
 SEND = "arn:aws:states:::sqs:sendMessage"
 PUT = "arn:aws:states:::events:putEvents"
@@ -472,6 +472,26 @@ def test_a_task_past_its_timeout_fails_and_its_late_answer_changes_nothing(make:
     assert rig.entered("one") == ["Step", "Late"]
 
 
+def test_the_time_of_a_task_begins_when_a_worker_is_at_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst waits for its workers; only a function that runs can be too slow."""
+    running = 0.0
+    monkeypatch.setattr(FakeFunctions, "ran", lambda *_: running)
+    rig = make(flow=flow(Step=task(TimeoutSeconds=10)))
+    rig.start("one")
+    rig.settle()
+    rig.pass_time(10)
+    running = 4.0
+    rig.pass_time(10)
+    assert rig.execution("one")["status"] == "RUNNING"
+    rig.pass_time(5)
+    assert rig.execution("one")["status"] == "RUNNING", "6 seconds were left"
+    running = 10.0
+    rig.pass_time(1)
+    assert rig.execution("one")["error"] == "States.Timeout"
+
+
 def test_a_task_that_answers_in_time_has_no_timeout_any_more(make: Make) -> None:
     rig = make(flow=flow(Step=task(TimeoutSeconds=10, Next="Other"), Other=task("${Other}")))
     rig.start("one")
@@ -523,6 +543,21 @@ def test_what_waits_in_the_journal_when_the_definition_changes_keeps_it(make: Ma
     rig.restart()
     rig.settle()
     assert rig.entered(f"e{WINDOW}") == ["Old", "OldEnd"]
+
+
+def test_what_waits_in_the_journal_ends_though_its_machine_has_another_name_now(
+    make: Make,
+) -> None:
+    rig = make(flow=OLD)
+    for number in range(WINDOW + 1):
+        rig.start(f"e{number}")
+    template = rig.folder / "template.yaml"
+    template.write_text(template.read_text().replace("shop-flow", "shop-renamed"))
+    rig.handlers["Step"] = echo
+    rig.restart()
+    rig.settle()
+    assert rig.entered(f"e{WINDOW}") == ["Old", "OldEnd"]
+    assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
 
 
 def test_what_naps_when_the_definition_changes_keeps_it(make: Make) -> None:

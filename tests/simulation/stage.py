@@ -243,13 +243,13 @@ def _handler(path: str) -> Callable[[Any, Context], Any]:
 
 
 def _hooked(
-    write: Callable[[Database], AbstractContextManager[Any]], hooks: Hooks
-) -> Callable[[Database], AbstractContextManager[Any]]:
+    write: Callable[..., AbstractContextManager[Any]], hooks: Hooks
+) -> Callable[..., AbstractContextManager[Any]]:
     @contextmanager
     @wraps(write)
-    def hooked(database: Database) -> Iterator[Any]:
+    def hooked(database: Database, *, durable: bool = False) -> Iterator[Any]:
         hooks.at_commit("before")
-        with write(database) as connection:
+        with write(database, durable=durable) as connection:
             yield connection
         hooks.at_commit("after")
 

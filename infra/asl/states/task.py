@@ -49,7 +49,7 @@ def compile_task(
         turn.record(frame, f"{kind}Scheduled", details)
         turn.record(frame, f"{kind}Started", about)
         frame.request = request
-        turn.wait(frame, "task", None if seconds is None else turn.now + seconds)
+        turn.wait(frame, "task", seconds)
 
     def answered(turn: "Turn", frame: "Frame", signal: Signal) -> None:
         if isinstance(signal, TaskSucceeded):

@@ -198,7 +198,7 @@ def played(machine: Machine, given: JSON, seed: int, *, restarts: bool) -> Virtu
                 return TaskSucceeded(task.token, task.parameters)
             case "value":
                 return TaskSucceeded(task.token, {"a": chance.randint(0, 3), "items": [1, "x"]})
-            case "never" if task.timeout_at is not None:
+            case "never" if task.timeout is not None:
                 return NEVER
             case error:
                 return TaskFailed(task.token, error, json.dumps({"errorMessage": error}))

@@ -58,7 +58,7 @@ def test_a_task_gets_its_parameters_and_its_result_is_selected_and_placed() -> N
     )
     ended = host.run({"order": {"id": "o-1"}})
     assert host.tasks == [
-        RunTask(1, FUNCTION, {"id": "o-1", "attempt": 0}, EPOCH + 30, state="T", attempt=0)
+        RunTask(1, FUNCTION, {"id": "o-1", "attempt": 0}, 30, state="T", attempt=0)
     ]
     assert ended.output == {"order": {"id": "o-1"}, "payment": {"paid": 7}}
     exited = next(event for event in host.history if event.type == "TaskStateExited")

@@ -85,8 +85,8 @@ class VirtualHost:
         answer = self.perform(task)
         if answer is not NEVER:
             self._schedule(self.now, answer)
-        elif task.timeout_at is not None:
-            self._schedule(task.timeout_at, TimerFired(task.token))
+        elif task.timeout is not None:
+            self._schedule(self.now + task.timeout, TimerFired(task.token))
 
     def _schedule(self, due: float, signal: Signal) -> None:
         self._sequence += 1
