@@ -81,9 +81,9 @@ STEPS: Mapping[str, Step] = {
     # its entry in the index, which an order placed over HTTP has before
     "ValidateOrderFunction": Step(reads=1, writes=(1,), index=1),
     "CheckInventoryFunction": Step(reads=1, transaction=1),
-    "ProcessPaymentFunction": Step(reads=2, writes=(1, 1), others=1, waits=GATEWAY_MS),
+    "ProcessPaymentFunction": Step(reads=1, writes=(1, 1), others=1, waits=GATEWAY_MS),
     "UpdateInventoryFunction": Step(reads=1, transaction=1),
-    "CreateShipmentFunction": Step(reads=2, writes=(1,), others=1, waits=CARRIER_MS),
+    "CreateShipmentFunction": Step(reads=1, writes=(1,), others=1, waits=CARRIER_MS),
     # its event lies in the outbox, beside the order: over 1 KB until the relay has sent it
     "CompleteOrderFunction": Step(reads=1, writes=(2,), metrics=1),
     "SendConfirmationFunction": Step(reads=2, writes=(1,), others=1, waits=SES_MS, metrics=1),

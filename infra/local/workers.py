@@ -20,18 +20,28 @@ from typing import Any
 
 import orjson
 
+from infra.errors import Refusal
 from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result, crashed, timed_out
 from infra.local.stack import Function, outlines
 
-AHEAD = 4
+AHEAD = 16
 """Invocations that a worker is given ahead, so that it need not wait for the next turn."""
+
+LOW = 6
+"""While every worker has more than these, results are gathered: one commit for many."""
+
+NAP = 0.001
+"""Seconds between two looks at what was gathered: to be woken for each result costs more."""
+
+GATHER = 10
+"""Naps in a row at most."""
 
 AHEAD_BYTES = 48_000
 """Less than a pipe's buffer: a worker that writes must never wait for one that writes to it."""
 
 
-class WorkerError(Exception):
+class WorkerError(Refusal):
     """The workers cannot be started."""
 
 
@@ -113,7 +123,17 @@ class WorkerPool:
         """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
         self._dispatch()
         results, self._failed = self._failed, []
-        patience = 0 if results else self._patience(timeout)
+        woken = self._listen(0 if results else self._patience(timeout), results)
+        for _ in range(GATHER):
+            if woken or not results or any(len(worker.sent) <= LOW for worker in self.workers):
+                break
+            time.sleep(NAP)
+            woken = self._listen(0, results)
+        self._dispatch()
+        return results
+
+    def _listen(self, patience: float, results: list[Result]) -> bool:
+        """Wait for results and add them; return whether `wake` was called."""
         ready = {key.data for key, _ in self._selector.select(patience)}
         for worker in list(self.workers):
             if worker in ready:
@@ -123,8 +143,7 @@ class WorkerPool:
                 results.append(self._lose(worker, timed_out(worker.sent[0].function)))
         if None in ready:
             os.read(self._wake_up, 65_536)
-        self._dispatch()
-        return results
+        return None in ready
 
     def ran(self, number: int) -> float:
         """Return for how many seconds an invocation has been running; 0 if it has not begun."""

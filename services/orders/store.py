@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.record import OrderRecord
-from shared.sqlite import SQLiteRecords, to_record
+from shared.sqlite import RECORD, SQLiteRecords, to_record
 
 _IN_FLIGHT = "status not in ('COMPLETED', 'FAILED', 'CANCELLED')"
 
@@ -18,7 +18,7 @@ class SQLiteOrders(SQLiteRecords):
         start = self.find(after) if after else None
         created = start.created_at if start else 1e18
         rows = self.database.rows(
-            "select * from orders where customer_id = ? and (created_at, order_id) < (?, ?)"
+            f"select {RECORD} from orders where customer_id = ? and (created_at, order_id) < (?, ?)"
             " order by created_at desc, order_id desc limit ?",
             customer_id,
             created,
@@ -30,7 +30,7 @@ class SQLiteOrders(SQLiteRecords):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
         rows = self.database.rows(
-            f"select * from orders where {_IN_FLIGHT} and lease_until < ?"
+            f"select {RECORD} from orders where {_IN_FLIGHT} and lease_until < ?"
             " and max(resume_at, iif(lease_owner is null, updated_at, 0)) < ?"
             " order by updated_at limit ?",
             now,

@@ -21,6 +21,7 @@ from shared.record import (
     OrderRecord,
     Records,
     Status,
+    renewing,
     rereads,
 )
 
@@ -79,12 +80,12 @@ def pay(order_id: str, epoch: int, ports: Ports) -> Outcome:
     LeaseLost
         A newer run holds the order.
     """
-    record = _open(order_id, epoch, ports)
+    record, known = _open(order_id, epoch, ports)
     if record.charge in (ChargeStatus.DECLINED, ChargeStatus.REFUNDED, ChargeStatus.VOIDED):
         raise PaymentDeclined(f"the payment of order {order_id} is {record.charge}")
     if record.charge is not ChargeStatus.CHARGED:
-        found = _ask(record, ports)
-        record = _settle(order_id, epoch, found, ports)
+        found = _ask(record, ports, known=known)
+        record = renewing(record, lambda one: _settle(one, epoch, found, ports), ports.store)
     if record.cancel_requested:
         raise OrderCancelled(f"order {order_id} was cancelled while it was charged")
     return Outcome("CHARGED", record.charge_id)
@@ -114,26 +115,25 @@ def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
 
 
 @rereads
-def _open(order_id: str, epoch: int, ports: Ports) -> OrderRecord:
-    """Enter PENDING into the ledger, unless the ledger has the charge already."""
+def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
+    """Enter PENDING into the ledger; say whether the ledger knew of a charge before."""
     record = ports.store.read(order_id).forward(epoch)
     if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
-        return ports.store.save(record.change(status=Status.CHARGED))
+        return ports.store.save(record.change(status=Status.CHARGED)), True
     if record.charge is not None:
-        return record
+        return record, True
     change = record.change(
         Entry("CHARGE_PENDING", ports.now(), {"amount": record.total}),
         charge=ChargeStatus.PENDING,
         charge_id=charge_id(order_id),
     )
-    ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None))
-    return record
+    return ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None)), False
 
 
-def _ask(record: OrderRecord, ports: Ports) -> GatewayRecord:
+def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
     """Have the gateway charge, or tell what it did under this key before."""
     key = charge_id(record.order_id)
-    if record.charge is ChargeStatus.PENDING:
+    if known:
         found = ports.gateway.find(key)
         if found is not None:
             return found
@@ -142,10 +142,8 @@ def _ask(record: OrderRecord, ports: Ports) -> GatewayRecord:
     )
 
 
-@rereads
-def _settle(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
+def _settle(record: OrderRecord, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
     """Enter the gateway's answer; a run that was overtaken leaves no charge behind."""
-    record = ports.store.read(order_id)
     try:
         record.fenced(epoch)
     except LeaseLost:
@@ -159,7 +157,9 @@ def _settle(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Or
             entry = Entry(f"CHARGE_{found.status}", ports.now())
             change = record.change(entry, charge=found.status)
             ports.store.enter(change, _entry(record, found.status, found.reference))
-        raise PaymentDeclined(f"the payment of order {order_id} is {found.status} at the gateway")
+        raise PaymentDeclined(
+            f"the payment of order {record.order_id} is {found.status} at the gateway"
+        )
     change = record.change(
         Entry("CHARGED", ports.now(), {"amount": record.total, "reference": found.reference}),
         status=Status.CHARGED,

@@ -240,3 +240,16 @@ def rereads(step: Callable[P, R]) -> Callable[P, R]:
         return step(*args, **kwargs)
 
     return again
+
+
+def renewing(record: OrderRecord, step: Callable[[OrderRecord], R], records: Records) -> R:
+    """Run a step that writes on a record which was just read or written.
+
+    It is read again only when another writer got in between: the write's condition tells.
+    """
+    for _ in range(CONFLICT_RETRIES):
+        try:
+            return step(record)
+        except VersionConflict:
+            record = records.read(record.order_id)
+    return step(record)

@@ -1,15 +1,16 @@
 """SQLite adapters: the database that services of one machine share, the records and the outbox."""
 
 import fcntl
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import orjson
 
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
 from shared.record import (
@@ -84,13 +85,27 @@ create table if not exists outbox (
 """
 
 _COLUMNS = tuple(OrderRecord.__dataclass_fields__)
-# each read of an order goes through these: a dictionary is quicker than the enumeration's call
-_MEMBERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
-    ("status", {str(one): one for one in Status}),
-    ("reservation", {str(one): one for one in Reservation}),
-    ("charge", {str(one): one for one in ChargeStatus}),
-    ("shipment", {str(one): one for one in ShipmentStatus}),
+RECORD = ", ".join(_COLUMNS)
+"""The columns of ``orders`` as `to_record` takes them."""
+
+_ITEMS, _ADDRESS, _CANCEL_REQUESTED = (
+    _COLUMNS.index(name) for name in ("items", "shipping_address", "cancel_requested")
 )
+# each read of an order goes through these: a dictionary is quicker than the enumeration's call
+_MEMBERS: tuple[tuple[int, Mapping[str | None, Any]], ...] = tuple(
+    (_COLUMNS.index(name), {None: None} | {str(one): one for one in kind})
+    for name, kind in (
+        ("status", Status),
+        ("reservation", Reservation),
+        ("charge", ChargeStatus),
+        ("shipment", ShipmentStatus),
+    )
+)
+
+
+CHECKPOINT = 8_000
+"""Pages (of 4 KiB) of the write-ahead log until it is brought into the database: a page that is
+written often is then brought over once."""
 
 
 class Database:
@@ -110,6 +125,7 @@ class Database:
         self.path = path
         self.synchronous = synchronous
         self._gate: int | None = None
+        self._named = False  # whether the log's name in its folder is on the disk as well
         self.connection = sqlite3.connect(
             _to_read(path) if read_only else path,
             uri=read_only,
@@ -126,6 +142,7 @@ class Database:
         with self.turn():  # SQLite itself does not wait for who makes the file just now
             self.connection.execute("pragma journal_mode = wal")
         self.connection.execute(f"pragma synchronous = {synchronous}")
+        self.connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT}")
 
     def define(self, schema: str) -> None:
         """Create what of a schema is not there yet."""
@@ -154,26 +171,34 @@ class Database:
 
         A ``durable`` one outlives a power cut, with all that was committed before it.
         """
-        if durable:
-            self.connection.execute("pragma synchronous = full")
-        try:
-            with self._transaction():
-                yield self.connection
-        finally:
-            if durable:
-                self.connection.execute(f"pragma synchronous = {self.synchronous}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
         with self.turn():
             self.connection.execute("begin immediate")
             try:
-                yield
+                yield self.connection
                 self.connection.execute("commit")
             finally:
                 # a commit may fail and leave its transaction open; a full disk ends it by itself
                 if self.connection.in_transaction:
                     self.connection.execute("rollback")
+
+        if durable:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Bring what is committed to the disk, while others write on.
+
+        The write-ahead log holds it, or a checkpoint has brought it to the disk already.
+        Source: SQLite, Write-Ahead Logging; ``synchronous = FULL`` does this within its lock.
+        """
+        if self.path == ":memory:":
+            return
+        try:
+            _sync(f"{self.path}-wal", os.fdatasync)
+            if not self._named:
+                _sync(str(Path(self.path).parent), os.fsync)
+                self._named = True
+        except OSError as error:
+            raise sqlite3.OperationalError(f"not on the disk: {error.strerror}") from error
 
     def rows(self, query: str, *parameters: object) -> list[sqlite3.Row]:
         """Return all rows of a query."""
@@ -189,6 +214,14 @@ class Database:
         self.connection.close()
         if self._gate is not None:
             os.close(self._gate)
+
+
+def _sync(path: str, bring: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        bring(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _to_read(path: str) -> str:
@@ -229,9 +262,7 @@ class SQLiteRecords:
 
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, if there is one."""
-        row = self.database.row(
-            f"select {', '.join(_COLUMNS)} from orders where order_id = ?", order_id
-        )
+        row = self.database.row(f"select {RECORD} from orders where order_id = ?", order_id)
         return None if row is None else to_record(row)
 
     def read(self, order_id: str) -> OrderRecord:
@@ -286,32 +317,35 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
     """Put a message into the outbox within the caller's transaction."""
     connection.execute(
         "insert into outbox (kind, body, created_at) values (?, ?, ?)",
-        (message.kind, json.dumps(message.body), at),
+        (message.kind, _text(message.body), at),
     )
 
 
 def to_record(row: sqlite3.Row) -> OrderRecord:
-    """Return the record in a row of ``orders``."""
-    values = dict(row)
-    values["items"] = tuple([Line(*line) for line in json.loads(values["items"])])
-    values["cancel_requested"] = values["cancel_requested"] == 1
-    if values["shipping_address"]:
-        values["shipping_address"] = json.loads(values["shipping_address"])
-    for name, members in _MEMBERS:
-        if values[name] is not None:
-            values[name] = members[values[name]]
-    return OrderRecord(**values)
+    """Return the record in a row of the columns `RECORD`."""
+    values = list(row)
+    values[_ITEMS] = tuple([Line(*line) for line in orjson.loads(values[_ITEMS])])
+    values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
+    if values[_ADDRESS]:
+        values[_ADDRESS] = orjson.loads(values[_ADDRESS])
+    for column, members in _MEMBERS:
+        values[column] = members[values[column]]
+    return OrderRecord(*values)
 
 
 def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(fields)
     if "items" in values:
-        values["items"] = json.dumps(
+        values["items"] = _text(
             [(line.sku, line.quantity, line.unit_price) for line in values["items"]]
         )
     if values.get("shipping_address"):
-        values["shipping_address"] = json.dumps(values["shipping_address"])
+        values["shipping_address"] = _text(values["shipping_address"])
     return values
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def add_entry(
@@ -320,5 +354,5 @@ def add_entry(
     """Add a line to an order's timeline within the caller's transaction."""
     connection.execute(
         "insert into timeline (order_id, at, epoch, what, detail) values (?, ?, ?, ?, ?)",
-        (order_id, entry.at, epoch, entry.what, json.dumps(entry.detail)),
+        (order_id, entry.at, epoch, entry.what, _text(entry.detail)),
     )

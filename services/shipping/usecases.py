@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from shared.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
@@ -13,6 +14,7 @@ from shared.record import (
     OrderRecord,
     Records,
     ShipmentStatus,
+    renewing,
     rereads,
 )
 from shipping.model import Consignment, Shipment, shipment_id
@@ -75,7 +77,11 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
     if record.charge is not ChargeStatus.CHARGED:
         raise OrderIncomplete(f"order {order_id} is not paid: its charge is {record.charge}")
     consignment = Consignment(shipment_id(order_id), order_id, record.shipping_address)
-    return _record(epoch, consignment, ports.carrier.create(consignment), ports)
+    shipment = ports.carrier.create(consignment)
+    if shipment.status is ShipmentStatus.VOIDED:
+        record = ports.store.read(order_id)  # whoever had it voided has written since
+    step = partial(_record, epoch, consignment, shipment, ports)
+    return renewing(record, step, ports.store)
 
 
 def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
@@ -89,10 +95,10 @@ def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     return _void(order_id, epoch, shipment, ports)
 
 
-@rereads
-def _record(epoch: int, asked: Consignment, shipment: Shipment, ports: Ports) -> Outcome:
+def _record(
+    epoch: int, asked: Consignment, shipment: Shipment, ports: Ports, record: OrderRecord
+) -> Outcome:
     """Write the shipment in the same write that sees that nobody cancelled."""
-    record = ports.store.read(asked.order_id)
     try:
         record.forward(epoch)
     except OrderCancelled:

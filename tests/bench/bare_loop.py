@@ -35,7 +35,7 @@ STEPS = (
 
 
 @contextmanager
-def _within(self: Database) -> Iterator[Connection]:
+def _within(self: Database, *, durable: bool = False) -> Iterator[Connection]:
     """Write within the transaction that the loop has open."""
     yield self.connection
 

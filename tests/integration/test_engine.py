@@ -1,6 +1,7 @@
 """The engine's turn: whom it answers and when, and what it survives."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -163,7 +164,7 @@ FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow"
     ],
 )
 def test_what_an_operation_answers_outlives_a_power_cut(
-    rig: Rig, operation: str, request_: dict[str, Any]
+    rig: Rig, operation: str, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.send("letter", queue="WorkLetters")
     rig.ask(
@@ -175,10 +176,11 @@ def test_what_an_operation_answers_outlives_a_power_cut(
     statements: list[str] = []
     rig.database.connection.set_trace_callback(lambda text: statements.append(text.lower()))
     answer = AwsApi(rig.engine, reader).answer(operation, json.dumps(request_).encode())
-    rig.turn()
     assert not isinstance(answer, dict)
+    monkeypatch.setattr(os, "fdatasync", lambda _: statements.append(f"sync {answer.done()}"))
+    rig.turn()
     assert answer.result(0)
-    assert statements.index("pragma synchronous = full") < statements.index("commit")
+    assert statements[-2:] == ["commit", "sync False"], "answered once it is on the disk"
     reader.close()
 
 

@@ -1,5 +1,7 @@
 """What the stores promise on SQLite alone (see `test_stores` for the rest)."""
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -98,23 +100,36 @@ def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> Non
     second.close()
 
 
-@pytest.mark.parametrize(("status", "level"), [("PENDING", 2), ("CHARGED", 1), ("REFUNDED", 1)])
+@pytest.mark.parametrize(
+    ("status", "end"), [("PENDING", ["commit", "sync"]), ("CHARGED", ["commit"])]
+)
 def test_pending_outlives_a_power_cut_before_the_gateway_is_asked(
-    stores: SQLiteStores, status: str, level: int
+    stores: SQLiteStores, monkeypatch: pytest.MonkeyPatch, status: str, end: list[str]
 ) -> None:
     """Lost, it would be a blind charge once the gateway has forgotten the key."""
     store = stores.ledger()
     record = store.save(order(version=0).change())
-    levels: list[int] = []
-
-    def look(statement: str) -> None:
-        if statement.lower() == "commit":
-            levels.extend(row[0] for row in store.database.rows("pragma synchronous"))
-
-    store.database.connection.set_trace_callback(look)
+    seen: list[str] = []
+    store.database.connection.set_trace_callback(lambda text: seen.append(text.lower()))
+    monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("sync"))
     entry = LedgerEntry("ch-1", "A-1", 2500, "USD", ChargeStatus(status), None)
     store.enter(record.change(charge=ChargeStatus(status)), entry)
-    assert levels == [level]
+    assert [text for text in seen if text in {"commit", "sync"}] == end
+
+
+def test_what_the_disk_does_not_take_is_told_as_sqlite_tells_it(
+    stores: SQLiteStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    database = stores.orders().database
+    with (
+        pytest.raises(sqlite3.OperationalError, match="No space left"),
+        database.write(durable=True),
+    ):
+        pass
 
 
 def test_a_database_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
