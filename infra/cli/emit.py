@@ -11,7 +11,16 @@ from rich.table import Table
 
 from infra.cli.event_files import Line, read_events
 from infra.cli.feed import batches, to_entry
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import (
+    DATA,
+    Data,
+    EndpointUrl,
+    Json,
+    Profile,
+    Region,
+    account,
+    directory,
+)
 from infra.cli.outlet import Outlet, outlet, put_all
 from infra.cli.output import CommandError, console, errors, finish
 from infra.contracts.snippets import BUS
@@ -21,11 +30,6 @@ from infra.local.stack import Stack
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 from shared.events import parse
 
-EndpointUrl = Annotated[
-    str | None, typer.Option("--endpoint-url", help="An endpoint that speaks EventBridge.")
-]
-Profile = Annotated[str | None, typer.Option(help="A profile of the AWS configuration.")]
-Region = Annotated[str | None, typer.Option(help="An AWS region.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Events: .json or .ndjson.")]
 SHOWN = 50
 """Events that a dry run lists; ``--json`` has them all."""
@@ -42,7 +46,7 @@ def emit(
     """Check events against their contracts and put them on the bus, here or on AWS."""
     where = directory(data)
     reader = Reader(files)
-    with outlet(where, endpoint_url, profile, region) as out:
+    with outlet(where, account(endpoint_url, profile, region)) as out:
         accepted = sum(
             put_all(out, batch)
             for batch in batches(to_entry(event, BUS) for event in reader.events())
@@ -81,7 +85,7 @@ def replay(
         finish({**result, "rejected": reader.rejected, "dry_run": True}, as_json=as_json)
         _complain_of(reader)
         return
-    with outlet(where, endpoint_url, profile, region) as out:
+    with outlet(where, account(endpoint_url, profile, region)) as out:
         accepted = _put_at_rate(events, rate, out)
         _told(accepted, reader.rejected, out)
     finish({"accepted": accepted, "rejected": reader.rejected, "dry_run": False}, as_json=as_json)

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from infra.contracts.folder import NO_EVENTS
+from infra.errors import Refusal
 from shared.batches import entry_size
 from shared.clock import timestamp
 from shared.errors import InvalidEvent
@@ -39,7 +40,7 @@ _FORM = "an event is a JSON object with source, detail-type and detail"
 _KEYS = {"source": "Source", "detail-type": "DetailType", "detail": "Detail"}
 
 
-class UnreadableFile(ValueError):
+class UnreadableFile(Refusal, ValueError):
     """A file holds no events that could be read: it is missing, empty or binary."""
 
     def __init__(self, path: Path | str, problem: str) -> None:

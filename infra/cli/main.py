@@ -2,56 +2,72 @@
 
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from infra.cli import cost, dead_letters, doctor, emit, events, moving, query, run, serve, show
-from infra.cli.event_files import UnreadableFile
-from infra.cli.output import CommandError, complain
-from infra.cli.warehouse import QueryError
-from infra.local.bus import InvalidRequest
-from infra.local.datadir import DataDirectoryError
-from infra.local.template import TemplateError
-from infra.local.workers import WorkerError
-from infra.server.server import ServerError
+from infra.cli.output import complain
+from infra.errors import Refusal
 from shared.errors import OrderflowError
 
 INTERRUPTED = 130
-EXPECTED = (
-    CommandError,
-    DataDirectoryError,
-    InvalidRequest,
-    OrderflowError,
-    QueryError,
-    ServerError,
-    TemplateError,
-    UnreadableFile,
-    WorkerError,
-)
+EXPECTED = (Refusal, OrderflowError)
 
-app = typer.Typer(
-    name="orders",
-    help="An order platform on EventBridge and Step Functions, whole on this machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("run")(run.run)
-app.command("serve")(serve.serve)
-app.command("emit")(emit.emit)
-app.command("replay")(emit.replay)
-app.command("show")(show.show)
-app.command("list")(show.list_orders)
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(events.app, name="events")
-app.command("query")(query.query)
-app.command("report")(query.report)
-app.command("cost")(cost.cost)
-app.command("export")(moving.export_)
-app.command("import")(moving.import_)
-app.command("doctor")(doctor.doctor)
+COMMANDS = {
+    "run": "run:run",
+    "serve": "serve:serve",
+    "emit": "emit:emit",
+    "replay": "emit:replay",
+    "show": "show:show",
+    "list": "show:list_orders",
+    "stock": "stock:app",
+    "dead-letters": "dead_letters:app",
+    "events": "events:app",
+    "query": "query:query",
+    "report": "query:report",
+    "cost": "cost:cost",
+    "export": "moving:export_",
+    "import": "moving:import_",
+    "doctor": "doctor:doctor",
+}
+"""The commands by name: a module of `infra.cli`, and what of it is the command."""
+
+_STYLE: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+
+
+class Commands(TyperGroup):
+    """Imports a command when it is asked for: to start with all of them takes half a second."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's
+        """Return the names of the commands as help has them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Return a command, or nothing if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"infra.cli.{module}"), name)
+        around = typer.Typer(**_STYLE)
+        if isinstance(found, typer.Typer):
+            around.add_typer(found, name=cmd_name)
+        else:
+            around.command(cmd_name)(found)
+        return typer.main.get_group(around).commands[cmd_name]
+
+
+app = typer.Typer(name="orders", cls=Commands, no_args_is_help=True, **_STYLE)
+
+
+@app.callback()
+def orders() -> None:
+    """An order platform on EventBridge and Step Functions, whole on this machine."""
 
 
 def main() -> None:

@@ -2,25 +2,42 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import typer
 from rich.table import Table as Shown
 
-from infra.cli.emit import EndpointUrl, Profile, Region
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import (
+    DATA,
+    Data,
+    EndpointUrl,
+    Json,
+    Profile,
+    Region,
+    StackName,
+    account,
+    deployed,
+    directory,
+)
 from infra.cli.output import CommandError, console, finish
-from infra.moving import bundle
+from infra.deployed.account import Account
+from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
 from infra.moving.sqlite import SQLitePlace
 from shared.table import Table
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help=".ndjson, or gzipped .ndjson.gz.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help=".ndjson, or gzipped .ndjson.gz; a path, or s3://BUCKET/KEY."
+    ),
+]
 TableName = Annotated[
-    str | None, typer.Option("--table", help="The stack's DynamoDB table, instead of --data.")
+    str | None,
+    typer.Option("--table", help="A DynamoDB table, instead of --data; --stack takes the stack's."),
 ]
 
 
@@ -48,16 +65,17 @@ def export_(
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Write orders, ledger, stock, marks and events of a place into one file."""
-    if table is None:
+    source: Place | None = _table(table, endpoint_url, profile, region, stack)
+    if source is None:
         where = directory(data)
-        source: Place = SQLitePlace(where.reader(), str(where.root))
-    else:
-        source = _aws(table, endpoint_url, profile, region)
-    totals = bundle.write(file, source.name, source.rows(), time.time())
+        source = SQLitePlace(where.reader(), str(where.root))
+    with _written(file, account(endpoint_url, profile, region)) as path:
+        totals = bundle.write(path, source.name, source.rows(), time.time())
     console.print(f"{file} has what is in {source.name}", markup=False)
     _show(totals)
     if totals["in_flight"]:
@@ -66,7 +84,7 @@ def export_(
             f" takes them up once their leases have run out; let {source.name} run no more",
             markup=False,
         )
-    finish({"file": str(file), "totals": totals}, as_json=as_json)
+    finish({"file": file, "totals": totals}, as_json=as_json)
 
 
 def import_(
@@ -75,20 +93,23 @@ def import_(
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Bring what `orders export` wrote into another place; what is there already stays."""
-    totals = bundle.check(file)
-    with _goal(table, endpoint_url, profile, region, data) as goal:
-        goal.prepare()
-        added = take(file, goal)
-        if _totals_there(file, goal) != totals:
-            raise CommandError(f"{goal.name} has not what {file} has; import it again")
-    lines = sum(1 for _ in bundle.rows(file))
+    there = _table(table, endpoint_url, profile, region, stack)
+    with _readable(file, account(endpoint_url, profile, region)) as path:
+        totals = bundle.check(path)
+        with _goal(there, data) as goal:
+            goal.prepare()
+            added = take(path, goal)
+            if _totals_there(path, goal) != totals:
+                raise CommandError(f"{goal.name} has not what {file} has; import it again")
+        lines = sum(1 for _ in bundle.rows(path))
     console.print(f"{added} of {lines} lines of {file} are new in {goal.name}", markup=False)
     _show(totals)
-    result = {"file": str(file), "added": added, "known": lines - added, "totals": totals}
+    result = {"file": file, "added": added, "known": lines - added, "totals": totals}
     finish(result, as_json=as_json)
 
 
@@ -130,34 +151,47 @@ def _totals_there(file: Path, goal: Place) -> Row:
 
 
 @contextmanager
-def _goal(
-    table: str | None,
-    endpoint_url: str | None,
-    profile: str | None,
-    region: str | None,
-    data: Path,
-) -> Iterator[Place]:
-    if table is not None:
-        yield _aws(table, endpoint_url, profile, region)
+def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    if there is not None:
+        yield there
         return
     where = directory(data)
     with where.writer() as database:
         yield SQLitePlace(database, str(where.root))
 
 
-def _aws(
-    table: str, endpoint_url: str | None, profile: str | None, region: str | None
-) -> DynamoPlace:
-    import boto3
-    from botocore.exceptions import BotoCoreError
+def _table(
+    table: str | None,
+    endpoint_url: str | None,
+    profile: str | None,
+    region: str | None,
+    stack: str | None,
+) -> DynamoPlace | None:
+    """Return the table that the options name; none is this machine's data directory.
 
-    try:
-        session = boto3.Session(profile_name=profile, region_name=region)
-        make: Any = session.client
-        client = make("dynamodb", endpoint_url=endpoint_url)
-    except BotoCoreError as error:
-        raise CommandError(f"no client for DynamoDB: {error}; name --region or --profile") from None
-    return DynamoPlace(Table(table, lambda: client))
+    A region or profile alone says where a bucket is.
+    """
+    if table is not None and stack is not None:
+        raise typer.BadParameter("--table and --stack exclude each other")
+    if table is not None:
+        client = (account(endpoint_url, profile, region) or Account()).client("dynamodb")
+        return DynamoPlace(Table(table, lambda: client))
+    there = deployed(endpoint_url, profile, region, stack) if stack else None
+    return None if there is None else DynamoPlace(there.table())
+
+
+def _written(file: str, there: Account | None) -> AbstractContextManager[Path]:
+    """Return the path that a file is written to, on its way to where it is wanted."""
+    if file.startswith(s3.SCHEME):
+        return s3.uploaded(file, there or Account())
+    return nullcontext(Path(file))
+
+
+def _readable(file: str, there: Account | None) -> AbstractContextManager[Path]:
+    """Return the path that a file is read from."""
+    if file.startswith(s3.SCHEME):
+        return s3.downloaded(file, there or Account())
+    return nullcontext(Path(file))
 
 
 def _show(totals: Row) -> None:

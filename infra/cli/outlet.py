@@ -8,16 +8,20 @@ from typing import Any, Protocol
 
 from infra.cli.feed import Entry
 from infra.cli.output import CommandError
+from infra.contracts.snippets import BUS
+from infra.deployed.account import Account, translated
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.platform import platform
-from infra.local.template import REGION
 
 ATTEMPTS = 5
 """How often failed entries are sent again before a command gives up."""
 
 _LONGEST_WAIT = 8.0
+
+_PASSING = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
+"""Codes of entries that may be accepted another time (EventBridge, PutEventsResultEntry)."""
 
 
 class Outlet(Protocol):
@@ -48,54 +52,42 @@ class JournalOutlet:
 class ClientOutlet:
     """EventBridge through boto3: on AWS, or at an endpoint such as ``orders serve``'s."""
 
-    def __init__(self, client: Any, where: str) -> None:
-        self.client = client
-        self.where = where
+    def __init__(self, account: Account) -> None:
+        self.client = account.client("events")
+        self.where = account.where
+        if account.endpoint_url is None:
+            self._require_bus()
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Return PutEvents' answer for each entry."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with translated(f"EventBridge at {self.where}", "deploy the stack, or correct --region"):
             answer: list[dict[str, Any]] = self.client.put_events(Entries=entries)["Entries"]
-        except (BotoCoreError, ClientError) as error:
-            raise CommandError(f"{self.where} did not take the events: {error}") from None
         return answer
+
+    def _require_bus(self) -> None:
+        """Raise `CommandError` if there is no such bus: AWS accepts events for it and drops them.
+
+        Who may put events may perhaps not ask for the bus; that is no reason to refuse them.
+        """
+        from botocore.exceptions import ClientError
+
+        with translated(f"the bus {BUS}", "deploy the stack, or name its --region or --profile"):
+            try:
+                self.client.describe_event_bus(Name=BUS)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "AccessDeniedException":
+                    raise
 
 
 @contextmanager
-def outlet(
-    where: DataDirectory, endpoint_url: str | None, profile: str | None, region: str | None
-) -> Iterator[Outlet]:
-    """Open the outlet that the options ask for; without any, this machine's."""
-    if endpoint_url or profile or region:
-        yield ClientOutlet(events_client(endpoint_url, profile, region), endpoint_url or "AWS")
-        return
-    served = where.served_at()
-    if served:
-        yield ClientOutlet(events_client(served, None, None), served)
+def outlet(where: DataDirectory, account: Account | None) -> Iterator[Outlet]:
+    """Open the outlet to an account; without one, this machine's."""
+    served = where.served_at() if account is None else None
+    if account is not None or served:
+        yield ClientOutlet(account or Account(served))
         return
     with platform(where, clock=Clock(), workers=0) as engine:
         yield JournalOutlet(engine, where)
-
-
-def events_client(endpoint_url: str | None, profile: str | None, region: str | None) -> Any:
-    """Return an EventBridge client; this machine's endpoint takes any credentials."""
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    own = endpoint_url is not None and profile is None
-    key = "local" if own else None
-    try:
-        session = boto3.Session(
-            profile_name=profile,
-            region_name=region or (REGION if own else None),
-            aws_access_key_id=key,
-            aws_secret_access_key=key,
-        )
-        return session.client("events", endpoint_url=endpoint_url)
-    except BotoCoreError as error:
-        raise CommandError(f"no client for EventBridge: {error}") from None
 
 
 def put_all(outlet: Outlet, entries: Sequence[Entry]) -> int:
@@ -117,6 +109,8 @@ def put_all(outlet: Outlet, entries: Sequence[Entry]) -> int:
         ]
         if not failed:
             return len(entries)
+        if not any(answer["ErrorCode"] in _PASSING for _, answer in failed):
+            break
         left = [entry for entry, _ in failed]
         time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.2 * 2**attempt)))  # noqa: S311
     error = failed[0][1]

@@ -6,11 +6,13 @@ from typing import Any
 
 from rich.console import Console
 
+from infra.errors import Refusal
+
 console = Console(highlight=False, soft_wrap=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class CommandError(Exception):
+class CommandError(Refusal):
     """A command cannot do what it was asked; the message says why and what to do."""
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -11,10 +11,23 @@ from analytics import usecases
 from analytics.shelf import FolderShelf
 from analytics.warehouse import DuckDBWarehouse
 from infra.cli.chart import render_chart
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import (
+    DATA,
+    Data,
+    EndpointUrl,
+    Json,
+    Profile,
+    Region,
+    StackName,
+    deployed,
+    directory,
+)
 from infra.cli.output import CommandError, console, finish
-from infra.cli.warehouse import plain, queries, run_query
+from infra.cli.warehouse import Rows, plain, queries, run_query
 from shared import clock
+
+if TYPE_CHECKING:
+    from infra.deployed.stack import DeployedStack
 
 SHOWN = 200
 
@@ -26,10 +39,14 @@ def query(
     chart: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Draw the answer as a page.")
     ] = None,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Ask the Parquet files in SQL; without a query, list the named ones."""
+    """Ask the Parquet files in SQL, on AWS through Athena; without a query, list the named ones."""
     if name_or_sql is None:
         listing = Table("name", "answers")
         for one in queries():
@@ -37,9 +54,8 @@ def query(
         console.print(listing)
         finish({"queries": [one.name for one in queries()]}, as_json=as_json)
         return
-    where = directory(data)
-    where.require()
-    columns, rows = run_query(where.root, name_or_sql)
+    there = deployed(endpoint_url, profile, region, stack)
+    columns, rows = _answer(there, data, name_or_sql)
     table = Table(*columns)
     for row in rows[:SHOWN]:
         table.add_row(*("" if cell is None else str(plain(cell)) for cell in row))
@@ -60,19 +76,55 @@ def report(
     day: Annotated[
         str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Today, if not given.")
     ] = None,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Render the report of a day as a page."""
-    where = directory(data)
-    where.require()
+    """Render the report of a day as a page; on AWS, print an address for it that is good for 1 h.
+
+    There the report of every morning is taken, or rendered now where there is none of a whole day.
+    """
     try:
         chosen = date.fromisoformat(day or clock.timestamp(clock.now())[:10])
     except ValueError:
         raise CommandError(f"--date {day!r} is no day; send one such as 2026-01-31") from None
+    there = deployed(endpoint_url, profile, region, stack)
+    if there is not None:
+        _report_there(there, chosen, as_json=as_json)
+        return
+    where = directory(data)
+    where.require()
     ports = usecases.Ports(
         DuckDBWarehouse(where.bucket), FolderShelf(where.bucket / "reports"), clock.now
     )
     location = usecases.daily_report(chosen, ports)
     console.print(f"report of {chosen}: {location}", markup=False, soft_wrap=True)
     finish({"date": chosen.isoformat(), "report": location}, as_json=as_json)
+
+
+def _answer(there: "DeployedStack | None", data: Path, name_or_sql: str) -> tuple[list[str], Rows]:
+    if there is None:
+        where = directory(data)
+        where.require()
+        return run_query(where.root, name_or_sql)
+    from infra.deployed import warehouse
+
+    return warehouse.run_query(there, name_or_sql, warehouse.awswrangler())
+
+
+def _report_there(there: "DeployedStack", day: date, *, as_json: bool) -> None:
+    from infra.deployed.report import EXPIRY, report
+
+    page = report(there, day)
+    console.print(f"report of {day}: {page.location}", markup=False, soft_wrap=True)
+    console.print(
+        f"for {EXPIRY // 60} minutes, or as long as these credentials are good, anybody who has"
+        f" this address can read it:\n{page.url}",
+        markup=False,
+        soft_wrap=True,
+    )
+    told = {"date": day.isoformat(), "report": page.location}
+    finish({**told, "url": page.url, "expires_in": EXPIRY}, as_json=as_json)

@@ -8,12 +8,20 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.emit import EndpointUrl, Profile, Region
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import (
+    DATA,
+    Data,
+    EndpointUrl,
+    Json,
+    Profile,
+    Region,
+    StackName,
+    deployed,
+    directory,
+)
 from infra.cli.output import console, finish
 from infra.cli.story import Story, story
 from infra.local.datadir import DataDirectory
-from infra.local.template import STACK
 from shared.clock import timestamp
 from shared.money import from_minor
 from shared.record import Status
@@ -25,27 +33,23 @@ ENTRIES = 24
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING": "yellow"}
 
 
-StackName = Annotated[
-    str, typer.Option("--stack", help="The deployed stack, with one of the options before.")
-]
-
-
 def show(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
-    stack: StackName = STACK,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Tell one order's whole story: events, states with attempts, payments, stock, shipment."""
-    if endpoint_url or profile or region:
-        from infra.cli import deployed
-
-        told = deployed.story(deployed.find(endpoint_url, profile, region, stack), order_id)
-    else:
+    there = deployed(endpoint_url, profile, region, stack)
+    if there is None:
         told = story(directory(data), order_id)
+    else:
+        from infra.deployed import story as away
+
+        told = away.story(there, order_id)
     console.print(_panel(told))
     finish(told, as_json=as_json)
 
@@ -57,18 +61,18 @@ def list_orders(
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
-    stack: StackName = STACK,
+    stack: StackName = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """List orders, the newest first."""
-    if endpoint_url or profile or region:
-        from infra.cli import deployed
-
-        there = deployed.find(endpoint_url, profile, region, stack)
-        orders = deployed.orders(there, status, customer, limit)
-    else:
+    there = deployed(endpoint_url, profile, region, stack)
+    if there is None:
         orders = _orders(directory(data), status, customer, limit)
+    else:
+        from infra.deployed import story as away
+
+        orders = away.orders(there, status, customer, limit)
     table = Table()
     for name in ("order", "customer", "status", "total", "waits", "reason", "updated (UTC)"):
         table.add_column(name, no_wrap=True)

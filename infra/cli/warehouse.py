@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from analytics.warehouse import connect
+from infra.errors import Refusal
 
 QUERIES = Path(__file__).parents[1] / "queries"
 
 Rows = list[tuple[Any, ...]]
 
 
-class QueryError(ValueError):
+class QueryError(Refusal, ValueError):
     """A query cannot be answered; the message is one line."""
 
 
@@ -43,7 +44,7 @@ def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
     """
     import duckdb
 
-    sql = _sql(name_or_sql)
+    sql = sql_of(name_or_sql)
     try:
         statements = duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
@@ -53,6 +54,24 @@ def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
             return [column[0] for column in answer.description or ()], answer.fetchall()
     except duckdb.Error as error:
         raise QueryError(_one_line(str(error))) from None
+
+
+def sql_of(name_or_sql: str) -> str:
+    """Return the SQL of a name; what has more than one word is SQL already.
+
+    Raises
+    ------
+    QueryError
+        No query has this name.
+    """
+    named = {query.name: query for query in queries()}
+    given = name_or_sql.strip()
+    name = given.replace("-", "_")
+    if name in named:
+        return named[name].sql
+    if not given or re.fullmatch(r"[\w.-]+", given):
+        raise QueryError(f"no query is named {given!r}; there are: {', '.join(named)}")
+    return given
 
 
 def plain(value: Any) -> Any:
@@ -71,18 +90,6 @@ def plain(value: Any) -> Any:
 def _query(path: Path) -> Query:
     sql = path.read_text(encoding="utf-8")
     return Query(path.stem, sql.partition("\n")[0].removeprefix("-- "), sql)
-
-
-def _sql(name_or_sql: str) -> str:
-    """Return the SQL of a name; what has more than one word is SQL already."""
-    named = {query.name: query for query in queries()}
-    given = name_or_sql.strip()
-    name = given.replace("-", "_")
-    if name in named:
-        return named[name].sql
-    if not given or re.fullmatch(r"[\w.-]+", given):
-        raise QueryError(f"no query is named {given!r}; there are: {', '.join(named)}")
-    return given
 
 
 def _one_line(message: str) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import orjson
 
+from infra.errors import Refusal
 from infra.local.backlog import Backlog
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
@@ -35,7 +36,7 @@ class DeliveryError(Exception):
         self.final = final
 
 
-class InvalidRequest(Exception):
+class InvalidRequest(Refusal):
     """A request as a whole is refused, with AWS's error code."""
 
     def __init__(self, code: str, message: str) -> None:

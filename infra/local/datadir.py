@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from infra.errors import Refusal
 from infra.local.journal import VERSION
 from shared.sqlite import Database
 
 
-class DataDirectoryError(Exception):
+class DataDirectoryError(Refusal):
     """The data directory cannot be used; the message says why and what to do."""
 
 
@@ -121,6 +122,11 @@ class DataDirectory:
                     self._check_version(database)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database
+            except sqlite3.OperationalError as error:
+                raise DataDirectoryError(
+                    f"{self.database} cannot be written: {error}; nothing was lost: once it can,"
+                    " `orders run --count 0` goes on with what was accepted"
+                ) from error
             finally:
                 database.close()
 

@@ -37,7 +37,7 @@ def _letter(row: Any) -> Letter:
         "queue": row["queue"],
         "since": timestamp(row["sent_at"]),
         "reason": _reason(held.get("reason"), attributes),
-        "order_id": _order_id(held, event),
+        "order_id": order_of(held, event),
         "from": held.get("consumer") or attributes.get("TARGET") or attributes.get("SOURCE_QUEUE"),
         "attributes": attributes,
         "body": body,
@@ -46,12 +46,16 @@ def _letter(row: Any) -> Letter:
 
 def _reason(reason: object, attributes: Mapping[str, str]) -> str:
     if isinstance(reason, dict):
-        text = reason.get("message") or _message(reason.get("cause"))
-        return f"{reason.get('error')}: {text}"
+        return own_reason(reason)
     if "ERROR_CODE" in attributes:
         return f"{attributes['ERROR_CODE']}: {attributes['ERROR_MESSAGE']}"
     parts = [attributes.get(key) for key in ("REASON", "ERROR")]
     return "; ".join(part for part in parts if part) or "unknown"
+
+
+def own_reason(reason: Mapping[str, Any]) -> str:
+    """Return what the platform says of a letter that it put aside itself."""
+    return f"{reason.get('error')}: {reason.get('message') or _message(reason.get('cause'))}"
 
 
 def _message(cause: object) -> str:
@@ -61,7 +65,8 @@ def _message(cause: object) -> str:
         return str(cause)
 
 
-def _order_id(*holders: object) -> str | None:
+def order_of(*holders: object) -> str | None:
+    """Return the order that a letter's body or its event is about, if it says so."""
     for holder in holders:
         if isinstance(holder, dict):
             detail = holder.get("detail")

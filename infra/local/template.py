@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from infra.errors import Refusal
+
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 STACK = "orderflow"
@@ -26,7 +28,7 @@ PSEUDO_PARAMETERS = {
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
-class TemplateError(ValueError):
+class TemplateError(Refusal, ValueError):
     """The template or one of its definitions asks for what is not there; ``place`` says where."""
 
     def __init__(self, place: str, problem: str) -> None:

@@ -3,17 +3,19 @@
 import ipaddress
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable
 
 import uvicorn
 
+from infra.errors import Refusal
 from infra.local.engine import Engine
 from infra.server.http import Application
 from shared.sqlite import Database
 
 
-class ServerError(Exception):
+class ServerError(Refusal):
     """The server cannot be started, or had to stop; the message says why."""
 
 
@@ -39,8 +41,9 @@ class Server:
         self.failure: BaseException | None = None
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
+        self._application = Application(engine, reader)
         config = uvicorn.Config(
-            Application(engine, reader),
+            self._application,
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -70,6 +73,8 @@ class Server:
             self.engine.stop()
             thread.join()
             self._socket.close()
+        if isinstance(self.failure, sqlite3.Error):
+            raise self.failure  # who opened the database knows what to say of it
         if self.failure is not None:
             raise ServerError(f"{type(self.failure).__name__}: {self.failure}") from self.failure
 
@@ -78,6 +83,7 @@ class Server:
             self.engine.run_until_stopped()
         except BaseException as error:  # noqa: BLE001 - told by the main thread
             self.failure = error
+            self._application.abandon()
             self._uvicorn.should_exit = True
 
 

@@ -65,7 +65,12 @@ def daily_report(day: date, ports: Ports) -> str:
         for sql in (report.FACTS, report.TOP_SKUS, report.HIGH_VALUE)
     ]
     page = report.render(report.Day(day, *answers))
-    return ports.shelf.put(f"dt={day.isoformat()}/report.html", page)
+    return ports.shelf.put(report_name(day), page)
+
+
+def report_name(day: date) -> str:
+    """Return the name of a day's report on its shelf."""
+    return f"dt={day.isoformat()}/report.html"
 
 
 def day_of(event: Mapping[str, Any], now: float) -> date:

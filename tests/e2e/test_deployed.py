@@ -1,18 +1,17 @@
 """`orders show` and `orders list` tell of a deployed stack what they tell of one machine."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
-from infra.cli import deployed
-from infra.cli.deployed import DeployedStack
 from infra.cli.output import CommandError
 from infra.cli.story import story
+from infra.deployed import story as deployed
+from infra.deployed.account import Account
+from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
 from infra.local.template import REGION
 from infra.moving.dynamodb import DynamoPlace
@@ -50,12 +49,12 @@ def stack(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]
     properties = read(TEMPLATE)["Resources"]["OrdersTable"]["Properties"]
     wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     with mock_aws():
-        client: Any = partial(boto3.client, region_name=REGION)
-        client("dynamodb").create_table(
+        account = Account(region=REGION)
+        account.client("dynamodb").create_table(
             TableName="orders", **{name: properties[name] for name in wanted}
         )
         names = {"OrdersTable": "orders", "OrderProcessing": MACHINE}
-        found = DeployedStack(names, client)
+        found = DeployedStack(names, account)
         place = DynamoPlace(found.table())
         for row in here[1]:
             place.add(row)
@@ -90,8 +89,3 @@ def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack)
 def test_an_order_that_is_not_there_is_told_of(stack: DeployedStack) -> None:
     with pytest.raises(CommandError, match="no order has the id 'T-9'"):
         deployed.story(stack, "T-9")
-
-
-def test_a_stack_that_is_not_there_is_told_of() -> None:
-    with pytest.raises(CommandError, match="the stack orderflow was not found at http"):
-        deployed.find("http://127.0.0.1:1", None, None)

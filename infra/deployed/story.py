@@ -1,18 +1,17 @@
 """Orders of a deployed stack: what `infra.cli.story` and ``orders list`` tell, read from AWS.
 
 Nobody keeps a journal of the bus there, so an order's events are those that its timeline implies,
-and dead letters are looked at in their queues. A run of a STANDARD workflow has its state; of an
-EXPRESS run only the name is known.
+and dead letters are asked for in their queues alone (`infra.deployed.dead_letters`). A run of a
+STANDARD workflow has its state; of an EXPRESS run only the name is known.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from high_value.dynamodb import REVIEW
 from infra.cli.output import CommandError
-from infra.local.template import REGION, STACK
+from infra.deployed.account import translated
+from infra.deployed.stack import DeployedStack
 from inventory.dynamodb import STOCK, stock_key
 from notifications.dynamodb import MAIL
 from payments.dynamodb import charge_of
@@ -36,67 +35,6 @@ EVENTS = {
 
 _RUNS = ("RECEIVED", "CLAIMED")
 _AMOUNTS = ("amount", "threshold")
-
-
-@dataclass(frozen=True, slots=True)
-class DeployedStack:
-    """A stack on AWS, or at an endpoint that answers for it.
-
-    ``names`` are its resources' by their ids in the template; ``client`` makes a service's client.
-    """
-
-    names: Mapping[str, str]
-    client: Callable[[str], Any]
-
-    def table(self) -> Table:
-        """Return the table of its orders."""
-        client = self.client("dynamodb")
-        return Table(self.name("OrdersTable"), lambda: client)
-
-    def name(self, logical_id: str) -> str:
-        """Return the name that AWS gave a resource of the template."""
-        if logical_id not in self.names:
-            raise CommandError(f"the stack has no {logical_id}; is it Orderflow's?")
-        return self.names[logical_id]
-
-
-def find(
-    endpoint_url: str | None, profile: str | None, region: str | None, name: str = STACK
-) -> DeployedStack:
-    """Return a stack by its name.
-
-    Raises
-    ------
-    CommandError
-        No stack of this name is there, or AWS is not to be asked.
-    """
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    # an endpoint of one's own takes any credentials
-    own = endpoint_url is not None and profile is None
-    key = "local" if own else None
-    try:
-        session: Any = boto3.Session(
-            profile_name=profile,
-            region_name=region or (REGION if own else None),
-            aws_access_key_id=key,
-            aws_secret_access_key=key,
-        )
-        client = partial(session.client, endpoint_url=endpoint_url)
-        pages = client("cloudformation").get_paginator("list_stack_resources")
-        found = {
-            one["LogicalResourceId"]: one["PhysicalResourceId"]
-            for page in pages.paginate(StackName=name)
-            for one in page["StackResourceSummaries"]
-            if "PhysicalResourceId" in one
-        }
-    except (BotoCoreError, ClientError) as error:
-        raise CommandError(
-            f"the stack {name} was not found at {endpoint_url or 'AWS'}: {error};"
-            " deploy it, or name another with --stack, --region or --profile"
-        ) from None
-    return DeployedStack(found, client)
 
 
 def story(stack: DeployedStack, order_id: str) -> Story:
@@ -282,11 +220,12 @@ def _runs(stack: DeployedStack, timeline: list[Story]) -> Iterator[Story]:
 def _run(client: Any, arn: str, claimed_at: str) -> Story:
     from botocore.exceptions import ClientError
 
-    try:
-        found = client.describe_execution(executionArn=arn)
-    except ClientError:
-        # an EXPRESS run, or one of over 90 days ago: Step Functions does not tell of it
-        return {"status": None, "started_at": claimed_at, "seconds": None, "error": None}
+    with translated("Step Functions", "deploy the stack anew"):
+        try:
+            found = client.describe_execution(executionArn=arn)
+        except ClientError:
+            # an EXPRESS run, or one of over 90 days ago: Step Functions does not tell of it
+            return {"status": None, "started_at": claimed_at, "seconds": None, "error": None}
     started, ended = found["startDate"].timestamp(), found.get("stopDate")
     return {
         "status": found["status"],

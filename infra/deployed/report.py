@@ -1,0 +1,93 @@
+"""The daily report of a deployed stack: rendered by its function, read by a presigned URL."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from analytics.usecases import report_name
+from infra.cli.output import CommandError
+from infra.deployed.account import translated
+from infra.deployed.stack import DeployedStack
+
+SHELF = "reports"
+"""The prefix, or folder, of the reports in the bucket."""
+
+EXPIRY = 3600
+"""Seconds for which an address is good; for less, if the credentials end before."""
+
+_PATIENCE = 150.0
+"""Seconds to wait for the function, whose timeout is 120."""
+
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_MEND = "deploy the stack anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a report is, and an address for a browser."""
+
+    location: str
+    url: str
+
+
+def report(stack: DeployedStack, day: date) -> Page:
+    """Return the report of a day, rendered now if it is not there or from before the day's end.
+
+    Raises
+    ------
+    CommandError
+        The function failed, or AWS did not do it.
+    """
+    bucket, key = stack.name("AnalyticsBucket"), f"{SHELF}/{report_name(day)}"
+    s3 = stack.client("s3", signature_version="s3v4", s3=_addressing(stack))
+    if not _is_whole(s3, bucket, key, day):
+        _render(stack, day)
+    with translated(f"the bucket {bucket}", _MEND):
+        url = s3.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=EXPIRY
+        )
+    return Page(f"s3://{bucket}/{key}", url)
+
+
+def _is_whole(s3: Any, bucket: str, key: str, day: date) -> bool:
+    """Say whether a report is there that was written after its day."""
+    from botocore.exceptions import ClientError
+
+    with translated(f"the bucket {bucket}", _MEND):
+        try:
+            written: datetime = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return False
+            raise
+    return written >= datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+def _render(stack: DeployedStack, day: date) -> None:
+    function = stack.name("DailyReportFunction")
+    client = stack.client(
+        "lambda", read_timeout=_PATIENCE, retries={"mode": "standard", "total_max_attempts": 1}
+    )
+    with translated(f"the function {function}", _MEND):
+        answer = client.invoke(
+            FunctionName=function, Payload=json.dumps({"date": day.isoformat()}).encode()
+        )
+        said = answer["Payload"].read().decode()
+    if "FunctionError" in answer:
+        raise CommandError(
+            f"the report of {day} was not rendered: {_reason(said)}; the functions' log has more"
+        )
+
+
+def _reason(payload: str) -> str:
+    try:
+        failure = json.loads(payload)
+        return f"{failure['errorType']}: {failure['errorMessage']}"
+    except (ValueError, KeyError, TypeError):
+        return payload or "no reason given"
+
+
+def _addressing(stack: DeployedStack) -> dict[str, str]:
+    """Return how a bucket is addressed: by a host of its region on AWS, since the URL is signed."""
+    return {"addressing_style": "auto" if stack.account.endpoint_url else "virtual"}

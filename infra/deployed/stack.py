@@ -1,0 +1,60 @@
+"""A deployed stack: the names of its resources, by their ids in the template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.cli.output import CommandError
+from infra.deployed.account import Account, translated
+from infra.local.template import STACK
+from shared.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedStack:
+    """A stack on AWS, or at an endpoint that answers for it.
+
+    ``names`` are its resources' by their ids in the template.
+    """
+
+    names: Mapping[str, str]
+    account: Account
+
+    def client(self, service: str, **config: Any) -> Any:
+        """Return the client of a service; ``config`` is botocore's."""
+        return self.account.client(service, **config)
+
+    def table(self) -> Table:
+        """Return the table of its orders."""
+        client = self.client("dynamodb")
+        return Table(self.name("OrdersTable"), lambda: client)
+
+    def name(self, logical_id: str) -> str:
+        """Return the name that AWS gave a resource of the template."""
+        if logical_id not in self.names:
+            raise CommandError(
+                f"the stack has no {logical_id}; name Orderflow's with --stack, or deploy it anew"
+            )
+        return self.names[logical_id]
+
+
+def find(account: Account, name: str | None = None) -> DeployedStack:
+    """Return a stack by its name.
+
+    Raises
+    ------
+    CommandError
+        No stack of this name is there, or AWS is not to be asked.
+    """
+    name = name or STACK
+    client = account.client("cloudformation")
+    asked = f"the stack {name} at {account.where}"
+    with translated(asked, "deploy it, or name another with --stack, --region or --profile"):
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
+        found = {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for page in pages
+            for one in page["StackResourceSummaries"]
+            if "PhysicalResourceId" in one
+        }
+    return DeployedStack(found, account)
