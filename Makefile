@@ -16,7 +16,8 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test check lint types imports template contracts schemas conformance bench rehearse \
-	simulate test-sfn-local lock clean queries build deploy credentials bench-imports
+	simulate crash test-sfn-local lock clean queries build deploy credentials \
+	bench-imports bench-clients bench-growth
 
 help: ## Say what there is to make (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -91,6 +92,16 @@ conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for ot
 
 simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
+
+crash: .venv/.dev ## Kill the server while orders go through (ORDERS=N, KILLS=N, SEED=N)
+	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
+		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
+
+bench-clients: .venv/.dev ## Measure clients that put events at once (CLIENTS=N, SECONDS=N)
+	$(BIN)/python -m tests.bench.clients --clients $(or $(CLIENTS),10) --seconds $(or $(SECONDS),60)
+
+bench-growth: .venv/.dev ## Measure whether many orders slow the next ones down (ORDERS=N)
+	$(BIN)/python -m tests.bench.growth --orders $(or $(ORDERS),100000)
 
 bench: .venv/.dev .venv-bench/.installed ## Measure the platform beside a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)

@@ -1,4 +1,4 @@
-"""The conformance tests' frame: the --vectors option, their cases, and a count by category.
+"""The options of the tests; the conformance tests' frame: their cases, and a count by category.
 
 A conformance test takes the argument `case` and says with a marker which files hold its cases:
 
@@ -40,6 +40,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(DEFAULT_VECTORS),
         help="directory of the conformance cases (default: ../shared/conformance)",
     )
+    for name, default, meaning in (
+        ("orders", 300, "orders that go through"),
+        ("kills", 5, "times that the server is killed"),
+        ("seed", 1, "what the orders and the moments of the kills follow from"),
+    ):
+        parser.addoption(
+            f"--crash-{name}",
+            metavar="N",
+            type=int,
+            default=default,
+            help=f"test_crash.py: {meaning} (default: {default})",
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -60,6 +60,21 @@ seeds (`tests/simulation/test_mutations.py`):
 |---|---|
 """
 
+CRASHES = """
+## Real crashes, full disks, many clients
+
+`make crash ORDERS=2000 KILLS=20 SEED=1` (about a minute) puts generated orders of every kind
+through `orders serve` with boto3 while the process is killed with SIGKILL, also in the middle of an
+answer and while it takes up its work; what was not acknowledged is put again. Then the directory is
+audited from outside (`tests/e2e/audit.py`): database, ledger beside the gateway's own record,
+shipments, mails, Parquet, dead letters. `make test` does it with 300 orders and 5 kills, and lets
+the disk run full or be read-only (`tests/e2e/test_disk.py`).
+
+`make bench-clients CLIENTS=10 SECONDS=60` has clients put events as fast as they can, and counts
+what was acknowledged and is not there; `make bench-growth ORDERS=100000` measures whether many
+orders slow down the next ones, and `orders show`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -108,7 +123,7 @@ def page() -> str:
         f"| {(mutate.__doc__ or name).rstrip('.')} | {seeds} |"
         for name, (seeds, mutate) in MUTATIONS.items()
     ]
-    return HEAD + "\n".join(rows) + "\n" + SIMULATION + "\n".join(mistakes) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + SIMULATION + "\n".join(mistakes) + "\n" + CRASHES
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,7 +57,8 @@ class _Output(io.TextIOBase):
         if text.startswith('{"_aws"'):
             self.metrics.append(text)
         elif text.strip():
-            self.log.write(text if text.endswith("\n") else text + "\n")
+            with suppress(OSError):  # a full disk costs the log its lines, and no order anything
+                self.log.write(text if text.endswith("\n") else text + "\n")
         return len(text)
 
     def flush(self) -> None:
@@ -106,7 +108,8 @@ class ExecutionEnvironment:
             error = orjson.dumps(_error(raised, context.aws_request_id))
         finally:
             sys.stdout = stdout
-            self._log.flush()
+            with suppress(OSError):
+                self._log.flush()
         metrics, self._output.metrics = self._output.metrics, []
         return answer, error, metrics
 

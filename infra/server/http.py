@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -42,6 +42,13 @@ class Reply:
     body: bytes
 
 
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The engine has failed: what is asked of it has no answer any more."""
+
+
 class TooLarge(Exception):
     """The request's body is larger than any that is taken."""
 
@@ -53,6 +60,8 @@ class Application:
         self.engine = engine
         self.api = AwsApi(engine, reader)
         self.at_once = 0
+        self._stopped = False
+        self._asked: set[Future[Any]] = set()
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +80,9 @@ class Application:
         except TooLarge:
             detail = f"the body is larger than {MAX_BODY} bytes; an event has at most 262144"
             reply = _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        except Stopped:
+            detail = "the platform has stopped; ask again once it has been started"
+            reply = _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
         finally:
             self.at_once -= 1
         await send(
@@ -105,13 +117,30 @@ class Application:
         detail = f"{scope['path']} does not exist; there are {paths}, and AWS's clients use /"
         return _problem(HTTPStatus.NOT_FOUND, detail)
 
+    async def _answer(self, asked: Future[T]) -> T:
+        """Wait for the engine's answer, or until it is known that there will be none."""
+        self._asked.add(asked)
+        try:
+            if self._stopped:
+                raise Stopped
+            return await asyncio.wrap_future(asked)
+        finally:
+            self._asked.discard(asked)
+
+    def abandon(self) -> None:
+        """Let nobody wait for the engine any more; its thread calls this when it has failed."""
+        self._stopped = True
+        for asked in self._asked.copy():
+            if not asked.done():
+                asked.set_exception(Stopped())
+
     async def _aws(self, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         kind = headers.get("content-type", "application/x-amz-json-1.1")
         own = {"content-type": kind, "x-amzn-requestid": str(uuid4())}
         try:
             answer = self.api.answer(target, body)
             if isinstance(answer, Future):
-                answer = await asyncio.wrap_future(answer)
+                answer = await self._answer(answer)
         except InvalidRequest as error:
             document = {"__type": error.code, "message": str(error)}
             own["x-amzn-errortype"] = error.code
@@ -127,7 +156,7 @@ class Application:
         body: bytes,
     ) -> Reply:
         event = _event(route, parameters, scope, headers, body)
-        result = await asyncio.wrap_future(self.engine.call_function(route.function, event))
+        result = await self._answer(self.engine.call_function(route.function, event))
         if result.error is not None:
             detail = "the request could not be processed; see the log"
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

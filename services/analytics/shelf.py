@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from shared.errors import WarehouseError
+
 
 class FolderShelf:
     """A shelf (see `analytics.usecases.Shelf`) in a folder; a page is there whole or not at all."""
@@ -12,12 +14,15 @@ class FolderShelf:
         self.folder = folder
 
     def put(self, name: str, content: str) -> str:
-        """Write a page and return its path."""
+        """Write a page and return its path, or raise `WarehouseError`."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(content, encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise WarehouseError(f"the page {path} cannot be written: {error.strerror}") from error
         return str(path)
 
 

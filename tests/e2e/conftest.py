@@ -16,7 +16,7 @@ def _call(connection: Any, function: Callable[..., Any], arguments: tuple[Any, .
         connection.send((False, repr(error)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def apart() -> Callable[..., Any]:
     """Call a function in a process of its own and return its answer."""
 

@@ -61,10 +61,9 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def start(self) -> None:
-        """Start the process, and wait until it answers."""
-        endpoint = self.data / "endpoint"
-        endpoint.unlink(missing_ok=True)
+    def begin(self) -> None:
+        """Start the process."""
+        (self.data / "endpoint").unlink(missing_ok=True)
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data.parent / "serve.out").open("ab") as log:
             self.process = subprocess.Popen(
@@ -73,6 +72,12 @@ class Served:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
+
+    def start(self) -> None:
+        """Start the process, and wait until it answers."""
+        self.begin()
+        assert self.process is not None
+        endpoint = self.data / "endpoint"
         end = time.monotonic() + PATIENCE
         while not (endpoint.exists() and endpoint.read_text().endswith("\n")):
             assert self.process.poll() is None, self.output()
