@@ -11,7 +11,6 @@ from typing import Any
 from zlib import DEFLATED, compressobj
 
 import orjson
-import yaml
 
 from infra.asl import (
     CancelTask,
@@ -31,7 +30,7 @@ from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
-from infra.local.template import ACCOUNT, REGION
+from infra.local.template import ACCOUNT, REGION, read_yaml
 from shared.clock import timestamp
 
 WINDOW = 96
@@ -283,7 +282,7 @@ class Executions:
             row = self.journal.database.row("select body from definitions where id = ?", definition)
             assert row is not None
             place = f"definition {definition}"
-            machine = self._machines[definition] = compiled(yaml.safe_load(row[0]), name, place)
+            machine = self._machines[definition] = compiled(read_yaml(row[0]), name, place)
         return machine
 
     def _advance(self, live: Live, signal: Signal, now: float) -> None:

@@ -18,6 +18,7 @@ everything else                     refused, by name
 ==================================  =========================================================
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ import yaml
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.functions import Environment, read_functions
 from infra.local.stack import Queue, Rule, Stack, StateMachine, Stream, Target
-from infra.local.template import ACCOUNT, REGION, Template, TemplateError
+from infra.local.template import ACCOUNT, REGION, Template, TemplateError, read_yaml
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
 RUN = {
@@ -170,7 +171,7 @@ def _machines(template: Template, stack: Stack) -> None:
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
             get("Type", "STANDARD"),
             compiled(definition, name, str(path)),
-            yaml.safe_dump(definition, sort_keys=False),
+            json.dumps(definition),  # which is YAML too
         )
 
 
@@ -191,7 +192,7 @@ def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
         return str(substitutions[match[1]])
 
     try:
-        body = yaml.safe_load(_VARIABLE.sub(replaced, path.read_text()))
+        body = read_yaml(_VARIABLE.sub(replaced, path.read_text()))
     except OSError as error:
         raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:

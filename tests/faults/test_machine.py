@@ -202,11 +202,11 @@ def _kill_at_commit(patch: pytest.MonkeyPatch, number: int, moment: str) -> None
     write, commits = Database.write, [0]
 
     @contextmanager
-    def counted(database: Database) -> Iterator[Any]:
+    def counted(database: Database, *, durable: bool = False) -> Iterator[Any]:
         commits[0] += 1
         if commits[0] == number and moment == "before":
             raise Killed
-        with write(database) as connection:
+        with write(database, durable=durable) as connection:
             yield connection
         if commits[0] == number and moment == "after":
             raise Killed

@@ -305,7 +305,7 @@ class Killed(BaseException):
 def die_after_the_rename(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the process be gone between a file's last name and the commit of its delivery."""
 
-    def dies() -> None:
+    def dies(**_: object) -> None:
         raise Killed
 
     disk = Disk(rig, monkeypatch)

@@ -43,9 +43,9 @@ DEPLOYED = Deployment(
 SLOWER = 1769 / 256
 VALIDATE = (1.5 + 2 * 1.5) * SLOWER + 4 + 6  # the order: found or not, written
 CHECK = (1.5 + 2 * 1.5) * SLOWER + 4 + 12  # the order read; it and its lines in a transaction
-PAY = (1.5 + 5 * 1.5) * SLOWER + 2 * 4 + 2 * 6 + 150  # PENDING, the gateway, CHARGED
+PAY = (1.5 + 4 * 1.5) * SLOWER + 4 + 2 * 6 + 150  # PENDING, the gateway, CHARGED
 UPDATE = CHECK
-SHIP = (1.5 + 4 * 1.5) * SLOWER + 2 * 4 + 6 + 150  # read, the carrier, read again and written
+SHIP = (1.5 + 3 * 1.5) * SLOWER + 4 + 6 + 150  # read, the carrier, written
 COMPLETE = VALIDATE
 MAIL = (1.5 + 4 * 1.5) * SLOWER + 2 * 4 + 6 + 50  # the order, the mark, the mail, the mark
 RELAY = (1.5 / 10 + (1 + 1 / 10) * 1.5) * SLOWER + 6 + 10 / 10  # of ten in a call and a PutEvents
@@ -82,7 +82,7 @@ BY_HAND = {
         + (2 + 2)  # the relay: the outbox emptied; in the index from the open to the customer's
         + 1  # SendConfirmation: the mark
     ),
-    "dynamodb_reads": 1 + 1 + 2 + 1 + 2 + 1 + 2.0,
+    "dynamodb_reads": 1 + 1 + 1 + 1 + 1 + 1 + 2.0,
     # two events, each of 5 KB at least
     "firehose_ingested": 10.0,
     "firehose_conversion": 10.0,
@@ -116,7 +116,7 @@ def test_each_line_costs_its_quantity_at_the_list_price() -> None:
             "http_api_requests": 0.00,
             "sqs_requests": 1.20,
             "dynamodb_writes": 26.4 * 0.625,
-            "dynamodb_reads": 10 * 0.125,
+            "dynamodb_reads": 8 * 0.125,
             "firehose_ingested": 10 * gigabytes * 0.029,
             "firehose_conversion": 10 * gigabytes * 0.018,
             "s3_puts": 1.44 * 0.005,
