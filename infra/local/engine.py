@@ -35,6 +35,9 @@ OUTBOX_BATCH = 500
 SWEEP = 3_600.0
 """Seconds between two sweeps of what is kept only for a while."""
 
+STRIDE = 5.0
+"""Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
+
 UNLIMITED = 1 << 30
 
 
@@ -192,7 +195,7 @@ class Engine:
         due = self.next_due(schedules=False, sink=sink)
         if due == float("inf"):
             return False
-        self.clock.skip_to(due)
+        self.clock.skip_to(due + STRIDE)
         return True
 
     def run_schedule(self, function: str) -> None:

@@ -4,6 +4,7 @@
 fork of it is a fresh environment, and makes a new worker whenever it is sent a socket for one.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -11,9 +12,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from infra.errors import Refusal
+from infra.local.channel import Channel
 from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result, crashed, timed_out
 from infra.local.stack import Function, outlines
@@ -37,6 +38,9 @@ NAP = 0.001
 GATHER = 10
 """Naps in a row at most."""
 
+COLLECT = 50_000
+"""New objects after which a worker looks for garbage in cycles, of which handlers leave little."""
+
 AHEAD_BYTES = 48_000
 """Less than a pipe's buffer: a worker that writes must never wait for one that writes to it."""
 
@@ -48,8 +52,8 @@ class WorkerError(Refusal):
 class Worker:
     """One worker process, seen from the engine; invocations run in the order they were sent."""
 
-    def __init__(self, connection: Connection, pid: int) -> None:
-        self.connection = connection
+    def __init__(self, channel: Channel, pid: int) -> None:
+        self.channel = channel
         self.pid = pid
         self.sent: deque[Invocation] = deque()
         self.bytes = 0
@@ -59,18 +63,26 @@ class Worker:
         """Say whether another invocation of this size may be sent."""
         return not self.sent or (len(self.sent) < AHEAD and self.bytes + size < AHEAD_BYTES)
 
-    def send(self, invocation: Invocation, offset: float) -> None:
-        """Send an invocation."""
+    def take(self, invocation: Invocation) -> None:
+        """Note an invocation that is about to be sent."""
         if not self.sent:
             self.since = time.monotonic()
-        head = orjson.dumps([invocation.id, invocation.function.name, offset])
-        self.connection.send_bytes(head + b"\n" + invocation.payload)
         self.sent.append(invocation)
         self.bytes += len(invocation.payload)
 
-    def receive(self) -> Result:
-        """Return the next result; raises `EOFError` or `OSError` if the process is gone."""
-        head, answer, error = self.connection.recv_bytes().split(b"\n", 2)
+    def send(self, invocations: Iterable[Invocation], offset: float) -> None:
+        """Send invocations; raises `OSError` if the process is gone."""
+        self.channel.send(
+            orjson.dumps([one.id, one.function.name, offset]) + b"\n" + one.payload
+            for one in invocations
+        )
+
+    def receive(self) -> list[Result]:
+        """Return results; raises `EOFError` or `OSError` if the process is gone."""
+        return [self._result(message) for message in self.channel.receive()]
+
+    def _result(self, message: bytes) -> Result:
+        head, answer, error = message.split(b"\n", 2)
         number, seconds, metrics = orjson.loads(head)
         done = self.sent.popleft()
         self.bytes -= len(done.payload)
@@ -160,7 +172,7 @@ class WorkerPool:
         """Let running invocations end, then stop."""
         self._selector.close()
         for worker in self.workers:
-            worker.connection.close()
+            worker.channel.close()
         self._control.close()
         self._parent.wait(10)
         os.close(self._wake_up)
@@ -180,33 +192,42 @@ class WorkerPool:
         return max(0.0, min([timeout, *limits]) + (0.001 if limits else 0))
 
     def _dispatch(self) -> None:
-        while self._waiting:
-            size = len(self._waiting[0].payload)
-            worker = min(self.workers, key=lambda one: len(one.sent), default=None)
-            if worker is None or not worker.has_room(size):
-                return
+        """Share out what waits."""
+        shares: dict[int, list[Invocation]] = {}
+        while self._waiting and self.workers:
+            worker = min(self.workers, key=lambda one: len(one.sent))
+            if not worker.has_room(len(self._waiting[0].payload)):
+                break
+            worker.take(self._waiting[0])
+            shares.setdefault(worker.pid, []).append(self._waiting.popleft())
+        for worker in list(self.workers):
             try:
-                worker.send(self._waiting[0], self.offset)
-                self._waiting.popleft()
+                if worker.pid in shares:
+                    worker.send(shares[worker.pid], self.offset)
             except OSError:
-                self._failed += self._collect(worker)  # what it had answered before counts
-                if worker in self.workers:
-                    self._failed.append(self._lose(worker, None))
+                self._failed += self._last_words(worker)
 
-    def _collect(self, worker: Worker) -> list[Result]:
+    def _last_words(self, worker: Worker) -> list[Result]:
+        """Return what a worker that is gone had answered, and the failure of what it ran."""
         results = []
         try:
-            while worker.connection.poll():
-                results.append(worker.receive())
+            while True:
+                results += worker.receive()
         except (EOFError, OSError):
             results.append(self._lose(worker, None))
         return [result for result in results if result.id >= 0]
 
+    def _collect(self, worker: Worker) -> list[Result]:
+        try:
+            return worker.receive()
+        except (EOFError, OSError):
+            return [one for one in [self._lose(worker, None)] if one.id >= 0]
+
     def _lose(self, worker: Worker, error: dict[str, Any] | None) -> Result:
         """Replace a worker that is gone: what it ran has failed, what it had ahead goes on."""
         self.workers.remove(worker)
-        self._selector.unregister(worker.connection)
-        worker.connection.close()
+        self._selector.unregister(worker.channel)
+        worker.channel.close()
         running = worker.sent.popleft() if worker.sent else None
         self._waiting.extendleft(reversed(worker.sent))
         self.workers.append(self._fork())
@@ -229,22 +250,23 @@ class WorkerPool:
         theirs.close()
         if not answer:
             raise WorkerError("the workers' process ended; its error is above, or in the log")
-        worker = Worker(Connection(ours.detach()), int(answer))
-        self._selector.register(worker.connection, EVENT_READ, worker)
+        worker = Worker(Channel(ours), int(answer))
+        self._selector.register(worker.channel, EVENT_READ, worker)
         return worker
 
 
-def _serve(connection: Connection, environment: ExecutionEnvironment) -> None:
+def _serve(channel: Channel, environment: ExecutionEnvironment) -> None:
     """Run invocations until the engine hangs up."""
     while True:
         try:
-            head, payload = connection.recv_bytes().split(b"\n", 1)
-            number, name, offset = orjson.loads(head)
-            started = time.perf_counter()
-            answer, error, metrics = environment.invoke(name, payload, offset)
-            seconds = round(time.perf_counter() - started, 6)
-            head = orjson.dumps([number, seconds, metrics])
-            connection.send_bytes(head + b"\n" + answer + b"\n" + error)
+            for message in channel.receive():
+                head, payload = message.split(b"\n", 1)
+                number, name, offset = orjson.loads(head)
+                started = time.perf_counter()
+                answer, error, metrics = environment.invoke(name, payload, offset)
+                seconds = round(time.perf_counter() - started, 6)
+                head = orjson.dumps([number, seconds, metrics])
+                channel.send([head + b"\n" + answer + b"\n" + error])
         except (EOFError, OSError):
             return
 
@@ -256,6 +278,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     environment = ExecutionEnvironment(functions, Path(sys.argv[2]))
     environment.load()
+    gc.freeze()  # what is imported stays: it is never looked through, and its pages stay shared
+    gc.set_threshold(COLLECT)
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
         if not message:
@@ -264,7 +288,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _serve(Connection(descriptors[0]), environment)
+            _serve(Channel(socket.socket(fileno=descriptors[0])), environment)
             os._exit(0)
         os.close(descriptors[0])
         control.send(str(pid).encode())
