@@ -110,7 +110,7 @@ def _show(figures: dict[str, Any], out: Path) -> None:
         table.add_row(name, str(value), f"{sign} {bar}" if bar else "", "" if good else "below")
     console = Console()
     console.print(table)
-    console.print(f"rate of each tenth: {figures['tenths']}")
+    console.print(f"rate of each tenth of the orders that wait for nothing: {figures['tenths']}")
     console.print(f"figures: {out}", markup=False)
 
 
