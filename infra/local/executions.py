@@ -8,7 +8,6 @@ from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Any
-from zlib import DEFLATED, compressobj
 
 import orjson
 
@@ -26,11 +25,22 @@ from infra.asl import (
     TimerFired,
 )
 from infra.local.backlog import NEVER, Backlog
+from infra.local.execution_rows import (
+    END,
+    HISTORY,
+    INSERT,
+    INSERT_ENDED,
+    SAVE,
+    arn,
+    gone,
+    order_of,
+    packed,
+)
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
-from infra.local.template import ACCOUNT, REGION, read_yaml
+from infra.local.template import ACCOUNT, read_yaml
 from shared.clock import timestamp
 
 WINDOW = 96
@@ -43,21 +53,6 @@ MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
 
 _RUNNING = "running"
-
-_INSERT = (
-    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
-    " started_at, wake_at, snapshot) values (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)"
-)
-_INSERT_ENDED = (
-    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
-    " started_at, output, error, cause, ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_SAVE = "update executions set wake_at = ?, snapshot = ? where id = ?"
-_END = (
-    "update executions set status = ?, output = ?, error = ?, cause = ?, ended_at = ?,"
-    " wake_at = null, snapshot = null where id = ?"
-)
-_HISTORY = "insert or replace into history values (?, ?, ?)"
 
 Call = Callable[[Mapping[str, Any], float], Any]
 """An integration: ``(parameters, now) -> response``; raises `TaskError`."""
@@ -135,10 +130,10 @@ class Executions:
             is too large.
         """
         described = self.stack.machines[machine]
-        packed = orjson.dumps(body)
-        if len(packed) > MAX_INPUT:
-            raise TaskError("States.DataLimitExceeded", f"the input has {len(packed)} bytes")
-        text = packed.decode()
+        given = orjson.dumps(body)
+        if len(given) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {len(given)} bytes")
+        text = given.decode()
         if described.kind == "STANDARD":
             known = self._known(described, name)
             if known is not None:
@@ -151,13 +146,13 @@ class Executions:
                 )
         number = self.journal.next_id("executions")
         definition = self._current[machine]
-        order_id = _order_id(body)
+        order_id = order_of(body)
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
         if self.room() > 0:
             self._begin(row, described, body, now)
         else:
-            self.journal.batch.add(_INSERT, *row, 0.0, None)
+            self.journal.batch.add(INSERT, *row, 0.0, None)
             self.backlog.wake(_RUNNING, 0.0)
         return arn(described, name, number)
 
@@ -265,7 +260,7 @@ class Executions:
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
         if row["snapshot"] is None:
-            described = self.stack.machines.get(row["machine"]) or _gone(row, machine)
+            described = self.stack.machines.get(row["machine"]) or gone(row, machine)
             head = (row["id"], row["name"], row["machine"], row["kind"], row["definition"])
             whole = (*head, row["order_id"], row["input"], row["started_at"])
             self._begin(whole, described, orjson.loads(row["input"]), now)
@@ -370,8 +365,8 @@ class Executions:
         execution = live.execution
         events = execution.drain_history()
         if events:
-            packed = _packed(orjson.dumps([event.to_row() for event in events]))
-            self.journal.batch.add(_HISTORY, live.id, events[0].id, packed)
+            rows = orjson.dumps([event.to_row() for event in events])
+            self.journal.batch.add(HISTORY, live.id, events[0].id, packed(rows))
         snapshot, wake_at = None, None
         if execution.status == "RUNNING":
             snapshot = orjson.dumps(execution.snapshot()).decode()
@@ -379,16 +374,16 @@ class Executions:
         row, live.row = live.row, None
         if execution.status == "RUNNING":
             if row is not None:
-                self.journal.batch.add(_INSERT, *row, wake_at, snapshot)
+                self.journal.batch.add(INSERT, *row, wake_at, snapshot)
             else:
-                self.journal.batch.add(_SAVE, wake_at, snapshot, live.id)
+                self.journal.batch.add(SAVE, wake_at, snapshot, live.id)
             return
         output = orjson.dumps(execution.output).decode()
         ended = (output, execution.error, execution.cause, now)
         if row is not None:
-            self.journal.batch.add(_INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
+            self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
         else:
-            self.journal.batch.add(_END, execution.status, *ended, live.id)
+            self.journal.batch.add(END, execution.status, *ended, live.id)
 
     def _nap(self, live: Live, now: float) -> float | None:
         """Let an execution that only waits leave the memory; return when it is to come back."""
@@ -400,34 +395,3 @@ class Executions:
         del self.live[live.id]
         self.backlog.wake(_RUNNING, due)
         return due
-
-
-def arn(machine: StateMachine, name: str, number: int) -> str:
-    """Return an execution's ARN; an EXPRESS one tells executions of one name apart."""
-    if machine.kind == "EXPRESS":
-        return f"arn:aws:states:{REGION}:{ACCOUNT}:express:{machine.name}:{name}:{number}"
-    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
-
-
-def _packed(text: bytes) -> bytes:
-    """Return a piece of history compressed; zlib's default setup costs ten times the work."""
-    packer = compressobj(level=1, method=DEFLATED, wbits=11, memLevel=4)
-    return packer.compress(text) + packer.flush()
-
-
-def _gone(row: Any, machine: Machine) -> StateMachine:
-    """Return the state machine of an execution that the template does not have any more."""
-    name = row["machine"]
-    address = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
-    return StateMachine(name, address, row["kind"], machine, "")
-
-
-def _order_id(body: Any) -> str | None:
-    """Return whose order an input is about, so that the order can be followed."""
-    if not isinstance(body, dict):
-        return None
-    for holder in (body, body.get("detail"), body.get("resume")):
-        found = holder.get("order_id") if isinstance(holder, dict) else None
-        if isinstance(found, str):
-            return found
-    return None

@@ -26,7 +26,8 @@ from infra.asl import HistoryEvent
 from infra.local.bus import InvalidRequest
 from infra.local.dead_letters import redrive
 from infra.local.engine import Engine
-from infra.local.executions import TaskError, arn
+from infra.local.execution_rows import arn
+from infra.local.executions import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, compile_pattern
 from shared.sqlite import Database

@@ -187,7 +187,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         uuid = _uuids(hooks)
         patch.setattr(infra.local.bus, "uuid4", uuid)
         patch.setattr(infra.local.schedules, "uuid4", uuid)
-        patch.setattr(infra.local.executions, "_packed", lambda text: text)
+        patch.setattr(infra.local.executions, "packed", lambda text: text)
         _patch_partners(patch, hooks)
         shared.sqlite.database.cache_clear()
         environment = dict(os.environ)
