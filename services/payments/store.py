@@ -15,7 +15,6 @@ create table if not exists charges (
     opened_at real not null,
     updated_at real not null
 ) without rowid;
-create index if not exists charges_by_status on charges (status);
 """
 
 

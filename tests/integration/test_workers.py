@@ -207,10 +207,28 @@ def test_workers_run_side_by_side(make: Make) -> None:
 def test_a_worker_is_given_a_few_invocations_ahead_and_no_more(make: Make) -> None:
     pool = make(1)
     for _ in range(AHEAD + 3):
-        pool.submit("sleeps", seconds=0.2)
+        pool.submit("sleeps", seconds=0.05)
     pool.pool.poll(0)
     assert len(pool.pool.workers[0].sent) == AHEAD
     pool.results(AHEAD + 3)
+
+
+def test_results_are_gathered_while_the_workers_have_enough_to_do(make: Make) -> None:
+    """Each look at them is a commit."""
+    pool = make(1)
+    for _ in range(AHEAD):
+        pool.submit("sleeps", seconds=0.002)
+    gathered = [one for one in pool.pool.poll(5) if one.id >= 0]
+    assert len(gathered) > 1
+    pool.results(AHEAD - len(gathered))
+
+
+def test_a_single_result_is_waited_with_for_no_other(make: Make) -> None:
+    pool = make(1)
+    pool.submit("echo")
+    pool.submit("sleeps", seconds=0.5)
+    assert [one.id for one in pool.pool.poll(5)] == [1]
+    pool.results(1)
 
 
 def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
