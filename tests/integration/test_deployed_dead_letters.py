@@ -75,7 +75,7 @@ def letters_of(stack: DeployedStack) -> DeadLetters:
             "OrderChangesDeadLetterQueue",
             EVENT,
             {},
-            ("received 5 times without success", "A-1", "OrderChangesQueue"),
+            ("received 60 times without success", "A-1", "OrderChangesQueue"),
         ),
         (
             "TargetsDeadLetterQueue",
