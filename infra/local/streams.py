@@ -22,8 +22,8 @@ from infra.local.journal import Journal
 from infra.local.stack import Stack, Stream, Target
 from infra.local.template import ACCOUNT, REGION
 
-ROWS = 5_000
-"""Rows of one delivery at most: what one file holds in memory."""
+ROWS = 2_000
+"""Rows of one delivery at most: what one file holds in memory, and keeps a worker from orders."""
 
 CHUNK = 500
 """Records of one call of the processor at most."""
