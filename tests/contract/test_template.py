@@ -27,7 +27,7 @@ POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERT
 """Powertools for Lambda, environment variables."""
 
 SHORTER_VISIBILITY = {
-    "OrderChangesQueue": "a request that overtakes its order is tried again a minute later, for an hour"
+    "OrderChangesQueue": "a request that overtakes its order is tried each minute for an hour"
 }
 """Queues whose messages come back before six times their consumer's timeout, each with why."""
 
