@@ -123,7 +123,6 @@ class Database:
 
     def __init__(self, path: str, synchronous: str = "NORMAL", *, read_only: bool = False) -> None:
         self.path = path
-        self.synchronous = synchronous
         self._gate: int | None = None
         self._named = False  # whether the log's name in its folder is on the disk as well
         self.connection = sqlite3.connect(
@@ -140,8 +139,10 @@ class Database:
         if path != ":memory:":
             self._gate = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         with self.turn():  # SQLite itself does not wait for who makes the file just now
-            self.connection.execute("pragma journal_mode = wal")
-        self.connection.execute(f"pragma synchronous = {synchronous}")
+            mode = self.rows("pragma journal_mode = wal")
+        self._logs = mode[0][0] == "wal"
+        # a file system without shared memory has no write-ahead log: then each commit is synced
+        self.connection.execute(f"pragma synchronous = {synchronous if self._logs else 'FULL'}")
         self.connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT}")
 
     def define(self, schema: str) -> None:
@@ -180,7 +181,6 @@ class Database:
                 # a commit may fail and leave its transaction open; a full disk ends it by itself
                 if self.connection.in_transaction:
                     self.connection.execute("rollback")
-
         if durable:
             self._sync()
 
@@ -190,10 +190,10 @@ class Database:
         The write-ahead log holds it, or a checkpoint has brought it to the disk already.
         Source: SQLite, Write-Ahead Logging; ``synchronous = FULL`` does this within its lock.
         """
-        if self.path == ":memory:":
+        if not self._logs:
             return
         try:
-            _sync(f"{self.path}-wal", os.fdatasync)
+            _sync(f"{self.path}-wal", getattr(os, "fdatasync", os.fsync))  # macOS has the latter
             if not self._named:
                 _sync(str(Path(self.path).parent), os.fsync)
                 self._named = True

@@ -117,6 +117,18 @@ def test_pending_outlives_a_power_cut_before_the_gateway_is_asked(
     assert [text for text in seen if text in {"commit", "sync"}] == end
 
 
+def test_without_a_write_ahead_log_each_commit_is_synced_by_sqlite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in memory, or on a file system that shares none between processes."""
+    monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("there is no log to sync"))
+    database = Database(":memory:")
+    with database.write(durable=True) as connection:
+        connection.execute("create table t (n integer)")
+    assert [row[0] for row in database.rows("pragma synchronous")] == [2]
+    database.close()
+
+
 def test_what_the_disk_does_not_take_is_told_as_sqlite_tells_it(
     stores: SQLiteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
