@@ -16,7 +16,8 @@ from infra.cli.output import CommandError
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
-from infra.local.dead_letters import Letter, order_of, own_reason
+from infra.local.dead_letters import Letter, own_reason
+from infra.local.execution_rows import order_of
 from infra.local.platform import TEMPLATE
 from infra.local.resources import load
 from shared.clock import timestamp
@@ -183,7 +184,7 @@ class DeadLetters:
             "reason": _reason(content, attributes)
             or (source and f"received {source.max_receives} times without success")
             or "unknown",
-            "order_id": order_of(content, content.get("event")),
+            "order_id": order_of(content) or order_of(content.get("event")),
             "from": content.get("consumer")
             or attributes.get("TARGET_ARN")
             or content.get("requestContext", {}).get("functionArn")

@@ -7,6 +7,7 @@ from typing import Any
 
 from infra.local.bus import InvalidRequest
 from infra.local.engine import Engine
+from infra.local.execution_rows import order_of
 from infra.local.executions import TaskError
 from shared.clock import timestamp
 from shared.sqlite import Database
@@ -37,7 +38,7 @@ def _letter(row: Any) -> Letter:
         "queue": row["queue"],
         "since": timestamp(row["sent_at"]),
         "reason": _reason(held.get("reason"), attributes),
-        "order_id": order_of(held, event),
+        "order_id": order_of(held) or order_of(event),
         "from": held.get("consumer") or attributes.get("TARGET") or attributes.get("SOURCE_QUEUE"),
         "attributes": attributes,
         "body": body,
@@ -63,17 +64,6 @@ def _message(cause: object) -> str:
         return str(json.loads(str(cause))["errorMessage"])
     except (ValueError, KeyError, TypeError):
         return str(cause)
-
-
-def order_of(*holders: object) -> str | None:
-    """Return the order that a letter's body or its event is about, if it says so."""
-    for holder in holders:
-        if isinstance(holder, dict):
-            detail = holder.get("detail")
-            found = holder.get("order_id") or (isinstance(detail, dict) and detail.get("order_id"))
-            if isinstance(found, str):
-                return found
-    return None
 
 
 def redrive(engine: Engine, ids: Sequence[int], now: float) -> int:

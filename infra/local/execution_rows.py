@@ -44,7 +44,7 @@ def gone(row: Any, machine: Machine) -> StateMachine:
 
 
 def order_of(body: Any) -> str | None:
-    """Return whose order an input is about, so that the order can be followed."""
+    """Return whose order an input or an event is about, so that the order can be followed."""
     if not isinstance(body, dict):
         return None
     for holder in (body, body.get("detail"), body.get("resume")):
