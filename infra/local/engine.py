@@ -18,15 +18,13 @@ from infra.local.bus import Bus, Delivery, DeliveryError, InvalidRequest
 from infra.local.clock import Clock, SkippingClock
 from infra.local.datadir import DataDirectory
 from infra.local.executions import Executions, TaskError
-from infra.local.inline import InlineInvoker
-from infra.local.invocations import Done, Invocation, Result
+from infra.local.invocations import Done, Invocation, Invoker, Result
 from infra.local.journal import Journal
 from infra.local.measurements import Measurements
 from infra.local.queues import Queues
 from infra.local.schedules import Schedules
 from infra.local.stack import Stack, Target
 from infra.local.streams import Streams
-from infra.local.workers import WorkerPool
 from shared.sqlite import Database
 
 T = TypeVar("T")
@@ -52,7 +50,7 @@ class Engine:
         The data directory's, opened for writing.
     directory : DataDirectory
         Where files go.
-    invoker : WorkerPool or InlineInvoker
+    invoker : Invoker
         Who runs handlers.
     clock : Clock
         What time it is.
@@ -63,7 +61,7 @@ class Engine:
         stack: Stack,
         database: Database,
         directory: DataDirectory,
-        invoker: WorkerPool | InlineInvoker,
+        invoker: Invoker,
         clock: Clock,
     ) -> None:
         self.stack = stack

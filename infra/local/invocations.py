@@ -34,7 +34,9 @@ follows in a later turn."""
 
 
 class Invoker(Protocol):
-    """Who runs handlers."""
+    """Who runs handlers; ``offset`` is how far the platform's clock is ahead, in seconds."""
+
+    offset: float
 
     def submit(self, invocation: Invocation) -> None:
         """Take an invocation."""
@@ -50,6 +52,9 @@ class Invoker(Protocol):
 
     def close(self) -> None:
         """Let running invocations end, then stop."""
+
+    def processes(self) -> list[int]:
+        """Return the ids of all processes that run handlers."""
 
 
 def timed_out(function: Function) -> dict[str, Any]:
