@@ -94,7 +94,7 @@ class Host:
 
     def timeline(self, order_id: str = "T-1") -> list[str]:
         """Return what happened to an order, in a word each."""
-        rows = self.rows("select what from timeline where order_id = ? order by id", order_id)
+        rows = self.rows("select what from timeline where order_id = ? order by seq", order_id)
         return [row["what"] for row in rows]
 
     def paths(self, order_id: str = "T-1") -> list[str]:

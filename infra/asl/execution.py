@@ -133,10 +133,7 @@ class Execution:
     def snapshot(self) -> dict[str, JSON]:
         """All of it as JSON, events not drained yet included."""
         shot = {name: getattr(self, name) for name in _KEPT_OF_EXECUTION}
-        history = [
-            [event.id, event.previous_event_id, event.timestamp, event.type, event.details]
-            for event in self.history
-        ]
+        history = [event.to_row() for event in self.history]
         return {**shot, "history": history, "root": self.root.snapshot()}
 
     @classmethod

@@ -5,16 +5,14 @@ Source: "HistoryEvent" in the AWS Step Functions API Reference.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.asl.expressions.values import JSON, to_json_text
 
 _STATE_TYPE = re.compile(r"^\w+(?=State(?:Entered|Exited)$)")
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
+class HistoryEvent(NamedTuple):
     """One event; `timestamp` is in epoch seconds, `details` holds values, not text."""
 
     id: int
@@ -25,7 +23,7 @@ class HistoryEvent:
 
     def to_row(self) -> list[JSON]:
         """The event as it is kept: its fields in order, nothing rendered."""
-        return [self.id, self.previous_event_id, self.timestamp, self.type, self.details]
+        return list(self)
 
     def to_json(self) -> dict[str, JSON]:
         """The event in the shape of GetExecutionHistory."""

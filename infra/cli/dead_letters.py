@@ -22,9 +22,9 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
+from infra.dead_letters import Letter, letters, redrive
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
-from infra.local.dead_letters import Letter, letters, redrive
 from infra.local.platform import platform, stack_of
 
 if TYPE_CHECKING:

@@ -60,15 +60,14 @@ def _where(
 ) -> None:
     files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
     command = "orders" if which("orders") else ".venv/bin/orders"
-    mails = len(list(where.mails.glob("*.eml")))
     data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
     table = Table.grid(padding=(0, 2))
     table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
-    table.add_row("mails", f"{where.mails} ({mails} .eml files)")
     table.add_row("log", str(where.log))
     order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
     if order:
         table.add_row("one order", f"{command} show {order}{data}")
+        table.add_row("its mail", f"{command} show {order} --mail FILE.eml{data}")
     console.print("\n[bold]Where it is[/bold]")
     console.print(table)
     console.print("\n[bold]What to try next[/bold]")

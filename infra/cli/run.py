@@ -88,7 +88,7 @@ class Run:
         store = SQLiteInventory(self.database)
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
-        before = summary.mark(self.database, self.queues, time.time())
+        before = summary.mark(self.database, self.queues)
         started = time.perf_counter()
         with Progress() as progress:
             self._feed(lines, progress)

@@ -1,5 +1,6 @@
 """``orders show`` and ``orders list``: orders as they stand."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,8 +20,9 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import console, finish
+from infra.cli.output import CommandError, console, finish
 from infra.cli.story import Story, story
+from infra.cli.story import mail as mail_of
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
 from shared.money import from_minor
@@ -35,6 +37,10 @@ _STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING":
 
 def show(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    mail: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.eml", help="Write its confirmation as any mail reader has it."),
+    ] = None,
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
@@ -46,6 +52,10 @@ def show(
     there = deployed(endpoint_url, profile, region, stack)
     if there is None:
         told = story(directory(data), order_id)
+        if mail is not None:
+            _write(mail, mail_of(directory(data), order_id))
+    elif mail is not None:
+        raise CommandError("--mail: a deployed stack's mails are with SES, which keeps none")
     else:
         from infra.deployed import story as away
 
@@ -90,6 +100,13 @@ def list_orders(
     if len(orders) == limit:
         console.print(f"the newest {limit}; --limit shows more")
     finish({"orders": orders}, as_json=as_json)
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"--mail: {file} cannot be written: {error.strerror}") from None
 
 
 def _orders(

@@ -5,6 +5,9 @@ from typing import Any
 
 from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory
+from notifications.mail import sandbox_mail
+from notifications.mime import to_bytes
+from notifications.usecases import confirmation_id
 from shared.clock import timestamp
 from shared.money import from_minor
 from shared.sqlite import Database
@@ -36,7 +39,7 @@ def story(where: DataDirectory, order_id: str) -> Story:
         "shipment": _shipment(database, order_id),
         "runs": _runs(database, order_id),
         "review": _review(database, order_id),
-        "mail": _mail(where, order_id),
+        "mail": _mail(database, order_id),
         "dead_letters": _dead_letters(database, order_id),
     }
     return told
@@ -88,7 +91,7 @@ def _metadata(envelope: str) -> dict[str, Any]:
 
 
 def _timeline(database: Database, order_id: str) -> list[Story]:
-    rows = database.rows("select * from timeline where order_id = ? order by id", order_id)
+    rows = database.rows("select * from timeline where order_id = ? order by seq", order_id)
     return [
         {
             "at": timestamp(row["at"]),
@@ -174,9 +177,26 @@ def _review(database: Database, order_id: str) -> Story | None:
     return {"status": row["status"], "flagged_at": timestamp(row["flagged_at"])}
 
 
-def _mail(where: DataDirectory, order_id: str) -> str | None:
-    path = where.mails / f"{order_id}.eml"
-    return str(path) if path.exists() else None
+def _mail(database: Database, order_id: str) -> str | None:
+    row = database.row("select sent_at from mails where message_id = ?", confirmation_id(order_id))
+    return f"sent {timestamp(row['sent_at'])}" if row else None
+
+
+def mail(where: DataDirectory, order_id: str) -> bytes:
+    """Return the mail that confirmed an order, as an ``.eml`` file has it.
+
+    Raises
+    ------
+    CommandError
+        None was sent.
+    """
+    where.require()
+    sent = None
+    if where.sandbox.exists():
+        sent = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
+    if sent is None:
+        raise CommandError(f"no mail was sent for order {order_id!r}")
+    return to_bytes(sent)
 
 
 def _dead_letters(database: Database, order_id: str) -> list[Story]:

@@ -14,59 +14,55 @@ _ENDED = ", ".join(f"'{status}'" for status in sorted(ENDED))
 class Mark:
     """Where a run began: what came before it is not its own."""
 
-    timeline: int
+    completed: int
+    failed: int
+    cancelled: int
+    revenue: int
+    duplicates: int
+    high_value: int
     dead_letters: int
     quarantined: int
     units: int
-    started_at: float
 
 
-def mark(database: Database, dead_letter_queues: list[str], now: float) -> Mark:
-    """Return where things stand now."""
+def mark(database: Database, dead_letter_queues: list[str]) -> Mark:
+    """Return where things stand now; what has ended stays ended, so differences tell of a run."""
+    statuses = _statuses(database)
     return Mark(
-        _number(database, "select max(id) from timeline"),
-        _dead_letters(database, dead_letter_queues),
-        _quarantined(database),
-        _units(database),
-        now,
+        completed=statuses.get("COMPLETED", 0),
+        failed=statuses.get("FAILED", 0),
+        cancelled=statuses.get("CANCELLED", 0),
+        revenue=_revenue(database),
+        duplicates=_number(
+            database, "select count(*) from timeline where what = 'DUPLICATE_IGNORED'"
+        ),
+        high_value=_number(database, "select count(*) from reviews"),
+        dead_letters=_dead_letters(database, dead_letter_queues),
+        quarantined=_quarantined(database),
+        units=_units(database),
     )
 
 
 def of_run(database: Database, since: Mark, dead_letter_queues: list[str]) -> dict[str, Any]:
     """Return what happened since a mark; ``in_flight`` is what has not ended yet."""
-    happened = dict(
-        database.connection.execute(
-            "select what, count(*) from timeline where id > ? group by what", (since.timeline,)
-        ).fetchall()
-    )
+    now = mark(database, dead_letter_queues)
     return {
-        "quarantined": _quarantined(database) - since.quarantined,
-        "duplicates": happened.get("DUPLICATE_IGNORED", 0),
-        "completed": happened.get("COMPLETED", 0),
-        "failed": happened.get("FAILED", 0),
-        "cancelled": happened.get("CANCELLED", 0),
+        "quarantined": now.quarantined - since.quarantined,
+        "duplicates": now.duplicates - since.duplicates,
+        "completed": now.completed - since.completed,
+        "failed": now.failed - since.failed,
+        "cancelled": now.cancelled - since.cancelled,
         "in_flight": in_flight(database),
-        "dead_letters": _dead_letters(database, dead_letter_queues) - since.dead_letters,
-        "high_value": happened.get("HIGH_VALUE_FLAGGED", 0),
-        "revenue": text(
-            _number(
-                database,
-                "select sum(total) from orders where order_id in"
-                " (select order_id from timeline where id > ? and what = 'COMPLETED')",
-                since.timeline,
-            )
-        ),
-        "units_shipped": _units(database) - since.units,
+        "dead_letters": now.dead_letters - since.dead_letters,
+        "high_value": now.high_value - since.high_value,
+        "revenue": text(now.revenue - since.revenue),
+        "units_shipped": now.units - since.units,
     }
 
 
 def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
     """Return the figures of the whole directory."""
-    statuses = dict(
-        database.connection.execute(
-            "select status, count(*) from orders group by status"
-        ).fetchall()
-    )
+    statuses = _statuses(database)
     return {
         "orders": sum(statuses.values()),
         "completed": statuses.get("COMPLETED", 0),
@@ -74,9 +70,7 @@ def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
         "cancelled": statuses.get("CANCELLED", 0),
         "in_flight": in_flight(database),
         "dead_letters": _dead_letters(database, dead_letter_queues),
-        "revenue": text(
-            _number(database, "select sum(total) from orders where status = 'COMPLETED'")
-        ),
+        "revenue": text(_revenue(database)),
         "units_shipped": _units(database),
         "charges": _number(
             database, "select count(*) from charges where status in ('CHARGED', 'REFUNDED')"
@@ -89,6 +83,15 @@ def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
 def in_flight(database: Database) -> int:
     """Return how many orders have not ended."""
     return _number(database, f"select count(*) from orders where status not in ({_ENDED})")
+
+
+def _statuses(database: Database) -> dict[str, int]:
+    query = "select status, count(*) from orders group by status"
+    return dict(database.connection.execute(query).fetchall())
+
+
+def _revenue(database: Database) -> int:
+    return _number(database, "select sum(total) from orders where status = 'COMPLETED'")
 
 
 def _number(database: Database, query: str, *parameters: object) -> int:

@@ -2,15 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import decompress
 
 import orjson
 
+from infra.asl import HistoryEvent
 from infra.cost.prices import KB
+from infra.local.execution_rows import events_in
 from shared.events import REQUESTS
 from shared.sqlite import Database
 
@@ -50,8 +51,8 @@ _ORDERS = f"""
     order by created_at desc limit {SAMPLE}
 """
 _HISTORIES = """
-    select e.order_id, h.events from executions e join history h on h.execution_id = e.id
-    where e.order_id in (select value from json_each(?)) order by e.id, h.first
+    select e.order_id, h.piece from executions e join history h on h.execution_id = e.id
+    where e.order_id in (select value from json_each(?)) order by h.id
 """
 _EVENTS = """
     select order_id, detail_type, length(cast(envelope as blob)) as bytes from events
@@ -90,7 +91,7 @@ def read_usage(database: Database, log: Path) -> Usage | None:
     done = {order_id: Counter[tuple[str, str]]() for order_id in orders}
     named = orjson.dumps(list(orders)).decode()
     for row in database.rows(_HISTORIES, named):
-        done[row["order_id"]].update(_steps(orjson.loads(decompress(row["events"]))))
+        done[row["order_id"]].update(_steps(events_in(row["piece"])))
     happy = [order_id for order_id in orders if ("failed", "") not in done[order_id]]
     if not happy:
         return None
@@ -127,9 +128,10 @@ def read_usage(database: Database, log: Path) -> Usage | None:
     )
 
 
-def _steps(history: list[Any]) -> Iterator[tuple[str, str]]:
+def _steps(history: Iterable[HistoryEvent]) -> Iterator[tuple[str, str]]:
     """Yield what an execution's events tell of: its start, states, calls and failures."""
-    for _, _, _, kind, details in history:
+    for event in history:
+        kind, details = event.type, event.details
         if kind == "ExecutionStarted":
             yield "execution", ""
         elif kind.endswith("StateEntered"):

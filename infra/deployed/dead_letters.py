@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 from infra.cli.output import CommandError
+from infra.dead_letters import Letter, own_reason
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
-from infra.local.dead_letters import Letter, own_reason
 from infra.local.execution_rows import order_of
 from infra.local.platform import TEMPLATE
 from infra.local.resources import load

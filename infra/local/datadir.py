@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from infra.errors import Refusal
 from infra.local.journal import VERSION
+from infra.local.upgrade import upgrade
 from shared.sqlite import Database
 
 
@@ -32,18 +33,13 @@ class DataDirectory:
 
     @property
     def sandbox(self) -> Path:
-        """What the sandbox's gateway and carrier remember."""
+        """What the sandbox's gateway, carrier and mail server remember."""
         return self.root / "sandbox.db"
 
     @property
     def bucket(self) -> Path:
         """What Firehose delivered, and the reports."""
         return self.root / "bucket"
-
-    @property
-    def mails(self) -> Path:
-        """Mails that were sent."""
-        return self.root / "mails"
 
     @property
     def log(self) -> Path:
@@ -76,15 +72,13 @@ class DataDirectory:
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
 
-        ``dynamodb://OrdersTable`` is the database, any other table the sandbox's; ``ses://`` is
-        the folder of mails, ``s3://`` and ``athena://`` are the bucket's folder.
+        ``dynamodb://OrdersTable`` is the database, any other table and ``ses://`` are the
+        sandbox's; ``s3://`` and ``athena://`` are the bucket's folder.
         """
         scheme, _, rest = value.partition("://")
-        if scheme == "dynamodb":
+        if scheme in ("dynamodb", "ses"):
             path = self.database if rest == "OrdersTable" else self.sandbox
             return f"sqlite:///{quote(str(path))}"
-        if scheme == "ses":
-            return self.mails.as_uri()
         if scheme == "s3":
             return (self.bucket / rest.partition("/")[2]).as_uri()
         if scheme == "athena":
@@ -99,10 +93,15 @@ class DataDirectory:
             )
 
     def reader(self) -> Database:
-        """Open the database beside its writer; it is never written to through this."""
+        """Open the database beside its writer; it is never written to through this.
+
+        What an older version wrote is brought up to date first.
+        """
         self.require()
         database = self._open(read_only=True)
-        self._check_version(database)
+        if 0 < self._check_version(database) < VERSION:
+            with self.writer():
+                pass
         return database
 
     @contextmanager
@@ -115,11 +114,11 @@ class DataDirectory:
             In use, not writable, of a newer version, or not a database.
         """
         with self._locked():
-            existed = self.database.exists()
             database = self._open()
             try:
-                if existed:
-                    self._check_version(database)
+                version = self._check_version(database)
+                if 0 < version < VERSION:
+                    upgrade(database, version)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database
             except sqlite3.OperationalError as error:
@@ -149,7 +148,7 @@ class DataDirectory:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            for folder in (self.root, self.bucket, self.mails):
+            for folder in (self.root, self.bucket):
                 folder.mkdir(parents=True, exist_ok=True)
             lock = self._lock.open("a+")
         except OSError as error:
@@ -172,7 +171,7 @@ class DataDirectory:
             lock.flush()
             yield
 
-    def _check_version(self, database: Database) -> None:
+    def _check_version(self, database: Database) -> int:
         try:
             row = database.row("pragma user_version")
         except sqlite3.DatabaseError as error:
@@ -183,3 +182,4 @@ class DataDirectory:
                 f"{self.root} was written by a newer Orderflow (version {version}, this one knows"
                 f" {VERSION}); install that one, or name another directory with --data"
             )
+        return version

@@ -9,7 +9,8 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -33,7 +34,7 @@ OUTBOX_BATCH = 500
 SWEEP = 3_600.0
 """Seconds between two sweeps of what is kept only for a while."""
 
-STRIDE = 5.0
+STRIDE = 20.0
 """Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
 
 UNLIMITED = 1 << 30
@@ -78,7 +79,8 @@ class Engine:
             {"queue": lambda: UNLIMITED, "machine": self.executions.room},
             self.queues.send,
         )
-        self.streams = Streams(stack, self.journal, self.bus, self.invoke, directory.bucket)
+        self.streams = Streams(self.bus, self.invoke, directory.bucket, self._behind)
+        self._threads = ThreadPoolExecutor(1, "sink")
         self.schedules = Schedules(stack, self.journal, self.invoke, clock.now())
         self.measurements = Measurements(self.journal)
         self._calls: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
@@ -97,7 +99,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing was asked for that is not done."""
-        return not (self._waiting or self._calls or self._outbox_due)
+        return not (self._waiting or self._calls or self._outbox_due or self.streams.busy)
 
     def invoke(self, function: str, payload: Any, done: Done) -> int:
         """Call a function once the turn is committed; ``done`` gets its result in a later turn.
@@ -120,6 +122,15 @@ class Engine:
         self._calls.append((request, future))
         self.invoker.wake()
         return future
+
+    def _behind(
+        self, work: Callable[[], None], done: Callable[[BaseException | None, float], None]
+    ) -> None:
+        """Do some work beside the engine; where handlers run in its own process, at once."""
+        written = self._threads.submit(work)
+        if not self.invoker.processes():
+            wait([written])
+        written.add_done_callback(lambda one: self.call(partial(done, one.exception())))
 
     def call_function(self, function: str, payload: Any) -> "Future[Result]":
         """Call a function for somebody outside; callable from any thread."""
@@ -297,9 +308,14 @@ class Engine:
             self.queues.expire(now)
 
     def _commit(self, now: float) -> None:
-        """Commit the turn, then do what it decided."""
+        """Commit the turn, then do what it decided.
+
+        What a function is called upon outlives a power cut, with all that was written before: so
+        whatever it does outside, its order is known to have come that far.
+        """
         self.executions.flush(now)
         self.measurements.flush()
+        self.journal.batch.durable |= bool(self._submissions)
         self.journal.commit()
         self.bus.backlog.committed()
         self.queues.backlog.committed()

@@ -157,5 +157,8 @@ def _error(raised: Exception, request_id: str) -> dict[str, Any]:
         "errorMessage": str(raised),
         "errorType": type(raised).__name__,
         "requestId": request_id,
-        "stackTrace": traceback.format_tb(raised.__traceback__)[-3:],
+        "stackTrace": [
+            f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
+            for frame in traceback.extract_tb(raised.__traceback__)[-3:]
+        ],
     }

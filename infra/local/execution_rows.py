@@ -1,26 +1,33 @@
 """How an execution stands in the journal: its row, its history, its ARN."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
-from zlib import DEFLATED, compressobj
 
-from infra.asl import Machine
+import orjson
+from zstandard import ZstdCompressor, decompress
+
+from infra.asl import HistoryEvent, Machine
 from infra.local.stack import StateMachine
 from infra.local.template import ACCOUNT, REGION
+from shared.clock import timestamp
 
 INSERT = (
     "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
-    " started_at, wake_at, snapshot) values (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?, ?)"
+    " started_at, wake_at) values (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?)"
 )
 INSERT_ENDED = (
     "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
     " started_at, output, error, cause, ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-SAVE = "update executions set wake_at = ?, snapshot = ? where id = ?"
+WAKE = "update executions set wake_at = ? where id = ?"
 END = (
     "update executions set status = ?, output = ?, error = ?, cause = ?, ended_at = ?,"
-    " wake_at = null, snapshot = null where id = ?"
+    " wake_at = null where id = ?"
 )
-HISTORY = "insert or replace into history values (?, ?, ?)"
+HISTORY = "insert into history (execution_id, piece) values (?, ?)"
+LAST_PIECE = "select piece from history where execution_id = ? order by id desc limit 1"
+
+_PACKER = ZstdCompressor(level=1)
 
 
 def arn(machine: StateMachine, name: str, number: int) -> str:
@@ -30,10 +37,48 @@ def arn(machine: StateMachine, name: str, number: int) -> str:
     return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
 
 
-def packed(text: bytes) -> bytes:
-    """Return a piece of history compressed; zlib's default setup costs ten times the work."""
-    packer = compressobj(level=1, method=DEFLATED, wbits=11, memLevel=4)
-    return packer.compress(text) + packer.flush()
+def context_of(
+    machine: StateMachine, number: int, name: str, body: Any, started: float
+) -> dict[str, Any]:
+    """Return the context object of an execution, which stays the same while it runs."""
+    return {
+        "Execution": {
+            "Id": arn(machine, name, number),
+            "Input": body,
+            "Name": name,
+            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
+            "StartTime": timestamp(started),
+        },
+        "StateMachine": {"Id": machine.arn, "Name": machine.name},
+    }
+
+
+def packed(events: Sequence[HistoryEvent], snapshot: Mapping[str, Any] | None) -> bytes:
+    """Return a piece of history: how far an execution has come, and the events on the way there.
+
+    Pieces are only ever added: to keep the snapshot in the execution's row would write a page for
+    each state. It repeats what its events say, so together they compress well.
+    """
+    text = orjson.dumps([event.to_row() for event in events])
+    if snapshot is not None:
+        text += b"\n" + orjson.dumps(snapshot)
+    return packed_text(text)
+
+
+def packed_text(text: bytes) -> bytes:
+    """Return the text of a piece, compressed."""
+    return _PACKER.compress(text)
+
+
+def events_in(piece: bytes) -> list[HistoryEvent]:
+    """Return the events in a piece of history."""
+    return [HistoryEvent(*row) for row in orjson.loads(decompress(piece).partition(b"\n")[0])]
+
+
+def snapshot_in(piece: bytes) -> dict[str, Any]:
+    """Return the snapshot in a piece of the history of an execution that still runs."""
+    snapshot: dict[str, Any] = orjson.loads(decompress(piece).partition(b"\n")[2])
+    return snapshot
 
 
 def gone(row: Any, machine: Machine) -> StateMachine:

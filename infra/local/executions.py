@@ -30,20 +30,22 @@ from infra.local.execution_rows import (
     HISTORY,
     INSERT,
     INSERT_ENDED,
-    SAVE,
+    LAST_PIECE,
+    WAKE,
     arn,
+    context_of,
     gone,
     order_of,
     packed,
+    snapshot_in,
 )
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
-from infra.local.template import ACCOUNT, read_yaml
-from shared.clock import timestamp
+from infra.local.template import read_yaml
 
-WINDOW = 96
+WINDOW = 400
 """Executions in memory at once; the others wait in the journal."""
 
 NAP = 5.0
@@ -69,13 +71,14 @@ class TaskError(Exception):
 class Live:
     """An execution in memory, and what it waits for."""
 
-    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers")
+    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers", "wake_at")
 
     def __init__(self, number: int, machine: Machine, execution: Execution) -> None:
         self.id = number
         self.machine = machine
         self.execution = execution
-        self.row: tuple[Any, ...] | None = None
+        self.row: tuple[Any, ...] | None = None  # what is to be inserted
+        self.wake_at: float | None = None  # as the row says
         self.tasks: dict[int, float | None] = {}
         self.timers: dict[int, float] = {}
 
@@ -152,7 +155,7 @@ class Executions:
         if self.room() > 0:
             self._begin(row, described, body, now)
         else:
-            self.journal.batch.add(INSERT, *row, 0.0, None)
+            self.journal.batch.add(INSERT, *row, 0.0)
             self.backlog.wake(_RUNNING, 0.0)
         return arn(described, name, number)
 
@@ -221,17 +224,8 @@ class Executions:
 
     def _begin(self, row: tuple[Any, ...], machine: StateMachine, body: Any, now: float) -> None:
         number, name, _, _, definition, _, _, started = row
-        context = {
-            "Execution": {
-                "Id": arn(machine, name, number),
-                "Input": body,
-                "Name": name,
-                "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
-                "StartTime": timestamp(started),
-            },
-            "StateMachine": {"Id": machine.arn, "Name": machine.name},
-        }
         compiled_machine = self._machines[definition]
+        context = context_of(machine, number, name, body, started)
         execution, effects = compiled_machine.start(body, context, now)
         live = Live(number, compiled_machine, execution)
         live.row = row
@@ -259,17 +253,21 @@ class Executions:
 
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
-        if row["snapshot"] is None:
-            described = self.stack.machines.get(row["machine"]) or gone(row, machine)
-            head = (row["id"], row["name"], row["machine"], row["kind"], row["definition"])
+        described = self.stack.machines.get(row["machine"]) or gone(row, machine)
+        number, body = row["id"], orjson.loads(row["input"])
+        last = self.journal.database.row(LAST_PIECE, number)
+        if last is None:
+            head = (number, row["name"], row["machine"], row["kind"], row["definition"])
             whole = (*head, row["order_id"], row["input"], row["started_at"])
-            self._begin(whole, described, orjson.loads(row["input"]), now)
-            self._dirty[row["id"]].row = None  # it has its row already
-            return
-        execution = Execution.restore(orjson.loads(row["snapshot"]), machine)
-        live = Live(row["id"], machine, execution)
-        self.live[live.id] = self._dirty[live.id] = live
-        self._perform(live, machine.resume(execution, now), now)
+            self._begin(whole, described, body, now)
+            live = self._dirty[number]
+            live.row = None  # it has its row already
+        else:
+            context = context_of(described, number, row["name"], body, row["started_at"])
+            execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
+            live = self.live[number] = self._dirty[number] = Live(number, machine, execution)
+            self._perform(live, machine.resume(execution, now), now)
+        live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
         machine = self._machines.get(definition)
@@ -364,19 +362,19 @@ class Executions:
     def _save(self, live: Live, now: float) -> None:
         execution = live.execution
         events = execution.drain_history()
-        if events:
-            rows = orjson.dumps([event.to_row() for event in events])
-            self.journal.batch.add(HISTORY, live.id, events[0].id, packed(rows))
-        snapshot, wake_at = None, None
-        if execution.status == "RUNNING":
-            snapshot = orjson.dumps(execution.snapshot()).decode()
-            wake_at = self._nap(live, now)
+        running = execution.status == "RUNNING"
+        snapshot = execution.snapshot() if running else None
+        if snapshot is not None:
+            del snapshot["context"]  # as the execution's row has it
+        self.journal.batch.add(HISTORY, live.id, packed(events, snapshot))
         row, live.row = live.row, None
-        if execution.status == "RUNNING":
+        if running:
+            wake_at = self._nap(live, now)
             if row is not None:
-                self.journal.batch.add(INSERT, *row, wake_at, snapshot)
-            else:
-                self.journal.batch.add(SAVE, wake_at, snapshot, live.id)
+                self.journal.batch.add(INSERT, *row, wake_at)
+            elif wake_at != live.wake_at:
+                self.journal.batch.add(WAKE, wake_at, live.id)
+            live.wake_at = wake_at
             return
         output = orjson.dumps(execution.output).decode()
         ended = (output, execution.error, execution.cause, now)

@@ -10,7 +10,7 @@ from typing import Any
 from shared.sqlite import SCHEMA as RECORDS
 from shared.sqlite import Database
 
-VERSION = 1
+VERSION = 2
 """Version of the data directory; one of a newer version is not opened."""
 
 SCHEMA = """
@@ -50,19 +50,18 @@ create table if not exists executions (
     cause text,
     started_at real not null,
     ended_at real,
-    wake_at real,
-    snapshot text
+    wake_at real
 );
 create index if not exists executions_by_name on executions (machine, name);
 create index if not exists executions_by_order on executions (order_id);
 create index if not exists executions_running on executions (wake_at) where status = 'RUNNING';
 create table if not exists definitions (id text primary key, body text not null) without rowid;
 create table if not exists history (
+    id integer primary key,
     execution_id integer not null,
-    first integer not null,
-    events blob not null,
-    primary key (execution_id, first)
-) without rowid;
+    piece blob not null
+);
+create index if not exists history_by_execution on history (execution_id);
 create table if not exists messages (
     id integer primary key autoincrement,
     queue text not null,

@@ -1,5 +1,6 @@
 """Opening the platform in a data directory: template, database, workers, engine."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
 from infra.local.resources import load
 from infra.local.stack import Stack
-from infra.local.workers import WorkerPool
+from infra.local.workers import COLLECT, WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
 from payments.store import SQLiteLedger
@@ -73,6 +74,8 @@ def platform(
                 store(database)
             engine = Engine(stack, database, directory, invoker, clock)
             invoker.start()
+            gc.freeze()  # as in the workers: what is imported stays, and is never looked through
+            gc.set_threshold(COLLECT)
             yield engine
         finally:
             invoker.close()

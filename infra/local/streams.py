@@ -1,13 +1,14 @@
 """Firehose: buffered deliveries become rows of Parquet files.
 
 A delivery to a stream stays in the journal until its file has its final name: delivered means
-renamed. A crash in between delivers again, which the table's view counts once.
+renamed. A crash in between delivers again, which the table's view counts once. Files are written
+behind the engine's back, in a thread: it goes on with the orders meanwhile.
 """
 
 import base64
 import os
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,29 +19,32 @@ import orjson
 from analytics.warehouse import duckdb_type
 from infra.local.bus import Bus
 from infra.local.invocations import Invoke, Result
-from infra.local.journal import Journal
-from infra.local.stack import Stack, Stream, Target
+from infra.local.stack import Stream, Target
 from infra.local.template import ACCOUNT, REGION
 
 ROWS = 2_000
 """Rows of one delivery at most: what one file holds in memory, and keeps a worker from orders."""
 
-CHUNK = 500
-"""Records of one call of the processor at most."""
+CHUNK = 200
+"""Records of one call of the processor at most; a turn of the engine makes one such call."""
 
 RETRY = 5.0
 """Seconds before a delivery that failed is tried again, without end."""
+
+Behind = Callable[[Callable[[], None], Callable[[BaseException | None, float], None]], None]
+"""``(work, done)``: do work beside the engine; ``done(error, now)`` follows in a later turn."""
 
 
 class Delivering:
     """Records on their way through the processor."""
 
-    def __init__(self, target: Target, rows: Sequence[Any], chunks: int) -> None:
+    def __init__(self, target: Target, rows: Sequence[Any]) -> None:
         self.target = target
+        self.chunks = deque(rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK))
         self.rows = {str(row["id"]): row for row in rows}
         self.unanswered = set(self.rows)
         self.first, self.last = rows[0]["id"], rows[-1]["id"]
-        self.waiting = chunks
+        self.waiting = len(self.chunks)
         self.full = len(rows) == ROWS
         self.lines: dict[str, list[bytes]] = defaultdict(list)
         self.errors: dict[str, list[bytes]] = defaultdict(list)
@@ -50,23 +54,25 @@ class Delivering:
 class Streams:
     """The streams of a stack."""
 
-    def __init__(
-        self, stack: Stack, journal: Journal, bus: Bus, invoke: Invoke, bucket: Path
-    ) -> None:
-        self.stack = stack
-        self.journal = journal
+    def __init__(self, bus: Bus, invoke: Invoke, bucket: Path, behind: Behind) -> None:
+        self.stack = bus.stack
+        self.journal = bus.journal
         self.bus = bus
         self.invoke = invoke
         self.bucket = bucket
+        self.behind = behind
         self.targets = [one for one in bus.targets.values() if one.kind == "stream"]
         self.keys = {target.key for target in self.targets}
         self.busy: set[str] = set()
+        self._begun: list[Delivering] = []
         self.failures = 0
         self.last_error = ""
 
     def work(self, now: float) -> bool:
         """Begin a delivery where a buffer is full or old enough; return whether one began."""
-        found = False
+        found = bool(self._begun)
+        for delivering in list(self._begun):
+            self._process(delivering)
         for target in self.targets:
             full = self.bus.routed[target.key] >= ROWS
             due = self.bus.backlog.is_due(target.key, now) or (full and not self.failures)
@@ -87,12 +93,18 @@ class Streams:
             return False
         self.bus.backlog.rest(target.key, None)
         self.busy.add(target.key)
-        chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
-        delivering = Delivering(target, rows, len(chunks))
-        processor = self.stack.streams[target.name].processor
-        for chunk in chunks:
-            self.invoke(processor, _firehose_event(target, chunk), partial(self._done, delivering))
+        self._begun.append(Delivering(target, rows))
+        self._process(self._begun[-1])
         return True
+
+    def _process(self, delivering: Delivering) -> None:
+        """Call the processor with the next of the records."""
+        target = delivering.target
+        event = _firehose_event(target, delivering.chunks.popleft())
+        processor = self.stack.streams[target.name].processor
+        self.invoke(processor, event, partial(self._done, delivering))
+        if not delivering.chunks:
+            self._begun.remove(delivering)
 
     def _done(self, delivering: Delivering, result: Result, now: float) -> None:
         delivering.waiting -= 1
@@ -110,16 +122,20 @@ class Streams:
             self._finish(delivering, now)
 
     def _finish(self, delivering: Delivering, now: float) -> None:
-        """Write the files and drop the deliveries; on a failure leave them for later."""
-        key = delivering.target.key
+        """Have the files written; on a failure leave the deliveries for later."""
         stream = self.stack.streams[delivering.target.name]
-        self.busy.discard(key)
         if delivering.unanswered and delivering.failure is None:
             delivering.failure = f"{len(delivering.unanswered)} records came back unanswered"
-        try:
-            if delivering.failure is None:
-                self._write(stream, delivering)
-        except Exception as error:  # noqa: BLE001 - whatever ails the sink, orders go on
+        if delivering.failure is None:
+            self.behind(partial(self._write, stream, delivering), partial(self._end, delivering))
+        else:
+            self._end(delivering, None, now)
+
+    def _end(self, delivering: Delivering, error: BaseException | None, now: float) -> None:
+        """Drop the deliveries whose files are written; whatever ails the sink, orders go on."""
+        key = delivering.target.key
+        self.busy.discard(key)
+        if error is not None:
             delivering.failure = f"{type(error).__name__}: {error}"
         if delivering.failure is not None:
             self.failures += 1

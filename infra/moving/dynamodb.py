@@ -6,7 +6,6 @@ the table, to be moved on; those that AWS has archived since are replayed from i
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from high_value.dynamodb import REVIEW
@@ -147,7 +146,7 @@ def _put_receipt(update: Update, row: Row) -> None:
 
 def _put_order(update: Update, row: Row) -> None:
     record = to_record(row["record"])
-    values, _ = encoded({one.name: getattr(record, one.name) for one in fields(record)})
+    values, _ = encoded(record._asdict())
     timeline = [_entry(one) for one in row["timeline"]]
     update.put(**values, tl=timeline[:MAX_ENTRIES], out={})
     if len(timeline) > MAX_ENTRIES:

@@ -14,7 +14,6 @@ kind         what it has
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from shared.money import text
@@ -48,7 +47,7 @@ _KINDS: Mapping[str, Any] = {
     "charge": ChargeStatus,
     "shipment": ShipmentStatus,
 }
-_NAMES = {one.name for one in fields(OrderRecord)}
+_NAMES = set(OrderRecord._fields)
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from infra.cli.output import CommandError
 from infra.local.journal import Journal
@@ -96,7 +95,7 @@ class SQLitePlace:
 
     def _order(self, order_id: str) -> Row:
         timeline = self.database.rows(
-            "select what, at, epoch, detail from timeline where order_id = ? order by id", order_id
+            "select what, at, epoch, detail from timeline where order_id = ? order by seq", order_id
         )
         return {
             "kind": "order",
@@ -128,7 +127,7 @@ class SQLitePlace:
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
     record = to_record(row["record"])
-    apply(connection, Change(replace(record, version=0), {}, (), (), record))
+    apply(connection, Change(record._replace(version=0), {}, (), (), record))
     for one in row["timeline"]:
         entry = Entry(one["what"], one["at"], one["detail"])
         add_entry(connection, record.order_id, one["epoch"], entry)

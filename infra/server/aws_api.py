@@ -18,15 +18,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
-from zlib import decompress
 
 import orjson
 
-from infra.asl import HistoryEvent
+from infra.dead_letters import redrive
 from infra.local.bus import InvalidRequest
-from infra.local.dead_letters import redrive
 from infra.local.engine import Engine
-from infra.local.execution_rows import arn
+from infra.local.execution_rows import arn, events_in
 from infra.local.executions import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, compile_pattern
@@ -259,9 +257,8 @@ class AwsApi:
 
 def execution_history(reader: Database, number: int) -> list[Any]:
     """Return an execution's events, oldest first, in the shape of GetExecutionHistory."""
-    rows = reader.rows("select events from history where execution_id = ? order by first", number)
-    kept = (event for row in rows for event in orjson.loads(decompress(row["events"])))
-    return [HistoryEvent(*event).to_json() for event in kept]
+    rows = reader.rows("select piece from history where execution_id = ? order by id", number)
+    return [event.to_json() for row in rows for event in events_in(row["piece"])]
 
 
 def _summary(row: Any, machine: Any) -> Answer:

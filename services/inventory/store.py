@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
 from shared.record import Change, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, apply
+from shared.sqlite import Database, SQLiteRecords, apply, still
 
 SCHEMA = """
 create table if not exists stock (
@@ -49,11 +49,12 @@ class SQLiteInventory(SQLiteRecords):
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
         """Write a change and move its units in one transaction."""
         with self.database.write() as connection:
-            apply(connection, change)
             if move is Move.RESERVE:
                 missing = shortages(units, self.stock(units))
                 if missing:
+                    still(connection, change.before)
                     raise OutOfStock(missing)
+            apply(connection, change)
             connection.executemany(
                 f"update stock set {_MOVES[move]} where sku = :sku",
                 [{"sku": sku, "units": number} for sku, number in units.items()],

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inventory.model import Move, OutOfStock, Receipt
 from shared.errors import OrderCancelled, OrderIncomplete
@@ -37,8 +37,7 @@ class Ports:
     now: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a step ended: ``outcome`` is what the workflow branches on."""
 
     outcome: str

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, Protocol
-from uuid import uuid5
 
-from notifications.model import Confirmation, OrderedLine, render
-from shared.events import NAMESPACE
+from notifications.model import Confirmation, Mail, OrderedLine, render
+from shared.events import named
 from shared.record import UNDOING, Entry, OrderRecord, Records
 
 
 class Mailer(Protocol):
     """Who delivers mail."""
 
-    def send(self, name: str, mail: Message) -> None:
+    def send(self, name: str, mail: Mail) -> None:
         """Hand a mail over, or raise `MailError`; one of a name given before replaces it."""
 
 
@@ -64,7 +62,7 @@ def confirm(order_id: str, ports: Ports) -> bool:
 
 def confirmation_id(order_id: str) -> str:
     """Return the id of an order's only confirmation: the same whenever it is asked for."""
-    return str(uuid5(NAMESPACE, f"{order_id}|confirmation"))
+    return named(f"{order_id}|confirmation")
 
 
 def _confirmation(record: OrderRecord, message_id: str) -> Confirmation:

@@ -1,10 +1,9 @@
 """The notifications' composition root; what it makes, it makes once a function."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from notifications.mail import FolderMailer, SESMailer
+from notifications.mail import SandboxMailer, SESMailer
 from notifications.usecases import MailStore, Ports
 from shared import clock
 from shared.errors import InvalidSettings
@@ -20,7 +19,7 @@ class NotificationsSettings(StoreSettings):
     """The notifications' settings."""
 
     mailer_url: str
-    """Who delivers: ``file:///FOLDER`` (absolute) or ``ses://SENDER@DOMAIN``."""
+    """Who delivers: the sandbox, ``sqlite:///PATH``, or ``ses://SENDER@DOMAIN``."""
 
     mail_sender: str = "orders@example.com"
     """Who the mails are from, where ``mailer_url`` does not say it."""
@@ -32,14 +31,16 @@ def ports() -> Ports:
     settings = NotificationsSettings.from_environment()
     store = opened(settings.store_url, _sqlite, _dynamodb)
     url = urlsplit(settings.mailer_url)
-    if url.scheme == "file" and url.path:
-        mailer = FolderMailer(Path(unquote(url.path)))
+    if url.scheme == "sqlite":
+        from shared.sqlite import database
+
+        mailer = SandboxMailer(database(settings.mailer_url))
         return Ports(store, mailer, settings.mail_sender, clock.now)
     if url.scheme == "ses":
         return Ports(store, SESMailer(), url.netloc or settings.mail_sender, clock.now)
     raise InvalidSettings(
         f"environment variable MAILER_URL: {settings.mailer_url!r} is neither"
-        " file:///FOLDER nor ses://SENDER@DOMAIN"
+        " sqlite:///PATH nor ses://SENDER@DOMAIN"
     )
 
 

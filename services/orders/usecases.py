@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from orders import model, published
 from orders.model import Amendment, Claimant, Reason, Wait
@@ -59,8 +59,7 @@ class Ports:
     quarantine_queue: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """An order in a run's hands: what the next states need."""
 
     order_id: str

@@ -60,6 +60,7 @@ class SandboxGateway:
 
     def __init__(self, database: "Database", now: Callable[[], float]) -> None:
         self.database = database
+        database.is_partners = True
         self.now = now
         database.define(SCHEMA)
 
@@ -72,10 +73,10 @@ class SandboxGateway:
             lost = charge.token == LOSES_ANSWER
             if not self._fails(connection, charge.key, "charge", failures(charge.token, "charge")):
                 status = "DECLINED" if charge.token == DECLINES else "CHARGED"
-                connection.execute(
+                made = connection.execute(
                     "insert into gateway_charges"
                     " (key, order_id, amount, currency, token, status, charged_at)"
-                    " values (?, ?, ?, ?, ?, ?, ?)",
+                    " values (?, ?, ?, ?, ?, ?, ?) returning *",
                     (
                         charge.key,
                         charge.order_id,
@@ -85,8 +86,7 @@ class SandboxGateway:
                         status,
                         self.now(),
                     ),
-                )
-                made = self._row(charge.key)
+                ).fetchone()
             else:
                 made = None
         if made is None or lost:

@@ -6,8 +6,8 @@ from shared.sqlite import Database, SQLiteRecords, apply
 
 SCHEMA = """
 create table if not exists charges (
-    charge_id text primary key,
-    order_id text not null unique,
+    order_id text primary key,
+    charge_id text not null,
     amount integer not null check (amount > 0),
     currency text not null,
     status text not null check (status in ('PENDING', 'CHARGED', 'DECLINED', 'REFUNDED', 'VOIDED')),
@@ -15,6 +15,15 @@ create table if not exists charges (
     opened_at real not null,
     updated_at real not null
 ) without rowid;
+"""
+
+_ENTER = """  -- a second charge of an order would be null, which the column refuses
+insert into charges
+    (charge_id, order_id, amount, currency, status, reference, opened_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?)
+    on conflict (order_id) do update set status = excluded.status,
+        charge_id = iif(charge_id = excluded.charge_id, charge_id, null),
+        reference = coalesce(excluded.reference, reference), updated_at = excluded.updated_at
 """
 
 
@@ -28,18 +37,14 @@ class SQLiteLedger(SQLiteRecords):
     def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
         """Write a change and its ledger entry in one transaction.
 
-        PENDING outlives a power cut: the gateway is asked next, and may forget the key it was
-        asked under. What follows can be looked up there again.
+        PENDING stands before the gateway is asked, whatever else is gathered.
         """
         at = change.after.updated_at
         pending = entry.status is ChargeStatus.PENDING
-        with self.database.write(durable=pending) as connection:
+        with self.database.write(at_once=pending) as connection:
             apply(connection, change)
             connection.execute(
-                "insert into charges values (?, ?, ?, ?, ?, ?, ?, ?)"
-                " on conflict (charge_id) do update set status = excluded.status,"
-                " reference = coalesce(excluded.reference, reference),"
-                " updated_at = excluded.updated_at",
+                _ENTER,
                 (
                     entry.charge_id,
                     entry.order_id,

@@ -2,11 +2,15 @@
 
 The ledger says PENDING before the gateway is asked. Whatever is found PENDING later is looked up
 at the gateway before anything is asked of it again: a key may have been forgotten there.
+
+PENDING itself may be lost in a power cut of the one machine, but never what the order was before,
+when this was asked for. So an order that has rested is looked up as well, and one that could have
+been charged is undone at the gateway whatever the ledger says.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
 from shared.clock import timestamp
@@ -24,6 +28,10 @@ from shared.record import (
     renewing,
     rereads,
 )
+
+RESTED = 3_600.0
+"""Seconds without a write after which PENDING may have been lost: far less than the time for which
+a gateway remembers a key."""
 
 
 class Ledger(Records, Protocol):
@@ -58,8 +66,7 @@ class Ports:
     now: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a step ended."""
 
     outcome: str
@@ -102,32 +109,41 @@ def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
         A newer run holds the order.
     """
     record = ports.store.read(order_id).undoing(epoch)
-    if record.charge not in (ChargeStatus.PENDING, ChargeStatus.CHARGED):
+    if not _may_be_charged(record):
         return Outcome("NOTHING_TO_PAY_BACK", record.charge_id)
     key = charge_id(order_id)
-    if record.charge is ChargeStatus.PENDING:
+    if record.charge is ChargeStatus.CHARGED:
+        found = ports.gateway.refund(key)
+    else:
         found = ports.gateway.void(key)
         if found.status is ChargeStatus.CHARGED:
             found = ports.gateway.refund(key)
-    else:
-        found = ports.gateway.refund(key)
+        elif record.charge is None:
+            return Outcome("NOTHING_TO_PAY_BACK", None)
     return _close(order_id, epoch, found, ports)
+
+
+def _may_be_charged(record: OrderRecord) -> bool:
+    if record.charge is None:
+        return record.reservation is not None  # nothing is charged that was not reserved before
+    return record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
 
 
 @rereads
 def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
-    """Enter PENDING into the ledger; say whether the ledger knew of a charge before."""
-    record = ports.store.read(order_id).forward(epoch)
+    """Enter PENDING into the ledger; say whether there may have been a charge before."""
+    record, now = ports.store.read(order_id).forward(epoch), ports.now()
     if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
         return ports.store.save(record.change(status=Status.CHARGED)), True
     if record.charge is not None:
         return record, True
     change = record.change(
-        Entry("CHARGE_PENDING", ports.now(), {"amount": record.total}),
+        Entry("CHARGE_PENDING", now, {"amount": record.total}),
         charge=ChargeStatus.PENDING,
         charge_id=charge_id(order_id),
     )
-    return ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None)), False
+    rested = now - record.updated_at > RESTED
+    return ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None)), rested
 
 
 def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
@@ -186,10 +202,11 @@ def _close(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Out
     change = record.change(
         Entry(f"CHARGE_{found.status}", now, {"amount": record.total} if refunded else {}),
         charge=found.status,
+        charge_id=charge_id(order_id),
         messages=(_refunded_event(record, now),) if refunded else (),
     )
     ports.store.enter(change, _entry(record, found.status, found.reference))
-    return Outcome(found.status, record.charge_id)
+    return Outcome(found.status, charge_id(order_id))
 
 
 def _entry(record: OrderRecord, status: ChargeStatus, reference: str | None) -> LedgerEntry:

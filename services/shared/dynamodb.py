@@ -1,7 +1,6 @@
 """Orders' records in DynamoDB; each service's adapter adds what it moves in the same write."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from uuid import uuid4
 
 from shared.errors import OrderNotFound, VersionConflict
@@ -128,7 +127,7 @@ def _update(change: Change, *, full: bool) -> Update:
     }
     if change.before.version == 0:
         update.if_absent()
-        values, _ = encoded({one.name: getattr(after, one.name) for one in fields(after)})
+        values, _ = encoded(after._asdict())
         update.put(**values, tl=to_entries(after.epoch, entries), out=messages)
     else:
         update.when(f"{update.name('v')} = {update.value(change.before.version)}")

@@ -31,6 +31,10 @@ def to_minor(value: object) -> int:
         Not a finite, non-negative number with at most two decimals, or too large; the message
         says which.
     """
+    if type(value) is float and 0 <= value <= MAXIMUM:
+        near = round(value * 100)
+        if near / 100 == value and near <= MAXIMUM:
+            return near  # the decimal that reads as this float, found without Decimal
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"{value!r} is not a number; send an amount such as 19.99")
     if not isinstance(value, int) and not isfinite(value):

@@ -47,8 +47,11 @@ def instrumented(handler: Handler) -> Handler:
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
         log = logger()
+        # each call sets all three: to clear Powertools' state instead takes ten times as long
         log.append_keys(
-            function=context.function_name, request_id=context.aws_request_id, **_order(event)
+            function=context.function_name,
+            request_id=context.aws_request_id,
+            order_id=_order_id(event),
         )
         try:
             return (_traced(handler) if _is_sampled() else handler)(event, context)
@@ -62,19 +65,18 @@ def instrumented(handler: Handler) -> Handler:
             recorded = metrics()
             if recorded.metric_set:
                 recorded.flush_metrics()
-            log.clear_state()
 
     return run
 
 
-def _order(event: Any) -> dict[str, str]:
+def _order_id(event: Any) -> str | None:
     found = event.get("order_id") if isinstance(event, dict) else None
-    return {"order_id": found} if isinstance(found, str) else {}
+    return found if isinstance(found, str) else None
 
 
 def _is_sampled() -> bool:
     """Say whether X-Ray samples this invocation (X-Ray, tracing header)."""
-    return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
+    return b"Sampled=1" in os.environb.get(b"_X_AMZN_TRACE_ID", b"")
 
 
 @cache

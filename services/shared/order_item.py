@@ -19,7 +19,6 @@ attribute       what it has
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -79,15 +78,11 @@ _SHORT = {
     "failure": "fail",
     "failure_message": "fmsg",
 }
-ATTRIBUTES = {
-    one.name: _SHORT.get(one.name, one.name)
-    for one in fields(OrderRecord)
-    if one.name != "order_id"
-}
+ATTRIBUTES = {name: _SHORT.get(name, name) for name in OrderRecord._fields if name != "order_id"}
 """A record's fields and their attributes; ``order_id`` is in the key."""
 
-_DEFAULTS = {one.name: one.default for one in fields(OrderRecord) if one.default is not MISSING}
-_REQUIRED = tuple(one.name for one in fields(OrderRecord) if one.default is MISSING)
+_DEFAULTS = OrderRecord._field_defaults
+_REQUIRED = tuple(name for name in OrderRecord._fields if name not in _DEFAULTS)
 _IDS = frozenset(
     {
         "content_hash",

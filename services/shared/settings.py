@@ -10,6 +10,8 @@ from shared.errors import InvalidSettings
 
 P = TypeVar("P")
 
+_FUNCTION = b"AWS_LAMBDA_FUNCTION_NAME"
+
 
 class PerFunction(Generic[P]):
     """Makes something once for each function of this process.
@@ -20,11 +22,11 @@ class PerFunction(Generic[P]):
 
     def __init__(self, make: Callable[[], P]) -> None:
         self._make = make
-        self._made: dict[str, P] = {}
+        self._made: dict[bytes, P] = {}
 
     def __call__(self) -> P:
         """Return what was made for the function that runs."""
-        name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+        name = os.environb.get(_FUNCTION, b"")  # asked for often: nothing is to be decoded
         made = self._made.get(name)
         if made is None:
             made = self._made[name] = self._make()

@@ -4,15 +4,16 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
+from shared.group_commit import GroupCommit
 from shared.record import (
     Change,
     ChargeStatus,
@@ -68,25 +69,35 @@ create index if not exists orders_by_time on orders (created_at);
 create index if not exists orders_in_flight on orders (lease_until)
     where status not in ('COMPLETED', 'FAILED', 'CANCELLED');
 create table if not exists timeline (
-    id integer primary key,
     order_id text not null,
+    seq integer not null,
     at real not null,
     epoch integer,
     what text not null,
-    detail text not null
-);
-create index if not exists timeline_by_order on timeline (order_id);
+    detail text not null,
+    primary key (order_id, seq)
+) without rowid;
+create index if not exists timeline_duplicates on timeline (what)
+    where what = 'DUPLICATE_IGNORED';
 create table if not exists outbox (
-    id integer primary key autoincrement,
+    id integer primary key,
     kind text not null check (kind in ('event', 'run', 'message')),
     body text not null,
     created_at real not null
 );
 """
 
-_COLUMNS = tuple(OrderRecord.__dataclass_fields__)
+_COLUMNS = OrderRecord._fields
 RECORD = ", ".join(_COLUMNS)
 """The columns of ``orders`` as `to_record` takes them."""
+
+_INSERT = (
+    f"insert into orders ({RECORD}) values ({', '.join('?' * len(_COLUMNS))})"
+    " on conflict do nothing"
+)
+
+NOTES = 1 << 20
+"""Places in a timeline for each version of an order: for what its change says, and later notes."""
 
 _ITEMS, _ADDRESS, _CANCEL_REQUESTED = (
     _COLUMNS.index(name) for name in ("items", "shipping_address", "cancel_requested")
@@ -121,8 +132,13 @@ class Database:
         Only read, beside who writes; the file must be there.
     """
 
+    group: ClassVar[GroupCommit | None] = None
+    """What gathers the writes of this process, if anything does."""
+
     def __init__(self, path: str, synchronous: str = "NORMAL", *, read_only: bool = False) -> None:
         self.path = path
+        self.is_partners = False  # where a sandbox stands for a partner outside
+        self._outlives = synchronous == "FULL"
         self._gate: int | None = None
         self._named = False  # whether the log's name in its folder is on the disk as well
         self.connection = sqlite3.connect(
@@ -152,26 +168,49 @@ class Database:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for this process's turn to write.
+        """Wait for this process's turn to write."""
+        if Database.group is not None:
+            Database.group.flush()
+        self.take_turn(wait=True)
+        try:
+            yield
+        finally:
+            self.end_turn()
+
+    def take_turn(self, *, wait: bool) -> bool:
+        """Take the turn to write; return whether it was to be had.
 
         SQLite's own wait polls with sleeps of up to 100 ms; a file lock wakes its waiter at once,
         and the kernel gives it back when the holder dies.
         """
         if self._gate is None:
-            yield
-            return
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
+            return True
         try:
-            yield
-        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def end_turn(self) -> None:
+        """Let somebody else write."""
+        if self._gate is not None:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
-    @contextmanager
-    def write(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def write(
+        self, *, durable: bool = False, at_once: bool = False
+    ) -> AbstractContextManager[sqlite3.Connection]:
         """Run a block in one transaction: committed at its end, rolled back if it raises.
 
-        A ``durable`` one outlives a power cut, with all that was committed before it.
+        A ``durable`` one outlives a power cut, with all that was committed before it. Where writes
+        are gathered, the block is a part of the group's transaction; one that has to stand before
+        anything else is done is committed ``at_once``.
         """
+        if self.group is None or durable or self._outlives:
+            return self._transaction(durable=durable)
+        return self.group.part(self, at_once=at_once)
+
+    @contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         with self.turn():
             self.connection.execute("begin immediate")
             try:
@@ -289,28 +328,49 @@ class SQLiteRecords:
             add_message(connection, message, at)
 
 
+def still(connection: sqlite3.Connection, record: OrderRecord) -> None:
+    """Raise `VersionConflict` if a record has changed since it was read."""
+    query = "select 1 from orders where order_id = ? and version = ?"
+    if connection.execute(query, (record.order_id, record.version)).fetchone() is None:
+        raise VersionConflict(f"order {record.order_id} has changed meanwhile")
+
+
 def apply(connection: sqlite3.Connection, change: Change) -> None:
     """Write a change within the caller's transaction, or raise `VersionConflict`."""
     if change.before.version == 0:
-        values = _encoded({name: getattr(change.after, name) for name in _COLUMNS})
-        cursor = connection.execute(
-            f"insert into orders ({', '.join(values)}) values ({', '.join('?' * len(values))})"
-            " on conflict do nothing",
-            tuple(values.values()),
-        )
+        values = _encoded(change.after._asdict())
+        cursor = connection.execute(_INSERT, tuple(values.values()))
     else:
         values = _encoded(change.fields)
         cursor = connection.execute(
-            f"update orders set {', '.join(f'{name} = ?' for name in values)}"
-            " where order_id = ? and version = ?",
+            _update(tuple(values)),
             (*values.values(), change.before.order_id, change.before.version),
         )
     if cursor.rowcount != 1:
         raise VersionConflict(f"order {change.before.order_id} has changed meanwhile")
-    for entry in change.entries:
-        add_entry(connection, change.before.order_id, change.after.epoch, entry)
+    for number, entry in enumerate(change.entries):
+        connection.execute(
+            "insert into timeline (order_id, seq, at, epoch, what, detail)"
+            " values (?, ?, ?, ?, ?, ?)",
+            (
+                change.before.order_id,
+                change.after.version * NOTES + number,
+                entry.at,
+                change.after.epoch,
+                entry.what,
+                _text(entry.detail),
+            ),
+        )
     for message in change.messages:
         add_message(connection, message, change.after.updated_at)
+
+
+@cache
+def _update(names: tuple[str, ...]) -> str:
+    return (
+        f"update orders set {', '.join(f'{name} = ?' for name in names)}"
+        " where order_id = ? and version = ?"
+    )
 
 
 def add_message(connection: sqlite3.Connection, message: Message, at: float) -> None:
@@ -324,21 +384,19 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
 def to_record(row: sqlite3.Row) -> OrderRecord:
     """Return the record in a row of the columns `RECORD`."""
     values = list(row)
-    values[_ITEMS] = tuple([Line(*line) for line in orjson.loads(values[_ITEMS])])
+    values[_ITEMS] = tuple(map(Line._make, orjson.loads(values[_ITEMS])))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
         values[_ADDRESS] = orjson.loads(values[_ADDRESS])
     for column, members in _MEMBERS:
         values[column] = members[values[column]]
-    return OrderRecord(*values)
+    return OrderRecord._make(values)
 
 
 def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(fields)
     if "items" in values:
-        values["items"] = _text(
-            [(line.sku, line.quantity, line.unit_price) for line in values["items"]]
-        )
+        values["items"] = _text([tuple(line) for line in values["items"]])
     if values.get("shipping_address"):
         values["shipping_address"] = _text(values["shipping_address"])
     return values
@@ -353,6 +411,7 @@ def add_entry(
 ) -> None:
     """Add a line to an order's timeline within the caller's transaction."""
     connection.execute(
-        "insert into timeline (order_id, at, epoch, what, detail) values (?, ?, ?, ?, ?)",
+        "insert into timeline (order_id, seq, at, epoch, what, detail)"
+        " select ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5 from timeline where order_id = ?1",
         (order_id, entry.at, epoch, entry.what, _text(entry.detail)),
     )

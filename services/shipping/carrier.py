@@ -38,22 +38,23 @@ class SandboxCarrier:
 
     def __init__(self, database: "Database") -> None:
         self.database = database
+        database.is_partners = True
         database.define(SCHEMA)
 
     def create(self, consignment: Consignment) -> Shipment:
         """Take a shipment once; one known already goes to the address given last."""
+        taken = None
         with self.database.write() as connection:
-            refused = self._refuses(connection, consignment)
-            if not refused:
+            if not self._refuses(connection, consignment):
                 address = json.dumps(consignment.address)
-                connection.execute(
+                taken = connection.execute(
                     "insert into carrier_shipments values (?, ?, 'CREATED', ?)"
-                    " on conflict do update set address = excluded.address",
+                    " on conflict do update set address = excluded.address returning status",
                     (consignment.shipment_id, consignment.order_id, address),
-                )
-        if refused:
+                ).fetchone()
+        if taken is None:
             raise CarrierError(f"the carrier did not take order {consignment.order_id}")
-        return self._shipment(consignment.shipment_id)
+        return tracked(consignment.shipment_id, ShipmentStatus(taken["status"]))
 
     def void(self, shipment_id: str) -> Shipment:
         """Void a shipment, or leave a mark that refuses a later one."""
@@ -63,7 +64,7 @@ class SandboxCarrier:
                 " values (?, '', 'VOIDED') on conflict do update set status = 'VOIDED'",
                 (shipment_id,),
             )
-        return self._shipment(shipment_id)
+        return tracked(shipment_id, ShipmentStatus.VOIDED)
 
     def _refuses(self, connection: "sqlite3.Connection", consignment: Consignment) -> bool:
         times = failures(consignment)
@@ -75,13 +76,6 @@ class SandboxCarrier:
             (consignment.shipment_id,),
         ).fetchone()
         return bool(row[0] <= times)
-
-    def _shipment(self, shipment_id: str) -> Shipment:
-        row = self.database.row(
-            "select status from carrier_shipments where shipment_id = ?", shipment_id
-        )
-        assert row is not None
-        return tracked(shipment_id, ShipmentStatus(row["status"]))
 
 
 def failures(consignment: Consignment) -> float:

@@ -6,12 +6,20 @@ from shipping.model import Shipment
 
 SCHEMA = """
 create table if not exists shipments (
-    shipment_id text primary key,
-    order_id text not null unique,
+    order_id text primary key,
+    shipment_id text not null,
     status text not null check (status in ('CREATED', 'VOIDED')),
     tracking_number text not null,
     updated_at real not null
 ) without rowid;
+"""
+
+_PUT = """  -- a second shipment of an order would be null, which the column refuses
+insert into shipments (shipment_id, order_id, status, tracking_number, updated_at)
+    values (?, ?, ?, ?, ?)
+    on conflict (order_id) do update set status = excluded.status,
+        shipment_id = iif(shipment_id = excluded.shipment_id, shipment_id, null),
+        updated_at = excluded.updated_at
 """
 
 
@@ -27,9 +35,7 @@ class SQLiteShipments(SQLiteRecords):
         with self.database.write() as connection:
             apply(connection, change)
             connection.execute(
-                "insert into shipments values (?, ?, ?, ?, ?)"
-                " on conflict (shipment_id) do update set status = excluded.status,"
-                " updated_at = excluded.updated_at",
+                _PUT,
                 (
                     shipment.shipment_id,
                     change.before.order_id,

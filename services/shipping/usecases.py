@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
 from shared.record import (
@@ -49,8 +49,7 @@ class Ports:
     now: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a step ended."""
 
     outcome: str

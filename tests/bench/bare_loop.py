@@ -35,7 +35,7 @@ STEPS = (
 
 
 @contextmanager
-def _within(self: Database, *, durable: bool = False) -> Iterator[Connection]:
+def _within(self: Database, **_: bool) -> Iterator[Connection]:
     """Write within the transaction that the loop has open."""
     yield self.connection
 
@@ -54,7 +54,6 @@ def loop(orders: int, seed: int, root: Path) -> dict[str, Any]:
     validate = import_module("orders.handlers.validate_order").handler
     confirm = import_module("notifications.handlers.send_confirmation").handler
     steps = [import_module(name).handler for name in STEPS]
-    where.mails.mkdir()
     for handler in steps:
         _first(handler, context)
     confirm({"Records": [_message("none")]}, context)

@@ -70,7 +70,7 @@ class Books:
         return rows(self.data / "orderflow.db", query)
 
     def partners(self, query: str) -> list[Any]:
-        """Return what the gateway's and the carrier's own records say."""
+        """Return what the own records of the gateway, the carrier and the mail server say."""
         return rows(self.data / "sandbox.db", query)
 
     @cached_property
@@ -170,7 +170,7 @@ def _shipments(books: Books, sent: Sent) -> Iterator[str]:
 
 def _mails(books: Books, sent: Sent) -> Iterator[str]:
     """Whoever completed has a mail, and nobody has one who never paid."""
-    mailed = {path.stem for path in (books.data / "mails").glob("*.eml")}
+    mailed = {order_id for (order_id,) in books.partners("select name from mail_messages")}
     wanted = {one for one in sent.completed() if sent.details[one].get("email")}
     yield from (f"{order_id} has no mail" for order_id in sorted(wanted - mailed))
     paid = {

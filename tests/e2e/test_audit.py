@@ -84,7 +84,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         sql("update carrier_shipments set status = 'VOIDED'", "sandbox.db"),
         "shipments: carrier_shipments of .*: None, not 1",
     ),
-    "a mail that is gone": (without("mails/*.eml"), "mails: .* has no mail"),
+    "a mail that is gone": (
+        sql("delete from mail_messages limit 1", "sandbox.db"),
+        "mails: .* has no mail",
+    ),
     "an end without its event": (
         sql(f"delete from events where detail_type = 'Order Completed' and order_id = {ONE}"),
         "events: last event of .*: None, not Order Completed",

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +140,27 @@ def told(
         yield lambda name: running[name].result()
 
 
+@pytest.mark.usefixtures("ran")
+def test_show_writes_the_confirmation_as_a_mail(data: Path, tmp_path: Path) -> None:
+    confirmed = "select order_id from timeline where what = 'CONFIRMATION_SENT' limit 1"
+    [(order_id,)] = rows(data / "orderflow.db", confirmed)
+    file = tmp_path / "mail.eml"
+    answer("show", order_id, "--mail", file, "--data", data)
+    mail = message_from_bytes(file.read_bytes(), policy=default)
+    assert mail["Subject"] == f"Your order {order_id}"
+    nowhere = orders("show", order_id, "--mail", tmp_path / "no" / "mail.eml", "--data", data)
+    assert "no/mail.eml" in one_line(nowhere)
+
+
+@pytest.mark.usefixtures("ran")
+def test_an_order_without_a_mail_leaves_no_file(data: Path, tmp_path: Path) -> None:
+    failed = "select order_id from orders where status = 'FAILED' limit 1"
+    [(order_id,)] = rows(data / "orderflow.db", failed)
+    refused = orders("show", order_id, "--mail", tmp_path / "mail.eml", "--data", data)
+    assert one_line(refused) == f"no mail was sent for order '{order_id}'"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_show_tells_an_orders_whole_story(told: Callable[[str], Any]) -> None:
     shown = told("show")
     wanted = {"order_id", "status", "total", "events", "timeline", "payments", "shipment"}
@@ -197,7 +220,7 @@ def test_a_run_for_people_is_a_table_and_where_everything_is(
 ) -> None:
     assert told("show"), "whoever looks has looked"
     shown = orders("run", "--count", 0, "--data", data).stdout
-    for word in ("This run", "completed", "Where it is", "order_events", ".eml", "What to try"):
+    for word in ("This run", "completed", "Where it is", "order_events", "What to try"):
         assert word in shown
 
 

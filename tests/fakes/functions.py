@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from shared import clock
+from shared.sqlite import database
 
 
 def echo(event: Any, context: Any) -> Any:
@@ -71,3 +72,13 @@ def prints(event: Any, context: Any) -> Any:
     sys.stdout.write(event["line"] + "\n")
     sys.stdout.write('{"_aws":{"CloudWatchMetrics":[]}}\n')
     return None
+
+
+def writes(event: Any, context: Any) -> Any:
+    """Write a number, then do as told: raise, take a while, or end the process."""
+    with database(os.environ["STORE_URL"]).write() as connection:
+        connection.execute("insert into t values (?)", (event["n"],))
+        if "raises" in event:
+            raise LookupError(event["raises"])
+    time.sleep(event.get("seconds", 0))
+    return {"n": event["n"], "pid": os.getpid()}

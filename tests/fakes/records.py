@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from shared.errors import OrderNotFound, VersionConflict
@@ -37,7 +36,7 @@ def order(**fields: Any) -> OrderRecord:
         lease_until=NOW + 300,
         payment_token="tok_visa",
     )
-    return replace(record, **fields)
+    return record._replace(**fields)
 
 
 def waiting(**fields: Any) -> OrderRecord:
@@ -63,7 +62,7 @@ class FakeRecords:
     def touch(self, **fields: Any) -> None:
         """Be another writer of the only order."""
         [record] = self.records.values()
-        self.records[record.order_id] = replace(record, version=record.version + 1, **fields)
+        self.records[record.order_id] = record._replace(version=record.version + 1, **fields)
 
     def find(self, order_id: str) -> OrderRecord | None:
         return self.records.get(order_id)

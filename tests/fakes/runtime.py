@@ -169,6 +169,9 @@ class FakeFunctions:
     def wake(self) -> None:
         pass
 
+    def processes(self) -> list[int]:
+        return []
+
     def of(self, function: str) -> list[Any]:
         """Return the payloads that a function was called with."""
         return [orjson.loads(call.payload) for call in self.calls if call.function.name == function]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import shared.sqlite
+from infra.dead_letters import letters
 from infra.local.clock import SkippingClock
-from infra.local.dead_letters import letters
 from infra.local.invocations import Invocation, Result, timed_out
 from shared.settings import PerFunction
 from shared.sqlite import Database

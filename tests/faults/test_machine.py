@@ -12,8 +12,8 @@ import pytest
 
 import infra.local.streams
 from analytics.warehouse import connect
+from infra.dead_letters import redrive
 from infra.local.bus import DeliveryError
-from infra.local.dead_letters import redrive
 from infra.local.platform import ROOT
 from orders.usecases import SINK_GRACE
 from shared.sqlite import Database
@@ -202,11 +202,11 @@ def _kill_at_commit(patch: pytest.MonkeyPatch, number: int, moment: str) -> None
     write, commits = Database.write, [0]
 
     @contextmanager
-    def counted(database: Database, *, durable: bool = False) -> Iterator[Any]:
+    def counted(database: Database, **how: bool) -> Iterator[Any]:
         commits[0] += 1
         if commits[0] == number and moment == "before":
             raise Killed
-        with write(database, durable=durable) as connection:
+        with write(database, **how) as connection:
             yield connection
         if commits[0] == number and moment == "after":
             raise Killed

@@ -79,7 +79,7 @@ class SQLiteStores:
         return SQLiteShipments(self._open())
 
     def timeline(self, order_id: str) -> list[tuple[int | None, Entry]]:
-        rows = self.behind.rows("select * from timeline where order_id = ? order by id", order_id)
+        rows = self.behind.rows("select * from timeline where order_id = ? order by seq", order_id)
         return [
             (row["epoch"], Entry(row["what"], row["at"], json.loads(row["detail"]))) for row in rows
         ]

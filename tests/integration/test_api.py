@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -90,7 +90,7 @@ def become(order_id: str, **fields: Any) -> None:
     """Let an order become what these fields say."""
     store = wiring.ports().store
     change = store.read(order_id).change()
-    store.save(replace(change, fields={**change.fields, **fields}))
+    store.save(change._replace(fields={**change.fields, **fields}))
 
 
 # ---- place

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.dead_letters import letters, redrive
 from infra.local import engine as engine_module
 from infra.local.bus import Delivery, DeliveryError, InvalidRequest
-from infra.local.dead_letters import letters, redrive
 from infra.local.stack import Target
 from shared.batches import MAX_BYTES
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,7 +96,7 @@ def test_what_has_its_default_is_not_stored(stores: DynamoStores) -> None:
 def test_an_item_of_an_older_shape_is_read_with_defaults(stores: DynamoStores) -> None:
     written = placed(stores)
     _edit(stores, "REMOVE att, canc, gpk, gsk, corr SET unheard_of = :new", {":new": {"S": "x"}})
-    assert stores.orders().read("A-1") == replace(written, correlation_id=written.event_id)
+    assert stores.orders().read("A-1") == written._replace(correlation_id=written.event_id)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_a_full_timeline_is_only_counted_on(stores: DynamoStores) -> None:
     assert item(stores)["more"] == 2
     assert stores.orders().read("A-1") == record
     with pytest.raises(VersionConflict):
-        stores.orders().save(replace(record, version=1).change(*many[:1]))
+        stores.orders().save(record._replace(version=1).change(*many[:1]))
 
 
 def test_no_flood_of_notes_hides_what_happens(stores: DynamoStores) -> None:
@@ -443,12 +442,13 @@ print(*sorted({"boto3", "sqlite3"} & set(sys.modules)))
 
 
 @pytest.mark.parametrize(
-    ("scheme", "imported"), [("sqlite:///:memory:", "sqlite3"), ("dynamodb://x", "")]
+    ("scheme", "mailer", "imported"),
+    [("sqlite:///:memory:", "sqlite:///:memory:", "sqlite3"), ("dynamodb://x", "ses://a@b.c", "")],
 )
-def test_only_what_the_url_asks_for_is_imported(scheme: str, imported: str) -> None:
+def test_only_what_the_url_asks_for_is_imported(scheme: str, mailer: str, imported: str) -> None:
     """With DynamoDB boto3 is imported by the first request; no client is made before."""
     names = ("STORE_URL", "GATEWAY_URL", "CARRIER_URL")
-    other = {"MAILER_URL": "file:///tmp", "QUARANTINE_QUEUE_URL": "q", "PATH": ""}
+    other = {"MAILER_URL": mailer, "QUARANTINE_QUEUE_URL": "q", "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED],
         env=dict.fromkeys(names, scheme) | other,

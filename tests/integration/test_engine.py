@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.dead_letters import redrive
 from infra.local.bus import InvalidRequest
 from infra.local.clock import Clock
-from infra.local.dead_letters import redrive
 from infra.local.engine import Engine
 from infra.local.resources import load
 from infra.local.stack import Function
@@ -143,6 +143,20 @@ def test_requests_of_one_turn_are_answered_together_after_one_commit(rig: Rig) -
 
 ARCHIVE = "arn:aws:events:us-east-1:000000000000:archive/shop-archive"
 FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow"
+
+
+def test_what_a_function_is_called_upon_outlives_a_power_cut(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So whatever it does outside, its order is known to have come that far."""
+    seen: list[str] = []
+    rig.functions.on_submit = lambda _: seen.append("called")
+    monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("on the disk"))
+    rig.engine.call_function("Step", {})
+    rig.send("work", queue="Work")
+    rig.settle()
+    assert "called" in seen
+    assert seen[seen.index("called") - 1] == "on the disk"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -63,7 +63,7 @@ class Workflow:
     def become(self, **fields: Any) -> None:
         """Let the order become what these fields say, whoever did that."""
         change = self.store.read("A-1").change()
-        self.store.save(replace(change, fields={**change.fields, **fields}))
+        self.store.save(change._replace(fields={**change.fields, **fields}))
 
     @property
     def record(self) -> OrderRecord:

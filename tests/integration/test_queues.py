@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.dead_letters import letters, redrive
+from infra.dead_letters import letters, redrive
 from infra.local.invocations import Invocation
 from infra.local.queues import CONCURRENT_BATCHES
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from payments.model import LedgerEntry
 from shared.errors import InvalidSettings
-from shared.record import ChargeStatus, Status
+from shared.record import Status
 from shared.sqlite import Database, database
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
@@ -98,23 +97,6 @@ def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> Non
     second = SQLiteStores(tmp_path)
     assert second.orders().read("A-1") == written
     second.close()
-
-
-@pytest.mark.parametrize(
-    ("status", "end"), [("PENDING", ["commit", "sync"]), ("CHARGED", ["commit"])]
-)
-def test_pending_outlives_a_power_cut_before_the_gateway_is_asked(
-    stores: SQLiteStores, monkeypatch: pytest.MonkeyPatch, status: str, end: list[str]
-) -> None:
-    """Lost, it would be a blind charge once the gateway has forgotten the key."""
-    store = stores.ledger()
-    record = store.save(order(version=0).change())
-    seen: list[str] = []
-    store.database.connection.set_trace_callback(lambda text: seen.append(text.lower()))
-    monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("sync"))
-    entry = LedgerEntry("ch-1", "A-1", 2500, "USD", ChargeStatus(status), None)
-    store.enter(record.change(charge=ChargeStatus(status)), entry)
-    assert [text for text in seen if text in {"commit", "sync"}] == end
 
 
 def test_without_a_write_ahead_log_each_commit_is_synced_by_sqlite(

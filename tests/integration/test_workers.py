@@ -15,7 +15,8 @@ import pytest
 
 from infra.local.invocations import Invocation, Result
 from infra.local.stack import Function
-from infra.local.workers import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
+from infra.local.workers import AHEAD, AHEAD_BYTES, SLOW, WorkerError, WorkerPool
+from shared.sqlite import Database
 
 ROOT = Path(__file__).parents[2]
 SOON = 0.3
@@ -45,6 +46,23 @@ FUNCTIONS = {
     "large": function("large"),
     "prints": function("prints"),
 }
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """Return the database that the function ``writes`` writes to."""
+    opened = Database(str(tmp_path / "store.db"))
+    with opened.write() as connection:
+        connection.execute("create table t (n integer primary key)")
+    url = f"sqlite:///{tmp_path}/store.db"
+    monkeypatch.setitem(FUNCTIONS, "writes", function("writes", STORE_URL=url))
+    yield opened
+    opened.close()
+
+
+def numbers(store: Database) -> list[int]:
+    """Return what stands in the database."""
+    return [row["n"] for row in store.rows("select n from t order by n")]
 
 
 class Pool:
@@ -313,14 +331,14 @@ def test_a_crash_fails_the_invocation_that_ran_and_what_was_ahead_goes_on(
 
 def test_an_answer_that_was_given_before_the_crash_counts(make: Make) -> None:
     pool = make(1)
-    answered, crashed = pool.submit("sleeps", seconds=0.2), pool.submit("crashes")
+    answered, crashed = pool.submit("sleeps", seconds=0.05), pool.submit("crashes")
     [worker] = pool.workers()
     found = pool.pool.poll(0)
     assert gone_within(5, worker)
     after = pool.submit("echo", n=3)
     found += pool.results(3 - len(found))
     results = {result.id: result for result in found}
-    assert results[answered].payload == {"seconds": 0.2}
+    assert results[answered].payload == {"seconds": 0.05}
     assert results[crashed].error is not None
     assert results[after].payload == {"n": 3}
 
@@ -444,3 +462,53 @@ def test_when_the_engine_is_killed_its_workers_end_by_themselves(tmp_path: Path)
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+
+# ---- writes in groups
+
+
+def test_what_was_answered_stands(make: Make, store: Database) -> None:
+    pool = make(1)
+    for number in range(20):
+        pool.submit("writes", n=number)
+    results = pool.results(20)
+    assert [result.payload["n"] for result in results] == list(range(20))
+    assert numbers(store) == list(range(20))
+
+
+def test_one_that_fails_half_done_takes_nothing_of_the_others(make: Make, store: Database) -> None:
+    pool = make(1)
+    for number in range(4):
+        pool.submit("writes", n=number)
+    failed = pool.submit("writes", n=4, raises="told to")
+    for number in (5, 6):
+        pool.submit("writes", n=number)
+    results = {result.id: result for result in pool.results(7)}
+    error = results[failed].error
+    assert error is not None
+    assert error["errorMessage"] == "told to"
+    assert [one.id for one in results.values() if one.error is not None] == [failed]
+    assert numbers(store) == [0, 1, 2, 3, 5, 6]
+
+
+def test_a_worker_that_dies_leaves_nothing_of_what_it_did_not_answer(
+    make: Make, store: Database
+) -> None:
+    pool = make(1)
+    pool.submit("writes", n=1)
+    pool.submit("crashes")
+    pool.submit("writes", n=2)
+    answered = [one.payload["n"] for one in pool.results(3) if one.error is None]
+    assert numbers(store) == sorted(answered)
+    assert 2 in answered
+
+
+def test_what_waits_behind_a_slow_one_is_done_by_another(make: Make, store: Database) -> None:
+    pool = make(2)
+    first = pool.call("writes", n=0).payload["pid"]
+    slow = pool.submit("writes", n=1, seconds=10 * SLOW)
+    quick = [pool.submit("writes", n=number) for number in range(2, 8)]
+    results = pool.results(7)
+    assert [result.id for result in results] == [*quick, slow]
+    assert {result.payload["pid"] for result in results} > {first}
+    assert numbers(store) == list(range(8)), "what the slow one wrote keeps nobody from writing"

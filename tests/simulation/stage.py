@@ -21,7 +21,6 @@ import pytest
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 import infra.local.bus
-import infra.local.executions
 import infra.local.schedules
 import infra.local.streams
 import shared.clock
@@ -32,7 +31,8 @@ from infra.local.invocations import Invocation
 from infra.local.platform import STORES, TEMPLATE
 from infra.local.resources import load
 from infra.local.stack import Stack
-from notifications.mail import BOUNCING, FolderMailer
+from notifications.mail import BOUNCING, SandboxMailer
+from notifications.model import Mail
 from payments.gateway import SandboxGateway
 from shared.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
 from shared.settings import PerFunction
@@ -187,7 +187,6 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         uuid = _uuids(hooks)
         patch.setattr(infra.local.bus, "uuid4", uuid)
         patch.setattr(infra.local.schedules, "uuid4", uuid)
-        patch.setattr(infra.local.executions, "packed", lambda text: text)
         _patch_partners(patch, hooks)
         shared.sqlite.database.cache_clear()
         environment = dict(os.environ)
@@ -213,9 +212,9 @@ def _template(root: Path, workflow_type: str) -> Stack:
 
     def environment(variable: str, value: str) -> str:
         scheme, _, rest = value.partition("://")
-        if scheme == "dynamodb":
+        if scheme in {"dynamodb", "ses"}:
             return STORE if rest == "OrdersTable" else SANDBOX
-        if scheme in {"ses", "s3", "athena"}:
+        if scheme in {"s3", "athena"}:
             return f"file:///{root}"
         return {"POWERTOOLS_LOG_LEVEL": "CRITICAL"}.get(variable, value)
 
@@ -247,9 +246,9 @@ def _hooked(
 ) -> Callable[..., AbstractContextManager[Any]]:
     @contextmanager
     @wraps(write)
-    def hooked(database: Database, *, durable: bool = False) -> Iterator[Any]:
+    def hooked(database: Database, **how: bool) -> Iterator[Any]:
         hooks.at_commit("before")
-        with write(database, durable=durable) as connection:
+        with write(database, **how) as connection:
             yield connection
         hooks.at_commit("after")
 
@@ -272,12 +271,12 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
     ):
         patch.setattr(kind, name, _partner(kind, name, error, hooks))
 
-    def send(_: FolderMailer, name: str, mail: Mapping[str, str]) -> None:
-        if mail["To"].lower().endswith(BOUNCING) or hooks.partner("mail", name) == "away":
+    def send(_: SandboxMailer, name: str, mail: Mail) -> None:
+        if mail.recipient.lower().endswith(BOUNCING) or hooks.partner("mail", name) == "away":
             raise MailError(f"no mail for {name}")
         hooks.mailed(name)
 
-    patch.setattr(FolderMailer, "send", send)
+    patch.setattr(SandboxMailer, "send", send)
 
     def write_parquet(lines: list[bytes], _: Mapping[str, str], path: Path) -> None:
         hooks.sink(path, lines)

@@ -122,6 +122,10 @@ class Workers:
     def wake(self) -> None:
         """Do nothing: `poll` never waits."""
 
+    def processes(self) -> list[int]:
+        """Return none: handlers run here."""
+        return []
+
     def hold(self) -> None:
         """Let the running handler stand still here, or end here, if that is its fate."""
         task = self.current

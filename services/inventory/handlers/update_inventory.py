@@ -1,6 +1,5 @@
 """Take an order's reserved units out of stock."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,4 +11,4 @@ from shared.observability import instrumented
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``order_id`` and ``epoch``; answer ``outcome``, with a reason where it is not done."""
-    return asdict(usecases.commit(event["order_id"], event["epoch"], wiring.ports()))
+    return usecases.commit(event["order_id"], event["epoch"], wiring.ports())._asdict()

@@ -1,6 +1,5 @@
 """Take an order to COMPENSATING under a new epoch."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,4 +14,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     held = usecases.compensate(
         event["order_id"], event["epoch"], event["because"], event["owner"], wiring.ports()
     )
-    return asdict(held)
+    return held._asdict()

@@ -1,6 +1,5 @@
 """Let an order wait for stock or for the gateway."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,4 +12,4 @@ from shared.observability import instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``order_id``, ``epoch`` and ``because``; answer whether it waits, and how long."""
     held = usecases.pause(event["order_id"], event["epoch"], event["because"], wiring.ports())
-    return asdict(held)
+    return held._asdict()

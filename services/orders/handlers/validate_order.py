@@ -1,6 +1,5 @@
 """Check an event's contract and claim its order for this run."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,4 +11,4 @@ from shared.observability import instrumented
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``event`` (or ``event.resume``) and ``owner``; answer ``order_id`` and ``epoch``."""
-    return asdict(usecases.claim(event["event"], event["owner"], wiring.ports()))
+    return usecases.claim(event["event"], event["owner"], wiring.ports())._asdict()

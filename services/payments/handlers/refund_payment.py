@@ -1,6 +1,5 @@
 """Refund or void a compensated order's charge."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,4 +11,4 @@ from shared.observability import instrumented
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``charge_id``."""
-    return asdict(usecases.pay_back(event["order_id"], event["epoch"], wiring.ports()))
+    return usecases.pay_back(event["order_id"], event["epoch"], wiring.ports())._asdict()

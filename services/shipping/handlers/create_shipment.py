@@ -1,6 +1,5 @@
 """Hand a paid order to the carrier, once."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,4 +11,4 @@ from shipping import usecases, wiring
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``tracking_number``."""
-    return asdict(usecases.ship(event["order_id"], event["epoch"], wiring.ports()))
+    return usecases.ship(event["order_id"], event["epoch"], wiring.ports())._asdict()

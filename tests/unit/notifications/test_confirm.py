@@ -1,11 +1,10 @@
 """An order is confirmed to its customer once, by mail."""
 
-from dataclasses import replace
-from email.message import Message
 from uuid import UUID, uuid5
 
 import pytest
 
+from notifications.model import Mail
 from notifications.usecases import Ports, confirm
 from shared.errors import MailError, OrderNotFound
 from shared.record import Change, Entry, Line, OrderRecord, Status
@@ -64,9 +63,9 @@ class Mailer:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.fails = fails
-        self.mails: list[tuple[str, Message]] = []
+        self.mails: list[tuple[str, Mail]] = []
 
-    def send(self, name: str, mail: Message) -> None:
+    def send(self, name: str, mail: Mail) -> None:
         if self.fails:
             raise MailError("told to")
         self.mails.append((name, mail))
@@ -81,14 +80,14 @@ def test_the_mail_goes_to_the_customer_and_is_named_for_the_order() -> None:
     assert confirm("A-1", ports(Store(ORDER), mailer))
     [(name, mail)] = mailer.mails
     assert name == "A-1"
-    assert (mail["From"], mail["To"]) == ("shop@example.org", "ada@example.com")
-    assert mail["Message-ID"] == f"<{MESSAGE_ID}@example.org>"
+    assert (mail.sender, mail.recipient) == ("shop@example.org", "ada@example.com")
+    assert (mail.message_id, mail.sent_at) == (MESSAGE_ID, NOW)
 
 
 def test_the_mail_says_what_was_ordered_for_how_much_and_where_it_goes() -> None:
     mailer = Mailer()
     confirm("A-1", ports(Store(ORDER), mailer))
-    text = mailer.mails[0][1].as_string()
+    text = mailer.mails[0][1].text
     for expected in ("2 x TEA-GREEN", "USD 25.00", "1 x TEA-BLACK", "USD 37.00", "1 Loop Lane"):
         assert expected in text
 
@@ -107,14 +106,14 @@ def test_a_mail_sent_before_is_not_sent_again() -> None:
 
 
 def test_an_order_without_an_address_needs_no_mail() -> None:
-    store, mailer = Store(replace(ORDER, email=None)), Mailer()
+    store, mailer = Store(ORDER._replace(email=None)), Mailer()
     assert not confirm("A-1", ports(store, mailer))
     assert (store.marks, mailer.mails) == ({}, [])
 
 
 @pytest.mark.parametrize("status", [Status.COMPENSATING, Status.FAILED, Status.CANCELLED])
 def test_an_order_that_is_undone_is_not_confirmed(status: Status) -> None:
-    store, mailer = Store(replace(ORDER, status=status)), Mailer()
+    store, mailer = Store(ORDER._replace(status=status)), Mailer()
     assert not confirm("A-1", ports(store, mailer))
     assert (store.marks, mailer.mails) == ({}, [])
 

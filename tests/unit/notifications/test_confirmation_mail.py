@@ -7,6 +7,7 @@ from email.policy import default
 
 import pytest
 
+from notifications.mime import to_bytes
 from notifications.model import Confirmation, OrderedLine, render
 from shared.errors import MailError
 
@@ -23,7 +24,7 @@ CONFIRMATION = Confirmation(
 def read(recipient: str = "ada@example.com", **changes: object) -> EmailMessage:
     """Render, and read again as a mail reader would."""
     mail = render(replace(CONFIRMATION, **changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
-    parsed = message_from_bytes(mail.as_bytes(), policy=default)
+    parsed = message_from_bytes(to_bytes(mail), policy=default)
     assert isinstance(parsed, EmailMessage)
     return parsed
 
@@ -32,7 +33,7 @@ def part(mail: EmailMessage, kind: str) -> str:
     body = mail.get_body((kind,))
     assert body is not None
     content: str = body.get_content()
-    return content
+    return content.replace("\r\n", "\n")
 
 
 def test_the_headers_are_those_of_an_automatic_mail() -> None:
@@ -48,6 +49,11 @@ def test_the_headers_are_those_of_an_automatic_mail() -> None:
         "Auto-Submitted": "auto-generated",
     }
     assert mail.defects == []
+
+
+def test_lines_end_as_mail_servers_want_them() -> None:
+    written = to_bytes(render(CONFIRMATION, "orders@example.com", "ada@example.com", 0.0))
+    assert written.count(b"\n") == written.count(b"\r\n") > 0
 
 
 def test_the_plain_text_has_lines_total_and_address() -> None:

@@ -1,54 +1,55 @@
 """Mailers hand a mail over whole, or raise MailError."""
 
-from email import message_from_bytes
-from email.message import Message
-from email.policy import default
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from botocore.stub import ANY, Stubber
 
-from notifications.mail import FolderMailer, SESMailer
+from notifications.mail import SandboxMailer, SESMailer, sandbox_mail
+from notifications.model import Mail
 from shared.errors import MailError
+from shared.sqlite import Database
+
+MAIL = Mail(
+    message_id="c0ffee00-0000-5000-8000-000000000000",
+    sender="orders@example.com",
+    recipient="ada@example.com",
+    subject="Your order A-1",
+    text="first\n",
+    html="<p>first\n",
+    sent_at=1_770_000_000.0,
+)
 
 
-def mail(to: str = "ada@example.com", body: str = "first") -> Message:
-    made = Message()
-    made["From"], made["To"], made["Subject"] = "orders@example.com", to, "Your order A-1"
-    made.set_payload(f"{body}\nline\n")
-    return made
+@pytest.fixture
+def sandbox() -> Database:
+    return Database(":memory:")
 
 
-def test_the_file_is_an_rfc_5322_message(tmp_path: Path) -> None:
-    FolderMailer(tmp_path / "mails").send("A-1", mail())
-    written = (tmp_path / "mails" / "A-1.eml").read_bytes()
-    assert written.count(b"\n") == written.count(b"\r\n") > 0, "lines end in CRLF"
-    assert message_from_bytes(written, policy=default)["Subject"] == "Your order A-1"
+def test_the_sandbox_keeps_a_mail_as_it_was_sent(sandbox: Database) -> None:
+    SandboxMailer(sandbox).send("A-1", MAIL)
+    assert sandbox_mail(sandbox, "A-1") == MAIL
+    assert sandbox_mail(sandbox, "A-2") is None
 
 
-def test_the_same_name_is_the_same_file_and_nothing_else_is_left(tmp_path: Path) -> None:
-    mailer = FolderMailer(tmp_path)
-    mailer.send("A-1", mail(body="first"))
-    mailer.send("A-1", mail(body="second"))
-    assert [path.name for path in tmp_path.iterdir()] == ["A-1.eml"]
-    assert b"second" in (tmp_path / "A-1.eml").read_bytes()
+def test_a_sandbox_that_never_sent_anything_has_no_mail(sandbox: Database) -> None:
+    assert sandbox_mail(sandbox, "A-1") is None
+
+
+def test_the_same_name_is_the_same_mail(sandbox: Database) -> None:
+    mailer, second = SandboxMailer(sandbox), replace(MAIL, text="second", sent_at=1_770_000_001.0)
+    mailer.send("A-1", MAIL)
+    mailer.send("A-1", second)
+    assert sandbox_mail(sandbox, "A-1") == second
+    assert len(sandbox.rows("select * from mail_messages")) == 1
 
 
 @pytest.mark.parametrize("to", ["ada@bounce.example", "ada@BOUNCE.example"])
-def test_the_sandbox_takes_no_mail_to_bounce_example(tmp_path: Path, to: str) -> None:
+def test_the_sandbox_takes_no_mail_to_bounce_example(sandbox: Database, to: str) -> None:
+    mailer = SandboxMailer(sandbox)
     with pytest.raises(MailError):
-        FolderMailer(tmp_path).send("A-1", mail(to))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_written_is_a_mail_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(MailError, match="outbox"):
-        FolderMailer(tmp_path / "file")
-    mailer = FolderMailer(tmp_path / "mails")
-    (tmp_path / "mails").rmdir()
-    with pytest.raises(MailError, match=r"A-1\.eml"):
-        mailer.send("A-1", mail())
+        mailer.send("A-1", replace(MAIL, recipient=to))
+    assert sandbox_mail(sandbox, "A-1") is None
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
                 "Content": {"Raw": {"Data": ANY}},
             },
         )
-        ses.send("A-1", mail())
+        ses.send("A-1", MAIL)
         stub.assert_no_pending_responses()
 
 
@@ -78,4 +79,4 @@ def test_what_ses_refuses_is_a_mail_error(ses: SESMailer) -> None:
     with Stubber(ses.client) as stub:
         stub.add_client_error("send_email", "MessageRejected")
         with pytest.raises(MailError, match="A-1"):
-            ses.send("A-1", mail())
+            ses.send("A-1", MAIL)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from payments.model import Charge, GatewayRecord, charge_id
-from payments.usecases import Outcome, Ports, pay, pay_back
+from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
 from shared.errors import (
     LeaseLost,
     OrderCancelled,
@@ -113,6 +113,56 @@ def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
     store, gateway = FakeLedger(waiting()), FakeGateway()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert store.only.status is Status.CHARGED
+
+
+# ---- PENDING is lost in a power cut, and what the order was before is not
+
+
+def lost(gateway: FakeGateway, **fields: Any) -> FakeLedger:
+    """Return an order that the gateway charged, which nobody here knows."""
+    pay("A-1", EPOCH, ports(reserved(), gateway))
+    gateway.calls.clear()
+    return reserved(**{"reservation": "RESERVED"} | fields)
+
+
+def test_a_charge_that_is_lost_here_is_found_under_its_key() -> None:
+    gateway = FakeGateway()
+    assert pay("A-1", EPOCH, ports(lost(gateway), gateway)) == CHARGED
+    assert (gateway.calls, gateway.money) == (["charge"], 3700)
+
+
+def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() -> None:
+    gateway = FakeGateway()
+    store = lost(gateway, updated_at=NOW - RESTED - 1)
+    gateway.forget_keys()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, gateway.money) == (["find"], 3700)
+    assert ledger(store) == ["PENDING", "CHARGED"]
+
+
+def test_an_order_that_has_rested_and_was_never_charged_is_charged() -> None:
+    store, gateway = reserved(updated_at=NOW - RESTED - 1), FakeGateway()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert (gateway.calls, gateway.money) == (["find", "charge"], 3700)
+
+
+def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> None:
+    gateway = FakeGateway()
+    store = lost(gateway, status=Status.COMPENSATING)
+    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
+    assert (ledger(store), store.only.charge, store.only.charge_id) == (
+        ["REFUNDED"],
+        "REFUNDED",
+        KEY,
+    )
+
+
+def test_where_stock_was_reserved_the_gateway_is_told_to_charge_nothing() -> None:
+    store = FakeLedger(order(status=Status.COMPENSATING, reservation="RELEASED"))
+    gateway = FakeGateway()
+    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
+    assert (gateway.calls, ledger(store), store.writes) == (["void"], [], 0)
 
 
 # ---- F8, F9, F10, F12: the outcome is unknown
