@@ -34,7 +34,7 @@ OUTBOX_BATCH = 500
 SWEEP = 3_600.0
 """Seconds between two sweeps of what is kept only for a while."""
 
-STRIDE = 20.0
+STRIDE = 5.0
 """Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
 
 UNLIMITED = 1 << 30
@@ -180,6 +180,10 @@ class Engine:
         """End `run_until_stopped`; callable from another thread or a signal handler."""
         self._stopping.set()
         self.invoker.wake()
+
+    def close(self) -> None:
+        """Wait for the file that is being written, if one is."""
+        self._threads.shutdown()
 
     def next_due(self, *, schedules: bool, sink: bool = True) -> float:
         """Return when something is due next, in epoch seconds; infinity if nothing ever is.

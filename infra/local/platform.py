@@ -76,6 +76,9 @@ def platform(
             invoker.start()
             gc.freeze()  # as in the workers: what is imported stays, and is never looked through
             gc.set_threshold(COLLECT)
-            yield engine
+            try:
+                yield engine
+            finally:
+                engine.close()
         finally:
             invoker.close()
