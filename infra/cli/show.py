@@ -21,8 +21,7 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
-from infra.cli.story import Story, story
-from infra.cli.story import mail as mail_of
+from infra.cli.story import Story, mail_of, story
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
 from shared.money import from_minor

@@ -182,7 +182,7 @@ def _mail(database: Database, order_id: str) -> str | None:
     return f"sent {timestamp(row['sent_at'])}" if row else None
 
 
-def mail(where: DataDirectory, order_id: str) -> bytes:
+def mail_of(where: DataDirectory, order_id: str) -> bytes:
     """Return the mail that confirmed an order, as an ``.eml`` file has it.
 
     Raises

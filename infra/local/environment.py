@@ -153,12 +153,13 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, 
 
 
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:
+    frames = traceback.extract_tb(raised.__traceback__)
     return {
         "errorMessage": str(raised),
         "errorType": type(raised).__name__,
         "requestId": request_id,
-        "stackTrace": [
-            f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
-            for frame in traceback.extract_tb(raised.__traceback__)[-3:]
-        ],
+        # without columns: to find what to underline would parse each line
+        "stackTrace": traceback.format_list(
+            [(one.filename, one.lineno or 0, one.name, one.line) for one in frames[-3:]]
+        ),
     }

@@ -51,10 +51,6 @@ class GroupCommit:
         finally:
             self._busy = False
 
-    def part(self, database: "Database", *, at_once: bool) -> "Part":
-        """Return a write of the group; one ``at_once`` is committed with all before it."""
-        return Part(self, database, at_once)
-
     def begin(self, database: "Database") -> int:
         """Begin a write; return how many rows of the database were changed so far."""
         self._busy = True
@@ -111,7 +107,7 @@ class GroupCommit:
 
 
 class Part:
-    """A write of a group.
+    """A write of a group; one ``at_once`` is committed with all before it.
 
     One that raises before it has changed anything leaves nothing behind. One that raises later
     takes the whole group back: a savepoint for each write would cost more than such a group does.
@@ -119,7 +115,7 @@ class Part:
 
     __slots__ = ("_at_once", "_before", "_database", "_group")
 
-    def __init__(self, group: GroupCommit, database: "Database", at_once: bool) -> None:  # noqa: FBT001 - the group's alone
+    def __init__(self, group: GroupCommit, database: "Database", *, at_once: bool) -> None:
         self._group = group
         self._database = database
         self._at_once = at_once

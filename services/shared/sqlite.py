@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import orjson
 
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
-from shared.group_commit import GroupCommit
+from shared.group_commit import GroupCommit, Part
 from shared.record import (
     Change,
     ChargeStatus,
@@ -207,7 +207,7 @@ class Database:
         """
         if self.group is None or durable or self._outlives:
             return self._transaction(durable=durable)
-        return self.group.part(self, at_once=at_once)
+        return Part(self.group, self, at_once=at_once)
 
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
