@@ -13,7 +13,8 @@ from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
 from infra.local.resources import load
 from infra.local.stack import Stack
-from infra.local.workers import COLLECT, WorkerPool
+from infra.local.worker import COLLECT
+from infra.local.workers import WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
 from payments.store import SQLiteLedger

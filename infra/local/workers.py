@@ -1,10 +1,5 @@
-"""Execution environments as processes: forked from one that has the handlers imported.
+"""The workers of a runtime as the engine sees them (see `infra.local.worker` for what they do)."""
 
-``python -m infra.local.workers`` is that process. It keeps no connection and no thread, so that a
-fork of it is a fresh environment, and makes a new worker whenever it is sent a socket for one.
-"""
-
-import gc
 import os
 import signal
 import socket
@@ -15,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from select import select
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
@@ -23,11 +17,9 @@ import orjson
 
 from infra.errors import Refusal
 from infra.local.channel import Channel
-from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result, crashed, timed_out
 from infra.local.stack import Function, outlines
-from shared.group_commit import GroupCommit
-from shared.sqlite import Database
+from infra.local.worker import GIVEN_BACK
 
 AHEAD = 160
 """Invocations that a worker is given ahead, so that it need not wait for the next turn."""
@@ -38,25 +30,11 @@ LOW = 100
 STUCK = 0.03
 """Seconds without a result after which another worker is given what comes next."""
 
-SLOW = 0.1
-"""Seconds after which a worker whose invocation runs still gives back what it has not begun."""
-
 NAP = 0.001
 """Seconds between two looks at what was gathered: to be woken for each result costs more."""
 
 GATHER = 10
 """Naps in a row at most."""
-
-GIVEN_BACK = b"back"
-
-COLLECT = 50_000
-"""New objects after which a worker looks for garbage in cycles, of which handlers leave little."""
-
-GROUP = 0.008
-"""Seconds after which a worker commits what was written: for so long nobody else writes."""
-
-PATIENCE = 0.02
-"""Seconds after which it commits though an invocation runs still."""
 
 AHEAD_BYTES = 128_000
 """Less than a socket's buffer: a worker that writes must never wait for one that writes to it."""
@@ -147,7 +125,7 @@ class WorkerPool:
         self._selector.register(self._wake_up, EVENT_READ)
         ours, theirs = socket.socketpair()
         self._parent = subprocess.Popen(  # noqa: S603 - this very Python, our own module
-            [sys.executable, "-m", "infra.local.workers", str(theirs.fileno()), str(log)],
+            [sys.executable, "-m", "infra.local.worker", str(theirs.fileno()), str(log)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -315,112 +293,3 @@ class WorkerPool:
         worker = Worker(Channel(ours), int(answer), self._writers)
         self._selector.register(worker.channel, EVENT_READ, worker)
         return worker
-
-
-class _Service:
-    """What a worker does: it runs invocations, commits what they wrote, and answers them."""
-
-    def __init__(self, channel: Channel, environment: ExecutionEnvironment) -> None:
-        self.channel = channel
-        self.environment = environment
-        self.group = GroupCommit(self._answer)
-        self._asked: deque[bytes] = deque()  # and not answered yet
-        self._answers: list[bytes] = []
-        self._running = False
-        self._began = 0.0
-
-    def run(self) -> None:
-        """Serve until the engine hangs up."""
-        Database.group = self.group
-        signal.signal(signal.SIGALRM, lambda *_: self._look_up())
-        while True:
-            try:
-                self._asked.extend(self.channel.receive())
-                self._gather()
-                if self.group.lost:
-                    self._redo()
-            except (EOFError, OSError):
-                return
-
-    def _gather(self) -> None:
-        """Run what was asked, and commit now and then: nobody waits long for one of them."""
-        # whoever is quick waits no longer than this for one who is not
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
-        due = time.monotonic() + GROUP
-        while len(self._answers) < len(self._asked):
-            self._answers.append(self._run(self._asked[len(self._answers)]))
-            if not self.group.is_open or time.monotonic() > due:
-                self.group.flush()
-                due = time.monotonic() + GROUP
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self.group.flush()
-
-    def _look_up(self) -> None:
-        """Let nobody wait for an invocation that takes its time: for its commit, or behind it."""
-        if not self._running:
-            return  # it has just ended, and what follows looks after itself
-        self.group.flush()
-        if self.group.is_open or time.monotonic() - self._began < SLOW:
-            return
-        while select([self.channel], [], [], 0)[0]:
-            self._asked.extend(self.channel.receive())
-        waiting = [self._asked.pop() for _ in range(len(self._asked) - 1)][::-1]
-        if waiting:
-            ids = [orjson.loads(message.split(b"\n", 1)[0])[0] for message in waiting]
-            self.channel.send([GIVEN_BACK + orjson.dumps(ids)])
-
-    def _redo(self) -> None:
-        """Run each by itself what was taken back together: each then has an answer of its own."""
-        self._answers.clear()
-        Database.group = None
-        while self._asked:
-            self._answers.append(self._run(self._asked[0]))
-            self._answer()
-        Database.group = self.group
-        self.group.lost = False
-
-    def _answer(self) -> None:
-        """Send the answers whose writes are committed."""
-        if self._answers:
-            for _ in self._answers:
-                self._asked.popleft()
-            self.channel.send(self._answers)
-            self._answers.clear()
-
-    def _run(self, message: bytes) -> bytes:
-        head, payload = message.split(b"\n", 1)
-        number, name, offset = orjson.loads(head)
-        self._began, writes = time.monotonic(), self.group.writes
-        self._running = True
-        answer, error, metrics = self.environment.invoke(name, payload, offset)
-        self._running = False
-        seconds = round(time.monotonic() - self._began, 6)
-        head = orjson.dumps([number, seconds, metrics, self.group.writes > writes])
-        return head + b"\n" + answer + b"\n" + error
-
-
-def main() -> None:
-    """Import the handlers, then fork a worker for each socket that comes in."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    functions = orjson.loads(sys.stdin.buffer.read())
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    environment = ExecutionEnvironment(functions, Path(sys.argv[2]))
-    environment.load()
-    gc.freeze()  # what is imported stays: it is never looked through, and its pages stay shared
-    gc.set_threshold(COLLECT)
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        if not message:
-            # the engine has gone: nobody waits for what still runs, or would kill what hangs
-            os.killpg(0, signal.SIGKILL)
-        pid = os.fork()
-        if pid == 0:
-            control.close()
-            _Service(Channel(socket.socket(fileno=descriptors[0])), environment).run()
-            os._exit(0)
-        os.close(descriptors[0])
-        control.send(str(pid).encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,8 @@ import pytest
 
 from infra.local.invocations import Invocation, Result
 from infra.local.stack import Function
-from infra.local.workers import AHEAD, AHEAD_BYTES, SLOW, WorkerError, WorkerPool
+from infra.local.worker import SLOW
+from infra.local.workers import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
 from shared.sqlite import Database
 
 ROOT = Path(__file__).parents[2]
