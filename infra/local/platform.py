@@ -75,11 +75,14 @@ def platform(
                 store(database)
             engine = Engine(stack, database, directory, invoker, clock)
             invoker.start()
-            gc.freeze()  # as in the workers: what is imported stays, and is never looked through
+            before = gc.get_threshold()
+            gc.freeze()  # as in the workers: what is imported is not looked through meanwhile
             gc.set_threshold(COLLECT)
             try:
                 yield engine
             finally:
                 engine.close()
+                gc.set_threshold(*before)
+                gc.unfreeze()
         finally:
             invoker.close()
