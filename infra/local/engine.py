@@ -37,6 +37,9 @@ SWEEP = 3_600.0
 STRIDE = 5.0
 """Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
 
+LATENESS = 0.1
+"""The same, as a share of the seconds that are skipped: nobody waits longer than by this much."""
+
 UNLIMITED = 1 << 30
 
 
@@ -208,7 +211,7 @@ class Engine:
         due = self.next_due(schedules=False, sink=sink)
         if due == float("inf"):
             return False
-        self.clock.skip_to(due + STRIDE)
+        self.clock.skip_to(due + max(STRIDE, LATENESS * (due - self.clock.now())))
         return True
 
     def run_schedule(self, function: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import orjson
 
 from infra.local.template import REGION
-from shared import clock
+from shared import clock, settings
 
 COMMON = {
     "AWS_REGION": REGION,
@@ -37,7 +37,7 @@ class Context:
         self.memory_limit_in_mb: int = function["memory"]
         self.aws_request_id = request_id
         self.log_group_name = f"/aws/lambda/{self.function_name}"
-        self.log_stream_name = f"{os.getpid()}"
+        self.log_stream_name = request_id.partition("-")[0]
         self._deadline = time.monotonic() + float(function["timeout"])
 
     def get_remaining_time_in_millis(self) -> int:
@@ -97,8 +97,10 @@ class ExecutionEnvironment:
         ``offset`` is how far the platform's clock is ahead of the machine's, in seconds.
         """
         clock.shift(offset)
+        if not self._count:
+            self._prefix = f"{os.getpid():08x}"  # not before: a worker is forked from who loads
         self._count += 1
-        context = Context(self.functions[name], f"{os.getpid():08x}-{self._count:012x}")
+        context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
         stdout, sys.stdout = sys.stdout, self._output
         answer, error = b"", b""
         try:
@@ -125,6 +127,7 @@ class ExecutionEnvironment:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
+        settings.enter(name)
         self._current = name
 
     def _variables(self, name: str | None) -> dict[str, str]:

@@ -53,6 +53,12 @@ _SOURCES: Mapping[str, set[str]] = {
     },
     "DynamoDB": set(),
 }
+CONCURRENCY = 5
+"""Batches of a queue that are worked on at once, unless the template says how many.
+
+Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings".
+"""
+
 _ONLY = {
     "ScheduleExpressionTimezone": "UTC",
     "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -71,7 +77,11 @@ def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, 
             raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
     if kind == "SQS":
         queue = properties["Queue"].rsplit(":", 1)[1]
-        stack.consumers.append(Consumer(function, queue, int(properties.get("BatchSize", 10))))
+        scaling = properties.get("ScalingConfig", {})
+        refuse_others(scaling, {"MaximumConcurrency"}, f"{place}.Properties.ScalingConfig")
+        concurrency = int(scaling.get("MaximumConcurrency", CONCURRENCY))
+        size = int(properties.get("BatchSize", 10))
+        stack.consumers.append(Consumer(function, queue, size, concurrency))
     elif kind == "HttpApi":
         stack.routes.append(_route(properties, function, f"{place}.Properties"))
     elif kind == "ScheduleV2":

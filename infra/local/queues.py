@@ -13,9 +13,6 @@ from infra.local.journal import Journal
 from infra.local.stack import Consumer, Queue, Stack
 from infra.local.template import REGION
 
-CONCURRENT_BATCHES = 2
-"""Batches of one queue that are worked on at once."""
-
 UNTOLD = "its function reported it as failed; the log says why"
 """What is known of a message that a function names in its answer."""
 
@@ -30,7 +27,7 @@ class Queues:
         self.journal = journal
         self.invoke = invoke
         self.backlog = Backlog(consumer.queue for consumer in stack.consumers)
-        self.batches = dict.fromkeys((consumer.queue for consumer in stack.consumers), 0)
+        self.room = {consumer.queue: consumer.concurrency for consumer in stack.consumers}
 
     def resume(self) -> None:
         """Make visible again what a process that is gone was working on, but not what failed."""
@@ -52,9 +49,7 @@ class Queues:
 
     def next_due(self) -> float:
         """Return when a message is due of a queue whose consumer has room for a batch."""
-        return self.backlog.next_due(
-            queue for queue, batches in self.batches.items() if batches < CONCURRENT_BATCHES
-        )
+        return self.backlog.next_due(queue for queue, room in self.room.items() if room > 0)
 
     def work(self, now: float) -> bool:
         """Hand due messages to their consumers; return whether there were any."""
@@ -65,7 +60,7 @@ class Queues:
         return found
 
     def _receive(self, consumer: Consumer, now: float) -> bool:
-        room = CONCURRENT_BATCHES - self.batches[consumer.queue]
+        room = self.room[consumer.queue]
         if room <= 0:
             return False
         queue = self.stack.queues[consumer.queue]
@@ -97,14 +92,14 @@ class Queues:
         return bool(rows)
 
     def _hand_over(self, consumer: Consumer, queue: Queue, rows: list[Any]) -> None:
-        self.batches[queue.name] += 1
+        self.room[queue.name] -= 1
         event = {"Records": [_record(queue, row) for row in rows]}
         ids = {message_id(row["id"]): row["id"] for row in rows}
         self.invoke(consumer.function, event, partial(self._done, queue, ids))
 
     def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
         """Delete what was done; what failed becomes visible again when its time is over."""
-        self.batches[queue.name] -= 1
+        self.room[queue.name] += 1
         failed, reason = _failed(result.payload, set(ids)), UNTOLD
         if result.error is not None:
             failed = set(ids)

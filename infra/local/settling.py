@@ -13,8 +13,6 @@ RECONCILIATIONS = 3
 LEASE = 601.0
 """Seconds after which a run that is gone no longer holds its order, and the grace on top."""
 
-_IN_FLIGHT = "select count(*) from orders where status not in ('COMPLETED', 'FAILED', 'CANCELLED')"
-
 
 def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
     """Take turns until nothing is due; orders that nothing moves are left to the reconciler."""
@@ -37,5 +35,5 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
 
 def in_flight(engine: Engine) -> int:
     """Return how many orders have not ended."""
-    row = engine.journal.database.row(_IN_FLIGHT)
+    row = engine.journal.database.row("select count(*) from orders where in_flight = 1")
     return int(row[0]) if row else 0

@@ -41,11 +41,12 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A function that takes a queue's messages in batches."""
+    """A function that takes a queue's messages in batches, so many of them at once."""
 
     function: str
     queue: str
     batch_size: int
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from zlib import decompress
 
 from infra.local.execution_rows import HISTORY, packed_text
 from infra.local.journal import SCHEMA, VERSION
+from shared.sqlite import RECORD, Database
 from shared.sqlite import SCHEMA as RECORDS
-from shared.sqlite import Database
 
 
 def upgrade(database: Database, version: int) -> None:
@@ -42,10 +42,21 @@ def _to_2(connection: Connection) -> None:
         connection.execute(f"drop table old_{table}")
 
 
+def _to_3(connection: Connection) -> None:
+    """An order says by a column of its own that it has not ended."""
+    connection.execute("alter table orders rename to old_orders")
+    _define(connection, RECORDS, "orders")
+    connection.execute(
+        f"insert into orders (in_flight, {RECORD}) select"
+        f" iif(status in ('COMPLETED', 'FAILED', 'CANCELLED'), null, 1), {RECORD} from old_orders"
+    )
+    connection.execute("drop table old_orders")
+
+
 def _define(connection: Connection, schema: str, table: str) -> None:
     for statement in schema.split(";\n"):
         if f" if not exists {table}" in statement and " index " not in statement:
             connection.execute(statement)
 
 
-_STEPS: tuple[Callable[[Connection], None], ...] = (_to_2,)
+_STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3)

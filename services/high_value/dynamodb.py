@@ -3,8 +3,6 @@
 It may come before the order's item: the two start from the same event.
 """
 
-from dataclasses import asdict
-
 from high_value.model import Review
 from shared.dynamodb import DynamoRecords, add_outbox
 from shared.order_item import order_key, to_entries, to_message
@@ -19,7 +17,7 @@ class DynamoReviews(DynamoRecords):
 
     def open(self, review: Review, entry: Entry, message: Message) -> bool:
         """Write a review, its timeline entry and its message in one write, once."""
-        values = asdict(review)
+        values = review._asdict()
         update = Update(*order_key(values.pop("order_id"), REVIEW))
         update.if_absent()
         update.put(**values, status="OPEN", tl=to_entries(None, (entry,)))

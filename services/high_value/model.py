@@ -1,10 +1,9 @@
 """Reviews of orders of high value; amounts in hundredths, times in epoch seconds."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(NamedTuple):
     """An order that a person is to look at; ``total`` and ``threshold`` in the order's currency."""
 
     order_id: str

@@ -1,7 +1,5 @@
 """Reviews in SQLite, beside the outbox that tells of them."""
 
-from dataclasses import astuple
-
 from high_value.model import Review
 from shared.record import Entry, Message
 from shared.sqlite import Database, SQLiteRecords, add_entry, add_message
@@ -35,7 +33,7 @@ class SQLiteReviews(SQLiteRecords):
                 "insert into reviews"
                 " (order_id, customer_id, currency, total, threshold, flagged_at, event_id)"
                 " values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
-                astuple(review),
+                review,
             )
             if not new.rowcount:
                 return False

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Move(StrEnum):
@@ -14,8 +15,7 @@ class Move(StrEnum):
     RESTOCK = "RESTOCK"
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(NamedTuple):
     """Units of one SKU: ``on_hand + shipped - restocked == received``, ``reserved <= on_hand``."""
 
     sku: str
@@ -31,8 +31,7 @@ class Stock:
         return self.on_hand - self.reserved
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(NamedTuple):
     """A SKU whose stock does not cover a demand; ``known`` is false if nobody stocks it."""
 
     sku: str

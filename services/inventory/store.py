@@ -24,6 +24,8 @@ create table if not exists receipts (
 ) without rowid;
 """
 
+_COLUMNS = ", ".join(Stock._fields)
+
 _MOVES = {
     Move.RESERVE: "reserved = reserved + :units",
     Move.COMMIT: "reserved = reserved - :units, on_hand = on_hand - :units,"
@@ -43,8 +45,8 @@ class SQLiteInventory(SQLiteRecords):
     def stock(self, skus: Mapping[str, int]) -> dict[str, Stock]:
         """Return the stock of these SKUs, those that are known."""
         marks = ", ".join("?" * len(skus))
-        rows = self.database.rows(f"select * from stock where sku in ({marks})", *skus)
-        return {row["sku"]: Stock(**dict(row)) for row in rows}
+        query = f"select {_COLUMNS} from stock where sku in ({marks})"
+        return {row[0]: Stock._make(row) for row in self.database.rows(query, *skus)}
 
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
         """Write a change and move its units in one transaction."""

@@ -1,6 +1,5 @@
 """Mailers: a sandbox that stands for the mail server on one machine, and Amazon SES."""
 
-from dataclasses import astuple, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ create table if not exists mail_messages (
 );
 """
 
-_COLUMNS = tuple(field.name for field in fields(Mail))
+_COLUMNS = Mail._fields
 _PUT = (
     f"insert into mail_messages (name, {', '.join(_COLUMNS)})"
     f" values (?, {', '.join('?' * len(_COLUMNS))}) on conflict (name) do update set "
@@ -52,7 +51,7 @@ class SandboxMailer:
         if mail.recipient.lower().endswith(BOUNCING):
             raise MailError(f"the sandbox takes no mail to {BOUNCING}, such as that of {name}")
         with self.database.write() as connection:
-            connection.execute(_PUT, (name, *astuple(mail)))
+            connection.execute(_PUT, (name, *mail))
 
 
 def sandbox_mail(database: "Database", name: str) -> Mail | None:

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 from shared.errors import MailError
 from shared.money import text
@@ -14,8 +14,7 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
-@dataclass(frozen=True, slots=True)
-class OrderedLine:
+class OrderedLine(NamedTuple):
     """One line of the order."""
 
     sku: str
@@ -23,8 +22,7 @@ class OrderedLine:
     unit_price: int
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """What a customer is told of an order; ``address`` has one entry a line."""
 
     message_id: str
@@ -35,8 +33,7 @@ class Confirmation:
     address: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """A mail as it is handed over; what becomes a header is fit to be one."""
 
     message_id: str

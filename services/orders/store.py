@@ -7,8 +7,6 @@ from typing import Any
 from shared.record import OrderRecord
 from shared.sqlite import RECORD, SQLiteRecords, to_record
 
-_IN_FLIGHT = "status not in ('COMPLETED', 'FAILED', 'CANCELLED')"
-
 
 class SQLiteOrders(SQLiteRecords):
     """The orders' store (see `orders.usecases.OrderStore`)."""
@@ -30,7 +28,7 @@ class SQLiteOrders(SQLiteRecords):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
         rows = self.database.rows(
-            f"select {RECORD} from orders where {_IN_FLIGHT} and lease_until < ?"
+            f"select {RECORD} from orders where in_flight = 1 and lease_until < ?"
             " and max(resume_at, iif(lease_owner is null, updated_at, 0)) < ?"
             " order by updated_at limit ?",
             now,

@@ -39,7 +39,8 @@ create table if not exists gateway_charges (
     amount integer not null,
     currency text not null,
     token text,
-    status text not null check (status in ('CHARGED', 'DECLINED', 'REFUNDED', 'VOIDED')),
+    status text not null check (
+        status = 'CHARGED' or status = 'DECLINED' or status = 'REFUNDED' or status = 'VOIDED'),
     charged_at real not null
 );
 create index if not exists gateway_charges_by_key on gateway_charges (key);

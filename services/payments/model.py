@@ -1,7 +1,7 @@
 """Charges and what the gateway says of them; amounts in hundredths."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from shared.record import ChargeStatus
@@ -9,8 +9,7 @@ from shared.record import ChargeStatus
 _CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What is asked of the gateway; ``key`` is its idempotency key."""
 
     key: str
@@ -20,8 +19,7 @@ class Charge:
     token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayRecord:
+class GatewayRecord(NamedTuple):
     """What the gateway has on a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
 
     key: str
@@ -29,8 +27,7 @@ class GatewayRecord:
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """The ledger's word on a charge."""
 
     charge_id: str

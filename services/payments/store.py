@@ -2,15 +2,15 @@
 
 from payments.model import LedgerEntry
 from shared.record import Change, ChargeStatus, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, apply
+from shared.sqlite import Database, SQLiteRecords, apply, one_of
 
-SCHEMA = """
+SCHEMA = f"""
 create table if not exists charges (
     order_id text primary key,
     charge_id text not null,
     amount integer not null check (amount > 0),
     currency text not null,
-    status text not null check (status in ('PENDING', 'CHARGED', 'DECLINED', 'REFUNDED', 'VOIDED')),
+    status text not null check ({one_of("status", ChargeStatus)}),
     reference text,
     opened_at real not null,
     updated_at real not null

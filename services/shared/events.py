@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID, uuid5
@@ -215,7 +215,7 @@ class OrderCreated(OrderDetail, _Addressed):
         None, description="The gateway's token; never card data."
     )
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Digest of what was ordered: the same for a publisher's retry, whatever its metadata."""
         content = self.model_dump(

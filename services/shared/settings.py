@@ -10,26 +10,31 @@ from shared.errors import InvalidSettings
 
 P = TypeVar("P")
 
-_FUNCTION = b"AWS_LAMBDA_FUNCTION_NAME"
+_running = ""
+
+
+def enter(function: str) -> None:
+    """Say which of its functions this process runs from now on; on Lambda there is only one."""
+    global _running  # noqa: PLW0603 - a process is one execution environment
+    _running = function
 
 
 class PerFunction(Generic[P]):
     """Makes something once for each function of this process.
 
     A process on Lambda is one function; a worker on one machine is every function in turn, each
-    with an environment of its own. ``AWS_LAMBDA_FUNCTION_NAME`` says which it is now.
+    with an environment of its own (see `enter`).
     """
 
     def __init__(self, make: Callable[[], P]) -> None:
         self._make = make
-        self._made: dict[bytes, P] = {}
+        self._made: dict[str, P] = {}
 
     def __call__(self) -> P:
         """Return what was made for the function that runs."""
-        name = os.environb.get(_FUNCTION, b"")  # asked for often: nothing is to be decoded
-        made = self._made.get(name)
+        made = self._made.get(_running)
         if made is None:
-            made = self._made[name] = self._make()
+            made = self._made[_running] = self._make()
         return made
 
     def cache_clear(self) -> None:

@@ -1,8 +1,8 @@
 """Shipments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from shared.record import ShipmentStatus
@@ -10,8 +10,7 @@ from shared.record import ShipmentStatus
 _SHIPMENTS = UUID("0b1a3f64-9a0d-52f1-9a44-8f1d5c5d0b77")
 
 
-@dataclass(frozen=True, slots=True)
-class Shipment:
+class Shipment(NamedTuple):
     """What the carrier has on a shipment."""
 
     shipment_id: str
@@ -19,8 +18,7 @@ class Shipment:
     tracking_number: str
 
 
-@dataclass(frozen=True, slots=True)
-class Consignment:
+class Consignment(NamedTuple):
     """What is asked of the carrier; ``shipment_id`` is its idempotency key."""
 
     shipment_id: str
@@ -28,6 +26,7 @@ class Consignment:
     address: Mapping[str, Any] | None
 
 
+@lru_cache(1024)
 def shipment_id(order_id: str) -> str:
     """Return the id of an order's only shipment: the same whenever it is asked for."""
     return str(uuid5(_SHIPMENTS, f"{order_id}|shipment"))

@@ -1,14 +1,14 @@
 """Shipments in SQLite, beside the records they belong to."""
 
-from shared.record import Change, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, apply
+from shared.record import Change, OrderRecord, ShipmentStatus
+from shared.sqlite import Database, SQLiteRecords, apply, one_of
 from shipping.model import Shipment
 
-SCHEMA = """
+SCHEMA = f"""
 create table if not exists shipments (
     order_id text primary key,
     shipment_id text not null,
-    status text not null check (status in ('CREATED', 'VOIDED')),
+    status text not null check ({one_of("status", ShipmentStatus)}),
     tracking_number text not null,
     updated_at real not null
 ) without rowid;

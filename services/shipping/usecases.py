@@ -1,7 +1,7 @@
 """Create an order's shipment once, and void it when the order is undone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -113,7 +113,7 @@ def _record(
         return Outcome("CREATED", record.tracking_number)  # a twin of this very run was quicker
     if record.shipping_address != asked.address:
         # changed since the carrier was asked: the parcel goes where the record says
-        ports.carrier.create(replace(asked, address=record.shipping_address))
+        ports.carrier.create(asked._replace(address=record.shipping_address))
     change = record.change(
         Entry("SHIPMENT_CREATED", ports.now(), {"tracking_number": shipment.tracking_number}),
         shipment=ShipmentStatus.CREATED,

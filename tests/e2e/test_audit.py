@@ -45,7 +45,7 @@ ONE = "(select order_id from orders where status = 'COMPLETED' limit 1)"
 COLUMNS = "key, order_id, amount, currency, token, status, charged_at"
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "an order that stays in between": (
-        sql(f"update orders set status = 'CHARGED' where order_id = {ONE}"),
+        sql(f"update orders set status = 'CHARGED', in_flight = 1 where order_id = {ONE}"),
         "ends: .*: CHARGED, not COMPLETED",
     ),
     "events that are gone": (

@@ -1,7 +1,6 @@
 """Stock in memory, moved together with the records (see `inventory.usecases.InventoryStore`)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
 from shared.record import Change, OrderRecord
@@ -34,8 +33,8 @@ class FakeInventory(FakeRecords):
         self.receipts.add(receipt.digest)
         for sku, units in receipt.units.items():
             known = self.stock.get(sku, Stock(sku))
-            self.stock[sku] = replace(
-                known, received=known.received + units, on_hand=known.on_hand + units
+            self.stock[sku] = known._replace(
+                received=known.received + units, on_hand=known.on_hand + units
             )
         return True
 
@@ -43,8 +42,7 @@ class FakeInventory(FakeRecords):
 def moved(stock: Stock, move: Move, units: int) -> Stock:
     """Return the stock after a move; it stays what stock must be."""
     taken, reserved = MOVES[move]
-    after = replace(
-        stock,
+    after = stock._replace(
         on_hand=stock.on_hand - taken * units,
         reserved=stock.reserved + reserved * units,
         shipped=stock.shipped + max(taken, 0) * units,

@@ -20,6 +20,7 @@ from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.execution_rows import events_in, snapshot_in
 from infra.local.journal import VERSION
 from infra.local.platform import stack_of
+from shared.sqlite import RECORD
 
 HOLDER = """
 import sys, time
@@ -169,7 +170,12 @@ insert into executions (id, name, status, snapshot) values (1, 'ended', 'SUCCEED
     (2, 'runs', 'RUNNING', '{"status": "RUNNING"}');
 pragma user_version = 1;
 """
+VERSION_1 += f"create table orders ({RECORD});"
+VERSION_1 += "create index orders_in_flight on orders (lease_until) where status <> 'COMPLETED'"
 EVENT = [1, 0, 5.0, "ExecutionStarted", {"input": {}}]
+
+
+ORDER = dict.fromkeys(RECORD.split(", "), 1) | {"items": "[]"}
 
 
 @pytest.fixture
@@ -180,6 +186,10 @@ def older(directory: DataDirectory) -> DataDirectory:
         for execution, first in ((2, 1), (1, 2), (1, 1)):
             events = compress(json.dumps([[first, *EVENT[1:]]]).encode())
             connection.execute("insert into history values (?, ?, ?)", (execution, first, events))
+        for order_id, status in (("A-1", "COMPLETED"), ("A-2", "WAITING")):
+            order = ORDER | {"order_id": order_id, "status": status}
+            marks = ", ".join("?" * len(order))
+            connection.execute(f"insert into orders values ({marks})", tuple(order.values()))
     return directory
 
 
@@ -197,8 +207,11 @@ def test_a_directory_of_version_1_is_brought_up_to_date(older: DataDirectory, wa
     events = [(row[0], [event.id for event in events_in(row[1])]) for row in pieces]
     assert events == [(1, [1]), (1, [2]), (2, [1]), (2, [])]
     assert snapshot_in(pieces[-1]["piece"]) == {"status": "RUNNING"}
+    orders = database.rows("select order_id, status, in_flight from orders order by order_id")
+    assert [tuple(row) for row in orders] == [("A-1", "COMPLETED", None), ("A-2", "WAITING", 1)]
     tables = {row[0] for row in database.rows("select name from sqlite_master")}
-    assert not {"old_timeline", "old_history", "timeline_by_order"} & tables
+    old = {"old_timeline", "old_history", "timeline_by_order", "old_orders", "orders_in_flight"}
+    assert not old & tables
     database.close()
 
 

@@ -19,7 +19,7 @@ import shipping.wiring
 from inventory.model import Receipt
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
-from shared import errors
+from shared import errors, settings
 from shared.record import ChargeStatus, Message, OrderRecord, Reservation, ShipmentStatus, Status
 from shared.sqlite import SQLiteRecords, database
 from tests.fakes.events import ADDRESS, created, envelope
@@ -439,10 +439,10 @@ def test_functions_that_share_a_process_have_settings_of_their_own(
 ) -> None:
     """On one machine a worker is every function in turn, each with its own environment."""
     monkeypatch.delenv("QUARANTINE_QUEUE_URL")
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ValidateOrderFunction")
+    monkeypatch.setattr(settings, "_running", "ValidateOrderFunction")
     workflow.order()
     monkeypatch.setenv("QUARANTINE_QUEUE_URL", QUEUE)
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ChangeOrderFunction")
+    settings.enter("ChangeOrderFunction")
     retried("no JSON")
     assert outbox(workflow)[-1].body["queue"] == QUEUE
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from infra.dead_letters import letters, redrive
+from infra.local.functions import CONCURRENCY
 from infra.local.invocations import Invocation
-from infra.local.queues import CONCURRENT_BATCHES
-from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
+from tests.fakes.runtime import DAY, NOW, TEMPLATE, FunctionError, Rig
 
 VISIBILITY = 60.0
 BATCH = 5
@@ -71,18 +71,28 @@ def test_messages_come_in_batches_of_the_templates_size_in_their_order(rig: Rig)
 
 
 def test_so_many_batches_are_worked_on_at_once_and_no_more(rig: Rig) -> None:
-    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENT_BATCHES + 1))))
+    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENCY + 1))))
     rig.settle()
-    assert len(handed(rig)) == CONCURRENT_BATCHES
+    assert len(handed(rig)) == CONCURRENCY
     rig.functions.answer(rig.functions.calls[0], {"batchItemFailures": []})
     rig.settle()
-    assert len(handed(rig)) == CONCURRENT_BATCHES + 1
+    assert len(handed(rig)) == CONCURRENCY + 1
 
 
 def test_while_all_batches_are_busy_the_engine_waits_for_them_and_does_not_spin(rig: Rig) -> None:
-    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENT_BATCHES + 1))))
+    rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENCY + 1))))
     rig.settle()
     assert rig.engine.next_due(schedules=False) > NOW
+
+
+def test_the_template_says_how_many_batches_are_worked_on_at_once(tmp_path: Path) -> None:
+    known = "FunctionResponseTypes: [ReportBatchItemFailures]"
+    limited = f"{known}, ScalingConfig: {{MaximumConcurrency: 2}}"
+    rig = Rig(tmp_path, template=TEMPLATE.replace(known, limited))
+    rig.send(*(f"m{number}" for number in range(BATCH * 3)))
+    rig.settle()
+    assert len(handed(rig)) == 2
+    rig.close()
 
 
 @pytest.mark.parametrize("answer", [{"batchItemFailures": []}, {}, None])

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -246,7 +245,7 @@ def test_a_message_that_cannot_be_kept_takes_the_state_with_it(stores: Stores, w
         lambda stores, change: stores.inventory().move(change, Move.RESERVE, {"TEA": 1.5j}),
         lambda stores, change: stores.ledger().enter(change, entry("PENDING", UNSTORABLE)),
         lambda stores, change: stores.shipments().put(
-            change, replace(parcel(), tracking_number=UNSTORABLE)
+            change, parcel()._replace(tracking_number=UNSTORABLE)
         ),
     ],
     ids=["more than is reserved", "no number", "no reference", "no tracking number"],
@@ -450,7 +449,7 @@ def test_the_ledger_takes_no_second_charge_of_an_order(stores: Stores) -> None:
     record = store.enter(record.change(), entry("CHARGED"))
     before = stores.everything()
     with pytest.raises(stores.broken):
-        store.enter(record.change(), replace(entry("CHARGED"), charge_id="charge-2"))
+        store.enter(record.change(), entry("CHARGED")._replace(charge_id="charge-2"))
     assert stores.everything() == before
 
 
@@ -467,7 +466,7 @@ def test_an_order_takes_no_second_shipment(stores: Stores) -> None:
     store, record = stores.shipments(), placed(stores)
     record = store.put(record.change(), parcel())
     with pytest.raises(stores.broken):
-        store.put(record.change(), replace(parcel(), shipment_id="shipment-2"))
+        store.put(record.change(), parcel()._replace(shipment_id="shipment-2"))
     assert stores.parcels() == {"A-1": ("CREATED", "TRACK-1")}
 
 

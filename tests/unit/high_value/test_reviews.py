@@ -1,7 +1,6 @@
 """A review, its timeline entry and its event are one write, made once."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def test_all_three_stand_after_the_first_time(store: SQLiteReviews) -> None:
 
 def test_a_second_time_adds_nothing_and_the_first_stands(store: SQLiteReviews) -> None:
     store.open(REVIEW, ENTRY, EVENT)
-    assert not store.open(replace(REVIEW, total=999_999), ENTRY, EVENT)
+    assert not store.open(REVIEW._replace(total=999_999), ENTRY, EVENT)
     assert rows(store, "select total from reviews") == [(150_050,)]
     assert rows(store, "select count(*) from timeline") == [(1,)]
     assert rows(store, "select count(*) from outbox") == [(1,)]

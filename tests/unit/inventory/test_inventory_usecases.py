@@ -1,6 +1,5 @@
 """Stock is reserved whole or not at all, taken once, and given back once."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,7 +166,7 @@ def test_nothing_is_taken_for_an_order_that_does_not_go_forward(
 @pytest.mark.parametrize("reservation", [None, Reservation.RELEASED])
 def test_what_was_not_reserved_is_not_taken(reservation: Reservation | None) -> None:
     store = FakeInventory(order(reservation=reservation), TEA=9, CUP=9)
-    store.stock = {sku: replace(stock, reserved=9) for sku, stock in store.stock.items()}
+    store.stock = {sku: stock._replace(reserved=9) for sku, stock in store.stock.items()}
     with pytest.raises(OrderflowError):
         commit("A-1", EPOCH, ports(store))
     assert store.moves == []

@@ -1,6 +1,5 @@
 """A confirmation is a mail that any mail reader shows, whatever is in the order."""
 
-from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -23,7 +22,7 @@ CONFIRMATION = Confirmation(
 
 def read(recipient: str = "ada@example.com", **changes: object) -> EmailMessage:
     """Render, and read again as a mail reader would."""
-    mail = render(replace(CONFIRMATION, **changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
+    mail = render(CONFIRMATION._replace(**changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
     parsed = message_from_bytes(to_bytes(mail), policy=default)
     assert isinstance(parsed, EmailMessage)
     return parsed

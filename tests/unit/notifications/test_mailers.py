@@ -1,7 +1,5 @@
 """Mailers hand a mail over whole, or raise MailError."""
 
-from dataclasses import replace
-
 import pytest
 from botocore.stub import ANY, Stubber
 
@@ -37,7 +35,7 @@ def test_a_sandbox_that_never_sent_anything_has_no_mail(sandbox: Database) -> No
 
 
 def test_the_same_name_is_the_same_mail(sandbox: Database) -> None:
-    mailer, second = SandboxMailer(sandbox), replace(MAIL, text="second", sent_at=1_770_000_001.0)
+    mailer, second = SandboxMailer(sandbox), MAIL._replace(text="second", sent_at=1_770_000_001.0)
     mailer.send("A-1", MAIL)
     mailer.send("A-1", second)
     assert sandbox_mail(sandbox, "A-1") == second
@@ -48,7 +46,7 @@ def test_the_same_name_is_the_same_mail(sandbox: Database) -> None:
 def test_the_sandbox_takes_no_mail_to_bounce_example(sandbox: Database, to: str) -> None:
     mailer = SandboxMailer(sandbox)
     with pytest.raises(MailError):
-        mailer.send("A-1", replace(MAIL, recipient=to))
+        mailer.send("A-1", MAIL._replace(recipient=to))
     assert sandbox_mail(sandbox, "A-1") is None
 
 
