@@ -3,7 +3,6 @@
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
@@ -334,7 +333,7 @@ class Executions:
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
         """Pass on what ``lambda:invoke`` answers, which is the response around the payload."""
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
-        self._answer(number, token, replace(result, payload=answer), now)
+        self._answer(number, token, result._replace(payload=answer), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
         self.calling.pop((number, token), None)

@@ -1,14 +1,12 @@
 """Invoking functions: what is asked, what comes back, and the port that does it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from infra.local.stack import Function
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """One call of a function, to be made once the turn is committed."""
 
     id: int
@@ -16,8 +14,7 @@ class Invocation:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``."""
 
     id: int

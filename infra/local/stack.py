@@ -1,6 +1,5 @@
 """What the template asks for, as the runtime runs it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -143,7 +142,7 @@ class Stack:
     def named(self, kind: str, reference: str) -> str:
         """Return the name of a function, queue or machine given by name, ARN or URL."""
         known: Mapping[str, Any] = getattr(self, kind)
-        name = re.split(r"[:/]", reference)[-1]
+        name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:
             raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
         return name

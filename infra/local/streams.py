@@ -10,7 +10,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -230,10 +230,16 @@ def _envelope(row: Any) -> bytes:
     return envelope
 
 
+@cache
+def _day(number: int) -> str:
+    """Return the date of a day since 1970, in UTC."""
+    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
+
+
 def _sort(record: Mapping[str, Any], delivering: Delivering) -> None:
     """Put a processed record with the rows, or with the errors, of its arrival day."""
     row = delivering.rows[record["recordId"]]
-    day = datetime.fromtimestamp(row["arrived_at"], UTC).strftime("%Y-%m-%d")
+    day = _day(int(row["arrived_at"] // 86_400))
     if record["result"] == "Ok":
         delivering.lines[day].append(base64.b64decode(record["data"]).strip())
     elif record["result"] != "Dropped":

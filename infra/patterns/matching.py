@@ -34,16 +34,19 @@ class Pattern:
     """A compiled event pattern: one of its rules must hold, each a condition by field name."""
 
     def __init__(self, rules: list[_Rule]) -> None:
-        self._rules = [sorted(rule.items()) for rule in rules]
+        self._rules = [(_at_the_top(rule), sorted(rule.items())) for rule in rules]
         self._fields = _Field()
         for name in {name for rule in rules for name in rule}:
             self._fields.add(name)
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Whether the event, as parsed from JSON, meets the pattern."""
+        rules = [rule for top, rule in self._rules if not _is_ruled_out(top, event)]
+        if not rules:
+            return False
         found: _Found = {}
         self._fields.collect(dict(event), found, {}, count())
-        return any(_holds(rule, found, 0, {}) for rule in self._rules)
+        return any(_holds(rule, found, 0, {}) for rule in rules)
 
 
 def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
@@ -58,6 +61,22 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
         return Pattern(_object(tokens, "", [{}], inside_or=False))
     except RecursionError:
         raise InvalidPattern("Document nesting depth exceeds the maximum allowed") from None
+
+
+def _at_the_top(rule: _Rule) -> list[tuple[str, _Condition]]:
+    return [(name, condition) for name, condition in rule.items() if "." not in name]
+
+
+def _is_ruled_out(conditions: list[tuple[str, _Condition]], event: Mapping[str, Any]) -> bool:
+    """Whether text at the top of the event, such as its source, is none that a rule takes.
+
+    That is how most events miss most rules, and needs no look at anything else of them.
+    """
+    for name, condition in conditions:
+        value = event.get(name)
+        if isinstance(value, str) and not condition.accepts(value):
+            return True
+    return False
 
 
 class _Field:

@@ -54,7 +54,8 @@ def instrumented(handler: Handler) -> Handler:
             order_id=_order_id(event),
         )
         try:
-            return (_traced(handler) if _is_sampled() else handler)(event, context)
+            traced = _traces() and _is_sampled()
+            return (_traced(handler) if traced else handler)(event, context)
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
             raise
@@ -72,6 +73,12 @@ def instrumented(handler: Handler) -> Handler:
 def _order_id(event: Any) -> str | None:
     found = event.get("order_id") if isinstance(event, dict) else None
     return found if isinstance(found, str) else None
+
+
+@cache
+def _traces() -> bool:
+    """Say whether X-Ray may trace this process (Powertools' setting): one machine has none."""
+    return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
 
 
 def _is_sampled() -> bool:
