@@ -21,10 +21,10 @@ from infra.local.invocations import Invocation, Result, crashed, timed_out
 from infra.local.stack import Function, outlines
 from infra.local.worker import GIVEN_BACK
 
-AHEAD = 160
+AHEAD = 240
 """Invocations that a worker is given ahead, so that it need not wait for the next turn."""
 
-LOW = 100
+LOW = 150
 """While a worker has more than these, results are gathered: one commit for many."""
 
 STUCK = 0.03
