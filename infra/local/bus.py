@@ -83,6 +83,7 @@ class Bus:
         self.backlog = Backlog(self.targets)
         self.replays: set[str] = set()
         self.routed = dict.fromkeys(self.targets, 0)
+        self._routing: list[str] = []
         self._patience = {
             key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
             for key, target in self.targets.items()
@@ -167,8 +168,15 @@ class Bus:
                     self.journal.batch.add(
                         _INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay
                     )
-                    self.routed[target.key] += 1
+                    self._routing.append(target.key)
                     self.backlog.wake(target.key, now + self._patience[target.key])
+
+    def committed(self) -> None:
+        """Let what the turn added count."""
+        self.backlog.committed()
+        for key in self._routing:
+            self.routed[key] += 1
+        self._routing.clear()
 
     def next_due(self, busy: AbstractSet[str]) -> float:
         """Return when a delivery is due that has room; ``busy`` streams have none."""

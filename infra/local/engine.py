@@ -324,9 +324,10 @@ class Engine:
         self.measurements.flush()
         self.journal.batch.durable |= bool(self._submissions)
         self.journal.commit()
-        self.bus.backlog.committed()
+        self.bus.committed()
         self.queues.backlog.committed()
         self.executions.committed()
+        self.streams.committed()
         submissions, self._submissions = self._submissions, []
         for invocation in submissions:
             self.invoker.submit(invocation)

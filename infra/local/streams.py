@@ -65,6 +65,7 @@ class Streams:
         self.keys = {target.key for target in self.targets}
         self.busy: set[str] = set()
         self._begun: list[Delivering] = []
+        self._ended: set[str] = set()
         self.failures = 0
         self.last_error = ""
 
@@ -79,6 +80,11 @@ class Streams:
             if target.key not in self.busy and due:
                 found |= self._begin(target)
         return found
+
+    def committed(self) -> None:
+        """Let what the turn ended be ended: before, its deliveries would be found once more."""
+        self.busy -= self._ended
+        self._ended.clear()
 
     def _begin(self, target: Target) -> bool:
         rows = self.journal.database.rows(
@@ -134,7 +140,7 @@ class Streams:
     def _end(self, delivering: Delivering, error: BaseException | None, now: float) -> None:
         """Drop the deliveries whose files are written; whatever ails the sink, orders go on."""
         key = delivering.target.key
-        self.busy.discard(key)
+        self._ended.add(key)
         if error is not None:
             delivering.failure = f"{type(error).__name__}: {error}"
         if delivering.failure is not None:

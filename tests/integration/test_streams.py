@@ -161,6 +161,23 @@ def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:
     rig.close()
 
 
+def test_a_buffer_that_fills_up_meanwhile_is_delivered_next_and_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "ROWS", 2)
+    rig = Rig(tmp_path, stack=shipped)
+    put(rig, 1, 2)
+    put(rig, 3, 4)
+    for number in range(2):
+        call = [call for call in rig.functions.calls if call.function.name == PROCESSOR][number]
+        rig.functions.answer(call, process(json.loads(call.payload)))
+        rig.settle()
+    events = rig.functions.of(PROCESSOR)
+    given = [[record["recordId"] for record in event["records"]] for event in events]
+    assert given == [["1", "2"], ["3", "4"]]
+    rig.close()
+
+
 def test_files_lie_under_the_day_on_which_their_events_arrived(rig: Rig) -> None:
     rig.clock.time = NOW + 16 * 3600 - 30  # half a minute to midnight, UTC
     put(rig, 1)
