@@ -21,7 +21,7 @@ from infra.local.clock import SkippingClock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.platform import platform
-from infra.local.settling import settle
+from infra.settling import settle
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from infra.settling import in_flight
 from shared.money import text
 from shared.sqlite import Database
 
@@ -75,11 +76,6 @@ def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
         "refunds": _number(database, "select count(*) from charges where status = 'REFUNDED'"),
         "shipments": _number(database, "select count(*) from shipments where status = 'CREATED'"),
     }
-
-
-def in_flight(database: Database) -> int:
-    """Return how many orders have not ended."""
-    return _number(database, "select count(*) from orders where in_flight = 1")
 
 
 def _statuses(database: Database) -> dict[str, int]:

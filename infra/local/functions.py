@@ -59,6 +59,9 @@ CONCURRENCY = 5
 Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings".
 """
 
+LEAST, MOST = 2, 1_000
+"""Batches that a template may ask for (AWS Lambda API, ScalingConfig)."""
+
 _ONLY = {
     "ScheduleExpressionTimezone": "UTC",
     "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -77,9 +80,11 @@ def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, 
             raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
     if kind == "SQS":
         queue = properties["Queue"].rsplit(":", 1)[1]
-        scaling = properties.get("ScalingConfig", {})
-        refuse_others(scaling, {"MaximumConcurrency"}, f"{place}.Properties.ScalingConfig")
+        scaling, where = properties.get("ScalingConfig", {}), f"{place}.Properties.ScalingConfig"
+        refuse_others(scaling, {"MaximumConcurrency"}, where)
         concurrency = int(scaling.get("MaximumConcurrency", CONCURRENCY))
+        if not LEAST <= concurrency <= MOST:
+            raise TemplateError(f"{where}.MaximumConcurrency", f"is not from {LEAST} to {MOST}")
         size = int(properties.get("BatchSize", 10))
         stack.consumers.append(Consumer(function, queue, size, concurrency))
     elif kind == "HttpApi":

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local.settling import LEASE, RECONCILIATIONS
 from infra.rehearsal import outcome
 from infra.rehearsal.deployment import Deployment
 from infra.rehearsal.history import path
 from infra.rehearsal.ministack import MiniStack, RehearsalError
 from infra.rehearsal.outcome import REQUESTS, Outcome
+from infra.settling import LEASE, RECONCILIATIONS
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from payments.dynamodb import charge_of

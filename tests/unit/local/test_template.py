@@ -326,6 +326,7 @@ def test_what_the_template_asks_for_and_the_runtime_lacks_is_refused_by_name_and
         pytest.param("SQS", {"FilterCriteria": {"Filters": []}}, "FilterCriteria"),
         pytest.param("SQS", {"FunctionResponseTypes": []}, "FunctionResponseTypes"),
         pytest.param("SQS", {"ScalingConfig": {"Minimum": 2}}, "Minimum"),
+        pytest.param("SQS", {"ScalingConfig": {"MaximumConcurrency": 1}}, "not from 2 to 1000"),
         pytest.param(
             "ScheduleV2",
             {"ScheduleExpressionTimezone": "Europe/Berlin"},

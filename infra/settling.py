@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from infra.local.engine import Engine
+from shared.sqlite import Database
 
 SINK_ATTEMPTS = 5
 """Failures of the sink in a row after which nobody waits for it any more."""
@@ -24,7 +25,7 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             continue
         if engine.skip(sink=engine.streams.failures < SINK_ATTEMPTS):
             continue
-        left = in_flight(engine)
+        left = in_flight(engine.journal.database)
         if left == 0 or (reconciled >= RECONCILIATIONS and left == unfinished):
             return
         reconciled = reconciled + 1 if left == unfinished else 1
@@ -33,7 +34,7 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
         engine.run_schedule("ReconcileFunction")
 
 
-def in_flight(engine: Engine) -> int:
+def in_flight(database: Database) -> int:
     """Return how many orders have not ended."""
-    row = engine.journal.database.row("select count(*) from orders where in_flight = 1")
+    row = database.row("select count(*) from orders where in_flight = 1")
     return int(row[0]) if row else 0
