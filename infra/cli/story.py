@@ -5,9 +5,6 @@ from typing import Any
 
 from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory
-from notifications.mail import sandbox_mail
-from notifications.mime import to_bytes
-from notifications.usecases import confirmation_id
 from shared.clock import timestamp
 from shared.money import from_minor
 from shared.sqlite import Database
@@ -178,8 +175,9 @@ def _review(database: Database, order_id: str) -> Story | None:
 
 
 def _mail(database: Database, order_id: str) -> str | None:
-    row = database.row("select sent_at from mails where message_id = ?", confirmation_id(order_id))
-    return f"sent {timestamp(row['sent_at'])}" if row else None
+    query = "select at from timeline where order_id = ? and what = 'CONFIRMATION_SENT'"
+    row = database.row(query, order_id)
+    return f"sent {timestamp(row['at'])}" if row else None
 
 
 def mail_of(where: DataDirectory, order_id: str) -> bytes:
@@ -190,6 +188,9 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     CommandError
         None was sent.
     """
+    from notifications.mail import sandbox_mail
+    from notifications.mime import to_bytes
+
     where.require()
     sent = None
     if where.sandbox.exists():

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from infra.errors import Refusal
 from infra.local.journal import VERSION
-from infra.local.upgrade import upgrade
 from shared.sqlite import Database
 
 
@@ -118,6 +117,8 @@ class DataDirectory:
             try:
                 version = self._check_version(database)
                 if 0 < version < VERSION:
+                    from infra.local.upgrade import upgrade  # only who needs it waits for it
+
                     upgrade(database, version)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database

@@ -10,6 +10,15 @@ from infra.local.template import ACCOUNT, REGION, Template, TemplateError, refus
 Environment = Callable[[str, str], str]
 """``(variable, value) -> value``: what a function's environment says on this machine."""
 
+CONCURRENCY = 5
+"""Batches of a queue that are worked on at once, unless the template says how many.
+
+Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings".
+"""
+
+LEAST, MOST = 2, 1_000
+"""Batches that a template may ask for (AWS Lambda API, ScalingConfig)."""
+
 
 def read_functions(template: Template, stack: Stack, environment: Environment) -> None:
     """Add a template's functions to a stack, with the queues, routes and schedules they serve.
@@ -53,15 +62,6 @@ _SOURCES: Mapping[str, set[str]] = {
     },
     "DynamoDB": set(),
 }
-CONCURRENCY = 5
-"""Batches of a queue that are worked on at once, unless the template says how many.
-
-Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings".
-"""
-
-LEAST, MOST = 2, 1_000
-"""Batches that a template may ask for (AWS Lambda API, ScalingConfig)."""
-
 _ONLY = {
     "ScheduleExpressionTimezone": "UTC",
     "FunctionResponseTypes": ["ReportBatchItemFailures"],

@@ -83,7 +83,7 @@ def _traces() -> bool:
 
 def _is_sampled() -> bool:
     """Say whether X-Ray samples this invocation (X-Ray, tracing header)."""
-    return b"Sampled=1" in os.environb.get(b"_X_AMZN_TRACE_ID", b"")
+    return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
 
 
 @cache

@@ -86,3 +86,9 @@ def test_a_sampled_invocation_alone_pays_for_the_tracer(header: str, *, traced: 
     trace = f"Root=1-6924a1b0-0123456789abcdef01234567;Parent=0123456789abcdef;{header}"
     known = modules_after(CALL, _X_AMZN_TRACE_ID=trace, LAMBDA_TASK_ROOT="/var/task")
     assert ("aws_xray_sdk" in known) == traced
+
+
+@pytest.mark.parametrize("module", ["pydantic", "infra.asl", "email.mime.multipart", "boto3"])
+def test_orders_show_answers_without_waiting_for_what_it_does_not_use(module: str) -> None:
+    here = f"import sys; sys.path.append({str(ROOT)!r}); import infra.cli.show"
+    assert module not in modules_after(here)
