@@ -1,0 +1,106 @@
+"""What is taken as JSON text, and that what was taken can be read and written again."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import json_text
+from shared.json_text import MAX_DEPTH, InvalidJSON
+
+NUMBERS = st.one_of(
+    st.integers(),
+    st.integers(-(10**308), 10**308),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, TEXT),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def nested(levels: int, opening: str = '{"a":', closing: str = "}") -> str:
+    return opening * levels + "1" + closing * levels
+
+
+@pytest.fixture(params=["orjson", "standard library"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read by each library: Lambda's layer has the standard one only."""
+    if request.param != "orjson":
+        monkeypatch.setattr(json_text, "orjson", None)
+    return str(request.param)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_and_parsed_as_it_was(value: Any) -> None:
+    text = json_text.write(value)
+    assert json_text.parse(text) == json_text.read(text) == json_text.read(text.decode()) == value
+
+
+@given(VALUES)
+def test_both_libraries_read_the_same(value: Any) -> None:
+    text = json.dumps(value)
+    by_orjson = json_text.read(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "orjson", None)
+        assert json_text.read(text) == by_orjson
+
+
+@pytest.mark.parametrize("levels", [1, 252, 255, MAX_DEPTH])
+@pytest.mark.parametrize("brackets", [('{"a":', "}"), ("[", "]")])
+def test_nesting_up_to_the_limit_is_carried(
+    reader: str, levels: int, brackets: tuple[str, str]
+) -> None:
+    text = nested(levels, *brackets)
+    value = json_text.read(text)
+    assert json_text.write(value) == text.encode()
+    assert json_text.parse(text) == value
+    assert (
+        json_text.parse(json_text.write({"event": {"detail": value}}))["event"]["detail"] == value
+    )
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 100_000])
+def test_deeper_nesting_is_refused(reader: str, levels: int) -> None:
+    with pytest.raises(InvalidJSON, match="1000 levels"):
+        json_text.read(nested(levels))
+
+
+def test_brackets_within_text_are_no_nesting(reader: str) -> None:
+    text = json.dumps({"a": '[{"' * 2_000, "b": ["\\", "]"]})
+    assert json_text.read(text)["b"] == ["\\", "]"]
+
+
+def test_many_lists_side_by_side_are_no_nesting(reader: str) -> None:
+    assert json_text.read(json.dumps([[]] * 5_000)) == [[]] * 5_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "nul", "NaN", "[Infinity]", "-Infinity", "1e400", "-1e400", "9" * 400, "9" * 5_000]
+    + ["[1,]", '"\\ud800"', '{"a": "\\udfff"}', "\ud800", '"\t"', b"\xff", "01", "\ufeff1"],
+)
+def test_what_is_no_json_is_refused(reader: str, text: str | bytes) -> None:
+    with pytest.raises(InvalidJSON):
+        json_text.read(text)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 12345678901234567890123, 10**308])
+def test_large_integers_stay_exact(reader: str, number: int) -> None:
+    assert json_text.read(f'{{"n": {number}}}') == {"n": number}
+    assert json_text.parse(json_text.write([number])) == [number]
+
+
+def test_the_last_of_equal_names_counts(reader: str) -> None:
+    assert json_text.read('{"a": 1, "a": 2}') == {"a": 2}
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", {1, 2}, object()])
+def test_what_is_no_json_value_is_not_written(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_text, "orjson", None)
+    with pytest.raises((TypeError, ValueError)):
+        json_text.write(value)
