@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.execution_rows import order_of
-from infra.local.executions import TaskError
+from infra.local.integrations import TaskError
 from shared.clock import timestamp
 from shared.sqlite import Database
 

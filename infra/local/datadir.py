@@ -46,6 +46,11 @@ class DataDirectory:
         return self.root / "orderflow.log"
 
     @property
+    def marker(self) -> Path:
+        """Where the engine notes which item it handles (`infra.local.crash_marker`)."""
+        return self.root / "handling"
+
+    @property
     def endpoint(self) -> Path:
         """Where ``orders serve`` says on which address it listens."""
         return self.root / "endpoint"

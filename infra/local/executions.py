@@ -2,19 +2,18 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Any
-
-import orjson
 
 from infra.asl import (
     CancelTask,
     Effect,
     Ended,
     Execution,
+    HistoryEvent,
     Machine,
     RunTask,
     SetTimer,
@@ -23,7 +22,10 @@ from infra.asl import (
     TaskSucceeded,
     TimerFired,
 )
+from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
+from infra.local.boundary import Boundary
+from infra.local.crash_marker import Kind
 from infra.local.execution_rows import (
     END,
     HISTORY,
@@ -38,11 +40,13 @@ from infra.local.execution_rows import (
     packed,
     snapshot_in,
 )
+from infra.local.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
 from infra.local.template import read_yaml
+from shared import json_text
 
 WINDOW = 400
 """Executions in memory at once; the others wait in the journal."""
@@ -54,17 +58,8 @@ MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
 
 _RUNNING = "running"
-
-Call = Callable[[Mapping[str, Any], float], Any]
-"""An integration: ``(parameters, now) -> response``; raises `TaskError`."""
-
-
-class TaskError(Exception):
-    """An integration failed, with the error name that a workflow sees."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(cause)
-        self.error = error
+_LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_WIDEST = 4  # bytes of a character in UTF-8 at most
 
 
 class Live:
@@ -83,10 +78,10 @@ class Live:
 
 
 class Executions:
-    """The executions of a stack's state machines.
+    """The executions of a stack's state machines (a component).
 
-    ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``;
-    ``ran`` says for how many seconds a worker has been at the call of a function.
+    ``integrations`` are what a task may call, by name (`infra.local.integrations`); the engine
+    fills it. ``ran`` says for how many seconds a worker has been at the call of a function.
     """
 
     def __init__(
@@ -94,7 +89,7 @@ class Executions:
         stack: Stack,
         journal: Journal,
         invoke: Invoke,
-        calls: Mapping[str, Call],
+        boundary: Boundary,
         ran: Callable[[int], float],
     ) -> None:
         self.stack = stack
@@ -102,7 +97,8 @@ class Executions:
         self.calling: dict[tuple[int, int], int] = {}
         self.journal = journal
         self.invoke = invoke
-        self.calls = {**calls, "states:startExecution": self._start_execution}
+        self.boundary = boundary
+        self.integrations: dict[str, TaskIntegration] = {}
         self.live: dict[int, Live] = {}
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
@@ -111,7 +107,7 @@ class Executions:
         self._machines: dict[str, Machine] = {}
         self._current = {name: self._define(one) for name, one in stack.machines.items()}
 
-    def resume(self) -> None:
+    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
         """Take up again what a process that is gone had in memory."""
         self.journal.batch.add(
             "update executions set wake_at = 0 where status = 'RUNNING' and wake_at is null"
@@ -122,8 +118,16 @@ class Executions:
         """Return how many more executions fit into memory."""
         return WINDOW - len(self.live)
 
-    def start(self, machine: str, name: str, body: Any, now: float) -> str:
+    def new_name(self) -> str:
+        """Return a name for an execution that was given none."""
+        return str(self.journal.next_id("executions"))
+
+    def start(
+        self, machine: str, name: str, body: Any, now: float, *, text: str | None = None
+    ) -> str:
         """Start an execution; return its ARN.
+
+        ``text`` is the input's JSON text, where the caller has it.
 
         Raises
         ------
@@ -132,10 +136,9 @@ class Executions:
             is too large.
         """
         described = self.stack.machines[machine]
-        given = orjson.dumps(body)
-        if len(given) > MAX_INPUT:
-            raise TaskError("States.DataLimitExceeded", f"the input has {len(given)} bytes")
-        text = given.decode()
+        text = json_text.write(body).decode() if text is None else text
+        if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
         if described.kind == "STANDARD":
             known = self._known(described, name)
             if known is not None:
@@ -195,7 +198,11 @@ class Executions:
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
-            self._save(live, now)
+            error = self.boundary.attempt(Kind.EXECUTION, live.id, self._save, live, now)
+            if error is not None:
+                self._abort(live, error, now)
+                live.execution.history = live.execution.history[-1:]  # the others may be the cause
+                self._save(live, now)
         self._dirty.clear()
 
     def committed(self) -> None:
@@ -225,11 +232,15 @@ class Executions:
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self._machines[definition]
         context = context_of(machine, number, name, body, started)
-        execution, effects = compiled_machine.start(body, context, now)
-        live = Live(number, compiled_machine, execution)
+        live = Live(number, compiled_machine, Execution(compiled_machine, context))
         live.row = row
-        self.live[number] = self._dirty[number] = live
-        self._perform(live, effects, now)
+        self.live[number] = live
+
+        def begin() -> list[Effect]:
+            live.execution, effects = compiled_machine.start(body, context, now)
+            return effects
+
+        self._go_on(live, begin, now)
 
     def _take_up(self, now: float) -> bool:
         """Load executions that are due from the journal."""
@@ -246,14 +257,30 @@ class Executions:
             )
             self.backlog.rest(_RUNNING, None if after is None else after[0])
         for row in rows:
-            if row["id"] not in self.live:
-                self._load(row, now)
+            number = row["id"]
+            if number in self.live:
+                continue
+            error = self.boundary.attempt(Kind.EXECUTION, number, self._load, row, now)
+            if error is not None:
+                self.live.pop(number, None)
+                self._dirty.pop(number, None)
+                self._end_row(number, _cause(error), now)
         return bool(rows)
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """End an execution as FAILED with States.Runtime."""
+        self._end_row(number, reason, now)
+
+    def _end_row(self, number: int, cause: str, now: float) -> None:
+        """End an execution that is not in memory."""
+        failed = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
+        self.journal.batch.add(HISTORY, number, packed([failed], None))
+        self.journal.batch.add(END, "FAILED", "null", RUNTIME, cause, now, number)
 
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
         described = self.stack.machines.get(row["machine"]) or gone(row, machine)
-        number, body = row["id"], orjson.loads(row["input"])
+        number, body = row["id"], json_text.parse(row["input"])
         last = self.journal.database.row(LAST_PIECE, number)
         if last is None:
             head = (number, row["name"], row["machine"], row["kind"], row["definition"])
@@ -264,8 +291,8 @@ class Executions:
         else:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
-            live = self.live[number] = self._dirty[number] = Live(number, machine, execution)
-            self._perform(live, machine.resume(execution, now), now)
+            live = self.live[number] = Live(number, machine, execution)
+            self._go_on(live, partial(machine.resume, execution, now), now)
         live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
@@ -280,8 +307,23 @@ class Executions:
     def _advance(self, live: Live, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
+        self._go_on(live, partial(live.machine.advance, live.execution, signal, now), now)
+
+    def _go_on(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
+        """Let the interpreter act, and do what it asks for; an error ends this execution alone."""
         self._dirty[live.id] = live
-        self._perform(live, live.machine.advance(live.execution, signal, now), now)
+        error = self.boundary.attempt(Kind.EXECUTION, live.id, self._act, live, act, now)
+        if error is not None:
+            self._abort(live, error, now)
+
+    def _act(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
+        self._perform(live, act(), now)
+
+    def _abort(self, live: Live, error: Exception, now: float) -> None:
+        effects = live.machine.abort(live.execution, _cause(error), now)
+        live.tasks.clear()
+        live.timers.clear()
+        self._perform(live, effects, now)
 
     def _perform(self, live: Live, effects: list[Effect], now: float) -> None:
         """Do what the interpreter asks for; what needs no function is answered at once."""
@@ -300,7 +342,7 @@ class Executions:
                 live.tasks.pop(effect.token, None)
                 live.timers.pop(effect.token, None)
             elif isinstance(effect, Ended):
-                del self.live[live.id]
+                self.live.pop(live.id, None)
 
     def _set_timer(self, live: Live, token: int, due: float) -> None:
         live.timers[token] = due
@@ -311,27 +353,24 @@ class Executions:
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        parameters: Any = task.parameters
-        service = task.resource.partition(":::")[2]
+        service = task.resource.partition(":::")[2] or "lambda"
+        integration = self.integrations[service]
+        mark = self.journal.batch.mark()
         try:
-            if not service:
-                function, payload, answer = task.resource, parameters, self._answer
-            elif service == "lambda:invoke":
-                function, payload = parameters["FunctionName"], parameters.get("Payload", {})
-                answer = self._answer_wrapped
-            else:
-                return TaskSucceeded(task.token, self.calls[service](parameters, now))
-            name = self.stack.named("functions", function)
+            integration.check(task.parameters)
+            answer = integration.call(task, now)
         except TaskError as error:
+            self.journal.batch.rewind(mark)
             return TaskFailed(task.token, error.error, str(error))
-        except KeyError as error:
-            return TaskFailed(task.token, "Lambda.ResourceNotFoundException", str(error.args[0]))
-        call = partial(answer, live.id, task.token)
-        self.calling[live.id, task.token] = self.invoke(name, payload, call)
+        if not isinstance(answer, FunctionCall):
+            return TaskSucceeded(task.token, answer)
+        take = self._answer_wrapped if answer.wrapped else self._answer
+        done = partial(take, live.id, task.token)
+        self.calling[live.id, task.token] = self.invoke(answer.function, answer.payload, done)
         return None
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
-        """Pass on what ``lambda:invoke`` answers, which is the response around the payload."""
+        """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
         self._answer(number, token, result._replace(payload=answer), now)
 
@@ -348,24 +387,20 @@ class Executions:
             signal = TaskSucceeded(token, result.payload)
         self._advance(live, signal, now)
 
-    def _start_execution(self, parameters: Mapping[str, Any], now: float) -> Any:
-        try:
-            machine = self.stack.named("machines", parameters["StateMachineArn"])
-        except KeyError as error:
-            missing = "StepFunctions.StateMachineDoesNotExistException"
-            raise TaskError(missing, str(error.args[0])) from None
-        name = parameters.get("Name") or f"{self.journal.next_id('executions')}"
-        started = self.start(machine, name, parameters.get("Input", {}), now)
-        return {"ExecutionArn": started, "StartDate": now}
-
     def _save(self, live: Live, now: float) -> None:
         execution = live.execution
-        events = execution.drain_history()
+        events, execution.history = execution.history, []
         running = execution.status == "RUNNING"
-        snapshot = execution.snapshot() if running else None
-        if snapshot is not None:
-            del snapshot["context"]  # as the execution's row has it
-        self.journal.batch.add(HISTORY, live.id, packed(events, snapshot))
+        try:
+            snapshot = execution.snapshot() if running else None
+            if snapshot is not None:
+                del snapshot["context"]  # as the execution's row has it
+            piece = packed(events, snapshot)
+            output = json_text.write(execution.output).decode()
+        except BaseException:
+            execution.history = events
+            raise
+        self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
         if running:
             wake_at = self._nap(live, now)
@@ -375,7 +410,6 @@ class Executions:
                 self.journal.batch.add(WAKE, wake_at, live.id)
             live.wake_at = wake_at
             return
-        output = orjson.dumps(execution.output).decode()
         ended = (output, execution.error, execution.cause, now)
         if row is not None:
             self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
@@ -392,3 +426,9 @@ class Executions:
         del self.live[live.id]
         self.backlog.wake(_RUNNING, due)
         return due
+
+
+def _cause(error: Exception) -> str:
+    return f"The engine could not go on with this execution: {type(error).__name__}: {error}"[
+        :4_000
+    ]

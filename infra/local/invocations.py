@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from infra.local.crash_marker import NOTHING, Ids
 from infra.local.stack import Function
 
 
 class Invocation(NamedTuple):
-    """One call of a function, to be made once the turn is committed."""
+    """One call of a function, to be made once the turn is committed.
+
+    ``item`` is what it belongs to: a call that ends the engine's own process is the item's.
+    """
 
     id: int
     function: Function
     payload: bytes
+    item: Ids = NOTHING
 
 
 class Result(NamedTuple):

@@ -13,6 +13,12 @@ from shared.sqlite import Database
 VERSION = 3
 """Version of the data directory; one of a newer version is not opened."""
 
+FAILURES_KEPT = 14 * 86_400.0
+"""Seconds for which the journal keeps what is known of a failed item."""
+
+SUSPECTS_KEPT = 86_400.0
+"""Seconds for which an item that ended the process stays a suspect."""
+
 SCHEMA = """
 create table if not exists events (
     seq integer primary key autoincrement,
@@ -87,6 +93,25 @@ create table if not exists replays (
     ended_at real,
     replayed integer not null
 ) without rowid;
+create table if not exists failures (
+    id integer primary key autoincrement,
+    at real not null,
+    kind text not null,
+    item text not null,
+    error text not null,
+    message text not null,
+    traceback text not null,
+    count integer not null,
+    unique (kind, item, error)
+);
+create table if not exists suspects (
+    kind integer not null,
+    first integer not null,
+    last integer not null,
+    crashes integer not null,
+    at real not null,
+    primary key (kind, first, last)
+) without rowid;
 create table if not exists metrics (
     minute integer not null,
     name text not null,
@@ -109,29 +134,33 @@ class Batch:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Sequence[Any]]] = {}
+        self._added: list[list[Sequence[Any]]] = []
         self.durable = False
 
     def __bool__(self) -> bool:
-        return bool(self._rows)
+        return bool(self._added)
 
     def add(self, statement: str, *values: Any) -> None:
         """Add one row of a statement; statements run in the order of their first row."""
-        self._rows.setdefault(statement, []).append(values)
+        rows = self._rows.get(statement)
+        if rows is None:
+            rows = self._rows[statement] = []
+        rows.append(values)
+        self._added.append(rows)
 
-    def mark(self) -> dict[str, int]:
-        """Return how far the batch has come, for `rewind`."""
-        return {statement: len(rows) for statement, rows in self._rows.items()}
+    def mark(self) -> int:
+        """Return how many rows the batch has, for `rewind`."""
+        return len(self._added)
 
-    def rewind(self, mark: dict[str, int]) -> None:
-        """Take back what was added since a mark: a request that failed leaves nothing."""
-        for statement, rows in list(self._rows.items()):
-            del rows[mark.get(statement, 0) :]
-            if not rows:
-                del self._rows[statement]
+    def rewind(self, mark: int) -> None:
+        """Roll back to a mark: an item that failed leaves no row."""
+        for rows in reversed(self._added[mark:]):
+            rows.pop()
+        del self._added[mark:]
 
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""
-        return self._rows.items()
+        return ((statement, rows) for statement, rows in self._rows.items() if rows)
 
 
 class Journal:
@@ -153,6 +182,11 @@ class Journal:
         """Return the id of a new row; one process writes these tables, so it counts them itself."""
         self._ids[table] = self._ids.get(table, 0) + 1
         return self._ids[table]
+
+    def forget(self, now: float) -> None:
+        """Drop what is kept for a while only: failures and suspects."""
+        self.batch.add("delete from failures where at < ?", now - FAILURES_KEPT)
+        self.batch.add("delete from suspects where at < ?", now - SUSPECTS_KEPT)
 
     def commit(self) -> None:
         """Commit the turn's writes; all that was answered to a caller outlives a power cut."""

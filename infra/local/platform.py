@@ -2,12 +2,13 @@
 
 import gc
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from high_value.store import SQLiteReviews
 from infra.local.clock import Clock
+from infra.local.crash_marker import MarkerFile
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
@@ -64,16 +65,17 @@ def platform(
         The handlers cannot be imported.
     """
     stack = stack_of(directory, template, parameters)
-    with directory.writer() as database:
+    with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
         invoker: WorkerPool | InlineInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)
         else:
-            invoker = InlineInvoker(stack.functions, directory.log)
+            invoker = InlineInvoker(stack.functions, directory.log, markers.engine)
         try:
             for store in STORES:
                 store(database)
-            engine = Engine(stack, database, directory, invoker, clock)
+            engine = Engine(stack, database, directory, invoker, clock, markers=markers)
+            markers.clear()
             invoker.start()
             before = gc.get_threshold()
             gc.freeze()  # as in the workers: what is imported is not looked through meanwhile

@@ -22,10 +22,10 @@ from uuid import uuid4
 import orjson
 
 from infra.dead_letters import redrive
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.execution_rows import arn, events_in
-from infra.local.executions import TaskError
+from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, compile_pattern
 from shared.sqlite import Database

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import orjson
 
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.stack import Route
 from infra.local.template import ACCOUNT

@@ -51,7 +51,7 @@ def read(text: str | bytes) -> Any:
     InvalidJSON
         The text is not JSON, is nested too deep, or has a number beyond a double.
     """
-    if _brackets(text) > MAX_DEPTH and exceeds_depth(text):
+    if is_too_deep(text):
         raise InvalidJSON(f"is nested deeper than {MAX_DEPTH} levels")
     if orjson is None:
         return _read_strictly(text)
@@ -89,8 +89,10 @@ def write(value: Any) -> bytes:
     return text.encode()
 
 
-def exceeds_depth(text: str | bytes) -> bool:
+def is_too_deep(text: str | bytes) -> bool:
     """Say whether text is nested deeper than `MAX_DEPTH`; brackets within strings do not count."""
+    if _brackets(text) <= MAX_DEPTH:
+        return False
     content = text.encode(errors="replace") if isinstance(text, str) else text
     depth = 0
     for bracket in _STRUCTURE.findall(content):

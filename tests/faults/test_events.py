@@ -11,7 +11,7 @@ import orders.usecases
 import shared.sqlite
 from infra.cli.outlet import ATTEMPTS, put_all
 from infra.cli.output import CommandError
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from orders.relay import Ports, catch_up
 from shared.events import MAX_EVENT_BYTES
 from shared.record import Change, Message

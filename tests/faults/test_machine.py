@@ -13,8 +13,9 @@ import pytest
 import infra.local.streams
 from analytics.warehouse import connect
 from infra.dead_letters import redrive
-from infra.local.bus import DeliveryError
 from infra.local.platform import ROOT
+from infra.local.stack import Target
+from infra.local.targets import DeliveryError, QueueTarget
 from orders.usecases import SINK_GRACE
 from shared.sqlite import Database
 from tests.faults.scene import (
@@ -36,20 +37,22 @@ HIGH_VALUE: dict[str, Any] = {
 
 def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
     """F23: a rule's target fails for good -> retried by its policy, dead letter; redrive works."""
-    deliver, attempts = machine.engine.bus.deliver, Counter[str]()
+    takers, attempts = machine.engine.bus.takers, Counter[str]()
 
-    def fail(target: Any, *_: Any) -> None:
-        attempts[target.key] += 1
-        raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
+    class Failing(QueueTarget):
+        def deliver(self, target: Target, *_: Any) -> None:
+            attempts[target.key] += 1
+            raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
 
-    machine.engine.bus.deliver = {**deliver, "queue": fail}
+    queue = takers["queue"]
+    takers["queue"] = Failing(machine.engine.queues, machine.engine.executions)
     machine.put(order(**HIGH_VALUE))
     machine.settle()
     assert has_completed_once(machine)
     assert attempts["HighValueRule/HighValueQueue"] > 100
-    [(queue, reason)] = dead_letters(machine)
-    assert (queue, reason.partition(":")[0]) == ("TargetsDeadLetterQueue", "NO_PERMISSIONS")
-    machine.engine.bus.deliver = deliver
+    [(letters, reason)] = dead_letters(machine)
+    assert (letters, reason.partition(":")[0]) == ("TargetsDeadLetterQueue", "NO_PERMISSIONS")
+    takers["queue"] = queue
     machine.engine.call(lambda now: redrive(machine.engine, [], now))
     machine.settle()
     assert dead_letters(machine) == []

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.dead_letters import letters, redrive
+from infra.errors import InvalidRequest
 from infra.local import engine as engine_module
-from infra.local.bus import Delivery, DeliveryError, InvalidRequest
+from infra.local.bus import Delivery
 from infra.local.stack import Target
+from infra.local.targets import DeliveryError, QueueTarget
 from shared.batches import MAX_BYTES
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry
 
@@ -29,7 +31,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     opened.close()
 
 
-class Unwilling:
+class Unwilling(QueueTarget):
     """A target that refuses events until it is told otherwise."""
 
     def __init__(self, rig: Rig, *, final: bool = False) -> None:
@@ -38,7 +40,15 @@ class Unwilling:
         self.attempts: list[float] = []
         self.taken: list[Delivery] = []
         self.willing = False
-        rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": self.deliver}
+        self.before = rig.engine.bus.takers["queue"]
+        rig.engine.bus.takers["queue"] = self
+
+    def room(self) -> int:
+        return self.before.room()
+
+    def end(self) -> None:
+        """Let the queue take events again."""
+        self.rig.engine.bus.takers["queue"] = self.before
 
     def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         if target.rule == "NoReplaysRule":
@@ -371,7 +381,7 @@ def dead_letter(rig: Rig) -> int:
     target = Unwilling(rig, final=True)
     rig.put(entry())
     rig.settle()
-    rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": rig.engine._to_queue}  # noqa: SLF001 - the target is back
+    target.end()
     assert target.attempts
     found: int = rig.queue("TargetLetters")[-1]["id"]
     return found

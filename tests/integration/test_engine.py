@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.dead_letters import redrive
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.clock import Clock
 from infra.local.engine import Engine
 from infra.local.resources import load

@@ -17,6 +17,7 @@ import payments.usecases
 import shared.sqlite
 import shipping.usecases
 from infra.local.engine import Engine
+from infra.local.targets import QueueTarget
 from inventory.model import Move, Receipt
 from inventory.store import SQLiteInventory
 from payments.gateway import SandboxGateway
@@ -72,14 +73,15 @@ def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
 
 def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
     """A delivery is gone before the message that it becomes stands."""
-    send = Engine._to_queue  # noqa: SLF001 - mutated
+    send = QueueTarget.deliver
 
-    def to_queue(self: Engine, target: Any, delivery: Any, now: float) -> None:
-        with self.journal.database.write() as connection:
+    def deliver(self: QueueTarget, target: Any, delivery: Any, now: float) -> None:
+        database = self._queues.journal.database
+        with database.write() as connection:
             connection.execute("delete from deliveries where id = ?", (delivery.id,))
         send(self, target, delivery, now)
 
-    patch.setattr(Engine, "_to_queue", to_queue)
+    patch.setattr(QueueTarget, "deliver", deliver)
 
 
 def release_skipped(patch: pytest.MonkeyPatch) -> None:

@@ -283,7 +283,9 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
 
     patch.setattr(infra.local.streams, "write_parquet", write_parquet)
     patch.setattr(
-        infra.local.streams, "_write", lambda path, content: hooks.sink(path, content.splitlines())
+        infra.local.streams,
+        "write_lines",
+        lambda path, content: hooks.sink(path, content.splitlines()),
     )
 
 

@@ -18,7 +18,7 @@ from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
-from infra.local.streams import write_parquet
+from infra.local.parquet import write_parquet
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
