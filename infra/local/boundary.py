@@ -108,7 +108,7 @@ class Boundary:
         marker, batch, calls = self.marker, self.journal.batch, self.calls
         outer = marker.current
         marker.enter((kind, number, number))
-        mark, asked = batch.mark(), calls.mark()
+        mark, asked = len(batch.added), len(calls.asked)
         try:
             action(*arguments)
         except sqlite3.Error:
@@ -120,7 +120,7 @@ class Boundary:
                 self.failures.record(Item(kind, number, number), error)
             return error
         finally:
-            marker.enter(outer)
+            marker.leave(outer)
         return None
 
 

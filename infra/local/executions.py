@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
@@ -25,7 +25,7 @@ from infra.asl import (
 from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
 from infra.local.boundary import Boundary
-from infra.local.crash_marker import Kind
+from infra.local.crash_marker import Item, Kind
 from infra.local.execution_rows import (
     END,
     HISTORY,
@@ -59,6 +59,7 @@ MAX_INPUT = 262_144
 
 _RUNNING = "running"
 _LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
 _WIDEST = 4  # bytes of a character in UTF-8 at most
 
 
@@ -198,8 +199,10 @@ class Executions:
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
-            error = self.boundary.attempt(Kind.EXECUTION, live.id, self._save, live, now)
-            if error is not None:
+            try:
+                self._save(live, now)
+            except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+                self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
                 self._abort(live, error, now)
                 live.execution.history = live.execution.history[-1:]  # the others may be the cause
                 self._save(live, now)
@@ -236,11 +239,7 @@ class Executions:
         live.row = row
         self.live[number] = live
 
-        def begin() -> list[Effect]:
-            live.execution, effects = compiled_machine.start(body, context, now)
-            return effects
-
-        self._go_on(live, begin, now)
+        self._go_on(live, now, self._enter, context, body)
 
     def _take_up(self, now: float) -> bool:
         """Load executions that are due from the journal."""
@@ -292,7 +291,7 @@ class Executions:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
             live = self.live[number] = Live(number, machine, execution)
-            self._go_on(live, partial(machine.resume, execution, now), now)
+            self._go_on(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
@@ -307,17 +306,24 @@ class Executions:
     def _advance(self, live: Live, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
-        self._go_on(live, partial(live.machine.advance, live.execution, signal, now), now)
+        self._go_on(live, now, self._take_in, signal)
 
-    def _go_on(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
-        """Let the interpreter act, and do what it asks for; an error ends this execution alone."""
+    def _go_on(self, live: Live, now: float, act: Callable[..., None], *given: Any) -> None:
+        """Let an execution go on; an error ends this one alone."""
         self._dirty[live.id] = live
-        error = self.boundary.attempt(Kind.EXECUTION, live.id, self._act, live, act, now)
+        error = self.boundary.attempt(Kind.EXECUTION, live.id, act, live, now, *given)
         if error is not None:
             self._abort(live, error, now)
 
-    def _act(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
-        self._perform(live, act(), now)
+    def _enter(self, live: Live, now: float, context: Mapping[str, Any], body: Any) -> None:
+        live.execution, effects = live.machine.start(body, context, now)
+        self._perform(live, effects, now)
+
+    def _resume(self, live: Live, now: float) -> None:
+        self._perform(live, live.machine.resume(live.execution, now), now)
+
+    def _take_in(self, live: Live, now: float, signal: Signal) -> None:
+        self._perform(live, live.machine.advance(live.execution, signal, now), now)
 
     def _abort(self, live: Live, error: Exception, now: float) -> None:
         effects = live.machine.abort(live.execution, _cause(error), now)
@@ -355,7 +361,7 @@ class Executions:
             self._set_timer(live, task.token, now + task.timeout)
         service = task.resource.partition(":::")[2] or "lambda"
         integration = self.integrations[service]
-        mark = self.journal.batch.mark()
+        mark = len(self.journal.batch.added)
         try:
             integration.check(task.parameters)
             answer = integration.call(task, now)
@@ -372,7 +378,8 @@ class Executions:
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
         """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
-        self._answer(number, token, result._replace(payload=answer), now)
+        size = None if result.size is None else result.size + _RESPONSE
+        self._answer(number, token, result._replace(payload=answer, size=size), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
         self.calling.pop((number, token), None)
@@ -384,7 +391,7 @@ class Executions:
             cause = json.dumps(result.error, separators=(",", ":"))
             signal = TaskFailed(token, result.error["errorType"], cause)
         else:
-            signal = TaskSucceeded(token, result.payload)
+            signal = TaskSucceeded(token, result.payload, result.size)
         self._advance(live, signal, now)
 
     def _save(self, live: Live, now: float) -> None:
@@ -396,7 +403,7 @@ class Executions:
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
             piece = packed(events, snapshot)
-            output = json_text.write(execution.output).decode()
+            output = "" if running else json_text.write(execution.output).decode()
         except BaseException:
             execution.history = events
             raise

@@ -134,11 +134,11 @@ class Batch:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Sequence[Any]]] = {}
-        self._added: list[list[Sequence[Any]]] = []
+        self.added: list[list[Sequence[Any]]] = []
         self.durable = False
 
     def __bool__(self) -> bool:
-        return bool(self._added)
+        return bool(self.added)
 
     def add(self, statement: str, *values: Any) -> None:
         """Add one row of a statement; statements run in the order of their first row."""
@@ -146,17 +146,17 @@ class Batch:
         if rows is None:
             rows = self._rows[statement] = []
         rows.append(values)
-        self._added.append(rows)
+        self.added.append(rows)
 
     def mark(self) -> int:
         """Return how many rows the batch has, for `rewind`."""
-        return len(self._added)
+        return len(self.added)
 
     def rewind(self, mark: int) -> None:
         """Roll back to a mark: an item that failed leaves no row."""
-        for rows in reversed(self._added[mark:]):
+        for rows in reversed(self.added[mark:]):
             rows.pop()
-        del self._added[mark:]
+        del self.added[mark:]
 
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""

@@ -670,6 +670,7 @@ def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
 
 
 def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(rig: Rig) -> None:
+    rig.failures_expected = True
     outbox(rig, "message", {"queue": "Nowhere", "body": {}})
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
     rig.restart()

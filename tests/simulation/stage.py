@@ -34,6 +34,7 @@ from infra.local.stack import Stack
 from notifications.mail import BOUNCING, SandboxMailer
 from notifications.model import Mail
 from payments.gateway import SandboxGateway
+from shared import settings
 from shared.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
 from shared.settings import PerFunction
 from shared.sqlite import Database
@@ -131,6 +132,7 @@ class Stage:
         """Make this process that of a function."""
         if function == self._function:
             return
+        settings.enter(function)
         before = self._environment(self._function) if self._function else {}
         after = self._environment(function)
         for name in before.keys() - after.keys():
@@ -198,6 +200,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
             yield stage
         finally:
             stage.restarted()
+            settings.enter("")
             os.environ.clear()
             os.environ.update(environment)
             for database in (stage.store, stage.sandbox):

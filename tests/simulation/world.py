@@ -292,6 +292,8 @@ class World(Clock):
     def _judge(self) -> None:
         """Hold everything against what was promised; Parquet too, where it was written."""
         outcome = self._outcome()
+        for row in self.stage.store.rows("select item, traceback from failures"):
+            raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
         if self._parquet:
             files = f"{self._folder}/**/*.parquet"
