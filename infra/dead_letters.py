@@ -81,6 +81,7 @@ def redrive(engine: Engine, ids: Sequence[int], now: float) -> int:
         raise InvalidRequest("ResourceNotFoundException", f"there is no dead letter {missing[0]}")
     ways = [_way_back(engine, letter) for letter in found]
     for letter, way in zip(found, ways, strict=True):
+        engine.quarantine.release(letter["order_id"])
         way(now)
         engine.journal.batch.add("delete from messages where id = ?", letter["id"])
     engine.journal.batch.durable = True

@@ -21,11 +21,13 @@ from infra.local.clock import Clock, SkippingClock
 from infra.local.component import Component
 from infra.local.crash_marker import NOTHING, Item, Kind, Markers
 from infra.local.datadir import DataDirectory
+from infra.local.execution_rows import order_of
 from infra.local.executions import Executions
 from infra.local.integrations import INTEGRATIONS, Platform, TaskError
 from infra.local.invocations import Invoker, Result
 from infra.local.journal import Journal
 from infra.local.measurements import Measurements
+from infra.local.quarantine import QuarantinedOrders
 from infra.local.queues import Queues
 from infra.local.schedules import Schedules
 from infra.local.stack import Stack
@@ -43,6 +45,9 @@ SWEEP = 3_600.0
 
 STRIDE = 5.0
 """Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
+
+QUARANTINE = "QuarantineQueue"
+"""Where the platform puts orders that it does not try again."""
 
 _DELETE_OUTBOX = "delete from outbox where id = ?"
 
@@ -98,6 +103,9 @@ class Engine:
         platform = Platform(stack, self.queues, self.bus, self.executions)
         for integration in (one(platform) for one in INTEGRATIONS):
             self.executions.integrations[integration.name] = integration
+        self.quarantine = QuarantinedOrders(self.journal, self._hold)
+        self.executions.quarantine = self.quarantine
+        self.executions.quarantined_machine = self.order_processing
         self.streams = Streams(
             self.bus, self.boundary, directory.bucket, self._behind, markers.background
         )
@@ -141,8 +149,29 @@ class Engine:
                 action = self.components[item.kind].put_aside
             else:
                 break  # a request, or an event that was not journalled: it went with its process
+            self._hold_order_of(item.kind, number, reason, now)
             self.boundary.attempt(item.kind, number, action, number, reason, now)
         self.boundary.failures.add(item, "ProcessEnded", reason)
+
+    def _hold_order_of(self, kind: Kind, number: int, reason: str, now: float) -> None:
+        """Hold the order whose run a delivery or an outbox row would start."""
+        database, given = self.journal.database, None
+        if kind is Kind.DELIVERY:
+            row = database.row(
+                "select d.target, e.envelope from deliveries d"
+                " join events e on e.seq = d.event_seq where d.id = ?",
+                number,
+            )
+            if row is not None and self._starts_orders(row["target"]):
+                given = json_text.parse(row["envelope"])
+        elif kind is Kind.OUTBOX:
+            row = database.row("select body from outbox where id = ? and kind = 'run'", number)
+            given = row and json_text.parse(row["body"]).get("input")
+        self.quarantine.hold(order_of(given), reason, now)
+
+    def _starts_orders(self, key: str) -> bool:
+        target = self.bus.targets.get(key)
+        return target is not None and target.name == self.order_processing
 
     @property
     def idle(self) -> bool:
@@ -332,7 +361,15 @@ class Engine:
     def order_processing(self) -> str:
         """The state machine that `Order Created` starts."""
         targets = [target for rule in self.stack.rules for target in rule.targets]
-        return next(target.name for target in targets if target.kind == "machine")
+        return next((target.name for target in targets if target.kind == "machine"), "")
+
+    def _hold(self, order_id: str, given: Any, reason: str, now: float) -> None:
+        """Put an order that is not tried again into the quarantine queue, as its consumer would."""
+        told = {"error": "OrderHeld", "message": f"order {order_id}: {reason}"}
+        letter = {"reason": told, "consumer": "order_processing", "event": given}
+        letters = self.stack.dead_letter_queues
+        queue = QUARANTINE if QUARANTINE in letters else letters[-1]
+        self.queues.send(queue, json_text.write(letter).decode(), {}, now)
 
     def _sweep(self, now: float) -> None:
         if self._sweep_at <= now:

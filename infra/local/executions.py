@@ -3,10 +3,11 @@
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.asl import (
     CancelTask,
@@ -25,7 +26,7 @@ from infra.asl import (
 from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
 from infra.local.boundary import Boundary
-from infra.local.crash_marker import Item, Kind
+from infra.local.crash_marker import NOTHING, Ids, Item, Kind
 from infra.local.execution_rows import (
     END,
     HISTORY,
@@ -48,6 +49,9 @@ from infra.local.stack import Stack, StateMachine
 from infra.local.template import read_yaml
 from shared import json_text
 
+if TYPE_CHECKING:
+    from infra.local.quarantine import QuarantinedOrders
+
 WINDOW = 400
 """Executions in memory at once; the others wait in the journal."""
 
@@ -66,10 +70,12 @@ _WIDEST = 4  # bytes of a character in UTF-8 at most
 class Live:
     """An execution in memory, and what it waits for."""
 
-    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers", "wake_at")
+    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
 
-    def __init__(self, number: int, machine: Machine, execution: Execution) -> None:
+    def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
         self.id = number
+        self.item: Ids = (Kind.EXECUTION, number, number)  # what the crash marker names
+        self.name = name  # of the state machine
         self.machine = machine
         self.execution = execution
         self.row: tuple[Any, ...] | None = None  # what is to be inserted
@@ -82,7 +88,8 @@ class Executions:
     """The executions of a stack's state machines (a component).
 
     ``integrations`` are what a task may call, by name (`infra.local.integrations`); the engine
-    fills it. ``ran`` says for how many seconds a worker has been at the call of a function.
+    fills it. ``quarantine`` has the orders of whose runs on ``quarantined_machine`` none is
+    started. ``ran`` says for how many seconds a worker has been at the call of a function.
     """
 
     def __init__(
@@ -100,6 +107,8 @@ class Executions:
         self.invoke = invoke
         self.boundary = boundary
         self.integrations: dict[str, TaskIntegration] = {}
+        self.quarantine: QuarantinedOrders | None = None
+        self.quarantined_machine = ""
         self.live: dict[int, Live] = {}
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
@@ -134,9 +143,11 @@ class Executions:
         ------
         TaskError
             A STANDARD execution of this name exists with other input or has ended, or the input
-            is too large.
+            is too large; or the order is held (`infra.local.quarantine`).
         """
-        described = self.stack.machines[machine]
+        described, order_id = self.stack.machines[machine], order_of(body)
+        if machine == self.quarantined_machine and self._is_held(order_id):
+            raise TaskError("Orderflow.OrderHeld", f"order {order_id} is held; redrive its letter")
         text = json_text.write(body).decode() if text is None else text
         if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
             raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
@@ -152,7 +163,6 @@ class Executions:
                 )
         number = self.journal.next_id("executions")
         definition = self._current[machine]
-        order_id = order_of(body)
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
         if self.room() > 0:
@@ -199,6 +209,7 @@ class Executions:
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
+            self.boundary.marker.enter(live.item)
             try:
                 self._save(live, now)
             except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
@@ -235,8 +246,11 @@ class Executions:
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self._machines[definition]
         context = context_of(machine, number, name, body, started)
-        live = Live(number, compiled_machine, Execution(compiled_machine, context))
+        empty = Execution(compiled_machine, context)
+        live = Live(number, machine.name, compiled_machine, empty)
         live.row = row
+        if self.boundary.marker.current is not NOTHING:
+            live.item = self.boundary.marker.current  # what starts it is in the journal already
         self.live[number] = live
 
         self._go_on(live, now, self._enter, context, body)
@@ -264,11 +278,29 @@ class Executions:
                 self.live.pop(number, None)
                 self._dirty.pop(number, None)
                 self._end_row(number, _cause(error), now)
+                self._note_row(row, _cause(error), now)
         return bool(rows)
 
+    def _note_row(self, row: Any, cause: str, now: float) -> None:
+        with suppress(ValueError):  # its input may be what cannot be read
+            self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
+
+    def _is_held(self, order_id: str | None) -> bool:
+        return self.quarantine is not None and self.quarantine.holds(order_id)
+
     def put_aside(self, number: int, reason: str, now: float) -> None:
-        """End an execution as FAILED with States.Runtime."""
-        self._end_row(number, reason, now)
+        """End an execution as FAILED with States.Runtime, and hold its order."""
+        row = self.journal.database.row("select * from executions where id = ?", number)
+        if row is not None and row["status"] == "RUNNING":
+            self._end_row(number, reason, now)
+            self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
+
+    def _note(self, machine: str, given: Any, reason: str, now: float, *, final: bool) -> None:
+        """Note with an order that the engine could not go on with its run."""
+        order_id = order_of(given)
+        ours = machine == self.quarantined_machine and self.quarantine is not None
+        if ours and order_id is not None and self.quarantine is not None:
+            self.quarantine.note(order_id, given, reason, now, final=final)
 
     def _end_row(self, number: int, cause: str, now: float) -> None:
         """End an execution that is not in memory."""
@@ -290,7 +322,7 @@ class Executions:
         else:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
-            live = self.live[number] = Live(number, machine, execution)
+            live = self.live[number] = Live(number, row["machine"], machine, execution)
             self._go_on(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
@@ -311,7 +343,9 @@ class Executions:
     def _go_on(self, live: Live, now: float, act: Callable[..., None], *given: Any) -> None:
         """Let an execution go on; an error ends this one alone."""
         self._dirty[live.id] = live
-        error = self.boundary.attempt(Kind.EXECUTION, live.id, act, live, now, *given)
+        error = self.boundary.attempt(
+            Kind.EXECUTION, live.id, act, live, now, *given, marked=live.item
+        )
         if error is not None:
             self._abort(live, error, now)
 
@@ -326,10 +360,13 @@ class Executions:
         self._perform(live, live.machine.advance(live.execution, signal, now), now)
 
     def _abort(self, live: Live, error: Exception, now: float) -> None:
-        effects = live.machine.abort(live.execution, _cause(error), now)
+        cause = _cause(error)
+        effects = live.machine.abort(live.execution, cause, now)
         live.tasks.clear()
         live.timers.clear()
         self._perform(live, effects, now)
+        given = live.execution.context.get("Execution", {}).get("Input")
+        self._note(live.name, given, cause, now, final=False)
 
     def _perform(self, live: Live, effects: list[Effect], now: float) -> None:
         """Do what the interpreter asks for; what needs no function is answered at once."""
@@ -409,6 +446,7 @@ class Executions:
             raise
         self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
+        live.item = (Kind.EXECUTION, live.id, live.id)
         if running:
             wake_at = self._nap(live, now)
             if row is not None:

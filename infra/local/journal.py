@@ -112,6 +112,13 @@ create table if not exists suspects (
     at real not null,
     primary key (kind, first, last)
 ) without rowid;
+create table if not exists quarantined_orders (
+    order_id text primary key,
+    failures integer not null,
+    held integer not null,
+    reason text not null,
+    at real not null
+) without rowid;
 create table if not exists metrics (
     minute integer not null,
     name text not null,
@@ -187,6 +194,9 @@ class Journal:
         """Drop what is kept for a while only: failures and suspects."""
         self.batch.add("delete from failures where at < ?", now - FAILURES_KEPT)
         self.batch.add("delete from suspects where at < ?", now - SUSPECTS_KEPT)
+        self.batch.add(
+            "delete from quarantined_orders where not held and at < ?", now - SUSPECTS_KEPT
+        )
 
     def commit(self) -> None:
         """Commit the turn's writes; all that was answered to a caller outlives a power cut."""
