@@ -28,6 +28,7 @@ import yaml
 
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.functions import Environment, read_functions
+from infra.local.http_api import read_http_api
 from infra.local.stack import Queue, Rule, Stack, StateMachine, Stream, Target
 from infra.local.template import ACCOUNT, REGION, Template, TemplateError, read_yaml
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
@@ -118,6 +119,7 @@ def load(path: Path, parameters: Mapping[str, str], environment: Environment) ->
     stack = Stack()
     try:
         read_functions(template, stack, environment)
+        read_http_api(template, stack)
         for read in (_buses, _queues, _machines, _streams, _rules):
             read(template, stack)
         _check(stack)

@@ -388,7 +388,8 @@ def test_what_is_wrong_is_answered_with_a_problem_document(
 def test_a_body_that_never_ends_is_cut_off_at_the_limit(server: Served) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(
-            b"POST /orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /orders HTTP/1.1\r\nHost: localhost:%d\r\nTransfer-Encoding: chunked\r\n\r\n"
+            % server.port
         )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         answer = b""
