@@ -72,8 +72,8 @@ def serve(
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             console.print("\n".join(lines), markup=False, soft_wrap=True)
-            for warning in _warnings(engine, admitted):
-                console.print(warning, markup=False, soft_wrap=True)
+            for remark in _remarks(engine, admitted):
+                console.print(remark, markup=False, soft_wrap=True)
 
         try:
             server.run(started)
@@ -97,9 +97,11 @@ def _parameters(given: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _warnings(engine: Engine, admitted: Admission) -> list[str]:
+def _remarks(engine: Engine, admitted: Admission) -> list[str]:
     """Return what a person should know of who may ask."""
+    if admitted.tokens is not None:
+        return ["a token is needed: `Authorization: Bearer TOKEN`, or AWS_SESSION_TOKEN=TOKEN"]
     cors = engine.stack.cors
-    if cors is not None and cors.allows_all and admitted.tokens is None:
+    if cors is not None and cors.allows_all:
         return ["any web page may place orders here: CorsConfiguration allows every origin"]
     return []

@@ -153,7 +153,9 @@ class Access:
         """
         if self.tokens is None:
             return
-        token = request.headers.get("x-amz-security-token") or _bearer(request)
+        signed = request.headers.get("authorization", "").startswith("AWS4-")
+        bearer = None if signed else _bearer(request)
+        token = request.headers.get("x-amz-security-token") or bearer
         if token is None:
             detail = "a token is needed: set it as AWS_SESSION_TOKEN"
             raise Refused(HTTPStatus.FORBIDDEN, "MissingAuthenticationTokenException", detail)

@@ -183,7 +183,7 @@ def test_an_operator_uses_aws_clients_with_a_token(header: tuple[str, str]) -> N
     [
         ([], "MissingAuthenticationTokenException"),
         ([("X-Amz-Security-Token", "x" * 40)], "UnrecognizedClientException"),
-        ([("Authorization", "AWS4-HMAC-SHA256 Credential=x")], "UnrecognizedClientException"),
+        ([("Authorization", "AWS4-HMAC Credential=x")], "MissingAuthenticationTokenException"),
         ([("X-Amz-Security-Token", WRITER)], "AccessDeniedException"),
     ],
 )
