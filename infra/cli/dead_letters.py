@@ -156,7 +156,7 @@ def _number(given: str) -> int:
 def _redrive(where: DataDirectory, ids: list[int]) -> int:
     served = where.served_at()
     if served:
-        return int(_ask(served, {"ids": ids})["redriven"])
+        return int(_ask(served, {"ids": ids}, where.token())["redriven"])
     with platform(where, clock=Clock(), workers=0) as engine:
         engine.only_journals = True
         answer = engine.call(lambda now: redrive(engine, ids, now))
@@ -164,12 +164,15 @@ def _redrive(where: DataDirectory, ids: list[int]) -> int:
         return answer.result(0)
 
 
-def _ask(address: str, request: dict[str, Any]) -> Any:
+def _ask(address: str, request: dict[str, Any], token: str | None) -> Any:
     """Have the server that writes the data directory do it."""
+    headers = {"X-Amz-Target": "Orderflow.RedriveDeadLetters"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     asked = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
         address + "/",
         json.dumps(request).encode(),
-        {"X-Amz-Target": "Orderflow.RedriveDeadLetters"},
+        headers,
     )
     try:
         with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310

@@ -84,7 +84,7 @@ def outlet(where: DataDirectory, account: Account | None) -> Iterator[Outlet]:
     """Open the outlet to an account; without one, this machine's."""
     served = where.served_at() if account is None else None
     if account is not None or served:
-        yield ClientOutlet(account or Account(served))
+        yield ClientOutlet(account or Account(served, token=where.token()))
         return
     with platform(where, clock=Clock(), workers=0) as engine:
         yield JournalOutlet(engine, where)

@@ -56,6 +56,11 @@ class DataDirectory:
         return self.root / "endpoint"
 
     @property
+    def endpoint_token(self) -> Path:
+        """Where it says with which token this machine's own commands ask, if they need one."""
+        return self.root / "endpoint.token"
+
+    @property
     def _lock(self) -> Path:
         return self.root / "writer.pid"
 
@@ -72,6 +77,27 @@ class DataDirectory:
             except BlockingIOError:
                 return address
         return None  # nobody holds the lock: a server that was killed left its address
+
+    def publish(self, address: str, token: str | None) -> None:
+        """Let this machine's commands find a server; only its user can read the token."""
+        self.withdraw()
+        if token is not None:
+            descriptor = os.open(self.endpoint_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(token)
+        self.endpoint.write_text(address + "\n")
+
+    def withdraw(self) -> None:
+        """Remove what `publish` wrote."""
+        for path in (self.endpoint, self.endpoint_token):
+            path.unlink(missing_ok=True)
+
+    def token(self) -> str | None:
+        """Return the token with which the server that writes here is asked, if it wants one."""
+        try:
+            return self.endpoint_token.read_text()
+        except OSError:
+            return None
 
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.

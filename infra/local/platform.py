@@ -18,6 +18,7 @@ from infra.local.worker import COLLECT
 from infra.local.workers import WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
+from orders.store import SQLiteKeys
 from payments.store import SQLiteLedger
 from shipping.store import SQLiteShipments
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TEMPLATE = ROOT / "template.yaml"
 
-STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails)
+STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails, SQLiteKeys)
 """What creates the services' tables, so that a person can query them from the first moment."""
 
 

@@ -6,11 +6,14 @@ empty.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
+from orders.keys import Key, Use
 from orders.relay import Parcel
 from shared.attributes import from_item
 from shared.dynamodb import DynamoRecords
+from shared.errors import VersionConflict
 from shared.order_item import (
     ATTRIBUTES,
     OPEN,
@@ -20,9 +23,11 @@ from shared.order_item import (
     from_message,
     open_at,
     order_key,
+    packed,
     to_record,
+    unpacked,
 )
-from shared.record import ENDED, OrderRecord
+from shared.record import ENDED, Change, OrderRecord
 from shared.table import Item, Refused, Table, Update
 
 _COMPARED = ("reconciler", "sink")
@@ -98,6 +103,50 @@ class DynamoOrders(DynamoRecords):
         update = Update(*_COMPARED)
         update.put(until=until)
         self.table.write(update)
+
+
+class DynamoKeys:
+    """Idempotency keys, each an item of its own (see `orders.keys.Keys`)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        item = self.table.get(*_key_item(key))
+        return None if item is None else Use(item["order"], unpacked(item["hash"]))
+
+    def save(self, change: Change, key: Key) -> OrderRecord:
+        """Write a new order and its key, both or neither, or raise `VersionConflict`."""
+        kept = _kept(key, change.after.order_id, change.after.created_at)
+        try:
+            return DynamoRecords(self.table).write(change, others=[kept])
+        except Refused:
+            raise _used_meanwhile(key) from None
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        try:
+            self.table.write(_kept(key, order_id, at))
+        except Refused:
+            raise _used_meanwhile(key) from None
+
+
+def _key_item(key: Key) -> tuple[str, str]:
+    """Return the key of an idempotency key's item: a digest, since both texts may be long."""
+    digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
+    return f"key#{digest}", "key"
+
+
+def _kept(key: Key, order_id: str, at: float) -> Update:
+    update = Update(*_key_item(key))
+    update.if_absent()
+    update.put(order=order_id, hash=packed(key.fingerprint), at=at)
+    return update
+
+
+def _used_meanwhile(key: Key) -> VersionConflict:
+    return VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
 
 
 class DynamoOutbox:

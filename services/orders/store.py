@@ -1,11 +1,25 @@
 """Orders in SQLite, and what is looked up among them."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.record import OrderRecord
-from shared.sqlite import RECORD, SQLiteRecords, to_record
+from orders.keys import Key, Use
+from shared.errors import VersionConflict
+from shared.record import Change, OrderRecord
+from shared.sqlite import RECORD, Database, SQLiteRecords, apply, to_record
+
+KEYS = """
+create table if not exists idempotency_keys (
+    sender text not null,
+    key text not null,
+    order_id text not null,
+    fingerprint text not null,
+    used_at real not null,
+    primary key (sender, key)
+) without rowid;
+"""
 
 
 class SQLiteOrders(SQLiteRecords):
@@ -52,3 +66,42 @@ class SQLiteOrders(SQLiteRecords):
         )
         for row in rows:
             yield json.loads(row["envelope"])
+
+
+class SQLiteKeys:
+    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.define(KEYS)
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        row = self.database.row(
+            "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?",
+            key.sender,
+            key.text,
+        )
+        return None if row is None else Use(*row)
+
+    def save(self, change: Change, key: Key) -> OrderRecord:
+        """Write a new order and its key, both or neither, or raise `VersionConflict`."""
+        with self.database.write() as connection:
+            _keep(connection, key, change.after.order_id, change.after.created_at)
+            apply(connection, change)
+        return change.after
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        with self.database.write() as connection:
+            _keep(connection, key, order_id, at)
+
+
+def _keep(connection: sqlite3.Connection, key: Key, order_id: str, at: float) -> None:
+    cursor = connection.execute(
+        "insert into idempotency_keys (sender, key, order_id, fingerprint, used_at)"
+        " values (?, ?, ?, ?, ?) on conflict do nothing",
+        (key.sender, key.text, order_id, key.fingerprint, at),
+    )
+    if cursor.rowcount != 1:
+        raise VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")

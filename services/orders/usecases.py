@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from orders import model, published
+from orders.keys import Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
@@ -57,6 +58,7 @@ class Ports:
     now: Callable[[], float]
     policy: Policy
     quarantine_queue: str = ""
+    keys: Keys | None = None
 
 
 class Held(NamedTuple):
