@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from infra.cli.event_files import Line, read_events
 from infra.cli.feed import batches, to_entry
@@ -22,7 +21,7 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.outlet import Outlet, outlet, put_all
-from infra.cli.output import CommandError, console, errors, finish
+from infra.cli.output import CommandError, Table, console, errors, finish
 from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
@@ -111,7 +110,7 @@ class Reader:
                 continue
             self.rejected += 1
             text = f"rejected {line.path}:{line.number}: {line.problem}"
-            errors.print(text, markup=False, style="yellow")
+            errors.print(text, style="yellow")
 
 
 def _complain_of(reader: Reader) -> None:
@@ -120,7 +119,7 @@ def _complain_of(reader: Reader) -> None:
 
 
 def _told(accepted: int, rejected: int, out: Outlet) -> None:
-    console.print(f"{accepted} events accepted by {out.where}, {rejected} rejected", markup=False)
+    console.print(f"{accepted} events accepted by {out.where}, {rejected} rejected")
     if not out.where.startswith("http") and out.where != "AWS":
         console.print(
             "They are journalled; `orders run --count 0` or `orders serve` works them off"

@@ -134,7 +134,7 @@ class Run:
         self.rejected += 1
         self.problems.append(problem)
         if self.rejected <= SHOWN:
-            errors.print(f"rejected {problem}", markup=False, style="yellow")
+            errors.print(f"rejected {problem}", style="yellow")
 
 
 def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:

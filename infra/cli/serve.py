@@ -49,7 +49,7 @@ def serve(
                 f"  curl {address}/health",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
-            console.print("\n".join(lines), markup=False, soft_wrap=True)
+            console.print(*lines)
 
         try:
             server.run(started)

@@ -58,7 +58,7 @@ def receive(
         new = usecases.receive(receipt, usecases.Ports(store, time.time))
     units = sum(receipt.units.values()) if new else 0
     what = f"{units} units of {len(receipt.units)} SKUs received" if new else "was received before"
-    console.print(f"{file}: {what}", markup=False)
+    console.print(f"{file}: {what}")
     finish({"file": str(file), "received": new, "units": units}, as_json=as_json)
 
 
