@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.options import DATA, Data, Json, Workers, directory
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import console, finish
+from infra.cli.stock import receipt_of, received
 from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine import Engine
@@ -23,18 +24,18 @@ def serve(
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
+    delivery: Delivery = "",
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C."""
     where = directory(data)
-    receipt = read_stock(stock) if stock else None
+    receipt = receipt_of(stock, delivery)
     with platform(where, clock=Clock(), workers=workers) as engine:
         inventory = SQLiteInventory(engine.journal.database)
-        if receipt is not None:
-            new = inventory.receive(receipt, engine.clock.now())
-            console.print(f"stock {'received' if new else 'was received before'}: {stock}")
+        if stock is not None and receipt is not None:
+            received(stock, receipt, inventory, engine.clock.now())
         elif _never_received(engine):
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")
