@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.event_files import Line, UnreadableFile, read_events
+from infra.cli.feed import tell_passed_over
 from infra.cli.options import Json
 from infra.cli.output import CommandError, Styled, Table, complain, console, finish
 from infra.contracts.baseline import Contract, present, released
@@ -81,6 +82,7 @@ def validate(
     """Check events against their contracts; exit 1 if any breaks its own."""
     events, problems, unreadable = 0, [], 0
     for file in files:
+        tell_passed_over(Path(file))
         try:
             for line in read_events(file):
                 events += 1

@@ -11,7 +11,7 @@ import typer
 
 from infra.cli import summary
 from infra.cli.event_files import Line, read_events
-from infra.cli.feed import batches, to_entry
+from infra.cli.feed import batches, tell_passed_over, to_entry
 from infra.cli.generator import Generated, generate, next_seed
 from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import CommandError, console, errors, finish
@@ -61,6 +61,8 @@ def run(
     generated = None
     if source is None:
         generated = generate(200 if count is None else count, seed or next_seed(where))
+    if source is not None:
+        tell_passed_over(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
     with platform(where, clock=SkippingClock(), workers=workers) as engine:
         if stock is not None and receipt is not None:
@@ -120,7 +122,7 @@ class Run:
                 if line.envelope is None:
                     self._reject(f"{line.path}:{line.number}: {line.problem}")
                 else:
-                    good.append(to_entry(line.envelope, bus))
+                    good.append(to_entry(line, bus))
             answers = [
                 self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
             ]
