@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from infra.cli.options import (
     DATA,
@@ -21,7 +19,7 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.dead_letters import Letter, letters, redrive
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
@@ -58,10 +56,7 @@ def list_letters(
     found = _letters(deployed(endpoint_url, profile, region, stack), data, queue)
     table = Table("id", "queue", "since", "order", "reason")
     for letter in found[:SHOWN]:
-        order = letter["order_id"] or ""
-        table.add_row(
-            str(letter["id"]), letter["queue"], letter["since"], order, Text(letter["reason"])
-        )
+        table.add_row(*(letter[key] for key in ("id", "queue", "since", "order_id", "reason")))
     console.print(table if found else "no dead letters")
     if len(found) > SHOWN:
         console.print(f"the oldest {SHOWN} of {len(found)}; --json has all")
@@ -84,11 +79,11 @@ def show_letter(
     if not found:
         raise CommandError(f"there is no dead letter {number}; see `orders dead-letters list`")
     [letter] = found
-    grid = Table.grid(padding=(0, 2))
+    facts = Table()
     for key in ("id", "queue", "since", "from", "order_id", "reason"):
-        grid.add_row(Text(key.replace("_", " "), style="bold"), Text(str(letter[key])))
-    console.print(grid)
-    console.print_json(json.dumps(letter["body"]))
+        facts.add_row(Styled(key.replace("_", " "), "bold"), letter[key])
+    console.print(facts)
+    console.print_json(letter["body"])
     finish(letter, as_json=as_json)
 
 

@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template import TemplateError
@@ -70,8 +68,8 @@ def doctor(
     ]
     table = Table("", "check", "found", "to mend it")
     for check in checks:
-        mark = Text("ok", style="green") if check.good else Text("!!", style="red")
-        table.add_row(mark, check.name, Text(check.found), Text(check.mend))
+        mark = Styled("ok", "green") if check.good else Styled("!!", "red")
+        table.add_row(mark, check.name, check.found, check.mend)
     console.print(table)
     bad = [check for check in checks if not check.good]
     result = {"ok": not bad, "checks": [{**asdict(check), "ok": check.good} for check in checks]}

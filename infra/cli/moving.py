@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
-from rich.table import Table as Shown
 
 from infra.cli.options import (
     DATA,
@@ -22,6 +21,7 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
+from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
 from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
@@ -76,13 +76,12 @@ def export_(
         source = SQLitePlace(where.reader(), str(where.root))
     with _written(file, account(endpoint_url, profile, region)) as path:
         totals = bundle.write(path, source.name, source.rows(), time.time())
-    console.print(f"{file} has what is in {source.name}", markup=False)
+    console.print(f"{file} has what is in {source.name}")
     _show(totals)
     if totals["in_flight"]:
         console.print(
             f"{totals['in_flight']} orders are in flight: where this is imported, the reconciler"
             f" takes them up once their leases have run out; let {source.name} run no more",
-            markup=False,
         )
     finish({"file": file, "totals": totals}, as_json=as_json)
 
@@ -107,7 +106,7 @@ def import_(
             if _totals_there(path, goal) != totals:
                 raise CommandError(f"{goal.name} has not what {file} has; import it again")
         lines = sum(1 for _ in bundle.rows(path))
-    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}", markup=False)
+    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}")
     _show(totals)
     result = {"file": file, "added": added, "known": lines - added, "totals": totals}
     finish(result, as_json=as_json)
@@ -199,5 +198,5 @@ def _show(totals: Row) -> None:
     for name, figure in totals.items():
         units = isinstance(figure, dict)
         text = ", ".join(f"{key} {number}" for key, number in figure.items()) if units else figure
-        shown.add_row(name.replace("_", " "), str(text))
+        shown.add_row(name.replace("_", " "), text)
     console.print(shown)

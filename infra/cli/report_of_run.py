@@ -3,10 +3,8 @@
 from shutil import which
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from infra.cli.generator import EXPECTED, Generated
+from infra.cli.output import Styled, Table, Terminal
 from infra.local.datadir import DataDirectory
 
 _ROWS = (
@@ -26,16 +24,14 @@ _ROWS = (
 
 
 def show_run(
-    console: Console, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+    console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
 ) -> None:
     """Print what a run did."""
     if generated is not None and generated.count:
-        console.print(_kinds(generated))
-    table = Table(title="This run", title_justify="left", show_header=False)
+        console.print(_kinds(generated), "")
+    table = Table(title="This run")
     for name, meaning in _ROWS:
-        table.add_row(
-            name.replace("_", " "), str(result[name]), meaning, style=_style(name, result)
-        )
+        table.add_row(name.replace("_", " "), result[name], meaning, style=_style(name, result))
     rate = f"{result['orders_per_second']} orders/s in {result['seconds']} s"
     table.add_row("speed", rate, "orders that ended, duplicates included")
     console.print(table)
@@ -44,9 +40,9 @@ def show_run(
 
 def _kinds(generated: Generated) -> Table:
     title = f"{generated.count} generated orders (seed {generated.seed})"
-    table = Table("kind", "orders", "what happens to them", title=title, title_justify="left")
+    table = Table("kind", "orders", "what happens to them", title=title)
     for kind, meaning in EXPECTED.items():
-        table.add_row(kind, str(generated.kinds[kind]), meaning)
+        table.add_row(kind, generated.kinds[kind], meaning)
     return table
 
 
@@ -56,22 +52,21 @@ def _style(name: str, result: dict[str, Any]) -> str:
 
 
 def _where(
-    console: Console, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+    console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
 ) -> None:
     files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
     command = "orders" if which("orders") else ".venv/bin/orders"
     data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
-    table = Table.grid(padding=(0, 2))
+    table = Table()
     table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
-    table.add_row("log", str(where.log))
+    table.add_row("log", where.log)
     order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
     if order:
         table.add_row("one order", f"{command} show {order}{data}")
         table.add_row("its mail", f"{command} show {order} --mail FILE.eml{data}")
-    console.print("\n[bold]Where it is[/bold]")
-    console.print(table)
-    console.print("\n[bold]What to try next[/bold]")
-    table = Table.grid(padding=(0, 2))
+    console.print("", Styled("Where it is", "bold"), table)
+    console.print("", Styled("What to try next", "bold"))
+    table = Table()
     table.add_row(f"{command} list{data}", "the orders, the newest first")
     table.add_row(f"{command} query revenue_by_day{data}", "what the analysts see")
     table.add_row(f"{command} report{data}", "the daily report, as a page")

@@ -11,12 +11,12 @@ import typer
 
 from infra.cli import summary
 from infra.cli.event_files import Line, read_events
-from infra.cli.feed import batches, to_entry
+from infra.cli.feed import batches, tell_passed_over, to_entry
 from infra.cli.generator import Generated, generate, next_seed
-from infra.cli.options import DATA, Data, Json, Workers, directory
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.progress import Progress
-from infra.cli.stock_file import read_stock
+from infra.cli.stock import receipt_of, received
 from infra.local.clock import SkippingClock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
@@ -40,6 +40,7 @@ def run(
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
+    delivery: Delivery = "",
     count: Annotated[
         int | None,
         typer.Option(min=0, help="Generated orders to send; 0 only works off what is due."),
@@ -56,15 +57,19 @@ def run(
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where = directory(data)
-    receipt = read_stock(stock) if stock else None
+    receipt = receipt_of(stock, delivery)
     generated = None
     if source is None:
         generated = generate(200 if count is None else count, seed or next_seed(where))
+    if source is not None:
+        tell_passed_over(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
     with platform(where, clock=SkippingClock(), workers=workers) as engine:
-        if receipt is None and generated is not None:
-            receipt = generated.receipt
-        result = Run(engine, where).take(lines, receipt)
+        if stock is not None and receipt is not None:
+            store = SQLiteInventory(engine.journal.database)
+            received(stock, receipt, store, engine.clock.now())
+        units = generated.receipt if generated is not None and stock is None else None
+        result = Run(engine, where).take(lines, units)
     _tell(result, where, generated)
     finish(result, as_json=as_json)
     if result["sink_error"]:
@@ -117,7 +122,7 @@ class Run:
                 if line.envelope is None:
                     self._reject(f"{line.path}:{line.number}: {line.problem}")
                 else:
-                    good.append(to_entry(line.envelope, bus))
+                    good.append(to_entry(line, bus))
             answers = [
                 self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
             ]
@@ -134,7 +139,7 @@ class Run:
         self.rejected += 1
         self.problems.append(problem)
         if self.rejected <= SHOWN:
-            errors.print(f"rejected {problem}", markup=False, style="yellow")
+            errors.print(f"rejected {problem}", style="yellow")
 
 
 def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:

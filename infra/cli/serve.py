@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.options import DATA, Data, Json, Workers, directory
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import console, finish
+from infra.cli.stock import receipt_of, received
 from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine import Engine
@@ -36,6 +37,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml."),
     ] = None,
+    delivery: Delivery = "",
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -51,12 +53,11 @@ def serve(
     where = directory(data)
     admitted = admission(host, allowed_host or [], token_file)
     parameters = _parameters(parameter or [])
-    receipt = read_stock(stock) if stock else None
+    receipt = receipt_of(stock, delivery)
     with platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine:
         inventory = SQLiteInventory(engine.journal.database)
-        if receipt is not None:
-            new = inventory.receive(receipt, engine.clock.now())
-            console.print(f"stock {'received' if new else 'was received before'}: {stock}")
+        if stock is not None and receipt is not None:
+            received(stock, receipt, inventory, engine.clock.now())
         elif _never_received(engine):
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")
@@ -71,9 +72,7 @@ def serve(
                 f"  curl {address}/health",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
-            console.print("\n".join(lines), markup=False, soft_wrap=True)
-            for remark in _remarks(engine, admitted):
-                console.print(remark, markup=False, soft_wrap=True)
+            console.print(*lines, *_remarks(engine, admitted))
 
         try:
             server.run(started)
