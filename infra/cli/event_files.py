@@ -84,6 +84,14 @@ def read_events(path: Path | str) -> Iterator[Line]:
     return (line for file in files for line in _read(file, *_open(file)))
 
 
+def check_readable(path: Path | str) -> None:
+    """Raise `UnreadableFile` if a file or folder holds no events; standard input is not read."""
+    if Path(path).is_dir():
+        read_events(path)
+    elif str(path) != STDIN:
+        _open(str(path))[0].close()
+
+
 def to_put_entry(envelope: Mapping[str, Any]) -> dict[str, Any]:
     """Return the PutEvents entry, without a bus, that sends what was read."""
     entry = {

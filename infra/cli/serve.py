@@ -11,7 +11,7 @@ from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine import Engine
 from infra.local.platform import ROOT, platform
-from infra.server.server import Server
+from infra.server.server import Server, listening
 from inventory.store import SQLiteInventory
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
@@ -30,7 +30,10 @@ def serve(
     """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C."""
     where = directory(data)
     receipt = read_stock(stock) if stock else None
-    with platform(where, clock=Clock(), workers=workers) as engine:
+    with (
+        listening(host, port) as listener,  # a port that is taken leaves the directory as it is
+        platform(where, clock=Clock(), workers=workers) as engine,
+    ):
         inventory = SQLiteInventory(engine.journal.database)
         if receipt is not None:
             new = inventory.receive(receipt, engine.clock.now())
@@ -39,11 +42,11 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, host, port)
-        address = f"http://{host}:{server.port}"
+        server = Server(engine, reader, listener)
+        address = f"http://{host}:{listener.getsockname()[1]}"
 
         def started() -> None:
-            where.endpoint.write_text(address + "\n")
+            where.announce(address)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  curl {address}/health",

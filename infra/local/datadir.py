@@ -68,6 +68,16 @@ class DataDirectory:
                 return address
         return None  # nobody holds the lock: a server that was killed left its address
 
+    def announce(self, address: str) -> None:
+        """Say on which address a server listens; a reader sees the whole address or none."""
+        written = self.endpoint.with_suffix(".new")
+        try:
+            written.write_text(address + "\n")
+            written.rename(self.endpoint)
+        except OSError as error:
+            message = f"{self.endpoint} cannot be written: {error.strerror}"
+            raise DataDirectoryError(message) from None
+
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
 
@@ -112,6 +122,12 @@ class DataDirectory:
         DataDirectoryError
             In use, not writable, of a newer version, or not a database.
         """
+        if self.database.exists():  # what is refused is left as it is
+            database = self._open(read_only=True)
+            try:
+                self._check_version(database)
+            finally:
+                database.close()
         with self._locked():
             database = self._open()
             try:
@@ -130,8 +146,21 @@ class DataDirectory:
             finally:
                 database.close()
 
+    def check_files(self) -> None:
+        """Raise `DataDirectoryError` if a file is there that cannot be written; change nothing."""
+        for path in (self.log, self.sandbox, self.endpoint, self.database):
+            if os.path.lexists(path):
+                try:
+                    os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))
+                except OSError as error:
+                    raise DataDirectoryError(
+                        f"{path} cannot be written: {error.strerror}; remove it, have its owner"
+                        " make it writable, or name another directory with --data"
+                    ) from None
+
     def check_writable(self) -> None:
         """Raise `DataDirectoryError` if this process could not write here; change nothing."""
+        self.check_files()
         with self._locked():
             if self.database.exists():
                 database = self._open()
@@ -141,7 +170,7 @@ class DataDirectory:
     def _open(self, *, read_only: bool = False) -> Database:
         try:
             return Database(str(self.database), read_only=read_only)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise DataDirectoryError(
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
@@ -166,6 +195,7 @@ class DataDirectory:
                     f"{self.root} is in use by {holder}; stop it, go through its endpoint,"
                     " or name another directory with --data"
                 ) from None
+            self.endpoint.unlink(missing_ok=True)  # of a server that was killed
             lock.seek(0)
             lock.truncate()
             lock.write(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'orders'})")

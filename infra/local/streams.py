@@ -81,6 +81,11 @@ class Streams:
                 found |= self._begin(target)
         return found
 
+    def flush(self) -> None:
+        """Deliver what is buffered in the next turns, before its interval is over."""
+        for key in self.keys:
+            self.bus.backlog.wake(key, 0.0)
+
     def committed(self) -> None:
         """Let what the turn ended be ended: before, its deliveries would be found once more."""
         self.busy -= self._ended

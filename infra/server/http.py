@@ -28,6 +28,9 @@ MAX_BODY = 1_048_576
 MAX_AT_ONCE = 64
 """Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -156,7 +159,9 @@ class Application:
         body: bytes,
     ) -> Reply:
         event = _event(route, parameters, scope, headers, body)
-        result = await self._answer(self.engine.call_function(route.function, event))
+        takes_orders = route.method not in SAFE
+        asked = self.engine.call_function(route.function, event, takes_orders=takes_orders)
+        result = await self._answer(asked)
         if result.error is not None:
             detail = "the request could not be processed; see the log"
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

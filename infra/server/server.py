@@ -14,6 +14,9 @@ from infra.local.engine import Engine
 from infra.server.http import Application
 from shared.sqlite import Database
 
+BACKLOG = 2_048
+"""Connections that wait to be accepted, as uvicorn has it."""
+
 
 class ServerError(Refusal):
     """The server cannot be started, or had to stop; the message says why."""
@@ -35,12 +38,10 @@ def check_address(host: str) -> None:
 class Server:
     """An engine and its port: the engine has a thread of its own, the port has this one."""
 
-    def __init__(self, engine: Engine, reader: Database, host: str, port: int) -> None:
-        check_address(host)
+    def __init__(self, engine: Engine, reader: Database, listener: socket.socket) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
-        self._socket = _bound(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = listener
         self._application = Application(engine, reader)
         config = uvicorn.Config(
             self._application,
@@ -61,10 +62,10 @@ class Server:
         """
         thread = threading.Thread(target=self._run_engine, name="engine")
         thread.start()
-        started()
         # uvicorn passes the signal that stopped it on: SIGTERM is then an interrupt like SIGINT
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            started()
             self._uvicorn.run([self._socket])
         except KeyboardInterrupt:
             pass  # uvicorn has shut down and passes the signal on
@@ -87,12 +88,23 @@ class Server:
             self._uvicorn.should_exit = True
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address of this machine.
+
+    Whoever connects is answered once the server runs.
+
+    Raises
+    ------
+    ServerError
+        Others can reach the address, or the port cannot be used.
+    """
+    check_address(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         raise ServerError(
