@@ -122,12 +122,6 @@ class DataDirectory:
         DataDirectoryError
             In use, not writable, of a newer version, or not a database.
         """
-        if self.database.exists():  # what is refused is left as it is
-            database = self._open(read_only=True)
-            try:
-                self._check_version(database)
-            finally:
-                database.close()
         with self._locked():
             database = self._open()
             try:
@@ -175,8 +169,18 @@ class DataDirectory:
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
 
+    def _check_database(self) -> None:
+        """Raise `DataDirectoryError` if a database is there that cannot be used."""
+        if self.database.exists():
+            database = self._open(read_only=True)
+            try:
+                self._check_version(database)
+            finally:
+                database.close()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self._check_database()  # a directory that is refused is left as it is
         try:
             for folder in (self.root, self.bucket):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -151,8 +151,9 @@ def invoke(*arguments: object) -> None:
 def test_a_run_in_real_time_may_be_interrupted(served: Path, tmp_path: Path) -> None:
     slow = detail("T-9", TEA, payment_token="tok_unavailable_3")  # retried for seconds
     run = ("run", "--from", file_of(tmp_path, slow), "--data", served)
-    command = [COMMAND, *map(str, run)]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        [COMMAND, *map(str, run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     _until(served, "select count(*) from orders where order_id = 'T-9'", 1)
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=PATIENCE)[1].decode()
