@@ -104,6 +104,8 @@ def _where(
     command = "orders" if which("orders") else ".venv/bin/orders"
     data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
     table = Table.grid(padding=(0, 2))
+    kind = "a sandbox: waits were skipped" if result["sandbox"] else "real: no wait was skipped"
+    table.add_row("directory", kind)
     table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
     table.add_row("log", str(where.log))
     order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None

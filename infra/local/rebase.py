@@ -50,9 +50,6 @@ DUE: Columns = {
 PARTNERS: Columns = {"gateway_charges": ("charged_at",), "mail_messages": ("sent_at",)}
 """The same as `HAPPENED`, in the sandbox's own database."""
 
-_TIMERS = ("wait", "retry")
-"""What a state waits for until a moment; a task's ``due`` is a number of seconds."""
-
 
 def rebase(directory: DataDirectory, database: Database, clock: Clock) -> None:
     """Bring back what is later than the clock says, if the clock before was ahead of it.
@@ -171,11 +168,11 @@ def _shot(shot: dict[str, Any], by: float, now: float) -> dict[str, Any]:
 
 
 def _frame(frame: dict[str, Any], by: float, now: float) -> dict[str, Any]:
-    waits = frame["activity"] in _TIMERS
+    """Return a frame brought back; a task's ``due`` is a few seconds, and stays as it is."""
     return {
         **frame,
         "entered_at": min(frame["entered_at"], now),
-        "due": _due(frame["due"], by, now) if waits else frame["due"],
+        "due": _due(frame["due"], by, now),
         "children": [[index, _frame(child, by, now)] for index, child in frame["children"]],
     }
 

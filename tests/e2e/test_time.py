@@ -196,7 +196,11 @@ def test_a_sandbox_run_that_was_killed_leaves_a_server_no_time_in_the_future(
     assert max(later_than_now(data).values()) > 900
     with Served(data) as server:
         assert too_late(data) == {}
+        kind = "select value from directory where key = 'kind'"
+        assert server.ask("GET", "/orders?customer_id=C-1")[0] == 200
+        assert server.rows(kind) == [("sandbox",)]
         assert server.ask("POST", "/orders", detail("T-1", TEA))[0] == 201
+        assert server.rows(kind) == [("real",)]
         server.until("select count(*) from orders where status = 'COMPLETED'", 1)
         assert server.stop() == 0
     ran = answer("run", "--count", 0, "--data", data)

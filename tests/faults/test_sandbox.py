@@ -36,7 +36,8 @@ def skip_until(machine: Host, ahead: float) -> None:
 def interrupted(scene: Scene) -> Scene:
     """A sandbox whose run was killed while orders waited, far ahead of the machine's time.
 
-    V waits for stock, R cannot be refunded, T was completed, C waits to be created.
+    V waits for stock, R cannot be refunded, C waits to be created; T was completed at the
+    beginning, L later on.
     """
     with scene.open() as machine:
         machine.receive(TEA=10, VASE=0)
@@ -47,7 +48,10 @@ def interrupted(scene: Scene) -> Scene:
             event("Order Cancelled", "C"),
         )
         skip_until(machine, AHEAD_BY)
-        assert machine.status("V") == "WAITING"
+        machine.put(order("L"))
+        machine.engine.run_schedule("ReconcileFunction")
+        skip_until(machine, machine.engine.clock.offset + 60)
+        assert (machine.status("V"), machine.status("L")) == ("WAITING", "COMPLETED")
         kill()
     return scene
 
@@ -70,6 +74,8 @@ def test_without_it_times_are_far_ahead(interrupted: Scene) -> None:
     later = later_than_now(interrupted.root)
     wanted = {"orders.resume_at", "orders.updated_at", "timeline.at", "executions.started_at"}
     wanted |= {"executions.wake_at", "history.due", "history.timestamp", "messages.visible_at"}
+    wanted |= {"schedules.next_at", "metrics.minute", "events.arrived_at", "charges.opened_at"}
+    wanted |= {"gateway_charges.charged_at", "mail_messages.sent_at", "deliveries.due"}
     assert wanted <= {name for name, ahead in later.items() if ahead > 600}
 
 
@@ -77,6 +83,12 @@ def test_no_time_is_later_than_now_by_more_than_its_own_delay(interrupted: Scene
     with interrupted.open(clock=Clock()):
         assert too_late(interrupted.root) == {}
         assert set(later_than_now(interrupted.root)) <= set(DELAYS)
+
+
+def test_a_schedule_comes_again_within_its_own_interval(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()) as machine:
+        due = machine.engine.schedules.due
+        assert min(due.values()) <= machine.engine.clock.now() + 300
 
 
 def test_a_clock_that_is_as_far_ahead_finds_nothing_to_bring_back(interrupted: Scene) -> None:
@@ -122,7 +134,7 @@ def test_what_happened_keeps_its_order(waits: tuple[Host, float]) -> None:
     for number in [row["id"] for row in machine.rows("select id from executions")]:
         times = [one["timestamp"] for one in execution_history(machine.database, number)]
         assert times == sorted(times)
-    for order_id in ("T", "V", "R"):
+    for order_id in ("T", "V", "R", "L"):
         query = "select at from timeline where order_id = ? order by seq"
         times = [row["at"] for row in machine.rows(query, order_id)]
         assert times == sorted(times)
