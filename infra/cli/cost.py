@@ -16,7 +16,7 @@ def cost(data: Data = DATA, as_json: Json = False) -> None:
     if usage is None:
         raise CommandError(
             f"{where.root} has no order that was completed at the first try and confirmed by mail;"
-            " run `orders run --count 100` there first"
+            " run `orders run --count 100` there first; if its orders are real, with another --data"
         )
     try:
         found = bill(usage, read_deployment(TEMPLATE))

@@ -5,6 +5,7 @@ import shutil
 import socket
 import sqlite3
 import sys
+import time
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from infra.cli.options import DATA, Data, Json, directory
 from infra.cli.output import CommandError, Styled, Table, console, finish
+from infra.cli.summary import failures
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template import TemplateError
@@ -30,6 +32,10 @@ PACKAGES = (
     "uvicorn",
     "yaml",
 )
+DAY = 86_400.0
+SHOWN = 5
+"""Failed items that are named, the newest."""
+
 FREE_BYTES = 500_000_000
 SQLITE = (3, 38)
 """Versions before have no JSON operators built in."""
@@ -63,6 +69,7 @@ def doctor(
         _template(where),
         _handlers(where),
         _data(where),
+        _items(where),
         _space(where),
         _port(where, port),
     ]
@@ -137,6 +144,25 @@ def _data(where: DataDirectory) -> Check:
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
     return Check(name, f"{where.root}, writable")
+
+
+def _items(where: DataDirectory) -> Check:
+    """Name the items that could not be handled within the last day."""
+    name = "items"
+    if not where.database.exists():
+        return Check(name, "none yet")
+    try:
+        reader = where.reader()
+    except DataDirectoryError as error:
+        return Check(name, str(error), "do what it says")
+    failed = failures(reader, "at > ?", time.time() - DAY)
+    reader.close()
+    if not failed:
+        return Check(name, "none failed within a day")
+    named = [f"{one['kind']} {one['item']}: {one['error']}: {one['message']}" for one in failed]
+    more = f"; and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    found = f"{len(named)} failed within a day: {'; '.join(named[-SHOWN:])}{more}"
+    return Check(name, found, f"look for them in {where.log}")
 
 
 def _space(where: DataDirectory) -> Check:

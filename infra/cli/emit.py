@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.event_files import Line, read_event, read_events
+from infra.cli.event_files import Line, check_readable, read_event, read_events
 from infra.cli.feed import batches, tell_passed_over, to_entry
 from infra.cli.options import (
     DATA,
@@ -21,7 +22,7 @@ from infra.cli.options import (
     account,
     directory,
 )
-from infra.cli.outlet import Outlet, outlet, put_all
+from infra.cli.outlet import JournalOutlet, Outlet, outlet, put_all
 from infra.cli.output import CommandError, Table, console, errors, finish
 from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
@@ -45,12 +46,8 @@ def emit(
     """Check events against their contracts and put them on the bus, here or on AWS."""
     where = directory(data)
     reader = Reader(files)
-    with outlet(where, account(endpoint_url, profile, region)) as out:
-        accepted = sum(
-            put_all(out, batch)
-            for batch in batches(to_entry(line, BUS) for line in reader.events())
-        )
-        _told(accepted, reader.rejected, out)
+    there = account(endpoint_url, profile, region)
+    accepted = _send(reader.events(), reader, outlet(where, there))
     finish({"accepted": accepted, "rejected": reader.rejected}, as_json=as_json)
     _complain_of(reader)
 
@@ -85,9 +82,8 @@ def replay(
         finish({**result, "rejected": reader.rejected, "dry_run": True}, as_json=as_json)
         _complain_of(reader)
         return
-    with outlet(where, account(endpoint_url, profile, region)) as out:
-        accepted = _put_at_rate(events, rate, out)
-        _told(accepted, reader.rejected, out)
+    there = account(endpoint_url, profile, region)
+    accepted = _send(events, reader, outlet(where, there), rate)
     finish({"accepted": accepted, "rejected": reader.rejected, "dry_run": False}, as_json=as_json)
     _complain_of(reader)
 
@@ -96,6 +92,8 @@ class Reader:
     """Events of files, those that break their contract counted and told of."""
 
     def __init__(self, paths: list[Path]) -> None:
+        for path in paths:
+            check_readable(path)  # before the first event of another file is sent
         self.paths = paths
         self.rejected = 0
 
@@ -142,12 +140,27 @@ def _complain_of(reader: Reader) -> None:
         raise CommandError(f"{reader.rejected} events were rejected; the others were taken")
 
 
-def _told(accepted: int, rejected: int, out: Outlet) -> None:
-    console.print(f"{accepted} events accepted by {out.where}, {rejected} rejected")
-    if not out.where.startswith("http") and out.where != "AWS":
-        console.print(
-            "They are journalled; `orders run --count 0` or `orders serve` works them off"
-        )
+def _send(
+    events: Iterator[Line],
+    reader: Reader,
+    opening: AbstractContextManager[Outlet],
+    rate: float | None = None,
+) -> int:
+    """Put events on a bus; return how many. Without any, the outlet is not opened."""
+    first = next(events, None)
+    if first is None:
+        console.print(f"0 events accepted, {reader.rejected} rejected")
+        return 0
+    with opening as out:
+        accepted = _put_at_rate(chain([first], events), rate, out)
+        counts = f"{accepted} events accepted by {out.where}, {reader.rejected} rejected"
+        console.print(counts)
+        if isinstance(out, JournalOutlet):
+            console.print(
+                "They are journalled. `orders serve` works them off; `orders run --count 0` does"
+                " what is due now, and says what waits"
+            )
+    return accepted
 
 
 def _put_at_rate(events: Iterator[Line], rate: float | None, out: Outlet) -> int:

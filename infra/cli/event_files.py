@@ -21,7 +21,7 @@ from infra.cli.json_stream import (
     explained,
     member,
 )
-from infra.cli.text_source import DamagedFile, TextSource, UnreadableFile
+from infra.cli.text_source import STDIN, DamagedFile, TextSource, UnreadableFile
 from infra.contracts.folder import NO_EVENTS
 from shared.batches import entry_size
 from shared.clock import timestamp
@@ -99,6 +99,14 @@ def passed_over(folder: Path) -> list[str]:
         for path in folder.rglob("*")
         if path.is_file() and not _is_named_as_events(path) and path.name not in NO_EVENTS
     )
+
+
+def check_readable(path: Path | str) -> None:
+    """Raise `UnreadableFile` if a file or folder holds no events; standard input is not read."""
+    if Path(path).is_dir():
+        read_events(path)
+    elif str(path) != STDIN:
+        TextSource(str(path)).close()
 
 
 def to_put_entry(envelope: Mapping[str, Any], detail: str = "") -> dict[str, Any]:

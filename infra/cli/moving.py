@@ -23,6 +23,8 @@ from infra.cli.options import (
 from infra.cli.output import CommandError, console, finish
 from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
+from infra.local.clock import Clock
+from infra.local.rebase import bring_back, rebase
 from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
@@ -73,6 +75,7 @@ def export_(
     source: Place | None = _table(table, endpoint_url, profile, region, stack)
     if source is None:
         where = directory(data)
+        bring_back(where)  # another place has the machine's time
         source = SQLitePlace(where.reader(), str(where.root))
     with _written(file, account(endpoint_url, profile, region)) as path:
         totals = bundle.write(path, source.name, source.rows(), time.time())
@@ -101,7 +104,6 @@ def import_(
     with _readable(file, account(endpoint_url, profile, region)) as path:
         totals = bundle.check(path)
         with _goal(there, data) as goal:
-            goal.prepare()
             added = take(path, goal)
             if _totals_there(path, goal) != totals:
                 raise CommandError(f"{goal.name} has not what {file} has; import it again")
@@ -151,12 +153,17 @@ def _totals_there(file: Path, goal: Place) -> Row:
 
 @contextmanager
 def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    """Open a place to be written to; a directory's times are brought back to the present first."""
     if there is not None:
+        there.prepare()
         yield there
         return
     where = directory(data)
     with where.writer() as database:
-        yield SQLitePlace(database, str(where.root))
+        place = SQLitePlace(database, str(where.root))
+        place.prepare()
+        rebase(where, database, Clock())
+        yield place
 
 
 def _table(

@@ -1,4 +1,8 @@
-"""``orders run``: start the platform, send events, work until nothing is due, say what happened."""
+"""``orders run``: start the platform, send events, work until nothing is due, say what happened.
+
+Time is skipped in a sandbox (`infra.local.sandbox`). Elsewhere a run works in real time: it does
+what is due, and says what waits until when.
+"""
 
 import time
 from collections.abc import Iterator
@@ -17,13 +21,14 @@ from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.progress import Progress
 from infra.cli.stock import receipt_of, received
-from infra.local.clock import SkippingClock
+from infra.cli.unfinished import Waiting, overdue, waiting
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.platform import platform
-from infra.settling import settle
+from infra.settling import settle, work_off
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
+from shared.clock import timestamp
 
 CHUNK = 100
 """Events that are put on the bus in one turn."""
@@ -43,7 +48,7 @@ def run(
     delivery: Delivery = "",
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Generated orders to send; 0 only works off what is due."),
+        typer.Option(min=0, help="Generated orders to send; 0 only does what is due."),
     ] = None,
     seed: Annotated[
         int | None,
@@ -53,7 +58,11 @@ def run(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Take orders through the whole platform, on this machine."""
+    """Take orders through the whole platform, on this machine.
+
+    While every order of the data directory came from this command, waits are skipped. In any other
+    directory it works in real time: it ends once nothing is due soon, and says what waits.
+    """
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where = directory(data)
@@ -64,7 +73,7 @@ def run(
     if source is not None:
         tell_passed_over(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
-    with platform(where, clock=SkippingClock(), workers=workers) as engine:
+    with platform(where, workers=workers) as engine:
         if stock is not None and receipt is not None:
             store = SQLiteInventory(engine.journal.database)
             received(stock, receipt, store, engine.clock.now())
@@ -72,8 +81,21 @@ def run(
         result = Run(engine, where).take(lines, units)
     _tell(result, where, generated)
     finish(result, as_json=as_json)
+    problems = _unfinished(result)
+    if problems:
+        raise CommandError("; ".join(problems))
+
+
+def _unfinished(result: dict[str, Any]) -> list[str]:
+    """Return what a run should have done and did not."""
+    problems = []
+    if result["not_begun"] and (result["sandbox"] or result["overdue"]):
+        problems.append(f"{result['not_begun']} accepted orders have not begun; see the log")
+    if result["overdue"]:
+        problems.append(f"{result['overdue']} items are due and were not done; see the log")
     if result["sink_error"]:
-        raise CommandError(f"the analytics sink failed: {result['sink_error']}")
+        problems.append(f"the analytics sink failed: {result['sink_error']}")
+    return problems
 
 
 class Run:
@@ -83,7 +105,7 @@ class Run:
         self.engine = engine
         self.where = where
         self.database = engine.journal.database
-        self.queues = engine.stack.dead_letter_queues
+        self.sandbox = engine.clock.skips
         self.accepted = 0
         self.rejected = 0
         self.problems: list[str] = []
@@ -93,13 +115,18 @@ class Run:
         store = SQLiteInventory(self.database)
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
-        before = summary.mark(self.database, self.queues)
+        before = summary.mark(self.database, self.engine.stack)
         started = time.perf_counter()
         with Progress() as progress:
             self._feed(lines, progress)
-            settle(self.engine, lambda: progress.worked(self.database))
+            work = settle if self.sandbox else work_off
+            work(self.engine, lambda: progress.worked(self.database))
         seconds = time.perf_counter() - started
-        counts = summary.of_run(self.database, before, self.queues)
+        return self._summary(before, seconds)
+
+    def _summary(self, before: summary.Mark, seconds: float) -> dict[str, Any]:
+        stack = self.engine.stack
+        counts = summary.of_run(self.database, before, stack)
         ended = counts["completed"] + counts["failed"] + counts["cancelled"] + counts["duplicates"]
         sink_error = self.engine.streams.last_error if self.engine.streams.failures else None
         return {
@@ -108,9 +135,13 @@ class Run:
             **counts,
             "seconds": round(seconds, 3),
             "orders_per_second": round(ended / seconds, 1),
-            "totals": summary.totals(self.database, self.queues),
+            "totals": summary.totals(self.database, stack),
             "problems": self.problems[:100],
+            "failures": summary.failures(self.database, "id > ?", before.failure)[:100],
+            "waiting": [_told(one) for one in waiting(self.database, stack)],
+            "overdue": overdue(self.database, stack, self.engine.clock.now()),
             "sink_error": sink_error,
+            "sandbox": self.sandbox,
         }
 
     def _feed(self, lines: Iterator[Line], progress: Progress) -> None:
@@ -140,6 +171,10 @@ class Run:
         self.problems.append(problem)
         if self.rejected <= SHOWN:
             errors.print(f"rejected {problem}", style="yellow")
+
+
+def _told(one: Waiting) -> dict[str, Any]:
+    return {"what": one.text, "count": one.count, "next_at": timestamp(one.next_at)}
 
 
 def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:

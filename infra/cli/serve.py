@@ -13,7 +13,7 @@ from infra.local.clock import Clock
 from infra.local.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
-from infra.server.server import Server, admission, url
+from infra.server.server import Server, admission, listening, url
 from inventory.store import SQLiteInventory
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
@@ -54,7 +54,10 @@ def serve(
     admitted = admission(host, allowed_host or [], token_file)
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
-    with platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine:
+    with (
+        listening(host, port) as listener,  # a port that is taken leaves the directory as it is
+        platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+    ):
         inventory = SQLiteInventory(engine.journal.database)
         if stock is not None and receipt is not None:
             received(stock, receipt, inventory, engine.clock.now())
@@ -62,7 +65,7 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, (host, port), admitted, where.log)
+        server = Server(engine, reader, listener, admitted, where.log)
         address = url(host, server.port)
 
         def started() -> None:

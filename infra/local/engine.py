@@ -198,13 +198,28 @@ class Engine:
             wait([written])
         written.add_done_callback(lambda one: self.call(partial(done, one.exception())))
 
-    def call_function(self, function: str, payload: Any) -> "Future[Result]":
-        """Call a function for somebody outside; callable from any thread."""
+    def put_events(self, entries: object, now: float) -> dict[str, Any]:
+        """Answer a PutEvents request from outside: an event makes the directory a real one."""
+        answer = self.bus.put(entries, now)
+        if any("EventId" in entry for entry in answer["Entries"]):
+            self.journal.make_real()
+        return answer
+
+    def call_function(
+        self, function: str, payload: Any, *, takes_orders: bool = False
+    ) -> "Future[Result]":
+        """Call a function for somebody outside; callable from any thread.
+
+        With ``takes_orders`` the function may take an order: that the directory is a real one is
+        committed before the function is called.
+        """
         answer: Future[Result] = Future()
 
         def begin(_: float) -> None:
             if answer.set_running_or_notify_cancel():
                 self.calls.invoke(function, payload, lambda result, _: answer.set_result(result))
+                if takes_orders:
+                    self.journal.make_real()
 
         self.call(begin)
         return answer
@@ -278,12 +293,17 @@ class Engine:
 
         For a clock that can skip, when nothing else is to be done. Schedules hold no run open.
         """
-        assert isinstance(self.clock, SkippingClock)
         due = self.next_due(schedules=False, sink=sink)
         if due == float("inf"):
             return False
-        self.clock.skip_to(due + max(STRIDE, LATENESS * (due - self.clock.now())))
+        self.skip_to(due + max(STRIDE, LATENESS * (due - self.clock.now())))
         return True
+
+    def skip_to(self, moment: float) -> None:
+        """Move the clock forward to a moment; the next turn journals how far it is ahead."""
+        assert isinstance(self.clock, SkippingClock)
+        self.clock.skip_to(moment)
+        self.journal.keep_ahead(self.clock.offset)
 
     def run_schedule(self, function: str) -> None:
         """Run a function's schedule now, whenever it is due."""

@@ -5,6 +5,7 @@ anything that they say is acted upon or acknowledged.
 """
 
 from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 from shared.sqlite import SCHEMA as RECORDS
@@ -20,6 +21,10 @@ SUSPECTS_KEPT = 86_400.0
 """Seconds for which an item that ended the process stays a suspect."""
 
 SCHEMA = """
+create table if not exists directory (
+    key text primary key,
+    value text not null
+) without rowid;
 create table if not exists events (
     seq integer primary key autoincrement,
     id text not null,
@@ -132,6 +137,22 @@ create table if not exists metrics (
 ) without rowid;
 """
 
+_KEEP = (
+    "insert into directory values (?, ?)"
+    " on conflict do update set value = excluded.value where value <> excluded.value"
+)
+KIND, AHEAD = "kind", "ahead"
+"""Keys of the table ``directory``: what the directory is, and how many seconds its clock is ahead
+of the machine's (`infra.local.sandbox`, `infra.local.rebase`)."""
+
+SANDBOX, REAL = "sandbox", "real"
+"""What a directory is: time is skipped in a sandbox only."""
+
+
+def keep(connection: Connection, key: str, value: str) -> None:
+    """Keep a value of the table ``directory`` within the caller's transaction."""
+    connection.execute(_KEEP, (key, value))
+
 
 class Batch:
     """The writes of one turn, of the same statement together.
@@ -197,6 +218,14 @@ class Journal:
         self.batch.add(
             "delete from quarantined_orders where not held and at < ?", now - SUSPECTS_KEPT
         )
+
+    def make_real(self) -> None:
+        """Make the directory a real one in this turn: an order from outside came with it."""
+        self.batch.add(_KEEP, KIND, REAL)
+
+    def keep_ahead(self, seconds: float) -> None:
+        """Keep how far the clock is ahead, before anything is written at its time."""
+        self.batch.add(_KEEP, AHEAD, str(seconds))
 
     def commit(self) -> None:
         """Commit the turn's writes; all that was answered to a caller outlives a power cut."""

@@ -117,7 +117,7 @@ class AwsApi:
         return alone
 
     def _put_events(self, request: Mapping[str, Any]) -> Future[Answer]:
-        return self.engine.call(lambda now: self.engine.bus.put(request.get("Entries"), now))
+        return self.engine.call(lambda now: self.engine.put_events(request.get("Entries"), now))
 
     def _test_event_pattern(self, request: Mapping[str, Any]) -> Answer:
         try:
@@ -197,6 +197,7 @@ class AwsApi:
                 code = error.error.rpartition(".")[2].removesuffix("Exception")
                 code = {"DataLimitExceeded": "InvalidExecutionInput"}.get(code, code)
                 raise InvalidRequest(code, str(error)) from None
+            self.engine.journal.make_real()
             self.engine.journal.batch.durable = True
             return {"executionArn": started, "startDate": now}
 

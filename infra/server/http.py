@@ -34,6 +34,9 @@ MAX_AT_ONCE = 64
 MAX_BESIDE = 2
 """Threads for what may take long, such as matching a pattern."""
 
+UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
 LONG_BODY = 65_536
 """Bytes of a body from which on it is read beside the port's loop."""
 
@@ -184,7 +187,9 @@ class Application:
         return await self._answer(answer) if isinstance(answer, Future) else answer
 
     async def _invoke(self, route: Route, event: dict[str, Any], request: Request) -> Reply:
-        result = await self._answer(self.engine.call_function(route.function, event))
+        takes_orders = route.method not in UNCHANGING
+        asked = self.engine.call_function(route.function, event, takes_orders=takes_orders)
+        result = await self._answer(asked)
         if result.error is not None:
             self.log.answered(request.id, f"{route.method} {route.path}", result.error)
             return _failure(request)

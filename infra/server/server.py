@@ -24,6 +24,8 @@ from infra.server.tokens import read_tokens
 from shared.sqlite import Database
 
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - they are named to be told apart
+BACKLOG = 2_048
+"""Connections that wait to be accepted, as uvicorn has it."""
 
 
 class ServerError(Refusal):
@@ -97,14 +99,14 @@ class Server:
         self,
         engine: Engine,
         reader: Database,
-        address: tuple[str, int],
+        listener: socket.socket,
         admitted: Admission,
         log: Path,
     ) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
-        self._socket = _bound(*address)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = listener
+        self.port: int = listener.getsockname()[1]
         access = Access(self.port, engine.stack.cors, admitted)
         self._application = Application(engine, reader, access, PortLog(log))
         config = uvicorn.Config(
@@ -129,10 +131,10 @@ class Server:
         """
         thread = threading.Thread(target=self._run_engine, name="engine")
         thread.start()
-        started()
         # uvicorn passes the signal that stopped it on: SIGTERM is then an interrupt like SIGINT
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            started()
             self._uvicorn.run([self._socket])
         except KeyboardInterrupt:
             pass  # uvicorn has shut down and passes the signal on
@@ -169,12 +171,20 @@ def _is_own(host: str) -> bool:
         return False
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; a connection is answered once the server runs.
+
+    Raises
+    ------
+    ServerError
+        The port cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         raise ServerError(

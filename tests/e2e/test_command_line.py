@@ -29,15 +29,16 @@ ROOT = Path(__file__).parents[2]
 
 RUN = {
     *("accepted", "rejected", "quarantined", "duplicates", "completed", "failed", "cancelled"),
-    *("in_flight", "dead_letters", "high_value", "revenue", "units_shipped", "seconds"),
-    *("orders_per_second", "totals"),
+    *("in_flight", "not_begun", "dead_letters", "failed_items", "high_value", "revenue"),
+    *("units_shipped", "seconds", "orders_per_second", "totals"),
 }
 TOTALS = {
     *("orders", "completed", "failed", "cancelled", "in_flight", "dead_letters", "revenue"),
     *("units_shipped", "charges", "refunds", "shipments"),
 }
-BESIDE = {"problems", "sink_error"}
-"""What a run's JSON has beside what DESIGN asks for: the first rejections, and the sink's error."""
+BESIDE = {"problems", "failures", "waiting", "overdue", "sandbox", "sink_error"}
+"""What a run's JSON has beside its counts: the first rejections and failures, what waits, what is
+overdue, whether time was skipped, and the sink's error."""
 
 
 def line(order_id: str, **changes: Any) -> str:

@@ -43,7 +43,7 @@ class FakeEngine:
         self.answer: Any = ANSWER
         self.error: dict[str, Any] | None = None
 
-    def call_function(self, function: str, event: Any) -> "Future[Result]":
+    def call_function(self, function: str, event: Any, **_: Any) -> "Future[Result]":
         assert function == "Api"
         self.events.append(event)
         future: Future[Result] = Future()
