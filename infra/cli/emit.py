@@ -27,7 +27,7 @@ from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
-from infra.patterns import InvalidPattern, Pattern, compile_pattern
+from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
 from shared.events import parse
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Events: .json or .ndjson.")]
@@ -79,7 +79,7 @@ def replay(
         )
     pattern = _pattern(only)
     reader = Reader(paths)
-    events = islice((e for e in reader.events() if pattern is None or pattern.matches(e)), limit)
+    events = islice((e for e in reader.events() if pattern is None or _matches(pattern, e)), limit)
     if dry_run:
         result = _foresee(events, where)
         finish({**result, "rejected": reader.rejected, "dry_run": True}, as_json=as_json)
@@ -145,6 +145,13 @@ def _pattern(text: str | None) -> Pattern | None:
         raise CommandError(f"--filter: {error}") from None
 
 
+def _matches(pattern: Pattern, event: Mapping[str, Any]) -> bool:
+    try:
+        return pattern.matches(event)
+    except TooComplexEvent as error:
+        raise CommandError(str(error)) from None
+
+
 def _is_local(endpoint_url: str | None) -> bool:
     return endpoint_url is not None and endpoint_url.split("://")[-1].startswith(
         ("127.", "localhost", "[::1]")
@@ -177,6 +184,6 @@ def _targets(stack: Stack, event: Mapping[str, Any]) -> list[str]:
     return [
         target.name
         for rule in stack.rules
-        if rule.pattern.matches({"detail-type": event["detail-type"], **event})
+        if _matches(rule.pattern, {"detail-type": event["detail-type"], **event})
         for target in rule.targets
     ]

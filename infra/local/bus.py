@@ -15,6 +15,7 @@ from infra.local.backlog import Backlog
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
 from infra.local.template import ACCOUNT, REGION
+from infra.patterns import TooComplexEvent
 from shared.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 from shared.clock import timestamp
 
@@ -117,6 +118,8 @@ class Bus:
                 return {"EventId": self.accept(entry, detail, now)}
         except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             pass  # no JSON, or nested deeper than it can be written again
+        except TooComplexEvent as error:
+            return _invalid("Detail", str(error))
         except (OverflowError, ValueError) as error:
             return _invalid("Time", f"{error}.")
         return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
@@ -138,6 +141,7 @@ class Bus:
         }
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
+        matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
         order_id = detail.get("order_id")
         seq = self.journal.next_id("events")
         self.journal.batch.add(
@@ -150,26 +154,16 @@ class Bus:
             now,
             int(archived),
         )
-        self._route(seq, envelope, self.stack.rules, now, None)
+        self._route(seq, matched, now, None)
         return event_id
 
-    def _route(
-        self,
-        seq: int,
-        envelope: Mapping[str, Any],
-        rules: Sequence[Rule],
-        now: float,
-        replay: str | None,
-    ) -> None:
+    def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
-            if rule.pattern.matches(envelope):
-                for target in rule.targets:
-                    delivery = self.journal.next_id("deliveries")
-                    self.journal.batch.add(
-                        _INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay
-                    )
-                    self._routing.append(target.key)
-                    self.backlog.wake(target.key, now + self._patience[target.key])
+            for target in rule.targets:
+                delivery = self.journal.next_id("deliveries")
+                self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay)
+                self._routing.append(target.key)
+                self.backlog.wake(target.key, now + self._patience[target.key])
 
     def committed(self) -> None:
         """Let what the turn added count."""
@@ -294,7 +288,7 @@ class Bus:
         )
         for event in events:
             envelope = {**orjson.loads(event["envelope"]), "replay-name": name}
-            self._route(event["seq"], envelope, chosen, now, name)
+            self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
@@ -317,6 +311,10 @@ class Bus:
             before,
             now - 86_400,
         )
+
+
+def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    return [rule for rule in rules if rule.pattern.matches(envelope)]
 
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:

@@ -27,7 +27,7 @@ from infra.local.engine import Engine
 from infra.local.execution_rows import arn, events_in
 from infra.local.executions import TaskError
 from infra.local.template import ACCOUNT, REGION
-from infra.patterns import InvalidPattern, compile_pattern
+from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from shared.sqlite import Database
 
 Answer = dict[str, Any]
@@ -106,7 +106,11 @@ class AwsApi:
         if missing:
             message = f"Parameter Event is not valid. Reason: {missing[0]} is missing."
             raise InvalidRequest("ValidationException", message)
-        return {"Result": pattern.matches(event)}
+        try:
+            return {"Result": pattern.matches(event)}
+        except TooComplexEvent as error:
+            message = f"Parameter Event is not valid. Reason: {error}"
+            raise InvalidRequest("ValidationException", message) from None
 
     def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
         name = _text(request, "ReplayName")
