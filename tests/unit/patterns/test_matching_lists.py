@@ -1,11 +1,9 @@
 """Matching within lists: what holds together, and how many steps it takes to find out."""
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from tests.fakes import patterns as definition
+from tests.fakes.steps import counted, size
 
 STEPS = 25
 """Lines of the matcher that run at most for a value of the event and a condition of the pattern."""
@@ -94,38 +93,12 @@ def test_absence(
 # ---- how long it takes
 
 
-@contextmanager
-def counted() -> Iterator[Callable[[], int]]:
-    """Count the lines of `infra.patterns` that run."""
-    steps = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal steps
-        if "/infra/patterns/" not in frame.f_code.co_filename:
-            return None
-        steps += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield lambda: steps
-    finally:
-        sys.settrace(before)
-
-
 def steps_for(pattern: dict[str, Any], event: dict[str, Any]) -> int:
     compiled = compile_pattern(pattern)
     own = json.loads(json.dumps(event))  # no object twice
-    with counted() as steps, suppress(TooComplexEvent):
+    with counted("infra/patterns") as steps, suppress(TooComplexEvent):
         compiled.matches(own)
     return steps()
-
-
-def size(value: Any) -> int:
-    """Return the number of values, objects and lists."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(size(one) for one in inner)
 
 
 def conditions_of(pattern: Any) -> int:
