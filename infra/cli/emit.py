@@ -28,7 +28,7 @@ from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
-from infra.patterns import InvalidPattern, Pattern, compile_pattern
+from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Events: .json or .ndjson.")]
 SHOWN = 50
@@ -181,6 +181,13 @@ def _pattern(text: str | None) -> Pattern | None:
         raise CommandError(f"--filter: {error}") from None
 
 
+def _matches(pattern: Pattern, event: Mapping[str, Any]) -> bool:
+    try:
+        return pattern.matches(event)
+    except TooComplexEvent as error:
+        raise CommandError(str(error)) from None
+
+
 def _is_local(endpoint_url: str | None) -> bool:
     return endpoint_url is not None and endpoint_url.split("://")[-1].startswith(
         ("127.", "localhost", "[::1]")
@@ -214,6 +221,6 @@ def _targets(stack: Stack, event: Mapping[str, Any]) -> list[str]:
     return [
         target.name
         for rule in stack.rules
-        if rule.pattern.matches({"detail-type": event["detail-type"], **event})
+        if _matches(rule.pattern, {"detail-type": event["detail-type"], **event})
         for target in rule.targets
     ]

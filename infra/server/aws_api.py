@@ -25,7 +25,7 @@ from infra.local.engine import Engine
 from infra.local.execution_rows import arn, events_in
 from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
-from infra.patterns import InvalidPattern, compile_pattern
+from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from shared.json_text import InvalidJSON, parse, read
 from shared.sqlite import Database
 
@@ -130,7 +130,11 @@ class AwsApi:
         if missing:
             message = f"Parameter Event is not valid. Reason: {missing[0]} is missing."
             raise InvalidRequest("ValidationException", message)
-        return {"Result": pattern.matches(event)}
+        try:
+            return {"Result": pattern.matches(event)}
+        except TooComplexEvent as error:
+            message = f"Parameter Event is not valid. Reason: {error}"
+            raise InvalidRequest("ValidationException", message) from None
 
     def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
         name = _text(request, "ReplayName")

@@ -16,7 +16,7 @@ from infra.local.bus import Delivery
 from infra.local.stack import Target
 from infra.local.targets import DeliveryError, QueueTarget
 from shared.batches import MAX_BYTES
-from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry
+from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, TEMPLATE, Rig, entry
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -134,6 +134,19 @@ def test_a_bad_entry_fails_alone_and_in_its_place(
         first["EventId"],
         third["EventId"],
     }
+
+
+def test_an_event_too_complex_for_a_rule_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    pattern = "{detail: {a: {b: {x: [1], y: [1], z: [1]}}}}"
+    rig = Rig(tmp_path, template=TEMPLATE.replace("{detail-type: [Spare]}", pattern))
+    overlapping = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    answer = rig.put(entry(), entry(Detail=json.dumps(overlapping)), entry())
+    first, refused, third = answer["Entries"]
+    assert refused["ErrorCode"] == "InvalidArgument"
+    assert "Detail is not valid. Reason: Event is too complex" in refused["ErrorMessage"]
+    kept = {first["EventId"], third["EventId"]}
+    assert {row["id"] for row in rig.rows("select id from events")} == kept
+    rig.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from infra.local import streams
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
+from infra.local.streams import CHUNK, ROWS
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
 INTERVAL = 60.0
@@ -144,6 +145,33 @@ def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
     assert record["approximateArrivalTimestamp"] == NOW * 1000
     assert json.loads(base64.b64decode(record["data"]))["detail"]["order_id"] == "A-1"
     assert units(rig) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("events", [ROWS, 2 * ROWS, 2 * ROWS + CHUNK + 1])
+def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
+    rig: Rig, events: int
+) -> None:
+    rig.engine.only_journals = True
+    put(rig, *range(1, events + 1))
+    rig.restart()
+    rig.settle()
+    assert deliveries(rig) == 0
+    sizes = [len(event["records"]) for event in rig.functions.of(PROCESSOR)]
+    assert (max(sizes), sum(sizes)) == (CHUNK, events)
+    names = [Path(name).stem.split("-") for name in files(rig)]
+    cuts = [(int(first), int(last)) for first, last in names]
+    assert cuts == [(first, min(first + ROWS - 1, events)) for first in range(1, events + 1, ROWS)]
+    assert asked(rig, "select count(*), sum(units) from order_events") == [
+        (events, sum(range(1, events + 1)))
+    ]
+
+
+def test_full_buffers_are_written_at_once_and_the_rest_in_its_time(rig: Rig) -> None:
+    put(rig, *range(1, 2 * ROWS + 2))
+    assert deliveries(rig) < ROWS
+    rig.pass_time(INTERVAL)
+    assert deliveries(rig) == 0
+    assert asked(rig, "select count(*) from order_events") == [(2 * ROWS + 1,)]
 
 
 def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:

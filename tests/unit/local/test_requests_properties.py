@@ -125,6 +125,21 @@ def test_any_body_of_any_operation_is_answered_or_refused(rig: Rig, body: bytes)
         asked(rig, operation, body)
 
 
+def test_an_event_too_complex_for_a_pattern_is_no_valid_event(fresh: Rig) -> None:
+    pattern = {"detail": {"a": {"b": {"x": [1], "y": [1], "z": [1]}}}}
+    detail = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    sound = SOUND["AWSEvents.TestEventPattern"]
+    event = json.dumps(json.loads(sound["Event"]) | {"detail": detail})
+    request = {"EventPattern": json.dumps(pattern), "Event": event}
+    with pytest.raises(
+        InvalidRequest, match=r"Parameter Event is not valid.*too complex"
+    ) as refused:
+        AwsApi(fresh.engine, fresh.database).answer(
+            "AWSEvents.TestEventPattern", orjson.dumps(request)
+        )
+    assert refused.value.code == "ValidationException"
+
+
 @pytest.mark.parametrize("operation", SOUND)
 def test_the_sound_requests_are_answered(fresh: Rig, operation: str) -> None:
     refused = ("AWSEvents.DescribeReplay", "Orderflow.RedriveDeadLetters")
