@@ -37,9 +37,11 @@ LARGEST_PAGE = 1_000
 LAST_INTEGER = (1 << 63) - 1
 """The largest integer that a field may have; none is that large."""
 
+MATCHING = "AWSEvents.TestEventPattern"
+
 LOOKUPS = frozenset(
     {
-        "AWSEvents.TestEventPattern",
+        MATCHING,
         "AWSEvents.DescribeReplay",
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
@@ -71,7 +73,7 @@ class AwsApi:
         self._reading = threading.Lock()
         self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
             "AWSEvents.PutEvents": self._put_events,
-            "AWSEvents.TestEventPattern": self._test_event_pattern,
+            MATCHING: self._test_event_pattern,
             "AWSEvents.StartReplay": self._start_replay,
             "AWSEvents.DescribeReplay": self._looking_up(self._describe_replay),
             "AWSStepFunctions.StartExecution": self._start_execution,

@@ -17,7 +17,7 @@ from infra.local.engine import Engine
 from infra.local.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, Answer, AwsApi
+from infra.server.aws_api import LOOKUPS, MATCHING, Answer, AwsApi
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
 from infra.server.reply import SAFE, Reply, aws_error, problem
@@ -32,7 +32,7 @@ MAX_AT_ONCE = 64
 """Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
 MAX_BESIDE = 2
-"""Threads for what may take long, such as matching a pattern."""
+"""Threads for what may take long; those that match patterns are others than those that look up."""
 
 LONG_BODY = 65_536
 """Bytes of a body from which on it is read beside the port's loop."""
@@ -72,6 +72,7 @@ class Application:
         self._stopped = False
         self._asked: set[Future[Any]] = set()
         self._beside = ThreadPoolExecutor(MAX_BESIDE, "port")
+        self._matching = ThreadPoolExecutor(MAX_BESIDE, "port-matching")
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,7 +163,8 @@ class Application:
 
     def close(self) -> None:
         """Begin nothing more beside the loop."""
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._beside, self._matching):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def _aws(self, request: Request, body: bytes) -> Reply:
         own = (("content-type", request.aws_type), ("x-amzn-requestid", request.id))
@@ -177,8 +179,8 @@ class Application:
         """Have an operation answered; what may take long is done beside the loop."""
         operate = partial(self.api.answer, target, body)
         if target in LOOKUPS or len(body) > LONG_BODY:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._beside, operate)
+            pool = self._matching if target == MATCHING else self._beside
+            answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
         return await self._answer(answer) if isinstance(answer, Future) else answer

@@ -23,6 +23,9 @@ from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
 from shared.sqlite import Database
 
+MAX_HEAD = 65_536
+"""Bytes of a request's target and headers: more than any client of ours sends."""
+
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - they are named to be told apart
 
 
@@ -69,6 +72,29 @@ def admission(host: str, names: Sequence[str], token_file: Path | None) -> Admis
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it; the application sees the request's target as it was sent."""
 
+    head = 0
+    """Bytes of the request's head so far."""
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request's head."""
+        self.head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self.head += size
+        if self.head > MAX_HEAD:
+            raise ValueError("the parser answers with 400")
+
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self.scope["extensions"] = {TARGET: self.url.decode("latin-1")}  # type: ignore[dict-item]
@@ -76,6 +102,8 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, in the form of every other refusal."""
+        if self.head > MAX_HEAD:
+            msg = f"the request's head is larger than {MAX_HEAD} bytes"
         reply = problem(HTTPStatus.BAD_REQUEST, msg).defaulting(SAFE)
         length = ("content-length", str(len(reply.body)))
         headers = (*reply.headers, length, ("connection", "close"))
