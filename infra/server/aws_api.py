@@ -328,7 +328,7 @@ def _event(text: str) -> dict[str, Any]:
 
 
 def _page(request: Mapping[str, Any], default: int) -> int:
-    """Return how many entries a page has; 0 stands for the default."""
+    """Return the number of entries of a page; 0 means the default."""
     size = request.get("maxResults")
     if size is not None and not 0 <= size <= LARGEST_PAGE:
         bound = (

@@ -31,11 +31,11 @@ MAX_BODY = 1_048_576
 MAX_AT_ONCE = 64
 """Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
-MAX_BESIDE = 2
-"""Threads for what may take long; those that match patterns are others than those that look up."""
+MAX_THREADS = 2
+"""Threads that match patterns, and as many others that look things up."""
 
 LONG_BODY = 65_536
-"""Bytes of a body from which on it is read beside the port's loop."""
+"""Bytes of a body that a thread reads in place of the port's loop."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -54,7 +54,7 @@ class TooLarge(Exception):
 
 
 class HungUp(Exception):
-    """The client has gone before its request was whole: nobody waits for an answer."""
+    """The client has gone before its request was whole; no answer is sent."""
 
 
 class Application:
@@ -71,8 +71,8 @@ class Application:
         self.at_once = 0
         self._stopped = False
         self._asked: set[Future[Any]] = set()
-        self._beside = ThreadPoolExecutor(MAX_BESIDE, "port")
-        self._matching = ThreadPoolExecutor(MAX_BESIDE, "port-matching")
+        self._threads = ThreadPoolExecutor(MAX_THREADS, "port")
+        self._matching = ThreadPoolExecutor(MAX_THREADS, "port-matching")
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,8 +162,8 @@ class Application:
                 asked.set_exception(Stopped())
 
     def close(self) -> None:
-        """Begin nothing more beside the loop."""
-        for pool in (self._beside, self._matching):
+        """Begin nothing more in the threads."""
+        for pool in (self._threads, self._matching):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _aws(self, request: Request, body: bytes) -> Reply:
@@ -176,10 +176,10 @@ class Application:
         return Reply(HTTPStatus.OK, own, write(answer))
 
     async def _operate(self, target: str, body: bytes) -> Answer:
-        """Have an operation answered; what may take long is done beside the loop."""
+        """Have an operation answered, in a thread if it may take long."""
         operate = partial(self.api.answer, target, body)
         if target in LOOKUPS or len(body) > LONG_BODY:
-            pool = self._matching if target == MATCHING else self._beside
+            pool = self._matching if target == MATCHING else self._threads
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()

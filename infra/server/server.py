@@ -43,7 +43,7 @@ def check_address(host: str) -> None:
 
 
 def admission(host: str, names: Sequence[str], token_file: Path | None) -> Admission:
-    """Return who is served on an address beside the local user.
+    """Return the names and tokens of a server on this address.
 
     ``names`` are those of ``--allowed-host``. An address that was given is a name as well; that of
     every interface is none.

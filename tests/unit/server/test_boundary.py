@@ -19,7 +19,7 @@ from infra.local.invocations import Result
 from infra.local.stack import Cors, Route, Stack
 from infra.server.access import Access, Admission
 from infra.server.aws_api import LOOKUPS, MATCHING
-from infra.server.http import LONG_BODY, MAX_BESIDE, Application
+from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
 from infra.server.tokens import OPERATE, Caller, Tokens
@@ -35,7 +35,7 @@ TOKEN = "t" * 40
 
 
 class Answer(NamedTuple):
-    """What a client gets."""
+    """The answer to a client."""
 
     status: int
     headers: Mapping[str, str]
@@ -375,7 +375,7 @@ def test_whatever_is_sent_is_answered_and_calls_the_function_only_under_our_name
 
 
 @pytest.mark.parametrize("operation", sorted(LOOKUPS))
-def test_a_lookup_that_takes_long_keeps_nobody_waiting(port: Port, operation: str) -> None:
+def test_a_long_lookup_delays_no_other_request(port: Port, operation: str) -> None:
     goes_on = threading.Event()
 
     def takes_long() -> Any:
@@ -399,7 +399,7 @@ def test_a_lookup_that_takes_long_keeps_nobody_waiting(port: Port, operation: st
     assert waited < 5
 
 
-def test_patterns_that_match_for_long_keep_no_lookup_waiting(port: Port) -> None:
+def test_long_matching_delays_no_lookup(port: Port) -> None:
     goes_on = threading.Event()
     matching = threading.Semaphore(0)
 
@@ -414,7 +414,7 @@ def test_patterns_that_match_for_long_keep_no_lookup_waiting(port: Port) -> None
     async def all_at_once() -> list[Answer]:
         slow = [
             asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", MATCHING)))
-            for _ in range(2 * MAX_BESIDE)
+            for _ in range(2 * MAX_THREADS)
         ]
         while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread says so
             await asyncio.sleep(0.001)
@@ -423,11 +423,11 @@ def test_patterns_that_match_for_long_keep_no_lookup_waiting(port: Port) -> None
         goes_on.set()
         return [quick, *await asyncio.gather(*slow)]
 
-    assert [answer.status for answer in asyncio.run(all_at_once())] == [200] * (1 + 2 * MAX_BESIDE)
+    assert [answer.status for answer in asyncio.run(all_at_once())] == [200] * (1 + 2 * MAX_THREADS)
 
 
-@pytest.mark.parametrize(("size", "beside"), [(LONG_BODY, False), (LONG_BODY + 1, True)])
-def test_a_long_body_is_read_beside_the_loop(port: Port, size: int, *, beside: bool) -> None:
+@pytest.mark.parametrize(("size", "in_thread"), [(LONG_BODY, False), (LONG_BODY + 1, True)])
+def test_a_long_body_is_read_in_a_thread(port: Port, size: int, *, in_thread: bool) -> None:
     threads: list[str] = []
 
     def operation() -> dict[str, Any]:
@@ -436,4 +436,4 @@ def test_a_long_body_is_read_beside_the_loop(port: Port, size: int, *, beside: b
 
     port.operates(operation)
     port.ask("POST", "/", PUT, body=b" " * size)
-    assert [name.startswith("port") for name in threads] == [beside]
+    assert [name.startswith("port") for name in threads] == [in_thread]
