@@ -39,7 +39,7 @@ _MEANINGS = {
 }
 
 _ANYWHERE = (401, 403, 421)
-"""What any operation is refused with that asks who the caller is."""
+"""Statuses of refusals that any operation may answer."""
 
 
 def openapi() -> JSON:

@@ -57,7 +57,7 @@ class DataDirectory:
 
     @property
     def endpoint_token(self) -> Path:
-        """Where it says with which token this machine's own commands ask, if they need one."""
+        """The file with the token of this machine's own commands, if the server wants tokens."""
         return self.root / "endpoint.token"
 
     @property

@@ -138,7 +138,7 @@ class Cors:
         return "*" in self.origins
 
     def allows(self, origin: str) -> bool:
-        """Say whether a page of this origin may call; ``https://*`` stands for a whole scheme."""
+        """Say whether a page of this origin may call; ``https://*`` is every origin of a scheme."""
         scheme = origin.partition("://")[0]
         return self.allows_all or origin in self.origins or f"{scheme}://*" in self.origins
 

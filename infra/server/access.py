@@ -1,4 +1,4 @@
-"""Who may ask: the checks that every request passes before anything is done for it.
+"""The checks that every request passes before anything is done for it.
 
 1. `Host` is a name of this server's own (`infra.server.hosts`).
 2. A request that changes something comes from no other site. A browser says where a request comes
@@ -39,7 +39,7 @@ _OURS = frozenset({"same-origin", "none"})
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Who is served beside the local user: names of this server, and the holders of tokens."""
+    """The names of this server, and the holders of tokens; without tokens, the local user asks."""
 
     names: tuple[Authority, ...] = ()
     tokens: Tokens | None = None
@@ -121,7 +121,7 @@ class Access:
         raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def caller_of_route(self, request: Request, route: Route) -> Caller | None:
-        """Return who calls a route; the local user is nobody by name.
+        """Return the caller of a route; the local user has no name.
 
         Raises
         ------

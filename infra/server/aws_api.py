@@ -37,9 +37,11 @@ LARGEST_PAGE = 1_000
 LAST_INTEGER = (1 << 63) - 1
 """The largest integer that a field may have; none is that large."""
 
+MATCHING = "AWSEvents.TestEventPattern"
+
 LOOKUPS = frozenset(
     {
-        "AWSEvents.TestEventPattern",
+        MATCHING,
         "AWSEvents.DescribeReplay",
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
@@ -71,7 +73,7 @@ class AwsApi:
         self._reading = threading.Lock()
         self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
             "AWSEvents.PutEvents": self._put_events,
-            "AWSEvents.TestEventPattern": self._test_event_pattern,
+            MATCHING: self._test_event_pattern,
             "AWSEvents.StartReplay": self._start_replay,
             "AWSEvents.DescribeReplay": self._looking_up(self._describe_replay),
             "AWSStepFunctions.StartExecution": self._start_execution,
@@ -331,7 +333,7 @@ def _event(text: str) -> dict[str, Any]:
 
 
 def _page(request: Mapping[str, Any], default: int) -> int:
-    """Return how many entries a page has; 0 stands for the default."""
+    """Return the number of entries of a page; 0 means the default."""
     size = request.get("maxResults")
     if size is not None and not 0 <= size <= LARGEST_PAGE:
         bound = (

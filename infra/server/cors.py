@@ -1,4 +1,4 @@
-"""What a page of another origin is told, as API Gateway's HTTP API tells it.
+"""CORS headers, as API Gateway's HTTP API sends them.
 
 Source: API Gateway Developer Guide, "Configure CORS for HTTP APIs": a preflight is answered without
 an OPTIONS route and without a token; an answer's own CORS headers are replaced; an origin that is

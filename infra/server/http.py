@@ -17,7 +17,7 @@ from infra.local.engine import Engine
 from infra.local.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, Answer, AwsApi
+from infra.server.aws_api import LOOKUPS, MATCHING, Answer, AwsApi
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
 from infra.server.reply import SAFE, Reply, aws_error, problem
@@ -31,14 +31,14 @@ MAX_BODY = 1_048_576
 MAX_AT_ONCE = 64
 """Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
-MAX_BESIDE = 2
-"""Threads for what may take long, such as matching a pattern."""
+MAX_THREADS = 2
+"""Threads that match patterns, and as many others that look things up."""
 
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 LONG_BODY = 65_536
-"""Bytes of a body from which on it is read beside the port's loop."""
+"""Bytes of a body that a thread reads in place of the port's loop."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -57,7 +57,7 @@ class TooLarge(Exception):
 
 
 class HungUp(Exception):
-    """The client has gone before its request was whole: nobody waits for an answer."""
+    """The client has gone before its request was whole; no answer is sent."""
 
 
 class Application:
@@ -74,7 +74,8 @@ class Application:
         self.at_once = 0
         self._stopped = False
         self._asked: set[Future[Any]] = set()
-        self._beside = ThreadPoolExecutor(MAX_BESIDE, "port")
+        self._threads = ThreadPoolExecutor(MAX_THREADS, "port")
+        self._matching = ThreadPoolExecutor(MAX_THREADS, "port-matching")
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,8 +165,9 @@ class Application:
                 asked.set_exception(Stopped())
 
     def close(self) -> None:
-        """Begin nothing more beside the loop."""
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        """Begin nothing more in the threads."""
+        for pool in (self._threads, self._matching):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def _aws(self, request: Request, body: bytes) -> Reply:
         own = (("content-type", request.aws_type), ("x-amzn-requestid", request.id))
@@ -177,11 +179,11 @@ class Application:
         return Reply(HTTPStatus.OK, own, write(answer))
 
     async def _operate(self, target: str, body: bytes) -> Answer:
-        """Have an operation answered; what may take long is done beside the loop."""
+        """Have an operation answered, in a thread if it may take long."""
         operate = partial(self.api.answer, target, body)
         if target in LOOKUPS or len(body) > LONG_BODY:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._beside, operate)
+            pool = self._matching if target == MATCHING else self._threads
+            answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
         return await self._answer(answer) if isinstance(answer, Future) else answer

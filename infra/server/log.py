@@ -1,4 +1,4 @@
-"""What failed inside the port, as lines of the functions' log."""
+"""Failures inside the port, as lines of the functions' log."""
 
 import json
 import traceback

@@ -8,7 +8,7 @@ from uuid import uuid4
 Scope = MutableMapping[str, Any]
 
 TARGET = "orderflow.target"
-"""Where a scope's extensions have the request's target as it was sent."""
+"""The extension of a scope that has the request's target as it was sent."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""

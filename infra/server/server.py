@@ -23,6 +23,9 @@ from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
 from shared.sqlite import Database
 
+MAX_HEAD = 65_536
+"""Bytes of a request's target and headers: more than any client of ours sends."""
+
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - they are named to be told apart
 BACKLOG = 2_048
 """Connections that wait to be accepted, as uvicorn has it."""
@@ -42,7 +45,7 @@ def check_address(host: str) -> None:
 
 
 def admission(host: str, names: Sequence[str], token_file: Path | None) -> Admission:
-    """Return who is served on an address beside the local user.
+    """Return the names and tokens of a server on this address.
 
     ``names`` are those of ``--allowed-host``. An address that was given is a name as well; that of
     every interface is none.
@@ -71,6 +74,29 @@ def admission(host: str, names: Sequence[str], token_file: Path | None) -> Admis
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it; the application sees the request's target as it was sent."""
 
+    head = 0
+    """Bytes of the request's head so far."""
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request's head."""
+        self.head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self.head += size
+        if self.head > MAX_HEAD:
+            raise ValueError("the parser answers with 400")
+
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self.scope["extensions"] = {TARGET: self.url.decode("latin-1")}  # type: ignore[dict-item]
@@ -78,6 +104,8 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, in the form of every other refusal."""
+        if self.head > MAX_HEAD:
+            msg = f"the request's head is larger than {MAX_HEAD} bytes"
         reply = problem(HTTPStatus.BAD_REQUEST, msg).defaulting(SAFE)
         length = ("content-length", str(len(reply.body)))
         headers = (*reply.headers, length, ("connection", "close"))
@@ -180,7 +208,8 @@ def listening(host: str, port: int) -> socket.socket:
         The port cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # with the protocol named, asyncio turns Nagle's algorithm off: an answer is two small packets
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))

@@ -1,4 +1,4 @@
-"""Tokens: who may ask a server that others can reach, and what for.
+"""Tokens of the callers of a server that others can reach.
 
 A file names them, one a line; it must be readable by its owner alone::
 
@@ -27,7 +27,7 @@ OPERATE = "orders/operate"
 SCOPES = frozenset({"orders/read", "orders/write", OPERATE})
 
 SHORTEST = 32
-"""Characters of a token: `secrets.token_urlsafe` makes 43, which nobody guesses."""
+"""Characters of a token, so that it cannot be guessed; `secrets.token_urlsafe` makes 43."""
 
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/-]{{{SHORTEST},512}}=*")
 """A bearer token (RFC 6750, section 2.1)."""

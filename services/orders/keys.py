@@ -1,4 +1,4 @@
-"""Idempotency keys: what a sender calls a request by, so that a retry is the same order.
+"""Idempotency keys: a sender's own names of requests, so that a retry is the same order.
 
 A key belongs to its sender: two senders may use the same text. It is kept as long as its order.
 """
@@ -33,7 +33,7 @@ class Use(NamedTuple):
 
 
 class Keys(Protocol):
-    """Where the keys are kept, beside the orders."""
+    """The store of the keys."""
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""

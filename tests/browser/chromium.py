@@ -10,7 +10,6 @@ from pathlib import Path
 
 BROWSER = "chromium"
 
-# It asks nobody outside, and knows one name more: that of a site which is rebound to this machine.
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",  # a container's root has none

@@ -30,7 +30,7 @@ OURS = {**ORDER, "customer_id": CUSTOMER, "order_id": "OURS-1"}
 WAITS = {**OURS, "order_id": "OURS-2", "items": [{**LINE, "quantity": 999_999}]}
 
 ATTEMPTS = 33
-"""What the hostile page tries on each target."""
+"""Attempts of the hostile page on each target."""
 
 LEFT_ALONE = (
     "select order_id, customer_id, status, email, cancel_requested from orders order by order_id",
@@ -41,7 +41,7 @@ LEFT_ALONE = (
     "select count(*) from replays",
     "select count(*) from idempotency_keys",
 )
-"""What no page may change."""
+"""Queries whose answers no hostile page may change."""
 
 
 def free_port() -> int:

@@ -28,7 +28,7 @@ NEVER = {
 }
 
 OPTIONAL = {"orjson"}
-"""What is used where it is installed, and is not in Lambda (shared.json_text)."""
+"""Packages that are used where they are installed; Lambda has none of them."""
 
 
 @cache

@@ -172,7 +172,7 @@ def test_a_client_without_a_subject_is_known_by_its_id() -> None:
 # ---- keys and orders that were there before
 
 
-def test_a_key_beside_the_id_of_an_order_that_is_there_is_kept_for_it() -> None:
+def test_a_key_with_the_id_of_a_known_order_is_kept_for_that_order() -> None:
     body = {**NEW, "order_id": "A-1"}
     assert post(body).status == 201
     assert post(body, "k-1").status == 200
@@ -180,7 +180,7 @@ def test_a_key_beside_the_id_of_an_order_that_is_there_is_kept_for_it() -> None:
     assert post(NEW, "k-1").status == 409
 
 
-def test_a_key_beside_the_id_of_another_order_is_a_conflict_and_stays_free() -> None:
+def test_a_key_with_the_id_of_another_order_is_a_conflict_and_stays_free() -> None:
     assert post({**NEW, "order_id": "A-1"}).status == 201
     other = post({**NEW, "order_id": "A-1", "customer_id": "C-43"}, "k-1")
     assert (other.status, other.body.get("field")) == (409, None)
@@ -188,7 +188,7 @@ def test_a_key_beside_the_id_of_another_order_is_a_conflict_and_stays_free() -> 
 
 
 def test_an_order_that_an_earlier_version_placed_by_its_key_is_found_again() -> None:
-    order_id = str(uuid5(NAMESPACE, "key|k-1"))  # what it derived, and kept nothing else of
+    order_id = str(uuid5(NAMESPACE, "key|k-1"))  # derived from the key, which was not kept
     assert post({**NEW, "order_id": order_id}).status == 201
     assert post(NEW, "k-1").body["order_id"] == order_id
     other = post({**NEW, "customer_id": "C-43"}, "k-1")

@@ -440,6 +440,16 @@ def test_a_client_that_hangs_up_hurts_nobody(server: Served) -> None:
     assert server.ask("GET", "/health")[0] == 200
 
 
+def test_an_answer_waits_for_no_acknowledgement_of_the_one_before(server: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    began = time.monotonic()
+    for _ in range(50):  # with Nagle's algorithm each would take 40 ms
+        connection.request("GET", "/nothing")
+        assert connection.getresponse().read()
+    connection.close()
+    assert time.monotonic() - began < 1.5
+
+
 # ---- starting and ending
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_a_request_is_answered_under_the_servers_own_names(
     assert b"x-content-type-options: nosniff" in found
     if status != 200:
         assert json.loads(found.partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\nX-Long: " + b"x" * 70_000,
+        b"GET /health HTTP/1.1\r\nHost: localhost:PORT\r\n" + b"X-Many: x\r\n" * 10_000 + b"Y: y",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost:PORT",
+    ],
+    ids=["a header", "headers", "a target"],
+)
+def test_a_head_without_end_is_a_bad_request(open_to_others: Served, line: bytes) -> None:
+    with suppress(ConnectionResetError):  # the server hangs up before it has read it all
+        found = exchanged(open_to_others, line + b"\r\n\r\n")
+        assert found.startswith(b"HTTP/1.1 400 ")
+        assert b"head is larger than 65536 bytes" in found
+    assert open_to_others.ask("GET", "/health")[0] == 200
 
 
 def test_a_request_to_upgrade_is_answered_as_the_request_it_is(open_to_others: Served) -> None:

@@ -1,4 +1,4 @@
-"""Who may ask: no page of another site, and nobody without a token where tokens are mandatory."""
+"""Access: no page of another site changes anything; where tokens are mandatory, all need one."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def passes(
         (None, f"{OWN},{EVIL}", False),
     ],
 )
-def test_a_change_is_taken_from_nobody_and_from_our_own_pages(
+def test_a_change_is_taken_from_programs_and_from_our_own_pages(
     method: str, site: str | None, origin: str | None, *, allowed: bool, on_api: bool
 ) -> None:
     assert passes(method, site, origin, on_api=on_api) is allowed
@@ -145,7 +145,7 @@ def test_a_call_without_a_token_is_unauthorized(route: Route) -> None:
 
 
 @pytest.mark.parametrize("sent", [f"Bearer {WRITER}x", "Bearer ", "Basic dTpw", "Bearer \xe9"])
-def test_a_token_that_nobody_has_is_unauthorized(sent: str) -> None:
+def test_an_unknown_token_is_unauthorized(sent: str) -> None:
     refused = refusal_of_route(WRITE, ("Authorization", sent))
     assert refused.status == 401
     assert "invalid_token" in refused.headers["www_authenticate"]
@@ -187,7 +187,9 @@ def test_an_operator_uses_aws_clients_with_a_token(header: tuple[str, str]) -> N
         ([("X-Amz-Security-Token", WRITER)], "AccessDeniedException"),
     ],
 )
-def test_nobody_else_uses_aws_clients(headers: list[tuple[str, str]], code: str) -> None:
+def test_any_other_caller_of_an_operation_is_refused(
+    headers: list[tuple[str, str]], code: str
+) -> None:
     with pytest.raises(Refused) as refused:
         GUARDED.check_operator(request("POST", "/", *headers))
     assert (refused.value.status, refused.value.code) == (403, code)

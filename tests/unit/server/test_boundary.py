@@ -11,13 +11,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from infra.local.engine import Engine
 from infra.local.invocations import Result
 from infra.local.stack import Cors, Route, Stack
 from infra.server.access import Access, Admission
-from infra.server.aws_api import LOOKUPS
-from infra.server.http import LONG_BODY, Application
+from infra.server.aws_api import LOOKUPS, MATCHING
+from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
 from infra.server.tokens import OPERATE, Caller, Tokens
@@ -33,7 +35,7 @@ TOKEN = "t" * 40
 
 
 class Answer(NamedTuple):
-    """What a client gets."""
+    """The answer to a client."""
 
     status: int
     headers: Mapping[str, str]
@@ -334,11 +336,46 @@ def test_a_request_whose_client_hung_up_is_not_taken_for_whole(port: Port, sent:
     assert port.application.at_once == 0
 
 
+NAMES = st.sampled_from(
+    ["host", "origin", "sec-fetch-site", "x-amz-target", "cookie", "authorization", "content-type"]
+)
+PIECES = st.sampled_from(
+    ["localhost:8080", "http://localhost:8080", SHOP, "null", "same-origin", "AWSEvents.PutEvents"]
+)
+VALUES = PIECES | st.text(st.characters(max_codepoint=255), max_size=20)
+
+
+@given(
+    st.sampled_from(["GET", "POST", "PATCH", "OPTIONS", "HEAD", "DELETE", "ODD"]),
+    st.sampled_from(["/", "/orders", "/health", "/nothing", "*", "//"]),
+    st.lists(st.tuples(NAMES, VALUES), max_size=4),
+    st.binary(max_size=20),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sent_is_answered_and_calls_the_function_only_under_our_name(
+    port: Port,
+    method: str,
+    path: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+) -> None:
+    port.operates(dict)
+    port.function = lambda _: result({"statusCode": 200, "body": ""})
+    port.events.clear()
+    hosts = [value for name, value in headers if name == "host"]
+    own = None if hosts else "localhost:8080"
+    answer = port.ask(method, path, *headers, body=body, host=own)
+    assert 200 <= answer.status < 500
+    assert SAFE.keys() <= answer.headers.keys()
+    if port.events:
+        assert [one.strip(" \t").lower() for one in hosts] in ([], ["localhost:8080"])
+
+
 # ---- what takes long
 
 
 @pytest.mark.parametrize("operation", sorted(LOOKUPS))
-def test_a_lookup_that_takes_long_keeps_nobody_waiting(port: Port, operation: str) -> None:
+def test_a_long_lookup_delays_no_other_request(port: Port, operation: str) -> None:
     goes_on = threading.Event()
 
     def takes_long() -> Any:
@@ -362,8 +399,35 @@ def test_a_lookup_that_takes_long_keeps_nobody_waiting(port: Port, operation: st
     assert waited < 5
 
 
-@pytest.mark.parametrize(("size", "beside"), [(LONG_BODY, False), (LONG_BODY + 1, True)])
-def test_a_long_body_is_read_beside_the_loop(port: Port, size: int, *, beside: bool) -> None:
+def test_long_matching_delays_no_lookup(port: Port) -> None:
+    goes_on = threading.Event()
+    matching = threading.Semaphore(0)
+
+    def answers(target: str, _: bytes) -> Any:
+        if target == MATCHING:
+            matching.release()
+            assert goes_on.wait(10)
+        return {"target": target}
+
+    port.application.api = cast("AwsApi", SimpleNamespace(answer=answers))
+
+    async def all_at_once() -> list[Answer]:
+        slow = [
+            asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", MATCHING)))
+            for _ in range(2 * MAX_THREADS)
+        ]
+        while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread says so
+            await asyncio.sleep(0.001)
+        lookup = ("X-Amz-Target", "AWSStepFunctions.ListExecutions")
+        quick = await asyncio.wait_for(port.asked("POST", "/", lookup), 5)
+        goes_on.set()
+        return [quick, *await asyncio.gather(*slow)]
+
+    assert [answer.status for answer in asyncio.run(all_at_once())] == [200] * (1 + 2 * MAX_THREADS)
+
+
+@pytest.mark.parametrize(("size", "in_thread"), [(LONG_BODY, False), (LONG_BODY + 1, True)])
+def test_a_long_body_is_read_in_a_thread(port: Port, size: int, *, in_thread: bool) -> None:
     threads: list[str] = []
 
     def operation() -> dict[str, Any]:
@@ -372,4 +436,4 @@ def test_a_long_body_is_read_beside_the_loop(port: Port, size: int, *, beside: b
 
     port.operates(operation)
     port.ask("POST", "/", PUT, body=b" " * size)
-    assert [name.startswith("port") for name in threads] == [beside]
+    assert [name.startswith("port") for name in threads] == [in_thread]
