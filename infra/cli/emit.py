@@ -30,7 +30,9 @@ from infra.local.platform import stack_of
 from infra.local.stack import Stack
 from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Events: .json or .ndjson.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="Events: JSON, a line each or not.")
+]
 SHOWN = 50
 """Events that a dry run lists; ``--json`` has them all."""
 

@@ -90,7 +90,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), console.rich.file.fileno())
         code = 1
     except UnicodeEncodeError as error:
-        complain(f"{error.object!r} is not text in UTF-8; correct the argument, or rename the file")
+        there = error.object[max(error.start - 20, 0) : error.end + 20]
+        complain(f"{there!r} is not text in UTF-8; correct the argument, or rename the file")
         code = 1
     except Exception:  # noqa: BLE001 - a fault of ours; its message may have text from outside
         errors.print(*traceback.format_exc().rstrip().split("\n"))

@@ -40,7 +40,7 @@ SHOWN = 10
 def run(
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Events, one a line (.ndjson), or .json."),
+        typer.Option("--from", metavar="FILE", help="Events: JSON, a line each or not."),
     ] = None,
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")

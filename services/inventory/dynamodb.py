@@ -4,6 +4,7 @@ An item has ``available`` and ``reserved``, which together are on hand: a condit
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_units
 from shared.clock import timestamp
@@ -67,7 +68,7 @@ class DynamoInventory(DynamoRecords):
         if negative:
             raise ValueError(f"a receipt cannot take away units of {negative[0]}")
         skus = sorted(receipt.units)
-        size = TRANSACTION - (2 if receipt.delivery else 1)
+        size = TRANSACTION - 1
         parts = [skus[start : start + size] for start in range(0, len(skus), size)]
         known = self._mark(receipt)
         if len(parts) > 1 and known and known.get("whole"):
@@ -79,6 +80,8 @@ class DynamoInventory(DynamoRecords):
             self._receive(Receipt(digest, {sku: receipt.units[sku] for sku in part}), number, at)
             for number, part in enumerate(parts)
         ]
+        if receipt.delivery:
+            self._mark_units(receipt.content, at)
         return any(received)
 
     def received_at(self, receipt: Receipt) -> float | None:
@@ -88,11 +91,19 @@ class DynamoInventory(DynamoRecords):
 
     def _mark(self, receipt: Receipt) -> Item | None:
         """Return the first part of a receipt's mark, also of one by an earlier version."""
-        known = self.table.get(*receipt_key(receipt.digest))
-        if known is None and receipt.earlier:
-            found = self.table.get_all(receipt_key(digest) for digest in receipt.earlier)
-            known = min(found, key=lambda item: item["at"], default=None)
-        return known
+        for digest in dict.fromkeys((receipt.digest, *receipt.earlier)):
+            known = self.table.get(*receipt_key(digest))
+            if known is not None:
+                return known
+        return None
+
+    def _mark_units(self, content: str, at: float) -> None:
+        """Mark the units of a numbered delivery; a mark that is there stays."""
+        mark = Update(*receipt_key(content))
+        mark.if_absent()
+        mark.put(at=at, units=0, whole=True)
+        with suppress(Refused):
+            self.table.write(mark)
 
     def _receive(self, receipt: Receipt, part: int, at: float) -> bool:
         mark = Update(*receipt_key(receipt.digest, part))
@@ -101,7 +112,6 @@ class DynamoInventory(DynamoRecords):
         others = [_received(sku, number) for sku, number in receipt.units.items()]
         if receipt.delivery:
             mark.put(digest=receipt.digest)
-            others.append(_marked(receipt.content, at))
         try:
             self.table.write(mark, *others)
         except Refused as refused:
@@ -124,15 +134,6 @@ def _moved(sku: str, move: Move, units: int) -> Update:
     update.when(f"{left} >= {number}")
     update.set(left, f"{left} - {number}")
     update.set(update.name(goal), f"{update.name(goal)} + {number}")
-    return update
-
-
-def _marked(content: str, at: float) -> Update:
-    """Return the update that marks units of a numbered delivery; a mark that is there stays."""
-    update = Update(*receipt_key(content))
-    for attribute, value in (("at", at), ("units", 0)):
-        name = update.name(attribute)
-        update.set(name, f"if_not_exists({name}, {update.value(value)})")
     return update
 
 

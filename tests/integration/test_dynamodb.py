@@ -269,13 +269,16 @@ def test_a_large_delivery_that_was_interrupted_goes_on_with_its_own_units_only(
     units = {f"SKU-{number}": number for number in range(10)}
     store = stores.inventory()
     assert store.receive(Receipt.of(units, "D-1"), NOW)
-    # interrupted after its third part
-    stores.table.delete("receipt#delivery D-1", "receipt#3")
-    stores.table.delete("stock#SKU-9", "stock")
+    # interrupted after its second part
+    stores.table.delete("receipt#delivery D-1", "receipt#2")
+    stores.table.delete(f"receipt#{Receipt.of(units).digest}", "receipt#0")
+    for sku in ("SKU-8", "SKU-9"):
+        stores.table.delete(f"stock#{sku}", "stock")
     with pytest.raises(InvalidStock, match="other units"):
         store.receive(Receipt.of({**units, "SKU-9": 8}, "D-1"), NOW)
     assert store.receive(Receipt.of(units, "D-1"), NOW)
     assert not store.receive(Receipt.of(units, "D-1"), NOW)
+    assert not store.receive(Receipt.of(units), NOW)
     assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
 
 

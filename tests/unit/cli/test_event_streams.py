@@ -16,7 +16,7 @@ from infra.cli import text_source
 from infra.cli.event_files import Line, passed_over, read_events, to_put_entry
 from infra.cli.json_stream import MAX_VALUE, Fault, JSONStream, Value, compact, member
 from shared.events import SOURCE
-from tests.strategies import json_values
+from tests.strategies import json_values, nested
 
 JSON = dict[str, Any]
 
@@ -316,6 +316,21 @@ def test_the_text_of_an_entrys_detail_is_sent_as_it_is(tmp_path: Path) -> None:
     [line] = read(tmp_path, json.dumps(event))
     assert line.entry is not None
     assert line.entry["Detail"] == text
+
+
+@pytest.mark.parametrize("form", ["envelope", "entry with an object", "entry with text"])
+def test_a_detail_is_as_deep_as_the_bus_takes_and_no_deeper(tmp_path: Path, form: str) -> None:
+    for depth, taken in ((900, True), (1_001, False)):
+        event = json.dumps(created(more=0)).replace('"more": 0', f'"more": {nested(depth)}')
+        detail = event[event.index('"detail": ') + 10 : -1]
+        given_detail = json.dumps(detail) if form == "entry with text" else detail
+        text = f'{{"Source": "{SOURCE}", "DetailType": "Order Created", "Detail": {given_detail}}}'
+        [line] = read(tmp_path, event if form == "envelope" else text)
+        assert (line.event is not None) is taken
+        if line.entry:
+            assert nested(depth) in line.entry["Detail"]
+        else:
+            assert "is nested deeper than 1000 levels" in str(line.problem)
 
 
 numbers = st.from_regex(
