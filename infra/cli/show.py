@@ -202,4 +202,11 @@ def _facts(told: Story) -> list[tuple[str, str]]:
         ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
         for letter in told["dead_letters"]
     ]
+    facts += [("tried again", _retry(message)) for message in told["retries"]]
     return facts
+
+
+def _retry(message: Story) -> str:
+    """Return when a message is tried again, and what it failed of."""
+    number = message["attempts"] + 1
+    return f"{message['queue']} at {message['next']}, attempt {number}: {message['reason']}"

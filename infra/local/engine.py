@@ -21,6 +21,7 @@ from infra.local.datadir import DataDirectory
 from infra.local.executions import Executions, TaskError
 from infra.local.invocations import Done, Invocation, Invoker, Result
 from infra.local.journal import Journal
+from infra.local.letters import Letters
 from infra.local.measurements import Measurements
 from infra.local.queues import Queues
 from infra.local.schedules import Schedules
@@ -83,6 +84,7 @@ class Engine:
             self.queues.send,
         )
         self.streams = Streams(self.bus, self.invoke, directory.bucket, self._behind)
+        self.letters = Letters(self.bus, self.queues, self.executions)
         self._threads = ThreadPoolExecutor(1, "sink")
         self.schedules = Schedules(stack, self.journal, self.invoke, clock.now())
         self.measurements = Measurements(self.journal)
@@ -165,7 +167,7 @@ class Engine:
         if self.only_journals:
             self._commit(now)
             return happened
-        for component in (self.bus, self.queues, self.executions, self.streams):
+        for component in (self.bus, self.queues, self.executions, self.streams, self.letters):
             happened |= component.work(now)
         if not self.clock.skips:
             happened |= self.schedules.work(now)
@@ -197,6 +199,7 @@ class Engine:
             self.bus.next_due(self.streams.busy if sink else self.streams.keys),
             self.queues.next_due(),
             self.executions.next_due(),
+            self.letters.next_due(),
         ]
         if schedules:
             due.append(self.schedules.next_due())
@@ -312,7 +315,7 @@ class Engine:
         if self._sweep_at <= now:
             self._sweep_at = now + SWEEP
             self.bus.forget(now)
-            self.queues.expire(now)
+            self.letters.expire(now)
 
     def _commit(self, now: float) -> None:
         """Commit the turn, then do what it decided.
@@ -328,6 +331,7 @@ class Engine:
         self.queues.backlog.committed()
         self.executions.committed()
         self.streams.committed()
+        self.letters.committed()
         submissions, self._submissions = self._submissions, []
         for invocation in submissions:
             self.invoker.submit(invocation)

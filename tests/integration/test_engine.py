@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.dead_letters import redrive
 from infra.local.bus import InvalidRequest
 from infra.local.clock import Clock
 from infra.local.engine import Engine
@@ -208,13 +207,14 @@ def test_a_request_that_is_refused_spoils_none_of_its_turn(rig: Rig) -> None:
 
 
 def test_nothing_is_left_of_a_request_that_was_refused_halfway(rig: Rig) -> None:
-    run = json.dumps({"consumer": "order_processing", "event": {"order_id": "A-1"}})
-    rig.send(run, "no way back", queue="Untouched")
+    def halfway(now: float) -> None:
+        rig.engine.queues.send("Work", "half", {}, now)
+        raise InvalidRequest("ValidationException", "no")
+
     with pytest.raises(InvalidRequest):
-        rig.ask(lambda now: redrive(rig.engine, [], now))
+        rig.ask(halfway)
     rig.settle()
-    assert len(rig.queue("Untouched")) == 2
-    assert rig.rows("select * from executions") == []
+    assert rig.queue("Work") == []
     assert rig.functions.calls == []
 
 

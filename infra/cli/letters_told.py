@@ -1,0 +1,121 @@
+"""What ``orders dead-letters`` shows a person; all that came from outside is shown as text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from infra.cli.output import console, plain
+
+SHOWN = 200
+"""Letters that a table has; ``--json`` has all."""
+
+_STYLES = {"done": "green", "sent": "green", "back": "yellow", "refused": "red"}
+_FACTS = ("id", "queue", "since", "from", "order_id", "reason", "state", "outcome", "closed")
+
+
+def cell(content: object, style: str = "") -> Text:
+    """Return something from outside as a table's cell."""
+    return Text("" if content is None else plain(content), style=style)
+
+
+def show_open(letters: Sequence[Mapping[str, Any]], pending: int) -> None:
+    """Print the open letters, and how many others are redriven and not done yet."""
+    if letters:
+        table = _table("id", "queue", "since", "order", "reason")
+        for letter in letters[:SHOWN]:
+            names = ("id", "queue", "since", "order_id", "reason")
+            table.add_row(*(cell(letter[name]) for name in names))
+        console.print(table)
+    else:
+        console.print("no dead letters")
+    if len(letters) > SHOWN:
+        console.print(f"the oldest {SHOWN} of {len(letters)}; --json has all")
+    if pending:
+        console.print(
+            f"{pending} more are redriven, and their successors have not ended:"
+            " `orders dead-letters history` has them",
+            markup=False,
+        )
+
+
+def show_closed(letters: Sequence[Mapping[str, Any]]) -> None:
+    """Print the letters that were taken out of their queues, the newest last."""
+    if not letters:
+        console.print("no letters were closed in the last 14 days")
+        return
+    table = _table("id", "queue", "closed", "state", "order", "what became of it")
+    for letter in letters[-SHOWN:]:
+        became = str(letter["outcome"])
+        if letter["replaced_by"] is not None:
+            became += f" (dead letter {letter['replaced_by']})"
+        names = ("id", "queue", "closed", "state", "order_id")
+        table.add_row(*(cell(letter[name]) for name in names), cell(became))
+    console.print(table)
+    if any(letter["state"] in ("DISCARDED", "EXPIRED") for letter in letters):
+        console.print("`orders dead-letters undo ID` puts a discarded or expired one back")
+
+
+def show_one(letter: Mapping[str, Any]) -> None:
+    """Print one letter whole, with what was done with it."""
+    grid = Table.grid(padding=(0, 2))
+    for key in _FACTS:
+        if letter.get(key) is not None:
+            grid.add_row(Text(key.replace("_", " "), style="bold"), cell(letter[key]))
+    for entry in letter.get("history", ()):
+        grid.add_row(Text(entry["what"].lower(), style="bold"), cell(_entry(letter, entry)))
+    console.print(grid)
+    for line in json.dumps(letter["body"], indent=2, ensure_ascii=False).split("\n"):
+        console.print(cell(line), soft_wrap=True)
+
+
+def _entry(letter: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Return what was done with a letter in a line."""
+    detail, said = entry["detail"], f"{entry['at']} by {entry['who']}"
+    if entry["letter"] != letter["id"]:
+        said += f", as dead letter {entry['letter']}"
+    told = detail.get("reason") or detail.get("outcome") or detail.get("successor")
+    if "before" in detail:
+        told = ", ".join(_differences(detail["before"], detail["after"], ""))
+    return f"{said}: {told}" if told else said
+
+
+def _differences(before: Any, after: Any, path: str) -> list[str]:
+    """Return which fields an edit has changed, each with what it was and what it is."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in before if name in after] + [
+            name for name in after if name not in before
+        ]
+        gone = [f"{path}{name} removed" for name in before if name not in after and path]
+        return gone + [
+            one
+            for name in names
+            for one in _differences(before.get(name), after[name], f"{path}{name}.")
+        ]
+    if before == after:
+        return []
+    return [f"{path.rstrip('.') or 'event'} {json.dumps(before)} -> {json.dumps(after)}"]
+
+
+def show_answers(answers: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was done with each letter."""
+    grid = Table.grid(padding=(0, 2))
+    for answer in answers[:SHOWN]:
+        message = answer["message"]
+        if answer["state"] == "back" and answer.get("letter"):
+            message = f"{message} (dead letter {answer['letter']})"
+        style = _STYLES.get(answer["state"], "")
+        grid.add_row(cell(answer["id"]), Text(answer["state"], style=style), cell(message))
+    console.print(grid)
+    if len(answers) > SHOWN:
+        console.print(f"the first {SHOWN} of {len(answers)}; --json has all")
+
+
+def _table(*names: str) -> Table:
+    """Return a table whose ids are never cut."""
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
+    return table
