@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +25,7 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
+from infra.errors import Refusal
 from infra.letter_edit import checked, edited, event_in
 from shared.json_text import InvalidJSON, read
 
@@ -148,7 +149,9 @@ def discard_letters(
     if not reason.strip():
         raise typer.BadParameter("--reason: say why nothing has to be done about them")
     answers = _place(endpoint_url, profile, region, stack, data).discard(ids, reason.strip())
-    _finish(answers, as_json=as_json)
+    done = any(one["state"] == "discarded" for one in answers)
+    hint = "`orders dead-letters undo ID` puts one back, for 14 days" if done else ""
+    _finish(answers, as_json=as_json, hint=hint)
 
 
 @app.command("undo")
@@ -260,10 +263,14 @@ def _finish(
     if hint:
         console.print(hint, markup=False)
     finish({**result, "letters": list(answers)}, as_json=as_json)
-    for state, said in (("refused", "were refused"), ("back", "came back")):
-        number = sum(one["state"] == state for one in answers)
-        if number:
-            raise CommandError(f"{number} of {len(answers)} dead letters {said}; each says why")
+    counts = [
+        f"{number} {said}"
+        for state, said in (("refused", "were refused"), ("back", "came back"))
+        if (number := sum(one["state"] == state for one in answers))
+    ]
+    if counts:
+        number = len(answers)
+        raise CommandError(f"of {number} dead letters {' and '.join(counts)}; each says why")
 
 
 def _read(file: Path) -> Any:
@@ -283,16 +290,27 @@ def _from_editor(before: Any) -> Any:
             " editor in EDITOR"
         )
     text = before if isinstance(before, str) else json.dumps(before, indent=2, ensure_ascii=False)
-    with TemporaryDirectory(prefix="orders-") as folder:  # for this user's eyes alone
-        path = Path(folder) / "event.json"
-        path.write_text(text, encoding="utf-8")
-        try:
-            code = subprocess.run([*shlex.split(program), str(path)], check=False).returncode  # noqa: S603 - the user's own editor
-        except (OSError, ValueError) as error:
-            raise CommandError(f"the editor {program!r} cannot be started: {error}") from None
-        if code:
-            raise CommandError(f"the editor {program!r} ended with {code}; nothing was changed")
-        return _event(path.read_bytes(), "the event")
+    descriptor, name = mkstemp(prefix="orders-", suffix=".json")  # for this user's eyes alone
+    with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+        written.write(text)
+    try:
+        code = subprocess.run([*shlex.split(program), name], check=False).returncode  # noqa: S603 - the user's own editor
+    except (OSError, ValueError) as error:
+        Path(name).unlink()
+        raise CommandError(f"the editor {program!r} cannot be started: {error}") from None
+    if code:
+        Path(name).unlink()
+        raise CommandError(f"the editor {program!r} ended with {code}; nothing was changed")
+    try:
+        event = _event(Path(name).read_bytes(), "the event")
+        if event != before:
+            checked(event)
+    except Refusal as error:
+        raise CommandError(
+            f"{error}; your text is in {name}: correct it, and pass --file"
+        ) from None
+    Path(name).unlink()
+    return event
 
 
 def _event(text: bytes, what: str) -> Any:

@@ -24,10 +24,11 @@ def cell(content: object, style: str = "") -> Text:
 def show_open(letters: Sequence[Mapping[str, Any]], pending: int) -> None:
     """Print the open letters, and how many others are redriven and not done yet."""
     if letters:
-        table = _table("id", "queue", "since", "order", "reason")
+        table = _table("id", "queue", "since (UTC)", "order", "reason")
         for letter in letters[:SHOWN]:
-            names = ("id", "queue", "since", "order_id", "reason")
-            table.add_row(*(cell(letter[name]) for name in names))
+            since, rest = _moment(letter["since"]), ("order_id", "reason")
+            head = (cell(letter["id"]), cell(letter["queue"]), since)
+            table.add_row(*head, *(cell(letter[name]) for name in rest))
         console.print(table)
     else:
         console.print("no dead letters")
@@ -46,13 +47,13 @@ def show_closed(letters: Sequence[Mapping[str, Any]]) -> None:
     if not letters:
         console.print("no letters were closed in the last 14 days")
         return
-    table = _table("id", "queue", "closed", "state", "order", "what became of it")
+    table = _table("id", "queue", "closed (UTC)", "state", "order", "what became of it")
     for letter in letters[-SHOWN:]:
         became = str(letter["outcome"])
         if letter["replaced_by"] is not None:
             became += f" (dead letter {letter['replaced_by']})"
-        names = ("id", "queue", "closed", "state", "order_id")
-        table.add_row(*(cell(letter[name]) for name in names), cell(became))
+        head = (cell(letter["id"]), cell(letter["queue"]), _moment(letter["closed"]))
+        table.add_row(*head, cell(letter["state"]), cell(letter["order_id"]), cell(became))
     console.print(table)
     if any(letter["state"] in ("DISCARDED", "EXPIRED") for letter in letters):
         console.print("`orders dead-letters undo ID` puts a discarded or expired one back")
@@ -111,6 +112,11 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> None:
     console.print(grid)
     if len(answers) > SHOWN:
         console.print(f"the first {SHOWN} of {len(answers)}; --json has all")
+
+
+def _moment(at: str) -> Text:
+    """Return a time to the second, as a table has it."""
+    return cell(at[:19].replace("T", " "))
 
 
 def _table(*names: str) -> Table:

@@ -268,8 +268,10 @@ class Engine:
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
         try:
             self.executions.start(self.order_processing, body["name"], body["input"], now)
-        except TaskError:
-            return  # the same run was asked for before
+        except TaskError as error:
+            if not error.error.endswith("ExecutionAlreadyExistsException"):
+                raise ValueError(f"{error.error}: {error}") from None
+            # else the same run was asked for before
 
     @property
     def order_processing(self) -> str:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from infra.cli.story import story
 from infra.dead_letters import closed_letters, history, letters, redrive
+from shared.clock import timestamp
 from shared.sqlite import Database
 from tests.faults.scene import NEVER_SHIPPED, Killed, Scene, dead_letters, paid, stock
-from tests.host import Host, order
+from tests.host import Host, event, order
 
 MINUTE = 60.0
 BACK_IN_STOCK = {"on_hand": 10, "reserved": 0, "shipped": 1, "restocked": 1}
@@ -227,3 +229,35 @@ def test_f44_a_refund_that_fails_at_every_reconciliation(machine: Host) -> None:
     assert f"{len(machine.paths())} times, the last" in letter["reason"]
     newest = machine.rows("select name from executions where status = 'FAILED' order by id")[-1]
     assert letter["body"]["execution"] == newest["name"]
+
+
+def test_a_mail_that_is_tried_again_is_told_of_as_that_and_as_no_dead_letter(
+    machine: Host,
+) -> None:
+    machine.put(order(email="ada@bounce.example"))
+    while not machine.rows("select 1 from messages where attributes like '%ERROR%'"):
+        machine.engine.turn(0)
+    told = story(machine.directory, "T-1")
+    assert told["dead_letters"] == []
+    [retry] = told["retries"]
+    assert (retry["queue"], retry["attempts"]) == ("ConfirmationsQueue", 1)
+    assert retry["reason"].startswith("MailError: ")
+    [row] = machine.rows("select visible_at from messages where queue = 'ConfirmationsQueue'")
+    assert retry["next"] == timestamp(row["visible_at"])
+
+
+def test_a_mail_that_never_goes_out_is_a_dead_letter_that_says_why(machine: Host) -> None:
+    machine.put(order(email="ada@bounce.example"))
+    machine.settle()
+    [letter] = open_letters(machine)
+    assert "received 5 times without success; MailError: " in letter["reason"]
+    told = story(machine.directory, "T-1")
+    assert told["retries"] == []
+    assert [one["reason"] for one in told["dead_letters"]] == [letter["reason"]]
+
+
+def test_a_request_for_an_order_that_is_not_here_says_so_in_its_letter(machine: Host) -> None:
+    machine.put(event("Order Cancelled", "never"))
+    machine.settle()
+    [letter] = open_letters(machine)
+    assert letter["reason"].endswith("OrderNotFound: no order has the id 'never'")

@@ -677,6 +677,15 @@ def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
     assert len(rig.rows("select * from executions")) == 1
 
 
+def test_a_run_that_cannot_be_started_is_a_dead_letter_with_the_reason(rig: Rig) -> None:
+    outbox(rig, "run", {"name": "run-1", "input": {"text": "x" * MAX_BYTES}})
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select * from outbox") == []
+    [letter] = letters(rig.database, rig.engine.stack.dead_letter_queues)
+    assert "States.DataLimitExceeded" in letter["reason"]
+
+
 def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(rig: Rig) -> None:
     outbox(rig, "message", {"queue": "Nowhere", "body": {}})
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
