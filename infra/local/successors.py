@@ -68,8 +68,9 @@ class Successors:
         left = None if run["status"] == "SUCCEEDED" else self._left.get(f"run {name}")
         if left is not None:
             return self._replaced(left)
-        error = f"{run['error']}: {message_in(run['cause'])}"
-        failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}: {error}"
+        failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}"
+        if failed and run["error"]:
+            failed += f": {run['error']}: {message_in(run['cause'])}"
         return self._order(run["order_id"], failed)
 
     def _order(self, order_id: str | None, failed: str | None) -> Verdict:
