@@ -1,4 +1,4 @@
-"""Dead letters: what waits in a queue that nobody consumes, why, and what was done with it."""
+"""Dead letters, read: messages in queues without a consumer, closed letters, and their history."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Letter = dict[str, Any]
 
 OPERATOR = "an operator"
-"""Who redrives where nobody gives a name."""
+"""The name of a person who gave none."""
 
 
 def letters(database: Database, queues: Sequence[str], ids: Sequence[int] = ()) -> list[Letter]:
@@ -49,7 +49,7 @@ def _letter(row: Any) -> Letter:
 def closed_letters(database: Database, ids: Sequence[int] = ()) -> list[Letter]:
     """Return the letters that were taken out of their queues, or those with these ids.
 
-    Each has, beside what `letters` tells, its ``state`` (see `infra.local.letter_rows`),
+    Each has the fields that `letters` gives, its ``state`` (see `infra.local.letter_rows`),
     ``outcome``, ``closed`` and the letter that it was ``replaced_by``. The newest is the last.
     """
     if database.row("select 1 from sqlite_master where name = 'closed_letters'") is None:

@@ -21,7 +21,7 @@ _STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<place>\d+)\]")
 
 
 class NothingToEdit(Refusal):
-    """The letter has no event, or another thing than its event is to be mended."""
+    """The letter has no event that could be edited."""
 
 
 class InvalidEdit(Refusal):
@@ -39,8 +39,8 @@ def event_in(letter: Mapping[str, Any]) -> Any:
     body = letter["body"]
     if letter["queue"] == ATTENTION:
         raise NothingToEdit(
-            f"dead letter {letter['id']} is about an order and has no event: mend what its reason"
-            " says, then redrive it"
+            f"dead letter {letter['id']} is about an order and has no event: correct what its"
+            " reason says, then redrive it"
         )
     if isinstance(body, dict) and "consumer" in body and "event" in body:
         return body["event"]

@@ -1,4 +1,4 @@
-"""What has become of an order, in a few words."""
+"""The state of an order in a few words."""
 
 from collections.abc import Mapping
 from typing import Any

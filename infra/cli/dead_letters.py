@@ -1,4 +1,4 @@
-"""``orders dead-letters``: what waits for an operator, why, and what is done about it."""
+"""``orders dead-letters``: list, redrive, discard and edit messages that wait for an operator."""
 
 import json
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from infra.deployed.dead_letters import DeadLetters
 
 app = typer.Typer(
-    help="What waits for an operator: list, show, redrive, discard, edit; on AWS as SQS shows it.",
+    help="Messages that wait for an operator: list, redrive, discard, edit them.",
     no_args_is_help=True,
 )
 
@@ -118,12 +118,13 @@ def redrive_letters(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Send dead letters on their way again, once what they failed of is mended.
+    """Send dead letters on their way again, once the cause of their failure is corrected.
 
     Each goes back to where it failed: its queue, its target, its function, or a new run. It leaves
-    its queue together with what takes its place, and comes back if that fails. Where nothing serves
-    the directory, the command works off what is due there while it waits. With --all on a deployed
-    stack SQS itself moves what its queues gave up, which goes on after this command has ended.
+    its queue in the transaction that stores its successor, and comes back if the successor fails.
+    Without a server on the directory, the command itself processes what is due there while it
+    waits. With --all on a deployed stack SQS itself moves what its queues gave up, which goes on
+    after this command has ended.
     """
     if bool(ids) is everything:
         raise typer.BadParameter("name dead letters by their id, or say --all")
@@ -193,7 +194,7 @@ def edit_letter(
 ) -> None:
     """Put the event of a dead letter right, by fields, from a file, or in $EDITOR.
 
-    The event is held to its contract, and what it was stays in the letter's history. FIELD is a
+    The event is held to its contract, and the original stays in the letter's history. FIELD is a
     path in the event; without an envelope's field in front it is one of its detail. VALUE is JSON
     or, where it is none, text.
     """

@@ -1,4 +1,4 @@
-"""The dead letters of this machine: read beside the writer, changed by the one that writes."""
+"""The dead letters of this machine: read from the database, changed by its one writer."""
 
 import json
 import time
@@ -113,7 +113,7 @@ class LettersHere:
             return answer.result(0)
 
     def _redriven(self, request: dict[str, Any], wait: float) -> list[Answer]:
-        """Open the platform and, unless nobody waits, work until the letters' fate is known."""
+        """Open the platform and, with a wait, process what is due until each letter's end is known."""
         self.where.require()
         ids, who = request["ids"], request["who"]
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:

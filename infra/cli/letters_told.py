@@ -1,4 +1,4 @@
-"""What ``orders dead-letters`` shows a person; all that came from outside is shown as text."""
+"""The output of ``orders dead-letters``; text from outside is never read as markup."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Who runs a command."""
+"""The user who runs a command."""
 
 import os
 from getpass import getuser
@@ -8,5 +8,5 @@ def operator() -> str:
     """Return the name of the user who runs this command."""
     try:
         return getuser()
-    except (KeyError, OSError):  # nobody has given this user a name
+    except (KeyError, OSError):  # the user has no name
         return f"user {os.getuid()}"

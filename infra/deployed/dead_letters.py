@@ -1,8 +1,8 @@
-"""Dead letters of a deployed stack: what waits in its queues, why, and what is done about it.
+"""Dead letters of a deployed stack, listed, redriven, discarded and edited.
 
 A letter leaves its queue only after something durable has taken its place: its successor, or its
-record in the table. What is sent has an id that follows from the letter's, so a crash in between
-repeats harmlessly.
+record in the table. A successor's id follows from the letter's, so a crash in between repeats
+harmlessly.
 """
 
 import json
@@ -29,7 +29,7 @@ from shared.errors import OrderflowError
 Answer = dict[str, Any]
 
 _FAILURES = (CommandError, OrderflowError)
-"""What keeps one letter where it is, and no other."""
+"""Errors that concern one letter: it stays, and the others go on."""
 
 _UNSEEN = "was not seen; look with `orders dead-letters list`, and again: SQS shows a sample"
 

@@ -1,7 +1,7 @@
 """The dead-letter queues of a deployed stack: letters received, given back, sent, deleted.
 
 SQS shows messages by handing them out, so looking receives: a letter is held for a minute at most,
-and given back as soon as it was looked at. What SQS hands out is a sample of a queue.
+and given back as soon as it was looked at. The messages that SQS hands out are a sample.
 
 An edited or restored letter is another message for SQS. It keeps its id in an attribute, and copies
 of one letter are one.

@@ -1,4 +1,4 @@
-"""What was done with dead letters of a deployed stack, in its table, each for 14 days.
+"""Records of dead letters of a deployed stack, in its table, each kept for 14 days.
 
 ==============  ===================================================================================
 attribute       what it has

@@ -1,6 +1,6 @@
 """Runs that redriven letters of a deployed stack became: whether they have taken their orders.
 
-An EXPRESS run is told of by nobody. But a run that claims an order writes its name into the order's
+Step Functions has no record of an EXPRESS run. But a run that claims an order writes its name into the order's
 item, and a run that fails for good leaves a letter with its name.
 """
 

@@ -1,4 +1,4 @@
-"""How letters that were taken out of their queues are kept, and what was done with each letter."""
+"""Tables of the letters that were taken out of their queues, and of the log of each letter."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is done with dead letters: each step in the transaction that stores what replaces it.
+"""Operations on dead letters: each removes a letter in the transaction that stores its replacement.
 
 A letter that is redriven leaves its queue in the turn that stores its successor: a run, a message
 or a delivery. It is kept until that has ended; then it is closed, or comes back with the reason.
@@ -32,7 +32,7 @@ MANY = 20_000.0
 """Redriven letters for which a second more is let pass between two looks."""
 
 PLATFORM = "orderflow"
-"""Who did what nobody asked for."""
+"""The name in a letter's log for steps that no person asked for."""
 
 
 class Letters:

@@ -28,7 +28,7 @@ select c.* from closed_letters c left join deliveries d on d.id = c.successor
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a letter's successor.
+    """The end of a letter's successor.
 
     It has ended well, unless ``letter`` names the letter that it left, ``run`` the run that goes
     on with it, or ``back`` says that nothing else is left of it.

@@ -1,4 +1,4 @@
-"""The way back of a dead letter: what is put in its place, in the turn that takes it out."""
+"""The way back of a dead letter: its successor, stored in the turn that removes the letter."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _SCANNED = 500
 
 
 class Successor(NamedTuple):
-    """What a letter became: ``kind`` is execution, message or delivery."""
+    """The successor of a letter: ``kind`` is execution, message or delivery."""
 
     kind: str
     name: str

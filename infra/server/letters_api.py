@@ -1,4 +1,4 @@
-"""What operators do with dead letters, as operations of the server that has the directory.
+"""Operations on dead letters, of the server that has the directory open.
 
 =======================  ==========================================================================
 ``RedriveDeadLetters``   ``ids`` (none for all): put them on their way again
@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 Operation = Callable[[Mapping[str, Any]], "Future[Answer]"]
 
 KINDS: Mapping[str, type] = {"ids": list, "who": str, "reason": str, "id": int}
-"""What the fields of these requests are."""
+"""Types of the fields of these requests."""
 
 MAX_TEXT = 1_000
 """Characters of a reason; of a name, a tenth."""

@@ -37,7 +37,7 @@ class Claimant:
 
     ``owner`` is the execution's name, which survives a restart. ``content_hash`` is that of the
     event that started the run; a run that was started to resume an order has none. ``after`` is
-    a run that is known to have ended: its lease holds up nobody.
+    a run that is known to have ended: its lease is ignored.
     """
 
     owner: str

@@ -1,4 +1,4 @@
-"""Faults of what operators do: a redrive that meets a lock, a crash, a failure of its own."""
+"""Faults during a redrive: a lock, a crash, a failure of the new run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +81,7 @@ def test_f40_a_redrive_while_a_dead_run_holds_the_order(scene: Scene, ahead: flo
 def test_f41_a_crash_during_a_redrive(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str, commit: int
 ) -> None:
-    """F41: kill -9 at any moment of a redrive -> the letter or its successor stands, never none."""
+    """F41: kill -9 at any moment of a redrive -> the letter or its successor is stored."""
     with scene.open() as machine:
         number = refund_fails(machine)
     with monkeypatch.context() as patch, scene.open() as machine:
@@ -99,7 +99,7 @@ def test_f41_a_crash_during_a_redrive(
 
 
 def is_seen(machine: Host, number: int) -> bool:
-    """Say whether a letter is open, or has a run that stands for it, or its order has ended."""
+    """Say whether a letter is open or has a run as its successor."""
     letter = closed(machine, number)
     if letter is None:
         return number in [one["id"] for one in open_letters(machine)]

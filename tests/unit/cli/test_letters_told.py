@@ -1,4 +1,4 @@
-"""What `orders dead-letters` shows is text, whatever the letters hold."""
+"""`orders dead-letters` shows text from outside as text."""
 
 import re
 from typing import Any
