@@ -113,7 +113,7 @@ class LettersHere:
             return answer.result(0)
 
     def _redriven(self, request: dict[str, Any], wait: float) -> list[Answer]:
-        """Open the platform and, with a wait, process what is due until each letter's end is known."""
+        """Open the platform; with a wait, process what is due until each letter's end is known."""
         self.where.require()
         ids, who = request["ids"], request["who"]
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:

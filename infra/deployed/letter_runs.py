@@ -1,7 +1,7 @@
 """Runs that redriven letters of a deployed stack became: whether they have taken their orders.
 
-Step Functions has no record of an EXPRESS run. But a run that claims an order writes its name into the order's
-item, and a run that fails for good leaves a letter with its name.
+Step Functions has no record of an EXPRESS run. But a run that claims an order writes its name into
+the order's item, and a run that fails for good leaves a letter with its name.
 """
 
 import time
