@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 POLL = 0.1
 """Seconds between two looks at what became of a letter."""
 
-DRAIN = 2.0
+DRAIN = 10.0
 """Seconds that functions get to end which were called when the command has its answer."""
 
 WORKERS = 2

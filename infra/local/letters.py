@@ -50,7 +50,7 @@ class Letters:
         self._changed = False
         self._pending = 0
         self._commits = -1
-        self._look_at = 0.0
+        self._looked_at = 0.0
         self.resume()
 
     def resume(self) -> None:
@@ -64,10 +64,10 @@ class Letters:
 
         Return whether there was any.
         """
-        if not self._is_due() or now < self._look_at:
+        if not self._is_due() or 0 <= now - self._looked_at < self._pause:
             return False
         self._commits = self.journal.commits
-        self._look_at = now + LOOK + self._pending / MANY
+        self._looked_at = now
         queues = self.stack.dead_letter_queues
         ended = Successors(self.journal.database, queues, self._machine).ended()
         for row, verdict in ended:
@@ -77,7 +77,7 @@ class Letters:
 
     def next_due(self) -> float:
         """Return when it is worth looking at the successors again."""
-        return self._look_at if self._is_due() else NEVER
+        return self._looked_at + self._pause if self._is_due() else NEVER
 
     def committed(self) -> None:
         """Let what the turn did with letters count."""
@@ -85,6 +85,11 @@ class Letters:
         if self._changed:
             self._changed = False
             self.resume()
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two looks."""
+        return LOOK + self._pending / MANY
 
     def _is_due(self) -> bool:
         return self._pending > 0 and self._commits != self.journal.commits

@@ -64,17 +64,16 @@ class WaysBack:
             return self._take(letter, number, now)
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             problem = "it has no way back: send its event again by hand, or discard the letter"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
     def _take(self, letter: Letter, number: int, now: float) -> Successor:
         attributes, body = letter["attributes"], letter["body"]
-        text = body if isinstance(body, str) else json.dumps(body)
         if "SOURCE_QUEUE" in attributes:
-            return self._send(attributes["SOURCE_QUEUE"], text, now)
+            return self._send(attributes["SOURCE_QUEUE"], self._text(letter), now)
         if "TARGET" in attributes:
-            return self._deliver(attributes["TARGET"], letter, text, now)
+            return self._deliver(attributes["TARGET"], letter, now)
         if letter["queue"] == ATTENTION:
             return self._resume(letter, number, now)
         event = body["event"]
@@ -88,12 +87,20 @@ class WaysBack:
             raise _gone(f"queue {queue}")
         return Successor("message", str(self.queues.put(queue, text, {}, now)))
 
-    def _deliver(self, target: str, letter: Letter, text: str, now: float) -> Successor:
+    def _text(self, letter: Letter) -> str:
+        """Return a letter's body as it was sent: numbers that were read may lose digits."""
+        query = "select body from messages where id = ?"
+        row = self.bus.journal.database.row(query, letter["id"])
+        assert row is not None
+        return str(row["body"])
+
+    def _deliver(self, target: str, letter: Letter, now: float) -> Successor:
         if target not in self.bus.targets:
             raise _gone(f"target {target}")
         changed = "EDITED" in letter["attributes"]
         seq = None if changed else self._events.get(letter["body"]["id"])
-        return Successor("delivery", str(self.bus.deliver_again(target, text, seq, now)))
+        number = self.bus.deliver_again(target, self._text(letter), seq, now)
+        return Successor("delivery", str(number))
 
     def _resume(self, letter: Letter, number: int, now: float) -> Successor:
         """Start a run that takes the order over from a run that has ended."""

@@ -171,6 +171,14 @@ def test_a_letter_that_came_back_can_be_redriven_again(rig: Rig) -> None:
     assert len(rig.functions.calls) == 2
 
 
+def test_a_redriven_message_is_sent_as_it_was_to_the_last_digit(rig: Rig) -> None:
+    body = '{"order_id": "A-1", "total": 999.99999999999999999, "n": 12345678901234567890123}'
+    number = given_up(rig, body)
+    redriven(rig, number)
+    rig.settle()
+    assert handed(rig)[-1] == body
+
+
 # ---- one transaction
 
 
