@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra.letter_text import QUARANTINE, content_of, message_in, reason_of
+from infra.letter_text import ATTENTION, QUARANTINE, content_of, message_in, reason_of
 from infra.local.execution_rows import order_of
 from infra.order_text import order_told
 from shared.clock import timestamp
@@ -65,7 +65,7 @@ class Successors:
         )
         if run is None:
             return Verdict(f"its run {name} is gone", back=True)
-        left = None if run["status"] == "SUCCEEDED" else self._left.get(f"run {name}")
+        left = None if run["status"] == "SUCCEEDED" else self._left_by_runs.get(name)
         if left is not None:
             return self._replaced(left)
         failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}"
@@ -101,10 +101,9 @@ class Successors:
         number = int(row["successor"])
         left = self.database.row("select id from messages where id = ?", number)
         if left is None:
-            event = _event_key(row["body"])
-            left_behind = self._left.get(f"event {event}", 0)
-            if left_behind > number:
-                return self._replaced(left_behind)
+            quarantined = self._left_by_events.get(_event_key(row["body"]), 0)
+            if quarantined > number:
+                return self._replaced(quarantined)
             return self._handled(row, "handled")
         return self._replaced(number)
 
@@ -112,7 +111,7 @@ class Successors:
         attributes = parse(row["attributes"])
         event = content_of(row["body"])
         event_id = event.get("id") if isinstance(event, dict) else None
-        left = self._left.get(f"target {attributes.get('TARGET')} {event_id}", 0)
+        left = self._left_by_targets.get((attributes.get("TARGET"), event_id), 0)
         if left > row["id"]:
             return self._replaced(left)
         run = f"{event_id}-{row['successor']}"
@@ -135,24 +134,34 @@ class Successors:
         return Verdict(f"{row['queue']}: {reason}", letter=letter)
 
     @cached_property
-    def _left(self) -> Mapping[str, int]:
-        """The open letters by what left them: a run, a consumer's event, a target's event."""
+    def _left_by_runs(self) -> Mapping[str, int]:
+        """The open letters of runs, by the names of the runs."""
+        rows = self.database.rows(
+            "select json_extract(body, '$.execution') as run, max(id) as id from messages"
+            " where queue in (?, ?) and json_valid(body) group by run",
+            QUARANTINE,
+            ATTENTION,
+        )
+        return {row["run"]: row["id"] for row in rows}
+
+    @cached_property
+    def _left_by_targets(self) -> Mapping[tuple[str | None, str | None], int]:
+        """The open letters of targets, by the targets and the ids of the events."""
         marks = ", ".join("?" * len(self.queues))
-        query = f"select * from messages where queue in ({marks}) order by id"
-        rows = self.database.rows(query, *self.queues)
-        found: dict[str, int] = {}
-        for row in rows:
-            content = content_of(row["body"])
-            if not isinstance(content, dict):
-                continue
-            if "execution" in content:
-                found[f"run {content['execution']}"] = row["id"]
-            if row["queue"] == QUARANTINE:
-                found[f"event {_event_key(row['body'])}"] = row["id"]
-            target = parse(row["attributes"]).get("TARGET")
-            if target:
-                found[f"target {target} {content.get('id')}"] = row["id"]
-        return found
+        rows = self.database.rows(
+            "select json_extract(attributes, '$.TARGET') as target,"
+            " iif(json_valid(body), json_extract(body, '$.id'), null) as event, max(id) as id"
+            f" from messages where queue in ({marks}) group by target, event",
+            *self.queues,
+        )
+        return {(row["target"], row["event"]): row["id"] for row in rows}
+
+    @cached_property
+    def _left_by_events(self) -> Mapping[str, int]:
+        """The quarantined events, by their content."""
+        query = "select id, body from messages where queue = ? order by id"
+        rows = self.database.rows(query, QUARANTINE)
+        return {_event_key(row["body"]): row["id"] for row in rows}
 
 
 def _event_key(body: str) -> str:
