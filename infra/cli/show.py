@@ -191,7 +191,14 @@ def _facts(told: Story) -> Table:
         ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
         for letter in told["dead_letters"]
     ]
+    facts += [("tried again", _retry(message)) for message in told["retries"]]
     table = Table()
     for label, value in facts:
         table.add_row(Styled(label, "bold"), value)
     return table
+
+
+def _retry(message: Story) -> str:
+    """Return when a message is tried again, and what it failed of."""
+    number = message["attempts"] + 1
+    return f"{message['queue']} at {message['next']}, attempt {number}: {message['reason']}"

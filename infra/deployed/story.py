@@ -65,6 +65,7 @@ def story(stack: DeployedStack, order_id: str) -> Story:
         "review": _review(items),
         "mail": _mail(items),
         "dead_letters": [],
+        "retries": [],
     }
     return told
 

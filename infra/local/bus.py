@@ -12,6 +12,7 @@ from infra.errors import InvalidRequest
 from infra.local.backlog import Backlog
 from infra.local.boundary import Boundary
 from infra.local.crash_marker import Kind
+from infra.local.execution_rows import order_of
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
 from infra.local.targets import DeliveryError, RuleTarget
@@ -20,6 +21,7 @@ from infra.patterns import TooComplexEvent
 from shared import json_text
 from shared.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 from shared.clock import timestamp
+from shared.json_text import parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -230,21 +232,24 @@ class Bus:
         )
         return None if row is None else row[0]
 
-    def deliver_again(self, key: str, envelope: str, now: float) -> None:
-        """Deliver a dead letter to its target once more."""
+    def deliver_again(self, key: str, envelope: str, seq: int | None, now: float) -> int:
+        """Deliver a dead letter to its target once more; return the delivery's number.
+
+        ``seq`` is the event's in the journal. Without it, the letter's own text becomes an event
+        of the journal, which no archive has and no other target gets.
+        """
+        content = parse(envelope)
+        replay = content.pop("replay-name", None)
+        if seq is None:
+            seq = self.journal.next_id("events")
+            order_id = order_of(content)
+            kind, text = content.get("detail-type", ""), write(content).decode()
+            row = (seq, content["id"], kind, order_id, text, now, 0)
+            self.journal.batch.add(_INSERT_EVENT, *row)
         delivery = self.journal.next_id("deliveries")
-        replay = json_text.parse(envelope).get("replay-name")
-        seq = self.sequence_of(envelope)
         self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, key, now, 0, replay)
         self.backlog.wake(key, now)
-
-    def sequence_of(self, envelope: str) -> int:
-        """Return where the journal has an event, or raise `InvalidRequest` if it is gone."""
-        event_id = json_text.parse(envelope)["id"]
-        row = self.journal.database.row("select seq from events where id = ?", event_id)
-        if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"event {event_id} is gone")
-        return int(row[0])
+        return delivery
 
     def start_replay(
         self, name: str, start: float, end: float, rules: Sequence[str], now: float

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     REQUEST = 8
     CALL = 9
     WORK = 10
+    LETTER = 11
 
     @property
     def label(self) -> str:

@@ -22,12 +22,13 @@ from infra.local.component import Component
 from infra.local.crash_marker import NOTHING, Item, Kind, Markers
 from infra.local.datadir import DataDirectory
 from infra.local.execution_rows import order_of
-from infra.local.executions import Executions
+from infra.local.executions import EXISTS, Executions
 from infra.local.integrations import INTEGRATIONS, Platform, TaskError
 from infra.local.invocations import Invoker, Result
 from infra.local.journal import Journal
+from infra.local.letters import Letters
 from infra.local.measurements import Measurements
-from infra.local.quarantine import QuarantinedOrders
+from infra.local.quarantine import HELD, QuarantinedOrders
 from infra.local.queues import Queues
 from infra.local.schedules import Schedules
 from infra.local.stack import Stack
@@ -111,12 +112,14 @@ class Engine:
         )
         self._threads = ThreadPoolExecutor(1, "sink")
         self.schedules = Schedules(stack, *parts, clock.now())
+        self.letters = Letters(self.bus, self.queues, self.executions)
         self.components: dict[Kind, Component] = {
             Kind.DELIVERY: self.bus,
             Kind.MESSAGE: self.queues,
             Kind.EXECUTION: self.executions,
             Kind.RECORD: self.streams,
             Kind.SCHEDULE: self.schedules,
+            Kind.LETTER: self.letters,
         }
         self._requests: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
         self._answers: list[tuple[Future[Any], Any]] = []
@@ -374,8 +377,10 @@ class Engine:
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
         try:
             self.executions.start(self.order_processing, body["name"], body["input"], now)
-        except TaskError:
-            return  # the same run was asked for before
+        except TaskError as error:
+            if error.error not in (EXISTS, HELD):
+                raise TaskError(error.error, f"{error.error}: {error}") from None
+            # else the same run was asked for before, or the order has a letter
 
     @property
     def order_processing(self) -> str:
@@ -395,7 +400,7 @@ class Engine:
         if self._sweep_at <= now:
             self._sweep_at = now + SWEEP
             self.bus.forget(now)
-            self.queues.expire(now)
+            self.letters.expire(now)
             self.journal.forget(now)
 
     def _commit(self, now: float) -> None:

@@ -44,6 +44,7 @@ from infra.local.execution_rows import (
 from infra.local.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
+from infra.local.quarantine import HELD
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
 from infra.local.template import read_yaml
@@ -60,6 +61,9 @@ NAP = 5.0
 
 MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
+
+EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
+"""The error of a STANDARD execution whose name is taken."""
 
 _RUNNING = "running"
 _LAST = 25_000  # the id of an event that ends a history, whatever it holds
@@ -147,7 +151,7 @@ class Executions:
         """
         described, order_id = self.stack.machines[machine], order_of(body)
         if machine == self.quarantined_machine and self._is_held(order_id):
-            raise TaskError("Orderflow.OrderHeld", f"order {order_id} is held; redrive its letter")
+            raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
         text = json_text.write(body).decode() if text is None else text
         if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
             raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
@@ -158,7 +162,7 @@ class Executions:
                     return arn(described, name, known["id"])
                 taken = arn(described, name, known["id"])
                 raise TaskError(
-                    "StepFunctions.ExecutionAlreadyExistsException",
+                    EXISTS,
                     f"Execution Already Exists: '{taken}'",
                 )
         number = self.journal.next_id("executions")

@@ -13,6 +13,9 @@ from infra.local.journal import Journal
 FAILURES = 3
 """Runs that the engine could not go on with after which their order is held."""
 
+HELD = "Orderflow.OrderHeld"
+"""The error of a run that is not started because its order is held."""
+
 _NOTE = (
     "insert into quarantined_orders values (?, 1, ?, ?, ?) on conflict do update set"
     " failures = failures + 1, held = max(held, excluded.held), reason = excluded.reason,"

@@ -31,6 +31,8 @@ HAPPENED: Columns = {
     "messages": ("sent_at",),
     "replays": ("started_at", "ended_at"),
     "failures": ("at",),
+    "closed_letters": ("sent_at", "closed_at"),
+    "letter_log": ("at",),
     "suspects": ("at",),
     "quarantined_orders": ("at",),
     "idempotency_keys": ("used_at",),

@@ -4,7 +4,7 @@
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (the last three for EXPRESS too, which AWS does not offer)
-Orderflow           ``RedriveDeadLetters`` (``ids``: none for all), for ``orders dead-letters``
+Orderflow           for ``orders dead-letters``: see `infra.server.letters_api`
 everything else     ``UnknownOperationException``, with this list
 ==================  ===============================================================================
 
@@ -19,13 +19,13 @@ from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
-from infra.dead_letters import redrive
 from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.execution_rows import arn, events_in
 from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
+from infra.server.letters_api import KINDS, letter_operations
 from shared.json_text import InvalidJSON, parse, read
 from shared.sqlite import Database
 
@@ -56,7 +56,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
     "Destination": dict,
     "maxResults": int,
-    "ids": list,
+    **KINDS,
 }
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
@@ -80,7 +80,7 @@ class AwsApi:
             "AWSStepFunctions.DescribeExecution": self._looking_up(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._looking_up(self._history),
             "AWSStepFunctions.ListExecutions": self._looking_up(self._list),
-            "Orderflow.RedriveDeadLetters": self._redrive,
+            **letter_operations(engine),
         }
 
     def answer(self, target: str, body: bytes) -> Answer | Future[Answer]:
@@ -255,12 +255,6 @@ class AwsApi:
         if len(rows) == size:
             page["nextToken"] = str(rows[-1]["id"])
         return page
-
-    def _redrive(self, request: Mapping[str, Any]) -> Future[Answer]:
-        ids = request.get("ids") or []
-        if not all(type(number) is int for number in ids):
-            raise InvalidRequest("SerializationException", "ids is a list of numbers")
-        return self.engine.call(lambda now: {"redriven": redrive(self.engine, ids, now)})
 
     def _machine(self, reference: str) -> str:
         try:

@@ -73,6 +73,8 @@ class Held(NamedTuple):
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """Claim the order of an `Order Created` event, or one that is to be resumed.
 
+    ``resume.after`` names a run that has ended although it may still hold the order.
+
     Raises
     ------
     InvalidEvent
@@ -84,7 +86,7 @@ def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """
     resumed = event.get("resume")
     if resumed is not None:
-        claimant = Claimant(owner, None, ports.policy.lease_seconds)
+        claimant = Claimant(owner, None, ports.policy.lease_seconds, resumed.get("after"))
         return _claim(resumed["order_id"], None, claimant, ports)
     parsed = parse(event)
     if not isinstance(parsed.detail, OrderCreated):

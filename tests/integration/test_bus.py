@@ -402,7 +402,9 @@ def dead_letter(rig: Rig) -> int:
 
 def test_a_redriven_event_goes_to_the_target_that_failed_and_to_no_other(rig: Rig) -> None:
     number = dead_letter(rig)
-    assert rig.ask(lambda now: redrive(rig.engine, [number], now)) == 1
+    [answer] = rig.ask(lambda now: redrive(rig.engine, [number], now))
+    assert (answer["id"], answer["queue"], answer["order_id"]) == (number, "TargetLetters", "A-1")
+    assert answer["state"] == "running"
     rig.settle()
     assert len(rig.queue("Work")) == 1
     assert rig.queue("TargetLetters") == []
@@ -424,26 +426,42 @@ def test_all_dead_letters_are_redriven_if_none_is_named(rig: Rig) -> None:
     rig.ask(
         lambda now: rig.engine.journal.batch.add("delete from messages where queue = 'Untouched'")
     )
-    assert rig.ask(lambda now: redrive(rig.engine, [], now)) == 2
+    assert len(rig.ask(lambda now: redrive(rig.engine, [], now))) == 2
     assert rig.queue("TargetLetters") == []
 
 
-def test_a_redrive_of_an_unknown_letter_sends_nothing(rig: Rig) -> None:
+def test_an_unknown_letter_is_refused_by_itself(rig: Rig) -> None:
     number = dead_letter(rig)
-    with pytest.raises(InvalidRequest, match="no dead letter 999"):
-        rig.ask(lambda now: redrive(rig.engine, [number, 999], now))
-    assert len(rig.queue("TargetLetters")) == 1
-    assert rig.queue("Work") == []
+    answers = rig.ask(lambda now: redrive(rig.engine, [999, number], now))
+    assert [(one["id"], one["state"]) for one in answers] == [(999, "refused"), (number, "running")]
+    assert "there is no dead letter 999" in answers[0]["message"]
+    assert rig.queue("TargetLetters") == []
 
 
-def test_a_redrive_with_a_letter_that_has_no_way_back_sends_nothing(rig: Rig) -> None:
-    first, second = dead_letter(rig), dead_letter(rig)
-    rig.database.connection.execute("delete from events where seq = 2")
-    with pytest.raises(InvalidRequest, match="is gone"):
-        rig.ask(lambda now: redrive(rig.engine, [first, second], now))
-    assert [letter["id"] for letter in rig.queue("TargetLetters")] == [first, second]
+def test_a_letter_without_a_way_back_is_refused_by_itself_and_stays(rig: Rig) -> None:
+    bad, good = dead_letter(rig), dead_letter(rig)
+    rig.database.connection.execute(
+        "update messages set attributes = json_set(attributes, '$.TARGET', 'Gone/Queue')"
+        " where id = ?",
+        (bad,),
+    )
+    refused, sent = rig.ask(lambda now: redrive(rig.engine, [bad, good], now))
+    assert (refused["state"], sent["state"]) == ("refused", "running")
+    assert "the template has no target Gone/Queue" in refused["message"]
+    assert [letter["id"] for letter in rig.queue("TargetLetters")] == [bad]
     rig.settle()
-    assert rig.queue("Work") == []
+    assert len(rig.queue("Work")) == 1
+
+
+def test_a_letter_whose_event_the_journal_has_no_more_is_delivered_from_its_own_text(
+    rig: Rig,
+) -> None:
+    number = dead_letter(rig)
+    rig.database.connection.execute("delete from events")
+    rig.ask(lambda now: redrive(rig.engine, [number], now))
+    rig.settle()
+    [message] = rig.queue("Work")
+    assert json.loads(message["body"])["detail"] == {"order_id": "A-1"}
 
 
 def test_a_redrive_is_journalled_before_it_is_told(rig: Rig) -> None:
@@ -680,6 +698,15 @@ def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
     rig.restart()
     rig.settle()
     assert len(rig.rows("select * from executions")) == 1
+
+
+def test_a_run_that_cannot_be_started_is_a_dead_letter_with_the_reason(rig: Rig) -> None:
+    outbox(rig, "run", {"name": "run-1", "input": {"text": "x" * MAX_BYTES}})
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select * from outbox") == []
+    [letter] = letters(rig.database, rig.engine.stack.dead_letter_queues)
+    assert "States.DataLimitExceeded" in letter["reason"]
 
 
 def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(rig: Rig) -> None:

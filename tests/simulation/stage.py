@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 import orjson
 import pytest
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 import infra.local.bus
 import infra.local.schedules
@@ -78,6 +77,9 @@ class _Unmeasured:
     metric_set: Mapping[str, Any] = {}
 
     def add_metric(self, **_: Any) -> None:
+        """Do nothing."""
+
+    def add_metadata(self, *_: Any) -> None:
         """Do nothing."""
 
 
@@ -158,11 +160,6 @@ class Stage:
         context = Context(
             {"name": function.name, "arn": function.arn, "memory": 0, "timeout": 1}, "1"
         )
-        module = vars(import_module(function.handler.rpartition(".")[0]))
-        if "_processor" in module:  # on Lambda a process has one call at a time; here several
-            module["_processor"] = BatchProcessor(
-                EventType.SQS, raise_on_entire_batch_failure=False
-            )
         try:
             answer = _handler(function.handler)(orjson.loads(invocation.payload), context)
             return orjson.loads(orjson.dumps(answer)), None

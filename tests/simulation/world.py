@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -215,6 +216,8 @@ class World(Clock):
                 except Crash:
                     self.clients.again(number, action, self._time)
                     raise
+            elif action.do == "redrive":
+                self.engine.call(partial(self.engine.letters.redrive, [], "an operator"))
             elif action.do == "crash":
                 self._crashes = action.body["moment"]
             elif action.do == "jump":
