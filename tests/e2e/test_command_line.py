@@ -21,6 +21,7 @@ from infra.cli.main import app
 from infra.local.datadir import DataDirectory
 from infra.local.journal import VERSION
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
+from tests.skipped import work_to_the_end
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -520,7 +521,8 @@ def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Pat
     (lettered / "stock.csv").write_text("sku,on_hand\nTEA,0\n")
     answer("emit", lettered / "order.ndjson", "--data", data)
     assert answer("dead-letters", "redrive", "--all", "--data", data) == {"redriven": 1}
-    ran = answer("run", "--count", 0, "--stock", lettered / "stock.csv", "--data", data)
+    answer("stock", "receive", lettered / "stock.csv", "--data", data)
+    ran = work_to_the_end(data)  # the request may overtake its order, and is then tried again
     assert (ran["cancelled"], ran["totals"]["dead_letters"]) == (1, 0)
 
 
