@@ -21,6 +21,7 @@ from infra.cli.main import app
 from infra.local.datadir import DataDirectory
 from infra.local.journal import VERSION
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
+from tests.skipped import work_to_the_end
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -559,7 +560,8 @@ def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Pat
     sent = answer("dead-letters", "redrive", "--all", "--no-wait", "--data", data)
     assert (sent["redriven"], [one["state"] for one in sent["letters"]]) == (1, ["running"])
     assert answer("dead-letters", "list", "--data", data)["pending"] == 1
-    ran = answer("run", "--count", 0, "--stock", lettered / "stock.csv", "--data", data)
+    answer("stock", "receive", lettered / "stock.csv", "--data", data)
+    ran = work_to_the_end(data)  # the request may overtake its order, and is then tried again
     assert (ran["cancelled"], ran["totals"]["dead_letters"]) == (1, 0)
     [closed] = answer("dead-letters", "history", "--data", data)["closed_letters"]
     assert (closed["id"], closed["state"]) == (letter["id"], "DONE")

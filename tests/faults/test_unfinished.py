@@ -145,7 +145,7 @@ def test_a_quarantined_body_that_sqlite_does_not_read_counts_as_one(
     assert summary.of_run(machine.database, before, machine.engine.stack)["quarantined"] == 2
 
 
-def test_failures_of_items_since_the_runs_begin_are_counted_and_named(machine: Host) -> None:
+def test_items_that_failed_since_the_runs_begin_are_counted_and_named(machine: Host) -> None:
     before = summary.mark(machine.database, machine.engine.stack)
     assert summary.of_run(machine.database, before, machine.engine.stack)["failed_items"] == 0
     machine.database.connection.execute("drop table if exists failures")
