@@ -199,6 +199,10 @@ def _facts(told: Story) -> list[tuple[str, str]]:
     if told["mail"]:
         facts.append(("mail", told["mail"]))
     facts += [
+        ("request", f"{one['type']} since {one['since']}, kept for a day until its order comes")
+        for one in told["requests"]
+    ]
+    facts += [
         ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
         for letter in told["dead_letters"]
     ]

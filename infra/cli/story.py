@@ -37,6 +37,7 @@ def story(where: DataDirectory, order_id: str) -> Story:
         "runs": _runs(database, order_id),
         "review": _review(database, order_id),
         "mail": _mail(database, order_id),
+        "requests": _requests(database, order_id),
         "dead_letters": _dead_letters(database, order_id),
     }
     return told
@@ -198,6 +199,14 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     if sent is None:
         raise CommandError(f"no mail was sent for order {order_id!r}")
     return to_bytes(sent)
+
+
+def _requests(database: Database, order_id: str) -> list[Story]:
+    """Return the requests that are kept for an order that has not come."""
+    rows = database.rows(
+        "select name, came_at from early_requests where order_id = ? order by came_at", order_id
+    )
+    return [{"type": row["name"], "since": timestamp(row["came_at"])} for row in rows]
 
 
 def _dead_letters(database: Database, order_id: str) -> list[Story]:

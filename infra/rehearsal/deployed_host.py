@@ -20,7 +20,7 @@ from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from payments.dynamodb import charge_of
 from shared.attributes import from_item
-from shared.order_item import ORDER, order_key, to_record
+from shared.order_item import is_order, order_key, to_record
 from shared.record import OrderRecord
 
 BUS, TAP = "orders-bus", "rehearsal-tap"
@@ -219,7 +219,7 @@ class DeployedHost:
 
     def records(self) -> dict[str, OrderRecord]:
         """Return its orders by their own ids."""
-        records = [to_record(item) for item in self.stack.items() if item["sk"] == ORDER]
+        records = [to_record(item) for item in self.stack.items() if is_order(item)]
         return {self._plain(one.order_id): one for one in records if self._is_own(one.order_id)}
 
     def outcome(self) -> Outcome:

@@ -1,11 +1,13 @@
 """What can be done with an order: functions of a command and the ports they need."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from orders import model, published
+from orders import early, model, published
+from orders.early import EarlyRequest, RequestedBefore
 from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
@@ -13,9 +15,22 @@ from shared.errors import (
     DuplicateOrder,
     InvalidEvent,
     OrderConflict,
+    OrderNotFound,
+    VersionConflict,
 )
 from shared.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
-from shared.record import UNDOING, Entry, Message, OrderRecord, Records, Status, rereads
+from shared.moments import moment
+from shared.record import (
+    CONFLICT_RETRIES,
+    UNDOING,
+    Change,
+    Entry,
+    Message,
+    OrderRecord,
+    Records,
+    Status,
+    rereads,
+)
 
 SINK_GRACE = 900.0
 """Seconds after which an event without an order is no longer simply on its way."""
@@ -23,6 +38,42 @@ SINK_GRACE = 900.0
 
 class OrderStore(Records, Protocol):
     """Records, and the ways to look for them."""
+
+    def open(self, change: Change, requests: Sequence[EarlyRequest] = ()) -> OrderRecord:
+        """Write a new order, and forget the requests that its record has taken into account.
+
+        Raises
+        ------
+        RequestedBefore
+            Other requests than these are kept for the order.
+        VersionConflict
+            The order is there.
+        """
+
+    def keep(self, request: EarlyRequest) -> None:
+        """Keep a request for an order that is not here yet, once.
+
+        Raises
+        ------
+        VersionConflict
+            The order has come meanwhile.
+        OrderNotFound
+            Too many requests are kept for it already.
+        """
+
+    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+        """Return the requests of each order that did not come, the last of them before a time."""
+
+    def give_up(
+        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+    ) -> None:
+        """Put letters into the outbox in place of an order's requests, in one transaction.
+
+        Raises
+        ------
+        VersionConflict
+            The order or another request has come meanwhile.
+        """
 
     def send(self, message: Message, at: float) -> None:
         """Put a message that goes with no record into the outbox."""
@@ -97,7 +148,8 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     record = ports.store.find(order_id) if event else ports.store.read(order_id)
     if record is None:
         assert event is not None
-        record = published.received(event, now)
+        opened = _open(event, now, lambda new: model.claim(new, claimant, now), ports)
+        return Held(order_id, opened.epoch)
     try:
         saved = ports.store.save(model.claim(record, claimant, now))
     except (OrderConflict, DuplicateOrder) as error:
@@ -107,6 +159,25 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
             ports.store.note(order_id, Entry(f"{what}_IGNORED", now, detail))
         raise
     return Held(order_id, saved.epoch)
+
+
+def _open(
+    event: Event[OrderCreated], now: float, begin: Callable[[OrderRecord], Change], ports: Ports
+) -> OrderRecord:
+    """Write a new order with its first change and with what was asked for before it came.
+
+    Nothing is read for that: the write itself is refused where requests are kept.
+    """
+    requests: Sequence[EarlyRequest] = ()
+    for _ in range(early.MAX_KEPT + CONFLICT_RETRIES):
+        record, entries = early.applied(published.received(event, now), requests)
+        change = begin(record)
+        change = change._replace(entries=(*entries, *change.entries))
+        try:
+            return ports.store.open(change, requests)
+        except RequestedBefore as refused:
+            requests = refused.requests
+    raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
 
 
 @rereads
@@ -179,9 +250,10 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
                 f"order {known.order_id} exists with other content; use another order_id"
             )
         return known, False
-    record = published.received(event, now)
-    change = record.change(Entry("RECEIVED", now), messages=(published.created(record, now),))
-    return ports.store.save(change), True
+    # the event says what was ordered, whatever was asked for before
+    messages = (published.created(published.received(event, now), now),)
+    placed = Entry("RECEIVED", now)
+    return _open(event, now, lambda new: new.change(placed, messages=messages), ports), True
 
 
 @rereads
@@ -229,33 +301,68 @@ def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
 def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
     """Do what an `Order Updated` or `Order Cancelled` event asks for.
 
-    A request that comes too late is answered or recorded, never retried.
+    A request that comes too late is answered or recorded, never retried. One that comes before its
+    order is kept for the order's first write.
 
     Raises
     ------
     OrderNotFound
-        Its order is not here yet: try again later.
+        Its order is not here yet, and too many requests wait for it already.
     InvalidEvent
         It does not keep its contract.
     """
     event = parse(envelope)
-    detail = event.detail
-    if isinstance(detail, OrderUpdated):
-        wanted = Amendment(detail.address, detail.email, detail.timestamp)
-        try:
-            amend(detail.order_id, wanted, ports)
-        except ChangeRefused:
-            return
-    elif isinstance(detail, OrderCancelled):
-        try:
-            cancel(detail.order_id, detail.reason, event.event_id, ports)
-        except CancellationRefused as error:
-            now = ports.now()
-            record = ports.store.read(detail.order_id)
-            refusal = published.cancellation_refused(record, str(error), event.event_id, now)
-            ports.store.send(refusal, now)
-    else:
+    if event.name not in (OrderUpdated.name, OrderCancelled.name):
         raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
+    _take(event, _heard(envelope, ports.now()), ports)
+
+
+@rereads
+def _take(event: Event[Any], heard: float, ports: Ports) -> None:
+    try:
+        if event.name == OrderCancelled.name:
+            _cancel_or_refuse(event, ports)
+        else:
+            _amend(event, heard, ports)
+    except OrderNotFound:
+        ports.store.keep(early.request_of(event, ports.now(), heard))
+
+
+def _amend(event: Event[OrderUpdated], heard: float, ports: Ports) -> None:
+    asked = event.detail
+    at = model.counted(asked.timestamp, ports.now(), heard)
+    with suppress(ChangeRefused):
+        wanted = Amendment(asked.address, asked.email, at, asked.timestamp)
+        amend(asked.order_id, wanted, ports)
+
+
+def _cancel_or_refuse(event: Event[OrderCancelled], ports: Ports) -> None:
+    try:
+        cancel(event.detail.order_id, event.detail.reason, event.event_id, ports)
+    except CancellationRefused as error:
+        now = ports.now()
+        record = ports.store.read(event.detail.order_id)
+        refusal = published.cancellation_refused(record, str(error), event.event_id, now)
+        ports.store.send(refusal, now)
+
+
+def _heard(envelope: Mapping[str, Any], now: float) -> float:
+    """Return when the bus heard of an event: the same for each of its deliveries."""
+    try:
+        return min(moment(str(envelope.get("time"))).timestamp(), now)
+    except ValueError:
+        return now
+
+
+def give_up_early(ports: Ports, limit: int = 1000) -> int:
+    """Put letters in place of requests whose orders did not come; return how many requests."""
+    now, given_up = ports.now(), 0
+    for requests in ports.store.outlasted(now - early.KEPT, limit):
+        letters = [early.letter(one, ports.quarantine_queue) for one in requests]
+        with suppress(VersionConflict):  # its order or another request has just come
+            ports.store.give_up(requests, letters, now)
+            given_up += len(requests)
+    return given_up
 
 
 def reconcile(ports: Ports, limit: int = 1000) -> int:

@@ -128,9 +128,10 @@ class OrderRecord(NamedTuple):
     cancel_requested: bool = False
     cancel_reason: str | None = None
     cancel_event_id: str | None = None
-    amended_at: str | None = None
     shipping_address: Mapping[str, Any] | None = None
+    shipping_address_as_of: str | None = None
     email: str | None = None
+    email_as_of: str | None = None
     payment_token: str | None = None
     reservation: Reservation | None = None
     charge: ChargeStatus | None = None

@@ -27,7 +27,7 @@ POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERT
 """Powertools for Lambda, environment variables."""
 
 SHORTER_VISIBILITY = {
-    "OrderChangesQueue": "a request that overtakes its order is tried each minute for an hour"
+    "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
 }
 """Queues whose messages come back before six times their consumer's timeout, each with why."""
 

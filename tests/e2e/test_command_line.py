@@ -512,8 +512,8 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Path) -> None:
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
-    assert (letter["queue"], letter["order_id"]) == ("OrderChangesDeadLetterQueue", "never")
-    assert "received 60 times without success" in letter["reason"]
+    assert (letter["queue"], letter["order_id"]) == ("QuarantineQueue", "never")
+    assert "order never did not come within 24 hours of this request" in letter["reason"]
     assert answer("dead-letters", "show", letter["id"], "--data", data)["id"] == letter["id"]
     (lettered / "order.ndjson").write_text(line("never"))
     (lettered / "stock.csv").write_text("sku,on_hand\nTEA,0\n")

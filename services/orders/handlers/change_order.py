@@ -15,7 +15,7 @@ from shared.errors import InvalidEvent
 from shared.observability import count, instrumented
 from shared.quarantine import envelope_of, quarantined
 
-# an order that is not here yet may be the whole batch: its messages are retried, not the function
+# one request may be the whole batch: its message is retried, not the function
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
