@@ -213,7 +213,8 @@ def _dead_letters(database: Database, order_id: str) -> list[Story]:
     rows = database.rows(
         "select id, queue, body from messages where json_valid(body) and coalesce("
         "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
-        " json_extract(body, '$.event.detail.order_id')) = ?",
+        " json_extract(body, '$.event.detail.order_id'),"
+        " json_extract(body, '$.event.order_id')) = ?",
         order_id,
     )
     return [

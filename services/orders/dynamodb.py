@@ -15,6 +15,7 @@ from shared import json_text
 from shared.attributes import from_item
 from shared.dynamodb import DynamoRecords, add_outbox, first_write
 from shared.errors import VersionConflict
+from shared.events import confirmation_id
 from shared.order_item import (
     ATTRIBUTES,
     EARLY,
@@ -22,8 +23,10 @@ from shared.order_item import (
     ORDER,
     SHARDS,
     closed_at,
+    from_entry,
     from_message,
     is_order,
+    mail_key,
     open_at,
     order_key,
     to_message,
@@ -115,6 +118,13 @@ class DynamoOrders(DynamoRecords):
             raise VersionConflict(
                 f"order {order_id} or another request has come meanwhile"
             ) from None
+
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        item = self.table.get(*order_key(order_id)) or {}
+        failed = any(from_entry(one)[1].what == "CONFIRMATION_FAILED" for one in item.get("tl", ()))
+        mark = mail_key(order_id, confirmation_id(order_id))
+        return failed and self.table.get(*mark) is None
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""

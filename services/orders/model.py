@@ -295,10 +295,13 @@ def counted(sent: str, now: float, heard: float) -> str:
     return timestamp(min(heard, now)) if ahead else sent
 
 
-def amend(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
+def amend(
+    record: OrderRecord, wanted: Amendment, now: float, *, unconfirmed: bool = False
+) -> Change | None:
     """Change where an order goes, field by field; nothing to write if all of it is known.
 
-    An update is compared with the last update of the same field.
+    An update is compared with the last update of the same field. The e-mail address of a shipped
+    order can still be corrected while it is ``unconfirmed``: no mail could be sent there.
 
     Raises
     ------
@@ -306,10 +309,20 @@ def amend(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
         The order is shipped, being undone, or has ended; or each field was changed as of a later
         time.
     """
-    if record.ended or record.status in UNDOING or record.shipment is not None:
+    if is_closed(record) and not (unconfirmed and may_be_corrected(record, wanted)):
         state = "shipped" if record.shipment is ShipmentStatus.CREATED else record.status
         raise ChangeRefused(f"order {record.order_id} is {state} already")
     return _amended(record, wanted, now)
+
+
+def is_closed(record: OrderRecord) -> bool:
+    """Say whether it is too late to change where an order goes."""
+    return record.ended or record.status in UNDOING or record.shipment is not None
+
+
+def may_be_corrected(record: OrderRecord, wanted: Amendment) -> bool:
+    """Say whether nothing but the e-mail address of an order that goes to its customer changes."""
+    return record.status not in UNDOING and list(wanted.fields) == ["email"]
 
 
 def _amended(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:

@@ -91,6 +91,15 @@ class SQLiteOrders(SQLiteRecords):
         )
         return [to_record(row) for row in rows]
 
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        rows = self.database.rows(
+            "select distinct what from timeline where order_id = ? and"
+            " (what = 'CONFIRMATION_FAILED' or what = 'CONFIRMATION_SENT')",
+            order_id,
+        )
+        return [row["what"] for row in rows] == ["CONFIRMATION_FAILED"]
+
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
         rows = self.database.rows(

@@ -81,6 +81,9 @@ class OrderStore(Records, Protocol):
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return a customer's orders, newest first, from behind the order ``after`` on."""
 
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
+
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
 
@@ -281,6 +284,8 @@ def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports
 def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     """Change an order's address or e-mail address.
 
+    The e-mail address can be corrected after the shipment, if no confirmation could be sent to it.
+
     Raises
     ------
     ChangeRefused
@@ -291,7 +296,9 @@ def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     record = ports.store.read(order_id)
     now = ports.now()
     try:
-        change = model.amend(record, wanted, now)
+        late = model.is_closed(record) and model.may_be_corrected(record, wanted)
+        unconfirmed = late and ports.store.is_unconfirmed(order_id)
+        change = model.amend(record, wanted, now, unconfirmed=unconfirmed)
     except ChangeRefused as error:
         ports.store.note(order_id, Entry("CHANGE_IGNORED", now, {"reason": str(error)}))
         raise

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from shared.errors import InvalidEvent
+from shared.mail_address import MAX_ADDRESS, to_ascii
 from shared.money import CURRENCIES, MAXIMUM, from_minor, text, to_minor
 
 SOURCE = "orders.service"
@@ -72,6 +74,14 @@ def _moment(value: str) -> str:
     return value
 
 
+def _email(value: str) -> str:
+    try:
+        to_ascii(value)
+    except ValueError as error:
+        raise ValueError(f"{_shortened(value)}: {error}") from None
+    return value
+
+
 def _currency(value: str) -> str:
     if value not in CURRENCIES:
         raise ValueError(f"{value!r} is not a supported ISO 4217 code; send one such as USD")
@@ -101,7 +111,12 @@ Currency = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"}),
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Email = Annotated[str, StringConstraints(pattern=_EMAIL, max_length=254)]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=MAX_ADDRESS),
+    AfterValidator(_email),
+    WithJsonSchema({"type": "string", "maxLength": MAX_ADDRESS, "pattern": _EMAIL}),
+]
 
 
 class Contract(BaseModel):
@@ -412,6 +427,11 @@ def named(name: str) -> str:
     return str(uuid5(NAMESPACE, name))
 
 
+def confirmation_id(order_id: str) -> str:
+    """Return the id of an order's only confirmation: the same whenever it is asked for."""
+    return named(f"{order_id}|confirmation")
+
+
 def to_entry(detail: Detail) -> dict[str, str]:
     """Return the PutEvents entry (without a bus) that publishes this."""
     body = detail.model_dump_json(exclude_none=True)
@@ -440,7 +460,6 @@ _PROBLEMS = {
 }
 _PATTERNS = {
     _IDENTIFIER: "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
-    _EMAIL: "is not an e-mail address; send one such as ada@example.com",
 }
 
 
@@ -476,5 +495,9 @@ def _problem(error: ErrorDetails) -> str:
     if error["type"] == "too_long":
         return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
     message = _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])
-    given = repr(error["input"])
-    return f"{given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}: {message}"
+    return f"{_shortened(error['input'])}: {message}"
+
+
+def _shortened(value: object) -> str:
+    given = repr(value)
+    return given if len(given) <= _LONGEST else given[: _LONGEST - 3] + "..."

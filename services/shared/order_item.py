@@ -37,7 +37,7 @@ from shared.record import (
     Status,
 )
 
-ORDER, OPEN, EARLY = "order", "open", "early"
+ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8
 """Parts of the index of what is open: one key takes 1,000 writes a second (Partition limits)."""
 
@@ -110,6 +110,11 @@ _ENUMS: Mapping[str, Any] = {
 def order_key(order_id: str, sort: str = ORDER) -> tuple[str, str]:
     """Return the key of an order's item, or of another item beside it."""
     return f"order#{order_id}", sort
+
+
+def mail_key(order_id: str, message_id: str) -> tuple[str, str]:
+    """Return the key of the mark of a mail that was sent for an order."""
+    return order_key(order_id, f"{MAIL}#{message_id}")
 
 
 def is_order(item: Mapping[str, Any]) -> bool:

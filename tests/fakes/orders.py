@@ -56,6 +56,10 @@ class FakeOrders(FakeRecords):
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         raise NotImplementedError("looked up in a database: see the tests of the stores")
 
+    def is_unconfirmed(self, order_id: str) -> bool:
+        said = {entry.what for one, entry in self.timeline if one == order_id}
+        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & said == {"CONFIRMATION_FAILED"}
+
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         self.asked.append(("stranded", now, grace, limit))
         return self.lost

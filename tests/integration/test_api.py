@@ -12,8 +12,8 @@ import pytest
 
 from orders import usecases, wiring
 from orders.handlers.api import handler
-from shared.record import Message, ShipmentStatus, Status
-from tests.fakes.events import ADDRESS, detail, read
+from shared.record import Entry, Message, ShipmentStatus, Status
+from tests.fakes.events import ADDRESS, detail, envelope, read
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 NEW = detail(order_id=..., timestamp=..., total=...)
@@ -475,6 +475,58 @@ def test_a_change_that_comes_too_late_is_a_conflict(
     become("A-1", **fields)
     answer = api("PATCH", "/orders/A-1", {"email": "bob@example.com"})
     assert answer.problem == (409, None, f"order A-1 is {state} already")
+
+
+@pytest.mark.parametrize("way", ["PATCH", "cancel"])
+def test_a_body_says_neither_which_order_nor_when(api: Api, way: str) -> None:
+    for order_id in ("A-1", "A-2"):
+        api.place(order_id=order_id, email="ada@example.com")
+    reserved = {"order_id": "A-2", "timestamp": "2099-01-01T00:00:00Z"}
+    for wrong in (reserved, {"order_id": 7, "timestamp": "yesterday"}):
+        if way == "PATCH":
+            answer = api("PATCH", "/orders/A-1", {**wrong, "email": "bob@example.com"})
+        else:
+            answer = api("POST", "/orders/A-1/cancel", wrong)
+        assert answer.status in (200, 202)
+        assert answer.body["order_id"] == "A-1"
+    other = api("GET", "/orders/A-2").body
+    assert (other["email"], other["cancel_requested"]) == ("ada@example.com", False)
+    assert api("PATCH", "/orders/A-1", {"email": "eve@example.com"}).status == 200
+    assert api("GET", "/orders/A-1").body["email"] == "eve@example.com"
+    as_of = wiring.ports().store.read("A-1").email_as_of
+    assert as_of is not None
+    assert as_of < "2099"
+
+
+def test_a_change_by_hand_is_the_latest_though_a_clock_was_ahead(api: Api) -> None:
+    api.place(order_id="A-1")
+    ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
+    usecases.take_change(ahead, wiring.ports())
+    assert api("PATCH", "/orders/A-1", {"email": "ada@example.com"}).status == 200
+    assert api("GET", "/orders/A-1").body["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.CHARGED])
+def test_the_address_of_a_mail_that_could_not_be_sent_is_corrected_after_the_shipment(
+    api: Api, status: Status
+) -> None:
+    api.place(order_id="A-1", email="typo@example.com", shipping_address=ADDRESS)
+    become("A-1", status=status, shipment=ShipmentStatus.CREATED)
+    store, right = wiring.ports().store, {"email": "ada@example.com"}
+    assert api("PATCH", "/orders/A-1", right).status == 409
+    store.note("A-1", Entry("CONFIRMATION_FAILED", 1.0, {"reason": "bounced"}))
+    assert api("PATCH", "/orders/A-1", {**right, "shipping_address": ADDRESS}).status == 409
+    assert api("PATCH", "/orders/A-1", right).body["email"] == "ada@example.com"
+    store.note("A-1", Entry("CONFIRMATION_SENT", 2.0))
+    assert api("PATCH", "/orders/A-1", {"email": "eve@example.com"}).status == 409
+    assert api("GET", "/orders/A-1").body["email"] == "ada@example.com"
+
+
+def test_the_address_of_an_order_that_is_undone_is_not_corrected(api: Api) -> None:
+    api.place(order_id="A-1", email="typo@example.com")
+    become("A-1", status=Status.FAILED)
+    wiring.ports().store.note("A-1", Entry("CONFIRMATION_FAILED", 1.0))
+    assert api("PATCH", "/orders/A-1", {"email": "ada@example.com"}).status == 409
 
 
 # ---- cancel

@@ -23,11 +23,11 @@ from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from notifications.dynamodb import DynamoMails
-from notifications.usecases import confirmation_id
 from orders import usecases as orders
 from orders.store import SQLiteOrders
 from orders.usecases import Policy
 from shared.errors import DuplicateOrder, OrderConflict, StoreError
+from shared.events import confirmation_id
 from shared.record import Entry, Message, Status
 from shared.sqlite import Database
 from tests.fakes.events import envelope

@@ -109,10 +109,13 @@ def list_orders() -> Response[str]:
 
 @app.patch("/orders/<order_id>")
 def amend(order_id: str) -> Response[str]:
-    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet."""
+    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet.
+
+    After the shipment ``email`` can be corrected as long as no confirmation could be sent to it.
+    """
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
-    wanted = Amendment(detail.address, detail.email, detail.timestamp)
+    wanted = Amendment(detail.address, detail.email)
     record = usecases.amend(order_id, wanted, wiring.ports())
     return _json(HTTPStatus.OK, order_view(record))
 
