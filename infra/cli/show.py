@@ -24,7 +24,7 @@ from infra.cli.output import CommandError, console, finish
 from infra.cli.story import Story, mail_of, story
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
-from shared.money import from_minor
+from shared.money import from_minor, text, to_minor
 from shared.record import Status
 
 LINES = 6
@@ -90,7 +90,7 @@ def list_orders(
             order["order_id"],
             order["customer_id"],
             Text(order["status"], style=_STYLES.get(order["status"], "")),
-            f"{order['total']:.2f} {order['currency']}",
+            amount(order["total"], order["currency"]),
             str(order["attempts"]),
             order["failure"] or "",
             order["updated_at"][5:16].replace("T", " "),
@@ -99,6 +99,11 @@ def list_orders(
     if len(orders) == limit:
         console.print(f"the newest {limit}; --limit shows more")
     finish({"orders": orders}, as_json=as_json)
+
+
+def amount(number: float, currency: str) -> str:
+    """Return an amount with the decimals of its currency, such as ``500 JPY``."""
+    return f"{text(to_minor(number), currency)} {currency}"
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -147,7 +152,7 @@ def _head(told: Story) -> Table:
         grid.add_row("no record: its events opened no order")
         return grid
     grid.add_row("customer", Text(told["customer_id"]), "placed", Text(told["placed_at"]))
-    total = f"{told['total']:.2f} {told['currency']}"
+    total = amount(told["total"], told["currency"])
     runs = f"{len(told['runs'])} runs, waited {told['attempts']} times"
     grid.add_row("total", total, "runs", runs)
     items = [f"{item['quantity']} x {item['sku']}" for item in told["items"]]
@@ -186,9 +191,9 @@ def _facts(told: Story) -> list[tuple[str, str]]:
         )
     ]
     for payment in told["payments"]:
-        amount = f"{payment['amount']:.2f} {payment['currency']}"
+        paid = amount(payment["amount"], payment["currency"])
         says = f", gateway says {payment['gateway']}" if payment["gateway"] else ""
-        facts.append(("payment", f"{payment['status']} {amount}{says}"))
+        facts.append(("payment", f"{payment['status']} {paid}{says}"))
     if told.get("reservation"):
         facts.append(("stock", told["reservation"]))
     if told["shipment"]:

@@ -73,10 +73,10 @@ def _address(recipient: str, order_id: str) -> str:
 def _plain(confirmation: Confirmation) -> str:
     currency = confirmation.currency
     rows = [
-        (f"{line.quantity} x {line.sku}", text(line.quantity * line.unit_price))
+        (f"{line.quantity} x {line.sku}", text(line.quantity * line.unit_price, currency))
         for line in confirmation.lines
     ]
-    rows.append(("Total", text(confirmation.total)))
+    rows.append(("Total", text(confirmation.total, currency)))
     left = max(len(label) for label, _ in rows)
     right = max(len(amount) for _, amount in rows)
     table = [f"  {label:<{left}}  {currency} {amount:>{right}}" for label, amount in rows]
@@ -111,14 +111,14 @@ _PAGE = """\
 def _html(confirmation: Confirmation) -> str:
     currency = confirmation.currency
     rows = "\n".join(
-        f"<tr><td>{escape(line.sku)}<td>{line.quantity} &times; {text(line.unit_price)}"
-        f'<td align="right">{currency} {text(line.quantity * line.unit_price)}'
+        f"<tr><td>{escape(line.sku)}<td>{line.quantity} &times; {text(line.unit_price, currency)}"
+        f'<td align="right">{currency} {text(line.quantity * line.unit_price, currency)}'
         for line in confirmation.lines
     )
     address = "<br>\n".join(escape(line) for line in confirmation.address)
     return _PAGE.format(
         order_id=escape(confirmation.order_id),
         rows=rows,
-        total=f"{currency} {text(confirmation.total)}",
+        total=f"{currency} {text(confirmation.total, currency)}",
         address=f"<p>We ship it to:</p>\n<p>{address}</p>\n" if address else "",
     )

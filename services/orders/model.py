@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from shared.errors import (
@@ -220,14 +221,32 @@ def ending(record: OrderRecord) -> Status:
 
 def _end(record: OrderRecord, status: Status, now: float, messages: tuple[Message, ...]) -> Change:
     detail = {"reason": record.failure} if record.failure else {}
+    token = None if status is Status.COMPLETED else _marked(record, record.payment_token)
     return record.change(
         Entry(status, now, detail),
         messages=messages,
         status=status,
         lease_owner=None,
         lease_until=0.0,
-        payment_token=None,
+        payment_token=token,
     )
+
+
+def _marked(record: OrderRecord, token: str | None) -> str | None:
+    """Return what is kept of the token of an order that ended unpaid: enough to know it again."""
+    if token is None:
+        return None
+    return f"sha256:{sha256(f'{record.order_id}|{token}'.encode()).hexdigest()}"
+
+
+def is_paid_otherwise(record: OrderRecord, token: str | None) -> bool:
+    """Say whether an order that is placed again names another payment than it had.
+
+    A completed order is paid: nothing of its payment is kept to compare with.
+    """
+    if record.status is Status.COMPLETED:
+        return False
+    return record.payment_token not in (token, _marked(record, token))
 
 
 def has_ended(record: OrderRecord, epoch: int, *statuses: Status) -> bool:

@@ -243,7 +243,7 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
     Raises
     ------
     OrderConflict
-        The order id is known with other content.
+        The order id is known with other content, or with another payment.
     """
     now = ports.now()
     known = ports.store.find(event.detail.order_id)
@@ -251,6 +251,11 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
         if known.content_hash != event.detail.content_hash:
             raise OrderConflict(
                 f"order {known.order_id} exists with other content; use another order_id"
+            )
+        if model.is_paid_otherwise(known, event.detail.payment_token):
+            raise OrderConflict(
+                f"order {known.order_id} is {known.status} and was placed with another"
+                " payment_token, which stands; a new payment is a new order: use another order_id"
             )
         return known, False
     # the event says what was ordered, whatever was asked for before

@@ -10,12 +10,16 @@ MAX_LOCAL, MAX_ADDRESS = 64, 254
 """Characters (RFC 5321, section 4.5.3.1; a path of 256 has angle brackets)."""
 
 _SHAPE = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 """A dot-atom (RFC 5322, section 3.2.3)."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")
 """A host name (RFC 1123, section 2.1), whose last label is no number."""
+
+_PLAIN = re.compile(rf"(?=[^@]{{1,{MAX_LOCAL}}}@){_LOCAL.pattern}@{_DOMAIN.pattern}")
+"""An address that is in ASCII as it is: most are."""
 
 
 def to_ascii(address: str) -> str:
@@ -26,6 +30,8 @@ def to_ascii(address: str) -> str:
     ValueError
         No mail can be sent to it; the message says why, and never repeats the address.
     """
+    if len(address) <= MAX_ADDRESS and _PLAIN.fullmatch(address):
+        return address
     if not _SHAPE.fullmatch(address):
         raise ValueError("is not an e-mail address; send one such as ada@example.com")
     local, _, domain = address.rpartition("@")

@@ -11,8 +11,8 @@ def timestamp(seconds: float) -> str:
 
 
 _RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:(?P<second>[0-5]\d|60)(?:\.\d+)?"
-    r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?P<second>[0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
 
@@ -28,13 +28,13 @@ def moment(text: str) -> datetime:
         The text is no RFC 3339 time with a zone, or no year from 1 to 9999 in UTC; the message
         says which.
     """
-    written = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
-    found = _RFC_3339.fullmatch(written)
+    found = _RFC_3339.fullmatch(text)
     if found is None:
         raise ValueError(
             f"{text!r} is not an RFC 3339 time;"
             " send one with its zone, such as 2026-01-31T12:00:00Z"
         )
+    written = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
     leap = found["second"] == "60"
     if leap:
         start = found.start("second")

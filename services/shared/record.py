@@ -104,7 +104,10 @@ class Message(NamedTuple):
 
 
 class OrderRecord(NamedTuple):
-    """All that is known of one order; amounts in hundredths, times in epoch seconds."""
+    """All that is known of one order; amounts in hundredths, times in epoch seconds.
+
+    ``payment_token`` is none for a completed order, and a digest for one that ended unpaid.
+    """
 
     order_id: str
     customer_id: str

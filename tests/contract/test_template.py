@@ -257,6 +257,14 @@ def handler_file(function: str) -> Path:
 # One source for each fact
 
 
+def test_requests_and_what_is_no_known_event_go_to_the_queue_of_changes() -> None:
+    pattern = of_type("Events::Rule")["OrderChangesRule"]["EventPattern"]
+    requests = {OrderUpdated.name, OrderCancelled.name}
+    assert pattern["source"] == [SOURCE]
+    [others] = pattern["detail-type"]
+    assert set(others["anything-but"]) == set(CONTRACTS) - requests
+
+
 def test_the_rules_threshold_is_the_functions() -> None:
     pattern = of_type("Events::Rule")["HighValueRule"]["EventPattern"]
     [[_, total]] = [one["numeric"] for one in pattern["detail"]["total"]]

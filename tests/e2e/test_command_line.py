@@ -432,6 +432,18 @@ def test_emit_refuses_bad_events_and_takes_the_others(tmp_path: Path) -> None:
     assert "1 events were rejected; the others were taken" in done.stderr
 
 
+def test_emit_puts_no_fact_unless_it_is_told_to(tmp_path: Path) -> None:
+    """An Order Completed of somebody else would be revenue."""
+    fact = next(Path("events_schema/order-completed/examples").glob("*.json"))
+    refused = orders("emit", fact, "--data", tmp_path / "data")
+    assert refused.returncode == 1
+    said = " ".join(refused.stderr.split())
+    assert "'Order Completed' is a fact that the platform itself publishes" in said
+    assert "or say --facts" in said
+    told = answer("emit", fact, "--facts", "--data", tmp_path / "data")
+    assert told == {"accepted": 1, "rejected": 0}
+
+
 def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         unknown = line("A-1", customer_id="C-1", items=[tea(sku="TEA-GREEN-100")])

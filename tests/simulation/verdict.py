@@ -171,9 +171,8 @@ def _judge_requests(
     for action in model.acknowledged.values():
         if action.valid or "vanished" in outcome.faults:
             continue
-        if action.body["detail-type"] != "Order Teleported":
-            seen = _mentions(letters, action.order_id) or action.order_id in failed
-            promise("end", seen, f"nobody sees that {action} is invalid")
+        seen = _mentions(letters, action.order_id) or action.order_id in failed
+        promise("end", seen, f"nobody sees that {action} is invalid")
     for order_id, wanted in model.wanted.items():
         if wanted.total >= HIGH_VALUE and order_id in model.accepted & known.keys():
             flags = len(published[order_id].get("High Value Order Flagged", ()))
