@@ -58,7 +58,7 @@ def _cancelled_while_it_waits(machine: Host) -> None:
 
 def _cancelled_before_it_was_created(machine: Host) -> None:
     machine.put(event("Order Cancelled"))
-    while not machine.rows("select * from early_requests"):
+    while not machine.kept():
         machine.engine.turn(0)
     machine.put(order())
     machine.settle()
