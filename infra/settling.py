@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from infra.local.engine import Engine
+from orders.early import KEPT
 from shared.sqlite import Database
 
 SINK_ATTEMPTS = 5
@@ -26,7 +27,7 @@ SINK_RETRIES = 2
 
 def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
     """Take turns until nothing is due; orders that nothing moves are left to the reconciler."""
-    reconciled, unfinished = 0, -1
+    reconciled, unfinished = 0, (-1, -1)
     while True:
         happened = engine.turn(0.0 if engine.idle else 0.05)
         on_turn()
@@ -34,12 +35,13 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             continue
         if engine.skip(sink=engine.streams.failures < SINK_ATTEMPTS):
             continue
-        left = in_flight(engine.journal.database)
-        if left == 0 or (reconciled >= RECONCILIATIONS and left == unfinished):
+        left = in_flight(engine.journal.database), _requests(engine.journal.database)
+        if left == (0, 0) or (reconciled >= RECONCILIATIONS and left == unfinished):
             return
         reconciled = reconciled + 1 if left == unfinished else 1
         unfinished = left
-        engine.skip_to(engine.clock.now() + LEASE)
+        wait = LEASE if left[0] else _until_given_up(engine)
+        engine.skip_to(engine.clock.now() + wait)
         engine.run_schedule("ReconcileFunction")
 
 
@@ -66,6 +68,18 @@ def _work(engine: Engine, next_due: Callable[[], float], on_turn: Callable[[], N
 
 def _due_with_sink(engine: Engine) -> float:
     return engine.next_due(schedules=False, sink=engine.streams.failures < SINK_RETRIES)
+
+
+def _requests(database: Database) -> int:
+    """Return how many requests are kept for orders that did not come."""
+    row = database.row("select count(*) from early_requests")
+    return int(row[0]) if row else 0
+
+
+def _until_given_up(engine: Engine) -> float:
+    """Return in how many seconds the last request is given up whose order did not come."""
+    row = engine.journal.database.row("select max(came_at) from early_requests")
+    return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def in_flight(database: Database) -> int:

@@ -29,6 +29,7 @@ from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
 from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
+from shared.events import REQUESTS
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE…", help="Events: JSON, a line each or not.")
@@ -39,15 +40,23 @@ SHOWN = 50
 
 def emit(
     files: Files,
+    facts: Annotated[
+        bool,
+        typer.Option("--facts", help="Also put events that the platform itself publishes."),
+    ] = False,
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Check events against their contracts and put them on the bus, here or on AWS."""
+    """Check events against their contracts and put them on the bus, here or on AWS.
+
+    Requests alone: an Order Completed of somebody else would count as revenue. --facts puts those
+    events too.
+    """
     where = directory(data)
-    reader = Reader(files)
+    reader = Reader(files, facts=facts)
     there = account(endpoint_url, profile, region)
     accepted = _send(reader.events(), reader, outlet(where, there))
     finish({"accepted": accepted, "rejected": reader.rejected}, as_json=as_json)
@@ -93,10 +102,11 @@ def replay(
 class Reader:
     """Events of files, those that break their contract counted and told of."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], *, facts: bool = True) -> None:
         for path in paths:
             check_readable(path)  # before the first event of another file is sent
         self.paths = paths
+        self.facts = facts
         self.rejected = 0
 
     def events(self) -> Iterator[Line]:
@@ -108,12 +118,23 @@ class Reader:
             # a folder's files stand by name: an order's cancellation before the order itself
             lines = _by_time(lines)
         for line in lines:
-            if line.envelope is not None:
+            problem = line.problem if line.envelope is None else self._problem(line.envelope)
+            if line.envelope is not None and not problem:
                 yield line
                 continue
             self.rejected += 1
-            text = f"rejected {line.path}:{line.number}: {line.problem}"
+            text = f"rejected {line.path}:{line.number}: {problem}"
             errors.print(text, style="yellow")
+
+    def _problem(self, envelope: Mapping[str, Any]) -> str:
+        """Return why a valid event is not taken, if it is not."""
+        name = envelope["detail-type"]
+        if self.facts or name in REQUESTS:
+            return ""
+        return (
+            f"{name!r} is a fact that the platform itself publishes; send requests"
+            f" ({', '.join(sorted(REQUESTS))}), or say --facts"
+        )
 
 
 def _of(line: Line) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.cli.story import Story, mail_of, story
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
-from shared.money import from_minor
+from shared.money import from_minor, text, to_minor
 from shared.record import Status
 
 LINES = 6
@@ -85,7 +85,7 @@ def list_orders(
         table.add_row(
             order["order_id"],
             Styled(order["status"], _STYLES.get(order["status"], "")),
-            f"{order['total']:.2f} {order['currency']}",
+            amount(order["total"], order["currency"]),
             order["updated_at"][5:16].replace("T", " "),
             order["customer_id"],
             order["failure"],
@@ -95,6 +95,11 @@ def list_orders(
     if len(orders) == limit:
         console.print(f"the newest {limit}; --limit shows more")
     finish({"orders": orders}, as_json=as_json)
+
+
+def amount(number: float, currency: str) -> str:
+    """Return an amount with the decimals of its currency, such as ``500 JPY``."""
+    return f"{text(to_minor(number), currency)} {currency}"
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -175,9 +180,9 @@ def _facts(told: Story) -> Table:
         )
     ]
     for payment in told["payments"]:
-        amount = f"{payment['amount']:.2f} {payment['currency']}"
+        paid = amount(payment["amount"], payment["currency"])
         says = f", gateway says {payment['gateway']}" if payment["gateway"] else ""
-        facts.append(("payment", f"{payment['status']} {amount}{says}"))
+        facts.append(("payment", f"{payment['status']} {paid}{says}"))
     if told.get("reservation"):
         facts.append(("stock", told["reservation"]))
     if told["shipment"]:
@@ -187,6 +192,10 @@ def _facts(told: Story) -> Table:
         facts.append(("review", f"{told['review']['status']} (high value)"))
     if told["mail"]:
         facts.append(("mail", told["mail"]))
+    facts += [
+        ("request", f"{one['type']} since {one['since']}, kept for a day until its order comes")
+        for one in told["requests"]
+    ]
     facts += [
         ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
         for letter in told["dead_letters"]

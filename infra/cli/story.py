@@ -39,6 +39,7 @@ def story(where: DataDirectory, order_id: str) -> Story:
         "runs": _runs(database, order_id),
         "review": _review(database, order_id),
         "mail": _mail(database, order_id),
+        "requests": _requests(database, order_id),
         "dead_letters": _dead_letters(messages),
         "retries": _retries(messages),
     }
@@ -203,12 +204,21 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     return to_bytes(sent)
 
 
+def _requests(database: Database, order_id: str) -> list[Story]:
+    """Return the requests that are kept for an order that has not come."""
+    rows = database.rows(
+        "select name, came_at from early_requests where order_id = ? order by came_at", order_id
+    )
+    return [{"type": row["name"], "since": timestamp(row["came_at"])} for row in rows]
+
+
 def _messages(database: Database, order_id: str) -> list[Any]:
     """Return the rows of the messages that are about an order, wherever they are."""
     return database.rows(
         "select * from messages where iif(json_valid(body), coalesce("
         "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
-        " json_extract(body, '$.event.detail.order_id')), null) = ? order by id",
+        " json_extract(body, '$.event.detail.order_id'),"
+        " json_extract(body, '$.event.order_id')), null) = ? order by id",
         order_id,
     )
 

@@ -31,7 +31,7 @@ _MEANINGS = {
     401: "A token is needed, or the one that was sent is not known.",
     403: "The token has not the scope, or a page of another site asks for a change.",
     404: "No order has this id.",
-    409: "The order is too far for that, or its id or key is known with other content.",
+    409: "The order is too far for that, or its id or key is known with other content or payment.",
     413: "The body is larger than any that is taken.",
     421: "The Host is not this server's name.",
     422: "Something sent is wrong; `field` and `detail` say what, and what would be right.",
@@ -48,7 +48,7 @@ def openapi() -> JSON:
         "openapi": "3.1.0",
         "info": {
             "title": "Orderflow",
-            "version": Detail.version,
+            "version": OrderCreated.version,
             "description": "Place, read, list, change and cancel orders. What is refused is"
             " answered with a problem document (RFC 9457).",
         },
@@ -140,7 +140,9 @@ def _place() -> JSON:
             "201": {"description": "It is placed.", "headers": location, **_content("Order")},
         },
         *(400, 409, 413, 422, 429),
-        description="An id, a time and a total are made where they are left out.",
+        description="An id, a time and a total are made where they are left out or null. The same"
+        " order again is answered as it is now, also if it failed; with another payment_token it is"
+        " refused.",
         parameters=[key],
         requestBody=_body("NewOrder", OrderCreated),
     )
@@ -155,13 +157,14 @@ def _list() -> JSON:
         "List a customer's orders, the newest first.",
         {"200": {"description": "A page of them.", **_content("Page")}},
         *(422, 429),
+        description="A parameter of another name is refused; one that is empty is absent.",
         parameters=[
             {**customer, "schema": {**text, "minLength": 1}},
             {"name": "limit", "in": "query", "schema": number},
             {
                 "name": "after",
                 "in": "query",
-                "description": "The `next` of the page before.",
+                "description": "The `next` of the page before, of the same customer.",
                 "schema": text,
             },
         ],
@@ -174,6 +177,8 @@ def _change() -> JSON:
         "Change the address or the e-mail address of an order that is not shipped yet.",
         _SHOWN,
         *(400, 404, 409, 413, 422, 429),
+        description="After the shipment the e-mail address alone can be corrected, as long as no"
+        " confirmation could be sent to it.",
         requestBody=_body("OrderChange", OrderUpdated),
     )
 

@@ -6,8 +6,8 @@ from zlib import decompress
 
 from infra.local.execution_rows import HISTORY, packed_text
 from infra.local.journal import SCHEMA, VERSION
-from shared.sqlite import RECORD, Database
 from shared.sqlite import SCHEMA as RECORDS
+from shared.sqlite import Database
 
 
 def upgrade(database: Database, version: int) -> None:
@@ -44,13 +44,36 @@ def _to_2(connection: Connection) -> None:
 
 def _to_3(connection: Connection) -> None:
     """An order says by a column of its own that it has not ended."""
-    connection.execute("alter table orders rename to old_orders")
-    _define(connection, RECORDS, "orders")
+    connection.execute("alter table orders add column in_flight integer check (in_flight = 1)")
     connection.execute(
-        f"insert into orders (in_flight, {RECORD}) select"
-        f" iif(status in ('COMPLETED', 'FAILED', 'CANCELLED'), null, 1), {RECORD} from old_orders"
+        "update orders set in_flight = 1 where status not in ('COMPLETED', 'FAILED', 'CANCELLED')"
     )
-    connection.execute("drop table old_orders")
+    connection.execute("drop index if exists orders_in_flight")
+
+
+def _to_4(connection: Connection) -> None:
+    """Each field that can be changed has a time of its own; requests come before their order."""
+    for statement in _STATEMENTS_4:
+        connection.execute(statement)
+
+
+_STATEMENTS_4 = (
+    "alter table orders add column shipping_address_as_of text",
+    "alter table orders add column email_as_of text",
+    """update orders set shipping_address_as_of = amended_at, email_as_of = amended_at
+    where amended_at is not null""",
+    "alter table orders drop column amended_at",
+    """create table if not exists early_requests (
+        order_id text not null,
+        request_id text not null,
+        event_id text not null,
+        name text not null,
+        detail text not null,
+        came_at real not null,
+        heard real not null,
+        primary key (order_id, request_id)
+    ) without rowid""",
+)
 
 
 def _define(connection: Connection, schema: str, table: str) -> None:
@@ -59,4 +82,4 @@ def _define(connection: Connection, schema: str, table: str) -> None:
             connection.execute(statement)
 
 
-_STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3)
+_STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)

@@ -14,9 +14,13 @@ from infra.moving.lines import Row, from_record, identity, to_record
 from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
 from inventory.model import mark_of
 from notifications.dynamodb import MAIL
+from orders.dynamodb import kept_in, put_kept
+from orders.early import EarlyRequest
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
+from shared import json_text
 from shared.order_item import (
+    EARLY,
     MAX_ENTRIES,
     ORDER,
     closed_at,
@@ -60,6 +64,9 @@ class DynamoPlace:
                     f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
                     " within minutes, by the relay or the reconciler: then export again"
                 )
+            if EARLY in item:
+                yield from map(_early, kept_in(item))
+                continue
             row = self._row(item)
             if row is not None:
                 yield row
@@ -67,10 +74,18 @@ class DynamoPlace:
     def find(self, row: Row) -> Row | None:
         """Return what stands here under a line's id."""
         item = self.table.get(*_key(row))
-        return None if item is None else self._row(item)
+        if item is None or EARLY in item:
+            kept = {one.request_id: one for one in kept_in(item)}
+            found = kept.get(row.get("request_id", ""))
+            return _early(found) if found else None
+        return None if row["kind"] == EARLY else self._row(item)
 
     def add(self, row: Row) -> None:
         """Write a line that is not here yet."""
+        if row["kind"] == EARLY:
+            request = EarlyRequest(**_early_values(row))
+            put_kept(self.table, request)
+            return
         update = Update(*_key(row))
         update.if_absent()
         _WRITERS[row["kind"]](update, row)
@@ -130,6 +145,7 @@ def _key(row: Row) -> tuple[str, str]:
         MAIL: order_key(row.get("order_id", ""), f"{MAIL}#{name}"),
         REVIEW: order_key(name, REVIEW),
         EVENT: (f"{EVENT}#{name}", EVENT),
+        EARLY: order_key(row.get("order_id", "")),
     }
     return keys[kind]
 
@@ -233,6 +249,16 @@ def _mail(item: Item) -> Row:
 def _review(item: Item) -> Row:
     own = {"pk", "sk", "tl", "out", "new", "gpk", "gsk"}
     return {"order_id": _id(item), **{name: item[name] for name in item if name not in own}}
+
+
+def _early(request: EarlyRequest) -> Row:
+    values = request._asdict() | {"detail": json_text.write(request.detail).decode()}
+    return {"kind": EARLY, **values}
+
+
+def _early_values(row: Row) -> Row:
+    values = {name: row[name] for name in EarlyRequest._fields}
+    return values | {"detail": json_text.parse(row["detail"])}
 
 
 def _event(item: Item) -> Row:

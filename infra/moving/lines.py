@@ -8,6 +8,7 @@ kind         what it has
 ``order``    an order's record, timeline, charge (the ledger) and shipment
 ``mail``     the mark of a mail that was sent
 ``review``   the review of an order of high value
+``early``    a request that came before its order
 ``event``    an event of the archive in its envelope
 ===========  ======================================================================================
 """
@@ -35,6 +36,7 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "order": ("record", "order_id"),
     "mail": ("message_id",),
     "review": ("order_id",),
+    "early": ("request_id",),
     "event": ("envelope", "id"),
 }
 """Where the id is that a line of each kind has."""
@@ -74,6 +76,9 @@ def from_record(record: OrderRecord) -> Row:
 def to_record(row: Mapping[str, Any]) -> OrderRecord:
     """Return the record in a line; what is not known here is left out."""
     values = {name: value for name, value in row.items() if name in _NAMES}
+    if "amended_at" in row:  # 0.1.0 had one time for both
+        for name in ("shipping_address_as_of", "email_as_of"):
+            values.setdefault(name, row["amended_at"])
     values["items"] = tuple(Line(*line) for line in values["items"])
     for name, kind in _KINDS.items():
         if values.get(name) is not None:
@@ -85,7 +90,9 @@ def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two lines are of the same data; a timeline may have grown by notes."""
     if row["kind"] != "order":
         return row == other
-    return all(row[name] == other[name] for name in ("record", "charge", "shipment"))
+    if to_record(row["record"]) != to_record(other["record"]):
+        return False
+    return all(row[name] == other[name] for name in ("charge", "shipment"))
 
 
 class Totals:
@@ -135,4 +142,5 @@ class Totals:
             "mails": counts["mail"],
             "reviews": counts["review"],
             "events": counts["event"],
+            **({"early_requests": counts["early"]} if counts["early"] else {}),
         }

@@ -28,6 +28,10 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "receipt": ("receipts", ("digest", "received_at", "units")),
     "mail": ("mails", ("message_id", "order_id", "sent_at")),
     "review": ("reviews", _REVIEW),
+    "early": (
+        "early_requests",
+        ("request_id", "order_id", "event_id", "name", "detail", "came_at", "heard"),
+    ),
 }
 """Kinds that are rows of a table, their id first."""
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
-from shared.record import Change, OrderRecord
-
 LONGEST = 255
 """Characters of a key."""
 
@@ -37,15 +35,6 @@ class Keys(Protocol):
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""
-
-    def save(self, change: Change, key: Key) -> OrderRecord:
-        """Write a new order and its key, both or neither.
-
-        Raises
-        ------
-        VersionConflict
-            The order or the key was written meanwhile.
-        """
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
         """Write the key of an order that is there already, or raise `VersionConflict`."""

@@ -1,11 +1,10 @@
 """Placing an order over HTTP under an idempotency key: one key of a sender is one order."""
 
-from orders import published
 from orders.keys import Key, Keys
-from orders.usecases import Ports
+from orders.usecases import Ports, open_placed, require_same_order
 from shared.errors import InvalidInput, OrderConflict
 from shared.events import Event, OrderCreated
-from shared.record import Entry, OrderRecord, rereads
+from shared.record import OrderRecord, rereads
 
 
 class KeyConflict(OrderConflict, InvalidInput):
@@ -25,7 +24,7 @@ def place(
     KeyConflict
         The key was sent with another body.
     OrderConflict
-        The order id is known with other content.
+        The order id is known with other content, or with another payment.
     """
     keys, store, now = _keys(ports), ports.store, ports.now()
     used = keys.use_of(key)
@@ -35,15 +34,10 @@ def place(
         return store.read(used.order_id), False
     known = store.find(event.detail.order_id)
     if known is not None:
-        if known.content_hash != event.detail.content_hash:
-            raise OrderConflict(
-                f"order {known.order_id} exists with other content; use another order_id"
-            )
+        require_same_order(known, event.detail)
         keys.keep(key, known.order_id, now)
         return known, False
-    record = published.received(event, now)
-    change = record.change(Entry("RECEIVED", now), messages=(published.created(record, now),))
-    return keys.save(change, key), True
+    return open_placed(event, now, ports, key), True
 
 
 def conflict(key: Key, field: str) -> KeyConflict:

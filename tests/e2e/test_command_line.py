@@ -434,6 +434,18 @@ def test_emit_refuses_bad_events_and_takes_the_others(tmp_path: Path) -> None:
     assert "1 events were rejected; the others were taken" in done.stderr
 
 
+def test_emit_puts_no_fact_unless_it_is_told_to(tmp_path: Path) -> None:
+    """An Order Completed of somebody else would be revenue."""
+    fact = next(Path("events_schema/order-completed/examples").glob("*.json"))
+    refused = orders("emit", fact, "--data", tmp_path / "data")
+    assert refused.returncode == 1
+    said = " ".join(refused.stderr.split())
+    assert "'Order Completed' is a fact that the platform itself publishes" in said
+    assert "or say --facts" in said
+    told = answer("emit", fact, "--facts", "--data", tmp_path / "data")
+    assert told == {"accepted": 1, "rejected": 0}
+
+
 def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         unknown = line("A-1", customer_id="C-1", items=[tea(sku="TEA-GREEN-100")])
@@ -551,8 +563,8 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Path) -> None:
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
-    assert (letter["queue"], letter["order_id"]) == ("OrderChangesDeadLetterQueue", "never")
-    assert "received 60 times without success" in letter["reason"]
+    assert (letter["queue"], letter["order_id"]) == ("QuarantineQueue", "never")
+    assert "order never did not come within 24 hours of this request" in letter["reason"]
     assert answer("dead-letters", "show", letter["id"], "--data", data)["id"] == letter["id"]
     (lettered / "order.ndjson").write_text(line("never"))
     (lettered / "stock.csv").write_text("sku,on_hand\nTEA,0\n")

@@ -170,12 +170,16 @@ insert into executions (id, name, status, snapshot) values (1, 'ended', 'SUCCEED
     (2, 'runs', 'RUNNING', '{"status": "RUNNING"}');
 pragma user_version = 1;
 """
-VERSION_1 += f"create table orders ({RECORD});"
+OLD_COLUMNS = [
+    *(name for name in RECORD.split(", ") if not name.endswith("_as_of")),
+    "amended_at",
+]
+VERSION_1 += f"create table orders ({', '.join(OLD_COLUMNS)});"
 VERSION_1 += "create index orders_in_flight on orders (lease_until) where status <> 'COMPLETED'"
 EVENT = [1, 0, 5.0, "ExecutionStarted", {"input": {}}]
 
 
-ORDER = dict.fromkeys(RECORD.split(", "), 1) | {"items": "[]"}
+ORDER = dict.fromkeys(OLD_COLUMNS, 1) | {"items": "[]", "amended_at": "2026-01-31T12:00:00Z"}
 
 
 @pytest.fixture
@@ -209,6 +213,8 @@ def test_a_directory_of_version_1_is_brought_up_to_date(older: DataDirectory, wa
     assert snapshot_in(pieces[-1]["piece"]) == {"status": "RUNNING"}
     orders = database.rows("select order_id, status, in_flight from orders order by order_id")
     assert [tuple(row) for row in orders] == [("A-1", "COMPLETED", None), ("A-2", "WAITING", 1)]
+    times = database.rows("select distinct shipping_address_as_of, email_as_of from orders")
+    assert [tuple(row) for row in times] == [("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z")]
     tables = {row[0] for row in database.rows("select name from sqlite_master")}
     old = {"old_timeline", "old_history", "timeline_by_order", "old_orders", "orders_in_flight"}
     assert not old & tables

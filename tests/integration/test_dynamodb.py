@@ -99,6 +99,18 @@ def test_an_item_of_an_older_shape_is_read_with_defaults(stores: DynamoStores) -
     assert stores.orders().read("A-1") == written._replace(correlation_id=written.event_id)
 
 
+def test_an_item_with_one_time_for_both_fields_is_read(stores: DynamoStores) -> None:
+    """0.1.0 wrote one; a change of one field then has a time of its own."""
+    at, later = "2026-01-31T12:30:00Z", "2026-01-31T13:00:00Z"
+    placed(stores)
+    _edit(stores, "SET amd = :at", {":at": {"S": at}})
+    record = stores.orders().read("A-1")
+    assert (record.email_as_of, record.shipping_address_as_of) == (at, at)
+    stores.orders().save(record.change(email_as_of=later))
+    record = stores.orders().read("A-1")
+    assert (record.email_as_of, record.shipping_address_as_of) == (later, at)
+
+
 @pytest.mark.parametrize(
     ("edit", "values", "problem"),
     [

@@ -10,11 +10,21 @@ import pytest
 
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage, Stock
+from notifications.dynamodb import DynamoMails
+from notifications.store import SQLiteMails
+from notifications.usecases import MailStore
 from orders import usecases as orders
 from orders.model import Amendment
 from orders.usecases import Policy
 from payments.model import LedgerEntry
-from shared.errors import DuplicateOrder, InvalidStock, OrderNotFound, VersionConflict
+from shared.errors import (
+    ChangeRefused,
+    DuplicateOrder,
+    InvalidStock,
+    OrderNotFound,
+    VersionConflict,
+)
+from shared.events import confirmation_id
 from shared.record import (
     Change,
     ChargeStatus,
@@ -114,7 +124,8 @@ def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
         attempts=3,
         resume_at=NOW + 0.25,
         waiting_for="OutOfStock",
-        amended_at="2026-01-31T12:30:00Z",
+        shipping_address_as_of="2026-01-31T12:30:00Z",
+        email_as_of="2026-01-31T12:40:00Z",
         cancel_requested=True,
         cancel_reason="cheaper",
         cancel_event_id="event-9",
@@ -308,6 +319,28 @@ def test_of_runs_at_once_one_claims_the_order(stores: Stores) -> None:
     assert sum(isinstance(result, orders.Held) for result in results) == 1
     assert sum(isinstance(result, DuplicateOrder) for result in results) == THREADS - 1
     assert stores.orders().read("A-1").epoch == 1
+
+
+def test_an_order_is_unconfirmed_after_a_failure_until_its_mail_is_sent(stores: Stores) -> None:
+    record = placed(stores)
+    store: Any = stores.orders()
+    mails: MailStore = (
+        SQLiteMails(store.database)
+        if isinstance(stores, SQLiteStores)
+        else DynamoMails(store.table)
+    )
+    assert not store.is_unconfirmed("A-1")
+    mails.note("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": "bounced"}))
+    mails.note("A-1", Entry("CONFIRMATION_FAILED", NOW + 1, {"reason": "bounced"}))
+    assert store.is_unconfirmed("A-1")
+    wanted = Amendment(None, "ada@example.com")
+    store.save(record.change(status=Status.COMPENSATING))
+    ports = orders.Ports(store, lambda: NOW, Policy())
+    with pytest.raises(ChangeRefused):
+        orders.amend("A-1", wanted, ports)
+    mails.mark(confirmation_id("A-1"), "A-1", Entry("CONFIRMATION_SENT", NOW + 2))
+    assert not store.is_unconfirmed("A-1")
+    assert not store.is_unconfirmed("A-9")
 
 
 # ---- stock

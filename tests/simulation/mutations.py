@@ -160,6 +160,11 @@ def reconciler_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orders.usecases, "reconcile", lambda ports: 0)
 
 
+def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """An order is written although requests are kept that came before it."""
+    patch.setattr(shared.sqlite, "_INSERT_FIRST", vars(shared.sqlite)["_INSERT"])
+
+
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "idempotency key dropped": (10, idempotency_key_dropped),
     "charged blindly": (250, charged_blindly),
@@ -173,5 +178,6 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "cancellation unseen": (400, cancellation_unseen),
     "late shipment unmarked": (250, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
+    "early request overlooked": (50, early_request_overlooked),
 }
 """Each mutation with the number of seeds, counted from 1, within which it is caught."""

@@ -20,6 +20,7 @@ from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
 from infra.local.parquet import write_parquet
+from orders.early import KEPT
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -232,13 +233,22 @@ class World(Clock):
         due = self._due()
         if due > self._time + QUIET:
             left = unsettled(self.model, self._outcome())
-            if self._is_over(due, left):
+            if self._is_over(due, left) and not self._outlast():
                 return False
             if due == NEVER or left:
                 due = min(due, self.engine.next_due(schedules=True))
         if not self.faults.calm and due > self._stops_at and self.clients.done:
             self._calm_down()
         self._time = max(self._time + TICK, due)
+        return True
+
+    def _outlast(self) -> bool:
+        """Let the day pass for which requests are kept; return whether any is left."""
+        row = self.stage.store.row("select max(came_at) from early_requests")
+        if row is None or row[0] is None or self._time > row[0] + KEPT + HORIZON:
+            return False
+        self._time = max(self._time, row[0] + KEPT)
+        self._stops_at = max(self._stops_at, self._time + HORIZON)
         return True
 
     def _due(self) -> float:

@@ -6,6 +6,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notifications import usecases, wiring
+from shared.errors import UnmailableAddress
 from shared.messages import answered
 from shared.observability import count, instrumented
 
@@ -17,5 +18,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _confirm(record: SQSRecord) -> None:
-    if usecases.confirm(record.json_body["order_id"], wiring.ports()):
-        count("ConfirmationsSent")
+    ports = wiring.ports()
+    try:
+        if usecases.confirm(record.json_body["order_id"], ports):
+            count("ConfirmationsSent")
+    except UnmailableAddress as error:
+        usecases.put_aside(record.body, error, ports)
+        count("ConfirmationsPutAside")

@@ -48,6 +48,8 @@ _STATUS = {
     ChangeRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
+_SUPPLIED = ("order_id", "timestamp", "total")
+"""What the API fills in where it is left out or null."""
 
 _HEADER, _IN_METADATA = "Idempotency-Key", "metadata.idempotency_key"
 
@@ -66,9 +68,12 @@ def health() -> dict[str, str]:
 
 @app.post("/orders")
 def place() -> Response[str]:
-    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out."""
+    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out or null."""
     body = _body()
     key, field = _key(body)
+    for name in _SUPPLIED:
+        if body.get(name) is None:
+            body.pop(name, None)
     named = "order_id" in body
     body.setdefault("order_id", str(_derived(key) if key else uuid4()))
     body.setdefault("timestamp", clock.timestamp(clock.now()))
@@ -98,14 +103,20 @@ def get(order_id: str) -> Response[str]:
 
 @app.get("/orders")
 def list_orders() -> Response[str]:
-    """List a customer's orders, newest first (``customer_id``, ``limit``, ``after``)."""
-    query = app.current_event.query_string_parameters
+    """List a customer's orders, newest first (``customer_id``, ``limit``, ``after``).
+
+    An empty parameter counts as absent.
+    """
+    query = _query("customer_id", "limit", "after")
     customer_id = query.get("customer_id")
     if not customer_id:
         raise InvalidInput("customer_id", "is missing; say whose orders to list")
     limit, after, store = _limit(query.get("limit")), query.get("after"), wiring.ports().store
-    if after is not None and store.find(after) is None:
-        raise InvalidInput("after", f"{after!r} is no order; send the last answer's `next`")
+    start = store.find(after) if after else None
+    if after and (start is None or start.customer_id != customer_id):
+        raise InvalidInput(
+            "after", f"{after[:80]!r} is no order of this customer; send the last answer's `next`"
+        )
     records = store.by_customer(customer_id, limit + 1, after)
     page = records[:limit]
     more = page[-1].order_id if len(records) > limit else None
@@ -114,10 +125,13 @@ def list_orders() -> Response[str]:
 
 @app.patch("/orders/<order_id>")
 def amend(order_id: str) -> Response[str]:
-    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet."""
+    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet.
+
+    After the shipment ``email`` can be corrected as long as no confirmation could be sent to it.
+    """
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
-    wanted = Amendment(detail.address, detail.email, detail.timestamp)
+    wanted = Amendment(detail.address, detail.email)
     record = usecases.amend(order_id, wanted, wiring.ports())
     return _json(HTTPStatus.OK, order_view(record))
 
@@ -212,6 +226,17 @@ def _total(items: object) -> float:
     except (TypeError, ValidationError):
         return 0.0
     return from_minor(sum(line.quantity * line.unit_price for line in lines))
+
+
+def _query(*known: str) -> dict[str, str]:
+    """Return the query's parameters that say something; one that is not known is refused."""
+    given = app.current_event.query_string_parameters or {}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(
+                name[:80], f"is no parameter here; the known ones are {', '.join(known)}"
+            )
+    return {name: value for name, value in given.items() if value}
 
 
 def _limit(text: str | None) -> int:
