@@ -36,7 +36,7 @@ def forget() -> None:
     shared.sqlite.database.cache_clear()
 
 
-def _let_go(machine: Host) -> None:
+def let_go(machine: Host) -> None:
     """Close the files of this process that would otherwise be closed at its end."""
     environment: Any = machine.engine.invoker
     vars(environment.environment)["_log"].close()
@@ -63,7 +63,7 @@ class Scene:
                 try:
                     yield machine
                 finally:
-                    _let_go(machine)
+                    let_go(machine)
         except Killed:
             return
 
