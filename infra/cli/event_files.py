@@ -20,6 +20,7 @@ import orjson
 
 from infra.contracts.folder import NO_EVENTS
 from infra.errors import Refusal
+from shared import json_text
 from shared.batches import entry_size
 from shared.clock import timestamp
 from shared.errors import InvalidEvent
@@ -89,7 +90,7 @@ def to_put_entry(envelope: Mapping[str, Any]) -> dict[str, Any]:
     entry = {
         "Source": envelope["source"],
         "DetailType": envelope["detail-type"],
-        "Detail": orjson.dumps(envelope["detail"]).decode(),
+        "Detail": json_text.write(envelope["detail"]).decode(),
     }
     if envelope.get("time") is not None:
         entry["Time"] = envelope["time"]
@@ -207,7 +208,7 @@ def _read_document(path: str, data: bytes) -> Iterator[Line]:
 
 def _values(text: str) -> Iterator[tuple[int, int]]:
     """Yield where each value begins and ends, or raise `json.JSONDecodeError`."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)  # only to find where a value ends
     at = _next(text, 0)
     listed = text.startswith("[", at)
     at = _next(text, at + listed)
@@ -231,9 +232,9 @@ def _next(text: str, at: int) -> int:
 
 def _decoded(path: str, number: int, text: bytes) -> Line:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return Line(path, number, problem=_malformed(error))
+        value = json_text.read(text, json_text.MAX_DEPTH + 1)  # the envelope is a level of its own
+    except json_text.InvalidJSON as error:
+        return Line(path, number, problem=_unread(error))
     if not isinstance(value, dict):
         return Line(path, number, problem=f"is no event: {_FORM}")
     try:
@@ -243,6 +244,11 @@ def _decoded(path: str, number: int, text: bytes) -> Line:
     except InvalidEvent as error:
         return Line(path, number, problem=str(error), field=error.field)
     return Line(path, number, envelope, event)
+
+
+def _unread(error: json_text.InvalidJSON) -> str:
+    """Return what is wrong with text: it is no JSON, or beyond the limits."""
+    return str(error) if error.error is None else _malformed(error.error)
 
 
 def _malformed(error: json.JSONDecodeError) -> str:
@@ -268,9 +274,9 @@ def _envelope(value: dict[str, Any]) -> dict[str, Any]:
     envelope = {key: value[name] for key, name in _KEYS.items()}
     if isinstance(value["Detail"], str):
         try:
-            envelope["detail"] = orjson.loads(value["Detail"])
-        except orjson.JSONDecodeError as error:
-            raise InvalidEvent("Detail", _malformed(error)) from None
+            envelope["detail"] = json_text.read(value["Detail"])
+        except json_text.InvalidJSON as error:
+            raise InvalidEvent("Detail", _unread(error)) from None
     if value.get("Time") is not None:
         envelope["time"] = _check_time("Time", value["Time"])
     if value.get("Resources"):

@@ -19,8 +19,6 @@ from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
-import orjson
-
 from infra.dead_letters import redrive
 from infra.errors import InvalidRequest
 from infra.local.engine import Engine
@@ -28,6 +26,7 @@ from infra.local.execution_rows import arn, events_in
 from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, compile_pattern
+from shared import json_text
 from shared.sqlite import Database
 
 Answer = dict[str, Any]
@@ -78,9 +77,10 @@ class AwsApi:
             message = f"{target} is not available on one machine; these are: {known}"
             raise InvalidRequest("UnknownOperationException", message)
         try:
-            request = orjson.loads(body or b"{}")
-        except ValueError:
-            raise InvalidRequest("SerializationException", "the body is not JSON") from None
+            request = json_text.read(body or b"{}")
+        except json_text.InvalidJSON as error:
+            message = f"the body is not JSON: {error}"
+            raise InvalidRequest("SerializationException", message) from None
         if not isinstance(request, dict):
             raise InvalidRequest("SerializationException", "the body is not a JSON object")
         for field, kind in _KINDS.items():
@@ -97,10 +97,7 @@ class AwsApi:
             pattern = compile_pattern(_text(request, "EventPattern"))
         except InvalidPattern as error:
             raise InvalidRequest("InvalidEventPatternException", str(error)) from None
-        try:
-            event = json.loads(_text(request, "Event"))
-        except ValueError:
-            raise InvalidRequest("ValidationException", "Event is not JSON.") from None
+        event = _event(_text(request, "Event"))
         fields = ("id", "account", "source", "time", "region", "resources", "detail-type")
         missing = [field for field in fields if field not in event]
         if missing:
@@ -161,9 +158,9 @@ class AwsApi:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
         try:
-            body = orjson.loads(request.get("input") or "{}")
-        except ValueError:
-            message = "Invalid State Machine Execution Input: it is not JSON"
+            body = json_text.read(request.get("input") or "{}")
+        except json_text.InvalidJSON as error:
+            message = f"Invalid State Machine Execution Input: {error}"
             raise InvalidRequest("InvalidExecutionInput", message) from None
 
         def start(now: float) -> Answer:
@@ -259,6 +256,19 @@ def execution_history(reader: Database, number: int) -> list[Any]:
     """Return an execution's events, oldest first, in the shape of GetExecutionHistory."""
     rows = reader.rows("select piece from history where execution_id = ? order by id", number)
     return [event.to_json() for row in rows for event in events_in(row["piece"])]
+
+
+def _event(text: str) -> dict[str, Any]:
+    """Return a test event, or refuse it as AWS does where it is no JSON object."""
+    try:
+        event = json_text.read(text)
+        problem = "" if isinstance(event, dict) else "it is not a JSON object"
+    except json_text.InvalidJSON as error:
+        event, problem = {}, str(error)
+    if problem:
+        message = f"Parameter Event is not valid. Reason: {problem}."
+        raise InvalidRequest("ValidationException", message)
+    return dict(event)
 
 
 def _summary(row: Any, machine: Any) -> Answer:

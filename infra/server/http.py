@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs
 from uuid import uuid4
 
-import orjson
-
 from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.stack import Route
 from infra.local.template import ACCOUNT
 from infra.server.aws_api import AwsApi
+from shared import json_text
 from shared.sqlite import Database
 
 MAX_BODY = 1_048_576
@@ -144,8 +143,8 @@ class Application:
         except InvalidRequest as error:
             document = {"__type": error.code, "message": str(error)}
             own["x-amzn-errortype"] = error.code
-            return Reply(HTTPStatus.BAD_REQUEST, own, orjson.dumps(document))
-        return Reply(HTTPStatus.OK, own, orjson.dumps(answer))
+            return Reply(HTTPStatus.BAD_REQUEST, own, json_text.write(document))
+        return Reply(HTTPStatus.OK, own, json_text.write(answer))
 
     async def _invoke(
         self,
@@ -237,7 +236,7 @@ def _busy(headers: Mapping[str, str]) -> Reply:
     if "x-amz-target" in headers:
         document = {"__type": "ThrottlingException", "message": "Rate exceeded"}
         own = {"content-type": "application/x-amz-json-1.1", "retry-after": "1"}
-        return Reply(HTTPStatus.BAD_REQUEST, own, orjson.dumps(document))
+        return Reply(HTTPStatus.BAD_REQUEST, own, json_text.write(document))
     reply = _problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests at once; come again")
     return Reply(reply.status, {**reply.headers, "retry-after": "1"}, reply.body)
 

@@ -1,13 +1,13 @@
 """Any JSON through every door: so many examples each, the same ones at every run of `make test`."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.doors.platforms import Platform, Shipped, Small
@@ -19,7 +19,18 @@ FEW = 50
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a name that nobody can guess is made in it
 
-Through = Callable[[Platform, st.SearchStrategy[Any], Callable[[Any], None]], None]
+
+class Through(Protocol):
+    """Puts examples through a door: those of a strategy, and some that are always there."""
+
+    def __call__(
+        self,
+        platform: Platform,
+        strategy: st.SearchStrategy[T],
+        put: Callable[[T], None],
+        always: Iterable[T] = (),
+    ) -> None: ...
+
 
 
 @pytest.fixture
@@ -36,7 +47,10 @@ def through(request: pytest.FixtureRequest) -> Through:
     )
 
     def put_through(
-        platform: Platform, strategy: st.SearchStrategy[T], put: Callable[[T], None]
+        platform: Platform,
+        strategy: st.SearchStrategy[T],
+        put: Callable[[T], None],
+        always: Iterable[T] = (),
     ) -> None:
         @chosen
         @given(strategy)
@@ -44,6 +58,8 @@ def through(request: pytest.FixtureRequest) -> Through:
             with platform.example():
                 put(value)
 
+        for value in always:
+            put_one = example(value)(put_one)
         put_one()
 
     return put_through

@@ -115,3 +115,13 @@ def is_taken(text: str) -> bool:
 
 values: st.SearchStrategy[Any] = texts.filter(is_taken).map(json_text.read)
 """Any value that a door takes."""
+
+REPORTED = (
+    *(nested(levels, '{"a":') for levels in (249, 252, 255, 300, 999, 1_000, 1_001)),
+    *('{"a":18446744073709551616}', '{"a":"18446744073709551616"}', '{"a":1e400}', '{"a":NaN}'),
+    *('{"a":999.99999999999999999}', '{"a":"\\ud800"}', '{"a":"\\u0000"}', '{"a":{"a":1},"a":2}'),
+    *('{"a":null}', '{"a":[5]}', '{"a":5}', '{"a":"x"}', "5", "null", '"x"', "[1]", ""),
+)
+"""Texts that are put through every door, at each run; of such ones users of peers reported faults."""
+
+REPORTED_VALUES = tuple(json_text.read(text) for text in REPORTED if is_taken(text))

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from orders import usecases, wiring
 from orders.model import Amendment
 from orders.views import order_view
-from shared import clock
+from shared import clock, json_text
 from shared.errors import (
     CancellationRefused,
     ChangeRefused,
@@ -162,8 +162,8 @@ def _body() -> dict[str, Any]:
     try:
         text = app.current_event.decoded_body or ""
         size = len(text.encode())
-        body = json.loads(text) if size <= MAX_EVENT_BYTES else None
-    except (ValueError, RecursionError) as error:
+        body = json_text.read(text) if size <= MAX_EVENT_BYTES else None
+    except ValueError as error:
         raise _NotJSON("body", f"is not JSON ({error})") from None
     if size > MAX_EVENT_BYTES:
         raise InvalidInput("body", f"has {size} bytes; at most {MAX_EVENT_BYTES} fit in an event")
