@@ -66,20 +66,15 @@ def _rules() -> Iterator[Definition]:
 
 
 def choices() -> Definition:
-    """Return a workflow that asks every rule in turn, so that none is left out."""
-    rules = list(_rules())
-    states: Definition = {}
-    for number, rule in enumerate(rules):
-        successor = f"Rule {number + 1}" if number + 1 < len(rules) else "Done"
-        present = {"Variable": rule["Variable"], "IsPresent": True}
-        others = [{"Variable": one, "IsPresent": True} for name, one in rule.items() if "Path" in name]
-        tests = [{"And": [present, *others, rule]}, {"Not": {"Or": [present, {"Not": present}]}}]
-        states[f"Rule {number}"] = {
-            "Type": "Choice",
-            "Choices": [{**test, "Next": successor} for test in tests],
-            "Default": successor,
-        }
-    return flow(**states, Done={"Type": "Succeed"})
+    """Return a workflow that asks every rule: each is true only together with what never is."""
+    never = {"Not": {"Variable": "$", "IsPresent": True}}
+    asked = []
+    for rule in _rules():
+        paths = [rule["Variable"], *(one for name, one in rule.items() if name.endswith("Path"))]
+        present = [{"Variable": path, "IsPresent": True} for path in paths]
+        asked.append({"And": [*present, {"Or": [rule, {"Not": rule}]}, never], "Next": "Done"})
+    choice = {"Type": "Choice", "Choices": asked, "Default": "Done"}
+    return flow(Choice=choice, Done={"Type": "Succeed"})
 
 
 def _passes() -> Iterator[tuple[str, Definition]]:
@@ -112,7 +107,7 @@ def _others() -> Iterator[tuple[str, Definition]]:
     for path in ("$", "$.a", "$.items", "$[*]"):
         mapped = {"Type": "Map", "ItemsPath": path, "ItemProcessor": item, "End": True}
         yield f"ItemsPath {path}", flow(Map=mapped)
-    chosen = {"i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value", "all.$": "$"}
+    chosen = {"i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value", "all.$": "$.a"}
     whole = {"Type": "Map", "ItemProcessor": item, "End": True}
     yield "ItemSelector", flow(Map={**whole, "ItemSelector": chosen, "ResultPath": "$.a"})
     for field in ("MaxConcurrencyPath", "ToleratedFailureCountPath"):
@@ -136,6 +131,7 @@ def _others() -> Iterator[tuple[str, Definition]]:
     )
 
 
+_ENTRY: Definition = {"EventBusName": "${Bus}", "Source": "shop", "DetailType": "x"}
 REQUESTS: Mapping[str, tuple[Definition | None, ...]] = {
     "lambda": (None, {"x.$": "$"}),
     "lambda:invoke": (
@@ -156,7 +152,7 @@ REQUESTS: Mapping[str, tuple[Definition | None, ...]] = {
         {"Entries.$": "$"},
         {"Entries.$": "States.Array($)"},
         *(
-            {"Entries": [{"EventBusName": "${Bus}", "Source": "shop", "DetailType": "x", **fields}]}
+            {"Entries": [_ENTRY | fields]}
             for fields in (
                 {"Detail.$": "$"},
                 {"Detail": {"x.$": "$"}},

@@ -12,7 +12,10 @@ from typing import Any
 
 import shared.clock
 from infra.local.clock import SkippingClock
+from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
+from infra.local.resources import load
+from infra.local.stack import Stack
 from tests.fakes.runtime import TEMPLATE, Handler, Rig, entry, write_definition
 from tests.faults.scene import forget, let_go
 from tests.host import Host, host, order
@@ -181,6 +184,7 @@ class Small(Platform):
         self.handlers: dict[str, Handler] = {"Worker": lambda _: None, "Step": lambda given: given}
         self.handlers |= {"Tick": lambda _: None, "Other": lambda _: None, **(handlers or {})}
         self.template, self.files, self.options = template, files or {}, options
+        self._stack: Stack | None = None
         self._open = False
         self._plain = 0
 
@@ -188,11 +192,18 @@ class Small(Platform):
         folder.mkdir(parents=True)
         for name, definition in self.files.items():
             write_definition(folder, name, definition)
-        options = {"handlers": self.handlers, "template": self.template, **self.options}
-        self.rig = Rig(folder, **options)
+        options = {"stack": self._load, **self.options}
+        self.rig = Rig(folder, handlers=self.handlers, template=self.template, **options)
         self.rig.failures_expected = True  # `check` looks at them after each example
         self.engine = self.rig.engine
         self._open = True
+
+    def _load(self, directory: DataDirectory) -> Stack:
+        """Return the template's stack, read once: no handler is called that would ask where."""
+        if self._stack is None:
+            path = directory.root.parent / "template.yaml"
+            self._stack = load(path, {}, directory.environment)
+        return self._stack
 
     def close(self) -> None:
         if self._open:
