@@ -40,6 +40,7 @@ class Platform(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.examples = 0
+        self.expected: set[str] = set()  # kinds of items that may fail within the boundary
         self._opened = 0
         self._sound = False
 
@@ -64,7 +65,8 @@ class Platform(ABC):
         """See that nothing is stuck or failed unforeseen, and that plain work goes through."""
         self.rest()
         self.see_plain_work()
-        assert not self.failures(), self.failures()
+        failures = [one for one in self.failures() if one["kind"] not in self.expected]
+        assert not failures, failures
         for what, query in _STUCK.items():
             left = [row for row in self.rows(query) if not self._waits(row)]
             assert not left, f"{what} are left: {left}"

@@ -38,8 +38,8 @@ def forget() -> None:
 
 def let_go(machine: Host) -> None:
     """Close the files of this process that would otherwise be closed at its end."""
-    environment: Any = machine.engine.invoker
-    vars(environment.environment)["_log"].close()
+    invoker: Any = machine.engine.invoker
+    invoker.environment.close()
     for path in (machine.directory.database, machine.directory.sandbox):
         for suffix in ("", "?synchronous=FULL"):
             shared.sqlite.database(f"sqlite:///{path}{suffix}").close()
