@@ -40,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(DEFAULT_VECTORS),
         help="directory of the conformance cases (default: ../shared/conformance)",
     )
+    parser.addoption(
+        "--examples",
+        metavar="N",
+        type=int,
+        default=50,
+        help="tests/doors: examples of each door; 50 (the default) are the same at every run",
+    )
     for name, default, meaning in (
         ("orders", 300, "orders that go through"),
         ("kills", 5, "times that the server is killed"),

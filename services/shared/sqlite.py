@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import orjson
-
 from shared import json_text
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
 from shared.group_commit import GroupCommit, Part
@@ -418,10 +416,10 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
 def to_record(row: sqlite3.Row) -> OrderRecord:
     """Return the record in a row of the columns `RECORD`."""
     values = list(row)
-    values[_ITEMS] = tuple(map(Line._make, orjson.loads(values[_ITEMS])))
+    values[_ITEMS] = tuple(map(Line._make, json_text.parse(values[_ITEMS])))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
-        values[_ADDRESS] = orjson.loads(values[_ADDRESS])
+        values[_ADDRESS] = json_text.parse(values[_ADDRESS])
     for column, members in _MEMBERS:
         values[column] = members[values[column]]
     return OrderRecord._make(values)
