@@ -1,4 +1,4 @@
-"""Working until nothing is due, with a clock that skips what only has to be waited for."""
+"""Working until nothing is due: in a sandbox by skipping time, elsewhere in real time."""
 
 from collections.abc import Callable
 
@@ -14,6 +14,15 @@ RECONCILIATIONS = 3
 
 LEASE = 601.0
 """Seconds after which a run that is gone no longer holds its order, and the grace on top."""
+
+HORIZON = 15.0
+"""Seconds that are waited in real time for what is due next: a step's retry, no order's wait."""
+
+STALLED = 100
+"""Turns in which nothing happens, though something is due, after which nobody waits any more."""
+
+SINK_RETRIES = 2
+"""Failures of the sink in a row after which nobody waits for it in real time."""
 
 
 def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
@@ -31,7 +40,8 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             return
         reconciled = reconciled + 1 if left == unfinished else 1
         unfinished = left
-        engine.clock.offset += LEASE if left[0] else _until_given_up(engine)
+        waiting = LEASE if left[0] else _until_given_up(engine)
+        engine.skip_to(engine.clock.now() + waiting)
         engine.run_schedule("ReconcileFunction")
 
 
@@ -45,6 +55,31 @@ def _until_given_up(engine: Engine) -> float:
     """Return in how many seconds the last request is given up whose order did not come."""
     row = engine.journal.database.row("select max(came_at) from early_requests")
     return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
+
+
+def work_off(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
+    """Take turns in real time until nothing is due within `HORIZON` seconds; flush the sink."""
+    _work(engine, lambda: engine.next_due(schedules=False, sink=False), on_turn)
+    engine.streams.flush()
+    _work(engine, lambda: _due_with_sink(engine), on_turn)
+
+
+def _work(engine: Engine, next_due: Callable[[], float], on_turn: Callable[[], None]) -> None:
+    stalled = 0
+    while stalled < STALLED:
+        wait = next_due() - engine.clock.now()
+        happened = engine.turn(min(0.05, max(0.0, wait)) if engine.idle else 0.05)
+        on_turn()
+        if happened or not engine.idle:
+            stalled = 0
+        elif next_due() - engine.clock.now() > HORIZON:
+            return
+        else:
+            stalled = 0 if wait > 0 else stalled + 1
+
+
+def _due_with_sink(engine: Engine) -> float:
+    return engine.next_due(schedules=False, sink=engine.streams.failures < SINK_RETRIES)
 
 
 def in_flight(database: Database) -> int:

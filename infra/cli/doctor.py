@@ -5,15 +5,15 @@ import shutil
 import socket
 import sqlite3
 import sys
+import time
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
+from infra.cli.summary import failures
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template import TemplateError
@@ -32,6 +32,10 @@ PACKAGES = (
     "uvicorn",
     "yaml",
 )
+DAY = 86_400.0
+SHOWN = 5
+"""Failed items that are named, the newest."""
+
 FREE_BYTES = 500_000_000
 SQLITE = (3, 38)
 """Versions before have no JSON operators built in."""
@@ -65,13 +69,14 @@ def doctor(
         _template(where),
         _handlers(where),
         _data(where),
+        _items(where),
         _space(where),
         _port(where, port),
     ]
     table = Table("", "check", "found", "to mend it")
     for check in checks:
-        mark = Text("ok", style="green") if check.good else Text("!!", style="red")
-        table.add_row(mark, check.name, Text(check.found), Text(check.mend))
+        mark = Styled("ok", "green") if check.good else Styled("!!", "red")
+        table.add_row(mark, check.name, check.found, check.mend)
     console.print(table)
     bad = [check for check in checks if not check.good]
     result = {"ok": not bad, "checks": [{**asdict(check), "ok": check.good} for check in checks]}
@@ -139,6 +144,25 @@ def _data(where: DataDirectory) -> Check:
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
     return Check(name, f"{where.root}, writable")
+
+
+def _items(where: DataDirectory) -> Check:
+    """Name the items that could not be handled within the last day."""
+    name = "items"
+    if not where.database.exists():
+        return Check(name, "none yet")
+    try:
+        reader = where.reader()
+    except DataDirectoryError as error:
+        return Check(name, str(error), "do what it says")
+    failed = failures(reader, "at > ?", time.time() - DAY)
+    reader.close()
+    if not failed:
+        return Check(name, "none failed within a day")
+    named = [f"{one['kind']} {one['item']}: {one['error']}: {one['message']}" for one in failed]
+    more = f"; and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    found = f"{len(named)} failed within a day: {'; '.join(named[-SHOWN:])}{more}"
+    return Check(name, found, f"look for them in {where.log}")
 
 
 def _space(where: DataDirectory) -> Check:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
-from rich.table import Table as Shown
 
 from infra.cli.options import (
     DATA,
@@ -22,7 +21,10 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
+from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
+from infra.local.clock import Clock
+from infra.local.rebase import bring_back, rebase
 from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
@@ -73,16 +75,16 @@ def export_(
     source: Place | None = _table(table, endpoint_url, profile, region, stack)
     if source is None:
         where = directory(data)
+        bring_back(where)  # another place has the machine's time
         source = SQLitePlace(where.reader(), str(where.root))
     with _written(file, account(endpoint_url, profile, region)) as path:
         totals = bundle.write(path, source.name, source.rows(), time.time())
-    console.print(f"{file} has what is in {source.name}", markup=False)
+    console.print(f"{file} has what is in {source.name}")
     _show(totals)
     if totals["in_flight"]:
         console.print(
             f"{totals['in_flight']} orders are in flight: where this is imported, the reconciler"
             f" takes them up once their leases have run out; let {source.name} run no more",
-            markup=False,
         )
     finish({"file": file, "totals": totals}, as_json=as_json)
 
@@ -102,12 +104,11 @@ def import_(
     with _readable(file, account(endpoint_url, profile, region)) as path:
         totals = bundle.check(path)
         with _goal(there, data) as goal:
-            goal.prepare()
             added = take(path, goal)
             if _totals_there(path, goal) != totals:
                 raise CommandError(f"{goal.name} has not what {file} has; import it again")
         lines = sum(1 for _ in bundle.rows(path))
-    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}", markup=False)
+    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}")
     _show(totals)
     result = {"file": file, "added": added, "known": lines - added, "totals": totals}
     finish(result, as_json=as_json)
@@ -152,12 +153,17 @@ def _totals_there(file: Path, goal: Place) -> Row:
 
 @contextmanager
 def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    """Open a place to be written to; a directory's times are brought back to the present first."""
     if there is not None:
+        there.prepare()
         yield there
         return
     where = directory(data)
     with where.writer() as database:
-        yield SQLitePlace(database, str(where.root))
+        place = SQLitePlace(database, str(where.root))
+        place.prepare()
+        rebase(where, database, Clock())
+        yield place
 
 
 def _table(
@@ -199,5 +205,5 @@ def _show(totals: Row) -> None:
     for name, figure in totals.items():
         units = isinstance(figure, dict)
         text = ", ".join(f"{key} {number}" for key, number in figure.items()) if units else figure
-        shown.add_row(name.replace("_", " "), str(text))
+        shown.add_row(name.replace("_", " "), text)
     console.print(shown)

@@ -67,6 +67,7 @@ def story(stack: DeployedStack, order_id: str) -> Story:
         "mail": _mail(items),
         "requests": _requests(standing),
         "dead_letters": [],
+        "retries": [],
     }
     return told
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from infra.errors import Refusal
 from infra.local.calls import Calls
-from infra.local.crash_marker import CrashMarker, Item, Kind
+from infra.local.crash_marker import CrashMarker, Ids, Item, Kind
 from infra.local.journal import Journal
 from infra.local.measurements import Measurements
 from shared.clock import timestamp
@@ -96,9 +96,17 @@ class Boundary:
         self.marker = marker
 
     def attempt(
-        self, kind: Kind, number: int, action: Callable[..., object], *arguments: Any
+        self,
+        kind: Kind,
+        number: int,
+        action: Callable[..., object],
+        *arguments: Any,
+        marked: Ids | None = None,
     ) -> Exception | None:
         """Handle one item; return its error, if it raised one, with its writes rolled back.
+
+        ``marked`` is the item that the crash marker names, if it is another: the one in the journal
+        that an item comes from which is not journalled yet.
 
         Raises
         ------
@@ -107,8 +115,8 @@ class Boundary:
         """
         marker, batch, calls = self.marker, self.journal.batch, self.calls
         outer = marker.current
-        marker.enter((kind, number, number))
-        mark, asked = batch.mark(), calls.mark()
+        marker.enter(marked or (kind, number, number))
+        mark, asked = len(batch.added), len(calls.asked)
         try:
             action(*arguments)
         except sqlite3.Error:
@@ -120,7 +128,7 @@ class Boundary:
                 self.failures.record(Item(kind, number, number), error)
             return error
         finally:
-            marker.enter(outer)
+            marker.leave(outer)
         return None
 
 

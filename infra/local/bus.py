@@ -12,13 +12,16 @@ from infra.errors import InvalidRequest
 from infra.local.backlog import Backlog
 from infra.local.boundary import Boundary
 from infra.local.crash_marker import Kind
+from infra.local.execution_rows import order_of
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
 from infra.local.targets import DeliveryError, RuleTarget
 from infra.local.template import ACCOUNT, REGION
+from infra.patterns import TooComplexEvent
 from shared import json_text
 from shared.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 from shared.clock import timestamp
+from shared.json_text import parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -111,10 +114,7 @@ class Bus:
             return _invalid("Time", f"{error}.")
         head, seq = _head(entry, time), self.journal.next_id("events")
         failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
-        if failed is not None:
-            message = f"The event could not be processed: {type(failed).__name__}."
-            return {"ErrorCode": "InternalFailure", "ErrorMessage": message}
-        return {"EventId": head["id"]}
+        return {"EventId": head["id"]} if failed is None else _failure(failed)
 
     def accept(self, entry: Mapping[str, Any], now: float) -> str:
         """Journal an event that a service published; return the event's id."""
@@ -130,6 +130,7 @@ class Bus:
         envelope = {**head, "detail": detail}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
+        matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
         order_id = detail.get("order_id")
         self.journal.batch.add(
             _INSERT_EVENT,
@@ -141,25 +142,15 @@ class Bus:
             now,
             int(archived),
         )
-        self._route(seq, envelope, self.stack.rules, now, None)
+        self._route(seq, matched, now, None)
 
-    def _route(
-        self,
-        seq: int,
-        envelope: Mapping[str, Any],
-        rules: Sequence[Rule],
-        now: float,
-        replay: str | None,
-    ) -> None:
+    def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
-            if rule.pattern.matches(envelope):
-                for target in rule.targets:
-                    delivery = self.journal.next_id("deliveries")
-                    self.journal.batch.add(
-                        _INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay
-                    )
-                    self._routing.append(target.key)
-                    self.backlog.wake(target.key, now + self._patience[target.key])
+            for target in rule.targets:
+                delivery = self.journal.next_id("deliveries")
+                self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay)
+                self._routing.append(target.key)
+                self.backlog.wake(target.key, now + self._patience[target.key])
 
     def committed(self) -> None:
         """Let what the turn added count."""
@@ -241,21 +232,24 @@ class Bus:
         )
         return None if row is None else row[0]
 
-    def deliver_again(self, key: str, envelope: str, now: float) -> None:
-        """Deliver a dead letter to its target once more."""
+    def deliver_again(self, key: str, envelope: str, seq: int | None, now: float) -> int:
+        """Deliver a dead letter to its target once more; return the delivery's number.
+
+        ``seq`` is the event's in the journal. Without it, the letter's own text becomes an event
+        of the journal, which no archive has and no other target gets.
+        """
+        content = parse(envelope)
+        replay = content.pop("replay-name", None)
+        if seq is None:
+            seq = self.journal.next_id("events")
+            order_id = order_of(content)
+            kind, text = content.get("detail-type", ""), write(content).decode()
+            row = (seq, content["id"], kind, order_id, text, now, 0)
+            self.journal.batch.add(_INSERT_EVENT, *row)
         delivery = self.journal.next_id("deliveries")
-        replay = json_text.parse(envelope).get("replay-name")
-        seq = self.sequence_of(envelope)
         self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, key, now, 0, replay)
         self.backlog.wake(key, now)
-
-    def sequence_of(self, envelope: str) -> int:
-        """Return where the journal has an event, or raise `InvalidRequest` if it is gone."""
-        event_id = json_text.parse(envelope)["id"]
-        row = self.journal.database.row("select seq from events where id = ?", event_id)
-        if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"event {event_id} is gone")
-        return int(row[0])
+        return delivery
 
     def start_replay(
         self, name: str, start: float, end: float, rules: Sequence[str], now: float
@@ -287,7 +281,7 @@ class Bus:
         )
         for event in events:
             envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
-            self._route(event["seq"], envelope, chosen, now, name)
+            self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
@@ -331,11 +325,26 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
 
 
+def _failure(error: Exception) -> dict[str, str]:
+    """Return the answer for an event that was read but could not be journalled."""
+    if isinstance(error, InvalidRequest):
+        return _invalid("Detail", str(error))
+    message = f"The event could not be processed: {type(error).__name__}."
+    return {"ErrorCode": "InternalFailure", "ErrorMessage": message}
+
+
 def _as_refusal(error: Exception) -> DeliveryError:
     """Return an error as the target's refusal: one that nobody expected is tried again."""
     if isinstance(error, DeliveryError):
         return error
     return DeliveryError("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+
+
+def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    try:
+        return [rule for rule in rules if rule.pattern.matches(envelope)]
+    except TooComplexEvent as error:
+        raise InvalidRequest("InvalidArgument", str(error)) from None
 
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ class Calls:
         self.invoker = invoker
         self.marker = marker
         self.waiting: dict[int, Done] = {}
-        self._asked: list[Invocation] = []
+        self.asked: list[Invocation] = []
         self._count = 0
 
     def invoke(self, function: str, payload: Any, done: Done) -> int:
@@ -38,24 +38,24 @@ class Calls:
         self._count += 1
         self.waiting[self._count] = done
         described = self.stack.functions[function]
-        self._asked.append(Invocation(self._count, described, text, self.marker.current))
+        self.asked.append(Invocation(self._count, described, text, self.marker.current))
         return self._count
 
     def __bool__(self) -> bool:
-        return bool(self._asked)
+        return bool(self.asked)
 
     def mark(self) -> int:
         """Return how many calls the turn asks for so far, for `rewind`."""
-        return len(self._asked)
+        return len(self.asked)
 
     def rewind(self, mark: int) -> None:
         """Drop the calls that were asked for since a mark."""
-        for invocation in self._asked[mark:]:
+        for invocation in self.asked[mark:]:
             del self.waiting[invocation.id]
-        del self._asked[mark:]
+        del self.asked[mark:]
 
     def submit(self) -> None:
         """Hand the committed turn's calls to the invoker."""
-        asked, self._asked = self._asked, []
+        asked, self.asked = self.asked, []
         for invocation in asked:
             self.invoker.submit(invocation)

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     REQUEST = 8
     CALL = 9
     WORK = 10
+    LETTER = 11
 
     @property
     def label(self) -> str:
@@ -62,6 +63,16 @@ class CrashMarker:
     def enter(self, item: Ids) -> None:
         """Note which item is handled from now on; `NOTHING` for none."""
         self.current = item
+
+    def leave(self, outer: Ids) -> None:
+        """Note that an item is handled; the next one, or the turn's end, takes its place.
+
+        To write that nothing is handled after each item would take half of the marker's time.
+        """
+        if outer is NOTHING:
+            self.current = outer
+        else:
+            self.enter(outer)
 
 
 _SLOT = Struct("<Bqq")

@@ -21,11 +21,14 @@ from infra.local.clock import Clock, SkippingClock
 from infra.local.component import Component
 from infra.local.crash_marker import NOTHING, Item, Kind, Markers
 from infra.local.datadir import DataDirectory
-from infra.local.executions import Executions
+from infra.local.execution_rows import order_of
+from infra.local.executions import EXISTS, Executions
 from infra.local.integrations import INTEGRATIONS, Platform, TaskError
 from infra.local.invocations import Invoker, Result
 from infra.local.journal import Journal
+from infra.local.letters import Letters
 from infra.local.measurements import Measurements
+from infra.local.quarantine import HELD, QuarantinedOrders
 from infra.local.queues import Queues
 from infra.local.schedules import Schedules
 from infra.local.stack import Stack
@@ -43,6 +46,9 @@ SWEEP = 3_600.0
 
 STRIDE = 5.0
 """Seconds that are skipped beyond what is due next, so that what is due soon comes with it."""
+
+QUARANTINE = "QuarantineQueue"
+"""Where the platform puts orders that it does not try again."""
 
 _DELETE_OUTBOX = "delete from outbox where id = ?"
 
@@ -98,17 +104,22 @@ class Engine:
         platform = Platform(stack, self.queues, self.bus, self.executions)
         for integration in (one(platform) for one in INTEGRATIONS):
             self.executions.integrations[integration.name] = integration
+        self.quarantine = QuarantinedOrders(self.journal, self._hold)
+        self.executions.quarantine = self.quarantine
+        self.executions.quarantined_machine = self.order_processing
         self.streams = Streams(
             self.bus, self.boundary, directory.bucket, self._behind, markers.background
         )
         self._threads = ThreadPoolExecutor(1, "sink")
         self.schedules = Schedules(stack, *parts, clock.now())
+        self.letters = Letters(self.bus, self.queues, self.executions)
         self.components: dict[Kind, Component] = {
             Kind.DELIVERY: self.bus,
             Kind.MESSAGE: self.queues,
             Kind.EXECUTION: self.executions,
             Kind.RECORD: self.streams,
             Kind.SCHEDULE: self.schedules,
+            Kind.LETTER: self.letters,
         }
         self._requests: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
         self._answers: list[tuple[Future[Any], Any]] = []
@@ -141,8 +152,29 @@ class Engine:
                 action = self.components[item.kind].put_aside
             else:
                 break  # a request, or an event that was not journalled: it went with its process
+            self._hold_order_of(item.kind, number, reason, now)
             self.boundary.attempt(item.kind, number, action, number, reason, now)
         self.boundary.failures.add(item, "ProcessEnded", reason)
+
+    def _hold_order_of(self, kind: Kind, number: int, reason: str, now: float) -> None:
+        """Hold the order whose run a delivery or an outbox row would start."""
+        database, given = self.journal.database, None
+        if kind is Kind.DELIVERY:
+            row = database.row(
+                "select d.target, e.envelope from deliveries d"
+                " join events e on e.seq = d.event_seq where d.id = ?",
+                number,
+            )
+            if row is not None and self._starts_orders(row["target"]):
+                given = json_text.parse(row["envelope"])
+        elif kind is Kind.OUTBOX:
+            row = database.row("select body from outbox where id = ? and kind = 'run'", number)
+            given = row and json_text.parse(row["body"]).get("input")
+        self.quarantine.hold(order_of(given), reason, now)
+
+    def _starts_orders(self, key: str) -> bool:
+        target = self.bus.targets.get(key)
+        return target is not None and target.name == self.order_processing
 
     @property
     def idle(self) -> bool:
@@ -169,13 +201,28 @@ class Engine:
             wait([written])
         written.add_done_callback(lambda one: self.call(partial(done, one.exception())))
 
-    def call_function(self, function: str, payload: Any) -> "Future[Result]":
-        """Call a function for somebody outside; callable from any thread."""
+    def put_events(self, entries: object, now: float) -> dict[str, Any]:
+        """Answer a PutEvents request from outside: an event makes the directory a real one."""
+        answer = self.bus.put(entries, now)
+        if any("EventId" in entry for entry in answer["Entries"]):
+            self.journal.make_real()
+        return answer
+
+    def call_function(
+        self, function: str, payload: Any, *, takes_orders: bool = False
+    ) -> "Future[Result]":
+        """Call a function for somebody outside; callable from any thread.
+
+        With ``takes_orders`` the function may take an order: that the directory is a real one is
+        committed before the function is called.
+        """
         answer: Future[Result] = Future()
 
         def begin(_: float) -> None:
             if answer.set_running_or_notify_cancel():
                 self.calls.invoke(function, payload, lambda result, _: answer.set_result(result))
+                if takes_orders:
+                    self.journal.make_real()
 
         self.call(begin)
         return answer
@@ -249,12 +296,17 @@ class Engine:
 
         For a clock that can skip, when nothing else is to be done. Schedules hold no run open.
         """
-        assert isinstance(self.clock, SkippingClock)
         due = self.next_due(schedules=False, sink=sink)
         if due == float("inf"):
             return False
-        self.clock.skip_to(due + max(STRIDE, LATENESS * (due - self.clock.now())))
+        self.skip_to(due + max(STRIDE, LATENESS * (due - self.clock.now())))
         return True
+
+    def skip_to(self, moment: float) -> None:
+        """Move the clock forward to a moment; the next turn journals how far it is ahead."""
+        assert isinstance(self.clock, SkippingClock)
+        self.clock.skip_to(moment)
+        self.journal.keep_ahead(self.clock.offset)
 
     def run_schedule(self, function: str) -> None:
         """Run a function's schedule now, whenever it is due."""
@@ -325,20 +377,30 @@ class Engine:
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
         try:
             self.executions.start(self.order_processing, body["name"], body["input"], now)
-        except TaskError:
-            return  # the same run was asked for before
+        except TaskError as error:
+            if error.error not in (EXISTS, HELD):
+                raise TaskError(error.error, f"{error.error}: {error}") from None
+            # else the same run was asked for before, or the order has a letter
 
     @property
     def order_processing(self) -> str:
         """The state machine that `Order Created` starts."""
         targets = [target for rule in self.stack.rules for target in rule.targets]
-        return next(target.name for target in targets if target.kind == "machine")
+        return next((target.name for target in targets if target.kind == "machine"), "")
+
+    def _hold(self, order_id: str, given: Any, reason: str, now: float) -> None:
+        """Put an order that is not tried again into the quarantine queue, as its consumer would."""
+        told = {"error": "OrderHeld", "message": f"order {order_id}: {reason}"}
+        letter = {"reason": told, "consumer": "order_processing", "event": given}
+        letters = self.stack.dead_letter_queues
+        queue = QUARANTINE if QUARANTINE in letters else letters[-1]
+        self.queues.send(queue, json_text.write(letter).decode(), {}, now)
 
     def _sweep(self, now: float) -> None:
         if self._sweep_at <= now:
             self._sweep_at = now + SWEEP
             self.bus.forget(now)
-            self.queues.expire(now)
+            self.letters.expire(now)
             self.journal.forget(now)
 
     def _commit(self, now: float) -> None:

@@ -99,7 +99,7 @@ class ExecutionEnvironment:
             self._prefix = f"{os.getpid():08x}"  # not before: a worker is forked from who loads
         self._count += 1
         context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
-        stdout, sys.stdout = sys.stdout, self._output
+        stdout, sys.stdout = sys.stdout, self._output  # noqa: TID251 - to the log
         answer, error = b"", b""
         try:
             self._enter(name)
@@ -108,7 +108,7 @@ class ExecutionEnvironment:
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its answer
             error = json_text.write(_error(raised, context.aws_request_id))
         finally:
-            sys.stdout = stdout
+            sys.stdout = stdout  # noqa: TID251
             with suppress(OSError):
                 self._log.flush()
         metrics, self._output.metrics = self._output.metrics, []

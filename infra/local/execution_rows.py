@@ -1,6 +1,6 @@
 """How an execution stands in the journal: its row, its history, its ARN."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zstandard import ZstdCompressor, decompress
@@ -79,6 +79,17 @@ def snapshot_in(piece: bytes) -> dict[str, Any]:
     """Return the snapshot in a piece of the history of an execution that still runs."""
     snapshot: dict[str, Any] = json_text.parse(decompress(piece).partition(b"\n")[2])
     return snapshot
+
+
+def changed(
+    piece: bytes,
+    event: Callable[[HistoryEvent], HistoryEvent],
+    snapshot: Callable[[Any], Any],
+) -> bytes:
+    """Return a piece with each of its events, and its snapshot if it has one, changed."""
+    kept = decompress(piece).partition(b"\n")[2]
+    found = snapshot(json_text.parse(kept)) if kept else None
+    return packed([event(one) for one in events_in(piece)], found)
 
 
 def gone(row: Any, machine: Machine) -> StateMachine:

@@ -2,11 +2,12 @@
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.asl import (
     CancelTask,
@@ -25,7 +26,7 @@ from infra.asl import (
 from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
 from infra.local.boundary import Boundary
-from infra.local.crash_marker import Kind
+from infra.local.crash_marker import NOTHING, Ids, Item, Kind
 from infra.local.execution_rows import (
     END,
     HISTORY,
@@ -43,10 +44,14 @@ from infra.local.execution_rows import (
 from infra.local.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
+from infra.local.quarantine import HELD
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
 from infra.local.template import read_yaml
 from shared import json_text
+
+if TYPE_CHECKING:
+    from infra.local.quarantine import QuarantinedOrders
 
 WINDOW = 400
 """Executions in memory at once; the others wait in the journal."""
@@ -57,18 +62,24 @@ NAP = 5.0
 MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
 
+EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
+"""The error of a STANDARD execution whose name is taken."""
+
 _RUNNING = "running"
 _LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
 _WIDEST = 4  # bytes of a character in UTF-8 at most
 
 
 class Live:
     """An execution in memory, and what it waits for."""
 
-    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers", "wake_at")
+    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
 
-    def __init__(self, number: int, machine: Machine, execution: Execution) -> None:
+    def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
         self.id = number
+        self.item: Ids = (Kind.EXECUTION, number, number)  # what the crash marker names
+        self.name = name  # of the state machine
         self.machine = machine
         self.execution = execution
         self.row: tuple[Any, ...] | None = None  # what is to be inserted
@@ -81,7 +92,8 @@ class Executions:
     """The executions of a stack's state machines (a component).
 
     ``integrations`` are what a task may call, by name (`infra.local.integrations`); the engine
-    fills it. ``ran`` says for how many seconds a worker has been at the call of a function.
+    fills it. ``quarantine`` has the orders of whose runs on ``quarantined_machine`` none is
+    started. ``ran`` says for how many seconds a worker has been at the call of a function.
     """
 
     def __init__(
@@ -99,6 +111,8 @@ class Executions:
         self.invoke = invoke
         self.boundary = boundary
         self.integrations: dict[str, TaskIntegration] = {}
+        self.quarantine: QuarantinedOrders | None = None
+        self.quarantined_machine = ""
         self.live: dict[int, Live] = {}
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
@@ -133,9 +147,11 @@ class Executions:
         ------
         TaskError
             A STANDARD execution of this name exists with other input or has ended, or the input
-            is too large.
+            is too large; or the order is held (`infra.local.quarantine`).
         """
-        described = self.stack.machines[machine]
+        described, order_id = self.stack.machines[machine], order_of(body)
+        if machine == self.quarantined_machine and self._is_held(order_id):
+            raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
         text = json_text.write(body).decode() if text is None else text
         if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
             raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
@@ -146,12 +162,11 @@ class Executions:
                     return arn(described, name, known["id"])
                 taken = arn(described, name, known["id"])
                 raise TaskError(
-                    "StepFunctions.ExecutionAlreadyExistsException",
+                    EXISTS,
                     f"Execution Already Exists: '{taken}'",
                 )
         number = self.journal.next_id("executions")
         definition = self._current[machine]
-        order_id = order_of(body)
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
         if self.room() > 0:
@@ -198,8 +213,11 @@ class Executions:
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
-            error = self.boundary.attempt(Kind.EXECUTION, live.id, self._save, live, now)
-            if error is not None:
+            self.boundary.marker.enter(live.item)
+            try:
+                self._save(live, now)
+            except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+                self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
                 self._abort(live, error, now)
                 live.execution.history = live.execution.history[-1:]  # the others may be the cause
                 self._save(live, now)
@@ -232,15 +250,14 @@ class Executions:
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self._machines[definition]
         context = context_of(machine, number, name, body, started)
-        live = Live(number, compiled_machine, Execution(compiled_machine, context))
+        empty = Execution(compiled_machine, context)
+        live = Live(number, machine.name, compiled_machine, empty)
         live.row = row
+        if self.boundary.marker.current is not NOTHING:
+            live.item = self.boundary.marker.current  # what starts it is in the journal already
         self.live[number] = live
 
-        def begin() -> list[Effect]:
-            live.execution, effects = compiled_machine.start(body, context, now)
-            return effects
-
-        self._go_on(live, begin, now)
+        self._go_on(live, now, self._enter, context, body)
 
     def _take_up(self, now: float) -> bool:
         """Load executions that are due from the journal."""
@@ -265,11 +282,29 @@ class Executions:
                 self.live.pop(number, None)
                 self._dirty.pop(number, None)
                 self._end_row(number, _cause(error), now)
+                self._note_row(row, _cause(error), now)
         return bool(rows)
 
+    def _note_row(self, row: Any, cause: str, now: float) -> None:
+        with suppress(ValueError):  # its input may be what cannot be read
+            self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
+
+    def _is_held(self, order_id: str | None) -> bool:
+        return self.quarantine is not None and self.quarantine.holds(order_id)
+
     def put_aside(self, number: int, reason: str, now: float) -> None:
-        """End an execution as FAILED with States.Runtime."""
-        self._end_row(number, reason, now)
+        """End an execution as FAILED with States.Runtime, and hold its order."""
+        row = self.journal.database.row("select * from executions where id = ?", number)
+        if row is not None and row["status"] == "RUNNING":
+            self._end_row(number, reason, now)
+            self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
+
+    def _note(self, machine: str, given: Any, reason: str, now: float, *, final: bool) -> None:
+        """Note with an order that the engine could not go on with its run."""
+        order_id = order_of(given)
+        ours = machine == self.quarantined_machine and self.quarantine is not None
+        if ours and order_id is not None and self.quarantine is not None:
+            self.quarantine.note(order_id, given, reason, now, final=final)
 
     def _end_row(self, number: int, cause: str, now: float) -> None:
         """End an execution that is not in memory."""
@@ -291,8 +326,8 @@ class Executions:
         else:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
-            live = self.live[number] = Live(number, machine, execution)
-            self._go_on(live, partial(machine.resume, execution, now), now)
+            live = self.live[number] = Live(number, row["machine"], machine, execution)
+            self._go_on(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
@@ -307,23 +342,35 @@ class Executions:
     def _advance(self, live: Live, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
-        self._go_on(live, partial(live.machine.advance, live.execution, signal, now), now)
+        self._go_on(live, now, self._take_in, signal)
 
-    def _go_on(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
-        """Let the interpreter act, and do what it asks for; an error ends this execution alone."""
+    def _go_on(self, live: Live, now: float, act: Callable[..., None], *given: Any) -> None:
+        """Let an execution go on; an error ends this one alone."""
         self._dirty[live.id] = live
-        error = self.boundary.attempt(Kind.EXECUTION, live.id, self._act, live, act, now)
+        error = self.boundary.attempt(
+            Kind.EXECUTION, live.id, act, live, now, *given, marked=live.item
+        )
         if error is not None:
             self._abort(live, error, now)
 
-    def _act(self, live: Live, act: Callable[[], list[Effect]], now: float) -> None:
-        self._perform(live, act(), now)
+    def _enter(self, live: Live, now: float, context: Mapping[str, Any], body: Any) -> None:
+        live.execution, effects = live.machine.start(body, context, now)
+        self._perform(live, effects, now)
+
+    def _resume(self, live: Live, now: float) -> None:
+        self._perform(live, live.machine.resume(live.execution, now), now)
+
+    def _take_in(self, live: Live, now: float, signal: Signal) -> None:
+        self._perform(live, live.machine.advance(live.execution, signal, now), now)
 
     def _abort(self, live: Live, error: Exception, now: float) -> None:
-        effects = live.machine.abort(live.execution, _cause(error), now)
+        cause = _cause(error)
+        effects = live.machine.abort(live.execution, cause, now)
         live.tasks.clear()
         live.timers.clear()
         self._perform(live, effects, now)
+        given = live.execution.context.get("Execution", {}).get("Input")
+        self._note(live.name, given, cause, now, final=False)
 
     def _perform(self, live: Live, effects: list[Effect], now: float) -> None:
         """Do what the interpreter asks for; what needs no function is answered at once."""
@@ -355,7 +402,7 @@ class Executions:
             self._set_timer(live, task.token, now + task.timeout)
         service = task.resource.partition(":::")[2] or "lambda"
         integration = self.integrations[service]
-        mark = self.journal.batch.mark()
+        mark = len(self.journal.batch.added)
         try:
             integration.check(task.parameters)
             answer = integration.call(task, now)
@@ -372,7 +419,8 @@ class Executions:
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
         """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
-        self._answer(number, token, result._replace(payload=answer), now)
+        size = None if result.size is None else result.size + _RESPONSE
+        self._answer(number, token, result._replace(payload=answer, size=size), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
         self.calling.pop((number, token), None)
@@ -384,7 +432,7 @@ class Executions:
             cause = json.dumps(result.error, separators=(",", ":"))
             signal = TaskFailed(token, result.error["errorType"], cause)
         else:
-            signal = TaskSucceeded(token, result.payload)
+            signal = TaskSucceeded(token, result.payload, result.size)
         self._advance(live, signal, now)
 
     def _save(self, live: Live, now: float) -> None:
@@ -396,12 +444,13 @@ class Executions:
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
             piece = packed(events, snapshot)
-            output = json_text.write(execution.output).decode()
+            output = "" if running else json_text.write(execution.output).decode()
         except BaseException:
             execution.history = events
             raise
         self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
+        live.item = (Kind.EXECUTION, live.id, live.id)
         if running:
             wake_at = self._nap(live, now)
             if row is not None:

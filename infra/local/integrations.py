@@ -76,23 +76,42 @@ ANY: Type = (dict, list, str, int, float, bool, type(None))
 _NAMES: Mapping[type, str] = {str: "a STRING", dict: "a JSON object", list: "an array"}
 
 
-def require(parameters: Any, required: Mapping[str, Type], optional: Mapping[str, Type]) -> None:
-    """Raise `TaskError` unless a task's parameters have these types.
+class Shape:
+    """The types of a task's parameters; the others are not looked at."""
 
-    States.Runtime ends the execution, as AWS has it: no retry makes another type of a value.
-    """
-    problems = []
-    if not isinstance(parameters, dict):
-        raise _refused(parameters, ["The parameters must be a JSON object"])
-    for name, kind in {**optional, **required}.items():
-        if name not in parameters:
-            if name in required:
-                problems.append(f"The field '{name}' is required but was missing")
-        elif not isinstance(parameters[name], kind):
-            wanted = _NAMES.get(kind if isinstance(kind, type) else kind[0], "of another type")
-            problems.append(f"The value for the field '{name}' must be {wanted}")
-    if problems:
-        raise _refused(parameters, problems)
+    def __init__(self, required: Mapping[str, Type], optional: Mapping[str, Type]) -> None:
+        self._required = list(required.items())
+        self._optional = [(name, kind) for name, kind in optional.items() if kind is not ANY]
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` unless the parameters have these types.
+
+        States.Runtime ends the execution, as AWS has it: no retry makes another type of a value.
+        """
+        if not isinstance(parameters, dict):
+            raise _refused(parameters, ["The parameters must be a JSON object"])
+        problems = [
+            _problem(name, kind, parameters)
+            for name, kind in self._required
+            if not isinstance(parameters.get(name, _MISSING), kind)
+        ]
+        problems += [
+            _problem(name, kind, parameters)
+            for name, kind in self._optional
+            if name in parameters and not isinstance(parameters[name], kind)
+        ]
+        if problems:
+            raise _refused(parameters, problems)
+
+
+_MISSING = object()
+
+
+def _problem(name: str, kind: Type, parameters: Mapping[str, Any]) -> str:
+    if name not in parameters:
+        return f"The field '{name}' is required but was missing"
+    wanted = _NAMES.get(kind if isinstance(kind, type) else kind[0], "of another type")
+    return f"The value for the field '{name}' must be {wanted}"
 
 
 def _refused(parameters: Any, problems: list[str]) -> TaskError:
@@ -100,6 +119,14 @@ def _refused(parameters: Any, problems: list[str]) -> TaskError:
     told = ", ".join(problems)
     cause = f"The Parameters '{given}' could not be used to start the Task: [{told}]"
     return TaskError(RUNTIME, cause)
+
+
+_INVOKE = Shape({"FunctionName": str}, {})
+_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {})
+_ENTRIES = Shape({"Entries": list}, {})
+_TEXTS = dict.fromkeys(("Source", "DetailType", "EventBusName"), str)
+_ENTRY = Shape({}, {**_TEXTS, "Detail": (dict, str), "Resources": list})
+_EXECUTION = Shape({"StateMachineArn": str}, {"Name": str})
 
 
 class CallFunction:
@@ -128,7 +155,7 @@ class InvokeFunction:
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
-        require(parameters, {"FunctionName": str}, {"Payload": ANY})
+        _INVOKE.check(parameters)
 
     def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
         """Return the call."""
@@ -153,7 +180,7 @@ class SendMessage:
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
-        require(parameters, {"QueueUrl": str, "MessageBody": ANY}, {})
+        _MESSAGE.check(parameters)
 
     def call(self, task: RunTask, now: float) -> Any:
         """Send the message; a body that is no text is sent as JSON text."""
@@ -177,10 +204,9 @@ class PutEvents:
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
-        require(parameters, {"Entries": list}, {})
+        _ENTRIES.check(parameters)
         for entry in parameters["Entries"]:
-            texts = {"Source": str, "DetailType": str, "EventBusName": str, "Time": ANY}
-            require(entry, {}, {**texts, "Detail": (dict, str), "Resources": list})
+            _ENTRY.check(entry)
 
     def call(self, task: RunTask, now: float) -> Any:
         """Put the entries; a detail that is an object is sent as JSON text."""
@@ -209,7 +235,7 @@ class StartExecution:
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
-        require(parameters, {"StateMachineArn": str}, {"Name": str, "Input": ANY})
+        _EXECUTION.check(parameters)
 
     def call(self, task: RunTask, now: float) -> Any:
         """Start the execution."""

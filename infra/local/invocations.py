@@ -20,13 +20,17 @@ class Invocation(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``."""
+    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``.
+
+    ``size`` is the payload's length as JSON text in bytes, where it is known.
+    """
 
     id: int
     payload: Any
     error: dict[str, Any] | None
     metrics: list[str]
     seconds: float
+    size: int | None = None
 
 
 Done = Callable[[Result, float], None]

@@ -12,12 +12,16 @@ from infra.local.crash_marker import MarkerFile
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
+from infra.local.journal import SCHEMA as JOURNAL
+from infra.local.rebase import rebase
 from infra.local.resources import load
+from infra.local.sandbox import clock_of
 from infra.local.stack import Stack
 from infra.local.worker import COLLECT
 from infra.local.workers import WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
+from orders.store import SQLiteKeys
 from payments.store import SQLiteLedger
 from shipping.store import SQLiteShipments
 
@@ -26,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TEMPLATE = ROOT / "template.yaml"
 
-STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails)
+STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails, SQLiteKeys)
 """What creates the services' tables, so that a person can query them from the first moment."""
 
 
@@ -48,12 +52,14 @@ def stack_of(
 def platform(
     directory: DataDirectory,
     *,
-    clock: Clock,
+    clock: Clock | None = None,
     workers: int = 2,
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
 ) -> Iterator[Engine]:
     """Open a data directory and run the platform in it.
+
+    Without a clock, the directory decides: time is skipped in a sandbox and nowhere else.
 
     Raises
     ------
@@ -65,7 +71,9 @@ def platform(
         The handlers cannot be imported.
     """
     stack = stack_of(directory, template, parameters)
+    directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
+        clock = clock or clock_of(database)
         invoker: WorkerPool | InlineInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)
@@ -74,6 +82,8 @@ def platform(
         try:
             for store in STORES:
                 store(database)
+            database.define(JOURNAL)
+            rebase(directory, database, clock)
             engine = Engine(stack, database, directory, invoker, clock, markers=markers)
             markers.clear()
             invoker.start()

@@ -7,16 +7,16 @@ from hashlib import md5
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from infra.letter_text import ATTENTION, UNTOLD
+from infra.local.attention import merged
 from infra.local.backlog import Backlog
 from infra.local.boundary import Boundary
 from infra.local.crash_marker import Kind
+from infra.local.failures import failure_reasons
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.stack import Consumer, Queue, Stack
 from infra.local.template import REGION
-
-UNTOLD = "its function reported it as failed; the log says why"
-"""What is known of a message that a function names in its answer."""
 
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
@@ -48,12 +48,19 @@ class Queues:
         self, queue: str, body: str, attributes: Mapping[str, str], now: float
     ) -> dict[str, Any]:
         """Add a message; return what SendMessage answers."""
+        message = merged(self.journal, body, now) if queue == ATTENTION else None
+        if message is None:
+            message = self.put(queue, body, attributes, now)
+        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
+        return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+
+    def put(self, queue: str, body: str, attributes: Mapping[str, str], now: float) -> int:
+        """Add a message; return its number in the journal."""
         message = self.journal.next_id("messages")
         self.journal.batch.add(_INSERT, message, queue, body, now, now, 0, json.dumps(attributes))
         if queue in self.backlog:
             self.backlog.wake(queue, now)
-        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
-        return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+        return message
 
     def committed(self) -> None:
         """Make visible to this component what the turn added."""
@@ -128,13 +135,17 @@ class Queues:
         """Delete what was done; what failed becomes visible again when its time is over."""
         self.room[queue.name] += 1
         failed, reason = _failed(result.payload, set(ids)), UNTOLD
+        told = failure_reasons(result.metrics)
         if result.error is not None:
             failed = set(ids)
             reason = f"{result.error['errorType']}: {result.error['errorMessage']}"
         for key, message in ids.items():
             if key not in failed:
                 self.journal.batch.add("delete from messages where id = ?", message)
-        self._note([message for key, message in ids.items() if key in failed], reason)
+        told = failure_reasons(result.metrics)
+        for key, message in ids.items():
+            if key in failed:
+                self._note([message], told.get(key, reason))
         self.backlog.wake(queue.name, now)
 
     def _note(self, messages: Iterable[int], reason: str) -> None:
@@ -175,15 +186,6 @@ class Queues:
             "select min(visible_at) from messages where queue = ? and visible_at > ?", queue, now
         )
         return None if row is None else row[0]
-
-    def expire(self, now: float) -> None:
-        """Drop messages that are older than their queue keeps them."""
-        for queue in self.stack.queues.values():
-            self.journal.batch.add(
-                "delete from messages where queue = ? and sent_at < ?",
-                queue.name,
-                now - queue.retention,
-            )
 
 
 def _failed(answer: object, ids: set[str]) -> set[str]:

@@ -28,6 +28,7 @@ import yaml
 
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.functions import Environment, read_functions
+from infra.local.http_api import read_http_api
 from infra.local.integrations import KNOWN
 from infra.local.stack import Queue, Rule, Stack, StateMachine, Stream, Target
 from infra.local.targets import TARGETS
@@ -120,6 +121,7 @@ def load(path: Path, parameters: Mapping[str, str], environment: Environment) ->
     stack = Stack()
     try:
         read_functions(template, stack, environment)
+        read_http_api(template, stack)
         for read in (_buses, _queues, _machines, _streams, _rules):
             read(template, stack)
         _check(stack)

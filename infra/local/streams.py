@@ -166,6 +166,11 @@ class Streams:
         free = (target.key for target in self.targets if target.key not in self.busy)
         return min([*chunks, self.bus.backlog.next_due(free)], default=NEVER)
 
+    def flush(self) -> None:
+        """Deliver what is buffered in the next turns, before its interval is over."""
+        for target in self.targets:
+            self.bus.backlog.wake(target.key, 0.0)
+
     def committed(self) -> None:
         """Release the streams whose delivery ended in this turn.
 

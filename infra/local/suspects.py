@@ -8,7 +8,7 @@ from infra.local.journal import Journal
 CRASHES = 2
 """Ends of the process in the middle of an item after which it is not tried again."""
 
-_NOT_JOURNALLED = {Kind.EVENT, Kind.REQUEST, Kind.CALL, Kind.WORK}
+_NOT_JOURNALLED = {Kind.EVENT, Kind.REQUEST, Kind.CALL, Kind.WORK, Kind.LETTER}
 """Kinds of items that end with their process: nothing of them is left to try again."""
 
 

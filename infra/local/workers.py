@@ -103,7 +103,8 @@ class Worker:
         self.bytes -= len(done.payload)
         self.since = time.monotonic()
         payload = json_text.parse(answer) if answer else None
-        return Result(number, payload, json_text.parse(error) if error else None, metrics, seconds)
+        problem = json_text.parse(error) if error else None
+        return Result(number, payload, problem, metrics, seconds, len(answer))
 
     def overdue(self) -> bool:
         """Say whether the running invocation has passed its function's timeout."""

@@ -11,7 +11,8 @@ from typing import Any
 from high_value.dynamodb import REVIEW
 from infra.cli.output import CommandError
 from infra.moving.lines import Row, from_record, identity, to_record
-from inventory.dynamodb import COUNTS, RECEIPT, STOCK, receipt_key, stock_key
+from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
+from inventory.model import mark_of
 from notifications.dynamodb import MAIL
 from orders.dynamodb import kept_in, put_kept
 from orders.early import EarlyRequest
@@ -127,7 +128,12 @@ class DynamoPlace:
             return None
         parts = self.table.collection(item["pk"])
         units = sum(part["units"] for part in parts)
-        return {"kind": RECEIPT, "digest": _id(item), "received_at": item["at"], "units": units}
+        return {
+            "kind": RECEIPT,
+            "digest": digest_of(item),
+            "received_at": item["at"],
+            "units": units,
+        }
 
 
 def _key(row: Row) -> tuple[str, str]:
@@ -158,6 +164,8 @@ def _put_stock(update: Update, row: Row) -> None:
 
 def _put_receipt(update: Update, row: Row) -> None:
     update.put(at=row["received_at"], units=row["units"], whole=True)
+    if mark_of(row["digest"]) != row["digest"]:
+        update.put(digest=row["digest"])
 
 
 def _put_order(update: Update, row: Row) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from infra.cli.output import CommandError
-from infra.local.journal import Journal
+from infra.local.journal import KIND, REAL, Journal, keep
 from infra.local.platform import STORES
 from infra.moving.lines import COUNTS, Row, from_record, identity, to_record
 from shared.record import Change, Entry
@@ -85,8 +85,9 @@ class SQLitePlace:
         return None if found is None else {"kind": kind, **dict(found)}
 
     def add(self, row: Row) -> None:
-        """Write a line that is not here yet."""
+        """Write a line that is not here yet; the directory is a real one with it."""
         with self.database.write() as connection:
+            keep(connection, KIND, REAL)
             kind = row["kind"]
             if kind == "order":
                 _add_order(connection, row)

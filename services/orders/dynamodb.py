@@ -6,10 +6,12 @@ empty.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.keys import Key, Use
 from orders.relay import Parcel
 from shared import json_text
 from shared.attributes import from_item
@@ -29,8 +31,10 @@ from shared.order_item import (
     mail_key,
     open_at,
     order_key,
+    packed,
     to_message,
     to_record,
+    unpacked,
 )
 from shared.record import ENDED, Change, Message, OrderRecord
 from shared.table import Item, Refused, Removal, Table, Update
@@ -70,19 +74,10 @@ class DynamoOrders(DynamoRecords):
 
         Requests are kept in the order's own item, so that its first write finds them unasked.
         """
-        update = first_write(change)
-        if requests:
-            _if_kept(update, requests)
-            update.remove(EARLY)
-        else:
-            update.if_absent()
         try:
-            self.table.write(update)
+            self.table.write(_opening(change, requests))
         except Refused as refused:
-            standing = refused.standing[0]
-            if standing is None or EARLY in standing:
-                raise RequestedBefore(change.before.order_id, kept_in(standing)) from None
-            raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
+            raise _not_opened(change, refused.standing[0]) from None
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
@@ -172,6 +167,53 @@ class DynamoOrders(DynamoRecords):
         self.table.write(update)
 
 
+class DynamoKeys:
+    """Idempotency keys, each an item of its own (see `orders.keys.Keys`)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        item = self.table.get(*_key_item(key))
+        return None if item is None else Use(item["order"], unpacked(item["hash"]))
+
+    def open(self, change: Change, requests: Sequence[EarlyRequest], key: Key) -> OrderRecord:
+        """Write a new order and its key, both or neither (see `DynamoOrders.open`)."""
+        kept = _kept(key, change.after.order_id, change.after.created_at)
+        try:
+            self.table.write(_opening(change, requests), kept)
+        except Refused as refused:
+            if 0 in refused.standing:
+                raise _not_opened(change, refused.standing[0]) from None
+            raise _used_meanwhile(key) from None
+        return change.after
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        try:
+            self.table.write(_kept(key, order_id, at))
+        except Refused:
+            raise _used_meanwhile(key) from None
+
+
+def _key_item(key: Key) -> tuple[str, str]:
+    """Return the key of an idempotency key's item: a digest, since both texts may be long."""
+    digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
+    return f"key#{digest}", "key"
+
+
+def _kept(key: Key, order_id: str, at: float) -> Update:
+    update = Update(*_key_item(key))
+    update.if_absent()
+    update.put(order=order_id, hash=packed(key.fingerprint), at=at)
+    return update
+
+
+def _used_meanwhile(key: Key) -> VersionConflict:
+    return VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
+
+
 class DynamoOutbox:
     """The outboxes of all items (see `orders.relay.Outbox`)."""
 
@@ -243,6 +285,24 @@ class DynamoOutbox:
         except Refused:
             return False  # somebody else was faster, or there is more to be sent
         return True
+
+
+def _opening(change: Change, requests: Sequence[EarlyRequest]) -> Update:
+    """Return the first write of an order that has taken these requests into account."""
+    update = first_write(change)
+    if requests:
+        _if_kept(update, requests)
+        update.remove(EARLY)
+    else:
+        update.if_absent()
+    return update
+
+
+def _not_opened(change: Change, standing: Item | None) -> VersionConflict:
+    """Return why an order's first write was refused by what stands in its place."""
+    if standing is None or EARLY in standing:
+        return RequestedBefore(change.before.order_id, kept_in(standing))
+    return VersionConflict(f"order {change.before.order_id} has come meanwhile")
 
 
 def _if_kept(update: Update, requests: Sequence[EarlyRequest]) -> None:

@@ -37,12 +37,14 @@ class Claimant:
     """A run that asks for an order.
 
     ``owner`` is the execution's name, which survives a restart. ``content_hash`` is that of the
-    event that started the run; a run that was started to resume an order has none.
+    event that started the run; a run that was started to resume an order has none. ``after`` is
+    a run that is known to have ended: its lease is ignored.
     """
 
     owner: str
     content_hash: str | None
     lease_seconds: float
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
         )
     if record.ended:
         raise DuplicateOrder(f"order {record.order_id} is {record.status} already")
-    if record.lease_owner not in (None, claimant.owner) and record.lease_until > now:
+    free = (None, claimant.owner, claimant.after)
+    if record.lease_owner not in free and record.lease_until > now:
         raise DuplicateOrder(f"order {record.order_id} is held by run {record.lease_owner}")
     rests = record.status is Status.WAITING and record.resume_at > now
     if rests and claimant.content_hash and not record.cancel_requested:

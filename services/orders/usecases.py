@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from orders import early, model, published
 from orders.early import EarlyRequest, RequestedBefore
+from orders.keys import Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
@@ -111,6 +112,7 @@ class Ports:
     now: Callable[[], float]
     policy: Policy
     quarantine_queue: str = ""
+    keys: Keys | None = None
 
 
 class Held(NamedTuple):
@@ -125,6 +127,8 @@ class Held(NamedTuple):
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """Claim the order of an `Order Created` event, or one that is to be resumed.
 
+    ``resume.after`` names a run that has ended although it may still hold the order.
+
     Raises
     ------
     InvalidEvent
@@ -136,7 +140,7 @@ def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """
     resumed = event.get("resume")
     if resumed is not None:
-        claimant = Claimant(owner, None, ports.policy.lease_seconds)
+        claimant = Claimant(owner, None, ports.policy.lease_seconds, resumed.get("after"))
         return _claim(resumed["order_id"], None, claimant, ports)
     parsed = parse(event)
     if not isinstance(parsed.detail, OrderCreated):
@@ -151,7 +155,9 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     record = ports.store.find(order_id) if event else ports.store.read(order_id)
     if record is None:
         assert event is not None
-        opened = _open(event, now, lambda new: model.claim(new, claimant, now), ports)
+        opened = first_write(
+            event, now, lambda new: model.claim(new, claimant, now), ports.store.open
+        )
         return Held(order_id, opened.epoch)
     try:
         saved = ports.store.save(model.claim(record, claimant, now))
@@ -164,8 +170,11 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     return Held(order_id, saved.epoch)
 
 
-def _open(
-    event: Event[OrderCreated], now: float, begin: Callable[[OrderRecord], Change], ports: Ports
+def first_write(
+    event: Event[OrderCreated],
+    now: float,
+    begin: Callable[[OrderRecord], Change],
+    write: Callable[[Change, Sequence[EarlyRequest]], OrderRecord],
 ) -> OrderRecord:
     """Write a new order with its first change and with what was asked for before it came.
 
@@ -177,7 +186,7 @@ def _open(
         change = begin(record)
         change = change._replace(entries=(*entries, *change.entries))
         try:
-            return ports.store.open(change, requests)
+            return write(change, requests)
         except RequestedBefore as refused:
             requests = refused.requests
     raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
@@ -245,23 +254,36 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
     OrderConflict
         The order id is known with other content, or with another payment.
     """
-    now = ports.now()
     known = ports.store.find(event.detail.order_id)
     if known is not None:
-        if known.content_hash != event.detail.content_hash:
-            raise OrderConflict(
-                f"order {known.order_id} exists with other content; use another order_id"
-            )
-        if model.is_paid_otherwise(known, event.detail.payment_token):
-            raise OrderConflict(
-                f"order {known.order_id} is {known.status} and was placed with another"
-                " payment_token, which stands; a new payment is a new order: use another order_id"
-            )
+        check_same(known, event)
         return known, False
+    return first_placed(event, ports.now(), ports.store.open), True
+
+
+def first_placed(
+    event: Event[OrderCreated],
+    now: float,
+    write: Callable[[Change, Sequence[EarlyRequest]], OrderRecord],
+) -> OrderRecord:
+    """Write a new order that was placed over HTTP, with its event."""
     # the event says what was ordered, whatever was asked for before
     messages = (published.created(published.received(event, now), now),)
     placed = Entry("RECEIVED", now)
-    return _open(event, now, lambda new: new.change(placed, messages=messages), ports), True
+    return first_write(event, now, lambda new: new.change(placed, messages=messages), write)
+
+
+def check_same(known: OrderRecord, event: Event[OrderCreated]) -> None:
+    """Raise `OrderConflict` if an order that is placed again is not the one that is known."""
+    if known.content_hash != event.detail.content_hash:
+        raise OrderConflict(
+            f"order {known.order_id} exists with other content; use another order_id"
+        )
+    if model.is_paid_otherwise(known, event.detail.payment_token):
+        raise OrderConflict(
+            f"order {known.order_id} is {known.status} and was placed with another"
+            " payment_token, which stands; a new payment is a new order: use another order_id"
+        )
 
 
 @rereads

@@ -14,6 +14,7 @@ from orders import usecases, wiring
 from orders.handlers.api import handler
 from shared.record import Entry, Message, ShipmentStatus, Status
 from tests.fakes.events import ADDRESS, detail, envelope, read
+from tests.strategies import nested
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 NEW = detail(order_id=..., timestamp=..., total=...)
@@ -227,15 +228,6 @@ def test_an_order_id_with_other_content_is_a_conflict(api: Api) -> None:
     )
 
 
-def test_an_idempotency_key_with_other_content_is_a_conflict_that_names_the_key(api: Api) -> None:
-    _, second = (
-        api("POST", "/orders", {**NEW, "customer_id": one}, headers={"idempotency-key": "k-1"})
-        for one in ("C-42", "C-43")
-    )
-    assert second.status == 409
-    assert "idempotency-key" in second.problem[2].lower()
-
-
 # ---- bad input
 
 LINE = {"sku": "TEA", "quantity": 1, "unit_price": 1}
@@ -259,7 +251,6 @@ LINE = {"sku": "TEA", "quantity": 1, "unit_price": 1}
         ({"total": 37.001}, "total", "37.001 has more than two decimals"),
         ({"total": "37"}, "total", "'37' is not a number"),
         ({"total": -37}, "total", "-37 is negative"),
-        ({"total": float("nan")}, "total", "nan is not a finite number"),
         ({"currency": "XXX"}, "currency", "'XXX' is not a supported ISO 4217 code"),
         ({"customer_id": 5}, "customer_id", "is not text"),
         ({"order_id": "a b"}, "order_id", "use letters"),
@@ -268,9 +259,9 @@ LINE = {"sku": "TEA", "quantity": 1, "unit_price": 1}
         ({"email": "ada"}, "email", "is not an e-mail address"),
         ({"shipping_address": {"name": "Ada"}}, "shipping_address.street", "is missing"),
         ({"metadata": {"schema_version": "2.0"}}, "metadata.schema_version", "2.0 is newer"),
-        ({"total": 10**400}, "total", "larger than"),
+        ({"total": 10**300}, "total", "larger than"),
         (
-            {"items": [{**LINE, "quantity": 10**400, "unit_price": 1.5}]},
+            {"items": [{**LINE, "quantity": 10**300, "unit_price": 1.5}]},
             "items[0].quantity",
             "less than or equal",
         ),
@@ -302,9 +293,14 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("{order", "body: is not JSON (Expecting property name"),
-        ("", "body: is not JSON (Expecting value"),
-        (None, "body: is not JSON (Expecting value"),
+        ("{order", "body: is not JSON ("),
+        ("", "body: is not JSON ("),
+        (None, "body: is not JSON ("),
+        ('{"total": NaN}', "body: is not JSON ("),
+        ('{"total": 1e400}', "body: is not JSON ("),
+        (f'{{"total": {10**400}}}', "body: is not JSON ("),
+        ('{"order_id": "\\ud800"}', "body: is not JSON ("),
+        (nested(1_001, '{"a":'), "body: is not JSON (is nested deeper than 1000 levels)"),
         ("[1]", "body: is not a JSON object; send one"),
         ('"text"', "body: is not a JSON object; send one"),
         ("[" * 100_000, "body: is not JSON"),

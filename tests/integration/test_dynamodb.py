@@ -22,7 +22,7 @@ from payments import usecases as payments
 from payments.model import LedgerEntry
 from shared import aws
 from shared.dynamodb import DynamoRecords
-from shared.errors import InvalidSettings, OrderNotFound, StoreError, VersionConflict
+from shared.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
 from shared.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
 from shared.record import ChargeStatus, Entry, Message, OrderRecord, Status
 from shared.stores import opened
@@ -271,6 +271,41 @@ def test_a_receipt_larger_than_a_transaction_is_received_in_parts_once(
         stores.table.delete(f"stock#{sku}", "stock")
     assert store.receive(Receipt("digest", units), NOW)
     assert not store.receive(Receipt("digest", units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+
+
+def test_a_large_delivery_that_was_interrupted_goes_on_with_its_own_units_only(
+    stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    units = {f"SKU-{number}": number for number in range(10)}
+    store = stores.inventory()
+    assert store.receive(Receipt.of(units, "D-1"), NOW)
+    # interrupted after its second part
+    stores.table.delete("receipt#delivery D-1", "receipt#2")
+    stores.table.delete(f"receipt#{Receipt.of(units).digest}", "receipt#0")
+    for sku in ("SKU-8", "SKU-9"):
+        stores.table.delete(f"stock#{sku}", "stock")
+    with pytest.raises(InvalidStock, match="other units"):
+        store.receive(Receipt.of({**units, "SKU-9": 8}, "D-1"), NOW)
+    assert store.receive(Receipt.of(units, "D-1"), NOW)
+    assert not store.receive(Receipt.of(units, "D-1"), NOW)
+    assert not store.receive(Receipt.of(units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+
+
+def test_a_large_receipt_that_an_earlier_version_began_is_finished_under_its_digest(
+    stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    units = {f"SKU-{number}": number for number in range(10)}
+    store = stores.inventory()
+    store.receive(Receipt("digest", units), NOW)
+    stores.table.delete("receipt#digest", "receipt#2")
+    for sku in ("SKU-8", "SKU-9"):
+        stores.table.delete(f"stock#{sku}", "stock")
+    receipt = Receipt.of(units, earlier=["other", "digest"])
+    assert [store.receive(receipt, NOW), store.receive(receipt, NOW)] == [True, False]
     assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
 
 

@@ -19,6 +19,7 @@ from infra.cli.generator import Generated, generate
 from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.moving import bundle
+from infra.moving.lines import identity
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
@@ -26,7 +27,7 @@ from notifications.dynamodb import DynamoMails
 from orders import usecases as orders
 from orders.store import SQLiteOrders
 from orders.usecases import Policy
-from shared.errors import DuplicateOrder, OrderConflict, StoreError
+from shared.errors import DuplicateOrder, InvalidStock, OrderConflict, StoreError
 from shared.events import confirmation_id
 from shared.record import Entry, Message, Status
 from shared.sqlite import Database
@@ -206,6 +207,29 @@ def test_a_large_receipt_that_was_moved_is_not_received_again(
     answer("import", file, *to_aws(stores))
     assert not stores.inventory().receive(receipt, NOW)
     assert {stock.on_hand for stock in stores.stock().values()} == {1}
+
+
+def test_deliveries_that_were_moved_are_known_by_their_numbers(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
+    first, second = (Receipt.of({"TEA": 5}, number) for number in ("D-1", "D-2"))
+
+    def received(database: Database) -> None:
+        for receipt in (first, second):
+            SQLiteInventory(database).receive(receipt, NOW)
+
+    file, back = tmp_path / "moved.ndjson", tmp_path / "back.ndjson"
+    answer("export", file, *machine_with(tmp_path / "machine", received))
+    answer("import", file, *to_aws(stores))
+    store = stores.inventory()
+    assert [store.receive(one, NOW) for one in (first, second, Receipt.of({"TEA": 5}))] == [
+        False
+    ] * 3
+    with pytest.raises(InvalidStock, match="other units"):
+        store.receive(Receipt.of({"TEA": 6}, "D-1"), NOW)
+    answer("export", back, *to_aws(stores))
+    there, here = (sorted(bundle.rows(one), key=identity) for one in (back, file))
+    assert there == here
 
 
 def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(

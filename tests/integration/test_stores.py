@@ -17,7 +17,13 @@ from orders import usecases as orders
 from orders.model import Amendment
 from orders.usecases import Policy
 from payments.model import LedgerEntry
-from shared.errors import ChangeRefused, DuplicateOrder, OrderNotFound, VersionConflict
+from shared.errors import (
+    ChangeRefused,
+    DuplicateOrder,
+    InvalidStock,
+    OrderNotFound,
+    VersionConflict,
+)
 from shared.events import confirmation_id
 from shared.record import (
     Change,
@@ -438,6 +444,46 @@ def test_a_receipt_adds_its_units_once(stores: Stores) -> None:
     assert not store.receive(first, NOW + 1)
     assert stores.inventory().receive(Receipt("another", {"TEA": 2}), NOW)
     assert stores.stock() == {"TEA": Stock("TEA", 7, 7), "CUP": Stock("CUP")}
+
+
+def test_a_delivery_is_known_by_its_number_whatever_else_has_the_same_units(
+    stores: Stores,
+) -> None:
+    units = {"TEA": 5, "CUP": 0}
+    plain, first, second = (Receipt.of(units, number) for number in ("", "D-1", "D/2"))
+    assert [stores.inventory().receive(one, NOW) for one in (plain, first, second)] == [True] * 3
+    again = [stores.inventory().receive(one, NOW + 9) for one in (plain, first, second)]
+    assert again == [False] * 3
+    assert [stores.inventory().received_at(one) for one in (plain, first, second)] == [NOW] * 3
+    assert stores.inventory().received_at(Receipt.of(units, "D-3")) is None
+    assert stores.stock()["TEA"] == Stock("TEA", 15, 15)
+
+
+def test_the_units_of_a_numbered_delivery_are_not_received_once_more_without_it(
+    stores: Stores,
+) -> None:
+    assert stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW)
+    assert not stores.inventory().receive(Receipt.of({"TEA": 5}), NOW + 9)
+    assert stores.inventory().received_at(Receipt.of({"TEA": 5})) == NOW
+    assert stores.stock() == {"TEA": Stock("TEA", 5, 5)}
+
+
+def test_a_deliverys_number_with_other_units_is_refused(stores: Stores) -> None:
+    stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW)
+    stores.inventory().receive(Receipt.of({"TEA": 5}, "D-11"), NOW)
+    for units in ({"TEA": 6}, {"CUP": 5}, {"TEA": 5, "CUP": 0}):
+        with pytest.raises(InvalidStock, match="delivery D-1: was received with other units at"):
+            stores.inventory().receive(Receipt.of(units, "D-1"), NOW + 9)
+    assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
+
+
+def test_a_receipt_of_an_earlier_version_stays_known(stores: Stores) -> None:
+    stores.inventory().receive(Receipt("digest of bytes", {"TEA": 5}), NOW)
+    receipt = Receipt.of({"TEA": 5}, earlier=["another", "digest of bytes"])
+    assert not stores.inventory().receive(receipt, NOW + 9)
+    assert stores.inventory().received_at(receipt) == NOW
+    assert stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW + 9)
+    assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
 
 
 def test_a_receipt_received_twice_at_once_adds_its_units_once(stores: Stores) -> None:

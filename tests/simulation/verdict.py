@@ -210,6 +210,7 @@ def _judge_rest(outcome: Outcome) -> None:
         ("outbox entries", "select count(*) from outbox", ()),
         ("deliveries", "select count(*) from deliveries", ()),
         ("runs", "select count(*) from executions where status = 'RUNNING'", ()),
+        ("redrives", "select count(*) from closed_letters where state = 'PENDING'", ()),
         ("messages", f"select count(*) from messages where {consumed}", outcome.dead_letter_queues),
     ):
         row = outcome.store.row(query, *parameters)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -216,6 +217,8 @@ class World(Clock):
                 except Crash:
                     self.clients.again(number, action, self._time)
                     raise
+            elif action.do == "redrive":
+                self.engine.call(partial(self.engine.letters.redrive, [], "an operator"))
             elif action.do == "crash":
                 self._crashes = action.body["moment"]
             elif action.do == "jump":
@@ -302,6 +305,8 @@ class World(Clock):
     def _judge(self) -> None:
         """Hold everything against what was promised; Parquet too, where it was written."""
         outcome = self._outcome()
+        for row in self.stage.store.rows("select item, traceback from failures"):
+            raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
         if self._parquet:
             files = f"{self._folder}/**/*.parquet"

@@ -102,6 +102,20 @@ def test_an_order_that_is_held_or_has_ended_is_not_given_away(
             claim(record, claimant, NOW)
 
 
+def test_a_run_takes_an_order_over_from_the_one_run_that_it_knows_to_have_ended() -> None:
+    held = order(status=Status.COMPENSATING)
+    after = claim(held, Claimant("run-2", None, 300.0, after=RUN), NOW).after
+    assert (after.lease_owner, after.epoch) == ("run-2", EPOCH + 1)
+    with pytest.raises(DuplicateOrder, match=f"held by run {RUN}"):
+        claim(held, Claimant("run-2", None, 300.0, after="another run"), NOW)
+
+
+@pytest.mark.parametrize("status", ENDED)
+def test_an_order_that_has_ended_is_taken_over_by_nobody(status: Status) -> None:
+    with pytest.raises(DuplicateOrder, match=f"is {status} already"):
+        claim(order(status=status), Claimant("run-2", None, 300.0, after=RUN), NOW)
+
+
 def test_an_order_that_waits_is_resumed_by_itself_not_by_a_second_event() -> None:
     with pytest.raises(DuplicateOrder, match="A-1 waits and is resumed by itself"):
         claim(waiting(), NEXT_RUN, NOW)
