@@ -142,7 +142,7 @@ def _head(told: Story) -> Table:
     facts = {
         "customer": told["customer_id"],
         "placed": told["placed_at"],
-        "total": f"{told['total']:.2f} {told['currency']}",
+        "total": amount(told["total"], told["currency"]),
         "runs": f"{len(told['runs'])} runs, waited {told['attempts']} times",
         "lines": ", ".join(items[:LINES]) + more,
     }

@@ -36,6 +36,7 @@ HAPPENED: Columns = {
     "suspects": ("at",),
     "quarantined_orders": ("at",),
     "idempotency_keys": ("used_at",),
+    "early_requests": ("came_at", "heard"),
     "charges": ("opened_at", "updated_at"),
     "shipments": ("updated_at",),
     "receipts": ("received_at",),

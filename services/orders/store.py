@@ -35,22 +35,9 @@ class SQLiteOrders(SQLiteRecords):
         """Write a new order, and forget the requests that its record has taken into account."""
         order_id = change.before.order_id
         with self.database.write() as connection:
+            _open(connection, change, requests)
             if key is not None:
                 _write_key(connection, key, order_id, change.after.created_at)
-            if requests:
-                kept = _kept(connection, order_id)
-                if {one.request_id for one in kept} != {one.request_id for one in requests}:
-                    raise RequestedBefore(order_id, kept)
-                apply(connection, change)
-                connection.execute("delete from early_requests where order_id = ?", (order_id,))
-                return change.after
-            try:
-                apply(connection, change, unrequested=True)
-            except VersionConflict:
-                kept = _kept(connection, order_id)
-                if kept:
-                    raise RequestedBefore(order_id, kept) from None
-                raise
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
@@ -175,6 +162,25 @@ def _write_key(connection: sqlite3.Connection, key: Key, order_id: str, at: floa
     )
     if cursor.rowcount != 1:
         raise VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
+
+
+def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[EarlyRequest]) -> None:
+    """Write a new order within the caller's transaction; a conflict is raised before any change."""
+    order_id = change.before.order_id
+    if requests:
+        kept = _kept(connection, order_id)
+        if {one.request_id for one in kept} != {one.request_id for one in requests}:
+            raise RequestedBefore(order_id, kept)
+        apply(connection, change)
+        connection.execute("delete from early_requests where order_id = ?", (order_id,))
+        return
+    try:
+        apply(connection, change, unrequested=True)
+    except VersionConflict:
+        kept = _kept(connection, order_id)
+        if kept:
+            raise RequestedBefore(order_id, kept) from None
+        raise
 
 
 def _kept(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:

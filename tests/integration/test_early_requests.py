@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from orders import missing
+from orders import missing, placing
 from orders import usecases as orders
-from orders.dynamodb import DynamoOrders, DynamoOutbox
+from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
 from orders.early import KEPT, MAX_KEPT, EarlyRequest
+from orders.keys import Key, Keys
+from orders.store import SQLiteKeys, SQLiteOrders
 from orders.usecases import Policy, Ports
 from shared.errors import OrderNotFound, VersionConflict
-from shared.record import Entry, Message
+from shared.record import Entry, Message, OrderRecord
 from shared.table import Table
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.records import NOW, RUN
@@ -24,7 +26,7 @@ from tests.integration.stores import SQLiteStores, Stores
 from tests.integration.test_stores import at_once
 
 CANCEL = envelope("Order Cancelled", reason="cheaper", metadata={"event_id": "event-9"})
-ROUNDS = 12
+ROUNDS = 6
 """Races on each store; in each, the request and the order start together."""
 
 
@@ -128,6 +130,39 @@ def test_a_request_and_its_order_at_once_find_each_other(
     assert stores.orders().outlasted(NOW + 10 * KEPT, 100) == []
 
 
+def under_a_key(ports: Ports, *, order_id: str = "A-1") -> object:
+    """Place an order under an idempotency key."""
+    store: Any = ports.store
+    sqlite = isinstance(store, SQLiteOrders)
+    keys: Keys = SQLiteKeys(store.database) if sqlite else DynamoKeys(store.table)
+    key = Key("", order_id, "fingerprint")
+    event = created(order_id=order_id)
+    return placing.place(event, key, replace(ports, keys=keys), "Idempotency-Key")
+
+
+def test_an_order_placed_under_a_key_is_written_with_what_was_asked_for_before(
+    stores: Stores,
+) -> None:
+    take(stores, CANCEL)
+    _, new = cast("tuple[OrderRecord, bool]", under_a_key(ports(stores)))
+    record, again = cast("tuple[OrderRecord, bool]", under_a_key(ports(stores)))
+    assert (new, again, record.cancel_requested) == (True, False, True)
+    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+
+
+def test_a_request_and_its_order_under_a_key_at_once_find_each_other(stores: Stores) -> None:
+    for number in range(ROUNDS):
+        order_id = f"A-{number}"
+        tasks: list[Callable[[], object]] = [
+            partial(under_a_key, ports(stores), order_id=order_id),
+            partial(take, stores, envelope("Order Cancelled", order_id=order_id)),
+        ]
+        results = at_once(*tasks)
+        assert not [result for result in results if isinstance(result, Exception)]
+        assert stores.orders().read(order_id).cancel_requested
+    assert stores.orders().outlasted(NOW + 10 * KEPT, 100) == []
+
+
 class BetweenReadAndWrite:
     """A store whose first write is preceded by something else, once its step has read."""
 
@@ -138,11 +173,12 @@ class BetweenReadAndWrite:
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._store, name)
-        if name != self._write or not self._other:
+        if name != self._write:
             return operation
 
         def after(*arguments: Any) -> Any:
-            self._other.pop()()
+            if self._other:
+                self._other.pop()()
             return operation(*arguments)
 
         return after
