@@ -30,6 +30,7 @@ COMMANDS = {
     "cost": "cost:cost",
     "export": "moving:export_",
     "import": "moving:import_",
+    "audit": "audit:audit",
     "doctor": "doctor:doctor",
 }
 """The commands by name: a module of `infra.cli`, and what of it is the command."""

@@ -58,15 +58,22 @@ class DataDirectory:
         """Return the address of the server that writes here now, if there is one."""
         try:
             address = self.endpoint.read_text().strip()
-            lock = self._lock.open()
         except OSError:
             return None
+        return address if self.in_use() else None  # a server that was killed left its address
+
+    def in_use(self) -> bool:
+        """Say whether a process writes here now."""
+        try:
+            lock = self._lock.open()
+        except OSError:
+            return False
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return address
-        return None  # nobody holds the lock: a server that was killed left its address
+                return True
+        return False
 
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
@@ -117,9 +124,7 @@ class DataDirectory:
             try:
                 version = self._check_version(database)
                 if 0 < version < VERSION:
-                    from infra.local.upgrade import upgrade  # only who needs it waits for it
-
-                    upgrade(database, version)
+                    self._upgrade(database, version)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database
             except sqlite3.OperationalError as error:
@@ -145,6 +150,17 @@ class DataDirectory:
             raise DataDirectoryError(
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
+
+    def _upgrade(self, database: Database, version: int) -> None:
+        from infra.local.upgrade import upgrade  # only who needs it waits for it
+
+        try:
+            upgrade(database, version)
+        except sqlite3.Error as error:
+            raise DataDirectoryError(
+                f"{self.database} cannot be brought from version {version} to {VERSION}: {error};"
+                " nothing was changed: correct that, or go on with the Orderflow that wrote it"
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

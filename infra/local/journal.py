@@ -10,7 +10,7 @@ from typing import Any
 from shared.sqlite import SCHEMA as RECORDS
 from shared.sqlite import Database
 
-VERSION = 3
+VERSION = 4
 """Version of the data directory; one of a newer version is not opened."""
 
 SCHEMA = """

@@ -8,14 +8,21 @@ kind         what it has
 ``order``    an order's record, timeline, charge (the ledger) and shipment
 ``mail``     the mark of a mail that was sent
 ``review``   the review of an order of high value
-``event``    an event of the archive in its envelope
+``event``    an event of the archive, with the text of its envelope
+``outbox``   a run or an event that was still to be sent
+``message``  a message of a queue that is consumed
+``letter``   a dead letter
 ===========  ======================================================================================
+
+What has no id of its own gets one of its content: see `numbered`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
+from shared import json_text
 from shared.money import text
 from shared.record import (
     ENDED,
@@ -35,11 +42,29 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "order": ("record", "order_id"),
     "mail": ("message_id",),
     "review": ("order_id",),
-    "event": ("envelope", "id"),
+    "event": ("id",),
+    "outbox": ("id",),
+    "message": ("id",),
+    "letter": ("id",),
 }
 """Where the id is that a line of each kind has."""
 
 COUNTS = ("received", "on_hand", "reserved", "shipped", "restocked")
+MESSAGE = ("queue", "body", "attributes", "sent_at")
+
+_WHOLE, _TEXT, _TIME = (int,), (str,), (int, float)
+_TYPES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "stock": dict.fromkeys(COUNTS, _WHOLE),
+    "receipt": {"received_at": _TIME, "units": _WHOLE},
+    "order": {"record": (dict,), "timeline": (list,)},
+    "mail": {"order_id": _TEXT, "sent_at": _TIME},
+    "review": {"customer_id": _TEXT, "total": _WHOLE, "threshold": _WHOLE, "status": _TEXT},
+    "event": {"envelope": _TEXT, "arrived_at": _TIME},
+    "outbox": {"what": _TEXT, "body": (dict,), "created_at": _TIME},
+    "message": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
+    "letter": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
+}
+"""What fields of each kind have to be."""
 
 _KINDS: Mapping[str, Any] = {
     "status": Status,
@@ -64,6 +89,23 @@ def identity(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["kind"], str(found)
 
 
+def check_fields(row: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if a line lacks a field of its kind, or one is of another type."""
+    for name, types in _TYPES[row["kind"]].items():
+        value = row.get(name)
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise ValueError(f"its {name} is {value!r}")
+
+
+def numbered(rows: Iterable[Row]) -> Iterator[Row]:
+    """Return lines with an id each that follows from the content, and from how often it came."""
+    times: Counter[str] = Counter()
+    for row in rows:
+        digest = sha256(json_text.write(dict(sorted(row.items())))).hexdigest()[:32]
+        times[digest] += 1
+        yield {**row, "id": f"{digest}-{times[digest]}"}
+
+
 def from_record(record: OrderRecord) -> Row:
     """Return a record as JSON has it."""
     row = {name: getattr(record, name) for name in sorted(_NAMES)}
@@ -83,6 +125,8 @@ def to_record(row: Mapping[str, Any]) -> OrderRecord:
 
 def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two lines are of the same data; a timeline may have grown by notes."""
+    if row["kind"] == "event" and row["envelope"] != other["envelope"]:
+        return bool(json_text.parse(row["envelope"]) == json_text.parse(other["envelope"]))
     if row["kind"] != "order":
         return row == other
     return all(row[name] == other[name] for name in ("record", "charge", "shipment"))
@@ -135,4 +179,7 @@ class Totals:
             "mails": counts["mail"],
             "reviews": counts["review"],
             "events": counts["event"],
+            "to_be_sent": counts["outbox"],
+            "messages": counts["message"],
+            "dead_letters": counts["letter"],
         }
