@@ -28,7 +28,7 @@ select max(at) from (
     union all select max(updated_at) from orders where in_flight = 1
     union all select max(started_at) from (
         select started_at from executions order by id desc limit 1)
-    union all select max(minute) * 60.0 from metrics)
+    union all select max(minute) from metrics)
 """
 
 MEND = (

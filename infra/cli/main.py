@@ -30,6 +30,8 @@ COMMANDS = {
     "cost": "cost:cost",
     "export": "moving:export_",
     "import": "moving:import_",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
 }

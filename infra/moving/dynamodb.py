@@ -8,7 +8,7 @@ where only the table is known.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from high_value.dynamodb import REVIEW
@@ -97,8 +97,10 @@ class DynamoPlace:
         """Write what is added within a block; what is interrupted goes on where it was."""
         yield
         mark = Update(f"{IMPORT}#{file.digest}", IMPORT)
+        mark.if_absent()
         mark.put(at=now, place=str(file.header.get("from")), newest=file.newest_order)
-        self.table.write(mark)
+        with suppress(Refused):  # it was imported before
+            self.table.write(mark)
 
     def add(self, row: Row) -> None:
         """Write a line that is not here yet."""
@@ -127,10 +129,8 @@ class DynamoPlace:
         update.if_absent()
         message = Message(row["what"], row["body"])
         add_outbox(update, {"0": to_message(message, row["created_at"])}, name)
-        try:
+        with suppress(Refused):  # an import that was interrupted had sent it
             self.table.write(update)
-        except Refused:
-            return  # an import that was interrupted had sent it
 
     def _at_rest(self, reading: Reading) -> Iterable[Item]:
         found = list(reading.moving())

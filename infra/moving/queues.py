@@ -5,6 +5,8 @@ and given back at once. It is a sample of at most 1,000 letters a queue.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 from infra.deployed.account import translated
@@ -31,7 +33,7 @@ class StackQueues:
     def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
         self.stack = stack
         self.patience = patience
-        self.sqs = stack.client("sqs")
+        self.sqs = stack.client("sqs", max_pool_connections=20)
         template = load(TEMPLATE, {}, lambda _variable, value: value)
         self.dead = [name for name in template.dead_letter_queues if name in stack.names]
         self.consumed = [one.queue for one in template.consumers if one.queue in stack.names]
@@ -44,7 +46,9 @@ class StackQueues:
 
     def letters(self) -> Iterator[Row]:
         """Return the dead letters that SQS shows."""
-        yield from numbered(row for queue in self.dead for row in self._letters(queue))
+        with ThreadPoolExecutor(max(1, len(self.dead))) as pool:
+            found = list(pool.map(self._letters, self.dead))
+        yield from numbered(chain.from_iterable(found))
 
     def left(self) -> list[str]:
         """Return what waits in queues, by SQS's estimate, and is not carried."""

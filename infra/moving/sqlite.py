@@ -14,8 +14,9 @@ from infra.moving.bundle import Checked
 from infra.moving.flight import messages, outbox, runs
 from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_record
 from shared import json_text
-from shared.record import Change, Entry
-from shared.sqlite import Database, SQLiteRecords, add_entry, apply
+from shared.record import Change, Entry, OrderRecord
+from shared.sqlite import RECORD, Database, add_entry, apply
+from shared.sqlite import to_record as record_of
 
 SCHEMA = """
 create table if not exists imports (
@@ -81,9 +82,9 @@ class SQLitePlace:
                 query = f"select {', '.join(columns)} from {table} order by 1"
                 for row in self.database.connection.execute(query):
                     yield {"kind": kind, **dict(row)}
-            query = "select order_id from orders order by created_at, order_id"
+            query = f"select {RECORD} from orders order by created_at, order_id"
             for row in self.database.connection.execute(query):
-                yield self._order(row["order_id"])
+                yield self._order(record_of(row))
             yield from self._events("archived order by seq")
             yield from self._in_flight()
 
@@ -95,8 +96,8 @@ class SQLitePlace:
         """Return what stands here under a line's id."""
         kind, name = identity(row)
         if kind == "order":
-            known = self.database.row("select 1 from orders where order_id = ?", name)
-            return self._order(name) if known else None
+            known = self.database.row(f"select {RECORD} from orders where order_id = ?", name)
+            return self._order(record_of(known)) if known else None
         if kind == "event":
             return next(self._events("seq = ?", self._sequence(name)), None)
         if kind in _IN_FLIGHT:
@@ -151,13 +152,14 @@ class SQLitePlace:
             table, columns = _TABLES[kind]
             _insert(connection, table, {name: row[name] for name in columns})
 
-    def _order(self, order_id: str) -> Row:
+    def _order(self, record: OrderRecord) -> Row:
+        order_id = record.order_id
         timeline = self.database.rows(
             "select what, at, epoch, detail from timeline where order_id = ? order by seq", order_id
         )
         return {
             "kind": "order",
-            "record": from_record(SQLiteRecords(self.database).read(order_id)),
+            "record": from_record(record),
             "timeline": [
                 {**dict(one), "detail": json_text.parse(one["detail"])} for one in timeline
             ],
