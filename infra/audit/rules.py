@@ -121,7 +121,7 @@ def _shipment(record: OrderRecord, shipment: Row | None) -> Iterator[Finding]:
             f"its only shipment is {known}, its record has {record.shipment_id}, and the shipments"
             f" have {entered['shipment_id']}"
         )
-    if created and entered["tracking_number"] != record.tracking_number:
+    if created and shipment and entered["tracking_number"] != record.tracking_number:
         yield wrong(
             f"its tracking number is {record.tracking_number}, and the shipments have"
             f" {entered['tracking_number']}"
