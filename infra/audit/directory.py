@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.audit.facts import Archive, check_begun, check_published
 from infra.audit.findings import MOVED, Finding, Invariant, Report
-from infra.audit.flight import GRACE, Flight, last_seen
+from infra.audit.flight import GRACE, Flight
 from infra.audit.partners import Partners
 from infra.audit.rules import StockBook, check_order
 from infra.local.datadir import DataDirectory
@@ -37,7 +37,7 @@ where not exists (select 1 from events e where e.seq = d.event_seq)
 """
 
 
-def audit(where: DataDirectory, stack: Stack, now: float) -> Report:
+def audit(where: DataDirectory, stack: Stack) -> Report:
     """Return what breaks an invariant in a data directory, though somebody writes to it.
 
     Raises
@@ -49,7 +49,7 @@ def audit(where: DataDirectory, stack: Stack, now: float) -> Report:
     database = where.reader()
     try:
         with database.snapshot():
-            unknown = _check(database, where, stack, now, report)
+            unknown = _check(database, where, stack, report)
         # an order that came after the moment that was read is no finding
         report.findings.add(
             finding for order_id, finding in unknown.items() if not _is_here(database, order_id)
@@ -62,7 +62,7 @@ def audit(where: DataDirectory, stack: Stack, now: float) -> Report:
 
 
 def _check(
-    database: Database, where: DataDirectory, stack: Stack, now: float, report: Report
+    database: Database, where: DataDirectory, stack: Stack, report: Report
 ) -> dict[str, Finding]:
     """Run all checks; return the findings of orders that only a partner knows."""
     add, connection = report.findings.add, database.connection
@@ -71,9 +71,8 @@ def _check(
         add([_damaged(where.database, said)])
         return {}
     imports = imported(database)
-    moment = max(last_seen(connection), now if where.in_use() else 0.0)
-    archive = _archive(stack, moment, imports)
-    flight = Flight(connection, stack, moment)
+    flight = Flight(connection, stack)
+    archive = _archive(stack, flight.seen, imports)
     add(_orders(database))
     add(_strays(connection))
     partners = Partners(connection, imports.newest_order if imports else 0.0)
@@ -81,7 +80,7 @@ def _check(
         database.attach(str(where.sandbox), "partners")
         add(partners.check())
     add(flight.check())
-    add(check_rest(connection, stack, moment))
+    add(check_rest(connection, stack, flight.reconciled))
     add(check_begun(connection, archive, flight))
     add(check_published(connection, archive))
     for name, query in _COUNTS.items():
@@ -120,9 +119,9 @@ def imported(database: Database) -> Imports | None:
     return None if row is None else Imports(row[0], row[1], bool(row[2]))
 
 
-def _archive(stack: Stack, moment: float, imports: Imports | None) -> Archive:
+def _archive(stack: Stack, seen: float, imports: Imports | None) -> Archive:
     kept = stack.archive_days * 86_400 - GRACE
-    since = moment - kept if stack.archive_days else 0.0
+    since = seen - kept if stack.archive_days else 0.0
     if imports is None:
         return Archive(since)
     return Archive(since, imports.last_event, 0.0 if imports.whole else imports.newest_order)
@@ -167,10 +166,15 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding(invariant, f"order {row['order_id']}", problem, mend)
 
 
-def check_rest(connection: sqlite3.Connection, stack: Stack, moment: float) -> Iterator[Finding]:
-    """Return what is on its way to nowhere, or stays where it should have left at once."""
+def check_rest(
+    connection: sqlite3.Connection, stack: Stack, reconciled: float
+) -> Iterator[Finding]:
+    """Return what is on its way to nowhere, or stays where it should have left at once.
+
+    The platform has run at ``reconciled``.
+    """
     query = "select id, kind, created_at from outbox where created_at < ?"
-    for row in connection.execute(query, (moment - GRACE,)):
+    for row in connection.execute(query, (reconciled - GRACE,)):
         problem = f"its {row['kind']} was to be sent {timestamp(row['created_at'])}, and stays"
         mend = "run `orders serve`, which sends it at once; if it stays, see orderflow.log"
         yield Finding(Invariant.EVENTS, f"outbox entry {row['id']}", problem, mend)

@@ -10,12 +10,15 @@ from typing import Any
 
 from infra.audit.findings import Finding, Invariant
 from infra.local.execution_rows import order_of
+from infra.local.rates import next_time
 from infra.local.stack import Stack
 from shared import json_text
 from shared.clock import timestamp
 
 GRACE = 900.0
 """Seconds for which a lease or a wait may be over (a lease, and twice the reconciler's rate)."""
+
+RECONCILER = "ReconcileFunction"
 
 _IN_FLIGHT = """
 select order_id, status, lease_owner, lease_until, resume_at from orders where in_flight = 1
@@ -43,11 +46,12 @@ def last_seen(connection: Connection) -> float:
     return float(row[0] or 0.0)
 
 
-def problem_of(order: Any, otherwise: float, at: float) -> str | None:
-    """Return what is wrong at a time with an order in flight that nothing else comes back to.
+def problem_of(order: Any, otherwise: float, reconciled: float, seen: float) -> str | None:
+    """Return what is wrong with an order in flight that nothing but the reconciler comes back to.
 
     ``order`` has the fields of a record; ``otherwise`` is when something should come where neither
-    a lease nor a wait says so (0: nothing does).
+    a lease nor a wait says so (0: nothing does). The reconciler has run at ``reconciled``, the
+    platform at ``seen``.
     """
     due, what = otherwise, "what was to come"
     if order["lease_owner"] is not None:
@@ -56,19 +60,32 @@ def problem_of(order: Any, otherwise: float, at: float) -> str | None:
         due, what = order["resume_at"], "its wait"
     if not due:
         return "and no run, message or dead letter is there for it"
-    if due < at - GRACE:
+    if due < reconciled - GRACE:
         return f"{what} ended {timestamp(due)}, and nothing comes back to it"
-    if due > at + GRACE:
+    if due > seen + GRACE:
         return f"{what} ends only {timestamp(due)}, and no run is there for it"
     return None
 
 
-class Flight:
-    """What is on its way in a directory, at a moment at which the platform ran."""
+def reconciled(connection: Connection, stack: Stack) -> float:
+    """Return when the reconciler has run last, or the platform was started; 0 if it never was."""
+    for schedule in stack.schedules:
+        if schedule.function == RECONCILER:
+            row = connection.execute(
+                "select next_at from schedules where name = ? and expression = ?",
+                (schedule.name, schedule.expression),
+            ).fetchone()
+            return float(row[0]) - next_time(schedule.expression, 0.0) if row else 0.0
+    return 0.0
 
-    def __init__(self, connection: Connection, stack: Stack, at: float) -> None:
+
+class Flight:
+    """What is on its way in a directory that its platform has left, or is working in."""
+
+    def __init__(self, connection: Connection, stack: Stack) -> None:
         self.connection = connection
-        self.at = at
+        self.seen = last_seen(connection)
+        self.reconciled = reconciled(connection, stack)
         self.dead_letters = stack.dead_letter_queues
         targets = [target for rule in stack.rules for target in rule.targets]
         starts = [target for target in targets if target.kind == "machine"]
@@ -79,7 +96,7 @@ class Flight:
     def check(self) -> Iterator[Finding]:
         """Return the orders in flight to which nothing comes back."""
         for row in self.connection.execute(_IN_FLIGHT):
-            problem = problem_of(row, 0.0, self.at)
+            problem = problem_of(row, 0.0, self.reconciled, self.seen)
             if problem and not self._runs(row["order_id"]) and not self.names(row["order_id"]):
                 subject, mend = f"order {row['order_id']}", MEND.format(row["order_id"])
                 yield Finding(Invariant.END, subject, f"it is {row['status']}, {problem}", mend)

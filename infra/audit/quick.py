@@ -5,7 +5,7 @@ from functools import cache
 
 from infra.audit.directory import check_rest
 from infra.audit.findings import Finding, Invariant
-from infra.audit.flight import Flight, last_seen
+from infra.audit.flight import Flight
 from infra.audit.rules import check_order
 from infra.local.platform import TEMPLATE
 from infra.local.resources import load
@@ -22,11 +22,11 @@ def quick_findings(database: Database) -> list[Finding]:
     if database.row("select 1 from sqlite_master where name = 'executions'") is None:
         return []  # nothing was ever run here
     with database.snapshot():
-        connection, moment = database.connection, last_seen(database.connection)
+        flight = Flight(database.connection, _stack())
         return [
             *_in_flight(database),
-            *Flight(connection, _stack(), moment).check(),
-            *check_rest(connection, _stack(), moment),
+            *flight.check(),
+            *check_rest(database.connection, _stack(), flight.reconciled),
         ]
 
 

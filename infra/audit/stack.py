@@ -138,7 +138,7 @@ class _Audit:
             self._beside("shipments", record, shipment["shipment_id"], shipment["status"])
         if not record.ended:
             self.counts["in_flight"] += 1
-            problem = problem_of(record._asdict(), record.updated_at, self.now)
+            problem = problem_of(record._asdict(), record.updated_at, self.now, self.now)
             if problem and not item.get("out"):
                 self.stranded.append((record, problem))
 

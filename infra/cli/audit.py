@@ -43,7 +43,7 @@ def audit(
         from infra.audit import directory as here
 
         where = directory(data)
-        report, place = here.audit(where, stack_of(where), clock.now()), str(where.root)
+        report, place = here.audit(where, stack_of(where)), str(where.root)
     else:
         from infra.audit import stack as away
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,22 +59,15 @@ class DataDirectory:
         """Return the address of the server that writes here now, if there is one."""
         try:
             address = self.endpoint.read_text().strip()
-        except OSError:
-            return None
-        return address if self.in_use() else None  # a server that was killed left its address
-
-    def in_use(self) -> bool:
-        """Say whether a process writes here now."""
-        try:
             lock = self._lock.open()
         except OSError:
-            return False
+            return None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return True
-        return False
+                return address
+        return None  # nobody holds the lock: a server that was killed left its address
 
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
@@ -156,7 +150,7 @@ class DataDirectory:
 
         try:
             upgrade(database, version)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, zlib.error, ValueError) as error:
             raise DataDirectoryError(
                 f"{self.database} cannot be brought from version {version} to {VERSION}: {error};"
                 " nothing was changed: correct that, or go on with the Orderflow that wrote it"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
+from infra.audit.flight import RECONCILER
 from infra.cli.output import CommandError
 from infra.local.journal import Journal
 from infra.local.platform import STORES
@@ -123,6 +124,12 @@ class SQLitePlace:
         try:
             with self.database.write(durable=True) as connection:
                 yield
+                for schedule in self.stack.schedules:
+                    if schedule.function == RECONCILER:  # it comes at once where nothing else does
+                        connection.execute(
+                            "insert or replace into schedules values (?, ?, 0)",
+                            (schedule.name, schedule.expression),
+                        )
                 connection.execute(
                     "insert or ignore into imports values (?, ?, ?,"
                     " (select coalesce(max(seq), 0) from events), ?, ?)",

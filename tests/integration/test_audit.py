@@ -10,7 +10,7 @@ import pytest
 
 from infra.audit.directory import audit
 from infra.audit.findings import KEPT, Finding, Report
-from infra.audit.flight import last_seen
+from infra.audit.flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
@@ -44,7 +44,7 @@ def change(directory: DataDirectory, sql: str, *, sandbox: bool = False) -> None
 
 
 def report(directory: DataDirectory) -> Report:
-    return audit(directory, stack_of(directory), 0.0)
+    return audit(directory, stack_of(directory))
 
 
 def findings(directory: DataDirectory) -> list[Finding]:
@@ -196,16 +196,16 @@ def test_a_lease_keeps_an_order_until_it_ends(directory: DataDirectory, status: 
     """A run that is gone holds its order for five minutes more; then the reconciler comes."""
     held = {"RESERVED": "null", "CHARGED": "'CHARGED'", "COMPENSATING": "'CHARGED'"}[status]
     with closing(sqlite3.connect(directory.database)) as connection:
-        last = last_seen(connection)
-    for seconds, number in ((-2000, 1), (-300, 0), (300, 0), (2000, 1)):
+        seen, ran = last_seen(connection), reconciled(connection, stack_of(directory))
+    for ends, number in ((ran - 2000, 1), (ran - 300, 0), (seen + 300, 0), (seen + 2000, 1)):
         change(
             directory,
             f"delete from executions where order_id = '{WAITS}';"
             f" update orders set lease_owner = 'gone', status = '{status}', charge = {held},"
-            f" lease_until = {last} + {seconds} where order_id = '{WAITS}'",
+            f" lease_until = {ends} where order_id = '{WAITS}'",
         )
-        ends = [one for one in findings(directory) if one.invariant == "End"]
-        assert len(ends) == number, seconds
+        found = [one for one in findings(directory) if one.invariant == "End"]
+        assert len(found) == number
 
 
 # ---- the quick part

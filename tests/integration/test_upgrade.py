@@ -239,7 +239,7 @@ def settle(directory: DataDirectory, act: Callable[[Host], object] = lambda _: N
 
 def sound(directory: DataDirectory) -> None:
     """Say that an audit finds nothing, by all its parts."""
-    report = audit(directory, stack_of(directory), 0.0)
+    report = audit(directory, stack_of(directory))
     assert [str(finding) for finding in report.findings.first] == []
     reader = directory.reader()
     assert quick_findings(reader) == []
