@@ -56,7 +56,7 @@ def audit(stack: DeployedStack, now: float, sleep: Callable[[float], None] = tim
             connection.execute("pragma synchronous = off")
             connection.execute("attach ? as partners", (str(Path(folder) / "partners.db"),))
             connection.executescript(_SCHEMA)
-            _Audit(stack, connection, report, now).run(sleep)
+            _Audit(stack, connection, report, now, patience).run(sleep)
         finally:
             connection.close()
     return report
@@ -66,12 +66,18 @@ class _Audit:
     """One audit of a stack."""
 
     def __init__(
-        self, stack: DeployedStack, connection: sqlite3.Connection, report: Report, now: float
+        self,
+        stack: DeployedStack,
+        connection: sqlite3.Connection,
+        report: Report,
+        now: float,
+        patience: int,
     ) -> None:
         self.stack = stack
         self.connection = connection
         self.report = report
         self.now = now
+        self.patience = patience
         self.book = StockBook()
         self.stock: list[Item] = []
         self.received = 0
@@ -158,7 +164,7 @@ class _Audit:
 
     def _strands(self) -> Iterator[Finding]:
         """Return the orders that nothing comes back to, but for those with a dead letter."""
-        letters = StackQueues(self.stack).letters() if self.stranded else iter(())
+        letters = StackQueues(self.stack, self.patience).letters() if self.stranded else iter(())
         named = {order_id for letter in letters for order_id in orders_in(letter["body"])}
         for record, problem in self.stranded:
             if record.order_id not in named:
