@@ -45,8 +45,16 @@ create table partners.carrier_shipments (shipment_id text primary key, order_id 
 """
 
 
-def audit(stack: DeployedStack, now: float, sleep: Callable[[float], None] = time.sleep) -> Report:
-    """Return what breaks an invariant in a stack."""
+def audit(
+    stack: DeployedStack,
+    now: float,
+    sleep: Callable[[float], None] = time.sleep,
+    patience: int = 1,
+) -> Report:
+    """Return what breaks an invariant in a stack.
+
+    An empty queue is waited for ``patience`` seconds (see `infra.moving.queues`).
+    """
     report = Report()
     report.unchecked.append("Events: no API reads what the bus has archived")
     with TemporaryDirectory(prefix="orders-") as folder:

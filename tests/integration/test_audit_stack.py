@@ -144,7 +144,7 @@ def put(shop: Shop, key: tuple[str, str], **attributes: object) -> None:
 
 def at_gateway(shop: Shop, order: str, number: int = 0, **attributes: object) -> None:
     update = Update(f"charge#{charge_id(order)}", f"charge#{number:04}")
-    update.put(**attributes)
+    update.put(number=number, **attributes)
     shop.sandbox.write(update)
 
 
