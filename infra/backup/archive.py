@@ -23,12 +23,25 @@ _NAME = re.compile(rf"{ORDERS}|{SANDBOX}|{MANIFEST}|{BUCKET}[^/\0]+(?:/[^/\0]+)*
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError)
 
 
+class Content:
+    """What is in a file of an archive; damage is told of as it is read."""
+
+    def __init__(self, archive: Path, content: IO[bytes]) -> None:
+        self._archive = archive
+        self._content = content
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; raise `CommandError` where the archive is damaged."""
+        with _damage(self._archive):
+            return self._content.read(size)
+
+
 class Entry(NamedTuple):
     """A file of an archive."""
 
     name: str
     size: int
-    content: IO[bytes]
+    content: Content
 
 
 class Writer:
@@ -143,7 +156,7 @@ def entries(path: Path, called: Path | None = None) -> Iterator[Entry]:
             content = tar.extractfile(member) if member.isreg() else None
             if content is None or not _is_ours(member.name):
                 raise CommandError(f"{name} has {member.name!r}, which no backup has; take another")
-            yield Entry(member.name, member.size, content)
+            yield Entry(member.name, member.size, Content(name, content))
 
 
 def sync_folder(folder: Path) -> None:
@@ -187,7 +200,7 @@ def _manifest(text: bytes, name: Path) -> dict[str, Any]:
     return manifest
 
 
-def _digest(content: IO[bytes]) -> str:
+def _digest(content: Content) -> str:
     digest = sha256()
     while piece := content.read(_PIECE):
         digest.update(piece)

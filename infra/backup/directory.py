@@ -56,6 +56,7 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
     reader = where.reader()
     with (
         closing(reader),
+        _undamaged(where.database),
         _room(path) as folder,
         writing(path) as archive,
         reader.snapshot(),
@@ -116,6 +117,16 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
 
 
 @contextmanager
+def _undamaged(database: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise CommandError(
+            f"{database} cannot be read ({error}); restore the last good backup"
+        ) from None
+
+
+@contextmanager
 def _room(path: Path) -> Iterator[Path]:
     """Give a folder beside an archive for the copies of the databases; it is gone at the end."""
     try:
@@ -133,8 +144,8 @@ def _copy(database: Database, goal: Path) -> None:
     try:
         with closing(sqlite3.connect(goal)) as copy:
             database.connection.backup(copy, pages=-1)
-    except sqlite3.Error as error:
-        raise CommandError(f"{database.path} cannot be copied: {error}") from None
+    except sqlite3.OperationalError as error:
+        raise CommandError(f"{database.path} cannot be copied: {error}; make room") from None
     _require_whole(goal, Path(database.path))
 
 

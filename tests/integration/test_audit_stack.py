@@ -155,7 +155,6 @@ def at_carrier(shop: Shop, order_id: str, status: str) -> None:
 
 
 CHARGE: dict[str, Any] = {
-    "number": 1,
     "status": "CHARGED",
     "at": NOW,
     "amount": 1000,
