@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -82,16 +82,16 @@ def export_(
 
     It is read as of one moment, though orders go on meanwhile; a DynamoDB table while it rests.
     """
-    source: Place | None = _table(table, endpoint_url, profile, region, stack)
-    if source is None:
-        where = directory(data)
-        source = SQLitePlace(where.reader(), str(where.root), stack_of(where))
-    with _written(file, account(endpoint_url, profile, region)) as path:
+    there = _table(table, endpoint_url, profile, region, stack)
+    with (
+        _source(there, data) as source,
+        _written(file, account(endpoint_url, profile, region)) as path,
+    ):
         rows = source.rows()
         totals = bundle.write(path, source.name, rows, time.time(), archive=source.archive)
+        notes = source.notes()
     console.print(f"{file} has what is in {source.name}", markup=False)
     _show(totals)
-    notes = source.notes()
     if totals["in_flight"]:
         notes.append(
             f"{totals['in_flight']} orders are in flight: where this is imported, the reconciler"
@@ -195,6 +195,16 @@ def _totals_there(file: Path, goal: Place) -> Row:
         if standing is not None:
             totals.add(standing)
     return totals.figures
+
+
+@contextmanager
+def _source(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    if there is not None:
+        yield there
+        return
+    where = directory(data)
+    with closing(where.reader()) as database:
+        yield SQLitePlace(database, str(where.root), stack_of(where))
 
 
 @contextmanager
