@@ -125,7 +125,8 @@ def check_begun(connection: Connection, archive: Archive, flight: Flight) -> Ite
         if "RUNNING" in statuses or (statuses and _is_invalid(row["envelope"])):
             continue
         subject = f"order {row['order_id']}"
-        problem = f"event {row['id']} was accepted, and nothing came of it"
+        came = f"its run ended {', '.join(statuses)}" if statuses else "nothing came of it"
+        problem = f"event {row['id']} was accepted, and {came}, without an order or a dead letter"
         mend = (
             "run `orders serve`: the reconciler begins it within a quarter of an hour; after seven"
             " days put the event again with `orders emit`"

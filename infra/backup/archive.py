@@ -63,7 +63,7 @@ class Writer:
 
     def end(self, manifest: Mapping[str, object]) -> None:
         """Add the manifest, which makes the archive whole."""
-        whole = {"format": FORMAT, "version": VERSION, "schema": SCHEMA_VERSION, **manifest}
+        whole = {"format": FORMAT, "version": VERSION, **manifest}
         text = json_text.write({**whole, "files": self.files})
         described = tarfile.TarInfo(MANIFEST)
         described.size = len(text)

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -34,7 +34,8 @@ _DELIVERED = re.compile(r"(\d{12,})-(\d{12,})")
 
 _FIGURES = {
     "orders": "select count(*) from orders",
-    "in_flight": "select count(*) from orders where in_flight = 1",
+    "in_flight": "select count(*) from orders"
+    " where status not in ('COMPLETED', 'FAILED', 'CANCELLED')",
     "events": "select count(*) from events",
     "messages": "select count(*) from messages",
 }
@@ -42,6 +43,8 @@ _FIGURES = {
 
 def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
     """Write a checked archive of a directory, beside whoever writes to it; return its manifest.
+
+    What an older version wrote is taken as it is, so that version can go on from the archive.
 
     Raises
     ------
@@ -53,31 +56,29 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
     if path.absolute().is_relative_to(where.root):
         raise CommandError(f"{path} is in {where.root} itself; name a file outside of it")
     path = path.absolute()
-    reader = where.reader()
     with (
-        closing(reader),
-        _undamaged(where.database),
+        _undamaged(where.root),
+        _moment(where) as databases,
         _room(path) as folder,
         writing(path) as archive,
-        reader.snapshot(),
     ):
-        manifest: Manifest = {"at": timestamp(time.time()), "from": str(where.root)}
-        copies = {ORDERS: folder / ORDERS}
+        reader = databases[ORDERS]
+        [(schema,)] = reader.rows("pragma user_version")
         figures = {name: reader.rows(query)[0][0] for name, query in _FIGURES.items()}
-        files = list(_delivered(reader, stack, where.bucket))
-        if where.sandbox.exists():
-            copies[SANDBOX] = folder / SANDBOX
-            with closing(Database(str(where.sandbox), read_only=True)) as sandbox:
-                _copy(sandbox, copies[SANDBOX])
-        _copy(reader, copies[ORDERS])
-        for name, copy in copies.items():
-            archive.add(name, copy)
-            copy.unlink()
-        for file in files:
+        manifest: Manifest = {
+            "at": timestamp(time.time()),
+            "from": str(where.root),
+            "schema": schema,
+            "figures": figures,
+        }
+        for name, database in databases.items():
+            _copy(database, folder / name)
+            archive.add(name, folder / name)
+            (folder / name).unlink()
+        for file in _delivered(reader, stack, where.bucket):
             archive.add(f"{BUCKET}{file.relative_to(where.bucket).as_posix()}", file)
-        manifest |= {"figures": figures}
         archive.end(manifest)
-        manifest |= {"files": len(archive.files)}
+        manifest["files"] = len(archive.files)
     return {**manifest, "bytes": path.stat().st_size}
 
 
@@ -112,17 +113,36 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    where.reader().close()
     return manifest
 
 
 @contextmanager
-def _undamaged(database: Path) -> Iterator[None]:
+def _moment(where: DataDirectory) -> Iterator[dict[str, Database]]:
+    """Open the databases of a directory as of one moment; the orders' is the last.
+
+    Nobody writes to the orders while both are begun to be read. So the gateway and the carrier may
+    have more on record of an order in flight, but know of no order that is not in the archive.
+    """
+    with ExitStack() as stack:
+        reader = stack.enter_context(closing(where.reader(as_it_is=True)))
+        databases = {ORDERS: reader}
+        if where.sandbox.exists():
+            sandbox = stack.enter_context(closing(Database(str(where.sandbox), read_only=True)))
+            databases = {SANDBOX: sandbox, ORDERS: reader}
+        with reader.unwritten():
+            for database in (reader, *databases.values()):
+                if not database.connection.in_transaction:
+                    stack.enter_context(database.snapshot())
+        yield databases
+
+
+@contextmanager
+def _undamaged(root: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
         raise CommandError(
-            f"{database} cannot be read ({error}); restore the last good backup"
+            f"a database of {root} cannot be read ({error}); restore the last good backup"
         ) from None
 
 

@@ -44,10 +44,13 @@ TableName = Annotated[
 
 
 class Place(Protocol):
-    """Where orders are moved from or to; ``archive`` says whether it has all of their events."""
+    """Where orders are moved from or to."""
 
     name: str
-    archive: bool
+
+    @property
+    def archive(self) -> bool:
+        """Whether all events of the orders are here."""
 
     def rows(self) -> Iterator[Row]:
         """Return everything that is carried, as of one moment, or raise `CommandError`."""

@@ -92,14 +92,14 @@ class DataDirectory:
                 f"{self.root} has no orders yet; run `orders run` or `orders serve` there first"
             )
 
-    def reader(self) -> Database:
+    def reader(self, *, as_it_is: bool = False) -> Database:
         """Open the database beside its writer; it is never written to through this.
 
-        What an older version wrote is brought up to date first.
+        What an older version wrote is brought up to date first, unless it is read ``as_it_is``.
         """
         self.require()
         database = self._open(read_only=True)
-        if 0 < self._check_version(database) < VERSION:
+        if 0 < self._check_version(database) < VERSION and not as_it_is:
             with self.writer():
                 pass
         return database

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
+from infra.audit.directory import imported
 from infra.audit.flight import RECONCILER
 from infra.cli.output import CommandError
 from infra.local.journal import Journal
@@ -60,8 +61,6 @@ _IN_FLIGHT = ("outbox", "message", "letter")
 class SQLitePlace:
     """A database (see `infra.cli.moving.Place`); it is written to by its one writer only."""
 
-    archive = True
-
     def __init__(self, database: Database, name: str, stack: Stack | None = None) -> None:
         self.database = database
         self.name = name
@@ -88,6 +87,12 @@ class SQLitePlace:
                 yield self._order(record_of(row))
             yield from self._events("archived order by seq")
             yield from self._in_flight()
+
+    @property
+    def archive(self) -> bool:
+        """Whether all events of the orders are here: those of a table stay with its bus."""
+        imports = imported(self.database)
+        return imports is None or imports.whole
 
     def notes(self) -> list[str]:
         """Return what is not carried."""

@@ -22,7 +22,7 @@ from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.journal import VERSION
 from infra.local.platform import stack_of
-from tests.fakes.older import ahead, asked, unpacked
+from tests.fakes.older import SETTLED, ahead, asked, unpacked
 from tests.faults.scene import Scene
 from tests.integration.deployed import run
 from tests.integration.test_upgrade import alone, content, figures
@@ -173,21 +173,21 @@ def test_a_delivery_of_another_target_keeps_no_file_out(
     assert files(DataDirectory(tmp_path / "goal")).keys() == {*before, name}
 
 
-def test_a_backup_of_an_older_schema_is_restored_and_brought_up_to_date(tmp_path: Path) -> None:
-    older = unpacked("version-2-settled", tmp_path)
-    names = {"orderflow.db": older.database, "sandbox.db": older.sandbox}
-    listed = {
-        name: {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-        for name, path in names.items()
-    }
-    told = {"at": "then", "from": "there", "figures": {}, "files": listed}
-    manifest = {"format": "orderflow-backup", "version": 1, "schema": 2, **told}
-    members = {name: path.read_bytes() for name, path in names.items()}
-    file = archive(tmp_path / "old.tar", {**members, "manifest.json": json.dumps(manifest)})
+@pytest.mark.parametrize("name", SETTLED)
+def test_a_directory_of_an_older_version_is_backed_up_and_restored_as_it_is(
+    name: str, tmp_path: Path
+) -> None:
+    """So a backup may be made before a new version is used, and that version's own goes on."""
+    older = unpacked(name, tmp_path)
+    before = content(older)
+    file = tmp_path / "orders.tar"
+    told = answer("backup", file, "--data", older.root)
+    assert told["schema"] == before[0] < VERSION
     goal = DataDirectory(tmp_path / "goal")
     answer("restore", file, "--data", goal.root)
-    assert asked(goal, "pragma user_version") == [(VERSION,)]
+    assert content(older) == content(goal) == before
     sound(goal)
+    assert asked(goal, "pragma user_version") == [(VERSION,)]
 
 
 # ---- what is refused before the first effect

@@ -15,10 +15,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from infra.audit.directory import audit
 from infra.cli import moving
 from infra.cli.generator import Generated, generate
 from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.platform import stack_of
 from infra.moving import bundle
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
@@ -171,9 +173,20 @@ def test_a_machine_moves_to_aws_and_back_with_all_that_it_has(
         assert totals[name] == machine.totals[name], name
     assert sorted_rows(back) == sorted_rows(machine.file)
     assert answer("import", back, "--data", tmp_path / "new")["totals"] == totals
+    sound(tmp_path / "new")
+    again = tmp_path / "again.ndjson"
+    answer("export", again, "--data", tmp_path / "new")
+    answer("import", again, "--data", tmp_path / "newer")
+    sound(tmp_path / "newer")
     replayed = tmp_path / "created.ndjson"
     replayed.write_text("".join(json.dumps(event) + "\n" for event in machine.created))
     assert orders_run("--from", replayed, "--data", tmp_path / "new") == machine.totals
+
+
+def sound(data: Path) -> None:
+    """Say that an audit finds nothing, though the events stayed where they were."""
+    where = DataDirectory(data)
+    assert [str(one) for one in audit(where, stack_of(where)).findings.first] == []
 
 
 def sorted_rows(file: Path) -> list[str]:
