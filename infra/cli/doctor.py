@@ -5,6 +5,7 @@ import shutil
 import socket
 import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -12,9 +13,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from infra.audit.quick import quick_findings
 from infra.cli.options import DATA, Data, Json, directory
 from infra.cli.output import CommandError, console, finish
 from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.journal import VERSION
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template import TemplateError
 
@@ -65,6 +68,7 @@ def doctor(
         _template(where),
         _handlers(where),
         _data(where),
+        _orders(where),
         _space(where),
         _port(where, port),
     ]
@@ -139,6 +143,28 @@ def _data(where: DataDirectory) -> Check:
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
     return Check(name, f"{where.root}, writable")
+
+
+def _orders(where: DataDirectory) -> Check:
+    """Run the quick part of an audit; a directory of an older version is left as it is."""
+    name = "orders"
+    if not where.database.exists():
+        return Check(name, "none yet")
+    try:
+        with closing(where.reader(as_it_is=True)) as database:
+            [(version,)] = database.rows("pragma user_version")
+            if version < VERSION:
+                return Check(name, f"of version {version}, brought up to date by the next command")
+            found = quick_findings(database)
+    except DataDirectoryError as error:
+        return Check(name, str(error), "do what it says")
+    except sqlite3.DatabaseError as error:
+        return Check(name, str(error), "restore the last good backup with `orders restore`")
+    if not found:
+        return Check(name, "what is in flight keeps every invariant")
+    first = found[0]
+    mend = f"{first.mend}; `orders audit` looks at all orders"
+    return Check(name, f"{first.subject}: {first.problem}", mend)
 
 
 def _space(where: DataDirectory) -> Check:

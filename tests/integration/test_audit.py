@@ -240,6 +240,29 @@ def test_the_quick_part_of_nothing_finds_nothing(tmp_path: Path) -> None:
         reader.close()
 
 
+def doctor(directory: DataDirectory) -> dict[str, Any]:
+    """Return what `orders doctor` says of the orders."""
+    told = json.loads(run("doctor", "--data", directory.root, "--json").stdout.splitlines()[-1])
+    [check] = [one for one in told["checks"] if one["name"] == "orders"]
+    return dict(check)
+
+
+def test_doctor_runs_the_quick_part(directory: DataDirectory) -> None:
+    assert doctor(directory)["ok"]
+    change(directory, "update stock set reserved = 1 where sku = 'TEA-GREEN-100'")
+    told = doctor(directory)
+    assert not told["ok"]
+    assert told["found"].startswith("SKU TEA-GREEN-100: 1 units are reserved")
+    assert "orders audit" in told["mend"]
+
+
+def test_doctor_leaves_a_directory_of_an_older_version_as_it_is(tmp_path: Path) -> None:
+    older = unpacked("version-1-settled", tmp_path)
+    before = older.database.read_bytes()
+    assert "of version 1" in doctor(older)["found"]
+    assert older.database.read_bytes() == before
+
+
 # ---- the command
 
 
