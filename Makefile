@@ -15,7 +15,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is whole, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
-.PHONY: help run serve test check lint types imports template contracts schemas conformance bench rehearse \
+.PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate crash exports test-sfn-local lock clean queries build deploy credentials \
 	bench-imports bench-clients bench-growth
 
@@ -29,8 +29,13 @@ run: .venv/.runtime ## Take 200 generated orders through the whole platform
 serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:8080
 	$(BIN)/orders serve
 
-test: .venv/.dev ## Run every test
+test: .venv/.dev ## Run every test but those of test-browser
 	$(BIN)/python -m pytest
+
+test-browser: .venv/.dev ## Have a hostile page in headless Chromium try the port (Debian's chromium)
+	@command -v chromium >/dev/null || { \
+		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser -rs
 
 check: lint types imports template contracts ## Run every check: style, types, imports, template, contracts
 

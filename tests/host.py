@@ -124,6 +124,10 @@ class Host:
         ]
         return " → ".join(outside)
 
+    def kept(self) -> int:
+        """Return how many requests are kept for orders that have not come."""
+        return len(self.rows("select * from early_requests"))
+
     def dead_letters(self) -> list[dict[str, Any]]:
         """Return what waits in queues that nobody consumes."""
         queues = self.engine.stack.dead_letter_queues

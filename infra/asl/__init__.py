@@ -5,7 +5,7 @@ execution, effects = machine.start(input, context, now)
 effects = machine.advance(execution, TaskSucceeded(token, output), now)
 """
 
-from infra.asl.definition import DEFAULT_INTEGRATIONS, compile_definition
+from infra.asl.definition import compile_definition
 from infra.asl.effects import (
     EXECUTION_TIMER,
     CancelTask,
@@ -26,7 +26,6 @@ from infra.asl.history import HistoryEvent
 from infra.asl.interpreter import Machine
 
 __all__ = [
-    "DEFAULT_INTEGRATIONS",
     "EXECUTION_TIMER",
     "JSON",
     "AslError",

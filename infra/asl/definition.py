@@ -21,11 +21,6 @@ from infra.asl.states.fork import compile_map, compile_parallel
 from infra.asl.states.state import State, StateTable
 from infra.asl.states.task import compile_task
 
-DEFAULT_INTEGRATIONS = frozenset(
-    {"lambda", "lambda:invoke", "events:putEvents", "sqs:sendMessage", "states:startExecution"}
-)
-"""What a Task may call: a function by its own ARN (`lambda`), and optimised integrations."""
-
 _MAX_NAME_CHARACTERS = 80
 
 
@@ -33,12 +28,14 @@ def compile_definition(
     definition: JSON,
     *,
     name: str,
-    integrations: Collection[str] = DEFAULT_INTEGRATIONS,
+    integrations: Collection[str] | None = None,
     random: Callable[[], float] = chance.random,
     express: bool = False,
 ) -> Machine:
     """Compile a definition; raises DefinitionError.
 
+    `integrations` are what a Task may call: optimised integrations such as `sqs:sendMessage`, and
+    `lambda` for a function by its own ARN; any, if they are not given.
     `random` gives floats in [0, 1): the chance in jitter, States.UUID and States.MathRandom.
     """
     fields = Fields(definition, "", [])
@@ -49,7 +46,7 @@ def compile_definition(
 
 
 class _Compiler:
-    def __init__(self, integrations: Collection[str], *, express: bool) -> None:
+    def __init__(self, integrations: Collection[str] | None, *, express: bool) -> None:
         self.names: set[str] = set()
         self.types: dict[str, Callable[[str, Fields], State]] = {
             "Pass": compile_pass,

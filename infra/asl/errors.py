@@ -9,6 +9,8 @@ AslError
 └── IntrinsicError         an intrinsic function cannot work with its arguments
 """
 
+from collections.abc import Callable
+
 ALL = "States.ALL"
 DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 EXCEED_TOLERATED_FAILURE_THRESHOLD = "States.ExceedToleratedFailureThreshold"
@@ -61,7 +63,17 @@ class TerminalFailure(StateFailure):
 
 
 class PathNotFoundError(AslError):
-    """A path meets no value; the message is the one of Jayway JsonPath, which AWS passes on."""
+    """A path meets no value; the message is the one of Jayway JsonPath, which AWS passes on.
+
+    The message may be long, and a filter needs none: it is written when somebody reads it.
+    """
+
+    def __init__(self, message: str | Callable[[], str]) -> None:
+        super().__init__(message)
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message if isinstance(self._message, str) else self._message()
 
 
 class IntrinsicError(AslError):

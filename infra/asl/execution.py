@@ -56,6 +56,8 @@ class Frame:
     failed: int = 0
     limit: int = 0
     tolerated: float = 0
+    found: tuple[JSON, list[JSON]] | None = None
+    """A Map's data and items; not kept, since its paths find the same again."""
 
     def __post_init__(self) -> None:
         parent = self.parent

@@ -52,6 +52,12 @@ class Machine:
         turn.take(signal)
         return turn.run()
 
+    def abort(self, execution: Execution, cause: str, now: float) -> list[Effect]:
+        """End an execution as FAILED with States.Runtime, whatever it waits for."""
+        turn = Turn(execution, now)
+        turn.end("FAILED", None, RUNTIME, cause)
+        return turn.effects
+
     def resume(self, execution: Execution, now: float) -> list[Effect]:
         """What the host must take up again after a restart, as it was wanted first."""
         turn = Turn(execution, now)
@@ -92,7 +98,7 @@ class Turn:
         if signal.token == EXECUTION_TIMER and execution.times_out_at is not None:
             execution.root.last_id = 0
             execution.times_out_at = None
-            self._end("TIMED_OUT", None, None, None)
+            self.end("TIMED_OUT", None, None, None)
             return
         frame = execution.pending.get(signal.token)
         if frame is None or (frame.activity != "task" and not isinstance(signal, TimerFired)):
@@ -116,7 +122,7 @@ class Turn:
         state = frame.state
         if self.execution.last_event_id >= _MAX_EVENTS - 1:
             problem = f"The execution reached the maximum number of history events ({_MAX_EVENTS})."
-            self._end("FAILED", None, RUNTIME, problem)
+            self.end("FAILED", None, RUNTIME, problem)
             return
         frame.entered_at = self.now
         if state.retriers is not None:
@@ -183,7 +189,7 @@ class Turn:
             parent.last_id = child.last_id
             self._guard(parent, parent.state.joined, self, parent, child, outcome)
         else:
-            self._end("SUCCEEDED", outcome, None, None)
+            self.end("SUCCEEDED", outcome, None, None)
 
     def fail(self, frame: Frame, failure: StateFailure) -> None:
         """Retry, catch, or let the failure reach whoever is around."""
@@ -197,7 +203,7 @@ class Turn:
 
     def _give_up(self, frame: Frame, failure: StateFailure) -> None:
         if isinstance(failure, TerminalFailure) or frame.parent is None:
-            self._end("FAILED", None, failure.error, failure.cause)
+            self.end("FAILED", None, failure.error, failure.cause)
         else:
             if frame.state.resource:
                 self.record(frame, "TaskStateAborted", {})
@@ -244,7 +250,8 @@ class Turn:
                 self.record(child, "MapIterationAborted", details)
         frame.children = {}
 
-    def _end(self, status: Status, output: JSON, error: str | None, cause: str | None) -> None:
+    def end(self, status: Status, output: JSON, error: str | None, cause: str | None) -> None:
+        """End the execution."""
         execution = self.execution
         self.ready.clear()
         self.effects.extend(CancelTask(token) for token in sorted(execution.pending))

@@ -21,6 +21,9 @@ FACTS: Mapping[str, str] = {
 
 REFUNDED, FLAGGED, SHORT = "Payment Refunded", "High Value Order Flagged", "Order Backordered"
 
+LETTERS_KEPT = 14 * 86_400.0
+"""Seconds after which a dead letter is gone from its queue: an event of before had one."""
+
 _STATES = """
 select o.order_id, o.status, o.version, o.charge, o.created_at,
     r.order_id is not null as flagged, w.order_id is not null as short
@@ -37,7 +40,7 @@ from events where order_id is not null order by order_id
 """
 
 _UNBEGUN = """
-select e.seq, e.id, e.order_id, e.envelope from events e
+select e.seq, e.id, e.order_id, e.envelope, e.arrived_at from events e
 where e.detail_type = 'Order Created' and e.archived and e.seq > ? and e.arrived_at > ?
     and not exists (select 1 from orders o where o.order_id = e.order_id)
 """
@@ -122,7 +125,8 @@ def check_begun(connection: Connection, archive: Archive, flight: Flight) -> Ite
             continue
         begun = (row["order_id"], flight.machine, f"{row['id']}-", f"{row['id']}.")
         statuses = {one[0] for one in connection.execute(_RUNS, begun)}
-        if "RUNNING" in statuses or (statuses and _is_invalid(row["envelope"])):
+        seen_to = row["arrived_at"] < flight.seen - LETTERS_KEPT or _is_invalid(row["envelope"])
+        if "RUNNING" in statuses or (statuses and seen_to):
             continue
         subject = f"order {row['order_id']}"
         came = f"its run ended {', '.join(statuses)}" if statuses else "nothing came of it"

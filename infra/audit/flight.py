@@ -105,6 +105,10 @@ class Flight:
         query = "select 1 from executions where order_id = ? and status = 'RUNNING'"
         return self.connection.execute(query, (order_id,)).fetchone() is not None
 
+    def _has(self, table: str) -> bool:
+        query = "select 1 from sqlite_master where name = ?"
+        return self.connection.execute(query, (table,)).fetchone() is not None
+
     def names(self, order_id: str) -> bool:
         """Say whether a new run, or a dead letter in place of one, is about an order."""
         if self._named is None:
@@ -120,6 +124,11 @@ class Flight:
         )
         for row in self.connection.execute(letters, self.dead_letters):
             yield from orders_in(row["body"])
+        if self._has("closed_letters"):
+            # redriven, and its successor has not ended; or discarded by a person, with a reason
+            closed = "select body from closed_letters where state in ('PENDING', 'DISCARDED')"
+            for row in self.connection.execute(closed):
+                yield from orders_in(row["body"])
         for row in self.connection.execute("select body from outbox"):
             yield from orders_in(row["body"])
         query = (

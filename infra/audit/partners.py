@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection, Row
 
 from infra.audit.findings import Finding, Invariant
-from shared.money import text
+from shared.money import smallest_units, text
 from shared.record import ENDED
 
 UNKNOWN = 1_000
@@ -106,18 +106,16 @@ class Partners:
         if row["times"] > 1:
             problem = f"the gateway charged it {row['times']} times"
             yield Finding(Invariant.MONEY, _order(row), problem, mend)
+        charged = f"{row['currency']} {paid} (in its smallest units)"
         if status is None:
             if paid:
-                problem = f"the gateway has a charge of {text(paid)} for it, and no order is here"
+                problem = f"the gateway charged {charged} for it, and no order is here"
                 self._keep(row["order_id"], Finding(Invariant.MONEY, _order(row), problem, mend))
         elif status in ENDED and status != "COMPLETED" and paid:
-            problem = f"it is {status}, and {text(paid)} are paid for it at the gateway"
+            problem = f"it is {status}, and the gateway charged {charged} for it"
             yield Finding(Invariant.MONEY, _order(row), problem, mend)
-        elif paid and (paid, row["currency"]) != (total, row["ordered"]):
-            problem = (
-                f"its total is {row['ordered']} {text(total)}, and the gateway charged"
-                f" {row['currency']} {text(paid)}"
-            )
+        elif paid and (paid, row["currency"]) != (_asked(total, row["ordered"]), row["ordered"]):
+            problem = f"its total is {row['ordered']} {text(total)}, the gateway charged {charged}"
             yield Finding(Invariant.MONEY, _order(row), problem, mend)
 
     def _carried(self, row: Row) -> Iterator[Finding]:
@@ -135,6 +133,14 @@ class Partners:
     def _keep(self, order_id: str, finding: Finding) -> None:
         if len(self.unknown) < UNKNOWN:
             self.unknown.setdefault(order_id, finding)
+
+
+def _asked(total: int, currency: str) -> int | None:
+    """Return what the gateway is asked for, if it can be asked for a total in this currency."""
+    try:
+        return smallest_units(total, currency)
+    except ValueError:
+        return None
 
 
 def _order(row: Row) -> str:

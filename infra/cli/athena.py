@@ -14,6 +14,7 @@ import typer
 
 from analytics.flatten import COLUMNS, PARTITION
 from analytics.warehouse import VIEW
+from infra.cli.output import console, errors
 from infra.cli.warehouse import Query, queries
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -41,11 +42,11 @@ def athena(
     before = template.read_text(encoding="utf-8")
     after = generated(before)
     if check and after != before:
-        typer.echo(f"{template.name} is not as infra/queries/ has it. Run: make queries", err=True)
+        errors.print(f"{template.name} is not as infra/queries/ has it. Run: make queries")
         raise typer.Exit(1)
     if after != before:
         template.write_text(after, encoding="utf-8")
-    typer.echo(f"{template.name} has {len(queries())} named queries and the view order_events.")
+    console.print(f"{template.name} has {len(queries())} named queries and the view order_events.")
 
 
 def generated(template: str) -> str:
@@ -53,7 +54,7 @@ def generated(template: str) -> str:
     head, begin, rest = template.partition(f"{BEGIN}\n")
     _, end, tail = rest.partition(f"{END}\n")
     if not begin or not end:
-        typer.echo(f"the template lacks the lines {BEGIN!r} and {END!r}", err=True)
+        errors.print(f"the template lacks the lines {BEGIN!r} and {END!r}")
         raise typer.Exit(1)
     parts = [_view({**COLUMNS, PARTITION: "string"}), *map(_named_query, queries())]
     return "".join([head, begin, "\n", *parts, end, tail])

@@ -2,9 +2,6 @@
 
 from dataclasses import asdict
 
-from rich.table import Table
-from rich.text import Text
-
 from infra.audit.findings import Report
 from infra.cli.options import (
     DATA,
@@ -17,7 +14,7 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Table, console, finish
 from infra.local.platform import stack_of
 from shared import clock
 
@@ -74,13 +71,13 @@ def _tell(report: Report, place: str) -> None:
         table = Table("invariant", "of", "what is wrong", "the way out")
         for finding in report.findings.first:
             cells = (finding.invariant, finding.subject, finding.problem, finding.mend)
-            table.add_row(*(Text(cell) for cell in cells))
+            table.add_row(*cells)
         console.print(table)
     figures = ", ".join(
         f"{number} {name.replace('_', ' ')}" for name, number in report.checked.items()
     )
-    console.print(f"checked in {place}: {figures or 'nothing'}", markup=False)
+    console.print(f"checked in {place}: {figures or 'nothing'}")
     for line in report.unchecked:
-        console.print(f"not checked: {line}", markup=False)
+        console.print(f"not checked: {line}")
     if not report.findings.number:
         console.print("every invariant holds")

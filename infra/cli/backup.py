@@ -24,7 +24,7 @@ def backup(file: File, data: Data = DATA, as_json: Json = False) -> None:
     manifest = backups.backup(where, stack_of(where), file)
     size = manifest["bytes"] / 1e6
     figures = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in manifest["figures"].items())
-    console.print(f"{file} has {where.root}: {figures}; {size:.1f} MB", markup=False)
+    console.print(f"{file} has {where.root}: {figures}; {size:.1f} MB")
     finish({"file": str(file), **manifest}, as_json=as_json)
 
 
@@ -35,6 +35,6 @@ def restore(file: File, data: Data = DATA, as_json: Json = False) -> None:
     """
     where = directory(data)
     manifest = backups.restore(file, where)
-    console.print(f"{where.root} is as {manifest['from']} was {manifest['at']}", markup=False)
+    console.print(f"{where.root} is as {manifest['from']} was {manifest['at']}")
     console.print("`orders audit` checks it; `orders serve` goes on from there")
     finish({"file": str(file), "data": str(where.root), **manifest}, as_json=as_json)

@@ -1,10 +1,7 @@
 """``orders cost``: what the orders of a run would cost on AWS."""
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, straightforward, total
 from infra.cost.deployment import PER_DAY, read_deployment
 from infra.cost.prices import MILLION, NOTE, THOUSAND
@@ -19,7 +16,7 @@ def cost(data: Data = DATA, as_json: Json = False) -> None:
     if usage is None:
         raise CommandError(
             f"{where.root} has no order that was completed at the first try and confirmed by mail;"
-            " run `orders run --count 100` there first"
+            " run `orders run --count 100` there first; if its orders are real, with another --data"
         )
     try:
         found = bill(usage, read_deployment(TEMPLATE))
@@ -28,8 +25,7 @@ def cost(data: Data = DATA, as_json: Json = False) -> None:
             f"{error.args[0]} has no place in the model; add it to infra/cost/deployment.py"
         ) from None
     plain = straightforward()
-    console.print(_table(found))
-    console.print(_totals(found, plain))
+    console.print(_table(found), "", _totals(found, plain), "")
     _explain(usage)
     finish(_answer(found, plain), as_json=as_json)
 
@@ -52,20 +48,12 @@ def _answer(found: Bill, plain: Lines) -> dict[str, object]:
 
 
 def _table(found: Bill) -> Table:
-    table = Table(
-        title="A million orders on AWS, EXPRESS",
-        title_justify="left",
-        show_footer=True,
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("line", "total, mail aside", no_wrap=True)
-    table.add_column("an order", justify="right", no_wrap=True)
-    table.add_column("of", no_wrap=True)
-    table.add_column("at USD", no_wrap=True)
-    table.add_column("USD", f"{total(found.lines):.2f}", justify="right")
+    columns = ("line", "an order", "of", "at USD", "USD")
+    table = Table(*columns, title="A million orders on AWS, EXPRESS", right=("an order", "USD"))
     for line in found.lines:
         name, quantity = line.name.replace("_", " "), f"{line.quantity:.4g}"
         table.add_row(name, quantity, line.unit, _price(line), f"{line.usd:.2f}")
+    table.add_row("total, mail aside", "", "", "", f"{total(found.lines):.2f}", style="bold")
     return table
 
 
@@ -79,8 +67,7 @@ def _totals(found: Bill, plain: Lines) -> Table:
     [transitions] = found.standard
     standard = total(found.standard + found.rest)
     states = f"with WorkflowType STANDARD, {transitions.quantity:g} states a run"
-    table = Table(title="Beside it", title_justify="left", show_header=False, box=SIMPLE_HEAD)
-    table.add_column(justify="right")
+    table = Table(title="Beside it")
     table.add_row(f"{found.mail.usd:.2f}", "for the mail itself (SES)")
     table.add_row(f"{standard:.2f}", states)
     table.add_row(f"{total(plain):.2f}", "the straightforward design, one STANDARD workflow")
@@ -94,4 +81,4 @@ def _explain(usage: Usage) -> None:
         " Durations and DynamoDB's units are declared in infra/cost/deployment.py. Storage, the"
         " archive and what runs by the clock are not counted.",
     )
-    console.print(NOTE, style="dim")
+    console.print(Styled(NOTE, "dim"))

@@ -5,17 +5,17 @@ import shutil
 import socket
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from infra.audit.quick import quick_findings
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
+from infra.cli.summary import failures
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.journal import VERSION
 from infra.local.platform import TEMPLATE, stack_of
@@ -35,6 +35,10 @@ PACKAGES = (
     "uvicorn",
     "yaml",
 )
+DAY = 86_400.0
+SHOWN = 5
+"""Failed items that are named, the newest."""
+
 FREE_BYTES = 500_000_000
 SQLITE = (3, 38)
 """Versions before have no JSON operators built in."""
@@ -69,13 +73,14 @@ def doctor(
         _handlers(where),
         _data(where),
         _orders(where),
+        _items(where),
         _space(where),
         _port(where, port),
     ]
     table = Table("", "check", "found", "to mend it")
     for check in checks:
-        mark = Text("ok", style="green") if check.good else Text("!!", style="red")
-        table.add_row(mark, check.name, Text(check.found), Text(check.mend))
+        mark = Styled("ok", "green") if check.good else Styled("!!", "red")
+        table.add_row(mark, check.name, check.found, check.mend)
     console.print(table)
     bad = [check for check in checks if not check.good]
     result = {"ok": not bad, "checks": [{**asdict(check), "ok": check.good} for check in checks]}
@@ -165,6 +170,26 @@ def _orders(where: DataDirectory) -> Check:
     first = found[0]
     mend = f"{first.mend}; `orders audit` looks at all orders"
     return Check(name, f"{first.subject}: {first.problem}", mend)
+
+
+def _items(where: DataDirectory) -> Check:
+    """Name the items that could not be handled within the last day."""
+    name = "items"
+    if not where.database.exists():
+        return Check(name, "none yet")
+    try:
+        reader = where.reader(as_it_is=True)
+    except DataDirectoryError as error:
+        return Check(name, str(error), "do what it says")
+    table = reader.row("select 1 from sqlite_master where name = 'failures'")
+    failed = failures(reader, "at > ?", time.time() - DAY) if table else []
+    reader.close()
+    if not failed:
+        return Check(name, "none failed within a day")
+    named = [f"{one['kind']} {one['item']}: {one['error']}: {one['message']}" for one in failed]
+    more = f"; and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    found = f"{len(named)} failed within a day: {'; '.join(named[-SHOWN:])}{more}"
+    return Check(name, found, f"look for them in {where.log}")
 
 
 def _space(where: DataDirectory) -> Check:

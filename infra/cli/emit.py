@@ -1,16 +1,17 @@
 """``orders emit`` and ``orders replay``: events from files onto the bus."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from infra.cli.event_files import Line, read_events
-from infra.cli.feed import batches, to_entry
+from infra.cli.event_files import Line, check_readable, read_event, read_events
+from infra.cli.feed import batches, tell_passed_over, to_entry
 from infra.cli.options import (
     DATA,
     Data,
@@ -21,37 +22,43 @@ from infra.cli.options import (
     account,
     directory,
 )
-from infra.cli.outlet import Outlet, outlet, put_all
-from infra.cli.output import CommandError, console, errors, finish
+from infra.cli.outlet import JournalOutlet, Outlet, outlet, put_all
+from infra.cli.output import CommandError, Table, console, errors, finish
 from infra.contracts.snippets import BUS
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
-from infra.patterns import InvalidPattern, Pattern, compile_pattern
-from shared.events import parse
+from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
+from shared.events import REQUESTS
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Events: .json or .ndjson.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="Events: JSON, a line each or not.")
+]
 SHOWN = 50
 """Events that a dry run lists; ``--json`` has them all."""
 
 
 def emit(
     files: Files,
+    facts: Annotated[
+        bool,
+        typer.Option("--facts", help="Also put events that the platform itself publishes."),
+    ] = False,
     endpoint_url: EndpointUrl = None,
     profile: Profile = None,
     region: Region = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Check events against their contracts and put them on the bus, here or on AWS."""
+    """Check events against their contracts and put them on the bus, here or on AWS.
+
+    Requests alone: an Order Completed of somebody else would count as revenue. --facts puts those
+    events too.
+    """
     where = directory(data)
-    reader = Reader(files)
-    with outlet(where, account(endpoint_url, profile, region)) as out:
-        accepted = sum(
-            put_all(out, batch)
-            for batch in batches(to_entry(event, BUS) for event in reader.events())
-        )
-        _told(accepted, reader.rejected, out)
+    reader = Reader(files, facts=facts)
+    there = account(endpoint_url, profile, region)
+    accepted = _send(reader.events(), reader, outlet(where, there))
     finish({"accepted": accepted, "rejected": reader.rejected}, as_json=as_json)
     _complain_of(reader)
 
@@ -79,15 +86,15 @@ def replay(
         )
     pattern = _pattern(only)
     reader = Reader(paths)
-    events = islice((e for e in reader.events() if pattern is None or pattern.matches(e)), limit)
+    chosen = (line for line in reader.events() if pattern is None or pattern.matches(_of(line)))
+    events = islice(chosen, limit)
     if dry_run:
         result = _foresee(events, where)
         finish({**result, "rejected": reader.rejected, "dry_run": True}, as_json=as_json)
         _complain_of(reader)
         return
-    with outlet(where, account(endpoint_url, profile, region)) as out:
-        accepted = _put_at_rate(events, rate, out)
-        _told(accepted, reader.rejected, out)
+    there = account(endpoint_url, profile, region)
+    accepted = _send(events, reader, outlet(where, there), rate)
     finish({"accepted": accepted, "rejected": reader.rejected, "dry_run": False}, as_json=as_json)
     _complain_of(reader)
 
@@ -95,23 +102,60 @@ def replay(
 class Reader:
     """Events of files, those that break their contract counted and told of."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], *, facts: bool = True) -> None:
+        for path in paths:
+            check_readable(path)  # before the first event of another file is sent
         self.paths = paths
+        self.facts = facts
         self.rejected = 0
 
-    def events(self) -> Iterator[Mapping[str, Any]]:
-        """Return the envelopes of all good lines."""
+    def events(self) -> Iterator[Line]:
+        """Return all good lines; those of folders by their time."""
+        for path in self.paths:
+            tell_passed_over(path)
         lines: Iterator[Line] = chain.from_iterable(read_events(path) for path in self.paths)
         if any(path.is_dir() for path in self.paths):
             # a folder's files stand by name: an order's cancellation before the order itself
-            lines = iter(sorted(lines, key=lambda line: (line.envelope or {}).get("time") or ""))
+            lines = _by_time(lines)
         for line in lines:
-            if line.envelope is not None:
-                yield line.envelope
+            problem = line.problem if line.envelope is None else self._problem(line.envelope)
+            if line.envelope is not None and not problem:
+                yield line
                 continue
             self.rejected += 1
-            text = f"rejected {line.path}:{line.number}: {line.problem}"
-            errors.print(text, markup=False, style="yellow")
+            text = f"rejected {line.path}:{line.number}: {problem}"
+            errors.print(text, style="yellow")
+
+    def _problem(self, envelope: Mapping[str, Any]) -> str:
+        """Return why a valid event is not taken, if it is not."""
+        name = envelope["detail-type"]
+        if self.facts or name in REQUESTS:
+            return ""
+        return (
+            f"{name!r} is a fact that the platform itself publishes; send requests"
+            f" ({', '.join(sorted(REQUESTS))}), or say --facts"
+        )
+
+
+def _of(line: Line) -> Mapping[str, Any]:
+    return line.envelope or {}
+
+
+def _by_time(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield lines by the time of their events, what is malformed first; they wait on the disk."""
+    with TemporaryFile() as waiting:
+        places: list[tuple[str, int, str, int, int, int]] = []
+        for line in lines:
+            if line.envelope is None:
+                yield line
+                continue
+            text = line.text.encode(errors="surrogateescape")
+            time = str(line.envelope.get("time") or "")
+            places.append((time, len(places), line.path, line.number, waiting.tell(), len(text)))
+            waiting.write(text)
+        for _, _, path, number, start, size in sorted(places):
+            waiting.seek(start)
+            yield read_event(path, number, waiting.read(size).decode())
 
 
 def _complain_of(reader: Reader) -> None:
@@ -119,16 +163,31 @@ def _complain_of(reader: Reader) -> None:
         raise CommandError(f"{reader.rejected} events were rejected; the others were taken")
 
 
-def _told(accepted: int, rejected: int, out: Outlet) -> None:
-    console.print(f"{accepted} events accepted by {out.where}, {rejected} rejected", markup=False)
-    if not out.where.startswith("http") and out.where != "AWS":
-        console.print(
-            "They are journalled; `orders run --count 0` or `orders serve` works them off"
-        )
+def _send(
+    events: Iterator[Line],
+    reader: Reader,
+    opening: AbstractContextManager[Outlet],
+    rate: float | None = None,
+) -> int:
+    """Put events on a bus; return how many. Without any, the outlet is not opened."""
+    first = next(events, None)
+    if first is None:
+        console.print(f"0 events accepted, {reader.rejected} rejected")
+        return 0
+    with opening as out:
+        accepted = _put_at_rate(chain([first], events), rate, out)
+        counts = f"{accepted} events accepted by {out.where}, {reader.rejected} rejected"
+        console.print(counts)
+        if isinstance(out, JournalOutlet):
+            console.print(
+                "They are journalled. `orders serve` works them off; `orders run --count 0` does"
+                " what is due now, and says what waits"
+            )
+    return accepted
 
 
-def _put_at_rate(events: Iterator[Mapping[str, Any]], rate: float | None, out: Outlet) -> int:
-    entries = (to_entry(event, BUS) for event in events)
+def _put_at_rate(events: Iterator[Line], rate: float | None, out: Outlet) -> int:
+    entries = (to_entry(line, BUS) for line in events)
     if rate is None:
         return sum(put_all(out, batch) for batch in batches(entries))
     started, accepted = time.monotonic(), 0
@@ -145,20 +204,28 @@ def _pattern(text: str | None) -> Pattern | None:
         raise CommandError(f"--filter: {error}") from None
 
 
+def _matches(pattern: Pattern, event: Mapping[str, Any]) -> bool:
+    try:
+        return pattern.matches(event)
+    except TooComplexEvent as error:
+        raise CommandError(str(error)) from None
+
+
 def _is_local(endpoint_url: str | None) -> bool:
     return endpoint_url is not None and endpoint_url.split("://")[-1].startswith(
         ("127.", "localhost", "[::1]")
     )
 
 
-def _foresee(events: Iterator[Mapping[str, Any]], where: DataDirectory) -> dict[str, Any]:
+def _foresee(events: Iterator[Line], where: DataDirectory) -> dict[str, Any]:
     """Say for each event where it would go and what of its order is known; change nothing."""
     stack = stack_of(where)
     database = where.reader() if where.database.exists() else None
     table = Table("event", "order", "goes to", "what is known")
     foreseen = []
-    for event in events:
-        order_id = parse(event).detail.order_id
+    for line in events:
+        event = _of(line)
+        order_id = line.event.detail.order_id if line.event else ""
         row = database and database.row("select status from orders where order_id = ?", order_id)
         known = f"{row['status']} already: nothing happens twice" if row else "new"
         targets = _targets(stack, event)
@@ -177,6 +244,6 @@ def _targets(stack: Stack, event: Mapping[str, Any]) -> list[str]:
     return [
         target.name
         for rule in stack.rules
-        if rule.pattern.matches({"detail-type": event["detail-type"], **event})
+        if _matches(rule.pattern, {"detail-type": event["detail-type"], **event})
         for target in rule.targets
     ]

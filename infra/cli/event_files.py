@@ -1,60 +1,63 @@
-"""Events from files: JSON, JSON lines, folders of them, or standard input.
+"""Events from files: JSON, JSON lines, folders of them, or standard input; gzipped or not.
 
 An event comes in either of two forms: the envelope that a consumer gets (``source``,
 ``detail-type``, ``detail``, and perhaps ``time``), or the entry of a PutEvents request (``Source``,
-``DetailType``, ``Detail`` as text or object, and perhaps ``Time``).
+``DetailType``, ``Detail`` as text or object, and perhaps ``Time``). How events follow one another
+is `infra.cli.json_stream`'s.
 """
 
-import json
-import re
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from infra.cli.json_stream import (
+    MAX_VALUE,
+    NO_EVENT,
+    JSONStream,
+    Value,
+    compact,
+    explained,
+    member,
+)
+from infra.cli.text_source import STDIN, DamagedFile, TextSource, UnreadableFile
 from infra.contracts.folder import NO_EVENTS
-from infra.errors import Refusal
 from shared.batches import entry_size
 from shared.clock import timestamp
 from shared.errors import InvalidEvent
 from shared.events import MAX_EVENT_BYTES, Detail, Event, parse
+from shared.json_text import InvalidJSON, read, write
 
-SUFFIXES = (".json", ".ndjson", ".jsonl")
-STDIN = "-"
-
-MAX_LINE = 8 * MAX_EVENT_BYTES
-"""Bytes of a line: room for an event however JSON escapes it; a longer one holds none."""
+__all__ = [
+    "MAX_LINE",
+    "Line",
+    "UnreadableFile",
+    "passed_over",
+    "read_event",
+    "read_events",
+    "to_put_entry",
+]
 
 _LINES = (".ndjson", ".jsonl")
-_CHUNK = 1 << 20
-_SNIFFED = 4096
-_SPACE = re.compile(r"[ \t\r\n]*")
-_BOM = b"\xef\xbb\xbf"
-_FORM = "an event is a JSON object with source, detail-type and detail"
+SUFFIXES = (".json", *_LINES)
+_GZIPPED = ".gz"
+
+MAX_LINE = MAX_VALUE
+
 _KEYS = {"source": "Source", "detail-type": "DetailType", "detail": "Detail"}
-
-
-class UnreadableFile(Refusal, ValueError):
-    """A file holds no events that could be read: it is missing, empty or binary."""
-
-    def __init__(self, path: Path | str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = str(path)
-        self.problem = problem
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
+_UNSURE = (b"0" * 16, b"e000", b"e+000", b"e-000")
+"""Shapes of numbers that a double may not hold: it holds 15 digits and an exponent of two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One event of a file, or what is wrong with it.
 
-    ``number`` is the line where it begins. Either ``envelope`` and ``event`` are set, or
-    ``problem`` is, which begins with the ``field`` if it lies in one.
+    ``number`` is the line where it begins, ``text`` its JSON. Either ``envelope``, ``event`` and
+    ``entry`` are set (the entry is what PutEvents is sent, without a bus), or ``problem`` is, which
+    begins with the ``field`` if it lies in one.
     """
 
     path: str
@@ -63,13 +66,15 @@ class Line:
     event: Event[Detail] | None = None
     problem: str | None = None
     field: str | None = None
+    entry: dict[str, Any] | None = None
+    text: str = ""
 
 
 def read_events(path: Path | str) -> Iterator[Line]:
     """Yield each event of a file, of a folder's files in the order of their names, or of ``-``.
 
-    What is malformed is yielded as a problem, and the rest goes on. Lines are read as they are
-    asked for, so a file of any length takes little memory; a JSON list is read whole.
+    What is malformed is yielded as a problem, and the rest goes on. Events are read as they are
+    asked for, so a file of any length takes little memory.
 
     Raises
     ------
@@ -77,19 +82,42 @@ def read_events(path: Path | str) -> Iterator[Line]:
         At the call, before anything is yielded.
     """
     if not Path(path).is_dir():
-        return _read(str(path), *_open(str(path)))
+        return _read(TextSource(str(path)))
     files = _files(Path(path))
     for file in files:
-        _open(file)[0].close()
-    return (line for file in files for line in _read(file, *_open(file)))
+        TextSource(file).close()
+    return (line for file in files for line in _read(TextSource(file)))
 
 
-def to_put_entry(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the PutEvents entry, without a bus, that sends what was read."""
+def passed_over(folder: Path) -> list[str]:
+    """Return the files of a folder that `read_events` passes over because of their names.
+
+    Files that are known to hold no events, such as schemas, are not among them.
+    """
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not _is_named_as_events(path) and path.name not in NO_EVENTS
+    )
+
+
+def check_readable(path: Path | str) -> None:
+    """Raise `UnreadableFile` if a file or folder holds no events; standard input is not read."""
+    if Path(path).is_dir():
+        read_events(path)
+    elif str(path) != STDIN:
+        TextSource(str(path)).close()
+
+
+def to_put_entry(envelope: Mapping[str, Any], detail: str = "") -> dict[str, Any]:
+    """Return the PutEvents entry, without a bus, that sends what was read.
+
+    ``detail`` is the detail's text; without it, the envelope's is written.
+    """
     entry = {
         "Source": envelope["source"],
         "DetailType": envelope["detail-type"],
-        "Detail": orjson.dumps(envelope["detail"]).decode(),
+        "Detail": detail or write(envelope["detail"]).decode(),
     }
     if envelope.get("time") is not None:
         entry["Time"] = envelope["time"]
@@ -98,184 +126,91 @@ def to_put_entry(envelope: Mapping[str, Any]) -> dict[str, Any]:
     return entry
 
 
+def read_event(path: str, number: int, text: str) -> Line:
+    """Return the event in JSON text, or what is wrong with it."""
+    data = text.encode(errors="surrogateescape")
+    try:
+        value = read(data)
+    except InvalidJSON as error:
+        return Line(path, number, problem=explained(error))
+    if not isinstance(value, dict):
+        return Line(path, number, problem=NO_EVENT)
+    try:
+        envelope = _envelope(value)
+        event = parse(envelope)
+        entry = to_put_entry(envelope, _detail_text(value, text, data))
+        _check_size(entry)
+    except InvalidEvent as error:
+        return Line(path, number, problem=str(error), field=error.field)
+    return Line(path, number, envelope, event, entry=entry, text=text)
+
+
 def _files(folder: Path) -> list[str]:
     files = sorted(
         str(path)
         for path in folder.rglob("*")
-        if path.suffix in SUFFIXES and path.name not in NO_EVENTS and path.is_file()
+        if _is_named_as_events(path) and path.name not in NO_EVENTS and path.is_file()
     )
     if not files:
-        raise UnreadableFile(folder, f"holds no file of events ({', '.join(SUFFIXES)})")
+        names = f"{', '.join(SUFFIXES)}, or one of them with {_GZIPPED}"
+        raise UnreadableFile(folder, f"holds no file of events ({names})")
     return files
 
 
-def _open(path: str) -> tuple[BufferedIOBase, bytes]:
-    """Return a file, and its beginning as read already: its first line, unless that is too long."""
-    stream: Any = sys.stdin.buffer
-    try:
-        if path != STDIN:
-            stream = Path(path).open("rb")  # noqa: SIM115 - whoever reads the lines closes it
-        head = b""
-        while b"\n" not in head and len(head) <= MAX_LINE and (chunk := stream.read1(_CHUNK)):
-            head += chunk
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        problem = "does not exist" if missing else f"cannot be read: {error.strerror}"
-        raise UnreadableFile(path, problem) from None
-    problem = ""
-    if b"\0" in head[:_SNIFFED]:
-        problem = "is binary, or text in UTF-16; events are JSON in UTF-8"
-    elif not head.removeprefix(_BOM).strip():
-        problem = "is empty; it should hold an event a line, or a JSON list"
-    if problem:
-        stream.close()
-        raise UnreadableFile(path, problem)
-    return stream, head.removeprefix(_BOM)
+def _is_named_as_events(path: Path) -> bool:
+    return path.name.lower().removesuffix(_GZIPPED).endswith(SUFFIXES)
 
 
-def _read(path: str, stream: BufferedIOBase, head: bytes) -> Iterator[Line]:
-    with nullcontext() if path == STDIN else stream:
-        if path.endswith(_LINES) or _is_lines(head):
-            yield from _read_lines(path, _split(stream, head))
-        else:
-            yield from _read_document(path, head + stream.read())
-
-
-def _is_lines(head: bytes) -> bool:
-    """Say whether a file begins with a line that is an object of its own."""
-    first, newline, _ = head.lstrip().partition(b"\n")
-    if not first.startswith(b"{"):
-        return False
-    try:
-        return not newline or isinstance(orjson.loads(first), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _split(stream: BufferedIOBase, rest: bytes) -> Iterator[bytes]:
-    """Yield each line with its end; of a line that is too long, its beginning."""
-    while True:
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-        if len(rest) > MAX_LINE:
-            yield rest
-            rest = _after_this_line(stream)
-        chunk = stream.read1(_CHUNK)
-        if not chunk:
-            break
-        rest += chunk
-    if rest:
-        yield rest
-
-
-def _after_this_line(stream: BufferedIOBase) -> bytes:
-    while chunk := stream.read1(_CHUNK):
-        _, newline, rest = chunk.partition(b"\n")
-        if newline:
-            return rest
-    return b""
-
-
-def _read_lines(path: str, lines: Iterator[bytes]) -> Iterator[Line]:
-    for number, text in enumerate(lines, 1):
-        if len(text) > MAX_LINE:
-            problem = f"the line has more than {MAX_LINE:,} bytes, an event {MAX_EVENT_BYTES:,}"
-            yield Line(path, number, problem=problem)
-        elif not text.isspace():
-            yield _decoded(path, number, text)
-
-
-def _read_document(path: str, data: bytes) -> Iterator[Line]:
-    """Yield the events of a JSON list, or of objects one after the other."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        yield Line(path, number, problem="is not UTF-8 text; save it as UTF-8")
-        return
-    number, counted = 1, 0
-    try:
-        for start, end in _values(text):
-            number, counted = number + text.count("\n", counted, start), start
-            yield _decoded(path, number, text[start:end].encode())
-    except json.JSONDecodeError as error:
-        yield Line(path, error.lineno, problem=_malformed(error))
-    except RecursionError:
-        yield Line(path, number, problem=f"is nested too deeply; {_FORM}")
-
-
-def _values(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where each value begins and ends, or raise `json.JSONDecodeError`."""
-    decoder = json.JSONDecoder()
-    at = _next(text, 0)
-    listed = text.startswith("[", at)
-    at = _next(text, at + listed)
-    first = True
-    while not (text.startswith("]", at) if listed else at == len(text)):
-        if listed and not first:
-            if not text.startswith(",", at):
-                raise json.JSONDecodeError("a list needs ',' or ']' here", text, at)
-            at = _next(text, at + 1)
-        _, end = decoder.raw_decode(text, at)
-        yield at, end
-        at, first = _next(text, end), False
-    if listed and _next(text, at + 1) < len(text):
-        raise json.JSONDecodeError("there is more after the list", text, _next(text, at + 1))
-
-
-def _next(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
-
-
-def _decoded(path: str, number: int, text: bytes) -> Line:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return Line(path, number, problem=_malformed(error))
-    if not isinstance(value, dict):
-        return Line(path, number, problem=f"is no event: {_FORM}")
-    try:
-        envelope = _envelope(value)
-        event = parse(envelope)
-        _check_size(envelope)
-    except InvalidEvent as error:
-        return Line(path, number, problem=str(error), field=error.field)
-    return Line(path, number, envelope, event)
-
-
-def _malformed(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with JSON, as the standard library or orjson found it."""
-    if "UTF-8" in error.msg:
-        return "is not UTF-8 text; save it as UTF-8"
-    if error.msg.startswith(("unexpected end", "Unterminated")) or error.pos >= len(
-        error.doc.rstrip()
-    ):
-        return "is cut off in the middle of an event"
-    return f"is not JSON ({error.msg}, column {error.colno})"
+def _read(source: TextSource) -> Iterator[Line]:
+    named_as_lines = source.path.lower().removesuffix(_GZIPPED).endswith(_LINES)
+    stream = JSONStream(source.chunks(), by_line=source.begins_with_a_line(named=named_as_lines))
+    with source:
+        try:
+            for found in stream:
+                if isinstance(found, Value):
+                    yield read_event(source.path, found.number, found.text)
+                else:
+                    yield Line(source.path, found.number, problem=found.problem)
+        except DamagedFile as error:
+            yield Line(source.path, stream.number, problem=str(error))
 
 
 def _envelope(value: dict[str, Any]) -> dict[str, Any]:
     """Return an event's envelope, whichever form it came in."""
-    is_entry = "detail-type" not in value and any(key in value for key in _KEYS.values())
+    is_entry = _is_entry(value)
     for key, name in _KEYS.items():
         if (name if is_entry else key) not in value:
-            raise InvalidEvent(name if is_entry else key, f"is missing; {_FORM}")
+            problem = NO_EVENT.partition(": ")[2]
+            raise InvalidEvent(name if is_entry else key, f"is missing; {problem}")
     if not is_entry:
         _check_time("time", value.get("time"))
         return value
     envelope = {key: value[name] for key, name in _KEYS.items()}
     if isinstance(value["Detail"], str):
         try:
-            envelope["detail"] = orjson.loads(value["Detail"])
-        except orjson.JSONDecodeError as error:
-            raise InvalidEvent("Detail", _malformed(error)) from None
+            envelope["detail"] = read(value["Detail"])
+        except InvalidJSON as error:
+            raise InvalidEvent("Detail", explained(error)) from None
     if value.get("Time") is not None:
         envelope["time"] = _check_time("Time", value["Time"])
     if value.get("Resources"):
         envelope["resources"] = value["Resources"]
     return envelope
+
+
+def _is_entry(value: Mapping[str, Any]) -> bool:
+    return "detail-type" not in value and any(key in value for key in _KEYS.values())
+
+
+def _detail_text(value: Mapping[str, Any], text: str, data: bytes) -> str:
+    """Return a detail's text as it was given, if writing its value might change a number."""
+    name = "Detail" if _is_entry(value) else "detail"
+    given = value[name]
+    if isinstance(given, str):
+        return given
+    # a regular expression takes ten times as long
+    shape = data.translate(_SHAPE, b".")
+    return compact(member(text, name)) if any(one in shape for one in _UNSURE) else ""
 
 
 def _check_time(field: str, given: object) -> object:
@@ -291,8 +226,8 @@ def _check_time(field: str, given: object) -> object:
     return given
 
 
-def _check_size(envelope: Mapping[str, Any]) -> None:
-    size = entry_size(to_put_entry(envelope))
+def _check_size(entry: Mapping[str, Any]) -> None:
+    size = entry_size(entry)
     if size > MAX_EVENT_BYTES:
         raise InvalidEvent(
             "detail", f"the event has {size:,} bytes; the bus takes {MAX_EVENT_BYTES:,} at most"

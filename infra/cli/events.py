@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from infra.cli.event_files import Line, UnreadableFile, read_events
+from infra.cli.feed import tell_passed_over
 from infra.cli.options import Json
-from infra.cli.output import CommandError, complain, console, finish
+from infra.cli.output import CommandError, Styled, Table, complain, console, finish
 from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
 from infra.contracts.fields import Field, detail_fields
@@ -34,7 +32,7 @@ def list_events(as_json: Json = False) -> None:
     if as_json:
         finish({"events": rows}, as_json=True)
         return
-    table = _table("Event", "Version", "From", "Meaning")
+    table = Table("Event", "Version", "From", "Meaning")
     for row in rows:
         table.add_row(row["name"], row["version"], row["from"], row["meaning"])
     console.print(table)
@@ -66,13 +64,12 @@ def show(
         finish(shown, as_json=True)
         return
     summary = _summary(found, contract)
-    console.print(f"[bold]{found}[/] {contract.version}, from {summary['from']}")
-    console.print(summary["meaning"])
-    console.print(_field_table(fields))
+    console.print(Styled(f"{found} {contract.version}, from {summary['from']}", "bold"))
+    console.print(summary["meaning"], "", _field_table(fields), "")
     if example:
-        console.print_json(json.dumps(example, ensure_ascii=False))
-    typer.echo(f"\nSchema:   {summary['schema']}")
-    typer.echo(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
+        console.print_json(example)
+    console.print("", f"Schema:   {summary['schema']}")
+    console.print(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
 
 
 @app.command()
@@ -85,13 +82,14 @@ def validate(
     """Check events against their contracts; exit 1 if any breaks its own."""
     events, problems, unreadable = 0, [], 0
     for file in files:
+        tell_passed_over(Path(file))
         try:
             for line in read_events(file):
                 events += 1
                 if line.problem:
                     problems.append(_problem(line))
                     if not as_json:
-                        typer.echo(f"{line.path}:{line.number}: {line.problem}")
+                        console.print(f"{line.path}:{line.number}: {line.problem}")
         except UnreadableFile as error:
             unreadable += 1
             complain(str(error))
@@ -104,7 +102,7 @@ def validate(
     if as_json:
         finish({**summary, "problems": problems}, as_json=True)
     else:
-        typer.echo(_sentence(summary))
+        console.print(_sentence(summary))
     if problems or unreadable:
         raise typer.Exit(1)
 
@@ -126,9 +124,9 @@ def diff(
     else:
         for title, listed in (("breaking", breaking), ("compatible", compatible)):
             for change in listed:
-                typer.echo(f"{title}: {change}")
+                console.print(f"{title}: {change}")
         if not changes:
-            typer.echo(f"{name or 'The event'}: nothing changed that decides what is valid.")
+            console.print(f"{name or 'The event'}: nothing changed that decides what is valid.")
     if breaking:
         raise typer.Exit(1)
 
@@ -193,23 +191,12 @@ def _example(name: str) -> Any:
 
 
 def _field_table(fields: Sequence[Field]) -> Table:
-    table = _table("Field", "Type", "", "Meaning and limits")
+    table = Table("Field", "Type", "", "Meaning and limits")
     for field in fields:
         limits = ", ".join(one for one in (field.limits, field.pattern) if one)
         said = f"{field.description} ({limits})" if limits and field.description else limits
-        meaning = escape(said or field.description)
-        table.add_row(escape(field.name), field.type, "required" * field.required, meaning)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column,
-            overflow="fold",
-            no_wrap=column not in ("Field", "Meaning and limits", "Meaning"),
-        )
+        meaning = said or field.description
+        table.add_row(field.name, field.type, "required" * field.required, meaning)
     return table
 
 

@@ -1,18 +1,36 @@
 """Events on their way to the bus: batched by count and size, and what became of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-from infra.cli.event_files import to_put_entry
+from infra.cli.event_files import Line, passed_over
+from infra.cli.output import errors
 from shared.batches import batches as grouped
 from shared.batches import entry_size
 
 Entry = dict[str, Any]
 
 
-def to_entry(envelope: Mapping[str, Any], bus: str) -> Entry:
-    """Return the PutEvents entry of an event in its envelope."""
-    return {"EventBusName": bus, **to_put_entry(envelope)}
+NAMED = 5
+"""Files that are passed over and named."""
+
+
+def to_entry(line: Line, bus: str) -> Entry:
+    """Return the PutEvents entry of an event that was read."""
+    return {"EventBusName": bus, **(line.entry or {})}
+
+
+def tell_passed_over(path: Path) -> None:
+    """Print which files of a folder are not read because of their names."""
+    names = passed_over(path) if path.is_dir() else []
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        errors.print(
+            f"{path}: passed over, since their names are not those of events:"
+            f" {', '.join(names[:NAMED])}{more}",
+            style="yellow",
+        )
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

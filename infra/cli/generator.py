@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from infra.cli.event_files import Line
+from infra.cli.event_files import Line, to_put_entry
 from infra.contracts.catalogue import CATALOGUE, SOLD_OUT
 from infra.local.datadir import DataDirectory
 from inventory.model import Receipt
@@ -71,7 +71,7 @@ class Generated:
             if kind == "rejected":
                 yield Line(path, number, problem=problem)
             else:
-                yield Line(path, number, envelope)
+                yield Line(path, number, envelope, entry=to_put_entry(envelope))
 
 
 def next_seed(where: DataDirectory) -> int:

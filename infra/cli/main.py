@@ -1,14 +1,16 @@
 """The ``orders`` command: its commands put together, and what it says when one fails."""
 
+import io
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from infra.cli.output import complain
+from infra.cli.output import complain, console, errors, take_any_character
 from infra.errors import Refusal
 from shared.errors import OrderflowError
 
@@ -75,12 +77,12 @@ def orders() -> None:
 
 def main() -> None:
     """Run the command; 0 is done, 1 is an error in one line, 2 is wrong usage."""
+    take_any_character()
     try:
         code = typer.main.get_command(app).main(prog_name="orders", standalone_mode=False)
     except typer.TyperException as error:
-        wrong: Any = error  # Typer does not type what its errors can do
-        wrong.show()
-        code = wrong.exit_code
+        _explain(error)
+        code = error.exit_code
     except EXPECTED as error:
         complain(str(error))
         code = 1
@@ -88,8 +90,23 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         # the reader of our output has gone; nothing is left to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), console.rich.file.fileno())
+        code = 1
+    except UnicodeEncodeError as error:
+        there = error.object[max(error.start - 20, 0) : error.end + 20]
+        complain(f"{there!r} is not text in UTF-8; correct the argument, or rename the file")
+        code = 1
+    except Exception:  # noqa: BLE001 - a fault of ours; its message may have text from outside
+        errors.print(*traceback.format_exc().rstrip().split("\n"))
         code = 1
     if code == INTERRUPTED:  # which Typer makes of Ctrl-C
         complain("stopped; what was accepted is in the journal: `orders run --count 0` goes on")
     sys.exit(code or 0)
+
+
+def _explain(error: typer.TyperException) -> None:
+    """Print what Typer says of wrong usage."""
+    said = io.StringIO()
+    wrong: Any = error  # Typer does not type what its errors can do
+    wrong.show(said)
+    errors.print(*said.getvalue().rstrip("\n").split("\n"))

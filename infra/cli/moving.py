@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
-from rich.table import Table as Shown
 
 from infra.cli.options import (
     DATA,
@@ -22,8 +21,11 @@ from infra.cli.options import (
     directory,
 )
 from infra.cli.output import CommandError, console, finish
+from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
+from infra.local.clock import Clock
 from infra.local.platform import stack_of
+from infra.local.rebase import bring_back, rebase
 from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
@@ -93,7 +95,7 @@ def export_(
         rows = source.rows()
         totals = bundle.write(path, source.name, rows, time.time(), archive=source.archive)
         notes = source.notes()
-    console.print(f"{file} has what is in {source.name}", markup=False)
+    console.print(f"{file} has what is in {source.name}")
     _show(totals)
     if totals["in_flight"]:
         notes.append(
@@ -121,25 +123,26 @@ def import_(
     there = _table(table, endpoint_url, profile, region, stack)
     with _readable(file, account(endpoint_url, profile, region)) as path:
         checked = bundle.check(path)
-        with _goal(there, data) as goal:
-            goal.prepare()
-            with goal.importing(checked, time.time()):
-                added = take(path, goal)
-                if _totals_there(path, goal) != checked.totals:
-                    raise CommandError(f"{goal.name} has not what {file} has; import it again")
-    console.print(
-        f"{added} of {checked.lines} lines of {file} are new in {goal.name}", markup=False
-    )
+        with _goal(there, data) as goal, goal.importing(checked, time.time()):
+            added = take(path, goal)
+            if _totals_there(path, goal) != checked.totals:
+                raise CommandError(f"{goal.name} has not what {file} has; import it again")
+    console.print(f"{added} of {checked.lines} lines of {file} are new in {goal.name}")
     _show(checked.totals)
-    notes = _after(checked.totals, there) if added else []
+    notes = _after(checked, there) if added else []
     _say(notes)
     result = {"file": file, "added": added, "known": checked.lines - added}
     finish({**result, "totals": checked.totals, "notes": notes}, as_json=as_json)
 
 
-def _after(totals: Row, there: DynamoPlace | None) -> list[str]:
+def _after(file: bundle.Checked, there: DynamoPlace | None) -> list[str]:
     """Return what is to be done after an import."""
-    notes = []
+    totals, notes = file.totals, []
+    if there is None and totals.get("keys") and not file.has_archive:
+        notes.append(
+            "a table does not keep the text of idempotency keys: a request under a key of before"
+            " is a new one here"
+        )
     if there is None and totals["events"]:
         notes.append(
             "the analysts' files are made anew from the events, once `orders serve` or `orders run"
@@ -160,7 +163,7 @@ def _after(totals: Row, there: DynamoPlace | None) -> list[str]:
 
 def _say(notes: list[str]) -> None:
     for note in notes:
-        console.print(note, markup=False)
+        console.print(note)
 
 
 def take(file: Path, goal: Place) -> int:
@@ -206,18 +209,24 @@ def _source(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
         yield there
         return
     where = directory(data)
+    bring_back(where)  # another place has the machine's time
     with closing(where.reader()) as database:
         yield SQLitePlace(database, str(where.root), stack_of(where))
 
 
 @contextmanager
 def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    """Open a place to be written to; a directory's times are brought back to the present first."""
     if there is not None:
+        there.prepare()
         yield there
         return
     where = directory(data)
     with where.writer() as database:
-        yield SQLitePlace(database, str(where.root), stack_of(where))
+        place = SQLitePlace(database, str(where.root), stack_of(where))
+        place.prepare()
+        rebase(where, database, Clock())
+        yield place
 
 
 def _table(
@@ -259,5 +268,5 @@ def _show(totals: Row) -> None:
     for name, figure in totals.items():
         units = isinstance(figure, dict)
         text = ", ".join(f"{key} {number}" for key, number in figure.items()) if units else figure
-        shown.add_row(name.replace("_", " "), str(text))
+        shown.add_row(name.replace("_", " "), text)
     console.print(shown)

@@ -15,6 +15,14 @@ Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="The data directory.", envvar="ORDERS_DATA")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
+Delivery = Annotated[
+    str,
+    typer.Option(
+        "--delivery",
+        metavar="NUMBER",
+        help="The number of this delivery: its units are added once, also if others had the same.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=0, max=64, help="Worker processes; 0 runs handlers in this process.")
 ]

@@ -34,7 +34,10 @@ class Outlet(Protocol):
 
 
 class JournalOutlet:
-    """The journal of this machine; ``orders run`` or ``orders serve`` works off what it takes."""
+    """The journal of this machine; ``orders run`` or ``orders serve`` works off what it takes.
+
+    Its directory is a real one from the first event on (`infra.local.sandbox`).
+    """
 
     def __init__(self, engine: Engine, where: DataDirectory) -> None:
         self.engine = engine
@@ -43,7 +46,7 @@ class JournalOutlet:
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Return PutEvents' answer for each entry."""
-        answer = self.engine.call(lambda now: self.engine.bus.put(list(entries), now))
+        answer = self.engine.call(lambda now: self.engine.put_events(list(entries), now))
         self.engine.turn(0)
         results: list[dict[str, Any]] = answer.result(0)["Entries"]
         return results
@@ -84,7 +87,7 @@ def outlet(where: DataDirectory, account: Account | None) -> Iterator[Outlet]:
     """Open the outlet to an account; without one, this machine's."""
     served = where.served_at() if account is None else None
     if account is not None or served:
-        yield ClientOutlet(account or Account(served))
+        yield ClientOutlet(account or Account(served, token=where.token()))
         return
     with platform(where, clock=Clock(), workers=0) as engine:
         yield JournalOutlet(engine, where)

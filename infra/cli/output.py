@@ -1,28 +1,186 @@
-"""What commands print: for a person, and as one JSON object for a program."""
+"""What commands print: for a person, and as one JSON object for a program.
 
+All that a command says goes through this module, and no other part of ``infra`` prints (ruff's
+``banned-api``). So text from outside, such as an order's fields, a file's name, a cell of an answer
+or an error of AWS, reaches the terminal only through `plain`: as text, never as markup and never as
+a control sequence.
+"""
+
+import io
 import json
+import re
 import sys
-from typing import Any
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.text import Text
 
+from infra.cli.layout import Line, Piece, lay_out, wrap
 from infra.errors import Refusal
 
-console = Console(highlight=False, soft_wrap=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_HIDDEN = re.compile(
+    # C0, DEL, C1, and characters that no UTF-8 has
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff"
+    # direction of writing, ends of lines, and format characters without a glyph
+    "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    # letters without a glyph, tags, and selectors that can carry a message
+    "\u115f\u1160\u3164\uffa0\U000e0000-\U000e0fff]"
+    # joiners beside ASCII: scripts and emoji that need them have other letters around
+    "|[\u200c\u200d](?![^\x00-\x7f])|(?<![^\x00-\x7f])[\u200c\u200d]"
+)
+"""Characters that a terminal acts on, or that a reader cannot see."""
+
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 class CommandError(Refusal):
     """A command cannot do what it was asked; the message says why and what to do."""
 
 
+def plain(text: object) -> str:
+    r"""Return text for a terminal: control and hidden characters as escapes such as ``\x1b``."""
+    return _HIDDEN.sub(_escape, str(text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if code < 0x100:  # noqa: PLR2004 - two digits
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
+
+
+class Styled(NamedTuple):
+    """Text with a style of rich's, such as ``bold`` or ``red``."""
+
+    text: object
+    style: str
+
+
+class Table:
+    """Rows below their columns' names; a cell that is None is empty.
+
+    Without columns it has no heading, as for labels with their values. ``right`` names the columns
+    that are aligned at the right.
+    """
+
+    def __init__(self, *columns: str, title: str = "", right: tuple[str, ...] = ()) -> None:
+        self.title = title
+        self._heads = [Piece(plain(column), "bold") for column in columns]
+        self._right = [place for place, column in enumerate(columns) if column in right]
+        self._rows: list[list[Piece]] = []
+
+    def add_row(self, *cells: object, style: str = "") -> None:
+        """Add a row: a text, a `Styled` one, or any object, for each column."""
+        self._rows.append([_piece(cell, style) for cell in cells])
+
+    def lines(self, width: int | None) -> Iterator[Line]:
+        """Yield the lines for a terminal of this width; None into a pipe."""
+        if self.title:
+            yield [Piece(plain(self.title), "italic")]
+        yield from lay_out(self._rows, self._heads, width, self._right)
+
+
+def _piece(cell: object, style: str) -> Piece:
+    if isinstance(cell, Styled):
+        return Piece(plain(cell.text), cell.style)
+    return Piece("" if cell is None else plain(cell), style)
+
+
+class Terminal:
+    """Standard output or standard error: a terminal, a pipe or a file."""
+
+    def __init__(self, *, error: bool = False) -> None:
+        self.rich = Console(stderr=error, highlight=False, markup=False, emoji=False)
+        self._wraps = not error
+
+    @property
+    def width(self) -> int | None:
+        """Character cells of a line; None where nothing limits it."""
+        return self.rich.width if self.is_terminal else None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at it, rather than a pipe or a file."""
+        return self.rich.file.isatty()
+
+    def print(self, *parts: object, style: str = "") -> None:
+        """Print texts, each as one line, and tables; without any, an empty line.
+
+        On a terminal, texts on standard output are wrapped between words.
+        """
+        width = self.width
+        for part in parts or ("",):
+            if isinstance(part, Table):
+                self._write(part.lines(width))
+                continue
+            whole = _piece(part, style)
+            wraps = self._wraps and width is not None
+            lines = wrap(whole.text, width or 0) if wraps else [whole.text]
+            self._write([[Piece(line, whole.style)] for line in lines])
+
+    def print_json(self, value: object) -> None:
+        """Print a value as JSON on several lines."""
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        for line in text.split("\n"):
+            self._write([[Piece(_HIDDEN.sub(_json_escape, line))]])
+
+    def _write(self, lines: Any) -> None:
+        if self.rich.color_system is None:  # rich takes 50 µs a line
+            text = "".join(f"{''.join(piece.text for piece in line)}\n" for line in lines)
+            self.rich.file.write(text)
+            self.rich.file.flush()
+            return
+        for line in lines:
+            pieces = ((piece.text, piece.style) for piece in line)
+            self.rich.print(Text.assemble(*pieces), soft_wrap=True)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else r"\u007f"
+
+
+console = Terminal()
+errors = Terminal(error=True)
+
+
 def finish(result: dict[str, Any], *, as_json: bool) -> None:
     """Print a command's result as one JSON object on the last line, if that was asked for."""
     if as_json:
         sys.stdout.flush()
-        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.write(as_one_line(result) + "\n")
+
+
+def as_one_line(value: object) -> str:
+    """Return a value as JSON in printable ASCII; a number that JSON has not is null."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value))
+    return text.replace("\x7f", r"\u007f")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 def complain(message: str) -> None:
     """Print an error as one line."""
-    errors.print(f"orders: {' '.join(message.split())}", style="red", markup=False)
+    line = re.sub(r"[ \t\r\n]+", " ", message.strip())
+    errors.print(f"orders: {line}", style="red")
+
+
+def take_any_character() -> None:
+    """Let standard output take characters that its encoding lacks, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from analytics import usecases
 from analytics.shelf import FolderShelf
@@ -22,7 +21,7 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Table, console, finish
 from infra.cli.warehouse import Rows, plain, queries, run_query
 from shared import clock
 
@@ -58,7 +57,7 @@ def query(
     columns, rows = _answer(there, data, name_or_sql)
     table = Table(*columns)
     for row in rows[:SHOWN]:
-        table.add_row(*("" if cell is None else str(plain(cell)) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     console.print(table)
     if len(rows) > SHOWN:
         console.print(f"the first {SHOWN} of {len(rows)} rows; --json has all")
@@ -67,7 +66,7 @@ def query(
             render_chart(columns, rows, chart, name_or_sql)
         except OSError as error:
             raise CommandError(f"{chart} cannot be written: {error.strerror}") from None
-        console.print(f"chart: {chart}", markup=False)
+        console.print(f"chart: {chart}")
     answer = {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
     finish(answer, as_json=as_json)
 
@@ -101,7 +100,7 @@ def report(
         DuckDBWarehouse(where.bucket), FolderShelf(where.bucket / "reports"), clock.now
     )
     location = usecases.daily_report(chosen, ports)
-    console.print(f"report of {chosen}: {location}", markup=False, soft_wrap=True)
+    console.print(f"report of {chosen}: {location}")
     finish({"date": chosen.isoformat(), "report": location}, as_json=as_json)
 
 
@@ -119,12 +118,11 @@ def _report_there(there: "DeployedStack", day: date, *, as_json: bool) -> None:
     from infra.deployed.report import EXPIRY, report
 
     page = report(there, day)
-    console.print(f"report of {day}: {page.location}", markup=False, soft_wrap=True)
+    console.print(f"report of {day}: {page.location}")
     console.print(
         f"for {EXPIRY // 60} minutes, or as long as these credentials are good, anybody who has"
-        f" this address can read it:\n{page.url}",
-        markup=False,
-        soft_wrap=True,
+        " this address can read it:",
+        page.url,
     )
     told = {"date": day.isoformat(), "report": page.location}
     finish({**told, "url": page.url, "expires_in": EXPIRY}, as_json=as_json)

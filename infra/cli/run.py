@@ -1,4 +1,8 @@
-"""``orders run``: start the platform, send events, work until nothing is due, say what happened."""
+"""``orders run``: start the platform, send events, work until nothing is due, say what happened.
+
+Time is skipped in a sandbox (`infra.local.sandbox`). Elsewhere a run works in real time: it does
+what is due, and says what waits until when.
+"""
 
 import time
 from collections.abc import Iterator
@@ -11,19 +15,20 @@ import typer
 
 from infra.cli import summary
 from infra.cli.event_files import Line, read_events
-from infra.cli.feed import batches, to_entry
+from infra.cli.feed import batches, tell_passed_over, to_entry
 from infra.cli.generator import Generated, generate, next_seed
-from infra.cli.options import DATA, Data, Json, Workers, directory
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.progress import Progress
-from infra.cli.stock_file import read_stock
-from infra.local.clock import SkippingClock
+from infra.cli.stock import receipt_of, received
+from infra.cli.unfinished import Waiting, overdue, waiting
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.platform import platform
-from infra.settling import settle
+from infra.settling import settle, work_off
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
+from shared.clock import timestamp
 
 CHUNK = 100
 """Events that are put on the bus in one turn."""
@@ -35,14 +40,15 @@ SHOWN = 10
 def run(
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Events, one a line (.ndjson), or .json."),
+        typer.Option("--from", metavar="FILE", help="Events: JSON, a line each or not."),
     ] = None,
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
+    delivery: Delivery = "",
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Generated orders to send; 0 only works off what is due."),
+        typer.Option(min=0, help="Generated orders to send; 0 only does what is due."),
     ] = None,
     seed: Annotated[
         int | None,
@@ -52,23 +58,44 @@ def run(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Take orders through the whole platform, on this machine."""
+    """Take orders through the whole platform, on this machine.
+
+    While every order of the data directory came from this command, waits are skipped. In any other
+    directory it works in real time: it ends once nothing is due soon, and says what waits.
+    """
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where = directory(data)
-    receipt = read_stock(stock) if stock else None
+    receipt = receipt_of(stock, delivery)
     generated = None
     if source is None:
         generated = generate(200 if count is None else count, seed or next_seed(where))
+    if source is not None:
+        tell_passed_over(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
-    with platform(where, clock=SkippingClock(), workers=workers) as engine:
-        if receipt is None and generated is not None:
-            receipt = generated.receipt
-        result = Run(engine, where).take(lines, receipt)
+    with platform(where, workers=workers) as engine:
+        if stock is not None and receipt is not None:
+            store = SQLiteInventory(engine.journal.database)
+            received(stock, receipt, store, engine.clock.now())
+        units = generated.receipt if generated is not None and stock is None else None
+        result = Run(engine, where).take(lines, units)
     _tell(result, where, generated)
     finish(result, as_json=as_json)
+    problems = _unfinished(result)
+    if problems:
+        raise CommandError("; ".join(problems))
+
+
+def _unfinished(result: dict[str, Any]) -> list[str]:
+    """Return what a run should have done and did not."""
+    problems = []
+    if result["not_begun"] and (result["sandbox"] or result["overdue"]):
+        problems.append(f"{result['not_begun']} accepted orders have not begun; see the log")
+    if result["overdue"]:
+        problems.append(f"{result['overdue']} items are due and were not done; see the log")
     if result["sink_error"]:
-        raise CommandError(f"the analytics sink failed: {result['sink_error']}")
+        problems.append(f"the analytics sink failed: {result['sink_error']}")
+    return problems
 
 
 class Run:
@@ -78,7 +105,7 @@ class Run:
         self.engine = engine
         self.where = where
         self.database = engine.journal.database
-        self.queues = engine.stack.dead_letter_queues
+        self.sandbox = engine.clock.skips
         self.accepted = 0
         self.rejected = 0
         self.problems: list[str] = []
@@ -88,13 +115,18 @@ class Run:
         store = SQLiteInventory(self.database)
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
-        before = summary.mark(self.database, self.queues)
+        before = summary.mark(self.database, self.engine.stack)
         started = time.perf_counter()
         with Progress() as progress:
             self._feed(lines, progress)
-            settle(self.engine, lambda: progress.worked(self.database))
+            work = settle if self.sandbox else work_off
+            work(self.engine, lambda: progress.worked(self.database))
         seconds = time.perf_counter() - started
-        counts = summary.of_run(self.database, before, self.queues)
+        return self._summary(before, seconds)
+
+    def _summary(self, before: summary.Mark, seconds: float) -> dict[str, Any]:
+        stack = self.engine.stack
+        counts = summary.of_run(self.database, before, stack)
         ended = counts["completed"] + counts["failed"] + counts["cancelled"] + counts["duplicates"]
         sink_error = self.engine.streams.last_error if self.engine.streams.failures else None
         return {
@@ -103,9 +135,13 @@ class Run:
             **counts,
             "seconds": round(seconds, 3),
             "orders_per_second": round(ended / seconds, 1),
-            "totals": summary.totals(self.database, self.queues),
+            "totals": summary.totals(self.database, stack),
             "problems": self.problems[:100],
+            "failures": summary.failures(self.database, "id > ?", before.failure)[:100],
+            "waiting": [_told(one) for one in waiting(self.database, stack)],
+            "overdue": overdue(self.database, stack, self.engine.clock.now()),
             "sink_error": sink_error,
+            "sandbox": self.sandbox,
         }
 
     def _feed(self, lines: Iterator[Line], progress: Progress) -> None:
@@ -117,7 +153,7 @@ class Run:
                 if line.envelope is None:
                     self._reject(f"{line.path}:{line.number}: {line.problem}")
                 else:
-                    good.append(to_entry(line.envelope, bus))
+                    good.append(to_entry(line, bus))
             answers = [
                 self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
             ]
@@ -134,7 +170,11 @@ class Run:
         self.rejected += 1
         self.problems.append(problem)
         if self.rejected <= SHOWN:
-            errors.print(f"rejected {problem}", markup=False, style="yellow")
+            errors.print(f"rejected {problem}", style="yellow")
+
+
+def _told(one: Waiting) -> dict[str, Any]:
+    return {"what": one.text, "count": one.count, "next_at": timestamp(one.next_at)}
 
 
 def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.output import console, errors
 from infra.contracts.baseline import present, problems, released
 from infra.contracts.folder import BASELINE, FOLDER
 from infra.contracts.generated import differing, release, write
@@ -26,8 +27,8 @@ def schemas(
         return
     changed = write(FOLDER)
     for path in changed:
-        typer.echo(f"{FOLDER.name}/{path}")
-    typer.echo(f"{len(changed)} written" if changed else "Everything is as it should be.")
+        console.print(f"{FOLDER.name}/{path}")
+    console.print(f"{len(changed)} written" if changed else "Everything is as it should be.")
     if publish:
         _release()
 
@@ -35,21 +36,21 @@ def schemas(
 def _check() -> None:
     differences = differing(FOLDER)
     for path, what in differences.items():
-        typer.echo(f"{FOLDER.name}/{path} {what}", err=True)
+        errors.print(f"{FOLDER.name}/{path} {what}")
     if differences:
-        typer.echo("Run: make schemas", err=True)
+        errors.print("Run: make schemas")
         raise typer.Exit(1)
-    typer.echo(f"{FOLDER.name}/ is as the models have it.")
+    console.print(f"{FOLDER.name}/ is as the models have it.")
 
 
 def _release() -> None:
     broken = problems(released(), present())
     for problem in broken:
-        typer.echo(problem, err=True)
+        errors.print(problem)
     if broken:
         raise typer.Exit(1)
     release(FOLDER)
-    typer.echo(f"{FOLDER.name}/{BASELINE} has the released contracts now.")
+    console.print(f"{FOLDER.name}/{BASELINE} has the released contracts now.")
 
 
 if __name__ == "__main__":

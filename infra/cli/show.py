@@ -1,13 +1,9 @@
 """``orders show`` and ``orders list``: orders as they stand."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from infra.cli.options import (
     DATA,
@@ -20,11 +16,11 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
+from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.cli.story import Story, mail_of, story
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
-from shared.money import from_minor
+from shared.money import from_minor, text, to_minor
 from shared.record import Status
 
 LINES = 6
@@ -59,7 +55,9 @@ def show(
         from infra.deployed import story as away
 
         told = away.story(there, order_id)
-    console.print(_panel(told))
+    head = f"{told['order_id']} {told['status']}"
+    console.print(Styled(head, f"bold {_STYLES.get(told['status'], '')}"), "")
+    console.print(_head(told), "", _timeline(told), "", _facts(told))
     finish(told, as_json=as_json)
 
 
@@ -82,23 +80,26 @@ def list_orders(
         from infra.deployed import story as away
 
         orders = away.orders(there, status, customer, limit)
-    table = Table()
-    for name in ("order", "customer", "status", "total", "waits", "reason", "updated (UTC)"):
-        table.add_column(name, no_wrap=True)
+    table = Table("order", "status", "total", "updated (UTC)", "customer", "reason", "waits")
     for order in orders:
         table.add_row(
             order["order_id"],
-            order["customer_id"],
-            Text(order["status"], style=_STYLES.get(order["status"], "")),
-            f"{order['total']:.2f} {order['currency']}",
-            str(order["attempts"]),
-            order["failure"] or "",
+            Styled(order["status"], _STYLES.get(order["status"], "")),
+            amount(order["total"], order["currency"]),
             order["updated_at"][5:16].replace("T", " "),
+            order["customer_id"],
+            order["failure"],
+            order["attempts"] or None,
         )
     console.print(table)
     if len(orders) == limit:
         console.print(f"the newest {limit}; --limit shows more")
     finish({"orders": orders}, as_json=as_json)
+
+
+def amount(number: float, currency: str) -> str:
+    """Return an amount with the decimals of its currency, such as ``500 JPY``."""
+    return f"{text(to_minor(number), currency)} {currency}"
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -131,35 +132,29 @@ def _orders(
     ]
 
 
-def _panel(told: Story) -> Panel:
-    parts: list[Any] = [_head(told), "", _timeline(told)]
-    facts = Table.grid(padding=(0, 2))
-    for label, value in _facts(told):
-        facts.add_row(Text(label, style="bold"), Text(value))
-    parts += ["", facts]
-    title = Text(f" {told['order_id']} {told['status']} ", style=_STYLES.get(told["status"], ""))
-    return Panel(Group(*parts), title=title, title_align="left", width=min(console.width, 120))
-
-
 def _head(told: Story) -> Table:
-    grid = Table.grid(padding=(0, 2))
+    table = Table()
     if told["total"] is None:
-        grid.add_row("no record: its events opened no order")
-        return grid
-    grid.add_row("customer", Text(told["customer_id"]), "placed", Text(told["placed_at"]))
-    total = f"{told['total']:.2f} {told['currency']}"
-    runs = f"{len(told['runs'])} runs, waited {told['attempts']} times"
-    grid.add_row("total", total, "runs", runs)
+        table.add_row("no record: its events opened no order")
+        return table
     items = [f"{item['quantity']} x {item['sku']}" for item in told["items"]]
     more = f" and {len(items) - LINES} more" if len(items) > LINES else ""
-    grid.add_row("lines", Text(", ".join(items[:LINES]) + more))
+    facts = {
+        "customer": told["customer_id"],
+        "placed": told["placed_at"],
+        "total": f"{told['total']:.2f} {told['currency']}",
+        "runs": f"{len(told['runs'])} runs, waited {told['attempts']} times",
+        "lines": ", ".join(items[:LINES]) + more,
+    }
     if told["failure"]:
-        grid.add_row("reason", Text(f"{told['failure']['reason']}: {told['failure']['message']}"))
-    return grid
+        facts["reason"] = f"{told['failure']['reason']}: {told['failure']['message']}"
+    for label, value in facts.items():
+        table.add_row(Styled(label, "bold"), value)
+    return table
 
 
 def _timeline(told: Story) -> Table:
-    table = Table("when (UTC)", "what", "epoch", "detail", box=None, padding=(0, 2, 0, 0))
+    table = Table("when (UTC)", "what", "epoch", "detail")
     entries = told["timeline"]
     shown = entries if len(entries) <= ENTRIES else [*entries[:12], None, *entries[-11:]]
     for entry in shown:
@@ -167,13 +162,12 @@ def _timeline(told: Story) -> Table:
             table.add_row("…", f"{len(entries) - 23} more", "", "see --json")
             continue
         detail = ", ".join(f"{key} {value}" for key, value in entry["detail"].items())
-        epoch = "" if entry["epoch"] is None else str(entry["epoch"])
         when = entry["at"].replace("T", " ").rstrip("Z")
-        table.add_row(when, entry["what"], epoch, Text(detail, overflow="ellipsis", no_wrap=True))
+        table.add_row(when, entry["what"], entry["epoch"], detail)
     return table
 
 
-def _facts(told: Story) -> list[tuple[str, str]]:
+def _facts(told: Story) -> Table:
     counts: dict[str, int] = {}
     for event in told["events"]:
         counts[event["type"]] = counts.get(event["type"], 0) + 1
@@ -186,9 +180,9 @@ def _facts(told: Story) -> list[tuple[str, str]]:
         )
     ]
     for payment in told["payments"]:
-        amount = f"{payment['amount']:.2f} {payment['currency']}"
+        paid = amount(payment["amount"], payment["currency"])
         says = f", gateway says {payment['gateway']}" if payment["gateway"] else ""
-        facts.append(("payment", f"{payment['status']} {amount}{says}"))
+        facts.append(("payment", f"{payment['status']} {paid}{says}"))
     if told.get("reservation"):
         facts.append(("stock", told["reservation"]))
     if told["shipment"]:
@@ -199,7 +193,21 @@ def _facts(told: Story) -> list[tuple[str, str]]:
     if told["mail"]:
         facts.append(("mail", told["mail"]))
     facts += [
+        ("request", f"{one['type']} since {one['since']}, kept for a day until its order comes")
+        for one in told["requests"]
+    ]
+    facts += [
         ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
         for letter in told["dead_letters"]
     ]
-    return facts
+    facts += [("tried again", _retry(message)) for message in told["retries"]]
+    table = Table()
+    for label, value in facts:
+        table.add_row(Styled(label, "bold"), value)
+    return table
+
+
+def _retry(message: Story) -> str:
+    """Return when a message is tried again, and what it failed of."""
+    number = message["attempts"] + 1
+    return f"{message['queue']} at {message['next']}, attempt {number}: {message['reason']}"

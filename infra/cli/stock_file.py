@@ -2,7 +2,9 @@
 
 import csv
 import re
+from collections.abc import Iterator
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 from inventory.model import Receipt
@@ -11,16 +13,25 @@ from shared.errors import InvalidStock
 HEADER = ["sku", "on_hand"]
 MAX_UNITS = 1_000_000_000
 _SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DELIVERY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+_BOM = "\ufeff"
 
 
-def read_stock(path: Path) -> Receipt:
-    """Return the receipt in a stock file; its digest is of its content, not of its name.
+def read_stock(path: Path, delivery: str = "") -> Receipt:
+    """Return the receipt in a stock file: known by the delivery's number, or else by its units.
+
+    Line ends, quotes, blanks and the order of columns and lines do not count.
 
     Raises
     ------
     InvalidStock
         The file, or a line of it, is not as it should be; the line is named and nothing is taken.
     """
+    if delivery and not _DELIVERY.fullmatch(delivery):
+        raise InvalidStock(
+            "--delivery",
+            f"{delivery!r} is no number: 64 letters, digits, '.', '_', '/', '-' at most",
+        )
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -46,7 +57,18 @@ def read_stock(path: Path) -> Receipt:
         units[sku] = count
     if not units:
         raise InvalidStock(str(path), "has no line of stock after its header")
-    return Receipt(sha256(content).hexdigest(), units)
+    return Receipt.of(units, delivery, _digests_of_before(content, text))
+
+
+def _digests_of_before(content: bytes, text: str) -> Iterator[str]:
+    """Yield the digests under which version 0.1 knew a file: those of its bytes.
+
+    The same lines as other systems write them are among them.
+    """
+    yield sha256(content).hexdigest()
+    lines = text.splitlines()
+    for end, last, mark in product(("\n", "\r\n"), (True, False), ("", _BOM)):
+        yield sha256(f"{mark}{end.join(lines)}{end * last}".encode()).hexdigest()
 
 
 def _header(path: Path, rows: list[list[str]]) -> list[str]:

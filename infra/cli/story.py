@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from infra.cli.output import CommandError
+from infra.letter_text import content_of, is_letter, reason_of
 from infra.local.datadir import DataDirectory
 from shared.clock import timestamp
 from shared.money import from_minor
@@ -25,6 +26,7 @@ def story(where: DataDirectory, order_id: str) -> Story:
     events = _events(database, order_id)
     if row is None and not events:
         raise CommandError(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+    messages = _messages(database, order_id)
     told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
     if row is not None:
         told |= _order(row)
@@ -37,7 +39,9 @@ def story(where: DataDirectory, order_id: str) -> Story:
         "runs": _runs(database, order_id),
         "review": _review(database, order_id),
         "mail": _mail(database, order_id),
-        "dead_letters": _dead_letters(database, order_id),
+        "requests": _requests(database, order_id),
+        "dead_letters": _dead_letters(messages),
+        "retries": _retries(messages),
     }
     return told
 
@@ -200,17 +204,56 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     return to_bytes(sent)
 
 
-def _dead_letters(database: Database, order_id: str) -> list[Story]:
+def _requests(database: Database, order_id: str) -> list[Story]:
+    """Return the requests that are kept for an order that has not come."""
     rows = database.rows(
-        "select id, queue, body from messages where json_valid(body) and coalesce("
+        "select name, came_at from early_requests where order_id = ? order by came_at", order_id
+    )
+    return [{"type": row["name"], "since": timestamp(row["came_at"])} for row in rows]
+
+
+def _messages(database: Database, order_id: str) -> list[Any]:
+    """Return the rows of the messages that are about an order, wherever they are."""
+    return database.rows(
+        "select * from messages where iif(json_valid(body), coalesce("
         "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
-        " json_extract(body, '$.event.detail.order_id')) = ?",
+        " json_extract(body, '$.event.detail.order_id'),"
+        " json_extract(body, '$.event.order_id')), null) = ? order by id",
         order_id,
     )
+
+
+def _dead_letters(messages: list[Any]) -> list[Story]:
+    """Return those messages that wait for an operator."""
     return [
-        {"id": row["id"], "queue": row["queue"], "reason": json.loads(row["body"]).get("reason")}
-        for row in rows
+        {
+            "id": row["id"],
+            "queue": row["queue"],
+            "reason": reason_of(content_of(row["body"]), _attributes(row)),
+        }
+        for row in messages
+        if is_letter(row["queue"], _attributes(row))
     ]
+
+
+def _retries(messages: list[Any]) -> list[Story]:
+    """Return those messages that have failed and are tried again."""
+    return [
+        {
+            "id": row["id"],
+            "queue": row["queue"],
+            "attempts": row["receives"],
+            "next": timestamp(row["visible_at"]),
+            "reason": _attributes(row)["ERROR"],
+        }
+        for row in messages
+        if "ERROR" in _attributes(row) and not is_letter(row["queue"], _attributes(row))
+    ]
+
+
+def _attributes(row: Any) -> dict[str, str]:
+    attributes: dict[str, str] = json.loads(row["attributes"])
+    return attributes
 
 
 def _similar(database: Database, order_id: str) -> str:

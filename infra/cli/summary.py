@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from infra.cli.unfinished import not_begun
+from infra.local.stack import Stack
 from infra.settling import in_flight
 from shared.money import text
 from shared.sqlite import Database
@@ -21,9 +23,11 @@ class Mark:
     dead_letters: int
     quarantined: int
     units: int
+    event: int
+    failure: int
 
 
-def mark(database: Database, dead_letter_queues: list[str]) -> Mark:
+def mark(database: Database, stack: Stack) -> Mark:
     """Return where things stand now; what has ended stays ended, so differences tell of a run."""
     statuses = _statuses(database)
     return Mark(
@@ -35,15 +39,20 @@ def mark(database: Database, dead_letter_queues: list[str]) -> Mark:
             database, "select count(*) from timeline where what = 'DUPLICATE_IGNORED'"
         ),
         high_value=_number(database, "select count(*) from reviews"),
-        dead_letters=_dead_letters(database, dead_letter_queues),
+        dead_letters=_dead_letters(database, stack.dead_letter_queues),
         quarantined=_quarantined(database),
         units=_units(database),
+        event=_number(database, "select max(seq) from events"),
+        failure=_last_failure(database),
     )
 
 
-def of_run(database: Database, since: Mark, dead_letter_queues: list[str]) -> dict[str, Any]:
-    """Return what happened since a mark; ``in_flight`` is what has not ended yet."""
-    now = mark(database, dead_letter_queues)
+def of_run(database: Database, since: Mark, stack: Stack) -> dict[str, Any]:
+    """Return what happened since a mark.
+
+    ``not_begun`` counts accepted orders without a record, ``in_flight`` orders that have not ended.
+    """
+    now = mark(database, stack)
     return {
         "quarantined": now.quarantined - since.quarantined,
         "duplicates": now.duplicates - since.duplicates,
@@ -51,14 +60,33 @@ def of_run(database: Database, since: Mark, dead_letter_queues: list[str]) -> di
         "failed": now.failed - since.failed,
         "cancelled": now.cancelled - since.cancelled,
         "in_flight": in_flight(database),
+        "not_begun": not_begun(database, stack, since.event),
         "dead_letters": now.dead_letters - since.dead_letters,
+        "failed_items": len(failures(database, "id > ?", since.failure)),
         "high_value": now.high_value - since.high_value,
         "revenue": text(now.revenue - since.revenue),
         "units_shipped": now.units - since.units,
     }
 
 
-def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
+def failures(database: Database, condition: str, value: float) -> list[dict[str, Any]]:
+    """Return the items whose handling failed, the oldest first: kind, item, error and message."""
+    if not _has_failures(database):
+        return []
+    query = f"select id, at, kind, item, error, message from failures where {condition} order by id"
+    return [dict(row) for row in database.rows(query, value)]
+
+
+def _has_failures(database: Database) -> bool:
+    """Say whether the directory keeps failures: one of an older version does not."""
+    return database.row("select 1 from sqlite_master where name = 'failures'") is not None
+
+
+def _last_failure(database: Database) -> int:
+    return _number(database, "select max(id) from failures") if _has_failures(database) else 0
+
+
+def totals(database: Database, stack: Stack) -> dict[str, Any]:
     """Return the figures of the whole directory."""
     statuses = _statuses(database)
     return {
@@ -67,7 +95,7 @@ def totals(database: Database, dead_letter_queues: list[str]) -> dict[str, Any]:
         "failed": statuses.get("FAILED", 0),
         "cancelled": statuses.get("CANCELLED", 0),
         "in_flight": in_flight(database),
-        "dead_letters": _dead_letters(database, dead_letter_queues),
+        "dead_letters": _dead_letters(database, stack.dead_letter_queues),
         "revenue": text(_revenue(database)),
         "units_shipped": _units(database),
         "charges": _number(
@@ -98,11 +126,14 @@ def _dead_letters(database: Database, queues: list[str]) -> int:
 
 
 def _quarantined(database: Database) -> int:
-    """Return how many events were put aside, an event of several consumers counted once."""
+    """Return how many events were put aside, an event of several consumers counted once.
+
+    A body that SQLite does not read (nested deeper than it reads, or no JSON) counts by itself.
+    """
     return _number(
         database,
-        "select count(distinct coalesce(json_extract(body, '$.event.id'), id)) from messages"
-        " where queue = 'QuarantineQueue'",
+        "select count(distinct coalesce(iif(json_valid(body), json_extract(body, '$.event.id'),"
+        " null), id)) from messages where queue = 'QuarantineQueue'",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from infra.contracts.catalogue import CATALOGUE
 from payments.model import charge_id
 from shared.clock import timestamp
-from shared.events import SOURCE, Detail, parse, published_event_id
+from shared.events import CONTRACTS, SOURCE, parse, published_event_id
 from shared.money import from_minor
 from shared.sqlite import Database
 from shipping.carrier import SandboxCarrier
@@ -108,7 +108,7 @@ class Order:
             key = name.lower().replace(" ", "-")
             detail["metadata"] = {
                 "event_id": f"shop-{self.checkout}-{key}",
-                "schema_version": Detail.version,
+                "schema_version": CONTRACTS[name].version,
                 "correlation_id": f"checkout-{self.checkout}",
                 "idempotency_key": f"{self.order_id}/{key}",
             }
@@ -129,7 +129,7 @@ class Order:
         at = _later(self.at, after)
         metadata = {
             "event_id": published_event_id(self.order_id, name, version),
-            "schema_version": Detail.version,
+            "schema_version": CONTRACTS[name].version,
             "correlation_id": cause.correlation_id,
             "causation_id": parse(request).event_id if request else cause.event_id,
         }

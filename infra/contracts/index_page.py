@@ -4,7 +4,7 @@ One file of HTML without anything from elsewhere; its style and its script stand
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from infra.contracts.folder import (
 )
 from infra.contracts.stories import examples
 from shared.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
+from shared.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
 
 _STYLE = Path(__file__).with_name("index_page.css")
 _SCRIPT = Path(__file__).with_name("index_page.js")
@@ -107,12 +108,32 @@ payload, send it with the SDK you have, and follow the order to its end.</p>
 arrives; <code>metadata</code> is optional, and without it the content tells.</li>
 <li><b>Send more than is asked for.</b> Unknown fields are ignored, here and by every consumer.</li>
 <li><b>Amounts are numbers with at most two decimals.</b> The total is the sum of quantity times
-unit price, to the cent.</li>
+unit price, to the cent, and more than 0. A price is what the customer pays for a unit: discount and
+tax are in it, and shipping is a line of its own or in the prices. Amounts of a currency without
+decimals ({_listed(WITHOUT_DECIMALS)}) are whole numbers. Currencies with three decimals
+({_listed(WITH_THREE_DECIMALS)}) are not supported.</li>
+<li><b>Text is text that can be seen.</b> A name of blanks or zero-width characters is refused. A
+reason of blanks counts as none. An e-mail address is one that any mail server takes: ASCII letters,
+digits, <code>!#$%&amp;'*+/=?^_`{{|}}~-</code> and single dots before the @; its domain may have
+other letters. An optional field that is <code>null</code> is absent.</li>
+<li><b>Requests come in any order.</b> A cancellation or an update that comes before its order is
+kept for a day and counts from the order&rsquo;s first run on. Of two updates of the same field the
+one with the later <code>timestamp</code> counts, whichever comes first; a time more than a minute
+ahead of our clock counts as now.</li>
+<li><b>Detail types are written exactly so.</b> An event of another type or in another case is put
+aside with the reason.</li>
 <li><b>A new order takes a new <code>order_id</code>.</b> The same id with other content is
-refused: the first stands.</li>
+refused: the first stands. That holds for an order that failed or was cancelled, too: a new payment
+is a new order.</li>
+<li><b>Facts are Orderflow&rsquo;s to tell.</b> Send requests alone: who sends an
+<code>Order Completed</code> puts it into the analysts&rsquo; revenue.</li>
 </ul>
 </section>
 """
+
+
+def _listed(currencies: Iterable[str]) -> str:
+    return ", ".join(sorted(currencies))
 
 
 def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:

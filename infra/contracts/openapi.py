@@ -9,6 +9,7 @@ from typing import Any
 from infra.contracts.asyncapi import in_components
 from infra.contracts.json_schema import detail_definitions
 from infra.contracts.stories import examples
+from orders.keys import LONGEST
 from shared.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from shared.record import Status
 
@@ -27,12 +28,18 @@ _IN_THE_PATH = ("order_id", "timestamp")
 
 _MEANINGS = {
     400: "The body is no JSON object.",
+    401: "A token is needed, or the one that was sent is not known.",
+    403: "The token has not the scope, or a page of another site asks for a change.",
     404: "No order has this id.",
-    409: "The order is too far for that, or its id or key is known with other content.",
+    409: "The order is too far for that, or its id or key is known with other content or payment.",
     413: "The body is larger than any that is taken.",
+    421: "The Host is not this server's name.",
     422: "Something sent is wrong; `field` and `detail` say what, and what would be right.",
     429: "Too many requests at once; come again.",
 }
+
+_ANYWHERE = (401, 403, 421)
+"""Statuses of refusals that any operation may answer."""
 
 
 def openapi() -> JSON:
@@ -41,12 +48,15 @@ def openapi() -> JSON:
         "openapi": "3.1.0",
         "info": {
             "title": "Orderflow",
-            "version": Detail.version,
+            "version": OrderCreated.version,
             "description": "Place, read, list, change and cancel orders. What is refused is"
             " answered with a problem document (RFC 9457).",
         },
         "servers": [
-            {"url": "http://127.0.0.1:8080", "description": "`orders serve`, without a token."},
+            {
+                "url": "http://127.0.0.1:8080",
+                "description": "`orders serve`; with a token where it has --token-file.",
+            },
             {
                 "url": "https://{api}.execute-api.{region}.amazonaws.com",
                 "description": "AWS: the stack's output ApiUrl.",
@@ -90,7 +100,8 @@ _JWT = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "On AWS, with the scope orders/read or orders/write.",
+    "description": "With the scope orders/read or orders/write: a JWT on AWS, on one machine a"
+    " token of --token-file.",
 }
 
 
@@ -98,7 +109,7 @@ def _operation(name: str, summary: str, answers: JSON, *refusals: int, **more: A
     """Return an operation; without a token it is open on one machine alone."""
     refused = {
         str(status): {"description": _MEANINGS[status], **_content("Problem", PROBLEM)}
-        for status in refusals
+        for status in sorted({*refusals, *_ANYWHERE})
     }
     told = {"operationId": name, "summary": summary, **more}
     return {**told, "security": [{}, {"jwt": []}], "responses": {**answers, **refused}}
@@ -115,19 +126,23 @@ def _place() -> JSON:
     key = {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The same key with the same order is the same order.",
-        "schema": {"type": "string"},
+        "description": "A sender's own key of this request: sent again with the same body it is"
+        " the same order, with another body a conflict (409). A key is kept as long as its order."
+        " In its absence `metadata.idempotency_key` counts.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
     }
     location = {"Location": {"description": "The order's path.", "schema": {"type": "string"}}}
     return _operation(
         "placeOrder",
         "Place an order.",
         {
-            "200": {"description": "It was placed before, and stands so.", **_content("Order")},
+            "200": {"description": "It was placed before; this is its state.", **_content("Order")},
             "201": {"description": "It is placed.", "headers": location, **_content("Order")},
         },
         *(400, 409, 413, 422, 429),
-        description="An id, a time and a total are made where they are left out.",
+        description="An id, a time and a total are made where they are left out or null. The same"
+        " order again is answered as it is now, also if it failed; with another payment_token it is"
+        " refused.",
         parameters=[key],
         requestBody=_body("NewOrder", OrderCreated),
     )
@@ -142,13 +157,14 @@ def _list() -> JSON:
         "List a customer's orders, the newest first.",
         {"200": {"description": "A page of them.", **_content("Page")}},
         *(422, 429),
+        description="A parameter of another name is refused; one that is empty is absent.",
         parameters=[
             {**customer, "schema": {**text, "minLength": 1}},
             {"name": "limit", "in": "query", "schema": number},
             {
                 "name": "after",
                 "in": "query",
-                "description": "The `next` of the page before.",
+                "description": "The `next` of the page before, of the same customer.",
                 "schema": text,
             },
         ],
@@ -161,6 +177,8 @@ def _change() -> JSON:
         "Change the address or the e-mail address of an order that is not shipped yet.",
         _SHOWN,
         *(400, 404, 409, 413, 422, 429),
+        description="After the shipment the e-mail address alone can be corrected, as long as no"
+        " confirmation could be sent to it.",
         requestBody=_body("OrderChange", OrderUpdated),
     )
 

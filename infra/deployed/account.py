@@ -1,5 +1,6 @@
 """An account of AWS that a command asks, and what its clients raise said in one line."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 
 ATTEMPTS = 4
 """Calls in all, in the retry mode ``standard``: throttling, 5xx and lost connections only."""
+
+TOKEN = "ORDERS_TOKEN"  # noqa: S105 - a name
+"""The environment variable with the token for a server that is named by --endpoint-url."""
 
 _SIGN_IN = "sign in (`aws sso login`), or name a --profile that has credentials"
 
@@ -47,11 +51,15 @@ _CREDENTIALS = ("Credential", "SSO", "Token")
 
 @dataclass(frozen=True)
 class Account:
-    """An account and region of AWS, or an endpoint that answers for them."""
+    """An account and region of AWS, or an endpoint that answers for them.
+
+    ``token`` is what a server of ``orders serve`` wants of its callers, if it wants tokens.
+    """
 
     endpoint_url: str | None = None
     profile: str | None = None
     region: str | None = None
+    token: str | None = None
 
     @property
     def where(self) -> str:
@@ -71,6 +79,7 @@ class Account:
                 region_name=self.region or (REGION if own else None),
                 aws_access_key_id=key,
                 aws_secret_access_key=key,
+                aws_session_token=self.token or os.environ.get(TOKEN) if own else None,
             )
 
     def client(self, service: str, **config: Any) -> Any:

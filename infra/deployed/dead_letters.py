@@ -1,256 +1,259 @@
-"""Dead letters of a deployed stack: what waits in its queues, why, and the way back.
+"""Dead letters of a deployed stack, listed, redriven, discarded and edited.
 
-SQS shows messages by handing them out, so looking receives: a letter is held for a minute at most,
-and given back as soon as it was looked at. What SQS hands out is a sample of a queue.
+A letter leaves its queue only after something durable has taken its place: its successor, or its
+record in the table. A successor's id follows from the letter's, so a crash in between repeats
+harmlessly.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from infra.cli.operator import operator
 from infra.cli.output import CommandError
-from infra.dead_letters import Letter, own_reason
+from infra.dead_letters import Letter
 from infra.deployed.account import translated
+from infra.deployed.letter_queues import EDITED, HELD, LETTER, REDEPLOY, SINCE, Held, LetterQueues
+from infra.deployed.letter_reasons import logged_reasons
+from infra.deployed.letter_records import LetterRecords, told
+from infra.deployed.letter_runs import Run, Runs
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
-from infra.local.execution_rows import order_of
-from infra.local.platform import TEMPLATE
-from infra.local.resources import load
+from infra.letter_edit import event_in, with_event
+from infra.letter_text import ATTENTION
+from shared import clock
 from shared.clock import timestamp
+from shared.errors import OrderflowError
 
-HELD = 60
-"""Seconds for which a letter that was received is hidden from others."""
+Answer = dict[str, Any]
 
-BATCH = 10
-"""Messages of one request (SQS, message quotas)."""
+_FAILURES = (CommandError, OrderflowError)
+"""Errors that concern one letter: it stays, and the others go on."""
 
-PASSES = 100
-"""Requests to one queue: at most 1,000 letters of it are looked at."""
-
-_REDEPLOY = "the stack was changed meanwhile: try again"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A letter in our hands: its text as it was sent, and SQS's receipt for it."""
-
-    letter: Letter
-    text: str
-    receipt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Redriven:
-    """How many letters were sent on their way, and about how many of which queue SQS moves."""
-
-    sent: int
-    moving: Mapping[str, int]
+_UNSEEN = "was not seen; look with `orders dead-letters list`, and again: SQS shows a sample"
 
 
 class DeadLetters:
-    """The dead letters of a stack; ``patience`` is how many seconds an empty queue is waited for.
-
-    A wait asks all servers of a queue; without one SQS asks some (SQS, short and long polling).
-    """
+    """The dead letters of a stack (see `infra.cli.letters_here.LettersHere`)."""
 
     def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
         self.stack = stack
-        self.patience = patience
         self.targets = Targets(stack)
-        self.sqs = stack.client("sqs", max_pool_connections=20)
-        self.template = load(TEMPLATE, {}, lambda _variable, value: value)
-        self.queues = [name for name in self.template.dead_letter_queues if name in stack.names]
-        self.sources = {
-            queue.dead_letters: queue
-            for queue in self.template.queues.values()
-            if queue.dead_letters
-        }
+        self.queues = LetterQueues(stack, patience)
+        self.records = LetterRecords(stack.table(), clock.now, operator())
 
     def letters(self, queue: str | None = None) -> list[Letter]:
         """Return the letters that SQS shows, of one queue or of all, the oldest first."""
-        if queue is not None and queue not in self.queues:
-            these = ", ".join(self.queues)
+        if queue is not None and queue not in self.queues.names:
+            these = ", ".join(self.queues.names)
             raise CommandError(f"{queue!r} is no dead-letter queue; these are: {these}")
-        with self._received([queue] if queue else self.queues) as held:
-            return sorted((one.letter for one in held.values()), key=lambda one: str(one["since"]))
+        with self.queues.received([queue] if queue else self.queues.names) as held:
+            found = [one.letter for one in held.values()]
+        for number, reason in logged_reasons(self.stack, found, self.queues.sources).items():
+            letter = next(one for one in found if one["id"] == number)
+            letter["reason"] = f"{letter['reason']}; {reason}"
+        return sorted(found, key=lambda one: str(one["since"]))
 
-    def redrive(self, ids: Sequence[str] = ()) -> Redriven:
-        """Send letters on their way again, all if no id is given; delete what was accepted.
+    def closed(self) -> list[Letter]:
+        """Return the letters that were taken out of their queues, the newest last."""
+        return self.records.closed()
 
-        Of all, those that a queue gave up are moved back to it by SQS itself.
+    def find(self, number: str) -> Letter | None:
+        """Return a letter with its history, wherever it is now."""
+        found: Letter | None = next((one for one in self.letters() if one["id"] == number), None)
+        if found is None:
+            item = self.records.find(number)
+            found = told(item) if item and item["state"] != "OPEN" else None
+        return found and {**found, "history": self.records.history(number)}
 
-        Raises
-        ------
-        CommandError
-            A letter was not seen, or has no way back: nothing is sent then. Or AWS did not take
-            one: it stays, and how many were sent before is said.
+    # ---- redriving
+
+    def redrive(self, ids: Sequence[str] = (), wait: float = 0.0) -> Answer:
+        """Send letters on their way again, all if no id is given.
+
+        Of all, those that a queue gave up are moved back to it by SQS itself. A letter that became
+        a run stays until its run has taken the order; so many seconds are waited for that.
         """
-        moved = [] if ids else [name for name in self.queues if name in self.sources]
-        with self._received([name for name in self.queues if name not in moved]) as held:
-            missing = sorted(set(ids) - set(held))
-            if missing:
-                raise CommandError(
-                    f"no dead letter {missing[0]} was seen; look with `orders dead-letters list`,"
-                    " and again, since SQS shows a sample"
-                )
-            wanted = [held[one] for one in dict.fromkeys(ids)] if ids else list(held.values())
-            ways = [self._way_back(one) for one in wanted]
-            for done, (one, way) in enumerate(zip(wanted, ways, strict=True)):
-                number = one.letter["id"]
-                before = f"{done} of {len(wanted)} dead letters were sent; {number}"
-                with translated(before, _REDEPLOY):
-                    way()
-                    self.sqs.delete_message(
-                        QueueUrl=self.stack.name(one.letter["queue"]), ReceiptHandle=one.receipt
-                    )
-                del held[number]
-        return Redriven(len(wanted), {name: self._move(name) for name in moved})
+        moved = [] if ids else [name for name in self.queues.names if name in self.queues.sources]
+        looked_at = [name for name in self.queues.names if name not in moved]
+        answers: list[Answer] = []
+        runs: list[Run] = []
+        with self.queues.received(looked_at, HELD + wait) as held:
+            for number in dict.fromkeys(ids or held):
+                done = self._sent(held, number)
+                if isinstance(done, Run):
+                    runs.append(done)
+                else:
+                    answers.append(done)
+            if runs:
+                self._runs().watch(runs, list(held.values()), wait)
+            answers += [self._after(held, run) for run in runs]
+        return {"letters": answers, "moving": {name: self.queues.move(name) for name in moved}}
 
-    def _move(self, queue: str) -> int:
-        """Have SQS move a queue's letters to where they came from; return about how many."""
-        with translated(f"the queue {queue}", _REDEPLOY):
-            found = self.sqs.get_queue_attributes(
-                QueueUrl=self.stack.name(queue),
-                AttributeNames=["QueueArn", "ApproximateNumberOfMessages"],
-            )["Attributes"]
-            self.sqs.start_message_move_task(SourceArn=found["QueueArn"])
-        return int(found["ApproximateNumberOfMessages"])
-
-    @contextmanager
-    def _received(self, queues: Sequence[str]) -> Iterator[dict[str, Held]]:
-        """Hold the letters of these queues; those that are left at the end are given back."""
-        with ThreadPoolExecutor(len(queues) or 1) as pool:
-            found = [one for held in pool.map(self._receive, queues) for one in held]
-        held = {one.letter["id"]: one for one in found}
+    def _sent(self, held: dict[str, Held], number: str) -> Answer | Run:
+        """Send one letter; a letter that is refused stays and holds up no other."""
+        one = held.get(number)
+        if one is None:
+            return _refused(number, f"dead letter {number} {_UNSEEN}")
         try:
-            yield held
-        finally:
-            self._give_back(held.values())
+            return self._as_run(one) or self._elsewhere(held, one)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            problem = "it has no way back: send its event again by hand, or discard the letter"
+            return _refused(number, problem, one.letter)
+        except _FAILURES as error:
+            return _refused(number, str(error), one.letter)
 
-    def _receive(self, queue: str) -> list[Held]:
-        held: dict[str, Held] = {}
-        with translated(f"the queue {queue}", _REDEPLOY):
-            for _ in range(PASSES):
-                messages = self.sqs.receive_message(
-                    QueueUrl=self.stack.name(queue),
-                    MaxNumberOfMessages=BATCH,
-                    VisibilityTimeout=HELD,
-                    WaitTimeSeconds=self.patience,
-                    MessageAttributeNames=["All"],
-                    MessageSystemAttributeNames=["SentTimestamp"],
-                ).get("Messages", [])
-                if not messages:
-                    break
-                for message in messages:
-                    letter = self._letter(queue, message)
-                    held[letter["id"]] = Held(letter, message["Body"], message["ReceiptHandle"])
-        return list(held.values())
+    def _as_run(self, held: Held) -> Run | None:
+        """Start the run that a letter becomes, if that is its way back."""
+        body, attributes = held.letter["body"], held.letter["attributes"]
+        if held.letter["queue"] in self.queues.sources:
+            return None
+        if attributes.get("TARGET_ARN") == self.stack.name("OrderProcessing"):
+            given = held.text
+        elif held.letter["queue"] == ATTENTION:
+            given = json.dumps({"resume": self._resume(body)})
+        elif isinstance(body, dict) and body.get("consumer") == "order_processing":
+            event = body["event"]
+            given = event if isinstance(event, str) else json.dumps(event)
+        else:
+            return None
+        number = held.letter["id"]
+        returned = [one for one in self.records.history(number) if one["what"] == "RETURNED"]
+        name = f"redrive-{number}" + (f"-{len(returned) + 1}" if returned else "")
+        return self._runs().start(held, given, name)
 
-    def _give_back(self, held: Iterable[Held]) -> None:
-        by_queue: dict[str, list[Held]] = {}
-        for one in held:
-            by_queue.setdefault(one.letter["queue"], []).append(one)
-        for queue, ours in by_queue.items():
-            for first in range(0, len(ours), BATCH):
-                entries = [
-                    {"Id": str(place), "ReceiptHandle": one.receipt, "VisibilityTimeout": 0}
-                    for place, one in enumerate(ours[first : first + BATCH])
-                ]
-                with translated(f"the queue {queue}", _REDEPLOY):
-                    self.sqs.change_message_visibility_batch(
-                        QueueUrl=self.stack.name(queue), Entries=entries
-                    )
+    def _resume(self, body: Mapping[str, Any]) -> Answer:
+        """Return what a run is given that takes an order over from one which has ended.
 
-    def _letter(self, queue: str, message: Mapping[str, Any]) -> Letter:
-        attributes = {
-            name: value["StringValue"]
-            for name, value in message.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        }
+        The run that asked for attention ends with that.
+        """
+        order_id = body["order_id"]
+        ended = self._runs().holder(order_id) or body.get("execution")
+        return {"order_id": order_id, **({"after": ended} if ended else {})}
+
+    def _runs(self) -> Runs:
+        return Runs(self.stack, self.queues, clock.now)
+
+    def _after(self, held: dict[str, Held], run: Run) -> Answer:
+        """Delete the letter of a run that has taken its place; keep any other."""
+        answer = run.answer or {}
         try:
-            body = json.loads(message["Body"])
-        except ValueError:
-            body = message["Body"]
-        content: Mapping[str, Any] = body if isinstance(body, dict) else {}
-        source = self.sources.get(queue)
-        return {
-            "id": message["MessageId"],
-            "queue": queue,
-            "since": timestamp(int(message["Attributes"]["SentTimestamp"]) / 1000),
-            "reason": _reason(content, attributes)
-            or (source and f"received {source.max_receives} times without success")
-            or "unknown",
-            "order_id": order_of(content) or order_of(content.get("event")),
-            "from": content.get("consumer")
-            or attributes.get("TARGET_ARN")
-            or content.get("requestContext", {}).get("functionArn")
-            or (source and source.name),
-            "attributes": attributes,
-            "body": body,
-        }
+            if run.is_stored:
+                outcome = answer["message"]
+                self.records.note(run.held, "REDRIVEN", state="REDRIVEN", outcome=outcome)
+                self._delete(held, run.held)
+            elif answer["state"] == "back":
+                self.records.note(run.held, "RETURNED", outcome=answer["message"])
+        except _FAILURES as error:
+            return _refused(run.held.letter["id"], str(error), run.held.letter)
+        return _about(run.held.letter) | answer
 
-    def _way_back(self, held: Held) -> Callable[[], object]:
-        """Return what puts a letter back where it failed: queue, target, function, or a new run."""
-        try:
-            return self._of_aws(held) or self._of_ours(held.letter)
-        except (KeyError, TypeError, ValueError):
-            raise CommandError(
-                f"dead letter {held.letter['id']} has no way back; send its event again by hand"
-            ) from None
+    def _elsewhere(self, held: dict[str, Held], one: Held) -> Answer:
+        """Send a letter to its queue, its target or its function; then delete it."""
+        way, goal = self._way_back(one)
+        with translated(f"dead letter {one.letter['id']}", REDEPLOY):
+            way()
+        self.records.note(one, "REDRIVEN", state="REDRIVEN", outcome=f"sent to {goal}")
+        self._delete(held, one)
+        return _about(one.letter) | {"state": "sent", "message": f"sent to {goal}"}
 
-    def _of_aws(self, held: Held) -> Callable[[], object] | None:
-        """Return the way back of what SQS, EventBridge or Lambda gave up; none of our own."""
+    def _delete(self, held: dict[str, Held], one: Held) -> None:
+        with translated(f"dead letter {one.letter['id']}", REDEPLOY):
+            self.queues.delete(one)
+        del held[one.letter["id"]]
+
+    def _way_back(self, held: Held) -> tuple[Callable[[], object], str]:
+        """Return what puts a letter back where it failed, and where that is."""
         letter, text = held.letter, held.text
         body, attributes = letter["body"], letter["attributes"]
-        source = self.sources.get(letter["queue"])
+        source = self.queues.sources.get(letter["queue"])
         if source:
-            return partial(self.targets.send, self.stack.name(source.name), text)
+            return self._to_queue(source.name, text, letter), source.name
         if "TARGET_ARN" in attributes:
-            return self.targets.at(attributes["TARGET_ARN"], text, _run(letter))
+            arn = attributes["TARGET_ARN"]
+            return self.targets.at(arn, text, f"redrive-{letter['id']}"), arn
         if "DDBStreamBatchInfo" in body:
             # what the relay gave up is in an outbox still: the reconciler sends it
-            return partial(self.targets.call, self.stack.name("ReconcileFunction"), "{}")
+            reconciler = self.stack.name("ReconcileFunction")
+            return partial(self.targets.call, reconciler, "{}"), "the reconciler"
         if "requestPayload" in body:
             function = body["requestContext"]["functionArn"]
-            return partial(self.targets.call, function, json.dumps(body["requestPayload"]))
-        return None
-
-    def _of_ours(self, letter: Letter) -> Callable[[], object]:
-        """Return the way back of what a workflow or a consumer put aside."""
-        body, machine = letter["body"], self.stack.name("OrderProcessing")
-        if letter["queue"] == "AttentionQueue":
-            resume = json.dumps({"resume": {"order_id": body["order_id"]}})
-            return partial(self.targets.start, machine, resume, _run(letter))
-        event = body["event"]
+            return partial(
+                self.targets.call, function, json.dumps(body["requestPayload"])
+            ), function
+        event, queue = body["event"], self._queue_of(body["consumer"])
         again = event if isinstance(event, str) else json.dumps(event)
-        if body["consumer"] == "order_processing":
-            return partial(self.targets.start, machine, again, _run(letter))
-        return partial(self.targets.send, self.stack.name(self._queue_of(body["consumer"])), again)
+        return self._to_queue(queue, again, letter), queue
+
+    def _to_queue(self, queue: str, text: str, letter: Letter) -> Callable[[], object]:
+        return partial(self.targets.send, self.stack.name(queue), text, letter["id"])
 
     def _queue_of(self, consumer: str) -> str:
-        for source in self.template.consumers:
-            if self.template.functions[source.function].handler.split(".")[-2] == consumer:
+        template = self.queues.template
+        for source in template.consumers:
+            if template.functions[source.function].handler.split(".")[-2] == consumer:
                 return source.queue
         raise KeyError(consumer)
 
+    # ---- discarding and editing
 
-def _run(letter: Letter) -> str:
-    return f"redrive-{letter['id']}"
+    def discard(self, ids: Sequence[str], reason: str) -> list[Answer]:
+        """Take letters out of their queues for good; the table keeps them for 14 days."""
+        answers = []
+        with self.queues.received(self.queues.names) as held:
+            for number in dict.fromkeys(ids):
+                one = held.get(number)
+                if one is None:
+                    answers.append(_refused(number, f"dead letter {number} {_UNSEEN}"))
+                    continue
+                try:
+                    self.records.note(one, "DISCARDED", state="DISCARDED", reason=reason)
+                    self._delete(held, one)
+                except _FAILURES as error:
+                    answers.append(_refused(number, str(error), one.letter))
+                else:
+                    answers.append(_about(one.letter) | {"state": "discarded", "message": reason})
+        return answers
+
+    def restore(self, ids: Sequence[str]) -> list[Answer]:
+        """Send discarded letters to their queues again; each keeps its id."""
+        answers = []
+        for number in dict.fromkeys(ids):
+            item = self.records.find(number)
+            if item is None or item["state"] != "DISCARDED":
+                state = "is not there" if item is None else f"is {item['state']}"
+                answers.append(_refused(number, f"no discarded letter {number}: it {state}"))
+                continue
+            letter, given = told(item), json.loads(item["given"])
+            with translated(f"dead letter {number}", REDEPLOY):
+                own = {LETTER: number, SINCE: letter["since"]}
+                self.queues.send(letter["queue"], item["text"], given, **own)
+            self.records.reopened(number)
+            message = f"back in {letter['queue']}"
+            answers.append(_about(letter) | {"state": "restored", "message": message})
+        return answers
+
+    def edit(self, number: str, event: Mapping[str, Any]) -> Answer:
+        """Give a letter another event: send it to its queue so, then delete what it was."""
+        with self.queues.received(self.queues.names) as held:
+            one = held.get(number)
+            if one is None:
+                return _refused(number, f"dead letter {number} {_UNSEEN}")
+            letter, text = one.letter, json.dumps(with_event(one.letter, event))
+            self.records.note(one, "EDITED", before=event_in(letter), after=event)
+            own = {LETTER: number, SINCE: letter["since"], EDITED: timestamp(clock.now())}
+            with translated(f"dead letter {number}", REDEPLOY):
+                self.queues.send(letter["queue"], text, one.attributes, **own)
+            self._delete(held, one)
+        message = "its event is changed, and keeps its contract"
+        return _about(letter) | {"state": "edited", "message": message}
 
 
-def _reason(body: Mapping[str, Any], attributes: Mapping[str, str]) -> str | None:
-    """Return what the platform, EventBridge or Lambda says of a letter, in that order."""
-    reason = body.get("reason")
-    if isinstance(reason, dict):
-        return own_reason(reason)
-    if "ERROR_CODE" in attributes:
-        return f"{attributes['ERROR_CODE']}: {attributes.get('ERROR_MESSAGE', 'no message')}"
-    failure = body.get("responsePayload")
-    if isinstance(failure, dict):
-        return f"{failure.get('errorType')}: {failure.get('errorMessage')}"
-    context = body.get("requestContext")
-    return context.get("condition") if isinstance(context, dict) else None
+def _about(letter: Mapping[str, Any]) -> Answer:
+    return {name: letter.get(name) for name in ("id", "queue", "order_id")}
+
+
+def _refused(number: str, why: str, letter: Mapping[str, Any] | None = None) -> Answer:
+    about = _about(letter) if letter else {"id": number, "queue": None, "order_id": None}
+    return about | {"state": "refused", "message": why}

@@ -17,7 +17,7 @@ from notifications.dynamodb import MAIL
 from payments.dynamodb import charge_of
 from shared.clock import timestamp
 from shared.money import from_minor
-from shared.order_item import ORDER, from_entry, order_key, to_record
+from shared.order_item import ORDER, from_entry, is_order, order_key, to_record
 from shared.record import OrderRecord
 from shared.table import Item, Table
 from shipping.dynamodb import shipment_of
@@ -50,7 +50,8 @@ def story(stack: DeployedStack, order_id: str) -> Story:
     if not items:
         raise CommandError(f"no order has the id {order_id!r}; see `orders list`")
     told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
-    order = items.get(ORDER)
+    standing = items.get(ORDER)
+    order = standing if standing and is_order(standing) else None
     record = to_record(order) if order else None
     if record is not None:
         told |= _order(record)
@@ -64,7 +65,9 @@ def story(stack: DeployedStack, order_id: str) -> Story:
         "runs": list(_runs(stack, timeline)),
         "review": _review(items),
         "mail": _mail(items),
+        "requests": _requests(standing),
         "dead_letters": [],
+        "retries": [],
     }
     return told
 
@@ -100,7 +103,7 @@ def _records(table: Table, customer: str | None) -> Iterator[OrderRecord]:
 
         yield from DynamoOrders(table).by_customer(customer, 100_000, None)
         return
-    yield from (to_record(item) for item in table.scan() if item["sk"] == ORDER)
+    yield from (to_record(item) for item in table.scan() if is_order(item))
 
 
 def _order(record: OrderRecord) -> Story:
@@ -233,6 +236,12 @@ def _run(client: Any, arn: str, claimed_at: str) -> Story:
         "seconds": ended and round(ended.timestamp() - started, 3),
         "error": found.get("error"),
     }
+
+
+def _requests(item: Item | None) -> list[Story]:
+    from orders.dynamodb import kept_in
+
+    return [{"type": one.name, "since": timestamp(one.came_at)} for one in kept_in(item)]
 
 
 def _review(items: Mapping[str, Item]) -> Story | None:

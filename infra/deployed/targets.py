@@ -30,9 +30,10 @@ class Targets:
         }
         return calls[service]
 
-    def send(self, queue_url: str, body: str) -> None:
-        """Send a message."""
-        self._sqs.send_message(QueueUrl=queue_url, MessageBody=body)
+    def send(self, queue_url: str, body: str, letter: str | None = None) -> None:
+        """Send a message; an attribute of it names the dead letter that it was."""
+        named = {"REDRIVEN": {"DataType": "String", "StringValue": letter}} if letter else {}
+        self._sqs.send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=named)
 
     def start(self, machine: str, body: str, run: str) -> None:
         """Start a run; one that was started under this name before is the one."""

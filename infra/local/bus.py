@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
 
-import orjson
-
-from infra.errors import Refusal
+from infra.errors import InvalidRequest
 from infra.local.backlog import Backlog
+from infra.local.boundary import Boundary
+from infra.local.crash_marker import Kind
+from infra.local.execution_rows import order_of
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
+from infra.local.targets import DeliveryError, RuleTarget
 from infra.local.template import ACCOUNT, REGION
+from infra.patterns import TooComplexEvent
+from shared import json_text
 from shared.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 from shared.clock import timestamp
+from shared.json_text import parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -25,23 +30,10 @@ LONGEST_RETRY = 600.0
 _INSERT_EVENT = "insert into events values (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_DELIVERY = "insert into deliveries values (?, ?, ?, ?, ?, ?)"
 _DELETE_DELIVERY = "delete from deliveries where id = ?"
-
-
-class DeliveryError(Exception):
-    """A target did not take an event; ``final`` if no retry can change that."""
-
-    def __init__(self, code: str, message: str, *, final: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.final = final
-
-
-class InvalidRequest(Refusal):
-    """A request as a whole is refused, with AWS's error code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+_SELECT_DELIVERIES = (
+    "select d.id, d.target, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
+    " from deliveries d join events e on e.seq = d.event_seq"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +47,25 @@ class Delivery:
     arrived_at: float
 
 
-Deliver = Callable[[Target, Delivery, float], None]
-
-
 class Bus:
-    """The bus of a stack.
+    """The bus of a stack (a component, see `infra.local.component`).
 
-    ``deliver`` maps a target's kind to what takes an event, or raises `DeliveryError`; ``room``
-    says how many more a kind takes now. A stream's deliveries stay where they are until the stream
-    has written them (`infra.local.streams`); ``routed`` counts them.
+    ``takers`` maps a target's kind to the `RuleTarget` that takes its events; the engine fills it.
+    A stream's deliveries stay in the journal until the stream has written them
+    (`infra.local.streams`); ``routed`` counts them.
     """
 
     def __init__(
         self,
         stack: Stack,
         journal: Journal,
-        deliver: Mapping[str, Deliver],
-        room: Mapping[str, Callable[[], int]],
+        boundary: Boundary,
         dead_letter: Callable[[str, str, Mapping[str, str], float], object],
     ) -> None:
         self.stack = stack
         self.journal = journal
-        self.deliver = deliver
-        self.room = room
+        self.boundary = boundary
+        self.takers: dict[str, RuleTarget] = {}
         self.dead_letter = dead_letter
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
         self.backlog = Backlog(self.targets)
@@ -88,6 +76,9 @@ class Bus:
             key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
             for key, target in self.targets.items()
         }
+
+    def resume(self, now: float) -> None:
+        """Do nothing: deliveries are read from the journal."""
 
     def put(self, entries: object, now: float) -> dict[str, Any]:
         """Answer a PutEvents request; what it accepts stands once the turn is committed.
@@ -111,65 +102,55 @@ class Bus:
         refused = _refused(entry)
         if refused:
             return refused
+        text, detail = entry["Detail"], None
+        if isinstance(text, str):
+            with suppress(json_text.InvalidJSON):
+                detail = json_text.read(text)
+        if not isinstance(detail, dict):
+            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
         try:
-            detail = orjson.loads(entry["Detail"])
-            if isinstance(detail, dict):
-                return {"EventId": self.accept(entry, detail, now)}
-        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-            pass  # no JSON, or nested deeper than it can be written again
+            time = _time(entry.get("Time"), now)
         except (OverflowError, ValueError) as error:
             return _invalid("Time", f"{error}.")
-        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        head, seq = _head(entry, time), self.journal.next_id("events")
+        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
+        return {"EventId": head["id"]} if failed is None else _failure(failed)
 
-    def accept(self, entry: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> str:
-        """Journal an event and a delivery for each matching target; return the event's id."""
-        event_id = str(uuid4())
-        time = _time(entry.get("Time"), now)
-        envelope = {
-            "version": "0",
-            "id": event_id,
-            "detail-type": entry["DetailType"],
-            "source": entry["Source"],
-            "account": ACCOUNT,
-            "time": time,
-            "region": REGION,
-            "resources": entry.get("Resources") or [],
-            "detail": detail,
-        }
+    def accept(self, entry: Mapping[str, Any], now: float) -> str:
+        """Journal an event that a service published; return the event's id."""
+        head, text = _head(entry, _time(entry.get("Time"), now)), entry["Detail"]
+        self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
+        event_id: str = head["id"]
+        return event_id
+
+    def _accept(
+        self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
+    ) -> None:
+        """Journal an event as it was sent, and a delivery for each matching target."""
+        envelope = {**head, "detail": detail}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
+        matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
         order_id = detail.get("order_id")
-        seq = self.journal.next_id("events")
         self.journal.batch.add(
             _INSERT_EVENT,
             seq,
-            event_id,
-            entry["DetailType"],
+            head["id"],
+            head["detail-type"],
             order_id if isinstance(order_id, str) else None,
-            orjson.dumps(envelope).decode(),
+            f'{json_text.write(head).decode()[:-1]},"detail":{text.strip()}}}',
             now,
             int(archived),
         )
-        self._route(seq, envelope, self.stack.rules, now, None)
-        return event_id
+        self._route(seq, matched, now, None)
 
-    def _route(
-        self,
-        seq: int,
-        envelope: Mapping[str, Any],
-        rules: Sequence[Rule],
-        now: float,
-        replay: str | None,
-    ) -> None:
+    def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
-            if rule.pattern.matches(envelope):
-                for target in rule.targets:
-                    delivery = self.journal.next_id("deliveries")
-                    self.journal.batch.add(
-                        _INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay
-                    )
-                    self._routing.append(target.key)
-                    self.backlog.wake(target.key, now + self._patience[target.key])
+            for target in rule.targets:
+                delivery = self.journal.next_id("deliveries")
+                self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay)
+                self._routing.append(target.key)
+                self.backlog.wake(target.key, now + self._patience[target.key])
 
     def committed(self) -> None:
         """Let what the turn added count."""
@@ -178,45 +159,48 @@ class Bus:
             self.routed[key] += 1
         self._routing.clear()
 
-    def next_due(self, busy: AbstractSet[str]) -> float:
-        """Return when a delivery is due that has room; ``busy`` streams have none."""
+    def next_due(self) -> float:
+        """Return when a delivery is due whose target has room."""
         return self.backlog.next_due(
-            key
-            for key, target in self.targets.items()
-            if (self.room[target.kind]() > 0 if target.kind in self.room else key not in busy)
+            key for key, target in self.targets.items() if self.takers[target.kind].room() > 0
         )
 
     def work(self, now: float) -> bool:
         """Deliver what is due and has room; return whether there was any."""
         found = False
         for key, target in self.targets.items():
-            if target.kind in self.deliver and self.backlog.is_due(key, now):
-                room = min(BATCH, self.room[target.kind]())
+            if self.backlog.is_due(key, now):
+                room = min(BATCH, self.takers[target.kind].room())
                 found |= room > 0 and self._drain(target, room, now)
         return found
 
     def _drain(self, target: Target, room: int, now: float) -> bool:
         rows = self.journal.database.rows(
-            "select d.id, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
-            " from deliveries d join events e on e.seq = d.event_seq"
-            " where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
+            f"{_SELECT_DELIVERIES} where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
             target.key,
             now,
             room,
         )
         if len(rows) < room:
             self.backlog.rest(target.key, self._next_due(target.key, now))
+        deliver = self.takers[target.kind].deliver
         for row in rows:
-            envelope = _replayed(row["envelope"], row["replay"])
-            delivery = Delivery(
-                row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"]
+            delivery = _delivery(row)
+            error = self.boundary.attempt(
+                Kind.DELIVERY, delivery.id, deliver, target, delivery, now
             )
-            try:
-                self.deliver[target.kind](target, delivery, now)
+            if error is None:
                 self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
-            except DeliveryError as error:
-                self._failed(target, delivery, error, now)
+            else:
+                self._failed(target, delivery, _as_refusal(error), now)
         return bool(rows)
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """Send a delivery to its target's dead-letter queue; it is not tried again."""
+        row = self.journal.database.row(f"{_SELECT_DELIVERIES} where d.id = ?", number)
+        if row is not None:
+            error = DeliveryError("INTERNAL_ERROR", reason, final=True)
+            self._failed(self.targets[row["target"]], _delivery(row), error, now)
 
     def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
         """Try again later, or put the event into the target's dead-letter queue."""
@@ -248,21 +232,24 @@ class Bus:
         )
         return None if row is None else row[0]
 
-    def deliver_again(self, key: str, envelope: str, now: float) -> None:
-        """Deliver a dead letter to its target once more."""
+    def deliver_again(self, key: str, envelope: str, seq: int | None, now: float) -> int:
+        """Deliver a dead letter to its target once more; return the delivery's number.
+
+        ``seq`` is the event's in the journal. Without it, the letter's own text becomes an event
+        of the journal, which no archive has and no other target gets.
+        """
+        content = parse(envelope)
+        replay = content.pop("replay-name", None)
+        if seq is None:
+            seq = self.journal.next_id("events")
+            order_id = order_of(content)
+            kind, text = content.get("detail-type", ""), write(content).decode()
+            row = (seq, content["id"], kind, order_id, text, now, 0)
+            self.journal.batch.add(_INSERT_EVENT, *row)
         delivery = self.journal.next_id("deliveries")
-        replay = json.loads(envelope).get("replay-name")
-        seq = self.sequence_of(envelope)
         self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, key, now, 0, replay)
         self.backlog.wake(key, now)
-
-    def sequence_of(self, envelope: str) -> int:
-        """Return where the journal has an event, or raise `InvalidRequest` if it is gone."""
-        event_id = json.loads(envelope)["id"]
-        row = self.journal.database.row("select seq from events where id = ?", event_id)
-        if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"event {event_id} is gone")
-        return int(row[0])
+        return delivery
 
     def start_replay(
         self, name: str, start: float, end: float, rules: Sequence[str], now: float
@@ -293,8 +280,8 @@ class Bus:
             end,
         )
         for event in events:
-            envelope = {**orjson.loads(event["envelope"]), "replay-name": name}
-            self._route(event["seq"], envelope, chosen, now, name)
+            envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
+            self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
@@ -317,6 +304,47 @@ class Bus:
             before,
             now - 86_400,
         )
+
+
+def _head(entry: Mapping[str, Any], time: str) -> dict[str, Any]:
+    """Return an event's envelope without its detail."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": entry["DetailType"],
+        "source": entry["Source"],
+        "account": ACCOUNT,
+        "time": time,
+        "region": REGION,
+        "resources": entry.get("Resources") or [],
+    }
+
+
+def _delivery(row: Any) -> Delivery:
+    envelope = _replayed(row["envelope"], row["replay"])
+    return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    """Return the answer for an event that was read but could not be journalled."""
+    if isinstance(error, InvalidRequest):
+        return _invalid("Detail", str(error))
+    message = f"The event could not be processed: {type(error).__name__}."
+    return {"ErrorCode": "InternalFailure", "ErrorMessage": message}
+
+
+def _as_refusal(error: Exception) -> DeliveryError:
+    """Return an error as the target's refusal: one that nobody expected is tried again."""
+    if isinstance(error, DeliveryError):
+        return error
+    return DeliveryError("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+
+
+def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    try:
+        return [rule for rule in rules if rule.pattern.matches(envelope)]
+    except TooComplexEvent as error:
+        raise InvalidRequest("InvalidArgument", str(error)) from None
 
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:

@@ -47,9 +47,19 @@ class DataDirectory:
         return self.root / "orderflow.log"
 
     @property
+    def marker(self) -> Path:
+        """Where the engine notes which item it handles (`infra.local.crash_marker`)."""
+        return self.root / "handling"
+
+    @property
     def endpoint(self) -> Path:
         """Where ``orders serve`` says on which address it listens."""
         return self.root / "endpoint"
+
+    @property
+    def endpoint_token(self) -> Path:
+        """The file with the token of this machine's own commands, if the server wants tokens."""
+        return self.root / "endpoint.token"
 
     @property
     def _lock(self) -> Path:
@@ -68,6 +78,33 @@ class DataDirectory:
             except BlockingIOError:
                 return address
         return None  # nobody holds the lock: a server that was killed left its address
+
+    def publish(self, address: str, token: str | None) -> None:
+        """Let this machine's commands find a server; only its user can read the token."""
+        self.withdraw()
+        if token is not None:
+            descriptor = os.open(self.endpoint_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(token)
+        written = self.endpoint.with_suffix(".new")
+        try:
+            written.write_text(address + "\n")
+            written.rename(self.endpoint)  # a reader sees the whole address or none
+        except OSError as error:
+            message = f"{self.endpoint} cannot be written: {error.strerror}"
+            raise DataDirectoryError(message) from None
+
+    def withdraw(self) -> None:
+        """Remove what `publish` wrote."""
+        for path in (self.endpoint, self.endpoint_token):
+            path.unlink(missing_ok=True)
+
+    def token(self) -> str | None:
+        """Return the token with which the server that writes here is asked, if it wants one."""
+        try:
+            return self.endpoint_token.read_text()
+        except OSError:
+            return None
 
     def environment(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
@@ -129,8 +166,21 @@ class DataDirectory:
             finally:
                 database.close()
 
+    def check_files(self) -> None:
+        """Raise `DataDirectoryError` if a file is there that cannot be written; change nothing."""
+        for path in (self.log, self.sandbox, self.endpoint, self.database):
+            if os.path.lexists(path):
+                try:
+                    os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))
+                except OSError as error:
+                    raise DataDirectoryError(
+                        f"{path} cannot be written: {error.strerror}; remove it, have its owner"
+                        " make it writable, or name another directory with --data"
+                    ) from None
+
     def check_writable(self) -> None:
         """Raise `DataDirectoryError` if this process could not write here; change nothing."""
+        self.check_files()
         with self._locked():
             if self.database.exists():
                 database = self._open()
@@ -140,7 +190,7 @@ class DataDirectory:
     def _open(self, *, read_only: bool = False) -> Database:
         try:
             return Database(str(self.database), read_only=read_only)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise DataDirectoryError(
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
@@ -156,8 +206,18 @@ class DataDirectory:
                 " nothing was changed: correct that, or go on with the Orderflow that wrote it"
             ) from error
 
+    def _check_database(self) -> None:
+        """Raise `DataDirectoryError` if a database is there that cannot be used."""
+        if self.database.exists():
+            database = self._open(read_only=True)
+            try:
+                self._check_version(database)
+            finally:
+                database.close()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self._check_database()  # a directory that is refused is left as it is
         try:
             for folder in (self.root, self.bucket):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +236,7 @@ class DataDirectory:
                     f"{self.root} is in use by {holder}; stop it, go through its endpoint,"
                     " or name another directory with --data"
                 ) from None
+            self.endpoint.unlink(missing_ok=True)  # of a server that was killed
             lock.seek(0)
             lock.truncate()
             lock.write(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'orders'})")

@@ -11,10 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-import orjson
-
 from infra.local.template import REGION
-from shared import clock, settings
+from shared import clock, json_text, settings
 
 COMMON = {
     "AWS_REGION": REGION,
@@ -101,15 +99,16 @@ class ExecutionEnvironment:
             self._prefix = f"{os.getpid():08x}"  # not before: a worker is forked from who loads
         self._count += 1
         context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
-        stdout, sys.stdout = sys.stdout, self._output
+        stdout, sys.stdout = sys.stdout, self._output  # noqa: TID251 - to the log
         answer, error = b"", b""
         try:
             self._enter(name)
-            answer = orjson.dumps(self._handler(name)(orjson.loads(payload), context))
+            value = self._handler(name)(json_text.parse(payload), context)
+            answer, error = _marshalled(value, context.aws_request_id)
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its answer
-            error = orjson.dumps(_error(raised, context.aws_request_id))
+            error = json_text.write(_error(raised, context.aws_request_id))
         finally:
-            sys.stdout = stdout
+            sys.stdout = stdout  # noqa: TID251
             with suppress(OSError):
                 self._log.flush()
         metrics, self._output.metrics = self._output.metrics, []
@@ -155,10 +154,27 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, 
     return gone + [(key, value) for key, value in new.items() if old.get(key) != value]
 
 
+def _marshalled(value: object, request_id: str) -> tuple[bytes, bytes]:
+    """Return a handler's value as JSON, or the error of one that is none (one is empty).
+
+    Lambda's own error for a value that its runtime cannot write is Runtime.MarshalError.
+    """
+    try:
+        answer = json_text.write(value)
+        problem = f"more than {json_text.MAX_DEPTH} levels" if json_text.is_too_deep(answer) else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        answer, problem = b"", str(error)
+    if not problem:
+        return answer, b""
+    message = f"Unable to marshal response: {problem}"
+    told = {"errorType": "Runtime.MarshalError", "errorMessage": message}
+    return b"", json_text.write({**told, "requestId": request_id, "stackTrace": []})
+
+
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:
     frames = traceback.extract_tb(raised.__traceback__)
     return {
-        "errorMessage": str(raised),
+        "errorMessage": str(raised).encode(errors="backslashreplace").decode(),
         "errorType": type(raised).__name__,
         "requestId": request_id,
         # without columns: to find what to underline would parse each line

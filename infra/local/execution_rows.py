@@ -1,14 +1,14 @@
 """How an execution stands in the journal: its row, its history, its ARN."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from zstandard import ZstdCompressor, decompress
 
 from infra.asl import HistoryEvent, Machine
 from infra.local.stack import StateMachine
 from infra.local.template import ACCOUNT, REGION
+from shared import json_text
 from shared.clock import timestamp
 
 INSERT = (
@@ -59,9 +59,9 @@ def packed(events: Sequence[HistoryEvent], snapshot: Mapping[str, Any] | None) -
     Pieces are only ever added: to keep the snapshot in the execution's row would write a page for
     each state. It repeats what its events say, so together they compress well.
     """
-    text = orjson.dumps([event.to_row() for event in events])
+    text = json_text.write([event.to_row() for event in events])
     if snapshot is not None:
-        text += b"\n" + orjson.dumps(snapshot)
+        text += b"\n" + json_text.write(snapshot)
     return packed_text(text)
 
 
@@ -72,13 +72,24 @@ def packed_text(text: bytes) -> bytes:
 
 def events_in(piece: bytes) -> list[HistoryEvent]:
     """Return the events in a piece of history."""
-    return [HistoryEvent(*row) for row in orjson.loads(decompress(piece).partition(b"\n")[0])]
+    return [HistoryEvent(*row) for row in json_text.parse(decompress(piece).partition(b"\n")[0])]
 
 
 def snapshot_in(piece: bytes) -> dict[str, Any]:
     """Return the snapshot in a piece of the history of an execution that still runs."""
-    snapshot: dict[str, Any] = orjson.loads(decompress(piece).partition(b"\n")[2])
+    snapshot: dict[str, Any] = json_text.parse(decompress(piece).partition(b"\n")[2])
     return snapshot
+
+
+def changed(
+    piece: bytes,
+    event: Callable[[HistoryEvent], HistoryEvent],
+    snapshot: Callable[[Any], Any],
+) -> bytes:
+    """Return a piece with each of its events, and its snapshot if it has one, changed."""
+    kept = decompress(piece).partition(b"\n")[2]
+    found = snapshot(json_text.parse(kept)) if kept else None
+    return packed([event(one) for one in events_in(piece)], found)
 
 
 def gone(row: Any, machine: Machine) -> StateMachine:

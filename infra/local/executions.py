@@ -3,18 +3,18 @@
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
-from typing import Any
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from infra.asl import (
     CancelTask,
     Effect,
     Ended,
     Execution,
+    HistoryEvent,
     Machine,
     RunTask,
     SetTimer,
@@ -23,7 +23,10 @@ from infra.asl import (
     TaskSucceeded,
     TimerFired,
 )
+from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
+from infra.local.boundary import Boundary
+from infra.local.crash_marker import NOTHING, Ids, Item, Kind
 from infra.local.execution_rows import (
     END,
     HISTORY,
@@ -38,11 +41,17 @@ from infra.local.execution_rows import (
     packed,
     snapshot_in,
 )
+from infra.local.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
+from infra.local.quarantine import HELD
 from infra.local.resources import compiled
 from infra.local.stack import Stack, StateMachine
 from infra.local.template import read_yaml
+from shared import json_text
+
+if TYPE_CHECKING:
+    from infra.local.quarantine import QuarantinedOrders
 
 WINDOW = 400
 """Executions in memory at once; the others wait in the journal."""
@@ -53,27 +62,24 @@ NAP = 5.0
 MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
 
+EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
+"""The error of a STANDARD execution whose name is taken."""
+
 _RUNNING = "running"
-
-Call = Callable[[Mapping[str, Any], float], Any]
-"""An integration: ``(parameters, now) -> response``; raises `TaskError`."""
-
-
-class TaskError(Exception):
-    """An integration failed, with the error name that a workflow sees."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(cause)
-        self.error = error
+_LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
+_WIDEST = 4  # bytes of a character in UTF-8 at most
 
 
 class Live:
     """An execution in memory, and what it waits for."""
 
-    __slots__ = ("execution", "id", "machine", "row", "tasks", "timers", "wake_at")
+    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
 
-    def __init__(self, number: int, machine: Machine, execution: Execution) -> None:
+    def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
         self.id = number
+        self.item: Ids = (Kind.EXECUTION, number, number)  # what the crash marker names
+        self.name = name  # of the state machine
         self.machine = machine
         self.execution = execution
         self.row: tuple[Any, ...] | None = None  # what is to be inserted
@@ -83,10 +89,11 @@ class Live:
 
 
 class Executions:
-    """The executions of a stack's state machines.
+    """The executions of a stack's state machines (a component).
 
-    ``calls`` are the integrations other than Lambda, by their name such as ``sqs:sendMessage``;
-    ``ran`` says for how many seconds a worker has been at the call of a function.
+    ``integrations`` are what a task may call, by name (`infra.local.integrations`); the engine
+    fills it. ``quarantine`` has the orders of whose runs on ``quarantined_machine`` none is
+    started. ``ran`` says for how many seconds a worker has been at the call of a function.
     """
 
     def __init__(
@@ -94,7 +101,7 @@ class Executions:
         stack: Stack,
         journal: Journal,
         invoke: Invoke,
-        calls: Mapping[str, Call],
+        boundary: Boundary,
         ran: Callable[[int], float],
     ) -> None:
         self.stack = stack
@@ -102,7 +109,10 @@ class Executions:
         self.calling: dict[tuple[int, int], int] = {}
         self.journal = journal
         self.invoke = invoke
-        self.calls = {**calls, "states:startExecution": self._start_execution}
+        self.boundary = boundary
+        self.integrations: dict[str, TaskIntegration] = {}
+        self.quarantine: QuarantinedOrders | None = None
+        self.quarantined_machine = ""
         self.live: dict[int, Live] = {}
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
@@ -111,7 +121,7 @@ class Executions:
         self._machines: dict[str, Machine] = {}
         self._current = {name: self._define(one) for name, one in stack.machines.items()}
 
-    def resume(self) -> None:
+    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
         """Take up again what a process that is gone had in memory."""
         self.journal.batch.add(
             "update executions set wake_at = 0 where status = 'RUNNING' and wake_at is null"
@@ -122,20 +132,29 @@ class Executions:
         """Return how many more executions fit into memory."""
         return WINDOW - len(self.live)
 
-    def start(self, machine: str, name: str, body: Any, now: float) -> str:
+    def new_name(self) -> str:
+        """Return a name for an execution that was given none."""
+        return str(self.journal.next_id("executions"))
+
+    def start(
+        self, machine: str, name: str, body: Any, now: float, *, text: str | None = None
+    ) -> str:
         """Start an execution; return its ARN.
+
+        ``text`` is the input's JSON text, where the caller has it.
 
         Raises
         ------
         TaskError
             A STANDARD execution of this name exists with other input or has ended, or the input
-            is too large.
+            is too large; or the order is held (`infra.local.quarantine`).
         """
-        described = self.stack.machines[machine]
-        given = orjson.dumps(body)
-        if len(given) > MAX_INPUT:
-            raise TaskError("States.DataLimitExceeded", f"the input has {len(given)} bytes")
-        text = given.decode()
+        described, order_id = self.stack.machines[machine], order_of(body)
+        if machine == self.quarantined_machine and self._is_held(order_id):
+            raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
+        text = json_text.write(body).decode() if text is None else text
+        if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
         if described.kind == "STANDARD":
             known = self._known(described, name)
             if known is not None:
@@ -143,12 +162,11 @@ class Executions:
                     return arn(described, name, known["id"])
                 taken = arn(described, name, known["id"])
                 raise TaskError(
-                    "StepFunctions.ExecutionAlreadyExistsException",
+                    EXISTS,
                     f"Execution Already Exists: '{taken}'",
                 )
         number = self.journal.next_id("executions")
         definition = self._current[machine]
-        order_id = order_of(body)
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
         if self.room() > 0:
@@ -195,7 +213,14 @@ class Executions:
     def flush(self, now: float) -> None:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
-            self._save(live, now)
+            self.boundary.marker.enter(live.item)
+            try:
+                self._save(live, now)
+            except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+                self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
+                self._abort(live, error, now)
+                live.execution.history = live.execution.history[-1:]  # the others may be the cause
+                self._save(live, now)
         self._dirty.clear()
 
     def committed(self) -> None:
@@ -225,11 +250,14 @@ class Executions:
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self._machines[definition]
         context = context_of(machine, number, name, body, started)
-        execution, effects = compiled_machine.start(body, context, now)
-        live = Live(number, compiled_machine, execution)
+        empty = Execution(compiled_machine, context)
+        live = Live(number, machine.name, compiled_machine, empty)
         live.row = row
-        self.live[number] = self._dirty[number] = live
-        self._perform(live, effects, now)
+        if self.boundary.marker.current is not NOTHING:
+            live.item = self.boundary.marker.current  # what starts it is in the journal already
+        self.live[number] = live
+
+        self._go_on(live, now, self._enter, context, body)
 
     def _take_up(self, now: float) -> bool:
         """Load executions that are due from the journal."""
@@ -246,14 +274,48 @@ class Executions:
             )
             self.backlog.rest(_RUNNING, None if after is None else after[0])
         for row in rows:
-            if row["id"] not in self.live:
-                self._load(row, now)
+            number = row["id"]
+            if number in self.live:
+                continue
+            error = self.boundary.attempt(Kind.EXECUTION, number, self._load, row, now)
+            if error is not None:
+                self.live.pop(number, None)
+                self._dirty.pop(number, None)
+                self._end_row(number, _cause(error), now)
+                self._note_row(row, _cause(error), now)
         return bool(rows)
+
+    def _note_row(self, row: Any, cause: str, now: float) -> None:
+        with suppress(ValueError):  # its input may be what cannot be read
+            self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
+
+    def _is_held(self, order_id: str | None) -> bool:
+        return self.quarantine is not None and self.quarantine.holds(order_id)
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """End an execution as FAILED with States.Runtime, and hold its order."""
+        row = self.journal.database.row("select * from executions where id = ?", number)
+        if row is not None and row["status"] == "RUNNING":
+            self._end_row(number, reason, now)
+            self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
+
+    def _note(self, machine: str, given: Any, reason: str, now: float, *, final: bool) -> None:
+        """Note with an order that the engine could not go on with its run."""
+        order_id = order_of(given)
+        ours = machine == self.quarantined_machine and self.quarantine is not None
+        if ours and order_id is not None and self.quarantine is not None:
+            self.quarantine.note(order_id, given, reason, now, final=final)
+
+    def _end_row(self, number: int, cause: str, now: float) -> None:
+        """End an execution that is not in memory."""
+        failed = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
+        self.journal.batch.add(HISTORY, number, packed([failed], None))
+        self.journal.batch.add(END, "FAILED", "null", RUNTIME, cause, now, number)
 
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
         described = self.stack.machines.get(row["machine"]) or gone(row, machine)
-        number, body = row["id"], orjson.loads(row["input"])
+        number, body = row["id"], json_text.parse(row["input"])
         last = self.journal.database.row(LAST_PIECE, number)
         if last is None:
             head = (number, row["name"], row["machine"], row["kind"], row["definition"])
@@ -264,8 +326,8 @@ class Executions:
         else:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
-            live = self.live[number] = self._dirty[number] = Live(number, machine, execution)
-            self._perform(live, machine.resume(execution, now), now)
+            live = self.live[number] = Live(number, row["machine"], machine, execution)
+            self._go_on(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
@@ -280,8 +342,35 @@ class Executions:
     def _advance(self, live: Live, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
+        self._go_on(live, now, self._take_in, signal)
+
+    def _go_on(self, live: Live, now: float, act: Callable[..., None], *given: Any) -> None:
+        """Let an execution go on; an error ends this one alone."""
         self._dirty[live.id] = live
+        error = self.boundary.attempt(
+            Kind.EXECUTION, live.id, act, live, now, *given, marked=live.item
+        )
+        if error is not None:
+            self._abort(live, error, now)
+
+    def _enter(self, live: Live, now: float, context: Mapping[str, Any], body: Any) -> None:
+        live.execution, effects = live.machine.start(body, context, now)
+        self._perform(live, effects, now)
+
+    def _resume(self, live: Live, now: float) -> None:
+        self._perform(live, live.machine.resume(live.execution, now), now)
+
+    def _take_in(self, live: Live, now: float, signal: Signal) -> None:
         self._perform(live, live.machine.advance(live.execution, signal, now), now)
+
+    def _abort(self, live: Live, error: Exception, now: float) -> None:
+        cause = _cause(error)
+        effects = live.machine.abort(live.execution, cause, now)
+        live.tasks.clear()
+        live.timers.clear()
+        self._perform(live, effects, now)
+        given = live.execution.context.get("Execution", {}).get("Input")
+        self._note(live.name, given, cause, now, final=False)
 
     def _perform(self, live: Live, effects: list[Effect], now: float) -> None:
         """Do what the interpreter asks for; what needs no function is answered at once."""
@@ -300,7 +389,7 @@ class Executions:
                 live.tasks.pop(effect.token, None)
                 live.timers.pop(effect.token, None)
             elif isinstance(effect, Ended):
-                del self.live[live.id]
+                self.live.pop(live.id, None)
 
     def _set_timer(self, live: Live, token: int, due: float) -> None:
         live.timers[token] = due
@@ -311,29 +400,27 @@ class Executions:
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        parameters: Any = task.parameters
-        service = task.resource.partition(":::")[2]
+        service = task.resource.partition(":::")[2] or "lambda"
+        integration = self.integrations[service]
+        mark = len(self.journal.batch.added)
         try:
-            if not service:
-                function, payload, answer = task.resource, parameters, self._answer
-            elif service == "lambda:invoke":
-                function, payload = parameters["FunctionName"], parameters.get("Payload", {})
-                answer = self._answer_wrapped
-            else:
-                return TaskSucceeded(task.token, self.calls[service](parameters, now))
-            name = self.stack.named("functions", function)
+            integration.check(task.parameters)
+            answer = integration.call(task, now)
         except TaskError as error:
+            self.journal.batch.rewind(mark)
             return TaskFailed(task.token, error.error, str(error))
-        except KeyError as error:
-            return TaskFailed(task.token, "Lambda.ResourceNotFoundException", str(error.args[0]))
-        call = partial(answer, live.id, task.token)
-        self.calling[live.id, task.token] = self.invoke(name, payload, call)
+        if not isinstance(answer, FunctionCall):
+            return TaskSucceeded(task.token, answer)
+        take = self._answer_wrapped if answer.wrapped else self._answer
+        done = partial(take, live.id, task.token)
+        self.calling[live.id, task.token] = self.invoke(answer.function, answer.payload, done)
         return None
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
-        """Pass on what ``lambda:invoke`` answers, which is the response around the payload."""
+        """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
-        self._answer(number, token, result._replace(payload=answer), now)
+        size = None if result.size is None else result.size + _RESPONSE
+        self._answer(number, token, result._replace(payload=answer, size=size), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
         self.calling.pop((number, token), None)
@@ -345,28 +432,25 @@ class Executions:
             cause = json.dumps(result.error, separators=(",", ":"))
             signal = TaskFailed(token, result.error["errorType"], cause)
         else:
-            signal = TaskSucceeded(token, result.payload)
+            signal = TaskSucceeded(token, result.payload, result.size)
         self._advance(live, signal, now)
-
-    def _start_execution(self, parameters: Mapping[str, Any], now: float) -> Any:
-        try:
-            machine = self.stack.named("machines", parameters["StateMachineArn"])
-        except KeyError as error:
-            missing = "StepFunctions.StateMachineDoesNotExistException"
-            raise TaskError(missing, str(error.args[0])) from None
-        name = parameters.get("Name") or f"{self.journal.next_id('executions')}"
-        started = self.start(machine, name, parameters.get("Input", {}), now)
-        return {"ExecutionArn": started, "StartDate": now}
 
     def _save(self, live: Live, now: float) -> None:
         execution = live.execution
-        events = execution.drain_history()
+        events, execution.history = execution.history, []
         running = execution.status == "RUNNING"
-        snapshot = execution.snapshot() if running else None
-        if snapshot is not None:
-            del snapshot["context"]  # as the execution's row has it
-        self.journal.batch.add(HISTORY, live.id, packed(events, snapshot))
+        try:
+            snapshot = execution.snapshot() if running else None
+            if snapshot is not None:
+                del snapshot["context"]  # as the execution's row has it
+            piece = packed(events, snapshot)
+            output = "" if running else json_text.write(execution.output).decode()
+        except BaseException:
+            execution.history = events
+            raise
+        self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
+        live.item = (Kind.EXECUTION, live.id, live.id)
         if running:
             wake_at = self._nap(live, now)
             if row is not None:
@@ -375,7 +459,6 @@ class Executions:
                 self.journal.batch.add(WAKE, wake_at, live.id)
             live.wake_at = wake_at
             return
-        output = orjson.dumps(execution.output).decode()
         ended = (output, execution.error, execution.cause, now)
         if row is not None:
             self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
@@ -392,3 +475,9 @@ class Executions:
         del self.live[live.id]
         self.backlog.wake(_RUNNING, due)
         return due
+
+
+def _cause(error: Exception) -> str:
+    return f"The engine could not go on with this execution: {type(error).__name__}: {error}"[
+        :4_000
+    ]

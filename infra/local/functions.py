@@ -102,4 +102,11 @@ def _route(properties: Mapping[str, Any], function: str, place: str) -> Route:
         raise TemplateError(f"{place}.Method", "ANY is not supported on one machine")
     if "+" in properties["Path"]:
         raise TemplateError(f"{place}.Path", "a greedy parameter is not supported on one machine")
-    return Route(properties["Method"], properties["Path"], function)
+    auth = properties.get("Auth", {})
+    return Route(
+        properties["Method"],
+        properties["Path"],
+        function,
+        tuple(auth.get("AuthorizationScopes", ())),
+        public=auth.get("Authorizer") == "NONE",
+    )

@@ -5,18 +5,24 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
+from infra.local.crash_marker import NOTHING, CrashMarker
 from infra.local.environment import ExecutionEnvironment
 from infra.local.invocations import Invocation, Result
 from infra.local.stack import Function, outlines
+from shared import json_text
 
 
 class InlineInvoker:
-    """Runs one invocation a `poll` (see `infra.local.invocations.Invoker`); no timeouts."""
+    """Runs one invocation a `poll` (see `infra.local.invocations.Invoker`); no timeouts.
 
-    def __init__(self, functions: Mapping[str, Function], log: Path) -> None:
+    A handler that ends its process ends the engine: ``marker`` tells for which item it ran.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, Function], log: Path, marker: CrashMarker | None = None
+    ) -> None:
         self.offset = 0.0
+        self.marker = marker or CrashMarker()
         self.environment = ExecutionEnvironment(outlines(functions), log)
         self._waiting: deque[Invocation] = deque()
 
@@ -34,14 +40,16 @@ class InlineInvoker:
             return []
         invocation = self._waiting.popleft()
         started = time.perf_counter()
+        self.marker.enter(invocation.item)
         answer, error, metrics = self.environment.invoke(
             invocation.function.name, invocation.payload, self.offset
         )
+        self.marker.enter(NOTHING)
         return [
             Result(
                 invocation.id,
-                orjson.loads(answer) if answer else None,
-                orjson.loads(error) if error else None,
+                json_text.parse(answer) if answer else None,
+                json_text.parse(error) if error else None,
                 metrics,
                 time.perf_counter() - started,
             )

@@ -3,25 +3,34 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from infra.local.crash_marker import NOTHING, Ids
 from infra.local.stack import Function
 
 
 class Invocation(NamedTuple):
-    """One call of a function, to be made once the turn is committed."""
+    """One call of a function, to be made once the turn is committed.
+
+    ``item`` is what it belongs to: a call that ends the engine's own process is the item's.
+    """
 
     id: int
     function: Function
     payload: bytes
+    item: Ids = NOTHING
 
 
 class Result(NamedTuple):
-    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``."""
+    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``.
+
+    ``size`` is the payload's length as JSON text in bytes, where it is known.
+    """
 
     id: int
     payload: Any
     error: dict[str, Any] | None
     metrics: list[str]
     seconds: float
+    size: int | None = None
 
 
 Done = Callable[[Result, float], None]

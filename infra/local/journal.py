@@ -5,6 +5,7 @@ anything that they say is acted upon or acknowledged.
 """
 
 from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 from shared.sqlite import SCHEMA as RECORDS
@@ -13,7 +14,17 @@ from shared.sqlite import Database
 VERSION = 4
 """Version of the data directory; one of a newer version is not opened."""
 
+FAILURES_KEPT = 14 * 86_400.0
+"""Seconds for which the journal keeps what is known of a failed item."""
+
+SUSPECTS_KEPT = 86_400.0
+"""Seconds for which an item that ended the process stays a suspect."""
+
 SCHEMA = """
+create table if not exists directory (
+    key text primary key,
+    value text not null
+) without rowid;
 create table if not exists events (
     seq integer primary key autoincrement,
     id text not null,
@@ -87,6 +98,32 @@ create table if not exists replays (
     ended_at real,
     replayed integer not null
 ) without rowid;
+create table if not exists failures (
+    id integer primary key autoincrement,
+    at real not null,
+    kind text not null,
+    item text not null,
+    error text not null,
+    message text not null,
+    traceback text not null,
+    count integer not null,
+    unique (kind, item, error)
+);
+create table if not exists suspects (
+    kind integer not null,
+    first integer not null,
+    last integer not null,
+    crashes integer not null,
+    at real not null,
+    primary key (kind, first, last)
+) without rowid;
+create table if not exists quarantined_orders (
+    order_id text primary key,
+    failures integer not null,
+    held integer not null,
+    reason text not null,
+    at real not null
+) without rowid;
 create table if not exists metrics (
     minute integer not null,
     name text not null,
@@ -100,6 +137,22 @@ create table if not exists metrics (
 ) without rowid;
 """
 
+_KEEP = (
+    "insert into directory values (?, ?)"
+    " on conflict do update set value = excluded.value where value <> excluded.value"
+)
+KIND, AHEAD = "kind", "ahead"
+"""Keys of the table ``directory``: what the directory is, and how many seconds its clock is ahead
+of the machine's (`infra.local.sandbox`, `infra.local.rebase`)."""
+
+SANDBOX, REAL = "sandbox", "real"
+"""What a directory is: time is skipped in a sandbox only."""
+
+
+def keep(connection: Connection, key: str, value: str) -> None:
+    """Keep a value of the table ``directory`` within the caller's transaction."""
+    connection.execute(_KEEP, (key, value))
+
 
 class Batch:
     """The writes of one turn, of the same statement together.
@@ -109,29 +162,33 @@ class Batch:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Sequence[Any]]] = {}
+        self.added: list[list[Sequence[Any]]] = []
         self.durable = False
 
     def __bool__(self) -> bool:
-        return bool(self._rows)
+        return bool(self.added)
 
     def add(self, statement: str, *values: Any) -> None:
         """Add one row of a statement; statements run in the order of their first row."""
-        self._rows.setdefault(statement, []).append(values)
+        rows = self._rows.get(statement)
+        if rows is None:
+            rows = self._rows[statement] = []
+        rows.append(values)
+        self.added.append(rows)
 
-    def mark(self) -> dict[str, int]:
-        """Return how far the batch has come, for `rewind`."""
-        return {statement: len(rows) for statement, rows in self._rows.items()}
+    def mark(self) -> int:
+        """Return how many rows the batch has, for `rewind`."""
+        return len(self.added)
 
-    def rewind(self, mark: dict[str, int]) -> None:
-        """Take back what was added since a mark: a request that failed leaves nothing."""
-        for statement, rows in list(self._rows.items()):
-            del rows[mark.get(statement, 0) :]
-            if not rows:
-                del self._rows[statement]
+    def rewind(self, mark: int) -> None:
+        """Roll back to a mark: an item that failed leaves no row."""
+        for rows in reversed(self.added[mark:]):
+            rows.pop()
+        del self.added[mark:]
 
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""
-        return self._rows.items()
+        return ((statement, rows) for statement, rows in self._rows.items() if rows)
 
 
 class Journal:
@@ -153,6 +210,22 @@ class Journal:
         """Return the id of a new row; one process writes these tables, so it counts them itself."""
         self._ids[table] = self._ids.get(table, 0) + 1
         return self._ids[table]
+
+    def forget(self, now: float) -> None:
+        """Drop what is kept for a while only: failures and suspects."""
+        self.batch.add("delete from failures where at < ?", now - FAILURES_KEPT)
+        self.batch.add("delete from suspects where at < ?", now - SUSPECTS_KEPT)
+        self.batch.add(
+            "delete from quarantined_orders where not held and at < ?", now - SUSPECTS_KEPT
+        )
+
+    def make_real(self) -> None:
+        """Make the directory a real one in this turn: an order from outside came with it."""
+        self.batch.add(_KEEP, KIND, REAL)
+
+    def keep_ahead(self, seconds: float) -> None:
+        """Keep how far the clock is ahead, before anything is written at its time."""
+        self.batch.add(_KEEP, AHEAD, str(seconds))
 
     def commit(self) -> None:
         """Commit the turn's writes; all that was answered to a caller outlives a power cut."""

@@ -1,5 +1,6 @@
 """Metrics that functions emit (EMF), added up by minute in the journal."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -31,10 +32,16 @@ class Measurements:
         for line in result.metrics:
             try:
                 found = _metrics(orjson.loads(line))
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 found = [(INVALID, "{}", "Count", 1.0)]
             for name, dimensions, unit, value in found:
                 self._values.setdefault((minute, name, dimensions, unit), []).append(value)
+
+    def count(self, name: str, dimensions: Mapping[str, str], now: float) -> None:
+        """Count one of the engine's own: ``name`` is the metric's."""
+        minute = int(now // 60) * 60
+        key = (minute, name, orjson.dumps(dimensions).decode(), "Count")
+        self._values.setdefault(key, []).append(1.0)
 
     def flush(self) -> None:
         """Add this turn's metrics to the journal's batch."""
@@ -62,7 +69,7 @@ def _metrics(document: Any) -> list[tuple[str, str, str, float]]:
             for metric in group["Metrics"]:
                 values = document[metric["Name"]]
                 found += [
-                    (metric["Name"], dimensions, metric.get("Unit", "None"), float(value))
+                    (metric["Name"], dimensions, str(metric.get("Unit", "None")), float(value))
                     for value in (values if isinstance(values, list) else [values])
                 ]
     return found

@@ -2,21 +2,26 @@
 
 import gc
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from high_value.store import SQLiteReviews
 from infra.local.clock import Clock
+from infra.local.crash_marker import MarkerFile
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
+from infra.local.journal import SCHEMA as JOURNAL
+from infra.local.rebase import rebase
 from infra.local.resources import load
+from infra.local.sandbox import clock_of
 from infra.local.stack import Stack
 from infra.local.worker import COLLECT
 from infra.local.workers import WorkerPool
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
+from orders.store import SQLiteKeys
 from payments.store import SQLiteLedger
 from shipping.store import SQLiteShipments
 
@@ -25,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TEMPLATE = ROOT / "template.yaml"
 
-STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails)
+STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails, SQLiteKeys)
 """What creates the services' tables, so that a person can query them from the first moment."""
 
 
@@ -47,12 +52,14 @@ def stack_of(
 def platform(
     directory: DataDirectory,
     *,
-    clock: Clock,
+    clock: Clock | None = None,
     workers: int = 2,
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
 ) -> Iterator[Engine]:
     """Open a data directory and run the platform in it.
+
+    Without a clock, the directory decides: time is skipped in a sandbox and nowhere else.
 
     Raises
     ------
@@ -64,16 +71,21 @@ def platform(
         The handlers cannot be imported.
     """
     stack = stack_of(directory, template, parameters)
-    with directory.writer() as database:
+    directory.check_files()
+    with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
+        clock = clock or clock_of(database)
         invoker: WorkerPool | InlineInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)
         else:
-            invoker = InlineInvoker(stack.functions, directory.log)
+            invoker = InlineInvoker(stack.functions, directory.log, markers.engine)
         try:
             for store in STORES:
                 store(database)
-            engine = Engine(stack, database, directory, invoker, clock)
+            database.define(JOURNAL)
+            rebase(directory, database, clock)
+            engine = Engine(stack, database, directory, invoker, clock, markers=markers)
+            markers.clear()
             invoker.start()
             before = gc.get_threshold()
             gc.freeze()  # as in the workers: what is imported is not looked through meanwhile

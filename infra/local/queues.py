@@ -1,35 +1,43 @@
 """Queues: messages, the batches that functions take, visibility, and dead letters."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import md5
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from infra.letter_text import ATTENTION, UNTOLD
+from infra.local.attention import merged
 from infra.local.backlog import Backlog
+from infra.local.boundary import Boundary
+from infra.local.crash_marker import Kind
+from infra.local.failures import failure_reasons
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.stack import Consumer, Queue, Stack
 from infra.local.template import REGION
 
-UNTOLD = "its function reported it as failed; the log says why"
-"""What is known of a message that a function names in its answer."""
-
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Queues:
-    """The queues of a stack, and their consumers."""
+    """The queues of a stack, and their consumers (a component).
 
-    def __init__(self, stack: Stack, journal: Journal, invoke: Invoke) -> None:
+    ``alone`` are messages that are handed to their consumer one by one: their batch ended the
+    process before.
+    """
+
+    def __init__(self, stack: Stack, journal: Journal, invoke: Invoke, boundary: Boundary) -> None:
         self.stack = stack
         self.journal = journal
         self.invoke = invoke
+        self.boundary = boundary
+        self.alone: set[int] = set()
         self.backlog = Backlog(consumer.queue for consumer in stack.consumers)
         self.room = {consumer.queue: consumer.concurrency for consumer in stack.consumers}
 
-    def resume(self) -> None:
+    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
         """Make visible again what a process that is gone was working on, but not what failed."""
         self.journal.batch.add(
             "update messages set visible_at = 0"
@@ -40,12 +48,23 @@ class Queues:
         self, queue: str, body: str, attributes: Mapping[str, str], now: float
     ) -> dict[str, Any]:
         """Add a message; return what SendMessage answers."""
+        message = merged(self.journal, body, now) if queue == ATTENTION else None
+        if message is None:
+            message = self.put(queue, body, attributes, now)
+        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
+        return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+
+    def put(self, queue: str, body: str, attributes: Mapping[str, str], now: float) -> int:
+        """Add a message; return its number in the journal."""
         message = self.journal.next_id("messages")
         self.journal.batch.add(_INSERT, message, queue, body, now, now, 0, json.dumps(attributes))
         if queue in self.backlog:
             self.backlog.wake(queue, now)
-        digest = md5(body.encode(), usedforsecurity=False).hexdigest()
-        return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
+        return message
+
+    def committed(self) -> None:
+        """Make visible to this component what the turn added."""
+        self.backlog.committed()
 
     def next_due(self) -> float:
         """Return when a message is due of a queue whose consumer has room for a batch."""
@@ -77,7 +96,8 @@ class Queues:
         received = []
         for row in rows:
             if queue.max_receives and row["receives"] >= queue.max_receives:
-                self._give_up(queue, row, now)
+                reason = f"received {row['receives']} times without success"
+                self._give_up(queue, row, reason, now)
                 continue
             self.journal.batch.add(
                 "update messages set visible_at = ?, receives = receives + 1 where id = ?",
@@ -87,42 +107,72 @@ class Queues:
             received.append(row)
         if received:
             self.backlog.wake(queue.name, now + queue.visibility)
-        for first in range(0, len(received), consumer.batch_size):
-            self._hand_over(consumer, queue, received[first : first + consumer.batch_size])
+        for batch in self._batches(received, consumer.batch_size):
+            first = batch[0]["id"]
+            error = self.boundary.attempt(
+                Kind.MESSAGE, first, self._hand_over, consumer, queue, batch
+            )
+            if error is not None:
+                self._note([row["id"] for row in batch], f"{type(error).__name__}: {error}")
         return bool(rows)
 
+    def _batches(self, rows: list[Any], size: int) -> Iterator[list[Any]]:
+        """Group messages for their consumer; suspects go alone."""
+        if self.alone:
+            yield from ([row] for row in rows if row["id"] in self.alone)
+            rows = [row for row in rows if row["id"] not in self.alone]
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size]
+
     def _hand_over(self, consumer: Consumer, queue: Queue, rows: list[Any]) -> None:
-        self.room[queue.name] -= 1
         event = {"Records": [_record(queue, row) for row in rows]}
         ids = {message_id(row["id"]): row["id"] for row in rows}
+        self.boundary.marker.enter((Kind.MESSAGE, rows[0]["id"], rows[-1]["id"]))
         self.invoke(consumer.function, event, partial(self._done, queue, ids))
+        self.room[queue.name] -= 1
 
     def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
         """Delete what was done; what failed becomes visible again when its time is over."""
         self.room[queue.name] += 1
         failed, reason = _failed(result.payload, set(ids)), UNTOLD
+        told = failure_reasons(result.metrics)
         if result.error is not None:
             failed = set(ids)
             reason = f"{result.error['errorType']}: {result.error['errorMessage']}"
         for key, message in ids.items():
             if key not in failed:
                 self.journal.batch.add("delete from messages where id = ?", message)
-            else:
-                self.journal.batch.add(
-                    "update messages set attributes = json_set(attributes, '$.ERROR', ?)"
-                    " where id = ?",
-                    reason,
-                    message,
-                )
+        told = failure_reasons(result.metrics)
+        for key, message in ids.items():
+            if key in failed:
+                self._note([message], told.get(key, reason))
         self.backlog.wake(queue.name, now)
 
-    def _give_up(self, queue: Queue, row: Any, now: float) -> None:
-        """Move a message that was received too often to the dead-letter queue."""
+    def _note(self, messages: Iterable[int], reason: str) -> None:
+        """Keep with messages why they failed; their next receive comes after their time."""
+        for message in messages:
+            self.journal.batch.add(
+                "update messages set attributes = json_set(attributes, '$.ERROR', ?) where id = ?",
+                reason,
+                message,
+            )
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """Move a message to its queue's dead-letter queue; without one, never hand it over."""
+        row = self.journal.database.row("select * from messages where id = ?", number)
+        if row is None:
+            return
+        queue = self.stack.queues[row["queue"]]
+        if queue.dead_letters:
+            self._give_up(queue, row, reason, now)
+            return
+        self._note([number], reason)
+        self.journal.batch.add("update messages set visible_at = 9e999 where id = ?", number)
+
+    def _give_up(self, queue: Queue, row: Any, reason: str, now: float) -> None:
+        """Move a message to the dead-letter queue, with the reason."""
         attributes = json.loads(row["attributes"])
-        attributes |= {
-            "SOURCE_QUEUE": queue.name,
-            "REASON": f"received {row['receives']} times without success",
-        }
+        attributes |= {"SOURCE_QUEUE": queue.name, "REASON": reason}
         self.journal.batch.add(
             "update messages set queue = ?, visible_at = ?, attributes = ? where id = ?",
             queue.dead_letters,
@@ -136,15 +186,6 @@ class Queues:
             "select min(visible_at) from messages where queue = ? and visible_at > ?", queue, now
         )
         return None if row is None else row[0]
-
-    def expire(self, now: float) -> None:
-        """Drop messages that are older than their queue keeps them."""
-        for queue in self.stack.queues.values():
-            self.journal.batch.add(
-                "delete from messages where queue = ? and sent_at < ?",
-                queue.name,
-                now - queue.retention,
-            )
 
 
 def _failed(answer: object, ids: set[str]) -> set[str]:

@@ -28,7 +28,10 @@ import yaml
 
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.functions import Environment, read_functions
+from infra.local.http_api import read_http_api
+from infra.local.integrations import KNOWN
 from infra.local.stack import Queue, Rule, Stack, StateMachine, Stream, Target
+from infra.local.targets import TARGETS
 from infra.local.template import ACCOUNT, REGION, Template, TemplateError, read_yaml
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
@@ -118,6 +121,7 @@ def load(path: Path, parameters: Mapping[str, str], environment: Environment) ->
     stack = Stack()
     try:
         read_functions(template, stack, environment)
+        read_http_api(template, stack)
         for read in (_buses, _queues, _machines, _streams, _rules):
             read(template, stack)
         _check(stack)
@@ -178,7 +182,7 @@ def _machines(template: Template, stack: Stack) -> None:
 def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
     """Return a compiled definition, or raise `TemplateError` with the place in it."""
     try:
-        return compile_definition(definition, name=name)
+        return compile_definition(definition, name=name, integrations=KNOWN)
     except DefinitionError as error:
         raise TemplateError(place, str(error)) from None
 
@@ -247,26 +251,19 @@ def _rules(template: Template, stack: Stack) -> None:
             raise TemplateError(f"{place}.EventBusName", problem)
 
 
-_TARGETS = {
-    "sqs": ("queue", "queues"),
-    "firehose": ("stream", "streams"),
-    "states": ("machine", "machines"),
-}
-
-
 def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> Target:
     for key in target:
         if key not in {"Id", "Arn", "RoleArn", "RetryPolicy", "DeadLetterConfig"}:
             raise TemplateError(f"{place}.{key}", "is not supported on one machine")
     arn: str = target["Arn"]
     service = arn.split(":")[2]
-    if service not in _TARGETS:
+    if service not in TARGETS:
         raise TemplateError(
             f"{place}.Arn", f"targets of {service} are not supported on one machine"
         )
-    kind, table = _TARGETS[service]
+    taker = TARGETS[service]
     try:
-        name = stack.named(table, arn)
+        name = stack.named(taker.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})
@@ -274,7 +271,7 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
     return Target(
         rule,
         target["Id"],
-        kind,
+        taker.kind,
         name,
         float(policy.get("MaximumEventAgeInSeconds", 86_400)),
         int(policy.get("MaximumRetryAttempts", 185)),

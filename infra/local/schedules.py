@@ -4,6 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from infra.local.backlog import NEVER
+from infra.local.boundary import Boundary
+from infra.local.crash_marker import Kind
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
 from infra.local.rates import next_time
@@ -13,12 +15,15 @@ from shared.clock import timestamp
 
 
 class Schedules:
-    """The schedules of a stack; one that was missed runs once, at once."""
+    """The schedules of a stack (a component); one that was missed runs once, at once."""
 
-    def __init__(self, stack: Stack, journal: Journal, invoke: Invoke, now: float) -> None:
+    def __init__(
+        self, stack: Stack, journal: Journal, invoke: Invoke, boundary: Boundary, now: float
+    ) -> None:
         self.stack = stack
         self.journal = journal
         self.invoke = invoke
+        self.boundary = boundary
         rows = journal.database.rows("select * from schedules")
         kept = {(row["name"], row["expression"]): row["next_at"] for row in rows}
         self.due: dict[str, float] = {}
@@ -39,16 +44,31 @@ class Schedules:
     def work(self, now: float) -> bool:
         """Invoke what is due; return whether there was any."""
         found = False
-        for schedule in self.stack.schedules:
+        for number, schedule in enumerate(self.stack.schedules):
             if self.due[schedule.name] <= now:
                 found = True
-                self.run(schedule, now)
+                self._plan(schedule, next_time(schedule.expression, now))
+                self.boundary.attempt(Kind.SCHEDULE, number, self._invoke, schedule, now)
         return found
 
     def run(self, schedule: Schedule, now: float) -> None:
         """Invoke a schedule's function, and set when it is next due."""
         self._plan(schedule, next_time(schedule.expression, now))
+        self._invoke(schedule, now)
+
+    def _invoke(self, schedule: Schedule, now: float) -> None:
         self.invoke(schedule.function, _event(schedule, now), _ignore)
+
+    def resume(self, now: float) -> None:
+        """Do nothing: when each schedule is due is in the journal."""
+
+    def committed(self) -> None:
+        """Do nothing: when each schedule is due is known at once."""
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
+        """Skip one run of a schedule; it comes again."""
+        schedule = self.stack.schedules[number]
+        self._plan(schedule, next_time(schedule.expression, now))
 
     def next_due(self) -> float:
         """Return when the next schedule is due."""

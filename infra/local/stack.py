@@ -109,11 +109,38 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API."""
+    """A route of the HTTP API.
+
+    ``scopes`` are those of which a token needs one; a route that is ``public`` needs no token.
+    """
 
     method: str
     path: str
     function: str
+    scopes: tuple[str, ...] = ()
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Pages of other origins that may call the HTTP API; ``max_age`` in seconds."""
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: int | None = None
+    credentials: bool = False
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether a page of any origin may call."""
+        return "*" in self.origins
+
+    def allows(self, origin: str) -> bool:
+        """Say whether a page of this origin may call; ``https://*`` is every origin of a scheme."""
+        scheme = origin.partition("://")[0]
+        return self.allows_all or origin in self.origins or f"{scheme}://*" in self.origins
 
 
 @dataclass(slots=True)
@@ -132,6 +159,7 @@ class Stack:
     streams: dict[str, Stream] = field(default_factory=dict)
     schedules: list[Schedule] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    cors: Cors | None = None
 
     @property
     def dead_letter_queues(self) -> list[str]:

@@ -61,7 +61,8 @@ def _to_3(connection: Connection) -> None:
 
 def _to_4(connection: Connection) -> None:
     """Give every table, index and view the text that it has in a new directory of version 4."""
-    _bring(connection, "4.sql", {"schedules": {"expression": "''"}})
+    amended = dict.fromkeys(("shipping_address_as_of", "email_as_of"), "amended_at")
+    _bring(connection, "4.sql", {"orders": amended, "schedules": {"expression": "''"}})
 
 
 Copied = Mapping[str, Mapping[str, str]]

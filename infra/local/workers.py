@@ -20,6 +20,7 @@ from infra.local.channel import Channel
 from infra.local.invocations import Invocation, Result, crashed, timed_out
 from infra.local.stack import Function, outlines
 from infra.local.worker import GIVEN_BACK
+from shared import json_text
 
 AHEAD = 240
 """Invocations that a worker is given ahead, so that it need not wait for the next turn."""
@@ -101,8 +102,9 @@ class Worker:
             self.writers.add(done.function.name)
         self.bytes -= len(done.payload)
         self.since = time.monotonic()
-        payload = orjson.loads(answer) if answer else None
-        return Result(number, payload, orjson.loads(error) if error else None, metrics, seconds)
+        payload = json_text.parse(answer) if answer else None
+        problem = json_text.parse(error) if error else None
+        return Result(number, payload, problem, metrics, seconds, len(answer))
 
     def overdue(self) -> bool:
         """Say whether the running invocation has passed its function's timeout."""

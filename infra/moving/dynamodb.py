@@ -17,13 +17,17 @@ from infra.moving.bundle import Checked
 from infra.moving.lines import Row, from_record, identity, to_record
 from infra.moving.queues import StackQueues
 from infra.moving.reading import Reading
-from inventory.dynamodb import COUNTS, RECEIPT, STOCK, receipt_key, stock_key
+from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
+from inventory.model import mark_of
 from notifications.dynamodb import MAIL
+from orders.dynamodb import KEY, kept_in, put_kept
+from orders.early import EarlyRequest
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
 from shared import json_text
 from shared.dynamodb import add_outbox
 from shared.order_item import (
+    EARLY,
     MAX_ENTRIES,
     ORDER,
     closed_at,
@@ -31,8 +35,10 @@ from shared.order_item import (
     from_entry,
     open_at,
     order_key,
+    packed,
     to_entries,
     to_message,
+    unpacked,
 )
 from shared.order_item import to_record as record_of
 from shared.record import ChargeStatus, Entry, Message, OrderRecord, ShipmentStatus
@@ -90,7 +96,11 @@ class DynamoPlace:
     def find(self, row: Row) -> Row | None:
         """Return what stands here under a line's id."""
         item = self.table.get(*_key(row))
-        return None if item is None else self._row(item)
+        if item is None or EARLY in item:
+            kept = {one.request_id: one for one in kept_in(item)}
+            found = kept.get(row.get("request_id", ""))
+            return _early(found) if found else None
+        return None if row["kind"] == EARLY else self._row(item)
 
     @contextmanager
     def importing(self, file: Checked, now: float) -> Iterator[None]:
@@ -109,6 +119,9 @@ class DynamoPlace:
             self.queues.send(row)
         if kind == "outbox":
             self._send(row)
+        if kind == EARLY:
+            put_kept(self.table, EarlyRequest(**_early_values(row)))
+            return
         update = Update(*_key(row))
         update.if_absent()
         _WRITERS[kind](update, row)
@@ -149,6 +162,9 @@ class DynamoPlace:
         return found
 
     def _lines(self, item: Item) -> Iterator[Row]:
+        if EARLY in item:
+            yield from map(_early, kept_in(item))
+            return
         row = None if item.get("sent") else self._row(item)
         if row is not None and row["kind"] != "outbox":
             yield row
@@ -187,7 +203,12 @@ class DynamoPlace:
             return None
         parts = self.table.collection(item["pk"])
         units = sum(part["units"] for part in parts)
-        return {"kind": RECEIPT, "digest": _id(item), "received_at": item["at"], "units": units}
+        return {
+            "kind": RECEIPT,
+            "digest": digest_of(item),
+            "received_at": item["at"],
+            "units": units,
+        }
 
 
 def _key(row: Row) -> tuple[str, str]:
@@ -199,6 +220,8 @@ def _key(row: Row) -> tuple[str, str]:
         MAIL: order_key(row.get("order_id", ""), f"{MAIL}#{name}"),
         REVIEW: order_key(name, REVIEW),
         EVENT: (f"{EVENT}#{name}", EVENT),
+        EARLY: order_key(row.get("order_id", "")),
+        KEY: (f"{KEY}#{name}", KEY),
     }
     return keys.get(kind, (f"{CARRIED}#{name}", CARRIED))
 
@@ -217,6 +240,8 @@ def _put_stock(update: Update, row: Row) -> None:
 
 def _put_receipt(update: Update, row: Row) -> None:
     update.put(at=row["received_at"], units=row["units"], whole=True)
+    if mark_of(row["digest"]) != row["digest"]:
+        update.put(digest=row["digest"])
 
 
 def _put_order(update: Update, row: Row) -> None:
@@ -274,6 +299,10 @@ def _put_event(update: Update, row: Row) -> None:
     update.put(envelope=row["envelope"], at=row["arrived_at"])
 
 
+def _put_key(update: Update, row: Row) -> None:
+    update.put(order=row["order_id"], hash=packed(row["fingerprint"]), at=row["used_at"])
+
+
 def _put_carried(update: Update, row: Row) -> None:
     update.put(row=json_text.write(row).decode())
 
@@ -285,6 +314,7 @@ _WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
     MAIL: _put_mail,
     REVIEW: _put_review,
     EVENT: _put_event,
+    KEY: _put_key,
     "outbox": _put_carried,
     "message": _put_carried,
     "letter": _put_carried,
@@ -309,6 +339,21 @@ def _review(item: Item) -> Row:
     return {"order_id": _id(item), **{name: item[name] for name in item if name not in own}}
 
 
+def _early(request: EarlyRequest) -> Row:
+    values = request._asdict() | {"detail": json_text.write(request.detail).decode()}
+    return {"kind": EARLY, **values}
+
+
+def _early_values(row: Row) -> Row:
+    values = {name: row[name] for name in EarlyRequest._fields}
+    return values | {"detail": json_text.parse(row["detail"])}
+
+
+def _idempotency_key(item: Item) -> Row:
+    values = {"order_id": item["order"], "fingerprint": unpacked(item["hash"])}
+    return {"id": _id(item), "sender": None, "key": None, **values, "used_at": float(item["at"])}
+
+
 def _event(item: Item) -> Row:
     return {"id": _id(item), "envelope": item["envelope"], "arrived_at": item["at"]}
 
@@ -318,4 +363,5 @@ _READERS: Mapping[str, Callable[[Item], Row]] = {
     MAIL: _mail,
     REVIEW: _review,
     EVENT: _event,
+    KEY: _idempotency_key,
 }

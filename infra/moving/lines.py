@@ -8,6 +8,8 @@ kind         what it has
 ``order``    an order's record, timeline, charge (the ledger) and shipment
 ``mail``     the mark of a mail that was sent
 ``review``   the review of an order of high value
+``key``      an idempotency key, and the order that it placed
+``early``    a request that came before its order
 ``event``    an event of the archive, with the text of its envelope
 ``outbox``   a run or an event that was still to be sent
 ``message``  a message of a queue that is consumed
@@ -42,6 +44,8 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "order": ("record", "order_id"),
     "mail": ("message_id",),
     "review": ("order_id",),
+    "early": ("request_id",),
+    "key": ("id",),
     "event": ("id",),
     "outbox": ("id",),
     "message": ("id",),
@@ -59,6 +63,8 @@ _TYPES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "order": {"record": (dict,), "timeline": (list,)},
     "mail": {"order_id": _TEXT, "sent_at": _TIME},
     "review": {"customer_id": _TEXT, "total": _WHOLE, "threshold": _WHOLE, "status": _TEXT},
+    "early": {"order_id": _TEXT, "name": _TEXT, "detail": _TEXT, "came_at": _TIME},
+    "key": {"order_id": _TEXT, "fingerprint": _TEXT, "used_at": _TIME},
     "event": {"envelope": _TEXT, "arrived_at": _TIME},
     "outbox": {"what": _TEXT, "body": (dict,), "created_at": _TIME},
     "message": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
@@ -116,6 +122,9 @@ def from_record(record: OrderRecord) -> Row:
 def to_record(row: Mapping[str, Any]) -> OrderRecord:
     """Return the record in a line; what is not known here is left out."""
     values = {name: value for name, value in row.items() if name in _NAMES}
+    if "amended_at" in row:  # 0.1.0 had one time for both
+        for name in ("shipping_address_as_of", "email_as_of"):
+            values.setdefault(name, row["amended_at"])
     values["items"] = tuple(Line(*line) for line in values["items"])
     for name, kind in _KINDS.items():
         if values.get(name) is not None:
@@ -127,9 +136,13 @@ def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two lines are of the same data; a timeline may have grown by notes."""
     if row["kind"] == "event" and row["envelope"] != other["envelope"]:
         return bool(json_text.parse(row["envelope"]) == json_text.parse(other["envelope"]))
+    if row["kind"] == "key":  # a table has its text no more
+        return all(row[name] == other[name] for name in ("order_id", "fingerprint"))
     if row["kind"] != "order":
         return row == other
-    return all(row[name] == other[name] for name in ("record", "charge", "shipment"))
+    if to_record(row["record"]) != to_record(other["record"]):
+        return False
+    return all(row[name] == other[name] for name in ("charge", "shipment"))
 
 
 class Totals:
@@ -182,4 +195,6 @@ class Totals:
             "to_be_sent": counts["outbox"],
             "messages": counts["message"],
             "dead_letters": counts["letter"],
+            **({"keys": counts["key"]} if counts["key"] else {}),
+            **({"early_requests": counts["early"]} if counts["early"] else {}),
         }

@@ -9,12 +9,14 @@ from typing import Any
 from infra.audit.directory import imported
 from infra.audit.flight import RECONCILER
 from infra.cli.output import CommandError
-from infra.local.journal import Journal
+from infra.local.journal import KIND, REAL, Journal, keep
 from infra.local.platform import STORES
 from infra.local.stack import Stack
 from infra.moving.bundle import Checked
 from infra.moving.flight import messages, outbox, runs
 from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_record
+from orders.dynamodb import key_item
+from orders.keys import Key
 from shared import json_text
 from shared.record import Change, Entry, OrderRecord
 from shared.sqlite import RECORD, Database, add_entry, apply
@@ -52,9 +54,14 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "receipt": ("receipts", ("digest", "received_at", "units")),
     "mail": ("mails", ("message_id", "order_id", "sent_at")),
     "review": ("reviews", _REVIEW),
+    "early": (
+        "early_requests",
+        ("request_id", "order_id", "event_id", "name", "detail", "came_at", "heard"),
+    ),
 }
 """Kinds that are rows of a table, their id first."""
 
+_KEY = ("sender", "key", "order_id", "fingerprint", "used_at")
 _IN_FLIGHT = ("outbox", "message", "letter")
 
 
@@ -86,6 +93,7 @@ class SQLitePlace:
             for row in self.database.connection.execute(query):
                 yield self._order(record_of(row))
             yield from self._events("archived order by seq")
+            yield from _keys(self.database.connection)
             yield from self._in_flight()
 
     @property
@@ -106,6 +114,8 @@ class SQLitePlace:
             return self._order(record_of(known)) if known else None
         if kind == "event":
             return next(self._events("seq = ?", self._sequence(name)), None)
+        if kind == "key":
+            return self._key(row)
         if kind in _IN_FLIGHT:
             if self.database.row("select 1 from carried where id = ?", name) is not None:
                 return row  # it was brought here before, and may have left since
@@ -129,6 +139,7 @@ class SQLitePlace:
         try:
             with self.database.write(durable=True) as connection:
                 yield
+                keep(connection, KIND, REAL)
                 for schedule in self.stack.schedules:
                     if schedule.function == RECONCILER:  # it comes at once where nothing else does
                         connection.execute(
@@ -160,6 +171,8 @@ class SQLitePlace:
             self._add_event(connection, row)
         elif kind in _IN_FLIGHT:
             _add_in_flight(connection, row)
+        elif kind == "key":
+            _insert(connection, "idempotency_keys", {name: row[name] for name in _KEY})
         else:
             table, columns = _TABLES[kind]
             _insert(connection, table, {name: row[name] for name in columns})
@@ -188,6 +201,14 @@ class SQLitePlace:
         connection = self.database.connection
         waiting = (runs(connection, self.stack), messages(connection, self.stack))
         yield from numbered(chain(outbox(connection), *waiting))
+
+    def _key(self, row: Row) -> Row | None:
+        """Return an idempotency key that is here; one whose text a table has lost is left there."""
+        if row["key"] is None:
+            return row
+        query = "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?"
+        found = self.database.row(query, row["sender"], row["key"])
+        return None if found is None else {**row, **dict(found)}
 
     def _known(self) -> dict[str, int]:
         """Return where the events are in the journal, which has no index of their ids."""
@@ -224,6 +245,12 @@ class SQLitePlace:
                     due = {"due": row["arrived_at"], "attempts": 0}
                     values = {"event_seq": sequence, "target": target.key, **due}
                     _insert(connection, "deliveries", values)
+
+
+def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
+    for row in connection.execute(f"select {', '.join(_KEY)} from idempotency_keys order by 1, 2"):
+        item, _ = key_item(Key(row["sender"], row["key"], row["fingerprint"]))
+        yield {"kind": "key", "id": item.partition("#")[2], **dict(row)}
 
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:

@@ -4,6 +4,7 @@ A language of its own, with no I/O, that the runtime, the command line and the t
 """
 
 from infra.patterns.matching import Pattern, compile_pattern
+from infra.patterns.overlaps import TooComplexEvent
 from infra.patterns.tokens import InvalidPattern
 
-__all__ = ["InvalidPattern", "Pattern", "compile_pattern"]
+__all__ = ["InvalidPattern", "Pattern", "TooComplexEvent", "compile_pattern"]

@@ -13,13 +13,21 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from infra.patterns.tokens import InvalidPattern, Token, Tokens, take, until
 
 Test: TypeAlias = Callable[[object], bool]
 StringTest: TypeAlias = Callable[[str], bool]
 Address: TypeAlias = tuple[int, int]  # IP version, the address as a number
+
+
+class Condition(NamedTuple):
+    """The values that one field may have; `may_be_absent` if it need have none."""
+
+    accepts: Test
+    may_be_absent: bool
+
 
 ONE_KEY = "Only one key allowed in match expression"
 TOO_MANY = "Too many elements in numeric expression"
@@ -249,7 +257,7 @@ def _number(text: str) -> float:
     raise InvalidPattern(f"Cannot compare number : {text}")
 
 
-_IP = re.compile(r"[0-9]+(?:\.[0-9]+){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*")
+_IP = re.compile(r"[0-9]+(?:\.[0-9]+){3}|(?=.*:)[0-9a-fA-F:]+")
 _IP_BITS = {4: 32, 6: 128}
 
 

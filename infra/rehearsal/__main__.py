@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from infra.cli.generator import Generated, generate
+from infra.cli.output import Table, Terminal, console, errors
 from infra.rehearsal import comparison, one_machine
 from infra.rehearsal.comparison import Difference, Row
 from infra.rehearsal.deployed_host import DeployedHost, Stack
@@ -40,13 +38,12 @@ Cases = dict[str, tuple[Outcome, Outcome]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse; 0 where nothing differs but what is known to."""
     options = _options(arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     # an end from outside is an end as any other: what was started is stopped
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         found = _rehearse(console, options.only or list(SITUATIONS), options.orders)
     except RehearsalError as error:
-        console.print(f"rehearsal: {error}", style="red", markup=False)
+        errors.print(f"rehearsal: {error}", style="red")
         return 1
     return _tell(console, found)
 
@@ -61,7 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _rehearse(console: Console, situations: Sequence[str], count: int) -> list[Row]:
+def _rehearse(console: Terminal, situations: Sequence[str], count: int) -> list[Row]:
     started = time.monotonic()
     orders = generate(count, SEED)
     here = {name: one_machine.situation(name) for name in situations}
@@ -78,7 +75,7 @@ def _rehearse(console: Console, situations: Sequence[str], count: int) -> list[R
 
 
 def _on_ministack(
-    console: Console,
+    console: Terminal,
     stack: MiniStack,
     here: dict[str, Outcome],
     orders: Generated,
@@ -92,7 +89,7 @@ def _on_ministack(
     for number, (name, ours) in enumerate(here.items(), 1):
         began = time.monotonic()
         theirs = _situation(shared, name, f"S{number:02}")
-        console.print(f"MiniStack: {name}: {time.monotonic() - began:.1f} s", markup=False)
+        console.print(f"MiniStack: {name}: {time.monotonic() - began:.1f} s")
         rows += comparison.rows(name, ours, theirs)
     began = time.monotonic()
     side = DeployedHost(shared, "G")
@@ -124,17 +121,17 @@ def _kinds(orders: Generated) -> dict[str, str]:
     return found
 
 
-def _tell_of(console: Console, deployment: Deployment, seconds: float) -> None:
+def _tell_of(console: Terminal, deployment: Deployment, seconds: float) -> None:
     console.print(f"MiniStack: {len(deployment.names)} resources deployed in {seconds:.1f} s")
     for name, kind in deployment.taken_out.items():
-        console.print(f"  taken out: {name} ({kind}): {reason(kind)}", markup=False)
+        console.print(f"  taken out: {name} ({kind}): {reason(kind)}")
     for name, how in ALTERED.items():
-        console.print(f"  altered: {name}: {how}", markup=False)
+        console.print(f"  altered: {name}: {how}")
 
 
-def _tell(console: Console, rows: list[Row]) -> int:
+def _tell(console: Terminal, rows: list[Row]) -> int:
     differences = comparison.known()
-    table = Table("case", "what", "one machine", "MiniStack", "", show_lines=True)
+    table = Table("case", "what", "one machine", "MiniStack", "")
     for row in rows:
         if not row.subject or row.differs:
             case = f"{row.case} {row.subject}".strip()
@@ -143,12 +140,10 @@ def _tell(console: Console, rows: list[Row]) -> int:
     console.print(_counted(rows))
     for why in dict.fromkeys(comparison.reason(row, differences) for row in rows if row.differs):
         if why:
-            console.print(f"known: {why}", markup=False)
+            console.print(f"known: {why}")
     unexplained = [r for r in rows if r.differs and not comparison.reason(r, differences)]
     for row in unexplained:
-        console.print(
-            f"NOT KNOWN: {row.case} {row.subject}: {row.field}", style="red", markup=False
-        )
+        console.print(f"NOT KNOWN: {row.case} {row.subject}: {row.field}", style="red")
     differing = sum(row.differs for row in rows)
     console.print(
         f"{len(rows)} facts compared: {len(rows) - differing} the same, "

@@ -18,9 +18,11 @@ from infra.rehearsal.outcome import REQUESTS, Outcome
 from infra.settling import LEASE, RECONCILIATIONS
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
+from orders.dynamodb import kept_in
+from orders.early import KEPT
 from payments.dynamodb import charge_of
 from shared.attributes import from_item
-from shared.order_item import ORDER, order_key, to_record
+from shared.order_item import is_order, order_key, to_record
 from shared.record import OrderRecord
 
 BUS, TAP = "orders-bus", "rehearsal-tap"
@@ -203,23 +205,28 @@ class DeployedHost:
     def settle(self) -> None:
         """Work until nothing is due; orders that nothing moves are left to the reconciler."""
         deadline = time.monotonic() + PATIENCE
-        reconciled, unfinished = 0, -1
+        reconciled, unfinished = 0, (-1, -1)
         while True:
             while not self.stack.is_quiet():
                 if time.monotonic() > deadline:
                     raise RehearsalError(f"{self.suffix} did not settle in {PATIENCE:.0f} s")
                 time.sleep(_PAUSE)
-            left = sum(not record.ended for record in self.records().values())
-            if left == 0 or (reconciled >= RECONCILIATIONS and left == unfinished):
+            left = sum(not record.ended for record in self.records().values()), self.kept()
+            if left == (0, 0) or (reconciled >= RECONCILIATIONS and left == unfinished):
                 return
             reconciled = reconciled + 1 if left == unfinished else 1
             unfinished = left
-            self.stack.skip(LEASE)
+            self.stack.skip(LEASE if left[0] else KEPT + LEASE)
             self.stack.reconcile()
+
+    def kept(self) -> int:
+        """Return how many requests are kept for orders that have not come."""
+        kept = [request for item in self.stack.items() for request in kept_in(item)]
+        return sum(self._is_own(request.order_id) for request in kept)
 
     def records(self) -> dict[str, OrderRecord]:
         """Return its orders by their own ids."""
-        records = [to_record(item) for item in self.stack.items() if item["sk"] == ORDER]
+        records = [to_record(item) for item in self.stack.items() if is_order(item)]
         return {self._plain(one.order_id): one for one in records if self._is_own(one.order_id)}
 
     def outcome(self) -> Outcome:

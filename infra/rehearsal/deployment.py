@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.cli.output import console, errors
 from infra.cli.serve import SAMPLE_STOCK
 from infra.cli.stock_file import read_stock
 from infra.local.platform import ROOT, TEMPLATE
@@ -167,13 +168,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         deployed = deploy(Endpoint(url))
     except (RehearsalError, BotoCoreError, ClientError) as error:
-        sys.stderr.write(f"deployment: {error}\n")
+        errors.print(f"deployment: {error}")
         return 1
     DynamoInventory(deployed.table).receive(read_stock(SAMPLE_STOCK), time.time())
-    sys.stdout.write(
-        f"{len(deployed.names)} resources deployed to {url}, with the sample's stock; try\n"
-        f"  orders emit events_schema/order-created/examples/minimal.json --endpoint-url {url}\n"
-        f"  orders list --endpoint-url {url}\n"
+    console.print(
+        f"{len(deployed.names)} resources deployed to {url}, with the sample's stock; try",
+        f"  orders emit events_schema/order-created/examples/minimal.json --endpoint-url {url}",
+        f"  orders list --endpoint-url {url}",
     )
     return 0
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from infra.cli.output import errors
 from infra.local.platform import ROOT
 from infra.local.template import REGION
 
@@ -189,4 +189,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
     if process.poll() is None:
-        sys.stderr.write(f"MiniStack (process {process.pid}) does not end\n")
+        errors.print(f"MiniStack (process {process.pid}) does not end")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from infra.cli.output import console
 from infra.rehearsal.history import path
 from infra.rehearsal.ministack import RehearsalError, client
 from infra.rehearsal.mocks import GIVEN, MACHINE, Mocks, TestCase, definition
@@ -78,7 +79,7 @@ def differing(url: str) -> dict[str, str]:
     found = {}
     for case in Mocks().cases():
         taken = run(states, machine, case)
-        sys.stdout.write(f"{'ok' if taken == case.expected else 'DIFFERS'}  {case.name}\n")
+        console.print(f"{'ok' if taken == case.expected else 'DIFFERS'}  {case.name}")
         if taken != case.expected:
             found[case.name] = taken
     return found
@@ -90,14 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--endpoint-url", default=URL)
     url = parser.parse_args(arguments).endpoint_url
     if not answers(url):
-        sys.stdout.write(
+        console.print(
             f"skipped: Step Functions Local does not answer at {url};"
-            " `docker compose up stepfunctions-local` starts it\n"
+            " `docker compose up stepfunctions-local` starts it"
         )
         return 0
     found = differing(url)
     for name, taken in found.items():
-        sys.stdout.write(f"{name} went: {taken}\n")
+        console.print(f"{name} went: {taken}")
     return 1 if found else 0
 
 

@@ -4,7 +4,7 @@
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (the last three for EXPRESS too, which AWS does not offer)
-Orderflow           ``RedriveDeadLetters`` (``ids``: none for all), for ``orders dead-letters``
+Orderflow           for ``orders dead-letters``: see `infra.server.letters_api`
 everything else     ``UnknownOperationException``, with this list
 ==================  ===============================================================================
 
@@ -12,33 +12,51 @@ Requests and answers are those of the JSON protocols: ``X-Amz-Target`` names the
 are epoch seconds.
 """
 
-import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
-import orjson
-
-from infra.dead_letters import redrive
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.execution_rows import arn, events_in
-from infra.local.executions import TaskError
+from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
-from infra.patterns import InvalidPattern, compile_pattern
+from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
+from infra.server.letters_api import KINDS, letter_operations
+from shared.json_text import InvalidJSON, parse, read
 from shared.sqlite import Database
 
 Answer = dict[str, Any]
 HISTORY_PAGE = 1_000
+LARGEST_PAGE = 1_000
+"""Entries of a page (Step Functions API, maxResults of ListExecutions and GetExecutionHistory)."""
+
+LAST_INTEGER = (1 << 63) - 1
+"""The largest integer that a field may have; none is that large."""
+
+MATCHING = "AWSEvents.TestEventPattern"
+
+LOOKUPS = frozenset(
+    {
+        MATCHING,
+        "AWSEvents.DescribeReplay",
+        "AWSStepFunctions.DescribeExecution",
+        "AWSStepFunctions.GetExecutionHistory",
+        "AWSStepFunctions.ListExecutions",
+    }
+)
+"""Operations that ask nothing of the engine and may take long; any thread may call them."""
+
 # What the fields of requests are; one that is absent or null is complained of where it is needed.
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
     "Destination": dict,
     "maxResults": int,
-    "ids": list,
+    **KINDS,
 }
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
@@ -46,22 +64,23 @@ _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 class AwsApi:
     """Answers operations for one engine.
 
-    ``reader`` is a connection of its own, for what is only looked up.
+    ``reader`` is a connection of its own, for what is only looked up; one thread at a time has it.
     """
 
     def __init__(self, engine: Engine, reader: Database) -> None:
         self.engine = engine
         self.reader = reader
+        self._reading = threading.Lock()
         self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
             "AWSEvents.PutEvents": self._put_events,
-            "AWSEvents.TestEventPattern": self._test_event_pattern,
+            MATCHING: self._test_event_pattern,
             "AWSEvents.StartReplay": self._start_replay,
-            "AWSEvents.DescribeReplay": self._describe_replay,
+            "AWSEvents.DescribeReplay": self._looking_up(self._describe_replay),
             "AWSStepFunctions.StartExecution": self._start_execution,
-            "AWSStepFunctions.DescribeExecution": self._describe_execution,
-            "AWSStepFunctions.GetExecutionHistory": self._history,
-            "AWSStepFunctions.ListExecutions": self._list,
-            "Orderflow.RedriveDeadLetters": self._redrive,
+            "AWSStepFunctions.DescribeExecution": self._looking_up(self._describe_execution),
+            "AWSStepFunctions.GetExecutionHistory": self._looking_up(self._history),
+            "AWSStepFunctions.ListExecutions": self._looking_up(self._list),
+            **letter_operations(engine),
         }
 
     def answer(self, target: str, body: bytes) -> Answer | Future[Answer]:
@@ -78,35 +97,46 @@ class AwsApi:
             message = f"{target} is not available on one machine; these are: {known}"
             raise InvalidRequest("UnknownOperationException", message)
         try:
-            request = orjson.loads(body or b"{}")
-        except ValueError:
-            raise InvalidRequest("SerializationException", "the body is not JSON") from None
+            request = read(body or b"{}")
+        except InvalidJSON as error:
+            message = f"the body is not JSON: {error}"
+            raise InvalidRequest("SerializationException", message) from None
         if not isinstance(request, dict):
             raise InvalidRequest("SerializationException", "the body is not a JSON object")
-        for field, kind in _KINDS.items():
-            value = request.get(field)
-            if value is not None and not isinstance(value, kind):
-                raise InvalidRequest("SerializationException", f"{field} is of another type")
+        for field, value in request.items():
+            _check_field(field, value)
         return operation(request)
 
+    def _looking_up(
+        self, operation: Callable[[Mapping[str, Any]], Answer]
+    ) -> Callable[[Mapping[str, Any]], Answer]:
+        """Return an operation that has the reader to itself."""
+
+        def alone(request: Mapping[str, Any]) -> Answer:
+            with self._reading:
+                return operation(request)
+
+        return alone
+
     def _put_events(self, request: Mapping[str, Any]) -> Future[Answer]:
-        return self.engine.call(lambda now: self.engine.bus.put(request.get("Entries"), now))
+        return self.engine.call(lambda now: self.engine.put_events(request.get("Entries"), now))
 
     def _test_event_pattern(self, request: Mapping[str, Any]) -> Answer:
         try:
             pattern = compile_pattern(_text(request, "EventPattern"))
         except InvalidPattern as error:
             raise InvalidRequest("InvalidEventPatternException", str(error)) from None
-        try:
-            event = json.loads(_text(request, "Event"))
-        except ValueError:
-            raise InvalidRequest("ValidationException", "Event is not JSON.") from None
+        event = _event(_text(request, "Event"))
         fields = ("id", "account", "source", "time", "region", "resources", "detail-type")
         missing = [field for field in fields if field not in event]
         if missing:
             message = f"Parameter Event is not valid. Reason: {missing[0]} is missing."
             raise InvalidRequest("ValidationException", message)
-        return {"Result": pattern.matches(event)}
+        try:
+            return {"Result": pattern.matches(event)}
+        except TooComplexEvent as error:
+            message = f"Parameter Event is not valid. Reason: {error}"
+            raise InvalidRequest("ValidationException", message) from None
 
     def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
         name = _text(request, "ReplayName")
@@ -140,7 +170,7 @@ class AwsApi:
         bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{stack.bus}"
         rules = [
             f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{stack.bus}/{rule}"
-            for rule in json.loads(row["rules"])
+            for rule in parse(row["rules"])
         ]
         return {
             "ReplayName": name,
@@ -161,9 +191,9 @@ class AwsApi:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
         try:
-            body = orjson.loads(request.get("input") or "{}")
-        except ValueError:
-            message = "Invalid State Machine Execution Input: it is not JSON"
+            body = read(request.get("input") or "{}")
+        except InvalidJSON as error:
+            message = f"Invalid State Machine Execution Input: {error}"
             raise InvalidRequest("InvalidExecutionInput", message) from None
 
         def start(now: float) -> Answer:
@@ -173,6 +203,7 @@ class AwsApi:
                 code = error.error.rpartition(".")[2].removesuffix("Exception")
                 code = {"DataLimitExceeded": "InvalidExecutionInput"}.get(code, code)
                 raise InvalidRequest(code, str(error)) from None
+            self.engine.journal.make_real()
             self.engine.journal.batch.durable = True
             return {"executionArn": started, "startDate": now}
 
@@ -198,7 +229,7 @@ class AwsApi:
         events = execution_history(self.reader, row["id"])
         if request.get("reverseOrder"):
             events.reverse()
-        size = request.get("maxResults") or HISTORY_PAGE
+        size = _page(request, HISTORY_PAGE)
         first = _token(request, 0)
         page: Answer = {"events": events[first : first + size]}
         if first + size < len(events):
@@ -207,7 +238,7 @@ class AwsApi:
 
     def _list(self, request: Mapping[str, Any]) -> Answer:
         name = self._machine(_text(request, "stateMachineArn"))
-        size = request.get("maxResults") or 100
+        size = _page(request, 100)
         before = _token(request, 1 << 62)
         status = request.get("statusFilter")
         rows = self.reader.rows(
@@ -225,12 +256,6 @@ class AwsApi:
             page["nextToken"] = str(rows[-1]["id"])
         return page
 
-    def _redrive(self, request: Mapping[str, Any]) -> Future[Answer]:
-        ids = request.get("ids") or []
-        if not all(type(number) is int for number in ids):
-            raise InvalidRequest("SerializationException", "ids is a list of numbers")
-        return self.engine.call(lambda now: {"redriven": redrive(self.engine, ids, now)})
-
     def _machine(self, reference: str) -> str:
         try:
             return self.engine.stack.named("machines", reference)
@@ -247,8 +272,8 @@ class AwsApi:
             row = self.reader.row(
                 "select * from executions where machine = ? and name = ?", machine, name
             )
-        elif ":express:" in reference and (number := reference.rpartition(":")[2]).isdecimal():
-            row = self.reader.row("select * from executions where id = ?", int(number))
+        elif ":express:" in reference and (number := _number(reference.rpartition(":")[2])):
+            row = self.reader.row("select * from executions where id = ?", number)
         if row is None:
             message = f"Execution Does Not Exist: '{reference}'"
             raise InvalidRequest("ExecutionDoesNotExist", message)
@@ -278,11 +303,55 @@ def _replay_arn(name: str) -> str:
     return f"arn:aws:events:{REGION}:{ACCOUNT}:replay/{name}"
 
 
+def _check_field(field: str, value: Any) -> None:
+    """Raise `InvalidRequest` for a field of another type, or a number that no field has."""
+    kind = _KINDS.get(field)
+    if kind is int and isinstance(value, bool):
+        raise InvalidRequest("SerializationException", f"{field} is of another type")
+    if kind is not None and value is not None and not isinstance(value, kind):
+        raise InvalidRequest("SerializationException", f"{field} is of another type")
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, int) and abs(one) > LAST_INTEGER:
+            raise InvalidRequest("ValidationException", f"{field} is out of range: {one:.3g}")
+
+
+def _event(text: str) -> dict[str, Any]:
+    """Return the event of TestEventPattern."""
+    try:
+        event = read(text)
+    except InvalidJSON:
+        event = None
+    if not isinstance(event, dict):
+        raise InvalidRequest("ValidationException", "Parameter Event is not valid.")
+    return event
+
+
+def _page(request: Mapping[str, Any], default: int) -> int:
+    """Return the number of entries of a page; 0 means the default."""
+    size = request.get("maxResults")
+    if size is not None and not 0 <= size <= LARGEST_PAGE:
+        bound = (
+            "greater than or equal to 0" if size < 0 else f"less than or equal to {LARGEST_PAGE}"
+        )
+        message = f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
+        constraint = f"constraint: Member must have value {bound}"
+        raise InvalidRequest("ValidationException", f"{message} {constraint}")
+    return size or default
+
+
 def _token(request: Mapping[str, Any], default: int) -> int:
     token = str(request.get("nextToken") or default)
-    if not token.isdecimal() or len(token) > len(str(1 << 62)):
+    number = _number(token)
+    if number is None:
         raise InvalidRequest("InvalidToken", f"Invalid Token: '{token[:80]}'")
-    return int(token)
+    return number
+
+
+def _number(text: str) -> int | None:
+    """Return the whole number in a text, if it has one that SQLite can compare."""
+    if not text.isdecimal() or len(text) > len(str(LAST_INTEGER)) or int(text) > LAST_INTEGER:
+        return None
+    return int(text)
 
 
 def _text(request: Mapping[str, Any], field: str) -> str:

@@ -1,25 +1,28 @@
-"""The one port: the HTTP API's routes to their function, and AWS's operations at ``POST /``."""
+"""The one port: the HTTP API's routes to their function, and AWS's operations at ``POST /``.
+
+A request that fails, fails alone: whatever is raised for it is its answer, 500 in the form of its
+protocol, and is in the log with its id.
+"""
 
 import asyncio
-import base64
-import json
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
-from uuid import uuid4
 
-import orjson
-
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.stack import Route
-from infra.local.template import ACCOUNT
-from infra.server.aws_api import AwsApi
+from infra.server import cors
+from infra.server.access import Access, Refused
+from infra.server.aws_api import LOOKUPS, MATCHING, Answer, AwsApi
+from infra.server.gateway import event_of, reply_of
+from infra.server.log import PortLog
+from infra.server.reply import SAFE, Reply, aws_error, problem
+from infra.server.request import Request, Scope
+from shared.json_text import write
 from shared.sqlite import Database
 
 MAX_BODY = 1_048_576
@@ -28,19 +31,19 @@ MAX_BODY = 1_048_576
 MAX_AT_ONCE = 64
 """Requests that are answered at once: more are told to come again, so that memory stays bounded."""
 
-Scope = MutableMapping[str, Any]
+MAX_THREADS = 2
+"""Threads that match patterns, and as many others that look things up."""
+
+UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+LONG_BODY = 65_536
+"""Bytes of a body that a thread reads in place of the port's loop."""
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What is answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
+Found = list[tuple[Route, Mapping[str, str]]]
+"""Routes of a path, each with the path's parameters."""
 
 T = TypeVar("T")
 
@@ -53,69 +56,96 @@ class TooLarge(Exception):
     """The request's body is larger than any that is taken."""
 
 
-class Application:
-    """The ASGI application of one engine."""
+class HungUp(Exception):
+    """The client has gone before its request was whole; no answer is sent."""
 
-    def __init__(self, engine: Engine, reader: Database) -> None:
+
+class Application:
+    """The ASGI application of one engine.
+
+    ``access`` decides who may ask; ``log`` keeps what failed.
+    """
+
+    def __init__(self, engine: Engine, reader: Database, access: Access, log: PortLog) -> None:
         self.engine = engine
         self.api = AwsApi(engine, reader)
+        self.access = access
+        self.log = log
         self.at_once = 0
         self._stopped = False
         self._asked: set[Future[Any]] = set()
+        self._threads = ThreadPoolExecutor(MAX_THREADS, "port")
+        self._matching = ThreadPoolExecutor(MAX_THREADS, "port-matching")
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        headers = {
-            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
-        }
+        request = Request.of(scope)
+        try:
+            self.access.check_host(request)
+            found = self._found(request.path)
+            reply = await self._reply(request, found, receive)
+            if found and self.access.cors is not None:
+                reply = cors.shared(self.access.cors, request, reply)
+        except Refused as refused:
+            reply = refused.reply(request)
+        except HungUp:
+            return
+        await _send(reply.defaulting(SAFE), send)
+
+    async def _reply(self, request: Request, found: Found, receive: Receive) -> Reply:
+        """Return the answer to a request that is for this server, whatever becomes of it."""
+        try:
+            self.access.check_origin(request, on_api=bool(found))
+            return await self._answer_in_turn(request, found, receive)
+        except Refused as refused:
+            return refused.reply(request)
+        except TooLarge:
+            detail = f"the body is larger than {MAX_BODY} bytes; an event has at most 262144"
+            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        except (Stopped, asyncio.CancelledError):
+            detail = "the platform has stopped; ask again once it has been started"
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        except HungUp:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary around a request
+            self.log.failed(request.id, f"{request.method} {request.path}", error)
+            return _failure(request)
+
+    async def _answer_in_turn(self, request: Request, found: Found, receive: Receive) -> Reply:
         self.at_once += 1
         try:
             if self.at_once > MAX_AT_ONCE:
-                reply = _busy(headers)
-            else:
-                reply = await self._reply(scope, headers, await _body(receive))
-        except TooLarge:
-            detail = f"the body is larger than {MAX_BODY} bytes; an event has at most 262144"
-            reply = _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-        except Stopped:
-            detail = "the platform has stopped; ask again once it has been started"
-            reply = _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+                return _busy(request)
+            if request.is_aws:
+                self.access.check_operator(request)
+                return await self._aws(request, await _body(receive))
+            for route, parameters in found:
+                if route.method == request.method:
+                    caller = self.access.caller_of_route(request, route)
+                    event = event_of(route, parameters, request, await _body(receive), caller)
+                    return await self._invoke(route, event, request)
+            return self._elsewhere(request, [route for route, _ in found])
         finally:
             self.at_once -= 1
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": [
-                    (key.lower().encode(), value.encode()) for key, value in reply.headers.items()
-                ]
-                + [(b"content-length", str(len(reply.body)).encode())],
-            }
-        )
-        await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, scope: Scope, headers: Mapping[str, str], body: bytes) -> Reply:
-        target = headers.get("x-amz-target")
-        if scope["method"] == "POST" and scope["path"] == "/" and target is not None:
-            return await self._aws(target, headers, body)
-        allowed = []
-        for pattern, route in self.routes:
-            match = pattern.fullmatch(scope["path"])
-            if match is None:
-                continue
-            if route.method == scope["method"]:
-                return await self._invoke(route, match.groupdict(), scope, headers, body)
-            allowed.append(route.method)
-        if allowed:
-            detail = f"{scope['path']} takes {', '.join(allowed)}"
-            reply = _problem(HTTPStatus.METHOD_NOT_ALLOWED, detail)
-            return Reply(reply.status, {**reply.headers, "allow": ", ".join(allowed)}, reply.body)
-        paths = ", ".join(sorted({route.path for _, route in self.routes}))
-        detail = f"{scope['path']} does not exist; there are {paths}, and AWS's clients use /"
-        return _problem(HTTPStatus.NOT_FOUND, detail)
+    def _found(self, path: str) -> Found:
+        matches = ((pattern.fullmatch(path), route) for pattern, route in self.routes)
+        return [(route, match.groupdict()) for match, route in matches if match is not None]
+
+    def _elsewhere(self, request: Request, routes: list[Route]) -> Reply:
+        """Return the answer where no route takes the request."""
+        if not routes:
+            paths = ", ".join(sorted({route.path for _, route in self.routes}))
+            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
+            return problem(HTTPStatus.NOT_FOUND, detail)
+        allowed = ", ".join(route.method for route in routes)
+        if request.method == "OPTIONS" and self.access.cors is not None:
+            return Reply(HTTPStatus.NO_CONTENT)  # to which `cors.shared` adds what is allowed
+        detail = f"{request.path} takes {allowed}"
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed)
 
     async def _answer(self, asked: Future[T]) -> T:
         """Wait for the engine's answer, or until it is known that there will be none."""
@@ -134,36 +164,38 @@ class Application:
             if not asked.done():
                 asked.set_exception(Stopped())
 
-    async def _aws(self, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        kind = headers.get("content-type", "application/x-amz-json-1.1")
-        own = {"content-type": kind, "x-amzn-requestid": str(uuid4())}
-        try:
-            answer = self.api.answer(target, body)
-            if isinstance(answer, Future):
-                answer = await self._answer(answer)
-        except InvalidRequest as error:
-            document = {"__type": error.code, "message": str(error)}
-            own["x-amzn-errortype"] = error.code
-            return Reply(HTTPStatus.BAD_REQUEST, own, orjson.dumps(document))
-        return Reply(HTTPStatus.OK, own, orjson.dumps(answer))
+    def close(self) -> None:
+        """Begin nothing more in the threads."""
+        for pool in (self._threads, self._matching):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _invoke(
-        self,
-        route: Route,
-        parameters: Mapping[str, str],
-        scope: Scope,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Reply:
-        event = _event(route, parameters, scope, headers, body)
-        result = await self._answer(self.engine.call_function(route.function, event))
+    async def _aws(self, request: Request, body: bytes) -> Reply:
+        own = (("content-type", request.aws_type), ("x-amzn-requestid", request.id))
+        try:
+            answer = await self._operate(request.headers["x-amz-target"], body)
+        except InvalidRequest as error:
+            refusal = aws_error(HTTPStatus.BAD_REQUEST, error.code, str(error), request.aws_type)
+            return refusal.having(dict(own))
+        return Reply(HTTPStatus.OK, own, write(answer))
+
+    async def _operate(self, target: str, body: bytes) -> Answer:
+        """Have an operation answered, in a thread if it may take long."""
+        operate = partial(self.api.answer, target, body)
+        if target in LOOKUPS or len(body) > LONG_BODY:
+            pool = self._matching if target == MATCHING else self._threads
+            answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
+        else:
+            answer = operate()
+        return await self._answer(answer) if isinstance(answer, Future) else answer
+
+    async def _invoke(self, route: Route, event: dict[str, Any], request: Request) -> Reply:
+        takes_orders = route.method not in UNCHANGING
+        asked = self.engine.call_function(route.function, event, takes_orders=takes_orders)
+        result = await self._answer(asked)
         if result.error is not None:
-            detail = "the request could not be processed; see the log"
-            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
-        answer = result.payload
-        text: str = answer.get("body") or ""
-        content = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
-        return Reply(answer["statusCode"], answer.get("headers") or {}, content)
+            self.log.answered(request.id, f"{route.method} {route.path}", result.error)
+            return _failure(request)
+        return reply_of(result.payload).having({"apigw-requestid": request.id})
 
 
 def _compiled(path: str) -> re.Pattern[str]:
@@ -176,9 +208,12 @@ def _compiled(path: str) -> re.Pattern[str]:
 
 
 async def _body(receive: Receive) -> bytes:
+    """Return a request's whole body, or raise `TooLarge` or `HungUp`."""
     chunks = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
         chunks += message.get("body", b"")
         if len(chunks) > MAX_BODY:
             raise TooLarge
@@ -186,63 +221,32 @@ async def _body(receive: Receive) -> bytes:
             return bytes(chunks)
 
 
-def _event(
-    route: Route,
-    parameters: Mapping[str, str],
-    scope: Scope,
-    headers: Mapping[str, str],
-    body: bytes,
-) -> dict[str, Any]:
-    """Return the request as an HTTP API sends it (payload format 2.0)."""
-    query = scope["query_string"].decode("latin-1")
-    key = f"{route.method} {route.path}"
-    try:
-        text, encoded = body.decode(), False
-    except UnicodeDecodeError:
-        text, encoded = base64.b64encode(body).decode(), True
-    return {
-        "version": "2.0",
-        "routeKey": key,
-        "rawPath": scope["path"],
-        "rawQueryString": query,
-        "headers": dict(headers),
-        "queryStringParameters": {
-            name: ",".join(values)
-            for name, values in parse_qs(query, keep_blank_values=True).items()
-        },
-        "pathParameters": parameters,
-        "requestContext": {
-            "accountId": ACCOUNT,
-            "apiId": "local",
-            "domainName": headers.get("host", ""),
-            "http": {
-                "method": scope["method"],
-                "path": scope["path"],
-                "protocol": f"HTTP/{scope['http_version']}",
-                "sourceIp": (scope.get("client") or ("127.0.0.1",))[0],
-                "userAgent": headers.get("user-agent", ""),
-            },
-            "requestId": str(uuid4()),
-            "routeKey": key,
-            "stage": "$default",
-            "timeEpoch": int(time.time() * 1000),
-        },
-        "body": text if body else None,
-        "isBase64Encoded": encoded,
-    }
+async def _send(reply: Reply, send: Send) -> None:
+    empty = reply.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+    if not empty:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if empty else reply.body})
 
 
-def _busy(headers: Mapping[str, str]) -> Reply:
+def _busy(request: Request) -> Reply:
     """Return what makes a client come again: AWS's clients do so by themselves."""
-    if "x-amz-target" in headers:
-        document = {"__type": "ThrottlingException", "message": "Rate exceeded"}
-        own = {"content-type": "application/x-amz-json-1.1", "retry-after": "1"}
-        return Reply(HTTPStatus.BAD_REQUEST, own, orjson.dumps(document))
-    reply = _problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests at once; come again")
-    return Reply(reply.status, {**reply.headers, "retry-after": "1"}, reply.body)
+    if request.is_aws:
+        code, message = "ThrottlingException", "Rate exceeded"
+        reply = aws_error(HTTPStatus.BAD_REQUEST, code, message, request.aws_type)
+        return reply.having({"retry-after": "1"})
+    detail = "too many requests at once; come again"
+    return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after="1")
 
 
-def _problem(status: HTTPStatus, detail: str) -> Reply:
-    document = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    headers = {"content-type": "application/problem+json"}
-    return Reply(status, headers, json.dumps(document).encode())
+def _failure(request: Request) -> Reply:
+    """Return the answer to a request that failed inside; it tells nothing but where to look."""
+    if request.is_aws:
+        message = f"the request could not be processed; the log has it as {request.id}"
+        code = "InternalFailure"
+        reply = aws_error(HTTPStatus.INTERNAL_SERVER_ERROR, code, message, request.aws_type)
+        return reply.having({"x-amzn-requestid": request.id})
+    detail = f"the request could not be processed; the log has it as {request.id}"
+    reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    return reply.having({"apigw-requestid": request.id})

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.errors import InvalidEvent
 from shared.events import (
     Detail,
     HighValueOrderFlagged,
@@ -21,6 +20,7 @@ from shared.events import (
     PaymentRefunded,
     parse,
 )
+from shared.moments import moment
 from shared.money import text
 
 COLUMNS: Mapping[str, str] = {
@@ -68,7 +68,7 @@ def flatten(envelope: Mapping[str, Any], arrived_at: float) -> dict[str, Any]:
     row = {
         "event_id": event.event_id,
         "event_type": event.name,
-        "event_time": _event_time(detail),
+        "event_time": _time(moment(detail.timestamp)),
         "order_id": detail.order_id,
         **_money(detail),
         **_order(detail),
@@ -114,13 +114,5 @@ def _reason(detail: Detail) -> str | None:
     return None
 
 
-def _event_time(detail: Detail) -> str:
-    try:
-        return _time(datetime.fromisoformat(detail.timestamp).astimezone(UTC))
-    except OverflowError:
-        problem = f"{detail.timestamp!r} is outside the years 1 to 9999 in UTC"
-        raise InvalidEvent("detail.timestamp", problem) from None
-
-
-def _time(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+def _time(at: datetime) -> str:
+    return at.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")

@@ -7,9 +7,11 @@ report, however late it comes. An order counts once for each thing that happened
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from analytics import charts
+from shared.money import is_whole
 
 Row = Mapping[str, Any]
 
@@ -162,7 +164,12 @@ def _high_value(rows: Sequence[Row]) -> str:
     if not rows:
         return charts.section(title, _nothing("None was flagged."))
     cells = [
-        (row["order_id"], row["customer_id"], row["currency"], f"{row['total']:,.2f}")
+        (
+            row["order_id"],
+            row["customer_id"],
+            row["currency"],
+            _shown(row["total"], row["currency"]),
+        )
         for row in rows
     ]
     names = ("order", "customer", "currency", "total")
@@ -188,9 +195,18 @@ def _currencies(rows: Sequence[Row]) -> list[str]:
 def _money(rows: Sequence[Row]) -> list[str]:
     """Return an amount a currency: amounts of two currencies have no sum."""
     return [
-        f"{currency} {sum(row['money'] for row in rows if row['currency'] == currency):,.2f}"
-        for currency in _currencies(rows)
+        f"{currency} {_shown(_total(rows, currency), currency)}" for currency in _currencies(rows)
     ] or ["0"]
+
+
+def _total(rows: Sequence[Row], currency: str) -> Decimal:
+    return sum((row["money"] for row in rows if row["currency"] == currency), Decimal(0))
+
+
+def _shown(amount: Decimal, currency: str) -> str:
+    """Return an amount with the decimals of its currency."""
+    whole = is_whole(int(amount * 100), currency)
+    return f"{amount:,.0f}" if whole else f"{amount:,.2f}"
 
 
 def _nothing(sentence: str) -> str:

@@ -1,7 +1,7 @@
 """Open a review of each order of high value, once, and put aside what is no valid event."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from high_value.model import Review, is_high_value
@@ -36,12 +36,13 @@ class ReviewStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use case needs; ``threshold`` in hundredths."""
+    """What the use case needs; ``threshold`` in hundredths, for currencies without their own."""
 
     store: ReviewStore
     threshold: int
     quarantine_queue_url: str
     now: Callable[[], float]
+    thresholds: Mapping[str, int] = field(default_factory=dict)
 
 
 def flag(body: str, ports: Ports) -> str:
@@ -58,14 +59,17 @@ def flag(body: str, ports: Ports) -> str:
         ports.store.send(letter, ports.now())
         return "QUARANTINED"
     order = event.detail
-    if not isinstance(order, OrderCreated) or not is_high_value(order.total, ports.threshold):
+    if not isinstance(order, OrderCreated):
+        return "NOT_FLAGGED"
+    threshold = ports.thresholds.get(order.currency, ports.threshold)
+    if not is_high_value(order.total, threshold):
         return "NOT_FLAGGED"
     review = Review(
         order_id=order.order_id,
         customer_id=order.customer_id,
         currency=order.currency,
         total=order.total,
-        threshold=ports.threshold,
+        threshold=threshold,
         flagged_at=ports.now(),
         event_id=event.event_id,
     )

@@ -4,8 +4,10 @@ An item has ``available`` and ``reserved``, which together are on hand: a condit
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
-from inventory.model import Move, OutOfStock, Receipt, Shortage
+from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_units
+from shared.clock import timestamp
 from shared.dynamodb import DynamoRecords
 from shared.record import Change, OrderRecord
 from shared.table import Item, Refused, Update
@@ -30,8 +32,13 @@ def stock_key(sku: str) -> tuple[str, str]:
 
 
 def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
-    """Return the key of a part of a receipt's mark."""
-    return f"{RECEIPT}#{digest}", f"{RECEIPT}#{part}"
+    """Return the key of a part of a receipt's mark; a delivery's number has one for any units."""
+    return f"{RECEIPT}#{mark_of(digest)}", f"{RECEIPT}#{part}"
+
+
+def digest_of(item: Item) -> str:
+    """Return the digest of the receipt that an item marks."""
+    return str(item.get("digest") or str(item["pk"]).partition("#")[2])
 
 
 class DynamoInventory(DynamoRecords):
@@ -54,6 +61,8 @@ class DynamoInventory(DynamoRecords):
 
         A receipt of more SKUs than a transaction takes is received in parts, each with a mark of
         its own: what is interrupted goes on where it was. One that was moved here is ``whole``.
+        The units of a numbered delivery are marked as well, so that they are not received once more
+        without its number.
         """
         negative = [sku for sku, number in receipt.units.items() if number < 0]
         if negative:
@@ -61,21 +70,54 @@ class DynamoInventory(DynamoRecords):
         skus = sorted(receipt.units)
         size = TRANSACTION - 1
         parts = [skus[start : start + size] for start in range(0, len(skus), size)]
-        if len(parts) > 1 and (self.table.get(*receipt_key(receipt.digest)) or {}).get("whole"):
+        known = self._mark(receipt)
+        if len(parts) > 1 and known and known.get("whole"):
             return False
+        digest = receipt.digest if known is None else digest_of(known)
+        if mark_of(digest) == mark_of(receipt.digest) and digest != receipt.digest:
+            raise other_units(mark_of(digest), timestamp((known or {})["at"]))
         received = [
-            self._receive(receipt.digest, number, {sku: receipt.units[sku] for sku in part}, at)
+            self._receive(Receipt(digest, {sku: receipt.units[sku] for sku in part}), number, at)
             for number, part in enumerate(parts)
         ]
+        if receipt.delivery:
+            self._mark_units(receipt.content, at)
         return any(received)
 
-    def _receive(self, digest: str, part: int, units: Mapping[str, int], at: float) -> bool:
-        mark = Update(*receipt_key(digest, part))
+    def received_at(self, receipt: Receipt) -> float | None:
+        """Return when a receipt was received, in seconds since 1970; None if it was not."""
+        known = self._mark(receipt)
+        return None if known is None else known["at"]
+
+    def _mark(self, receipt: Receipt) -> Item | None:
+        """Return the first part of a receipt's mark, also of one by an earlier version."""
+        for digest in dict.fromkeys((receipt.digest, *receipt.earlier)):
+            known = self.table.get(*receipt_key(digest))
+            if known is not None:
+                return known
+        return None
+
+    def _mark_units(self, content: str, at: float) -> None:
+        """Mark the units of a numbered delivery; a mark that is there stays."""
+        mark = Update(*receipt_key(content))
         mark.if_absent()
-        mark.put(at=at, units=sum(units.values()))
+        mark.put(at=at, units=0, whole=True)
+        with suppress(Refused):
+            self.table.write(mark)
+
+    def _receive(self, receipt: Receipt, part: int, at: float) -> bool:
+        mark = Update(*receipt_key(receipt.digest, part))
+        mark.if_absent()
+        mark.put(at=at, units=sum(receipt.units.values()))
+        others = [_received(sku, number) for sku, number in receipt.units.items()]
+        if receipt.delivery:
+            mark.put(digest=receipt.digest)
         try:
-            self.table.write(mark, *(_received(sku, number) for sku, number in units.items()))
-        except Refused:
+            self.table.write(mark, *others)
+        except Refused as refused:
+            standing = refused.standing.get(0) or {}
+            if receipt.delivery and standing.get("digest") != receipt.digest:
+                raise other_units(mark_of(receipt.digest), timestamp(standing["at"])) from None
             return False
         return True
 

@@ -1,9 +1,14 @@
 """Stock and its rules; units are whole numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from hashlib import sha256
+from typing import NamedTuple, Self
+
+from shared.errors import InvalidStock
+
+_DELIVERY = "delivery "
 
 
 class Move(StrEnum):
@@ -42,10 +47,69 @@ class Shortage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Units that arrived: known by its content's digest, so it is received once."""
+    """Units that arrived: known by their digest, or by their delivery's number; received once.
+
+    Parameters
+    ----------
+    digest
+        The receipt's identity: the digest of its units, after its delivery's number if it has one.
+    units
+        Units by SKU.
+    earlier
+        Digests under which an earlier version of the platform may have received it.
+    """
 
     digest: str
     units: Mapping[str, int]
+    earlier: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, units: Mapping[str, int], delivery: str = "", earlier: Iterable[str] = ()) -> Self:
+        """Return the receipt of units; ``delivery`` is a number without blanks, if it has one.
+
+        Units alone are received once. A delivery's number makes the same units another receipt.
+        """
+        content = sha256(_canonical(units).encode()).hexdigest()
+        if delivery:
+            return cls(f"{_DELIVERY}{delivery} {content}", units)
+        return cls(content, units, tuple(earlier))
+
+    @property
+    def delivery(self) -> str:
+        """The delivery's number; empty if it has none."""
+        return mark_of(self.digest).removeprefix(_DELIVERY) if self._numbered else ""
+
+    @property
+    def content(self) -> str:
+        """The digest of the units alone."""
+        return self.digest.rpartition(" ")[2] if self._numbered else self.digest
+
+    @property
+    def _numbered(self) -> bool:
+        return self.digest.startswith(_DELIVERY)
+
+
+def mark_of(digest: str) -> str:
+    """Return which of a receipt's digest no two receipts share: a delivery's number, or all."""
+    return digest.rpartition(" ")[0] if digest.startswith(_DELIVERY) else digest
+
+
+def other_units(mark: str, since: str) -> InvalidStock:
+    """Return the error of a delivery whose number was given to other units before.
+
+    ``since`` is the time of that receipt.
+    """
+    return InvalidStock(
+        mark,
+        f"was received with other units at {since}; nothing was added:"
+        " correct the number, or give these units one of their own",
+    )
+
+
+def _canonical(units: Mapping[str, int]) -> str:
+    """Return units as a stock file in one way of writing."""
+    lines = [f"{sku},{count}" for sku, count in sorted(units.items())]
+    return "\n".join(["sku,on_hand", *lines, ""])
 
 
 class OutOfStock(Exception):

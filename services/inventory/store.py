@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
+from inventory.model import Move, OutOfStock, Receipt, Stock, mark_of, other_units, shortages
+from shared.clock import timestamp
 from shared.record import Change, OrderRecord
 from shared.sqlite import Database, SQLiteRecords, apply, still
 
@@ -23,6 +24,8 @@ create table if not exists receipts (
     units integer not null
 ) without rowid;
 """
+
+_INSERT_RECEIPT = "insert into receipts values (?, ?, ?) on conflict do nothing"
 
 _COLUMNS = ", ".join(Stock._fields)
 
@@ -64,14 +67,18 @@ class SQLiteInventory(SQLiteRecords):
         return change.after
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        """Add a receipt's units; return false, adding nothing, if it was received before."""
+        """Add a receipt's units; return false, adding nothing, if it was received before.
+
+        The units of a numbered delivery are marked as well, so that they are not received once more
+        without its number.
+        """
         with self.database.write() as connection:
-            new = connection.execute(
-                "insert into receipts values (?, ?, ?) on conflict do nothing",
-                (receipt.digest, at, sum(receipt.units.values())),
-            )
-            if not new.rowcount:
+            if self.received_at(receipt) is not None:
                 return False
+            self._require_same_units(receipt)
+            connection.execute(_INSERT_RECEIPT, (receipt.digest, at, sum(receipt.units.values())))
+            if receipt.delivery:
+                connection.execute(_INSERT_RECEIPT, (receipt.content, at, 0))
             connection.executemany(
                 "insert into stock (sku, received, on_hand) values (:sku, :units, :units)"
                 " on conflict do update set received = received + :units,"
@@ -79,3 +86,25 @@ class SQLiteInventory(SQLiteRecords):
                 [{"sku": sku, "units": units} for sku, units in receipt.units.items()],
             )
         return True
+
+    def received_at(self, receipt: Receipt) -> float | None:
+        """Return when a receipt was received, in seconds since 1970; None if it was not."""
+        digests = (receipt.digest, *receipt.earlier)
+        marks = ", ".join("?" * len(digests))
+        row = self.database.row(
+            f"select min(received_at) from receipts where digest in ({marks})", *digests
+        )
+        return None if row is None else row[0]
+
+    def _require_same_units(self, receipt: Receipt) -> None:
+        """Raise `InvalidStock` if the delivery's number was received with other units."""
+        if not receipt.delivery:
+            return
+        mark = mark_of(receipt.digest)
+        row = self.database.row(
+            "select received_at from receipts where digest > ? and digest < ?",
+            f"{mark} ",
+            f"{mark}!",  # the character after the blank
+        )
+        if row is not None:
+            raise other_units(mark, timestamp(row["received_at"]))

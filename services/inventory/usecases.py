@@ -26,7 +26,16 @@ class InventoryStore(Records, Protocol):
         """
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        """Add a receipt's units; return false, adding nothing, if it was received before."""
+        """Add a receipt's units; return false, adding nothing, if it was received before.
+
+        Raises
+        ------
+        InvalidStock
+            Its delivery's number was received with other units: nothing is added.
+        """
+
+    def received_at(self, receipt: Receipt) -> float | None:
+        """Return when a receipt was received, in seconds since 1970; None if it was not."""
 
 
 @dataclass(frozen=True, slots=True)

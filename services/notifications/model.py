@@ -1,17 +1,12 @@
 """The confirmation of an order, and the mail it makes; amounts in hundredths."""
 
-import re
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from shared.errors import MailError
+from shared.errors import UnmailableAddress
+from shared.mail_address import to_ascii
 from shared.money import text
-
-_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-"""A dot-atom (RFC 5322, 3.2.3): the local parts that every mail server takes."""
-
-_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
 class OrderedLine(NamedTuple):
@@ -50,7 +45,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
 
     Raises
     ------
-    MailError
+    UnmailableAddress
         The recipient's address is none that mail can be sent to.
     """
     return Mail(
@@ -65,26 +60,23 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
 
 
 def _address(recipient: str, order_id: str) -> str:
-    """Return an address fit for a header: plain local part, domain in ASCII (IDNA)."""
-    local, _, domain = recipient.rpartition("@")
+    """Return an address fit for a header, in ASCII; contracts of before took others."""
     try:
-        domain = domain.encode("idna").decode()
-    except UnicodeError:
-        domain = ""
-    if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        raise MailError(
-            f"no mail can be sent to the e-mail address of order {order_id}; correct it"
-        )
-    return f"{local}@{domain}"
+        return to_ascii(recipient)
+    except ValueError as error:
+        raise UnmailableAddress(
+            f"no mail can be sent for order {order_id}, whose e-mail address {error};"
+            f" correct it with PATCH /orders/{order_id} and redrive this letter"
+        ) from None
 
 
 def _plain(confirmation: Confirmation) -> str:
     currency = confirmation.currency
     rows = [
-        (f"{line.quantity} x {line.sku}", text(line.quantity * line.unit_price))
+        (f"{line.quantity} x {line.sku}", text(line.quantity * line.unit_price, currency))
         for line in confirmation.lines
     ]
-    rows.append(("Total", text(confirmation.total)))
+    rows.append(("Total", text(confirmation.total, currency)))
     left = max(len(label) for label, _ in rows)
     right = max(len(amount) for _, amount in rows)
     table = [f"  {label:<{left}}  {currency} {amount:>{right}}" for label, amount in rows]
@@ -119,14 +111,14 @@ _PAGE = """\
 def _html(confirmation: Confirmation) -> str:
     currency = confirmation.currency
     rows = "\n".join(
-        f"<tr><td>{escape(line.sku)}<td>{line.quantity} &times; {text(line.unit_price)}"
-        f'<td align="right">{currency} {text(line.quantity * line.unit_price)}'
+        f"<tr><td>{escape(line.sku)}<td>{line.quantity} &times; {text(line.unit_price, currency)}"
+        f'<td align="right">{currency} {text(line.quantity * line.unit_price, currency)}'
         for line in confirmation.lines
     )
     address = "<br>\n".join(escape(line) for line in confirmation.address)
     return _PAGE.format(
         order_id=escape(confirmation.order_id),
         rows=rows,
-        total=f"{currency} {text(confirmation.total)}",
+        total=f"{currency} {text(confirmation.total, currency)}",
         address=f"<p>We ship it to:</p>\n<p>{address}</p>\n" if address else "",
     )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from notifications.model import Confirmation, Mail, OrderedLine, render
-from shared.events import named
-from shared.record import UNDOING, Entry, OrderRecord, Records
+from shared.errors import MailError, UnmailableAddress
+from shared.events import confirmation_id
+from shared.quarantine import quarantined
+from shared.record import UNDOING, Entry, Message, OrderRecord, Records
 
 
 class Mailer(Protocol):
@@ -16,8 +18,14 @@ class Mailer(Protocol):
         """Hand a mail over, or raise `MailError`; one of a name given before replaces it."""
 
 
+CONSUMER = "send_confirmation"
+
+
 class MailStore(Records, Protocol):
     """Records together with the marks of what was sent."""
+
+    def send(self, message: Message, at: float) -> None:
+        """Put a message that goes with no record into the outbox."""
 
     def sent(self, message_id: str, order_id: str) -> bool:
         """Return whether this mail was handed over before."""
@@ -34,6 +42,7 @@ class Ports:
     mailer: Mailer
     sender: str
     now: Callable[[], float]
+    quarantine_queue: str = ""
 
 
 def confirm(order_id: str, ports: Ports) -> bool:
@@ -45,24 +54,31 @@ def confirm(order_id: str, ports: Ports) -> bool:
     ------
     OrderNotFound
         No order has this id.
+    UnmailableAddress
+        No mail can be sent to its address; the order's timeline says so too.
     MailError
-        It was not handed over; try again.
+        It was not handed over; try again. The order's timeline says so too.
     """
     record = ports.store.read(order_id)
     message_id = confirmation_id(order_id)
     if record.email is None or record.status in UNDOING or ports.store.sent(message_id, order_id):
         return False
     now = ports.now()
-    mail = render(_confirmation(record, message_id), ports.sender, record.email, now)
-    ports.mailer.send(order_id, mail)
+    try:
+        mail = render(_confirmation(record, message_id), ports.sender, record.email, now)
+        ports.mailer.send(order_id, mail)
+    except (MailError, UnmailableAddress) as error:
+        ports.store.note(order_id, Entry("CONFIRMATION_FAILED", now, {"reason": str(error)}))
+        raise
     entry = Entry("CONFIRMATION_SENT", now, {"message_id": message_id})
     ports.store.mark(message_id, order_id, entry)
     return True
 
 
-def confirmation_id(order_id: str) -> str:
-    """Return the id of an order's only confirmation: the same whenever it is asked for."""
-    return named(f"{order_id}|confirmation")
+def put_aside(body: str, error: UnmailableAddress, ports: Ports) -> None:
+    """Put a message into the quarantine queue with the reason: trying again changes nothing."""
+    queue = ports.quarantine_queue
+    ports.store.send(quarantined(body, error, consumer=CONSUMER, queue=queue), ports.now())
 
 
 def _confirmation(record: OrderRecord, message_id: str) -> Confirmation:

@@ -24,20 +24,24 @@ class NotificationsSettings(StoreSettings):
     mail_sender: str = "orders@example.com"
     """Who the mails are from, where ``mailer_url`` does not say it."""
 
+    quarantine_queue_url: str = ""
+    """Queue of confirmations that no retry can send."""
+
 
 @PerFunction
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = NotificationsSettings.from_environment()
     store = opened(settings.store_url, _sqlite, _dynamodb)
-    url = urlsplit(settings.mailer_url)
+    url, quarantine = urlsplit(settings.mailer_url), settings.quarantine_queue_url
     if url.scheme == "sqlite":
         from shared.sqlite import database
 
         mailer = SandboxMailer(database(settings.mailer_url))
-        return Ports(store, mailer, settings.mail_sender, clock.now)
+        return Ports(store, mailer, settings.mail_sender, clock.now, quarantine)
     if url.scheme == "ses":
-        return Ports(store, SESMailer(), url.netloc or settings.mail_sender, clock.now)
+        sender = url.netloc or settings.mail_sender
+        return Ports(store, SESMailer(), sender, clock.now, quarantine)
     raise InvalidSettings(
         f"environment variable MAILER_URL: {settings.mailer_url!r} is neither"
         " sqlite:///PATH nor ses://SENDER@DOMAIN"

@@ -6,25 +6,40 @@ empty.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
+from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.keys import Key, Use
 from orders.relay import Parcel
+from shared import json_text
 from shared.attributes import from_item
-from shared.dynamodb import DynamoRecords
+from shared.dynamodb import DynamoRecords, add_outbox, first_write
+from shared.errors import VersionConflict
+from shared.events import confirmation_id
 from shared.order_item import (
     ATTRIBUTES,
+    EARLY,
     OPEN,
     ORDER,
     SHARDS,
     closed_at,
+    from_entry,
     from_message,
+    is_order,
+    mail_key,
     open_at,
     order_key,
+    packed,
+    to_message,
     to_record,
+    unpacked,
 )
-from shared.record import ENDED, OrderRecord
-from shared.table import Item, Refused, Table, Update
+from shared.record import ENDED, Change, Message, OrderRecord
+from shared.table import Item, Refused, Removal, Table, Update
 
+KEY = "key"
 _COMPARED = ("reconciler", "sink")
 _ENDED = sorted(str(status) for status in ENDED)
 
@@ -55,11 +70,79 @@ class DynamoOrders(DynamoRecords):
         found.sort(key=_age, reverse=True)
         return [one for one in found if start is None or _age(one) < _age(start)][:limit]
 
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
+        """Write a new order, and forget the requests that its record has taken into account.
+
+        Requests are kept in the order's own item, so that its first write finds them unasked.
+        """
+        update = first_write(change)
+        if requests:
+            _if_kept(update, requests)
+            update.remove(EARLY)
+        else:
+            update.if_absent()
+        order_id, others = change.before.order_id, []
+        if key is not None:
+            others.append(_kept_key(key, order_id, change.after.created_at))
+        try:
+            self.table.write(update, *others)
+        except Refused as refused:
+            if key is not None and 0 not in refused.standing:
+                raise _used_meanwhile(key) from None
+            standing = refused.standing[0]
+            if standing is None or EARLY in standing:
+                raise RequestedBefore(change.before.order_id, kept_in(standing)) from None
+            raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
+        return change.after
+
+    def keep(self, request: EarlyRequest) -> None:
+        """Keep a request for an order that is not here yet, once."""
+        put_kept(self.table, request)
+
+    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+        """Return the requests of each order that did not come, the last of them before a time."""
+        found = []
+        for part in range(SHARDS):
+            condition = "gpk = :part AND begins_with(gsk, :early)"
+            keys = self.table.query(condition, part=f"{OPEN}#{part}", early=f"{EARLY}#")
+            for item in self.table.get_all([(key["pk"], key["sk"]) for key in keys]):
+                requests = kept_in(item)
+                if requests and max(one.came_at for one in requests) < before:
+                    found.append(requests)
+        return found[:limit]
+
+    def give_up(
+        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+    ) -> None:
+        """Put letters into the outbox in place of an order's requests, in one transaction."""
+        order_id = requests[0].order_id
+        gone = Update(*order_key(order_id))
+        _if_kept(gone, requests)
+        name = f"outbox#{uuid4()}"
+        update = Update(name, "outbox")
+        stored = {str(number): to_message(one, at) for number, one in enumerate(letters)}
+        add_outbox(update, stored, name)
+        try:
+            self.table.write(Removal(gone), update)
+        except Refused:
+            raise VersionConflict(
+                f"order {order_id} or another request has come meanwhile"
+            ) from None
+
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        item = self.table.get(*order_key(order_id)) or {}
+        failed = any(from_entry(one)[1].what == "CONFIRMATION_FAILED" for one in item.get("tl", ()))
+        mark = mail_key(order_id, confirmation_id(order_id))
+        return failed and self.table.get(*mark) is None
+
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
         found = []
         for item in _open_items(self.table):
-            if item["sk"] != ORDER:
+            if not is_order(item):
                 continue
             record = to_record(item)
             if _is_stranded(record, now, grace):
@@ -85,7 +168,8 @@ class DynamoOrders(DynamoRecords):
         """Return those of these orders that are not there."""
         keys = {order_key(order_id): order_id for order_id in order_ids}
         for item in self.table.get_all(keys):
-            del keys[item["pk"], item["sk"]]
+            if EARLY not in item:
+                del keys[item["pk"], item["sk"]]
         return list(keys.values())
 
     def compared(self) -> float:
@@ -98,6 +182,42 @@ class DynamoOrders(DynamoRecords):
         update = Update(*_COMPARED)
         update.put(until=until)
         self.table.write(update)
+
+
+class DynamoKeys:
+    """Idempotency keys, each an item of its own (see `orders.keys.Keys`)."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        item = self.table.get(*key_item(key))
+        return None if item is None else Use(item["order"], unpacked(item["hash"]))
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        try:
+            self.table.write(_kept_key(key, order_id, at))
+        except Refused:
+            raise _used_meanwhile(key) from None
+
+
+def key_item(key: Key) -> tuple[str, str]:
+    """Return the key of an idempotency key's item: a digest, since both texts may be long."""
+    digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
+    return f"{KEY}#{digest}", KEY
+
+
+def _kept_key(key: Key, order_id: str, at: float) -> Update:
+    update = Update(*key_item(key))
+    update.if_absent()
+    update.put(order=order_id, hash=packed(key.fingerprint), at=at)
+    return update
+
+
+def _used_meanwhile(key: Key) -> VersionConflict:
+    return VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
 
 
 class DynamoOutbox:
@@ -171,6 +291,55 @@ class DynamoOutbox:
         except Refused:
             return False  # somebody else was faster, or there is more to be sent
         return True
+
+
+def _if_kept(update: Update, requests: Sequence[EarlyRequest]) -> None:
+    """Write only if these requests are kept in an item, and no others."""
+    kept = update.name(EARLY)
+    update.when(f"attribute_exists({kept})")
+    update.when(f"size({kept}) = {update.value(len(requests))}")
+    for one in requests:
+        update.when(f"attribute_exists({kept}.{update.name(one.request_id)})")
+
+
+def put_kept(table: Table, request: EarlyRequest) -> None:
+    """Keep a request in the item of its order, once (see `orders.usecases.OrderStore.keep`)."""
+    detail = json_text.write(request.detail).decode()
+    stored = [request.event_id, request.name, detail, request.came_at, request.heard]
+    first = Update(*order_key(request.order_id))
+    first.if_absent()
+    spread = f"{EARLY}#{request.order_id}"
+    first.put(**{EARLY: {request.request_id: stored}}, out={}, gpk=open_at(spread), gsk=spread)
+    another = Update(*order_key(request.order_id))
+    kept = another.name(EARLY)
+    place = f"{kept}.{another.name(request.request_id)}"
+    another.when(f"attribute_exists({kept})")
+    room = f"size({kept}) < {another.value(MAX_KEPT)}"
+    another.when(f"({room} OR attribute_exists({place}))")
+    another.set(place, f"if_not_exists({place}, {another.value(stored)})")
+    for update in (first, another):
+        try:
+            table.write(update)
+        except Refused as refused:
+            if EARLY not in (refused.standing[0] or {}):
+                raise VersionConflict(f"order {request.order_id} has come meanwhile") from None
+        else:
+            return
+    raise too_many(request.order_id)
+
+
+def kept_in(item: Item | None) -> list[EarlyRequest]:
+    """Return the requests that an item keeps, the oldest first."""
+    if item is None:
+        return []
+    order_id = item["pk"].partition("#")[2]
+    found = [
+        EarlyRequest(
+            order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard)
+        )
+        for key, (event_id, name, detail, at, heard) in item.get(EARLY, {}).items()
+    ]
+    return sorted(found, key=lambda one: (one.came_at, one.request_id))
 
 
 _NEEDED = (

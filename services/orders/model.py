@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from shared.errors import (
@@ -13,6 +13,7 @@ from shared.errors import (
     OrderConflict,
     OrderIncomplete,
 )
+from shared.moments import moment, timestamp
 from shared.record import (
     UNDOING,
     Change,
@@ -36,12 +37,14 @@ class Claimant:
     """A run that asks for an order.
 
     ``owner`` is the execution's name, which survives a restart. ``content_hash`` is that of the
-    event that started the run; a run that was started to resume an order has none.
+    event that started the run; a run that was started to resume an order has none. ``after`` is
+    a run that is known to have ended: its lease is ignored.
     """
 
     owner: str
     content_hash: str | None
     lease_seconds: float
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
         )
     if record.ended:
         raise DuplicateOrder(f"order {record.order_id} is {record.status} already")
-    if record.lease_owner not in (None, claimant.owner) and record.lease_until > now:
+    free = (None, claimant.owner, claimant.after)
+    if record.lease_owner not in free and record.lease_until > now:
         raise DuplicateOrder(f"order {record.order_id} is held by run {record.lease_owner}")
     rests = record.status is Status.WAITING and record.resume_at > now
     if rests and claimant.content_hash and not record.cancel_requested:
@@ -220,14 +224,32 @@ def ending(record: OrderRecord) -> Status:
 
 def _end(record: OrderRecord, status: Status, now: float, messages: tuple[Message, ...]) -> Change:
     detail = {"reason": record.failure} if record.failure else {}
+    token = None if status is Status.COMPLETED else _marked(record, record.payment_token)
     return record.change(
         Entry(status, now, detail),
         messages=messages,
         status=status,
         lease_owner=None,
         lease_until=0.0,
-        payment_token=None,
+        payment_token=token,
     )
+
+
+def _marked(record: OrderRecord, token: str | None) -> str | None:
+    """Return what is kept of the token of an order that ended unpaid: enough to know it again."""
+    if token is None:
+        return None
+    return f"sha256:{sha256(f'{record.order_id}|{token}'.encode()).hexdigest()}"
+
+
+def is_paid_otherwise(record: OrderRecord, token: str | None) -> bool:
+    """Say whether an order that is placed again names another payment than it had.
+
+    A completed order is paid: nothing of its payment is kept to compare with.
+    """
+    if record.status is Status.COMPLETED:
+        return False
+    return record.payment_token not in (token, _marked(record, token))
 
 
 def has_ended(record: OrderRecord, epoch: int, *statuses: Status) -> bool:
@@ -261,43 +283,107 @@ def cancel(
     )
 
 
+CLOCK_SKEW = 60.0
+"""Seconds that a sender's clock may be ahead of ours; a time beyond that counts as now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """Where an order is to go; ``at`` is when that was asked for, an RFC 3339 time."""
+    """Where an order is to go.
+
+    ``at`` is the RFC 3339 time as of which that is asked for, and ``sent`` the time that the sender
+    wrote. A request without a time is asked for now and is the latest.
+    """
 
     address: Mapping[str, Any] | None
     email: str | None
-    at: str
+    at: str | None = None
+    sent: str | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What is asked for, by the names of the record."""
+        asked = {"shipping_address": self.address, "email": self.email}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
-def amend(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
-    """Change where an order goes; nothing to write if it goes there already.
+def counted(sent: str, now: float, heard: float) -> str:
+    """Return a sender's time as it counts.
+
+    A time far ahead of our clock counts as the one at which the request was heard of: the same for
+    each delivery.
+    """
+    ahead = moment(sent).timestamp() > now + CLOCK_SKEW
+    return timestamp(min(heard, now)) if ahead else sent
+
+
+def amend(
+    record: OrderRecord, wanted: Amendment, now: float, *, unconfirmed: bool = False
+) -> Change | None:
+    """Change where an order goes, field by field; nothing to write if all of it is known.
+
+    An update is compared with the last update of the same field. The e-mail address of a shipped
+    order can still be corrected while it is ``unconfirmed``: no mail could be sent there.
 
     Raises
     ------
     ChangeRefused
-        The order is shipped, being undone, or has ended; or a later change was here before.
+        The order is shipped, being undone, or has ended; or each field was changed as of a later
+        time.
     """
-    if record.ended or record.status in UNDOING or record.shipment is not None:
+    if is_closed(record) and not (unconfirmed and may_be_corrected(record, wanted)):
         state = "shipped" if record.shipment is ShipmentStatus.CREATED else record.status
         raise ChangeRefused(f"order {record.order_id} is {state} already")
-    if record.amended_at and _moment(wanted.at) < _moment(record.amended_at):
-        raise ChangeRefused(
-            f"order {record.order_id} was changed as of {record.amended_at}, which is later"
-        )
+    return _amended(record, wanted, now)
+
+
+def is_closed(record: OrderRecord) -> bool:
+    """Say whether it is too late to change where an order goes."""
+    return record.ended or record.status in UNDOING or record.shipment is not None
+
+
+def may_be_corrected(record: OrderRecord, wanted: Amendment) -> bool:
+    """Say whether nothing but the e-mail address of an order that goes to its customer changes."""
+    return record.status not in UNDOING and list(wanted.fields) == ["email"]
+
+
+def _amended(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
     fields: dict[str, Any] = {}
-    if wanted.address is not None and wanted.address != record.shipping_address:
-        fields["shipping_address"] = wanted.address
-    if wanted.email is not None and wanted.email != record.email:
-        fields["email"] = wanted.email
-    if not fields:
+    changed, late = [], []
+    for name, value in sorted(wanted.fields.items()):
+        known = _as_of(record, name, now)
+        at = wanted.at or _after(known, now)
+        if known is not None and moment(at) < moment(known):
+            late.append(f"{name} was changed as of {known}, which is later")
+            continue
+        if value != getattr(record, name):
+            fields[name] = value
+            changed.append(name)
+        if at != known:
+            fields[f"{name}_as_of"] = at
+    if late and not fields:
+        raise ChangeRefused(f"order {record.order_id}: {'; '.join(late)}")
+    entries = []
+    if changed:
+        sent = {"as_of": wanted.sent} if wanted.sent else {}
+        entries.append(Entry("CHANGED", now, {"fields": changed, **sent}))
+    if late:
+        entries.append(Entry("CHANGE_IGNORED", now, {"reason": "; ".join(late)}))
+    return record.change(*entries, **fields) if fields else None
+
+
+def _as_of(record: OrderRecord, name: str, now: float) -> str | None:
+    """Return as of when a field was changed; a time ahead of ours, which 0.1.0 kept, is none."""
+    known: str | None = getattr(record, f"{name}_as_of")
+    if known is None or moment(known).timestamp() > now + CLOCK_SKEW:
         return None
-    entry = Entry("CHANGED", now, {"fields": sorted(fields)})
-    return record.change(entry, amended_at=wanted.at, **fields)
+    return known
 
 
-def _moment(at: str) -> datetime:
-    return datetime.fromisoformat(at)
+def _after(known: str | None, now: float) -> str:
+    """Return now, or the first moment after a time that is ahead of it."""
+    latest = moment(known).timestamp() if known else 0.0
+    return timestamp(max(now, latest + 0.001))
 
 
 def resume(record: OrderRecord, now: float, why: str) -> Message:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from shared.clock import timestamp
 from shared.events import (
+    CONTRACTS,
     Address,
     Detail,
     Event,
@@ -135,7 +136,7 @@ def _metadata(
         event_id=record.event_id
         if created_here
         else published_event_id(record.order_id, name, version),
-        schema_version=Detail.version,
+        schema_version=CONTRACTS[name].version,
         correlation_id=record.correlation_id,
         causation_id=None if created_here else cause or record.event_id,
         idempotency_key=None,

@@ -1,15 +1,97 @@
 """Orders in SQLite, and what is looked up among them."""
 
 import json
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.record import OrderRecord
-from shared.sqlite import RECORD, SQLiteRecords, to_record
+from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.keys import Key, Use
+from shared import json_text
+from shared.errors import VersionConflict
+from shared.record import Change, Message, OrderRecord
+from shared.sqlite import RECORD, Database, SQLiteRecords, add_message, apply, to_record
+
+KEYS = """
+create table if not exists idempotency_keys (
+    sender text not null,
+    key text not null,
+    order_id text not null,
+    fingerprint text not null,
+    used_at real not null,
+    primary key (sender, key)
+) without rowid;
+"""
+
+_KEPT = ", ".join(EarlyRequest._fields)
 
 
 class SQLiteOrders(SQLiteRecords):
     """The orders' store (see `orders.usecases.OrderStore`)."""
+
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
+        """Write a new order, and forget the requests that its record has taken into account."""
+        order_id = change.before.order_id
+        with self.database.write() as connection:
+            if key is not None:
+                _write_key(connection, key, order_id, change.after.created_at)
+            if requests:
+                kept = _kept(connection, order_id)
+                if {one.request_id for one in kept} != {one.request_id for one in requests}:
+                    raise RequestedBefore(order_id, kept)
+                apply(connection, change)
+                connection.execute("delete from early_requests where order_id = ?", (order_id,))
+                return change.after
+            try:
+                apply(connection, change, unrequested=True)
+            except VersionConflict:
+                kept = _kept(connection, order_id)
+                if kept:
+                    raise RequestedBefore(order_id, kept) from None
+                raise
+        return change.after
+
+    def keep(self, request: EarlyRequest) -> None:
+        """Keep a request for an order that is not here yet, once."""
+        with self.database.write() as connection:
+            query = "select 1 from orders where order_id = ?"
+            if connection.execute(query, (request.order_id,)).fetchone() is not None:
+                raise VersionConflict(f"order {request.order_id} has come meanwhile")
+            kept = {one.request_id for one in _kept(connection, request.order_id)}
+            if request.request_id in kept:
+                return
+            if len(kept) >= MAX_KEPT:
+                raise too_many(request.order_id)
+            values = request._asdict() | {"detail": json_text.write(request.detail).decode()}
+            marks = ", ".join("?" * len(values))
+            connection.execute(
+                f"insert into early_requests ({_KEPT}) values ({marks})", tuple(values.values())
+            )
+
+    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+        """Return the requests of each order that did not come, the last of them before a time."""
+        rows = self.database.rows(
+            "select order_id from early_requests group by order_id having max(came_at) < ?"
+            " order by max(came_at) limit ?",
+            before,
+            limit,
+        )
+        return [_kept(self.database.connection, row["order_id"]) for row in rows]
+
+    def give_up(
+        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+    ) -> None:
+        """Put letters into the outbox in place of an order's requests, in one transaction."""
+        order_id = requests[0].order_id
+        with self.database.write() as connection:
+            kept = {one.request_id for one in _kept(connection, order_id)}
+            if kept != {one.request_id for one in requests}:
+                raise VersionConflict(f"order {order_id} or another request has come meanwhile")
+            connection.execute("delete from early_requests where order_id = ?", (order_id,))
+            for message in letters:
+                add_message(connection, message, at)
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return a customer's orders, newest first, from behind the order ``after`` on."""
@@ -24,6 +106,15 @@ class SQLiteOrders(SQLiteRecords):
             limit,
         )
         return [to_record(row) for row in rows]
+
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        rows = self.database.rows(
+            "select distinct what from timeline where order_id = ? and"
+            " (what = 'CONFIRMATION_FAILED' or what = 'CONFIRMATION_SENT')",
+            order_id,
+        )
+        return [row["what"] for row in rows] == ["CONFIRMATION_FAILED"]
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
@@ -52,3 +143,45 @@ class SQLiteOrders(SQLiteRecords):
         )
         for row in rows:
             yield json.loads(row["envelope"])
+
+
+class SQLiteKeys:
+    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.define(KEYS)
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        row = self.database.row(
+            "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?",
+            key.sender,
+            key.text,
+        )
+        return None if row is None else Use(*row)
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        with self.database.write() as connection:
+            _write_key(connection, key, order_id, at)
+
+
+def _write_key(connection: sqlite3.Connection, key: Key, order_id: str, at: float) -> None:
+    cursor = connection.execute(
+        "insert into idempotency_keys (sender, key, order_id, fingerprint, used_at)"
+        " values (?, ?, ?, ?, ?) on conflict do nothing",
+        (key.sender, key.text, order_id, key.fingerprint, at),
+    )
+    if cursor.rowcount != 1:
+        raise VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
+
+
+def _kept(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:
+    """Return the requests that are kept for an order, the oldest first."""
+    rows = connection.execute(
+        f"select {_KEPT} from early_requests where order_id = ? order by came_at, request_id",
+        (order_id,),
+    )
+    found = map(EarlyRequest._make, rows)
+    return [one._replace(detail=json_text.parse(str(one.detail))) for one in found]

@@ -1,11 +1,14 @@
 """What can be done with an order: functions of a command and the ports they need."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from orders import model, published
+from orders import early, model, published
+from orders.early import EarlyRequest, RequestedBefore
+from orders.keys import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
@@ -13,9 +16,22 @@ from shared.errors import (
     DuplicateOrder,
     InvalidEvent,
     OrderConflict,
+    OrderNotFound,
+    VersionConflict,
 )
 from shared.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
-from shared.record import UNDOING, Entry, Message, OrderRecord, Records, Status, rereads
+from shared.moments import moment
+from shared.record import (
+    CONFLICT_RETRIES,
+    UNDOING,
+    Change,
+    Entry,
+    Message,
+    OrderRecord,
+    Records,
+    Status,
+    rereads,
+)
 
 SINK_GRACE = 900.0
 """Seconds after which an event without an order is no longer simply on its way."""
@@ -24,11 +40,54 @@ SINK_GRACE = 900.0
 class OrderStore(Records, Protocol):
     """Records, and the ways to look for them."""
 
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
+        """Write a new order, and forget the requests that its record has taken into account.
+
+        An idempotency ``key`` that placed it is written with it, or neither is.
+
+        Raises
+        ------
+        RequestedBefore
+            Other requests than these are kept for the order.
+        VersionConflict
+            The order is there, or the key was used meanwhile.
+        """
+
+    def keep(self, request: EarlyRequest) -> None:
+        """Keep a request for an order that is not here yet, once.
+
+        Raises
+        ------
+        VersionConflict
+            The order has come meanwhile.
+        OrderNotFound
+            Too many requests are kept for it already.
+        """
+
+    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+        """Return the requests of each order that did not come, the last of them before a time."""
+
+    def give_up(
+        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+    ) -> None:
+        """Put letters into the outbox in place of an order's requests, in one transaction.
+
+        Raises
+        ------
+        VersionConflict
+            The order or another request has come meanwhile.
+        """
+
     def send(self, message: Message, at: float) -> None:
         """Put a message that goes with no record into the outbox."""
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return a customer's orders, newest first, from behind the order ``after`` on."""
+
+    def is_unconfirmed(self, order_id: str) -> bool:
+        """Say whether an order's confirmation could not be sent, and was not sent since."""
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
@@ -57,6 +116,7 @@ class Ports:
     now: Callable[[], float]
     policy: Policy
     quarantine_queue: str = ""
+    keys: Keys | None = None
 
 
 class Held(NamedTuple):
@@ -71,6 +131,8 @@ class Held(NamedTuple):
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """Claim the order of an `Order Created` event, or one that is to be resumed.
 
+    ``resume.after`` names a run that has ended although it may still hold the order.
+
     Raises
     ------
     InvalidEvent
@@ -82,7 +144,7 @@ def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     """
     resumed = event.get("resume")
     if resumed is not None:
-        claimant = Claimant(owner, None, ports.policy.lease_seconds)
+        claimant = Claimant(owner, None, ports.policy.lease_seconds, resumed.get("after"))
         return _claim(resumed["order_id"], None, claimant, ports)
     parsed = parse(event)
     if not isinstance(parsed.detail, OrderCreated):
@@ -97,7 +159,8 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     record = ports.store.find(order_id) if event else ports.store.read(order_id)
     if record is None:
         assert event is not None
-        record = published.received(event, now)
+        opened = _open(event, now, lambda new: model.claim(new, claimant, now), ports)
+        return Held(order_id, opened.epoch)
     try:
         saved = ports.store.save(model.claim(record, claimant, now))
     except (OrderConflict, DuplicateOrder) as error:
@@ -107,6 +170,29 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
             ports.store.note(order_id, Entry(f"{what}_IGNORED", now, detail))
         raise
     return Held(order_id, saved.epoch)
+
+
+def _open(
+    event: Event[OrderCreated],
+    now: float,
+    begin: Callable[[OrderRecord], Change],
+    ports: Ports,
+    key: Key | None = None,
+) -> OrderRecord:
+    """Write a new order with its first change and with what was asked for before it came.
+
+    Nothing is read for that: the write itself is refused where requests are kept.
+    """
+    requests: Sequence[EarlyRequest] = ()
+    for _ in range(early.MAX_KEPT + CONFLICT_RETRIES):
+        record, entries = early.applied(published.received(event, now), requests)
+        change = begin(record)
+        change = change._replace(entries=(*entries, *change.entries))
+        try:
+            return ports.store.open(change, requests, key)
+        except RequestedBefore as refused:
+            requests = refused.requests
+    raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
 
 
 @rereads
@@ -169,19 +255,39 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
     Raises
     ------
     OrderConflict
-        The order id is known with other content.
+        The order id is known with other content, or with another payment.
     """
     now = ports.now()
     known = ports.store.find(event.detail.order_id)
     if known is not None:
-        if known.content_hash != event.detail.content_hash:
-            raise OrderConflict(
-                f"order {known.order_id} exists with other content; use another order_id"
-            )
+        require_same_order(known, event.detail)
         return known, False
-    record = published.received(event, now)
-    change = record.change(Entry("RECEIVED", now), messages=(published.created(record, now),))
-    return ports.store.save(change), True
+    return open_placed(event, now, ports, None), True
+
+
+def require_same_order(known: OrderRecord, detail: OrderCreated) -> None:
+    """Raise `OrderConflict` if an order is known with other content or another payment."""
+    if known.content_hash != detail.content_hash:
+        raise OrderConflict(
+            f"order {known.order_id} exists with other content; use another order_id"
+        )
+    if model.is_paid_otherwise(known, detail.payment_token):
+        raise OrderConflict(
+            f"order {known.order_id} is {known.status} and was placed with another"
+            " payment_token, which stands; a new payment is a new order: use another order_id"
+        )
+
+
+def open_placed(
+    event: Event[OrderCreated], now: float, ports: Ports, key: Key | None
+) -> OrderRecord:
+    """Write an order that was placed over HTTP, its event, and its idempotency key if it has one.
+
+    The event says what was ordered, whatever was asked for before.
+    """
+    messages = (published.created(published.received(event, now), now),)
+    placed = Entry("RECEIVED", now)
+    return _open(event, now, lambda new: new.change(placed, messages=messages), ports, key)
 
 
 @rereads
@@ -209,6 +315,8 @@ def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports
 def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     """Change an order's address or e-mail address.
 
+    The e-mail address can be corrected after the shipment, if no confirmation could be sent to it.
+
     Raises
     ------
     ChangeRefused
@@ -219,7 +327,9 @@ def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     record = ports.store.read(order_id)
     now = ports.now()
     try:
-        change = model.amend(record, wanted, now)
+        late = model.is_closed(record) and model.may_be_corrected(record, wanted)
+        unconfirmed = late and ports.store.is_unconfirmed(order_id)
+        change = model.amend(record, wanted, now, unconfirmed=unconfirmed)
     except ChangeRefused as error:
         ports.store.note(order_id, Entry("CHANGE_IGNORED", now, {"reason": str(error)}))
         raise
@@ -229,33 +339,68 @@ def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
 def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
     """Do what an `Order Updated` or `Order Cancelled` event asks for.
 
-    A request that comes too late is answered or recorded, never retried.
+    A request that comes too late is answered or recorded, never retried. One that comes before its
+    order is kept for the order's first write.
 
     Raises
     ------
     OrderNotFound
-        Its order is not here yet: try again later.
+        Its order is not here yet, and too many requests wait for it already.
     InvalidEvent
         It does not keep its contract.
     """
     event = parse(envelope)
-    detail = event.detail
-    if isinstance(detail, OrderUpdated):
-        wanted = Amendment(detail.address, detail.email, detail.timestamp)
-        try:
-            amend(detail.order_id, wanted, ports)
-        except ChangeRefused:
-            return
-    elif isinstance(detail, OrderCancelled):
-        try:
-            cancel(detail.order_id, detail.reason, event.event_id, ports)
-        except CancellationRefused as error:
-            now = ports.now()
-            record = ports.store.read(detail.order_id)
-            refusal = published.cancellation_refused(record, str(error), event.event_id, now)
-            ports.store.send(refusal, now)
-    else:
+    if event.name not in (OrderUpdated.name, OrderCancelled.name):
         raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
+    _take(event, _heard(envelope, ports.now()), ports)
+
+
+@rereads
+def _take(event: Event[Any], heard: float, ports: Ports) -> None:
+    try:
+        if event.name == OrderCancelled.name:
+            _cancel_or_refuse(event, ports)
+        else:
+            _amend(event, heard, ports)
+    except OrderNotFound:
+        ports.store.keep(early.request_of(event, ports.now(), heard))
+
+
+def _amend(event: Event[OrderUpdated], heard: float, ports: Ports) -> None:
+    asked = event.detail
+    at = model.counted(asked.timestamp, ports.now(), heard)
+    with suppress(ChangeRefused):
+        wanted = Amendment(asked.address, asked.email, at, asked.timestamp)
+        amend(asked.order_id, wanted, ports)
+
+
+def _cancel_or_refuse(event: Event[OrderCancelled], ports: Ports) -> None:
+    try:
+        cancel(event.detail.order_id, event.detail.reason, event.event_id, ports)
+    except CancellationRefused as error:
+        now = ports.now()
+        record = ports.store.read(event.detail.order_id)
+        refusal = published.cancellation_refused(record, str(error), event.event_id, now)
+        ports.store.send(refusal, now)
+
+
+def _heard(envelope: Mapping[str, Any], now: float) -> float:
+    """Return when the bus heard of an event: the same for each of its deliveries."""
+    try:
+        return min(moment(str(envelope.get("time"))).timestamp(), now)
+    except ValueError:
+        return now
+
+
+def give_up_early(ports: Ports, limit: int = 1000) -> int:
+    """Put letters in place of requests whose orders did not come; return how many requests."""
+    now, given_up = ports.now(), 0
+    for requests in ports.store.outlasted(now - early.KEPT, limit):
+        letters = [early.letter(one, ports.quarantine_queue) for one in requests]
+        with suppress(VersionConflict):  # its order or another request has just come
+            ports.store.give_up(requests, letters, now)
+            given_up += len(requests)
+    return given_up
 
 
 def reconcile(ports: Ports, limit: int = 1000) -> int:

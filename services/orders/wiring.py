@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from orders import missing, relay
+from orders.keys import Keys
 from orders.usecases import OrderStore, Policy, Ports
 from shared import aws, clock
 from shared.errors import InvalidSettings
@@ -55,7 +56,8 @@ def ports() -> Ports:
     settings = OrdersSettings.from_environment()
     policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
     store = opened(settings.store_url, _sqlite, _dynamodb)
-    return Ports(store, clock.now, policy, settings.quarantine_queue_url)
+    keys = opened(settings.store_url, _sqlite_keys, _dynamodb_keys)
+    return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys)
 
 
 def is_relayed() -> bool:
@@ -111,3 +113,15 @@ def _dynamodb(table: "Table") -> OrderStore:
     from orders.dynamodb import DynamoOrders
 
     return DynamoOrders(table)
+
+
+def _sqlite_keys(database: "Database") -> Keys:
+    from orders.store import SQLiteKeys
+
+    return SQLiteKeys(database)
+
+
+def _dynamodb_keys(table: "Table") -> Keys:
+    from orders.dynamodb import DynamoKeys
+
+    return DynamoKeys(table)

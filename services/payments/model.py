@@ -1,4 +1,4 @@
-"""Charges and what the gateway says of them; amounts in hundredths."""
+"""Charges and what the gateway says of them; the ledger's amounts are in hundredths."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,7 +10,10 @@ _CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
 
 
 class Charge(NamedTuple):
-    """What is asked of the gateway; ``key`` is its idempotency key."""
+    """What is asked of the gateway.
+
+    ``key`` is its idempotency key, and ``amount`` is in the currency's own smallest unit.
+    """
 
     key: str
     order_id: str

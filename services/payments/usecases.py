@@ -16,6 +16,7 @@ from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
 from shared.clock import timestamp
 from shared.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
 from shared.events import Metadata, PaymentRefunded, published_event_id, to_entry
+from shared.money import smallest_units
 from shared.record import (
     UNDOING,
     Change,
@@ -153,8 +154,12 @@ def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
         found = ports.gateway.find(key)
         if found is not None:
             return found
+    try:
+        amount = smallest_units(record.total, record.currency)
+    except ValueError as error:  # contracts of before took it; nobody can charge it
+        raise PaymentDeclined(f"order {record.order_id} cannot be charged: {error}") from None
     return ports.gateway.charge(
-        Charge(key, record.order_id, record.total, record.currency, record.payment_token)
+        Charge(key, record.order_id, amount, record.currency, record.payment_token)
     )
 
 

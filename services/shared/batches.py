@@ -8,6 +8,9 @@ T = TypeVar("T")
 MAX_ENTRIES = 10
 """Entries of one request (EventBridge, PutEvents; SQS, SendMessageBatch)."""
 
+FAILED_MESSAGES = "failed_messages"
+"""The member of an EMF document that has the reasons of failed messages, by the messages' ids."""
+
 MAX_BYTES = 262_144
 """Bytes of one request, all entries together (EventBridge, PutEvents event entry size)."""
 

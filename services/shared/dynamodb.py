@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from shared.errors import OrderNotFound, VersionConflict
 from shared.order_item import (
+    EARLY,
     MAX_ENTRIES,
     MAX_NOTED,
     encoded,
@@ -33,7 +34,7 @@ class DynamoRecords:
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, if there is one."""
         item = self.table.get(*order_key(order_id))
-        return None if item is None else to_record(item)
+        return None if item is None or EARLY in item else to_record(item)
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""
@@ -79,12 +80,13 @@ class DynamoRecords:
         for full in (False, True):
             update = Update(*order_key(order_id))
             update.if_present()
+            update.when(f"attribute_not_exists({update.name(EARLY)})")
             _add_entries(update, None, (entry,), None if full else MAX_NOTED)
             update.remove("new")
             try:
                 self.table.write(update)
             except Refused as refused:
-                if refused.standing[0] is None:
+                if EARLY in (refused.standing[0] or {EARLY: {}}):
                     raise OrderNotFound(f"no order has the id {order_id!r}") from None
             else:
                 return
@@ -117,34 +119,52 @@ def if_of(update: Update, key: object, *attributes: str) -> None:
         update.when(f"(attribute_not_exists({named}) OR {named} = {update.value(key)})")
 
 
+def first_write(change: Change) -> Update:
+    """Return the write of a new order's item, without a condition."""
+    update = Update(*order_key(change.before.order_id))
+    after, messages = change.after, _messages(change)
+    values, _ = encoded(after._asdict())
+    update.put(**values, tl=to_entries(after.epoch, change.entries), out=messages)
+    _open(update, change, messages)
+    return update
+
+
 def _update(change: Change, *, full: bool) -> Update:
     """Return the write of a change to its order's item; a full timeline is only counted on."""
+    if change.before.version == 0:
+        update = first_write(change)
+        update.if_absent()
+        return update
     update = Update(*order_key(change.before.order_id))
-    after, entries = change.after, change.entries
-    messages = {
+    after, entries, messages = change.after, change.entries, _messages(change)
+    update.when(f"{update.name('v')} = {update.value(change.before.version)}")
+    values, removes = encoded(change.fields)
+    update.put(**values)
+    update.remove(*removes)
+    if entries:
+        _add_entries(update, after.epoch, entries, None if full else MAX_ENTRIES)
+    for key, message in messages.items():
+        update.set(f"{update.name('out')}.{update.name(key)}", update.value(message))
+    if not messages:
+        update.remove("new")
+    _open(update, change, messages)
+    return update
+
+
+def _messages(change: Change) -> dict[str, object]:
+    after = change.after
+    return {
         f"{after.version}.{number}": to_message(message, after.updated_at)
         for number, message in enumerate(change.messages)
     }
-    if change.before.version == 0:
-        update.if_absent()
-        values, _ = encoded(after._asdict())
-        update.put(**values, tl=to_entries(after.epoch, entries), out=messages)
-    else:
-        update.when(f"{update.name('v')} = {update.value(change.before.version)}")
-        values, removes = encoded(change.fields)
-        update.put(**values)
-        update.remove(*removes)
-        if entries:
-            _add_entries(update, after.epoch, entries, None if full else MAX_ENTRIES)
-        for key, message in messages.items():
-            update.set(f"{update.name('out')}.{update.name(key)}", update.value(message))
-        if not messages:
-            update.remove("new")
+
+
+def _open(update: Update, change: Change, messages: Mapping[str, object]) -> None:
+    """Have the stream and the index show the order for what is to be done with it."""
     if messages:
         update.put(new=" ".join(messages))
     if messages or change.before.version == 0:
-        update.put(gpk=open_at(after.customer_id), gsk=after.customer_id)
-    return update
+        update.put(gpk=open_at(change.after.customer_id), gsk=change.after.customer_id)
 
 
 def _add_entries(

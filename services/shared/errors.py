@@ -20,6 +20,7 @@
     ├── PaymentGatewayError     the gateway did not answer, or not usefully; the outcome is unknown
     ├── CarrierError            the carrier did not take or void the shipment
     ├── MailError               the mail was not handed over
+    ├── UnmailableAddress       no mail can be sent to an order's e-mail address; correct it
     ├── StoreError              a store on AWS was not to be reached, or holds what cannot be read
     └── WarehouseError          the analysts' warehouse did not answer a query
 """
@@ -108,6 +109,10 @@ class CarrierError(OrderflowError):
 
 class MailError(OrderflowError):
     """The mail was not handed over."""
+
+
+class UnmailableAddress(OrderflowError):
+    """No mail can be sent to an order's e-mail address, however often it is tried."""
 
 
 class StoreError(OrderflowError):

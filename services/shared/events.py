@@ -7,10 +7,8 @@ Over 400 lines long, since all ten contracts stand here: one place says what is 
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, cached_property
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -18,20 +16,32 @@ from uuid import UUID, uuid5
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     StringConstraints,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from shared.errors import InvalidEvent
-from shared.money import CURRENCIES, MAXIMUM, from_minor, text, to_minor
+from shared.fields import (
+    IDENTIFIER,
+    Count,
+    Currency,
+    Email,
+    Identifier,
+    Money,
+    Name,
+    PostalCode,
+    Text,
+    Timestamp,
+    Token,
+    none_if_blank,
+    shortened,
+)
+from shared.money import WITHOUT_DECIMALS, text
 
 SOURCE = "orders.service"
 NAMESPACE = UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11")
@@ -43,65 +53,8 @@ MAX_LINES = 98
 MAX_EVENT_BYTES = 262_144
 """Size of one PutEvents entry (EventBridge, PutEvents event entry size)."""
 
-_IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_LONGEST = 80
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_MONEY_SCHEMA = {"type": "number", "minimum": 0, "maximum": from_minor(MAXIMUM)}
-
-
-def _whole_number(value: object) -> object:
-    """Let 12.0 through as 12, as JSON does, and refuse booleans and text."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number; send one such as 3")
-    return value
-
-
-def _moment(value: str) -> str:
-    try:
-        moment = datetime.fromisoformat(value) if _RFC_3339.fullmatch(value) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise ValueError(
-            f"{value!r} is not an RFC 3339 time;"
-            " send one with its zone, such as 2026-01-31T12:00:00Z"
-        )
-    return value
-
-
-def _currency(value: str) -> str:
-    if value not in CURRENCIES:
-        raise ValueError(f"{value!r} is not a supported ISO 4217 code; send one such as USD")
-    return value
-
-
-Money = Annotated[
-    int,
-    BeforeValidator(to_minor),
-    PlainSerializer(from_minor, return_type=float),
-    WithJsonSchema({**_MONEY_SCHEMA, "description": "Amount with at most two decimals."}),
-]
-Count = Annotated[int, BeforeValidator(_whole_number)]
-Identifier = Annotated[
-    str,
-    StringConstraints(pattern=_IDENTIFIER, min_length=1, max_length=64),
-]
-Timestamp = Annotated[
-    str,
-    StringConstraints(max_length=40),
-    BeforeValidator(lambda value: _moment(value) if isinstance(value, str) else value),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-Currency = Annotated[
-    str,
-    BeforeValidator(lambda value: _currency(value) if isinstance(value, str) else value),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"}),
-]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Email = Annotated[str, StringConstraints(pattern=_EMAIL, max_length=254)]
+_WITHIN = "within"
+"""Type of a problem of a whole field whose place within it is in the context (``at``)."""
 
 
 class Contract(BaseModel):
@@ -113,9 +66,7 @@ class Contract(BaseModel):
 class Metadata(Contract):
     """Where an event comes from; optional on the way in."""
 
-    event_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
-        None, description="Same for every delivery of this event."
-    )
+    event_id: Name | None = Field(None, description="Same for every delivery of this event.")
     schema_version: Annotated[str, StringConstraints(pattern=r"^\d{1,4}\.\d{1,4}$")] | None = Field(
         None, description="Version of the contract, major.minor.", examples=["1.0"]
     )
@@ -127,6 +78,10 @@ class Metadata(Contract):
     )
     idempotency_key: str | None = Field(
         None, max_length=128, description="The caller's own key of the request."
+    )
+
+    blank_is_absent = field_validator("correlation_id", "causation_id", "idempotency_key")(
+        none_if_blank
     )
 
 
@@ -145,7 +100,7 @@ class Address(Contract):
     street: Text = Field(description="Street and number, and what else leads to the door.")
     city: Text
     region: Text | None = Field(None, description="State, province or county, where mail needs it.")
-    postal_code: Annotated[str, StringConstraints(max_length=20)] | None = None
+    postal_code: PostalCode | None = None
     country: Text = Field(description="Name or ISO 3166 code, as on the label.")
 
 
@@ -185,7 +140,10 @@ class OrderDetail(Detail):
     """What every event about a whole order carries."""
 
     customer_id: Identifier = Field(description="Who ordered.", examples=["C-42"])
-    currency: Currency = Field(description="ISO 4217 code.", examples=["USD"])
+    currency: Currency = Field(
+        description="ISO 4217 code; one without decimals, such as JPY, takes whole amounts.",
+        examples=["USD"],
+    )
     items: tuple[Item, ...] = Field(
         min_length=1, max_length=MAX_LINES, description="The order's lines."
     )
@@ -209,11 +167,32 @@ class OrderCreated(OrderDetail, _Addressed):
     """A customer ordered; the platform takes it from here."""
 
     name = "Order Created"
+    version = "1.1"
 
-    email: Email | None = Field(None, description="Where the confirmation goes.")
-    payment_token: Annotated[str, StringConstraints(max_length=200)] | None = Field(
-        None, description="The gateway's token; never card data."
+    email: Email | None = Field(
+        None, description="Where the confirmation goes; ASCII before the @."
     )
+    payment_token: Token | None = Field(None, description="The gateway's token; never card data.")
+
+    @field_validator("items")
+    @classmethod
+    def _has_the_decimals_of_its_currency(
+        cls, items: tuple[Item, ...], info: ValidationInfo
+    ) -> tuple[Item, ...]:
+        currency = info.data.get("currency")
+        if currency in WITHOUT_DECIMALS:
+            for number, item in enumerate(items):
+                if item.unit_price % 100:
+                    raise PydanticCustomError(
+                        _WITHIN,
+                        "{price} has decimals, and {currency} has none; send a whole number",
+                        {
+                            "price": text(item.unit_price),
+                            "currency": currency,
+                            "at": (number, "unit_price"),
+                        },
+                    )
+        return items
 
     @cached_property
     def content_hash(self) -> str:
@@ -228,9 +207,12 @@ class OrderUpdated(Detail, _Addressed):
     """The address or the e-mail address of an order is to change."""
 
     name = "Order Updated"
+    version = "1.1"
 
     email: Email | None = Field(
-        None, validate_default=True, description="Where the confirmation goes from now on."
+        None,
+        validate_default=True,
+        description="Where the confirmation goes now; ASCII before the @.",
     )
 
     @field_validator("email")
@@ -246,10 +228,13 @@ class OrderCancelled(Detail):
     """A customer asks to cancel an order; the answer is a Confirmed or a Refused event."""
 
     name = "Order Cancelled"
+    version = "1.1"
 
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="The customer's own words; never in the analysts' table."
     )
+
+    blank_is_absent = field_validator("reason")(none_if_blank)
 
 
 class OrderBackordered(OrderDetail):
@@ -412,6 +397,11 @@ def named(name: str) -> str:
     return str(uuid5(NAMESPACE, name))
 
 
+def confirmation_id(order_id: str) -> str:
+    """Return the id of an order's only confirmation: the same whenever it is asked for."""
+    return named(f"{order_id}|confirmation")
+
+
 def to_entry(detail: Detail) -> dict[str, str]:
     """Return the PutEvents entry (without a bus) that publishes this."""
     body = detail.model_dump_json(exclude_none=True)
@@ -439,8 +429,7 @@ _PROBLEMS = {
     "string_type": "is not text; send text",
 }
 _PATTERNS = {
-    _IDENTIFIER: "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
-    _EMAIL: "is not an e-mail address; send one such as ada@example.com",
+    IDENTIFIER: "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
 }
 
 
@@ -452,8 +441,9 @@ def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
         one for one in problems if not any(_within(other["loc"], one["loc"]) for other in problems)
     ]
     first = problems[0]
+    within = first.get("ctx", {}).get("at", ()) if first["type"] == _WITHIN else ()
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return InvalidEvent(_path(prefix + first["loc"]), _problem(first) + more)
+    return InvalidEvent(_path(prefix + first["loc"] + within), _problem(first) + more)
 
 
 def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -470,11 +460,10 @@ def _problem(error: ErrorDetails) -> str:
     if known:
         return known
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
+    if error["type"] in ("value_error", _WITHIN):
         return message
     context = error.get("ctx", {})
     if error["type"] == "too_long":
         return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
     message = _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])
-    given = repr(error["input"])
-    return f"{given if len(given) <= _LONGEST else given[: _LONGEST - 3] + '...'}: {message}"
+    return f"{shortened(error['input'])}: {message}"

@@ -18,13 +18,30 @@ size                   the caller's: each door has its own (`shared.batches.MAX_
 import json
 import re
 import sys
+from contextlib import suppress
 from typing import Any
 
-orjson: Any
-try:
+
+class _Standard:
+    """The standard library, with the interface of orjson."""
+
+    @staticmethod
+    def loads(text: str | bytes) -> Any:
+        """Return the value of JSON text, its integers exact."""
+        return json.loads(text)
+
+    @staticmethod
+    def dumps(value: Any) -> bytes:
+        """Return a value as JSON text in UTF-8."""
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+
+
+_quick: Any = _Standard
+with suppress(ImportError):  # Lambda's layer leaves it out: a function reads few documents
     import orjson
-except ImportError:  # Lambda's layer leaves it out: a function reads few documents
-    orjson = None
+
+    _quick = orjson
 
 MAX_DEPTH = 1_000
 """Levels of nesting (EventBridge API Reference, PutEvents)."""
@@ -51,24 +68,24 @@ def read(text: str | bytes) -> Any:
     InvalidJSON
         The text is not JSON, is nested too deep, or has a number beyond a double.
     """
-    if _brackets(text) > MAX_DEPTH and exceeds_depth(text):
+    if is_too_deep(text):
         raise InvalidJSON(f"is nested deeper than {MAX_DEPTH} levels")
-    if orjson is None:
+    if _quick is _Standard:
         return _read_strictly(text)
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        value = _quick.loads(text)
+    except ValueError as error:
         raise InvalidJSON(str(error)) from None
     return _exact(text) if _has_long_number(text) else value
 
 
 def parse(text: str | bytes) -> Any:
     """Return the value of JSON text that the platform itself has written."""
-    if orjson is None or _has_long_number(text):
+    if _has_long_number(text):
         return _exact(text)
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return _quick.loads(text)
+    except ValueError:
         return _exact(text)  # nested deeper than orjson reads
 
 
@@ -80,17 +97,17 @@ def write(value: Any) -> bytes:
     TypeError, ValueError, RecursionError
         The value is no JSON, has a lone surrogate, or is nested deeper than Python recurses.
     """
-    if orjson is not None:
-        try:
-            return bytes(orjson.dumps(value))
-        except TypeError:
-            pass  # an integer beyond 64 bits, or nested deeper than orjson writes
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
+    try:
+        text: bytes = _quick.dumps(value)
+    except TypeError:  # an integer beyond 64 bits, or nested deeper than orjson writes
+        text = _Standard.dumps(value)
+    return text
 
 
-def exceeds_depth(text: str | bytes) -> bool:
+def is_too_deep(text: str | bytes) -> bool:
     """Say whether text is nested deeper than `MAX_DEPTH`; brackets within strings do not count."""
+    if _brackets(text) <= MAX_DEPTH:
+        return False
     content = text.encode(errors="replace") if isinstance(text, str) else text
     depth = 0
     for bracket in _STRUCTURE.findall(content):

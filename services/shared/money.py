@@ -1,4 +1,8 @@
-"""Money: integer hundredths inside, a JSON number with at most two decimals outside."""
+"""Money: integer hundredths inside, a JSON number with at most two decimals outside.
+
+Some currencies have no minor unit: their amounts are whole numbers, which are hundredths inside as
+all others. Partners count in the currency's own smallest unit (`smallest_units`).
+"""
 
 from decimal import Decimal
 from math import isfinite
@@ -20,6 +24,17 @@ CURRENCIES = frozenset(
     XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905 - 150 quotation marks are no better
 )
+
+WITHOUT_DECIMALS = frozenset(
+    {
+        *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"),
+        *("PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"),
+    }
+)
+"""Currencies without a minor unit (ISO 4217, list one)."""
+
+WITH_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+"""Currencies that hundredths cannot express (ISO 4217, list one)."""
 
 
 def to_minor(value: object) -> int:
@@ -62,6 +77,31 @@ def from_minor(amount: int) -> float:
     return amount / 100
 
 
-def text(amount: int) -> str:
-    """Return an amount in hundredths as text with two decimals, such as ``1265811.86``."""
+def text(amount: int, currency: str = "") -> str:
+    """Return an amount in hundredths as text, such as ``1265811.86``.
+
+    It has the decimals of its currency, and two where no currency is named.
+    """
+    if is_whole(amount, currency):
+        return f"{amount // 100}"
     return f"{amount // 100}.{amount % 100:02d}"
+
+
+def is_whole(amount: int, currency: str) -> bool:
+    """Say whether an amount in hundredths is one of a currency without decimals, and has none."""
+    return currency in WITHOUT_DECIMALS and amount % 100 == 0
+
+
+def smallest_units(amount: int, currency: str) -> int:
+    """Return an amount in hundredths in the currency's own smallest unit, such as yen or cents.
+
+    Raises
+    ------
+    ValueError
+        The amount has a fraction of a unit that the currency does not divide.
+    """
+    if currency not in WITHOUT_DECIMALS:
+        return amount
+    if amount % 100:
+        raise ValueError(f"{text(amount)} has decimals, and {currency} has none")
+    return amount // 100

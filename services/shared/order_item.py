@@ -12,6 +12,8 @@ attribute       what it has
 ``more``        how many entries came after the timeline was full
 ``out``         its outbox: messages by id, each ``[kind, body as JSON, at]``
 ``new``         ids of the messages that the last write added: what the stream is filtered by
+``early``       requests that came before the order, by their id, in an item that has no record yet:
+                each ``[event id, name, detail as JSON, came at, heard]``
 ``gpk, gsk``    the index: ``open#N`` and the customer while something is still to be done (the
                 order has not ended, or its outbox is not empty), then the customer and the time
 ==============  ===================================================================================
@@ -35,7 +37,7 @@ from shared.record import (
     Status,
 )
 
-ORDER, OPEN = "order", "open"
+ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8
 """Parts of the index of what is open: one key takes 1,000 writes a second (Partition limits)."""
 
@@ -65,9 +67,10 @@ _SHORT = {
     "cancel_requested": "canc",
     "cancel_reason": "cwhy",
     "cancel_event_id": "cevt",
-    "amended_at": "amd",
     "shipping_address": "addr",
+    "shipping_address_as_of": "adas",
     "email": "mail",
+    "email_as_of": "maas",
     "payment_token": "tok",
     "reservation": "rsv",
     "charge": "chg",
@@ -81,6 +84,7 @@ _SHORT = {
 ATTRIBUTES = {name: _SHORT.get(name, name) for name in OrderRecord._fields if name != "order_id"}
 """A record's fields and their attributes; ``order_id`` is in the key."""
 
+_AMENDED = "amd"
 _DEFAULTS = OrderRecord._field_defaults
 _REQUIRED = tuple(name for name in OrderRecord._fields if name not in _DEFAULTS)
 _IDS = frozenset(
@@ -106,6 +110,16 @@ _ENUMS: Mapping[str, Any] = {
 def order_key(order_id: str, sort: str = ORDER) -> tuple[str, str]:
     """Return the key of an order's item, or of another item beside it."""
     return f"order#{order_id}", sort
+
+
+def mail_key(order_id: str, message_id: str) -> tuple[str, str]:
+    """Return the key of the mark of a mail that was sent for an order."""
+    return order_key(order_id, f"{MAIL}#{message_id}")
+
+
+def is_order(item: Mapping[str, Any]) -> bool:
+    """Say whether an item has an order's record, and not only requests that came before it."""
+    return item["sk"] == ORDER and EARLY not in item
 
 
 def open_at(spread_by: str) -> str:
@@ -150,6 +164,9 @@ def to_record(item: Mapping[str, Any]) -> OrderRecord:
             except (KeyError, TypeError, ValueError) as error:
                 raise _of_another_shape(order_id, f"{name} ({attribute}): {error}") from None
     values.setdefault("correlation_id", values.get("event_id"))
+    if _AMENDED in item:  # an older version had one time for both
+        for name in ("shipping_address_as_of", "email_as_of"):
+            values.setdefault(name, item[_AMENDED])
     missing = [name for name in _REQUIRED if values.get(name) is None]
     if missing:
         problem = f"{missing[0]} ({ATTRIBUTES[missing[0]]}) is missing"

@@ -1,17 +1,17 @@
 """Events that no retry can mend: read strictly, and put aside with the reason."""
 
-import json
 from typing import Any
 
-from shared.errors import InvalidEvent
+from shared import json_text
+from shared.errors import InvalidEvent, OrderflowError
 from shared.record import Message
 
 
 def envelope_of(body: str) -> dict[str, Any]:
     """Return the event in a message, or raise `InvalidEvent`."""
     try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        envelope = json_text.read(body)
+    except json_text.InvalidJSON as error:
         problem = f"is not JSON ({error}); send an event in its envelope"
         raise InvalidEvent("body", problem) from None
     if not isinstance(envelope, dict):
@@ -19,8 +19,8 @@ def envelope_of(body: str) -> dict[str, Any]:
     return envelope
 
 
-def quarantined(body: str, error: InvalidEvent, *, consumer: str, queue: str) -> Message:
-    """Return the message that puts a consumer's event into the quarantine queue."""
+def quarantined(body: str, error: OrderflowError, *, consumer: str, queue: str) -> Message:
+    """Return the message that puts what a consumer got into the quarantine queue."""
     reason = {"error": type(error).__name__, "message": str(error)}
     letter = {"reason": reason, "consumer": consumer, "event": _readable(body)}
     return Message("message", {"queue": queue, "body": letter})
@@ -29,8 +29,7 @@ def quarantined(body: str, error: InvalidEvent, *, consumer: str, queue: str) ->
 def _readable(body: str) -> object:
     """Return what is in a body, or its raw text where that is not strict JSON (NaN, 1e400)."""
     try:
-        content: object = json.loads(body)
-        json.dumps(content, allow_nan=False)
-    except (ValueError, RecursionError):
+        content: object = json_text.read(body)
+    except json_text.InvalidJSON:
         return body
     return content

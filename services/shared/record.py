@@ -104,7 +104,10 @@ class Message(NamedTuple):
 
 
 class OrderRecord(NamedTuple):
-    """All that is known of one order; amounts in hundredths, times in epoch seconds."""
+    """All that is known of one order; amounts in hundredths, times in epoch seconds.
+
+    ``payment_token`` is none for a completed order, and a digest for one that ended unpaid.
+    """
 
     order_id: str
     customer_id: str
@@ -128,9 +131,10 @@ class OrderRecord(NamedTuple):
     cancel_requested: bool = False
     cancel_reason: str | None = None
     cancel_event_id: str | None = None
-    amended_at: str | None = None
     shipping_address: Mapping[str, Any] | None = None
+    shipping_address_as_of: str | None = None
     email: str | None = None
+    email_as_of: str | None = None
     payment_token: str | None = None
     reservation: Reservation | None = None
     charge: ChargeStatus | None = None

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
+from shared import json_text
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
 from shared.group_commit import GroupCommit, Part
 from shared.record import (
@@ -60,9 +61,10 @@ create table if not exists orders (
     cancel_requested integer not null,
     cancel_reason text,
     cancel_event_id text,
-    amended_at text,
     shipping_address text,
+    shipping_address_as_of text,
     email text,
+    email_as_of text,
     payment_token text,
     reservation text,
     charge text,
@@ -90,6 +92,16 @@ create table if not exists timeline (
 ) without rowid;
 create index if not exists timeline_duplicates on timeline (what)
     where what = 'DUPLICATE_IGNORED';
+create table if not exists early_requests (
+    order_id text not null,
+    request_id text not null,
+    event_id text not null,
+    name text not null,
+    detail text not null,
+    came_at real not null,
+    heard real not null,
+    primary key (order_id, request_id)
+) without rowid;
 create table if not exists outbox (
     id integer primary key,
     kind text not null check ({one_of("kind", ("event", "run", "message"))}),
@@ -106,6 +118,13 @@ _INSERT = (
     f"insert into orders (in_flight, {RECORD}) values (?{', ?' * len(_COLUMNS)})"
     " on conflict do nothing"
 )
+
+_INSERT_FIRST = (
+    f"insert into orders (in_flight, {RECORD}) select ?{', ?' * len(_COLUMNS)}"
+    " where not exists (select 1 from early_requests where order_id ="
+    f" ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
+)
+"""A new order, unless requests are kept that came before it: one statement, so no query more."""
 
 NOTES = 1 << 20
 """Places in a timeline for each version of an order: for what its change says, and later notes."""
@@ -375,11 +394,15 @@ def still(connection: sqlite3.Connection, record: OrderRecord) -> None:
         raise VersionConflict(f"order {record.order_id} has changed meanwhile")
 
 
-def apply(connection: sqlite3.Connection, change: Change) -> None:
-    """Write a change within the caller's transaction, or raise `VersionConflict`."""
+def apply(connection: sqlite3.Connection, change: Change, *, unrequested: bool = False) -> None:
+    """Write a change within the caller's transaction, or raise `VersionConflict`.
+
+    A new order that has to be ``unrequested`` conflicts with requests that came before it.
+    """
     if change.before.version == 0:
         values = {"in_flight": 1} | _encoded(change.after._asdict())
-        cursor = connection.execute(_INSERT, tuple(values.values()))
+        insert = _INSERT_FIRST if unrequested else _INSERT
+        cursor = connection.execute(insert, tuple(values.values()))
     else:
         values = _encoded(change.fields)
         cursor = connection.execute(
@@ -445,7 +468,7 @@ def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return json_text.write(value).decode()
 
 
 def add_entry(

@@ -48,6 +48,8 @@ class Refused(Exception):
 class Update:
     """A conditional write to one item, put together clause by clause."""
 
+    verb = "Update"
+
     def __init__(self, pk: str, sk: str) -> None:
         self._key = {"pk": to_attribute(pk), "sk": to_attribute(sk)}
         self._names: dict[str, str] = {}
@@ -121,6 +123,21 @@ class Update:
         return found
 
 
+class Removal:
+    """A removal of one item, on the conditions of an update that is not made; in transactions."""
+
+    verb = "Delete"
+
+    def __init__(self, conditions: Update) -> None:
+        self._conditions = conditions
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of a removal in a transaction."""
+        found = self._conditions.arguments()
+        del found["UpdateExpression"]
+        return found
+
+
 class Table:
     """One DynamoDB table; its client is made when it is first needed.
 
@@ -143,9 +160,7 @@ class Table:
         found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return None if found is None else from_item(found)
 
-    def get_all(
-        self, keys: Iterable[tuple[str, str]], *, consistent: bool = False
-    ) -> list[Item]:
+    def get_all(self, keys: Iterable[tuple[str, str]], *, consistent: bool = False) -> list[Item]:
         """Return those of these items that are there, in no order.
 
         Unless the read is ``consistent``, they may be a moment old.
@@ -195,7 +210,7 @@ class Table:
         """Return every item."""
         return self._pages("scan", {"ConsistentRead": True}, None)
 
-    def write(self, *updates: Update) -> None:
+    def write(self, *updates: "Update | Removal") -> None:
         """Write these items, all or none; with one of them it is no transaction.
 
         Raises
@@ -205,11 +220,11 @@ class Table:
         VersionConflict
             Others write the same items all the time.
         """
-        if len(updates) == 1:
+        if len(updates) == 1 and isinstance(updates[0], Update):
             only = {"TableName": self.name, **updates[0].arguments()}
             self._contend(partial(self._client().update_item, **only))
             return
-        items = [{"Update": {"TableName": self.name, **one.arguments()}} for one in updates]
+        items = [{one.verb: {"TableName": self.name, **one.arguments()}} for one in updates]
         self._contend(partial(self._client().transact_write_items, TransactItems=items))
 
     def change(self, update: Update) -> Item:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from infra.asl import DefinitionError, compile_definition
+from infra.local.integrations import KNOWN
 
 
 @pytest.mark.vectors("definitions.jsonl", category="definitions")
@@ -16,10 +17,10 @@ def test_a_definition_is_refused_or_accepted_as_aws_did(case: dict[str, Any]) ->
         pytest.skip("a distributed Map is not supported")
     express = case["name"].startswith("test_sfn_api_express.py")
     if case["result"] == "OK":
-        compile_definition(definition, name="conformance", express=express)
+        compile_definition(definition, name="conformance", integrations=KNOWN, express=express)
         return
     with pytest.raises(DefinitionError) as refused:
-        compile_definition(definition, name="conformance", express=express)
+        compile_definition(definition, name="conformance", integrations=KNOWN, express=express)
     if case["message"] is not None:
         assert f"Invalid State Machine Definition: '{refused.value}'" == case["message"]
     for diagnostic in case.get("diagnostics", ()):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from infra.asl import JSON, Ended, RunTask, TaskFailed, TaskSucceeded, compile_definition
+from infra.local.integrations import KNOWN
 from tests.unit.asl.virtual_host import EPOCH, NEVER, Answer, VirtualHost
 
 KNOWN_DIFFERENCES: dict[str, str] = yaml.safe_load(
@@ -30,7 +31,7 @@ def test_an_execution_ends_as_it_did_on_aws(
     if case["name"] in KNOWN_DIFFERENCES:
         reason = KNOWN_DIFFERENCES[case["name"]]
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-    machine = compile_definition(case["definition"], name="conformance")
+    machine = compile_definition(case["definition"], name="conformance", integrations=KNOWN)
     host = VirtualHost(machine, _perform(case["tasks"]))
     ended = host.run(_input(case), _context(case))
     _check_end(ended, case["expect"])

@@ -27,6 +27,9 @@ NEVER = {
     "infra": "services know nothing of who hosts them",
 }
 
+OPTIONAL = {"orjson"}
+"""Packages that are used where they are installed; Lambda has none of them."""
+
 
 @cache
 def loaded(handler: str) -> frozenset[str]:
@@ -67,7 +70,16 @@ def test_what_a_handler_imports_is_in_the_layer(handler: str) -> None:
     own = {path.name for path in (ROOT / "services").iterdir()}
     packages = {name.partition(".")[0] for name in loaded(handler) - loaded("json")}
     foreign = {name for name in packages if not name.startswith("_sysconfigdata")}
-    assert foreign - sys.stdlib_module_names <= layer | own | {"botocore"}
+    assert foreign - sys.stdlib_module_names <= layer | own | {"botocore"} | OPTIONAL
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("module", OPTIONAL)
+def test_a_handler_starts_where_an_optional_package_is_not_installed(
+    module: str, handler: str
+) -> None:
+    absent = f"import sys; sys.modules[{module!r}] = None"
+    assert handler in modules_after(f"{absent}; import {handler}")
 
 
 CALL = """

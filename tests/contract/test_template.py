@@ -27,7 +27,7 @@ POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERT
 """Powertools for Lambda, environment variables."""
 
 SHORTER_VISIBILITY = {
-    "OrderChangesQueue": "a request that overtakes its order is tried each minute for an hour"
+    "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
 }
 """Queues whose messages come back before six times their consumer's timeout, each with why."""
 
@@ -255,6 +255,14 @@ def handler_file(function: str) -> Path:
 
 
 # One source for each fact
+
+
+def test_requests_and_what_is_no_known_event_go_to_the_queue_of_changes() -> None:
+    pattern = of_type("Events::Rule")["OrderChangesRule"]["EventPattern"]
+    requests = {OrderUpdated.name, OrderCancelled.name}
+    assert pattern["source"] == [SOURCE]
+    [others] = pattern["detail-type"]
+    assert set(others["anything-but"]) == set(CONTRACTS) - requests
 
 
 def test_the_rules_threshold_is_the_functions() -> None:

@@ -21,6 +21,7 @@ from infra.cli.main import app
 from infra.local.datadir import DataDirectory
 from infra.local.journal import VERSION
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
+from tests.skipped import work_to_the_end
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -29,15 +30,16 @@ ROOT = Path(__file__).parents[2]
 
 RUN = {
     *("accepted", "rejected", "quarantined", "duplicates", "completed", "failed", "cancelled"),
-    *("in_flight", "dead_letters", "high_value", "revenue", "units_shipped", "seconds"),
-    *("orders_per_second", "totals"),
+    *("in_flight", "not_begun", "dead_letters", "failed_items", "high_value", "revenue"),
+    *("units_shipped", "seconds", "orders_per_second", "totals"),
 }
 TOTALS = {
     *("orders", "completed", "failed", "cancelled", "in_flight", "dead_letters", "revenue"),
     *("units_shipped", "charges", "refunds", "shipments"),
 }
-BESIDE = {"problems", "sink_error"}
-"""What a run's JSON has beside what DESIGN asks for: the first rejections, and the sink's error."""
+BESIDE = {"problems", "failures", "waiting", "overdue", "sandbox", "sink_error"}
+"""What a run's JSON has beside its counts: the first rejections and failures, what waits, what is
+overdue, whether time was skipped, and the sink's error."""
 
 
 def line(order_id: str, **changes: Any) -> str:
@@ -432,6 +434,18 @@ def test_emit_refuses_bad_events_and_takes_the_others(tmp_path: Path) -> None:
     assert "1 events were rejected; the others were taken" in done.stderr
 
 
+def test_emit_puts_no_fact_unless_it_is_told_to(tmp_path: Path) -> None:
+    """An Order Completed of somebody else would be revenue."""
+    fact = next(Path("events_schema/order-completed/examples").glob("*.json"))
+    refused = orders("emit", fact, "--data", tmp_path / "data")
+    assert refused.returncode == 1
+    said = " ".join(refused.stderr.split())
+    assert "'Order Completed' is a fact that the platform itself publishes" in said
+    assert "or say --facts" in said
+    told = answer("emit", fact, "--facts", "--data", tmp_path / "data")
+    assert told == {"accepted": 1, "rejected": 0}
+
+
 def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         unknown = line("A-1", customer_id="C-1", items=[tea(sku="TEA-GREEN-100")])
@@ -454,12 +468,49 @@ def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path:
         assert letter["reason"].startswith("InvalidEvent: detail.email")
         shown = answer("dead-letters", "show", letter["id"], "--data", tmp_path / "data")
         assert shown["body"]["event"]["detail"]["email"] == 5
-        redriven = answer("dead-letters", "redrive", letter["id"], "--data", tmp_path / "data")
-        assert redriven == {"redriven": 1}
-        later = f"queue = 'QuarantineQueue' and id > {letter['id']}"
-        server.until(f"select count(*) from messages where {later}", 1)
+        back = orders("dead-letters", "redrive", letter["id"], "--data", server.data, "--json")
+        assert (back.returncode, "1 came back" in back.stderr) == (1, True)
+        [told] = json.loads(back.stdout.splitlines()[-1])["letters"]
+        assert (told["state"], told["letter"] > letter["id"]) == ("back", True)
+        assert told["message"].startswith("back in QuarantineQueue: InvalidEvent: detail.email")
+        edited = ("dead-letters", "edit", told["letter"], "--set", "email=a@example.com")
+        [done] = answer(*edited, "--redrive", "--wait", "1", "--data", server.data)["letters"]
+        assert done["state"] == "running", "its order is not here yet, so it is tried again"
+        retry = answer("show", "never-created", "--data", server.data)["retries"][0]
+        assert retry["reason"] == "OrderNotFound: no order has the id 'never-created'"
         assert server.process is not None
         assert server.process.poll() is None
+
+
+def test_a_letter_of_any_text_is_listed_discarded_and_put_back(tmp_path: Path) -> None:
+    with Served(tmp_path / "data") as server:
+        detail = json.loads(line("A-1"))["detail"]
+        server.client("events").put_events(
+            Entries=[
+                {
+                    "EventBusName": "orders-bus",
+                    "Source": "orders.service",
+                    "DetailType": "Order Created",
+                    "Detail": json.dumps({**detail, "order_id": order_id}),
+                }
+                for order_id in ("[/x]", "\x1b[31mred")
+            ]
+        )
+        server.until("select count(*) from messages where queue = 'QuarantineQueue'", 2)
+        listed = orders("dead-letters", "list", "--data", server.data, "--json")
+        assert listed.returncode == 0
+        assert "[/x]" in listed.stdout
+        assert "\x1b" not in listed.stdout
+        found = json.loads(listed.stdout.splitlines()[-1])["dead_letters"]
+        ids = [letter["id"] for letter in found]
+        reason = ("--reason", "a test of ours", "--data", server.data)
+        [first, *_] = answer("dead-letters", "discard", *ids, *reason)["letters"]
+        assert first["state"] == "discarded"
+        closed = answer("dead-letters", "history", "--data", server.data)["closed_letters"]
+        assert [letter["outcome"] for letter in closed] == ["a test of ours"] * 2
+        answer("dead-letters", "undo", ids[0], "--data", server.data)
+        database = server.data / "orderflow.db"
+        assert rows(database, "select id from messages") == [(ids[0],)]
 
 
 @pytest.fixture(scope="module")
@@ -512,20 +563,44 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Path) -> None:
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
-    assert (letter["queue"], letter["order_id"]) == ("OrderChangesDeadLetterQueue", "never")
-    assert "received 60 times without success" in letter["reason"]
+    assert (letter["queue"], letter["order_id"]) == ("QuarantineQueue", "never")
+    assert "order never did not come within 24 hours of this request" in letter["reason"]
     assert answer("dead-letters", "show", letter["id"], "--data", data)["id"] == letter["id"]
     (lettered / "order.ndjson").write_text(line("never"))
     (lettered / "stock.csv").write_text("sku,on_hand\nTEA,0\n")
     answer("emit", lettered / "order.ndjson", "--data", data)
-    assert answer("dead-letters", "redrive", "--all", "--data", data) == {"redriven": 1}
-    ran = answer("run", "--count", 0, "--stock", lettered / "stock.csv", "--data", data)
+    sent = answer("dead-letters", "redrive", "--all", "--no-wait", "--data", data)
+    assert (sent["redriven"], [one["state"] for one in sent["letters"]]) == (1, ["running"])
+    assert answer("dead-letters", "list", "--data", data)["pending"] == 1
+    answer("stock", "receive", lettered / "stock.csv", "--data", data)
+    ran = work_to_the_end(data)  # the request may overtake its order, and is then tried again
     assert (ran["cancelled"], ran["totals"]["dead_letters"]) == (1, 0)
+    [closed] = answer("dead-letters", "history", "--data", data)["closed_letters"]
+    assert (closed["id"], closed["state"]) == (letter["id"], "DONE")
+
+
+def test_a_redrive_without_a_server_is_done_before_the_command_ends(tmp_path: Path) -> None:
+    """Also where time was skipped: a run that is over holds the order far into the future."""
+    nowhere = {"name": "A", "street": "SANDBOX FAIL", "city": "C", "country": "Y"}
+    failing = {"payment_token": "tok_refund_fails_17", "shipping_address": nowhere}
+    (tmp_path / "one.ndjson").write_text(line("A-1", **failing))
+    (tmp_path / "stock.csv").write_text("sku,on_hand\nTEA,10\n")
+    data = tmp_path / "data"
+    ran = answer(
+        *("run", "--from", tmp_path / "one.ndjson", "--stock", tmp_path / "stock.csv"),
+        *("--data", data),
+    )
+    assert (ran["in_flight"], ran["dead_letters"]) == (1, 1)
+    done = answer("dead-letters", "redrive", "--all", "--data", data)
+    [told] = done["letters"]
+    assert (told["state"], told["message"]) == ("done", "order A-1: refunded, FAILED")
+    assert rows(data / "orderflow.db", "select count(*) from messages") == [(0,)]
 
 
 def test_a_dead_letter_that_is_not_there_is_said_to_be_missing(lettered: Path) -> None:
-    said = one_line(orders("dead-letters", "redrive", 999, "--data", lettered / "data"))
-    assert "there is no dead letter 999" in said
+    done = orders("dead-letters", "redrive", 999, "--no-wait", "--data", lettered / "data")
+    assert "1 were refused" in one_line(done)
+    assert "there is no dead letter 999" in done.stdout
 
 
 def test_a_replay_can_be_looked_at_first_and_then_charges_nobody_twice(tmp_path: Path) -> None:

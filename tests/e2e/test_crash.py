@@ -18,7 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.cli.generator import Generated, generate
 from tests.e2e.audit import audit
 from tests.e2e.upstream import Entry, sent, stock_file, to_entries
-from tests.fakes.serving import Served, answer
+from tests.fakes.serving import Served
+from tests.skipped import work_to_the_end
 
 SPREAD = 1.2
 """Seconds over which events are put between two kills."""
@@ -93,7 +94,7 @@ def test_after_kills_at_random_moments_every_promise_holds(
         acknowledged = kill_often(server, generated, kills, chance)
         work_off(server)
         assert server.stop() == 0
-    ran = answer("run", "--count", 0, "--data", tmp_path / "data", timeout=120)
+    ran = work_to_the_end(tmp_path / "data")
     assert (ran["in_flight"], ran["sink_error"]) == (0, None)
     assert audit(tmp_path / "data", sent(generated, acknowledged)) == []
 

@@ -19,7 +19,7 @@ from infra.moving.sqlite import SQLitePlace
 from infra.rehearsal.template import read
 from tests.host import host, order
 
-ONLY_HERE = {"events", "runs", "mail", "dead_letters"}
+ONLY_HERE = {"events", "runs", "mail", "dead_letters", "retries"}
 """What one machine knows from its journal, its folders and its queues."""
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orderflow-order-processing"

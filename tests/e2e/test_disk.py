@@ -18,6 +18,7 @@ from tests.e2e.audit import audit
 from tests.e2e.small_disk import make_read_only, mount, remount, why_not
 from tests.e2e.upstream import Entry, sent, stock_file, to_entries
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders
+from tests.skipped import work_to_the_end
 
 GENERATED = generate(120, 3)
 RUN = ("run", "--count", GENERATED.count, "--seed", GENERATED.seed, "--data")
@@ -106,7 +107,7 @@ def serve_on_a_full_disk(folder: Path) -> list[str]:
         server.start()
         acknowledged += put(server, entries[len(acknowledged) :])
         assert server.stop() == 0
-    assert answer("run", "--count", 0, "--data", disk / "data")["in_flight"] == 0
+    assert work_to_the_end(disk / "data")["in_flight"] == 0
     return audit(disk / "data", sent(GENERATED, acknowledged))
 
 

@@ -17,7 +17,7 @@ class FakeInventory(FakeRecords):
         super().__init__(*records)
         self.stock = {sku: Stock(sku, units, units) for sku, units in on_hand.items()}
         self.moves: list[tuple[Move, dict[str, int]]] = []
-        self.receipts: set[str] = set()
+        self.receipts: dict[str, float] = {}
 
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
         self.check(change)
@@ -28,15 +28,19 @@ class FakeInventory(FakeRecords):
         return self.write(change)
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        if receipt.digest in self.receipts:
+        if self.received_at(receipt) is not None:
             return False
-        self.receipts.add(receipt.digest)
+        self.receipts[receipt.digest] = at
         for sku, units in receipt.units.items():
             known = self.stock.get(sku, Stock(sku))
             self.stock[sku] = known._replace(
                 received=known.received + units, on_hand=known.on_hand + units
             )
         return True
+
+    def received_at(self, receipt: Receipt) -> float | None:
+        known = (self.receipts.get(digest) for digest in (receipt.digest, *receipt.earlier))
+        return min((at for at in known if at is not None), default=None)
 
 
 def moved(stock: Stock, move: Move, units: int) -> Stock:

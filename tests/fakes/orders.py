@@ -1,9 +1,12 @@
 """The orders' store in memory (see `orders.usecases.OrderStore`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.record import OrderRecord
+from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.keys import Key
+from shared.errors import VersionConflict
+from shared.record import Change, Message, OrderRecord
 from tests.fakes.records import FakeRecords
 
 
@@ -15,9 +18,50 @@ class FakeOrders(FakeRecords):
         self.lost: list[OrderRecord] = []
         self.silent: list[Mapping[str, Any]] = []
         self.asked: list[tuple[str, float, float, int]] = []
+        self.kept: dict[str, list[EarlyRequest]] = {}
+
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
+        self.check(change)
+        kept = self.kept.get(change.before.order_id, [])
+        if set(map(_id, kept)) != set(map(_id, requests)):
+            raise RequestedBefore(change.before.order_id, kept)
+        self.kept.pop(change.before.order_id, None)
+        return self.write(change)
+
+    def keep(self, request: EarlyRequest) -> None:
+        if self._others:
+            self._others.popleft()()
+        if request.order_id in self.records:
+            raise VersionConflict(request.order_id)
+        kept = self.kept.setdefault(request.order_id, [])
+        if len(kept) == MAX_KEPT:
+            raise too_many(request.order_id)
+        if request.request_id not in {one.request_id for one in kept}:
+            kept.append(request)
+
+    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+        late = [kept for kept in self.kept.values() if max(one.came_at for one in kept) < before]
+        return late[:limit]
+
+    def give_up(
+        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+    ) -> None:
+        if self._others:
+            self._others.popleft()()
+        if self.kept.get(requests[0].order_id) != requests:
+            raise VersionConflict(requests[0].order_id)
+        del self.kept[requests[0].order_id]
+        for message in letters:
+            self.send(message, at)
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         raise NotImplementedError("looked up in a database: see the tests of the stores")
+
+    def is_unconfirmed(self, order_id: str) -> bool:
+        said = {entry.what for one, entry in self.timeline if one == order_id}
+        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & said == {"CONFIRMATION_FAILED"}
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         self.asked.append(("stranded", now, grace, limit))
@@ -26,3 +70,7 @@ class FakeOrders(FakeRecords):
     def unheard(self, since: float, before: float) -> list[Mapping[str, Any]]:
         self.asked.append(("unheard", since, before, 0))
         return self.silent
+
+
+def _id(request: EarlyRequest) -> str:
+    return request.request_id

@@ -88,7 +88,7 @@ class FakeRecords:
         self.timeline.append((order_id, entry))
 
     def send(self, message: Message, at: float) -> None:
-        assert at == NOW
+        assert NOW <= at < NOW + 1
         self.outbox.append(message)
 
     def check(self, change: Change) -> None:

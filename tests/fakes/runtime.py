@@ -206,6 +206,7 @@ class Rig:
         self.handlers = dict(handlers or {})
         self.parameters = dict(parameters or {})
         self._stack = stack or self._load
+        self.failures_expected = False
         (folder / "template.yaml").write_text(template)
         self.define(flow)
         self.define(sub_flow, "sub_flow")
@@ -228,8 +229,17 @@ class Rig:
         )
 
     def close(self) -> None:
-        """Let the process be gone: what is not committed is lost, and so is every call."""
+        """Let the process be gone: what is not committed is lost, and so is every call.
+
+        An item that failed within the engine's boundary fails the test, unless it expects that.
+        """
+        failures = self.failures()
         self._writer.__exit__(None, None, None)
+        assert self.failures_expected or not failures, failures
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the items that failed within the engine's boundary, oldest first."""
+        return self.rows("select kind, item, error, message from failures order by id")
 
     def restart(self) -> None:
         """Let the process be gone, and start another one."""

@@ -54,12 +54,15 @@ class Scene:
 
     @contextmanager
     def open(self, *, later: float = 0.0, **options: Any) -> Iterator[Host]:
-        """Open the platform, ``later`` by so many seconds; `Killed` ends it without a trace."""
+        """Open the platform, ``later`` by so many seconds; `Killed` ends it without a trace.
+
+        Its clock skips, unless another is given; ``None`` leaves it to the directory.
+        """
         forget()
-        clock = SkippingClock()
-        clock.offset = later
+        skipping = SkippingClock()
+        skipping.offset = later
         try:
-            with host(self.root, clock=clock, **options) as machine:
+            with host(self.root, **{"clock": skipping, **options}) as machine:
                 try:
                     yield machine
                 finally:

@@ -13,8 +13,10 @@ import pytest
 import infra.local.streams
 from analytics.warehouse import connect
 from infra.dead_letters import redrive
-from infra.local.bus import DeliveryError
 from infra.local.platform import ROOT
+from infra.local.stack import Target
+from infra.local.targets import DeliveryError, QueueTarget
+from orders.early import MAX_KEPT
 from orders.usecases import SINK_GRACE
 from shared.sqlite import Database
 from tests.faults.scene import (
@@ -36,20 +38,22 @@ HIGH_VALUE: dict[str, Any] = {
 
 def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
     """F23: a rule's target fails for good -> retried by its policy, dead letter; redrive works."""
-    deliver, attempts = machine.engine.bus.deliver, Counter[str]()
+    takers, attempts = machine.engine.bus.takers, Counter[str]()
 
-    def fail(target: Any, *_: Any) -> None:
-        attempts[target.key] += 1
-        raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
+    class Failing(QueueTarget):
+        def deliver(self, target: Target, *_: Any) -> None:
+            attempts[target.key] += 1
+            raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
 
-    machine.engine.bus.deliver = {**deliver, "queue": fail}
+    queue = takers["queue"]
+    takers["queue"] = Failing(machine.engine.queues, machine.engine.executions)
     machine.put(order(**HIGH_VALUE))
     machine.settle()
     assert has_completed_once(machine)
     assert attempts["HighValueRule/HighValueQueue"] > 100
-    [(queue, reason)] = dead_letters(machine)
-    assert (queue, reason.partition(":")[0]) == ("TargetsDeadLetterQueue", "NO_PERMISSIONS")
-    machine.engine.bus.deliver = deliver
+    [(letters, reason)] = dead_letters(machine)
+    assert (letters, reason.partition(":")[0]) == ("TargetsDeadLetterQueue", "NO_PERMISSIONS")
+    takers["queue"] = queue
     machine.engine.call(lambda now: redrive(machine.engine, [], now))
     machine.settle()
     assert dead_letters(machine) == []
@@ -63,14 +67,19 @@ def test_f24_one_poison_message_in_a_batch(machine: Host) -> None:
     machine.put(*(order(order_id, items=sku) for order_id in known))
     while not all(machine.status(order_id) == "WAITING" for order_id in known):
         machine.engine.turn(0)
+    for number in range(MAX_KEPT):
+        machine.put(event("Order Updated", "T-unknown", email=f"a{number}@example.com"))
+    while machine.kept() < MAX_KEPT:
+        machine.engine.turn(0)
     batches = _batches(machine, "ChangeOrderFunction")
     machine.put(
         *(event("Order Updated", one, email="b@example.com") for one in [*known, "T-unknown"])
     )
     machine.settle()
-    assert batches == [10] + [1] * 59
+    assert batches == [10] + [1] * 14
     assert [machine.timeline(order_id).count("CHANGED") for order_id in known] == [1] * 9
-    assert [queue for queue, _ in dead_letters(machine)] == ["OrderChangesDeadLetterQueue"]
+    queues = [queue for queue, _ in dead_letters(machine)]
+    assert queues.count("OrderChangesDeadLetterQueue") == 1
 
 
 def _batches(machine: Host, function: str) -> list[int]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from infra.dead_letters import redrive
 from payments.gateway import KEY_LIFETIME, SandboxGateway
 from tests.faults.scene import (
     DAY,
@@ -18,7 +19,7 @@ from tests.faults.scene import (
     stock,
     untouched,
 )
-from tests.host import Host, order
+from tests.host import Host, event, order
 
 
 def test_f08_an_answer_that_is_lost(machine: Host) -> None:
@@ -118,6 +119,26 @@ def test_f17_a_mail_that_fails(machine: Host) -> None:
     [(queue, reason)] = dead_letters(machine)
     assert queue == "ConfirmationsDeadLetterQueue"
     assert "received 5 times" in reason
+
+
+def test_f17_a_mail_to_a_wrong_address(machine: Host) -> None:
+    """F17: no mail server takes its address -> set aside with the reason; corrected, it is sent."""
+    machine.put(order(email="ada@example.com"))
+    machine.engine.turn(0)
+    wrong = "update orders set email = 'a,b@example.com'"  # as older contracts took it
+    while machine.database.connection.execute(wrong).rowcount == 0:
+        machine.engine.turn(0)
+    machine.settle()
+    [(queue, reason)] = dead_letters(machine)
+    assert queue == "QuarantineQueue"
+    assert "an e-mail address that mail servers take" in reason
+    machine.put(event("Order Updated", email="grace@example.com"))
+    machine.settle()
+    machine.engine.call(lambda now: redrive(machine.engine, [], now))
+    machine.settle()
+    assert dead_letters(machine) == []
+    assert machine.timeline()[-2:] == ["CHANGED", "CONFIRMATION_SENT"]
+    assert has_completed_once(machine)
 
 
 def test_f18_a_refund_that_fails(machine: Host) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.dead_letters import letters, redrive
+from infra.errors import InvalidRequest
 from infra.local import engine as engine_module
-from infra.local.bus import Delivery, DeliveryError, InvalidRequest
+from infra.local.bus import Delivery
 from infra.local.stack import Target
+from infra.local.targets import DeliveryError, QueueTarget
 from shared.batches import MAX_BYTES
-from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, Rig, entry
+from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, TEMPLATE, Rig, entry
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -29,7 +31,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     opened.close()
 
 
-class Unwilling:
+class Unwilling(QueueTarget):
     """A target that refuses events until it is told otherwise."""
 
     def __init__(self, rig: Rig, *, final: bool = False) -> None:
@@ -38,7 +40,15 @@ class Unwilling:
         self.attempts: list[float] = []
         self.taken: list[Delivery] = []
         self.willing = False
-        rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": self.deliver}
+        self.before = rig.engine.bus.takers["queue"]
+        rig.engine.bus.takers["queue"] = self
+
+    def room(self) -> int:
+        return self.before.room()
+
+    def end(self) -> None:
+        """Let the queue take events again."""
+        self.rig.engine.bus.takers["queue"] = self.before
 
     def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         if target.rule == "NoReplaysRule":
@@ -124,6 +134,19 @@ def test_a_bad_entry_fails_alone_and_in_its_place(
         first["EventId"],
         third["EventId"],
     }
+
+
+def test_an_event_too_complex_for_a_rule_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    pattern = "{detail: {a: {b: {x: [1], y: [1], z: [1]}}}}"
+    rig = Rig(tmp_path, template=TEMPLATE.replace("{detail-type: [Spare]}", pattern))
+    overlapping = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    answer = rig.put(entry(), entry(Detail=json.dumps(overlapping)), entry())
+    first, refused, third = answer["Entries"]
+    assert refused["ErrorCode"] == "InvalidArgument"
+    assert "Detail is not valid. Reason: Event is too complex" in refused["ErrorMessage"]
+    kept = {first["EventId"], third["EventId"]}
+    assert {row["id"] for row in rig.rows("select id from events")} == kept
+    rig.close()
 
 
 @pytest.mark.parametrize(
@@ -371,7 +394,7 @@ def dead_letter(rig: Rig) -> int:
     target = Unwilling(rig, final=True)
     rig.put(entry())
     rig.settle()
-    rig.engine.bus.deliver = {**rig.engine.bus.deliver, "queue": rig.engine._to_queue}  # noqa: SLF001 - the target is back
+    target.end()
     assert target.attempts
     found: int = rig.queue("TargetLetters")[-1]["id"]
     return found
@@ -379,7 +402,9 @@ def dead_letter(rig: Rig) -> int:
 
 def test_a_redriven_event_goes_to_the_target_that_failed_and_to_no_other(rig: Rig) -> None:
     number = dead_letter(rig)
-    assert rig.ask(lambda now: redrive(rig.engine, [number], now)) == 1
+    [answer] = rig.ask(lambda now: redrive(rig.engine, [number], now))
+    assert (answer["id"], answer["queue"], answer["order_id"]) == (number, "TargetLetters", "A-1")
+    assert answer["state"] == "running"
     rig.settle()
     assert len(rig.queue("Work")) == 1
     assert rig.queue("TargetLetters") == []
@@ -401,26 +426,42 @@ def test_all_dead_letters_are_redriven_if_none_is_named(rig: Rig) -> None:
     rig.ask(
         lambda now: rig.engine.journal.batch.add("delete from messages where queue = 'Untouched'")
     )
-    assert rig.ask(lambda now: redrive(rig.engine, [], now)) == 2
+    assert len(rig.ask(lambda now: redrive(rig.engine, [], now))) == 2
     assert rig.queue("TargetLetters") == []
 
 
-def test_a_redrive_of_an_unknown_letter_sends_nothing(rig: Rig) -> None:
+def test_an_unknown_letter_is_refused_by_itself(rig: Rig) -> None:
     number = dead_letter(rig)
-    with pytest.raises(InvalidRequest, match="no dead letter 999"):
-        rig.ask(lambda now: redrive(rig.engine, [number, 999], now))
-    assert len(rig.queue("TargetLetters")) == 1
-    assert rig.queue("Work") == []
+    answers = rig.ask(lambda now: redrive(rig.engine, [999, number], now))
+    assert [(one["id"], one["state"]) for one in answers] == [(999, "refused"), (number, "running")]
+    assert "there is no dead letter 999" in answers[0]["message"]
+    assert rig.queue("TargetLetters") == []
 
 
-def test_a_redrive_with_a_letter_that_has_no_way_back_sends_nothing(rig: Rig) -> None:
-    first, second = dead_letter(rig), dead_letter(rig)
-    rig.database.connection.execute("delete from events where seq = 2")
-    with pytest.raises(InvalidRequest, match="is gone"):
-        rig.ask(lambda now: redrive(rig.engine, [first, second], now))
-    assert [letter["id"] for letter in rig.queue("TargetLetters")] == [first, second]
+def test_a_letter_without_a_way_back_is_refused_by_itself_and_stays(rig: Rig) -> None:
+    bad, good = dead_letter(rig), dead_letter(rig)
+    rig.database.connection.execute(
+        "update messages set attributes = json_set(attributes, '$.TARGET', 'Gone/Queue')"
+        " where id = ?",
+        (bad,),
+    )
+    refused, sent = rig.ask(lambda now: redrive(rig.engine, [bad, good], now))
+    assert (refused["state"], sent["state"]) == ("refused", "running")
+    assert "the template has no target Gone/Queue" in refused["message"]
+    assert [letter["id"] for letter in rig.queue("TargetLetters")] == [bad]
     rig.settle()
-    assert rig.queue("Work") == []
+    assert len(rig.queue("Work")) == 1
+
+
+def test_a_letter_whose_event_the_journal_has_no_more_is_delivered_from_its_own_text(
+    rig: Rig,
+) -> None:
+    number = dead_letter(rig)
+    rig.database.connection.execute("delete from events")
+    rig.ask(lambda now: redrive(rig.engine, [number], now))
+    rig.settle()
+    [message] = rig.queue("Work")
+    assert json.loads(message["body"])["detail"] == {"order_id": "A-1"}
 
 
 def test_a_redrive_is_journalled_before_it_is_told(rig: Rig) -> None:
@@ -659,7 +700,17 @@ def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
     assert len(rig.rows("select * from executions")) == 1
 
 
+def test_a_run_that_cannot_be_started_is_a_dead_letter_with_the_reason(rig: Rig) -> None:
+    outbox(rig, "run", {"name": "run-1", "input": {"text": "x" * MAX_BYTES}})
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select * from outbox") == []
+    [letter] = letters(rig.database, rig.engine.stack.dead_letter_queues)
+    assert "States.DataLimitExceeded" in letter["reason"]
+
+
 def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(rig: Rig) -> None:
+    rig.failures_expected = True
     outbox(rig, "message", {"queue": "Nowhere", "body": {}})
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
     rig.restart()

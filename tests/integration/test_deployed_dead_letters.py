@@ -1,13 +1,17 @@
 """Dead letters of a deployed stack: seen without being taken, sent back to where they failed."""
 
 import json
+import time
+from threading import Timer
 from typing import Any
 
 import pytest
 
-from infra.cli.output import CommandError
 from infra.deployed.dead_letters import DeadLetters
 from infra.deployed.stack import DeployedStack
+from orders.dynamodb import DynamoOrders
+from shared.batches import FAILED_MESSAGES
+from shared.record import Entry, Line, OrderRecord, Status
 from tests.integration.deployed import QUEUES, REGION, answer, arn_of, refusal
 
 EVENT = {"id": "e-1", "detail-type": "Order Cancelled", "detail": {"order_id": "A-1"}}
@@ -20,7 +24,12 @@ INVALID = {"error": "InvalidEvent", "message": "detail.total: is missing"}
 FAILED_TASK = {"error": "CarrierError", "cause": json.dumps({"errorMessage": "no answer"})}
 
 QUARANTINED = {"consumer": "order_processing", "reason": INVALID, "event": EVENT}
-ATTENTION = {"consumer": "order_processing", "reason": FAILED_TASK, "order_id": "A-1"}
+ATTENTION = {
+    "consumer": "order_processing",
+    "execution": "run-1",
+    "reason": FAILED_TASK,
+    "order_id": "A-1",
+}
 UNREADABLE = {"consumer": "flag_high_value", "reason": INVALID, "event": "{not JSON"}
 OF_A_SCHEDULE = {
     "requestContext": {"functionArn": FUNCTION, "condition": "RetriesExhausted"},
@@ -63,6 +72,32 @@ def runs(stack: DeployedStack) -> list[tuple[str, Any]]:
 
 def letters_of(stack: DeployedStack) -> DeadLetters:
     return DeadLetters(stack, patience=0)
+
+
+def redriven(stack: DeployedStack, *ids: str, wait: float = 0.0) -> list[dict[str, Any]]:
+    """Redrive letters; return what is answered for each."""
+    found: list[dict[str, Any]] = letters_of(stack).redrive(ids, wait)["letters"]
+    return found
+
+
+def opened(stack: DeployedStack, **fields: Any) -> DynamoOrders:
+    """Write the order A-1 with these fields."""
+    orders, now = DynamoOrders(stack.table()), time.time()
+    record = OrderRecord(
+        order_id="A-1",
+        customer_id="C-1",
+        currency="USD",
+        total=1000,
+        items=(Line("TEA", 1, 1000),),
+        placed_at="2026-01-31T12:00:00Z",
+        content_hash="hash",
+        event_id="event",
+        correlation_id="event",
+        created_at=now,
+        updated_at=now,
+    )
+    orders.save(record.change(Entry("RECEIVED", now), **fields))
+    return orders
 
 
 # ---- what is told
@@ -142,13 +177,24 @@ def test_a_letter_goes_back_to_its_queue(
     stack: DeployedStack, dead: str, body: object, attributes: dict[str, str], goal: str
 ) -> None:
     number = put(stack, dead, body, **attributes)
-    assert letters_of(stack).redrive([number]).sent == 1
+    [done] = redriven(stack, number)
+    assert (done["id"], done["state"]) == (number, "sent")
+    assert goal in done["message"]
     assert [json.loads(text) for text in texts(stack, goal)] == [body]
     assert texts(stack, dead) == []
 
 
+def test_a_redriven_message_names_the_letter_that_it_was(stack: DeployedStack) -> None:
+    number = put(stack, "OrderChangesDeadLetterQueue", EVENT)
+    redriven(stack, number)
+    [message] = stack.client("sqs").receive_message(
+        QueueUrl=stack.name("OrderChangesQueue"), MessageAttributeNames=["All"]
+    )["Messages"]
+    assert message["MessageAttributes"]["REDRIVEN"]["StringValue"] == number
+
+
 def test_a_quarantined_event_goes_to_its_consumer_as_it_came(stack: DeployedStack) -> None:
-    letters_of(stack).redrive([put(stack, "QuarantineQueue", UNREADABLE)])
+    redriven(stack, put(stack, "QuarantineQueue", UNREADABLE))
     assert texts(stack, "HighValueQueue") == ["{not JSON"]
 
 
@@ -156,21 +202,77 @@ def test_a_quarantined_event_goes_to_its_consumer_as_it_came(stack: DeployedStac
     ("queue", "body", "attributes", "given"),
     [
         ("QuarantineQueue", QUARANTINED, {}, EVENT),
-        ("AttentionQueue", ATTENTION, {}, {"resume": {"order_id": "A-1"}}),
+        ("AttentionQueue", ATTENTION, {}, {"resume": {"order_id": "A-1", "after": "run-1"}}),
         ("TargetsDeadLetterQueue", EVENT, {"TARGET_ARN": MACHINE}, EVENT),
     ],
 )
-def test_a_letter_of_the_workflow_starts_it_again(
+def test_a_letter_of_the_workflow_starts_it_again_and_goes_once_its_run_has_the_order(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], given: object
 ) -> None:
     number = put(stack, queue, body, **attributes)
-    letters_of(stack).redrive([number])
+    [done] = redriven(stack, number)
     assert runs(stack) == [(f"redrive-{number}", given)]
+    assert (done["state"], texts(stack, queue)) == ("running", [json.dumps(body)])
+    opened(stack, lease_owner=f"redrive-{number}", lease_until=time.time() + 300, epoch=1)
+    [again] = redriven(stack, number)
+    assert "its run redrive-" in again["message"]
+    assert len(runs(stack)) == 1
     assert texts(stack, queue) == []
 
 
+def test_what_a_run_did_is_waited_for_and_told(stack: DeployedStack) -> None:
+    number = put(stack, "AttentionQueue", ATTENTION)
+    orders = opened(stack, status=Status.COMPENSATING, lease_owner="run-1", lease_until=9e9)
+
+    def end() -> None:
+        record = orders.read("A-1")
+        change = record.change(Entry("FAILED", time.time()), status=Status.FAILED, lease_owner=None)
+        orders.save(change)
+
+    ending = Timer(0.3, end)
+    ending.start()
+    [done] = redriven(stack, number, wait=5.0)
+    ending.join()
+    assert (done["state"], done["message"]) == ("done", "order A-1: FAILED")
+    assert texts(stack, "AttentionQueue") == []
+
+
+def test_a_run_that_is_ignored_leaves_the_letter_with_the_reason(stack: DeployedStack) -> None:
+    number = put(stack, "AttentionQueue", ATTENTION)
+    opened(stack, status=Status.COMPENSATING, lease_owner="run-2", lease_until=9e9)
+    [done] = redriven(stack, number)
+    assert done["state"] == "running"
+    assert "has not taken the order, and the letter stays" in done["message"]
+    assert "held by run run-2" in done["message"]
+    assert texts(stack, "AttentionQueue") == [json.dumps(ATTENTION)]
+
+
+def test_a_run_that_leaves_a_letter_of_its_own_has_taken_the_old_ones_place(
+    stack: DeployedStack,
+) -> None:
+    number = put(stack, "AttentionQueue", ATTENTION)
+    anew = put(stack, "AttentionQueue", {**ATTENTION, "execution": f"redrive-{number}"})
+    [done] = redriven(stack, number)
+    assert (done["state"], done["letter"]) == ("back", anew)
+    assert done["message"] == "back in AttentionQueue: CarrierError: no answer"
+    assert [letter["id"] for letter in letters_of(stack).letters()] == [anew]
+
+
+def test_a_lease_is_taken_over_from_a_run_that_has_ended_as_step_functions_says(
+    stack: DeployedStack,
+) -> None:
+    client, machine = stack.client("stepfunctions"), stack.name("OrderProcessing")
+    other = client.start_execution(stateMachineArn=machine, name="run-7", input="{}")
+    client.stop_execution(executionArn=other["executionArn"])
+    opened(stack, status=Status.COMPENSATING, lease_owner="run-7", lease_until=9e9)
+    number = put(stack, "AttentionQueue", ATTENTION)
+    redriven(stack, number)
+    given = {"resume": {"order_id": "A-1", "after": "run-7"}}
+    assert (f"redrive-{number}", given) in runs(stack)
+
+
 def test_an_event_that_firehose_did_not_take_is_put_into_its_stream(stack: DeployedStack) -> None:
-    letters_of(stack).redrive([put(stack, "TargetsDeadLetterQueue", EVENT, TARGET_ARN=STREAM)])
+    redriven(stack, put(stack, "TargetsDeadLetterQueue", EVENT, TARGET_ARN=STREAM))
     bucket, s3 = stack.name("AnalyticsBucket"), stack.client("s3")
     [stored] = s3.list_objects_v2(Bucket=bucket)["Contents"]
     body = s3.get_object(Bucket=bucket, Key=stored["Key"])["Body"].read()
@@ -193,7 +295,7 @@ def test_an_event_that_firehose_did_not_take_is_put_into_its_stream(stack: Deplo
 def test_a_failed_call_is_called_again_and_for_the_relay_the_reconciler(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], call: object
 ) -> None:
-    letters_of(stack).redrive([put(stack, queue, body, **attributes)])
+    redriven(stack, put(stack, queue, body, **attributes))
     assert stack.account.functions.calls == [call]  # type: ignore[attr-defined]
     assert texts(stack, queue) == []
 
@@ -202,7 +304,8 @@ def test_of_all_letters_sqs_moves_those_that_a_queue_gave_up(stack: DeployedStac
     put(stack, "OrderChangesDeadLetterQueue", EVENT)
     put(stack, "QuarantineQueue", UNREADABLE)
     done = letters_of(stack).redrive()
-    assert (done.sent, done.moving["OrderChangesDeadLetterQueue"]) == (1, 1)
+    assert [one["state"] for one in done["letters"]] == ["sent"]
+    assert done["moving"]["OrderChangesDeadLetterQueue"] == 1
     assert texts(stack, "OrderChangesQueue") == [json.dumps(EVENT)]
     assert letters_of(stack).letters() == []
 
@@ -210,57 +313,155 @@ def test_of_all_letters_sqs_moves_those_that_a_queue_gave_up(stack: DeployedStac
 # ---- what is not sent
 
 
-def test_a_letter_stays_until_its_goal_has_accepted_it(stack: DeployedStack) -> None:
+def test_a_letter_stays_until_its_goal_has_accepted_it_and_holds_up_no_other(
+    stack: DeployedStack,
+) -> None:
     first, second = (
-        put(stack, "QuarantineQueue", UNREADABLE),
         put(stack, "AttentionQueue", ATTENTION),
+        put(stack, "QuarantineQueue", UNREADABLE),
     )
     machine = stack.name("OrderProcessing")
     stack.client("stepfunctions").delete_state_machine(stateMachineArn=machine)
-    with pytest.raises(
-        CommandError, match=f"1 of 2 dead letters were sent; {second} was not found"
-    ):
-        letters_of(stack).redrive([first, second])
-    assert [letter["id"] for letter in letters_of(stack).letters()] == [second]
+    refused, sent = redriven(stack, first, second)
+    assert (refused["id"], refused["state"]) == (first, "refused")
+    assert "was not found" in refused["message"]
+    assert (sent["id"], sent["state"]) == (second, "sent")
+    assert [letter["id"] for letter in letters_of(stack).letters()] == [first]
 
 
 @pytest.mark.parametrize("body", ["hello", {}, {"consumer": "nobody", "event": EVENT}, [1]])
-def test_beside_a_letter_without_a_way_back_nothing_is_sent(
+def test_a_letter_without_a_way_back_stays_and_holds_up_no_other(
     stack: DeployedStack, body: object
 ) -> None:
-    good, bad = put(stack, "QuarantineQueue", QUARANTINED), put(stack, "QuarantineQueue", body)
-    with pytest.raises(CommandError, match=f"dead letter {bad} has no way back"):
-        letters_of(stack).redrive([good, bad])
-    assert runs(stack) == []
-    assert {letter["id"] for letter in letters_of(stack).letters()} == {good, bad}
+    bad, good = put(stack, "QuarantineQueue", body), put(stack, "QuarantineQueue", UNREADABLE)
+    answers = {one["id"]: one for one in redriven(stack, bad, good)}
+    assert answers[bad]["state"] == "refused"
+    assert "no way back" in answers[bad]["message"]
+    assert answers[good]["state"] == "sent"
+    assert [letter["id"] for letter in letters_of(stack).letters()] == [bad]
 
 
 def test_a_letter_that_was_not_seen_is_told_of(stack: DeployedStack) -> None:
     put(stack, "QuarantineQueue", QUARANTINED)
-    with pytest.raises(CommandError, match="no dead letter nobody was seen"):
-        letters_of(stack).redrive(["nobody"])
+    [answer] = redriven(stack, "nobody")
+    assert answer["state"] == "refused"
+    assert "nobody was not seen" in answer["message"]
     assert runs(stack) == []
 
 
-def test_a_run_that_was_started_before_is_accepted(stack: DeployedStack) -> None:
+def test_a_crash_between_the_start_and_the_deletion_repeats_the_same_run(
+    stack: DeployedStack,
+) -> None:
     number = put(stack, "QuarantineQueue", QUARANTINED)
     stack.client("stepfunctions").start_execution(
         stateMachineArn=stack.name("OrderProcessing"), name=f"redrive-{number}", input="{}"
     )
-    assert letters_of(stack).redrive([number]).sent == 1
+    opened(stack, lease_owner=f"redrive-{number}", lease_until=9e9, epoch=1)
+    redriven(stack, number)
+    assert len(runs(stack)) == 1
     assert texts(stack, "QuarantineQueue") == []
+
+
+def test_a_letter_whose_run_failed_gets_another_run_the_next_time(stack: DeployedStack) -> None:
+    number = put(stack, "AttentionQueue", ATTENTION)
+    client, machine = stack.client("stepfunctions"), stack.name("OrderProcessing")
+    failed = client.start_execution(stateMachineArn=machine, name=f"redrive-{number}", input="{}")
+    client.stop_execution(executionArn=failed["executionArn"])
+    [answer] = redriven(stack, number)
+    assert (answer["state"], answer["message"]) == (
+        "back",
+        "its run ABORTED, and the letter stays",
+    )
+    redriven(stack, number)
+    assert {name for name, _ in runs(stack)} == {f"redrive-{number}", f"redrive-{number}-2"}
+
+
+# ---- discarded, put back, put right
+
+
+def test_a_discarded_letter_is_in_the_table_and_undo_brings_it_back_under_its_id(
+    stack: DeployedStack,
+) -> None:
+    number = put(stack, "QuarantineQueue", QUARANTINED, ANY="attribute")
+    [done] = letters_of(stack).discard([number], "a test of ours")
+    assert (done["state"], letters_of(stack).letters()) == ("discarded", [])
+    [closed] = letters_of(stack).closed()
+    assert (closed["id"], closed["state"], closed["outcome"]) == (
+        number,
+        "DISCARDED",
+        "a test of ours",
+    )
+    assert closed["body"] == QUARANTINED
+    [back] = letters_of(stack).restore([number])
+    assert back["state"] == "restored"
+    [letter] = letters_of(stack).letters()
+    assert (letter["id"], letter["body"]) == (number, QUARANTINED)
+    assert letter["attributes"]["ANY"] == "attribute"
+    assert letters_of(stack).closed() == []
+    [again] = letters_of(stack).restore([number])
+    assert again["state"] == "refused"
+
+
+def test_what_is_kept_of_a_letter_runs_out_after_14_days(stack: DeployedStack) -> None:
+    number = put(stack, "QuarantineQueue", QUARANTINED)
+    letters_of(stack).discard([number], "a test of ours")
+    item = stack.table().get(f"letter#{number}", "letter")
+    assert item is not None
+    assert abs(item["ttl"] - time.time() - 14 * 86_400) < 60
+
+
+def test_an_edited_letter_keeps_its_id_and_what_it_was_is_on_record(stack: DeployedStack) -> None:
+    number = put(stack, "QuarantineQueue", UNREADABLE)
+    right = {"source": "orders.service", "detail-type": "Order Cancelled", "detail": {}}
+    done = letters_of(stack).edit(number, right)
+    assert done["state"] == "edited"
+    letter = letters_of(stack).find(number)
+    assert letter is not None
+    assert (letter["id"], letter["body"]["event"]) == (number, right)
+    assert "edited 20" in letter["reason"]
+    [entry] = letter["history"]
+    assert (entry["what"], entry["detail"]) == ("EDITED", {"before": "{not JSON", "after": right})
+    assert len(texts(stack, "QuarantineQueue")) == 1
+
+
+def test_copies_of_a_letter_that_a_crash_left_are_one_and_go_together(
+    stack: DeployedStack,
+) -> None:
+    number = put(stack, "QuarantineQueue", UNREADABLE)
+    put(stack, "QuarantineQueue", {**UNREADABLE, "event": "{right"}, LETTER=number)
+    assert [letter["id"] for letter in letters_of(stack).letters()] == [number]
+    redriven(stack, number)
+    assert letters_of(stack).letters() == []
+    assert texts(stack, "HighValueQueue") == ["{right"]
+
+
+def test_a_messages_reason_is_looked_up_in_the_log(stack: DeployedStack) -> None:
+    number = put(stack, "ConfirmationsDeadLetterQueue", {"order_id": "A-1"})
+    client = stack.client("logs")
+    client.create_log_group(logGroupName="functions")
+    client.create_log_stream(logGroupName="functions", logStreamName="one")
+    told = {"_aws": {}, FAILED_MESSAGES: {number: "MailError: no such mailbox", "other": "x"}}
+    client.put_log_events(
+        logGroupName="functions",
+        logStreamName="one",
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": json.dumps(told)}],
+    )
+    logged = DeployedStack({**stack.names, "FunctionsLogGroup": "functions"}, stack.account)
+    [letter] = letters_of(logged).letters()
+    assert letter["reason"] == "received 5 times without success; MailError: no such mailbox"
 
 
 # ---- the commands
 
 
-def test_letters_are_listed_shown_and_redriven_by_their_ids(stack: DeployedStack) -> None:
-    number = put(stack, "QuarantineQueue", QUARANTINED)
+def test_letters_are_listed_and_redriven_by_their_ids(stack: DeployedStack) -> None:
+    number = put(stack, "QuarantineQueue", UNREADABLE)
     [letter] = answer("dead-letters", "list", "--queue", "QuarantineQueue")["dead_letters"]
     assert letter["id"] == number
-    assert answer("dead-letters", "show", number)["body"] == QUARANTINED
     assert answer("dead-letters", "redrive", number)["redriven"] == 1
-    assert refusal("dead-letters", "show", number, "--region", REGION).startswith(
+    [closed] = answer("dead-letters", "history")["closed_letters"]
+    assert (closed["id"], closed["state"]) == (number, "REDRIVEN")
+    assert refusal("dead-letters", "show", "none", "--region", REGION).startswith(
         "there is no dead"
     )
 

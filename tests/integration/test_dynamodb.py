@@ -22,7 +22,7 @@ from payments import usecases as payments
 from payments.model import LedgerEntry
 from shared import aws
 from shared.dynamodb import DynamoRecords
-from shared.errors import InvalidSettings, OrderNotFound, StoreError, VersionConflict
+from shared.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
 from shared.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
 from shared.record import ChargeStatus, Entry, Message, OrderRecord, Status
 from shared.stores import opened
@@ -97,6 +97,18 @@ def test_an_item_of_an_older_shape_is_read_with_defaults(stores: DynamoStores) -
     written = placed(stores)
     _edit(stores, "REMOVE att, canc, gpk, gsk, corr SET unheard_of = :new", {":new": {"S": "x"}})
     assert stores.orders().read("A-1") == written._replace(correlation_id=written.event_id)
+
+
+def test_an_item_with_one_time_for_both_fields_is_read(stores: DynamoStores) -> None:
+    """0.1.0 wrote one; a change of one field then has a time of its own."""
+    at, later = "2026-01-31T12:30:00Z", "2026-01-31T13:00:00Z"
+    placed(stores)
+    _edit(stores, "SET amd = :at", {":at": {"S": at}})
+    record = stores.orders().read("A-1")
+    assert (record.email_as_of, record.shipping_address_as_of) == (at, at)
+    stores.orders().save(record.change(email_as_of=later))
+    record = stores.orders().read("A-1")
+    assert (record.email_as_of, record.shipping_address_as_of) == (later, at)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +271,41 @@ def test_a_receipt_larger_than_a_transaction_is_received_in_parts_once(
         stores.table.delete(f"stock#{sku}", "stock")
     assert store.receive(Receipt("digest", units), NOW)
     assert not store.receive(Receipt("digest", units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+
+
+def test_a_large_delivery_that_was_interrupted_goes_on_with_its_own_units_only(
+    stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    units = {f"SKU-{number}": number for number in range(10)}
+    store = stores.inventory()
+    assert store.receive(Receipt.of(units, "D-1"), NOW)
+    # interrupted after its second part
+    stores.table.delete("receipt#delivery D-1", "receipt#2")
+    stores.table.delete(f"receipt#{Receipt.of(units).digest}", "receipt#0")
+    for sku in ("SKU-8", "SKU-9"):
+        stores.table.delete(f"stock#{sku}", "stock")
+    with pytest.raises(InvalidStock, match="other units"):
+        store.receive(Receipt.of({**units, "SKU-9": 8}, "D-1"), NOW)
+    assert store.receive(Receipt.of(units, "D-1"), NOW)
+    assert not store.receive(Receipt.of(units, "D-1"), NOW)
+    assert not store.receive(Receipt.of(units), NOW)
+    assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
+
+
+def test_a_large_receipt_that_an_earlier_version_began_is_finished_under_its_digest(
+    stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
+    units = {f"SKU-{number}": number for number in range(10)}
+    store = stores.inventory()
+    store.receive(Receipt("digest", units), NOW)
+    stores.table.delete("receipt#digest", "receipt#2")
+    for sku in ("SKU-8", "SKU-9"):
+        stores.table.delete(f"stock#{sku}", "stock")
+    receipt = Receipt.of(units, earlier=["other", "digest"])
+    assert [store.receive(receipt, NOW), store.receive(receipt, NOW)] == [True, False]
     assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
 
 

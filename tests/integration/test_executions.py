@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from infra.local.execution_rows import snapshot_in
-from infra.local.executions import MAX_INPUT, NAP, WINDOW, TaskError
+from infra.local.executions import MAX_INPUT, NAP, WINDOW
+from infra.local.integrations import TaskError
 from tests.fakes.runtime import DAY, MINUTE, NOW, FakeFunctions, FunctionError, Rig, flow, task
 
 SEND = "arn:aws:states:::sqs:sendMessage"

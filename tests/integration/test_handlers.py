@@ -17,9 +17,10 @@ import orders.wiring
 import payments.wiring
 import shipping.wiring
 from inventory.model import Receipt
+from orders.early import KEPT, MAX_KEPT
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
-from shared import errors, settings
+from shared import clock, errors, settings
 from shared.record import ChargeStatus, Message, OrderRecord, Reservation, ShipmentStatus, Status
 from shared.sqlite import SQLiteRecords, database
 from tests.fakes.events import ADDRESS, created, envelope
@@ -348,19 +349,27 @@ def update(order_id: str, email: str = "bob@example.com") -> dict[str, Any]:
     return envelope("Order Updated", order_id=order_id, email=email)
 
 
-def test_of_ten_changes_only_the_one_whose_order_is_not_here_is_tried_again(
-    workflow: Workflow,
-) -> None:
+def test_of_ten_changes_only_the_one_that_fails_is_tried_again(workflow: Workflow) -> None:
     ids = [f"A-{n}" for n in range(10)]
     for order_id in ids[:3] + ids[4:]:
         place(created(order_id=order_id), orders.wiring.ports())
+    assert retried(*(update("A-3", f"a{n}@example.com") for n in range(MAX_KEPT))) == []
     assert retried(*(update(order_id) for order_id in ids)) == ["m-3"]
     for order_id in ids[:3] + ids[4:]:
         assert workflow.store.read(order_id).email == "bob@example.com"
 
 
-def test_changes_whose_orders_are_all_not_here_are_all_tried_again(workflow: Workflow) -> None:
+def test_changes_that_all_fail_are_all_tried_again(workflow: Workflow) -> None:
+    full = [update(one, f"a{n}@example.com") for n in range(MAX_KEPT) for one in ("A-1", "A-2")]
+    assert retried(*full) == []
     assert retried(update("A-1"), update("A-2")) == ["m-0", "m-1"]
+
+
+def test_a_change_that_comes_before_its_order_is_in_the_order(workflow: Workflow) -> None:
+    assert retried(update("A-1"), envelope("Order Cancelled")) == []
+    workflow.order()
+    assert (workflow.record.email, workflow.record.cancel_requested) == ("bob@example.com", True)
+    assert workflow.call("CheckInventory")["reason"] == "OrderCancelled"
 
 
 def test_a_cancellation_of_the_batch_is_done(workflow: Workflow) -> None:
@@ -424,6 +433,18 @@ def test_what_a_function_assumes_is_what_the_template_says(setting: str, paramet
     default = template()["Parameters"][parameter]["Default"]
     assert orders.wiring.OrdersSettings.model_fields[setting].default == default
     assert astuple(Policy()) == (300.0, 300, 12)
+
+
+def test_the_reconciler_gives_up_requests_whose_order_did_not_come(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retried(update("A-9"))
+    assert reconcile.handler({}, CONTEXT)["given_up"] == 0
+    tomorrow = clock.now() + KEPT + 1
+    monkeypatch.setattr(clock, "_offset", tomorrow - clock.now())
+    assert reconcile.handler({}, CONTEXT)["given_up"] == 1
+    [letter] = outbox(workflow)
+    assert letter.body["queue"] == QUEUE
 
 
 def test_the_reconciler_says_how_many_runs_it_started(workflow: Workflow) -> None:

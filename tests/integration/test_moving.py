@@ -22,17 +22,19 @@ from infra.cli.output import CommandError
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.platform import stack_of
 from infra.moving import bundle
+from infra.moving.lines import identity
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from notifications.dynamodb import DynamoMails
-from notifications.usecases import confirmation_id
 from orders import usecases as orders
 from orders.store import SQLiteOrders
 from orders.usecases import Policy
-from shared.errors import DuplicateOrder, OrderConflict, StoreError
+from shared.errors import DuplicateOrder, InvalidStock, OrderConflict, StoreError
+from shared.events import confirmation_id
 from shared.record import Entry, Message, Status
 from shared.sqlite import Database
+from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
 
@@ -238,6 +240,29 @@ def test_a_large_receipt_that_was_moved_is_not_received_again(
     assert {stock.on_hand for stock in stores.stock().values()} == {1}
 
 
+def test_deliveries_that_were_moved_are_known_by_their_numbers(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
+    first, second = (Receipt.of({"TEA": 5}, number) for number in ("D-1", "D-2"))
+
+    def received(database: Database) -> None:
+        for receipt in (first, second):
+            SQLiteInventory(database).receive(receipt, NOW)
+
+    file, back = tmp_path / "moved.ndjson", tmp_path / "back.ndjson"
+    answer("export", file, *machine_with(tmp_path / "machine", received))
+    answer("import", file, *to_aws(stores))
+    store = stores.inventory()
+    assert [store.receive(one, NOW) for one in (first, second, Receipt.of({"TEA": 5}))] == [
+        False
+    ] * 3
+    with pytest.raises(InvalidStock, match="other units"):
+        store.receive(Receipt.of({"TEA": 6}, "D-1"), NOW)
+    answer("export", back, *to_aws(stores))
+    there, here = (sorted(bundle.rows(one), key=identity) for one in (back, file))
+    assert there == here
+
+
 def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(
     stores: DynamoStores, tmp_path: Path
 ) -> None:
@@ -249,6 +274,50 @@ def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(
     ports = orders.Ports(stores.orders(), lambda: NOW + 1000, Policy())
     assert orders.reconcile(ports) == 1
     assert [message.kind for message, _ in stores.outbox()] == ["run"]
+
+
+def test_a_request_that_came_before_its_order_is_moved_and_heeded(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
+    def cancel(database: Database) -> None:
+        ports = orders.Ports(SQLiteOrders(database), lambda: NOW, Policy())
+        orders.take_change(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports)
+
+    source, file = machine_with(tmp_path / "machine", cancel), tmp_path / "moved.ndjson"
+    assert answer("export", file, *source)["totals"]["early_requests"] == 1
+    assert answer("import", file, *to_aws(stores))["added"] == 1
+    assert answer("import", file, *to_aws(stores))["added"] == 0
+    back = tmp_path / "back.ndjson"
+    answer("export", back, *to_aws(stores))
+    assert sorted_rows(back) == sorted_rows(file)
+    ports = orders.Ports(stores.orders(), lambda: NOW + 1, Policy())
+    orders.claim(envelope(), "run-1", ports)
+    record = stores.orders().read("A-1")
+    assert (record.cancel_requested, record.cancel_event_id) == (True, "event-9")
+
+
+def test_a_file_of_0_1_0_with_one_time_for_both_fields_is_read(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
+    at = "2026-01-31T12:30:00Z"
+    held = order(version=0, email="ada@example.com", email_as_of=at, shipping_address_as_of=at)
+    source = machine_with(
+        tmp_path / "machine", lambda database: SQLiteOrders(database).save(held.change())
+    )
+    file = tmp_path / "moved.ndjson"
+    answer("export", file, *source)
+
+    def older(lines: list[str]) -> list[str]:
+        row = json.loads(lines[1])
+        del row["record"]["email_as_of"], row["record"]["shipping_address_as_of"]
+        row["record"]["amended_at"] = at
+        return [lines[0], json.dumps(row) + "\n", *lines[2:]]
+
+    _edited(file, older)
+    assert answer("import", file, *to_aws(stores))["added"] == 1
+    assert answer("import", file, *to_aws(stores))["added"] == 0
+    record = stores.orders().read("A-1")
+    assert (record.email_as_of, record.shipping_address_as_of) == (at, at)
 
 
 # ---- again, and where something else is

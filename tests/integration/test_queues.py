@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters import letters, redrive
+from infra.dead_letters import closed_letters, letters, redrive
 from infra.local.functions import CONCURRENCY
 from infra.local.invocations import Invocation
 from tests.fakes.runtime import DAY, NOW, TEMPLATE, FunctionError, Rig
@@ -247,7 +247,8 @@ def test_a_redriven_message_goes_back_to_its_queue_with_a_clean_count(tmp_path: 
     [letter] = rig.queue("WorkLetters")
     rig.handlers["Worker"] = lambda _: {}
     rig.restart()
-    assert rig.ask(lambda now: redrive(rig.engine, [letter["id"]], now)) == 1
+    [answer] = rig.ask(lambda now: redrive(rig.engine, [letter["id"]], now))
+    assert answer["state"] == "running"
     rig.settle()
     assert handed(rig) == [["a"]]
     assert records(rig.functions.calls[0])[0]["attributes"]["ApproximateReceiveCount"] == "1"
@@ -255,24 +256,41 @@ def test_a_redriven_message_goes_back_to_its_queue_with_a_clean_count(tmp_path: 
     rig.close()
 
 
-def test_messages_are_kept_as_long_as_their_queue_says(rig: Rig) -> None:
-    rig.send("letter", queue="WorkLetters")
+def test_messages_are_kept_as_long_as_their_queue_says_and_are_then_dead_letters(
+    rig: Rig,
+) -> None:
     rig.send("old")
     rig.settle()
     rig.clock.time += DAY - 1
-    rig.ask(rig.engine.queues.expire)
+    rig.ask(rig.engine.letters.expire)
     assert len(rig.queue("Work")) == 1
     rig.clock.time += 2
-    rig.ask(rig.engine.queues.expire)
+    rig.ask(rig.engine.letters.expire)
     assert rig.queue("Work") == []
-    assert len(rig.queue("WorkLetters")) == 1
+    [letter] = letters(rig.database, ["WorkLetters"])
+    assert (letter["body"], letter["from"]) == ("old", "Work")
+    assert "kept it no longer" in letter["reason"]
 
 
-def test_old_messages_are_swept_by_themselves(rig: Rig) -> None:
+def test_old_letters_are_swept_by_themselves_and_can_be_put_back(rig: Rig) -> None:
     rig.send("letter", queue="WorkLetters")
     rig.settle()
     rig.pass_time(14 * DAY + 1)
     assert rig.queue("WorkLetters") == []
+    [closed] = closed_letters(rig.database)
+    assert (closed["body"], closed["state"]) == ("letter", "EXPIRED")
+    [answer] = rig.ask(lambda now: rig.engine.letters.restore([closed["id"]], "ada", now))
+    assert answer["state"] == "restored"
+    rig.ask(rig.engine.letters.expire)
+    assert [letter["body"] for letter in rig.queue("WorkLetters")] == ["letter"]
+
+
+def test_what_was_swept_is_dropped_after_a_time_in_which_nobody_wanted_it(rig: Rig) -> None:
+    rig.send("letter", queue="WorkLetters")
+    rig.settle()
+    rig.pass_time(14 * DAY + 1)
+    rig.pass_time(14 * DAY + 1)
+    assert closed_letters(rig.database) == []
 
 
 def test_a_sender_is_told_the_messages_id_and_digest(rig: Rig) -> None:

@@ -1,6 +1,8 @@
 """`orders stock receive`: units are added once, here and to a deployed stack."""
 
 import json
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,11 @@ import pytest
 
 from infra.deployed.stack import DeployedStack
 from infra.local.datadir import DataDirectory
-from tests.integration.deployed import answer, refusal, run
+from infra.moving.sqlite import SQLitePlace
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+from tests.fakes.serving import orders
+from tests.integration.deployed import PLACE, answer, refusal, run
 
 
 @pytest.fixture
@@ -39,6 +45,94 @@ def test_a_file_is_received_once_on_one_machine(file: Path, tmp_path: Path) -> N
     assert here("stock", "receive", file, *data)["received"] is False
     rows = DataDirectory(tmp_path / "data").reader().rows("select sku, on_hand from stock")
     assert {row["sku"]: row["on_hand"] for row in rows} == {"TEA": 5, "CAKE": 2}
+
+
+FORMS = {
+    "other line ends": b"sku,on_hand\r\nTEA,5\r\nCAKE,2\r\n",
+    "a mark at the beginning": b"\xef\xbb\xbfsku,on_hand\nTEA,5\nCAKE,2\n",
+    "no end of the last line": b"sku,on_hand\nTEA,5\nCAKE,2",
+    "quotes": b'"sku","on_hand"\n"TEA","5"\n"CAKE","2"\n',
+    "columns swapped": b"on_hand,sku\n5,TEA\n2,CAKE\n",
+    "lines swapped": b"sku,on_hand\nCAKE,2\nTEA,5\n",
+    "blanks and zeros": b" sku , on_hand\nTEA , 05\n\n CAKE,2 \n",
+}
+
+
+@pytest.mark.parametrize("place", ["machine", "stack"])
+def test_the_same_units_are_one_receipt_however_they_are_written(
+    request: pytest.FixtureRequest, file: Path, tmp_path: Path, place: str
+) -> None:
+    if place == "stack":
+        request.getfixturevalue("stack")
+    option = (*PLACE,) if place == "stack" else ("--data", tmp_path / "data")
+    assert here("stock", "receive", file, *option)["received"] is True
+    for name, content in FORMS.items():
+        file.write_bytes(content)
+        told = here("stock", "receive", file, *option)
+        assert (told["received"], told["units"]) == (False, 0), name
+
+
+def test_what_was_received_before_is_told_with_its_time_and_the_way_out(
+    file: Path, tmp_path: Path
+) -> None:
+    data = ("--data", tmp_path / "data")
+    run("stock", "receive", file, *data)
+    known = run("stock", "receive", file, *data)
+    assert known.exit_code == 0
+    said = " ".join(known.output.split())
+    assert re.search(r"nothing added: the same units were received before, at \d{4}-\d\d-", said)
+    assert "if this is another delivery, name its number with --delivery" in said
+
+
+def test_a_delivery_of_the_same_units_is_received_by_its_number(file: Path, tmp_path: Path) -> None:
+    data = ("--data", tmp_path / "data")
+    here("stock", "receive", file, *data)
+    second = here("stock", "receive", file, "--delivery", "LN-4711/2", *data)
+    assert second == {"file": str(file), "received": True, "units": 7, "delivery": "LN-4711/2"}
+    again = here("stock", "receive", file, "--delivery", "LN-4711/2", *data)
+    assert (again["received"], again["units"]) == (False, 0)
+    assert again["received_at"].endswith("Z")
+    file.write_text("sku,on_hand\nTEA,6\n")
+    said = refusal("stock", "receive", file, "--delivery", "LN-4711/2", *data)
+    assert said.startswith("delivery LN-4711/2: was received with other units at ")
+    rows = DataDirectory(tmp_path / "data").reader().rows("select sku, on_hand from stock")
+    assert {row["sku"]: row["on_hand"] for row in rows} == {"TEA": 10, "CAKE": 4}
+
+
+@pytest.mark.parametrize("number", ["a b", "-x", "x" * 65, "\x1b", "ü"])
+def test_a_deliverys_number_is_a_short_word(file: Path, tmp_path: Path, number: str) -> None:
+    said = refusal("stock", "receive", file, f"--delivery={number}", "--data", tmp_path / "d")
+    assert said.startswith("--delivery: ")
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_file_that_version_0_1_received_stays_known(file: Path, tmp_path: Path) -> None:
+    digest = sha256(file.read_bytes()).hexdigest()
+    with DataDirectory(tmp_path / "data").writer() as database:
+        SQLitePlace(database, "").prepare()
+        SQLiteInventory(database).receive(Receipt(digest, {"TEA": 5, "CAKE": 2}), 1e9)
+    data = ("--data", tmp_path / "data")
+    for end, mark in (("\n", ""), ("\r\n", ""), ("\n", "\ufeff")):
+        file.write_bytes(f"{mark}sku,on_hand{end}TEA,5{end}CAKE,2{end}".encode())
+        told = here("stock", "receive", file, *data)
+        assert (told["received"], told["received_at"]) == (False, "2001-09-09T01:46:40.000Z")
+
+
+def test_a_run_tells_whether_its_stock_was_received(file: Path, tmp_path: Path) -> None:
+    given = ("run", "--count", 0, "--workers", 0, "--stock", file, "--data", tmp_path / "data")
+    assert f"{file}: 7 units of 2 SKUs received\n" in orders(*given).stdout
+    assert "the same units were received before, at" in orders(*given).stderr
+    numbered = orders(*given, "--delivery", "2")
+    assert f"{file}: 7 units of 2 SKUs received by delivery 2\n" in numbered.stdout
+    rows = DataDirectory(tmp_path / "data").reader().rows("select on_hand from stock")
+    assert sorted(row["on_hand"] for row in rows) == [4, 10]
+
+
+def test_a_number_without_a_delivery_is_wrong_usage(tmp_path: Path) -> None:
+    for command in ("run", "serve"):
+        done = run(command, "--delivery", "1", "--data", tmp_path / "data")
+        assert done.exit_code == 2
+    assert not (tmp_path / "data").exists()
 
 
 def test_where_a_server_writes_the_way_out_is_told(file: Path, tmp_path: Path) -> None:

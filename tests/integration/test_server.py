@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,8 @@ def test_a_pattern_can_be_tried(events: Any, pattern: str, *, matches: bool) -> 
         ("{", "{}", "InvalidEventPatternException"),
         ('{"a": 5}', "{}", "InvalidEventPatternException"),
         ('{"source": ["a"]}', "{", "ValidationException"),
+        ('{"source": ["a"]}', "5", "ValidationException"),
+        ('{"source": ["a"]}', "null", "ValidationException"),
         ('{"source": ["a"]}', '{"source": "a"}', "ValidationException"),
     ],
 )
@@ -365,6 +368,20 @@ def test_an_order_that_waits_is_cancelled_over_http(server: Served) -> None:
     assert ended(server, order_id) == "CANCELLED"
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_thirty_requests_at_once_with_one_key_are_one_order(server: Served, *, named: bool) -> None:
+    body = {"customer_id": "H-3", "currency": "GBP", "items": [TEA]}
+    if named:
+        body["order_id"] = "KEYED-1"
+    key = {"Idempotency-Key": f"thirty-{named}"}
+    with ThreadPoolExecutor(30) as pool:
+        asked = [pool.submit(server.ask, "POST", "/orders", body, key) for _ in range(30)]
+        answers = [one.result() for one in asked]
+    assert sorted(status for status, _ in answers) == [200] * 29 + [201]
+    assert len({order["order_id"] for _, order in answers}) == 1
+    assert server.ask("POST", "/orders", {**body, "customer_id": "H-4"}, key)[0] == 409
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -388,7 +405,8 @@ def test_what_is_wrong_is_answered_with_a_problem_document(
 def test_a_body_that_never_ends_is_cut_off_at_the_limit(server: Served) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(
-            b"POST /orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /orders HTTP/1.1\r\nHost: localhost:%d\r\nTransfer-Encoding: chunked\r\n\r\n"
+            % server.port
         )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         answer = b""
@@ -420,6 +438,16 @@ def test_a_client_that_hangs_up_hurts_nobody(server: Served) -> None:
         connection.request("GET", "/orders?customer_id=H-1")
         connection.close()
     assert server.ask("GET", "/health")[0] == 200
+
+
+def test_an_answer_waits_for_no_acknowledgement_of_the_one_before(server: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    began = time.monotonic()
+    for _ in range(50):  # with Nagle's algorithm each would take 40 ms
+        connection.request("GET", "/nothing")
+        assert connection.getresponse().read()
+    connection.close()
+    assert time.monotonic() - began < 1.5
 
 
 # ---- starting and ending

@@ -10,11 +10,21 @@ import pytest
 
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage, Stock
+from notifications.dynamodb import DynamoMails
+from notifications.store import SQLiteMails
+from notifications.usecases import MailStore
 from orders import usecases as orders
 from orders.model import Amendment
 from orders.usecases import Policy
 from payments.model import LedgerEntry
-from shared.errors import DuplicateOrder, OrderNotFound, VersionConflict
+from shared.errors import (
+    ChangeRefused,
+    DuplicateOrder,
+    InvalidStock,
+    OrderNotFound,
+    VersionConflict,
+)
+from shared.events import confirmation_id
 from shared.record import (
     Change,
     ChargeStatus,
@@ -114,7 +124,8 @@ def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
         attempts=3,
         resume_at=NOW + 0.25,
         waiting_for="OutOfStock",
-        amended_at="2026-01-31T12:30:00Z",
+        shipping_address_as_of="2026-01-31T12:30:00Z",
+        email_as_of="2026-01-31T12:40:00Z",
         cancel_requested=True,
         cancel_reason="cheaper",
         cancel_event_id="event-9",
@@ -310,6 +321,28 @@ def test_of_runs_at_once_one_claims_the_order(stores: Stores) -> None:
     assert stores.orders().read("A-1").epoch == 1
 
 
+def test_an_order_is_unconfirmed_after_a_failure_until_its_mail_is_sent(stores: Stores) -> None:
+    record = placed(stores)
+    store: Any = stores.orders()
+    mails: MailStore = (
+        SQLiteMails(store.database)
+        if isinstance(stores, SQLiteStores)
+        else DynamoMails(store.table)
+    )
+    assert not store.is_unconfirmed("A-1")
+    mails.note("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": "bounced"}))
+    mails.note("A-1", Entry("CONFIRMATION_FAILED", NOW + 1, {"reason": "bounced"}))
+    assert store.is_unconfirmed("A-1")
+    wanted = Amendment(None, "ada@example.com")
+    store.save(record.change(status=Status.COMPENSATING))
+    ports = orders.Ports(store, lambda: NOW, Policy())
+    with pytest.raises(ChangeRefused):
+        orders.amend("A-1", wanted, ports)
+    mails.mark(confirmation_id("A-1"), "A-1", Entry("CONFIRMATION_SENT", NOW + 2))
+    assert not store.is_unconfirmed("A-1")
+    assert not store.is_unconfirmed("A-9")
+
+
 # ---- stock
 
 
@@ -411,6 +444,46 @@ def test_a_receipt_adds_its_units_once(stores: Stores) -> None:
     assert not store.receive(first, NOW + 1)
     assert stores.inventory().receive(Receipt("another", {"TEA": 2}), NOW)
     assert stores.stock() == {"TEA": Stock("TEA", 7, 7), "CUP": Stock("CUP")}
+
+
+def test_a_delivery_is_known_by_its_number_whatever_else_has_the_same_units(
+    stores: Stores,
+) -> None:
+    units = {"TEA": 5, "CUP": 0}
+    plain, first, second = (Receipt.of(units, number) for number in ("", "D-1", "D/2"))
+    assert [stores.inventory().receive(one, NOW) for one in (plain, first, second)] == [True] * 3
+    again = [stores.inventory().receive(one, NOW + 9) for one in (plain, first, second)]
+    assert again == [False] * 3
+    assert [stores.inventory().received_at(one) for one in (plain, first, second)] == [NOW] * 3
+    assert stores.inventory().received_at(Receipt.of(units, "D-3")) is None
+    assert stores.stock()["TEA"] == Stock("TEA", 15, 15)
+
+
+def test_the_units_of_a_numbered_delivery_are_not_received_once_more_without_it(
+    stores: Stores,
+) -> None:
+    assert stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW)
+    assert not stores.inventory().receive(Receipt.of({"TEA": 5}), NOW + 9)
+    assert stores.inventory().received_at(Receipt.of({"TEA": 5})) == NOW
+    assert stores.stock() == {"TEA": Stock("TEA", 5, 5)}
+
+
+def test_a_deliverys_number_with_other_units_is_refused(stores: Stores) -> None:
+    stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW)
+    stores.inventory().receive(Receipt.of({"TEA": 5}, "D-11"), NOW)
+    for units in ({"TEA": 6}, {"CUP": 5}, {"TEA": 5, "CUP": 0}):
+        with pytest.raises(InvalidStock, match="delivery D-1: was received with other units at"):
+            stores.inventory().receive(Receipt.of(units, "D-1"), NOW + 9)
+    assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
+
+
+def test_a_receipt_of_an_earlier_version_stays_known(stores: Stores) -> None:
+    stores.inventory().receive(Receipt("digest of bytes", {"TEA": 5}), NOW)
+    receipt = Receipt.of({"TEA": 5}, earlier=["another", "digest of bytes"])
+    assert not stores.inventory().receive(receipt, NOW + 9)
+    assert stores.inventory().received_at(receipt) == NOW
+    assert stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW + 9)
+    assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
 
 
 def test_a_receipt_received_twice_at_once_adds_its_units_once(stores: Stores) -> None:

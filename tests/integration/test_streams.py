@@ -16,6 +16,7 @@ from infra.local import streams
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.stack import Stack
+from infra.local.streams import CHUNK, ROWS
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
 INTERVAL = 60.0
@@ -144,6 +145,33 @@ def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
     assert record["approximateArrivalTimestamp"] == NOW * 1000
     assert json.loads(base64.b64decode(record["data"]))["detail"]["order_id"] == "A-1"
     assert units(rig) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("events", [ROWS, 2 * ROWS, 2 * ROWS + CHUNK + 1])
+def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
+    rig: Rig, events: int
+) -> None:
+    rig.engine.only_journals = True
+    put(rig, *range(1, events + 1))
+    rig.restart()
+    rig.settle()
+    assert deliveries(rig) == 0
+    sizes = [len(event["records"]) for event in rig.functions.of(PROCESSOR)]
+    assert (max(sizes), sum(sizes)) == (CHUNK, events)
+    names = [Path(name).stem.split("-") for name in files(rig)]
+    cuts = [(int(first), int(last)) for first, last in names]
+    assert cuts == [(first, min(first + ROWS - 1, events)) for first in range(1, events + 1, ROWS)]
+    assert asked(rig, "select count(*), sum(units) from order_events") == [
+        (events, sum(range(1, events + 1)))
+    ]
+
+
+def test_full_buffers_are_written_at_once_and_the_rest_in_its_time(rig: Rig) -> None:
+    put(rig, *range(1, 2 * ROWS + 2))
+    assert deliveries(rig) < ROWS
+    rig.pass_time(INTERVAL)
+    assert deliveries(rig) == 0
+    assert asked(rig, "select count(*) from order_events") == [(2 * ROWS + 1,)]
 
 
 def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:
@@ -482,31 +510,125 @@ def test_a_record_that_the_processor_drops_is_delivered_nowhere(rig: Rig) -> Non
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param({"records": []}),
-        pytest.param({"records": [{"recordId": "1", "result": "Dropped"}]}),
-        {"records": [{"recordId": "unknown", "result": "Ok", "data": ""}]},
-        {"records": "nonsense"},
-        {"no": "records"},
-        "nonsense",
-        None,
-    ],
-    ids=str,
+    "answer", [{"records": "nonsense"}, {"no": "records"}, "nonsense", None], ids=str
 )
-def test_a_processor_that_does_not_answer_for_every_record_costs_no_event(
-    rig: Rig, answer: Any
-) -> None:
-    """See: Firehose developer guide, "Data transformation flow": each id must come back."""
+def test_a_processor_that_answers_nonsense_costs_no_event(rig: Rig, answer: Any) -> None:
     rig.handlers[PROCESSOR] = lambda _: answer
     rig.restart()
     put(rig, 1, 2)
-    rig.pass_time(INTERVAL)
+    for _ in range(20):
+        rig.pass_time(INTERVAL)
+    assert (files(rig), deliveries(rig)) == ([], 2)
     rig.handlers[PROCESSOR] = process
     rig.restart()
     rig.pass_time(INTERVAL)
-    errors = [name for name in files(rig) if name.startswith("errors/")]
-    assert units(rig)[-1:] == [2] or errors
+    assert units(rig) == [1, 2]
+
+
+# ---- one record that fails
+
+
+def errors(rig: Rig) -> dict[str, str]:
+    """Return the records in the error prefix: the code by the order's id."""
+    found = {}
+    for path in (rig.directory.bucket / "errors").rglob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            told = json.loads(line)
+            raw = json.loads(base64.b64decode(told["rawData"]))
+            found[raw.get("detail", raw)["order_id"]] = told["errorCode"]
+    return found
+
+
+def is_poison(record: dict[str, Any]) -> bool:
+    return b'"A-2"' in base64.b64decode(record["data"])
+
+
+def answer_with(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
+    """Return a processor whose answer for the poison is changed; None leaves it out."""
+
+    def answer(event: Any) -> Any:
+        records = process(event)["records"]
+        poison = {one["recordId"] for one in event["records"] if is_poison(one)}
+        changed = [change(one) if one["recordId"] in poison else one for one in records]
+        return {"records": [one for one in changed if one is not None]}
+
+    return answer
+
+
+def raise_for_poison(event: Any) -> Any:
+    if any(map(is_poison, event["records"])):
+        raise FunctionError("ValueError", "this one")
+    return process(event)
+
+
+POISON: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "the processor raises": (raise_for_poison, "Lambda.FunctionError"),
+    "left unanswered": (answer_with(lambda _: None), "Lambda.MissingRecordId"),
+    "another id": (
+        answer_with(lambda one: {**one, "recordId": "99"}),
+        "Lambda.MissingRecordId",
+    ),
+    "an answer that is a number": (answer_with(lambda _: 5), "Lambda.MissingRecordId"),
+    "an id that is a list": (
+        answer_with(lambda one: {**one, "recordId": [1]}),
+        "Lambda.MissingRecordId",
+    ),
+    "no result": (
+        answer_with(lambda one: {"recordId": one["recordId"]}),
+        "Lambda.JsonProcessingException",
+    ),
+    "no data": (
+        answer_with(lambda one: {"recordId": one["recordId"], "result": "Ok"}),
+        "Lambda.JsonProcessingException",
+    ),
+    "data that is no Base64": (
+        answer_with(lambda one: {**one, "data": "%%%"}),
+        "Lambda.JsonProcessingException",
+    ),
+    "data of another type": (
+        answer_with(lambda one: {**one, "data": 5}),
+        "Lambda.JsonProcessingException",
+    ),
+    "a row of other types": (
+        answer_with(
+            lambda one: {
+                **one,
+                "data": base64.b64encode(b'{"order_id": "A-2", "units": "many"}').decode(),
+            }
+        ),
+        "DataFormatConversion.InvalidRow",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", POISON)
+def test_one_record_that_fails_goes_to_the_errors_and_the_others_are_delivered(
+    rig: Rig, kind: str
+) -> None:
+    rig.failures_expected = True
+    rig.handlers[PROCESSOR], code = POISON[kind]
+    rig.restart()
+    put(rig, 1, 2, 3, 4, 5)
+    rig.pass_time(INTERVAL)
+    for _ in range(40):
+        rig.pass_time(streams.RETRY)
+    assert units(rig, "order_events_raw") == [1, 3, 4, 5]
+    assert errors(rig) == {"A-2": code}
+    assert deliveries(rig) == 0
+    put(rig, 6)
+    rig.pass_time(INTERVAL)
+    assert 6 in units(rig)
+
+
+def test_a_row_that_is_no_json_goes_to_the_errors(rig: Rig) -> None:
+    nonsense = base64.b64encode(b"no json").decode()
+    rig.handlers[PROCESSOR] = answer_with(lambda one: {**one, "data": nonsense})
+    rig.restart()
+    put(rig, 1, 2, 3)
+    rig.pass_time(INTERVAL)
+    assert units(rig) == [1, 3]
+    [path] = (rig.directory.bucket / "errors").rglob("*.jsonl")
+    assert "format-conversion-failed" in str(path)
 
 
 def test_a_data_directory_may_have_a_quote_in_its_name(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _ORDERS = (
     " c.amount, s.status as shipment from orders o left join charges c using (order_id)"
     " left join shipments s using (order_id)"
 )
+_EARLY = "select order_id from early_requests join orders using (order_id)"
 _STOCK = "select sku, received, on_hand, reserved, shipped, restocked from stock"
 _GATEWAY = "select order_id, amount, status from gateway_charges where order_id <> ''"
 _CARRIER = "select order_id from carrier_shipments where status = 'CREATED'"
@@ -147,6 +148,8 @@ class Model:
                 raise Violation("money", f"{order.id}: {order.amount} in the ledger")
             _consistent(order, charged.get(order.id) == "CHARGED", order.id in shipped)
         self._stock(store, taken)
+        for row in store.connection.execute(_EARLY):
+            raise Violation("end", f"a request is kept although its order {row[0]} is there")
 
     def _money(self, sandbox: Database) -> dict[str, str]:
         """Check the gateway's own record; return what it says of each order."""

@@ -17,6 +17,7 @@ import payments.usecases
 import shared.sqlite
 import shipping.usecases
 from infra.local.engine import Engine
+from infra.local.targets import QueueTarget
 from inventory.model import Move, Receipt
 from inventory.store import SQLiteInventory
 from payments.gateway import SandboxGateway
@@ -72,14 +73,15 @@ def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
 
 def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
     """A delivery is gone before the message that it becomes stands."""
-    send = Engine._to_queue  # noqa: SLF001 - mutated
+    send = QueueTarget.deliver
 
-    def to_queue(self: Engine, target: Any, delivery: Any, now: float) -> None:
-        with self.journal.database.write() as connection:
+    def deliver(self: QueueTarget, target: Any, delivery: Any, now: float) -> None:
+        database = self._queues.journal.database
+        with database.write() as connection:
             connection.execute("delete from deliveries where id = ?", (delivery.id,))
         send(self, target, delivery, now)
 
-    patch.setattr(Engine, "_to_queue", to_queue)
+    patch.setattr(QueueTarget, "deliver", deliver)
 
 
 def release_skipped(patch: pytest.MonkeyPatch) -> None:
@@ -158,6 +160,11 @@ def reconciler_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(orders.usecases, "reconcile", lambda ports: 0)
 
 
+def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """An order is written although requests are kept that came before it."""
+    patch.setattr(shared.sqlite, "_INSERT_FIRST", vars(shared.sqlite)["_INSERT"])
+
+
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "idempotency key dropped": (10, idempotency_key_dropped),
     "charged blindly": (250, charged_blindly),
@@ -171,5 +178,6 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "cancellation unseen": (400, cancellation_unseen),
     "late shipment unmarked": (250, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
+    "early request overlooked": (50, early_request_overlooked),
 }
 """Each mutation with the number of seeds, counted from 1, within which it is caught."""

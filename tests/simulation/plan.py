@@ -44,8 +44,8 @@ NEVER_ENDS = "tok_refund_fails"
 class Action:
     """Something that a client does, or that befalls the machine from outside.
 
-    ``do`` is put, http, receive, jump, crash, sink away or sink back. ``at`` is seconds from the
-    beginning on; with ``when``, from when the order gets there: one of `TURNS`.
+    ``do`` is put, http, receive, jump, crash, redrive, sink away or sink back. ``at`` is seconds
+    from the beginning on; with ``when``, from when the order gets there: one of `TURNS`.
     """
 
     at: float
@@ -169,6 +169,10 @@ def _surroundings(dice: Dice) -> Iterator[Action]:
             at = dice.roll("crash at", number) * CLIENT_SECONDS / 2
             moment = dice.pick(("before", "before", "after"), "crash moment", number)
             yield Action(at, "crash", body={"moment": moment})
+    for number in range(3):
+        if dice.happens(0.3, "redrive", number):
+            spread = dice.pick((CLIENT_SECONDS, 1_000.0, 4_000.0), "redrive spread", number)
+            yield Action(dice.roll("redrive at", number) * spread, "redrive")
     if dice.happens(0.3, "sink"):
         away = dice.roll("sink away") * CLIENT_SECONDS
         yield Action(away, "sink away")

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 import orjson
 import pytest
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 import infra.local.bus
 import infra.local.schedules
@@ -34,6 +33,7 @@ from infra.local.stack import Stack
 from notifications.mail import BOUNCING, SandboxMailer
 from notifications.model import Mail
 from payments.gateway import SandboxGateway
+from shared import settings
 from shared.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
 from shared.settings import PerFunction
 from shared.sqlite import Database
@@ -77,6 +77,9 @@ class _Unmeasured:
     metric_set: Mapping[str, Any] = {}
 
     def add_metric(self, **_: Any) -> None:
+        """Do nothing."""
+
+    def add_metadata(self, *_: Any) -> None:
         """Do nothing."""
 
 
@@ -131,6 +134,7 @@ class Stage:
         """Make this process that of a function."""
         if function == self._function:
             return
+        settings.enter(function)
         before = self._environment(self._function) if self._function else {}
         after = self._environment(function)
         for name in before.keys() - after.keys():
@@ -156,11 +160,6 @@ class Stage:
         context = Context(
             {"name": function.name, "arn": function.arn, "memory": 0, "timeout": 1}, "1"
         )
-        module = vars(import_module(function.handler.rpartition(".")[0]))
-        if "_processor" in module:  # on Lambda a process has one call at a time; here several
-            module["_processor"] = BatchProcessor(
-                EventType.SQS, raise_on_entire_batch_failure=False
-            )
         try:
             answer = _handler(function.handler)(orjson.loads(invocation.payload), context)
             return orjson.loads(orjson.dumps(answer)), None
@@ -198,6 +197,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
             yield stage
         finally:
             stage.restarted()
+            settings.enter("")
             os.environ.clear()
             os.environ.update(environment)
             for database in (stage.store, stage.sandbox):
@@ -283,7 +283,9 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
 
     patch.setattr(infra.local.streams, "write_parquet", write_parquet)
     patch.setattr(
-        infra.local.streams, "_write", lambda path, content: hooks.sink(path, content.splitlines())
+        infra.local.streams,
+        "write_lines",
+        lambda path, content: hooks.sink(path, content.splitlines()),
     )
 
 

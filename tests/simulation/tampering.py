@@ -1,17 +1,22 @@
 """Faults between the engine's parts: deliveries, executions, and the services a workflow calls."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from infra.local.bus import Deliver, Delivery, DeliveryError
+from infra.asl import RunTask
+from infra.local.bus import Delivery
 from infra.local.engine import Engine
-from infra.local.executions import Call, TaskError
+from infra.local.integrations import TaskError
 from infra.local.stack import Target
+from infra.local.targets import DeliveryError
 from tests.simulation.faults import Kind
+
+Deliver = Callable[[Target, Delivery, float], None]
+Call = Callable[[RunTask, float], Any]
 
 Befalls = Callable[[str, str], Kind | None]
 """``(place, site)``: what goes wrong at the site's next occurrence, if anything does."""
@@ -29,11 +34,13 @@ class Tampering:
         self.engine = engine
         self.befalls = befalls
         self.doomed: dict[int, int] = {}
-        bus, executions = engine.bus, engine.executions
-        bus.deliver = {kind: partial(self._deliver, one) for kind, one in bus.deliver.items()}
-        executions.calls = {
-            name: partial(self._call, name, one) for name, one in executions.calls.items()
-        }
+        executions = engine.executions
+        for taker in engine.bus.takers.values():
+            patch.setattr(taker, "deliver", partial(self._deliver, taker.deliver))
+        for name, integration in executions.integrations.items():
+            if not name.startswith("lambda"):
+                call = partial(self._call, name, integration.call)
+                patch.setattr(integration, "call", call)
         patch.setattr(executions, "start", partial(self._start, executions.start))
 
     def vanish(self) -> None:
@@ -58,20 +65,27 @@ class Tampering:
         if fault is Kind.DOUBLED:
             deliver(target, delivery, now)
 
-    def _call(self, name: str, call: Call, parameters: Mapping[str, Any], now: float) -> Any:
-        fault = self.befalls("service", f"{name}/{order_in(str(parameters))}")
+    def _call(self, name: str, call: Call, task: RunTask, now: float) -> Any:
+        fault = self.befalls("service", f"{name}/{order_in(str(task.parameters))}")
         if fault is Kind.UNSENT:
             raise TaskError("SDK.ServiceException", f"{name} failed")
-        answer = call(parameters, now)
+        answer = call(task, now)
         if fault is Kind.UNHEARD:
             raise TaskError("SDK.ClientException", f"{name} was not heard")
         return answer
 
     def _start(
-        self, start: Callable[..., str], machine: str, name: str, body: Any, now: float
+        self,
+        start: Callable[..., str],
+        machine: str,
+        name: str,
+        body: Any,
+        now: float,
+        *,
+        text: str | None = None,
     ) -> str:
         fault = self.befalls("execution", f"{machine}/{order_in(str(body))}")
-        arn = start(machine, name, body, now)
+        arn = start(machine, name, body, now, text=text)
         express = self.engine.stack.machines[machine].kind == "EXPRESS"
         if fault is Kind.VANISHED:
             number = self.engine.journal.next_id("executions") - 1

@@ -72,6 +72,7 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_ledger(outcome.store, published)
     _judge_waits(outcome.store, published)
     _judge_requests(model, outcome, published, letters)
+    _judge_early(outcome.store)
     _judge_mails(model, outcome, letters)
     _judge_rest(outcome)
 
@@ -170,14 +171,25 @@ def _judge_requests(
     for action in model.acknowledged.values():
         if action.valid or "vanished" in outcome.faults:
             continue
-        if action.body["detail-type"] != "Order Teleported":
-            seen = _mentions(letters, action.order_id) or action.order_id in failed
-            promise("end", seen, f"nobody sees that {action} is invalid")
+        seen = _mentions(letters, action.order_id) or action.order_id in failed
+        promise("end", seen, f"nobody sees that {action} is invalid")
     for order_id, wanted in model.wanted.items():
         if wanted.total >= HIGH_VALUE and order_id in model.accepted & known.keys():
             flags = len(published[order_id].get("High Value Order Flagged", ()))
             seen = flags == 1 or (not flags and _mentions(letters, order_id))
             promise("events", seen, f"{order_id}: {flags} High Value Order Flagged")
+
+
+def _judge_early(store: Database) -> None:
+    """An order that was cancelled before it came is cancelled, and was never charged."""
+    rows = store.rows(
+        "select order_id, status, charge from orders join timeline as asked using (order_id)"
+        " join timeline as came using (order_id) where asked.what = 'CANCEL_REQUESTED'"
+        " and came.what = 'RECEIVED' and asked.seq < came.seq"
+    )
+    for row in rows:
+        kept = (row["status"], row["charge"]) == ("CANCELLED", None)
+        promise("end", kept, f"{tuple(row)} was cancelled before it came")
 
 
 def _judge_mails(model: Model, outcome: Outcome, letters: Sequence[Mapping[str, Any]]) -> None:
@@ -194,9 +206,11 @@ def _judge_rest(outcome: Outcome) -> None:
     """Nothing stays in between."""
     consumed = f"queue not in ({', '.join('?' * len(outcome.dead_letter_queues))})"
     for what, query, parameters in (
+        ("requests before their order", "select count(*) from early_requests", ()),
         ("outbox entries", "select count(*) from outbox", ()),
         ("deliveries", "select count(*) from deliveries", ()),
         ("runs", "select count(*) from executions where status = 'RUNNING'", ()),
+        ("redrives", "select count(*) from closed_letters where state = 'PENDING'", ()),
         ("messages", f"select count(*) from messages where {consumed}", outcome.dead_letter_queues),
     ):
         row = outcome.store.row(query, *parameters)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,8 @@ from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
-from infra.local.streams import write_parquet
+from infra.local.parquet import write_parquet
+from orders.early import KEPT
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -215,6 +217,8 @@ class World(Clock):
                 except Crash:
                     self.clients.again(number, action, self._time)
                     raise
+            elif action.do == "redrive":
+                self.engine.call(partial(self.engine.letters.redrive, [], "an operator"))
             elif action.do == "crash":
                 self._crashes = action.body["moment"]
             elif action.do == "jump":
@@ -229,13 +233,22 @@ class World(Clock):
         due = self._due()
         if due > self._time + QUIET:
             left = unsettled(self.model, self._outcome())
-            if self._is_over(due, left):
+            if self._is_over(due, left) and not self._outlast():
                 return False
             if due == NEVER or left:
                 due = min(due, self.engine.next_due(schedules=True))
         if not self.faults.calm and due > self._stops_at and self.clients.done:
             self._calm_down()
         self._time = max(self._time + TICK, due)
+        return True
+
+    def _outlast(self) -> bool:
+        """Let the day pass for which requests are kept; return whether any is left."""
+        row = self.stage.store.row("select max(came_at) from early_requests")
+        if row is None or row[0] is None or self._time > row[0] + KEPT + HORIZON:
+            return False
+        self._time = max(self._time, row[0] + KEPT)
+        self._stops_at = max(self._stops_at, self._time + HORIZON)
         return True
 
     def _due(self) -> float:
@@ -292,6 +305,8 @@ class World(Clock):
     def _judge(self) -> None:
         """Hold everything against what was promised; Parquet too, where it was written."""
         outcome = self._outcome()
+        for row in self.stage.store.rows("select item, traceback from failures"):
+            raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
         if self._parquet:
             files = f"{self._folder}/**/*.parquet"

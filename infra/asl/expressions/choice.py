@@ -73,8 +73,8 @@ def compile_rule(rule: JSON, place: str) -> Rule:
 def _test(name: str, operand: JSON) -> Callable[[JSON], bool] | None:
     """What an operator asks of the variable alone; None where there is no such operator."""
     if name == "StringMatches" and isinstance(operand, str):
-        matches = re.compile(_pattern(operand), re.DOTALL).fullmatch
-        return lambda value: isinstance(value, str) and matches(value) is not None
+        parts = _parts(operand)
+        return lambda value: isinstance(value, str) and _has_in_order(value, parts)
     if name == "IsNull" and isinstance(operand, bool):
         return lambda value: (value is None) is operand
     if name.startswith("Is") and isinstance(operand, bool):
@@ -113,7 +113,32 @@ def _operand(text: JSON, place: str) -> Reader:
         raise DefinitionError(place, f"Value is not a Reference Path: {error}") from error
 
 
-def _pattern(text: str) -> str:
-    r"""A regular expression: `*` is any text, `\*` a star, `\\` a backslash."""
-    parts = re.findall(r"\\[*\\]|.", text, re.DOTALL)
-    return "".join(".*" if part == "*" else re.escape(part[-1]) for part in parts)
+def _parts(text: str) -> list[str]:
+    r"""Return the texts between the stars of a pattern; `\*` is a star, `\\` a backslash."""
+    parts = [""]
+    for piece in re.findall(r"\\[*\\]|.", text, re.DOTALL):
+        if piece == "*":
+            parts.append("")
+        else:
+            parts[-1] += piece[-1]
+    return parts
+
+
+def _has_in_order(value: str, parts: list[str]) -> bool:
+    """Return whether a text is these parts with any text between them.
+
+    Each part is taken where it comes first, so a text is read once, however many stars there are.
+    """
+    first, *rest = parts
+    if not rest:
+        return value == first
+    *middle, last = rest
+    at, end = len(first), len(value) - len(last)
+    if at > end or not value.startswith(first) or not value.endswith(last):
+        return False
+    for part in middle:
+        at = value.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

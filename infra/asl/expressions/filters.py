@@ -1,7 +1,8 @@
 """Filters of JSONPath, such as `[?(@.status == 0 && @.year > 1990)]`, as Jayway JsonPath has them.
 
 Terms are joined by `&&` and `||`, without parentheses; values of two types are never equal and
-have no order.
+have no order. Regular expressions (`=~`) are refused: AWS does not support them ("Using JSONPath
+paths", AWS Step Functions Developer Guide), and one may take forever on a text.
 """
 
 import json
@@ -18,10 +19,10 @@ Predicate: TypeAlias = Callable[[JSON], bool]
 _TERM = re.compile(
     r"""\s*(?P<negated>!?)\s*@(?P<path>(?:\.[\w-]+|\[(?:'[^']*'|-?\d+)\])*)\s*
     (?: (?P<relation>==|!=|<=|>=|<|>)\s*(?P<literal>'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?|true|false|null)
-      | =~\s*/(?P<pattern>(?:[^/\\]|\\.)*)/(?P<flags>i?)
     )?\s*(?P<then>&&|\|\||\)\])""",
     re.VERBOSE,
 )
+_REGULAR_EXPRESSION = re.compile(r"[^&|=]*=~")
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -41,6 +42,8 @@ def parse_filter(
     while then != ")]":
         term = _TERM.match(text, position)
         if term is None:
+            if _REGULAR_EXPRESSION.match(text, position):
+                raise ExpressionError("a filter by a regular expression (=~) is not supported")
             raise ExpressionError(f"no filter is known as '{text[position:]}'")
         alternatives[-1].append(_term(term, compile_path("$" + term["path"])))
         then, position = term["then"], term.end()
@@ -63,12 +66,6 @@ def _term(term: re.Match[str], read: Callable[[JSON, Any], JSON]) -> Predicate:
 
 
 def _test(term: re.Match[str]) -> Predicate:
-    if term["pattern"] is not None:
-        try:
-            matches = re.compile(term["pattern"], re.IGNORECASE if term["flags"] else 0).fullmatch
-        except re.error as error:
-            raise ExpressionError(f"/{term['pattern']}/ is not a pattern: {error}") from error
-        return lambda value: isinstance(value, str) and matches(value) is not None
     if term["relation"] is None:
         return lambda _value: True
     relation, text = _RELATIONS[term["relation"]], term["literal"]

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from infra.asl.errors import ExpressionError, IntrinsicError, TerminalFailure
 from infra.asl.expressions.paths import Reader, Scope, compile_path
-from infra.asl.expressions.values import JSON, strict_json, to_json_text, to_plain_text
+from infra.asl.expressions.values import JSON, to_json_text, to_plain_text
+from shared import json_text
 
 Chance: TypeAlias = Callable[[], float]
 Convert: TypeAlias = Callable[[JSON], Any]
@@ -158,7 +159,7 @@ def _format(_: Chance, template: str, *values: JSON) -> str:
 
 def _string_to_json(_: Chance, text: str) -> JSON:
     try:
-        return strict_json(text) if text.strip() else None
+        return json_text.read(text) if text.strip() else None
     except ValueError as error:
         raise IntrinsicError(f"Invalid JSON: {error}") from error
 

@@ -8,6 +8,7 @@ Source: "Paths" in the Amazon States Language; github.com/json-path/JsonPath.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, Protocol, TypeAlias
 
 from infra.asl.errors import (
@@ -15,6 +16,7 @@ from infra.asl.errors import (
     ExpressionError,
     PathNotFoundError,
     StateFailure,
+    TerminalFailure,
 )
 from infra.asl.expressions.filters import parse_filter
 from infra.asl.expressions.values import JSON, to_json_text
@@ -37,6 +39,9 @@ Put: TypeAlias = Callable[[JSON, JSON], JSON]
 Failure: TypeAlias = Callable[[str, PathNotFoundError], Exception]
 Key: TypeAlias = str | int
 Step: TypeAlias = Callable[[Any], Iterable[JSON]]
+
+_MAX_FOUND = 262_144
+"""Values that a path may find; in 256 KiB of data only repeated `..` finds more."""
 
 _ROOT = re.compile(r"\$(\$|[^\W\d]\w*)?")
 _KEY = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
@@ -131,7 +136,7 @@ def _parse(text: JSON) -> tuple[str | None, list[Key | Step]]:
             predicate, position = parse_filter(text, position, compile_path)
             step = _filtered(predicate)
         if found["deep"]:
-            step = _descend(step if callable(step) else _pick([step]))
+            step = _Descent(step if callable(step) else _pick([step]))
         steps.append(step)
     return root[1], steps
 
@@ -158,37 +163,43 @@ def _definite(keys: list[Any]) -> Callable[[JSON], JSON]:
         try:
             for key in keys:
                 if type(value) is not (dict if type(key) is str else list):
-                    raise _not_found(data, keys)
+                    raise PathNotFoundError(lambda: _not_found(data, keys))
                 value = value[key]
         except LookupError as error:
-            raise _not_found(data, keys) from error
+            raise PathNotFoundError(lambda: _not_found(data, keys)) from error
         return value
 
     return read
 
 
-def _not_found(value: JSON, keys: list[Key]) -> PathNotFoundError:
+def _not_found(value: JSON, keys: list[Key]) -> str:
     """Say as Jayway does what is missing, and whether the path ends there."""
     path = "$"
     for depth, key in enumerate(keys, 1):
         if isinstance(key, int) and not isinstance(value, list):
             shown = to_json_text(value)
-            problem = f"Filter: [{key}] can only be applied to arrays. Current context is: {shown}"
-            return PathNotFoundError(problem)
+            return f"Filter: [{key}] can only be applied to arrays. Current context is: {shown}"
         if isinstance(key, str) and not isinstance(value, dict):
-            return PathNotFoundError(f"Property ['{key}'] not found in path {path}")
+            return f"Property ['{key}'] not found in path {path}"
         path += f"[{key!r}]"
         if isinstance(key, str) and key not in value and depth < len(keys):
-            return PathNotFoundError(f"Missing property in path {path}")
+            return f"Missing property in path {path}"
         value = next(iter(_pick([key])(value)), None)
-    return PathNotFoundError(f"No results for path: {path}")
+    return f"No results for path: {path}"
 
 
 def _indefinite(steps: list[Step]) -> Callable[[JSON], JSON]:
     def read(data: JSON) -> JSON:
         found: list[JSON] = [data]
+        tree = None
         for step in steps:
-            found = [value for node in found for value in step(node)]
+            each = step
+            if isinstance(step, _Descent):
+                tree = tree or _Tree(data)
+                each = step.within(tree)
+            found = list(islice(chain.from_iterable(map(each, found)), _MAX_FOUND + 1))
+            if len(found) > _MAX_FOUND:
+                raise TerminalFailure(f"The path finds more than {_MAX_FOUND} values")
         return found
 
     return read
@@ -214,10 +225,49 @@ def _filtered(predicate: Callable[[JSON], bool]) -> Step:
     return lambda node: filter(predicate, node if isinstance(node, list) else [node])
 
 
-def _descend(step: Step) -> Step:
-    def walk(node: JSON) -> Iterator[JSON]:
-        yield from step(node)
-        for child in _children(node):
-            yield from walk(child)
+class _Tree:
+    """The objects and lists in some data, each before those within it."""
 
-    return walk
+    def __init__(self, data: JSON) -> None:
+        self.nodes: list[JSON] = []
+        self.extents: dict[int, tuple[int, int]] = {}
+        """By identity: where in `nodes` an object or list is, and where what it holds ends."""
+        todo: list[tuple[JSON, int | None]] = [(data, None)]
+        while todo:
+            node, start = todo.pop()
+            if start is not None:
+                self.extents[id(node)] = (start, len(self.nodes))
+            elif isinstance(node, (dict, list)):
+                todo.append((node, len(self.nodes)))
+                self.nodes.append(node)
+                todo += [(child, None) for child in reversed([*_children(node)])]
+
+
+class _Descent:
+    """A step taken from a node and from all within it (`..`), the outer ones first."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def __call__(self, node: JSON) -> Iterable[JSON]:
+        """Take the step from one node."""
+        return self.within(_Tree(node))(node)
+
+    def within(self, tree: _Tree) -> Step:
+        """Return the step for nodes of one tree: it is taken once from each, however often asked.
+
+        A descent may start at a node and at nodes within that one.
+        """
+        found: list[JSON] = []
+        ends = [0]
+        for node in tree.nodes:
+            found += self.step(node)
+            ends.append(len(found))
+
+        def descend(node: JSON) -> Iterable[JSON]:
+            if not isinstance(node, (dict, list)):
+                return self.step(node)
+            first, last = tree.extents[id(node)]
+            return found[ends[first] : ends[last]]
+
+        return descend

@@ -63,10 +63,3 @@ def parse_timestamp(value: JSON) -> float | None:
 def format_timestamp(epoch: float) -> str:
     """As the context object has it, in UTC: `2026-01-31T12:00:00.000Z`."""
     return f"{datetime.fromtimestamp(epoch, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
-
-
-def strict_json(text: str) -> JSON:
-    """Return the value of JSON text; raises ValueError for NaN, 1e400 or half a surrogate pair."""
-    value: JSON = json.loads(text)
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    return value

@@ -69,10 +69,14 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
         turn.record(frame, "MapStateStarted", {"length": len(items)})
         frame.results = [None] * len(items)
         frame.tolerated = tolerated(data, frame, len(items))
+        frame.found = (data, items)
 
     def prepare(frame: Frame, child: Frame) -> JSON:
-        data = input_path(frame.input, frame)
-        item = items_path(data, frame)[child.index]
+        if frame.found is None:  # after a restart
+            given = input_path(frame.input, frame)
+            frame.found = (given, items_path(given, frame))
+        data, items = frame.found
+        item = items[child.index]
         child.item = {"Index": child.index, "Value": item}
         return select(data, _ItemScope(frame, child.item)) if select else item
 
@@ -131,6 +135,7 @@ def _fork(
                 turn.record(child, "MapIterationStarted", iteration(child))
             turn.ready.append(child)
         if not frame.children and frame.started == len(frame.results):
+            frame.found = None
             turn.record(frame, f"{kind}StateSucceeded", {})
             succeed(turn, frame, frame.results)
 

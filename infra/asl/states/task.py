@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from infra.asl.effects import CancelTask, Signal, TaskFailed, TaskSucceeded
-from infra.asl.errors import DATA_LIMIT_EXCEEDED, TIMEOUT, StateFailure
+from infra.asl.errors import DATA_LIMIT_EXCEEDED, RUNTIME, TIMEOUT, StateFailure, TerminalFailure
 from infra.asl.expressions.values import exceeds_data_limit
 from infra.asl.fields import MAX_SECONDS, Fields
 from infra.asl.retry import compile_catchers, compile_retriers
@@ -20,7 +20,7 @@ _INTEGRATION_ARN = re.compile(r"arn:aws[\w-]*:states:::([\w-]+(?::[\w-]+)+)(\.[\
 
 
 def compile_task(
-    name: str, fields: Fields, integrations: Collection[str], *, express: bool
+    name: str, fields: Fields, integrations: Collection[str] | None, *, express: bool
 ) -> State:
     """Compile a Task; a function's own ARN needs the integration `lambda`."""
     resource = fields.require("Resource", str)
@@ -60,6 +60,8 @@ def compile_task(
             problem = "a result with a size exceeding the maximum number of bytes service limit."
             cause = f"The state/task '{service or resource}' returned {problem}"
             failure = StateFailure(DATA_LIMIT_EXCEEDED, cause)
+        elif isinstance(signal, TaskFailed) and signal.error == RUNTIME:
+            failure = TerminalFailure(signal.cause or "")
         elif isinstance(signal, TaskFailed):
             failure = StateFailure(signal.error, signal.cause)
         else:
@@ -75,13 +77,13 @@ def compile_task(
 
 
 def _service(
-    fields: Fields, resource: str, integrations: Collection[str], *, express: bool
+    fields: Fields, resource: str, integrations: Collection[str] | None, *, express: bool
 ) -> str | None:
     """The service of an optimised integration, or None for a function's ARN."""
-    if _FUNCTION_ARN.fullmatch(resource) and "lambda" in integrations:
+    if _FUNCTION_ARN.fullmatch(resource) and _is_known("lambda", integrations):
         return None
     integration = _INTEGRATION_ARN.fullmatch(resource)
-    if integration and integration[1] in integrations:
+    if integration and _is_known(integration[1], integrations):
         action, pattern = integration.groups()
         if pattern is None:
             return str(action.split(":")[0])
@@ -93,3 +95,7 @@ def _service(
         "ARN, or the resource is not available in this region.",
         "Resource",
     )
+
+
+def _is_known(name: str, integrations: Collection[str] | None) -> bool:
+    return integrations is None or name in integrations

@@ -26,9 +26,10 @@ create table orders (
     cancel_requested integer not null,
     cancel_reason text,
     cancel_event_id text,
-    amended_at text,
     shipping_address text,
+    shipping_address_as_of text,
     email text,
+    email_as_of text,
     payment_token text,
     reservation text,
     charge text,
@@ -57,6 +58,16 @@ create table timeline (
 ) without rowid;
 create index timeline_duplicates on timeline (what)
     where what = 'DUPLICATE_IGNORED';
+create table early_requests (
+    order_id text not null,
+    request_id text not null,
+    event_id text not null,
+    name text not null,
+    detail text not null,
+    came_at real not null,
+    heard real not null,
+    primary key (order_id, request_id)
+) without rowid;
 create table outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
@@ -111,6 +122,18 @@ create table mails (
     message_id text primary key,
     order_id text not null,
     sent_at real not null
+) without rowid;
+create table idempotency_keys (
+    sender text not null,
+    key text not null,
+    order_id text not null,
+    fingerprint text not null,
+    used_at real not null,
+    primary key (sender, key)
+) without rowid;
+create table directory (
+    key text primary key,
+    value text not null
 ) without rowid;
 create table events (
     seq integer primary key autoincrement,
@@ -185,6 +208,32 @@ create table replays (
     ended_at real,
     replayed integer not null
 ) without rowid;
+create table failures (
+    id integer primary key autoincrement,
+    at real not null,
+    kind text not null,
+    item text not null,
+    error text not null,
+    message text not null,
+    traceback text not null,
+    count integer not null,
+    unique (kind, item, error)
+);
+create table suspects (
+    kind integer not null,
+    first integer not null,
+    last integer not null,
+    crashes integer not null,
+    at real not null,
+    primary key (kind, first, last)
+) without rowid;
+create table quarantined_orders (
+    order_id text primary key,
+    failures integer not null,
+    held integer not null,
+    reason text not null,
+    at real not null
+) without rowid;
 create table metrics (
     minute integer not null,
     name text not null,
@@ -196,3 +245,30 @@ create table metrics (
     maximum real not null,
     primary key (minute, name, dimensions)
 ) without rowid;
+create table closed_letters (
+    id integer primary key,
+    queue text not null,
+    body text not null,
+    attributes text not null,
+    sent_at real not null,
+    state text not null,
+    kind text,
+    successor text,
+    replaced_by integer,
+    outcome text not null,
+    closed_at real not null
+);
+create index closed_letters_pending on closed_letters (kind)
+    where state = 'PENDING';
+create table letter_log (
+    id integer primary key,
+    letter integer not null,
+    at real not null,
+    who text not null,
+    what text not null,
+    detail text not null
+);
+create index letter_log_by_letter on letter_log (letter);
+create index attention_by_order
+    on messages (iif(json_valid(body), json_extract(body, '$.order_id'), null))
+    where queue = 'AttentionQueue';

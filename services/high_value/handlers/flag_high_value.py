@@ -1,18 +1,13 @@
 """Flag orders of high value for a review."""
 
-import logging
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from high_value import usecases, wiring
-from shared.observability import count, instrumented, logger
+from shared.messages import answered
+from shared.observability import count, instrumented
 
 _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 
@@ -20,9 +15,7 @@ _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take SQS messages with an event each; answer those to be tried again."""
-    log = logging.getLogger(logger().name)
-    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=log)
-    return dict(process_partial_response(event, _flag, processor, context))
+    return answered(event, _flag, context)
 
 
 def _flag(record: SQSRecord) -> None:

@@ -1,28 +1,27 @@
 """Confirm orders to their customers by mail."""
 
-import logging
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from notifications import usecases, wiring
-from shared.observability import count, instrumented, logger
+from shared.errors import UnmailableAddress
+from shared.messages import answered
+from shared.observability import count, instrumented
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take SQS messages with an ``order_id`` each; answer those to be tried again."""
-    log = logging.getLogger(logger().name)
-    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=log)
-    return dict(process_partial_response(event, _confirm, processor, context))
+    return answered(event, _confirm, context)
 
 
 def _confirm(record: SQSRecord) -> None:
-    if usecases.confirm(record.json_body["order_id"], wiring.ports()):
-        count("ConfirmationsSent")
+    ports = wiring.ports()
+    try:
+        if usecases.confirm(record.json_body["order_id"], ports):
+            count("ConfirmationsSent")
+    except UnmailableAddress as error:
+        usecases.put_aside(record.body, error, ports)
+        count("ConfirmationsPutAside")

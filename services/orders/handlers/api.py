@@ -7,17 +7,17 @@ was sent wrong, ``field``.
 import json
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from orders import usecases, wiring
+from orders import keys, placing, usecases, wiring
 from orders.model import Amendment
 from orders.views import order_view
-from shared import clock
+from shared import clock, json_text
 from shared.errors import (
     CancellationRefused,
     ChangeRefused,
@@ -48,6 +48,10 @@ _STATUS = {
     ChangeRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
+_SUPPLIED = ("order_id", "timestamp", "total")
+"""What the API fills in where it is left out or null."""
+
+_HEADER, _IN_METADATA = "Idempotency-Key", "metadata.idempotency_key"
 
 
 @instrumented
@@ -64,22 +68,28 @@ def health() -> dict[str, str]:
 
 @app.post("/orders")
 def place() -> Response[str]:
-    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out."""
+    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out or null."""
     body = _body()
-    key = app.current_event.headers.get("idempotency-key")
+    key, field = _key(body)
+    for name in _SUPPLIED:
+        if body.get(name) is None:
+            body.pop(name, None)
     named = "order_id" in body
-    body.setdefault("order_id", str(uuid5(NAMESPACE, f"key|{key}") if key else uuid4()))
+    body.setdefault("order_id", str(_derived(key) if key else uuid4()))
     body.setdefault("timestamp", clock.timestamp(clock.now()))
     if "total" not in body:
         body["total"] = _total(body.get("items"))
     event = parse_detail(OrderCreated, body, at="")
+    ports = wiring.ports()
     try:
-        record, new = usecases.place(event, wiring.ports())
-    except OrderConflict:
-        if key is None or named:
+        if key is None:
+            record, new = usecases.place(event, ports)
+        else:
+            record, new = placing.place(event, key, ports, field)
+    except OrderConflict as error:
+        if key is None or named or isinstance(error, placing.KeyConflict):
             raise
-        problem = f"{key!r} was sent with another order; a new order needs a new key"
-        raise _KeyConflict("Idempotency-Key", problem) from None
+        raise placing.conflict(key, field) from None  # the id that follows from the key is taken
     count("OrdersPlaced", 1 if new else 0)
     status = HTTPStatus.CREATED if new else HTTPStatus.OK
     return _json(status, order_view(record), {"Location": f"/orders/{record.order_id}"})
@@ -93,14 +103,20 @@ def get(order_id: str) -> Response[str]:
 
 @app.get("/orders")
 def list_orders() -> Response[str]:
-    """List a customer's orders, newest first (``customer_id``, ``limit``, ``after``)."""
-    query = app.current_event.query_string_parameters
+    """List a customer's orders, newest first (``customer_id``, ``limit``, ``after``).
+
+    An empty parameter counts as absent.
+    """
+    query = _query("customer_id", "limit", "after")
     customer_id = query.get("customer_id")
     if not customer_id:
         raise InvalidInput("customer_id", "is missing; say whose orders to list")
     limit, after, store = _limit(query.get("limit")), query.get("after"), wiring.ports().store
-    if after is not None and store.find(after) is None:
-        raise InvalidInput("after", f"{after!r} is no order; send the last answer's `next`")
+    start = store.find(after) if after else None
+    if after and (start is None or start.customer_id != customer_id):
+        raise InvalidInput(
+            "after", f"{after[:80]!r} is no order of this customer; send the last answer's `next`"
+        )
     records = store.by_customer(customer_id, limit + 1, after)
     page = records[:limit]
     more = page[-1].order_id if len(records) > limit else None
@@ -109,10 +125,13 @@ def list_orders() -> Response[str]:
 
 @app.patch("/orders/<order_id>")
 def amend(order_id: str) -> Response[str]:
-    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet."""
+    """Change ``shipping_address`` or ``email`` of an order that is not shipped yet.
+
+    After the shipment ``email`` can be corrected as long as no confirmation could be sent to it.
+    """
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
-    wanted = Amendment(detail.address, detail.email, detail.timestamp)
+    wanted = Amendment(detail.address, detail.email)
     record = usecases.amend(order_id, wanted, wiring.ports())
     return _json(HTTPStatus.OK, order_view(record))
 
@@ -144,10 +163,6 @@ def not_found(error: NotFoundError) -> Response[str]:
     return _problem(HTTPStatus.NOT_FOUND, f"{method} {path} does not exist; see /orders")
 
 
-class _KeyConflict(OrderConflict, InvalidInput):
-    """An idempotency key was sent with other content."""
-
-
 class _NotJSON(InvalidInput):
     """The body is no JSON object."""
 
@@ -158,12 +173,44 @@ def not_json(error: _NotJSON) -> Response[str]:
     return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field)
 
 
+def _key(body: dict[str, Any]) -> tuple[keys.Key | None, str]:
+    """Return the idempotency key of a request, if it has one, and where it was sent.
+
+    It is in the header, or in the event's metadata; both must say the same.
+    """
+    sent = app.current_event.headers.get(_HEADER.lower())
+    metadata = body.get("metadata")
+    told = metadata.get("idempotency_key") if isinstance(metadata, dict) else None
+    if sent is not None and told is not None and sent != told:
+        raise InvalidInput(_IN_METADATA, f"differs from the header {_HEADER}; send one of them")
+    field, text = (_IN_METADATA, told) if sent is None else (_HEADER, sent)
+    if not isinstance(text, str):
+        return None, field  # none, or one that the contract complains of
+    if not text or len(text) > keys.LONGEST:
+        size = f"has {len(text)} characters" if text else "is empty"
+        raise InvalidInput(field, f"{size}; send from 1 to {keys.LONGEST}")
+    return keys.Key(_sender(), text, keys.fingerprint(body)), field
+
+
+def _sender() -> str:
+    """Return who asks: the subject of the token; the local user, who has none, is no name."""
+    context = app.current_event.raw_event.get("requestContext") or {}
+    claims = ((context.get("authorizer") or {}).get("jwt") or {}).get("claims") or {}
+    return str(claims.get("sub") or claims.get("client_id") or "")
+
+
+def _derived(key: keys.Key) -> UUID:
+    """Return the order id of a key that names no order: the same wherever the key is sent again."""
+    sender = f"sender|{len(key.sender)}|{key.sender}"
+    return uuid5(NAMESPACE, f"{sender if key.sender else 'key'}|{key.text}")
+
+
 def _body() -> dict[str, Any]:
     try:
         text = app.current_event.decoded_body or ""
         size = len(text.encode())
-        body = json.loads(text) if size <= MAX_EVENT_BYTES else None
-    except (ValueError, RecursionError) as error:
+        body = json_text.read(text) if size <= MAX_EVENT_BYTES else None
+    except ValueError as error:
         raise _NotJSON("body", f"is not JSON ({error})") from None
     if size > MAX_EVENT_BYTES:
         raise InvalidInput("body", f"has {size} bytes; at most {MAX_EVENT_BYTES} fit in an event")
@@ -179,6 +226,17 @@ def _total(items: object) -> float:
     except (TypeError, ValidationError):
         return 0.0
     return from_minor(sum(line.quantity * line.unit_price for line in lines))
+
+
+def _query(*known: str) -> dict[str, str]:
+    """Return the query's parameters that say something; one that is not known is refused."""
+    given = app.current_event.query_string_parameters or {}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(
+                name[:80], f"is no parameter here; the known ones are {', '.join(known)}"
+            )
+    return {name: value for name, value in given.items() if value}
 
 
 def _limit(text: str | None) -> int:

@@ -13,13 +13,15 @@ from shared.observability import count, instrumented, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a scheduled event; answer what was done.
 
-    ``started`` runs of orders that nobody held; and on AWS outboxes that were ``sent``, and
-    orders that ``never_began``.
+    ``started`` runs of orders that nobody held, and requests ``given_up`` whose order did not come;
+    on AWS also outboxes that were ``sent``, and orders that ``never_began``.
     """
     started = usecases.reconcile(wiring.ports())
     _count("OrdersReconciled", started)
+    given_up = usecases.give_up_early(wiring.ports())
+    _count("RequestsGivenUp", given_up)
     if not wiring.is_relayed():
-        return {"started": started}
+        return {"started": started, "given_up": given_up}
     sent, problems = relay.catch_up(
         wiring.relay_ports(), lambda: context.get_remaining_time_in_millis() / 1000
     )
@@ -28,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger().warning("not sent yet", reasons=problems)
     never_began = _search()
     _count("OrdersNeverBegan", never_began)
-    return {"started": started, "sent": sent, "never_began": never_began}
+    return {"started": started, "given_up": given_up, "sent": sent, "never_began": never_began}
 
 
 def _search() -> int:

@@ -90,7 +90,15 @@ steps = st.sampled_from(
         "[0:2]",
         "[:-1]",
     ]
-    + ["[1,2]", "['a','b']", "[?(@.a > 1)]", "[?(@.a == 'x' && !@.b)]", "[?(@ =~ /a.*/i)]", "..[0]"]
+    + [
+        "[1,2]",
+        "['a','b']",
+        "[?(@.a > 1)]",
+        "[?(@.a == 'x' && !@.b)]",
+        "[?(@ =~ /a.*/i)]",
+        "..[?(@.a)]",
+        "..[0]",
+    ]
     + ["[", "]", ".", "a", "(", "'", "[?(", "\\", " "]
 )
 paths = st.builds(
@@ -110,7 +118,7 @@ values = st.recursive(
 
 @given(paths | st.text(max_size=12), values)
 @example("$" + "['a'" * 10_000, {})
-@example("$[?(@.a =~ /(/)]", {})
+@example("$[?(@.a =~ /(a+)+b/)]", {"a": "a" * 40})
 def test_any_text_is_a_path_that_finds_something_or_says_what_is_missing(
     text: str, data: JSON
 ) -> None:

@@ -53,7 +53,6 @@ SCOPE: Any = SimpleNamespace(
         ("$.items[?(@.price > 15)].sku", ["B", "C"]),
         ("$.items[?(@.price == 10 || @.sku == 'C')].sku", ["A", "C"]),
         ("$.items[?(@.price >= 20 && !@.tags)].sku", ["C"]),
-        ("$.items[?(@.sku =~ /[ab]/i)].price", [10, 20]),
         ("$.items[?(@.sku != 'A')].price", [20, 30]),
         ("$.items[?(@.price == '10')]", []),
         ("$$.Execution.Name", "run-1"),
@@ -87,7 +86,7 @@ def test_a_definite_path_that_meets_nothing_says_what_is_missing(path: str, reas
 
 @pytest.mark.parametrize(
     "text",
-    ["", "name", "$.", "$.a b", "$[", "$['a'", "$.a[x]", "$.a[?(@.b ==)]", "$.a[?(@.b =~ /(/)]"],
+    ["", "name", "$.", "$.a b", "$[", "$['a'", "$.a[x]", "$.a[?(@.b ==)]", "$.a[?(@.b =~ /x/)]"],
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError):

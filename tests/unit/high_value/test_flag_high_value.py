@@ -26,11 +26,11 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database
     wiring.ports.cache_clear()
 
 
-def message(number: int, total: float) -> dict[str, Any]:
+def message(number: int, total: float, currency: str = "USD") -> dict[str, Any]:
     detail = {
         "order_id": f"A-{number}",
         "customer_id": "C-42",
-        "currency": "USD",
+        "currency": currency,
         "items": [{"sku": "TEA", "quantity": 1, "unit_price": total}],
         "total": total,
         "timestamp": "2026-01-31T12:00:00Z",
@@ -75,6 +75,32 @@ def test_the_threshold_is_a_setting(orders: Database, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HIGH_VALUE_THRESHOLD", "5.50")
     handler({"Records": [message(1, 5.49), message(2, 5.5)]}, CONTEXT)
     assert flagged(orders) == ["A-2"]
+
+
+def test_a_currency_can_have_a_threshold_of_its_own(
+    orders: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiring.ports.cache_clear()
+    monkeypatch.setenv("HIGH_VALUE_THRESHOLDS", "JPY=150000 EUR=2000")
+    euros, yen = [
+        [message(number, total, currency) for number, total in numbered]
+        for currency, numbered in (
+            ("EUR", [(1, 1_999.99), (2, 2_000)]),
+            ("JPY", [(3, 149_999), (4, 150_000)]),
+        )
+    ]
+    handler({"Records": [*euros, *yen, message(5, 1_000, "USD")]}, CONTEXT)
+    assert flagged(orders) == ["A-2", "A-4", "A-5"]
+
+
+@pytest.mark.parametrize("given", ["JPY", "JPY=", "JPY=much", "YEN=150000", "JPY=999.99", "JPY=-5"])
+def test_a_threshold_of_no_currency_or_below_the_general_one_is_named(
+    orders: Database, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    wiring.ports.cache_clear()
+    monkeypatch.setenv("HIGH_VALUE_THRESHOLDS", given)
+    with pytest.raises(InvalidSettings, match=f"HIGH_VALUE_THRESHOLDS: '{given}' is not"):
+        wiring.ports()
 
 
 @pytest.mark.parametrize("threshold", ["0", "-1", "9.995", "NaN", "much"])

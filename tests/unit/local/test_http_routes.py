@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.local.engine import Engine
 from infra.local.invocations import Result
 from infra.local.stack import Route, Stack
+from infra.server.access import Access, Admission
 from infra.server.http import MAX_AT_ONCE, MAX_BODY, Application
+from infra.server.log import PortLog
 from infra.server.server import ServerError, check_address
 from shared.sqlite import Database
 
@@ -41,7 +43,7 @@ class FakeEngine:
         self.answer: Any = ANSWER
         self.error: dict[str, Any] | None = None
 
-    def call_function(self, function: str, event: Any) -> "Future[Result]":
+    def call_function(self, function: str, event: Any, **_: Any) -> "Future[Result]":
         assert function == "Api"
         self.events.append(event)
         future: Future[Result] = Future()
@@ -55,7 +57,10 @@ class Port:
     def __init__(self, folder: Path) -> None:
         self.engine = FakeEngine()
         self.database = Database(str(folder / "reader.db"))
-        self.application = Application(cast("Engine", self.engine), self.database)
+        self.log = folder / "orderflow.log"
+        engine = cast("Engine", self.engine)
+        access = Access(8080, None, Admission())
+        self.application = Application(engine, self.database, access, PortLog(self.log))
 
     def ask(
         self,
@@ -76,7 +81,8 @@ class Port:
             "http_version": "1.1",
             "client": ("127.0.0.1", 5),
             "headers": [
-                (name.lower().encode(), value.encode()) for name, value in (headers or {}).items()
+                (name.lower().encode(), value.encode())
+                for name, value in {"Host": "localhost:8080", **(headers or {})}.items()
             ],
         }
 
@@ -108,7 +114,7 @@ def test_a_request_reaches_its_function_in_payload_format_2(port: Port) -> None:
         "POST",
         "/orders",
         b'{"a": 1}',
-        {"Content-Type": "application/json", "Host": "here:8080", "User-Agent": "test"},
+        {"Content-Type": "application/json", "Host": "127.0.0.1:8080", "User-Agent": "test"},
         "x=1&x=2&y=",
     )
     [event] = port.engine.events
@@ -125,7 +131,7 @@ def test_a_request_reaches_its_function_in_payload_format_2(port: Port) -> None:
         "sourceIp": "127.0.0.1",
         "userAgent": "test",
     }
-    assert (context["domainName"], context["stage"]) == ("here:8080", "$default")
+    assert (context["domainName"], context["stage"]) == ("127.0.0.1:8080", "$default")
 
 
 def test_a_functions_answer_is_the_answer(port: Port) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from infra.server.aws_api import AwsApi
 from tests.fakes.runtime import BUS, NOW, Rig, entry
 from tests.strategies import damaged, json_objects, json_values, nested
@@ -64,7 +64,10 @@ SOUND: dict[str, dict[str, Any]] = {
         "maxResults": 2,
         "nextToken": "5",
     },
-    "Orderflow.RedriveDeadLetters": {"ids": [1]},
+    "Orderflow.RedriveDeadLetters": {"ids": [1], "who": "ada"},
+    "Orderflow.DiscardDeadLetters": {"ids": [1], "reason": "spam", "who": "ada"},
+    "Orderflow.RestoreDeadLetters": {"ids": [1], "who": "ada"},
+    "Orderflow.EditDeadLetter": {"id": 1, "event": {"source": "orders.service"}, "who": "ada"},
 }
 
 
@@ -125,17 +128,31 @@ def test_any_body_of_any_operation_is_answered_or_refused(rig: Rig, body: bytes)
         asked(rig, operation, body)
 
 
+def test_an_event_too_complex_for_a_pattern_is_no_valid_event(fresh: Rig) -> None:
+    pattern = {"detail": {"a": {"b": {"x": [1], "y": [1], "z": [1]}}}}
+    detail = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    sound = SOUND["AWSEvents.TestEventPattern"]
+    event = json.dumps(json.loads(sound["Event"]) | {"detail": detail})
+    request = {"EventPattern": json.dumps(pattern), "Event": event}
+    with pytest.raises(
+        InvalidRequest, match=r"Parameter Event is not valid.*too complex"
+    ) as refused:
+        AwsApi(fresh.engine, fresh.database).answer(
+            "AWSEvents.TestEventPattern", orjson.dumps(request)
+        )
+    assert refused.value.code == "ValidationException"
+
+
 @pytest.mark.parametrize("operation", SOUND)
 def test_the_sound_requests_are_answered(fresh: Rig, operation: str) -> None:
-    refused = ("AWSEvents.DescribeReplay", "Orderflow.RedriveDeadLetters")
     answer = asked(fresh, operation, orjson.dumps(SOUND[operation]))
-    assert (answer is None) is (operation in refused)
+    assert (answer is None) is (operation == "AWSEvents.DescribeReplay")
 
 
 UNWRITABLE: dict[str, dict[str, Any]] = {
     "a detail type that is a list": {"Entries": [entry(DetailType=["Work"])]},
     "resources that are a number": {"Entries": [entry(Resources=5)]},
-    "a detail deeper than orjson writes": {"Entries": [entry(Detail=nested(300, '{"a":'))]},
+    "a detail deeper than EventBridge takes": {"Entries": [entry(Detail=nested(1_001, '{"a":'))]},
 }
 UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "a rule that is null": ("AWSEvents.StartReplay", {"Destination": {"FilterArns": [None]}}),
@@ -146,8 +163,28 @@ UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "a status that is a list": ("AWSStepFunctions.ListExecutions", {"statusFilter": ["RUNNING"]}),
     "a list's page that is text": ("AWSStepFunctions.ListExecutions", {"maxResults": ":"}),
     "a list's token in words": ("AWSStepFunctions.ListExecutions", {"nextToken": "next"}),
+    "a page below zero": ("AWSStepFunctions.ListExecutions", {"maxResults": -1}),
+    "a page of a thousand and one": ("AWSStepFunctions.ListExecutions", {"maxResults": 1001}),
+    "a page beyond 64 bits": ("AWSStepFunctions.ListExecutions", {"maxResults": 2**63}),
+    "a page that is true": ("AWSStepFunctions.ListExecutions", {"maxResults": True}),
+    "a history's page below zero": ("AWSStepFunctions.GetExecutionHistory", {"maxResults": -1}),
+    "a token beyond 64 bits": ("AWSStepFunctions.ListExecutions", {"nextToken": "9" * 19}),
+    "a token of many digits": ("AWSStepFunctions.GetExecutionHistory", {"nextToken": "9" * 5_000}),
+    "a time beyond 64 bits": ("AWSEvents.StartReplay", {"EventStartTime": 2**64}),
+    "an express number beyond 64 bits": (
+        "AWSStepFunctions.DescribeExecution",
+        {"executionArn": "x:express:" + "9" * 24},
+    ),
+    "an id beyond 64 bits": ("Orderflow.RedriveDeadLetters", {"ids": [2**63]}),
+    "an input deeper than 1,000": ("AWSStepFunctions.StartExecution", {"input": nested(1_001)}),
+    "an input that is NaN": ("AWSStepFunctions.StartExecution", {"input": "NaN"}),
     "an id in words": ("Orderflow.RedriveDeadLetters", {"ids": ["one"]}),
     "ids that are no list": ("Orderflow.RedriveDeadLetters", {"ids": 5}),
+    "a restored id beyond 64 bits": ("Orderflow.RestoreDeadLetters", {"ids": [1 << 63]}),
+    "an id that is true": ("Orderflow.EditDeadLetter", {"id": True}),
+    "no reason": ("Orderflow.DiscardDeadLetters", {"reason": " "}),
+    "a reason that is a list": ("Orderflow.DiscardDeadLetters", {"reason": ["spam"]}),
+    "no letters to discard": ("Orderflow.DiscardDeadLetters", {"ids": []}),
 }
 
 
@@ -164,7 +201,62 @@ def test_an_entry_that_cannot_be_journalled_is_refused_and_the_engine_goes_on(
 def test_a_field_of_another_type_is_refused(
     fresh: Rig, operation: str, fields: dict[str, Any]
 ) -> None:
-    assert asked(fresh, operation, orjson.dumps({**SOUND[operation], **fields})) is None
+    assert asked(fresh, operation, json.dumps({**SOUND[operation], **fields}).encode()) is None
+
+
+def refusal(rig: Rig, operation: str, fields: dict[str, Any]) -> tuple[str, str]:
+    """Return the code and the message with which a request is refused."""
+    with pytest.raises(InvalidRequest) as refused:
+        AwsApi(rig.engine, rig.database).answer(operation, json.dumps(fields).encode())
+    return refused.value.code, str(refused.value)
+
+
+NO_EVENT = {
+    "a number": "5",
+    "null": "null",
+    "true": "true",
+    "a list": "[]",
+    "text with all names in it": '"id account source time region resources detail-type"',
+    "no JSON": "{",
+    "NaN": '{"id": NaN}',
+    "an infinity": '{"id": 1e400}',
+    "deeper than 1,000 levels": nested(1_001, '{"a":'),
+    "far deeper": nested(100_000),
+    "a lone surrogate": '{"id": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("event", NO_EVENT.values(), ids=NO_EVENT)
+def test_an_event_to_be_tried_that_is_none_is_not_valid(fresh: Rig, event: str) -> None:
+    fields = {"EventPattern": '{"source": ["shop"]}', "Event": event}
+    told = ("ValidationException", "Parameter Event is not valid.")
+    assert refusal(fresh, "AWSEvents.TestEventPattern", fields) == told
+
+
+@pytest.mark.parametrize("pattern", [nested(1_001), nested(100_000), nested(100_000, '{"a":')])
+def test_a_pattern_that_is_nested_too_deep_is_refused(fresh: Rig, pattern: str) -> None:
+    fields = {"EventPattern": pattern, "Event": SOUND["AWSEvents.TestEventPattern"]["Event"]}
+    code, _ = refusal(fresh, "AWSEvents.TestEventPattern", fields)
+    assert code == "InvalidEventPatternException"
+
+
+@pytest.mark.parametrize(
+    ("size", "bound"),
+    [(-1, "greater than or equal to 0"), (1_001, "less than or equal to 1000")],
+)
+def test_a_page_out_of_bounds_is_refused_with_the_bound(fresh: Rig, size: int, bound: str) -> None:
+    fields = {**SOUND["AWSStepFunctions.ListExecutions"], "maxResults": size}
+    code, message = refusal(fresh, "AWSStepFunctions.ListExecutions", fields)
+    assert code == "ValidationException"
+    assert f"Value '{size}' at 'maxResults'" in message
+    assert message.endswith(f"Member must have value {bound}")
+
+
+def test_a_page_of_none_is_a_page_of_the_default_size(fresh: Rig) -> None:
+    fields = {**SOUND["AWSStepFunctions.ListExecutions"], "maxResults": 0, "nextToken": None}
+    answer = asked(fresh, "AWSStepFunctions.ListExecutions", json.dumps(fields).encode())
+    assert answer is not None
+    assert [one["name"] for one in answer["executions"]] == ["one"]
 
 
 @pytest.mark.parametrize("operation", SOUND)

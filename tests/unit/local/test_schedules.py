@@ -14,6 +14,7 @@ from infra.local.schedules import Schedules
 from infra.local.stack import Schedule, Stack
 from infra.local.template import TemplateError
 from shared.sqlite import Database
+from tests.fakes.boundary import open_boundary
 
 
 def at(text: str) -> float:
@@ -84,7 +85,7 @@ class Rig:
     def start(self, now: float) -> Schedules:
         """Start a process."""
         self.journal = Journal(self.database)
-        return Schedules(self.stack, self.journal, self._invoke, now)
+        return Schedules(self.stack, self.journal, self._invoke, open_boundary(self.journal), now)
 
     def work(self, schedules: Schedules, now: float) -> bool:
         """Take a turn and commit it."""

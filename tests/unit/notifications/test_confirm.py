@@ -6,8 +6,8 @@ import pytest
 
 from notifications.model import Mail
 from notifications.usecases import Ports, confirm
-from shared.errors import MailError, OrderNotFound
-from shared.record import Change, Entry, Line, OrderRecord, Status
+from shared.errors import MailError, OrderNotFound, UnmailableAddress
+from shared.record import Change, Entry, Line, Message, OrderRecord, Status
 
 NOW = 1_770_000_000.0
 MESSAGE_ID = str(uuid5(UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11"), "A-1|confirmation"))
@@ -36,6 +36,8 @@ class Store:
     def __init__(self, *records: OrderRecord) -> None:
         self.records = {record.order_id: record for record in records}
         self.marks: dict[str, tuple[str, Entry]] = {}
+        self.notes: list[tuple[str, Entry]] = []
+        self.outbox: list[Message] = []
 
     def find(self, order_id: str) -> OrderRecord | None:
         return self.records.get(order_id)
@@ -49,7 +51,11 @@ class Store:
         raise AssertionError("a confirmation changes no order")
 
     def note(self, order_id: str, entry: Entry) -> None:
-        raise AssertionError("the mark and the entry are one write")
+        assert entry.what != "CONFIRMATION_SENT", "the mark and the entry are one write"
+        self.notes.append((order_id, entry))
+
+    def send(self, message: Message, at: float) -> None:
+        self.outbox.append(message)
 
     def sent(self, message_id: str, order_id: str) -> bool:
         return message_id in self.marks
@@ -123,8 +129,22 @@ def test_a_mail_that_was_not_handed_over_is_not_marked_so_it_is_tried_again() ->
     with pytest.raises(MailError):
         confirm("A-1", ports(store, mailer))
     assert store.marks == {}
+    assert store.notes == [("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": "told to"}))]
     mailer.fails = False
     assert confirm("A-1", ports(store, mailer))
+
+
+def test_an_address_that_no_mail_can_be_sent_to_is_said_in_the_timeline_and_without_it() -> None:
+    """Contracts of before took such addresses: orders may have them."""
+    store, mailer = Store(ORDER._replace(email="a,b@example.com")), Mailer()
+    with pytest.raises(UnmailableAddress) as refused:
+        confirm("A-1", ports(store, mailer))
+    assert (store.marks, mailer.mails) == ({}, [])
+    assert store.notes == [
+        ("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": str(refused.value)}))
+    ]
+    assert "a,b@example.com" not in str(refused.value)
+    assert "PATCH /orders/A-1" in str(refused.value)
 
 
 def test_an_order_nobody_knows_cannot_be_confirmed() -> None:

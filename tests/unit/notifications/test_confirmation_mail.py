@@ -8,7 +8,7 @@ import pytest
 
 from notifications.mime import to_bytes
 from notifications.model import Confirmation, OrderedLine, render
-from shared.errors import MailError
+from shared.errors import UnmailableAddress
 
 CONFIRMATION = Confirmation(
     message_id="c0ffee00-0000-5000-8000-000000000000",
@@ -89,6 +89,6 @@ def test_a_domain_outside_ascii_is_written_as_idna() -> None:
     ["a,b@example.com", "<a@example.com>", "a..b@example.com", "ä@example.com", "a@-..example"],
 )
 def test_an_address_that_no_mail_can_be_sent_to_is_refused(recipient: str) -> None:
-    with pytest.raises(MailError, match="order A-1") as error:
+    with pytest.raises(UnmailableAddress, match="order A-1") as error:
         read(recipient)
     assert recipient not in str(error.value), "addresses stay out of logs and dead letters"

@@ -22,6 +22,7 @@ def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sandbox = tmp_path / "the sandbox.db"
     monkeypatch.setenv("STORE_URL", f"sqlite:///{tmp_path}/orders.db")
     monkeypatch.setenv("MAILER_URL", f"sqlite:///{sandbox}")
+    monkeypatch.setenv("QUARANTINE_QUEUE_URL", "quarantine")
     wiring.ports.cache_clear()
     yield sandbox
     wiring.ports.cache_clear()
@@ -64,6 +65,19 @@ def test_of_ten_messages_only_the_failed_one_is_tried_again(outbox: Path) -> Non
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-3"}]}
     sent = Database(str(outbox)).rows("select name from mail_messages order by name")
     assert [row["name"] for row in sent] == [f"A-{number}" for number in range(10) if number != 3]
+
+
+def test_a_mail_that_nobody_can_send_is_put_aside_at_once_with_its_reason(outbox: Path) -> None:
+    place(outbox, "A-1", "ü@example.com")
+    assert handler(batch('{"order_id": "A-1"}'), CONTEXT) == {"batchItemFailures": []}
+    orders = database(f"sqlite:///{outbox.parent}/orders.db")
+    [row] = orders.rows("select kind, body from outbox")
+    message = json.loads(row["body"])
+    assert (row["kind"], message["queue"]) == ("message", "quarantine")
+    letter = message["body"]
+    assert (letter["consumer"], letter["event"]) == ("send_confirmation", {"order_id": "A-1"})
+    assert letter["reason"]["error"] == "UnmailableAddress"
+    assert "before the @ they take ASCII letters" in letter["reason"]["message"]
 
 
 def test_messages_that_all_fail_are_all_answered_by_their_ids(outbox: Path) -> None:

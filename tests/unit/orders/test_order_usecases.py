@@ -667,12 +667,6 @@ def test_a_refusal_says_which_request_it_answers() -> None:
     assert store.events[0].detail.metadata.causation_id == "event-9"
 
 
-@pytest.mark.parametrize("name", ["Order Updated", "Order Cancelled"])
-def test_a_change_to_an_order_that_is_not_here_yet_is_tried_again(name: str) -> None:
-    with pytest.raises(OrderNotFound):
-        take_change(envelope(name), ports(FakeOrders()))
-
-
 @pytest.mark.parametrize(
     ("event", "field"),
     [

@@ -115,6 +115,26 @@ def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
     assert store.only.status is Status.CHARGED
 
 
+@pytest.mark.parametrize(
+    ("currency", "total", "asked"),
+    [("EUR", 3700, 3700), ("USD", 1, 1), ("JPY", 123_400, 1_234), ("KRW", 100, 1)],
+)
+def test_the_gateway_is_asked_in_the_smallest_unit_of_the_currency(
+    currency: str, total: int, asked: int
+) -> None:
+    store, gateway = reserved(currency=currency, total=total), FakeGateway()
+    assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
+    assert gateway.money == asked
+    assert store.entered[-1].amount == total
+
+
+def test_an_order_of_before_with_a_fraction_of_a_yen_is_declined_and_never_charged() -> None:
+    store, gateway = reserved(currency="JPY", total=1_234), FakeGateway()
+    with pytest.raises(PaymentDeclined, match=r"12\.34 has decimals, and JPY has none"):
+        pay("A-1", EPOCH, ports(store, gateway))
+    assert gateway.calls == []
+
+
 # ---- PENDING is lost in a power cut, and what the order was before is not
 
 

@@ -30,6 +30,7 @@ from shared.events import (
     published_event_id,
     to_entry,
 )
+from shared.money import WITHOUT_DECIMALS
 from tests.fakes.events import ADDRESS, created, detail, envelope, read, with_total
 
 TEA = {"sku": "TEA", "quantity": 1, "unit_price": 1}
@@ -104,6 +105,39 @@ def test_what_is_just_within_the_contract_is_taken(fields: dict[str, Any]) -> No
         ({"timestamp": "yesterday"}, "timestamp", "'yesterday' is not an RFC 3339 time"),
         ({"timestamp": "2026-01-31T12:00:00"}, "timestamp", "send one with its zone"),
         ({"timestamp": 1_770_000_000}, "timestamp", "is not text"),
+        ({"timestamp": "2026-02-30T12:00:00Z"}, "timestamp", "is no day of the calendar"),
+        ({"timestamp": "2026-01-31T24:00:00Z"}, "timestamp", "is not an RFC 3339 time"),
+        ({"timestamp": "0000-01-01T00:00:00Z"}, "timestamp", "from year 1 to 9999"),
+        (
+            {"timestamp": "0001-01-01T00:00:00+14:00"},
+            "timestamp",
+            "is outside the years 1 to 9999 in UTC",
+        ),
+        (
+            {"timestamp": "9999-12-31T23:59:59-14:00"},
+            "timestamp",
+            "is outside the years 1 to 9999 in UTC",
+        ),
+        ({"timestamp": "2026-06-30T12:00:60Z"}, "timestamp", "has a second 60; a leap second is"),
+        ({"timestamp": "x" * 5_000}, "timestamp", "at most 40 characters"),
+        ({"currency": "KWD"}, "currency", "'KWD' is not supported, since its amounts have three"),
+        (
+            line(unit_price=12.34) | {"currency": "JPY", "total": 12.34},
+            "items[0].unit_price",
+            "12.34 has decimals, and JPY has none; send a whole number",
+        ),
+        (
+            {
+                "currency": "KRW",
+                "items": [
+                    {"sku": "TEA", "quantity": 1, "unit_price": 500},
+                    {"sku": "CUP", "quantity": 2, "unit_price": 0.5},
+                ],
+                "total": 501,
+            },
+            "items[1].unit_price",
+            "0.50 has decimals, and KRW has none",
+        ),
         ({"items": ...}, "items", "is missing; send it"),
         ({"items": []}, "items", "has no entry; send at least one"),
         ({"items": {}}, "items", "is not a list; send one"),
@@ -138,7 +172,7 @@ def test_what_is_just_within_the_contract_is_taken(fields: dict[str, Any]) -> No
         (
             {"metadata": {"schema_version": "2.0"}},
             "metadata.schema_version",
-            "2.0 is newer than 1.0, which is understood here",
+            "2.0 is newer than 1.1, which is understood here",
         ),
     ],
 )
@@ -210,6 +244,65 @@ def test_a_field_is_named_as_its_sender_knows_it(fields: dict[str, Any], message
 def test_an_envelope_of_something_else_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidEvent, match=f"^{re.escape(message)}"):
         parse(envelope() | change)
+
+
+@pytest.mark.parametrize("written", ["2026-01-31t12:00:00z", "2016-12-31T23:59:60Z"])
+def test_a_time_in_small_letters_or_in_a_leap_second_is_one(written: str) -> None:
+    assert created(timestamp=written).detail.timestamp == written
+
+
+@pytest.mark.parametrize("currency", sorted(WITHOUT_DECIMALS))
+def test_whole_amounts_of_a_currency_without_decimals_are_taken(currency: str) -> None:
+    for price in (500, 500.0, 500.00):
+        event = created(**line(unit_price=price) | {"currency": currency, "total": price})
+        assert event.detail.total == 50_000
+
+
+BLANK = [" ", "\t \n", "\u200b", "\u00a0\u2003", "\x00\x1b", "\u3164", "\u2800", "\u0301", "\ufeff"]
+
+
+@pytest.mark.parametrize("blank", BLANK)
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(f"shipping_address.{name}" for name in ("name", "street", "city", "country", "region")),
+        "shipping_address.postal_code",
+        "metadata.event_id",
+        "payment_token",
+        "order_id",
+        "customer_id",
+        "items[0].sku",
+        "email",
+    ],
+)
+def test_text_without_a_visible_character_is_refused_by_field(field: str, blank: str) -> None:
+    holder, _, name = field.rpartition(".")
+    fields: dict[str, dict[str, Any]] = {
+        "": {name: blank},
+        "shipping_address": {"shipping_address": {**ADDRESS, name: blank}},
+        "metadata": {"metadata": {name: blank}},
+        "items[0]": line(sku=blank),
+    }
+    with pytest.raises(InvalidEvent) as refused:
+        created(**fields[holder])
+    assert refused.value.field == f"detail.{field}"
+
+
+@pytest.mark.parametrize("text", ["-", "é", "日", "\U0001f600", "\u0627", "a\u200b", "\x00b", "."])
+def test_text_with_a_visible_character_is_taken_as_it_is(text: str) -> None:
+    event = created(shipping_address={**ADDRESS, "region": text, "name": text})
+    assert event.detail.address is not None
+    assert (event.detail.address["region"], event.detail.address["name"]) == (text, text)
+
+
+@pytest.mark.parametrize("blank", ["", *BLANK])
+def test_a_blank_reason_or_origin_is_none(blank: str) -> None:
+    """A cancellation counts without its reason."""
+    cancelled: Any = parse(envelope("Order Cancelled", reason=blank)).detail
+    assert cancelled.reason is None
+    names = ("correlation_id", "causation_id", "idempotency_key")
+    event = created(metadata={"event_id": "event-1", **dict.fromkeys(names, blank)})
+    assert event.correlation_id == "event-1"
 
 
 def test_a_change_must_change_something() -> None:

@@ -20,15 +20,24 @@ from shared.events import (
     parse_detail,
     to_entry,
 )
-from shared.money import CURRENCIES, from_minor
+from shared.money import CURRENCIES, WITHOUT_DECIMALS, from_minor
 from tests.strategies import damaged, json_values
 
 FEWER = max(settings().max_examples // len(CONTRACTS), 10)
 """Examples of each contract: so many as others have in all."""
 
 identifiers = st.builds("{}{}".format, st.sampled_from("aZ9"), st.text("aZ9._-", max_size=8))
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-emails = st.builds("{}@{}.example".format, *[st.text("az.-+é", min_size=1, max_size=6)] * 2)
+words = st.builds(
+    "{}{}{}".format,
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
+    st.sampled_from("aÄ日-"),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
+)
+emails = st.builds(
+    "{}@{}.example".format,
+    st.text("az-+", min_size=1, max_size=6),
+    st.from_regex(r"[azé]{1,5}", fullmatch=True),
+)
 moments = st.builds(
     lambda moment, zone: moment.isoformat() + zone,
     st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - its zone is added
@@ -96,6 +105,8 @@ def details(draw: st.DrawFn, contract: type[Detail]) -> dict[str, Any]:
         detail.setdefault("email", "ada@example.com")
     if issubclass(contract, OrderDetail):
         chosen = draw(lines)
+        if detail["currency"] in WITHOUT_DECIMALS:
+            chosen = [(sku, quantity, price // 100 * 100 + 100) for sku, quantity, price in chosen]
         detail["items"] = [
             {"sku": sku, "quantity": quantity, "unit_price": from_minor(price)}
             for sku, quantity, price in chosen

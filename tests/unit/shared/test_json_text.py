@@ -31,7 +31,7 @@ def nested(levels: int, opening: str = '{"a":', closing: str = "}") -> str:
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Read by each library: Lambda's layer has the standard one only."""
     if request.param != "orjson":
-        monkeypatch.setattr(json_text, "orjson", None)
+        monkeypatch.setattr(json_text, "_quick", json_text._Standard)  # noqa: SLF001
     return str(request.param)
 
 
@@ -46,7 +46,7 @@ def test_both_libraries_read_the_same(value: Any) -> None:
     text = json.dumps(value)
     by_orjson = json_text.read(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "orjson", None)
+        patch.setattr(json_text, "_quick", json_text._Standard)  # noqa: SLF001
         assert json_text.read(text) == by_orjson
 
 
@@ -101,6 +101,6 @@ def test_the_last_of_equal_names_counts(reader: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1, 2}, object()])
 def test_what_is_no_json_value_is_not_written(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_text, "orjson", None)
+    monkeypatch.setattr(json_text, "_quick", json_text._Standard)  # noqa: SLF001
     with pytest.raises((TypeError, ValueError)):
         json_text.write(value)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.money import CURRENCIES, MAXIMUM, from_minor, text, to_minor
+from shared.money import (
+    CURRENCIES,
+    MAXIMUM,
+    WITH_THREE_DECIMALS,
+    WITHOUT_DECIMALS,
+    from_minor,
+    smallest_units,
+    text,
+    to_minor,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,5 +87,33 @@ def test_an_amount_is_shown_with_two_decimals(hundredths: int, shown: str) -> No
 
 def test_a_currency_of_more_than_two_decimals_is_not_taken() -> None:
     assert {"USD", "EUR", "GBP", "JPY", "CHF"} <= CURRENCIES
-    assert not {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND", "XXX", "XTS"} & CURRENCIES
+    assert not (WITH_THREE_DECIMALS | {"XXX", "XTS"}) & CURRENCIES
     assert all(len(code) == 3 and code.isupper() for code in CURRENCIES)
+
+
+@pytest.mark.parametrize(
+    ("hundredths", "currency", "shown"),
+    [
+        (50_000, "JPY", "500"),
+        (0, "KRW", "0"),
+        (50_000, "USD", "500.00"),
+        (50_005, "EUR", "500.05"),
+        (1_234, "JPY", "12.34"),  # as contracts of before took it
+    ],
+)
+def test_an_amount_is_shown_with_the_decimals_of_its_currency(
+    hundredths: int, currency: str, shown: str
+) -> None:
+    assert text(hundredths, currency) == shown
+
+
+@pytest.mark.parametrize("currency", sorted(WITHOUT_DECIMALS))
+def test_a_currency_without_decimals_is_counted_in_whole_units(currency: str) -> None:
+    assert currency in CURRENCIES
+    assert smallest_units(123_400, currency) == 1_234
+    with pytest.raises(ValueError, match=f"12.34 has decimals, and {currency} has none"):
+        smallest_units(1_234, currency)
+
+
+def test_any_other_currency_is_counted_in_hundredths() -> None:
+    assert {smallest_units(1_234, one) for one in CURRENCIES - WITHOUT_DECIMALS} == {1_234}

@@ -1,0 +1,67 @@
+"""Why a message is a dead letter, read from its attributes and its body."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ATTENTION = "AttentionQueue"
+"""The queue of orders that a person has to see to."""
+
+QUARANTINE = "QuarantineQueue"
+"""The queue of events that keep no contract."""
+
+UNTOLD = "its function reported it as failed; the log says why"
+"""The reason of a message whose function gave none."""
+
+
+_SIGNS = frozenset({"SOURCE_QUEUE", "TARGET", "REASON"})
+"""Attributes that a message gets when it is given up."""
+
+
+def is_letter(queue: str, attributes: Mapping[str, str]) -> bool:
+    """Say whether a message waits for an operator, and not for its function."""
+    return queue in (ATTENTION, QUARANTINE) or not _SIGNS.isdisjoint(attributes)
+
+
+def reason_of(body: object, attributes: Mapping[str, str]) -> str:
+    """Return why a message is a dead letter, with what came of its last redrive."""
+    parts = [_first_reason(body, attributes)]
+    if "TIMES" in attributes:
+        parts.append(f"{attributes['TIMES']} times, the last {attributes['LAST']}")
+    if "EDITED" in attributes:
+        parts.append(f"edited {attributes['EDITED']}")
+    if "RETURNED" in attributes:
+        parts.append(f"redriven in vain: {attributes['RETURNED']}")
+    return "; ".join(parts)
+
+
+def _first_reason(body: object, attributes: Mapping[str, str]) -> str:
+    reason = body.get("reason") if isinstance(body, dict) else None
+    if isinstance(reason, dict):
+        return own_reason(reason)
+    if "ERROR_CODE" in attributes:
+        return f"{attributes['ERROR_CODE']}: {attributes.get('ERROR_MESSAGE', 'no message')}"
+    parts = [attributes.get(key) for key in ("REASON", "ERROR")]
+    return "; ".join(part for part in parts if part) or "unknown"
+
+
+def own_reason(reason: Mapping[str, Any]) -> str:
+    """Return what the platform says of a letter that it put aside itself."""
+    return f"{reason.get('error')}: {reason.get('message') or message_in(reason.get('cause'))}"
+
+
+def message_in(cause: object) -> str:
+    """Return the sentence in an error's cause: Lambda sends it as JSON."""
+    try:
+        return str(json.loads(str(cause))["errorMessage"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(cause)
+
+
+def content_of(text: str) -> object:
+    """Return what is in a body, or the text itself where that is no JSON."""
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return content

@@ -1,0 +1,61 @@
+"""The function calls that a turn asks for: made once it is committed, answered in a later turn."""
+
+from typing import Any
+
+from infra.local.crash_marker import CrashMarker
+from infra.local.invocations import Done, Invocation, Invoker
+from infra.local.stack import Stack
+from shared import json_text
+
+
+class Calls:
+    """The calls of one engine.
+
+    Parameters
+    ----------
+    stack : Stack
+        Whose functions are called.
+    invoker : Invoker
+        What runs them.
+    marker : CrashMarker
+        What item is handled; a call belongs to the item that asks for it.
+    """
+
+    def __init__(self, stack: Stack, invoker: Invoker, marker: CrashMarker) -> None:
+        self.stack = stack
+        self.invoker = invoker
+        self.marker = marker
+        self.waiting: dict[int, Done] = {}
+        self.asked: list[Invocation] = []
+        self._count = 0
+
+    def invoke(self, function: str, payload: Any, done: Done) -> int:
+        """Call a function once the turn is committed; ``done`` gets its result in a later turn.
+
+        Returns the invocation's id.
+        """
+        text = json_text.write(payload)
+        self._count += 1
+        self.waiting[self._count] = done
+        described = self.stack.functions[function]
+        self.asked.append(Invocation(self._count, described, text, self.marker.current))
+        return self._count
+
+    def __bool__(self) -> bool:
+        return bool(self.asked)
+
+    def mark(self) -> int:
+        """Return how many calls the turn asks for so far, for `rewind`."""
+        return len(self.asked)
+
+    def rewind(self, mark: int) -> None:
+        """Drop the calls that were asked for since a mark."""
+        for invocation in self.asked[mark:]:
+            del self.waiting[invocation.id]
+        del self.asked[mark:]
+
+    def submit(self) -> None:
+        """Hand the committed turn's calls to the invoker."""
+        asked, self.asked = self.asked, []
+        for invocation in asked:
+            self.invoker.submit(invocation)

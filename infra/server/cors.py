@@ -1,0 +1,50 @@
+"""CORS headers, as API Gateway's HTTP API sends them.
+
+Source: API Gateway Developer Guide, "Configure CORS for HTTP APIs": a preflight is answered without
+an OPTIONS route and without a token; an answer's own CORS headers are replaced; an origin that is
+not allowed gets none.
+"""
+
+from infra.local.stack import Cors
+from infra.server.reply import Reply
+from infra.server.request import Request
+
+_PREFIX = "access-control-"
+
+
+def shared(cors: Cors, request: Request, reply: Reply) -> Reply:
+    """Return an answer of the HTTP API with what the page that asked may see and do."""
+    own = tuple(pair for pair in reply.headers if not pair[0].startswith(_PREFIX))
+    headers = {} if cors.allows_all else {"vary": "origin"}
+    origin = request.headers.get("origin", "")
+    if may_ask(cors, origin):
+        headers |= _allowed(cors, origin)
+        headers |= _preflight(cors) if request.is_preflight else _exposed(cors)
+    return Reply(reply.status, own, reply.body).having(headers)
+
+
+def may_ask(cors: Cors | None, origin: str | None) -> bool:
+    """Say whether pages of an origin may call the HTTP API; `null` is no origin."""
+    return cors is not None and origin is not None and "://" in origin and cors.allows(origin)
+
+
+def _allowed(cors: Cors, origin: str) -> dict[str, str]:
+    headers = {
+        _PREFIX + "allow-origin": "*" if cors.allows_all else origin,
+        "cross-origin-resource-policy": "cross-origin",
+    }
+    if cors.credentials:
+        headers[_PREFIX + "allow-credentials"] = "true"
+    return headers
+
+
+def _preflight(cors: Cors) -> dict[str, str]:
+    headers = {"allow-methods": cors.methods, "allow-headers": cors.headers}
+    told = {_PREFIX + name: ",".join(values) for name, values in headers.items() if values}
+    if cors.max_age is not None:
+        told[_PREFIX + "max-age"] = str(cors.max_age)
+    return told
+
+
+def _exposed(cors: Cors) -> dict[str, str]:
+    return {_PREFIX + "expose-headers": ",".join(cors.exposed)} if cors.exposed else {}

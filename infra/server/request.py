@@ -1,0 +1,82 @@
+"""A request as the port sees it, whatever it asks for."""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+Scope = MutableMapping[str, Any]
+
+TARGET = "orderflow.target"
+"""The extension of a scope that has the request's target as it was sent."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+_AWS_TYPES = ("application/x-amz-json-1.0", "application/x-amz-json-1.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request without its body.
+
+    Header names are in lower case, and repeated headers are joined by commas. ``hosts`` has every
+    ``Host`` header; ``target`` is the request's target as it was sent.
+    """
+
+    method: str
+    path: str
+    query: str
+    target: str
+    headers: Mapping[str, str]
+    cookies: tuple[str, ...]
+    hosts: tuple[str, ...]
+    http_version: str
+    client: str
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Request":
+        """Return the request of an ASGI scope.
+
+        White space around a header's value is no part of it (RFC 9110, section 5.5).
+        """
+        headers: dict[str, str] = {}
+        cookies: list[str] = []
+        hosts: list[str] = []
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+            if name == "cookie":
+                cookies += [one for part in value.split(";") if (one := part.strip(" \t"))]
+                continue
+            if name == "host":
+                hosts.append(value)
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return cls(
+            scope["method"],
+            scope["path"],
+            scope["query_string"].decode("latin-1"),
+            str(scope.get("extensions", {}).get(TARGET, scope["path"])),
+            headers,
+            tuple(cookies),
+            tuple(hosts),
+            scope["http_version"],
+            (scope.get("client") or ("127.0.0.1",))[0],
+        )
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether this is an operation of AWS's JSON protocols."""
+        return self.method == "POST" and self.path == "/" and "x-amz-target" in self.headers
+
+    @property
+    def is_preflight(self) -> bool:
+        """Whether a browser asks what a page of another origin may do (Fetch, CORS preflight)."""
+        asked = {"origin", "access-control-request-method"}
+        return self.method == "OPTIONS" and asked <= self.headers.keys()
+
+    @property
+    def aws_type(self) -> str:
+        """The content type that AWS's clients expect the answer in: that of their request."""
+        kind = self.headers.get("content-type", "")
+        return kind if kind in _AWS_TYPES else "application/x-amz-json-1.1"

@@ -1,0 +1,114 @@
+"""Tokens of the callers of a server that others can reach.
+
+A file names them, one a line; it must be readable by its owner alone::
+
+    # token                                     subject    scopes
+    3bVb0b0oZl0Zr1lXbYt0Xn8yJwS5sYx2d0hJm8rQ9fE  shop       orders/read orders/write
+    pT8m1Qv6cW0yLr4uXe9zKf2hNs7bGd5jAo3iRt1wUq0  operator   orders/operate
+
+Tokens are compared by digest and in constant time, so an answer's time tells nothing about them. A
+changed file is read at the next start.
+"""
+
+import hmac
+import re
+import secrets
+import stat
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from infra.errors import Refusal
+
+OPERATE = "orders/operate"
+"""The scope of AWS's operations, which may put any event, replay, and redrive."""
+
+SCOPES = frozenset({"orders/read", "orders/write", OPERATE})
+
+SHORTEST = 32
+"""Characters of a token, so that it cannot be guessed; `secrets.token_urlsafe` makes 43."""
+
+_TOKEN = re.compile(rf"[A-Za-z0-9._~+/-]{{{SHORTEST},512}}=*")
+"""A bearer token (RFC 6750, section 2.1)."""
+
+_MAKE = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+class InvalidTokens(Refusal):
+    """The file of tokens cannot be used; the message says the line and the way out."""
+
+
+class Caller(NamedTuple):
+    """A holder of a token."""
+
+    subject: str
+    scopes: frozenset[str]
+
+
+class Tokens:
+    """The tokens of one server, and one that the local user's commands are given."""
+
+    def __init__(self, callers: Mapping[str, Caller]) -> None:
+        self.local = secrets.token_urlsafe(32)
+        known = {**callers, self.local: Caller("local", SCOPES)}
+        self._callers = {_digest(token): caller for token, caller in known.items()}
+
+    def find(self, token: str) -> Caller | None:
+        """Return the holder of a token, if it is one."""
+        asked, found = _digest(token), None
+        for known, caller in self._callers.items():
+            if hmac.compare_digest(known, asked):
+                found = caller
+        return found
+
+
+def read_tokens(path: Path) -> Tokens:
+    """Return the tokens in a file.
+
+    Raises
+    ------
+    InvalidTokens
+        It cannot be read, others may read it, or a line is malformed.
+    """
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise InvalidTokens(f"--token-file {path} cannot be read: {reason}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise InvalidTokens(f"--token-file {path} is open to others; run `chmod 600 {path}`")
+    callers: dict[str, Caller] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        problem = _problem(words, callers)
+        if problem:
+            raise InvalidTokens(f"{path}:{number}: {problem}")
+        callers[words[0]] = Caller(words[1], frozenset(words[2:]))
+    if not callers:
+        raise InvalidTokens(f"--token-file {path} has no token; a line is: TOKEN SUBJECT SCOPE …")
+    return Tokens(callers)
+
+
+def _problem(words: list[str], known: Mapping[str, Caller]) -> str | None:
+    """Return what is wrong with a line; the token itself is never shown."""
+    token, *rest = words
+    if _TOKEN.fullmatch(token) is None:
+        return f"the token is no text of {SHORTEST} or more letters, digits and -._~+/; {_MAKE}"
+    if token in known:
+        return "the token is an earlier line's; each caller needs one of its own"
+    if len(rest) < 2:  # noqa: PLR2004 - a subject and a scope
+        return f"has no subject or no scope; a line is: TOKEN SUBJECT SCOPE …, of {_scopes()}"
+    unknown = [scope for scope in rest[1:] if scope not in SCOPES]
+    return f"the scope {unknown[0]!r} is none of {_scopes()}" if unknown else None
+
+
+def _scopes() -> str:
+    return ", ".join(sorted(SCOPES))
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()

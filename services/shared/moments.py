@@ -1,0 +1,57 @@
+"""RFC 3339 times: text, and the moment that it means."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+
+def timestamp(seconds: float) -> str:
+    """Return an RFC 3339 time in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?P<second>[0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
+
+
+def moment(text: str) -> datetime:
+    """Return the moment of an RFC 3339 time, in UTC.
+
+    A leap second is the first moment after it, as in POSIX: Python counts none.
+
+    Raises
+    ------
+    ValueError
+        The text is no RFC 3339 time with a zone, or no year from 1 to 9999 in UTC; the message
+        says which.
+    """
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is not an RFC 3339 time;"
+            " send one with its zone, such as 2026-01-31T12:00:00Z"
+        )
+    written = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
+    leap = found["second"] == "60"
+    if leap:
+        start = found.start("second")
+        written = f"{written[:start]}59{written[start + 2 :]}"
+    try:
+        at = datetime.fromisoformat(written).astimezone(UTC)
+        if leap:
+            at = at.replace(microsecond=0) + timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no day of the calendar from year 1 to 9999;"
+            " send one such as 2026-01-31T12:00:00Z"
+        ) from None
+    if leap and (at.day, at.hour, at.minute) != (1, 0, 0):
+        raise ValueError(
+            f"{text!r} has a second 60; a leap second is only at the end of a month in UTC"
+        )
+    return at

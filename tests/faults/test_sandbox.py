@@ -1,0 +1,338 @@
+"""A sandbox whose time was skipped, opened with the machine's clock; and what makes it real."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.clock import Clock, SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.journal import AHEAD, KIND
+from infra.local.rebase import DUE, HAPPENED, bring_back
+from infra.local.sandbox import clock_of
+from infra.server.aws_api import AwsApi, execution_history
+from infra.settling import work_off
+from tests.fakes.serving import rows
+from tests.faults.scene import NEVER_SHIPPED, VASE, Killed, Scene, paid
+from tests.host import Host, event, order
+from tests.times import DELAYS, later_than_now, too_late
+
+AHEAD_BY = 1_500.0
+"""Seconds that a run skips here before it is killed: a few waits for stock."""
+
+
+def skip_until(machine: Host, ahead: float) -> None:
+    """Work and skip time until the clock is so many seconds ahead."""
+    engine = machine.engine
+    while engine.clock.offset < ahead:
+        if not engine.turn(0) and engine.idle:
+            assert engine.skip()
+
+
+@pytest.fixture
+def interrupted(scene: Scene) -> Scene:
+    """A sandbox whose run was killed while orders waited, far ahead of the machine's time.
+
+    V waits for stock, R cannot be refunded, C waits to be created; T was completed at the
+    beginning, L later on.
+    """
+    with scene.open() as machine:
+        machine.receive(TEA=10, VASE=0)
+        machine.put(
+            order("T"),
+            order("V", items=VASE),
+            order("R", payment_token="tok_refund_fails", shipping_address=NEVER_SHIPPED),
+            event("Order Cancelled", "C"),
+        )
+        skip_until(machine, AHEAD_BY)
+        machine.put(order("L"))
+        machine.engine.run_schedule("ReconcileFunction")
+        skip_until(machine, machine.engine.clock.offset + 60)
+        assert (machine.status("V"), machine.status("L")) == ("WAITING", "COMPLETED")
+        kill()
+    return scene
+
+
+def kill(*_: object) -> None:
+    """Let the process be gone."""
+    raise Killed
+
+
+def kept(machine: Host, key: str) -> str | None:
+    """Return a value of the directory's own table."""
+    row = machine.database.row("select value from directory where key = ?", key)
+    return None if row is None else row[0]
+
+
+# ---- bringing times back
+
+
+def test_without_it_times_are_far_ahead(interrupted: Scene) -> None:
+    later = later_than_now(interrupted.root)
+    wanted = {"orders.resume_at", "orders.updated_at", "timeline.at", "executions.started_at"}
+    wanted |= {"executions.wake_at", "history.due", "history.timestamp", "messages.visible_at"}
+    wanted |= {"schedules.next_at", "metrics.minute", "events.arrived_at", "charges.opened_at"}
+    wanted |= {"gateway_charges.charged_at", "mail_messages.sent_at", "deliveries.due"}
+    assert wanted <= {name for name, ahead in later.items() if ahead > 600}
+
+
+def test_no_time_is_later_than_now_by_more_than_its_own_delay(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()):
+        assert too_late(interrupted.root) == {}
+        assert set(later_than_now(interrupted.root)) <= set(DELAYS)
+
+
+def test_a_schedule_comes_again_within_its_own_interval(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()) as machine:
+        due = machine.engine.schedules.due
+        assert min(due.values()) <= machine.engine.clock.now() + 300
+
+
+def test_a_clock_that_is_as_far_ahead_finds_nothing_to_bring_back(interrupted: Scene) -> None:
+    [_, due] = _outside(interrupted.root)
+    with interrupted.open(later=AHEAD_BY * 2) as machine:
+        assert kept(machine, AHEAD) == str(AHEAD_BY * 2)
+        assert machine.rows("select resume_at from orders where order_id = 'V'") == [
+            {"resume_at": due}
+        ]
+
+
+@pytest.fixture
+def waits(interrupted: Scene) -> Iterator[tuple[Host, float]]:
+    """The interrupted sandbox, opened with the machine's clock, and what V had left to wait."""
+    [ahead, resume_at] = _outside(interrupted.root)
+    with interrupted.open(clock=Clock()) as machine:
+        yield machine, resume_at - ahead
+
+
+def _outside(root: Path) -> list[float]:
+    """Return how far the clock was ahead, and when V was to be resumed."""
+    [(ahead,)] = rows(root / "orderflow.db", "select value from directory where key = 'ahead'")
+    [(at,)] = rows(root / "orderflow.db", "select resume_at from orders where order_id = 'V'")
+    return [float(ahead), at]
+
+
+def test_what_is_due_comes_earlier_by_what_was_skipped(waits: tuple[Host, float]) -> None:
+    machine, due = waits
+    [row] = machine.rows("select resume_at, updated_at, created_at from orders where order_id='V'")
+    assert row["resume_at"] == pytest.approx(due, abs=1e-3)
+    assert 0 < row["resume_at"] - machine.engine.clock.now() <= 300
+    assert row["created_at"] <= row["updated_at"] <= machine.engine.clock.now()
+    [run] = machine.rows(
+        "select id, wake_at from executions where status = 'RUNNING' and machine = 'OrderRecovery'"
+        " and order_id = 'V'"
+    )
+    assert run["wake_at"] == pytest.approx(due, abs=6)
+    assert machine.engine.next_due(schedules=True) < machine.engine.clock.now() + 301
+
+
+def test_what_happened_keeps_its_order(waits: tuple[Host, float]) -> None:
+    machine, _ = waits
+    for number in [row["id"] for row in machine.rows("select id from executions")]:
+        times = [one["timestamp"] for one in execution_history(machine.database, number)]
+        assert times == sorted(times)
+    for order_id in ("T", "V", "R", "L"):
+        query = "select at from timeline where order_id = ? order by seq"
+        times = [row["at"] for row in machine.rows(query, order_id)]
+        assert times == sorted(times)
+
+
+def test_orders_go_on_with_the_attempts_that_they_had(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()) as machine:
+        [before] = machine.rows("select attempts, epoch from orders where order_id = 'V'")
+        work_off(machine.engine)
+        assert machine.rows("select attempts, epoch from orders where order_id = 'V'") == [before]
+        assert machine.status("V") == "WAITING"
+    with interrupted.open() as machine:
+        machine.receive(VASE=1)
+        machine.settle()
+        assert machine.status("V") == "COMPLETED"
+        assert machine.status("R") == "COMPENSATING"
+        assert paid(machine, "V") == ["CHARGED"]
+        [after] = machine.rows("select attempts from orders where order_id = 'V'")
+        assert after["attempts"] == before["attempts"]
+
+
+def test_a_lease_of_a_run_that_is_gone_runs_out_in_its_own_time(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()) as machine:
+        [row] = machine.rows("select lease_owner, lease_until from orders where order_id = 'R'")
+        assert row["lease_owner"] is not None
+        assert row["lease_until"] < machine.engine.clock.now() + 300
+
+
+def test_it_is_done_once(interrupted: Scene) -> None:
+    with interrupted.open(clock=Clock()) as machine:
+        before = machine.rows("select * from orders"), machine.rows("select * from history")
+    with interrupted.open(clock=Clock()) as machine:
+        assert (machine.rows("select * from orders"), machine.rows("select * from history")) == (
+            before
+        )
+
+
+def test_what_was_measured_is_kept(interrupted: Scene) -> None:
+    with interrupted.open(later=AHEAD_BY * 2) as machine:
+        summed = "select name, sum(count), sum(sum) from metrics group by name order by name"
+        before = machine.rows(summed)
+    with interrupted.open(clock=Clock()) as machine:
+        assert machine.rows(summed) == before != []
+
+
+def test_the_next_sandbox_run_begins_at_the_present(interrupted: Scene) -> None:
+    with interrupted.open(clock=SkippingClock()) as machine:
+        assert machine.engine.clock.offset == 0
+        assert too_late(interrupted.root) == {}
+        machine.settle()
+        assert machine.status("V") == "FAILED"
+
+
+def test_an_export_is_of_the_present(interrupted: Scene) -> None:
+    bring_back(DataDirectory(interrupted.root))
+    assert too_late(interrupted.root) == {}
+
+
+def test_a_directory_of_an_older_version_is_brought_back_too(interrupted: Scene) -> None:
+    """It does not say how far its clock was ahead: what an order went through last does."""
+    with interrupted.open(later=AHEAD_BY * 2) as machine:
+        machine.database.connection.execute("drop table directory")
+    with interrupted.open(clock=Clock()):
+        late = {name for name in too_late(interrupted.root) if not name.startswith("messages.")}
+        assert late == set()
+
+
+def test_every_time_that_is_kept_can_be_brought_back(interrupted: Scene) -> None:
+    """A new column of a time has its place in `infra.local.rebase` before it is ever written."""
+    others = {
+        *("metrics.sum", "metrics.minimum", "metrics.maximum"),  # what was measured
+        *("replays.start_at", "replays.end_at"),  # the range that somebody asked for
+        "schedules.next_at",  # follows from its expression
+    }
+    named = {
+        f"{table}.{name}"
+        for columns in (HAPPENED, DUE)
+        for table in columns
+        for name in columns[table]
+    }
+    with interrupted.open(clock=Clock()) as machine:
+        times = {
+            f"{row['name']}.{row['column']}"
+            for row in machine.rows(
+                "select t.name, c.name as column from sqlite_master t, pragma_table_info(t.name) c"
+                " where t.type = 'table' and lower(c.type) = 'real'"
+            )
+        }
+    assert times - others <= named
+
+
+# ---- what makes a directory real
+
+
+def new(scene: Scene) -> Any:
+    """Return a platform in a directory that becomes a sandbox."""
+    return scene.open(clock=None)
+
+
+def test_a_new_directory_is_a_sandbox_and_stays_one_while_runs_alone_bring_orders(
+    scene: Scene,
+) -> None:
+    for number in range(2):
+        with new(scene) as machine:
+            machine.receive(TEA=1)
+            machine.put(order(f"T-{number}"))
+            machine.settle()
+            assert machine.engine.clock.skips
+            assert kept(machine, KIND) == "sandbox"
+
+
+def ask(machine: Host, target: str, **request: Any) -> Any:
+    """Return the port's answer to an AWS client."""
+    api = AwsApi(machine.engine, machine.directory.reader())
+    answer = api.answer(target, json.dumps(request).encode())
+    machine.engine.turn(0)
+    return answer.result(0) if isinstance(answer, Future) else answer
+
+
+def put_events(machine: Host) -> None:
+    detail = json.dumps(order("P")["detail"])
+    entry = {"EventBusName": "orders-bus", "Source": "orders.service", "Detail": detail}
+    ask(machine, "AWSEvents.PutEvents", Entries=[entry | {"DetailType": "Order Created"}])
+
+
+def put_nothing(machine: Host) -> None:
+    ask(machine, "AWSEvents.PutEvents", Entries=[{"Source": "orders.service"}])
+
+
+def start_execution(machine: Host) -> None:
+    name = machine.engine.order_processing
+    ask(machine, "AWSStepFunctions.StartExecution", stateMachineArn=name, input="{}")
+
+
+def list_executions(machine: Host) -> None:
+    name = machine.engine.order_processing
+    ask(machine, "AWSStepFunctions.ListExecutions", stateMachineArn=name)
+
+
+def call(machine: Host, *, takes_orders: bool) -> None:
+    """Call the HTTP API's function as the port does."""
+    machine.engine.call_function("OrdersApiFunction", {}, takes_orders=takes_orders)
+    machine.engine.turn(0)
+
+
+@pytest.mark.parametrize(
+    ("door", "kind"),
+    [
+        (put_events, "real"),
+        (start_execution, "real"),
+        (lambda machine: call(machine, takes_orders=True), "real"),
+        (put_nothing, "sandbox"),
+        (list_executions, "sandbox"),
+        (lambda machine: call(machine, takes_orders=False), "sandbox"),
+    ],
+)
+def test_an_order_from_outside_makes_it_real_for_good(
+    scene: Scene, door: Callable[[Host], None], kind: str
+) -> None:
+    with new(scene) as machine:
+        door(machine)
+        assert kept(machine, KIND) == kind
+        kill()
+    with new(scene) as machine:
+        assert machine.engine.clock.skips is (kind == "sandbox")
+
+
+def test_it_is_real_before_the_function_that_takes_the_order_is_called(scene: Scene) -> None:
+    with new(scene) as machine:
+        invoker: Any = machine.engine.invoker
+        invoker.submit = kill
+        call(machine, takes_orders=True)
+    with new(scene) as machine:
+        assert kept(machine, KIND) == "real"
+
+
+def test_a_request_that_fails_makes_nothing_real(scene: Scene) -> None:
+    with new(scene) as machine:
+        with pytest.raises(Exception, match="greater than or equal to 1"):
+            ask(machine, "AWSEvents.PutEvents", Entries=[])
+        assert kept(machine, KIND) == "sandbox"
+
+
+@pytest.mark.parametrize("left", ["order", "event"])
+def test_a_directory_without_the_mark_is_real(scene: Scene, left: str) -> None:
+    """As those of older versions are."""
+    with scene.open() as machine:
+        machine.put(order("T") if left == "order" else event("Order Updated", "none"))
+        machine.settle()
+        machine.database.connection.execute("delete from events")  # the archive forgets them
+    with new(scene) as machine:
+        assert not machine.engine.clock.skips
+        assert kept(machine, KIND) is None
+
+
+def test_a_directory_that_only_has_stock_may_become_a_sandbox(scene: Scene) -> None:
+    with scene.open(clock=Clock()) as machine:
+        machine.receive(TEA=1)
+    with new(scene) as machine:
+        assert machine.engine.clock.skips
+        assert isinstance(clock_of(machine.database), SkippingClock)

@@ -1,0 +1,263 @@
+"""Requests that come before their order, on real stores: the same tests for each adapter."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orders import missing
+from orders import usecases as orders
+from orders.dynamodb import DynamoOrders, DynamoOutbox
+from orders.early import KEPT, MAX_KEPT, EarlyRequest
+from orders.usecases import Policy, Ports
+from shared.errors import OrderNotFound, VersionConflict
+from shared.record import Entry, Message
+from shared.table import Table
+from tests.fakes.events import ADDRESS, created, envelope
+from tests.fakes.records import NOW, RUN
+from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
+from tests.integration.stores import SQLiteStores, Stores
+from tests.integration.test_stores import at_once
+
+CANCEL = envelope("Order Cancelled", reason="cheaper", metadata={"event_id": "event-9"})
+ROUNDS = 12
+"""Races on each store; in each, the request and the order start together."""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[OneAtATime]:
+    with moto() as client:
+        yield client
+
+
+@pytest.fixture
+def dynamodb(aws: OneAtATime) -> Iterator[DynamoStores]:
+    opened = DynamoStores(aws)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    if request.param == "sqlite":
+        return SQLiteStores(tmp_path)
+    found: Stores = request.getfixturevalue("dynamodb")
+    return found
+
+
+def ports(stores: Stores, now: float = NOW) -> Ports:
+    return Ports(stores.orders(), lambda: now, Policy(), "quarantine")
+
+
+def take(stores: Stores, event: dict[str, Any], now: float = NOW) -> None:
+    orders.take_change(event, ports(stores, now))
+
+
+def moved(email: str, at: str = "2026-01-31T13:00:00Z") -> dict[str, Any]:
+    return envelope("Order Updated", email=email, timestamp=at)
+
+
+FIRST_WRITES: dict[str, Callable[[Ports], object]] = {
+    "claim": lambda ports: orders.claim(envelope(), RUN, ports),
+    "place": lambda ports: orders.place(created(), ports),
+}
+
+
+@pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
+def test_an_order_is_written_with_what_was_asked_for_before(
+    stores: Stores, comes: Callable[[Ports], object]
+) -> None:
+    take(stores, moved("old@example.com", "2026-01-31T12:01:00Z"))
+    take(stores, CANCEL, NOW + 1)
+    take(stores, envelope("Order Updated", email=None, shipping_address=ADDRESS), NOW + 2)
+    take(stores, CANCEL, NOW + 3)
+    comes(ports(stores, NOW + 4))
+    record = stores.orders().read("A-1")
+    assert (record.cancel_requested, record.cancel_event_id) == (True, "event-9")
+    assert (record.email, record.version) == ("old@example.com", 1)
+    assert record.shipping_address == {**ADDRESS, "region": None, "postal_code": None}
+    told = [(entry.what, entry.at) for _, entry in stores.timeline("A-1")]
+    assert told == [
+        ("CHANGED", NOW),
+        ("CANCEL_REQUESTED", NOW + 1),
+        ("CHANGED", NOW + 2),
+        ("RECEIVED", NOW + 4),
+    ]
+    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+
+
+def test_a_request_alone_is_no_order(stores: Stores) -> None:
+    take(stores, CANCEL)
+    store = stores.orders()
+    assert store.find("A-1") is None
+    with pytest.raises(OrderNotFound):
+        store.read("A-1")
+    with pytest.raises(OrderNotFound):
+        orders.cancel("A-1", None, None, ports(stores))
+    with pytest.raises(OrderNotFound):
+        orders.claim({"resume": {"order_id": "A-1"}}, RUN, ports(stores))
+    assert list(store.stranded(NOW + 10 * KEPT, 0.0, 10)) == []
+    assert store.by_customer("C-42", 10, None) == []
+    assert stores.outbox() == []
+
+
+@pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
+def test_a_request_and_its_order_at_once_find_each_other(
+    stores: Stores, comes: Callable[[Ports], object]
+) -> None:
+    for number in range(ROUNDS):
+        order_id = f"A-{number}"
+        event = envelope("Order Created", order_id=order_id)
+        opened = ports(stores)
+        first: list[Callable[[], object]] = [
+            partial(orders.claim, event, RUN, opened)
+            if comes is FIRST_WRITES["claim"]
+            else partial(orders.place, created(order_id=order_id), opened),
+            partial(take, stores, envelope("Order Cancelled", order_id=order_id)),
+            partial(take, stores, envelope("Order Updated", order_id=order_id)),
+        ]
+        random.Random(number).shuffle(first)
+        results = at_once(*first)
+        assert not [result for result in results if isinstance(result, Exception)]
+        record = stores.orders().read(order_id)
+        assert (record.cancel_requested, record.email) == (True, "ada@example.com")
+    assert stores.orders().outlasted(NOW + 10 * KEPT, 100) == []
+
+
+class BetweenReadAndWrite:
+    """A store whose first write is preceded by something else, once its step has read."""
+
+    def __init__(self, store: Any, other: Callable[[], object], write: str) -> None:
+        self._store = store
+        self._other = [other]
+        self._write = write
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._store, name)
+        if name != self._write or not self._other:
+            return operation
+
+        def after(*arguments: Any) -> Any:
+            self._other.pop()()
+            return operation(*arguments)
+
+        return after
+
+
+@pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
+def test_a_request_that_is_kept_between_an_orders_read_and_write_is_seen(
+    stores: Stores, comes: Callable[[Ports], object]
+) -> None:
+    store: Any = BetweenReadAndWrite(stores.orders(), partial(take, stores, CANCEL), "open")
+    comes(replace(ports(stores), store=store))
+    assert stores.orders().read("A-1").cancel_requested
+
+
+@pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
+def test_an_order_that_comes_between_a_requests_read_and_write_is_seen(
+    stores: Stores, comes: Callable[[Ports], object]
+) -> None:
+    store: Any = BetweenReadAndWrite(stores.orders(), partial(comes, ports(stores)), "keep")
+    orders.take_change(CANCEL, replace(ports(stores), store=store))
+    assert stores.orders().read("A-1").cancel_requested
+    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+
+
+def test_a_second_request_between_two_tries_is_seen(stores: Stores) -> None:
+    take(stores, CANCEL)
+    inner: Any = BetweenReadAndWrite(stores.orders(), lambda: None, "open")
+    store: Any = BetweenReadAndWrite(inner, partial(take, stores, moved("b@example.com")), "open")
+    orders.claim(envelope(), RUN, replace(ports(stores), store=store))
+    record = stores.orders().read("A-1")
+    assert (record.cancel_requested, record.email) == (True, "b@example.com")
+
+
+def test_so_many_requests_are_kept_for_an_order_and_one_is_known_again(stores: Stores) -> None:
+    for number in range(MAX_KEPT):
+        take(stores, moved(f"a{number}@example.com"))
+    take(stores, moved("a0@example.com"))
+    with pytest.raises(OrderNotFound, match="20 requests wait for it already"):
+        take(stores, CANCEL)
+    [kept] = stores.orders().outlasted(NOW + 1, 10)
+    assert len(kept) == MAX_KEPT
+
+
+def test_a_letter_takes_the_place_of_what_is_given_up_in_one_write(stores: Stores) -> None:
+    take(stores, CANCEL)
+    take(stores, moved("b@example.com"), NOW + 10)
+    take(stores, envelope("Order Cancelled", order_id="A-2"), NOW + KEPT)
+    late = ports(stores, NOW + KEPT + 5)
+    assert orders.give_up_early(late) == 0, "kept for a day from the last of them on"
+    late = ports(stores, NOW + KEPT + 11)
+    assert orders.give_up_early(late) == 2
+    assert orders.give_up_early(late) == 0
+    sent = [message for message, _ in stores.outbox()]
+    assert [one.kind for one in sent] == ["message", "message"]
+    assert {str(one.body["queue"]) for one in sent} == {"quarantine"}
+    orders.claim(envelope(), RUN, late)
+    assert not stores.orders().read("A-1").cancel_requested
+    orders.claim(envelope(order_id="A-2"), RUN, late)
+    assert stores.orders().read("A-2").cancel_requested
+
+
+def test_what_an_order_took_into_account_is_not_given_up(stores: Stores) -> None:
+    take(stores, CANCEL)
+    store = stores.orders()
+    [kept] = store.outlasted(NOW + 1, 10)
+    orders.claim(envelope(), RUN, ports(stores))
+    with pytest.raises(VersionConflict):
+        store.give_up(kept, [Message("message", {"queue": "q", "body": {}})], NOW)
+    assert stores.outbox() == []
+    assert stores.orders().read("A-1").cancel_requested
+
+
+def test_what_came_meanwhile_is_not_given_up_with_the_rest(stores: Stores) -> None:
+    take(stores, CANCEL)
+    store = stores.orders()
+    [kept] = store.outlasted(NOW + 1, 10)
+    take(stores, moved("b@example.com"))
+    with pytest.raises(VersionConflict):
+        store.give_up(kept, [Message("message", {"queue": "q", "body": {}})], NOW)
+    assert (len(store.outlasted(NOW + 1, 10)[0]), stores.outbox()) == (2, [])
+
+
+def test_a_request_of_any_text_is_kept_as_it_was(stores: Stores) -> None:
+    reason = "\N{CROSS MARK} '\"\\ \x00 \u200b" + "x" * 400
+    take(stores, envelope("Order Cancelled", reason=reason))
+    [[kept]] = stores.orders().outlasted(NOW + 1, 10)
+    assert isinstance(kept, EarlyRequest)
+    assert kept.detail["reason"] == reason
+
+
+# ---- on DynamoDB alone
+
+
+def test_an_order_without_an_early_request_costs_nothing_more(dynamodb: DynamoStores) -> None:
+    dynamodb.client.calls.clear()
+    orders.claim(envelope(), RUN, ports(dynamodb))
+    assert [name for name, _ in dynamodb.client.calls] == ["get_item", "update_item"]
+
+
+def test_an_order_of_which_only_a_request_came_never_began(dynamodb: DynamoStores) -> None:
+    take(dynamodb, CANCEL)
+    store = DynamoOrders(Table(dynamodb.table.name, lambda: dynamodb.client))
+    known: missing.Known = store
+    assert known.unknown(["A-1"]) == ["A-1"]
+    with pytest.raises(OrderNotFound):
+        store.note("A-1", Entry("CHANGED", NOW))
+
+
+def test_the_relay_leaves_kept_requests_alone_and_sends_their_letters(
+    dynamodb: DynamoStores,
+) -> None:
+    take(dynamodb, CANCEL)
+    outbox = DynamoOutbox(Table(dynamodb.table.name, lambda: dynamodb.client))
+    assert outbox.leftovers(NOW + 10 * KEPT, 10) == []
+    orders.give_up_early(ports(dynamodb, NOW + 2 * KEPT))
+    [parcel] = outbox.leftovers(NOW + 10 * KEPT, 10)
+    outbox.accepted(parcel, list(parcel.messages))
+    assert dynamodb.everything() == {}

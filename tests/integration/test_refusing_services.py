@@ -1,0 +1,250 @@
+"""The relay's real clients against services that refuse part of what they are sent.
+
+moto takes whatever it is given; so this is a server of ours on a port, which answers as AWS's
+services do and notes what it was asked, and what the outboxes held at that moment.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from orders.outlet import AWSOutlet
+from orders.relay import ATTEMPTS, Parcel, Ports, catch_up, relay
+from shared import aws
+from shared.record import Message
+from tests.fakes.records import NOW
+from tests.fakes.relay import FakeOutbox
+
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/work"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:flow"
+
+Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
+
+
+class Service(ThreadingHTTPServer):
+    """Answers by what a test has told it, and by acceptance after that."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.daemon_threads = True
+        self.replies: deque[Reply] = deque()
+        self.asked: list[tuple[str, list[str]]] = []
+        """For each request its operation, and what it was about."""
+        self.held: list[list[str]] = []
+        """For each request what the outboxes held."""
+        self.outbox = FakeOutbox()
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Service
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.server.asked.append((operation, about(request)))
+        self.server.held.append(self.server.outbox.left)
+        reply = self.server.replies.popleft() if self.server.replies else accepting
+        status, answer = reply(request)
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def about(request: dict[str, Any]) -> list[str]:
+    """Return the names of the messages in a request."""
+    entries = request.get("Entries", [request])
+    return [
+        entry.get("Detail") or entry.get("name") or json.loads(entry["MessageBody"])["name"]
+        for entry in entries
+    ]
+
+
+def accepting(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    return refusing()(request)
+
+
+def refusing(*places: int, code: str = "InternalFailure") -> Reply:
+    """Refuse these entries of a request, and accept the others, as the service would say it."""
+
+    def reply(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if "stateMachineArn" in request:
+            return 200, {"executionArn": "arn:aws:states:::execution", "startDate": NOW}
+        entries = request["Entries"]
+        if "QueueUrl" in request:
+            told = [entry["Id"] for entry in entries]
+            failed = [{"Id": told[one], "Code": code, "SenderFault": False} for one in places]
+            done = [
+                {"Id": one, "MessageId": one, "MD5OfMessageBody": ""}
+                for place, one in enumerate(told)
+                if place not in places
+            ]
+            return 200, {"Successful": done[::-1], "Failed": failed[::-1]}  # in no order
+        refused = {"ErrorCode": code, "ErrorMessage": "of the test"}
+        answers = [
+            refused if place in places else {"EventId": str(place)} for place in range(len(entries))
+        ]
+        return 200, {"FailedEntryCount": len(places), "Entries": answers}
+
+    return reply
+
+
+def failing(code: str, status: int = 400) -> Reply:
+    """Refuse a request as a whole."""
+    return lambda _: (status, {"__type": code, "message": "of the test"})
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with Service() as serving:
+        threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{serving.server_address[1]}"
+        for name, value in {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+        }.items():
+            monkeypatch.setenv(name, value)
+        aws.client.cache_clear()
+        yield serving
+        aws.client.cache_clear()
+        serving.shutdown()
+
+
+def holding(service: Service, *messages: Message) -> Ports:
+    """Return the relay's ports; each message is alone in an outbox of its own, "a", "b", ..."""
+    names = "abcdefghijklmnopqrstuvwxyz"
+    items = {name: {"1": message} for name, message in zip(names, messages, strict=False)}
+    service.outbox = FakeOutbox(**items)
+    return Ports(service.outbox, AWSOutlet("orders-bus", MACHINE), lambda: NOW, lambda _: None)
+
+
+def send(ports: Ports, service: Service) -> dict[str, str]:
+    return relay(records(service.outbox.parcels), ports, lambda: 60.0)
+
+
+def records(parcels: Sequence[Parcel]) -> list[dict[str, Any]]:
+    return [{"dynamodb": {"SequenceNumber": parcel.key[0], "parcel": parcel}} for parcel in parcels]
+
+
+def event(name: str) -> Message:
+    return Message("event", {"Source": "s", "DetailType": "d", "Detail": name})
+
+
+def message(name: str) -> Message:
+    return Message("message", {"queue": QUEUE, "body": {"name": name}})
+
+
+def run(name: str) -> Message:
+    return Message("run", {"name": name, "input": {}})
+
+
+BATCHED = pytest.mark.parametrize(
+    ("kind", "operation"),
+    [(event, "PutEvents"), (message, "SendMessageBatch")],
+    ids=["PutEvents", "SendMessageBatch"],
+)
+
+
+@BATCHED
+def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_ones_removed(
+    service: Service, kind: Callable[[str], Message], operation: str
+) -> None:
+    ports = holding(service, *map(kind, "pqrst"))
+    service.replies += [refusing(0, 2, 3), refusing(1, code="ThrottlingException")]
+    assert send(ports, service) == {}
+    assert service.asked == [
+        (operation, ["p", "q", "r", "s", "t"]),
+        (operation, ["p", "r", "s"]),
+        (operation, ["r"]),
+    ]
+    assert service.held == [["a/1", "b/1", "c/1", "d/1", "e/1"], ["a/1", "c/1", "d/1"], ["c/1"]]
+    assert service.outbox.left == []
+
+
+@BATCHED
+def test_an_entry_that_is_refused_each_time_stays_with_its_reason(
+    service: Service, kind: Callable[[str], Message], operation: str
+) -> None:
+    ports = holding(service, *map(kind, "pq"))
+    service.replies += [refusing(1), *[refusing(0)] * ATTEMPTS]
+    [(record, reason)] = send(ports, service).items()
+    assert (record, reason.split(":")[0]) == ("b", "InternalFailure")
+    assert [about for _, about in service.asked] == [["p", "q"], *[["q"]] * (ATTEMPTS - 1)]
+    assert service.outbox.left == ["b/1"]
+    service.replies.clear()
+    assert catch_up(ports, lambda: 60.0) == (1, [])
+    assert service.outbox.left == []
+
+
+@BATCHED
+def test_a_request_refused_as_a_whole_removes_nothing(
+    service: Service, kind: Callable[[str], Message], operation: str
+) -> None:
+    ports = holding(service, *map(kind, "pq"))
+    service.replies += [failing("ValidationException")] * ATTEMPTS
+    reasons = send(ports, service)
+    assert list(reasons) == ["a", "b"]
+    assert all(reason.startswith("ValidationException") for reason in reasons.values())
+    assert service.held == [["a/1", "b/1"]] * ATTEMPTS
+
+
+def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
+    ports = holding(service, *map(event, "klmnopqrstu"), message("v"))
+    service.replies += [refusing(9), failing("ValidationException"), accepting]
+    assert send(ports, service) == {}
+    assert service.asked == [
+        ("PutEvents", list("klmnopqrst")),
+        ("PutEvents", ["u"]),
+        ("SendMessageBatch", ["v"]),
+        ("PutEvents", ["t", "u"]),
+    ]
+    assert service.outbox.left == []
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("ExecutionAlreadyExists", ["r", "s"]),  # it was asked for before
+        ("ExecutionLimitExceeded", ["r", "s", "r"]),
+        ("InvalidExecutionInput", ["r", "s", "r"]),
+    ],
+)
+def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
+    service: Service, code: str, asked: list[str]
+) -> None:
+    ports = holding(service, run("r"), run("s"))
+    service.replies += [failing(code)]
+    assert send(ports, service) == {}
+    assert service.asked == [("StartExecution", [name]) for name in asked]
+    assert service.outbox.left == []
+
+
+def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service) -> None:
+    ports = holding(service, run("r"), run("s"))
+    service.replies += [accepting, *[failing("StateMachineDoesNotExist")] * ATTEMPTS]
+    [(record, reason)] = send(ports, service).items()
+    assert (record, reason.split(":")[0]) == ("b", "StateMachineDoesNotExist")
+    assert service.outbox.left == ["b/1"]
+
+
+def test_a_service_that_is_away_costs_no_message(service: Service) -> None:
+    ports = holding(service, event("p"), message("q"), run("r"))
+    service.shutdown()
+    service.server_close()
+    reasons = send(ports, service)
+    assert list(reasons) == ["a", "b", "c"]
+    assert all("EndpointConnectionError" in reason for reason in reasons.values())
+    assert service.outbox.left == ["a/1", "b/1", "c/1"]

@@ -1,0 +1,42 @@
+"""``python -m tests.skipped DIR``: work a data directory off to its end, whatever it is.
+
+`orders run` skips time in a sandbox only. A test that has served orders asks the engine itself.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from infra.cli.run import Run
+from infra.local.clock import SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.platform import platform
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def work_to_the_end(data: Path, timeout: float = 120) -> Any:
+    """Skip time in a process of its own until nothing is due; return what `orders run` tells."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.skipped", data],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Print what a run of no orders tells."""
+    where = DataDirectory(Path(sys.argv[1]))
+    with platform(where, clock=SkippingClock()) as engine:
+        result = Run(engine, where).take(iter(()), None)
+    sys.stdout.write(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The times in a data directory, looked at from outside: what is later than the present."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from zstandard import decompress
+
+CENTURY = 3_155_760_000.0
+DAY = 86_400.0
+
+DELAYS = {
+    "orders.lease_until": 300.0,
+    "orders.resume_at": 300.0,
+    "executions.wake_at": 300.0,
+    "history.due": 300.0,
+    "history.times_out_at": 90_000.0,  # order_recovery's own TimeoutSeconds
+    "deliveries.due": 600.0,
+    "messages.visible_at": 180.0,
+    "schedules.next_at": DAY,
+}
+"""Seconds for which each kind of time may be later than the present: its own delay."""
+
+
+def later_than_now(data: Path) -> dict[str, float]:
+    """Return the columns of a data directory with a time later than now, and by how much."""
+    now, found = time.time(), dict[str, float]()
+    for file in ("orderflow.db", "sandbox.db"):
+        if (data / file).exists():
+            for name, moment in _times(data / file):
+                if now < moment < now + CENTURY:
+                    found[name] = max(found.get(name, 0.0), moment - now)
+    return found
+
+
+def too_late(data: Path) -> dict[str, float]:
+    """Return those that are later than now by more than their own delay."""
+    later = later_than_now(data)
+    return {name: ahead for name, ahead in later.items() if ahead > DELAYS.get(name, 0.0)}
+
+
+def _times(file: Path) -> Iterator[tuple[str, float]]:
+    """Return each number in a database that may be a time, with its table and column."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        tables = "select name from sqlite_master where type = 'table'"
+        for (table,) in database.execute(tables).fetchall():
+            cursor = database.execute(f"select * from {table}")
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                for name, value in zip(names, row, strict=True):
+                    if isinstance(value, int | float):
+                        yield f"{table}.{name}", value
+                    elif name == "piece":
+                        yield from _times_of_history(value)
+
+
+def _times_of_history(piece: bytes) -> Iterator[tuple[str, float]]:
+    events, _, snapshot = decompress(piece).partition(b"\n")
+    for event in json.loads(events):
+        yield "history.timestamp", event[2]
+    if snapshot:
+        shot = json.loads(snapshot)
+        yield "history.times_out_at", shot["times_out_at"] or 0.0
+        yield from _times_of_frame(shot["root"])
+
+
+def _times_of_frame(frame: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    yield "history.entered_at", frame["entered_at"]
+    yield "history.due", frame["due"] or 0.0
+    for _, child in frame["children"]:
+        yield from _times_of_frame(child)

@@ -1,0 +1,167 @@
+"""Expressions take time in proportion to the data, whatever the data and however broad the path."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.asl import compile_definition
+from infra.asl.errors import ExpressionError, TerminalFailure
+from infra.asl.expressions.choice import compile_rule
+from infra.asl.expressions.intrinsics import compile_intrinsic
+from infra.asl.expressions.paths import compile_path
+from tests.fakes.steps import counted, size
+from tests.unit.asl.test_paths import SCOPE
+from tests.unit.asl.virtual_host import VirtualHost
+
+LINES = 40
+"""Lines that run at most for a value of the data and a step of the path."""
+
+SECONDS = 2.0
+"""Processor time, a hundred times what it takes, for work that no line of ours does."""
+
+
+def chain(length: int) -> Any:
+    """Return objects within each other, and as many values in the innermost."""
+    value: Any = {"end": [{"a": 1}] * length}
+    for _ in range(length):
+        value = {"x": value, "l": [1]}
+    return value
+
+
+def lists(length: int) -> Any:
+    value: Any = [{"a": 1}] * length
+    for _ in range(length):
+        value = [value, {"a": [1]}]
+    return value
+
+
+def rows(length: int) -> Any:
+    return [{"a": number, "b": {"c": [number]}} for number in range(length)]
+
+
+def finds(path: str, data: Any) -> Any:
+    return compile_path(path)(json.loads(json.dumps(data)), SCOPE)
+
+
+@pytest.mark.parametrize("data", [chain, lists, rows])
+@pytest.mark.parametrize(
+    "path",
+    ["$..a", "$..*", "$..[?(@.a[0] == 1)]", "$..*..missing", "$..*..[?(@.z)]", "$..[?(@.a)]..b"],
+)
+def test_a_path_takes_steps_in_proportion_to_the_data(
+    path: str, data: Callable[[int], Any]
+) -> None:
+    for length in (10, 200):
+        given_data = json.loads(json.dumps(data(length)))
+        read = compile_path(path)
+        with counted("infra/asl") as lines:
+            found = read(given_data, SCOPE)
+        assert lines() <= LINES * (size(given_data) * 2 + len(found))
+
+
+def test_a_path_that_finds_more_than_any_data_has_ends_the_execution() -> None:
+    with pytest.raises(TerminalFailure, match="The path finds more than 262144 values"):
+        finds("$..*..*..*", chain(900))
+
+
+KEYS = st.sampled_from(["a", "b"])
+TREES = st.recursive(
+    st.integers(0, 2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=12,
+)
+STEPS = st.lists(st.sampled_from([".a", ".*", "[0]", "[?(@.a)]", "[1:]"]), min_size=1, max_size=3)
+
+
+def descent(step: str, node: Any) -> list[Any]:
+    """Return what a step finds at a node, and then at each below it."""
+    below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    here: list[Any] = compile_path(f"$[:]{step}")([node], SCOPE)
+    return here + [value for child in below for value in descent(step, child)]
+
+
+@given(TREES, STEPS)
+def test_a_descent_finds_at_each_node_and_then_below_it(tree: Any, steps: list[str]) -> None:
+    found = [tree]
+    for step in steps:
+        found = [value for node in found for value in descent(step, node)]
+    path = "$" + "".join(f".{step}" if step.startswith(".") else f"..{step}" for step in steps)
+    assert compile_path(path)(tree, SCOPE) == found
+
+
+@given(st.text("ab*", max_size=8), st.text("ab*", max_size=8))
+def test_a_pattern_matches_as_the_regular_expression_does(pattern: str, value: str) -> None:
+    expected = re.fullmatch(pattern.replace("*", ".*"), value) is not None
+    rule = compile_rule({"Variable": "$", "StringMatches": pattern}, "/rule")
+    assert rule(value, SCOPE) is expected
+
+
+def test_a_pattern_of_many_stars_reads_a_text_once() -> None:
+    rule = compile_rule({"Variable": "$", "StringMatches": "*a" * 50 + "*b"}, "/rule")
+    started = time.process_time()
+    assert not rule("a" * 200_000, SCOPE)
+    assert time.process_time() - started < SECONDS
+
+
+def test_a_filter_by_a_regular_expression_is_refused_with_the_reason() -> None:
+    with pytest.raises(ExpressionError, match=r"regular expression \(=~\) is not supported"):
+        compile_path("$[?(@.sku =~ /(a+)+b/i)]")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ArrayContains($.some, $.missing)",
+        "ArrayGetItem($.some, 9)",
+        "ArrayLength($.some)",
+        "ArrayPartition($.some, 1)",
+        "ArrayUnique($.some)",
+        "Format('{}{}', $.long, $.long)",
+        "JsonMerge($.named, $.named, false)",
+        "JsonToString($.some)",
+        "StringSplit($.text, '.,')",
+        "StringToJson($.json)",
+    ],
+)
+def test_an_intrinsic_function_takes_little_for_as_much_as_a_state_may_have(call: str) -> None:
+    some = [{"n": number, "l": [number]} for number in range(12_000)]
+    data = {
+        "some": some,
+        "missing": {"n": 12_000, "l": []},
+        "long": "x" * 200_000,
+        "text": "a.b," * 2_500,
+        "named": {str(number): number for number in range(20_000)},
+        "json": json.dumps(some),
+    }
+    started = time.process_time()
+    compile_intrinsic(f"States.{call}")(data, SCOPE)
+    assert time.process_time() - started < SECONDS
+
+
+def test_a_map_finds_its_items_once_and_not_for_each_iteration() -> None:
+    definition = {
+        "StartAt": "Each",
+        "States": {
+            "Each": {
+                "Type": "Map",
+                "ItemsPath": "$.items[?(@.n >= 0)]",
+                "ItemProcessor": {"StartAt": "In", "States": {"In": {"Type": "Pass", "End": True}}},
+                "End": True,
+            }
+        },
+    }
+
+    def lines_for(count: int) -> int:
+        host = VirtualHost(compile_definition(definition, name="flow"), restarts=False)
+        items = [{"n": number} for number in range(count)]
+        with counted("infra/asl/expressions") as lines:
+            assert host.run({"items": items}).output == items
+        return lines()
+
+    assert lines_for(400) < 5 * lines_for(100)
