@@ -1,9 +1,9 @@
 """JSON values one after another in text of any length: lines, lists, or nothing between them.
 
 A stream has objects, with or without blanks or commas between them, lists of objects, and requests
-of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole. So
-the same events are found whether each has a line, each has several, or all have one (as Amazon Data
-Firehose writes objects into a file).
+of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole.
+So the same events are found whether each has a line, each has several, or all have one (as Amazon
+Data Firehose writes objects into a file).
 
 What is malformed is a `Fault` with its line, and reading goes on: at the next line where each line
 has its own objects, or else where one object ends and the next begins.
