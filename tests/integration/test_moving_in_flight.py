@@ -1,4 +1,4 @@
-"""What is on its way when orders move: one moment of it is read, and all of it goes on there."""
+"""Orders that move while they are in flight: one moment is read, and all of it goes on there."""
 
 import json
 import sqlite3
