@@ -1,4 +1,4 @@
-"""A whole data directory held against the invariants, as of one moment."""
+"""The audit of a whole data directory, as of one moment."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ where not exists (select 1 from events e where e.seq = d.event_seq)
 
 
 def audit(where: DataDirectory, stack: Stack) -> Report:
-    """Return what breaks an invariant in a data directory, though somebody writes to it.
+    """Return the findings of a data directory; others may write to it meanwhile.
 
     Raises
     ------
@@ -102,7 +102,7 @@ _COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """What came by ``orders import``: see `infra.moving.sqlite`."""
+    """The imports of a directory together: see `infra.moving.sqlite`."""
 
     last_event: int
     newest_order: float
@@ -133,7 +133,7 @@ def _damaged(path: object, said: str) -> Finding:
 
 
 def _orders(database: Database) -> Iterator[Finding]:
-    """Hold each order, and the stock beside all of them, against the rules."""
+    """Check each order, and the stock against all orders."""
     stock = StockBook()
     first, second = len(COLUMNS), len(COLUMNS) + len(CHARGE)
     for row in database.connection.execute(_ORDERS):
@@ -169,7 +169,7 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
 def check_rest(
     connection: sqlite3.Connection, stack: Stack, reconciled: float
 ) -> Iterator[Finding]:
-    """Return what is on its way to nowhere, or stays where it should have left at once.
+    """Return entries that have no goal, or that should have been sent long ago.
 
     The platform has run at ``reconciled``.
     """

@@ -1,4 +1,4 @@
-"""What a check found: which invariant is broken, by what, and the way out."""
+"""Findings: the invariant that is broken, its subject, and the way out."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class Findings:
 
 @dataclass(slots=True)
 class Report:
-    """What an audit found, what it looked at, and what it could not look at."""
+    """The findings of an audit, the numbers of checked objects, and the parts not checked."""
 
     findings: Findings = field(default_factory=Findings)
     checked: dict[str, int] = field(default_factory=dict)

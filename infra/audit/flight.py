@@ -47,7 +47,7 @@ def last_seen(connection: Connection) -> float:
 
 
 def problem_of(order: Any, otherwise: float, reconciled: float, seen: float) -> str | None:
-    """Return what is wrong with an order in flight that nothing but the reconciler comes back to.
+    """Return the problem of an order in flight that only the reconciler comes back to, if any.
 
     ``order`` has the fields of a record; ``otherwise`` is when something should come where neither
     a lease nor a wait says so (0: nothing does). The reconciler has run at ``reconciled``, the
@@ -80,7 +80,7 @@ def reconciled(connection: Connection, stack: Stack) -> float:
 
 
 class Flight:
-    """What is on its way in a directory that its platform has left, or is working in."""
+    """The orders in flight of a directory, and the runs and letters that they depend on."""
 
     def __init__(self, connection: Connection, stack: Stack) -> None:
         self.connection = connection

@@ -1,4 +1,4 @@
-"""The ledger and the shipments beside the gateway's and the carrier's own record.
+"""Comparison of the ledger and the shipments with the gateway's and the carrier's own record.
 
 A connection has the orders, the ledger and the shipments; ``partners`` is the database of the
 sandbox, attached to it and read after them. So a partner may know more of an order that was in
@@ -47,7 +47,7 @@ left join orders o on o.order_id = p.order_id
 """
 
 _AHEAD = {"CHARGED": {"CHARGED", "REFUNDED"}, "CREATED": {"CREATED", "VOIDED"}}
-"""What a partner may have of an order in flight whose own word is this."""
+"""States at a partner that an order in flight may have, by its state here."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Partners:
     unknown: dict[str, Finding] = field(default_factory=dict)
 
     def check(self) -> Iterator[Finding]:
-        """Return what is wrong; orders that only a partner knows are kept in ``unknown``."""
+        """Return the differences; orders that only a partner knows are kept in ``unknown``."""
         query = "select name from partners.sqlite_master"
         tables = {row[0] for row in self.connection.execute(query)}
         if "gateway_charges" in tables:
@@ -100,7 +100,7 @@ class Partners:
         return row["status"] not in ENDED and (ours == "PENDING" or theirs in _AHEAD.get(ours, ()))
 
     def _paid(self, row: Row) -> Iterator[Finding]:
-        """Hold what was paid for an order against its total and its end."""
+        """Compare the sum that was paid for an order with its total and its end."""
         paid, total, status = row["paid"], row["total"], row["status"]
         mend = f"refund charge {row['key']} at the gateway"
         if row["times"] > 1:

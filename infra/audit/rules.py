@@ -1,4 +1,4 @@
-"""The invariants of one order, and of the stock beside all orders.
+"""The invariants of one order, and of the stock in comparison with all orders.
 
 They hold after every write, so also for an order in flight. Amounts in hundredths.
 """
@@ -38,7 +38,7 @@ _CHARGES: Mapping[Status, frozenset[ChargeStatus | None]] = {
     Status.FAILED: PAID_BACK,
     Status.CANCELLED: PAID_BACK,
 }
-"""What a charge may be while an order has a status."""
+"""States of a charge that an order's status allows."""
 
 _RESERVATIONS: Mapping[Status, frozenset[Reservation | None]] = {
     Status.RECEIVED: frozenset({None}),
@@ -50,7 +50,7 @@ _RESERVATIONS: Mapping[Status, frozenset[Reservation | None]] = {
     Status.FAILED: GIVEN_BACK | {None},
     Status.CANCELLED: GIVEN_BACK | {None},
 }
-"""What of an order's units stock may know while the order has a status."""
+"""States of a reservation that an order's status allows."""
 
 _SHIPMENTS: Mapping[Status, frozenset[ShipmentStatus | None]] = {
     Status.RECEIVED: frozenset({None}),
@@ -62,14 +62,14 @@ _SHIPMENTS: Mapping[Status, frozenset[ShipmentStatus | None]] = {
     Status.FAILED: frozenset({None, ShipmentStatus.VOIDED}),
     Status.CANCELLED: frozenset({None, ShipmentStatus.VOIDED}),
 }
-"""What a shipment may be while its order has a status."""
+"""States of a shipment that its order's status allows."""
 
 _LOOK = "compare `orders show {}` with the {} own record, and restore the last good backup"
 _NOTHING: Row = {"status": None, "charge_id": None, "shipment_id": None, "tracking_number": None}
 
 
 def check_order(record: OrderRecord, charge: Row | None, shipment: Row | None) -> Iterator[Finding]:
-    """Return what is wrong with an order, its charge in the ledger and its shipment.
+    """Return the findings of an order, its charge in the ledger and its shipment.
 
     ``charge`` has ``charge_id`` and ``status``, perhaps ``amount`` and ``currency``; ``shipment``
     has ``shipment_id``, ``status`` and ``tracking_number``.
@@ -150,7 +150,7 @@ _MOVED: Mapping[Reservation | None, Units] = {
 
 
 class StockBook:
-    """What orders say of the stock, to be compared with its counts."""
+    """Sums of the orders' units by SKU, to be compared with the counts of the stock."""
 
     def __init__(self) -> None:
         self._units: dict[str, Units] = defaultdict(Units)
@@ -165,7 +165,7 @@ class StockBook:
                 )
 
     def check(self, stock: Iterable[Row], received: int | None) -> Iterator[Finding]:
-        """Return what is wrong with the counts of all SKUs.
+        """Return the findings of the counts of all SKUs.
 
         ``received`` is the number of units of all stock files, if that is known.
         """

@@ -1,4 +1,4 @@
-"""A deployed stack held against the invariants: its table, and the table of its sandbox.
+"""The audit of a deployed stack: its table, and the table of its sandbox.
 
 Items are read one after the other; what can still change is read until it is the same twice. The
 stock is only compared with the orders if that succeeds. Partners are compared in a database in a
@@ -51,7 +51,7 @@ def audit(
     sleep: Callable[[float], None] = time.sleep,
     patience: int = 1,
 ) -> Report:
-    """Return what breaks an invariant in a stack.
+    """Return the findings of a stack.
 
     An empty queue is waited for ``patience`` seconds (see `infra.moving.queues`).
     """
@@ -105,7 +105,8 @@ class _Audit:
             add(self.book.check(self.stock, self.received))
         else:
             self.report.unchecked.append(
-                "the stock beside the orders: they moved while they were read; ask again"
+                "Stock: orders moved while they were read, so they were not compared with it; try"
+                " again"
             )
         add(self._strands())
         add(self._partners())

@@ -24,7 +24,7 @@ _DAMAGE = (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError)
 
 
 class Content:
-    """What is in a file of an archive; damage is told of as it is read."""
+    """The content of a file of an archive; reading it raises `CommandError` at damage."""
 
     def __init__(self, archive: Path, content: IO[bytes]) -> None:
         self._archive = archive

@@ -42,9 +42,9 @@ _FIGURES = {
 
 
 def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
-    """Write a checked archive of a directory, beside whoever writes to it; return its manifest.
+    """Write a checked archive of a directory, also while it is written to; return its manifest.
 
-    What an older version wrote is taken as it is, so that version can go on from the archive.
+    A directory of an older version is archived as it is, so that version can go on from it.
 
     Raises
     ------
@@ -120,8 +120,8 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
 def _moment(where: DataDirectory) -> Iterator[dict[str, Database]]:
     """Open the databases of a directory as of one moment; the orders' is the last.
 
-    Nobody writes to the orders while both are begun to be read. So the gateway and the carrier may
-    have more on record of an order in flight, but know of no order that is not in the archive.
+    Writers of the orders' database wait while both read transactions begin. So the gateway and the
+    carrier may have more on record of an order in flight, but no order that is not in the archive.
     """
     with ExitStack() as stack:
         reader = stack.enter_context(closing(where.reader(as_it_is=True)))
@@ -148,7 +148,7 @@ def _undamaged(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _room(path: Path) -> Iterator[Path]:
-    """Give a folder beside an archive for the copies of the databases; it is gone at the end."""
+    """Give a folder in the archive's own for the copies of the databases; it is gone at the end."""
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             yield Path(folder)
@@ -157,7 +157,7 @@ def _room(path: Path) -> Iterator[Path]:
 
 
 def _copy(database: Database, goal: Path) -> None:
-    """Copy a database as of one moment: in one step, for which nobody has to wait.
+    """Copy a database as of one moment, in one step, for which no writer has to wait.
 
     Source: SQLite, Online Backup API; a copy in several steps begins anew at each write.
     """

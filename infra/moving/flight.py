@@ -1,4 +1,4 @@
-"""What is on its way in a data directory, in the form in which it can be moved.
+"""Runs, events and messages that are on their way in a data directory, as lines of a move.
 
 Runs and deliveries become what they would have led to: a run that holds no order yet, and a message
 in its queue. Timers are not moved; the reconciler comes back to an order when its lease or its wait

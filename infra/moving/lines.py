@@ -16,7 +16,7 @@ kind         what it has
 ``letter``   a dead letter
 ===========  ======================================================================================
 
-What has no id of its own gets one of its content: see `numbered`.
+Lines without an id of their own get one of their content: see `numbered`.
 """
 
 from collections import Counter
@@ -70,7 +70,7 @@ _TYPES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "message": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
     "letter": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
 }
-"""What fields of each kind have to be."""
+"""Fields that lines of each kind must have, with their types."""
 
 _KINDS: Mapping[str, Any] = {
     "status": Status,

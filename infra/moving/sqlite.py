@@ -33,9 +33,8 @@ create table if not exists imports (
 ) without rowid;
 create table if not exists carried (id text primary key) without rowid;
 """
-"""What came by an import: each file by its digest, with the last event then, when its newest order
-was created, and whether it had all events of its orders; and the ids of its messages, which leave
-their queues."""
+"""Imports: each file by its digest, with the last event then, the time of its newest order, and
+whether it had all events of its orders; and the ids of its messages, which leave their queues."""
 
 _CHARGE = ("charge_id", "status", "reference", "opened_at", "updated_at")
 _SHIPMENT = ("shipment_id", "status", "tracking_number", "updated_at")

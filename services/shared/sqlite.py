@@ -289,10 +289,10 @@ class Database:
 
     @contextmanager
     def unwritten(self) -> Iterator[None]:
-        """Keep everybody from writing within a block, which has to be short; for a reader."""
+        """Have all writers wait within a block, which has to be short; for a reader."""
         try:
             gate = os.open(f"{self.path}.lock", os.O_RDONLY)
-        except FileNotFoundError:  # nobody has written since it was copied here
+        except FileNotFoundError:  # it was copied here, and never written to
             yield
             return
         try:

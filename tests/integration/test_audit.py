@@ -15,7 +15,7 @@ from infra.audit.quick import quick_findings
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from shared.events import published_event_id
-from tests.fakes.older import unpacked
+from tests.fakes.older import asked, unpacked
 from tests.integration.deployed import run
 
 PAID, FAILED, REFUNDED, HIGH, SHORT = (
@@ -32,8 +32,7 @@ WAITS, STUCK, WRONG = "X-WAITS", "X-STUCK", "X-WRONG"
 def directory(tmp_path: Path) -> DataDirectory:
     """A directory with orders that completed, failed, were cancelled or wait, and dead letters."""
     found = unpacked("version-3-settled", tmp_path)
-    with found.writer():
-        pass
+    found.reader().close()
     return found
 
 
@@ -189,6 +188,36 @@ def test_a_database_that_is_damaged_is_one_finding(directory: DataDirectory) -> 
 def test_a_letter_that_was_seen_to_is_no_finding(directory: DataDirectory) -> None:
     change(directory, "delete from messages where queue = 'QuarantineQueue'")
     assert findings(directory) == []
+
+
+@pytest.mark.parametrize(("state", "number"), [("DISCARDED", 0), ("PENDING", 0), ("DONE", 1)])
+def test_a_letter_that_a_person_discarded_is_an_answer(
+    directory: DataDirectory, state: str, number: int
+) -> None:
+    """Also one whose successor is on its way; once that is done, an order is to be there."""
+    change(
+        directory,
+        f"delete from executions where order_id = '{WAITS}';"
+        f" delete from timeline where order_id = '{WAITS}';"
+        f" delete from orders where order_id = '{WAITS}';"
+        " insert into closed_letters (queue, body, attributes, sent_at, state, outcome, closed_at)"
+        f" select 'QuarantineQueue', json_object('event', json(envelope)), '{{}}', 1, '{state}',"
+        f" 'why', 1 from events where order_id = '{WAITS}' and detail_type = 'Order Created'",
+    )
+    assert [one.invariant for one in findings(directory)] == ["End"] * number
+
+
+@pytest.mark.parametrize(("amount", "number"), [("total / 100", 0), ("total", 1)])
+def test_what_the_gateway_charged_is_in_the_currencys_own_unit(
+    directory: DataDirectory, amount: str, number: int
+) -> None:
+    [(total,)] = asked(directory, f"select total / 100 from orders where order_id = '{PAID}'")
+    yen = f"currency = 'JPY' where order_id = '{PAID}'"
+    change(directory, f"update orders set total = {total} * 100, {yen}")
+    change(directory, f"update charges set amount = {total} * 100, {yen}")
+    charged = amount.replace("total", f"({total} * 100)")
+    change(directory, f"update gateway_charges set amount = {charged}, {yen}", sandbox=True)
+    assert [one.invariant for one in findings(directory)] == ["Money"] * number
 
 
 @pytest.mark.parametrize("status", ["RESERVED", "CHARGED", "COMPENSATING"])

@@ -67,7 +67,7 @@ class Shop:
         return shipping.Ports(DynamoShipments(self.table), DynamoCarrier(self.sandbox), lambda: NOW)
 
     @property
-    def lives(self) -> orders.Ports:
+    def orders(self) -> orders.Ports:
         return orders.Ports(DynamoOrders(self.table), lambda: NOW, Policy())
 
     def relayed(self) -> None:
@@ -97,18 +97,18 @@ def opened() -> Iterator[Shop]:
         opened.pay(PAID, epoch)
         inventory.commit(PAID, epoch, opened.stock)
         shipping.ship(PAID, epoch, opened.parcels)
-        orders.complete(PAID, epoch, opened.lives)
+        orders.complete(PAID, epoch, opened.orders)
         epoch = opened.claim(FAILED)
         opened.reserve(FAILED, epoch)
         opened.pay(FAILED, epoch)
-        undo = orders.compensate(FAILED, epoch, {"reason": "Carrier"}, "run", opened.lives).epoch
+        undo = orders.compensate(FAILED, epoch, {"reason": "Carrier"}, "run", opened.orders).epoch
         shipping.call_back(FAILED, undo, opened.parcels)
         payments.pay_back(FAILED, undo, opened.money)
         inventory.give_back(FAILED, undo, opened.stock)
-        orders.fail(FAILED, undo, opened.lives)
+        orders.fail(FAILED, undo, opened.orders)
         epoch = opened.claim(WAITS, units=99)
         short = {"reason": "OutOfStock", "missing": []}
-        orders.pause(WAITS, epoch, short, opened.lives)
+        orders.pause(WAITS, epoch, short, opened.orders)
         opened.reserve(HELD, opened.claim(HELD, units=2))
         opened.relayed()
         yield opened
@@ -229,7 +229,7 @@ class Moving:
         def request(**arguments: Any) -> Any:
             if name == "batch_get_item":
                 self.notes += 1
-                self.shop.lives.store.note(HELD, Entry("DUPLICATE_IGNORED", NOW + self.notes))
+                self.shop.orders.store.note(HELD, Entry("DUPLICATE_IGNORED", NOW + self.notes))
             return operation(**arguments)
 
         return request
@@ -247,7 +247,7 @@ def test_stock_is_not_compared_while_orders_move(shop: Shop) -> None:
     )
     assert moving.notes > 1
     assert report.findings.first == []
-    assert any("they moved while they were read" in line for line in report.unchecked)
+    assert any("orders moved while they were read" in line for line in report.unchecked)
 
 
 def test_a_stack_without_a_sandbox_says_what_was_not_checked(shop: Shop) -> None:

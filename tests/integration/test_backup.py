@@ -241,7 +241,7 @@ def test_one_flipped_byte_anywhere_is_found(file: Path, tmp_path: Path, *, zippe
         damaged[place] ^= 0x41
         file.write_bytes(damaged)
         result = run("restore", file, "--data", goal)
-        if result.exception is None:  # padding between two files, which nobody reads
+        if result.exception is None:  # padding between two files, which is never read
             assert not zipped
             assert whole[place] == 0
             for path in sorted(goal.rglob("*"), reverse=True):

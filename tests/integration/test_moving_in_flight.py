@@ -1,4 +1,4 @@
-"""What is on its way when orders move: one moment of it is read, and all of it goes on there."""
+"""Orders that move while they are in flight: one moment is read, and all of it goes on there."""
 
 import json
 import sqlite3
@@ -15,15 +15,19 @@ from infra.dead_letters import letters
 from infra.local.datadir import DataDirectory
 from infra.local.platform import stack_of
 from infra.moving import bundle
-from infra.moving.lines import Totals
+from infra.moving.dynamodb import DynamoPlace
+from infra.moving.lines import Totals, same
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
-from orders.store import SQLiteOrders
+from orders.dynamodb import DynamoKeys
+from orders.keys import Key
+from orders.store import SQLiteKeys, SQLiteOrders
 from shared.record import Entry, Message, Reservation, Status
 from tests.fakes.older import ahead, asked, unpacked
 from tests.fakes.records import NOW, order
 from tests.faults.scene import Scene
 from tests.integration.deployed import run
+from tests.integration.dynamo_stores import DynamoStores, moto
 from tests.integration.test_upgrade import alone, wanted
 
 IN_FLIGHT = ("outbox", "message", "letter")
@@ -191,6 +195,30 @@ def test_an_import_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> No
     assert "nothing was imported" in said
     for table in ("orders", "stock", "receipts", "events", "messages", "imports"):
         assert asked(DataDirectory(goal), f"select count(*) from {table}") == [(0,)]
+
+
+KEY = Key("subject", "k-1", "f" * 64)
+
+
+def test_idempotency_keys_go_along(tmp_path: Path) -> None:
+    """A retry in the new place is the same order; a table keeps no text of a key to go back."""
+    source = unpacked("version-3-settled", tmp_path)
+    with source.writer() as database:
+        SQLiteKeys(database).keep(KEY, "G7-000001", NOW)
+    goal = moved(source, tmp_path)
+    with goal.writer() as database:
+        assert SQLiteKeys(database).use_of(KEY) == ("G7-000001", KEY.fingerprint)
+    keys = [row for row in bundle.rows(tmp_path / "moved.ndjson.gz") if row["kind"] == "key"]
+    with moto() as client:
+        stores = DynamoStores(client)
+        place = DynamoPlace(stores.table)
+        place.add(keys[0])
+        assert DynamoKeys(stores.table).use_of(KEY) == ("G7-000001", KEY.fingerprint)
+        assert same(keys[0], place.find(keys[0]) or {})
+        back = tmp_path / "back.ndjson"
+        bundle.write(back, place.name, place.rows(), NOW, archive=False)
+    told = answer("import", back, "--data", tmp_path / "again")
+    assert (told["added"], told["totals"]["keys"]) == (0, 1)
 
 
 # ---- the invariants of a file

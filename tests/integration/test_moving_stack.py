@@ -144,7 +144,7 @@ def stores() -> Iterator[DynamoStores]:
 
 
 class Others:
-    """What others do while a reader pauses, one thing at each pause."""
+    """Actions of others while a reader pauses, one at each pause."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)

@@ -1,4 +1,4 @@
-"""One order, and the stock beside all orders: what holds after every write, and what never may."""
+"""The rules of one order, and of the stock: what holds after every write, and what never may."""
 
 from typing import Any
 
