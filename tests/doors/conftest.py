@@ -32,7 +32,6 @@ class Through(Protocol):
     ) -> None: ...
 
 
-
 @pytest.fixture
 def through(request: pytest.FixtureRequest) -> Through:
     """Put examples through a door, one after the other."""

@@ -14,9 +14,26 @@ from tests.fakes.runtime import TEMPLATE, flow, task
 Definition = dict[str, Any]
 
 PATHS = (
-    *("$", "$.a", "$['a']['b']", "$[0]", "$[-1]", "$.detail.items", "$[*]", "$.*", "$..a", "$..[0]"),
+    *(
+        "$",
+        "$.a",
+        "$['a']['b']",
+        "$[0]",
+        "$[-1]",
+        "$.detail.items",
+        "$[*]",
+        "$.*",
+        "$..a",
+        "$..[0]",
+    ),
     *("$[0:2]", "$[-2:]", "$['a','b']", "$[0,1]", "$..[?(@.a)]", "$[?(@.a == 1)]", "$[?(!@.a)]"),
-    *("$.a[?(@.b > 1 && @.c != 'x')]", "$[?(@.a =~ /x.*/i)]", "$..['a']", "$$", "$$.Execution.Input"),
+    *(
+        "$.a[?(@.b > 1 && @.c != 'x')]",
+        "$[?(@.a =~ /x.*/i)]",
+        "$..['a']",
+        "$$",
+        "$$.Execution.Input",
+    ),
 )
 """Paths of each form that the language has."""
 
@@ -115,19 +132,25 @@ def _others() -> Iterator[tuple[str, Definition]]:
     percentage = {"ItemsPath": "$.items", "ToleratedFailurePercentagePath": "$.a"}
     yield "ToleratedFailurePercentagePath", flow(Map={**whole, **percentage})
     failing = flow(Item={"Type": "Fail", "ErrorPath": "$"})
-    yield "Map that fails", flow(
-        Map={**whole, "ItemProcessor": failing, "Retry": [again], "Catch": [caught]}, Caught=end
+    yield (
+        "Map that fails",
+        flow(
+            Map={**whole, "ItemProcessor": failing, "Retry": [again], "Catch": [caught]}, Caught=end
+        ),
     )
-    yield "Parallel", flow(
-        Both={
-            "Type": "Parallel",
-            "Branches": [item, flow(One={"Type": "Pass", "InputPath": "$.a", "End": True})],
-            "Parameters": {"both.$": "$"},
-            "ResultSelector": {"first.$": "$[0]", "second.$": "$[1].a"},
-            "Catch": [caught],
-            "End": True,
-        },
-        Caught=end,
+    yield (
+        "Parallel",
+        flow(
+            Both={
+                "Type": "Parallel",
+                "Branches": [item, flow(One={"Type": "Pass", "InputPath": "$.a", "End": True})],
+                "Parameters": {"both.$": "$"},
+                "ResultSelector": {"first.$": "$[0]", "second.$": "$[1].a"},
+                "Catch": [caught],
+                "End": True,
+            },
+            Caught=end,
+        ),
     )
 
 
@@ -183,9 +206,12 @@ def _tasks() -> Iterator[tuple[str, Definition]]:
         resource = "${Step}" if own else f"arn:aws:states:::{integration}"
         for number, request in enumerate(requests):
             fields = {} if request is None else {"Parameters": request}
-            yield f"{integration} {number}", flow(
-                Task=task(resource, **fields, ResultPath="$.a", Catch=[caught]),
-                Caught={"Type": "Pass", "End": True},
+            yield (
+                f"{integration} {number}",
+                flow(
+                    Task=task(resource, **fields, ResultPath="$.a", Catch=[caught]),
+                    Caught={"Type": "Pass", "End": True},
+                ),
             )
     for field in ("TimeoutSecondsPath", "HeartbeatSecondsPath"):
         yield field, flow(Task=task(**{field: "$.a"}))
@@ -235,4 +261,4 @@ def _resource(name: str, file: str, substitutions: Mapping[str, str]) -> Definit
     return {"Type": "AWS::Serverless::StateMachine", "Properties": properties}
 
 
-assert KNOWN == REQUESTS.keys(), "an integration has no request here"
+assert REQUESTS.keys() == KNOWN, "an integration has no request here"

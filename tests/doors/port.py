@@ -46,7 +46,9 @@ class Port:
     def call(self, operation: str, body: bytes) -> Reply:
         """Return the answer to an operation of AWS's own clients."""
         headers = [(b"x-amz-target", operation.encode())]
-        return self.ask("POST", "/", body, [*headers, (b"content-type", b"application/x-amz-json-1.1")])
+        return self.ask(
+            "POST", "/", body, [*headers, (b"content-type", b"application/x-amz-json-1.1")]
+        )
 
     async def _ask(self, scope: MutableMapping[str, Any], body: bytes) -> Reply:
         sent: list[MutableMapping[str, Any]] = []

@@ -29,7 +29,9 @@ words = st.binary(max_size=12) | st.sampled_from(
 )
 headers = st.lists(
     st.tuples(
-        st.sampled_from([b"content-type", b"idempotency-key", b"x-any", b"authorization", b"cookie"]),
+        st.sampled_from(
+            [b"content-type", b"idempotency-key", b"x-any", b"authorization", b"cookie"]
+        ),
         words,
     ),
     max_size=3,

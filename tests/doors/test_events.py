@@ -32,9 +32,7 @@ CODES = {"InvalidArgument", "MalformedDetail", "ResourceNotFoundException"}
 def ends(shipped: Shipped, kind: str, text: str) -> None:
     """Put an event; see that it is refused or accepted, and that a person sees what is invalid."""
     fields = {"Source": "orders.service", "DetailType": kind, "Detail": text}
-    entries = [{"EventBusName": "orders-bus", **fields}]
-    asked = shipped.engine.call(lambda now: shipped.engine.bus.put(entries, now))
-    shipped.engine.turn(0.0)
+    asked = shipped.put([{"EventBusName": "orders-bus", **fields}])
     if len((kind + text + fields["Source"]).encode()) > MAX_BYTES:
         assert asked.exception(0) is not None
         return
@@ -101,7 +99,11 @@ def test_entries_of_any_shape(through: Through, small: Small) -> None:
     through(small, st.lists(entries, max_size=3) | values, put, [*always, *REPORTED_VALUES])
 
 
-PATTERNS = ("{}", '{"source":["shop"]}', '{"detail":{"a":[{"numeric":[">",0]}],"b":[{"exists":true}]}}')
+PATTERNS = (
+    "{}",
+    '{"source":["shop"]}',
+    '{"detail":{"a":[{"numeric":[">",0]}],"b":[{"exists":true}]}}',
+)
 HEAD = '"id":"1","account":"0","source":"shop","time":"2026-01-01T00:00:00Z","region":"r"'
 
 
@@ -118,7 +120,9 @@ def test_a_pattern_and_an_event_of_any_json(through: Through, small: Small) -> N
             refusals = {"InvalidEventPatternException", "ValidationException"}
             assert reply.status == 413 or reply.body["__type"] in refusals, reply
 
-    strategy = st.tuples(st.sampled_from(PATTERNS) | objects | texts, texts | objects, st.booleans())
+    strategy = st.tuples(
+        st.sampled_from(PATTERNS) | objects | texts, texts | objects, st.booleans()
+    )
     always = [(PATTERNS[1], text, whole) for text in REPORTED for whole in (True, False)]
     through(small, strategy, ask, [*always, *((text, "{}", True) for text in REPORTED)])
 
@@ -136,10 +140,8 @@ def test_a_file_of_any_json(through: Through, shipped: Shipped, tmp_path: Path, 
             if line.envelope is None:
                 assert line.problem
                 continue
-            one = to_entry(line.envelope, "orders-bus")
-            asked = shipped.engine.call(lambda now: shipped.engine.bus.put([one], now))
-            shipped.engine.turn(0.0)
-            assert asked.result(0)["FailedEntryCount"] == 0
+            answer = shipped.put([to_entry(line.envelope, "orders-bus")])
+            assert answer.result(0)["FailedEntryCount"] == 0
         shipped.rest()
 
     kinds = KINDS | st.just("")

@@ -60,7 +60,9 @@ def test_any_name(through: Through, small: Small) -> None:
 
 
 @pytest.mark.parametrize("machine", ["orderflow-order-processing", "OrderRecovery"])
-def test_a_shipped_workflow_with_any_input(through: Through, shipped: Shipped, machine: str) -> None:
+def test_a_shipped_workflow_with_any_input(
+    through: Through, shipped: Shipped, machine: str
+) -> None:
     def start(value: Any) -> None:
         executions = shipped.engine.executions
         number = executions.new_name()

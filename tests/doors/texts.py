@@ -28,21 +28,27 @@ numbers = (
 )
 """Numbers of JSON; those beyond a double are refused."""
 
-strings = (
-    st.sampled_from(
-        ['""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"']
-        + ['"\U0001f600"', '"\ufeff"', '"\\u2028\u2029"', '"\u202eabc"', '"e\\u0301"', '"\\u001b[0m"']
-        + ['"\\\\"', '"\\""', "\"'\"", '"[/x]"', '"{}"', '"$.a"', '"$$"', '"null"', '"1e5"', '"/"']
-        + ['"2026-01-31T12:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"' + "x" * 11_000 + '"']
-        + ['"' + "\\u0001" * 2_000 + '"', '"' + "\U0001f600" * 3_000 + '"', '"' + "[" * 2_000 + '"']
-    )
-    | st.text(max_size=8).map(json.dumps)
-)
+strings = st.sampled_from(
+    ['""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"']
+    + ['"\U0001f600"', '"\ufeff"', '"\\u2028\u2029"', '"\u202eabc"', '"e\\u0301"', '"\\u001b[0m"']
+    + ['"\\\\"', '"\\""', '"\'"', '"[/x]"', '"{}"', '"$.a"', '"$$"', '"null"', '"1e5"', '"/"']
+    + ['"2026-01-31T12:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"' + "x" * 11_000 + '"']
+    + ['"' + "\\u0001" * 2_000 + '"', '"' + "\U0001f600" * 3_000 + '"', '"' + "[" * 2_000 + '"']
+) | st.text(max_size=8).map(json.dumps)
 """Text of JSON; half a surrogate pair is refused."""
 
 names = st.sampled_from(
     ['"a"', '"b"', '"order_id"', '"detail"', '"items"', '"metadata"', '""', '"a.b"', '"a.$"', '"é"']
-    + ['"\\u0000"', '"\\ud800"', '"$.x"', '"resume"', '"id"', '"replay-name"', '"Entries"', '"wait"']
+    + [
+        '"\\u0000"',
+        '"\\ud800"',
+        '"$.x"',
+        '"resume"',
+        '"id"',
+        '"replay-name"',
+        '"Entries"',
+        '"wait"',
+    ]
 ) | st.text(max_size=4).map(json.dumps)
 
 scalars = numbers | strings | st.sampled_from(["null", "true", "false"])
@@ -122,6 +128,6 @@ REPORTED = (
     *('{"a":999.99999999999999999}', '{"a":"\\ud800"}', '{"a":"\\u0000"}', '{"a":{"a":1},"a":2}'),
     *('{"a":null}', '{"a":[5]}', '{"a":5}', '{"a":"x"}', "5", "null", '"x"', "[1]", ""),
 )
-"""Texts that are put through every door, at each run; of such ones users of peers reported faults."""
+"""Texts that go through every door at each run; users of peers reported faults of such ones."""
 
 REPORTED_VALUES = tuple(json_text.read(text) for text in REPORTED if is_taken(text))
