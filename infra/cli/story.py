@@ -202,9 +202,9 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
 
 def _dead_letters(database: Database, order_id: str) -> list[Story]:
     rows = database.rows(
-        "select id, queue, body from messages where json_valid(body) and coalesce("
+        "select id, queue, body from messages where case when json_valid(body) then coalesce("
         "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
-        " json_extract(body, '$.event.detail.order_id')) = ?",
+        " json_extract(body, '$.event.detail.order_id')) end = ?",
         order_id,
     )
     return [

@@ -101,8 +101,8 @@ def _quarantined(database: Database) -> int:
     """Return how many events were put aside, an event of several consumers counted once."""
     return _number(
         database,
-        "select count(distinct coalesce(json_extract(body, '$.event.id'), id)) from messages"
-        " where queue = 'QuarantineQueue'",
+        "select count(distinct coalesce(case when json_valid(body) then"
+        " json_extract(body, '$.event.id') end, id)) from messages where queue = 'QuarantineQueue'",
     )
 
 

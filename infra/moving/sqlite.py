@@ -141,10 +141,11 @@ def _add_order(connection: sqlite3.Connection, row: Row) -> None:
 
 def _add_event(connection: sqlite3.Connection, row: Row) -> None:
     envelope = row["envelope"]
+    order_id = envelope["detail"].get("order_id")
     values = {
         "id": envelope["id"],
         "detail_type": envelope["detail-type"],
-        "order_id": envelope["detail"].get("order_id"),
+        "order_id": order_id if isinstance(order_id, str) else None,
         "envelope": json.dumps(envelope),
         "arrived_at": row["arrived_at"],
         "archived": 1,

@@ -5,7 +5,7 @@ message go through; after every tenth a restart works. A platform that an exampl
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +141,13 @@ class Shipped(Platform):
 
     def restart(self) -> None:
         self.close()
+        forget()
+        self._enter()
+
+    def stopped(self, look: Callable[[Path], None]) -> None:
+        """Let a command look at the data directory while nobody has it open."""
+        self.close()
+        look(self._root)
         forget()
         self._enter()
 
