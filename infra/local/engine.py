@@ -180,7 +180,7 @@ class Engine:
     def idle(self) -> bool:
         """Whether nothing runs and nothing was asked for that is not done."""
         waiting = self.calls.waiting or self._requests or self._outbox_due
-        return not (waiting or self.streams.busy)
+        return not (waiting or self.streams.is_writing)
 
     def call(self, request: Callable[[float], T]) -> "Future[T]":
         """Have ``request(now)`` run in the next turn; its answer comes once that is committed.

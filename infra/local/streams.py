@@ -9,16 +9,11 @@ its batch are delivered (Amazon Data Firehose, "Handle failure in data transform
 data format conversion errors").
 """
 
-import base64
 from binascii import a2b_base64
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import Any
 
 from infra.local.backlog import NEVER
 from infra.local.boundary import Boundary
@@ -34,7 +29,15 @@ from infra.local.parquet import (
     write_parquet,
 )
 from infra.local.stack import Stream, Target
-from infra.local.template import ACCOUNT, REGION
+from infra.local.stream_delivery import (
+    Chunk,
+    Processed,
+    StreamDelivery,
+    day_of,
+    envelope_of,
+    firehose_event,
+    no_row,
+)
 
 ROWS = 2_000
 """Records of one delivery at most, and rows of one file: they are held in memory."""
@@ -52,10 +55,12 @@ Firehose retries as often, then gives up the whole batch. Here one record alone 
 only if the processor answers for others: one that always fails is waited for.
 """
 
+INVALID_ROW = "DataFormatConversion.InvalidRow"
 PROCESSING, CONVERSION = "processing-failed", "format-conversion-failed"
 """Types of errors in the error prefix (Amazon Data Firehose, "Custom prefixes for S3 objects")."""
 
 _ERROR_TYPE = "!{firehose:error-output-type}"
+_ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 Behind = Callable[[Callable[[], None], Callable[[BaseException | None, float], None]], None]
 """``(work, done)``: do work in the background; ``done(error, now)`` follows in a later turn."""
@@ -63,55 +68,6 @@ Behind = Callable[[Callable[[], None], Callable[[BaseException | None, float], N
 
 class ProcessorError(Exception):
     """The processor fails, whatever it is given."""
-
-
-class Chunk(NamedTuple):
-    """Records of one call of the processor, how often they failed, and from when to try."""
-
-    rows: Sequence[Any]
-    failed: int = 0
-    due: float = 0.0
-
-
-class Processed(NamedTuple):
-    """A record that the processor answered, with its row as JSON text."""
-
-    row: Any
-    line: bytes
-
-
-class StreamDelivery:
-    """Records on their way through the processor into files."""
-
-    def __init__(
-        self, target: Target, rows: Sequence[Any], chunks: Sequence[Sequence[Any]]
-    ) -> None:
-        self.target = target
-        self.chunks = deque(Chunk(chunk) for chunk in chunks)
-        self.first, self.last = rows[0]["id"], rows[-1]["id"]
-        self.waiting = 0
-        self.full = len(rows) == ROWS
-        self.alone = False
-        self.answered = False
-        self.hopeless: list[tuple[Any, str]] = []
-        self.rows: dict[str, list[Processed]] = defaultdict(list)
-        self.errors: dict[tuple[str, str], list[bytes]] = defaultdict(list)
-
-    @property
-    def is_processed(self) -> bool:
-        """Whether the processor has answered for each record."""
-        return not self.chunks and self.waiting == 0
-
-    def add_error(self, kind: str, row: Any, code: str, message: str, raw: bytes) -> None:
-        """Put a record with the errors of its arrival day."""
-        failed = {
-            "attemptsMade": 1,
-            "arrivalTimestamp": int(row["arrived_at"] * 1000),
-            "errorCode": code,
-            "errorMessage": message[:1_000],
-            "rawData": base64.b64encode(raw).decode(),
-        }
-        self.errors[kind, _day(row)].append(orjson.dumps(failed))
 
 
 class Streams:
@@ -144,6 +100,11 @@ class Streams:
         self._ended: set[str] = set()
         self.failures = 0
         self.last_error = ""
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether files are being written; a chunk that failed only waits for its time."""
+        return len(self.busy) > len(self._begun)
 
     def resume(self, now: float) -> None:
         """Do nothing: deliveries are read from the journal."""
@@ -202,7 +163,7 @@ class Streams:
         others = [row for row in rows if not self._is_suspect(row["id"])] if suspects else rows
         chunks = [[row] for row in suspects]
         chunks += [list(others[at : at + CHUNK]) for at in range(0, len(others), CHUNK)]
-        delivery = StreamDelivery(target, rows, chunks)
+        delivery = StreamDelivery(target, rows, chunks, full=len(rows) == ROWS)
         delivery.alone = bool(suspects)
         return delivery
 
@@ -227,7 +188,7 @@ class Streams:
         self.boundary.marker.enter((Kind.RECORD, rows[0]["id"], rows[-1]["id"]))
         processor = self.stack.streams[target.name].processor
         done = partial(self._done, delivery, chunk)
-        self.invoke(processor, _firehose_event(target, rows), done)
+        self.invoke(processor, firehose_event(target, rows), done)
 
     def _done(self, delivery: StreamDelivery, chunk: Chunk, result: Result, now: float) -> None:
         """Sort the processor's answer; call it again with what failed as a whole."""
@@ -259,7 +220,7 @@ class Streams:
 
     def _give_up(self, delivery: StreamDelivery, row: Any, code: str, problem: str) -> None:
         """Put a record with the errors, though the processor did not ask for that."""
-        delivery.add_error(PROCESSING, row, code, problem, _envelope(row))
+        delivery.add_error(PROCESSING, row, code, problem, envelope_of(row))
         self.boundary.failures.add(Item(Kind.RECORD, row["id"], row["id"]), code, problem)
 
     def _sort(self, delivery: StreamDelivery, chunk: Chunk, answered: list[Any]) -> None:
@@ -281,14 +242,19 @@ class Streams:
 
     def _take(self, delivery: StreamDelivery, row: Any, record: Mapping[str, Any]) -> None:
         if record["result"] == "Ok":
-            line = a2b_base64(record["data"], strict_mode=True).strip()
-            delivery.rows[_day(row)].append(Processed(row, line))
+            line = a2b_base64(record["data"], strict_mode=True)
+            problem = no_row(line)
+            if problem:
+                delivery.add_error(CONVERSION, row, INVALID_ROW, problem, line)
+                return
+            line = line.translate(_ON_ONE_LINE).strip()
+            delivery.rows[day_of(row)].append(Processed(row, line))
         elif record["result"] != "Dropped":
             code, problem = (
                 "Lambda.ProcessingFailedStatus",
                 "ProcessingFailed status set for record",
             )
-            delivery.add_error(PROCESSING, row, code, problem, _envelope(row))
+            delivery.add_error(PROCESSING, row, code, problem, envelope_of(row))
 
     def _finish(self, delivery: StreamDelivery, now: float) -> None:
         """Have the files written; on a failure leave the deliveries for later."""
@@ -357,8 +323,7 @@ class Streams:
         """Return the rows that convert; put the others with the errors."""
         bad = unconvertible(rows, lambda one: one.line, converts)
         for one, problem in bad:
-            code = "DataFormatConversion.InvalidRow"
-            delivery.add_error(CONVERSION, one.row, code, problem, one.line)
+            delivery.add_error(CONVERSION, one.row, INVALID_ROW, problem, one.line)
         kept = {id(one) for one, _ in bad}
         return [one for one in rows if id(one) not in kept]
 
@@ -378,8 +343,8 @@ class Streams:
             return
         [row] = rows
         target = self.bus.targets[row["target"]]
-        delivery = StreamDelivery(target, rows, [])
-        delivery.add_error(PROCESSING, row, "Lambda.FunctionError", reason, _envelope(row))
+        delivery = StreamDelivery(target, rows)
+        delivery.add_error(PROCESSING, row, "Lambda.FunctionError", reason, envelope_of(row))
         stream = self.stack.streams[target.name]
         for (kind, day), errors in delivery.errors.items():
             self._write_errors(stream, kind, day, f"{number:012d}", errors)
@@ -389,37 +354,3 @@ class Streams:
 def _failure(error: Exception) -> Result:
     told = {"errorType": type(error).__name__, "errorMessage": str(error)}
     return Result(0, None, told, [], 0.0)
-
-
-def _firehose_event(target: Target, rows: Sequence[Any]) -> dict[str, Any]:
-    return {
-        "invocationId": f"{target.name}-{rows[0]['id']}",
-        "deliveryStreamArn": f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{target.name}",
-        "region": REGION,
-        "records": [
-            {
-                "recordId": str(row["id"]),
-                "approximateArrivalTimestamp": int(row["arrived_at"] * 1000),
-                "data": base64.b64encode(_envelope(row)).decode(),
-            }
-            for row in rows
-        ],
-    }
-
-
-def _envelope(row: Any) -> bytes:
-    envelope: bytes = row["envelope"].encode()
-    if row["replay"] is not None:
-        envelope = envelope[:-1] + b',"replay-name":' + orjson.dumps(row["replay"]) + b"}"
-    return envelope
-
-
-def _day(row: Any) -> str:
-    """Return the date on which a record arrived, in UTC."""
-    return _date(int(row["arrived_at"] // 86_400))
-
-
-@cache
-def _date(number: int) -> str:
-    """Return the date of a day since 1970, in UTC."""
-    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")

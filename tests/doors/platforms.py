@@ -5,7 +5,8 @@ message go through; after every tenth a restart works. A platform that an exampl
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,11 @@ class Platform(ABC):
         """Open the same folder in a new process."""
 
     @abstractmethod
-    def rest(self, *, sink: bool = False) -> None:
-        """Take turns until nothing is due; streams are delivered with ``sink`` alone."""
+    def rest(self, *, sink: bool = False, within: float = float("inf")) -> None:
+        """Take turns until nothing is due soon, or so many seconds are over.
+
+        A delivery to a stream is waited for with ``sink`` alone.
+        """
 
     @abstractmethod
     def see_plain_work(self) -> None:
@@ -140,15 +144,30 @@ class Shipped(Platform):
         forget()
         self._enter()
 
-    def rest(self, *, sink: bool = False) -> None:
+    def stopped(self, look: Callable[[Path], None]) -> None:
+        """Let a command look at the data directory while nobody has it open."""
+        self.close()
+        look(self._root)
+        forget()
+        self._enter()
+
+    def rest(self, *, sink: bool = False, within: float = float("inf")) -> None:
         engine = self.engine
+        end = engine.clock.now() + within
         while True:
             happened = engine.turn(0.0)
             if happened or not engine.idle:
                 continue
-            if engine.next_due(schedules=False, sink=sink) - engine.clock.now() > SKIPPED:
+            due = engine.next_due(schedules=False, sink=sink)
+            if due > min(end, engine.clock.now() + SKIPPED):
                 return
             engine.skip(sink=sink)
+
+    def put(self, entries: list[dict[str, Any]]) -> "Future[dict[str, Any]]":
+        """Put entries on the bus; return the answer of PutEvents."""
+        asked = self.engine.call(lambda now: self.engine.bus.put(entries, now))
+        self.engine.turn(0.0)
+        return asked
 
     def letters(self, about: str) -> list[dict[str, Any]]:
         """Return the dead letters that are about something."""
@@ -216,12 +235,13 @@ class Small(Platform):
         self.rig.restart()
         self.engine = self.rig.engine
 
-    def rest(self, *, sink: bool = False) -> None:
+    def rest(self, *, sink: bool = False, within: float = float("inf")) -> None:
         rig = self.rig
+        end = rig.clock.now() + within
         for _ in range(100):
             rig.settle()
             due = rig.engine.next_due(schedules=False, sink=sink)
-            if due - rig.clock.now() > SKIPPED:
+            if due > min(end, rig.clock.now() + SKIPPED):
                 return
             rig.clock.time = max(due, rig.clock.time)
         raise AssertionError("the engine does not come to rest")

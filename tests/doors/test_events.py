@@ -32,9 +32,7 @@ CODES = {"InvalidArgument", "MalformedDetail", "ResourceNotFoundException"}
 def ends(shipped: Shipped, kind: str, text: str) -> None:
     """Put an event; see that it is refused or accepted, and that a person sees what is invalid."""
     fields = {"Source": "orders.service", "DetailType": kind, "Detail": text}
-    entries = [{"EventBusName": "orders-bus", **fields}]
-    asked = shipped.engine.call(lambda now: shipped.engine.bus.put(entries, now))
-    shipped.engine.turn(0.0)
+    asked = shipped.put([{"EventBusName": "orders-bus", **fields}])
     if len((kind + text + fields["Source"]).encode()) > MAX_BYTES:
         assert asked.exception(0) is not None
         return
@@ -142,10 +140,8 @@ def test_a_file_of_any_json(through: Through, shipped: Shipped, tmp_path: Path, 
             if line.envelope is None:
                 assert line.problem
                 continue
-            one = to_entry(line, "orders-bus")
-            asked = shipped.engine.call(lambda now, one=one: shipped.engine.bus.put([one], now))
-            shipped.engine.turn(0.0)
-            assert asked.result(0)["FailedEntryCount"] == 0
+            answer = shipped.put([to_entry(line, "orders-bus")])
+            assert answer.result(0)["FailedEntryCount"] == 0
         shipped.rest()
 
     kinds = KINDS | st.just("")

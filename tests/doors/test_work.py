@@ -1,7 +1,9 @@
 """Work within the platform: messages, answers, outbox rows and metrics of any JSON."""
 
 import json
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,35 @@ def test_a_message_of_any_text(through: Through, shipped: Shipped) -> None:
     through(shipped, strategy, send, always)
 
 
-ODD: list[Callable[[], Any]] = [
+Behaviour = Callable[[], Any]
+
+
+def _deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def _circular() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def _raised(error: BaseException) -> Any:
+    raise error
+
+
+def _printed(text: str) -> Any:
+    sys.stdout.write(text)
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+ODD: list[Behaviour] = [
     lambda: float("nan"),
     lambda: 10**5_000,
     lambda: {1: 2},
@@ -47,9 +77,9 @@ ODD: list[Callable[[], Any]] = [
     object,
     lambda: _deep(1_001),
     lambda: _deep(50_000),
-    lambda: _circular(),
-    lambda: print('{"_aws": "\ud800"}'),
-    lambda: print("\ud800"),
+    _circular,
+    partial(_printed, '{"_aws": "\ud800"}'),
+    partial(_printed, "\ud800"),
 ]
 """Answers of a handler that are no JSON, or hardly."""
 
@@ -74,28 +104,11 @@ ERRORS = (
 )
 
 
-def _deep(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-def _circular() -> Any:
-    value: list[Any] = []
-    value.append(value)
-    return value
-
-
-def _raised(error: BaseException) -> Any:
-    raise error
-
-
 class Handlers:
     """The functions of the small template, which do what a test says, within their environment."""
 
     def __init__(self, small: Small, log: Path) -> None:
-        self.behaviour: Callable[[], Any] | None = None
+        self.behaviour: Behaviour | None = None
         small.handlers |= dict.fromkeys(("Step", "Worker", "Tick"), self._called)
         outline: dict[str, Any] = {"name": "Step", "handler": "none", "arn": "a", "memory": 1}
         outline |= {"timeout": 1, "environment": {}}
@@ -127,7 +140,7 @@ def test_an_answer_of_any_kind(through: Through, folder: Path, tmp_path: Path) -
     small = Small(folder, flow=FLOW)
     handlers = Handlers(small, tmp_path / "log")
 
-    def answer(behaviour: Callable[[], Any]) -> None:
+    def answer(behaviour: Behaviour) -> None:
         handlers.behaviour = behaviour
         name = small.engine.executions.new_name()
         small.rig.start(name, {"order_id": "A-1"})
@@ -140,34 +153,32 @@ def test_an_answer_of_any_kind(through: Through, folder: Path, tmp_path: Path) -
         assert not small.rig.queue("Work")
         assert direct.done()
 
-    given = answers.map(lambda value: lambda: value)
-    raising = st.sampled_from(ERRORS).map(lambda error: lambda: _raised(error))
-    always = [*ODD, *((lambda error=error: _raised(error)) for error in ERRORS)]
-    always += [(lambda value=value: value) for value in REPORTED_VALUES]
+    given: st.SearchStrategy[Behaviour] = answers.map(lambda value: partial(_given, value))
+    raising = st.sampled_from(ERRORS).map(lambda error: partial(_raised, error))
+    strategy: st.SearchStrategy[Behaviour] = given | st.sampled_from(ODD) | raising
+    always: list[Behaviour] = [*ODD, *(partial(_raised, error) for error in ERRORS)]
+    always += [partial(_given, value) for value in REPORTED_VALUES]
     try:
-        through(small, given | st.sampled_from(ODD) | raising, answer, always)
+        through(small, strategy, answer, always)
     finally:
         small.close()
         handlers.environment.close()
 
 
-bodies = st.one_of(
-    objects | texts,
-    damaged(
-        st.just(
-            _entry := {
-                "EventBusName": "orders-bus",
-                "Source": "orders.service",
-                "DetailType": "Order Completed",
-                "Detail": json.dumps(order("A-1")["detail"]),
-                "Resources": [],
-                "Time": "2026-01-31T12:00:00Z",
-            }
-        )
-    ).map(json.dumps),
-    damaged(st.just({"name": "run-1", "input": order("A-1")})).map(json.dumps),
-    damaged(st.just({"queue": "QuarantineQueue", "body": {"order_id": "A-1"}})).map(json.dumps),
+ENTRY = {
+    "EventBusName": "orders-bus",
+    "Source": "orders.service",
+    "DetailType": "Order Completed",
+    "Detail": json.dumps(order("A-1")["detail"]),
+    "Resources": [],
+    "Time": "2026-01-31T12:00:00Z",
+}
+BODIES = (
+    ENTRY,
+    {"name": "run-1", "input": order("A-1")},
+    {"queue": "QuarantineQueue", "body": {"order_id": "A-1"}},
 )
+bodies = st.one_of(objects | texts, *(damaged(st.just(body)).map(json.dumps) for body in BODIES))
 
 
 def test_an_outbox_row_of_any_json(through: Through, shipped: Shipped) -> None:

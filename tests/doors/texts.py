@@ -128,6 +128,6 @@ REPORTED = (
     *('{"a":999.99999999999999999}', '{"a":"\\ud800"}', '{"a":"\\u0000"}', '{"a":{"a":1},"a":2}'),
     *('{"a":null}', '{"a":[5]}', '{"a":5}', '{"a":"x"}', "5", "null", '"x"', "[1]", ""),
 )
-"""Texts that are put through every door, at each run; of such ones users of peers reported faults."""
+"""Texts that go through every door at each run; users of peers reported faults of such ones."""
 
 REPORTED_VALUES = tuple(json_text.read(text) for text in REPORTED if is_taken(text))

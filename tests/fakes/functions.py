@@ -39,6 +39,25 @@ def unsayable(event: Any, context: Any) -> Any:
     return {"a": object()}
 
 
+class Untold(Exception):
+    """An error whose message cannot be told."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def fails_untold(event: Any, context: Any) -> Any:
+    """Raise an error whose message cannot be told."""
+    raise Untold
+
+
+def prints_half_a_pair(event: Any, context: Any) -> Any:
+    """Print and measure text that UTF-8 does not have."""
+    sys.stdout.write("half \ud800 a pair\n")
+    sys.stdout.write('{"_aws": "\ud800"}')
+    return event
+
+
 def sleeps(event: Any, context: Any) -> Any:
     """Take so many seconds."""
     time.sleep(event["seconds"])

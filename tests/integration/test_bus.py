@@ -663,6 +663,35 @@ def test_what_services_left_in_the_outbox_is_taken_over_at_the_start(rig: Rig) -
     assert {"hello": 1} in bodies(rig, "Work")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("event", {"Source": "shop", "DetailType": None, "Detail": "{}"}),
+        ("event", {"Source": "shop", "DetailType": {"a": 1}, "Detail": "{}"}),
+        ("event", {"Source": "shop", "DetailType": "Work", "Detail": "[1]"}),
+        ("event", {"Source": "shop", "DetailType": "Work", "Detail": 5}),
+        ("event", {"Source": "shop", "DetailType": "Work", "Detail": "{}", "Time": 1e300}),
+        ("run", {"name": None, "input": {}}),
+        ("run", {"name": [1], "input": {}}),
+        ("message", {"queue": "Nowhere", "body": {}}),
+        ("message", [1]),
+    ],
+)
+def test_an_outbox_row_that_cannot_be_sent_is_a_dead_letter(
+    rig: Rig, kind: str, body: object
+) -> None:
+    rig.failures_expected = True
+    outbox(rig, kind, body)
+    outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
+    rig.restart()
+    rig.settle()
+    assert rig.rows("select * from outbox") == []
+    letters = rig.queue(rig.engine.stack.dead_letter_queues[-1])
+    assert json.dumps(body) in [letter["body"] for letter in letters]
+    assert {"hello": 1} in bodies(rig, "Work")
+    assert rig.put(entry())["FailedEntryCount"] == 0
+
+
 def test_the_outbox_is_emptied_in_the_transaction_that_takes_it_over(rig: Rig) -> None:
     rig.settle()
     outbox(rig, "event", {"Source": "shop", "DetailType": "Work", "Detail": "{}"})

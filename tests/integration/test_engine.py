@@ -103,7 +103,19 @@ def test_what_functions_measure_is_journalled(rig: Rig) -> None:
         '{"_aws": {}}',
         '{"_aws": []}',
         '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["a"],["b"]],"Metrics":[{"Name":"N"}]}]}}',
-        '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[],"Metrics":[{"Name":"N"}]}]},"N":"many"}',
+        *(
+            f'{{"_aws":{{"CloudWatchMetrics":[{{"Dimensions":[],"Metrics":[{{"Name":"N"}}]}}]}},"N":{one}}}'
+            for one in (
+                '"many"',
+                '"nan"',
+                '"inf"',
+                "1e109",
+                "[1,-1e300]",
+                "true",
+                "null",
+                "9" * 400,
+            )
+        ),
     ],
 )
 def test_a_measurement_that_is_none_is_counted_and_hurts_nobody(rig: Rig, line: str) -> None:

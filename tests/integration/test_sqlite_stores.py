@@ -1,6 +1,7 @@
 """What the stores promise on SQLite alone (see `test_stores` for the rest)."""
 
 import errno
+import json
 import os
 import sqlite3
 import threading
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from shared.errors import InvalidSettings
-from shared.record import Status
-from shared.sqlite import Database, database
+from shared.record import Message, Status
+from shared.sqlite import Database, SQLiteRecords, database
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.integration.stores import SQLiteStores
@@ -146,6 +147,15 @@ def test_a_database_that_another_process_is_just_making_is_waited_for(tmp_path: 
         done.set()
         maker.join()
         other.close()
+
+
+def test_a_message_as_deep_as_any_event_goes_into_the_outbox(tmp_path: Path) -> None:
+    records = SQLiteRecords(Database(str(tmp_path / "x.db")))
+    body = {"queue": "Q", "body": {"event": json.loads('{"a":' * 1_001 + "1" + "}" * 1_001)}}
+    records.send(Message("message", body), 0.0)
+    [row] = records.database.rows("select body from outbox")
+    assert json.loads(row["body"]) == body
+    records.database.close()
 
 
 def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:

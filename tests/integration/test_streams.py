@@ -620,8 +620,11 @@ def test_one_record_that_fails_goes_to_the_errors_and_the_others_are_delivered(
     assert 6 in units(rig)
 
 
-def test_a_row_that_is_no_json_goes_to_the_errors(rig: Rig) -> None:
-    nonsense = base64.b64encode(b"no json").decode()
+@pytest.mark.parametrize(
+    "row", [b"no json", b"", b"5", b"[]", b"null", b"{}{}", b'{"units":1e999}']
+)
+def test_a_row_that_is_no_json_object_goes_to_the_errors(rig: Rig, row: bytes) -> None:
+    nonsense = base64.b64encode(row).decode()
     rig.handlers[PROCESSOR] = answer_with(lambda one: {**one, "data": nonsense})
     rig.restart()
     put(rig, 1, 2, 3)
@@ -629,6 +632,26 @@ def test_a_row_that_is_no_json_goes_to_the_errors(rig: Rig) -> None:
     assert units(rig) == [1, 3]
     [path] = (rig.directory.bucket / "errors").rglob("*.jsonl")
     assert "format-conversion-failed" in str(path)
+
+
+def test_a_row_on_several_lines_is_one_row(rig: Rig) -> None:
+    row = base64.b64encode(b'{\r\n"units":\n2\n}\n').decode()
+    rig.handlers[PROCESSOR] = answer_with(lambda one: {**one, "data": row})
+    rig.restart()
+    put(rig, 1, 2, 3)
+    rig.pass_time(INTERVAL)
+    assert units(rig, "order_events_raw") == [1, 2, 3]
+
+
+def test_records_that_wait_for_another_attempt_hold_up_no_clock_that_skips(rig: Rig) -> None:
+    """Only files that are being written are waited for in real time."""
+    rig.handlers[PROCESSOR] = lambda _: "nonsense"
+    rig.restart()
+    put(rig, 1)
+    rig.pass_time(INTERVAL)
+    assert rig.engine.streams.busy
+    assert rig.engine.idle
+    assert rig.engine.next_due(schedules=False) == rig.clock.now() + streams.RETRY
 
 
 def test_a_data_directory_may_have_a_quote_in_its_name(tmp_path: Path) -> None:

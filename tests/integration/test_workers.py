@@ -46,6 +46,8 @@ FUNCTIONS = {
     "leaves": function("leaves"),
     "large": function("large"),
     "prints": function("prints"),
+    "prints_half_a_pair": function("prints_half_a_pair"),
+    "fails_untold": function("fails_untold"),
 }
 
 
@@ -165,6 +167,25 @@ def test_an_answer_that_is_no_json_is_the_functions_error(make: Make) -> None:
     error = pool.call("unsayable").error
     assert error is not None
     assert pool.call("echo", still="here").payload == {"still": "here"}
+
+
+def test_an_error_whose_message_cannot_be_told_is_told_by_its_class(make: Make) -> None:
+    pool = make(1)
+    before = pool.workers()
+    error = pool.call("fails_untold").error
+    assert error is not None
+    told = (error["errorType"], error["errorMessage"])
+    assert told == ("Untold", "its message cannot be told: ValueError")
+    assert pool.workers() == before
+
+
+def test_text_that_utf_8_does_not_have_costs_no_worker(make: Make) -> None:
+    pool = make(1)
+    before = pool.workers()
+    result = pool.call("prints_half_a_pair", a=1)
+    assert (result.payload, result.metrics) == ({"a": 1}, ['{"_aws": "\\ud800"}'])
+    assert "half \\ud800 a pair" in pool.log.read_text()
+    assert pool.workers() == before
 
 
 def test_each_function_has_its_own_environment_whoever_ran_before(make: Make) -> None:

@@ -222,6 +222,23 @@ def test_a_malformed_document_says_in_which_line(
     assert bad[0].number == line
 
 
+@pytest.mark.parametrize("name", ["deep.ndjson", "deep.json"])
+def test_a_detail_as_deep_as_the_bus_takes_is_sent(tmp_path: Path, name: str) -> None:
+    event = created()
+    deep = json.loads('{"a":' * 999 + "1" + "}" * 999)
+    event["detail"]["unknown"] = deep
+    [line] = read(tmp_path, json.dumps(event), name)
+    assert line.envelope is not None
+    assert json.loads(to_put_entry(line.envelope)["Detail"])["unknown"] == deep
+
+
+@pytest.mark.parametrize("name", ["long.ndjson", "long.json"])
+def test_a_number_of_any_length_is_a_problem_of_its_line(tmp_path: Path, name: str) -> None:
+    text = json.dumps(created()).replace("25.0", "9" * 5_000, 1)
+    [line] = read(tmp_path, text, name)
+    assert "is not JSON" in str(line.problem)
+
+
 @pytest.mark.parametrize("name", ["latin.ndjson", "latin.json"])
 def test_text_in_another_encoding_says_so(tmp_path: Path, name: str) -> None:
     event = created(shipping_address=None, email="é@example.com")

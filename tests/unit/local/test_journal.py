@@ -40,6 +40,27 @@ def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None
     assert list(batch.statements()) == [("first", [(1,), (2,)]), ("second", [("a",)])]
 
 
+@pytest.mark.parametrize("value", ["\ud800", 1 << 63, -(1 << 63) - 1, {"a": 1}, [1], object()])
+def test_a_row_that_sqlite_cannot_hold_is_refused_at_once(value: object) -> None:
+    batch = Batch()
+    batch.add(INSERT, "1", "a")
+    with pytest.raises((TypeError, ValueError)):
+        batch.add(INSERT, "2", value)
+    assert list(batch.statements()) == [(INSERT, [("1", "a")])]
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 1.5, "é", "\U0001f600", b"x", (1 << 63) - 1, -(1 << 63)]
+)
+def test_whatever_sqlite_holds_is_taken(
+    journal: Journal, database: Database, value: object
+) -> None:
+    database.connection.execute("create table any_value (value)")
+    journal.batch.add("insert into any_value values (?)", value)
+    journal.commit()
+    assert database.rows("select value from any_value")[0]["value"] == value
+
+
 def test_an_empty_batch_is_no_commit(journal: Journal) -> None:
     assert not Batch()
     journal.commit()
