@@ -43,7 +43,7 @@ _RESUME = {
 _TAIL = 16
 """An error so near to the end of what is known, in characters, may be of a value that goes on."""
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # to find where a value ends
 
 
 class Value(NamedTuple):

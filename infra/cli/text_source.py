@@ -106,7 +106,7 @@ class TextSource:
         """Say whether each line has events of its own, as the first line or else the name says."""
         first = self._head.lstrip().partition("\n")[0]
         with suppress(ValueError, RecursionError):
-            json.JSONDecoder().raw_decode(first)
+            json.JSONDecoder(parse_int=str).raw_decode(first)
             return first.startswith("{") or named
         return named and not first.startswith("[")
 
