@@ -231,9 +231,14 @@ def _schemas() -> JSON:
 
 
 def _without_need(schema: JSON, names: tuple[str, ...]) -> JSON:
-    """Return a schema that does not ask for these fields."""
+    """Return a schema in which these fields may be left out or null."""
     required = [one for one in schema["required"] if one not in names]
-    return {**schema, "description": "An order to be placed.", "required": required}
+    properties = {
+        name: {"anyOf": [told, {"type": "null"}]} if name in names else told
+        for name, told in schema["properties"].items()
+    }
+    about = {"description": "An order to be placed.", "required": required}
+    return {**schema, **about, "properties": properties}
 
 
 def _without(schema: JSON, names: tuple[str, ...]) -> JSON:
