@@ -47,7 +47,8 @@ class Letters:
         self.rows = LetterRows(journal)
         journal.database.define(INDEX)
         self._handled: set[int] = set()
-        self._changed = False
+        self._changed = False  # in this turn, so that the journal's count is not yet true
+        self._uncounted = False
         self._pending = 0
         self._commits = -1
         self._looked_at = 0.0
@@ -64,6 +65,7 @@ class Letters:
         query = "select count(*) from closed_letters where state = 'PENDING'"
         row = self.journal.database.row(query)
         self._pending = row[0] if row else 0
+        self._uncounted = False
 
     def work(self, now: float) -> bool:
         """Close redriven letters whose successors have ended, or put them back into their queues.
@@ -72,6 +74,8 @@ class Letters:
         """
         if not self._is_due() or 0 <= now - self._looked_at < self._pause:
             return False
+        if self._uncounted:
+            self._count_pending()
         self._commits = self.journal.commits
         self._looked_at = now
         queues = self.stack.dead_letter_queues
@@ -88,9 +92,8 @@ class Letters:
     def committed(self) -> None:
         """Let what the turn did with letters count."""
         self._handled.clear()
-        if self._changed:
-            self._changed = False
-            self._count_pending()
+        self._uncounted |= self._changed
+        self._changed = False
 
     @property
     def _pause(self) -> float:
@@ -98,7 +101,8 @@ class Letters:
         return LOOK + self._pending / MANY
 
     def _is_due(self) -> bool:
-        return self._pending > 0 and self._commits != self.journal.commits
+        pending = self._pending > 0 or self._uncounted
+        return pending and self._commits != self.journal.commits
 
     def _end(self, row: Any, verdict: Verdict, now: float) -> None:
         number = row["id"]
