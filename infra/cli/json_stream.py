@@ -1,7 +1,7 @@
 """JSON values one after another in text of any length: lines, lists, or nothing between them.
 
 A stream has objects, with or without blanks or commas between them, lists of objects, and requests
-of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole. So
+of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read once it is whole. So
 the same events are found whether each has a line, each has several, or all have one (as Amazon Data
 Firehose writes objects into a file).
 
