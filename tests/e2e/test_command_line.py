@@ -475,9 +475,9 @@ def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path:
         assert told["message"].startswith("back in QuarantineQueue: InvalidEvent: detail.email")
         edited = ("dead-letters", "edit", told["letter"], "--set", "email=a@example.com")
         [done] = answer(*edited, "--redrive", "--wait", "1", "--data", server.data)["letters"]
-        assert done["state"] == "running", "its order is not here yet, so it is tried again"
-        retry = answer("show", "never-created", "--data", server.data)["retries"][0]
-        assert retry["reason"] == "OrderNotFound: no order has the id 'never-created'"
+        assert done["state"] == "done", "it is kept until its order comes"
+        [kept] = answer("show", "never-created", "--data", server.data)["requests"]
+        assert kept["type"] == "Order Updated"
         assert server.process is not None
         assert server.process.poll() is None
 
