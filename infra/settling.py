@@ -40,21 +40,9 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             return
         reconciled = reconciled + 1 if left == unfinished else 1
         unfinished = left
-        waiting = LEASE if left[0] else _until_given_up(engine)
-        engine.skip_to(engine.clock.now() + waiting)
+        wait = LEASE if left[0] else _until_given_up(engine)
+        engine.skip_to(engine.clock.now() + wait)
         engine.run_schedule("ReconcileFunction")
-
-
-def _requests(database: Database) -> int:
-    """Return how many requests are kept for orders that did not come."""
-    row = database.row("select count(*) from early_requests")
-    return int(row[0]) if row else 0
-
-
-def _until_given_up(engine: Engine) -> float:
-    """Return in how many seconds the last request is given up whose order did not come."""
-    row = engine.journal.database.row("select max(came_at) from early_requests")
-    return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def work_off(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
@@ -80,6 +68,18 @@ def _work(engine: Engine, next_due: Callable[[], float], on_turn: Callable[[], N
 
 def _due_with_sink(engine: Engine) -> float:
     return engine.next_due(schedules=False, sink=engine.streams.failures < SINK_RETRIES)
+
+
+def _requests(database: Database) -> int:
+    """Return how many requests are kept for orders that did not come."""
+    row = database.row("select count(*) from early_requests")
+    return int(row[0]) if row else 0
+
+
+def _until_given_up(engine: Engine) -> float:
+    """Return in how many seconds the last request is given up whose order did not come."""
+    row = engine.journal.database.row("select max(came_at) from early_requests")
+    return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def in_flight(database: Database) -> int:

@@ -40,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(DEFAULT_VECTORS),
         help="directory of the conformance cases (default: ../shared/conformance)",
     )
+    parser.addoption(
+        "--examples",
+        metavar="N",
+        type=int,
+        default=50,
+        help="tests/doors: examples of each door; 50 (the default) are the same at every run",
+    )
     for name, default, meaning in (
         ("orders", 300, "orders that go through"),
         ("kills", 5, "times that the server is killed"),
@@ -52,6 +59,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             default=default,
             help=f"test_crash.py: {meaning} (default: {default})",
         )
+
+    parser.addoption(
+        "--exports",
+        metavar="N",
+        type=int,
+        default=5,
+        help="test_exports.py: exports during a burst (default: 5)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

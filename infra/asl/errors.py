@@ -4,6 +4,7 @@ AslError
 ├── DefinitionError        a definition is refused
 ├── ExpressionError        a text is not a path, a filter or an intrinsic function
 ├── StateFailure           a state fails with an error name that Retry and Catch may match
+│   ├── DataLimitExceeded  what a state hands on is larger than 256 KiB
 │   └── TerminalFailure    States.Runtime: the execution ends, whatever Retry and Catch say
 ├── PathNotFoundError      a path meets no value
 └── IntrinsicError         an intrinsic function cannot work with its arguments
@@ -53,6 +54,17 @@ class StateFailure(AslError):
     def as_output(self) -> dict[str, str]:
         """What a catcher hands on."""
         return {"Error": self.error or "", "Cause": self.cause or ""}
+
+
+class DataLimitExceeded(StateFailure):
+    """What a state hands on is larger than 256 KiB.
+
+    Source: "Handling errors in Step Functions workflows" in the AWS Step Functions Developer Guide.
+    """
+
+    def __init__(self, name: str, what: str) -> None:
+        problem = "with a size exceeding the maximum number of bytes service limit."
+        super().__init__(DATA_LIMIT_EXCEEDED, f"The state/task '{name}' {what} {problem}")
 
 
 class TerminalFailure(StateFailure):

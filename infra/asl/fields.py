@@ -118,7 +118,7 @@ class Fields:
         if text is None:
             return lambda _data, _scope: {}
 
-        def failure(_searched: str, error: Exception) -> TerminalFailure:
+        def failure(_searched: JSON, error: Exception) -> TerminalFailure:
             return TerminalFailure(missing or f"Invalid path '{text}' : {error}")
 
         return self._compiled(field, lambda given: compile_path(given, failure))

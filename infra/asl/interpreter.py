@@ -19,9 +19,15 @@ from infra.asl.effects import (
     Status,
     TimerFired,
 )
-from infra.asl.errors import RUNTIME, TIMEOUT, StateFailure, TerminalFailure
+from infra.asl.errors import (
+    RUNTIME,
+    TIMEOUT,
+    DataLimitExceeded,
+    StateFailure,
+    TerminalFailure,
+)
 from infra.asl.execution import Execution, Frame
-from infra.asl.expressions.values import JSON
+from infra.asl.expressions.values import JSON, exceeds_data_limit
 from infra.asl.history import HistoryEvent
 from infra.asl.states.state import StateTable
 
@@ -167,8 +173,15 @@ class Turn:
         frame.activity, frame.due, frame.request = "", None, None
 
     def leave(self, frame: Frame, output: JSON, assigned: JSON, successor: str | None) -> None:
-        """Leave the frame's state for its successor, or finish."""
+        """Leave the frame's state for its successor, or finish.
+
+        Raises DataLimitExceeded, and leaves nothing, where the state hands on too much.
+        """
         state = frame.state
+        if exceeds_data_limit(output):
+            raise DataLimitExceeded(state.name, "returned a result")
+        if assigned and exceeds_data_limit(assigned):
+            raise DataLimitExceeded(state.name, "assigned variables")
         details = {"name": state.name, "output": output}
         if assigned:
             details["assignedVariables"] = assigned
@@ -229,10 +242,9 @@ class Turn:
                 try:
                     assigned = catcher.assign(result, frame) if catcher.assign else None
                     output = catcher.put(frame.input, result)
+                    self.leave(frame, output, assigned, catcher.next)
                 except StateFailure as another:
                     self._give_up(frame, _located(frame, another))
-                else:
-                    self.leave(frame, output, assigned, catcher.next)
                 return True
         return False
 
@@ -274,7 +286,12 @@ class Turn:
 
 
 def _located(frame: Frame, failure: StateFailure) -> StateFailure:
-    """The failure with AWS's sentence in front that says where it came up."""
+    """The failure with AWS's sentence in front that says where it came up.
+
+    One about the size of data names its state already.
+    """
+    if isinstance(failure, DataLimitExceeded):
+        return failure
     where = f"the state '{frame.state.name}' (entered at the event id #{frame.entered_id})"
     cause = f"An error occurred while executing {where}. {failure.cause}"
     if isinstance(failure, TerminalFailure):

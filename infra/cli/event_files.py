@@ -27,7 +27,7 @@ from shared.batches import entry_size
 from shared.clock import timestamp
 from shared.errors import InvalidEvent
 from shared.events import MAX_EVENT_BYTES, Detail, Event, parse
-from shared.json_text import InvalidJSON, read, write
+from shared.json_text import MAX_DEPTH, InvalidJSON, read, write
 
 __all__ = [
     "MAX_LINE",
@@ -130,7 +130,7 @@ def read_event(path: str, number: int, text: str) -> Line:
     """Return the event in JSON text, or what is wrong with it."""
     data = text.encode(errors="surrogateescape")
     try:
-        value = read(data)
+        value = read(data, MAX_DEPTH + 1)  # the envelope is a level of its own
     except InvalidJSON as error:
         return Line(path, number, problem=explained(error))
     if not isinstance(value, dict):

@@ -1,9 +1,9 @@
 """JSON values one after another in text of any length: lines, lists, or nothing between them.
 
-A stream has objects, with or without blanks between them, lists of objects, and requests of
-PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole. So
-the same events are found whether each has a line, each has several, or all have one (as Amazon Data
-Firehose writes objects into a file).
+A stream has objects, with or without blanks or commas between them, lists of objects, and requests
+of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole.
+So the same events are found whether each has a line, each has several, or all have one (as Amazon
+Data Firehose writes objects into a file).
 
 What is malformed is a `Fault` with its line, and reading goes on: at the next line where each line
 has its own objects, or else where one object ends and the next begins.
@@ -32,8 +32,14 @@ _REQUEST_END = re.compile(r"\s*(?:,\s*" + _ID + r")?\}", re.ASCII)
 _AHEAD = 1_000
 """Characters in which a request says that it is one."""
 
-_NEXT_OBJECT = re.compile(r"\}[ \t\r\n]*(?=\{)")
-_NEXT_LINE_OR_OBJECT = re.compile(r"\n|\}[ \t\r]*(?=\{)")
+_RESUME = {
+    (False, False): re.compile(r"(?=\{)"),
+    (False, True): re.compile(r"\}[ \t\r\n]*(?=\{)"),
+    (True, False): re.compile(r"\n|(?=\{)"),
+    (True, True): re.compile(r"\n|\}[ \t\r]*(?=\{)"),
+}
+"""Where reading goes on after what is malformed: by line or not, within an object or not."""
+
 _TAIL = 16
 """An error so near to the end of what is known, in characters, may be of a value that goes on."""
 
@@ -141,6 +147,9 @@ class JSONStream:
                 yield from self._list(known.at + 1, None)
             elif begins == "{":
                 yield self._value()
+            elif begins == "," and before:
+                known.go(known.at + 1)
+                continue
             elif before == "[" and not self._by_line:
                 yield self._fault("there is more after the list")
             else:
@@ -219,7 +228,7 @@ class JSONStream:
         """Return a fault that is here, and go to where reading goes on."""
         known = self._known
         error = json.JSONDecodeError(problem, known.text, known.at)
-        return self._resumed(self._described(error))
+        return self._resumed(self._described(error), within=False)
 
     def _described(self, error: json.JSONDecodeError) -> Fault:
         """Return what an error is, and the line where it is."""
@@ -238,10 +247,13 @@ class JSONStream:
             return Fault(known.number, explained(wrong, known.column))
         return Fault(known.number, NO_EVENT)
 
-    def _resumed(self, fault: Fault) -> Fault:
-        """Go behind what is malformed, to the next line or object; return the fault."""
+    def _resumed(self, fault: Fault, *, within: bool = True) -> Fault:
+        """Go behind what is malformed, to the next line or object; return the fault.
+
+        ``within`` an object, another one does not begin before it may have ended.
+        """
         known = self._known
-        ends = _NEXT_LINE_OR_OBJECT if self._by_line else _NEXT_OBJECT
+        ends = _RESUME[self._by_line, within]
         while (found := ends.search(known.text, known.at)) is None:
             rest = known.text.rstrip(" \t\r\n")
             known.go(max(known.at, len(rest) - 1 if rest.endswith("}") else len(known.text)))

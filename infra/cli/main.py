@@ -32,6 +32,9 @@ COMMANDS = {
     "cost": "cost:cost",
     "export": "moving:export_",
     "import": "moving:import_",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "audit": "audit:audit",
     "doctor": "doctor:doctor",
 }
 """The commands by name: a module of `infra.cli`, and what of it is the command."""

@@ -117,7 +117,16 @@ class Bus:
         return {"EventId": head["id"]} if failed is None else _failure(failed)
 
     def accept(self, entry: Mapping[str, Any], now: float) -> str:
-        """Journal an event that a service published; return the event's id."""
+        """Journal an event that a service published; return the event's id.
+
+        Raises
+        ------
+        InvalidRequest
+            It is no event.
+        """
+        refused = _refused(entry)
+        if refused:
+            raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
         head, text = _head(entry, _time(entry.get("Time"), now)), entry["Detail"]
         self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
         event_id: str = head["id"]

@@ -375,8 +375,11 @@ class Engine:
             self.queues.send(queue, json.dumps(body["body"]), {}, now)
 
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
+        name: Any = body["name"]
+        if not isinstance(name, str):
+            raise TypeError(f"a run's name is text, not {type(name).__name__}")
         try:
-            self.executions.start(self.order_processing, body["name"], body["input"], now)
+            self.executions.start(self.order_processing, name, body["input"], now)
         except TaskError as error:
             if error.error not in (EXISTS, HELD):
                 raise TaskError(error.error, f"{error.error}: {error}") from None

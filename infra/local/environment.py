@@ -53,7 +53,7 @@ class _Output(io.TextIOBase):
     def write(self, text: str) -> int:
         """Take a piece of output; Powertools writes a line at a time."""
         if text.startswith('{"_aws"'):
-            self.metrics.append(text)
+            self.metrics.append(sendable(text))
         elif text.strip():
             with suppress(OSError):  # a full disk costs the log its lines, and no order anything
                 self.log.write(text if text.endswith("\n") else text + "\n")
@@ -79,10 +79,14 @@ class ExecutionEnvironment:
         self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
         self._current: str | None = None
         self._changes: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
-        self._log = log.open("a", buffering=1 << 16)
+        self._log = log.open("a", buffering=1 << 16, encoding="utf-8", errors="backslashreplace")
         self._output = _Output(self._log)
         self._count = 0
         os.environ.update(COMMON)
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
 
     def load(self) -> None:
         """Import every handler, so that processes forked from this one need not."""
@@ -171,11 +175,20 @@ def _marshalled(value: object, request_id: str) -> tuple[bytes, bytes]:
     return b"", json_text.write({**told, "requestId": request_id, "stackTrace": []})
 
 
+def sendable(text: str) -> str:
+    """Return text in which half a surrogate pair, which UTF-8 has not, is escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:
     frames = traceback.extract_tb(raised.__traceback__)
+    try:
+        message = sendable(str(raised))
+    except Exception as another:  # noqa: BLE001 - whatever its own code raises
+        message = f"its message cannot be told: {type(another).__name__}"
     return {
-        "errorMessage": str(raised).encode(errors="backslashreplace").decode(),
-        "errorType": type(raised).__name__,
+        "errorMessage": message,
+        "errorType": sendable(type(raised).__name__),
         "requestId": request_id,
         # without columns: to find what to underline would parse each line
         "stackTrace": traceback.format_list(

@@ -154,6 +154,10 @@ def keep(connection: Connection, key: str, value: str) -> None:
     connection.execute(_KEEP, (key, value))
 
 
+_HELD = {str, int, float, bytes, bool, type(None)}
+_BEYOND = 1 << 63
+
+
 class Batch:
     """The writes of one turn, of the same statement together.
 
@@ -169,7 +173,20 @@ class Batch:
         return bool(self.added)
 
     def add(self, statement: str, *values: Any) -> None:
-        """Add one row of a statement; statements run in the order of their first row."""
+        """Add one row of a statement; statements run in the order of their first row.
+
+        Raises
+        ------
+        TypeError, ValueError
+            SQLite holds no such value: at the commit, it would be every item's failure.
+        """
+        for value in values:
+            if (
+                (kind := type(value)) not in _HELD
+                or (kind is str and not value.isascii())
+                or (kind is int and not -_BEYOND <= value < _BEYOND)
+            ):
+                _check_held(value)
         rows = self._rows.get(statement)
         if rows is None:
             rows = self._rows[statement] = []
@@ -189,6 +206,17 @@ class Batch:
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""
         return ((statement, rows) for statement, rows in self._rows.items() if rows)
+
+
+def _check_held(value: object) -> None:
+    """Raise unless SQLite holds a value."""
+    if isinstance(value, str):
+        value.encode()  # raises on half a surrogate pair
+    elif isinstance(value, int):
+        if not -_BEYOND <= value < _BEYOND:
+            raise ValueError(f"an integer of {value.bit_length()} bits is beyond SQLite's 64")
+    elif type(value) not in _HELD:
+        raise TypeError(f"SQLite holds no {type(value).__name__}")
 
 
 class Journal:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from infra.local.invocations import Result
 from infra.local.journal import Journal
+from shared import json_text
 
 _ADD = (
     "insert into metrics values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set"
@@ -17,6 +16,9 @@ _ADD = (
 
 INVALID = "EMFParsingErrors"
 """What CloudWatch counts malformed documents as (CloudWatch Logs, Monitoring with metrics)."""
+
+LARGEST = 2.0**360
+"""The value of largest size that a metric has (CloudWatch API Reference, MetricDatum)."""
 
 
 class Measurements:
@@ -31,7 +33,7 @@ class Measurements:
         minute = int(now // 60) * 60
         for line in result.metrics:
             try:
-                found = _metrics(orjson.loads(line))
+                found = _metrics(json_text.read(line))
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 found = [(INVALID, "{}", "Count", 1.0)]
             for name, dimensions, unit, value in found:
@@ -40,7 +42,7 @@ class Measurements:
     def count(self, name: str, dimensions: Mapping[str, str], now: float) -> None:
         """Count one of the engine's own: ``name`` is the metric's."""
         minute = int(now // 60) * 60
-        key = (minute, name, orjson.dumps(dimensions).decode(), "Count")
+        key = (minute, name, json_text.write(dimensions).decode(), "Count")
         self._values.setdefault(key, []).append(1.0)
 
     def flush(self) -> None:
@@ -65,11 +67,19 @@ def _metrics(document: Any) -> list[tuple[str, str, str, float]]:
     found = []
     for group in document["_aws"]["CloudWatchMetrics"]:
         for names in group["Dimensions"] or [[]]:
-            dimensions = orjson.dumps({name: document[name] for name in sorted(names)}).decode()
+            chosen = {name: document[name] for name in sorted(names)}
+            dimensions = json_text.write(chosen).decode()
             for metric in group["Metrics"]:
                 values = document[metric["Name"]]
                 found += [
-                    (metric["Name"], dimensions, str(metric.get("Unit", "None")), float(value))
+                    (metric["Name"], dimensions, str(metric.get("Unit", "None")), _number(value))
                     for value in (values if isinstance(values, list) else [values])
                 ]
     return found
+
+
+def _number(value: object) -> float:
+    """Return a metric's value, or raise `ValueError` if it is none that can be added up."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
+        raise ValueError(f"{value!r} is no value of a metric")
+    return float(value)

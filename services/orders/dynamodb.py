@@ -39,6 +39,7 @@ from shared.order_item import (
 from shared.record import ENDED, Change, Message, OrderRecord
 from shared.table import Item, Refused, Removal, Table, Update
 
+KEY = "key"
 _COMPARED = ("reconciler", "sink")
 _ENDED = sorted(str(status) for status in ENDED)
 
@@ -69,15 +70,31 @@ class DynamoOrders(DynamoRecords):
         found.sort(key=_age, reverse=True)
         return [one for one in found if start is None or _age(one) < _age(start)][:limit]
 
-    def open(self, change: Change, requests: Sequence[EarlyRequest] = ()) -> OrderRecord:
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
         """Write a new order, and forget the requests that its record has taken into account.
 
         Requests are kept in the order's own item, so that its first write finds them unasked.
         """
+        update = first_write(change)
+        if requests:
+            _if_kept(update, requests)
+            update.remove(EARLY)
+        else:
+            update.if_absent()
+        order_id, others = change.before.order_id, []
+        if key is not None:
+            others.append(_kept_key(key, order_id, change.after.created_at))
         try:
-            self.table.write(_opening(change, requests))
+            self.table.write(update, *others)
         except Refused as refused:
-            raise _not_opened(change, refused.standing[0]) from None
+            if key is not None and 0 not in refused.standing:
+                raise _used_meanwhile(key) from None
+            standing = refused.standing[0]
+            if standing is None or EARLY in standing:
+                raise RequestedBefore(change.before.order_id, kept_in(standing)) from None
+            raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
@@ -175,36 +192,25 @@ class DynamoKeys:
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""
-        item = self.table.get(*_key_item(key))
+        item = self.table.get(*key_item(key))
         return None if item is None else Use(item["order"], unpacked(item["hash"]))
-
-    def open(self, change: Change, requests: Sequence[EarlyRequest], key: Key) -> OrderRecord:
-        """Write a new order and its key, both or neither (see `DynamoOrders.open`)."""
-        kept = _kept(key, change.after.order_id, change.after.created_at)
-        try:
-            self.table.write(_opening(change, requests), kept)
-        except Refused as refused:
-            if 0 in refused.standing:
-                raise _not_opened(change, refused.standing[0]) from None
-            raise _used_meanwhile(key) from None
-        return change.after
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
         """Write the key of an order that is there already, or raise `VersionConflict`."""
         try:
-            self.table.write(_kept(key, order_id, at))
+            self.table.write(_kept_key(key, order_id, at))
         except Refused:
             raise _used_meanwhile(key) from None
 
 
-def _key_item(key: Key) -> tuple[str, str]:
+def key_item(key: Key) -> tuple[str, str]:
     """Return the key of an idempotency key's item: a digest, since both texts may be long."""
     digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
-    return f"key#{digest}", "key"
+    return f"{KEY}#{digest}", KEY
 
 
-def _kept(key: Key, order_id: str, at: float) -> Update:
-    update = Update(*_key_item(key))
+def _kept_key(key: Key, order_id: str, at: float) -> Update:
+    update = Update(*key_item(key))
     update.if_absent()
     update.put(order=order_id, hash=packed(key.fingerprint), at=at)
     return update
@@ -285,24 +291,6 @@ class DynamoOutbox:
         except Refused:
             return False  # somebody else was faster, or there is more to be sent
         return True
-
-
-def _opening(change: Change, requests: Sequence[EarlyRequest]) -> Update:
-    """Return the first write of an order that has taken these requests into account."""
-    update = first_write(change)
-    if requests:
-        _if_kept(update, requests)
-        update.remove(EARLY)
-    else:
-        update.if_absent()
-    return update
-
-
-def _not_opened(change: Change, standing: Item | None) -> VersionConflict:
-    """Return why an order's first write was refused by what stands in its place."""
-    if standing is None or EARLY in standing:
-        return RequestedBefore(change.before.order_id, kept_in(standing))
-    return VersionConflict(f"order {change.before.order_id} has come meanwhile")
 
 
 def _if_kept(update: Update, requests: Sequence[EarlyRequest]) -> None:

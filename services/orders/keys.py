@@ -4,11 +4,9 @@ A key belongs to its sender: two senders may use the same text. It is kept as lo
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
-
-from shared.record import Change, OrderRecord
 
 LONGEST = 255
 """Characters of a key."""
@@ -37,17 +35,6 @@ class Keys(Protocol):
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""
-
-    def open(self, change: Change, requests: Sequence[Any], key: Key) -> OrderRecord:
-        """Write a new order and its key, both or neither.
-
-        Raises
-        ------
-        RequestedBefore
-            Other requests than these are kept for the order (see `orders.early`).
-        VersionConflict
-            The order or the key was written meanwhile.
-        """
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
         """Write the key of an order that is there already, or raise `VersionConflict`."""

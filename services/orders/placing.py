@@ -1,13 +1,10 @@
 """Placing an order over HTTP under an idempotency key: one key of a sender is one order."""
 
-from collections.abc import Sequence
-
-from orders.early import EarlyRequest
 from orders.keys import Key, Keys
-from orders.usecases import Ports, check_same, first_placed
+from orders.usecases import Ports, open_placed, require_same_order
 from shared.errors import InvalidInput, OrderConflict
 from shared.events import Event, OrderCreated
-from shared.record import Change, OrderRecord, rereads
+from shared.record import OrderRecord, rereads
 
 
 class KeyConflict(OrderConflict, InvalidInput):
@@ -37,14 +34,10 @@ def place(
         return store.read(used.order_id), False
     known = store.find(event.detail.order_id)
     if known is not None:
-        check_same(known, event)
+        require_same_order(known, event.detail)
         keys.keep(key, known.order_id, now)
         return known, False
-
-    def write(change: Change, requests: Sequence[EarlyRequest]) -> OrderRecord:
-        return keys.open(change, requests, key)
-
-    return first_placed(event, now, write), True
+    return open_placed(event, now, ports, key), True
 
 
 def conflict(key: Key, field: str) -> KeyConflict:

@@ -23,16 +23,21 @@ create table if not exists idempotency_keys (
 ) without rowid;
 """
 
-_REQUEST = ", ".join(EarlyRequest._fields)
+_KEPT = ", ".join(EarlyRequest._fields)
 
 
 class SQLiteOrders(SQLiteRecords):
     """The orders' store (see `orders.usecases.OrderStore`)."""
 
-    def open(self, change: Change, requests: Sequence[EarlyRequest] = ()) -> OrderRecord:
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
         """Write a new order, and forget the requests that its record has taken into account."""
+        order_id = change.before.order_id
         with self.database.write() as connection:
             _open(connection, change, requests)
+            if key is not None:
+                _write_key(connection, key, order_id, change.after.created_at)
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
@@ -49,7 +54,7 @@ class SQLiteOrders(SQLiteRecords):
             values = request._asdict() | {"detail": json_text.write(request.detail).decode()}
             marks = ", ".join("?" * len(values))
             connection.execute(
-                f"insert into early_requests ({_REQUEST}) values ({marks})", tuple(values.values())
+                f"insert into early_requests ({_KEPT}) values ({marks})", tuple(values.values())
             )
 
     def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
@@ -127,6 +132,38 @@ class SQLiteOrders(SQLiteRecords):
             yield json.loads(row["envelope"])
 
 
+class SQLiteKeys:
+    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.define(KEYS)
+
+    def use_of(self, key: Key) -> Use | None:
+        """Return what a sender has used a key for, if anything."""
+        row = self.database.row(
+            "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?",
+            key.sender,
+            key.text,
+        )
+        return None if row is None else Use(*row)
+
+    def keep(self, key: Key, order_id: str, at: float) -> None:
+        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        with self.database.write() as connection:
+            _write_key(connection, key, order_id, at)
+
+
+def _write_key(connection: sqlite3.Connection, key: Key, order_id: str, at: float) -> None:
+    cursor = connection.execute(
+        "insert into idempotency_keys (sender, key, order_id, fingerprint, used_at)"
+        " values (?, ?, ?, ?, ?) on conflict do nothing",
+        (key.sender, key.text, order_id, key.fingerprint, at),
+    )
+    if cursor.rowcount != 1:
+        raise VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
+
+
 def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[EarlyRequest]) -> None:
     """Write a new order within the caller's transaction; a conflict is raised before any change."""
     order_id = change.before.order_id
@@ -149,47 +186,8 @@ def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[Ear
 def _kept(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:
     """Return the requests that are kept for an order, the oldest first."""
     rows = connection.execute(
-        f"select {_REQUEST} from early_requests where order_id = ? order by came_at, request_id",
+        f"select {_KEPT} from early_requests where order_id = ? order by came_at, request_id",
         (order_id,),
     )
     found = map(EarlyRequest._make, rows)
     return [one._replace(detail=json_text.parse(str(one.detail))) for one in found]
-
-
-class SQLiteKeys:
-    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        database.define(KEYS)
-
-    def use_of(self, key: Key) -> Use | None:
-        """Return what a sender has used a key for, if anything."""
-        row = self.database.row(
-            "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?",
-            key.sender,
-            key.text,
-        )
-        return None if row is None else Use(*row)
-
-    def open(self, change: Change, requests: Sequence[EarlyRequest], key: Key) -> OrderRecord:
-        """Write a new order and its key, both or neither (see `orders.store.SQLiteOrders.open`)."""
-        with self.database.write() as connection:
-            _open(connection, change, requests)
-            _keep(connection, key, change.after.order_id, change.after.created_at)
-        return change.after
-
-    def keep(self, key: Key, order_id: str, at: float) -> None:
-        """Write the key of an order that is there already, or raise `VersionConflict`."""
-        with self.database.write() as connection:
-            _keep(connection, key, order_id, at)
-
-
-def _keep(connection: sqlite3.Connection, key: Key, order_id: str, at: float) -> None:
-    cursor = connection.execute(
-        "insert into idempotency_keys (sender, key, order_id, fingerprint, used_at)"
-        " values (?, ?, ?, ?, ?) on conflict do nothing",
-        (key.sender, key.text, order_id, key.fingerprint, at),
-    )
-    if cursor.rowcount != 1:
-        raise VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from orders import early, model, published
 from orders.early import EarlyRequest, RequestedBefore
-from orders.keys import Keys
+from orders.keys import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 from shared.errors import (
     CancellationRefused,
@@ -40,15 +40,19 @@ SINK_GRACE = 900.0
 class OrderStore(Records, Protocol):
     """Records, and the ways to look for them."""
 
-    def open(self, change: Change, requests: Sequence[EarlyRequest] = ()) -> OrderRecord:
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
         """Write a new order, and forget the requests that its record has taken into account.
+
+        An idempotency ``key`` that placed it is written with it, or neither is.
 
         Raises
         ------
         RequestedBefore
             Other requests than these are kept for the order.
         VersionConflict
-            The order is there.
+            The order is there, or the key was used meanwhile.
         """
 
     def keep(self, request: EarlyRequest) -> None:
@@ -155,9 +159,7 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     record = ports.store.find(order_id) if event else ports.store.read(order_id)
     if record is None:
         assert event is not None
-        opened = first_write(
-            event, now, lambda new: model.claim(new, claimant, now), ports.store.open
-        )
+        opened = _open(event, now, lambda new: model.claim(new, claimant, now), ports)
         return Held(order_id, opened.epoch)
     try:
         saved = ports.store.save(model.claim(record, claimant, now))
@@ -170,11 +172,12 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
     return Held(order_id, saved.epoch)
 
 
-def first_write(
+def _open(
     event: Event[OrderCreated],
     now: float,
     begin: Callable[[OrderRecord], Change],
-    write: Callable[[Change, Sequence[EarlyRequest]], OrderRecord],
+    ports: Ports,
+    key: Key | None = None,
 ) -> OrderRecord:
     """Write a new order with its first change and with what was asked for before it came.
 
@@ -186,7 +189,7 @@ def first_write(
         change = begin(record)
         change = change._replace(entries=(*entries, *change.entries))
         try:
-            return write(change, requests)
+            return ports.store.open(change, requests, key)
         except RequestedBefore as refused:
             requests = refused.requests
     raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
@@ -254,36 +257,37 @@ def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
     OrderConflict
         The order id is known with other content, or with another payment.
     """
+    now = ports.now()
     known = ports.store.find(event.detail.order_id)
     if known is not None:
-        check_same(known, event)
+        require_same_order(known, event.detail)
         return known, False
-    return first_placed(event, ports.now(), ports.store.open), True
+    return open_placed(event, now, ports, None), True
 
 
-def first_placed(
-    event: Event[OrderCreated],
-    now: float,
-    write: Callable[[Change, Sequence[EarlyRequest]], OrderRecord],
-) -> OrderRecord:
-    """Write a new order that was placed over HTTP, with its event."""
-    # the event says what was ordered, whatever was asked for before
-    messages = (published.created(published.received(event, now), now),)
-    placed = Entry("RECEIVED", now)
-    return first_write(event, now, lambda new: new.change(placed, messages=messages), write)
-
-
-def check_same(known: OrderRecord, event: Event[OrderCreated]) -> None:
-    """Raise `OrderConflict` if an order that is placed again is not the one that is known."""
-    if known.content_hash != event.detail.content_hash:
+def require_same_order(known: OrderRecord, detail: OrderCreated) -> None:
+    """Raise `OrderConflict` if an order is known with other content or another payment."""
+    if known.content_hash != detail.content_hash:
         raise OrderConflict(
             f"order {known.order_id} exists with other content; use another order_id"
         )
-    if model.is_paid_otherwise(known, event.detail.payment_token):
+    if model.is_paid_otherwise(known, detail.payment_token):
         raise OrderConflict(
             f"order {known.order_id} is {known.status} and was placed with another"
             " payment_token, which stands; a new payment is a new order: use another order_id"
         )
+
+
+def open_placed(
+    event: Event[OrderCreated], now: float, ports: Ports, key: Key | None
+) -> OrderRecord:
+    """Write an order that was placed over HTTP, its event, and its idempotency key if it has one.
+
+    The event says what was ordered, whatever was asked for before.
+    """
+    messages = (published.created(published.received(event, now), now),)
+    placed = Entry("RECEIVED", now)
+    return _open(event, now, lambda new: new.change(placed, messages=messages), ports, key)
 
 
 @rereads

@@ -57,25 +57,34 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
 
 
 class InvalidJSON(ValueError):
-    """A text is not JSON, or is beyond the limits; the message says which."""
+    """A text is not JSON, or is beyond the limits; the message says which.
+
+    ``error`` says where the text is no JSON, if it is none.
+    """
+
+    def __init__(self, message: str, error: json.JSONDecodeError | None = None) -> None:
+        super().__init__(message)
+        self.error = error
 
 
-def read(text: str | bytes) -> Any:
+def read(text: str | bytes, depth: int = MAX_DEPTH) -> Any:
     """Return the value of JSON text that came from outside.
+
+    ``depth`` is the levels that it may have.
 
     Raises
     ------
     InvalidJSON
         The text is not JSON, is nested too deep, or has a number beyond a double.
     """
-    if is_too_deep(text):
-        raise InvalidJSON(f"is nested deeper than {MAX_DEPTH} levels")
+    if is_too_deep(text, depth):
+        raise InvalidJSON(f"is nested deeper than {depth} levels")
     if _quick is _Standard:
         return _read_strictly(text)
     try:
         value = _quick.loads(text)
-    except ValueError as error:
-        raise InvalidJSON(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise InvalidJSON(str(error), error) from None
     return _exact(text) if _has_long_number(text) else value
 
 
@@ -104,16 +113,16 @@ def write(value: Any) -> bytes:
     return text
 
 
-def is_too_deep(text: str | bytes) -> bool:
-    """Say whether text is nested deeper than `MAX_DEPTH`; brackets within strings do not count."""
-    if _brackets(text) <= MAX_DEPTH:
+def is_too_deep(text: str | bytes, levels: int = MAX_DEPTH) -> bool:
+    """Say whether text is nested deeper than so many levels; brackets in strings do not count."""
+    if _brackets(text) <= levels:
         return False
     content = text.encode(errors="replace") if isinstance(text, str) else text
     depth = 0
     for bracket in _STRUCTURE.findall(content):
         if bracket in b"[{":
             depth += 1
-            if depth > MAX_DEPTH:
+            if depth > levels:
                 return True
         elif bracket in b"]}":
             depth -= 1

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import orjson
-
 from shared import json_text
 from shared.errors import InvalidSettings, OrderNotFound, VersionConflict
 from shared.group_commit import GroupCommit, Part
@@ -278,6 +276,35 @@ class Database:
         found: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
         return found
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read as of one moment within a block, though others write."""
+        self.connection.execute("begin")
+        try:
+            self.row("select 1 from sqlite_master")  # the moment is that of the first read
+            yield
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+
+    @contextmanager
+    def unwritten(self) -> Iterator[None]:
+        """Keep everybody from writing within a block, which has to be short; for a reader."""
+        try:
+            gate = os.open(f"{self.path}.lock", os.O_RDONLY)
+        except FileNotFoundError:  # nobody has written since it was copied here
+            yield
+            return
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(gate)  # which gives the lock back
+
+    def attach(self, path: str, name: str) -> None:
+        """Read another database through this connection, which only reads: as ``name.table``."""
+        self.connection.execute(f"attach database ? as {name}", (_to_read(path),))
+
     def close(self) -> None:
         """Close the connection and its lock."""
         self.connection.close()
@@ -418,10 +445,10 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
 def to_record(row: sqlite3.Row) -> OrderRecord:
     """Return the record in a row of the columns `RECORD`."""
     values = list(row)
-    values[_ITEMS] = tuple(map(Line._make, orjson.loads(values[_ITEMS])))
+    values[_ITEMS] = tuple(map(Line._make, json_text.parse(values[_ITEMS])))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
-        values[_ADDRESS] = orjson.loads(values[_ADDRESS])
+        values[_ADDRESS] = json_text.parse(values[_ADDRESS])
     for column, members in _MEMBERS:
         values[column] = members[values[column]]
     return OrderRecord._make(values)

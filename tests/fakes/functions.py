@@ -82,3 +82,24 @@ def writes(event: Any, context: Any) -> Any:
             raise LookupError(event["raises"])
     time.sleep(event.get("seconds", 0))
     return {"n": event["n"], "pid": os.getpid()}
+
+
+def stubborn(event: Any, context: Any) -> Any:
+    """Swallow every signal and every exception, and write numbers for ever.
+
+    Each is a transaction of its own, or all are one that does not end, if `open` is true.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}:
+        signal.signal(number, signal.SIG_IGN)
+    store, number, left_open = database(os.environ["STORE_URL"]), event["n"], event["open"]
+    while True:
+        try:
+            with store.write() as connection:
+                while True:
+                    connection.execute("insert into t values (?)", (number,))
+                    number += 1
+                    time.sleep(0.01)
+                    if not left_open:
+                        break
+        except BaseException:  # noqa: BLE001, S110 - what it is there for
+            pass

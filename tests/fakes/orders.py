@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.keys import Key
 from shared.errors import VersionConflict
 from shared.record import Change, Message, OrderRecord
 from tests.fakes.records import FakeRecords
@@ -19,7 +20,9 @@ class FakeOrders(FakeRecords):
         self.asked: list[tuple[str, float, float, int]] = []
         self.kept: dict[str, list[EarlyRequest]] = {}
 
-    def open(self, change: Change, requests: Sequence[EarlyRequest] = ()) -> OrderRecord:
+    def open(
+        self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
+    ) -> OrderRecord:
         self.check(change)
         kept = self.kept.get(change.before.order_id, [])
         if set(map(_id, kept)) != set(map(_id, requests)):

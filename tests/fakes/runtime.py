@@ -214,7 +214,7 @@ class Rig:
 
     def define(self, flow: Mapping[str, Any], name: str = "flow") -> None:
         """Change a workflow's definition; a restart reads it."""
-        (self.folder / f"{name}.asl.yaml").write_text(yaml.safe_dump(flow))
+        write_definition(self.folder, name, flow)
 
     def _load(self, directory: DataDirectory) -> Stack:
         return load(self.folder / "template.yaml", self.parameters, directory.environment)
@@ -319,6 +319,11 @@ class Rig:
             for event in self.history(name)
             if event["type"].endswith("StateEntered")
         ]
+
+
+def write_definition(folder: Path, name: str, flow: Mapping[str, Any]) -> None:
+    """Write a workflow's definition into a folder."""
+    (folder / f"{name}.asl.yaml").write_text(yaml.safe_dump(flow))
 
 
 def entry(kind: str = "Work", detail: str = '{"order_id": "A-1"}', **fields: Any) -> dict[str, Any]:

@@ -36,10 +36,10 @@ def forget() -> None:
     shared.sqlite.database.cache_clear()
 
 
-def _let_go(machine: Host) -> None:
+def let_go(machine: Host) -> None:
     """Close the files of this process that would otherwise be closed at its end."""
-    environment: Any = machine.engine.invoker
-    vars(environment.environment)["_log"].close()
+    invoker: Any = machine.engine.invoker
+    invoker.environment.close()
     for path in (machine.directory.database, machine.directory.sandbox):
         for suffix in ("", "?synchronous=FULL"):
             shared.sqlite.database(f"sqlite:///{path}{suffix}").close()
@@ -66,7 +66,7 @@ class Scene:
                 try:
                     yield machine
                 finally:
-                    _let_go(machine)
+                    let_go(machine)
         except Killed:
             return
 

@@ -301,6 +301,8 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
         (f'{{"total": {10**400}}}', "body: is not JSON ("),
         ('{"order_id": "\\ud800"}', "body: is not JSON ("),
         (nested(1_001, '{"a":'), "body: is not JSON (is nested deeper than 1000 levels)"),
+        ('{"items": [{"quantity": ' + "9" * 400 + "}]}", "body: is not JSON ("),
+        ('{"email": "\\ud800@example.com"}', "body: is not JSON ("),
         ("[1]", "body: is not a JSON object; send one"),
         ('"text"', "body: is not a JSON object; send one"),
         ("[" * 100_000, "body: is not JSON"),

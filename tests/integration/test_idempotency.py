@@ -20,7 +20,7 @@ from shared import table as tables
 from shared.events import NAMESPACE
 from shared.record import OrderRecord
 from shared.sqlite import Database
-from tests.fakes.events import created, detail
+from tests.fakes.events import created, detail, envelope
 from tests.integration.dynamo_stores import OneAtATime, create, moto
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
@@ -323,3 +323,14 @@ def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
     placed = [one for one in results if not isinstance(one, Exception)]
     assert (len(placed), len(conflicts)) == (4, 4), results
     assert len({record.order_id for record, _ in placed}) == 1
+
+
+# ---- beside requests that came before the order
+
+
+def test_an_order_that_was_cancelled_before_is_placed_with_its_key_and_cancelled() -> None:
+    usecases.take_change(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
+    body = {**NEW, "order_id": "K-1"}
+    assert [post(body, "k").status for _ in range(2)] == [201, 200]
+    assert wiring.ports().store.read("K-1").cancel_requested
+    assert post({**body, "order_id": "K-2"}, "k").status == 409

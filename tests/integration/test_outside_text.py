@@ -158,6 +158,14 @@ def test_what_is_stored_of_others_is_shown_as_text(poisoned: Poisoned, text: str
     assert plain(text) in clean("dead-letters", "show", letter["id"], *place)
 
 
+def test_even_a_fault_of_ours_is_printed_as_text(poisoned: Poisoned, tmp_path: Path) -> None:
+    poisoned.fill(WORST)  # which no reservation is, whatever comes in
+    failed = said("export", tmp_path / "x.ndjson", "--data", poisoned.data)
+    assert failed.code == 1
+    assert "KeyError" in failed.err
+    assert plain(failed.err.replace("\n", "")) == failed.err.replace("\n", "")
+
+
 @given(hostile)
 @example(WORST)
 @settings(deadline=None, max_examples=4)

@@ -57,6 +57,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]
         connection.execute("create table t (n integer primary key)")
     url = f"sqlite:///{tmp_path}/store.db"
     monkeypatch.setitem(FUNCTIONS, "writes", function("writes", STORE_URL=url))
+    monkeypatch.setitem(FUNCTIONS, "stubborn", function("stubborn", SOON, STORE_URL=url))
     yield opened
     opened.close()
 
@@ -294,6 +295,40 @@ def test_a_function_past_its_timeout_is_killed_and_its_worker_replaced(make: Mak
     assert gone_within(2, before)
     assert pool.call("echo", alive=True).payload == {"alive": True}
     assert pool.workers() != [before]
+
+
+@pytest.mark.parametrize("left_open", [False, True], ids=["committed", "uncommitted"])
+def test_a_function_that_swallows_everything_is_gone_at_its_timeout_and_writes_no_more(
+    make: Make, store: Database, *, left_open: bool
+) -> None:
+    pool = make(1)
+    [before] = pool.workers()
+    started = time.monotonic()
+    result = pool.call("stubborn", n=1_000, open=left_open)
+    assert SOON <= time.monotonic() - started < SOON + 2
+    assert result.error is not None
+    assert result.error["errorType"] == "Sandbox.Timedout"
+    assert gone_within(2, before)
+    written = numbers(store)
+    assert written == list(range(1_000, 1_000 + len(written)))
+    assert left_open is not bool(written), "it was killed before it wrote, or its write was kept"
+    assert pool.call("writes", n=1).payload["n"] == 1
+    time.sleep(SOON)
+    assert numbers(store) == [1, *written]
+
+
+def test_a_function_that_swallows_everything_keeps_no_other_waiting(
+    make: Make, store: Database
+) -> None:
+    pool = make(2)
+    stubborn = pool.submit("stubborn", n=1_000, open=False)
+    others = [pool.submit("writes", n=number) for number in range(5)]
+    results = pool.results(6)
+    assert {result.id: result.error is None for result in results} == {
+        stubborn: False,
+        **dict.fromkeys(others, True),
+    }
+    assert set(range(5)) <= set(numbers(store))
 
 
 def test_a_function_that_takes_its_time_within_its_timeout_is_left_alone(make: Make) -> None:

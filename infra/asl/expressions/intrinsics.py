@@ -101,8 +101,9 @@ def _compile_argument(text: str, position: int) -> tuple[Reader, int]:
         return _compile_call(text, position)
     what = f"The JsonPath argument for the field '{path[0]}'"
 
-    def failure(searched: str, _error: Exception) -> IntrinsicError:
-        return IntrinsicError(f"{what} could not be found in the input '{searched}'")
+    def failure(searched: JSON, _error: Exception) -> IntrinsicError:
+        text = to_json_text(searched)
+        return IntrinsicError(f"{what} could not be found in the input '{text}'")
 
     return compile_path(path[0], failure), path.end()
 

@@ -36,7 +36,7 @@ class Scope(Protocol):
 
 Reader: TypeAlias = Callable[[JSON, Scope], JSON]
 Put: TypeAlias = Callable[[JSON, JSON], JSON]
-Failure: TypeAlias = Callable[[str, PathNotFoundError], Exception]
+Failure: TypeAlias = Callable[[JSON, PathNotFoundError], Exception]
 Key: TypeAlias = str | int
 Step: TypeAlias = Callable[[Any], Iterable[JSON]]
 
@@ -60,7 +60,7 @@ _STEP = re.compile(
 def compile_path(text: str, failure: Failure | None = None) -> Reader:
     """Compile a path to a function of the data and the scope; raises ExpressionError.
 
-    Where a definite path meets nothing the function raises what `failure` makes of the text that
+    Where a definite path meets nothing the function raises what `failure` makes of the value that
     was searched and of the PathNotFoundError, or that error itself.
     """
     root, steps = _parse(text)
@@ -79,7 +79,7 @@ def compile_path(text: str, failure: Failure | None = None) -> Reader:
             if failure is None:
                 raise
             searched = scope.context if root == "$" else data
-            raise failure(to_json_text(searched), error) from error
+            raise failure(searched, error) from error
 
     return read
 

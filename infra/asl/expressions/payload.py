@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from infra.asl.errors import DefinitionError, ExpressionError, TerminalFailure
 from infra.asl.expressions.intrinsics import compile_intrinsic
 from infra.asl.expressions.paths import Reader, Scope, compile_path
-from infra.asl.expressions.values import JSON
+from infra.asl.expressions.values import JSON, to_json_text
 
 
 def compile_expression(text: JSON, field: str, place: str) -> Reader:
@@ -15,8 +15,9 @@ def compile_expression(text: JSON, field: str, place: str) -> Reader:
     """
     what = f"The JSONPath '{text}' specified for the field '{field}'"
 
-    def failure(searched: str, _error: Exception) -> TerminalFailure:
-        return TerminalFailure(f"{what} could not be found in the input '{searched}'")
+    def failure(searched: JSON, _error: Exception) -> TerminalFailure:
+        text = to_json_text(searched)
+        return TerminalFailure(f"{what} could not be found in the input '{text}'")
 
     try:
         if isinstance(text, str) and not text.startswith("$"):

@@ -2,14 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
+
+import orjson
 
 JSON: TypeAlias = Any
 """Any JSON value. States share such values; nobody changes one in place."""
 
 _MAX_DATA_BYTES = 262_144  # "Service quotas" of AWS Step Functions: input or output of a state
-_WIDEST_CHARACTER = 6  # `\u001f`: no character takes more bytes as JSON text in UTF-8
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
@@ -30,21 +32,40 @@ def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
 
     `size` is its length in bytes where somebody knows it; otherwise it is written out if need be.
     """
-    if size is None and _most_bytes(value) > _MAX_DATA_BYTES:
-        size = len(to_json_text(value).encode())
-    return size is not None and size > _MAX_DATA_BYTES
+    if size is None:
+        size = _length(value, _counted)
+    return size > _MAX_DATA_BYTES
 
 
-def _most_bytes(value: JSON) -> int:
-    """An upper bound of the text's length."""
-    if isinstance(value, str):
-        return _WIDEST_CHARACTER * len(value) + 2
-    if isinstance(value, dict):
-        fields = 2 * len(value) + 2
-        return fields + sum(map(_most_bytes, value)) + sum(map(_most_bytes, value.values()))
-    if isinstance(value, list):
-        return 2 + len(value) + sum(map(_most_bytes, value))
-    return 24 + (value.bit_length() if isinstance(value, int) else 0)
+def _length(value: JSON, otherwise: Callable[[JSON], int]) -> int:
+    """The length of the text; `otherwise` tells that of a value that orjson does not write.
+
+    Such a value is nested deeper than 254 levels, or has integers beyond 64 bits.
+    """
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        return otherwise(value)
+
+
+def _counted(value: JSON) -> int:
+    """The length of the text; of one beyond the limit, the length that was counted so far.
+
+    A value may hold another one many times, so its text may be far longer than what is in memory.
+    """
+    size, left = 0, [value]
+    while left and size <= _MAX_DATA_BYTES:
+        one = left.pop()
+        if isinstance(one, dict):
+            size += 2 + max(0, 2 * len(one) - 1)
+            left += one.keys()
+            left += one.values()
+        elif isinstance(one, list):
+            size += 2 + max(0, len(one) - 1)
+            left += one
+        else:
+            size += _length(one, lambda integer: len(str(integer)))
+    return size
 
 
 def parse_timestamp(value: JSON) -> float | None:

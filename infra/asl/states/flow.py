@@ -8,7 +8,7 @@ from infra.asl.expressions.paths import Reader, Scope
 from infra.asl.expressions.payload import compile_expression
 from infra.asl.expressions.values import JSON, parse_timestamp, to_plain_text
 from infra.asl.fields import MAX_SECONDS, Fields
-from infra.asl.states.state import State, compile_leave, compile_succeed
+from infra.asl.states.state import State, check_parameters, compile_leave, compile_succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ def compile_pass(name: str, fields: Fields) -> State:
             data = result
         elif parameters:
             data = parameters(data, frame)
+            check_parameters(name, data)
         succeed(turn, frame, data)
 
     return State(name, "Pass", enter)

@@ -13,7 +13,7 @@ from infra.asl.expressions.paths import Scope
 from infra.asl.expressions.values import JSON, to_json_text
 from infra.asl.fields import Fields
 from infra.asl.retry import compile_catchers, compile_retriers
-from infra.asl.states.state import State, StateTable, compile_succeed
+from infra.asl.states.state import State, StateTable, check_parameters, compile_succeed
 
 if TYPE_CHECKING:
     from infra.asl.interpreter import Turn
@@ -34,6 +34,7 @@ def compile_parallel(name: str, fields: Fields, compile_table: CompileTable) -> 
     def begin(turn: "Turn", frame: Frame) -> None:
         data = input_path(frame.input, frame)
         frame.request = parameters(data, frame) if parameters else data
+        check_parameters(name, frame.request)
         frame.results = [None] * len(branches)
         frame.limit = len(branches)
         turn.record(frame, "ParallelStateStarted", {})
@@ -66,6 +67,7 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
         if not isinstance(items, list):
             problem = f"Map state input must be an array but was: {to_json_text(items)}"
             raise TerminalFailure(problem)
+        check_parameters(name, items)
         turn.record(frame, "MapStateStarted", {"length": len(items)})
         frame.results = [None] * len(items)
         frame.tolerated = tolerated(data, frame, len(items))
@@ -78,7 +80,11 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
         data, items = frame.found
         item = items[child.index]
         child.item = {"Index": child.index, "Value": item}
-        return select(data, _ItemScope(frame, child.item)) if select else item
+        if select is None:
+            return item
+        selected = select(data, _ItemScope(frame, child.item))
+        check_parameters(name, selected)
+        return selected
 
     return _fork(name, "Map", fields, [table], (begin, prepare))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from infra.asl.effects import Signal
-from infra.asl.expressions.values import JSON
+from infra.asl.errors import DataLimitExceeded
+from infra.asl.expressions.values import JSON, exceeds_data_limit
 from infra.asl.fields import Fields
 from infra.asl.retry import Catcher, Retrier
 
@@ -45,6 +46,12 @@ class StateTable:
 
     start: State
     states: Mapping[str, State]
+
+
+def check_parameters(name: str, request: JSON) -> None:
+    """Raise DataLimitExceeded if a state is to work on more than 256 KiB."""
+    if exceeds_data_limit(request):
+        raise DataLimitExceeded(name, "provided parameters")
 
 
 def compile_leave(fields: Fields) -> Leave:

@@ -5,11 +5,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from infra.asl.effects import CancelTask, Signal, TaskFailed, TaskSucceeded
-from infra.asl.errors import DATA_LIMIT_EXCEEDED, RUNTIME, TIMEOUT, StateFailure, TerminalFailure
+from infra.asl.errors import RUNTIME, TIMEOUT, DataLimitExceeded, StateFailure, TerminalFailure
 from infra.asl.expressions.values import exceeds_data_limit
 from infra.asl.fields import MAX_SECONDS, Fields
 from infra.asl.retry import compile_catchers, compile_retriers
-from infra.asl.states.state import State, compile_succeed
+from infra.asl.states.state import State, check_parameters, compile_succeed
 
 if TYPE_CHECKING:
     from infra.asl.execution import Frame
@@ -43,6 +43,7 @@ def compile_task(
         heartbeat(request, frame)  # matters to what waits for a task token, but its path must lead
         if parameters:
             request = parameters(request, frame)
+        check_parameters(name, request)
         details = {**scheduled_about, request_field: request}
         if seconds is not None:
             details["timeoutInSeconds"] = seconds
@@ -52,14 +53,13 @@ def compile_task(
         turn.wait(frame, "task", seconds)
 
     def answered(turn: "Turn", frame: "Frame", signal: Signal) -> None:
+        failure: StateFailure
         if isinstance(signal, TaskSucceeded):
             if not exceeds_data_limit(signal.output, signal.size):
                 turn.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
                 succeed(turn, frame, signal.output)
                 return
-            problem = "a result with a size exceeding the maximum number of bytes service limit."
-            cause = f"The state/task '{service or resource}' returned {problem}"
-            failure = StateFailure(DATA_LIMIT_EXCEEDED, cause)
+            failure = DataLimitExceeded(service or resource, "returned a result")
         elif isinstance(signal, TaskFailed) and signal.error == RUNTIME:
             failure = TerminalFailure(signal.cause or "")
         elif isinstance(signal, TaskFailed):

@@ -70,10 +70,10 @@ def health() -> dict[str, str]:
 def place() -> Response[str]:
     """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out or null."""
     body = _body()
+    key, field = _key(body)
     for name in _SUPPLIED:
         if body.get(name) is None:
             body.pop(name, None)
-    key, field = _key(body)
     named = "order_id" in body
     body.setdefault("order_id", str(_derived(key) if key else uuid4()))
     body.setdefault("timestamp", clock.timestamp(clock.now()))

@@ -74,6 +74,8 @@ FORMS = {
     "a request, then its endpoint": json.dumps({**REQUEST, "EndpointId": None}),
     "two requests": json.dumps({"Entries": [entry(EVENTS[0])]})
     + json.dumps({"Entries": [entry(one) for one in EVENTS[1:]]}),
+    "commas between": ",".join(ONE),
+    "commas at the ends of lines": ",\n".join(ONE) + ",\n",
     "marks between": f"\ufeff{ONE[0]}\n\ufeff{ONE[1]}\n\ufeff{ONE[2]}",
 }
 
@@ -184,7 +186,7 @@ def test_a_malformed_line_costs_no_other_line_its_event(
     assert [line.number for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("bad", ['{"source" 1}', '{"a": [1}', '{"a": {"b": 1}', "{]}"])
+@pytest.mark.parametrize("bad", ['{"source" 1}', '{"a": [1}', '{"a": {"b": 1}', "{]}", "x"])
 def test_a_malformed_object_costs_no_other_that_follows_without_a_line(
     tmp_path: Path, bad: str
 ) -> None:

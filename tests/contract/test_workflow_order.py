@@ -1,0 +1,215 @@
+"""The order of the steps, forward and back, read from the definition that ships."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.contract.test_workflows import definition, function_of, states
+
+PROCESSING = definition("OrderProcessing")
+STATES: Mapping[str, Any] = PROCESSING["States"]
+
+FORWARD = ["ValidateOrder", "CheckInventory", "ProcessPayment", "ParallelFulfillment"]
+BACK = ["Compensate", "VoidShipment", "RefundPayment", "ReleaseInventory", "OrderFailed"]
+
+FUNCTIONS = {
+    "ValidateOrder": "ValidateOrderFunction",
+    "CheckInventory": "CheckInventoryFunction",
+    "ProcessPayment": "ProcessPaymentFunction",
+    "SendConfirmation": None,
+    "UpdateInventory": "UpdateInventoryFunction",
+    "CreateShipment": "CreateShipmentFunction",
+    "OrderCompleted": "CompleteOrderFunction",
+    "PauseOrder": "PauseOrderFunction",
+    "ScheduleRecovery": None,
+    "Compensate": "CompensateOrderFunction",
+    "VoidShipment": "VoidShipmentFunction",
+    "RefundPayment": "RefundPaymentFunction",
+    "ReleaseInventory": "ReleaseInventoryFunction",
+    "OrderFailed": "FailOrderFunction",
+    "QuarantineOrder": None,
+    "RequestAttention": None,
+}
+"""The function that each task calls; None where it calls a service."""
+
+NEVER_RETRIED = {"LeaseLost", "DuplicateOrder", "OrderCancelled", "PaymentDeclined", "OutOfStock"}
+"""Errors that the same call would meet again."""
+
+
+def choices(name: str) -> list[tuple[list[tuple[str, Any]], str]]:
+    """Return a choice's rules: what each compares, and where it leads."""
+    return [
+        (
+            [
+                (one["Variable"], one.get("StringEquals"))
+                for one in choice.get("And", [choice])
+                if "Variable" in one
+            ],
+            choice["Next"],
+        )
+        for choice in STATES[name]["Choices"]
+    ]
+
+
+def ways_out(name: str) -> Iterator[str]:
+    """Return the states that may follow a state."""
+    state = STATES[name]
+    for field in ("Next", "Default"):
+        if field in state:
+            yield state[field]
+    for field in ("Catch", "Choices"):
+        yield from (one["Next"] for one in state.get(field, ()))
+
+
+def reachable(start: str, *, without: str = "") -> set[str]:
+    """Return the states that may follow a state, directly or not, on ways around another."""
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        for name in ways_out(todo.pop()):
+            if name not in found and name != without:
+                found.add(name)
+                todo.append(name)
+    return found
+
+
+def test_each_task_calls_the_function_of_its_step() -> None:
+    tasks = {name for name, state in states(PROCESSING) if state["Type"] == "Task"}
+    assert {name: function_of(name) for name in tasks} == FUNCTIONS
+
+
+def test_an_order_goes_forward_from_claim_to_stock_to_charge_to_fulfilment() -> None:
+    assert PROCESSING["StartAt"] == "ValidateOrder"
+    assert STATES["ValidateOrder"]["Next"] == "CheckInventory"
+    assert STATES["CheckInventory"]["Next"] == "InventoryChoice"
+    assert choices("InventoryChoice") == [
+        ([("$.step.outcome", "RESERVED")], "ProcessPayment"),
+        ([("$.step.outcome", "OUT_OF_STOCK")], "PauseOrder"),
+    ]
+    assert STATES["ProcessPayment"]["Next"] == "ParallelFulfillment"
+    assert STATES["ParallelFulfillment"]["Next"] == "FulfillmentChoice"
+
+
+def test_an_order_is_completed_only_when_it_is_taken_from_stock_and_shipped() -> None:
+    branches = [branch["StartAt"] for branch in STATES["ParallelFulfillment"]["Branches"]]
+    assert branches == ["SendConfirmation", "UpdateInventory", "CreateShipment"]
+    assert choices("FulfillmentChoice")[0] == (
+        [("$.step[1].outcome", "COMMITTED"), ("$.step[2].outcome", "CREATED")],
+        "OrderCompleted",
+    )
+    assert [name for name in STATES if "OrderCompleted" in ways_out(name)] == ["FulfillmentChoice"]
+    assert STATES["FulfillmentChoice"]["Default"] == "Compensate"
+
+
+def test_an_order_goes_back_in_one_order_and_to_its_end() -> None:
+    """The shipment first: what was refunded must not be on its way."""
+    followed = ["Compensate"]
+    while "Next" in STATES[followed[-1]] and len(followed) <= len(BACK):
+        followed.append(STATES[followed[-1]]["Next"])
+    assert followed == BACK
+    assert STATES["OrderFailed"]["End"] is True
+
+
+@pytest.mark.parametrize(("before", "step"), list(pairwise(BACK)))
+def test_no_step_back_is_left_out_or_taken_early(before: str, step: str) -> None:
+    assert [name for name in STATES if step in ways_out(name)] == [before]
+    assert step not in reachable("ValidateOrder", without=before)
+
+
+@pytest.mark.parametrize("step", BACK)
+def test_a_step_back_that_fails_is_told_to_an_operator_and_skips_nothing(step: str) -> None:
+    assert [(one["ErrorEquals"], one["Next"]) for one in STATES[step]["Catch"]] == [
+        (["LeaseLost"], "RunSuperseded"),
+        (["States.ALL"], "RequestAttention"),
+    ]
+
+
+def test_nothing_is_undone_before_all_branches_have_ended() -> None:
+    parallel = STATES["ParallelFulfillment"]
+    undoing = {FUNCTIONS[step] for step in BACK}
+    for branch in parallel["Branches"]:
+        for name, state in branch["States"].items():
+            if state["Type"] != "Task":
+                assert (state["Type"], state["End"]) == ("Pass", True)
+                continue
+            assert function_of(name) not in undoing
+            [last] = state["Catch"]
+            assert last["ErrorEquals"] == ["States.ALL"], "a branch that fails ends its siblings"
+            assert branch["States"][last["Next"]]["Type"] == "Pass"
+    assert [one["Next"] for one in parallel["Catch"]] == ["Compensate"]
+
+
+def test_what_may_be_charged_is_completed_undone_waiting_or_told_of() -> None:
+    """No way leads from the charge to an end that forgets it."""
+    after = reachable("ProcessPayment")
+    ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
+    assert ends == {"OrderWaiting", "RunSuperseded", "AttentionRequested"}
+    assert {name for name in after if STATES[name].get("End")} == {"OrderCompleted", "OrderFailed"}
+    assert set(ways_out("ProcessPayment")) == {
+        "ParallelFulfillment",
+        "Compensate",
+        "PauseOrder",
+        "RunSuperseded",
+    }
+    assert not {"OrderIgnored", "QuarantineOrder", "OrderQuarantined"} & after
+
+
+def test_the_steps_back_run_under_the_epoch_that_compensate_begins() -> None:
+    for step in ("ValidateOrder", "Compensate"):
+        assert STATES[step]["ResultSelector"] == {
+            "order_id.$": "$.Payload.order_id",
+            "epoch.$": "$.Payload.epoch",
+        }
+        assert "ResultPath" not in STATES[step], "its answer is what all that follows goes by"
+    for step in [*FORWARD[1:], *BACK[1:-1]]:
+        assert STATES[step]["ResultPath"] in (None, "$.step"), "what it goes by stays"
+
+
+def test_every_step_of_a_claimed_order_says_under_which_epoch_it_works() -> None:
+    for name, state in states(PROCESSING):
+        if name != "ValidateOrder" and FUNCTIONS.get(name):
+            payload = state["Parameters"]["Payload"]
+            assert payload["order_id.$"] == "$.order_id"
+            assert payload["epoch.$"] == "$.epoch"
+
+
+@pytest.mark.parametrize("step", [name for name in STATES if FUNCTIONS.get(name)])
+def test_a_run_that_was_overtaken_stops_and_undoes_nothing(step: str) -> None:
+    [first] = [one for one in STATES[step]["Catch"] if "LeaseLost" in one["ErrorEquals"]]
+    assert (first["ErrorEquals"], first["Next"]) == (["LeaseLost"], "RunSuperseded")
+    before = STATES[step]["Catch"][: STATES[step]["Catch"].index(first)]
+    assert all("States.ALL" not in one["ErrorEquals"] for one in before)
+    assert STATES["RunSuperseded"]["Type"] == "Succeed"
+
+
+def test_an_overtaken_branch_stops_its_run_before_anything_is_undone() -> None:
+    rule = STATES["FulfillmentChoice"]["Choices"][1]
+    assert rule["Next"] == "RunSuperseded"
+    compared = [
+        [(one["Variable"], one.get("IsPresent", one.get("StringEquals"))) for one in part["And"]]
+        for part in rule["Or"]
+    ]
+    assert compared == [
+        [(f"$.step[{branch}].Error", True), (f"$.step[{branch}].Error", "LeaseLost")]
+        for branch in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("task", FUNCTIONS)
+def test_only_errors_that_may_pass_are_retried(task: str) -> None:
+    state = dict(states(PROCESSING))[task]
+    retried = {error for one in state["Retry"] for error in one["ErrorEquals"]}
+    assert not retried & (NEVER_RETRIED | {"States.ALL"})
+
+
+@pytest.mark.parametrize("task", ["QuarantineOrder", "RequestAttention"])
+def test_an_order_that_a_run_gives_up_is_put_into_a_queue_with_its_reason(task: str) -> None:
+    body = STATES[task]["Parameters"]["MessageBody"]
+    assert body["reason"] == {"error.$": "$.failure.Error", "cause.$": "$.failure.Cause"}
+    caught = [
+        one for name in STATES for one in STATES[name].get("Catch", ()) if one["Next"] == task
+    ]
+    assert caught
+    assert all(one["ResultPath"] == "$.failure" for one in caught)

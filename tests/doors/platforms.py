@@ -1,0 +1,239 @@
+"""Platforms that examples are put through, one after the other: each must leave the others alone.
+
+After each example the platform comes to rest, nothing is stuck, and a plain order, event and
+message go through; after every tenth a restart works. A platform that an example broke is replaced.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import shared.clock
+from infra.local.clock import SkippingClock
+from infra.local.datadir import DataDirectory
+from infra.local.engine import Engine
+from infra.local.resources import load
+from infra.local.stack import Stack
+from tests.fakes.runtime import TEMPLATE, Handler, Rig, entry, write_definition
+from tests.faults.scene import forget, let_go
+from tests.host import Host, host, order
+
+RESTART_EVERY = 10
+"""Examples after which the platform is started again."""
+
+SKIPPED = 3_600.0
+"""Seconds that are skipped at most at once: what is due later than that may wait."""
+
+_STUCK = {
+    "runs": "select machine, name, wake_at from executions where status = 'RUNNING'",
+    "outbox entries": "select id, body from outbox",
+}
+
+
+class Platform(ABC):
+    """A platform in a folder, opened again where an example broke it."""
+
+    engine: Engine
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.examples = 0
+        self.expected: set[str] = set()  # kinds of items that may fail within the boundary
+        self._opened = 0
+        self._sound = False
+
+    @contextmanager
+    def example(self) -> Iterator[None]:
+        """Let an example through; then see that everybody else's work goes on."""
+        if not self._sound:
+            self.close()
+            self._opened += 1
+            self.open(self.folder / str(self._opened))
+        self._sound = False
+        yield
+        self.check()
+        self.examples += 1
+        if self.examples % RESTART_EVERY == 0:
+            self.rest(sink=True)
+            self.restart()
+            self.check()
+        self._sound = True
+
+    def check(self) -> None:
+        """See that nothing is stuck or failed unforeseen, and that plain work goes through."""
+        self.rest()
+        self.see_plain_work()
+        failures = [one for one in self.failures() if one["kind"] not in self.expected]
+        assert not failures, failures
+        for what, query in _STUCK.items():
+            left = [row for row in self.rows(query) if not self._waits(row)]
+            assert not left, f"{what} are left: {left}"
+
+    def _waits(self, row: Mapping[str, Any]) -> bool:
+        """Say whether a run only waits for its time."""
+        now = self.engine.clock.now()
+        return (row.get("wake_at") or 0.0) > now or self.engine.next_due(schedules=False) > now
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Return a query's rows."""
+        found = self.engine.journal.database.rows(query, *parameters)
+        return [dict(row) for row in found]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the items that failed within the engine's boundary."""
+        return self.rows("select kind, item, error, message, traceback from failures")
+
+    @abstractmethod
+    def open(self, folder: Path) -> None:
+        """Open a platform in a new folder."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the platform, if one is open."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Open the same folder in a new process."""
+
+    @abstractmethod
+    def rest(self, *, sink: bool = False) -> None:
+        """Take turns until nothing is due; streams are delivered with ``sink`` alone."""
+
+    @abstractmethod
+    def see_plain_work(self) -> None:
+        """Put plain work in, and see that it is done."""
+
+
+class Shipped(Platform):
+    """The shipped template with its handlers, in this process."""
+
+    host: Host
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._context: Any = None
+        self._plain = 0
+
+    def open(self, folder: Path) -> None:
+        forget()
+        self._root = folder
+        self._clock = SkippingClock()
+        self._enter()
+        self.host.receive(TEA=10_000_000)
+
+    def _enter(self) -> None:
+        self._context = host(self._root, clock=self._clock)
+        self.host = self._context.__enter__()
+        self.engine = self.host.engine
+
+    def close(self) -> None:
+        if self._context is not None:
+            let_go(self.host)
+            self._context.__exit__(None, None, None)
+            self._context = None
+            shared.clock.shift(0.0)
+
+    def restart(self) -> None:
+        self.close()
+        forget()
+        self._enter()
+
+    def rest(self, *, sink: bool = False) -> None:
+        engine = self.engine
+        while True:
+            happened = engine.turn(0.0)
+            if happened or not engine.idle:
+                continue
+            if engine.next_due(schedules=False, sink=sink) - engine.clock.now() > SKIPPED:
+                return
+            engine.skip(sink=sink)
+
+    def letters(self, about: str) -> list[dict[str, Any]]:
+        """Return the dead letters that are about something."""
+        return [one for one in self.host.dead_letters() if about in one["body"]]
+
+    def failed(self, name: str) -> bool:
+        """Say whether an execution of this name, or one that begins so, failed."""
+        query = "select 1 from executions where status <> 'SUCCEEDED' and name like ? || '%'"
+        return bool(self.rows(query, name))
+
+    def see_plain_work(self) -> None:
+        self._plain += 1
+        number = f"PLAIN-{self._plain}"
+        [answer] = self.host.put(order(number))
+        assert "EventId" in answer, answer
+        self.rest()
+        assert self.host.status(number) == "COMPLETED", self.host.paths(number)
+
+
+class Small(Platform):
+    """The small template, whose functions a test plays."""
+
+    rig: Rig
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        template: str = TEMPLATE,
+        files: Mapping[str, Mapping[str, Any]] | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(folder)
+        self.handlers: dict[str, Handler] = {"Worker": lambda _: None, "Step": lambda given: given}
+        self.handlers |= {"Tick": lambda _: None, "Other": lambda _: None, **(handlers or {})}
+        self.template, self.files, self.options = template, files or {}, options
+        self._stack: Stack | None = None
+        self._open = False
+        self._plain = 0
+
+    def open(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        for name, definition in self.files.items():
+            write_definition(folder, name, definition)
+        options = {"stack": self._load, **self.options}
+        self.rig = Rig(folder, handlers=self.handlers, template=self.template, **options)
+        self.rig.failures_expected = True  # `check` looks at them after each example
+        self.engine = self.rig.engine
+        self._open = True
+
+    def _load(self, directory: DataDirectory) -> Stack:
+        """Return the template's stack, read once: no handler is called that would ask where."""
+        if self._stack is None:
+            path = directory.root.parent / "template.yaml"
+            self._stack = load(path, {}, directory.environment)
+        return self._stack
+
+    def close(self) -> None:
+        if self._open:
+            self.rig.close()
+            self._open = False
+
+    def restart(self) -> None:
+        self.rig.restart()
+        self.engine = self.rig.engine
+
+    def rest(self, *, sink: bool = False) -> None:
+        rig = self.rig
+        for _ in range(100):
+            rig.settle()
+            due = rig.engine.next_due(schedules=False, sink=sink)
+            if due - rig.clock.now() > SKIPPED:
+                return
+            rig.clock.time = max(due, rig.clock.time)
+        raise AssertionError("the engine does not come to rest")
+
+    def see_plain_work(self) -> None:
+        self._plain += 1
+        done = len(self.rig.functions.of("Worker"))
+        flows = [entry("Flow", '{"order_id": "A-1"}'), entry("Work")]
+        assert self.rig.put(*flows)["FailedEntryCount"] == 0
+        self.rig.start(f"plain-{self._plain}", {"order_id": "A-1"})
+        self.rig.settle()
+        assert len(self.rig.functions.of("Worker")) == done + 1
+        assert self.rig.execution(f"plain-{self._plain}")["status"] == "SUCCEEDED"
+        [newest] = self.rig.rows("select status, name from executions order by id desc limit 1")
+        assert newest["status"] == "SUCCEEDED"

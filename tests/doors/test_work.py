@@ -1,0 +1,229 @@
+"""Work within the platform: messages, answers, outbox rows and metrics of any JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from infra.local.environment import ExecutionEnvironment
+from shared import json_text
+from tests.doors.conftest import Through
+from tests.doors.platforms import Shipped, Small
+from tests.doors.texts import REPORTED, REPORTED_VALUES, objects, texts, values
+from tests.fakes.runtime import FunctionError, flow, task
+from tests.host import order
+from tests.strategies import damaged
+
+
+def test_a_message_of_any_text(through: Through, shipped: Shipped) -> None:
+    """A consumer takes it, or it is in a dead-letter queue."""
+
+    def send(given: tuple[str, str]) -> None:
+        queue, text = given
+        queues = shipped.engine.queues
+        shipped.engine.call(lambda now: queues.send(queue, text, {}, now))
+        shipped.rest()
+        consumed = shipped.rows("select * from messages where queue = ?", queue)
+        assert not consumed
+
+    queues = ("OrderChangesQueue", "HighValueQueue", "ConfirmationsQueue")
+    envelopes = damaged(st.just({"version": "0", "id": "1", **order("A-1")})).map(json.dumps)
+    strategy = st.tuples(st.sampled_from(queues), objects | texts | envelopes)
+    always = [(queue, text) for queue in queues for text in REPORTED]
+    through(shipped, strategy, send, always)
+
+
+ODD: list[Callable[[], Any]] = [
+    lambda: float("nan"),
+    lambda: 10**5_000,
+    lambda: {1: 2},
+    lambda: {(1,): 2},
+    lambda: {"a": {1, 2}},
+    lambda: b"bytes",
+    lambda: "\ud800",
+    lambda: {"\ud800": 1},
+    object,
+    lambda: _deep(1_001),
+    lambda: _deep(50_000),
+    lambda: _circular(),
+    lambda: print('{"_aws": "\ud800"}'),
+    lambda: print("\ud800"),
+]
+"""Answers of a handler that are no JSON, or hardly."""
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be told."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+ERRORS = (
+    *(
+        MemoryError(),
+        RecursionError(),
+        KeyError("\ud800"),
+        OSError(5, "x" * 100_000),
+        Unspeakable(),
+    ),
+    *(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "half"), ExceptionGroup("two", [ValueError()])),
+    *(StopIteration(5), AssertionError(), type("É" * 300, (Exception,), {})("odd name")),
+)
+
+
+def _deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def _circular() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def _raised(error: BaseException) -> Any:
+    raise error
+
+
+class Handlers:
+    """The functions of the small template, which do what a test says, within their environment."""
+
+    def __init__(self, small: Small, log: Path) -> None:
+        self.behaviour: Callable[[], Any] | None = None
+        small.handlers |= dict.fromkeys(("Step", "Worker", "Tick"), self._called)
+        outline: dict[str, Any] = {"name": "Step", "handler": "none", "arn": "a", "memory": 1}
+        outline |= {"timeout": 1, "environment": {}}
+        self.environment = ExecutionEnvironment({"Step": outline}, log)
+        self.environment._handlers["Step"] = lambda given, _: (  # noqa: SLF001 - it has no module
+            self.behaviour() if self.behaviour else {"x": 1}
+        )
+
+    def _called(self, given: Any) -> Any:
+        answer, error, _ = self.environment.invoke("Step", json_text.write(given), 0.0)
+        if error:
+            told = json_text.parse(error)
+            raise FunctionError(told["errorType"], told["errorMessage"])
+        return json_text.parse(answer)
+
+
+FLOW = flow(
+    First=task(ResultSelector={"all.$": "$", "x.$": "$.x"}, Catch=[], Next="Second"),
+    Second=task(ResultPath="$.again"),
+)
+failures = st.lists(
+    st.fixed_dictionaries({"itemIdentifier": values | st.text(max_size=3)}) | values, max_size=3
+)
+answers = values | st.fixed_dictionaries({"batchItemFailures": failures | values})
+
+
+def test_an_answer_of_any_kind(through: Through, folder: Path, tmp_path: Path) -> None:
+    """It is a task's result, a consumer's report or a schedule's, or this call has failed."""
+    small = Small(folder, flow=FLOW)
+    handlers = Handlers(small, tmp_path / "log")
+
+    def answer(behaviour: Callable[[], Any]) -> None:
+        handlers.behaviour = behaviour
+        name = small.engine.executions.new_name()
+        small.rig.start(name, {"order_id": "A-1"})
+        small.rig.send("one", "two")
+        small.engine.run_schedule("Tick")
+        direct = small.engine.call_function("Step", {})
+        small.rest()
+        handlers.behaviour = None
+        assert small.rig.execution(name)["status"] in {"SUCCEEDED", "FAILED"}
+        assert not small.rig.queue("Work")
+        assert direct.done()
+
+    given = answers.map(lambda value: lambda: value)
+    raising = st.sampled_from(ERRORS).map(lambda error: lambda: _raised(error))
+    always = [*ODD, *((lambda error=error: _raised(error)) for error in ERRORS)]
+    always += [(lambda value=value: value) for value in REPORTED_VALUES]
+    try:
+        through(small, given | st.sampled_from(ODD) | raising, answer, always)
+    finally:
+        small.close()
+        handlers.environment.close()
+
+
+bodies = st.one_of(
+    objects | texts,
+    damaged(
+        st.just(
+            _entry := {
+                "EventBusName": "orders-bus",
+                "Source": "orders.service",
+                "DetailType": "Order Completed",
+                "Detail": json.dumps(order("A-1")["detail"]),
+                "Resources": [],
+                "Time": "2026-01-31T12:00:00Z",
+            }
+        )
+    ).map(json.dumps),
+    damaged(st.just({"name": "run-1", "input": order("A-1")})).map(json.dumps),
+    damaged(st.just({"queue": "QuarantineQueue", "body": {"order_id": "A-1"}})).map(json.dumps),
+)
+
+
+def test_an_outbox_row_of_any_json(through: Through, shipped: Shipped) -> None:
+    """It is sent, or it is a dead letter."""
+
+    def put(given: tuple[str, str]) -> None:
+        kind, body = given
+        before = _counted(shipped)
+        with shipped.host.database.write() as connection:
+            query = "insert into outbox (kind, body, created_at) values (?, ?, 0)"
+            connection.execute(query, (kind, body.encode(errors="replace").decode()))
+        shipped.engine.call_function("ReconcileFunction", {})
+        shipped.rest()
+        assert _counted(shipped) > before
+
+    shipped.expected = {"outbox"}
+    kinds = ("event", "run", "message")
+    always = [(kind, text) for kind in kinds for text in REPORTED]
+    through(shipped, st.tuples(st.sampled_from(kinds), bodies), put, always)
+
+
+def _counted(shipped: Shipped) -> int:
+    """Return how much an outbox row may have become: events, executions, messages."""
+    tables = ("events", "executions", "messages")
+    return sum(shipped.rows(f"select count(*) as n from {one}")[0]["n"] for one in tables)
+
+
+LINE = {
+    "_aws": {
+        "Timestamp": 1,
+        "CloudWatchMetrics": [
+            {"Namespace": "N", "Dimensions": [["d"]], "Metrics": [{"Name": "m", "Unit": "Count"}]}
+        ],
+    },
+    "d": "x",
+    "m": 1,
+}
+
+
+def test_a_metric_line_of_any_json(through: Through, small: Small) -> None:
+    """It is counted, or counted as malformed."""
+
+    def measure(lines: list[str]) -> None:
+        small.engine.call_function("Other", {})
+        small.handlers.pop("Other", None)
+        small.rig.functions.handlers = small.handlers
+        small.rig.turn()
+        call = small.rig.functions.calls[-1]
+        small.rig.functions.answer(call, None, lines)
+        small.rest()
+        assert small.rows("select sum(count) as n from metrics")[0]["n"] >= 1
+
+    numbers = ["1e308", "-1e308", '"nan"', '"inf"', "[1,2]", "[]", "true", "null", '"5"', "9e99"]
+    valued = st.sampled_from(numbers).map(
+        lambda number: json.dumps(LINE).replace('"m": 1}', f'"m": {number}}}')
+    )
+    lines = objects | texts | damaged(st.just(LINE)).map(json.dumps) | valued
+    always = [[json.dumps(LINE).replace('"m": 1}', f'"m": {one}}}')] * 3 for one in numbers]
+    through(small, st.lists(lines, min_size=1, max_size=3), measure, [*always, list(REPORTED)])
