@@ -24,7 +24,7 @@ from inventory.dynamodb import RECEIPT, STOCK
 from payments.dynamodb import charge_of
 from shared.clock import timestamp
 from shared.errors import StoreError
-from shared.order_item import ORDER, from_message, to_record
+from shared.order_item import ORDER, from_message, is_order, to_record
 from shared.record import OrderRecord
 from shared.table import Item, Table
 from shipping.dynamodb import shipment_of
@@ -127,7 +127,7 @@ class _Audit:
             self.received += item["units"]
         elif kind == IMPORT:
             self.moved = max(self.moved, float(item["newest"]))
-        elif kind == ORDER:
+        elif is_order(item):
             try:
                 record = to_record(item)
             except StoreError as error:
@@ -196,7 +196,8 @@ class _Audit:
         yield from partners.check()
         table = self.stack.table()
         for order_id, finding in partners.unknown.items():
-            if table.get(f"order#{order_id}", ORDER) is None:
+            known = table.get(f"order#{order_id}", ORDER)
+            if known is None or not is_order(known):
                 yield finding
 
     def _partner(self, item: Item) -> None:

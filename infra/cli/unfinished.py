@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.local.stack import Stack
+from orders.early import KEPT
 from shared import json_text
 from shared.sqlite import Database
 
@@ -52,6 +53,7 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
     ]
     found += _of(database, "order", "are tried again", _RUNNING_ORDERS)
     found += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
+    found += _of(database, "request", "wait for an order", _EARLY_REQUESTS, KEPT)
     for consumer in stack.consumers:
         does = f"are tried again by {consumer.function}"
         query = "select count(*) as count, min(visible_at) as at from messages where queue = ?"
@@ -66,6 +68,7 @@ def _reason(waiting_for: str | None) -> str:
     return _REASONS.get(waiting_for or "", f"after {waiting_for}")
 
 
+_EARLY_REQUESTS = "select count(*) as count, min(came_at) + ? as at from early_requests"
 _UNDERWAY = "from orders o where in_flight = 1 and status <> 'WAITING'"
 _RUN = "from executions x where x.order_id = o.order_id and x.status = 'RUNNING'"
 _RUNNING_ORDERS = (

@@ -260,4 +260,6 @@ def test_a_request_for_an_order_that_is_not_here_says_so_in_its_letter(machine: 
     machine.put(event("Order Cancelled", "never"))
     machine.settle()
     [letter] = open_letters(machine)
-    assert letter["reason"].endswith("OrderNotFound: no order has the id 'never'")
+    assert letter["reason"] == (
+        "OrderNotFound: order never did not come within 24 hours of this request"
+    )

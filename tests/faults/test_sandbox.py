@@ -36,8 +36,8 @@ def skip_until(machine: Host, ahead: float) -> None:
 def interrupted(scene: Scene) -> Scene:
     """A sandbox whose run was killed while orders waited, far ahead of the machine's time.
 
-    V waits for stock, R cannot be refunded, C waits to be created; T was completed at the
-    beginning, L later on.
+    V waits for stock, R cannot be refunded, C was cancelled and has not come, the mail of M
+    bounces; T was completed at the beginning, L later on.
     """
     with scene.open() as machine:
         machine.receive(TEA=10, VASE=0)
@@ -45,10 +45,11 @@ def interrupted(scene: Scene) -> Scene:
             order("T"),
             order("V", items=VASE),
             order("R", payment_token="tok_refund_fails", shipping_address=NEVER_SHIPPED),
-            event("Order Cancelled", "C"),
         )
         skip_until(machine, AHEAD_BY)
-        machine.put(order("L"))
+        machine.put(
+            order("L"), order("M", email="ada@bounce.example"), event("Order Cancelled", "C")
+        )
         machine.engine.run_schedule("ReconcileFunction")
         skip_until(machine, machine.engine.clock.offset + 60)
         assert (machine.status("V"), machine.status("L")) == ("WAITING", "COMPLETED")
@@ -76,6 +77,7 @@ def test_without_it_times_are_far_ahead(interrupted: Scene) -> None:
     wanted |= {"executions.wake_at", "history.due", "history.timestamp", "messages.visible_at"}
     wanted |= {"schedules.next_at", "metrics.minute", "events.arrived_at", "charges.opened_at"}
     wanted |= {"gateway_charges.charged_at", "mail_messages.sent_at", "deliveries.due"}
+    wanted |= {"early_requests.came_at", "early_requests.heard"}
     assert wanted <= {name for name, ahead in later.items() if ahead > 600}
 
 

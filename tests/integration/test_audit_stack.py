@@ -106,6 +106,8 @@ def opened() -> Iterator[Shop]:
         payments.pay_back(FAILED, undo, opened.money)
         inventory.give_back(FAILED, undo, opened.stock)
         orders.fail(FAILED, undo, opened.orders)
+        early = envelope("Order Cancelled", order_id="A-9")
+        orders.take_change(early, opened.orders)  # a request before its order is no order
         epoch = opened.claim(WAITS, units=99)
         short = {"reason": "OutOfStock", "missing": []}
         orders.pause(WAITS, epoch, short, opened.orders)
