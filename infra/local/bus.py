@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
 from infra.local.backlog import Backlog
-from infra.local.boundary import Boundary
+from infra.local.boundary import Boundary, described
 from infra.local.crash_marker import Kind
 from infra.local.journal import Journal
 from infra.local.stack import Rule, Stack, Target
@@ -298,6 +299,7 @@ class Bus:
             envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
             self._route(event["seq"], envelope, chosen, now, name)
         self.replays.add(name)
+        self.boundary.undo.append(partial(self.replays.discard, name))
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
             name,
@@ -344,7 +346,7 @@ def _as_refusal(error: Exception) -> DeliveryError:
     """Return an error as the target's refusal: one that nobody expected is tried again."""
     if isinstance(error, DeliveryError):
         return error
-    return DeliveryError("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+    return DeliveryError("INTERNAL_ERROR", described(error))
 
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:
