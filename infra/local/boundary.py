@@ -63,13 +63,14 @@ class Failures:
     def record(self, item: Item, error: BaseException) -> None:
         """Record that an item failed, with the error's traceback."""
         trace = "".join(traceback.format_exception(error))
-        self.add(item, type(error).__name__, str(error), trace)
+        self.add(item, type(error).__name__, _message(error), trace)
 
     def add(self, item: Item, name: str, message: str, trace: str = "") -> None:
         """Record that an item failed; ``name`` is the error's."""
         now, kind = self.now(), item.kind.label
         of_kind = str(item).removeprefix(f"{kind} ")
-        texts = (_storable(text) for text in (name, message, trace))
+        kept = (name, message[:_LONGEST], trace[-_LONGEST:])
+        texts = (_storable(text) for text in kept)
         self.journal.batch.add(_RECORD, now, kind, of_kind, *texts)
         self.measurements.count(FAILED, {"kind": kind}, now)
         line = {
@@ -85,7 +86,10 @@ class Failures:
 
 
 class Boundary:
-    """The boundary of one engine (see the module)."""
+    """The boundary of one engine (see the module).
+
+    ``undo`` is what takes back from memory what the turn's items have put there so far.
+    """
 
     def __init__(
         self, journal: Journal, calls: Calls, failures: Failures, marker: CrashMarker
@@ -94,6 +98,7 @@ class Boundary:
         self.calls = calls
         self.failures = failures
         self.marker = marker
+        self.undo: list[Callable[[], object]] = []
 
     def attempt(
         self,
@@ -116,7 +121,7 @@ class Boundary:
         marker, batch, calls = self.marker, self.journal.batch, self.calls
         outer = marker.current
         marker.enter(marked or (kind, number, number))
-        mark, asked = len(batch.added), len(calls.asked)
+        mark, asked, done = len(batch.added), len(calls.asked), len(self.undo)
         try:
             action(*arguments)
         except sqlite3.Error:
@@ -124,6 +129,8 @@ class Boundary:
         except Exception as error:  # noqa: BLE001 - the item's, whatever it is
             batch.rewind(mark)
             calls.rewind(asked)
+            while len(self.undo) > done:
+                self.undo.pop()()
             if not isinstance(error, Expected | Refusal):
                 self.failures.record(Item(kind, number, number), error)
             return error
@@ -132,6 +139,19 @@ class Boundary:
         return None
 
 
+def described(error: BaseException) -> str:
+    """Return an error's name and message, as text that can be stored anywhere."""
+    return _storable(f"{type(error).__name__}: {_message(error)[:_LONGEST]}")
+
+
+def _message(error: BaseException) -> str:
+    """Return an error's message, or that it cannot be told."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001 - whatever the error's own code raises
+        return f"its message cannot be told: {type(another).__name__}"
+
+
 def _storable(text: str) -> str:
-    """Return text that UTF-8 and SQLite hold, of a bounded length."""
-    return text.encode(errors="backslashreplace").decode()[-_LONGEST:]
+    """Return text that UTF-8 and SQLite hold."""
+    return text.encode(errors="backslashreplace").decode()

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
 from infra.local.backlog import Backlog
-from infra.local.boundary import Boundary
+from infra.local.boundary import Boundary, described
 from infra.local.crash_marker import Kind
 from infra.local.execution_rows import order_of
 from infra.local.journal import Journal
@@ -292,6 +293,7 @@ class Bus:
             envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
             self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
+        self.boundary.undo.append(partial(self.replays.discard, name))
         self.journal.batch.add(
             "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
             name,
@@ -346,7 +348,7 @@ def _as_refusal(error: Exception) -> DeliveryError:
     """Return an error as the target's refusal: one that nobody expected is tried again."""
     if isinstance(error, DeliveryError):
         return error
-    return DeliveryError("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+    return DeliveryError("INTERNAL_ERROR", described(error))
 
 
 def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
-from infra.local.boundary import Boundary, Failures
+from infra.local.boundary import Boundary, Failures, described
 from infra.local.bus import Bus
 from infra.local.calls import Calls
 from infra.local.clock import Clock, SkippingClock
@@ -349,7 +349,7 @@ class Engine:
                 self.journal.batch.add(_DELETE_OUTBOX, row["id"])
             else:
                 # one that cannot be sent must not hold up the others for ever
-                self._give_up(row, f"outbox {row['kind']}: {error!r}", now)
+                self._give_up(row, f"outbox {row['kind']}: {described(error)}", now)
         return bool(rows)
 
     def _give_up(self, row: Any, reason: str, now: float) -> None:
@@ -417,6 +417,7 @@ class Engine:
         self.journal.batch.durable |= bool(self.calls)
         self.marker.enter(NOTHING)
         self.journal.commit()
+        self.boundary.undo.clear()
         for component in self.components.values():
             component.committed()
         self.calls.submit()

@@ -25,7 +25,7 @@ from infra.asl import (
 )
 from infra.asl.errors import RUNTIME
 from infra.local.backlog import NEVER, Backlog
-from infra.local.boundary import Boundary
+from infra.local.boundary import Boundary, described
 from infra.local.crash_marker import NOTHING, Ids, Item, Kind
 from infra.local.execution_rows import (
     END,
@@ -169,12 +169,21 @@ class Executions:
         definition = self._current[machine]
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
+        self.boundary.undo.append(partial(self._forget, machine, name, number))
         if self.room() > 0:
             self._begin(row, described, body, now)
         else:
             self.journal.batch.add(INSERT, *row, 0.0)
             self.backlog.wake(_RUNNING, 0.0)
         return arn(described, name, number)
+
+    def _forget(self, machine: str, name: str, number: int) -> None:
+        """Take back an execution: the item that started it has failed."""
+        self.live.pop(number, None)
+        self._dirty.pop(number, None)
+        self._fresh.pop((machine, name), None)
+        for call in [call for call in self.calling if call[0] == number]:
+            del self.calling[call]
 
     def work(self, now: float) -> bool:
         """Fire due timers and take up what waits in the journal; return whether there was any."""
@@ -214,14 +223,28 @@ class Executions:
         """Journal how far this turn's executions have come."""
         for live in self._dirty.values():
             self.boundary.marker.enter(live.item)
+            mark, row = len(self.journal.batch.added), live.row
             try:
                 self._save(live, now)
             except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+                self.journal.batch.rewind(mark)
+                live.row = row
                 self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
-                self._abort(live, error, now)
-                live.execution.history = live.execution.history[-1:]  # the others may be the cause
-                self._save(live, now)
+                self._end_unsaved(live, error, now)
         self._dirty.clear()
+
+    def _end_unsaved(self, live: Live, error: Exception, now: float) -> None:
+        """End an execution that cannot be written, with the least that says so."""
+        self._abort(live, error, now)
+        live.execution.history = live.execution.history[-1:]  # the others may be the cause
+        mark, row = len(self.journal.batch.added), live.row
+        try:
+            self._save(live, now)
+        except Exception:  # noqa: BLE001 - told already
+            self.journal.batch.rewind(mark)
+            if row is not None:
+                self.journal.batch.add(INSERT, *row, None)
+            self._end_row(live.id, _cause(error), now)
 
     def committed(self) -> None:
         """Let what the turn added count."""
@@ -478,6 +501,4 @@ class Executions:
 
 
 def _cause(error: Exception) -> str:
-    return f"The engine could not go on with this execution: {type(error).__name__}: {error}"[
-        :4_000
-    ]
+    return f"The engine could not go on with this execution: {described(error)}"

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 from infra.letter_text import ATTENTION, UNTOLD
 from infra.local.attention import merged
 from infra.local.backlog import Backlog
-from infra.local.boundary import Boundary
+from infra.local.boundary import Boundary, described
 from infra.local.crash_marker import Kind
 from infra.local.failures import failure_reasons
 from infra.local.invocations import Invoke, Result
@@ -113,7 +113,7 @@ class Queues:
                 Kind.MESSAGE, first, self._hand_over, consumer, queue, batch
             )
             if error is not None:
-                self._note([row["id"] for row in batch], f"{type(error).__name__}: {error}")
+                self._note([row["id"] for row in batch], described(error))
         return bool(rows)
 
     def _batches(self, rows: list[Any], size: int) -> Iterator[list[Any]]:

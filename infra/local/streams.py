@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.backlog import NEVER
-from infra.local.boundary import Boundary
+from infra.local.boundary import Boundary, described
 from infra.local.bus import Bus
 from infra.local.crash_marker import NOTHING, CrashMarker, Item, Kind
 from infra.local.invocations import Result
@@ -273,7 +273,7 @@ class Streams:
         if error is not None:
             self.failures += 1
             told = isinstance(error, ProcessorError)
-            self.last_error = str(error) if told else f"{type(error).__name__}: {error}"
+            self.last_error = str(error) if told else described(error)
             self.bus.backlog.wake(key, now + RETRY)
             return
         self.failures = 0
@@ -352,5 +352,5 @@ class Streams:
 
 
 def _failure(error: Exception) -> Result:
-    told = {"errorType": type(error).__name__, "errorMessage": str(error)}
-    return Result(0, None, told, [], 0.0)
+    name, _, message = described(error).partition(": ")
+    return Result(0, None, {"errorType": name, "errorMessage": message}, [], 0.0)

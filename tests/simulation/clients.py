@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -13,6 +14,7 @@ from inventory.store import SQLiteInventory
 from shared.sqlite import Database
 from tests.simulation.model import Model, promise
 from tests.simulation.plan import Action
+from tests.simulation.poison import Poison, is_injected
 from tests.simulation.workers import Crash
 
 PATIENCE = 5.0
@@ -24,7 +26,10 @@ FINAL = range(200, 500)
 class Clients:
     """The clients of one platform; ``actions`` are numbered, and their time starts at ``begin``."""
 
-    def __init__(self, actions: Sequence[tuple[int, Action]], begin: float, model: Model) -> None:
+    def __init__(
+        self, actions: Sequence[tuple[int, Action]], begin: float, model: Model, poison: Poison
+    ) -> None:
+        self.poison = poison
         self._due = [(begin + one.at, number, one) for number, one in actions if not one.when]
         heapify(self._due)
         self._watching = [(number, one) for number, one in actions if one.when]
@@ -69,8 +74,16 @@ class Clients:
                 "DetailType": action.body["detail-type"],
                 "Detail": json.dumps(action.body["detail"]),
             }
-            answer = engine.call(lambda now: engine.bus.put([entry], now))
+            answer = engine.call(partial(self._put, engine, action.order_id, entry))
         self._asked.append((number, action, answer))
+
+    def _put(self, engine: Engine, order_id: str, entry: Any, now: float) -> Any:
+        """Put an entry, as the port does; whatever may happen on the way to the answer."""
+        answer = engine.bus.put([entry], now)
+        error = self.poison.of("request", f"put/{order_id}")
+        if error is not None:
+            raise error
+        return answer
 
     def receive(self, store: Database, action: Action, now: float) -> bool:
         """Receive stock, as the command does; return whether it stands, even after a crash."""
@@ -88,7 +101,10 @@ class Clients:
         for asked in [one for one in self._asked if one[2].done()]:
             self._asked.remove(asked)
             number, action, answer = asked
-            if not self._told(action, answer.result()):
+            refused = answer.exception()
+            if refused is not None and not is_injected(type(refused).__name__):
+                raise refused
+            if refused is not None or not self._told(action, answer.result()):
                 heappush(self._due, (now + PATIENCE, number, action))
 
     def hung_up(self, now: float) -> None:
@@ -105,11 +121,15 @@ class Clients:
         """Take an answer; return whether it is one."""
         if action.do == "put":
             [entry] = answer["Entries"]
+            if entry.get("ErrorCode") == "InternalFailure":
+                return False
             promise("end", "EventId" in entry, f"{action} was refused: {entry}")
             self.model.told(action, entry["EventId"])
             return True
         result: Result = answer
-        if result.error is not None or result.payload["statusCode"] not in FINAL:
+        if result.error is not None or not isinstance(result.payload, dict):
+            return False  # the port answers with 500
+        if result.payload.get("statusCode") not in FINAL:
             return False
         if result.payload["statusCode"] in (200, 201, 202):
             self.model.told(action, "")

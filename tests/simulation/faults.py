@@ -31,6 +31,10 @@ class Kind(StrEnum):
     VANISHED = "vanished"  # an execution stops without a trace
     AGAIN = "again"  # an execution runs a second time, under the same name
     RENAMED = "renamed"  # an execution runs a second time, under another name
+    POISONED = "poisoned"  # what handles an item raises an error that nobody foresaw
+    GARBLED = "garbled"  # a function's answer, and what it measured, make no sense
+    UNFIT = "unfit"  # a row does not convert
+    DEADLY = "deadly"  # handling an item ends the process, each time
 
 
 CALL = {
@@ -41,15 +45,27 @@ CALL = {
     Kind.HELD: 0.15,
     Kind.TWICE: 0.04,
     Kind.CRASH: 0.004,
+    Kind.GARBLED: 0.01,
 }
 RATES: Mapping[str, Mapping[Kind, float]] = {
     "call": CALL,
     "call of a partner": {**CALL, Kind.LATE: 0.15, Kind.HELD: 0.2},
     "commit": {Kind.CRASH: 0.003},
-    "delivery": {Kind.DOUBLED: 0.08, Kind.DELAYED: 0.08, Kind.REFUSED: 0.01},
+    "delivery": {
+        Kind.DOUBLED: 0.08,
+        Kind.DELAYED: 0.08,
+        Kind.REFUSED: 0.01,
+        Kind.POISONED: 0.04,
+    },
     "partner": {Kind.AWAY: 0.06, Kind.UNHEARD: 0.06},
-    "service": {Kind.UNSENT: 0.05, Kind.UNHEARD: 0.03},
+    "service": {Kind.UNSENT: 0.05, Kind.UNHEARD: 0.03, Kind.POISONED: 0.03},
     "execution": {Kind.VANISHED: 0.06, Kind.AGAIN: 0.04, Kind.RENAMED: 0.04},
+    "request": {Kind.POISONED: 0.04},
+    "codec": {Kind.POISONED: 0.005},
+    "outbox": {Kind.POISONED: 0.01},
+    "schedule": {Kind.POISONED: 0.1},
+    "row": {Kind.UNFIT: 0.03},
+    "item": {Kind.DEADLY: 0.002, Kind.CRASH: 0.001},
 }
 """Where what happens, and how often in a seed of middle weather."""
 

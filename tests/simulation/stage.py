@@ -27,6 +27,7 @@ import shared.observability
 import shared.sqlite
 from infra.local.environment import COMMON, Context
 from infra.local.invocations import Invocation
+from infra.local.parquet import UnconvertibleRows
 from infra.local.platform import STORES, TEMPLATE
 from infra.local.resources import load
 from infra.local.stack import Stack
@@ -69,6 +70,9 @@ class Hooks(Protocol):
 
     def sink(self, path: Path, lines: list[bytes]) -> None:
         """Take a file of the analysts' sink, or raise `OSError`."""
+
+    def fits(self, line: bytes) -> bool:
+        """Say whether a row converts."""
 
 
 class _Unmeasured:
@@ -278,9 +282,16 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
 
     patch.setattr(SandboxMailer, "send", send)
 
+    def converts(_: Mapping[str, str]) -> Callable[[list[bytes]], str]:
+        return lambda lines: "" if all(map(hooks.fits, lines)) else "a row does not convert"
+
     def write_parquet(lines: list[bytes], _: Mapping[str, str], path: Path) -> None:
+        if not all(map(hooks.fits, lines)):
+            raise UnconvertibleRows
         hooks.sink(path, lines)
 
+    patch.setattr(infra.local.streams, "converts_here", converts)
+    patch.setattr(infra.local.streams, "converts_apart", converts)
     patch.setattr(infra.local.streams, "write_parquet", write_parquet)
     patch.setattr(
         infra.local.streams,

@@ -10,16 +10,15 @@ import pytest
 from infra.asl import RunTask
 from infra.local.bus import Delivery
 from infra.local.engine import Engine
+from infra.local.executions import Live
 from infra.local.integrations import TaskError
-from infra.local.stack import Target
+from infra.local.stack import Schedule, Target
 from infra.local.targets import DeliveryError
 from tests.simulation.faults import Kind
+from tests.simulation.poison import Poison
 
 Deliver = Callable[[Target, Delivery, float], None]
 Call = Callable[[RunTask, float], Any]
-
-Befalls = Callable[[str, str], Kind | None]
-"""``(place, site)``: what goes wrong at the site's next occurrence, if anything does."""
 
 LIFETIMES = (1, 2, 4, 8, 16)
 """Turns after which an execution vanishes."""
@@ -30,9 +29,10 @@ _ORDER = re.compile(r"order_id\W+([A-Z]-\d+)")
 class Tampering:
     """Lets an engine's deliveries, executions and calls go wrong."""
 
-    def __init__(self, engine: Engine, befalls: Befalls, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, engine: Engine, poison: Poison, patch: pytest.MonkeyPatch) -> None:
         self.engine = engine
-        self.befalls = befalls
+        self.poison = poison
+        self.befalls = poison.befalls
         self.doomed: dict[int, int] = {}
         executions = engine.executions
         for taker in engine.bus.takers.values():
@@ -42,6 +42,11 @@ class Tampering:
                 call = partial(self._call, name, integration.call)
                 patch.setattr(integration, "call", call)
         patch.setattr(executions, "start", partial(self._start, executions.start))
+        patch.setattr(executions, "_save", partial(self._save, executions._save))  # noqa: SLF001
+        patch.setattr(engine, "_send", partial(self._send, engine._send))  # noqa: SLF001
+        patch.setattr(engine.bus, "_accept", partial(self._accept, engine.bus._accept))  # noqa: SLF001
+        schedules = engine.schedules
+        patch.setattr(schedules, "_invoke", partial(self._invoke, schedules._invoke))  # noqa: SLF001
 
     def vanish(self) -> None:
         """Let executions whose time has come stop without a trace."""
@@ -56,23 +61,61 @@ class Tampering:
                     )
 
     def _deliver(self, deliver: Deliver, target: Target, delivery: Delivery, now: float) -> None:
-        fault = self.befalls("delivery", f"{target.key}/{order_in(delivery.envelope)}")
+        site = f"{target.key}/{order_in(delivery.envelope)}"
+        fault = self.befalls("delivery", site)
         if fault is Kind.DELAYED:
             raise DeliveryError("THROTTLING", "a target has no room")
         if fault is Kind.REFUSED:
             raise DeliveryError("NO_PERMISSIONS", "a target takes nothing", final=True)
+        error = self.poison.of("delivery", site, fault)
+        if error is not None and not self.poison.is_late(site):
+            raise error
         deliver(target, delivery, now)
+        if error is not None:
+            raise error
         if fault is Kind.DOUBLED:
             deliver(target, delivery, now)
 
     def _call(self, name: str, call: Call, task: RunTask, now: float) -> Any:
-        fault = self.befalls("service", f"{name}/{order_in(str(task.parameters))}")
+        site = f"{name}/{order_in(str(task.parameters))}"
+        fault = self.befalls("service", site)
         if fault is Kind.UNSENT:
             raise TaskError("SDK.ServiceException", f"{name} failed")
+        error = self.poison.of("service", site, fault)
+        if error is not None and not self.poison.is_late(site):
+            raise error
         answer = call(task, now)
+        if error is not None:
+            raise error
         if fault is Kind.UNHEARD:
             raise TaskError("SDK.ClientException", f"{name} was not heard")
         return answer
+
+    def _save(self, save: Callable[[Live, float], None], live: Live, now: float) -> None:
+        self._poisoned("codec", f"save/{order_in(str(live.execution.context))}")
+        save(live, now)
+
+    def _send(self, send: Callable[[Any, float], None], row: Any, now: float) -> None:
+        site = f"outbox/{row['kind']}/{order_in(row['body'])}"
+        error = self.poison.of("outbox", site)
+        if error is not None and not self.poison.is_late(site):
+            raise error
+        send(row, now)
+        if error is not None:
+            raise error
+
+    def _accept(self, accept: Callable[..., None], *arguments: Any) -> None:
+        accept(*arguments)
+        self._poisoned("request", f"accept/{order_in(str(arguments[2]))}")
+
+    def _invoke(self, invoke: Callable[..., None], schedule: Schedule, now: float) -> None:
+        self._poisoned("schedule", schedule.name)
+        invoke(schedule, now)
+
+    def _poisoned(self, place: str, site: str) -> None:
+        error = self.poison.of(place, site)
+        if error is not None:
+            raise error
 
     def _start(
         self,

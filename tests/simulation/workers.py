@@ -10,6 +10,7 @@ from infra.local.invocations import Invocation, Result, crashed, timed_out
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.fibres import Fibre
+from tests.simulation.poison import MEASURED, NONSENSE
 from tests.simulation.stage import Stage
 
 LATENCY = 0.2
@@ -215,6 +216,9 @@ class Workers:
             task.result = _error(number, crashed(task.invocation.function, 137))
             return
         task.result = Result(number, payload, error, [], 0.0)
+        if task.fault is Kind.GARBLED:
+            nonsense = self.dice.pick(NONSENSE, task.site, "nonsense")
+            task.result = Result(number, nonsense, None, list(MEASURED), 0.0)
         if task.fault is Kind.LOST:
             lost = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError")
             task.result = _failed(number, self.dice.pick(lost, task.site, "lost"))

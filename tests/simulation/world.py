@@ -1,5 +1,6 @@
 """One simulated platform: its clock, its clients, its faults, and its end."""
 
+import json
 import shutil
 import tempfile
 import traceback
@@ -16,6 +17,7 @@ import duckdb
 import pytest
 
 from infra.local.clock import Clock
+from infra.local.crash_marker import NOTHING, Ids, Item, Markers
 from infra.local.datadir import DataDirectory
 from infra.local.engine import Engine
 from infra.local.inline import InlineInvoker
@@ -26,6 +28,7 @@ from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.model import Model, Violation
 from tests.simulation.plan import plan
+from tests.simulation.poison import KeptMarker, Poison, is_injected
 from tests.simulation.stage import Stage, staged
 from tests.simulation.tampering import Tampering
 from tests.simulation.verdict import Outcome, judge, unsettled
@@ -39,6 +42,9 @@ AFTERMATH = 300.0
 
 HORIZON = 6 * 3_600.0
 """Seconds without faults after which nothing will move any more."""
+
+PATIENCE = 30 * 3_600.0
+"""The same, where a target never takes an event: its policy tries for a day."""
 
 QUIET = 20.0
 """Seconds in which nothing is due that make it worth asking whether all is over."""
@@ -105,7 +111,11 @@ class World(Clock):
             for number, action in enumerate(plan(seed))
             if part.actions is None or number in part.actions
         ]
-        self.clients = Clients(chosen, BEGINNING, self.model)
+        self.poison = Poison(self.dice, self.befalls)
+        self.clients = Clients(chosen, BEGINNING, self.model, self.poison)
+        self._fits: dict[str, bool] = {}
+        self._marker = KeptMarker(NOTHING, self._handles)
+        self._opening = True
         self._occurred: Counter[str] = Counter()
         self._time = BEGINNING
         self._away = False
@@ -175,6 +185,19 @@ class World(Clock):
             [stream] = self.stage.stack.streams.values()
             write_parquet(lines, stream.columns, self._folder / path.relative_to(ROOT))
         self._files[path] = list(lines)
+
+    def fits(self, line: bytes) -> bool:
+        """Say whether a row converts: always, or never."""
+        name = str(json.loads(line).get("event_id"))
+        if name not in self._fits:
+            self._fits[name] = self.faults.at("row", f"row/{name}") is None
+        return self._fits[name]
+
+    def _handles(self, item: Ids) -> None:
+        """End the process in the middle of an item, if that is its fate."""
+        if not self._opening and self.poison.ends(item):
+            self.tell(f"{item[0].label} {item[1]} ends the process")
+            raise Crash
 
     def tell(self, text: str) -> None:
         """Add a line to the story."""
@@ -259,7 +282,7 @@ class World(Clock):
     def _calm_down(self) -> None:
         self.faults.calm = True
         self._away = False
-        self._stops_at = self._time + HORIZON
+        self._stops_at = self._time + (PATIENCE if self.poison.lasting else HORIZON)
         self.tell("no more faults")
 
     def _is_over(self, due: float, left: list[str]) -> bool:
@@ -284,12 +307,22 @@ class World(Clock):
         """Open an engine on what stands in the database."""
         directory = DataDirectory(ROOT)
         invoker = cast("InlineInvoker", self.workers)
+        markers, left = Markers(), self._marker.kept
+        markers.left = [] if left is NOTHING else [Item(*left)]
+        markers.engine = self._marker = KeptMarker(left, self._handles)
+        self._opening = True
+        stack, store = self.stage.stack, self.stage.store
         try:
-            self.engine = Engine(self.stage.stack, self.stage.store, directory, invoker, self)
+            self.engine = Engine(stack, store, directory, invoker, self, markers=markers)
         except Crash:
             self._restart()
             return
-        self.tampering = Tampering(self.engine, self.befalls, self._patch)
+        for told in self.engine.put_aside:
+            self.told.counts["put aside"] += 1
+            self.tell(told)
+        self._marker.enter(NOTHING)
+        self._opening = False
+        self.tampering = Tampering(self.engine, self.poison, self._patch)
 
     # the end
 
@@ -305,17 +338,24 @@ class World(Clock):
     def _judge(self) -> None:
         """Hold everything against what was promised; Parquet too, where it was written."""
         outcome = self._outcome()
-        for row in self.stage.store.rows("select item, traceback from failures"):
-            raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
+        for row in self.stage.store.rows("select kind, item, error, traceback from failures"):
+            if not self._is_expected(row["kind"], row["error"]):
+                raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
         if self._parquet:
             files = f"{self._folder}/**/*.parquet"
             with duckdb.connect() as connection:
                 query = f"select count(distinct event_id) from '{files}'"
                 [(number,)] = connection.execute(query).fetchall()
-            ids = {row["event_id"] for row in outcome.rows()}
+            ids = {row["event_id"] for row in outcome.written()}
             if number != len(ids):
                 raise Violation("analytics", f"{number} event ids in Parquet, not {len(ids)}")
+
+    def _is_expected(self, kind: str, error: str) -> bool:
+        """Say whether an item's failure is one that was injected."""
+        garbled = kind == "record" and error.startswith("Lambda.")
+        ended = error == "ProcessEnded" and self.poison.ended
+        return is_injected(error) or garbled or bool(ended)
 
     def _count(self) -> None:
         """Count what happened, for a look at whether the mix hits every path."""
