@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,14 +129,14 @@ class DataDirectory:
                 f"{self.root} has no orders yet; run `orders run` or `orders serve` there first"
             )
 
-    def reader(self) -> Database:
+    def reader(self, *, as_it_is: bool = False) -> Database:
         """Open the database beside its writer; it is never written to through this.
 
-        What an older version wrote is brought up to date first.
+        What an older version wrote is brought up to date first, unless it is read ``as_it_is``.
         """
         self.require()
         database = self._open(read_only=True)
-        if 0 < self._check_version(database) < VERSION:
+        if 0 < self._check_version(database) < VERSION and not as_it_is:
             with self.writer():
                 pass
         return database
@@ -154,9 +155,7 @@ class DataDirectory:
             try:
                 version = self._check_version(database)
                 if 0 < version < VERSION:
-                    from infra.local.upgrade import upgrade  # only who needs it waits for it
-
-                    upgrade(database, version)
+                    self._upgrade(database, version)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database
             except sqlite3.OperationalError as error:
@@ -195,6 +194,17 @@ class DataDirectory:
             raise DataDirectoryError(
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
+
+    def _upgrade(self, database: Database, version: int) -> None:
+        from infra.local.upgrade import upgrade  # only who needs it waits for it
+
+        try:
+            upgrade(database, version)
+        except (sqlite3.Error, zlib.error, ValueError) as error:
+            raise DataDirectoryError(
+                f"{self.database} cannot be brought from version {version} to {VERSION}: {error};"
+                " nothing was changed: correct that, or go on with the Orderflow that wrote it"
+            ) from error
 
     def _check_database(self) -> None:
         """Raise `DataDirectoryError` if a database is there that cannot be used."""

@@ -1,6 +1,5 @@
 """The data directory: one writer, any number of readers, and what is refused in one clear line."""
 
-import json
 import os
 import re
 import sqlite3
@@ -11,16 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zlib import compress
 
 import pytest
 
-import infra.local.upgrade
 from infra.local.datadir import DataDirectory, DataDirectoryError
-from infra.local.execution_rows import events_in, snapshot_in
 from infra.local.journal import VERSION
 from infra.local.platform import stack_of
-from shared.sqlite import RECORD
 
 HOLDER = """
 import sys, time
@@ -151,87 +146,6 @@ def test_a_reader_of_nothing_is_told_what_to_run_first(directory: DataDirectory)
     with pytest.raises(DataDirectoryError, match="no orders yet; run `orders run`"):
         directory.reader()
     assert not directory.root.exists()
-
-
-# ---- what an older version wrote
-
-VERSION_1 = """
-create table timeline (id integer primary key, order_id text not null, at real not null,
-    epoch integer, what text not null, detail text not null);
-create index timeline_by_order on timeline (order_id);
-create table executions (id integer primary key autoincrement, name text, machine text, kind text,
-    status text, definition text, order_id text, input text, output text, error text, cause text,
-    started_at real, ended_at real, wake_at real, snapshot text);
-create table history (execution_id integer not null, first integer not null, events blob not null,
-    primary key (execution_id, first)) without rowid;
-insert into timeline values (1, 'A-1', 1.0, 1, 'RECEIVED', '{}'), (2, 'A-2', 2.0, 1, 'RECEIVED',
-    '{}'), (3, 'A-1', 3.0, 1, 'COMPLETED', '{}');
-insert into executions (id, name, status, snapshot) values (1, 'ended', 'SUCCEEDED', null),
-    (2, 'runs', 'RUNNING', '{"status": "RUNNING"}');
-pragma user_version = 1;
-"""
-OLD_COLUMNS = [
-    *(name for name in RECORD.split(", ") if not name.endswith("_as_of")),
-    "amended_at",
-]
-VERSION_1 += f"create table orders ({', '.join(OLD_COLUMNS)});"
-VERSION_1 += "create index orders_in_flight on orders (lease_until) where status <> 'COMPLETED'"
-EVENT = [1, 0, 5.0, "ExecutionStarted", {"input": {}}]
-
-
-ORDER = dict.fromkeys(OLD_COLUMNS, 1) | {"items": "[]", "amended_at": "2026-01-31T12:00:00Z"}
-
-
-@pytest.fixture
-def older(directory: DataDirectory) -> DataDirectory:
-    directory.root.mkdir()
-    with sqlite3.connect(directory.database) as connection:
-        connection.executescript(VERSION_1)
-        for execution, first in ((2, 1), (1, 2), (1, 1)):
-            events = compress(json.dumps([[first, *EVENT[1:]]]).encode())
-            connection.execute("insert into history values (?, ?, ?)", (execution, first, events))
-        for order_id, status in (("A-1", "COMPLETED"), ("A-2", "WAITING")):
-            order = ORDER | {"order_id": order_id, "status": status}
-            marks = ", ".join("?" * len(order))
-            connection.execute(f"insert into orders values ({marks})", tuple(order.values()))
-    return directory
-
-
-@pytest.mark.parametrize("way", ["reader", "writer"])
-def test_a_directory_of_version_1_is_brought_up_to_date(older: DataDirectory, way: str) -> None:
-    _enter(getattr(older, way)())
-    database = older.reader()
-    timeline = "select order_id, seq, at, what from timeline order by order_id, seq"
-    assert [tuple(row) for row in database.rows(timeline)] == [
-        ("A-1", 1, 1.0, "RECEIVED"),
-        ("A-1", 2, 3.0, "COMPLETED"),
-        ("A-2", 1, 2.0, "RECEIVED"),
-    ]
-    pieces = database.rows("select execution_id, piece from history order by id")
-    events = [(row[0], [event.id for event in events_in(row[1])]) for row in pieces]
-    assert events == [(1, [1]), (1, [2]), (2, [1]), (2, [])]
-    assert snapshot_in(pieces[-1]["piece"]) == {"status": "RUNNING"}
-    orders = database.rows("select order_id, status, in_flight from orders order by order_id")
-    assert [tuple(row) for row in orders] == [("A-1", "COMPLETED", None), ("A-2", "WAITING", 1)]
-    times = database.rows("select distinct shipping_address_as_of, email_as_of from orders")
-    assert [tuple(row) for row in times] == [("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z")]
-    tables = {row[0] for row in database.rows("select name from sqlite_master")}
-    old = {"old_timeline", "old_history", "timeline_by_order", "old_orders", "orders_in_flight"}
-    assert not old & tables
-    database.close()
-
-
-def test_an_upgrade_that_fails_changes_nothing(
-    older: DataDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(_: bytes) -> bytes:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    monkeypatch.setattr(infra.local.upgrade, "packed_text", broken)
-    with pytest.raises(DataDirectoryError, match="disk is full"), older.writer():
-        pass
-    monkeypatch.undo()
-    test_a_directory_of_version_1_is_brought_up_to_date(older, "writer")
 
 
 # ---- what cannot be used

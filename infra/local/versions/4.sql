@@ -1,0 +1,274 @@
+-- The tables of version 4, frozen. infra/local/upgrade.py creates those that a directory of version 3
+-- lacks, and rebuilds those that read otherwise: directories that began with version 1 or 2 kept
+-- some of that version's.
+create table orders (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null check (total > 0),
+    items text not null,
+    placed_at text not null,
+    content_hash text not null,
+    event_id text not null,
+    correlation_id text not null,
+    created_at real not null,
+    updated_at real not null,
+    status text not null check (status = 'RECEIVED' or status = 'RESERVED' or status = 'CHARGED'
+        or status = 'COMPLETED' or status = 'WAITING' or status = 'COMPENSATING'
+        or status = 'FAILED' or status = 'CANCELLED'),
+    epoch integer not null,
+    version integer not null,
+    lease_owner text,
+    lease_until real not null,
+    attempts integer not null,
+    resume_at real not null,
+    waiting_for text,
+    cancel_requested integer not null,
+    cancel_reason text,
+    cancel_event_id text,
+    shipping_address text,
+    shipping_address_as_of text,
+    email text,
+    email_as_of text,
+    payment_token text,
+    reservation text,
+    charge text,
+    charge_id text,
+    shipment text,
+    shipment_id text,
+    tracking_number text,
+    failure text,
+    failure_message text,
+    in_flight integer check (in_flight = 1),
+    check ((in_flight is null)
+        = (status = 'CANCELLED' or status = 'COMPLETED' or status = 'FAILED'))
+) without rowid;
+create index orders_by_customer on orders (customer_id, created_at);
+create index orders_by_time on orders (created_at);
+create index orders_in_flight on orders (lease_until)
+    where in_flight = 1;
+create table timeline (
+    order_id text not null,
+    seq integer not null,
+    at real not null,
+    epoch integer,
+    what text not null,
+    detail text not null,
+    primary key (order_id, seq)
+) without rowid;
+create index timeline_duplicates on timeline (what)
+    where what = 'DUPLICATE_IGNORED';
+create table early_requests (
+    order_id text not null,
+    request_id text not null,
+    event_id text not null,
+    name text not null,
+    detail text not null,
+    came_at real not null,
+    heard real not null,
+    primary key (order_id, request_id)
+) without rowid;
+create table outbox (
+    id integer primary key,
+    kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
+    body text not null,
+    created_at real not null
+);
+create table stock (
+    sku text primary key,
+    received integer not null default 0,
+    on_hand integer not null default 0,
+    reserved integer not null default 0,
+    shipped integer not null default 0,
+    restocked integer not null default 0,
+    check (0 <= reserved and reserved <= on_hand),
+    check (on_hand + shipped - restocked = received)
+) without rowid;
+create table receipts (
+    digest text primary key,
+    received_at real not null,
+    units integer not null
+) without rowid;
+create table charges (
+    order_id text primary key,
+    charge_id text not null,
+    amount integer not null check (amount > 0),
+    currency text not null,
+    status text not null check (status = 'PENDING' or status = 'CHARGED' or status = 'DECLINED'
+        or status = 'REFUNDED' or status = 'VOIDED'),
+    reference text,
+    opened_at real not null,
+    updated_at real not null
+) without rowid;
+create table shipments (
+    order_id text primary key,
+    shipment_id text not null,
+    status text not null check (status = 'CREATED' or status = 'VOIDED'),
+    tracking_number text not null,
+    updated_at real not null
+) without rowid;
+create table reviews (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null,
+    threshold integer not null,
+    flagged_at real not null,
+    event_id text not null,
+    status text not null default 'OPEN',
+    check (total >= threshold)
+) without rowid;
+create table mails (
+    message_id text primary key,
+    order_id text not null,
+    sent_at real not null
+) without rowid;
+create table idempotency_keys (
+    sender text not null,
+    key text not null,
+    order_id text not null,
+    fingerprint text not null,
+    used_at real not null,
+    primary key (sender, key)
+) without rowid;
+create table directory (
+    key text primary key,
+    value text not null
+) without rowid;
+create table events (
+    seq integer primary key autoincrement,
+    id text not null,
+    detail_type text not null,
+    order_id text,
+    envelope text not null,
+    arrived_at real not null,
+    archived integer not null
+);
+create index events_by_time on events (arrived_at);
+create index events_by_order on events (order_id);
+create view sink as
+    select detail_type, order_id, envelope, arrived_at from events where archived;
+create table deliveries (
+    id integer primary key autoincrement,
+    event_seq integer not null,
+    target text not null,
+    due real not null,
+    attempts integer not null,
+    replay text
+);
+create index deliveries_by_due on deliveries (target, due, id);
+create table executions (
+    id integer primary key autoincrement,
+    name text not null,
+    machine text not null,
+    kind text not null,
+    status text not null,
+    definition text not null,
+    order_id text,
+    input text not null,
+    output text,
+    error text,
+    cause text,
+    started_at real not null,
+    ended_at real,
+    wake_at real
+);
+create index executions_by_name on executions (machine, name);
+create index executions_by_order on executions (order_id);
+create index executions_running on executions (wake_at) where status = 'RUNNING';
+create table definitions (id text primary key, body text not null) without rowid;
+create table history (
+    id integer primary key,
+    execution_id integer not null,
+    piece blob not null
+);
+create index history_by_execution on history (execution_id);
+create table messages (
+    id integer primary key autoincrement,
+    queue text not null,
+    body text not null,
+    sent_at real not null,
+    visible_at real not null,
+    receives integer not null,
+    attributes text not null
+);
+create index messages_by_queue on messages (queue, visible_at, id);
+create table schedules (
+    name text primary key,
+    expression text not null,
+    next_at real not null
+) without rowid;
+create table replays (
+    name text primary key,
+    rules text not null,
+    start_at real not null,
+    end_at real not null,
+    state text not null,
+    started_at real not null,
+    ended_at real,
+    replayed integer not null
+) without rowid;
+create table failures (
+    id integer primary key autoincrement,
+    at real not null,
+    kind text not null,
+    item text not null,
+    error text not null,
+    message text not null,
+    traceback text not null,
+    count integer not null,
+    unique (kind, item, error)
+);
+create table suspects (
+    kind integer not null,
+    first integer not null,
+    last integer not null,
+    crashes integer not null,
+    at real not null,
+    primary key (kind, first, last)
+) without rowid;
+create table quarantined_orders (
+    order_id text primary key,
+    failures integer not null,
+    held integer not null,
+    reason text not null,
+    at real not null
+) without rowid;
+create table metrics (
+    minute integer not null,
+    name text not null,
+    dimensions text not null,
+    unit text not null,
+    count integer not null,
+    sum real not null,
+    minimum real not null,
+    maximum real not null,
+    primary key (minute, name, dimensions)
+) without rowid;
+create table closed_letters (
+    id integer primary key,
+    queue text not null,
+    body text not null,
+    attributes text not null,
+    sent_at real not null,
+    state text not null,
+    kind text,
+    successor text,
+    replaced_by integer,
+    outcome text not null,
+    closed_at real not null
+);
+create index closed_letters_pending on closed_letters (kind)
+    where state = 'PENDING';
+create table letter_log (
+    id integer primary key,
+    letter integer not null,
+    at real not null,
+    who text not null,
+    what text not null,
+    detail text not null
+);
+create index letter_log_by_letter on letter_log (letter);
+create index attention_by_order
+    on messages (iif(json_valid(body), json_extract(body, '$.order_id'), null))
+    where queue = 'AttentionQueue';
