@@ -6,15 +6,18 @@ import socket
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 
+from infra.audit.quick import quick_findings
 from infra.cli.options import DATA, Data, Json, directory
 from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.cli.summary import failures
 from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.journal import VERSION
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template import TemplateError
 
@@ -69,6 +72,7 @@ def doctor(
         _template(where),
         _handlers(where),
         _data(where),
+        _orders(where),
         _items(where),
         _space(where),
         _port(where, port),
@@ -146,16 +150,39 @@ def _data(where: DataDirectory) -> Check:
     return Check(name, f"{where.root}, writable")
 
 
+def _orders(where: DataDirectory) -> Check:
+    """Run the quick part of an audit; a directory of an older version is left as it is."""
+    name = "orders"
+    if not where.database.exists():
+        return Check(name, "none yet")
+    try:
+        with closing(where.reader(as_it_is=True)) as database:
+            [(version,)] = database.rows("pragma user_version")
+            if version < VERSION:
+                return Check(name, f"of version {version}, brought up to date by the next command")
+            found = quick_findings(database)
+    except DataDirectoryError as error:
+        return Check(name, str(error), "do what it says")
+    except sqlite3.DatabaseError as error:
+        return Check(name, str(error), "restore the last good backup with `orders restore`")
+    if not found:
+        return Check(name, "what is in flight keeps every invariant")
+    first = found[0]
+    mend = f"{first.mend}; `orders audit` looks at all orders"
+    return Check(name, f"{first.subject}: {first.problem}", mend)
+
+
 def _items(where: DataDirectory) -> Check:
     """Name the items that could not be handled within the last day."""
     name = "items"
     if not where.database.exists():
         return Check(name, "none yet")
     try:
-        reader = where.reader()
+        reader = where.reader(as_it_is=True)
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
-    failed = failures(reader, "at > ?", time.time() - DAY)
+    table = reader.row("select 1 from sqlite_master where name = 'failures'")
+    failed = failures(reader, "at > ?", time.time() - DAY) if table else []
     reader.close()
     if not failed:
         return Check(name, "none failed within a day")

@@ -278,6 +278,35 @@ class Database:
         found: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
         return found
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read as of one moment within a block, though others write."""
+        self.connection.execute("begin")
+        try:
+            self.row("select 1 from sqlite_master")  # the moment is that of the first read
+            yield
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+
+    @contextmanager
+    def unwritten(self) -> Iterator[None]:
+        """Have all writers wait within a block, which has to be short; for a reader."""
+        try:
+            gate = os.open(f"{self.path}.lock", os.O_RDONLY)
+        except FileNotFoundError:  # it was copied here, and never written to
+            yield
+            return
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(gate)  # which gives the lock back
+
+    def attach(self, path: str, name: str) -> None:
+        """Read another database through this connection, which only reads: as ``name.table``."""
+        self.connection.execute(f"attach database ? as {name}", (_to_read(path),))
+
     def close(self) -> None:
         """Close the connection and its lock."""
         self.connection.close()

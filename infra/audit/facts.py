@@ -1,0 +1,161 @@
+"""Events: each accepted order goes on, and each change of state that has an event publishes it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from sqlite3 import Connection, Row
+
+from infra.audit.findings import Finding, Invariant
+from infra.audit.flight import Flight, orders_in
+from shared import json_text
+from shared.errors import InvalidEvent
+from shared.events import parse, published_event_id
+from shared.record import Status
+
+FACTS: Mapping[str, str] = {
+    Status.COMPLETED: "Order Completed",
+    Status.FAILED: "Order Failed",
+    Status.CANCELLED: "Order Cancellation Confirmed",
+}
+"""The event of each end."""
+
+REFUNDED, FLAGGED, SHORT = "Payment Refunded", "High Value Order Flagged", "Order Backordered"
+
+LETTERS_KEPT = 14 * 86_400.0
+"""Seconds after which a dead letter is gone from its queue: an event of before had one."""
+
+_ONCE = frozenset({*FACTS.values(), REFUNDED})
+"""Events of which an order has one at most, by its state; others may use these names as well."""
+
+_STATES = """
+select o.order_id, o.status, o.version, o.charge, o.created_at,
+    r.order_id is not null as flagged, w.order_id is not null as short
+from orders o left join reviews r on r.order_id = o.order_id
+left join (select distinct order_id from timeline where what = 'WAITING'
+    and json_extract(detail, '$.reason') = 'OutOfStock') w on w.order_id = o.order_id
+where +o.created_at > max(?, ?) order by o.order_id
+"""
+
+_PUBLISHED = """
+select order_id, detail_type, iif(json_valid(envelope),
+    json_extract(envelope, '$.detail.metadata.event_id'), null) as event_id
+from events where order_id is not null order by +order_id
+"""
+
+_UNBEGUN = """
+select e.seq, e.id, e.order_id, e.envelope, e.arrived_at from events e
+where e.detail_type = 'Order Created' and e.archived and e.seq > ? and e.arrived_at > ?
+    and not exists (select 1 from orders o where o.order_id = e.order_id)
+"""
+
+_RUNS = """
+select status from executions where order_id = ?
+union all select status from executions where machine = ? and name >= ? and name < ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """How far back a journal tells of everything.
+
+    ``since`` is the oldest time, in epoch seconds, of which it keeps events. Events up to the
+    sequence number ``imported`` came with an import. The events of orders that were created until
+    ``elsewhere`` stayed where those orders came from.
+    """
+
+    since: float = 0.0
+    imported: int = 0
+    elsewhere: float = 0.0
+
+
+def check_published(connection: Connection, archive: Archive) -> Iterator[Finding]:
+    """Return states without their event, and events that were published under several ids."""
+    sent = _in_outbox(connection)
+    events = groupby(connection.execute(_PUBLISHED), key=lambda row: row["order_id"])
+    order_id, rows = next(events, ("", iter(())))
+    for state in connection.cursor().execute(_STATES, (archive.since, archive.elsewhere)):
+        while order_id and order_id < state["order_id"]:
+            order_id, rows = next(events, ("", iter(())))
+        ids: dict[str, set[str | None]] = {}
+        if order_id == state["order_id"]:
+            for row in rows:
+                ids.setdefault(row["detail_type"], set()).add(row["event_id"])
+        yield from _facts(state, ids, sent.get(state["order_id"], ()))
+
+
+def _facts(
+    state: Row, ids: Mapping[str, set[str | None]], sent: Sequence[str]
+) -> Iterator[Finding]:
+    """Compare the events of one order with its state."""
+    wrong = partial(Finding, Invariant.EVENTS, f"order {state['order_id']}")
+    for name, happened in (
+        *((name, state["status"] == status) for status, name in FACTS.items()),
+        (REFUNDED, state["charge"] == "REFUNDED"),
+        (FLAGGED, bool(state["flagged"])),
+        (SHORT, bool(state["short"])),
+    ):
+        if happened and name not in ids and name not in sent:
+            mend = f"tell those who wait for {name}; `orders show {state['order_id']}` has it"
+            yield wrong(f"{name} has happened, and the event was never published", mend)
+        if name in _ONCE and len(ids.get(name, ())) > happened:
+            ours = len(ids[name] & _ids(state, name))
+            if ours > 1:
+                mend = "tell those who took it twice, and report it: an id follows from its order"
+                yield wrong(f"{name} was published under {ours} event ids", mend)
+            if ours and not happened:
+                mend = f"tell those who took it, and compare it with `orders show {state[0]}`"
+                yield wrong(f"{name} was published, and it is {state['status']}", mend)
+
+
+def _ids(state: Row, name: str) -> set[str | None]:
+    """Return the ids under which the platform may have published an event of an order."""
+    versions = range(1, state["version"] + 1)
+    return {published_event_id(state["order_id"], name, version) for version in versions}
+
+
+def _in_outbox(connection: Connection) -> dict[str, list[str]]:
+    """Return the events by order that are still to be published."""
+    found: dict[str, list[str]] = {}
+    for row in connection.execute("select body from outbox where kind = 'event'"):
+        entry = json_text.parse(row["body"])
+        for order_id in orders_in(row["body"]):
+            found.setdefault(order_id, []).append(str(entry.get("DetailType")))
+    return found
+
+
+def check_begun(connection: Connection, archive: Archive, flight: Flight) -> Iterator[Finding]:
+    """Return accepted orders that neither began nor were put aside with a reason."""
+    rows = connection.execute(_UNBEGUN, (archive.imported, archive.since)).fetchall()
+    waiting = _delivering(connection, flight.starts) if rows else set()
+    for row in rows:
+        if row["seq"] in waiting or (row["order_id"] and flight.names(row["order_id"])):
+            continue
+        begun = (row["order_id"], flight.machine, f"{row['id']}-", f"{row['id']}.")
+        statuses = {one[0] for one in connection.execute(_RUNS, begun)}
+        seen_to = row["arrived_at"] < flight.seen - LETTERS_KEPT or _is_invalid(row["envelope"])
+        if "RUNNING" in statuses or (statuses and seen_to):
+            continue
+        subject = f"order {row['order_id']}"
+        came = f"its run ended {', '.join(statuses)}" if statuses else "nothing came of it"
+        problem = f"event {row['id']} was accepted, and {came}, without an order or a dead letter"
+        mend = (
+            "run `orders serve`: the reconciler begins it within a quarter of an hour; after seven"
+            " days put the event again with `orders emit`"
+        )
+        yield Finding(Invariant.END, subject, problem, mend)
+
+
+def _delivering(connection: Connection, targets: Sequence[str]) -> set[int]:
+    marks = ", ".join("?" * len(targets))
+    query = f"select event_seq from deliveries where target in ({marks})"
+    return {row[0] for row in connection.execute(query, targets)}
+
+
+def _is_invalid(envelope: str) -> bool:
+    """Say whether an event breaks its contract: its run has put it aside, and that was seen to."""
+    try:
+        parse(json_text.parse(envelope))
+    except (InvalidEvent, ValueError, RecursionError):
+        return True
+    return False

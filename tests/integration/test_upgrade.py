@@ -1,0 +1,325 @@
+"""Directories of older versions, made by those versions' own code: opened, and taken up."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shared.clock
+from infra.audit.directory import audit
+from infra.audit.quick import quick_findings
+from infra.contracts.catalogue import SOLD_OUT
+from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.journal import VERSION
+from infra.local.platform import stack_of
+from infra.local.upgrade import FOLDER, STEPS, meaning, upgrade
+from shared.sqlite import Database
+from tests.fakes.older import KILLED, SETTLED, ahead, asked, unpacked
+from tests.faults.scene import Scene, forget
+from tests.host import Host
+
+EVERY = [*SETTLED, *KILLED]
+ONE_EACH = ["version-1-first-killed", "version-1-killed", "version-2-killed", "version-3-killed"]
+
+FIGURES = (
+    "select status, count(*), sum(total), sum(attempts) from orders group by status",
+    "select status, count(*), sum(amount) from charges group by status order by status",
+    "select status, count(*) from shipments group by status order by status",
+    "select sku, received, on_hand, reserved, shipped, restocked from stock order by sku",
+    "select digest, units from receipts order by digest",
+    "select order_id, total, status from reviews order by order_id",
+    "select message_id, order_id from mails order by message_id",
+    "select seq, id, detail_type, order_id, envelope, arrived_at, archived from events",
+    "select id, event_seq, target, due, attempts, replay from deliveries order by id",
+    "select id, queue, body, sent_at, receives, attributes from messages order by id",
+    "select kind, body, created_at from outbox order by id",
+    "select id, name, status, order_id, input, output, error, wake_at from executions order by id",
+    "select order_id, at, epoch, what, detail from timeline order by order_id, at, what, detail",
+    "select count(distinct execution_id) from history",
+    "select id, body from definitions order by id",
+)
+
+
+def figures(directory: DataDirectory) -> list[Any]:
+    return [asked(directory, query) for query in FIGURES]
+
+
+def schema(directory: DataDirectory) -> dict[str, str]:
+    """Return what each table, index and view is, in a form that can be compared."""
+    query = "select type || ' ' || name, sql from sqlite_master where sql is not null"
+    return {name: meaning(sql) for name, sql in asked(directory, query)}
+
+
+def content(directory: DataDirectory) -> tuple[Any, ...]:
+    """Return the version of a database, and all that it has."""
+    with closing(sqlite3.connect(directory.database)) as connection:
+        [(version,)] = connection.execute("pragma user_version").fetchall()
+        schema = connection.execute("select type, name, sql from sqlite_master").fetchall()
+        tables = [name for kind, name, _ in schema if kind == "table"]
+        rows = {one: connection.execute(f"select * from {one}").fetchall() for one in tables}
+    return version, schema, rows
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Leave nothing in this process of the platforms that are opened in it."""
+    environment = dict(os.environ)
+    forget()
+    yield
+    forget()
+    shared.clock.shift(0.0)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+# ---- opened
+
+
+def test_there_is_a_directory_of_each_older_version(tmp_path: Path) -> None:
+    found = [asked(unpacked(name, tmp_path / name), "pragma user_version")[0][0] for name in EVERY]
+    assert set(found) == set(range(1, VERSION))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_has_what_it_had_and_the_schema_of_a_new_directory(name: str, tmp_path: Path) -> None:
+    older = unpacked(name, tmp_path)
+    before = figures(older)
+    with older.writer():
+        pass
+    assert figures(older) == before
+    new = DataDirectory(tmp_path / "new")
+    for directory in (older, new):
+        with Scene(directory.root).open():
+            pass
+    assert schema(older) == schema(new)
+    assert asked(older, "pragma user_version") == [(VERSION,)]
+    assert asked(older, "pragma integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("way", ["reader", "writer"])
+def test_any_command_may_be_the_first_to_open_it(way: str, tmp_path: Path) -> None:
+    older = unpacked("version-1-settled", tmp_path)
+    if way == "reader":
+        older.reader().close()
+    else:
+        with older.writer():
+            pass
+    assert asked(older, "pragma user_version") == [(VERSION,)]
+
+
+def test_no_id_is_used_twice_after_it(tmp_path: Path) -> None:
+    """The first builds counted anew once a table was empty; files are named after deliveries."""
+    older = unpacked("version-1-first-settled", tmp_path)
+    used = max(int(path.stem.rpartition("-")[2]) for path in older.bucket.rglob("*.parquet"))
+    with older.writer():
+        pass
+    last = dict(asked(older, "select name, seq from sqlite_sequence"))
+    assert last["deliveries"] > used
+    for table, column in (("events", "seq"), ("executions", "id"), ("messages", "id")):
+        assert last[table] >= asked(older, f"select max({column}) from {table}")[0][0]
+
+
+def test_what_a_person_has_added_to_the_database_stays(tmp_path: Path) -> None:
+    older = unpacked("version-2-settled", tmp_path)
+    mine = "create view mine as select order_id, total from orders where status = 'COMPLETED'"
+    with closing(sqlite3.connect(older.database)) as connection:
+        connection.execute(mine)
+    before = asked(older, "select * from mine")
+    with older.writer():
+        pass
+    assert asked(older, "select * from mine") == before != []
+
+
+def test_the_time_of_a_change_becomes_that_of_each_field(tmp_path: Path) -> None:
+    older = unpacked("version-3-settled", tmp_path)
+    changed = "2026-01-31T12:00:00Z"
+    with closing(sqlite3.connect(older.database)) as connection, connection:
+        connection.execute(
+            "update orders set amended_at = ? where order_id = 'X-WAITS'", (changed,)
+        )
+    older.reader().close()
+    query = "select order_id, shipping_address_as_of, email_as_of from orders order by order_id"
+    times = {order_id: rest for order_id, *rest in asked(older, query)}
+    assert times.pop("X-WAITS") == [changed, changed]
+    assert all(rest == [None, None] for rest in times.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("2.sql", "5658c02413d1c72ea98458d39707f34f"),
+        ("3.sql", "65c6cb6c5b667d3d722a15d97742e264"),
+    ],
+)
+def test_a_step_that_was_released_is_never_changed(name: str, digest: str) -> None:
+    assert sha256((FOLDER / name).read_bytes()).hexdigest()[:32] == digest
+
+
+# ---- whole or not at all
+
+
+class Refusing:
+    """Has SQLite refuse the n-th change of a table, an index or a row."""
+
+    CHANGES = frozenset(
+        {
+            sqlite3.SQLITE_ALTER_TABLE,
+            sqlite3.SQLITE_CREATE_INDEX,
+            sqlite3.SQLITE_CREATE_TABLE,
+            sqlite3.SQLITE_DROP_INDEX,
+            sqlite3.SQLITE_DROP_TABLE,
+            sqlite3.SQLITE_INSERT,
+            sqlite3.SQLITE_PRAGMA,
+        }
+    )
+
+    def __init__(self, number: int, act: Callable[[], int] = lambda: sqlite3.SQLITE_DENY) -> None:
+        self.left = number
+        self.act = act
+
+    def __call__(self, action: int, *_: object) -> int:
+        if action in self.CHANGES:
+            self.left -= 1
+            if self.left == 0:
+                return self.act()
+        return sqlite3.SQLITE_OK
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -> None:
+    older = unpacked(name, tmp_path)
+    before = content(older)
+    for number in count(1):
+        database = Database(str(older.database))
+        database.connection.set_authorizer(Refusing(number))
+        try:
+            upgrade(database, before[0])
+        except sqlite3.DatabaseError:
+            database.connection.set_authorizer(None)
+            database.close()
+            assert content(older) == before, f"change {number}"
+            continue
+        database.close()
+        break
+    assert number > 1
+    assert asked(older, "pragma user_version") == [(VERSION,)]
+
+
+KILL = """
+import os, signal, sys
+from shared.sqlite import Database
+from infra.local.upgrade import upgrade
+from tests.integration.test_upgrade import Refusing
+database = Database(sys.argv[1])
+end = lambda: os.kill(os.getpid(), signal.SIGKILL)
+database.connection.set_authorizer(Refusing(int(sys.argv[2]), end))
+upgrade(database, int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("step", range(len(STEPS)))
+def test_a_process_that_is_killed_meanwhile_leaves_it_as_it_was(step: int, tmp_path: Path) -> None:
+    older = unpacked("version-1-killed", tmp_path)
+    before = content(older)
+    number = 2 + 15 * step
+    script = [sys.executable, "-c", KILL, str(older.database), str(number), "1"]
+    done = subprocess.run(script, cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert content(older) == before
+
+
+def test_one_that_cannot_be_brought_up_to_date_is_refused_in_a_line(tmp_path: Path) -> None:
+    older = unpacked("version-2-settled", tmp_path)
+    with closing(sqlite3.connect(older.database)) as connection:
+        connection.executescript(
+            "pragma ignore_check_constraints = on; update orders set total = -1"
+            " where order_id = 'X-WAITS'"
+        )
+    before = content(older)
+    with pytest.raises(DataDirectoryError) as refused, older.writer():
+        pass
+    said = str(refused.value)
+    assert f"cannot be brought from version 2 to {VERSION}: CHECK constraint failed" in said
+    assert "nothing was changed" in said
+    assert content(older) == before
+
+
+# ---- taken up
+
+
+def settle(directory: DataDirectory, act: Callable[[Host], object] = lambda _: None) -> None:
+    with Scene(directory.root).open(later=ahead(directory)) as machine:
+        machine.settle()
+        act(machine)
+
+
+def sound(directory: DataDirectory) -> None:
+    """Say that an audit finds nothing, by all its parts."""
+    report = audit(directory, stack_of(directory))
+    assert [str(finding) for finding in report.findings.first] == []
+    reader = directory.reader()
+    assert quick_findings(reader) == []
+    reader.close()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_keeps_every_invariant_as_it_was_left(name: str, tmp_path: Path) -> None:
+    sound(unpacked(name, tmp_path))
+
+
+def wanted(envelope: str, cancelled: set[str]) -> tuple[str, str]:
+    """Return an order and how it has to end, by its event."""
+    detail = json.loads(envelope)["detail"]
+    fails = (
+        detail.get("payment_token") == "tok_decline"
+        or detail["shipping_address"]["street"] == "SANDBOX FAIL"
+        or SOLD_OUT in {item["sku"] for item in detail["items"]}
+    )
+    end = "CANCELLED" if detail["order_id"] in cancelled else "FAILED" if fails else "COMPLETED"
+    return detail["order_id"], end
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_what_was_in_flight_goes_on_to_its_end(name: str, tmp_path: Path) -> None:
+    older = unpacked(name, tmp_path)
+    created = "select envelope from events where detail_type = 'Order Created'"
+    asked_for = "select order_id from events where detail_type = 'Order Cancelled'"
+    cancelled = {order_id for (order_id,) in asked(older, asked_for)}
+    ends = dict(wanted(envelope, cancelled) for (envelope,) in asked(older, created))
+    settle(older)
+    assert dict(asked(older, "select order_id, status from orders")) == ends
+    assert {"COMPLETED", "FAILED", "CANCELLED"} == set(ends.values())
+    paid = sum(
+        amount for (amount,) in asked(older, "select amount from charges where status = 'CHARGED'")
+    )
+    assert asked(older, "select sum(total) from orders where status = 'COMPLETED'") == [(paid,)]
+    for table in ("outbox", "deliveries", "messages"):
+        assert asked(older, f"select count(*) from {table}") == [(0,)], table
+    sound(older)
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_what_had_ended_stays_and_what_waited_or_failed_is_seen_to(
+    name: str, tmp_path: Path
+) -> None:
+    older = unpacked(name, tmp_path)
+    ended = "select * from orders where status in ('COMPLETED', 'FAILED', 'CANCELLED')"
+    before = asked(older, f"select order_id, status, version from ({ended})")
+    letters: list[dict[str, Any]] = []
+    settle(older, lambda machine: letters.extend(machine.dead_letters()))
+    assert set(before) < set(asked(older, f"select order_id, status, version from ({ended})"))
+    state = dict(asked(older, "select order_id, status from orders"))
+    assert (state["X-WAITS"], state["X-STUCK"]) == ("FAILED", "COMPENSATING")
+    queues = {letter["queue"] for letter in letters}
+    assert {"AttentionQueue", "QuarantineQueue", "ConfirmationsDeadLetterQueue"} <= queues
+    sound(older)
