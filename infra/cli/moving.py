@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -24,10 +24,12 @@ from infra.cli.output import CommandError, console, finish
 from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
 from infra.local.clock import Clock
+from infra.local.platform import stack_of
 from infra.local.rebase import bring_back, rebase
 from infra.moving import bundle, s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
+from infra.moving.queues import StackQueues
 from infra.moving.sqlite import SQLitePlace
 from shared.table import Table
 
@@ -48,14 +50,24 @@ class Place(Protocol):
 
     name: str
 
+    @property
+    def archive(self) -> bool:
+        """Whether all events of the orders are here."""
+
     def rows(self) -> Iterator[Row]:
-        """Return everything that is carried, or raise `CommandError` if something is on its way."""
+        """Return everything that is carried, as of one moment, or raise `CommandError`."""
+
+    def notes(self) -> list[str]:
+        """Return what is not carried, a line each."""
 
     def prepare(self) -> None:
         """Make ready to be written to."""
 
     def find(self, row: Row) -> Row | None:
         """Return what stands here under a line's id."""
+
+    def importing(self, file: bundle.Checked, now: float) -> AbstractContextManager[None]:
+        """Write what is added within a block: all or nothing, where the place can do that."""
 
     def add(self, row: Row) -> None:
         """Write a line that is not here yet."""
@@ -71,22 +83,27 @@ def export_(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Write orders, ledger, stock, marks and events of a place into one file."""
-    source: Place | None = _table(table, endpoint_url, profile, region, stack)
-    if source is None:
-        where = directory(data)
-        bring_back(where)  # another place has the machine's time
-        source = SQLitePlace(where.reader(), str(where.root))
-    with _written(file, account(endpoint_url, profile, region)) as path:
-        totals = bundle.write(path, source.name, source.rows(), time.time())
+    """Write orders, ledger, stock, marks, events and dead letters of a place into one file.
+
+    It is read as of one moment, though orders go on meanwhile; a DynamoDB table while it rests.
+    """
+    there = _table(table, endpoint_url, profile, region, stack)
+    with (
+        _source(there, data) as source,
+        _written(file, account(endpoint_url, profile, region)) as path,
+    ):
+        rows = source.rows()
+        totals = bundle.write(path, source.name, rows, time.time(), archive=source.archive)
+        notes = source.notes()
     console.print(f"{file} has what is in {source.name}")
     _show(totals)
     if totals["in_flight"]:
-        console.print(
+        notes.append(
             f"{totals['in_flight']} orders are in flight: where this is imported, the reconciler"
-            f" takes them up once their leases have run out; let {source.name} run no more",
+            f" takes them up once their leases have run out; let {source.name} run no more"
         )
-    finish({"file": file, "totals": totals}, as_json=as_json)
+    _say(notes)
+    finish({"file": file, "totals": totals, "notes": notes}, as_json=as_json)
 
 
 def import_(
@@ -99,19 +116,54 @@ def import_(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Bring what `orders export` wrote into another place; what is there already stays."""
+    """Bring what `orders export` wrote into another place; what is there already stays.
+
+    The file is checked whole first: its totals, and each invariant of its orders and its stock.
+    """
     there = _table(table, endpoint_url, profile, region, stack)
     with _readable(file, account(endpoint_url, profile, region)) as path:
-        totals = bundle.check(path)
-        with _goal(there, data) as goal:
+        checked = bundle.check(path)
+        with _goal(there, data) as goal, goal.importing(checked, time.time()):
             added = take(path, goal)
-            if _totals_there(path, goal) != totals:
+            if _totals_there(path, goal) != checked.totals:
                 raise CommandError(f"{goal.name} has not what {file} has; import it again")
-        lines = sum(1 for _ in bundle.rows(path))
-    console.print(f"{added} of {lines} lines of {file} are new in {goal.name}")
-    _show(totals)
-    result = {"file": file, "added": added, "known": lines - added, "totals": totals}
-    finish(result, as_json=as_json)
+    console.print(f"{added} of {checked.lines} lines of {file} are new in {goal.name}")
+    _show(checked.totals)
+    notes = _after(checked, there) if added else []
+    _say(notes)
+    result = {"file": file, "added": added, "known": checked.lines - added}
+    finish({**result, "totals": checked.totals, "notes": notes}, as_json=as_json)
+
+
+def _after(file: bundle.Checked, there: DynamoPlace | None) -> list[str]:
+    """Return what is to be done after an import."""
+    totals, notes = file.totals, []
+    if there is None and totals.get("keys") and not file.has_archive:
+        notes.append(
+            "a table does not keep the text of idempotency keys: a request under a key of before"
+            " is a new one here"
+        )
+    if there is None and totals["events"]:
+        notes.append(
+            "the analysts' files are made anew from the events, once `orders serve` or `orders run"
+            " --count 0` works here"
+        )
+    if there is not None:
+        notes.append(
+            "the analysts' files are not carried: copy DIR/bucket/order_events to order_events in"
+            " the stack's bucket (`aws s3 sync`)"
+        )
+    if there is not None and there.queues is None and totals["messages"] + totals["dead_letters"]:
+        notes.append(
+            "messages and dead letters are kept in the table: name the stack with --stack to have"
+            " them in its queues"
+        )
+    return notes
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        console.print(note)
 
 
 def take(file: Path, goal: Place) -> int:
@@ -152,6 +204,17 @@ def _totals_there(file: Path, goal: Place) -> Row:
 
 
 @contextmanager
+def _source(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
+    if there is not None:
+        yield there
+        return
+    where = directory(data)
+    bring_back(where)  # another place has the machine's time
+    with closing(where.reader()) as database:
+        yield SQLitePlace(database, str(where.root), stack_of(where))
+
+
+@contextmanager
 def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
     """Open a place to be written to; a directory's times are brought back to the present first."""
     if there is not None:
@@ -160,7 +223,7 @@ def _goal(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
         return
     where = directory(data)
     with where.writer() as database:
-        place = SQLitePlace(database, str(where.root))
+        place = SQLitePlace(database, str(where.root), stack_of(where))
         place.prepare()
         rebase(where, database, Clock())
         yield place
@@ -183,7 +246,7 @@ def _table(
         client = (account(endpoint_url, profile, region) or Account()).client("dynamodb")
         return DynamoPlace(Table(table, lambda: client))
     there = deployed(endpoint_url, profile, region, stack) if stack else None
-    return None if there is None else DynamoPlace(there.table())
+    return None if there is None else DynamoPlace(there.table(), StackQueues(there))
 
 
 def _written(file: str, there: Account | None) -> AbstractContextManager[Path]:

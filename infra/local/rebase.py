@@ -41,6 +41,7 @@ HAPPENED: Columns = {
     "receipts": ("received_at",),
     "reviews": ("flagged_at",),
     "mails": ("sent_at",),
+    "imports": ("imported_at", "newest_order"),
 }
 """Columns by table that say when something happened."""
 

@@ -1,24 +1,31 @@
 """A DynamoDB table of AWS as a place to move from or to.
 
-No API reads an EventBridge archive or writes to one, so the events that came with a move stand in
-the table, to be moved on; those that AWS has archived since are replayed from its archive.
+No API reads an EventBridge archive or writes to one, so the events that came with a move are kept
+in the table, to be moved on; those that AWS has archived since are replayed from its archive.
+Messages and dead letters that came with a move are sent to the stack's queues, or kept as well
+where only the table is known.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from high_value.dynamodb import REVIEW
 from infra.cli.output import CommandError
+from infra.moving.bundle import Checked
 from infra.moving.lines import Row, from_record, identity, to_record
+from infra.moving.queues import StackQueues
+from infra.moving.reading import Reading
 from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
 from inventory.model import mark_of
 from notifications.dynamodb import MAIL
-from orders.dynamodb import kept_in, put_kept
+from orders.dynamodb import KEY, kept_in, put_kept
 from orders.early import EarlyRequest
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
 from shared import json_text
+from shared.dynamodb import add_outbox
 from shared.order_item import (
     EARLY,
     MAX_ENTRIES,
@@ -28,23 +35,35 @@ from shared.order_item import (
     from_entry,
     open_at,
     order_key,
+    packed,
     to_entries,
+    to_message,
+    unpacked,
 )
 from shared.order_item import to_record as record_of
-from shared.record import ChargeStatus, Entry, OrderRecord, ShipmentStatus
+from shared.record import ChargeStatus, Entry, Message, OrderRecord, ShipmentStatus
 from shared.table import Item, Refused, Table, Update
 from shipping.dynamodb import put_shipment, shipment_of
 from shipping.model import Shipment
 
-EVENT = "event"
+EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
 
 class DynamoPlace:
-    """A table (see `infra.cli.moving.Place`)."""
+    """A table (see `infra.cli.moving.Place`); of a whole stack its ``queues`` are known too."""
 
-    def __init__(self, table: Table) -> None:
+    archive = False
+
+    def __init__(
+        self,
+        table: Table,
+        queues: StackQueues | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.table = table
+        self.queues = queues
         self.name = f"the table {table.name}"
+        self._sleep = sleep
 
     def prepare(self) -> None:
         """Ask for something, so that a table that is not there is told of at once."""
@@ -56,20 +75,23 @@ class DynamoPlace:
         Raises
         ------
         CommandError
-            Messages wait in an outbox, which are not carried.
+            Orders move meanwhile, or messages wait in an outbox, which are not carried.
         """
-        for item in self.table.scan():
-            if item.get("out"):
-                raise CommandError(
-                    f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
-                    " within minutes, by the relay or the reconciler: then export again"
-                )
-            if EARLY in item:
-                yield from map(_early, kept_in(item))
-                continue
-            row = self._row(item)
-            if row is not None:
-                yield row
+        reading = Reading(self.table, self._sleep)
+        for item in reading.settled():
+            yield from self._lines(item)
+        for item in self._at_rest(reading):
+            yield from self._lines(item)
+        if self.queues is not None:
+            yield from self.queues.letters()
+
+    def notes(self) -> list[str]:
+        """Return what is not carried."""
+        if self.queues is not None:
+            return self.queues.left()
+        return [
+            "dead letters are in the stack's queues: name it with --stack, and they are carried"
+        ]
 
     def find(self, row: Row) -> Row | None:
         """Return what stands here under a line's id."""
@@ -80,15 +102,31 @@ class DynamoPlace:
             return _early(found) if found else None
         return None if row["kind"] == EARLY else self._row(item)
 
+    @contextmanager
+    def importing(self, file: Checked, now: float) -> Iterator[None]:
+        """Write what is added within a block; what is interrupted goes on where it was."""
+        yield
+        mark = Update(f"{IMPORT}#{file.digest}", IMPORT)
+        mark.if_absent()
+        mark.put(at=now, place=str(file.header.get("from")), newest=file.newest_order)
+        with suppress(Refused):  # it was imported before
+            self.table.write(mark)
+
     def add(self, row: Row) -> None:
         """Write a line that is not here yet."""
-        if row["kind"] == EARLY:
-            request = EarlyRequest(**_early_values(row))
-            put_kept(self.table, request)
+        kind = row["kind"]
+        if kind in ("message", "letter") and self.queues is not None:
+            self.queues.send(row)
+        if kind == "outbox":
+            self._send(row)
+        if kind == EARLY:
+            put_kept(self.table, EarlyRequest(**_early_values(row)))
             return
         update = Update(*_key(row))
         update.if_absent()
-        _WRITERS[row["kind"]](update, row)
+        _WRITERS[kind](update, row)
+        if kind in ("message", "letter"):
+            update.put(sent=self.queues is not None)
         try:
             self.table.write(update)
         except Refused:
@@ -97,6 +135,40 @@ class DynamoPlace:
                 f"{kind} {name} was just written to {self.name}; stop that"
             ) from None
 
+    def _send(self, row: Row) -> None:
+        """Put a run or an event into an outbox, once: the relay takes it from there."""
+        name = f"outbox#{row['id']}"
+        update = Update(name, "outbox")
+        update.if_absent()
+        message = Message(row["what"], row["body"])
+        add_outbox(update, {"0": to_message(message, row["created_at"])}, name)
+        with suppress(Refused):  # an import that was interrupted had sent it
+            self.table.write(update)
+
+    def _at_rest(self, reading: Reading) -> Iterable[Item]:
+        found = list(reading.moving())
+        if not reading.rested:
+            raise CommandError(
+                f"orders move in {self.name}, so no moment can be read: stop what sends them, and"
+                " export again once they rest; or export the table as of a point in time (DynamoDB,"
+                " export to S3)"
+            )
+        for item in found:
+            if item.get("out"):
+                raise CommandError(
+                    f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
+                    " within minutes, by the relay or the reconciler: then export again"
+                )
+        return found
+
+    def _lines(self, item: Item) -> Iterator[Row]:
+        if EARLY in item:
+            yield from map(_early, kept_in(item))
+            return
+        row = None if item.get("sent") else self._row(item)
+        if row is not None and row["kind"] != "outbox":
+            yield row
+
     def _row(self, item: Item) -> Row | None:
         """Return an item as a line; what is no line of its own is none."""
         kind = item["sk"].partition("#")[0]
@@ -104,6 +176,9 @@ class DynamoPlace:
             return self._order(item)
         if kind == RECEIPT:
             return self._receipt(item)
+        if kind == CARRIED:
+            carried: Row = json_text.parse(item["row"])
+            return carried
         reader = _READERS.get(kind)
         return None if reader is None else {"kind": kind, **reader(item)}
 
@@ -146,8 +221,9 @@ def _key(row: Row) -> tuple[str, str]:
         REVIEW: order_key(name, REVIEW),
         EVENT: (f"{EVENT}#{name}", EVENT),
         EARLY: order_key(row.get("order_id", "")),
+        KEY: (f"{KEY}#{name}", KEY),
     }
-    return keys[kind]
+    return keys.get(kind, (f"{CARRIED}#{name}", CARRIED))
 
 
 def _id(item: Item) -> str:
@@ -220,7 +296,15 @@ def _put_review(update: Update, row: Row) -> None:
 
 
 def _put_event(update: Update, row: Row) -> None:
-    update.put(envelope=json.dumps(row["envelope"]), at=row["arrived_at"])
+    update.put(envelope=row["envelope"], at=row["arrived_at"])
+
+
+def _put_key(update: Update, row: Row) -> None:
+    update.put(order=row["order_id"], hash=packed(row["fingerprint"]), at=row["used_at"])
+
+
+def _put_carried(update: Update, row: Row) -> None:
+    update.put(row=json_text.write(row).decode())
 
 
 _WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
@@ -230,6 +314,10 @@ _WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
     MAIL: _put_mail,
     REVIEW: _put_review,
     EVENT: _put_event,
+    KEY: _put_key,
+    "outbox": _put_carried,
+    "message": _put_carried,
+    "letter": _put_carried,
 }
 
 
@@ -261,8 +349,13 @@ def _early_values(row: Row) -> Row:
     return values | {"detail": json_text.parse(row["detail"])}
 
 
+def _idempotency_key(item: Item) -> Row:
+    values = {"order_id": item["order"], "fingerprint": unpacked(item["hash"])}
+    return {"id": _id(item), "sender": None, "key": None, **values, "used_at": float(item["at"])}
+
+
 def _event(item: Item) -> Row:
-    return {"envelope": json.loads(item["envelope"]), "arrived_at": item["at"]}
+    return {"id": _id(item), "envelope": item["envelope"], "arrived_at": item["at"]}
 
 
 _READERS: Mapping[str, Callable[[Item], Row]] = {
@@ -270,4 +363,5 @@ _READERS: Mapping[str, Callable[[Item], Row]] = {
     MAIL: _mail,
     REVIEW: _review,
     EVENT: _event,
+    KEY: _idempotency_key,
 }

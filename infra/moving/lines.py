@@ -8,15 +8,23 @@ kind         what it has
 ``order``    an order's record, timeline, charge (the ledger) and shipment
 ``mail``     the mark of a mail that was sent
 ``review``   the review of an order of high value
+``key``      an idempotency key, and the order that it placed
 ``early``    a request that came before its order
-``event``    an event of the archive in its envelope
+``event``    an event of the archive, with the text of its envelope
+``outbox``   a run or an event that was still to be sent
+``message``  a message of a queue that is consumed
+``letter``   a dead letter
 ===========  ======================================================================================
+
+Lines without an id of their own get one of their content: see `numbered`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
+from shared import json_text
 from shared.money import text
 from shared.record import (
     ENDED,
@@ -37,11 +45,32 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "mail": ("message_id",),
     "review": ("order_id",),
     "early": ("request_id",),
-    "event": ("envelope", "id"),
+    "key": ("id",),
+    "event": ("id",),
+    "outbox": ("id",),
+    "message": ("id",),
+    "letter": ("id",),
 }
 """Where the id is that a line of each kind has."""
 
 COUNTS = ("received", "on_hand", "reserved", "shipped", "restocked")
+MESSAGE = ("queue", "body", "attributes", "sent_at")
+
+_WHOLE, _TEXT, _TIME = (int,), (str,), (int, float)
+_TYPES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "stock": dict.fromkeys(COUNTS, _WHOLE),
+    "receipt": {"received_at": _TIME, "units": _WHOLE},
+    "order": {"record": (dict,), "timeline": (list,)},
+    "mail": {"order_id": _TEXT, "sent_at": _TIME},
+    "review": {"customer_id": _TEXT, "total": _WHOLE, "threshold": _WHOLE, "status": _TEXT},
+    "early": {"order_id": _TEXT, "name": _TEXT, "detail": _TEXT, "came_at": _TIME},
+    "key": {"order_id": _TEXT, "fingerprint": _TEXT, "used_at": _TIME},
+    "event": {"envelope": _TEXT, "arrived_at": _TIME},
+    "outbox": {"what": _TEXT, "body": (dict,), "created_at": _TIME},
+    "message": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
+    "letter": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
+}
+"""Fields that lines of each kind must have, with their types."""
 
 _KINDS: Mapping[str, Any] = {
     "status": Status,
@@ -66,6 +95,23 @@ def identity(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["kind"], str(found)
 
 
+def check_fields(row: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if a line lacks a field of its kind, or one is of another type."""
+    for name, types in _TYPES[row["kind"]].items():
+        value = row.get(name)
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise ValueError(f"its {name} is {value!r}")
+
+
+def numbered(rows: Iterable[Row]) -> Iterator[Row]:
+    """Return lines with an id each that follows from the content, and from how often it came."""
+    times: Counter[str] = Counter()
+    for row in rows:
+        digest = sha256(json_text.write(dict(sorted(row.items())))).hexdigest()[:32]
+        times[digest] += 1
+        yield {**row, "id": f"{digest}-{times[digest]}"}
+
+
 def from_record(record: OrderRecord) -> Row:
     """Return a record as JSON has it."""
     row = {name: getattr(record, name) for name in sorted(_NAMES)}
@@ -88,6 +134,10 @@ def to_record(row: Mapping[str, Any]) -> OrderRecord:
 
 def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Say whether two lines are of the same data; a timeline may have grown by notes."""
+    if row["kind"] == "event" and row["envelope"] != other["envelope"]:
+        return bool(json_text.parse(row["envelope"]) == json_text.parse(other["envelope"]))
+    if row["kind"] == "key":  # a table has its text no more
+        return all(row[name] == other[name] for name in ("order_id", "fingerprint"))
     if row["kind"] != "order":
         return row == other
     if to_record(row["record"]) != to_record(other["record"]):
@@ -142,5 +192,9 @@ class Totals:
             "mails": counts["mail"],
             "reviews": counts["review"],
             "events": counts["event"],
+            "to_be_sent": counts["outbox"],
+            "messages": counts["message"],
+            "dead_letters": counts["letter"],
+            **({"keys": counts["key"]} if counts["key"] else {}),
             **({"early_requests": counts["early"]} if counts["early"] else {}),
         }

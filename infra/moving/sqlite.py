@@ -1,15 +1,40 @@
 """A data directory of one machine as a place to move from or to."""
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
 
+from infra.audit.directory import imported
+from infra.audit.flight import RECONCILER
 from infra.cli.output import CommandError
 from infra.local.journal import KIND, REAL, Journal, keep
 from infra.local.platform import STORES
-from infra.moving.lines import COUNTS, Row, from_record, identity, to_record
-from shared.record import Change, Entry
-from shared.sqlite import Database, SQLiteRecords, add_entry, apply
+from infra.local.stack import Stack
+from infra.moving.bundle import Checked
+from infra.moving.flight import messages, outbox, runs
+from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_record
+from orders.dynamodb import key_item
+from orders.keys import Key
+from shared import json_text
+from shared.record import Change, Entry, OrderRecord
+from shared.sqlite import RECORD, Database, add_entry, apply
+from shared.sqlite import to_record as record_of
+
+SCHEMA = """
+create table if not exists imports (
+    digest text primary key,
+    place text not null,
+    imported_at real not null,
+    last_event integer not null,
+    newest_order real not null,
+    whole integer not null
+) without rowid;
+create table if not exists carried (id text primary key) without rowid;
+"""
+"""Imports: each file by its digest, with the last event then, the time of its newest order, and
+whether it had all events of its orders; and the ids of its messages, which leave their queues."""
 
 _CHARGE = ("charge_id", "status", "reference", "opened_at", "updated_at")
 _SHIPMENT = ("shipment_id", "status", "tracking_number", "updated_at")
@@ -35,77 +60,133 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Kinds that are rows of a table, their id first."""
 
+_KEY = ("sender", "key", "order_id", "fingerprint", "used_at")
+_IN_FLIGHT = ("outbox", "message", "letter")
+
 
 class SQLitePlace:
     """A database (see `infra.cli.moving.Place`); it is written to by its one writer only."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, stack: Stack | None = None) -> None:
         self.database = database
         self.name = name
+        self.stack = stack or Stack()
         self._events_known: dict[str, int] | None = None
+        self._waiting: dict[tuple[str, str], Row] | None = None
 
     def prepare(self) -> None:
         """Create the tables that are not there yet."""
         Journal(self.database)
         for store in STORES:
             store(self.database)
+        self.database.define(SCHEMA)
 
     def rows(self) -> Iterator[Row]:
-        """Return everything that is carried.
+        """Return everything that is carried, as of one moment."""
+        with self.database.snapshot():
+            for kind, (table, columns) in _TABLES.items():
+                query = f"select {', '.join(columns)} from {table} order by 1"
+                for row in self.database.connection.execute(query):
+                    yield {"kind": kind, **dict(row)}
+            query = f"select {RECORD} from orders order by created_at, order_id"
+            for row in self.database.connection.execute(query):
+                yield self._order(record_of(row))
+            yield from self._events("archived order by seq")
+            yield from _keys(self.database.connection)
+            yield from self._in_flight()
 
-        Raises
-        ------
-        CommandError
-            Messages wait in the outbox, which are not carried.
-        """
-        waiting = self.database.row("select count(*) from outbox")
-        if waiting and waiting[0]:
-            raise CommandError(
-                f"{waiting[0]} messages wait in the outbox of {self.name};"
-                " send them first: `orders run --count 0`"
-            )
-        for kind, (table, columns) in _TABLES.items():
-            for row in self.database.rows(f"select {', '.join(columns)} from {table} order by 1"):
-                yield {"kind": kind, **dict(row)}
-        for row in self.database.rows("select order_id from orders order by created_at, order_id"):
-            yield self._order(row["order_id"])
-        yield from self._events("archived order by seq")
+    @property
+    def archive(self) -> bool:
+        """Whether all events of the orders are here: those of a table stay with its bus."""
+        imports = imported(self.database)
+        return imports is None or imports.whole
+
+    def notes(self) -> list[str]:
+        """Return what is not carried."""
+        return []
 
     def find(self, row: Row) -> Row | None:
         """Return what stands here under a line's id."""
         kind, name = identity(row)
         if kind == "order":
-            known = self.database.row("select 1 from orders where order_id = ?", name)
-            return self._order(name) if known else None
+            known = self.database.row(f"select {RECORD} from orders where order_id = ?", name)
+            return self._order(record_of(known)) if known else None
         if kind == "event":
             return next(self._events("seq = ?", self._sequence(name)), None)
+        if kind == "key":
+            return self._key(row)
+        if kind in _IN_FLIGHT:
+            if self.database.row("select 1 from carried where id = ?", name) is not None:
+                return row  # it was brought here before, and may have left since
+            if self._waiting is None:
+                self._waiting = {identity(one): one for one in self._in_flight()}
+            return self._waiting.get((kind, name))
         table, columns = _TABLES[kind]
         query = f"select {', '.join(columns)} from {table} where {columns[0]} = ?"
         found = self.database.row(query, name)
         return None if found is None else {"kind": kind, **dict(found)}
 
-    def add(self, row: Row) -> None:
-        """Write a line that is not here yet; the directory is a real one with it."""
-        with self.database.write() as connection:
-            keep(connection, KIND, REAL)
-            kind = row["kind"]
-            if kind == "order":
-                _add_order(connection, row)
-            elif kind == "event":
-                _add_event(connection, row)
-                self._events_known = None
-            else:
-                table, columns = _TABLES[kind]
-                _insert(connection, table, {name: row[name] for name in columns})
+    @contextmanager
+    def importing(self, file: Checked, now: float) -> Iterator[None]:
+        """Write what is added within a block, and that it came by an import, all or nothing.
 
-    def _order(self, order_id: str) -> Row:
+        Raises
+        ------
+        CommandError
+            A line cannot be written.
+        """
+        try:
+            with self.database.write(durable=True) as connection:
+                yield
+                keep(connection, KIND, REAL)
+                for schedule in self.stack.schedules:
+                    if schedule.function == RECONCILER:  # it comes at once where nothing else does
+                        connection.execute(
+                            "insert or replace into schedules values (?, ?, 0)",
+                            (schedule.name, schedule.expression),
+                        )
+                connection.execute(
+                    "insert or ignore into imports values (?, ?, ?,"
+                    " (select coalesce(max(seq), 0) from events), ?, ?)",
+                    (
+                        file.digest,
+                        str(file.header.get("from")),
+                        now,
+                        file.newest_order,
+                        int(file.has_archive),
+                    ),
+                )
+        except sqlite3.IntegrityError as error:
+            raise CommandError(
+                f"{self.name} does not take a line ({error}); nothing was imported"
+            ) from None
+
+    def add(self, row: Row) -> None:
+        """Write a line that is not here yet, within `importing`."""
+        connection, kind = self.database.connection, row["kind"]
+        if kind == "order":
+            _add_order(connection, row)
+        elif kind == "event":
+            self._add_event(connection, row)
+        elif kind in _IN_FLIGHT:
+            _add_in_flight(connection, row)
+        elif kind == "key":
+            _insert(connection, "idempotency_keys", {name: row[name] for name in _KEY})
+        else:
+            table, columns = _TABLES[kind]
+            _insert(connection, table, {name: row[name] for name in columns})
+
+    def _order(self, record: OrderRecord) -> Row:
+        order_id = record.order_id
         timeline = self.database.rows(
             "select what, at, epoch, detail from timeline where order_id = ? order by seq", order_id
         )
         return {
             "kind": "order",
-            "record": from_record(SQLiteRecords(self.database).read(order_id)),
-            "timeline": [{**dict(one), "detail": json.loads(one["detail"])} for one in timeline],
+            "record": from_record(record),
+            "timeline": [
+                {**dict(one), "detail": json_text.parse(one["detail"])} for one in timeline
+            ],
             "charge": self._one("charges", _CHARGE, order_id),
             "shipment": self._one("shipments", _SHIPMENT, order_id),
         }
@@ -115,19 +196,60 @@ class SQLitePlace:
         row = self.database.row(query, order_id)
         return None if row is None else dict(row)
 
-    def _sequence(self, event_id: str) -> int:
-        """Return where an event is in the journal, which has no index of their ids."""
+    def _in_flight(self) -> Iterator[Row]:
+        connection = self.database.connection
+        waiting = (runs(connection, self.stack), messages(connection, self.stack))
+        yield from numbered(chain(outbox(connection), *waiting))
+
+    def _key(self, row: Row) -> Row | None:
+        """Return an idempotency key that is here; one whose text a table has lost is left there."""
+        if row["key"] is None:
+            return row
+        query = "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?"
+        found = self.database.row(query, row["sender"], row["key"])
+        return None if found is None else {**row, **dict(found)}
+
+    def _known(self) -> dict[str, int]:
+        """Return where the events are in the journal, which has no index of their ids."""
         if self._events_known is None:
-            self._events_known = dict(
-                self.database.connection.execute("select id, seq from events").fetchall()
-            )
-        return self._events_known.get(event_id, 0)
+            query = "select id, seq from events"
+            self._events_known = dict(self.database.connection.execute(query).fetchall())
+        return self._events_known
+
+    def _sequence(self, event_id: str) -> int:
+        return self._known().get(event_id, 0)
 
     def _events(self, condition: str, *parameters: object) -> Iterator[Row]:
-        query = f"select envelope, arrived_at from events where {condition}"
+        query = f"select id, envelope, arrived_at from events where {condition}"
         for row in self.database.connection.execute(query, parameters):
-            envelope = json.loads(row["envelope"])
-            yield {"kind": "event", "envelope": envelope, "arrived_at": row["arrived_at"]}
+            yield {"kind": "event", **dict(row)}
+
+    def _add_event(self, connection: sqlite3.Connection, row: Row) -> None:
+        """Add an event, to be delivered to the analysts' files of this place."""
+        envelope = json_text.parse(row["envelope"])
+        order_id = envelope["detail"].get("order_id")
+        values = {
+            "id": row["id"],
+            "detail_type": envelope["detail-type"],
+            "order_id": order_id if isinstance(order_id, str) else None,
+            "envelope": row["envelope"],
+            "arrived_at": row["arrived_at"],
+            "archived": 1,
+        }
+        sequence = _insert(connection, "events", values)
+        self._known()[row["id"]] = sequence
+        for rule in self.stack.rules:
+            for target in rule.targets:
+                if target.kind == "stream" and rule.pattern.matches(envelope):
+                    due = {"due": row["arrived_at"], "attempts": 0}
+                    values = {"event_seq": sequence, "target": target.key, **due}
+                    _insert(connection, "deliveries", values)
+
+
+def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
+    for row in connection.execute(f"select {', '.join(_KEY)} from idempotency_keys order by 1, 2"):
+        item, _ = key_item(Key(row["sender"], row["key"], row["fingerprint"]))
+        yield {"kind": "key", "id": item.partition("#")[2], **dict(row)}
 
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
@@ -144,21 +266,23 @@ def _add_order(connection: sqlite3.Connection, row: Row) -> None:
         _insert(connection, "shipments", {**common, **row["shipment"]})
 
 
-def _add_event(connection: sqlite3.Connection, row: Row) -> None:
-    envelope = row["envelope"]
-    values = {
-        "id": envelope["id"],
-        "detail_type": envelope["detail-type"],
-        "order_id": envelope["detail"].get("order_id"),
-        "envelope": json.dumps(envelope),
-        "arrived_at": row["arrived_at"],
-        "archived": 1,
-    }
-    _insert(connection, "events", values)
+def _add_in_flight(connection: sqlite3.Connection, row: Row) -> None:
+    if row["kind"] == "outbox":
+        body = json_text.write(row["body"]).decode()
+        values = {"kind": row["what"], "body": body, "created_at": row["created_at"]}
+        _insert(connection, "outbox", values)
+    else:
+        attributes = json_text.write(row["attributes"]).decode()
+        sent = {"sent_at": row["sent_at"], "visible_at": row["sent_at"], "receives": 0}
+        values = {"queue": row["queue"], "body": row["body"], "attributes": attributes, **sent}
+        _insert(connection, "messages", values)
+    connection.execute("insert into carried values (?)", (row["id"],))
 
 
-def _insert(connection: sqlite3.Connection, table: str, values: Row) -> None:
+def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
     marks = ", ".join("?" * len(values))
-    connection.execute(
-        f"insert into {table} ({', '.join(values)}) values ({marks})", tuple(values.values())
+    names = ", ".join(values)
+    cursor = connection.execute(
+        f"insert into {table} ({names}) values ({marks})", tuple(values.values())
     )
+    return cursor.lastrowid or 0

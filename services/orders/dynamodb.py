@@ -39,6 +39,7 @@ from shared.order_item import (
 from shared.record import ENDED, Change, Message, OrderRecord
 from shared.table import Item, Refused, Removal, Table, Update
 
+KEY = "key"
 _COMPARED = ("reconciler", "sink")
 _ENDED = sorted(str(status) for status in ENDED)
 
@@ -191,7 +192,7 @@ class DynamoKeys:
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""
-        item = self.table.get(*_key_item(key))
+        item = self.table.get(*key_item(key))
         return None if item is None else Use(item["order"], unpacked(item["hash"]))
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
@@ -202,14 +203,14 @@ class DynamoKeys:
             raise _used_meanwhile(key) from None
 
 
-def _key_item(key: Key) -> tuple[str, str]:
+def key_item(key: Key) -> tuple[str, str]:
     """Return the key of an idempotency key's item: a digest, since both texts may be long."""
     digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
-    return f"key#{digest}", "key"
+    return f"{KEY}#{digest}", KEY
 
 
 def _kept_key(key: Key, order_id: str, at: float) -> Update:
-    update = Update(*_key_item(key))
+    update = Update(*key_item(key))
     update.if_absent()
     update.put(order=order_id, hash=packed(key.fingerprint), at=at)
     return update

@@ -160,15 +160,19 @@ class Table:
         found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return None if found is None else from_item(found)
 
-    def get_all(self, keys: Iterable[tuple[str, str]]) -> list[Item]:
-        """Return those of these items that are there, in no order, perhaps a moment old."""
+    def get_all(self, keys: Iterable[tuple[str, str]], *, consistent: bool = False) -> list[Item]:
+        """Return those of these items that are there, in no order.
+
+        Unless the read is ``consistent``, they may be a moment old.
+        """
         left = [{"pk": to_attribute(pk), "sk": to_attribute(sk)} for pk, sk in dict.fromkeys(keys)]
         found: list[Item] = []
         refusals = 0
         while left:
             asked, left = left[:_BATCH], left[_BATCH:]
             with self._translated():
-                answer = self._client().batch_get_item(RequestItems={self.name: {"Keys": asked}})
+                request = {"Keys": asked, "ConsistentRead": consistent}
+                answer = self._client().batch_get_item(RequestItems={self.name: request})
             found += [from_item(one) for one in answer["Responses"].get(self.name, [])]
             refused = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if refused:

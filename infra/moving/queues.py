@@ -1,0 +1,130 @@
+"""The queues of a deployed stack as a place to move dead letters and messages from or to.
+
+SQS shows messages by handing them out, so what is read is received: hidden for a minute at most,
+and given back at once. It is a sample of at most 1,000 letters a queue.
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any
+
+from infra.deployed.account import translated
+from infra.deployed.stack import DeployedStack
+from infra.local.platform import TEMPLATE
+from infra.local.resources import load
+from infra.moving.lines import Row, numbered
+
+HIDDEN = 60
+"""Seconds for which a letter that was received is hidden from others."""
+
+BATCH, REQUESTS = 10, 100
+"""Messages of one request (SQS, message quotas), and requests to one queue."""
+
+_REDEPLOY = "name the stack of this template, or deploy it anew"
+
+
+class StackQueues:
+    """The queues of a stack; an empty one is waited for ``patience`` seconds.
+
+    A wait asks all servers of a queue; without one SQS asks some (SQS, short and long polling).
+    """
+
+    def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
+        self.stack = stack
+        self.patience = patience
+        self.sqs = stack.client("sqs", max_pool_connections=20)
+        template = load(TEMPLATE, {}, lambda _variable, value: value)
+        self.dead = [name for name in template.dead_letter_queues if name in stack.names]
+        self.consumed = [one.queue for one in template.consumers if one.queue in stack.names]
+        self.sources = {
+            queue.dead_letters: queue.name
+            for queue in template.queues.values()
+            if queue.dead_letters
+        }
+        self._seen: dict[str, int] = {}
+
+    def letters(self) -> Iterator[Row]:
+        """Return the dead letters that SQS shows."""
+        with ThreadPoolExecutor(max(1, len(self.dead))) as pool:
+            found = list(pool.map(self._letters, self.dead))
+        yield from numbered(chain.from_iterable(found))
+
+    def left(self) -> list[str]:
+        """Return what waits in queues, by SQS's estimate, and is not carried."""
+        found = []
+        for queue in self.consumed:
+            about = self._about(queue)
+            if about:
+                found.append(f"about {about} messages wait in {queue}: export again without them")
+        for queue in self.dead:
+            hidden = self._about(queue) - self._seen.get(queue, 0)
+            if hidden > 0:
+                found.append(f"about {hidden} dead letters of {queue} were not shown by SQS")
+        return found
+
+    def send(self, row: Row) -> None:
+        """Send a message or a dead letter to its queue."""
+        attributes = {
+            name: {"DataType": "String", "StringValue": str(value)}
+            for name, value in list(row["attributes"].items())[:BATCH]
+            if value not in (None, "")
+        }
+        with translated(f"the queue {row['queue']}", _REDEPLOY):
+            self.sqs.send_message(
+                QueueUrl=self.stack.name(row["queue"]),
+                MessageBody=row["body"],
+                MessageAttributes=attributes,
+            )
+
+    def _about(self, queue: str) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        with translated(f"the queue {queue}", _REDEPLOY):
+            answer = self.sqs.get_queue_attributes(
+                QueueUrl=self.stack.name(queue), AttributeNames=names
+            )
+        return sum(int(answer["Attributes"].get(name, 0)) for name in names)
+
+    def _letters(self, queue: str) -> list[Row]:
+        url, held = self.stack.name(queue), dict[str, Mapping[str, Any]]()
+        with translated(f"the queue {queue}", _REDEPLOY):
+            try:
+                for _ in range(REQUESTS):
+                    answer = self.sqs.receive_message(
+                        QueueUrl=url,
+                        MaxNumberOfMessages=BATCH,
+                        VisibilityTimeout=HIDDEN,
+                        WaitTimeSeconds=self.patience,
+                        AttributeNames=["SentTimestamp"],
+                        MessageAttributeNames=["All"],
+                    )
+                    if not answer.get("Messages"):
+                        break
+                    held |= {message["MessageId"]: message for message in answer["Messages"]}
+            finally:
+                for message in held.values():
+                    self.sqs.change_message_visibility(
+                        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+                    )
+        self._seen[queue] = len(held)
+        rows = [self._row(queue, message) for message in held.values()]
+        return sorted(rows, key=lambda row: float(row["sent_at"]))
+
+    def _row(self, queue: str, message: Mapping[str, Any]) -> Row:
+        attributes = {
+            name: value["StringValue"]
+            for name, value in message.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        }
+        source = self.sources.get(queue)
+        if source is not None:
+            # as one machine keeps it: SQS itself knows where a letter came from
+            attributes.setdefault("SOURCE_QUEUE", source)
+            attributes.setdefault("REASON", "received too often without success")
+        return {
+            "kind": "letter",
+            "queue": queue,
+            "body": message["Body"],
+            "attributes": attributes,
+            "sent_at": int(message["Attributes"]["SentTimestamp"]) / 1000,
+        }
