@@ -32,6 +32,8 @@ COMMANDS = {
     "cost": "cost:cost",
     "export": "moving:export_",
     "import": "moving:import_",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "doctor": "doctor:doctor",
 }
 """The commands by name: a module of `infra.cli`, and what of it is the command."""

@@ -1,0 +1,386 @@
+"""`orders backup` and `orders restore`: whole and checked, or refused before the first effect."""
+
+import gzip
+import io
+import json
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.audit.directory import audit
+from infra.cli.output import CommandError
+from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.journal import VERSION
+from infra.local.platform import stack_of
+from tests.fakes.older import SETTLED, ahead, asked, unpacked
+from tests.faults.scene import Scene
+from tests.integration.deployed import run
+from tests.integration.test_upgrade import alone, content, figures
+
+__all__ = ["alone"]
+
+COMMAND = Path(sys.executable).with_name("orders")
+
+
+def answer(*arguments: object) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exception is None, f"{result.output} {result.exception!r}"
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def refusal(*arguments: object) -> str:
+    result = run(*arguments)
+    assert isinstance(result.exception, CommandError | DataDirectoryError), repr(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> DataDirectory:
+    """A directory with orders of every kind, messages, dead letters and analysts' files."""
+    found = unpacked("version-3-settled", tmp_path / "source")
+    found.reader().close()
+    return found
+
+
+@pytest.fixture
+def file(source: DataDirectory, tmp_path: Path) -> Path:
+    found = tmp_path / "orders.tar"
+    answer("backup", found, "--data", source.root)
+    return found
+
+
+def files(directory: DataDirectory) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory.bucket)): sha256(path.read_bytes()).hexdigest()
+        for path in directory.bucket.rglob("*")
+        if path.is_file()
+    }
+
+
+def sound(directory: DataDirectory) -> None:
+    found = audit(directory, stack_of(directory)).findings
+    assert [str(one) for one in found.first] == []
+
+
+# ---- there and back
+
+
+@pytest.mark.parametrize("name", ["orders.tar", "orders.tar.gz", "orders.tgz"])
+def test_a_directory_that_is_restored_is_the_one_that_was_backed_up(
+    source: DataDirectory, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / name
+    told = answer("backup", file, "--data", source.root)
+    assert told["figures"]["orders"] == 11
+    assert told["bytes"] == file.stat().st_size
+    goal = DataDirectory(tmp_path / "deep" / "goal")
+    answer("restore", file, "--data", goal.root)
+    assert figures(goal) == figures(source)
+    assert files(goal) == files(source) != {}
+    charges = "select key, order_id, status, amount from gateway_charges order by id"
+    with (
+        closing(sqlite3.connect(source.sandbox)) as here,
+        closing(sqlite3.connect(goal.sandbox)) as there,
+    ):
+        assert there.execute(charges).fetchall() == here.execute(charges).fetchall() != []
+    sound(goal)
+    zipped = file.read_bytes()[:2] == b"\x1f\x8b"
+    assert zipped == (name != "orders.tar")
+
+
+def test_orders_in_flight_go_on_where_they_were_restored(tmp_path: Path) -> None:
+    killed = unpacked("version-3-killed", tmp_path)
+    file = tmp_path / "orders.tar"
+    answer("backup", file, "--data", killed.root)
+    goal = DataDirectory(tmp_path / "goal")
+    answer("restore", file, "--data", goal.root)
+    later = ahead(killed)
+    ends = []
+    for directory in (killed, goal):
+        with Scene(directory.root).open(later=later) as machine:
+            machine.settle()
+        sound(directory)
+        ends.append(asked(directory, "select order_id, status from orders order by order_id"))
+    assert ends[0] == ends[1]
+    assert files(goal).keys() != set()
+
+
+def test_a_backup_is_made_beside_the_writer_of_what_is_committed(
+    source: DataDirectory, tmp_path: Path
+) -> None:
+    file = tmp_path / "orders.tar"
+    with source.writer() as writer:
+        writer.connection.execute("insert into receipts values ('committed', 1, 0)")
+        writer.connection.execute("begin immediate")
+        writer.connection.execute("insert into receipts values ('not committed', 1, 0)")
+        answer("backup", file, "--data", source.root)
+        writer.connection.execute("rollback")
+    goal = DataDirectory(tmp_path / "goal")
+    answer("restore", file, "--data", goal.root)
+    digests = {digest for (digest,) in asked(goal, "select digest from receipts")}
+    assert "committed" in digests
+    assert "not committed" not in digests
+
+
+def test_files_that_will_be_delivered_again_are_left_out(
+    source: DataDirectory, tmp_path: Path
+) -> None:
+    """Of two files of one delivery, the one from after the moment would count twice."""
+    [(waiting,)] = asked(source, "select min(id) from deliveries")
+    [(last,)] = asked(source, "select seq from sqlite_sequence where name = 'deliveries'")
+    folder = source.bucket / "order_events" / "dt=2026-11-28"
+    names = {
+        f"{waiting:012d}-{waiting:012d}.parquet": False,
+        f"{waiting - 1:012d}-{waiting + 1:012d}.parquet": False,
+        f"{last + 1:012d}-{last + 9:012d}.parquet": False,
+        f"{last - 1:012d}-{last + 1:012d}.parquet": False,
+        ".000000000001-000000000002.parquet": False,
+        f"{1:012d}-{1:012d}.parquet": True,
+        "report.html": True,
+    }
+    for name in names:
+        (folder / name).write_bytes(b"new")
+    file = tmp_path / "orders.tar"
+    answer("backup", file, "--data", source.root)
+    goal = DataDirectory(tmp_path / "goal")
+    answer("restore", file, "--data", goal.root)
+    kept = {path.name for path in (goal.bucket / "order_events" / "dt=2026-11-28").iterdir()}
+    assert {name: name in kept for name in names} == names
+
+
+def test_a_delivery_of_another_target_keeps_no_file_out(
+    source: DataDirectory, tmp_path: Path
+) -> None:
+    with source.writer() as database:
+        database.connection.execute("update deliveries set target = 'HighValueRule/HighValueQueue'")
+    before = files(source)
+    [(waiting,)] = asked(source, "select min(id) from deliveries")
+    name = f"{waiting:012d}-{waiting:012d}.parquet"
+    (source.bucket / name).write_bytes(b"delivered")
+    file = tmp_path / "orders.tar"
+    answer("backup", file, "--data", source.root)
+    answer("restore", file, "--data", tmp_path / "goal")
+    assert files(DataDirectory(tmp_path / "goal")).keys() == {*before, name}
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_a_directory_of_an_older_version_is_backed_up_and_restored_as_it_is(
+    name: str, tmp_path: Path
+) -> None:
+    """So a backup may be made before a new version is used, and that version's own goes on."""
+    older = unpacked(name, tmp_path)
+    before = content(older)
+    file = tmp_path / "orders.tar"
+    told = answer("backup", file, "--data", older.root)
+    assert told["schema"] == before[0] < VERSION
+    goal = DataDirectory(tmp_path / "goal")
+    answer("restore", file, "--data", goal.root)
+    assert content(older) == content(goal) == before
+    sound(goal)
+    assert asked(goal, "pragma user_version") == [(VERSION,)]
+
+
+# ---- what is refused before the first effect
+
+
+def archive(path: Path, members: dict[str, Any]) -> Path:
+    """Write a tar file; a value may be a `TarInfo` that needs no content."""
+    with tarfile.open(path, "w") as tar:
+        for name, given in members.items():
+            if isinstance(given, tarfile.TarInfo):
+                tar.addfile(given)
+                continue
+            body = given.encode() if isinstance(given, str) else given
+            described = tarfile.TarInfo(name)
+            described.size = len(body)
+            tar.addfile(described, io.BytesIO(body))
+    return path
+
+
+def members_of(path: Path) -> dict[str, Any]:
+    with tarfile.open(path) as tar:
+        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+
+
+def with_manifest(path: Path, **changes: Any) -> Path:
+    members = members_of(path)
+    manifest = {**json.loads(members["manifest.json"]), **changes}
+    return archive(path, {**members, "manifest.json": json.dumps(manifest)})
+
+
+def linked(name: str, goal: str, kind: bytes) -> tarfile.TarInfo:
+    described = tarfile.TarInfo(name)
+    described.type, described.linkname = kind, goal
+    return described
+
+
+def nothing_at(root: Path) -> bool:
+    """Say whether neither a directory nor a part of one was left."""
+    return not root.exists() and not [one for one in root.parent.iterdir() if "goal" in one.name]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_one_flipped_byte_anywhere_is_found(file: Path, tmp_path: Path, *, zipped: bool) -> None:
+    whole = file.read_bytes()
+    if zipped:
+        whole = gzip.compress(whole, 1)
+        file = file.with_suffix(".tar.gz")
+    goal = tmp_path / "goal"
+    for place in range(200, len(whole) - 2048, max(1, len(whole) // 40)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x41
+        file.write_bytes(damaged)
+        result = run("restore", file, "--data", goal)
+        if result.exception is None:  # padding between two files, which is never read
+            assert not zipped
+            assert whole[place] == 0
+            for path in sorted(goal.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            goal.rmdir()
+            continue
+        assert isinstance(result.exception, CommandError), repr(result.exception)
+        assert nothing_at(goal)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.99])
+def test_a_file_that_was_cut_off_is_refused(file: Path, tmp_path: Path, share: float) -> None:
+    whole = file.read_bytes()
+    manifest = whole.rindex(b'"orderflow-backup"')
+    file.write_bytes(whole[: int(manifest * share)])
+    refusal("restore", file, "--data", tmp_path / "goal")
+    assert nothing_at(tmp_path / "goal")
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: path.write_text("hello"), "is damaged, or no backup"),
+        (lambda path: archive(path, {}), "ends before its manifest"),
+        (lambda path: archive(path, {"notes.txt": "x"}), "'notes.txt', which no backup has"),
+        (lambda path: archive(path, {"manifest.json": "{}"}), "is no backup of `orders backup`"),
+        (lambda path: archive(path, {"manifest.json": "{"}), "is no backup of `orders backup`"),
+        (
+            lambda path: archive(path, {**members_of(path), "bucket/extra": "x"}),
+            "its bucket/extra is not what was backed up",
+        ),
+        (
+            lambda path: archive(
+                path, {n: m for n, m in members_of(path).items() if n != "sandbox.db"}
+            ),
+            "its sandbox.db is not what was backed up",
+        ),
+        (lambda path: with_manifest(path, version=2), "made by a newer Orderflow (version 2"),
+        (lambda path: with_manifest(path, schema=VERSION + 1), "made by a newer Orderflow (schema"),
+        (lambda path: with_manifest(path, schema="4"), "made by a newer Orderflow (schema"),
+        (lambda path: with_manifest(path, files=[]), "its manifest has no files"),
+        (lambda path: with_manifest(path, files={}), "is not what was backed up"),
+        (lambda path: archive(path, {"../goal/x": "x"}), "'../goal/x', which no backup has"),
+        (lambda path: archive(path, {"/etc/x": "x"}), "which no backup has"),
+        (lambda path: archive(path, {"bucket/../../goal/x": "x"}), "which no backup has"),
+        (
+            lambda path: archive(
+                path, {"a": linked("orderflow.db", "/etc/passwd", tarfile.SYMTYPE)}
+            ),
+            "'orderflow.db', which no backup has",
+        ),
+        (
+            lambda path: archive(path, {"a": linked("bucket/x", "/etc/passwd", tarfile.LNKTYPE)}),
+            "which no backup has",
+        ),
+        (lambda path: path.unlink(), "cannot be read: No such file"),
+    ],
+)
+def test_what_is_no_whole_backup_of_ours_is_refused(
+    file: Path, tmp_path: Path, make: Callable[[Path], object], problem: str
+) -> None:
+    make(file)
+    goal = tmp_path / "goal"
+    assert problem in refusal("restore", file, "--data", goal)
+    assert nothing_at(goal)
+
+
+@pytest.mark.parametrize("held", ["orderflow.db", "bucket", "notes.txt", ".hidden"])
+def test_a_directory_that_holds_something_is_left_as_it_is(
+    file: Path, tmp_path: Path, held: str
+) -> None:
+    goal = tmp_path / "goal"
+    goal.mkdir()
+    (goal / held).write_text("mine")
+    said = refusal("restore", file, "--data", goal)
+    assert f"holds {held}; nothing was restored" in said
+    assert [(one.name, one.read_text()) for one in goal.iterdir()] == [(held, "mine")]
+
+
+def test_an_empty_directory_may_be_there(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "goal").mkdir()
+    answer("restore", file, "--data", tmp_path / "goal")
+    sound(DataDirectory(tmp_path / "goal"))
+
+
+def test_a_file_where_the_directory_should_be_is_refused(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "goal").write_text("mine")
+    assert "cannot be restored to" in refusal("restore", file, "--data", tmp_path / "goal")
+    assert (tmp_path / "goal").read_text() == "mine"
+
+
+# ---- a backup that cannot be made
+
+
+def test_a_directory_without_orders_or_a_goal_that_cannot_be_is_refused(
+    source: DataDirectory, tmp_path: Path
+) -> None:
+    file = tmp_path / "orders.tar"
+    assert "has no orders yet" in refusal("backup", file, "--data", tmp_path / "none")
+    inside = source.root / "bucket" / "orders.tar"
+    assert "name a file outside of it" in refusal("backup", inside, "--data", source.root)
+    nowhere = tmp_path / "nowhere" / "orders.tar"
+    assert "cannot be written" in refusal("backup", nowhere, "--data", source.root)
+    assert not file.exists()
+    assert not nowhere.parent.exists()
+
+
+def test_a_damaged_database_is_not_backed_up_over_a_good_one(
+    source: DataDirectory, file: Path
+) -> None:
+    before = file.read_bytes()
+    content = bytearray(source.database.read_bytes())
+    for place in range(20, 60):
+        content[place * 4096 : place * 4096 + 60] = b"\xff" * 60
+    source.database.write_bytes(content)
+    refusal("backup", file, "--data", source.root)
+    assert file.read_bytes() == before
+    assert [one.name for one in file.parent.iterdir() if "orders" in one.name] == [file.name]
+
+
+def test_a_disk_that_runs_full_leaves_all_as_it_was(source: DataDirectory, file: Path) -> None:
+    before, kept = file.read_bytes(), content(source)
+    goal = file.parent / "goal"
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    for arguments in (("backup", file, "--data", source.root), ("restore", file, "--data", goal)):
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            capture_output=True,
+            preexec_fn=small,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+        said = done.stderr.decode()
+        assert done.returncode == 1
+        assert len(said.splitlines()) == 1, said
+    assert file.read_bytes() == before
+    assert content(source) == kept
+    assert [one.name for one in file.parent.iterdir() if "orders" in one.name] == [file.name]
+    assert nothing_at(goal)
