@@ -34,6 +34,7 @@ COMMANDS = {
     "import": "moving:import_",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "audit": "audit:audit",
     "doctor": "doctor:doctor",
 }
 """The commands by name: a module of `infra.cli`, and what of it is the command."""

@@ -119,6 +119,7 @@ def _reads(data: Path, page: Path) -> dict[str, list[object]]:
         "chart": ["query", "revenue_by_day", "--data", data, "--chart", page],
         "report": ["report", "--data", data],
         "doctor": ["doctor", "--data", data, "--port", _free_port()],
+        "audit": ["audit", "--data", data],
         "events": ["events", "list"],
     }
 
@@ -211,6 +212,11 @@ def test_named_queries_charts_and_the_report_are_answered(told: Callable[[str], 
 def test_doctor_finds_nothing_to_mend(told: Callable[[str], Any]) -> None:
     assert [check for check in told("doctor")["checks"] if not check["ok"]] == []
     assert told("doctor")["ok"]
+
+
+def test_audit_finds_every_invariant_kept(ran: Any, told: Callable[[str], Any]) -> None:
+    assert told("audit")["ok"]
+    assert told("audit")["checked"]["orders"] == ran["totals"]["orders"]
 
 
 def test_the_contracts_are_listed(told: Callable[[str], Any]) -> None:
