@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
-	simulate crash test-sfn-local lock clean queries build deploy credentials \
+	simulate crash exports test-sfn-local lock clean queries build deploy credentials \
 	bench-imports bench-clients bench-growth
 
 help: ## Say what there is to make (the default)
@@ -101,6 +101,9 @@ simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
 crash: .venv/.dev ## Kill the server while orders go through (ORDERS=N, KILLS=N, SEED=N)
 	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
+
+exports: .venv/.dev ## Export and back up during a burst, and audit each (COUNT=N)
+	$(BIN)/python -m pytest tests/e2e/test_exports.py -s --exports $(or $(COUNT),200)
 
 bench-clients: .venv/.dev ## Measure clients that put events at once (CLIENTS=N, SECONDS=N)
 	$(BIN)/python -m tests.bench.clients --clients $(or $(CLIENTS),10) --seconds $(or $(SECONDS),60)

@@ -53,6 +53,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"test_crash.py: {meaning} (default: {default})",
         )
 
+    parser.addoption(
+        "--exports",
+        metavar="N",
+        type=int,
+        default=5,
+        help="test_exports.py: exports during a burst (default: 5)",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ABSENT] = []
