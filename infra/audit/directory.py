@@ -31,6 +31,11 @@ select order_id, '{0}' as what from {0} t
 where not exists (select 1 from orders o where o.order_id = t.order_id)
 """
 
+_UNSEEN = """
+select order_id, status from orders
+where (in_flight is null) <> (status in ('COMPLETED', 'FAILED', 'CANCELLED'))
+"""
+
 _ORPHANS = """
 select d.id, d.target, d.event_seq from deliveries d
 where not exists (select 1 from events e where e.seq = d.event_seq)
@@ -158,7 +163,11 @@ def _orders(database: Database) -> Iterator[Finding]:
 
 
 def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Return charges and shipments that belong to no order."""
+    """Return charges and shipments of no order, and orders that the reconciler does not see."""
+    for row in connection.execute(_UNSEEN):
+        problem = f"it is {row['status']}, and its column `in_flight` says otherwise"
+        mend = "set `in_flight` to 1 for an order that has not ended, and to null for any other"
+        yield Finding(Invariant.END, f"order {row['order_id']}", problem, mend)
     for table, invariant in (("charges", Invariant.MONEY), ("shipments", Invariant.SHIPMENT)):
         for row in connection.execute(_STRAYS.format(table)):
             problem = f"it is in `{table}`, and no order is here"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from sqlite3 import Connection, Row
 
@@ -24,6 +25,9 @@ REFUNDED, FLAGGED, SHORT = "Payment Refunded", "High Value Order Flagged", "Orde
 LETTERS_KEPT = 14 * 86_400.0
 """Seconds after which a dead letter is gone from its queue: an event of before had one."""
 
+_ONCE = frozenset({*FACTS.values(), REFUNDED})
+"""Events of which an order has one at most, by its state; others may use these names as well."""
+
 _STATES = """
 select o.order_id, o.status, o.version, o.charge, o.created_at,
     r.order_id is not null as flagged, w.order_id is not null as short
@@ -36,7 +40,7 @@ where +o.created_at > max(?, ?) order by o.order_id
 _PUBLISHED = """
 select order_id, detail_type, iif(json_valid(envelope),
     json_extract(envelope, '$.detail.metadata.event_id'), null) as event_id
-from events where order_id is not null order by order_id
+from events where order_id is not null order by +order_id
 """
 
 _UNBEGUN = """
@@ -83,27 +87,31 @@ def check_published(connection: Connection, archive: Archive) -> Iterator[Findin
 def _facts(
     state: Row, ids: Mapping[str, set[str | None]], sent: Sequence[str]
 ) -> Iterator[Finding]:
-    wanted = {
-        FACTS.get(state["status"]): True,
-        REFUNDED: state["charge"] == "REFUNDED",
-        FLAGGED: bool(state["flagged"]),
-        SHORT: bool(state["short"]),
-    }
-    subject = f"order {state['order_id']}"
-    for name, happened in wanted.items():
-        if name is None or not happened or name in sent:
-            continue
-        if name not in ids:
-            problem = f"{name} has happened, and the event was never published"
+    """Compare the events of one order with its state."""
+    wrong = partial(Finding, Invariant.EVENTS, f"order {state['order_id']}")
+    for name, happened in (
+        *((name, state["status"] == status) for status, name in FACTS.items()),
+        (REFUNDED, state["charge"] == "REFUNDED"),
+        (FLAGGED, bool(state["flagged"])),
+        (SHORT, bool(state["short"])),
+    ):
+        if happened and name not in ids and name not in sent:
             mend = f"tell those who wait for {name}; `orders show {state['order_id']}` has it"
-            yield Finding(Invariant.EVENTS, subject, problem, mend)
-        elif name in (*FACTS.values(), REFUNDED) and len(ids[name]) > 1:
-            versions = range(1, state["version"] + 1)
-            ours = {published_event_id(state["order_id"], name, one) for one in versions}
-            if len(ours & ids[name]) > 1:
-                problem = f"{name} was published under {len(ours & ids[name])} event ids"
+            yield wrong(f"{name} has happened, and the event was never published", mend)
+        if name in _ONCE and len(ids.get(name, ())) > happened:
+            ours = len(ids[name] & _ids(state, name))
+            if ours > 1:
                 mend = "tell those who took it twice, and report it: an id follows from its order"
-                yield Finding(Invariant.EVENTS, subject, problem, mend)
+                yield wrong(f"{name} was published under {ours} event ids", mend)
+            if ours and not happened:
+                mend = f"tell those who took it, and compare it with `orders show {state[0]}`"
+                yield wrong(f"{name} was published, and it is {state['status']}", mend)
+
+
+def _ids(state: Row, name: str) -> set[str | None]:
+    """Return the ids under which the platform may have published an event of an order."""
+    versions = range(1, state["version"] + 1)
+    return {published_event_id(state["order_id"], name, version) for version in versions}
 
 
 def _in_outbox(connection: Connection) -> dict[str, list[str]]:

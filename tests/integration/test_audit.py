@@ -59,11 +59,20 @@ def test_a_directory_that_the_platform_wrote_is_sound(directory: DataDirectory) 
 
 
 A_CHARGE = "'X-9', 'c', 100, 'USD', 'CHARGED', null, 1, 1"
-AN_EVENT = (
-    "insert into events (id, detail_type, order_id, envelope, arrived_at, archived) select 'e-2',"
-    " detail_type, order_id, json_set(envelope, '$.detail.metadata.event_id', '{}'), arrived_at, 1"
-    f" from events where order_id = '{PAID}' and detail_type = 'Order Completed'"
-).format(published_event_id(PAID, "Order Completed", 2))
+
+
+def another(order_id: str, like: str, name: str) -> str:
+    """Return SQL that publishes an event as the platform does, a version earlier than it did."""
+    event_id = published_event_id(order_id, name, 2)
+    return (
+        "insert into events (id, detail_type, order_id, envelope, arrived_at, archived) select"
+        f" 'e-2', '{name}', order_id, json_set(envelope, '$.detail.metadata.event_id',"
+        f" '{event_id}'), arrived_at, 1 from events where order_id = '{order_id}'"
+        f" and detail_type = '{like}'"
+    )
+
+
+AN_EVENT = another(PAID, "Order Completed", "Order Completed")
 
 BROKEN = [
     # the ledger
@@ -105,6 +114,8 @@ BROKEN = [
     ((f"delete from executions where order_id = '{WRONG}';"
      " delete from messages where queue = 'QuarantineQueue'"), "End", WRONG),
     ("insert into messages values (99, 'GoneQueue', '{}', 1, 1, 0, '{}')", "End", "GoneQueue"),
+    (f"update orders set in_flight = null where order_id = '{WAITS}'", "End", WAITS),
+    (f"update orders set in_flight = 1 where order_id = '{PAID}'", "End", PAID),
     # events
     ("insert into outbox values (99, 'event', '{}', 1)", "Events", "outbox entry 99"),
     ("update deliveries set target = 'GoneRule/Gone'", "Events", "GoneRule/Gone"),
@@ -118,6 +129,8 @@ BROKEN = [
     ("delete from events where detail_type = 'High Value Order Flagged'", "Events", HIGH),
     ("delete from events where detail_type = 'Order Backordered'", "Events", SHORT),
     (AN_EVENT, "Events", PAID),
+    (another(PAID, "Order Completed", "Order Failed"), "Events", PAID),
+    (another(PAID, "Order Completed", "Payment Refunded"), "Events", PAID),
     # what cannot be read
     (f"update orders set items = '{{' where order_id = '{PAID}'", "Files", PAID),
     (f"update orders set status = 'LOST' where order_id = '{PAID}'", "Files", PAID),
@@ -235,6 +248,13 @@ def test_a_lease_keeps_an_order_until_it_ends(directory: DataDirectory, status: 
         )
         found = [one for one in findings(directory) if one.invariant == "End"]
         assert len(found) == number
+
+
+def test_events_of_others_under_these_names_are_no_finding(directory: DataDirectory) -> None:
+    theirs = another(PAID, "Order Completed", "Order Failed")
+    ours = published_event_id(PAID, "Order Failed", 2)
+    change(directory, theirs.replace(ours, "of-somebody-else"))
+    assert findings(directory) == []
 
 
 # ---- the quick part

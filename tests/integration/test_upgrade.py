@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from infra.contracts.catalogue import SOLD_OUT
 from infra.local.datadir import DataDirectory, DataDirectoryError
 from infra.local.journal import VERSION
 from infra.local.platform import stack_of
-from infra.local.upgrade import STEPS, meaning, upgrade
+from infra.local.upgrade import FOLDER, STEPS, meaning, upgrade
 from shared.sqlite import Database
 from tests.fakes.older import KILLED, SETTLED, ahead, asked, unpacked
 from tests.faults.scene import Scene, forget
@@ -137,6 +138,31 @@ def test_what_a_person_has_added_to_the_database_stays(tmp_path: Path) -> None:
     with older.writer():
         pass
     assert asked(older, "select * from mine") == before != []
+
+
+def test_the_time_of_a_change_becomes_that_of_each_field(tmp_path: Path) -> None:
+    older = unpacked("version-3-settled", tmp_path)
+    changed = "2026-01-31T12:00:00Z"
+    with closing(sqlite3.connect(older.database)) as connection, connection:
+        connection.execute(
+            "update orders set amended_at = ? where order_id = 'X-WAITS'", (changed,)
+        )
+    older.reader().close()
+    query = "select order_id, shipping_address_as_of, email_as_of from orders order by order_id"
+    times = {order_id: rest for order_id, *rest in asked(older, query)}
+    assert times.pop("X-WAITS") == [changed, changed]
+    assert all(rest == [None, None] for rest in times.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("2.sql", "5658c02413d1c72ea98458d39707f34f"),
+        ("3.sql", "65c6cb6c5b667d3d722a15d97742e264"),
+    ],
+)
+def test_a_step_that_was_released_is_never_changed(name: str, digest: str) -> None:
+    assert sha256((FOLDER / name).read_bytes()).hexdigest()[:32] == digest
 
 
 # ---- whole or not at all
