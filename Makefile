@@ -30,7 +30,7 @@ serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:80
 	$(BIN)/orders serve
 
 test: .venv/.dev ## Run every test but those of test-browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 test-browser: .venv/.dev ## Have a hostile page in headless Chromium try the port (Debian's chromium)
 	@command -v chromium >/dev/null || { \

@@ -91,7 +91,7 @@ def test_an_order_that_nobody_holds_is_given_to_a_run(situation: str, record: Or
         (order(lease_until=NOW + 0.001), "held by run run-1"),
         (order(status=Status.COMPENSATING), "held by run run-1"),
         (order(cancel_requested=True), "held by run run-1"),
-        *((order(status=status, **EXPIRED), f"is {status} already") for status in ENDED),
+        *((order(status=status, **EXPIRED), f"is {status} already") for status in sorted(ENDED)),
     ],
 )
 def test_an_order_that_is_held_or_has_ended_is_not_given_away(
@@ -110,7 +110,7 @@ def test_a_run_takes_an_order_over_from_the_one_run_that_it_knows_to_have_ended(
         claim(held, Claimant("run-2", None, 300.0, after="another run"), NOW)
 
 
-@pytest.mark.parametrize("status", ENDED)
+@pytest.mark.parametrize("status", sorted(ENDED))
 def test_an_order_that_has_ended_is_taken_over_by_nobody(status: Status) -> None:
     with pytest.raises(DuplicateOrder, match=f"is {status} already"):
         claim(order(status=status), Claimant("run-2", None, 300.0, after=RUN), NOW)
@@ -247,7 +247,11 @@ def test_compensation_fences_off_whatever_still_runs(status: Status) -> None:
 
 @pytest.mark.parametrize(
     ("epoch", "status"),
-    [(EPOCH - 1, Status.CHARGED), (EPOCH + 1, Status.CHARGED), *((EPOCH, end) for end in ENDED)],
+    [
+        (EPOCH - 1, Status.CHARGED),
+        (EPOCH + 1, Status.CHARGED),
+        *((EPOCH, end) for end in sorted(ENDED)),
+    ],
 )
 def test_only_the_run_that_holds_an_order_undoes_it(epoch: int, status: Status) -> None:
     with pytest.raises(LeaseLost):

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from infra.patterns import InvalidPattern, compile_pattern
 
-ABSENT = object()
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
 
 
 def refusal(pattern: str | dict[str, Any]) -> str:
