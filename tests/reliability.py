@@ -14,7 +14,7 @@ from tests.simulation.mutations import MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
-FAULTS = range(1, 35)
+FAULTS = range(1, 40)
 _CLAIM = re.compile(r"F(\d+): (.+?) -> (.+?)\.?", re.DOTALL)
 
 HEAD = """\

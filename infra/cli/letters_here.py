@@ -59,7 +59,7 @@ class LettersHere:
         served = self.where.served_at()
         if served is None:
             return {"letters": self._redriven(request, wait), "served": False}
-        answers = _ask(served, "RedriveDeadLetters", request)["letters"]
+        answers = self._ask(served, "RedriveDeadLetters", request)["letters"]
         reader, end = self.where.reader(), time.monotonic() + wait
         while _running(answers) and time.monotonic() < end:
             time.sleep(POLL)
@@ -103,7 +103,7 @@ class LettersHere:
         """Have the server do something that has the directory or, without one, do it here."""
         served = self.where.served_at()
         if served is not None:
-            answers: list[Answer] = _ask(served, operation, request)["letters"]
+            answers: list[Answer] = self._ask(served, operation, request)["letters"]
             return answers
         self.where.require()
         with platform(self.where, clock=Clock(), workers=0) as engine:
@@ -111,6 +111,23 @@ class LettersHere:
             answer = engine.call(lambda now: act(engine, now))
             engine.turn(0)
             return answer.result(0)
+
+    def _ask(self, address: str, operation: str, request: dict[str, Any]) -> Any:
+        """Have the server that writes the data directory do it."""
+        headers = {"X-Amz-Target": f"Orderflow.{operation}"}
+        token = self.where.token()
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        asked = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
+            address + "/", json.dumps(request).encode(), headers
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise CommandError(json.load(error)["message"]) from None
+        except OSError as error:
+            raise CommandError(f"{address} does not answer: {error}") from None
 
     def _redriven(self, request: dict[str, Any], wait: float) -> list[Answer]:
         """Open the platform; with a wait, process what is due until each letter's end is known."""
@@ -163,19 +180,3 @@ def _number(given: str) -> int:
     if not given.isascii() or not given.isdecimal() or int(given) >= 1 << 63:
         raise typer.BadParameter(f"{given!r} is no id of this machine's dead letters: a number")
     return int(given)
-
-
-def _ask(address: str, operation: str, request: dict[str, Any]) -> Any:
-    """Have the server that writes the data directory do it."""
-    asked = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
-        address + "/",
-        json.dumps(request).encode(),
-        {"X-Amz-Target": f"Orderflow.{operation}"},
-    )
-    try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise CommandError(json.load(error)["message"]) from None
-    except OSError as error:
-        raise CommandError(f"{address} does not answer: {error}") from None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.local.crash_marker import CrashMarker
+from infra.local.crash_marker import CrashMarker, Ids
 from infra.local.invocations import Done, Invocation, Invoker
 from infra.local.stack import Stack
 from shared import json_text
@@ -29,16 +29,18 @@ class Calls:
         self.asked: list[Invocation] = []
         self._count = 0
 
-    def invoke(self, function: str, payload: Any, done: Done) -> int:
+    def invoke(self, function: str, payload: Any, done: Done, item: Ids | None = None) -> int:
         """Call a function once the turn is committed; ``done`` gets its result in a later turn.
 
-        Returns the invocation's id.
+        ``item`` is what the call belongs to once the turn is committed, if it is not the item that
+        is handled now. Returns the invocation's id.
         """
         text = json_text.write(payload)
         self._count += 1
         self.waiting[self._count] = done
         described = self.stack.functions[function]
-        self.asked.append(Invocation(self._count, described, text, self.marker.current))
+        belongs = item or self.marker.current
+        self.asked.append(Invocation(self._count, described, text, belongs))
         return self._count
 
     def __bool__(self) -> bool:

@@ -436,7 +436,8 @@ class Executions:
             return TaskSucceeded(task.token, answer)
         take = self._answer_wrapped if answer.wrapped else self._answer
         done = partial(take, live.id, task.token)
-        self.calling[live.id, task.token] = self.invoke(answer.function, answer.payload, done)
+        item = (Kind.EXECUTION, live.id, live.id)  # what starts it is gone by then
+        self.calling[live.id, task.token] = self.invoke(answer.function, answer.payload, done, item)
         return None
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:

@@ -34,9 +34,9 @@ class Result(NamedTuple):
 
 
 Done = Callable[[Result, float], None]
-Invoke = Callable[[str, Any, Done], int]
-"""``(function, payload, done) -> id``: call a function after the commit; ``done(result, now)``
-follows in a later turn."""
+Invoke = Callable[..., int]
+"""``(function, payload, done, item) -> id``: call a function after the commit; ``done(result,
+now)`` follows in a later turn (`infra.local.calls.Calls.invoke`)."""
 
 
 class Invoker(Protocol):

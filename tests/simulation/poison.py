@@ -28,16 +28,14 @@ ERRORS: tuple[type[Exception], ...] = tuple(
     )
 )
 NONSENSE: tuple[Any, ...] = (
-    None,
     "nonsense",
     5,
-    [],
     [[5]],
-    {"records": []},
-    {"records": "none"},
-    {"Payload": {}},
+    {"records": "none", "batchItemFailures": 5},
+    {"records": [], "batchItemFailures": [{"itemIdentifier": None}]},
+    {"records": [5, {"recordId": "none"}], "batchItemFailures": [5]},
 )
-"""Answers of functions that make no sense to anybody."""
+"""Answers that make no sense to anybody; none of them says that all went well."""
 
 MEASURED = ("{", "[]", '{"_aws": {"CloudWatchMetrics": 5}}', '{"_aws": "\\ud800"}')
 """Lines of measurements that are none."""

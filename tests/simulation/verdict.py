@@ -88,7 +88,7 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_ledger(outcome, published)
     _judge_waits(outcome, published)
     _judge_requests(model, outcome, published, letters)
-    _judge_early(outcome.store)
+    _judge_early(outcome)
     _judge_mails(model, outcome, letters)
     _judge_rest(outcome)
 
@@ -214,15 +214,16 @@ def _judge_requests(
             promise("events", seen, f"{order_id}: {flags} High Value Order Flagged")
 
 
-def _judge_early(store: Database) -> None:
+def _judge_early(outcome: Outcome) -> None:
     """An order that was cancelled before it came is cancelled, and was never charged."""
-    rows = store.rows(
+    rows = outcome.store.rows(
         "select order_id, status, charge from orders join timeline as asked using (order_id)"
         " join timeline as came using (order_id) where asked.what = 'CANCEL_REQUESTED'"
         " and came.what = 'RECEIVED' and asked.seq < came.seq"
     )
     for row in rows:
-        kept = (row["status"], row["charge"]) == ("CANCELLED", None)
+        ended = row["status"] == "CANCELLED" or outcome.excused(row["order_id"])
+        kept = ended and row["charge"] is None
         promise("end", kept, f"{tuple(row)} was cancelled before it came")
 
 

@@ -216,7 +216,7 @@ class Workers:
             task.result = _error(number, crashed(task.invocation.function, 137))
             return
         task.result = Result(number, payload, error, [], 0.0)
-        if task.fault is Kind.GARBLED:
+        if task.fault is Kind.GARBLED and error is None:
             nonsense = self.dice.pick(NONSENSE, task.site, "nonsense")
             task.result = Result(number, nonsense, None, list(MEASURED), 0.0)
         if task.fault is Kind.LOST:

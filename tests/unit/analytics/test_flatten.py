@@ -68,7 +68,7 @@ def test_a_created_order_has_its_lines_its_money_and_its_country() -> None:
         "ship_country": "Norway",
         "correlation_id": "r-1",
         "causation_id": "e-0",
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "arrived_at": "2026-01-31 12:00:00.250",
     }
 

@@ -142,7 +142,7 @@ BAD_LINES = [
     ("a bracket too much", "]" + "x", None, "is not JSON (unexpected character"),
     ("a list", "[]", None, "is no event: an event is a JSON object with source"),
     ("text", '"Order Created"', None, "is no event"),
-    ("too deep", "[" * 5000, None, "is nested deeper than 1001 levels"),
+    ("too deep", "[" * 5000, None, "is nested deeper than 1000 levels"),
     ("a bare detail", created()["detail"], "source", "is missing; an event is a JSON object"),
     ("no detail type", {"source": SOURCE, "detail": {}}, "detail-type", "is missing"),
     ("no Detail", {"Source": SOURCE, "DetailType": "Order Created"}, "Detail", "is missing"),

@@ -66,7 +66,7 @@ class Port:
             cast("Engine", engine), self.database, access, PortLog(self.log)
         )
 
-    def _call(self, _: str, event: Any) -> "Future[Result]":
+    def _call(self, _: str, event: Any, *, takes_orders: bool) -> "Future[Result]":
         self.events.append(event)
         future: Future[Result] = Future()
         future.set_result(self.function(event))

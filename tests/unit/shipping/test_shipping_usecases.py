@@ -76,7 +76,9 @@ def test_what_is_shipped_is_not_shipped_again() -> None:
     assert (carrier.calls, store.only) == ([], before)
 
 
-@pytest.mark.parametrize("charge", [None, *sorted(frozenset(ChargeStatus) - {ChargeStatus.CHARGED})])
+@pytest.mark.parametrize(
+    "charge", [None, *sorted(frozenset(ChargeStatus) - {ChargeStatus.CHARGED})]
+)
 def test_an_unpaid_order_is_not_shipped(charge: ChargeStatus | None) -> None:
     store, carrier = paid(charge=charge), FakeCarrier()
     with pytest.raises(OrderIncomplete, match=f"A-1 is not paid: its charge is {charge}"):
