@@ -45,9 +45,9 @@ LASTS = 0.2
 
 JOURNALLED = {
     *(Items.DELIVERY, Items.MESSAGE, Items.EXECUTION),
-    *(Items.RECORD, Items.SCHEDULE, Items.OUTBOX),
+    *(Items.RECORD, Items.OUTBOX),
 }
-"""Kinds of items that come again after a crash."""
+"""Kinds of items that come again after a crash, and that can be put aside for good."""
 
 Befalls = Callable[[str, str], Kind | None]
 
@@ -83,13 +83,20 @@ class Poison:
     def ends(self, item: Ids) -> bool:
         """Say whether the process ends as it begins to handle an item."""
         kind, first, last = item
-        if any(kind is one and first <= number <= last for one, number in self.deadly):
-            self.ended += 1
-            return True
-        fault = self.befalls("item", f"{kind.label} {first}")
-        if fault is Kind.DEADLY and kind in JOURNALLED and kind is not Items.SCHEDULE:
+        fault = None
+        if not any(kind is one and first <= number <= last for one, number in self.deadly):
+            fault = self.befalls("item", f"{kind.label} {first}")
+            if fault is None:
+                return False
+        if fault is Kind.DEADLY and kind in JOURNALLED:
             self.deadly.add((kind, first))
-        return fault is not None
+        self.ended += 1
+        return True
+
+    def forget(self, put_aside: str) -> None:
+        """Let the next entry of an outbox be another one, though it has the same number."""
+        name, _, _ = put_aside.partition(":")
+        self.deadly -= {one for one in self.deadly if name == f"{Items.OUTBOX.label} {one[1]}"}
 
 
 class KeptMarker(CrashMarker):
