@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from zstandard import decompress
+from infra.local.history_pieces import unpacked_text
 
 CENTURY = 3_155_760_000.0
 DAY = 86_400.0
@@ -59,7 +59,7 @@ def _times(file: Path) -> Iterator[tuple[str, float]]:
 
 
 def _times_of_history(piece: bytes) -> Iterator[tuple[str, float]]:
-    events, _, snapshot = decompress(piece).partition(b"\n")
+    events, _, snapshot = unpacked_text(piece).partition(b"\n")
     for event in json.loads(events):
         yield "history.timestamp", event[2]
     if snapshot:

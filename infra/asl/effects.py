@@ -1,7 +1,6 @@
 """What the interpreter wants of its host (effects), and what the host tells it (signals)."""
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from infra.asl.expressions.values import JSON
 
@@ -11,8 +10,7 @@ EXECUTION_TIMER = 0
 """The token of the timer for the definition's own `TimeoutSeconds`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunTask:
+class RunTask(NamedTuple):
     """Call `resource`; answer with TaskSucceeded, TaskFailed or, past `timeout`, TimerFired.
 
     `parameters` is a function's payload, or the request of `arn:aws:states:::service:action`.
@@ -27,23 +25,20 @@ class RunTask:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(NamedTuple):
     """Answer with TimerFired at `due`, in epoch seconds."""
 
     token: int
     due: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTask:
+class CancelTask(NamedTuple):
     """Nobody waits for this task or timer any more."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The execution is over; always the last effect."""
 
     status: Status
@@ -52,8 +47,7 @@ class Ended:
     cause: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSucceeded:
+class TaskSucceeded(NamedTuple):
     """A task answered. `size` is the output's length as JSON text in bytes, where it is known."""
 
     token: int
@@ -61,8 +55,7 @@ class TaskSucceeded:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFailed:
+class TaskFailed(NamedTuple):
     """A task failed."""
 
     token: int
@@ -70,8 +63,7 @@ class TaskFailed:
     cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(NamedTuple):
     """A timer, or the timeout of a task, is due."""
 
     token: int

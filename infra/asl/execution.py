@@ -6,6 +6,7 @@ Map. It is also the scope in which the expressions of the state it is in are rea
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from infra.asl.effects import Status
@@ -20,6 +21,7 @@ _KEPT_OF_FRAME = (
     *("input", "alive", "entered_id", "entered_at", "last_id", "attempts"),
     *("activity", "token", "due", "request", "results", "started", "failed", "limit", "tolerated"),
 )
+_kept_of_frame = attrgetter(*_KEPT_OF_FRAME)
 _KEPT_OF_EXECUTION = (
     *("context", "status", "output", "error", "cause"),
     *("times_out_at", "last_token", "last_event_id"),
@@ -87,7 +89,7 @@ class Frame:
 
     def snapshot(self) -> dict[str, JSON]:
         """All of it as JSON, its children included."""
-        shot = {name: getattr(self, name) for name in _KEPT_OF_FRAME}
+        shot = dict(zip(_KEPT_OF_FRAME, _kept_of_frame(self), strict=True))
         parent = self.parent
         if parent is None or self.variables is not parent.variables:
             shot["variables"] = self.variables

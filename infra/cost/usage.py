@@ -11,7 +11,7 @@ import orjson
 
 from infra.asl import HistoryEvent
 from infra.cost.prices import KB
-from infra.local.execution_rows import events_in
+from infra.local.history_pieces import events_in
 from shared.events import REQUESTS
 from shared.sqlite import Database
 

@@ -119,8 +119,9 @@ class Boundary:
             The journal itself fails.
         """
         marker, batch, calls = self.marker, self.journal.batch, self.calls
-        outer = marker.current
-        marker.enter(marked or (kind, number, number))
+        outer, item = marker.current, marked or (kind, number, number)
+        if item is not outer:
+            marker.enter(item)
         mark, asked, done = len(batch.added), len(calls.asked), len(self.undo)
         try:
             action(*arguments)

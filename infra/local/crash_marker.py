@@ -10,7 +10,6 @@ import mmap
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
-from struct import Struct
 from typing import NamedTuple, TypeAlias
 
 
@@ -75,7 +74,8 @@ class CrashMarker:
             self.enter(outer)
 
 
-_SLOT = Struct("<Bqq")
+_SLOT = 3 * 8
+"""Bytes of a slot: the kind and the two ids, as integers of 64 bits."""
 
 
 class FileMarker(CrashMarker):
@@ -83,13 +83,13 @@ class FileMarker(CrashMarker):
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         super().__init__()
-        self._memory = memory
-        self._at = at
+        self.slot = memoryview(memory)[at : at + _SLOT].cast("q")
 
     def enter(self, item: Ids) -> None:
         """Note which item is handled from now on; `NOTHING` for none."""
         self.current = item
-        _SLOT.pack_into(self._memory, self._at, *item)
+        slot = self.slot
+        slot[0], slot[1], slot[2] = item
 
 
 class Markers:
@@ -110,16 +110,15 @@ class MarkerFile(Markers):
     def __init__(self, path: Path) -> None:
         super().__init__()
         with path.open("a+b") as file:
-            file.truncate(_SLOT.size * 2)
-            self._memory = mmap.mmap(file.fileno(), _SLOT.size * 2)
-        found = (_SLOT.unpack_from(self._memory, at) for at in (0, _SLOT.size))
+            file.truncate(_SLOT * 2)
+            self._memory = mmap.mmap(file.fileno(), _SLOT * 2)
+        self._slots = FileMarker(self._memory, 0), FileMarker(self._memory, _SLOT)
+        self.engine, self.background = self._slots
         self.left = [
             Item(Kind(kind), first, last)
-            for kind, first, last in found
+            for kind, first, last in (marker.slot for marker in self._slots)
             if kind in set(Kind) - {Kind.NONE}
         ]
-        self.engine = FileMarker(self._memory, 0)
-        self.background = FileMarker(self._memory, _SLOT.size)
 
     def clear(self) -> None:
         """Forget the items of the process before this one: the journal has them now."""
@@ -130,4 +129,6 @@ class MarkerFile(Markers):
         """Close the file of a process that ends in order."""
         with suppress(ValueError):
             self.clear()
+            for marker in self._slots:
+                marker.slot.release()
             self._memory.close()

@@ -1,14 +1,10 @@
-"""How an execution stands in the journal: its row, its history, its ARN."""
+"""The row of an execution in the journal, and its ARN."""
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zstandard import ZstdCompressor, decompress
-
-from infra.asl import HistoryEvent, Machine
+from infra.asl import Machine
 from infra.local.stack import StateMachine
 from infra.local.template import ACCOUNT, REGION
-from shared import json_text
 from shared.clock import timestamp
 
 INSERT = (
@@ -26,8 +22,6 @@ END = (
 )
 HISTORY = "insert into history (execution_id, piece) values (?, ?)"
 LAST_PIECE = "select piece from history where execution_id = ? order by id desc limit 1"
-
-_PACKER = ZstdCompressor(level=1)
 
 
 def arn(machine: StateMachine, name: str, number: int) -> str:
@@ -51,45 +45,6 @@ def context_of(
         },
         "StateMachine": {"Id": machine.arn, "Name": machine.name},
     }
-
-
-def packed(events: Sequence[HistoryEvent], snapshot: Mapping[str, Any] | None) -> bytes:
-    """Return a piece of history: how far an execution has come, and the events on the way there.
-
-    Pieces are only ever added: to keep the snapshot in the execution's row would write a page for
-    each state. It repeats what its events say, so together they compress well.
-    """
-    text = json_text.write([event.to_row() for event in events])
-    if snapshot is not None:
-        text += b"\n" + json_text.write(snapshot)
-    return packed_text(text)
-
-
-def packed_text(text: bytes) -> bytes:
-    """Return the text of a piece, compressed."""
-    return _PACKER.compress(text)
-
-
-def events_in(piece: bytes) -> list[HistoryEvent]:
-    """Return the events in a piece of history."""
-    return [HistoryEvent(*row) for row in json_text.parse(decompress(piece).partition(b"\n")[0])]
-
-
-def snapshot_in(piece: bytes) -> dict[str, Any]:
-    """Return the snapshot in a piece of the history of an execution that still runs."""
-    snapshot: dict[str, Any] = json_text.parse(decompress(piece).partition(b"\n")[2])
-    return snapshot
-
-
-def changed(
-    piece: bytes,
-    event: Callable[[HistoryEvent], HistoryEvent],
-    snapshot: Callable[[Any], Any],
-) -> bytes:
-    """Return a piece with each of its events, and its snapshot if it has one, changed."""
-    kept = decompress(piece).partition(b"\n")[2]
-    found = snapshot(json_text.parse(kept)) if kept else None
-    return packed([event(one) for one in events_in(piece)], found)
 
 
 def gone(row: Any, machine: Machine) -> StateMachine:

@@ -38,9 +38,8 @@ from infra.local.execution_rows import (
     context_of,
     gone,
     order_of,
-    packed,
-    snapshot_in,
 )
+from infra.local.history_pieces import packed, snapshot_in
 from infra.local.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.invocations import Invoke, Result
 from infra.local.journal import Journal
@@ -442,22 +441,29 @@ class Executions:
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
         """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
+        if result.error is not None:
+            self._answer(number, token, result, now)
+            return
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
         size = None if result.size is None else result.size + _RESPONSE
-        self._answer(number, token, result._replace(payload=answer, size=size), now)
+        self._pass_on(number, TaskSucceeded(token, answer, size), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
-        self.calling.pop((number, token), None)
-        live = self.live.get(number)
-        if live is None or token not in live.tasks:
-            return
+        """Pass on what a function answered."""
         signal: Signal
         if result.error is not None:
             cause = json.dumps(result.error, separators=(",", ":"))
             signal = TaskFailed(token, result.error["errorType"], cause)
         else:
             signal = TaskSucceeded(token, result.payload, result.size)
-        self._advance(live, signal, now)
+        self._pass_on(number, signal, now)
+
+    def _pass_on(self, number: int, signal: Signal, now: float) -> None:
+        """Let an execution go on with a task's answer, unless it waits for it no more."""
+        self.calling.pop((number, signal.token), None)
+        live = self.live.get(number)
+        if live is not None and signal.token in live.tasks:
+            self._advance(live, signal, now)
 
     def _save(self, live: Live, now: float) -> None:
         execution = live.execution

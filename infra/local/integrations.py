@@ -90,6 +90,12 @@ class Shape:
         """
         if not isinstance(parameters, dict):
             raise _refused(parameters, ["The parameters must be a JSON object"])
+        for name, kind in self._required:
+            if not isinstance(parameters.get(name, _MISSING), kind):
+                break
+        else:
+            if not self._optional:
+                return
         problems = [
             _problem(name, kind, parameters)
             for name, kind in self._required

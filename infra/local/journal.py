@@ -181,11 +181,14 @@ class Batch:
             SQLite holds no such value: at the commit, it would be every item's failure.
         """
         for value in values:
-            if (
-                (kind := type(value)) not in _HELD
-                or (kind is str and not value.isascii())
-                or (kind is int and not -_BEYOND <= value < _BEYOND)
-            ):
+            kind = type(value)
+            if kind is str:
+                if not value.isascii():
+                    _check_held(value)
+            elif kind is int:
+                if not -_BEYOND <= value < _BEYOND:
+                    _check_held(value)
+            elif kind not in _HELD:
                 _check_held(value)
         rows = self._rows.get(statement)
         if rows is None:

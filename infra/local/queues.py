@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import md5
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -203,6 +203,7 @@ def _failed(answer: object, ids: set[str]) -> set[str]:
     return failed if failed.issubset(ids) else ids
 
 
+@lru_cache(maxsize=4_096)
 def message_id(message: int) -> str:
     """Return the id that consumers see."""
     return str(uuid5(NAMESPACE_OID, f"message-{message}"))

@@ -16,7 +16,7 @@ from typing import Any
 from infra.asl import HistoryEvent
 from infra.local.clock import Clock
 from infra.local.datadir import DataDirectory
-from infra.local.execution_rows import changed
+from infra.local.history_pieces import changed
 from infra.local.journal import AHEAD, keep
 from shared.sqlite import Database
 

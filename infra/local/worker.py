@@ -18,6 +18,7 @@ import orjson
 
 from infra.local.channel import Channel
 from infra.local.environment import ExecutionEnvironment
+from shared import json_text
 from shared.group_commit import GroupCommit
 from shared.sqlite import Database
 
@@ -115,7 +116,8 @@ class _Service:
         answer, error, metrics = self.environment.invoke(name, payload, offset)
         self._running = False
         seconds = round(time.monotonic() - self._began, 6)
-        head = orjson.dumps([number, seconds, metrics, self.group.writes > writes])
+        wrote, exact = self.group.writes > writes, json_text.has_long_number(answer)
+        head = orjson.dumps([number, seconds, metrics, wrote, exact])
         return head + b"\n" + answer + b"\n" + error
 
 

@@ -96,13 +96,13 @@ class Worker:
 
     def _result(self, message: bytes) -> Result:
         head, answer, error = message.split(b"\n", 2)
-        number, seconds, metrics, wrote = orjson.loads(head)
+        number, seconds, metrics, wrote, exact = orjson.loads(head)
         done = self.sent.popleft()
         if wrote:
             self.writers.add(done.function.name)
         self.bytes -= len(done.payload)
         self.since = time.monotonic()
-        payload = json_text.parse(answer) if answer else None
+        payload = json_text.parse(answer, exact=exact) if answer else None
         problem = json_text.parse(error) if error else None
         return Result(number, payload, problem, metrics, seconds, len(answer))
 

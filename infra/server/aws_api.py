@@ -21,7 +21,8 @@ from uuid import uuid4
 
 from infra.errors import InvalidRequest
 from infra.local.engine import Engine
-from infra.local.execution_rows import arn, events_in
+from infra.local.execution_rows import arn
+from infra.local.history_pieces import events_in
 from infra.local.integrations import TaskError
 from infra.local.template import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern

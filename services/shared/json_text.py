@@ -85,12 +85,15 @@ def read(text: str | bytes, depth: int = MAX_DEPTH) -> Any:
         value = _quick.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidJSON(str(error), error) from None
-    return _exact(text) if _has_long_number(text) else value
+    return _exact(text) if has_long_number(text) else value
 
 
-def parse(text: str | bytes) -> Any:
-    """Return the value of JSON text that the platform itself has written."""
-    if _has_long_number(text):
+def parse(text: str | bytes, *, exact: bool | None = None) -> Any:
+    """Return the value of JSON text that the platform itself has written.
+
+    ``exact`` says whether it has a long number, where the caller knows (`has_long_number`).
+    """
+    if has_long_number(text) if exact is None else exact:
         return _exact(text)
     try:
         return _quick.loads(text)
@@ -138,8 +141,8 @@ def _brackets(text: str | bytes) -> int:
     return text.count(b"{") + text.count(b"[")
 
 
-def _has_long_number(text: str | bytes) -> bool:
-    """Say whether text has so many digits in a row.
+def has_long_number(text: str | bytes) -> bool:
+    """Say whether text has 19 digits in a row: orjson makes a double of a longer integer.
 
     A regular expression takes ten times as long.
     """

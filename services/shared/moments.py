@@ -2,8 +2,10 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 
+@lru_cache(maxsize=64)
 def timestamp(seconds: float) -> str:
     """Return an RFC 3339 time in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
     at = datetime.fromtimestamp(seconds, UTC)

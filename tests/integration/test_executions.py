@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.execution_rows import snapshot_in
 from infra.local.executions import MAX_INPUT, NAP, WINDOW
+from infra.local.history_pieces import snapshot_in
 from infra.local.integrations import TaskError
 from tests.fakes.runtime import DAY, MINUTE, NOW, FakeFunctions, FunctionError, Rig, flow, task
 

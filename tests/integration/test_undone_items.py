@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.errors import InvalidRequest
-from infra.local.execution_rows import packed
 from infra.local.executions import WINDOW
+from infra.local.history_pieces import packed
 from tests.fakes.runtime import MINUTE, Rig, entry, flow, task
 
 START = "arn:aws:states:::states:startExecution"

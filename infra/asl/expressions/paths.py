@@ -163,13 +163,18 @@ def _definite(keys: list[Any]) -> Callable[[JSON], JSON]:
         try:
             for key in keys:
                 if type(value) is not (dict if type(key) is str else list):
-                    raise PathNotFoundError(lambda: _not_found(data, keys))
+                    raise _missing(data, keys)
                 value = value[key]
         except LookupError as error:
-            raise PathNotFoundError(lambda: _not_found(data, keys)) from error
+            raise _missing(data, keys) from error
         return value
 
     return read
+
+
+def _missing(data: JSON, keys: list[Key]) -> PathNotFoundError:
+    """Return the error whose text is made only for somebody who asks."""
+    return PathNotFoundError(lambda: _not_found(data, keys))
 
 
 def _not_found(value: JSON, keys: list[Key]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -33,19 +32,11 @@ def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
     `size` is its length in bytes where somebody knows it; otherwise it is written out if need be.
     """
     if size is None:
-        size = _length(value, _counted)
+        try:
+            size = len(orjson.dumps(value))
+        except TypeError:  # nested deeper than 254 levels, or an integer beyond 64 bits
+            size = _counted(value)
     return size > _MAX_DATA_BYTES
-
-
-def _length(value: JSON, otherwise: Callable[[JSON], int]) -> int:
-    """The length of the text; `otherwise` tells that of a value that orjson does not write.
-
-    Such a value is nested deeper than 254 levels, or has integers beyond 64 bits.
-    """
-    try:
-        return len(orjson.dumps(value))
-    except TypeError:
-        return otherwise(value)
 
 
 def _counted(value: JSON) -> int:
@@ -64,7 +55,7 @@ def _counted(value: JSON) -> int:
             size += 2 + max(0, len(one) - 1)
             left += one
         else:
-            size += _length(one, lambda integer: len(str(integer)))
+            size += len(str(one)) if type(one) is int else len(orjson.dumps(one))
     return size
 
 
