@@ -64,8 +64,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--exports",
         metavar="N",
         type=int,
-        default=5,
-        help="test_exports.py: exports during a burst (default: 5)",
+        default=3,
+        help="test_exports.py: exports during a burst (default: 3)",
     )
 
 

@@ -1,23 +1,39 @@
 """Data directories that older versions have written (see tests/fixtures/directories/README.md)."""
 
+import shutil
 import sqlite3
 import tarfile
 import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from infra.local.datadir import DataDirectory
+from infra.local.platform import stack_of
+from infra.local.stack import Stack
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "directories"
 SETTLED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*-settled.tar.xz"))
 KILLED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*-killed.tar.xz"))
 
 
+@cache
+def template() -> Stack:
+    """Return the stack that an audit needs, which is the same for all directories."""
+    return stack_of(DataDirectory(FOLDER))
+
+
 def unpacked(name: str, folder: Path) -> DataDirectory:
     """Return the directory of a version, in a folder."""
     with tarfile.open(FOLDER / f"{name}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
+    return DataDirectory(folder / "data")
+
+
+def copied(directory: DataDirectory, folder: Path) -> DataDirectory:
+    """Return a copy of a directory that nothing has open, in a folder."""
+    shutil.copytree(directory.root, folder / "data")
     return DataDirectory(folder / "data")
 
 

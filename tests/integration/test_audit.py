@@ -13,9 +13,8 @@ from infra.audit.findings import KEPT, Finding, Report
 from infra.audit.flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.datadir import DataDirectory
-from infra.local.platform import stack_of
 from shared.events import published_event_id
-from tests.fakes.older import asked, unpacked
+from tests.fakes.older import asked, copied, template, unpacked
 from tests.integration.deployed import run
 
 PAID, FAILED, REFUNDED, HIGH, SHORT = (
@@ -28,12 +27,17 @@ PAID, FAILED, REFUNDED, HIGH, SHORT = (
 WAITS, STUCK, WRONG = "X-WAITS", "X-STUCK", "X-WRONG"
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> DataDirectory:
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
     """A directory with orders that completed, failed, were cancelled or wait, and dead letters."""
-    found = unpacked("version-3-settled", tmp_path)
+    found = unpacked("version-3-settled", tmp_path_factory.mktemp("settled"))
     found.reader().close()
     return found
+
+
+@pytest.fixture
+def directory(settled: DataDirectory, tmp_path: Path) -> DataDirectory:
+    return copied(settled, tmp_path)
 
 
 def change(directory: DataDirectory, sql: str, *, sandbox: bool = False) -> None:
@@ -43,7 +47,7 @@ def change(directory: DataDirectory, sql: str, *, sandbox: bool = False) -> None
 
 
 def report(directory: DataDirectory) -> Report:
-    return audit(directory, stack_of(directory))
+    return audit(directory, template())
 
 
 def findings(directory: DataDirectory) -> list[Finding]:
@@ -238,7 +242,7 @@ def test_a_lease_keeps_an_order_until_it_ends(directory: DataDirectory, status: 
     """A run that is gone holds its order for five minutes more; then the reconciler comes."""
     held = {"RESERVED": "null", "CHARGED": "'CHARGED'", "COMPENSATING": "'CHARGED'"}[status]
     with closing(sqlite3.connect(directory.database)) as connection:
-        seen, ran = last_seen(connection), reconciled(connection, stack_of(directory))
+        seen, ran = last_seen(connection), reconciled(connection, template())
     for ends, number in ((ran - 2000, 1), (ran - 300, 0), (seen + 300, 0), (seen + 2000, 1)):
         change(
             directory,
