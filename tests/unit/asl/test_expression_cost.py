@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.asl import compile_definition
@@ -86,7 +86,13 @@ def descent(step: str, node: Any) -> list[Any]:
     return here + [value for child in below for value in descent(step, child)]
 
 
+SIBLINGS = {"a": {"a": 1, "b": [{"a": 2}]}, "b": [{"a": 3}, {"b": {"a": 4}}]}
+
+
 @given(TREES, STEPS)
+@example(SIBLINGS, [".a"])
+@example(SIBLINGS, [".*", ".a"])
+@example(SIBLINGS, ["[?(@.a)]", "[0]"])
 def test_a_descent_finds_at_each_node_and_then_below_it(tree: Any, steps: list[str]) -> None:
     found = [tree]
     for step in steps:
@@ -96,6 +102,9 @@ def test_a_descent_finds_at_each_node_and_then_below_it(tree: Any, steps: list[s
 
 
 @given(st.text("ab*", max_size=8), st.text("ab*", max_size=8))
+@example("ab*ba", "aba")
+@example("a*a", "a")
+@example("*ab*b", "ab")
 def test_a_pattern_matches_as_the_regular_expression_does(pattern: str, value: str) -> None:
     expected = re.fullmatch(pattern.replace("*", ".*"), value) is not None
     rule = compile_rule({"Variable": "$", "StringMatches": pattern}, "/rule")
@@ -165,3 +174,16 @@ def test_a_map_finds_its_items_once_and_not_for_each_iteration() -> None:
         return lines()
 
     assert lines_for(400) < 5 * lines_for(100)
+
+
+def test_a_map_after_one_that_failed_has_items_of_its_own() -> None:
+    def each(path: str, name: str, **inner: Any) -> dict[str, Any]:
+        processor = {"StartAt": name, "States": {name: inner}}
+        return {"Type": "Map", "ItemsPath": path, "ItemProcessor": processor}
+
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Second", "ResultPath": None}]
+    first = each("$.first", "A", Type="Fail", Error="Oops") | {"Next": "Second", "Catch": catch}
+    second = each("$.second", "B", Type="Pass", End=True) | {"End": True}
+    definition = {"StartAt": "First", "States": {"First": first, "Second": second}}
+    host = VirtualHost(compile_definition(definition, name="flow"), restarts=False)
+    assert host.run({"first": [1, 2], "second": [3, 4]}).output == [3, 4]

@@ -165,6 +165,22 @@ def test_keys_with_dots_take_a_bounded_number_of_steps(pattern: Any, event: Any)
     assert steps_for(pattern, event) <= 100_000
 
 
+def test_thousands_of_ways_to_overlap_are_tried() -> None:
+    pattern = compile_pattern({"a": {"b": {"x": [1], "y": [1], "z": [1]}}})
+    left: list[Any] = [{"x": 1}] * 40 + [{"z": 1}]
+    right: list[Any] = [{"y": 1}] * 40 + [{"z": 1}]
+    assert not pattern.matches({"a.b": left, "a": {"b": right}})
+    right.append({"y": 1, "z": 1})
+    assert pattern.matches({"a.b": left, "a": {"b": right}})
+
+
+def test_any_value_of_a_list_meets_a_field_that_several_keys_lead_to() -> None:
+    pattern = compile_pattern({"a.b": [1], "a.c": [3]})
+    for values in ([1, 2], [2, 1], [2, [1]]):
+        assert pattern.matches({"a.b": values, "a": {"b": 2, "c": [3, 4]}})
+    assert not pattern.matches({"a.b": [2, 3], "a": {"b": 2, "c": [3, 4]}})
+
+
 def test_an_event_whose_keys_overlap_in_too_many_ways_is_refused_with_the_reason() -> None:
     pattern = compile_pattern({"a": {"b": {"x": [1], "y": [1], "z": [1]}}})
     some = [{name: 1} for name in "xyz"]
