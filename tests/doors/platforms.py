@@ -27,11 +27,6 @@ RESTART_EVERY = 10
 SKIPPED = 3_600.0
 """Seconds that are skipped at most at once: what is due later than that may wait."""
 
-_STUCK = {
-    "runs": "select machine, name, wake_at from executions where status = 'RUNNING'",
-    "outbox entries": "select id, body from outbox",
-}
-
 
 class Platform(ABC):
     """A platform in a folder, opened again where an example broke it."""
@@ -68,14 +63,19 @@ class Platform(ABC):
         self.see_plain_work()
         failures = [one for one in self.failures() if one["kind"] not in self.expected]
         assert not failures, failures
-        for what, query in _STUCK.items():
-            left = [row for row in self.rows(query) if not self._waits(row)]
-            assert not left, f"{what} are left: {left}"
-
-    def _waits(self, row: Mapping[str, Any]) -> bool:
-        """Say whether a run only waits for its time."""
         now = self.engine.clock.now()
-        return (row.get("wake_at") or 0.0) > now or self.engine.next_due(schedules=False) > now
+        assert self.rows("select id, body from outbox") == []
+        query = "select id, machine, name, wake_at from executions where status = 'RUNNING'"
+        running = self.rows(query)
+        stuck = [row for row in running if not self._waits(row, now)]
+        assert not stuck, f"executions that nothing comes back to: {stuck}"
+
+    def _waits(self, execution: Mapping[str, Any], now: float) -> bool:
+        """Say whether an execution that runs only waits for its time."""
+        live = self.engine.executions.live.get(execution["id"])
+        if live is None:
+            return execution["wake_at"] is not None and execution["wake_at"] > now
+        return bool(live.timers) and min(live.timers.values()) > now
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Return a query's rows."""

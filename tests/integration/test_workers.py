@@ -17,6 +17,7 @@ from infra.local.invocations import Invocation, Result
 from infra.local.stack import Function
 from infra.local.worker import SLOW
 from infra.local.workers import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
+from shared.json_text import MAX_DEPTH
 from shared.sqlite import Database
 
 ROOT = Path(__file__).parents[2]
@@ -279,6 +280,17 @@ def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
     pool.pool.poll(0)
     assert len(pool.pool.workers[0].sent) == 1
     assert len(pool.results(2)[1].payload["text"]) == AHEAD_BYTES
+
+
+@pytest.mark.parametrize("levels", [255, 1_000, 1_003])
+def test_a_payload_as_deep_as_any_event_goes_both_ways(make: Make, levels: int) -> None:
+    deep = json.loads('{"a":' * (levels - 2) + "18446744073709551616" + "}" * (levels - 2))
+    result = make(1).call("echo", deep=deep)
+    if levels <= MAX_DEPTH:
+        assert result.payload == {"deep": deep}
+    else:
+        assert result.error is not None
+        assert result.error["errorType"] == "Runtime.MarshalError"
 
 
 def test_payloads_larger_than_a_pipe_go_both_ways_at_once(make: Make) -> None:

@@ -7,9 +7,12 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from infra.asl.errors import TerminalFailure
+
 JSON: TypeAlias = Any
 """Any JSON value. States share such values; nobody changes one in place."""
 
+_DEEPEST = 1_100  # levels: an event of 1,000 within whatever a workflow puts around it
 _MAX_DATA_BYTES = 262_144  # "Service quotas" of AWS Step Functions: input or output of a state
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
@@ -30,11 +33,12 @@ def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
     """Whether a value has more than 256 KiB as JSON text.
 
     `size` is its length in bytes where somebody knows it; otherwise it is written out if need be.
+    Raises TerminalFailure for a value that is nested too deep to be written.
     """
     if size is None:
         try:
             size = len(orjson.dumps(value))
-        except TypeError:  # nested deeper than 254 levels, or an integer beyond 64 bits
+        except TypeError:  # nested deeper, or with larger integers, than orjson writes
             size = _counted(value)
     return size > _MAX_DATA_BYTES
 
@@ -44,18 +48,22 @@ def _counted(value: JSON) -> int:
 
     A value may hold another one many times, so its text may be far longer than what is in memory.
     """
-    size, left = 0, [value]
-    while left and size <= _MAX_DATA_BYTES:
-        one = left.pop()
-        if isinstance(one, dict):
-            size += 2 + max(0, 2 * len(one) - 1)
-            left += one.keys()
-            left += one.values()
-        elif isinstance(one, list):
-            size += 2 + max(0, len(one) - 1)
-            left += one
-        else:
-            size += len(str(one)) if type(one) is int else len(orjson.dumps(one))
+    size, depth, level = 0, 0, [value]
+    while level and size <= _MAX_DATA_BYTES:
+        if depth > _DEEPEST:
+            raise TerminalFailure(f"The data is nested deeper than {_DEEPEST} levels.")
+        below: list[JSON] = []
+        for one in level:
+            if isinstance(one, dict):
+                size += 2 + max(0, 2 * len(one) - 1)
+                below += one.keys()
+                below += one.values()
+            elif isinstance(one, list):
+                size += 2 + max(0, len(one) - 1)
+                below += one
+            else:
+                size += len(str(one)) if isinstance(one, int) else len(orjson.dumps(one))
+        level, depth = below, depth + 1
     return size
 
 

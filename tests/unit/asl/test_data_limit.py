@@ -102,6 +102,15 @@ def test_data_that_doubles_in_a_loop_ends_the_execution_while_it_is_small() -> N
     assert ended.error == "States.DataLimitExceeded"
 
 
+def test_data_that_nests_in_a_loop_ends_the_execution_while_it_can_be_written() -> None:
+    nest = {"Type": "Pass", "Parameters": {"a.$": "$"}}
+    states = {"A": {**nest, "Next": "B"}, "B": {**nest, "Next": "A"}}
+    machine = compile_definition({"StartAt": "A", "States": states}, name="loop")
+    ended = VirtualHost(machine).run({})
+    assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
+    assert str(ended.cause).endswith("The data is nested deeper than 1100 levels.")
+
+
 def test_variables_that_double_in_a_loop_end_the_execution() -> None:
     grown = {"v.$": "States.Array($v, $v)"}
     states = {
