@@ -193,6 +193,17 @@ class Streams:
     def _done(self, delivery: StreamDelivery, chunk: Chunk, result: Result, now: float) -> None:
         """Sort the processor's answer; call it again with what failed as a whole."""
         delivery.waiting -= 1
+        first = chunk.rows[0]["id"]
+        error = self.boundary.attempt(
+            Kind.RECORD, first, self._take_answer, delivery, chunk, result, now
+        )
+        if error is not None:
+            self._retry(delivery, chunk, described(error), now)
+        self._sorted(delivery, now)
+
+    def _take_answer(
+        self, delivery: StreamDelivery, chunk: Chunk, result: Result, now: float
+    ) -> None:
         answered = result.payload.get("records") if isinstance(result.payload, dict) else None
         if result.error is not None:
             problem = f"{result.error['errorType']}: {result.error['errorMessage']}"
@@ -202,6 +213,9 @@ class Streams:
         else:
             delivery.answered = True
             self._sort(delivery, chunk, answered)
+
+    def _sorted(self, delivery: StreamDelivery, now: float) -> None:
+        """Go on with a delivery once the processor has answered for each record."""
         if delivery.is_processed:
             self._begun.remove(delivery)
             self._finish(delivery, now)

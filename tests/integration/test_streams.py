@@ -166,6 +166,27 @@ def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
     ]
 
 
+def test_an_answer_that_cannot_be_sorted_is_asked_for_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream goes on: nothing waits for records that were lost on the way."""
+    sort, left = rig.engine.streams._sort, [RuntimeError("no order")]  # noqa: SLF001
+
+    def sorts(*arguments: Any) -> None:
+        if left:
+            raise left.pop()
+        sort(*arguments)
+
+    monkeypatch.setattr(rig.engine.streams, "_sort", sorts)
+    rig.failures_expected = True
+    put(rig, 1, 2)
+    for _ in range(3):
+        rig.pass_time(INTERVAL)
+    assert units(rig) == [1, 2]
+    assert deliveries(rig) == 0
+    assert [failure["kind"] for failure in rig.failures()] == ["record"]
+
+
 def test_full_buffers_are_written_at_once_and_the_rest_in_its_time(rig: Rig) -> None:
     put(rig, *range(1, 2 * ROWS + 2))
     assert deliveries(rig) < ROWS
