@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.dead_letters import letters
-from infra.local.bus import InvalidRequest
+from infra.errors import InvalidRequest
 from tests.fakes.runtime import Rig, entry
 
 
@@ -58,6 +58,7 @@ def test_a_request_that_fails_after_it_has_written_leaves_nothing(rig: Rig) -> N
 def test_a_message_of_the_outbox_that_cannot_be_sent_is_a_dead_letter_with_its_reason(
     rig: Rig, kind: str, body: Any, said: str
 ) -> None:
+    rig.failures_expected = True
     outbox(rig, kind, body)
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
     rig.restart()

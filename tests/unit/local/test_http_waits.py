@@ -12,7 +12,9 @@ import pytest
 from infra.local.engine import Engine
 from infra.local.invocations import Result
 from infra.local.stack import Route, Stack
+from infra.server.access import Access, Admission
 from infra.server.http import MAX_AT_ONCE, Application
+from infra.server.log import PortLog
 from shared.sqlite import Database
 
 
@@ -23,7 +25,7 @@ class Waiting:
         self.stack = Stack(routes=[Route("GET", "/health", "Api")])
         self.asked: list[Future[Result]] = []
 
-    def call_function(self, function: str, event: Any) -> "Future[Result]":
+    def call_function(self, function: str, event: Any, **_: Any) -> "Future[Result]":
         self.asked.append(Future())
         return self.asked[-1]
 
@@ -34,7 +36,8 @@ class Port:
     def __init__(self, folder: Path) -> None:
         self.engine = Waiting()
         self.database = Database(str(folder / "reader.db"))
-        self.application = Application(cast("Engine", self.engine), self.database)
+        engine, access = cast("Engine", self.engine), Access(8080, None, Admission())
+        self.application = Application(engine, self.database, access, PortLog(folder / "log"))
 
     async def get(self) -> tuple[int, Any]:
         """Return status and document of an answer."""

@@ -188,53 +188,6 @@ UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-DEEP = nested(1_000, '{"a":')
-HEAD = '{"id":"1","account":"0","source":"a","time":"2026-01-01T00:00:00Z","region":"r"'
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        *("5", "null", "[1]", '"id account source time region resources detail-type"', "{", "NaN"),
-        f'{HEAD},"resources":[],"detail-type":"x","detail":{DEEP}}}',
-        f'{HEAD},"resources":[],"detail-type":"x","detail":{{"a":1e400}}}}',
-        f'{HEAD},"resources":[],"detail":{{}}}}',
-    ],
-    ids=range(9),
-)
-def test_an_event_to_be_tested_that_is_none_is_refused_as_aws_does(fresh: Rig, event: str) -> None:
-    request = {"EventPattern": '{"source":["a"]}', "Event": event}
-    with pytest.raises(
-        InvalidRequest, match=r"^Parameter Event is not valid\. Reason: "
-    ) as refused:
-        AwsApi(fresh.engine, fresh.database).answer(
-            "AWSEvents.TestEventPattern", orjson.dumps(request)
-        )
-    assert refused.value.code == "ValidationException"
-
-
-@pytest.mark.parametrize("levels", [254, 1_000, 1_001, 5_000])
-def test_an_input_of_so_many_levels_is_started_or_refused(fresh: Rig, levels: int) -> None:
-    request = {
-        **SOUND["AWSStepFunctions.StartExecution"],
-        "name": "deep",
-        "input": nested(levels, '{"a":'),
-    }
-    api = AwsApi(fresh.engine, fresh.database)
-    if levels > 1_000:
-        with pytest.raises(InvalidRequest, match="1000 levels") as refused:
-            api.answer("AWSStepFunctions.StartExecution", orjson.dumps(request))
-        assert refused.value.code == "InvalidExecutionInput"
-        return
-    started = api.answer("AWSStepFunctions.StartExecution", orjson.dumps(request))
-    assert isinstance(started, Future)
-    fresh.settle()
-    described = {"executionArn": started.result(0)["executionArn"]}
-    answer = api.answer("AWSStepFunctions.DescribeExecution", orjson.dumps(described))
-    assert isinstance(answer, dict)
-    assert (answer["status"], answer["input"]) == ("SUCCEEDED", request["input"])
-
-
 @pytest.mark.parametrize("request_body", UNWRITABLE.values(), ids=UNWRITABLE)
 def test_an_entry_that_cannot_be_journalled_is_refused_and_the_engine_goes_on(
     fresh: Rig, request_body: dict[str, Any]
