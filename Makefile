@@ -55,7 +55,7 @@ SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=no
 	AWS_SECRET_ACCESS_KEY=none __SAM_CLI_APP_DIR=.venv-sam/.state
 
 template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
-	$(BIN)/python -m infra.cli.athena --check
+	$(BIN)/python -m infra.queries.athena --check
 	$(BIN)/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	@$(SAM_ENV) .venv-sam/bin/sam validate --lint --template template.yaml
 	@# checkov knows no YAML merge keys: it gets what SAM would upload
@@ -67,11 +67,11 @@ bench-imports: .venv/.dev ## Measure each handler's import beside boto3 with pyd
 	$(BIN)/python -m tests.bench.imports
 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
-	$(BIN)/python -m infra.cli.athena
+	$(BIN)/python -m infra.queries.athena
 
 build: .venv-sam/.installed ## Build what `make deploy` uploads, for Lambda on ARM, into .aws-sam
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
-	@.venv-sam/bin/python infra/cli/sizes.py
+	@.venv-sam/bin/python infra/cost/sizes.py
 
 ENV ?= dev
 STAGES := dev staging prod
@@ -86,11 +86,11 @@ credentials: .venv-sam/.installed
 		exit 1; }
 
 contracts: .venv/.dev
-	$(BIN)/python -m infra.cli.schemas --check
+	$(BIN)/python -m infra.contracts.schemas --check
 	$(BIN)/python -m pytest tests/contract
 
-schemas: .venv/.runtime ## Generate events_schema/ from services/shared/events.py
-	$(BIN)/python -m infra.cli.schemas
+schemas: .venv/.runtime ## Generate events_schema/ from services/kernel/events.py
+	$(BIN)/python -m infra.contracts.schemas
 
 conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for other cases)
 	$(BIN)/python -m pytest tests/conformance $(if $(VECTORS),--vectors '$(VECTORS)')
@@ -118,12 +118,12 @@ bench: .venv/.dev .venv-bench/.installed ## Measure the platform beside a bare l
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
 rehearse: .venv/.dev .venv-ministack/.installed ## Deploy to MiniStack and compare it with one machine
-	$(BIN)/python -m infra.rehearsal
+	$(BIN)/python -m tests.rehearsal
 
 SFN_LOCAL ?= http://127.0.0.1:8083
 
 test-sfn-local: .venv/.dev ## Run the mocked scenarios on Step Functions Local (docker compose up)
-	$(BIN)/python -m infra.rehearsal.sfn_local --endpoint-url $(SFN_LOCAL)
+	$(BIN)/python -m tests.rehearsal.sfn_local --endpoint-url $(SFN_LOCAL)
 
 # --universal: one lock for every supported Python and platform. Versions stay as they are locked
 # unless pyproject.toml, or UPGRADE=1, asks for others.

@@ -1,4 +1,4 @@
-"""What `infra` raises for a person to mend; errors of the services are in `shared.errors`."""
+"""What `infra` raises for a person to mend; errors of the services are in `kernel.errors`."""
 
 
 class Refusal(Exception):

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.local.clock import SkippingClock
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.clock import SkippingClock
+from infra.local.engine.engine import Engine
 from infra.local.platform import platform
+from infra.local.settle import settle
 from infra.server.aws_api import execution_history
-from infra.settling import settle
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 

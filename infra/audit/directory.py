@@ -7,13 +7,13 @@ from typing import Any
 
 from infra.audit.facts import Archive, check_begun, check_published
 from infra.audit.findings import MOVED, Finding, Invariant, Report
-from infra.audit.flight import GRACE, Flight
+from infra.audit.in_flight import GRACE, Flight
 from infra.audit.partners import Partners
 from infra.audit.rules import StockBook, check_order
-from infra.local.datadir import DataDirectory
-from infra.local.stack import Stack
-from shared.clock import timestamp
-from shared.sqlite import RECORD, Database, to_record
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.template.stack import Stack
+from kernel.clock import timestamp
+from storage.sqlite.database import RECORD, Database, to_record
 
 COLUMNS = RECORD.split(", ")
 CHARGE = ("charge_id", "status", "amount", "currency")

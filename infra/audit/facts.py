@@ -7,11 +7,11 @@ from itertools import groupby
 from sqlite3 import Connection, Row
 
 from infra.audit.findings import Finding, Invariant
-from infra.audit.flight import Flight, orders_in
-from shared import json_text
-from shared.errors import InvalidEvent
-from shared.events import parse, published_event_id
-from shared.record import Status
+from infra.audit.in_flight import Flight, orders_in
+from kernel import json_text
+from kernel.errors import InvalidEvent
+from kernel.events import parse, published_event_id
+from kernel.order_record import Status
 
 FACTS: Mapping[str, str] = {
     Status.COMPLETED: "Order Completed",

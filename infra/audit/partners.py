@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection, Row
 
 from infra.audit.findings import Finding, Invariant
-from shared.money import smallest_units, text
-from shared.record import ENDED
+from kernel.money import smallest_units, text
+from kernel.order_record import ENDED
 
 UNKNOWN = 1_000
 """Orders that only a partner knows and that are looked up once more."""

@@ -5,13 +5,13 @@ from functools import cache
 
 from infra.audit.directory import check_rest
 from infra.audit.findings import Finding, Invariant
-from infra.audit.flight import Flight
+from infra.audit.in_flight import Flight
 from infra.audit.rules import check_order
 from infra.local.platform import TEMPLATE
-from infra.local.resources import load
-from infra.local.stack import Stack
-from shared.record import Reservation
-from shared.sqlite import RECORD, Database, to_record
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
+from kernel.order_record import Reservation
+from storage.sqlite.database import RECORD, Database, to_record
 
 
 def quick_findings(database: Database) -> list[Finding]:

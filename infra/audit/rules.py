@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from infra.audit.findings import Finding, Invariant
-from payments.model import charge_id
-from shared.money import text
-from shared.record import (
+from kernel.money import text
+from kernel.order_record import (
     ChargeStatus,
     OrderRecord,
     Reservation,
     ShipmentStatus,
     Status,
 )
+from payments.model import charge_id
 from shipping.model import shipment_id
 
 Row = Mapping[str, Any]

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from infra.audit.findings import MOVED, Finding, Invariant, Report
-from infra.audit.flight import GRACE, MEND, orders_in, problem_of
+from infra.audit.in_flight import GRACE, MEND, orders_in, problem_of
 from infra.audit.partners import Partners
 from infra.audit.rules import StockBook, check_order
 from infra.deployed.stack import DeployedStack
@@ -21,14 +21,14 @@ from infra.moving.dynamodb import IMPORT
 from infra.moving.queues import StackQueues
 from infra.moving.reading import Reading
 from inventory.dynamodb import RECEIPT, STOCK
+from kernel.clock import timestamp
+from kernel.errors import StoreError
+from kernel.order_record import OrderRecord
 from payments.dynamodb import charge_of
-from shared.clock import timestamp
-from shared.errors import StoreError
-from shared.order_item import ORDER, from_message, is_order, to_record
-from shared.record import OrderRecord
-from shared.table import Item, Table
 from shipping.dynamodb import shipment_of
 from shipping.model import shipment_id
+from storage.dynamodb.order_item import ORDER, from_message, is_order, to_record
+from storage.dynamodb.table import Item, Table
 
 SANDBOX = "SandboxTable"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from infra.cli.output import CommandError
-from infra.local.journal import VERSION as SCHEMA_VERSION
-from shared import json_text
+from infra.local.directory.journal import VERSION as SCHEMA_VERSION
+from kernel import json_text
 
 FORMAT, VERSION = "orderflow-backup", 1
 ORDERS, SANDBOX, BUCKET, MANIFEST = "orderflow.db", "sandbox.db", "bucket/", "manifest.json"

@@ -22,10 +22,10 @@ from infra.backup.archive import (
     writing,
 )
 from infra.cli.output import CommandError
-from infra.local.datadir import DataDirectory
-from infra.local.stack import Stack
-from shared.clock import timestamp
-from shared.sqlite import Database
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.template.stack import Stack
+from kernel.clock import timestamp
+from storage.sqlite.database import Database
 
 Manifest = dict[str, Any]
 

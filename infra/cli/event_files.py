@@ -23,11 +23,11 @@ from infra.cli.json_stream import (
 )
 from infra.cli.text_source import STDIN, DamagedFile, TextSource, UnreadableFile
 from infra.contracts.folder import NO_EVENTS
-from shared.batches import entry_size
-from shared.clock import timestamp
-from shared.errors import InvalidEvent
-from shared.events import MAX_EVENT_BYTES, Detail, Event, parse
-from shared.json_text import MAX_DEPTH, InvalidJSON, read, write
+from kernel.clock import timestamp
+from kernel.errors import InvalidEvent
+from kernel.events import MAX_EVENT_BYTES, Detail, Event, parse
+from kernel.json_text import MAX_DEPTH, InvalidJSON, read, write
+from lambda_support.batches import entry_size
 
 __all__ = [
     "MAX_LINE",

@@ -10,11 +10,11 @@ from typing import Any
 
 from infra.cli.event_files import Line, to_put_entry
 from infra.contracts.catalogue import CATALOGUE, SOLD_OUT
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from inventory.model import Receipt
+from kernel.events import SOURCE
+from kernel.money import from_minor
 from payments.gateway import DECLINES
-from shared.events import SOURCE
-from shared.money import from_minor
 
 KINDS = {
     "completed": 880,

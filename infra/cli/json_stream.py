@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.events import MAX_EVENT_BYTES
-from shared.json_text import MAX_DEPTH, InvalidJSON, is_too_deep, read
+from kernel.events import MAX_EVENT_BYTES
+from kernel.json_text import MAX_DEPTH, InvalidJSON, is_too_deep, read
 
 MAX_VALUE = 8 * MAX_EVENT_BYTES
 """Characters of a value: room for an event however JSON escapes it; a longer one holds none."""
@@ -287,7 +287,7 @@ def malformed(error: json.JSONDecodeError, column: int = 0) -> str:
 
 
 def explained(error: InvalidJSON, column: int = 0) -> str:
-    """Return what is wrong with JSON that `shared.json_text` refused."""
+    """Return what is wrong with JSON that `kernel.json_text` refused."""
     cause = error.__context__
     return malformed(cause, column) if isinstance(cause, json.JSONDecodeError) else str(error)
 

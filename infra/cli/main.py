@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from infra.cli.output import complain, console, errors, take_any_character
 from infra.errors import Refusal
-from shared.errors import OrderflowError
+from kernel.errors import OrderflowError
 
 INTERRUPTED = 130
 EXPECTED = (Refusal, OrderflowError)
@@ -30,14 +30,14 @@ COMMANDS = {
     "query": "query:query",
     "report": "query:report",
     "cost": "cost:cost",
-    "export": "moving:export_",
-    "import": "moving:import_",
+    "export": "export_import:export_",
+    "import": "export_import:import_",
     "backup": "backup:backup",
     "restore": "backup:restore",
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
 }
-"""The commands by name: a module of `infra.cli`, and what of it is the command."""
+"""The commands by name: a module of `infra.cli.commands`, and what of it is the command."""
 
 _STYLE: dict[str, Any] = {
     "add_completion": False,
@@ -58,7 +58,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(f"infra.cli.{module}"), name)
+        found = getattr(import_module(f"infra.cli.commands.{module}"), name)
         around = typer.Typer(**_STYLE)
         if isinstance(found, typer.Typer):
             around.add_typer(found, name=cmd_name)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 
 if TYPE_CHECKING:
     from infra.deployed.account import Account

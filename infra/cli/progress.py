@@ -14,7 +14,7 @@ from rich.progress import (  # noqa: TID251
 from rich.progress import Progress as Bar  # noqa: TID251
 
 from infra.cli.output import errors
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 EVERY = 0.2
 EVERY_PLAIN = 5.0

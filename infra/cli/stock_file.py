@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from inventory.model import Receipt
-from shared.errors import InvalidStock
+from kernel.errors import InvalidStock
 
 HEADER = ["sku", "on_hand"]
 MAX_UNITS = 1_000_000_000

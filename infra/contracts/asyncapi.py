@@ -5,7 +5,7 @@ from typing import Any
 from infra.contracts.json_schema import detail_definitions, meaning
 from infra.contracts.snippets import BUS
 from infra.contracts.stories import examples
-from shared.events import CONTRACTS, REQUESTS, SOURCE, Detail
+from kernel.events import CONTRACTS, REQUESTS, SOURCE, Detail
 
 
 def asyncapi() -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 from infra.contracts.compatibility import compare
 from infra.contracts.folder import BASELINE, FOLDER, slug
 from infra.contracts.json_schema import envelope_schema
-from shared.events import CONTRACTS
+from kernel.events import CONTRACTS
 
-MODELS = "services/shared/events.py"
+MODELS = "services/kernel/events.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from infra.contracts.nodes import Node, walk
-from shared.events import REQUESTS
+from kernel.events import REQUESTS
 
 _LOWER = {"minLength": "minimum length", "minItems": "minimum number of entries"}
 _UPPER = {"maxLength": "maximum length", "maxItems": "maximum number of entries"}

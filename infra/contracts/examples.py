@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from infra.contracts.catalogue import CATALOGUE
+from kernel.clock import timestamp
+from kernel.events import CONTRACTS, SOURCE, parse, published_event_id
+from kernel.money import from_minor
 from payments.model import charge_id
-from shared.clock import timestamp
-from shared.events import CONTRACTS, SOURCE, parse, published_event_id
-from shared.money import from_minor
-from shared.sqlite import Database
 from shipping.carrier import SandboxCarrier
 from shipping.model import Consignment, shipment_id
+from storage.sqlite.database import Database
 
 JSON = dict[str, Any]
 

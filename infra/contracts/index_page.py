@@ -24,8 +24,8 @@ from infra.contracts.folder import (
     slug,
 )
 from infra.contracts.stories import examples
-from shared.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
-from shared.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
+from kernel.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
+from kernel.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
 
 _STYLE = Path(__file__).with_name("index_page.css")
 _SCRIPT = Path(__file__).with_name("index_page.js")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.contracts.folder import slug
-from shared.events import CONTRACTS, MAX_EVENT_BYTES, SOURCE, Detail
+from kernel.events import CONTRACTS, MAX_EVENT_BYTES, SOURCE, Detail
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

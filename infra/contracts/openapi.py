@@ -9,9 +9,9 @@ from typing import Any
 from infra.contracts.asyncapi import in_components
 from infra.contracts.json_schema import detail_definitions
 from infra.contracts.stories import examples
+from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
+from kernel.order_record import Status
 from orders.keys import LONGEST
-from shared.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
-from shared.record import Status
 
 JSON = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.contracts.json_schema import envelope_schema
-from shared.events import SOURCE
+from kernel.events import SOURCE
 
 DIALECT = "http://json-schema.org/draft-04/schema#"
 

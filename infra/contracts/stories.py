@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from infra.contracts.examples import ADA, GRACE, TOMAS, Example, Order
-from shared.events import CONTRACTS
+from kernel.events import CONTRACTS
 
 WAITED = 12 * 300 + 2
 """Seconds until an order that waits is given up: twelve waits of five minutes."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.template import Template
+from infra.local.template.loader import Template
 
 PER_DAY = 1_000_000
 """Orders a day, evenly: 11.6 a second. How full batches are follows from that."""

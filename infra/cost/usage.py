@@ -11,9 +11,9 @@ import orjson
 
 from infra.asl import HistoryEvent
 from infra.cost.prices import KB
-from infra.local.history_pieces import events_in
-from shared.events import REQUESTS
-from shared.sqlite import Database
+from infra.local.engine.history_pieces import events_in
+from kernel.events import REQUESTS
+from storage.sqlite.database import Database
 
 SAMPLE = 500
 """Orders that are looked at, the newest."""

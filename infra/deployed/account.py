@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from infra.cli.output import CommandError
-from infra.local.template import REGION
+from infra.local.template.loader import REGION
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 """Seconds; a command has more time than a function."""

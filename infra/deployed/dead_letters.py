@@ -12,19 +12,27 @@ from typing import Any
 
 from infra.cli.operator import operator
 from infra.cli.output import CommandError
-from infra.dead_letters import Letter
+from infra.dead_letters.edit import event_in, with_event
+from infra.dead_letters.reading import Letter
+from infra.dead_letters.reason import ATTENTION
 from infra.deployed.account import translated
-from infra.deployed.letter_queues import EDITED, HELD, LETTER, REDEPLOY, SINCE, Held, LetterQueues
-from infra.deployed.letter_reasons import logged_reasons
-from infra.deployed.letter_records import LetterRecords, told
-from infra.deployed.letter_runs import Run, Runs
+from infra.deployed.dead_letter_queues import (
+    EDITED,
+    HELD,
+    LETTER,
+    REDEPLOY,
+    SINCE,
+    Held,
+    LetterQueues,
+)
+from infra.deployed.dead_letter_reasons import logged_reasons
+from infra.deployed.dead_letter_records import LetterRecords, told
+from infra.deployed.dead_letter_runs import Run, Runs
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
-from infra.letter_edit import event_in, with_event
-from infra.letter_text import ATTENTION
-from shared import clock
-from shared.clock import timestamp
-from shared.errors import OrderflowError
+from kernel import clock
+from kernel.clock import timestamp
+from kernel.errors import OrderflowError
 
 Answer = dict[str, Any]
 
@@ -35,7 +43,7 @@ _UNSEEN = "was not seen; look with `orders dead-letters list`, and again: SQS sh
 
 
 class DeadLetters:
-    """The dead letters of a stack (see `infra.cli.letters_here.LettersHere`)."""
+    """The dead letters of a stack (see `infra.cli.local_dead_letters.LettersHere`)."""
 
     def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
         self.stack = stack

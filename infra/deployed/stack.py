@@ -6,8 +6,8 @@ from typing import Any
 
 from infra.cli.output import CommandError
 from infra.deployed.account import Account, translated
-from infra.local.template import STACK
-from shared.table import Table
+from infra.local.template.loader import STACK
+from storage.dynamodb.table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Orders of a deployed stack: what `infra.cli.story` and ``orders list`` tell, read from AWS.
+"""Orders of a deployed stack: what ``orders show`` and ``orders list`` tell, read from AWS.
 
 Nobody keeps a journal of the bus there, so an order's events are those that its timeline implies,
 and dead letters are asked for in their queues alone (`infra.deployed.dead_letters`). A run of a
@@ -13,14 +13,14 @@ from infra.cli.output import CommandError
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
 from inventory.dynamodb import STOCK, stock_key
+from kernel.clock import timestamp
+from kernel.money import from_minor
+from kernel.order_record import OrderRecord
 from notifications.dynamodb import MAIL
 from payments.dynamodb import charge_of
-from shared.clock import timestamp
-from shared.money import from_minor
-from shared.order_item import ORDER, from_entry, is_order, order_key, to_record
-from shared.record import OrderRecord
-from shared.table import Item, Table
 from shipping.dynamodb import shipment_of
+from storage.dynamodb.order_item import ORDER, from_entry, is_order, order_key, to_record
+from storage.dynamodb.table import Item, Table
 
 Story = dict[str, Any]
 
@@ -38,7 +38,7 @@ _AMOUNTS = ("amount", "threshold")
 
 
 def story(stack: DeployedStack, order_id: str) -> Story:
-    """Return all that is known of an order, as `infra.cli.story.story` does on one machine.
+    """Return all that is known of an order, as `infra.views.local_story.story` does on one machine.
 
     Raises
     ------

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import Any
 
 from infra.cli.output import CommandError
-from infra.cli.warehouse import QueryError, Rows, sql_of
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
+from infra.queries.warehouse import QueryError, Rows, sql_of
 
 _SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
 _PLACES = ("athena", "glue", "s3", "sts")

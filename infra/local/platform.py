@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from high_value.store import SQLiteReviews
-from infra.local.clock import Clock
-from infra.local.crash_marker import MarkerFile
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
-from infra.local.inline import InlineInvoker
-from infra.local.journal import SCHEMA as JOURNAL
-from infra.local.rebase import rebase
-from infra.local.resources import load
-from infra.local.sandbox import clock_of
-from infra.local.stack import Stack
-from infra.local.worker import COLLECT
-from infra.local.workers import WorkerPool
+from infra.local.directory.clock_rebase import rebase
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.journal import SCHEMA as JOURNAL
+from infra.local.directory.sandbox import clock_of
+from infra.local.engine.clock import Clock
+from infra.local.engine.crash_marker import MarkerFile
+from infra.local.engine.engine import Engine
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
+from infra.local.workers.inline import InlineInvoker
+from infra.local.workers.pool import WorkerPool
+from infra.local.workers.worker import COLLECT
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
 from orders.store import SQLiteKeys

@@ -13,20 +13,22 @@ from typing import Any
 
 from high_value.dynamodb import REVIEW
 from infra.cli.output import CommandError
-from infra.moving.bundle import Checked
+from infra.moving.export_file import Checked
 from infra.moving.lines import Row, from_record, identity, to_record
 from infra.moving.queues import StackQueues
 from infra.moving.reading import Reading
 from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
 from inventory.model import mark_of
+from kernel import json_text
+from kernel.order_record import ChargeStatus, Entry, Message, OrderRecord, ShipmentStatus
 from notifications.dynamodb import MAIL
 from orders.dynamodb import KEY, kept_in, put_kept
-from orders.early import EarlyRequest
+from orders.early_requests import EarlyRequest
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
-from shared import json_text
-from shared.dynamodb import add_outbox
-from shared.order_item import (
+from shipping.dynamodb import put_shipment, shipment_of
+from shipping.model import Shipment
+from storage.dynamodb.order_item import (
     EARLY,
     MAX_ENTRIES,
     ORDER,
@@ -40,17 +42,15 @@ from shared.order_item import (
     to_message,
     unpacked,
 )
-from shared.order_item import to_record as record_of
-from shared.record import ChargeStatus, Entry, Message, OrderRecord, ShipmentStatus
-from shared.table import Item, Refused, Table, Update
-from shipping.dynamodb import put_shipment, shipment_of
-from shipping.model import Shipment
+from storage.dynamodb.order_item import to_record as record_of
+from storage.dynamodb.records import add_outbox
+from storage.dynamodb.table import Item, Refused, Table, Update
 
 EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
 
 class DynamoPlace:
-    """A table (see `infra.cli.moving.Place`); of a whole stack its ``queues`` are known too."""
+    """A table (`infra.cli.commands.export_import.Place`), and the ``queues`` of a whole stack."""
 
     archive = False
 

@@ -24,9 +24,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from shared import json_text
-from shared.money import text
-from shared.record import (
+from kernel import json_text
+from kernel.money import text
+from kernel.order_record import (
     ENDED,
     ChargeStatus,
     Line,

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from inventory.dynamodb import RECEIPT, STOCK
-from shared.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
-from shared.record import ENDED
-from shared.table import Item, Table
+from kernel.order_record import ENDED
+from storage.dynamodb.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
+from storage.dynamodb.table import Item, Table
 
 READINGS = 5
 """Times that what can still change is read, at most."""

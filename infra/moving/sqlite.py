@@ -7,20 +7,20 @@ from itertools import chain
 from typing import Any
 
 from infra.audit.directory import imported
-from infra.audit.flight import RECONCILER
+from infra.audit.in_flight import RECONCILER
 from infra.cli.output import CommandError
-from infra.local.journal import KIND, REAL, Journal, keep
+from infra.local.directory.journal import KIND, REAL, Journal, keep
 from infra.local.platform import STORES
-from infra.local.stack import Stack
-from infra.moving.bundle import Checked
-from infra.moving.flight import messages, outbox, runs
+from infra.local.template.stack import Stack
+from infra.moving.export_file import Checked
+from infra.moving.in_flight import messages, outbox, runs
 from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_record
+from kernel import json_text
+from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
 from orders.keys import Key
-from shared import json_text
-from shared.record import Change, Entry, OrderRecord
-from shared.sqlite import RECORD, Database, add_entry, apply
-from shared.sqlite import to_record as record_of
+from storage.sqlite.database import RECORD, Database, add_entry, apply
+from storage.sqlite.database import to_record as record_of
 
 SCHEMA = """
 create table if not exists imports (
@@ -65,7 +65,7 @@ _IN_FLIGHT = ("outbox", "message", "letter")
 
 
 class SQLitePlace:
-    """A database (see `infra.cli.moving.Place`); it is written to by its one writer only."""
+    """A database (`infra.cli.commands.export_import.Place`), written by its one writer only."""
 
     def __init__(self, database: Database, name: str, stack: Stack | None = None) -> None:
         self.database = database

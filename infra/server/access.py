@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
-from infra.local.stack import Cors, Route
+from infra.local.template.stack import Cors, Route
 from infra.server.cors import may_ask
 from infra.server.hosts import Authority, OwnNames, parse
 from infra.server.reply import Reply, aws_error, problem

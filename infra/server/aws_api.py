@@ -4,7 +4,7 @@
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (the last three for EXPRESS too, which AWS does not offer)
-Orderflow           for ``orders dead-letters``: see `infra.server.letters_api`
+Orderflow           for ``orders dead-letters``: see `infra.server.dead_letters_api`
 everything else     ``UnknownOperationException``, with this list
 ==================  ===============================================================================
 
@@ -20,15 +20,15 @@ from typing import Any
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
-from infra.local.engine import Engine
-from infra.local.execution_rows import arn
-from infra.local.history_pieces import events_in
-from infra.local.integrations import TaskError
-from infra.local.template import ACCOUNT, REGION
+from infra.local.engine.engine import Engine
+from infra.local.engine.execution_rows import arn
+from infra.local.engine.history_pieces import events_in
+from infra.local.engine.integrations import TaskError
+from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
-from infra.server.letters_api import KINDS, letter_operations
-from shared.json_text import InvalidJSON, parse, read
-from shared.sqlite import Database
+from infra.server.dead_letters_api import KINDS, letter_operations
+from kernel.json_text import InvalidJSON, parse, read
+from storage.sqlite.database import Database
 
 Answer = dict[str, Any]
 HISTORY_PAGE = 1_000

@@ -5,7 +5,7 @@ an OPTIONS route and without a token; an answer's own CORS headers are replaced;
 not allowed gets none.
 """
 
-from infra.local.stack import Cors
+from infra.local.template.stack import Cors
 from infra.server.reply import Reply
 from infra.server.request import Request
 

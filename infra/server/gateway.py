@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from infra.local.stack import Route
-from infra.local.template import ACCOUNT
+from infra.local.template.loader import ACCOUNT
+from infra.local.template.stack import Route
 from infra.server.reply import Headers, Reply
 from infra.server.request import Request
 from infra.server.tokens import Caller
-from shared.json_text import write
+from kernel.json_text import write
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")

@@ -13,8 +13,8 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from infra.errors import InvalidRequest
-from infra.local.engine import Engine
-from infra.local.stack import Route
+from infra.local.engine.engine import Engine
+from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
 from infra.server.aws_api import LOOKUPS, MATCHING, Answer, AwsApi
@@ -22,8 +22,8 @@ from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
 from infra.server.reply import SAFE, Reply, aws_error, problem
 from infra.server.request import Request, Scope
-from shared.json_text import write
-from shared.sqlite import Database
+from kernel.json_text import write
+from storage.sqlite.database import Database
 
 MAX_BODY = 1_048_576
 """Bytes of a request's body: more than any event may have."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shared import clock
+from kernel import clock
 
 
 class PortLog:

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.errors import Refusal
-from infra.local.engine import Engine
+from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.hosts import allowed_host
 from infra.server.http import Application
@@ -21,7 +21,7 @@ from infra.server.log import PortLog
 from infra.server.reply import SAFE, problem
 from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 MAX_HEAD = 65_536
 """Bytes of a request's target and headers: more than any client of ours sends."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.events import (
+from kernel.events import (
     Detail,
     HighValueOrderFlagged,
     Metadata,
@@ -20,8 +20,8 @@ from shared.events import (
     PaymentRefunded,
     parse,
 )
-from shared.moments import moment
-from shared.money import text
+from kernel.money import text
+from kernel.timestamps import moment
 
 COLUMNS: Mapping[str, str] = {
     "event_id": "string",

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics import charts
-from shared.money import is_whole
+from kernel.money import is_whole
 
 Row = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from analytics import report
 from analytics.flatten import flatten
-from shared.errors import InvalidEvent, InvalidInput
+from kernel.errors import InvalidEvent, InvalidInput
 
 
 class Warehouse(Protocol):
@@ -19,7 +19,7 @@ class Warehouse(Protocol):
         """Return a query's rows by column name, or raise `WarehouseError`."""
 
 
-class Shelf(Protocol):
+class ReportStore(Protocol):
     """Where reports are kept."""
 
     def put(self, name: str, content: str) -> str:
@@ -31,7 +31,7 @@ class Ports:
     """What the daily report needs."""
 
     warehouse: Warehouse
-    shelf: Shelf
+    shelf: ReportStore
     now: Callable[[], float]
 
 

@@ -1,4 +1,4 @@
-"""The warehouse of one machine: Parquet files read by DuckDB (Athena's is in `shared.athena`)."""
+"""The warehouse of one machine: Parquet files read by DuckDB (Athena: `lambda_support.athena`)."""
 
 from collections.abc import Sequence
 from glob import escape
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.flatten import COLUMNS, PARTITION
-from shared.athena import quoted
-from shared.errors import WarehouseError
+from kernel.errors import WarehouseError
+from lambda_support.athena import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -3,13 +3,13 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from analytics.shelf import FolderShelf, S3Shelf
-from analytics.usecases import Ports, Shelf, Warehouse
+from analytics.report_store import FolderReportStore, S3ReportStore
+from analytics.usecases import Ports, ReportStore, Warehouse
 from analytics.warehouse import DuckDBWarehouse
-from shared import clock
-from shared.athena import AthenaWarehouse
-from shared.errors import InvalidSettings
-from shared.settings import PerFunction, Settings
+from kernel import clock
+from kernel.errors import InvalidSettings
+from lambda_support.athena import AthenaWarehouse
+from lambda_support.settings import PerFunction, Settings
 
 
 class AnalyticsSettings(Settings):
@@ -44,14 +44,14 @@ def _warehouse(url: str) -> Warehouse:
     )
 
 
-def _shelf(url: str) -> Shelf:
+def _shelf(url: str) -> ReportStore:
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path:
-        return FolderShelf(Path(unquote(parts.path)))
+        return FolderReportStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         import boto3
 
-        return S3Shelf(boto3.client("s3"), parts.netloc, parts.path.strip("/"))
+        return S3ReportStore(boto3.client("s3"), parts.netloc, parts.path.strip("/"))
     raise InvalidSettings(
         f"environment variable SHELF_URL: {url!r} is neither file:///FOLDER nor s3://BUCKET/PREFIX"
     )

@@ -4,10 +4,10 @@ It may come before the order's item: the two start from the same event.
 """
 
 from high_value.model import Review
-from shared.dynamodb import DynamoRecords, add_outbox
-from shared.order_item import order_key, to_entries, to_message
-from shared.record import Entry, Message
-from shared.table import Refused, Update
+from kernel.order_record import Entry, Message
+from storage.dynamodb.order_item import order_key, to_entries, to_message
+from storage.dynamodb.records import DynamoRecords, add_outbox
+from storage.dynamodb.table import Refused, Update
 
 REVIEW = "review"
 

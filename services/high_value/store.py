@@ -1,8 +1,8 @@
 """Reviews in SQLite, beside the outbox that tells of them."""
 
 from high_value.model import Review
-from shared.record import Entry, Message
-from shared.sqlite import Database, SQLiteRecords, add_entry, add_message
+from kernel.order_record import Entry, Message
+from storage.sqlite.database import Database, SQLiteRecords, add_entry, add_message
 
 SCHEMA = """
 create table if not exists reviews (

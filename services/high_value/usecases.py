@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from high_value.model import Review, is_high_value
-from shared.clock import timestamp
-from shared.errors import InvalidEvent
-from shared.events import (
+from kernel.clock import timestamp
+from kernel.errors import InvalidEvent
+from kernel.events import (
     HighValueOrderFlagged,
     Metadata,
     OrderCreated,
@@ -15,8 +15,8 @@ from shared.events import (
     published_event_id,
     to_entry,
 )
-from shared.quarantine import envelope_of, quarantined
-from shared.record import Entry, Message
+from kernel.order_record import Entry, Message
+from kernel.quarantine import envelope_of, quarantined
 
 CONSUMER = "flag_high_value"
 

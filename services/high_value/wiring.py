@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from high_value.usecases import Ports, ReviewStore
-from shared import clock
-from shared.errors import InvalidSettings
-from shared.money import CURRENCIES, text, to_minor
-from shared.settings import PerFunction, StoreSettings
-from shared.stores import opened
+from kernel import clock
+from kernel.errors import InvalidSettings
+from kernel.money import CURRENCIES, text, to_minor
+from lambda_support.settings import PerFunction, StoreSettings
+from storage.stores import opened
 
 if TYPE_CHECKING:
-    from shared.sqlite import Database
-    from shared.table import Table
+    from storage.dynamodb.table import Table
+    from storage.sqlite.database import Database
 
 
 class HighValueSettings(StoreSettings):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_units
-from shared.clock import timestamp
-from shared.dynamodb import DynamoRecords
-from shared.record import Change, OrderRecord
-from shared.table import Item, Refused, Update
+from kernel.clock import timestamp
+from kernel.order_record import Change, OrderRecord
+from storage.dynamodb.records import DynamoRecords
+from storage.dynamodb.table import Item, Refused, Update
 
 STOCK, RECEIPT = "stock", "receipt"
 COUNTS = ("received", "available", "reserved", "shipped", "restocked")

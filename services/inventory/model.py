@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple, Self
 
-from shared.errors import InvalidStock
+from kernel.errors import InvalidStock
 
 _DELIVERY = "delivery "
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from inventory.model import Move, OutOfStock, Receipt, Stock, mark_of, other_units, shortages
-from shared.clock import timestamp
-from shared.record import Change, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, apply, still
+from kernel.clock import timestamp
+from kernel.order_record import Change, OrderRecord
+from storage.sqlite.database import Database, SQLiteRecords, apply, still
 
 SCHEMA = """
 create table if not exists stock (

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from inventory.model import Move, OutOfStock, Receipt
-from shared.errors import OrderCancelled, OrderIncomplete
-from shared.record import Change, Entry, OrderRecord, Records, Reservation, Status, rereads
+from kernel.errors import OrderCancelled, OrderIncomplete
+from kernel.order_record import (
+    Change,
+    Entry,
+    OrderRecord,
+    Records,
+    Reservation,
+    Status,
+    retry_on_conflict,
+)
 
 HELD = frozenset({Reservation.RESERVED, Reservation.COMMITTED})
 
@@ -55,12 +63,12 @@ class Outcome(NamedTuple):
     missing: tuple[dict[str, object], ...] = ()
 
 
-@rereads
+@retry_on_conflict
 def reserve(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Reserve every line of an order, or none; an order reserved before stays so."""
     record = ports.store.read(order_id)
     try:
-        record.forward(epoch)
+        record.require_active(epoch)
     except OrderCancelled as error:
         return Outcome("UNDO", record.failure or "OrderCancelled", str(error))
     if record.reservation in HELD:
@@ -77,7 +85,7 @@ def reserve(order_id: str, epoch: int, ports: Ports) -> Outcome:
     return Outcome("RESERVED")
 
 
-@rereads
+@retry_on_conflict
 def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Take an order's reserved units out of stock.
 
@@ -86,7 +94,7 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
     OrderIncomplete
         Nothing is reserved for it.
     """
-    record = ports.store.read(order_id).forward(epoch)
+    record = ports.store.read(order_id).require_active(epoch)
     if record.reservation not in HELD:
         raise OrderIncomplete(f"order {order_id} has reserved nothing: {record.reservation}")
     if record.reservation is Reservation.RESERVED:
@@ -98,10 +106,10 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
     return Outcome("COMMITTED")
 
 
-@rereads
+@retry_on_conflict
 def give_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Release what a compensated order reserved, or restock what it took."""
-    record = ports.store.read(order_id).undoing(epoch)
+    record = ports.store.read(order_id).require_compensating(epoch)
     if record.reservation in HELD:
         taken = record.reservation is Reservation.COMMITTED
         after = Reservation.RESTOCKED if taken else Reservation.RELEASED

@@ -1,9 +1,9 @@
 """The marks of sent mails in DynamoDB: items beside the order's, each with its timeline entry."""
 
-from shared.dynamodb import DynamoRecords
-from shared.order_item import MAIL, mail_key, to_entries
-from shared.record import Entry
-from shared.table import Refused, Update
+from kernel.order_record import Entry
+from storage.dynamodb.order_item import MAIL, mail_key, to_entries
+from storage.dynamodb.records import DynamoRecords
+from storage.dynamodb.table import Refused, Update
 
 __all__ = ["MAIL", "DynamoMails"]
 

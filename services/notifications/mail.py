@@ -3,11 +3,11 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from kernel.errors import MailError
 from notifications.model import Mail
-from shared.errors import MailError
 
 if TYPE_CHECKING:
-    from shared.sqlite import Database
+    from storage.sqlite.database import Database
 
 BOUNCING = "@bounce.example"
 """Mail to this domain is never taken by the sandbox."""

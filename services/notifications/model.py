@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from shared.errors import UnmailableAddress
-from shared.mail_address import to_ascii
-from shared.money import text
+from kernel.email_address import to_ascii
+from kernel.errors import UnmailableAddress
+from kernel.money import text
 
 
 class OrderedLine(NamedTuple):

@@ -1,7 +1,7 @@
 """The marks of sent mails in SQLite, beside the records they belong to."""
 
-from shared.record import Entry
-from shared.sqlite import Database, SQLiteRecords, add_entry
+from kernel.order_record import Entry
+from storage.sqlite.database import Database, SQLiteRecords, add_entry
 
 SCHEMA = """
 create table if not exists mails (

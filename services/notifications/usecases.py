@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kernel.errors import MailError, UnmailableAddress
+from kernel.events import confirmation_id
+from kernel.order_record import UNDOING, Entry, Message, OrderRecord, Records
+from kernel.quarantine import quarantined
 from notifications.model import Confirmation, Mail, OrderedLine, render
-from shared.errors import MailError, UnmailableAddress
-from shared.events import confirmation_id
-from shared.quarantine import quarantined
-from shared.record import UNDOING, Entry, Message, OrderRecord, Records
 
 
 class Mailer(Protocol):

@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kernel import clock
+from kernel.errors import InvalidSettings
+from lambda_support.settings import PerFunction, StoreSettings
 from notifications.mail import SandboxMailer, SESMailer
 from notifications.usecases import MailStore, Ports
-from shared import clock
-from shared.errors import InvalidSettings
-from shared.settings import PerFunction, StoreSettings
-from shared.stores import opened
+from storage.stores import opened
 
 if TYPE_CHECKING:
-    from shared.sqlite import Database
-    from shared.table import Table
+    from storage.dynamodb.table import Table
+    from storage.sqlite.database import Database
 
 
 class NotificationsSettings(StoreSettings):
@@ -35,7 +35,7 @@ def ports() -> Ports:
     store = opened(settings.store_url, _sqlite, _dynamodb)
     url, quarantine = urlsplit(settings.mailer_url), settings.quarantine_queue_url
     if url.scheme == "sqlite":
-        from shared.sqlite import database
+        from storage.sqlite.database import database
 
         mailer = SandboxMailer(database(settings.mailer_url))
         return Ports(store, mailer, settings.mail_sender, clock.now, quarantine)

@@ -10,15 +10,15 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from kernel import json_text
+from kernel.errors import VersionConflict
+from kernel.events import confirmation_id
+from kernel.order_record import ENDED, Change, Message, OrderRecord
+from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.keys import Key, Use
-from orders.relay import Parcel
-from shared import json_text
-from shared.attributes import from_item
-from shared.dynamodb import DynamoRecords, add_outbox, first_write
-from shared.errors import VersionConflict
-from shared.events import confirmation_id
-from shared.order_item import (
+from orders.relay import OutboxItem
+from storage.dynamodb.attributes import from_item
+from storage.dynamodb.order_item import (
     ATTRIBUTES,
     EARLY,
     OPEN,
@@ -36,8 +36,8 @@ from shared.order_item import (
     to_record,
     unpacked,
 )
-from shared.record import ENDED, Change, Message, OrderRecord
-from shared.table import Item, Refused, Removal, Table, Update
+from storage.dynamodb.records import DynamoRecords, add_outbox, first_write
+from storage.dynamodb.table import Item, Refused, Removal, Table, Update
 
 KEY = "key"
 _COMPARED = ("reconciler", "sink")
@@ -151,7 +151,7 @@ class DynamoOrders(DynamoRecords):
                 break
         return found
 
-    def unheard(
+    def events_without_order(
         self,
         since: float,  # noqa: ARG002 - the port's
         before: float,  # noqa: ARG002
@@ -159,8 +159,8 @@ class DynamoOrders(DynamoRecords):
         """Return nothing: on AWS the sink keeps no envelope that a run could be started with.
 
         The analysts' rows have neither address nor e-mail nor token, and no API reads an
-        EventBridge archive: `orders.missing` compares the rows with the orders and has the archive
-        replayed.
+        EventBridge archive: `orders.lost_events` compares the rows with the orders and has the
+        archive replayed.
         """
         return []
 
@@ -226,7 +226,7 @@ class DynamoOutbox:
     def __init__(self, table: Table) -> None:
         self.table = table
 
-    def arrived(self, record: Mapping[str, Any]) -> Parcel | None:
+    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
         """Return what the write behind a record of the table's stream put into an outbox."""
         image = record["dynamodb"].get("NewImage", {})
         if "new" not in image or "out" not in image:
@@ -234,9 +234,9 @@ class DynamoOutbox:
         known = from_item({name: image[name] for name in _NEEDED if name in image})
         return _parcel(known, known["new"].split())
 
-    def leftovers(self, before: float, limit: int) -> list[Parcel]:
+    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
         """Return what was put into outboxes before this time and is still there."""
-        found: list[Parcel] = []
+        found: list[OutboxItem] = []
         for item in _open_items(self.table):
             late = [key for key, stored in item["out"].items() if from_message(stored)[1] < before]
             parcel = _parcel(item, late)
@@ -248,7 +248,7 @@ class DynamoOutbox:
                 break
         return found
 
-    def accepted(self, parcel: Parcel, ids: Sequence[str]) -> None:
+    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
         """Remove messages that were accepted; other writers of the item are not disturbed."""
         pk, sk = parcel.key
         if sk != ORDER and len(ids) == len(parcel.messages):
@@ -259,7 +259,7 @@ class DynamoOutbox:
             _remove(update, ids)
             self._write(update)
 
-    def _close(self, parcel: Parcel, ids: Sequence[str]) -> bool:
+    def _close(self, parcel: OutboxItem, ids: Sequence[str]) -> bool:
         """Move an ended order to its customer in the index, if nothing else is in its outbox."""
         assert parcel.home is not None
         update = Update(*parcel.key)
@@ -273,7 +273,7 @@ class DynamoOutbox:
         update.put(gpk=customer, gsk=place)
         return self._write(update)
 
-    def _empty(self, parcel: Parcel) -> None:
+    def _empty(self, parcel: OutboxItem) -> None:
         """End the outbox of an item that is no order: it has no more than this once."""
         pk, sk = parcel.key
         if sk == "outbox":
@@ -351,14 +351,14 @@ _NEEDED = (
 )
 
 
-def _parcel(item: Item, ids: Sequence[str]) -> Parcel:
+def _parcel(item: Item, ids: Sequence[str]) -> OutboxItem:
     """Return these messages of an item, and where an ended order belongs in the index."""
     home = None
     if item["sk"] == ORDER and item.get(ATTRIBUTES["status"]) in ENDED:
         customer, created = item[ATTRIBUTES["customer_id"]], item[ATTRIBUTES["created_at"]]
         home = (customer, closed_at(created, item["pk"].partition("#")[2]))
     messages = {key: from_message(item["out"][key])[0] for key in ids if key in item["out"]}
-    return Parcel((item["pk"], item["sk"]), messages, home)
+    return OutboxItem((item["pk"], item["sk"]), messages, home)
 
 
 def _remove(update: Update, ids: Sequence[str]) -> None:

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from shared.errors import (
+from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     DuplicateOrder,
     OrderConflict,
     OrderIncomplete,
 )
-from shared.moments import moment, timestamp
-from shared.record import (
+from kernel.order_record import (
     UNDOING,
     Change,
     ChargeStatus,
@@ -25,6 +24,7 @@ from shared.record import (
     ShipmentStatus,
     Status,
 )
+from kernel.timestamps import moment, timestamp
 
 CANCELLED = "OrderCancelled"
 UNPAID = "PaymentUnavailable"
@@ -126,7 +126,7 @@ def pause(
     record: OrderRecord, epoch: int, reason: Reason, wait: Wait, messages: tuple[Message, ...]
 ) -> Change:
     """Let an order wait, held by nobody; ``messages`` tell what it waits for now, once."""
-    record.fenced(epoch)
+    record.require_holder(epoch)
     return record.change(
         Entry("WAITING", wait.since, {"reason": reason.code, "message": reason.message}),
         messages=messages if record.waiting_for != reason.code else (),
@@ -148,7 +148,7 @@ def compensate(
     record: OrderRecord, epoch: int, reason: Reason, claimant: Claimant, now: float
 ) -> Change:
     """Move an order to COMPENSATING under a new epoch, so that late writers are fenced off."""
-    record.fenced(epoch)
+    record.require_holder(epoch)
     if record.cancel_requested:
         reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
     unpaid = record.charge is ChargeStatus.PENDING and not record.cancel_requested
@@ -181,7 +181,7 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
     OrderIncomplete
         A step is missing: completing it would be a lie.
     """
-    record.fenced(epoch)
+    record.require_holder(epoch)
     done = (
         record.charge is ChargeStatus.CHARGED
         and record.reservation is Reservation.COMMITTED
@@ -203,7 +203,7 @@ def fail(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, .
     OrderIncomplete
         Something is still reserved, charged or shipped.
     """
-    record.undoing(epoch)
+    record.require_compensating(epoch)
     open_still = (
         record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
         or record.reservation in (Reservation.RESERVED, Reservation.COMMITTED)

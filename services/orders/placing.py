@@ -1,17 +1,17 @@
 """Placing an order over HTTP under an idempotency key: one key of a sender is one order."""
 
+from kernel.errors import InvalidInput, OrderConflict
+from kernel.events import Event, OrderCreated
+from kernel.order_record import OrderRecord, retry_on_conflict
 from orders.keys import Key, Keys
 from orders.usecases import Ports, open_placed, require_same_order
-from shared.errors import InvalidInput, OrderConflict
-from shared.events import Event, OrderCreated
-from shared.record import OrderRecord, rereads
 
 
 class KeyConflict(OrderConflict, InvalidInput):
     """A key was sent with another body before."""
 
 
-@rereads
+@retry_on_conflict
 def place(
     event: Event[OrderCreated], key: Key, ports: Ports, field: str
 ) -> tuple[OrderRecord, bool]:

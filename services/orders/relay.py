@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shared.batches import batches, entry_size
-from shared.errors import OrderflowError
-from shared.record import Message
+from kernel.errors import OrderflowError
+from kernel.order_record import Message
+from lambda_support.batches import batches, entry_size
 
 ATTEMPTS = 4
 """How often a message is sent in one go; after that the stream, or the reconciler, tries again."""
@@ -31,7 +31,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutboxItem:
     """Messages of one item's outbox by their ids there.
 
     ``home`` is where an ended order belongs in the index once its outbox is empty.
@@ -45,17 +45,17 @@ class Parcel:
 class Outbox(Protocol):
     """Where the messages wait."""
 
-    def arrived(self, record: Mapping[str, Any]) -> Parcel | None:
+    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
         """Return what the write behind a record of the table's stream put into an outbox."""
 
-    def leftovers(self, before: float, limit: int) -> list[Parcel]:
+    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
         """Return what was put into outboxes before this time and is still there."""
 
-    def accepted(self, parcel: Parcel, ids: Sequence[str]) -> None:
+    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
         """Remove messages that were accepted; other writers of the item are not disturbed."""
 
 
-class Outlet(Protocol):
+class Publisher(Protocol):
     """Who takes the messages."""
 
     def put(self, messages: Sequence[Message]) -> list[str | None]:
@@ -70,17 +70,17 @@ class Ports:
     """What the relay needs."""
 
     outbox: Outbox
-    outlet: Outlet
+    outlet: Publisher
     now: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[float, float], float] = random.uniform
 
 
 @dataclass(slots=True)
-class _Letter:
+class _PendingMessage:
     """A message on its way, and why it has not arrived yet."""
 
-    parcel: Parcel
+    parcel: OutboxItem
     id: str
     message: Message
     problem: str | None = "there was no time left"
@@ -117,11 +117,11 @@ def catch_up(
 
 
 def _forward(
-    parcels: Iterable[Parcel], ports: Ports, time_left: Callable[[], float]
+    parcels: Iterable[OutboxItem], ports: Ports, time_left: Callable[[], float]
 ) -> dict[Key, str]:
     """Send parcels; return those that are not done with, each with the reason."""
     letters = {
-        (parcel.key, name): _Letter(parcel, name, message)
+        (parcel.key, name): _PendingMessage(parcel, name, message)
         for parcel in parcels
         for name, message in parcel.messages.items()
     }
@@ -143,9 +143,9 @@ def _forward(
     return kept | {letter.parcel.key: letter.problem or "" for letter in left}
 
 
-def _take_out(batch: Sequence[_Letter], outbox: Outbox) -> dict[Key, str]:
+def _take_out(batch: Sequence[_PendingMessage], outbox: Outbox) -> dict[Key, str]:
     """Remove what was accepted; return what could not be removed, which will be sent again."""
-    accepted: dict[Key, list[_Letter]] = {}
+    accepted: dict[Key, list[_PendingMessage]] = {}
     for letter in batch:
         if letter.problem is None:
             accepted.setdefault(letter.parcel.key, []).append(letter)
@@ -158,9 +158,9 @@ def _take_out(batch: Sequence[_Letter], outbox: Outbox) -> dict[Key, str]:
     return kept
 
 
-def _requests(letters: Iterable[_Letter]) -> Iterator[list[_Letter]]:
+def _requests(letters: Iterable[_PendingMessage]) -> Iterator[list[_PendingMessage]]:
     """Group letters so that each group is one request."""
-    lines: dict[tuple[str, object], list[_Letter]] = {}
+    lines: dict[tuple[str, object], list[_PendingMessage]] = {}
     for letter in letters:
         lines.setdefault((letter.message.kind, letter.message.body.get("queue")), []).append(letter)
     for (kind, _), line in lines.items():
@@ -170,7 +170,7 @@ def _requests(letters: Iterable[_Letter]) -> Iterator[list[_Letter]]:
             yield from batches(line, _size)
 
 
-def _size(letter: _Letter) -> int:
+def _size(letter: _PendingMessage) -> int:
     body = letter.message.body
     if letter.message.kind == "event":
         return entry_size(body)

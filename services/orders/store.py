@@ -5,12 +5,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from kernel import json_text
+from kernel.errors import VersionConflict
+from kernel.order_record import Change, Message, OrderRecord
+from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.keys import Key, Use
-from shared import json_text
-from shared.errors import VersionConflict
-from shared.record import Change, Message, OrderRecord
-from shared.sqlite import RECORD, Database, SQLiteRecords, add_message, apply, to_record
+from storage.sqlite.database import RECORD, Database, SQLiteRecords, add_message, apply, to_record
 
 KEYS = """
 create table if not exists idempotency_keys (
@@ -115,7 +115,7 @@ class SQLiteOrders(SQLiteRecords):
         )
         return [to_record(row) for row in rows]
 
-    def unheard(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
+    def events_without_order(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
         """Return `Order Created` envelopes that the sink has and that opened no order.
 
         On one machine the sink is the bus's own journal, through the view ``sink``.

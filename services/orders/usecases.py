@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from orders import early, model, published
-from orders.early import EarlyRequest, RequestedBefore
-from orders.keys import Key, Keys
-from orders.model import Amendment, Claimant, Reason, Wait
-from shared.errors import (
+from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     DuplicateOrder,
@@ -19,9 +15,8 @@ from shared.errors import (
     OrderNotFound,
     VersionConflict,
 )
-from shared.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
-from shared.moments import moment
-from shared.record import (
+from kernel.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
+from kernel.order_record import (
     CONFLICT_RETRIES,
     UNDOING,
     Change,
@@ -30,8 +25,15 @@ from shared.record import (
     OrderRecord,
     Records,
     Status,
-    rereads,
+    retry_on_conflict,
 )
+from kernel.timestamps import moment
+from orders import early_requests as early
+from orders import model
+from orders import outgoing_events as published
+from orders.early_requests import EarlyRequest, RequestedBefore
+from orders.keys import Key, Keys
+from orders.model import Amendment, Claimant, Reason, Wait
 
 SINK_GRACE = 900.0
 """Seconds after which an event without an order is no longer simply on its way."""
@@ -92,7 +94,7 @@ class OrderStore(Records, Protocol):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
 
-    def unheard(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
+    def events_without_order(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
         """Return `Order Created` envelopes that the sink has and that opened no order.
 
         The oldest first; they are read as far as they are asked for.
@@ -119,7 +121,7 @@ class Ports:
     keys: Keys | None = None
 
 
-class Held(NamedTuple):
+class ClaimedOrder(NamedTuple):
     """An order in a run's hands: what the next states need."""
 
     order_id: str
@@ -128,7 +130,7 @@ class Held(NamedTuple):
     wait_seconds: int = 0
 
 
-def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
+def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
     """Claim the order of an `Order Created` event, or one that is to be resumed.
 
     ``resume.after`` names a run that has ended although it may still hold the order.
@@ -153,14 +155,16 @@ def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> Held:
     return _claim(parsed.detail.order_id, parsed, claimant, ports)
 
 
-@rereads
-def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: Ports) -> Held:
+@retry_on_conflict
+def _claim(
+    order_id: str, event: Event[Any] | None, claimant: Claimant, ports: Ports
+) -> ClaimedOrder:
     now = ports.now()
     record = ports.store.find(order_id) if event else ports.store.read(order_id)
     if record is None:
         assert event is not None
         opened = _open(event, now, lambda new: model.claim(new, claimant, now), ports)
-        return Held(order_id, opened.epoch)
+        return ClaimedOrder(order_id, opened.epoch)
     try:
         saved = ports.store.save(model.claim(record, claimant, now))
     except (OrderConflict, DuplicateOrder) as error:
@@ -169,7 +173,7 @@ def _claim(order_id: str, event: Event[Any] | None, claimant: Claimant, ports: P
             detail = {"event_id": event.event_id, "reason": str(error)}
             ports.store.note(order_id, Entry(f"{what}_IGNORED", now, detail))
         raise
-    return Held(order_id, saved.epoch)
+    return ClaimedOrder(order_id, saved.epoch)
 
 
 def _open(
@@ -195,38 +199,40 @@ def _open(
     raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
 
 
-@rereads
-def pause(order_id: str, epoch: int, because: object, ports: Ports) -> Held:
+@retry_on_conflict
+def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOrder:
     """Let an order wait to be resumed; ``outcome`` is WAITING, or UNDO when it shall not."""
     record = ports.store.read(order_id)
     delay = ports.policy.recovery_delay
     if model.is_paused(record, epoch):
-        return Held(order_id, epoch, "WAITING", delay)
-    record.fenced(epoch)
+        return ClaimedOrder(order_id, epoch, "WAITING", delay)
+    record.require_holder(epoch)
     given_up = record.cancel_requested or record.status in UNDOING
     if given_up or record.attempts >= ports.policy.max_attempts:
-        return Held(order_id, epoch, "UNDO")
+        return ClaimedOrder(order_id, epoch, "UNDO")
     now = ports.now()
     reason = Reason.of_step(because)
     missing = because.get("missing") if isinstance(because, Mapping) else None
     messages = (published.backordered(record, missing, now),) if missing else ()
     change = model.pause(record, epoch, reason, Wait(now, delay), messages)
     ports.store.save(change)
-    return Held(order_id, epoch, "WAITING", delay)
+    return ClaimedOrder(order_id, epoch, "WAITING", delay)
 
 
-@rereads
-def compensate(order_id: str, epoch: int, because: object, owner: str, ports: Ports) -> Held:
+@retry_on_conflict
+def compensate(
+    order_id: str, epoch: int, because: object, owner: str, ports: Ports
+) -> ClaimedOrder:
     """Take an order to COMPENSATING under a new epoch."""
     record = ports.store.read(order_id)
     if not model.is_compensating(record, epoch, owner):
         claimant = Claimant(owner, None, ports.policy.lease_seconds)
         reason = Reason.of_step(because)
         record = ports.store.save(model.compensate(record, epoch, reason, claimant, ports.now()))
-    return Held(order_id, record.epoch, "COMPENSATING")
+    return ClaimedOrder(order_id, record.epoch, "COMPENSATING")
 
 
-@rereads
+@retry_on_conflict
 def complete(order_id: str, epoch: int, ports: Ports) -> Status:
     """End an order as COMPLETED."""
     record = ports.store.read(order_id)
@@ -237,7 +243,7 @@ def complete(order_id: str, epoch: int, ports: Ports) -> Status:
     return Status.COMPLETED
 
 
-@rereads
+@retry_on_conflict
 def fail(order_id: str, epoch: int, ports: Ports) -> Status:
     """End a compensated order as FAILED or CANCELLED."""
     record = ports.store.read(order_id)
@@ -248,7 +254,7 @@ def fail(order_id: str, epoch: int, ports: Ports) -> Status:
     return record.status
 
 
-@rereads
+@retry_on_conflict
 def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
     """Take an order over HTTP: its record and its event in one write; say whether it is new.
 
@@ -290,7 +296,7 @@ def open_placed(
     return _open(event, now, lambda new: new.change(placed, messages=messages), ports, key)
 
 
-@rereads
+@retry_on_conflict
 def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports) -> OrderRecord:
     """Ask for an order's cancellation; a run picks it up.
 
@@ -311,7 +317,7 @@ def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports
     return record if change is None else ports.store.save(change)
 
 
-@rereads
+@retry_on_conflict
 def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
     """Change an order's address or e-mail address.
 
@@ -355,7 +361,7 @@ def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
     _take(event, _heard(envelope, ports.now()), ports)
 
 
-@rereads
+@retry_on_conflict
 def _take(event: Event[Any], heard: float, ports: Ports) -> None:
     try:
         if event.name == OrderCancelled.name:
@@ -418,7 +424,7 @@ def reconcile(ports: Ports, limit: int = 1000) -> int:
 
 def _unheard(now: float, ports: Ports) -> Iterator[Message]:
     """Return runs for valid `Order Created` events of which no order came."""
-    for envelope in ports.store.unheard(now - 7 * 86_400, now - SINK_GRACE):
+    for envelope in ports.store.events_without_order(now - 7 * 86_400, now - SINK_GRACE):
         try:
             event = parse(envelope)
         except InvalidEvent:

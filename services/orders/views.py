@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.clock import timestamp
-from shared.money import from_minor
-from shared.record import OrderRecord
+from kernel.clock import timestamp
+from kernel.money import from_minor
+from kernel.order_record import OrderRecord
 
 _PLAIN = (
     "order_id",

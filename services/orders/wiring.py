@@ -3,17 +3,19 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orders import missing, relay
+from kernel import clock
+from kernel.errors import InvalidSettings
+from lambda_support import aws
+from lambda_support.settings import PerFunction, StoreSettings
+from orders import lost_events as missing
+from orders import relay
 from orders.keys import Keys
 from orders.usecases import OrderStore, Policy, Ports
-from shared import aws, clock
-from shared.errors import InvalidSettings
-from shared.settings import PerFunction, StoreSettings
-from shared.stores import is_dynamodb, opened
+from storage.stores import is_dynamodb, opened
 
 if TYPE_CHECKING:
-    from shared.sqlite import Database
-    from shared.table import Table
+    from storage.dynamodb.table import Table
+    from storage.sqlite.database import Database
 
 
 class OrdersSettings(StoreSettings):
@@ -69,8 +71,8 @@ def is_relayed() -> bool:
 def relay_ports() -> relay.Ports:
     """Return the ports of the relay."""
     from orders.dynamodb import DynamoOutbox
-    from orders.outlet import AWSOutlet
-    from shared.table import table
+    from orders.publisher import AWSOutlet
+    from storage.dynamodb.table import table
 
     settings = OrdersSettings.from_environment()
     _require(settings, "event_bus_name", "order_processing_arn")
@@ -81,10 +83,10 @@ def relay_ports() -> relay.Ports:
 @PerFunction
 def search_ports() -> missing.Ports:
     """Return the ports of the search for orders that never began."""
+    from lambda_support.athena import AthenaWarehouse
+    from orders.athena_sink import AthenaSink, EventArchive
     from orders.dynamodb import DynamoOrders
-    from orders.sink import AthenaSink, EventArchive
-    from shared.athena import AthenaWarehouse
-    from shared.table import table
+    from storage.dynamodb.table import table
 
     settings = OrdersSettings.from_environment()
     _require(settings, "warehouse_url", "archive_arn", "event_bus_arn", "order_created_rule_arn")

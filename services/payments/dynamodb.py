@@ -7,13 +7,13 @@ an entry says otherwise stands beside it (``lid``, ``lst``), and what the record
 
 from collections.abc import Callable
 
+from kernel.errors import PaymentGatewayError
+from kernel.order_record import Change, ChargeStatus, OrderRecord
 from payments.gateway import DECLINES, KEY_LIFETIME, LOSES_ANSWER, failures
 from payments.model import Charge, GatewayRecord, LedgerEntry
-from shared.dynamodb import DynamoRecords, if_of, put_beside
-from shared.errors import PaymentGatewayError
-from shared.order_item import ATTRIBUTES, packed, unpacked
-from shared.record import Change, ChargeStatus, OrderRecord
-from shared.table import Item, Refused, Table, Update
+from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked
+from storage.dynamodb.records import DynamoRecords, if_of, put_beside
+from storage.dynamodb.table import Item, Refused, Table, Update
 
 
 class DynamoLedger(DynamoRecords):

@@ -19,14 +19,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kernel.errors import PaymentGatewayError
+from kernel.order_record import ChargeStatus
 from payments.model import Charge, GatewayRecord
-from shared.errors import PaymentGatewayError
-from shared.record import ChargeStatus
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from shared.sqlite import Database
+    from storage.sqlite.database import Database
 
 KEY_LIFETIME = 86_400.0
 """Seconds after which a charge under a known key is a new charge."""

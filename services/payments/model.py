@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
-from shared.record import ChargeStatus
+from kernel.order_record import ChargeStatus
 
 _CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
 

@@ -1,8 +1,8 @@
 """The ledger in SQLite, beside the records it belongs to."""
 
+from kernel.order_record import Change, ChargeStatus, OrderRecord
 from payments.model import LedgerEntry
-from shared.record import Change, ChargeStatus, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, apply, one_of
+from storage.sqlite.database import Database, SQLiteRecords, apply, one_of
 
 SCHEMA = f"""
 create table if not exists charges (

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
-from shared.clock import timestamp
-from shared.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
-from shared.events import Metadata, PaymentRefunded, published_event_id, to_entry
-from shared.money import smallest_units
-from shared.record import (
+from kernel.clock import timestamp
+from kernel.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
+from kernel.events import Metadata, PaymentRefunded, published_event_id, to_entry
+from kernel.money import smallest_units
+from kernel.order_record import (
     UNDOING,
     Change,
     ChargeStatus,
@@ -26,9 +25,10 @@ from shared.record import (
     OrderRecord,
     Records,
     Status,
-    renewing,
-    rereads,
+    retry_on_conflict,
+    retry_on_conflict_from,
 )
+from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
 
 RESTED = 3_600.0
 """Seconds without a write after which PENDING may have been lost: far less than the time for which
@@ -93,7 +93,9 @@ def pay(order_id: str, epoch: int, ports: Ports) -> Outcome:
         raise PaymentDeclined(f"the payment of order {order_id} is {record.charge}")
     if record.charge is not ChargeStatus.CHARGED:
         found = _ask(record, ports, known=known)
-        record = renewing(record, lambda one: _settle(one, epoch, found, ports), ports.store)
+        record = retry_on_conflict_from(
+            record, lambda one: _settle(one, epoch, found, ports), ports.store
+        )
     if record.cancel_requested:
         raise OrderCancelled(f"order {order_id} was cancelled while it was charged")
     return Outcome("CHARGED", record.charge_id)
@@ -109,7 +111,7 @@ def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     LeaseLost
         A newer run holds the order.
     """
-    record = ports.store.read(order_id).undoing(epoch)
+    record = ports.store.read(order_id).require_compensating(epoch)
     if not _may_be_charged(record):
         return Outcome("NOTHING_TO_PAY_BACK", record.charge_id)
     key = charge_id(order_id)
@@ -130,10 +132,10 @@ def _may_be_charged(record: OrderRecord) -> bool:
     return record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
 
 
-@rereads
+@retry_on_conflict
 def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
     """Enter PENDING into the ledger; say whether there may have been a charge before."""
-    record, now = ports.store.read(order_id).forward(epoch), ports.now()
+    record, now = ports.store.read(order_id).require_active(epoch), ports.now()
     if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
         return ports.store.save(record.change(status=Status.CHARGED)), True
     if record.charge is not None:
@@ -166,7 +168,7 @@ def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
 def _settle(record: OrderRecord, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
     """Enter the gateway's answer; a run that was overtaken leaves no charge behind."""
     try:
-        record.fenced(epoch)
+        record.require_holder(epoch)
     except LeaseLost:
         if record.status in UNDOING:
             _undo(found, ports)
@@ -195,9 +197,9 @@ def _undo(found: GatewayRecord, ports: Ports) -> None:
         ports.gateway.refund(found.key)
 
 
-@rereads
+@retry_on_conflict
 def _close(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Outcome:
-    record = ports.store.read(order_id).undoing(epoch)
+    record = ports.store.read(order_id).require_compensating(epoch)
     if found.status not in (ChargeStatus.REFUNDED, ChargeStatus.VOIDED, ChargeStatus.DECLINED):
         raise PaymentGatewayError(f"the gateway still has {found.key} as {found.status}")
     if record.charge is found.status:

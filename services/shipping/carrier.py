@@ -8,14 +8,14 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from shared.errors import CarrierError
-from shared.record import ShipmentStatus
+from kernel.errors import CarrierError
+from kernel.order_record import ShipmentStatus
 from shipping.model import Consignment, Shipment
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from shared.sqlite import Database
+    from storage.sqlite.database import Database
 
 SCHEMA = """
 create table if not exists carrier_shipments (

@@ -4,13 +4,13 @@ The record itself says the shipment's id, status and tracking number; only what 
 otherwise stands beside it (``sid``, ``sst``, ``strk``), and ``supd``, when it was last written.
 """
 
-from shared.dynamodb import DynamoRecords, if_of, put_beside
-from shared.errors import CarrierError
-from shared.order_item import ATTRIBUTES, packed, unpacked
-from shared.record import Change, OrderRecord, ShipmentStatus
-from shared.table import Item, Table, Update
+from kernel.errors import CarrierError
+from kernel.order_record import Change, OrderRecord, ShipmentStatus
 from shipping.carrier import failures, tracked
 from shipping.model import Consignment, Shipment
+from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked
+from storage.dynamodb.records import DynamoRecords, if_of, put_beside
+from storage.dynamodb.table import Item, Table, Update
 
 
 class DynamoShipments(DynamoRecords):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from shared.record import ShipmentStatus
+from kernel.order_record import ShipmentStatus
 
 _SHIPMENTS = UUID("0b1a3f64-9a0d-52f1-9a44-8f1d5c5d0b77")
 

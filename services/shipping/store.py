@@ -1,8 +1,8 @@
 """Shipments in SQLite, beside the records they belong to."""
 
-from shared.record import Change, OrderRecord, ShipmentStatus
-from shared.sqlite import Database, SQLiteRecords, apply, one_of
+from kernel.order_record import Change, OrderRecord, ShipmentStatus
 from shipping.model import Shipment
+from storage.sqlite.database import Database, SQLiteRecords, apply, one_of
 
 SCHEMA = f"""
 create table if not exists shipments (

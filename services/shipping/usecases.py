@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from shared.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
-from shared.record import (
+from kernel.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
+from kernel.order_record import (
     UNDOING,
     Change,
     ChargeStatus,
@@ -14,8 +14,8 @@ from shared.record import (
     OrderRecord,
     Records,
     ShipmentStatus,
-    renewing,
-    rereads,
+    retry_on_conflict,
+    retry_on_conflict_from,
 )
 from shipping.model import Consignment, Shipment, shipment_id
 
@@ -70,7 +70,7 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
     LeaseLost
         A newer run holds the order.
     """
-    record = ports.store.read(order_id).forward(epoch)
+    record = ports.store.read(order_id).require_active(epoch)
     if record.shipment is ShipmentStatus.CREATED:
         return Outcome("CREATED", record.tracking_number)
     if record.charge is not ChargeStatus.CHARGED:
@@ -80,12 +80,12 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
     if shipment.status is ShipmentStatus.VOIDED:
         record = ports.store.read(order_id)  # whoever had it voided has written since
     step = partial(_record, epoch, consignment, shipment, ports)
-    return renewing(record, step, ports.store)
+    return retry_on_conflict_from(record, step, ports.store)
 
 
 def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Void a compensated order's shipment, known here or not: a late twin may yet create it."""
-    record = ports.store.read(order_id).undoing(epoch)
+    record = ports.store.read(order_id).require_compensating(epoch)
     # only an order that was, or may have been, paid was ever on its way to the carrier
     unpaid = record.charge in (None, ChargeStatus.DECLINED)
     if (unpaid and record.shipment is None) or record.shipment is ShipmentStatus.VOIDED:
@@ -99,7 +99,7 @@ def _record(
 ) -> Outcome:
     """Write the shipment in the same write that sees that nobody cancelled."""
     try:
-        record.forward(epoch)
+        record.require_active(epoch)
     except OrderCancelled:
         ports.carrier.void(shipment.shipment_id)
         raise
@@ -124,9 +124,9 @@ def _record(
     return Outcome("CREATED", shipment.tracking_number)
 
 
-@rereads
+@retry_on_conflict
 def _void(order_id: str, epoch: int, shipment: Shipment, ports: Ports) -> Outcome:
-    record = ports.store.read(order_id).undoing(epoch)
+    record = ports.store.read(order_id).require_compensating(epoch)
     known = record.shipment is ShipmentStatus.CREATED
     entries = (Entry("SHIPMENT_VOIDED", ports.now()),) if known else ()
     change = record.change(

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from shared import clock
-from shared.settings import PerFunction, StoreSettings
-from shared.stores import opened
+from kernel import clock
+from lambda_support.settings import PerFunction, StoreSettings
 from shipping.usecases import Carrier, Ports, ShipmentStore
+from storage.stores import opened
 
 if TYPE_CHECKING:
-    from shared.sqlite import Database
-    from shared.table import Table
+    from storage.dynamodb.table import Table
+    from storage.sqlite.database import Database
 
 
 class ShippingSettings(StoreSettings):

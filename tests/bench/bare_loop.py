@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from infra.cli.generator import generate
-from infra.local.datadir import DataDirectory
-from infra.local.environment import Context
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
+from infra.local.workers.environment import Context
 from inventory.store import SQLiteInventory
-from shared.errors import OrderNotFound
-from shared.sqlite import Database, database
+from kernel.errors import OrderNotFound
+from storage.sqlite.database import Database, database
 
 STEPS = (
     "inventory.handlers.check_inventory",

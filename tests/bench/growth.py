@@ -19,12 +19,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.commands.run import Run
 from infra.cli.generator import generate
-from infra.cli.run import Run
-from infra.cli.story import story
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.engine import Engine
 from infra.local.platform import platform
+from infra.views.local_story import story
 from tests.bench.platform_burst import TENTHS, Memory
 from tests.fakes.serving import COMMAND
 

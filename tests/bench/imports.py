@@ -14,7 +14,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from infra.local.template import Template
+from infra.local.template.loader import Template
 
 ROOT = Path(__file__).parents[2]
 BAR, AIM = 1.15, 0.7

@@ -10,12 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from infra.cli.commands.run import Run
 from infra.cli.generator import Generated, generate
-from infra.cli.run import Run
-from infra.local.clock import SkippingClock
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.clock import SkippingClock
 from infra.local.platform import platform
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 TENTHS = 10
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra.asl import DefinitionError, compile_definition
-from infra.local.integrations import KNOWN
+from infra.local.engine.integrations import KNOWN
 
 
 @pytest.mark.vectors("definitions.jsonl", category="definitions")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from infra.asl import JSON, Ended, RunTask, TaskFailed, TaskSucceeded, compile_definition
-from infra.local.integrations import KNOWN
+from infra.local.engine.integrations import KNOWN
 from tests.unit.asl.virtual_host import EPOCH, NEVER, Answer, VirtualHost
 
 KNOWN_DIFFERENCES: dict[str, str] = yaml.safe_load(

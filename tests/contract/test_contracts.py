@@ -15,8 +15,7 @@ import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 from typer.testing import CliRunner
 
-from infra.cli import schemas
-from infra.contracts import snippets
+from infra.contracts import schemas, snippets
 from infra.contracts.baseline import Contract, present, problems, released
 from infra.contracts.catalogue import CATALOGUE, ON_HAND, SOLD_OUT
 from infra.contracts.changelog import Release, releases
@@ -27,9 +26,9 @@ from infra.contracts.generated import differing, release, write
 from infra.contracts.index_page import ANSWERS
 from infra.contracts.registry import MAX_CHARACTERS
 from infra.contracts.stories import examples
-from shared.errors import InvalidEvent
-from shared.events import CONTRACTS, REQUESTS, parse
-from shared.money import from_minor
+from kernel.errors import InvalidEvent
+from kernel.events import CONTRACTS, REQUESTS, parse
+from kernel.money import from_minor
 
 JSON = dict[str, Any]
 FILES = sorted(FOLDER.glob("*/examples/*.json"))
@@ -435,7 +434,7 @@ def test_a_breaking_change_takes_a_new_major_version() -> None:
     for version in ("1.3", "1.4"):
         [problem] = changed(lambda schema: drop(schema, "customer_id"), version)
         assert problem.startswith("Order Created: detail.customer_id is removed.")
-        assert 'set version = "2.0" in OrderCreated (services/shared/events.py)' in problem
+        assert 'set version = "2.0" in OrderCreated (services/kernel/events.py)' in problem
         assert "events_schema/order-created/CHANGELOG.md" in problem
     assert not changed(lambda schema: drop(schema, "customer_id"), "2.0")
 

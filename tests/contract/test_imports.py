@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 
-from infra.cli.athena import TEMPLATE
-from infra.local.template import Template
+from infra.local.template.loader import Template
+from infra.queries.athena import TEMPLATE
 
 ROOT = TEMPLATE.parent
 HANDLERS = sorted(
@@ -19,9 +19,9 @@ HANDLERS = sorted(
 )
 
 NEVER = {
-    "boto3": "the first call makes its client (shared.aws)",
+    "boto3": "the first call makes its client (lambda_support.aws)",
     "botocore.session": "as boto3; Powertools imports the bare package, half a millisecond",
-    "aws_xray_sdk": "a sampled invocation imports it (shared.observability)",
+    "aws_xray_sdk": "a sampled invocation imports it (lambda_support.observability)",
     "duckdb": "a warehouse imports it; on AWS there is Athena",
     "sqlite3": "a store imports it; on AWS there is DynamoDB",
     "infra": "services know nothing of who hosts them",
@@ -35,7 +35,7 @@ OPTIONAL = {"orjson"}
 def loaded(handler: str) -> frozenset[str]:
     """Return the modules that an interpreter has which only imported this handler.
 
-    It has no orjson, which `shared.json_text` uses where it is: the layer leaves it out.
+    It has no orjson, which `kernel.json_text` uses where it is: the layer leaves it out.
     """
     return modules_after(f"import sys; sys.modules['orjson'] = None; import {handler}")
 
@@ -90,7 +90,7 @@ def test_a_handler_starts_where_an_optional_package_is_not_installed(
 
 CALL = """
 from types import SimpleNamespace
-from shared.observability import instrumented
+from lambda_support.observability import instrumented
 
 context = SimpleNamespace(function_name="f", aws_request_id="r")
 assert instrumented(lambda event, context: event["order_id"])({"order_id": "A-1"}, context) == "A-1"
@@ -108,5 +108,5 @@ def test_a_sampled_invocation_alone_pays_for_the_tracer(header: str, *, traced: 
 
 @pytest.mark.parametrize("module", ["pydantic", "infra.asl", "email.mime.multipart", "boto3"])
 def test_orders_show_answers_without_waiting_for_what_it_does_not_use(module: str) -> None:
-    here = f"import sys; sys.path.append({str(ROOT)!r}); import infra.cli.show"
+    here = f"import sys; sys.path.append({str(ROOT)!r}); import infra.cli.commands.show"
     assert module not in modules_after(here)

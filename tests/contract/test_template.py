@@ -13,10 +13,10 @@ import pytest
 from cfnlint.decode import cfn_yaml
 
 from analytics.flatten import COLUMNS, PARTITION
-from infra.cli.athena import TEMPLATE, generated
-from infra.local.template import Template
-from shared.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
-from shared.settings import Settings
+from infra.local.template.loader import Template
+from infra.queries.athena import TEMPLATE, generated
+from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
+from lambda_support.settings import Settings
 
 ROOT = TEMPLATE.parent
 STACK = Template(TEMPLATE, {}, lambda *_: {})
@@ -46,7 +46,7 @@ TABLE_ACTIONS = {
     "change": "dynamodb:UpdateItem",
     "delete": "dynamodb:DeleteItem",
 }
-"""What the methods of `shared.table.Table` need."""
+"""What the methods of `storage.dynamodb.table.Table` need."""
 
 
 def of_type(kind: str) -> dict[str, Properties]:
@@ -347,7 +347,7 @@ def test_a_functions_permissions_are_its_roles_alone(function: str) -> None:
 def test_a_service_may_do_with_tables_what_its_adapters_do(name: str) -> None:
     source = "".join(
         (ROOT / "services" / module).read_text()
-        for module in ("shared/dynamodb.py", f"{name}/dynamodb.py")
+        for module in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
     )
     used = {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", source)}
     roles = {named(FUNCTIONS[one]["Role"]) for one in FUNCTIONS if service(one) == name}

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from cfnlint.decode import cfn_yaml
 
-from infra.cli.athena import TEMPLATE
-from infra.local.template import Template
-from shared import errors
+from infra.local.template.loader import Template
+from infra.queries.athena import TEMPLATE
+from kernel import errors
 
 STACK = Template(TEMPLATE, {}, lambda *_: {})
 FUNCTIONS = dict(STACK.of_type("AWS::Serverless::Function"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.local.integrations import KNOWN
+from infra.local.engine.integrations import KNOWN
 from tests.fakes.runtime import TEMPLATE, flow, task
 
 Definition = dict[str, Any]

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import shared.clock
-from infra.local.clock import SkippingClock
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
-from infra.local.resources import load
-from infra.local.stack import Stack
+import kernel.clock
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.clock import SkippingClock
+from infra.local.engine.engine import Engine
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
 from tests.fakes.runtime import TEMPLATE, Handler, Rig, entry, write_definition
 from tests.faults.scene import forget, let_go
 from tests.host import Host, host, order
@@ -137,7 +137,7 @@ class Shipped(Platform):
             let_go(self.host)
             self._context.__exit__(None, None, None)
             self._context = None
-            shared.clock.shift(0.0)
+            kernel.clock.shift(0.0)
 
     def restart(self) -> None:
         self.close()

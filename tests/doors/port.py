@@ -6,7 +6,7 @@ from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.local.engine import Engine
+from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.http import Application
 from infra.server.log import PortLog

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from infra.cli.batching import to_entry
 from infra.cli.event_files import read_events
-from infra.cli.feed import to_entry
-from shared import json_text
-from shared.batches import MAX_BYTES
-from shared.errors import InvalidEvent
-from shared.events import parse
+from kernel import json_text
+from kernel.errors import InvalidEvent
+from kernel.events import parse
+from lambda_support.batches import MAX_BYTES
 from tests.doors.conftest import Through
 from tests.doors.platforms import Shipped, Small
 from tests.doors.port import Port

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from infra.local.executions import MAX_INPUT
+from infra.local.engine.executions import MAX_INPUT
 from tests.doors.conftest import Through
 from tests.doors.platforms import Shipped, Small
 from tests.doors.port import Port

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from infra.local.environment import ExecutionEnvironment
-from shared import json_text
+from infra.local.workers.environment import ExecutionEnvironment
+from kernel import json_text
 from tests.doors.conftest import Through
 from tests.doors.platforms import Shipped, Small
 from tests.doors.texts import REPORTED, REPORTED_VALUES, objects, texts, values

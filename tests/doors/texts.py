@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared import json_text
+from kernel import json_text
 from tests.strategies import nested
 
 DEPTHS = (5, 100, 249, 252, 254, 255, 300, 990, 998, 999, 1_000, 1_001, 1_025, 5_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.warehouse import connect
-from shared.money import to_minor
+from kernel.money import to_minor
 from tests.fakes.serving import answer, rows
 
 HIGH_VALUE = 100_000

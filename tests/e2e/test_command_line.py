@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.local.datadir import DataDirectory
-from infra.local.journal import VERSION
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.journal import VERSION
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
 from tests.skipped import work_to_the_end
 

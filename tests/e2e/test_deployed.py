@@ -8,16 +8,16 @@ import pytest
 from moto import mock_aws
 
 from infra.cli.output import CommandError
-from infra.cli.story import story
 from infra.deployed import story as deployed
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
-from infra.local.template import REGION
+from infra.local.template.loader import REGION
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.sqlite import SQLitePlace
-from infra.rehearsal.template import read
+from infra.views.local_story import story
 from tests.host import host, order
+from tests.rehearsal.template import read
 
 ONLY_HERE = {"events", "runs", "mail", "dead_letters", "retries"}
 """What one machine knows from its journal, its folders and its queues."""

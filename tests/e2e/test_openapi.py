@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from infra.contracts.folder import FOLDER, OPENAPI
 from infra.contracts.openapi import MAX_PAGE, PROBLEM
 from infra.local.platform import TEMPLATE
-from infra.local.template import Template
+from infra.local.template.loader import Template
 from orders.handlers import api
 from tests.fakes.serving import Served
 

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.local.clock import Clock
-from infra.local.datadir import DataDirectory
-from infra.local.journal import VERSION
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.journal import VERSION
+from infra.local.engine.clock import Clock
 from infra.local.platform import platform
 from tests.host import order
 
@@ -93,7 +93,7 @@ def make_files(files: Path) -> None:
 def place(data: Path) -> None:
     """Put an order into a directory, as `orders emit` does."""
     with platform(DataDirectory(data), clock=Clock(), workers=0) as engine:
-        engine.only_journals = True
+        engine.accept_only = True
         one = order("T-0")
         entry = {"EventBusName": "orders-bus", "Source": one["source"]}
         entry |= {"DetailType": one["detail-type"], "Detail": json.dumps(one["detail"])}

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import infra.cli.run
+import infra.cli.commands.run
+from infra.cli.commands.run import Run
 from infra.cli.event_files import read_events
 from infra.cli.main import app
-from infra.cli.run import Run
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import platform
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
 from tests.times import later_than_now, too_late
@@ -213,7 +213,7 @@ def test_a_sandbox_run_that_was_killed_leaves_a_server_no_time_in_the_future(
 
 def stopped_early(folder: Path) -> tuple[int, str, str]:
     """Run two orders on a platform that stops before it has done anything with them."""
-    vars(infra.cli.run)["settle"] = lambda *_: None
+    vars(infra.cli.commands.run)["settle"] = lambda *_: None
     events = file_of(folder, detail("A", TEA), detail("B", TEA))
     arguments = ["run", "--from", str(events), "--data", str(folder / "data"), "--json"]
     result = CliRunner().invoke(app, [*arguments, "--workers", "0"])

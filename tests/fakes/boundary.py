@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, cast
 
-from infra.local.boundary import Boundary, Failures
-from infra.local.calls import Calls
-from infra.local.crash_marker import CrashMarker
-from infra.local.journal import Journal
-from infra.local.measurements import Measurements
-from infra.local.stack import Stack
+from infra.local.directory.journal import Journal
+from infra.local.engine.crash_marker import CrashMarker
+from infra.local.engine.error_boundary import Boundary, Failures
+from infra.local.engine.function_calls import Calls
+from infra.local.engine.metrics import Measurements
+from infra.local.template.stack import Stack
 
 
 def open_boundary(journal: Journal) -> Boundary:

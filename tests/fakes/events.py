@@ -4,7 +4,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from shared.events import Event, OrderCreated, parse, parse_detail
+from kernel.events import Event, OrderCreated, parse, parse_detail
 
 DETAIL: dict[str, Any] = {
     "order_id": "A-1",

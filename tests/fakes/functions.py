@@ -6,8 +6,8 @@ import sys
 import time
 from typing import Any
 
-from shared import clock
-from shared.sqlite import database
+from kernel import clock
+from storage.sqlite.database import database
 
 
 def echo(event: Any, context: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
-from shared.record import Change, OrderRecord
+from kernel.order_record import Change, OrderRecord
 from tests.fakes.records import FakeRecords
 
 MOVES = {Move.RESERVE: (0, 1), Move.COMMIT: (1, -1), Move.RELEASE: (0, -1), Move.RESTOCK: (-1, 0)}

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.local.stack import Stack
+from infra.local.template.stack import Stack
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "directories"
 SETTLED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*-settled.tar.xz"))

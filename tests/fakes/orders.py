@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orders.early import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from kernel.errors import VersionConflict
+from kernel.order_record import Change, Message, OrderRecord
+from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.keys import Key
-from shared.errors import VersionConflict
-from shared.record import Change, Message, OrderRecord
 from tests.fakes.records import FakeRecords
 
 
 class FakeOrders(FakeRecords):
-    """Finds what it was told is stranded or unheard, and remembers what it was asked."""
+    """Finds the orders that a test names as stranded, and the events without an order."""
 
     def __init__(self, *records: OrderRecord) -> None:
         super().__init__(*records)
@@ -67,8 +67,8 @@ class FakeOrders(FakeRecords):
         self.asked.append(("stranded", now, grace, limit))
         return self.lost
 
-    def unheard(self, since: float, before: float) -> list[Mapping[str, Any]]:
-        self.asked.append(("unheard", since, before, 0))
+    def events_without_order(self, since: float, before: float) -> list[Mapping[str, Any]]:
+        self.asked.append(("events_without_order", since, before, 0))
         return self.silent
 
 

@@ -2,9 +2,9 @@
 
 from collections import defaultdict, deque
 
+from kernel.errors import PaymentGatewayError
+from kernel.order_record import Change, ChargeStatus, OrderRecord
 from payments.model import Charge, GatewayRecord, LedgerEntry
-from shared.errors import PaymentGatewayError
-from shared.record import Change, ChargeStatus, OrderRecord
 from tests.fakes.records import Action, FakeRecords
 
 

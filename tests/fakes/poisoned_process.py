@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.local import executions, streams
-from infra.local.clock import SkippingClock
-from infra.local.datadir import DataDirectory
-from infra.local.integrations import SendMessage
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine import executions, streams
+from infra.local.engine.clock import SkippingClock
+from infra.local.engine.integrations import SendMessage
+from infra.local.engine.targets import QueueTarget
 from infra.local.platform import platform
-from infra.local.targets import QueueTarget
-from infra.settling import settle
+from infra.local.settle import settle
 from tests.host import Host, order
 
 PLACES = ("target", "integration", "codec", "handler", "processor", "parquet")

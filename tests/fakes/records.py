@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.errors import OrderNotFound, VersionConflict
-from shared.events import Event
-from shared.record import Change, Entry, Line, Message, OrderRecord, Status
+from kernel.errors import OrderNotFound, VersionConflict
+from kernel.events import Event
+from kernel.order_record import Change, Entry, Line, Message, OrderRecord, Status
 from tests.fakes.events import read
 
 NOW = 1_770_000_000.0
@@ -46,7 +46,7 @@ def waiting(**fields: Any) -> OrderRecord:
 
 
 class FakeRecords:
-    """Records, timelines and the outbox (see `shared.record.Records`)."""
+    """Records, timelines and the outbox (see `kernel.order_record.Records`)."""
 
     def __init__(self, *records: OrderRecord) -> None:
         self.records = {record.order_id: record for record in records}

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from orders.relay import Key, Parcel
-from shared.record import Message
+from kernel.order_record import Message
+from orders.relay import Key, OutboxItem
 
 
 class FakeOutbox:
@@ -17,22 +17,22 @@ class FakeOutbox:
         }
         self.broken: deque[Exception] = deque()
 
-    def arrived(self, record: Mapping[str, Any]) -> Parcel | None:
-        parcel: Parcel | None = record["dynamodb"].get("parcel")
+    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
+        parcel: OutboxItem | None = record["dynamodb"].get("parcel")
         return parcel
 
-    def leftovers(self, before: float, limit: int) -> list[Parcel]:
+    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
         return self.parcels[:limit]
 
-    def accepted(self, parcel: Parcel, ids: Sequence[str]) -> None:
+    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
         if self.broken:
             raise self.broken.popleft()
         for name in ids:
             self.items[parcel.key].pop(name, None)
 
     @property
-    def parcels(self) -> list[Parcel]:
-        return [Parcel(key, dict(messages)) for key, messages in self.items.items() if messages]
+    def parcels(self) -> list[OutboxItem]:
+        return [OutboxItem(key, dict(messages)) for key, messages in self.items.items() if messages]
 
     @property
     def left(self) -> list[str]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import yaml
 
-from infra.local.clock import Clock
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
-from infra.local.invocations import Invocation, Result
-from infra.local.resources import load
-from infra.local.stack import Stack
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.clock import Clock
+from infra.local.engine.engine import Engine
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
+from infra.local.workers.invocations import Invocation, Result
 from infra.server.aws_api import execution_history
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -133,7 +133,7 @@ class FunctionError(Exception):
 
 
 class FakeFunctions:
-    """An invoker (see `infra.local.invocations.Invoker`) whose answers a test gives.
+    """An invoker (see `infra.local.workers.invocations.Invoker`) whose answers a test gives.
 
     A function with a handler answers at the next turn; of any other a test answers each call.
     """
@@ -163,7 +163,7 @@ class FakeFunctions:
         results, self._results = self._results, []
         return results
 
-    def ran(self, number: int) -> float:
+    def elapsed(self, number: int) -> float:
         return float("inf")  # as if each call had begun at once
 
     def wake(self) -> None:

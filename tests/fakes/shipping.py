@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from shared.errors import CarrierError
-from shared.record import Change, OrderRecord, ShipmentStatus
+from kernel.errors import CarrierError
+from kernel.order_record import Change, OrderRecord, ShipmentStatus
 from shipping.model import Consignment, Shipment
 from tests.fakes.records import Action, FakeRecords
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import shared.clock
-import shared.sqlite
+import kernel.clock
 from tests.faults.scene import Scene, forget
 from tests.host import Host
 
@@ -19,7 +18,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     forget()
     yield Scene(tmp_path)
     forget()
-    shared.clock.shift(0.0)
+    kernel.clock.shift(0.0)
     os.environ.clear()
     os.environ.update(environment)
 

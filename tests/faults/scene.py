@@ -9,12 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import shared.sqlite
-from infra.dead_letters import letters
-from infra.local.clock import SkippingClock
-from infra.local.invocations import Invocation, Result, timed_out
-from shared.settings import PerFunction
-from shared.sqlite import Database
+import storage.sqlite.database
+from infra.dead_letters.reading import letters
+from infra.local.engine.clock import SkippingClock
+from infra.local.workers.invocations import Invocation, Result, timed_out
+from lambda_support.settings import PerFunction
+from storage.sqlite.database import Database
 from tests.host import Host, host
 
 SERVICES = ("orders", "inventory", "payments", "shipping", "notifications", "high_value")
@@ -33,7 +33,7 @@ def forget() -> None:
         for value in vars(import_module(f"{service}.wiring")).values():
             if isinstance(value, PerFunction):
                 value.cache_clear()
-    shared.sqlite.database.cache_clear()
+    storage.sqlite.database.database.cache_clear()
 
 
 def let_go(machine: Host) -> None:
@@ -42,7 +42,7 @@ def let_go(machine: Host) -> None:
     invoker.environment.close()
     for path in (machine.directory.database, machine.directory.sandbox):
         for suffix in ("", "?synchronous=FULL"):
-            shared.sqlite.database(f"sqlite:///{path}{suffix}").close()
+            storage.sqlite.database.database(f"sqlite:///{path}{suffix}").close()
     forget()
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 import orders.usecases
-import shared.sqlite
-from infra.cli.outlet import ATTEMPTS, put_all
+import storage.sqlite.database
+from infra.cli.event_destination import ATTEMPTS, put_all
 from infra.cli.output import CommandError
 from infra.errors import InvalidRequest
+from kernel.events import MAX_EVENT_BYTES
+from kernel.order_record import Change, Message
 from orders.relay import Ports, catch_up
-from shared.events import MAX_EVENT_BYTES
-from shared.record import Change, Message
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.fakes.relay import FakeOutbox
 from tests.faults.scene import DAY, Killed, Scene, dead_letters, has_completed_once, paid, shipped
 from tests.host import Host, event, order
@@ -135,7 +135,7 @@ def test_f06_a_crash_between_the_write_and_its_event(
 
 def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
     """Kill the process in the transaction that completes an order, or right after it."""
-    apply, complete = shared.sqlite.apply, orders.usecases.complete
+    apply, complete = storage.sqlite.database.apply, orders.usecases.complete
 
     def apply_or_die(connection: Any, change: Change) -> None:
         apply(connection, change)
@@ -147,7 +147,7 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
         raise Killed
 
     if moment == "before":
-        patch.setattr(shared.sqlite, "apply", apply_or_die)
+        patch.setattr(storage.sqlite.database, "apply", apply_or_die)
     else:
         patch.setattr(orders.usecases, "complete", complete_and_die)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.cli.story import story
-from infra.dead_letters import closed_letters, history, letters, redrive
-from shared.clock import timestamp
-from shared.sqlite import Database
+from infra.dead_letters.reading import closed_letters, history, letters, redrive
+from infra.views.local_story import story
+from kernel.clock import timestamp
+from storage.sqlite.database import Database
 from tests.faults.scene import NEVER_SHIPPED, Killed, Scene, dead_letters, paid, stock
 from tests.host import Host, event, order
 

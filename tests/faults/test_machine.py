@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-import infra.local.streams
+import infra.local.engine.streams
 from analytics.warehouse import connect
-from infra.dead_letters import redrive
+from infra.dead_letters.reading import redrive
+from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.platform import ROOT
-from infra.local.stack import Target
-from infra.local.targets import DeliveryError, QueueTarget
-from orders.early import MAX_KEPT
+from infra.local.template.stack import Target
+from orders.early_requests import MAX_KEPT
 from orders.usecases import SINK_GRACE
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.faults.scene import (
     DAY,
     Killed,
@@ -104,7 +104,7 @@ def test_f25_a_sink_that_is_away(machine: Host, monkeypatch: pytest.MonkeyPatch)
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(infra.local.streams, "write_parquet", away)
+        patch.setattr(infra.local.engine.streams, "write_parquet", away)
         machine.put(*(order(f"T-{number}") for number in range(3)))
         machine.settle()
     assert all(has_completed_once(machine, f"T-{number}") for number in range(3))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters import redrive
+from infra.dead_letters.reading import redrive
 from payments.gateway import KEY_LIFETIME, SandboxGateway
 from tests.faults.scene import (
     DAY,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from infra.local.clock import Clock, SkippingClock
-from infra.local.datadir import DataDirectory
-from infra.local.journal import AHEAD, KIND
-from infra.local.rebase import DUE, HAPPENED, bring_back
-from infra.local.sandbox import clock_of
+from infra.local.directory.clock_rebase import DUE, HAPPENED, bring_back
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.journal import AHEAD, KIND
+from infra.local.directory.sandbox import clock_of
+from infra.local.engine.clock import Clock, SkippingClock
+from infra.local.settle import work_off
 from infra.server.aws_api import AwsApi, execution_history
-from infra.settling import work_off
 from tests.fakes.serving import rows
 from tests.faults.scene import NEVER_SHIPPED, VASE, Killed, Scene, paid
 from tests.host import Host, event, order
@@ -205,7 +205,7 @@ def test_a_directory_of_an_older_version_is_brought_back_too(interrupted: Scene)
 
 
 def test_every_time_that_is_kept_can_be_brought_back(interrupted: Scene) -> None:
-    """A new column of a time has its place in `infra.local.rebase` before it is ever written."""
+    """A new column of a time has its place in `infra.local.directory.clock_rebase` first."""
     others = {
         *("metrics.sum", "metrics.minimum", "metrics.maximum"),  # what was measured
         *("replays.start_at", "replays.end_at"),  # the range that somebody asked for

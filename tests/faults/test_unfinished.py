@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-import infra.cli.run
-from infra.cli import summary
+import infra.cli.commands.run
 from infra.cli.output import Terminal
-from infra.cli.report_of_run import show_run
-from infra.cli.unfinished import Waiting, not_begun, overdue, waiting
-from infra.local.targets import DeliveryError, MachineTarget
-from orders.early import KEPT
+from infra.cli.run_output import show_run
+from infra.local.engine.targets import DeliveryError, MachineTarget
+from infra.views import summary
+from infra.views.unfinished import Waiting, not_begun, overdue, waiting
+from orders.early_requests import KEPT
 from tests.faults.scene import NEVER_SHIPPED, VASE, dead_letters
 from tests.host import Host, event, order
 
@@ -33,7 +33,7 @@ def begun(machine: Host, since: int = 0) -> int:
 
 
 def test_an_accepted_order_whose_event_is_not_delivered_has_not_begun(machine: Host) -> None:
-    machine.engine.only_journals = True
+    machine.engine.accept_only = True
     machine.put(order("A"), order("B"), order("A"), event("Order Updated", "C"))
     assert begun(machine) == 2
 
@@ -48,7 +48,7 @@ def test_an_order_whose_run_has_taken_no_step_has_not_begun(machine: Host) -> No
 
 
 def test_an_event_that_is_nowhere_any_more_has_not_begun(machine: Host) -> None:
-    machine.engine.only_journals = True
+    machine.engine.accept_only = True
     machine.put(order("A"))
     machine.database.connection.execute("delete from deliveries")
     assert (begun(machine), begun(machine, since=1)) == (1, 0)
@@ -86,11 +86,11 @@ def test_an_event_in_a_dead_letter_queue_is_no_order_that_has_not_begun(machine:
 
 def test_what_is_due_and_not_done_is_overdue(machine: Host) -> None:
     now, stack = machine.engine.clock.now(), machine.engine.stack
-    machine.engine.only_journals = True
+    machine.engine.accept_only = True
     machine.put(order("A"), event("Order Updated", "C"))
     assert overdue(machine.database, stack, now) == 0
     assert overdue(machine.database, stack, now + 10) == 2, "a stream's buffer is no delivery due"
-    machine.engine.only_journals = False
+    machine.engine.accept_only = False
     machine.settle()
     assert overdue(machine.database, stack, machine.engine.clock.now() + 10) == 0
 
@@ -156,7 +156,7 @@ def test_items_that_failed_since_the_runs_begin_are_counted_and_named(machine: H
     machine.database.connection.execute(insert, (1, "A-1"))
     before = summary.mark(machine.database, machine.engine.stack)
     machine.database.connection.execute(insert, (2, "A-2"))
-    ran = infra.cli.run.Run(machine.engine, machine.directory).take(iter(()), None)
+    ran = infra.cli.commands.run.Run(machine.engine, machine.directory).take(iter(()), None)
     assert (ran["failed_items"], [one["item"] for one in ran["failures"]]) == (0, [])
     counts = summary.of_run(machine.database, before, machine.engine.stack)
     assert counts["failed_items"] == 1
@@ -172,7 +172,7 @@ def shown(machine: Host, ran: dict[str, Any]) -> str:
 
 
 def test_a_wait_is_told_with_its_time_of_day_and_its_distance(machine: Host) -> None:
-    ran = infra.cli.run.Run(machine.engine, machine.directory).take(iter(()), None)
+    ran = infra.cli.commands.run.Run(machine.engine, machine.directory).take(iter(()), None)
     soon, later = (datetime.now(UTC).timestamp() + seconds for seconds in (100, 200_000))
     ran["waiting"] = [
         {"what": "1 order waits for stock", "count": 1, "next_at": _iso(soon)},

@@ -18,7 +18,7 @@ from infra.cli.main import EXPECTED, app
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
-from infra.rehearsal.template import read
+from tests.rehearsal.template import read
 
 REGION, BUCKET = "us-east-1", "orderflow-bucket"
 PLACE = ("--stack", "orderflow-test", "--region", REGION)

@@ -19,15 +19,15 @@ import boto3
 from moto import mock_aws
 
 from infra.local.platform import TEMPLATE
-from infra.local.template import Template
+from infra.local.template.loader import Template
 from inventory.dynamodb import STOCK, DynamoInventory
 from inventory.model import Stock
+from kernel.order_record import Entry, Message
 from orders.dynamodb import DynamoOrders
 from payments.dynamodb import DynamoLedger
-from shared.order_item import ATTRIBUTES, from_entry, from_message, order_key
-from shared.record import Entry, Message
-from shared.table import Item, Table
 from shipping.dynamodb import DynamoShipments
+from storage.dynamodb.order_item import ATTRIBUTES, from_entry, from_message, order_key
+from storage.dynamodb.table import Item, Table
 
 _NUMBERS = count(1)
 _AS_THE_API_HAS_IT = (

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from inventory.model import Stock
 from inventory.store import SQLiteInventory
 from inventory.usecases import InventoryStore
+from kernel.order_record import Entry, Message
 from orders.store import SQLiteOrders
 from orders.usecases import OrderStore
 from payments.store import SQLiteLedger
 from payments.usecases import Ledger
-from shared.record import Entry, Message
-from shared.sqlite import Database
 from shipping.store import SQLiteShipments
 from shipping.usecases import ShipmentStore
+from storage.sqlite.database import Database
 
 
 class Stores(Protocol):

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from kernel.order_record import Entry, Message, ShipmentStatus, Status
 from orders import usecases, wiring
 from orders.handlers.api import handler
-from shared.record import Entry, Message, ShipmentStatus, Status
 from tests.fakes.events import ADDRESS, detail, envelope, read
 from tests.strategies import nested
 

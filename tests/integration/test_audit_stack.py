@@ -13,18 +13,18 @@ from infra.deployed.stack import DeployedStack
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory, receipt_key, stock_key
 from inventory.model import Receipt
+from kernel.order_record import Entry, Message
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.usecases import Policy
 from payments import usecases as payments
 from payments.dynamodb import DynamoGateway, DynamoLedger
 from payments.model import charge_id
-from shared.order_item import ATTRIBUTES, order_key
-from shared.record import Entry, Message
-from shared.table import Table, Update
 from shipping import usecases as shipping
 from shipping.dynamodb import DynamoCarrier, DynamoShipments
 from shipping.model import shipment_id
+from storage.dynamodb.order_item import ATTRIBUTES, order_key
+from storage.dynamodb.table import Table, Update
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW
 from tests.integration import deployed
@@ -259,7 +259,7 @@ def test_the_command_exits_with_1_for_a_stack_that_is_broken(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.deployed.stack.find", lambda account, name: shop.stack)
-    monkeypatch.setattr("shared.clock.time.time", lambda: NOW + 60)
+    monkeypatch.setattr("kernel.clock.time.time", lambda: NOW + 60)
     told = deployed.answer("audit")
     assert told["ok"]
     at_gateway(shop, PAID, amount=999)

@@ -20,8 +20,8 @@ import pytest
 
 from infra.audit.directory import audit
 from infra.cli.output import CommandError
-from infra.local.datadir import DataDirectory, DataDirectoryError
-from infra.local.journal import VERSION
+from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
+from infra.local.directory.journal import VERSION
 from tests.fakes.older import ahead, asked, copied, template, unpacked
 from tests.faults.scene import Scene
 from tests.integration.deployed import run

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from infra.local import executions
-from infra.local.integrations import SendMessage
-from infra.local.quarantine import FAILURES
-from infra.local.targets import MachineTarget, QueueTarget
-from shared import json_text
+from infra.local.engine import executions
+from infra.local.engine.integrations import SendMessage
+from infra.local.engine.quarantined_orders import FAILURES
+from infra.local.engine.targets import MachineTarget, QueueTarget
+from kernel import json_text
 from tests.fakes.runtime import MINUTE, Rig, entry, flow, task
 
 ANYTHING = [RuntimeError("broken"), RecursionError(), MemoryError(), KeyError("x"), TypeError()]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.deployed.stack import DeployedStack
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.moving import s3
 from tests.integration.deployed import BUCKET, PLACE, REGION, answer, refusal, run
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.dead_letters import letters, redrive
+from infra.dead_letters.reading import letters, redrive
 from infra.errors import InvalidRequest
-from infra.local import engine as engine_module
-from infra.local.bus import Delivery
-from infra.local.stack import Target
-from infra.local.targets import DeliveryError, QueueTarget
-from shared.batches import MAX_BYTES
+from infra.local.engine import engine as engine_module
+from infra.local.engine.bus import Delivery
+from infra.local.engine.targets import DeliveryError, QueueTarget
+from infra.local.template.stack import Target
+from lambda_support.batches import MAX_BYTES
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, TEMPLATE, Rig, entry
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from infra.local.bus import BATCH
-from infra.local.executions import WINDOW
-from infra.local.functions import CONCURRENCY
-from infra.local.invocations import Invocation
+from infra.local.engine.bus import BATCH
+from infra.local.engine.executions import MAX_LOADED
+from infra.local.template.functions import CONCURRENCY
+from infra.local.workers.invocations import Invocation
 from tests.fakes.runtime import NOW, TEMPLATE, Rig, entry, flow, task
 
 MESSAGES = 5
@@ -100,7 +100,7 @@ def test_deliveries_beyond_one_batch_leave_by_themselves(
     make: Make, events: int, *, restarted: bool
 ) -> None:
     rig = make(handlers={"Worker": lambda _: None})
-    rig.engine.only_journals = restarted
+    rig.engine.accept_only = restarted
     put_at_once(rig, "Work", events)
     if restarted:
         rig.restart()
@@ -113,8 +113,8 @@ def test_orders_beyond_the_window_begin_one_by_one_as_others_end(make: Make) -> 
     rig = make()
     put_at_once(rig, "Flow", MANY)
     run_while_due(rig)
-    assert (len(rig.functions.calls), count(rig, "deliveries")) == (WINDOW, MANY - WINDOW)
-    done = answer_one_by_one(rig, WINDOW, lambda call: rig.functions.answer(call, {}))
+    assert (len(rig.functions.calls), count(rig, "deliveries")) == (MAX_LOADED, MANY - MAX_LOADED)
+    done = answer_one_by_one(rig, MAX_LOADED, lambda call: rig.functions.answer(call, {}))
     assert done == MANY
     assert count(rig, "deliveries") == 0
     assert count(rig, "executions", "status = 'SUCCEEDED'") == MANY
@@ -142,7 +142,7 @@ def test_executions_beyond_the_window_begin_one_by_one_as_others_end(
     if restarted:
         rig.restart()
     run_while_due(rig)
-    done = answer_one_by_one(rig, WINDOW, lambda call: rig.functions.answer(call, {}))
+    done = answer_one_by_one(rig, MAX_LOADED, lambda call: rig.functions.answer(call, {}))
     assert done == MANY
     assert count(rig, "executions", "status = 'SUCCEEDED'") == MANY
 
@@ -155,7 +155,7 @@ def test_executions_that_wake_together_beyond_the_window_go_on_one_by_one(make: 
     assert rig.engine.next_due(schedules=False) == NOW + 900
     rig.clock.time += 900
     run_while_due(rig)
-    done = answer_one_by_one(rig, WINDOW, lambda call: rig.functions.answer(call, {}))
+    done = answer_one_by_one(rig, MAX_LOADED, lambda call: rig.functions.answer(call, {}))
     assert done == MANY
     assert count(rig, "executions", "status = 'SUCCEEDED'") == MANY
 
@@ -163,13 +163,13 @@ def test_executions_that_wake_together_beyond_the_window_go_on_one_by_one(make: 
 def test_room_that_a_waiting_execution_leaves_is_taken_by_another(make: Make) -> None:
     wait = {"Type": "Wait", "Seconds": 900, "End": True}
     rig = make(flow=flow(Step=task(Next="Wait"), Wait=wait))
-    begin_at_once(rig, WINDOW + 50)
+    begin_at_once(rig, MAX_LOADED + 50)
     run_while_due(rig)
-    done = answer_one_by_one(rig, WINDOW, lambda call: rig.functions.answer(call, {}))
-    assert done == WINDOW + 50
+    done = answer_one_by_one(rig, MAX_LOADED, lambda call: rig.functions.answer(call, {}))
+    assert done == MAX_LOADED + 50
     rig.clock.time += 900
     run_while_due(rig)
-    assert count(rig, "executions", "status = 'SUCCEEDED'") == WINDOW + 50
+    assert count(rig, "executions", "status = 'SUCCEEDED'") == MAX_LOADED + 50
 
 
 MIXED = flow(
@@ -187,7 +187,7 @@ MIXED = flow(
 
 def fill_all_but_one(rig: Rig) -> None:
     """Let executions take all room in memory but for one that waits for four seconds."""
-    for number in range(WINDOW - 1):
+    for number in range(MAX_LOADED - 1):
         rig.engine.call(started(rig, f"s{number}", {"S": 1}))
     rig.engine.call(started(rig, "w", {"W": 1}))
     rig.turn()

@@ -18,6 +18,8 @@ from infra.cost.prices import PRICES
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
+from kernel.events import OrderCreated, parse_detail
+from kernel.order_record import ChargeStatus, ShipmentStatus
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
 from orders import relay
@@ -26,13 +28,11 @@ from orders.dynamodb import DynamoOrders, DynamoOutbox
 from payments import usecases as payments
 from payments.dynamodb import DynamoLedger
 from payments.model import GatewayRecord
-from shared.events import OrderCreated, parse_detail
-from shared.order_item import order_key
-from shared.record import ChargeStatus, ShipmentStatus
-from shared.table import Table
 from shipping import usecases as shipping
 from shipping.dynamodb import DynamoShipments
 from shipping.model import Shipment
+from storage.dynamodb.order_item import order_key
+from storage.dynamodb.table import Table
 from tests.integration.dynamo_stores import create, moto
 
 ORDER = "G1-000123"

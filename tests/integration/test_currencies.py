@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.cli.show import amount
-from infra.cli.story import mail_of, story
-from shared.sqlite import Database
+from infra.cli.commands.show import amount
+from infra.views.local_story import mail_of, story
+from storage.sqlite.database import Database
 from tests.faults.scene import Scene
 from tests.host import Host, event, order
 from tests.unit.analytics.test_report_page import fact, page

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from infra.local.datadir import DataDirectory, DataDirectoryError
-from infra.local.journal import VERSION
+from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
+from infra.local.directory.journal import VERSION
 from infra.local.platform import stack_of
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 sys.argv[1:] = ["serve", "--port"]
 with DataDirectory(Path(FOLDER)).writer():
     print("held", flush=True)

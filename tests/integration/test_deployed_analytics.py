@@ -15,10 +15,10 @@ import requests
 from botocore.exceptions import ClientError
 
 from infra.cli.output import CommandError
-from infra.cli.warehouse import QueryError, sql_of
 from infra.deployed import warehouse
 from infra.deployed.report import report
 from infra.deployed.stack import DeployedStack
+from infra.queries.warehouse import QueryError, sql_of
 from tests.integration.deployed import BUCKET, PLACE, answer, refusal
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)

@@ -9,9 +9,9 @@ import pytest
 
 from infra.deployed.dead_letters import DeadLetters
 from infra.deployed.stack import DeployedStack
+from kernel.order_record import Entry, Line, OrderRecord, Status
+from lambda_support.batches import FAILED_MESSAGES
 from orders.dynamodb import DynamoOrders
-from shared.batches import FAILED_MESSAGES
-from shared.record import Entry, Line, OrderRecord, Status
 from tests.integration.deployed import QUEUES, REGION, answer, arn_of, refusal
 
 EVENT = {"id": "e-1", "detail-type": "Order Cancelled", "detail": {"order_id": "A-1"}}

@@ -12,6 +12,9 @@ from high_value.dynamodb import DynamoReviews
 from high_value.model import Review
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage
+from kernel.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
+from kernel.order_record import ChargeStatus, Entry, Message, OrderRecord, Status
+from lambda_support import aws
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
 from orders import relay
@@ -20,14 +23,11 @@ from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.usecases import Policy
 from payments import usecases as payments
 from payments.model import LedgerEntry
-from shared import aws
-from shared.dynamodb import DynamoRecords
-from shared.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
-from shared.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
-from shared.record import ChargeStatus, Entry, Message, OrderRecord, Status
-from shared.stores import opened
-from shared.table import Table, table
 from shipping import usecases as shipping
+from storage.dynamodb.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
+from storage.dynamodb.records import DynamoRecords
+from storage.dynamodb.table import Table, table
+from storage.stores import opened
 from tests.fakes.events import ADDRESS, envelope
 from tests.fakes.payments import FakeGateway
 from tests.fakes.records import NOW, order
@@ -414,9 +414,9 @@ def test_a_table_that_is_not_there_says_what_to_do(aws_client: OneAtATime) -> No
 
 
 SILENT = """
-from shared import aws
-from shared.errors import OrderflowError
-from shared.table import table
+from lambda_support import aws
+from kernel.errors import OrderflowError
+from storage.dynamodb.table import table
 try:
     table("dynamodb://orders").get("order#A-1", "order")
 except OrderflowError as error:

@@ -9,16 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from orders import missing, placing
+from kernel.errors import OrderNotFound, VersionConflict
+from kernel.order_record import Entry, Message, OrderRecord
+from orders import lost_events as missing
+from orders import placing
 from orders import usecases as orders
 from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
-from orders.early import KEPT, MAX_KEPT, EarlyRequest
+from orders.early_requests import KEPT, MAX_KEPT, EarlyRequest
 from orders.keys import Key, Keys
 from orders.store import SQLiteKeys, SQLiteOrders
 from orders.usecases import Policy, Ports
-from shared.errors import OrderNotFound, VersionConflict
-from shared.record import Entry, Message, OrderRecord
-from shared.table import Table
+from storage.dynamodb.table import Table
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.records import NOW, RUN
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto

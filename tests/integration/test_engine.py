@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.errors import InvalidRequest
-from infra.local.clock import Clock
-from infra.local.engine import Engine
-from infra.local.resources import load
-from infra.local.stack import Function
-from infra.local.workers import WorkerPool
+from infra.local.engine.clock import Clock
+from infra.local.engine.engine import Engine
+from infra.local.template.resources import load
+from infra.local.template.stack import Function
+from infra.local.workers.pool import WorkerPool
 from infra.server.aws_api import AwsApi
 from tests.fakes.runtime import MINUTE, NOW, Rig, entry, flow, task
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.executions import MAX_INPUT, NAP, WINDOW
-from infra.local.history_pieces import snapshot_in
-from infra.local.integrations import TaskError
+from infra.local.engine.executions import MAX_INPUT, MAX_LOADED, UNLOAD_AFTER
+from infra.local.engine.history_pieces import snapshot_in
+from infra.local.engine.integrations import TaskError
 from tests.fakes.runtime import DAY, MINUTE, NOW, FakeFunctions, FunctionError, Rig, flow, task
 
 SEND = "arn:aws:states:::sqs:sendMessage"
@@ -299,49 +299,49 @@ def test_only_a_window_of_executions_is_in_memory_and_the_rest_waits_in_the_jour
     make: Make,
 ) -> None:
     rig = make()
-    for number in range(WINDOW + 10):
+    for number in range(MAX_LOADED + 10):
         rig.start(f"e{number}")
     rig.settle()
-    assert len(rig.engine.executions.live) == WINDOW
-    assert len(rig.functions.calls) == WINDOW
+    assert len(rig.engine.executions.live) == MAX_LOADED
+    assert len(rig.functions.calls) == MAX_LOADED
     rig.functions.answer(rig.functions.calls[0], {})
     rig.settle()
-    assert len(rig.functions.calls) == WINDOW + 1
+    assert len(rig.functions.calls) == MAX_LOADED + 1
     waiting = rig.rows("select name from executions where wake_at is not null")
     assert len(waiting) == 9
 
 
 def test_all_of_a_burst_end_in_the_order_in_which_they_came(make: Make) -> None:
     rig = make(handlers={"Step": echo})
-    for number in range(3 * WINDOW):
+    for number in range(3 * MAX_LOADED):
         rig.engine.call(begin(rig, f"e{number}", {"n": number}))
     rig.settle()
     assert rig.rows("select count(*) as n from executions where status = 'SUCCEEDED'") == [
-        {"n": 3 * WINDOW}
+        {"n": 3 * MAX_LOADED}
     ]
-    assert [given["n"] for given in rig.functions.of("Step")] == list(range(3 * WINDOW))
+    assert [given["n"] for given in rig.functions.of("Step")] == list(range(3 * MAX_LOADED))
 
 
 def test_what_waits_in_the_journal_is_taken_up_after_a_restart(make: Make) -> None:
     rig = make()
-    for number in range(WINDOW + 10):
+    for number in range(MAX_LOADED + 10):
         rig.start(f"e{number}")
     rig.handlers["Step"] = echo
     rig.restart()
     rig.settle()
     assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
-    assert len(rig.functions.calls) == WINDOW + 10
+    assert len(rig.functions.calls) == MAX_LOADED + 10
 
 
 def test_events_beyond_the_window_wait_as_deliveries(make: Make) -> None:
     rig = make()
-    for number in range(WINDOW + 5):
+    for number in range(MAX_LOADED + 5):
         detail = json.dumps({"n": number})
         rig.put(
             {"EventBusName": "shop-bus", "Source": "shop", "DetailType": "Flow", "Detail": detail}
         )
     rig.settle()
-    assert len(rig.rows("select * from executions")) == WINDOW
+    assert len(rig.rows("select * from executions")) == MAX_LOADED
     assert len(rig.rows("select * from deliveries")) == 5
 
 
@@ -349,7 +349,7 @@ def test_while_the_window_is_full_the_engine_waits_for_answers_and_does_not_spin
     make: Make,
 ) -> None:
     rig = make()
-    for number in range(WINDOW + 10):
+    for number in range(MAX_LOADED + 10):
         rig.start(f"e{number}")
     rig.settle()
     assert rig.engine.next_due(schedules=False) > NOW
@@ -372,12 +372,12 @@ def test_an_execution_that_waits_long_leaves_the_memory_and_comes_back_in_time(m
 
 
 def test_an_execution_that_waits_briefly_stays_in_memory(make: Make) -> None:
-    rig = make(flow=flow(Wait=wait(int(NAP) - 1)))
+    rig = make(flow=flow(Wait=wait(int(UNLOAD_AFTER) - 1)))
     rig.start("one")
     rig.settle()
     assert len(rig.engine.executions.live) == 1
-    assert rig.engine.next_due(schedules=False) == NOW + int(NAP) - 1
-    rig.pass_time(int(NAP) - 1)
+    assert rig.engine.next_due(schedules=False) == NOW + int(UNLOAD_AFTER) - 1
+    rig.pass_time(int(UNLOAD_AFTER) - 1)
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
@@ -433,7 +433,7 @@ def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
 
 def test_thousands_may_nap_and_take_no_room(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(900)))
-    for number in range(3 * WINDOW):
+    for number in range(3 * MAX_LOADED):
         rig.engine.call(begin(rig, f"e{number}", {}))
     rig.settle()
     assert rig.engine.executions.live == {}
@@ -482,7 +482,7 @@ def test_the_time_of_a_task_begins_when_a_worker_is_at_it(
 ) -> None:
     """A burst waits for its workers; only a function that runs can be too slow."""
     running = 0.0
-    monkeypatch.setattr(FakeFunctions, "ran", lambda *_: running)
+    monkeypatch.setattr(FakeFunctions, "elapsed", lambda *_: running)
     rig = make(flow=flow(Step=task(TimeoutSeconds=10)))
     rig.start("one")
     rig.settle()
@@ -541,27 +541,27 @@ def test_what_started_before_a_change_ends_on_its_own_definition(make: Make) -> 
 
 def test_what_waits_in_the_journal_when_the_definition_changes_keeps_it(make: Make) -> None:
     rig = make(flow=OLD)
-    for number in range(WINDOW + 1):
+    for number in range(MAX_LOADED + 1):
         rig.start(f"e{number}")
     rig.define(NEW)
     rig.handlers["Step"] = echo
     rig.restart()
     rig.settle()
-    assert rig.entered(f"e{WINDOW}") == ["Old", "OldEnd"]
+    assert rig.entered(f"e{MAX_LOADED}") == ["Old", "OldEnd"]
 
 
 def test_what_waits_in_the_journal_ends_though_its_machine_has_another_name_now(
     make: Make,
 ) -> None:
     rig = make(flow=OLD)
-    for number in range(WINDOW + 1):
+    for number in range(MAX_LOADED + 1):
         rig.start(f"e{number}")
     template = rig.folder / "template.yaml"
     template.write_text(template.read_text().replace("shop-flow", "shop-renamed"))
     rig.handlers["Step"] = echo
     rig.restart()
     rig.settle()
-    assert rig.entered(f"e{WINDOW}") == ["Old", "OldEnd"]
+    assert rig.entered(f"e{MAX_LOADED}") == ["Old", "OldEnd"]
     assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.group_commit import GroupCommit, GroupLost
-from shared.sqlite import Database
+from storage.sqlite.database import Database
+from storage.sqlite.group_commit import GroupCommit, GroupLost
 
 INSERT = "insert into t values (?)"
 

@@ -17,12 +17,20 @@ import orders.wiring
 import payments.wiring
 import shipping.wiring
 from inventory.model import Receipt
-from orders.early import KEPT, MAX_KEPT
+from kernel import clock, errors
+from kernel.order_record import (
+    ChargeStatus,
+    Message,
+    OrderRecord,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
+from lambda_support import settings
+from orders.early_requests import KEPT, MAX_KEPT
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
-from shared import clock, errors, settings
-from shared.record import ChargeStatus, Message, OrderRecord, Reservation, ShipmentStatus, Status
-from shared.sqlite import SQLiteRecords, database
+from storage.sqlite.database import SQLiteRecords, database
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.integration.workflow import WORKFLOWS, states, tasks, template
 

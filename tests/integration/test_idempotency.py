@@ -12,14 +12,14 @@ from uuid import uuid5
 
 import pytest
 
+from kernel.events import NAMESPACE
+from kernel.order_record import OrderRecord
 from orders import placing, usecases, wiring
 from orders.handlers.api import handler
 from orders.keys import LONGEST, Key, fingerprint
 from orders.store import SQLiteKeys, SQLiteOrders
-from shared import table as tables
-from shared.events import NAMESPACE
-from shared.record import OrderRecord
-from shared.sqlite import Database
+from storage.dynamodb import table as tables
+from storage.sqlite.database import Database
 from tests.fakes.events import created, detail, envelope
 from tests.integration.dynamo_stores import OneAtATime, create, moto
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.rehearsal import sfn_local
-from infra.rehearsal.ministack import PYTHON, MiniStack, ministack
-from infra.rehearsal.mocks import MACHINE, Mocks, TestCase, definition, run
+from tests.rehearsal import sfn_local
+from tests.rehearsal.ministack import PYTHON, MiniStack, ministack
+from tests.rehearsal.mocks import MACHINE, Mocks, TestCase, definition, run
 
 MOCKS = Mocks()
 CASES = {case.name: case for case in MOCKS.cases()}

@@ -16,24 +16,24 @@ import typer
 from typer.testing import CliRunner, Result
 
 from infra.audit.directory import audit
-from infra.cli import moving
+from infra.cli.commands import export_import as moving
 from infra.cli.generator import Generated, generate
 from infra.cli.output import CommandError
-from infra.local.datadir import DataDirectory, DataDirectoryError
+from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.platform import stack_of
-from infra.moving import bundle
+from infra.moving import export_file as bundle
 from infra.moving.lines import identity
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
+from kernel.errors import DuplicateOrder, InvalidStock, OrderConflict, StoreError
+from kernel.events import confirmation_id
+from kernel.order_record import Entry, Message, Status
 from notifications.dynamodb import DynamoMails
 from orders import usecases as orders
 from orders.store import SQLiteOrders
 from orders.usecases import Policy
-from shared.errors import DuplicateOrder, InvalidStock, OrderConflict, StoreError
-from shared.events import confirmation_id
-from shared.record import Entry, Message, Status
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto

@@ -12,18 +12,18 @@ import pytest
 
 from analytics.warehouse import connect
 from infra.audit.directory import audit
-from infra.dead_letters import letters
-from infra.local.datadir import DataDirectory
+from infra.dead_letters.reading import letters
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.moving import bundle
+from infra.moving import export_file as bundle
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Totals, same
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
+from kernel.order_record import Entry, Message, Reservation, Status
 from orders.dynamodb import DynamoKeys
 from orders.keys import Key
 from orders.store import SQLiteKeys, SQLiteOrders
-from shared.record import Entry, Message, Reservation, Status
 from tests.fakes.older import ahead, asked, template, unpacked
 from tests.fakes.records import NOW, order
 from tests.faults.scene import Scene

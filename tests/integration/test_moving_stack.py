@@ -9,16 +9,16 @@ import pytest
 
 from infra.cli.output import CommandError
 from infra.deployed.stack import DeployedStack
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.moving import bundle
+from infra.moving import export_file as bundle
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.queues import StackQueues
 from infra.moving.reading import READINGS, Reading
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
-from shared.dynamodb import DynamoRecords
-from shared.record import Entry, Message, Reservation, Status
+from kernel.order_record import Entry, Message, Reservation, Status
+from storage.dynamodb.records import DynamoRecords
 from tests.fakes.older import asked, unpacked
 from tests.fakes.records import NOW, order
 from tests.integration import deployed

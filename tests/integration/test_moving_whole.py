@@ -9,15 +9,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from infra.cli import moving
+from infra.cli.commands import export_import as moving
 from infra.cli.output import CommandError
-from infra.local.datadir import DataDirectory
-from infra.moving import bundle
+from infra.local.directory.data_directory import DataDirectory
+from infra.moving import export_file as bundle
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
+from kernel.order_record import Entry, Status
 from orders.store import SQLiteOrders
-from shared.record import Entry, Status
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.fakes.records import NOW, order
 from tests.integration.dynamo_stores import DynamoStores, moto
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from infra.cli.feed import Entry
-from infra.cli.outlet import put_all
+from infra.cli.batching import Entry
+from infra.cli.event_destination import put_all
 from infra.cli.output import CommandError
 from infra.contracts.snippets import BUS
 from infra.deployed.account import Account

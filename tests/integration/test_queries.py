@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.chart import render_chart
-from infra.cli.warehouse import QueryError, plain, queries, run_query
+from infra.cli.chart_page import render_chart
+from infra.queries.warehouse import QueryError, plain, queries, run_query
 from tests.unit.analytics.lake import NOON, Event, completed, deliver, envelope, order
 
 SATURDAY = date(2026, 1, 31)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.deployed.stack import DeployedStack
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters import letters
-from infra.local.datadir import DataDirectory
+from infra.dead_letters.reading import letters
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.local.stack import Stack
+from infra.local.template.stack import Stack
 from infra.server.aws_api import AwsApi
 from tests.fakes.runtime import Rig
 

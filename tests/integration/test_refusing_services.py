@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from orders.outlet import AWSOutlet
-from orders.relay import ATTEMPTS, Parcel, Ports, catch_up, relay
-from shared import aws
-from shared.record import Message
+from kernel.order_record import Message
+from lambda_support import aws
+from orders.publisher import AWSOutlet
+from orders.relay import ATTEMPTS, OutboxItem, Ports, catch_up, relay
 from tests.fakes.records import NOW
 from tests.fakes.relay import FakeOutbox
 
@@ -135,7 +135,7 @@ def send(ports: Ports, service: Service) -> dict[str, str]:
     return relay(records(service.outbox.parcels), ports, lambda: 60.0)
 
 
-def records(parcels: Sequence[Parcel]) -> list[dict[str, Any]]:
+def records(parcels: Sequence[OutboxItem]) -> list[dict[str, Any]]:
     return [{"dynamodb": {"SequenceNumber": parcel.key[0], "parcel": parcel}} for parcel in parcels]
 
 

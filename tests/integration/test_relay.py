@@ -9,16 +9,16 @@ import pytest
 from moto.dynamodb.models import dynamodb_backends
 
 from infra.local.platform import TEMPLATE
-from infra.local.template import Template
+from infra.local.template.loader import Template
 from infra.patterns import compile_pattern
+from kernel.errors import StoreError
+from kernel.order_record import Change, Entry, Message, OrderRecord, Status
 from orders import usecases as orders
+from orders.athena_sink import EventArchive
 from orders.dynamodb import DynamoOrders, DynamoOutbox
-from orders.outlet import AWSOutlet
-from orders.relay import ATTEMPTS, Outlet, Ports, catch_up, relay
-from orders.sink import EventArchive
+from orders.publisher import AWSOutlet
+from orders.relay import ATTEMPTS, Ports, Publisher, catch_up, relay
 from orders.usecases import Policy
-from shared.errors import StoreError
-from shared.record import Change, Entry, Message, OrderRecord, Status
 from tests.fakes.events import created, envelope
 from tests.fakes.records import NOW, RUN, order
 from tests.fakes.relay import FakeOutlet, throttled
@@ -64,10 +64,12 @@ class AWS:
         records = [_as_lambda_gets_it(one.record) for one in brought]
         return [one for one in records if wanted.matches(one)]
 
-    def relay(self, records: list[dict[str, Any]], outlet: Outlet | None = None) -> dict[str, str]:
+    def relay(
+        self, records: list[dict[str, Any]], outlet: Publisher | None = None
+    ) -> dict[str, str]:
         return relay(records, self.ports(outlet), lambda: 60.0)
 
-    def ports(self, outlet: Outlet | None = None, now: float = NOW) -> Ports:
+    def ports(self, outlet: Publisher | None = None, now: float = NOW) -> Ports:
         outbox = DynamoOutbox(self.table)
         return Ports(outbox, outlet or self.outlet, lambda: now, lambda _: None)
 

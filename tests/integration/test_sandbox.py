@@ -7,17 +7,17 @@ from typing import Protocol
 
 import pytest
 
+from kernel.errors import CarrierError, PaymentGatewayError
+from kernel.order_record import ChargeStatus
 from payments.dynamodb import DynamoGateway
 from payments.gateway import KEY_LIFETIME, SandboxGateway
 from payments.model import Charge, charge_id
 from payments.usecases import Gateway
-from shared.errors import CarrierError, PaymentGatewayError
-from shared.record import ChargeStatus
-from shared.sqlite import Database
 from shipping.carrier import SandboxCarrier
 from shipping.dynamodb import DynamoCarrier
 from shipping.model import Consignment
 from shipping.usecases import Carrier
+from storage.sqlite.database import Database
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import NOW
 from tests.integration.dynamo_stores import OneAtATime, create, moto

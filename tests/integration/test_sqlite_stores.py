@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import InvalidSettings
-from shared.record import Message, Status
-from shared.sqlite import Database, SQLiteRecords, database
+from kernel.errors import InvalidSettings
+from kernel.order_record import Message, Status
+from storage.sqlite.database import Database, SQLiteRecords, database
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.integration.stores import SQLiteStores
@@ -30,7 +30,7 @@ def stores(tmp_path: Path) -> Iterator[SQLiteStores]:
 
 
 @pytest.mark.parametrize(
-    ("situation", "event", "arrived_at", "unheard"),
+    ("situation", "event", "arrived_at", "events_without_order"),
     [
         ("no order came of it", envelope(order_id="A-2"), NOW - 1000, True),
         ("its order is here", envelope(order_id="A-1"), NOW - 1000, False),
@@ -44,23 +44,23 @@ def test_an_event_is_unheard_when_the_sink_has_it_and_the_orders_have_not(
     situation: str,
     event: dict[str, Any],
     arrived_at: float,
-    unheard: bool,  # noqa: FBT001 - a column
+    events_without_order: bool,  # noqa: FBT001 - a column
 ) -> None:
     stores.orders().save(order(version=0, status=Status.COMPLETED).change())
     stores.sink(event, arrived_at)
-    found = stores.orders().unheard(NOW - 5000, NOW - 900)
-    assert list(found) == ([event] if unheard else []), situation
+    found = stores.orders().events_without_order(NOW - 5000, NOW - 900)
+    assert list(found) == ([event] if events_without_order else []), situation
 
 
 def test_the_oldest_unheard_event_comes_first(stores: SQLiteStores) -> None:
     for n in range(5):
         stores.sink(envelope(order_id=f"B-{n}"), NOW - 1000 - n)
-    found = stores.orders().unheard(NOW - 5000, NOW - 900)
+    found = stores.orders().events_without_order(NOW - 5000, NOW - 900)
     assert [event["detail"]["order_id"] for event in found] == ["B-4", "B-3", "B-2", "B-1", "B-0"]
 
 
 def test_without_a_sink_nothing_is_unheard(stores: SQLiteStores) -> None:
-    assert list(stores.orders().unheard(0.0, NOW)) == []
+    assert list(stores.orders().events_without_order(0.0, NOW)) == []
 
 
 # ---- the database

@@ -10,22 +10,15 @@ import pytest
 
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage, Stock
-from notifications.dynamodb import DynamoMails
-from notifications.store import SQLiteMails
-from notifications.usecases import MailStore
-from orders import usecases as orders
-from orders.model import Amendment
-from orders.usecases import Policy
-from payments.model import LedgerEntry
-from shared.errors import (
+from kernel.errors import (
     ChangeRefused,
     DuplicateOrder,
     InvalidStock,
     OrderNotFound,
     VersionConflict,
 )
-from shared.events import confirmation_id
-from shared.record import (
+from kernel.events import confirmation_id
+from kernel.order_record import (
     Change,
     ChargeStatus,
     Entry,
@@ -36,6 +29,13 @@ from shared.record import (
     ShipmentStatus,
     Status,
 )
+from notifications.dynamodb import DynamoMails
+from notifications.store import SQLiteMails
+from notifications.usecases import MailStore
+from orders import usecases as orders
+from orders.model import Amendment
+from orders.usecases import Policy
+from payments.model import LedgerEntry
 from shipping.model import Shipment
 from tests.fakes.events import ADDRESS, envelope
 from tests.fakes.records import EPOCH, NOW, order, waiting
@@ -316,7 +316,7 @@ def test_of_runs_at_once_one_claims_the_order(stores: Stores) -> None:
             for n, ports in enumerate(opened)
         )
     )
-    assert sum(isinstance(result, orders.Held) for result in results) == 1
+    assert sum(isinstance(result, orders.ClaimedOrder) for result in results) == 1
     assert sum(isinstance(result, DuplicateOrder) for result in results) == THREADS - 1
     assert stores.orders().read("A-1").epoch == 1
 
@@ -595,7 +595,7 @@ def test_a_reconciled_order_is_claimed_by_its_run(stores: Stores) -> None:
     assert orders.reconcile(ports) == 1
     [(run, _)] = stores.outbox()
     body: Any = run.body
-    assert orders.claim(body["input"], body["name"], ports) == orders.Held("A-1", EPOCH + 1)
+    assert orders.claim(body["input"], body["name"], ports) == orders.ClaimedOrder("A-1", EPOCH + 1)
     assert orders.reconcile(ports) == 0
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from analytics.usecases import to_rows
 from analytics.warehouse import connect
-from infra.local import streams
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine import streams
+from infra.local.engine.streams import CHUNK, ROWS
 from infra.local.platform import stack_of
-from infra.local.stack import Stack
-from infra.local.streams import CHUNK, ROWS
+from infra.local.template.stack import Stack
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
 INTERVAL = 60.0
@@ -151,7 +151,7 @@ def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
 def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
     rig: Rig, events: int
 ) -> None:
-    rig.engine.only_journals = True
+    rig.engine.accept_only = True
     put(rig, *range(1, events + 1))
     rig.restart()
     rig.settle()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.datadir import DataDirectory
+from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
+from kernel.order_record import Entry, Status
 from orders.store import SQLiteOrders
-from shared.record import Entry, Status
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.fakes.serving import COMMAND, orders

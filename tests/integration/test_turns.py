@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters import letters
+from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest
 from tests.fakes.runtime import Rig, entry
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.errors import InvalidRequest
-from infra.local.executions import WINDOW
-from infra.local.history_pieces import packed
+from infra.local.engine.executions import MAX_LOADED
+from infra.local.engine.history_pieces import packed
 from tests.fakes.runtime import MINUTE, Rig, entry, flow, task
 
 START = "arn:aws:states:::states:startExecution"
@@ -79,7 +79,7 @@ def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
     rig.put(entry("Flow"))
     rig.settle()
     assert executions(rig) == []
-    assert rig.engine.executions.room() == WINDOW
+    assert rig.engine.executions.room() == MAX_LOADED
     rig.pass_time(1)
     assert executions(rig) == [("shop-flow", "SUCCEEDED")]
     assert len(rig.functions.of("Step")) == 1
@@ -136,7 +136,7 @@ def test_an_execution_that_cannot_be_written_is_failed(
     if when != "as it starts":
         rig.start("one")
     fails = Fails(packed, TypeError("no text"), times)
-    monkeypatch.setattr("infra.local.executions.packed", fails)
+    monkeypatch.setattr("infra.local.engine.executions.packed", fails)
     if when == "as it starts":
         rig.start("one")
     else:
@@ -145,7 +145,7 @@ def test_an_execution_that_cannot_be_written_is_failed(
     row = rig.execution("one")
     assert (row["status"], row["error"]) == ("FAILED", "States.Runtime")
     assert "TypeError: no text" in row["cause"]
-    assert rig.engine.executions.room() == WINDOW
+    assert rig.engine.executions.room() == MAX_LOADED
     rig.restart()
     rig.settle()
     assert rig.execution("one")["status"] == "FAILED"

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-import shared.clock
+import kernel.clock
 from infra.audit.directory import audit
 from infra.audit.quick import quick_findings
 from infra.contracts.catalogue import SOLD_OUT
-from infra.local.datadir import DataDirectory, DataDirectoryError
-from infra.local.journal import VERSION
-from infra.local.upgrade import FOLDER, STEPS, meaning, upgrade
-from shared.sqlite import Database
+from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
+from infra.local.directory.journal import VERSION
+from infra.local.directory.migrations import FOLDER, STEPS, meaning, upgrade
+from storage.sqlite.database import Database
 from tests.fakes.older import KILLED, SETTLED, ahead, asked, template, unpacked
 from tests.faults.scene import Scene, forget
 from tests.host import Host
@@ -75,7 +75,7 @@ def alone() -> Iterator[None]:
     forget()
     yield
     forget()
-    shared.clock.shift(0.0)
+    kernel.clock.shift(0.0)
     os.environ.clear()
     os.environ.update(environment)
 
@@ -227,8 +227,8 @@ def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -
 
 KILL = """
 import os, signal, sys
-from shared.sqlite import Database
-from infra.local.upgrade import upgrade
+from storage.sqlite.database import Database
+from infra.local.directory.migrations import upgrade
 from tests.integration.test_upgrade import Refusing
 database = Database(sys.argv[1])
 end = lambda: os.kill(os.getpid(), signal.SIGKILL)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from infra.local.invocations import Invocation, Result
-from infra.local.stack import Function
-from infra.local.worker import SLOW
-from infra.local.workers import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
-from shared.json_text import MAX_DEPTH
-from shared.sqlite import Database
+from infra.local.template.stack import Function
+from infra.local.workers.invocations import Invocation, Result
+from infra.local.workers.pool import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
+from infra.local.workers.worker import SLOW
+from kernel.json_text import MAX_DEPTH
+from storage.sqlite.database import Database
 
 ROOT = Path(__file__).parents[2]
 SOON = 0.3
@@ -499,9 +499,9 @@ def test_a_hung_worker_does_not_outlive_its_pool_for_ever(make: Make) -> None:
 ENGINE = """
 import sys, time
 from pathlib import Path
-from infra.local.invocations import Invocation
+from infra.local.workers.invocations import Invocation
 from tests.integration.test_workers import FUNCTIONS
-from infra.local.workers import WorkerPool
+from infra.local.workers.pool import WorkerPool
 pool = WorkerPool(FUNCTIONS, Path(sys.argv[1]), 2)
 pool.start()
 pool.submit(Invocation(1, FUNCTIONS["sleeps"], b'{"seconds": 0.5}'))

@@ -7,11 +7,11 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from infra.local.engine import Engine
-from infra.local.invocations import Result
+from infra.local.engine.engine import Engine
+from infra.local.workers.invocations import Result
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.simulation.model import Model, promise
 from tests.simulation.plan import Action
 from tests.simulation.poison import Poison, is_injected

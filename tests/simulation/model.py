@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.simulation.plan import Action
 
 ENDS = {"COMPLETED", "FAILED", "CANCELLED"}

@@ -14,16 +14,16 @@ import pytest
 import inventory.store
 import orders.usecases
 import payments.usecases
-import shared.sqlite
 import shipping.usecases
-from infra.local.engine import Engine
-from infra.local.targets import QueueTarget
+import storage.sqlite.database
+from infra.local.engine.engine import Engine
+from infra.local.engine.targets import QueueTarget
 from inventory.model import Move, Receipt
 from inventory.store import SQLiteInventory
+from kernel.errors import LeaseLost
+from kernel.order_record import ChargeStatus, Message, OrderRecord, ShipmentStatus
 from payments.gateway import SandboxGateway
 from payments.model import Charge, GatewayRecord, charge_id
-from shared.errors import LeaseLost
-from shared.record import ChargeStatus, Message, OrderRecord, ShipmentStatus
 from shipping.carrier import SandboxCarrier
 from shipping.model import Shipment
 from tests.simulation.world import Mutate
@@ -103,28 +103,28 @@ def receipt_counted_twice(patch: pytest.MonkeyPatch) -> None:
 def fence_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A late sibling, or a run that was overtaken, may still write."""
 
-    def fenced(self: OrderRecord, epoch: int) -> OrderRecord:
+    def require_holder(self: OrderRecord, epoch: int) -> OrderRecord:
         if self.ended:
             raise LeaseLost(f"order {self.order_id} is {self.status}, whoever asks at {epoch}")
         return self
 
-    patch.setattr(OrderRecord, "fenced", fenced)
+    patch.setattr(OrderRecord, "require_holder", require_holder)
 
 
 def event_dropped(patch: pytest.MonkeyPatch) -> None:
     """A refund's event is left out of the transaction that writes the refund."""
-    add = shared.sqlite.add_message
+    add = storage.sqlite.database.add_message
 
     def add_message(connection: Any, message: Message, at: float) -> None:
         if message.body.get("DetailType") != "Payment Refunded":
             add(connection, message, at)
 
-    patch.setattr(shared.sqlite, "add_message", add_message)
+    patch.setattr(storage.sqlite.database, "add_message", add_message)
 
 
 def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
     """The write of a shipment does not look whether the order was cancelled meanwhile."""
-    record, forward = shipping.usecases._record, OrderRecord.forward  # noqa: SLF001 - mutated
+    record, require_active = shipping.usecases._record, OrderRecord.require_active  # noqa: SLF001 - mutated
     writing = threading.local()  # handlers that stand still have a thread each
 
     def record_unseeing(*arguments: Any) -> shipping.usecases.Outcome:
@@ -134,12 +134,12 @@ def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
         finally:
             writing.now = False
 
-    def forward_unseeing(self: OrderRecord, epoch: int) -> OrderRecord:
+    def require_active_unseeing(self: OrderRecord, epoch: int) -> OrderRecord:
         unseeing = getattr(writing, "now", False)
-        return self.fenced(epoch) if unseeing else forward(self, epoch)
+        return self.require_holder(epoch) if unseeing else require_active(self, epoch)
 
     patch.setattr(shipping.usecases, "_record", record_unseeing)
-    patch.setattr(OrderRecord, "forward", forward_unseeing)
+    patch.setattr(OrderRecord, "require_active", require_active_unseeing)
 
 
 def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,9 @@ def reconciler_off(patch: pytest.MonkeyPatch) -> None:
 
 def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
     """An order is written although requests are kept that came before it."""
-    patch.setattr(shared.sqlite, "_INSERT_FIRST", vars(shared.sqlite)["_INSERT"])
+    patch.setattr(
+        storage.sqlite.database, "_INSERT_FIRST", vars(storage.sqlite.database)["_INSERT"]
+    )
 
 
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {

@@ -19,26 +19,26 @@ from typing import Any, Protocol
 import orjson
 import pytest
 
-import infra.local.bus
-import infra.local.schedules
-import infra.local.streams
-import shared.clock
-import shared.observability
-import shared.sqlite
-from infra.local.environment import COMMON, Context
-from infra.local.invocations import Invocation
-from infra.local.parquet import UnconvertibleRows
+import infra.local.engine.bus
+import infra.local.engine.schedules
+import infra.local.engine.streams
+import kernel.clock
+import lambda_support.observability
+import storage.sqlite.database
+from infra.local.engine.parquet import UnconvertibleRows
 from infra.local.platform import STORES, TEMPLATE
-from infra.local.resources import load
-from infra.local.stack import Stack
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
+from infra.local.workers.environment import COMMON, Context
+from infra.local.workers.invocations import Invocation
+from kernel.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
+from lambda_support import settings
+from lambda_support.settings import PerFunction
 from notifications.mail import BOUNCING, SandboxMailer
 from notifications.model import Mail
 from payments.gateway import SandboxGateway
-from shared import settings
-from shared.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
-from shared.settings import PerFunction
-from shared.sqlite import Database
 from shipping.carrier import SandboxCarrier
+from storage.sqlite.database import Database
 from tests.simulation.dice import Dice
 
 STORE, SANDBOX = "sqlite:///:memory:", "sqlite:///:memory:?of=sandbox"
@@ -63,7 +63,7 @@ class Hooks(Protocol):
         """Take note that a transaction is about to be written (before) or stands (after)."""
 
     def partner(self, call: str, order_id: str) -> str | None:
-        """Return whether a partner is away, or stays unheard, in this call."""
+        """Return whether a partner is away, or stays events_without_order, in this call."""
 
     def mailed(self, name: str) -> None:
         """Take note of a mail."""
@@ -118,8 +118,8 @@ class Stage:
         self.root = root
         self.hooks = hooks
         self.stack = _stack(root, hooks)
-        self.store = shared.sqlite.database(STORE)
-        self.sandbox = shared.sqlite.database(SANDBOX)
+        self.store = storage.sqlite.database.database(STORE)
+        self.sandbox = storage.sqlite.database.database(SANDBOX)
         for store in STORES:
             store(self.store)
         SandboxGateway(self.sandbox, hooks.now)
@@ -181,17 +181,17 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         for name, value in COMMON.items():
             patch.setenv(name, value)
         patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
-        patch.setattr(shared.clock, "now", hooks.now)
-        patch.setattr(shared.observability, "metrics", _Unmeasured)
+        patch.setattr(kernel.clock, "now", hooks.now)
+        patch.setattr(lambda_support.observability, "metrics", _Unmeasured)
         patch.setattr(logging.root.manager, "disable", logging.CRITICAL)
-        patch.setattr(shared.observability, "logger", _Silent)
+        patch.setattr(lambda_support.observability, "logger", _Silent)
         patch.setattr(Database, "define", _defined)
         patch.setattr(Database, "write", _hooked(Database.write, hooks))
         uuid = _uuids(hooks)
-        patch.setattr(infra.local.bus, "uuid4", uuid)
-        patch.setattr(infra.local.schedules, "uuid4", uuid)
+        patch.setattr(infra.local.engine.bus, "uuid4", uuid)
+        patch.setattr(infra.local.engine.schedules, "uuid4", uuid)
         _patch_partners(patch, hooks)
-        shared.sqlite.database.cache_clear()
+        storage.sqlite.database.database.cache_clear()
         environment = dict(os.environ)
         stage = Stage(root, hooks)
         for function in stage.stack.functions.values():
@@ -207,7 +207,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
             for database in (stage.store, stage.sandbox):
                 database.close()
             _defined.cache_clear()
-            shared.sqlite.database.cache_clear()
+            storage.sqlite.database.database.cache_clear()
 
 
 @cache
@@ -290,11 +290,11 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
             raise UnconvertibleRows
         hooks.sink(path, lines)
 
-    patch.setattr(infra.local.streams, "converts_here", converts)
-    patch.setattr(infra.local.streams, "converts_apart", converts)
-    patch.setattr(infra.local.streams, "write_parquet", write_parquet)
+    patch.setattr(infra.local.engine.streams, "converts_here", converts)
+    patch.setattr(infra.local.engine.streams, "converts_apart", converts)
+    patch.setattr(infra.local.engine.streams, "write_parquet", write_parquet)
     patch.setattr(
-        infra.local.streams,
+        infra.local.engine.streams,
         "write_lines",
         lambda path, content: hooks.sink(path, content.splitlines()),
     )
@@ -310,7 +310,7 @@ def _partner(kind: type, name: str, error: type[Exception], hooks: Hooks) -> Cal
         if fault == "away":
             raise error(f"{kind.__name__} is away")
         answer = original(self, subject)
-        if fault == "unheard":
+        if fault == "events_without_order":
             raise error(f"{kind.__name__} is not heard")
         return answer
 

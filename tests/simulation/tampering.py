@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from infra.asl import RunTask
-from infra.local.bus import Delivery
-from infra.local.engine import Engine
-from infra.local.executions import Live
-from infra.local.integrations import TaskError
-from infra.local.stack import Schedule, Target
-from infra.local.targets import DeliveryError
+from infra.local.engine.bus import Delivery
+from infra.local.engine.engine import Engine
+from infra.local.engine.executions import LoadedExecution
+from infra.local.engine.integrations import TaskError
+from infra.local.engine.targets import DeliveryError
+from infra.local.template.stack import Schedule, Target
 from tests.simulation.faults import Kind
 from tests.simulation.poison import Poison
 
@@ -91,7 +91,9 @@ class Tampering:
             raise TaskError("SDK.ClientException", f"{name} was not heard")
         return answer
 
-    def _save(self, save: Callable[[Live, float], None], live: Live, now: float) -> None:
+    def _save(
+        self, save: Callable[[LoadedExecution, float], None], live: LoadedExecution, now: float
+    ) -> None:
         self._poisoned("codec", f"save/{order_in(str(live.execution.context))}")
         save(live, now)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.simulation.model import ENDS, Model, promise
 from tests.simulation.plan import NEVER_ENDS
 from tests.simulation.poison import ENDED, MARK

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from infra.local.invocations import Invocation, Result, crashed, timed_out
+from infra.local.workers.invocations import Invocation, Result, crashed, timed_out
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.fibres import Fibre
@@ -51,7 +51,7 @@ class Task:
 
 
 class Workers:
-    """An invoker (see `infra.local.invocations.Invoker`) whose calls are slow, lost, repeated."""
+    """An `infra.local.workers.invocations.Invoker` whose calls are slow, lost, repeated."""
 
     def __init__(
         self, stage: Stage, dice: Dice, faults: Faults, before: "Workers | None" = None
@@ -116,7 +116,7 @@ class Workers:
         moments = [heap[0][0] for heap in (self._tasks, self._reports) if heap]
         return min(moments, default=float("inf"))
 
-    def ran(self, number: int) -> float:
+    def elapsed(self, number: int) -> float:
         """Return more than any timeout: each call has its time from when it was asked for."""
         return float("inf")
 
@@ -154,7 +154,7 @@ class Workers:
         return kept
 
     def adopt(self, orphans: list[Task]) -> None:
-        """Let the handlers of a machine that crashed go on, unheard."""
+        """Let the handlers of a machine that crashed go on, events_without_order."""
         for task in orphans:
             task.number = None
             if task.fibre is not None:

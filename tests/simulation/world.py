@@ -17,13 +17,13 @@ from typing import cast
 import duckdb
 import pytest
 
-from infra.local.clock import Clock
-from infra.local.crash_marker import NOTHING, Ids, Item, Markers
-from infra.local.datadir import DataDirectory
-from infra.local.engine import Engine
-from infra.local.inline import InlineInvoker
-from infra.local.parquet import write_parquet
-from orders.early import KEPT
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.clock import Clock
+from infra.local.engine.crash_marker import NOTHING, Ids, Item, Markers
+from infra.local.engine.engine import Engine
+from infra.local.engine.parquet import write_parquet
+from infra.local.workers.inline import InlineInvoker
+from orders.early_requests import KEPT
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -175,7 +175,7 @@ class World(Clock):
             raise Crash
 
     def partner(self, call: str, order_id: str) -> Kind | None:
-        """Return whether a partner is away, or stays unheard, in this call."""
+        """Return whether a partner is away, or stays events_without_order, in this call."""
         return self.befalls("partner", f"{call}/{order_id}")
 
     def mailed(self, name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.letter_edit import (
+from infra.dead_letters.edit import (
     InvalidEdit,
     NothingToEdit,
     checked,

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from infra.asl.errors import ExpressionError, IntrinsicError, TerminalFailure
 from infra.asl.expressions.paths import Reader, Scope, compile_path
 from infra.asl.expressions.values import JSON, to_json_text, to_plain_text
-from shared import json_text
+from kernel import json_text
 
 Chance: TypeAlias = Callable[[], float]
 Convert: TypeAlias = Callable[[JSON], Any]

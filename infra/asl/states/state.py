@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from infra.asl.interpreter import Turn
 
 Enter: TypeAlias = Callable[["Turn", "Frame"], None]
-Answered: TypeAlias = Callable[["Turn", "Frame", Signal], None]
-Joined: TypeAlias = Callable[["Turn", "Frame", "Frame", JSON], None]
+OnAnswer: TypeAlias = Callable[["Turn", "Frame", Signal], None]
+OnChildEnd: TypeAlias = Callable[["Turn", "Frame", "Frame", JSON], None]
 Leave: TypeAlias = Callable[["Turn", "Frame", JSON, JSON], None]
 Succeed: TypeAlias = Callable[["Turn", "Frame", JSON], None]
 
@@ -28,8 +28,8 @@ class State:
     name: str
     kind: str
     enter: Enter
-    answered: Answered | None = None
-    joined: Joined | None = None
+    answered: OnAnswer | None = None
+    joined: OnChildEnd | None = None
     retriers: Sequence[Retrier] | None = None
     catchers: Sequence[Catcher] = ()
     children: Sequence["StateTable"] = ()

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from analytics.usecases import to_rows
-from shared.observability import count, instrumented, logger
+from lambda_support.observability import count, instrumented, logger
 
 
 @instrumented

@@ -6,8 +6,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from high_value import usecases, wiring
-from shared.messages import answered
-from shared.observability import count, instrumented
+from lambda_support.observability import count, instrumented
+from lambda_support.queue_messages import answered
 
 _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from inventory import usecases, wiring
-from shared.observability import instrumented
+from lambda_support.observability import instrumented
 
 
 @instrumented

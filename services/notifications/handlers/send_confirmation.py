@@ -5,10 +5,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel.errors import UnmailableAddress
+from lambda_support.observability import count, instrumented
+from lambda_support.queue_messages import answered
 from notifications import usecases, wiring
-from shared.errors import UnmailableAddress
-from shared.messages import answered
-from shared.observability import count, instrumented
 
 
 @instrumented

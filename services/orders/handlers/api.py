@@ -14,11 +14,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from orders import keys, placing, usecases, wiring
-from orders.model import Amendment
-from orders.views import order_view
-from shared import clock, json_text
-from shared.errors import (
+from kernel import clock, json_text
+from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     InvalidInput,
@@ -26,7 +23,7 @@ from shared.errors import (
     OrderflowError,
     OrderNotFound,
 )
-from shared.events import (
+from kernel.events import (
     MAX_EVENT_BYTES,
     NAMESPACE,
     Item,
@@ -35,8 +32,11 @@ from shared.events import (
     OrderUpdated,
     parse_detail,
 )
-from shared.money import from_minor
-from shared.observability import count, instrumented
+from kernel.money import from_minor
+from lambda_support.observability import count, instrumented
+from orders import keys, placing, usecases, wiring
+from orders.model import Amendment
+from orders.views import order_view
 
 app = APIGatewayHttpResolver()
 

@@ -5,11 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel.errors import InvalidEvent
+from kernel.quarantine import envelope_of, quarantined
+from lambda_support.observability import count, instrumented
+from lambda_support.queue_messages import answered
 from orders import usecases, wiring
-from shared.errors import InvalidEvent
-from shared.messages import answered
-from shared.observability import count, instrumented
-from shared.quarantine import envelope_of, quarantined
 
 
 @instrumented

@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel.order_record import Status
+from lambda_support.observability import count, instrumented
 from orders import usecases, wiring
-from shared.observability import count, instrumented
-from shared.record import Status
 
 
 @instrumented

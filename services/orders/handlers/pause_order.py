@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambda_support.observability import instrumented
 from orders import usecases, wiring
-from shared.observability import instrumented
 
 
 @instrumented

@@ -4,9 +4,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from orders import missing, relay, usecases, wiring
-from shared.errors import OrderflowError
-from shared.observability import count, instrumented, logger
+from kernel.errors import OrderflowError
+from lambda_support.observability import count, instrumented, logger
+from orders import lost_events as missing
+from orders import relay, usecases, wiring
 
 
 @instrumented

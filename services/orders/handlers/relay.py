@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambda_support.observability import count, instrumented, logger
 from orders import relay, wiring
-from shared.observability import count, instrumented, logger
 
 
 @instrumented

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.observability import instrumented
+from lambda_support.observability import instrumented
 from shipping import usecases, wiring
 
 

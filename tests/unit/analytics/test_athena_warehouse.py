@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.athena import AthenaWarehouse
-from shared.errors import WarehouseError
+from kernel.errors import WarehouseError
+from lambda_support.athena import AthenaWarehouse
 
 TYPES = {
     "name": "varchar",

@@ -11,7 +11,7 @@ import pytest
 from analytics import wiring
 from analytics.handlers.daily_report import handler
 from analytics.usecases import Ports, daily_report, day_of
-from shared.errors import InvalidInput, InvalidSettings
+from kernel.errors import InvalidInput, InvalidSettings
 from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
 
 CONTEXT: Any = SimpleNamespace(function_name="daily_report", aws_request_id="r-1")
@@ -29,7 +29,7 @@ class Warehouse:
         return []
 
 
-class Shelf:
+class ReportStore:
     """Keeps pages in a dictionary."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Shelf:
 
 
 def test_the_report_is_of_that_day_and_named_for_it() -> None:
-    warehouse, shelf = Warehouse(), Shelf()
+    warehouse, shelf = Warehouse(), ReportStore()
     where = daily_report(date(2026, 1, 31), Ports(warehouse, shelf, lambda: NOW))
     assert where == "shelf/dt=2026-01-31/report.html"
     assert list(shelf.pages) == ["dt=2026-01-31/report.html"]

@@ -9,7 +9,7 @@ import pytest
 
 from analytics.flatten import COLUMNS, PARTITION
 from analytics.warehouse import VIEW, DuckDBWarehouse, connect, duckdb_type
-from shared.errors import WarehouseError
+from kernel.errors import WarehouseError
 from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
 
 COUNT = "select count(*) as events from order_events"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from analytics.flatten import COLUMNS, flatten
-from shared.errors import InvalidEvent
-from shared.events import CONTRACTS
+from kernel.errors import InvalidEvent
+from kernel.events import CONTRACTS
 from tests.unit.analytics.lake import completed, envelope, order
 
 ARRIVED = 1_769_860_800.25  # 2026-01-31 12:00:00.250 UTC

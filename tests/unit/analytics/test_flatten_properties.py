@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.flatten import COLUMNS, flatten
-from infra.local.parquet import write_parquet
-from shared.errors import InvalidEvent
-from shared.events import CONTRACTS, MAX_LINES, SOURCE, Detail, parse
-from shared.moments import moment
+from infra.local.engine.parquet import write_parquet
+from kernel.errors import InvalidEvent
+from kernel.events import CONTRACTS, MAX_LINES, SOURCE, Detail, parse
+from kernel.timestamps import moment
 from tests.strategies import damaged, json_values
 from tests.unit.shared.test_events_properties import details
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from analytics.shelf import FolderShelf, S3Shelf
+from analytics.report_store import FolderReportStore, S3ReportStore
 
 NAME = "dt=2026-01-31/report.html"
 
 
 def test_a_folder_keeps_the_newest_page(tmp_path: Path) -> None:
-    shelf = FolderShelf(tmp_path / "reports")
+    shelf = FolderReportStore(tmp_path / "reports")
     shelf.put(NAME, "old")
     where = shelf.put(NAME, "new ä")
     assert where == str(tmp_path / "reports" / NAME)
@@ -30,7 +30,7 @@ class S3:
 @pytest.mark.parametrize(("prefix", "key"), [("reports", f"reports/{NAME}"), ("", NAME)])
 def test_a_bucket_keeps_a_page_that_browsers_show(prefix: str, key: str) -> None:
     client = S3()
-    assert S3Shelf(client, "shop", prefix).put(NAME, "ä") == f"s3://shop/{key}"
+    assert S3ReportStore(client, "shop", prefix).put(NAME, "ä") == f"s3://shop/{key}"
     assert client.put == {
         "Bucket": "shop",
         "Key": key,

@@ -6,8 +6,8 @@ import pytest
 
 from infra.audit.findings import KEPT, Finding, Findings, Invariant
 from infra.audit.rules import StockBook, check_order
+from kernel.order_record import ChargeStatus, Line, OrderRecord, Reservation, ShipmentStatus, Status
 from payments.model import charge_id
-from shared.record import ChargeStatus, Line, OrderRecord, Reservation, ShipmentStatus, Status
 from shipping.model import shipment_id
 from tests.fakes.records import order
 

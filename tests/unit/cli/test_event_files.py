@@ -12,7 +12,7 @@ import pytest
 
 from infra.cli.event_files import MAX_LINE, Line, UnreadableFile, read_events, to_put_entry
 from infra.contracts.folder import FOLDER
-from shared.events import MAX_EVENT_BYTES, SOURCE, parse
+from kernel.events import MAX_EVENT_BYTES, SOURCE, parse
 
 JSON = dict[str, Any]
 

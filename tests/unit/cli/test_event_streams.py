@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from infra.cli import text_source
 from infra.cli.event_files import Line, passed_over, read_events, to_put_entry
 from infra.cli.json_stream import MAX_VALUE, Fault, JSONStream, Value, compact, member
-from shared.events import SOURCE
+from kernel.events import SOURCE
 from tests.strategies import json_values, nested
 
 JSON = dict[str, Any]

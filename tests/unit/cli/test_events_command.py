@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.cli import events
+from infra.cli.commands import events
 from infra.cli.output import CommandError
 from infra.contracts.baseline import Contract, present
 from infra.contracts.folder import FOLDER
-from shared.events import CONTRACTS
+from kernel.events import CONTRACTS
 
 EXAMPLE = FOLDER / "order-created/examples/minimal.json"
 

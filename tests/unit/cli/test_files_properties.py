@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra.cli.event_files import UnreadableFile, read_events, to_put_entry
 from infra.cli.stock_file import MAX_UNITS, read_stock
-from shared.errors import InvalidStock
+from kernel.errors import InvalidStock
 from tests.fakes.events import envelope
 from tests.strategies import json_values, nested
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.letters_told import show_answers, show_closed, show_one, show_open
+from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
 from infra.cli.output import plain
 
 HOSTILE = "[/x] [bold]b[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J \u202ebackwards \ud800 ü 漢"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.emit import Reader
+from infra.cli.commands.emit import Reader
 from tests.fakes.events import envelope
 
 

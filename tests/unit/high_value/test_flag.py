@@ -7,8 +7,8 @@ import pytest
 
 from high_value.model import Review
 from high_value.usecases import Ports, flag
-from shared.events import HighValueOrderFlagged, parse, published_event_id
-from shared.record import Entry, Message
+from kernel.events import HighValueOrderFlagged, parse, published_event_id
+from kernel.order_record import Entry, Message
 
 NOW = 1_770_000_000.0
 QUEUE = "https://sqs.example/quarantine"

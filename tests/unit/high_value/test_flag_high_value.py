@@ -10,8 +10,8 @@ import pytest
 
 from high_value import wiring
 from high_value.handlers.flag_high_value import handler
-from shared.errors import InvalidSettings
-from shared.sqlite import Database, database
+from kernel.errors import InvalidSettings
+from storage.sqlite.database import Database, database
 
 CONTEXT: Any = SimpleNamespace(function_name="flag_high_value", aws_request_id="r-1")
 

@@ -7,8 +7,8 @@ import pytest
 
 from high_value.model import Review
 from high_value.store import SQLiteReviews
-from shared.record import Entry, Message
-from shared.sqlite import Database
+from kernel.order_record import Entry, Message
+from storage.sqlite.database import Database
 
 REVIEW = Review("A-1", "C-42", "EUR", 150_050, 100_000, 5.0, "event-1")
 ENTRY = Entry("HIGH_VALUE_FLAGGED", 5.0)

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from infra.local.backlog import Backlog
+from infra.local.engine.backlog import Backlog
 
 NOW = 1_000.0
 

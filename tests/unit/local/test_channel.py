@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from infra.local.channel import Channel
+from infra.local.workers.channel import Channel
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from infra.errors import InvalidRequest
-from infra.local.engine import Engine
-from infra.local.invocations import Result
-from infra.local.stack import Route, Stack
+from infra.local.engine.engine import Engine
+from infra.local.template.stack import Route, Stack
+from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
 from infra.server.http import MAX_AT_ONCE, MAX_BODY, Application
 from infra.server.log import PortLog
 from infra.server.server import ServerError, check_address
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
     from infra.server.aws_api import AwsApi

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from infra.local.engine import Engine
-from infra.local.invocations import Result
-from infra.local.stack import Route, Stack
+from infra.local.engine.engine import Engine
+from infra.local.template.stack import Route, Stack
+from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
 from infra.server.http import MAX_AT_ONCE, Application
 from infra.server.log import PortLog
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 
 class Waiting:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.invocations import Result
-from infra.local.journal import Batch, Journal
-from infra.local.measurements import Measurements
-from shared.sqlite import Database
+from infra.local.directory.journal import Batch, Journal
+from infra.local.engine.metrics import Measurements
+from infra.local.workers.invocations import Result
+from storage.sqlite.database import Database
 
 INSERT = "insert into definitions values (?, ?)"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from infra.local.invocations import Done, Result
-from infra.local.journal import Journal
-from infra.local.rates import next_time
-from infra.local.schedules import Schedules
-from infra.local.stack import Schedule, Stack
-from infra.local.template import TemplateError
-from shared.sqlite import Database
+from infra.local.directory.journal import Journal
+from infra.local.engine.schedules import Schedules
+from infra.local.template.loader import TemplateError
+from infra.local.template.schedule_expressions import next_time
+from infra.local.template.stack import Schedule, Stack
+from infra.local.workers.invocations import OnResult, Result
+from storage.sqlite.database import Database
 from tests.fakes.boundary import open_boundary
 
 
@@ -80,7 +80,7 @@ class Rig:
         self.database = Database(str(folder / "journal.db"))
         self.stack = Stack(schedules=list(schedules))
         self.calls: list[tuple[str, Any]] = []
-        self.done: list[Done] = []
+        self.done: list[OnResult] = []
 
     def start(self, now: float) -> Schedules:
         """Start a process."""
@@ -93,7 +93,7 @@ class Rig:
         self.journal.commit()
         return found
 
-    def _invoke(self, function: str, payload: Any, done: Done) -> int:
+    def _invoke(self, function: str, payload: Any, done: OnResult) -> int:
         self.calls.append((function, payload))
         self.done.append(done)
         return len(self.calls)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from infra.local.platform import TEMPLATE as SHIPPED
-from infra.local.resources import load
-from infra.local.stack import Stack
-from infra.local.template import Template, TemplateError
+from infra.local.template.loader import Template, TemplateError
+from infra.local.template.resources import load
+from infra.local.template.stack import Stack
 from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
 
 ATTRIBUTES = {"Ref": "the-name", "Arn": "arn:aws:x:us-east-1:000000000000:the-name"}

@@ -4,10 +4,10 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from kernel.errors import MailError, OrderNotFound, UnmailableAddress
+from kernel.order_record import Change, Entry, Line, Message, OrderRecord, Status
 from notifications.model import Mail
 from notifications.usecases import Ports, confirm
-from shared.errors import MailError, OrderNotFound, UnmailableAddress
-from shared.record import Change, Entry, Line, Message, OrderRecord, Status
 
 NOW = 1_770_000_000.0
 MESSAGE_ID = str(uuid5(UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11"), "A-1|confirmation"))

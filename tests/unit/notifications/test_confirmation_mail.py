@@ -6,9 +6,9 @@ from email.policy import default
 
 import pytest
 
+from kernel.errors import UnmailableAddress
 from notifications.mime import to_bytes
 from notifications.model import Confirmation, OrderedLine, render
-from shared.errors import UnmailableAddress
 
 CONFIRMATION = Confirmation(
     message_id="c0ffee00-0000-5000-8000-000000000000",

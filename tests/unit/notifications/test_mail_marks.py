@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from kernel.order_record import Entry
 from notifications.store import SQLiteMails
-from shared.record import Entry
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 ENTRY = Entry("CONFIRMATION_SENT", 5.0, {"message_id": "m-1"})
 

@@ -3,10 +3,10 @@
 import pytest
 from botocore.stub import ANY, Stubber
 
+from kernel.errors import MailError
 from notifications.mail import SandboxMailer, SESMailer, sandbox_mail
 from notifications.model import Mail
-from shared.errors import MailError
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 
 MAIL = Mail(
     message_id="c0ffee00-0000-5000-8000-000000000000",

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from kernel.errors import InvalidSettings
+from kernel.order_record import Line, OrderRecord
 from notifications import wiring
 from notifications.handlers.send_confirmation import handler
-from shared.errors import InvalidSettings
-from shared.record import Line, OrderRecord
-from shared.sqlite import Database, SQLiteRecords, database
+from storage.sqlite.database import Database, SQLiteRecords, database
 
 CONTEXT: Any = SimpleNamespace(function_name="send_confirmation", aws_request_id="r-1")
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from orders.early import KEPT, MAX_KEPT
+from kernel.clock import timestamp
+from kernel.errors import OrderCancelled, OrderNotFound
+from kernel.order_record import Status
+from orders.early_requests import KEPT, MAX_KEPT
 from orders.model import Amendment
 from orders.usecases import (
     Policy,
@@ -20,9 +23,6 @@ from orders.usecases import (
     place,
     take_change,
 )
-from shared.clock import timestamp
-from shared.errors import OrderCancelled, OrderNotFound
-from shared.record import Status
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
 from tests.fakes.records import EPOCH, NOW, RUN, order
@@ -68,7 +68,7 @@ def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
     assert store.happened == ["CANCEL_REQUESTED", "RECEIVED"]
     assert (store.kept, store.runs) == ({}, [])
     with pytest.raises(OrderCancelled):
-        record.forward(record.epoch)
+        record.require_active(record.epoch)
 
 
 def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orders.missing import AT_FIRST, MARGIN, SETTLED, Ports, search
-from orders.sink import AthenaSink
-from shared.errors import StoreError
+from kernel.errors import StoreError
+from orders.athena_sink import AthenaSink
+from orders.lost_events import AT_FIRST, MARGIN, SETTLED, Ports, search
 from tests.fakes.records import NOW
 
 

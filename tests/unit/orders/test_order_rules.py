@@ -7,6 +7,26 @@ from typing import Any
 
 import pytest
 
+from kernel.clock import timestamp
+from kernel.errors import (
+    CancellationRefused,
+    ChangeRefused,
+    DuplicateOrder,
+    LeaseLost,
+    OrderConflict,
+    OrderIncomplete,
+)
+from kernel.order_record import (
+    ENDED,
+    UNDOING,
+    ChargeStatus,
+    Entry,
+    Message,
+    OrderRecord,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
 from orders.model import (
     Amendment,
     Claimant,
@@ -25,26 +45,6 @@ from orders.model import (
     is_paused,
     pause,
     resume,
-)
-from shared.clock import timestamp
-from shared.errors import (
-    CancellationRefused,
-    ChangeRefused,
-    DuplicateOrder,
-    LeaseLost,
-    OrderConflict,
-    OrderIncomplete,
-)
-from shared.record import (
-    ENDED,
-    UNDOING,
-    ChargeStatus,
-    Entry,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
 )
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import EPOCH, NOW, RUN, order, waiting

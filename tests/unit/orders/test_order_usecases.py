@@ -5,9 +5,42 @@ from typing import Any
 
 import pytest
 
+from kernel.errors import (
+    CancellationRefused,
+    ChangeRefused,
+    DuplicateOrder,
+    InvalidEvent,
+    LeaseLost,
+    OrderConflict,
+    OrderIncomplete,
+    OrderNotFound,
+    VersionConflict,
+)
+from kernel.events import (
+    Event,
+    OrderBackordered,
+    OrderCancellationConfirmed,
+    OrderCancellationRefused,
+    OrderCompleted,
+    OrderCreated,
+    OrderDetail,
+    OrderFailed,
+    parse,
+    published_event_id,
+)
+from kernel.order_record import (
+    CONFLICT_RETRIES,
+    ChargeStatus,
+    Entry,
+    Line,
+    OrderRecord,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
 from orders.model import Amendment
 from orders.usecases import (
-    Held,
+    ClaimedOrder,
     Policy,
     Ports,
     amend,
@@ -20,39 +53,6 @@ from orders.usecases import (
     place,
     reconcile,
     take_change,
-)
-from shared.errors import (
-    CancellationRefused,
-    ChangeRefused,
-    DuplicateOrder,
-    InvalidEvent,
-    LeaseLost,
-    OrderConflict,
-    OrderIncomplete,
-    OrderNotFound,
-    VersionConflict,
-)
-from shared.events import (
-    Event,
-    OrderBackordered,
-    OrderCancellationConfirmed,
-    OrderCancellationRefused,
-    OrderCompleted,
-    OrderCreated,
-    OrderDetail,
-    OrderFailed,
-    parse,
-    published_event_id,
-)
-from shared.record import (
-    CONFLICT_RETRIES,
-    ChargeStatus,
-    Entry,
-    Line,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
 )
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
@@ -105,7 +105,7 @@ def test_the_first_event_of_an_order_opens_and_claims_it() -> None:
         payment_token="tok_visa",
         metadata={"event_id": "event-1", "correlation_id": "request-1"},
     )
-    assert claim(event, RUN, ports(store)) == Held("A-1", 1)
+    assert claim(event, RUN, ports(store)) == ClaimedOrder("A-1", 1)
     full_address = {**ADDRESS, "region": None, "postal_code": None}
     assert store.only == order(
         content_hash=parse(event).detail.content_hash,  # type: ignore[attr-defined]
@@ -127,12 +127,12 @@ def test_an_order_placed_over_http_is_claimed_by_its_own_event() -> None:
         "detail-type": message.body["DetailType"],
         "detail": json.loads(str(message.body["Detail"])),
     }
-    assert claim(event, RUN, ports(store)) == Held("A-1", 1)
+    assert claim(event, RUN, ports(store)) == ClaimedOrder("A-1", 1)
 
 
 def test_an_order_is_resumed_without_its_event() -> None:
     store = FakeOrders(waiting())
-    assert claim(RESUME, "run-2", ports(store)) == Held("A-1", EPOCH + 1)
+    assert claim(RESUME, "run-2", ports(store)) == ClaimedOrder("A-1", EPOCH + 1)
     assert store.only.lease_owner == "run-2"
     with pytest.raises(OrderNotFound):
         claim({"resume": {"order_id": "A-2"}}, RUN, ports(store))
@@ -185,11 +185,11 @@ def test_a_resumption_that_is_not_needed_is_no_news() -> None:
 
 def test_of_two_first_events_at_once_one_has_the_order() -> None:
     store = FakeOrders()
-    other: list[Held] = []
+    other: list[ClaimedOrder] = []
     store.before_next_write(lambda: other.append(claim(envelope(), "run-2", ports(store))))
     with pytest.raises(DuplicateOrder, match="held by run run-2"):
         claim(envelope(), RUN, ports(store))
-    assert other == [Held("A-1", 1)]
+    assert other == [ClaimedOrder("A-1", 1)]
     assert (store.only.epoch, store.only.lease_owner) == (1, "run-2")
 
 
@@ -207,7 +207,7 @@ def test_of_two_runs_for_an_expired_order_one_has_it() -> None:
 def test_an_order_out_of_stock_waits_and_says_what_is_missing() -> None:
     before = order()
     store = FakeOrders(before)
-    assert pause("A-1", EPOCH, SHORT, ports(store)) == Held("A-1", EPOCH, "WAITING", 120)
+    assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "WAITING", 120)
     assert store.only.status is Status.WAITING
     assert (store.only.attempts, store.only.resume_at) == (1, NOW + 120)
     event = the_event(store, "Order Backordered", of=before)
@@ -252,7 +252,7 @@ def test_an_order_waits_so_often_and_no_oftener(attempts: int, outcome: str) -> 
 
 def test_an_order_to_be_cancelled_does_not_wait() -> None:
     store = FakeOrders(order(cancel_requested=True))
-    assert pause("A-1", EPOCH, SHORT, ports(store)) == Held("A-1", EPOCH, "UNDO")
+    assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "UNDO")
 
 
 def test_an_order_that_is_undone_does_not_wait() -> None:
@@ -299,7 +299,7 @@ def test_an_order_waits_though_the_workflow_gives_no_reason(because: object) -> 
 
 def test_compensation_answers_with_the_epoch_to_go_on_with() -> None:
     store = FakeOrders(order())
-    assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)) == Held(
+    assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)) == ClaimedOrder(
         "A-1", EPOCH + 1, "COMPENSATING"
     )
     record = store.only
@@ -724,5 +724,5 @@ def test_what_is_on_its_way_is_given_time() -> None:
     assert reconcile(ports(store), limit=50) == 0
     assert store.asked == [
         ("stranded", NOW, 300.0, 50),
-        ("unheard", NOW - 7 * 86_400, NOW - 900, 0),
+        ("events_without_order", NOW - 7 * 86_400, NOW - 900, 0),
     ]

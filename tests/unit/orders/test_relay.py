@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from orders.relay import ATTEMPTS, RESERVE, Parcel, Ports, catch_up, relay
-from shared.batches import MAX_BYTES
-from shared.errors import StoreError
-from shared.record import Message
+from kernel.errors import StoreError
+from kernel.order_record import Message
+from lambda_support.batches import MAX_BYTES
+from orders.relay import ATTEMPTS, RESERVE, OutboxItem, Ports, catch_up, relay
 from tests.fakes.records import NOW
 from tests.fakes.relay import Answer, FakeOutbox, FakeOutlet, refusing, throttled
 
@@ -44,7 +44,7 @@ class Relay:
         return [len(request) for request in self.outlet.requests]
 
 
-def records(parcels: Sequence[Parcel]) -> list[dict[str, Any]]:
+def records(parcels: Sequence[OutboxItem]) -> list[dict[str, Any]]:
     """Return a stream's records, which are numbered from 100 on."""
     return [
         {"dynamodb": {"SequenceNumber": str(number), "parcel": parcel}}

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from payments.model import Charge, GatewayRecord, charge_id
-from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
-from shared.errors import (
+from kernel.errors import (
     LeaseLost,
     OrderCancelled,
     OrderNotFound,
     PaymentDeclined,
     PaymentGatewayError,
 )
-from shared.events import PaymentRefunded, published_event_id
-from shared.record import UNDOING, ChargeStatus, Entry, Status
+from kernel.events import PaymentRefunded, published_event_id
+from kernel.order_record import UNDOING, ChargeStatus, Entry, Status
+from payments.model import Charge, GatewayRecord, charge_id
+from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
 from tests.fakes.payments import FakeGateway, FakeLedger, Killed, killed, no_answer
 from tests.fakes.records import EPOCH, NOW, order, waiting
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.local.platform import TEMPLATE
-from infra.rehearsal.template import adapted, parameters, patient, read, reason, references
+from tests.rehearsal.template import adapted, parameters, patient, read, reason, references
 
 DEFINITIONS = {
     "workflows/order_processing.asl.yaml": "s3://packages/order_processing.asl.yaml",

@@ -1,9 +1,9 @@
 """A rehearsal fails at any difference but those that are known."""
 
-from infra.rehearsal import comparison
-from infra.rehearsal.comparison import Difference, Row, reason
-from infra.rehearsal.outcome import Outcome
 from tests.e2e.scenarios import SITUATIONS
+from tests.rehearsal import comparison
+from tests.rehearsal.comparison import Difference, Row, reason
+from tests.rehearsal.outcome import Outcome
 
 HERE = Outcome("A → B", "COMPLETED", "Order Completed", "CHARGED 12.50 (gateway: CHARGED)", "TEA")
 THERE = Outcome("A → C", "COMPLETED", "Order Completed", "CHARGED 12.50 (gateway: CHARGED)", "TEA")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from infra.rehearsal.history import path
+from tests.rehearsal.history import path
 
 
 def _entered(*names: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.stack import Cors, Route
+from infra.local.template.stack import Cors, Route
 from infra.server.access import Access, Admission, Refused
 from infra.server.hosts import allowed_host
 from infra.server.server import ServerError, admission

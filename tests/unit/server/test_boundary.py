@@ -14,16 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.local.engine import Engine
-from infra.local.invocations import Result
-from infra.local.stack import Cors, Route, Stack
+from infra.local.engine.engine import Engine
+from infra.local.template.stack import Cors, Route, Stack
+from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
 from infra.server.aws_api import LOOKUPS, MATCHING
 from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
 from infra.server.tokens import OPERATE, Caller, Tokens
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.unit.server.asking import PORT, scope
 
 if TYPE_CHECKING:

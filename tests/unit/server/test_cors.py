@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.stack import Cors
+from infra.local.template.stack import Cors
 from infra.server.cors import shared
 from infra.server.reply import Reply
 from tests.unit.server.asking import request

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.stack import Route
+from infra.local.template.stack import Route
 from infra.server.gateway import MalformedAnswer, event_of, reply_of
 from infra.server.tokens import Caller
 from tests.unit.server.asking import request

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import InvalidEvent
-from shared.events import (
+from kernel.errors import InvalidEvent
+from kernel.events import (
     CONTRACTS,
     MAX_LINES,
     REQUESTS,
@@ -30,7 +30,7 @@ from shared.events import (
     published_event_id,
     to_entry,
 )
-from shared.money import WITHOUT_DECIMALS
+from kernel.money import WITHOUT_DECIMALS
 from tests.fakes.events import ADDRESS, created, detail, envelope, read, with_total
 
 TEA = {"sku": "TEA", "quantity": 1, "unit_price": 1}

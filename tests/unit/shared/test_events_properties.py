@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import InvalidEvent
-from shared.events import (
+from kernel.errors import InvalidEvent
+from kernel.events import (
     CONTRACTS,
     SOURCE,
     Detail,
@@ -20,7 +20,7 @@ from shared.events import (
     parse_detail,
     to_entry,
 )
-from shared.money import CURRENCIES, WITHOUT_DECIMALS, from_minor
+from kernel.money import CURRENCIES, WITHOUT_DECIMALS, from_minor
 from tests.strategies import damaged, json_values
 
 FEWER = max(settings().max_examples // len(CONTRACTS), 10)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import json_text
-from shared.json_text import MAX_DEPTH, InvalidJSON
+from kernel import json_text
+from kernel.json_text import MAX_DEPTH, InvalidJSON
 
 NUMBERS = st.one_of(
     st.integers(),

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kernel.email_address import MAX_ADDRESS, to_ascii
+from kernel.errors import InvalidEvent, UnmailableAddress
+from kernel.events import OrderCreated, OrderUpdated, parse_detail
 from notifications.mail import SandboxMailer, sandbox_mail
 from notifications.mime import to_bytes
 from notifications.model import Confirmation, render
-from shared.errors import InvalidEvent, UnmailableAddress
-from shared.events import OrderCreated, OrderUpdated, parse_detail
-from shared.mail_address import MAX_ADDRESS, to_ascii
-from shared.sqlite import Database
+from storage.sqlite.database import Database
 from tests.fakes.events import detail
 
 CONFIRMATION = Confirmation("message-1", "A-1", "EUR", 100, (), ())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.money import (
+from kernel.money import (
     CURRENCIES,
     MAXIMUM,
     WITH_THREE_DECIMALS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.money import MAXIMUM, from_minor, text, to_minor
+from kernel.money import MAXIMUM, from_minor, text, to_minor
 from tests.strategies import json_values
 
 hundredths = st.integers(0, MAXIMUM)

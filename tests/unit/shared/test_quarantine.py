@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import InvalidEvent
-from shared.quarantine import envelope_of, quarantined
+from kernel.errors import InvalidEvent
+from kernel.quarantine import envelope_of, quarantined
 from tests.fakes.events import envelope
 
 QUEUE = "https://sqs.example/quarantine"

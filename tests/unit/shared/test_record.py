@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from shared.errors import LeaseLost, OrderCancelled, OrderNotFound, VersionConflict
-from shared.record import (
+from kernel.errors import LeaseLost, OrderCancelled, OrderNotFound, VersionConflict
+from kernel.order_record import (
     CONFLICT_RETRIES,
     ENDED,
     UNDOING,
@@ -13,7 +13,7 @@ from shared.record import (
     Line,
     Message,
     Status,
-    rereads,
+    retry_on_conflict,
 )
 from tests.fakes.records import EPOCH, NOW, order
 
@@ -52,43 +52,43 @@ def test_an_order_ends_as_completed_failed_or_cancelled() -> None:
 def test_a_run_holds_an_order_by_its_epoch_until_it_ends(status: Status, epoch: int) -> None:
     record = order(status=status)
     if epoch == EPOCH and status in IN_FLIGHT:
-        assert record.fenced(epoch) is record
+        assert record.require_holder(epoch) is record
     else:
         with pytest.raises(LeaseLost, match=f"A-1 is {status} at epoch {EPOCH}, not {epoch}"):
-            record.fenced(epoch)
+            record.require_holder(epoch)
 
 
 @pytest.mark.parametrize("status", sorted(FORWARD))
 def test_a_run_goes_forward_unless_the_order_is_to_be_cancelled(status: Status) -> None:
     record = order(status=status)
-    assert record.forward(EPOCH) is record
+    assert record.require_active(EPOCH) is record
     with pytest.raises(LeaseLost):
-        record.forward(EPOCH - 1)
+        record.require_active(EPOCH - 1)
     with pytest.raises(OrderCancelled, match="A-1 is to be cancelled"):
-        order(status=status, cancel_requested=True).forward(EPOCH)
+        order(status=status, cancel_requested=True).require_active(EPOCH)
 
 
 def test_a_run_does_not_go_forward_with_an_order_that_is_undone() -> None:
     undone = order(status=Status.COMPENSATING, failure="PaymentDeclined")
     with pytest.raises(OrderCancelled, match="A-1 is undone after PaymentDeclined"):
-        undone.forward(EPOCH)
+        undone.require_active(EPOCH)
 
 
 def test_the_fence_comes_before_the_request_to_cancel() -> None:
     with pytest.raises(LeaseLost):
-        order(cancel_requested=True).forward(EPOCH - 1)
+        order(cancel_requested=True).require_active(EPOCH - 1)
 
 
 @pytest.mark.parametrize("status", Status)
 def test_only_an_order_in_compensation_is_undone(status: Status) -> None:
     record = order(status=status, cancel_requested=True)
     if status is Status.COMPENSATING:
-        assert record.undoing(EPOCH) is record
+        assert record.require_compensating(EPOCH) is record
         with pytest.raises(LeaseLost):
-            record.undoing(EPOCH - 1)
+            record.require_compensating(EPOCH - 1)
     else:
         with pytest.raises(LeaseLost, match=f"A-1 is {status}"):
-            record.undoing(EPOCH)
+            record.require_compensating(EPOCH)
 
 
 def test_lines_of_one_sku_are_one_demand() -> None:
@@ -131,21 +131,21 @@ class Step:
 @pytest.mark.parametrize("conflicts", [0, 1, CONFLICT_RETRIES])
 def test_a_step_starts_over_when_another_writer_got_in_between(conflicts: int) -> None:
     step = Step(conflicts)
-    assert rereads(step)("A-1", epoch=3) == "done"
+    assert retry_on_conflict(step)("A-1", epoch=3) == "done"
     assert step.calls == [("A-1", 3)] * (conflicts + 1)
 
 
 def test_a_step_gives_up_when_others_always_get_in_between() -> None:
     step = Step(conflicts=1_000)
     with pytest.raises(VersionConflict):
-        rereads(step)("A-1", epoch=3)
+        retry_on_conflict(step)("A-1", epoch=3)
     assert len(step.calls) == CONFLICT_RETRIES + 1
 
 
 def test_only_a_conflict_makes_a_step_start_over() -> None:
     calls = []
 
-    @rereads
+    @retry_on_conflict
     def step() -> None:
         calls.append(1)
         raise OrderNotFound("A-1")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import (
+from kernel.errors import (
     CarrierError,
     LeaseLost,
     OrderCancelled,
@@ -12,7 +12,7 @@ from shared.errors import (
     OrderIncomplete,
     OrderNotFound,
 )
-from shared.record import UNDOING, ChargeStatus, Entry, ShipmentStatus, Status
+from kernel.order_record import UNDOING, ChargeStatus, Entry, ShipmentStatus, Status
 from shipping.model import Consignment, Shipment, shipment_id
 from shipping.usecases import Outcome, Ports, call_back, ship
 from tests.fakes.events import ADDRESS

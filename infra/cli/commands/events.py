@@ -1,0 +1,221 @@
+"""``orders events``: the contracts, and files of events checked against them."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.batching import tell_passed_over
+from infra.cli.event_files import Line, UnreadableFile, read_events
+from infra.cli.options import Json
+from infra.cli.output import CommandError, Styled, Table, complain, console, finish
+from infra.contracts.baseline import Contract, present, released
+from infra.contracts.compatibility import Change, compare
+from infra.contracts.fields import Field, detail_fields
+from infra.contracts.folder import EXAMPLES, FOLDER, SCHEMA, slug
+from kernel.events import REQUESTS
+
+app = typer.Typer(
+    help="The contracts of all events: list, show, validate, diff.",
+    no_args_is_help=True,
+)
+
+
+@app.command("list")
+def list_events(as_json: Json = False) -> None:
+    """List every event: its version, who sends it, what it means."""
+    rows = [_summary(name, contract) for name, contract in present().items()]
+    if as_json:
+        finish({"events": rows}, as_json=True)
+        return
+    table = Table("Event", "Version", "From", "Meaning")
+    for row in rows:
+        table.add_row(row["name"], row["version"], row["from"], row["meaning"])
+    console.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Such as order-created or 'Order Created'.")],
+    as_json: Json = False,
+) -> None:
+    """Show one event: its fields, an example, and where its schema is."""
+    found = _event_name(name)
+    contract = present()[found]
+    fields = detail_fields(contract.schema)
+    example = _example(found)
+    if as_json:
+        rows = [
+            {
+                "name": field.name,
+                "type": field.type,
+                "required": field.required,
+                "description": field.description,
+                "limits": field.limits,
+                "pattern": field.pattern,
+            }
+            for field in fields
+        ]
+        shown = {**_summary(found, contract), "fields": rows, "example": example}
+        finish(shown, as_json=True)
+        return
+    summary = _summary(found, contract)
+    console.print(Styled(f"{found} {contract.version}, from {summary['from']}", "bold"))
+    console.print(summary["meaning"], "", _field_table(fields), "")
+    if example:
+        console.print_json(example)
+    console.print("", f"Schema:   {summary['schema']}")
+    console.print(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
+
+
+@app.command()
+def validate(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="JSON, ndjson, a folder, or - for stdin.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Check events against their contracts; exit 1 if any breaks its own."""
+    events, problems, unreadable = 0, [], 0
+    for file in files:
+        tell_passed_over(Path(file))
+        try:
+            for line in read_events(file):
+                events += 1
+                if line.problem:
+                    problems.append(_problem(line))
+                    if not as_json:
+                        console.print(f"{line.path}:{line.number}: {line.problem}")
+        except UnreadableFile as error:
+            unreadable += 1
+            complain(str(error))
+    summary = {
+        "events": events,
+        "valid": events - len(problems),
+        "invalid": len(problems),
+        "unreadable_files": unreadable,
+    }
+    if as_json:
+        finish({**summary, "problems": problems}, as_json=True)
+    else:
+        console.print(_sentence(summary))
+    if problems or unreadable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="A schema file, or an event to hold to its release.")],
+    new: Annotated[str | None, typer.Argument(help="The newer schema file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two schemas of an event; exit 1 if who relies on the older one would break."""
+    name, before, after = _pair(old, new)
+    changes = compare(before, after)
+    breaking = [change for change in changes if change.breaks(name)]
+    compatible = [change for change in changes if not change.breaks(name)]
+    if as_json:
+        answer = {"breaking": _plain(breaking), "compatible": _plain(compatible)}
+        finish({"event": name, **answer}, as_json=True)
+    else:
+        for title, listed in (("breaking", breaking), ("compatible", compatible)):
+            for change in listed:
+                console.print(f"{title}: {change}")
+        if not changes:
+            console.print(f"{name or 'The event'}: nothing changed that decides what is valid.")
+    if breaking:
+        raise typer.Exit(1)
+
+
+def _pair(old: str, new: str | None) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """Return what is compared: the event's name and two schemas."""
+    if new is not None:
+        after = _schema(new)
+        return str(after.get("title", "")), _schema(old), after
+    if Path(old).suffix == ".json":
+        raise CommandError(f"{old}: give a second schema file to compare it with")
+    name = _event_name(old)
+    baseline = released()
+    if name not in baseline:
+        raise CommandError(
+            f"{name} is not released yet; python -m infra.contracts.schemas --release does that"
+        )
+    return name, baseline[name].schema, present()[name].schema
+
+
+def _schema(path: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise CommandError(f"{path}: is not a JSON schema: {error}") from None
+    if not isinstance(content, dict) or "$schema" not in content:
+        raise CommandError(f"{path}: is not a JSON schema: it has no $schema")
+    return content
+
+
+def _event_name(given: str) -> str:
+    """Return the detail type that somebody means: case, spaces and hyphens do not count."""
+    names = {_letters(name): name for name in present()}
+    found = names.get(_letters(given))
+    if found is None:
+        close = get_close_matches(_letters(given), names, 1)
+        hint = f"did you mean {slug(names[close[0]])}?" if close else "see: orders events list"
+        raise CommandError(f"no event is named {given!r}; {hint}")
+    return found
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _summary(name: str, contract: Contract) -> dict[str, str]:
+    return {
+        "name": name,
+        "version": contract.version,
+        "from": "upstream" if name in REQUESTS else "platform",
+        "meaning": contract.schema["description"],
+        "schema": str(FOLDER / slug(name) / SCHEMA),
+    }
+
+
+def _example(name: str) -> Any:
+    path = FOLDER / slug(name) / SCHEMA
+    examples = json.loads(path.read_text(encoding="utf-8"))["examples"] if path.is_file() else []
+    return examples[0] if examples else None
+
+
+def _field_table(fields: Sequence[Field]) -> Table:
+    table = Table("Field", "Type", "", "Meaning and limits")
+    for field in fields:
+        limits = ", ".join(one for one in (field.limits, field.pattern) if one)
+        said = f"{field.description} ({limits})" if limits and field.description else limits
+        meaning = said or field.description
+        table.add_row(field.name, field.type, "required" * field.required, meaning)
+    return table
+
+
+def _problem(line: Line) -> dict[str, Any]:
+    return {
+        "file": line.path,
+        "line": line.number,
+        "field": line.field,
+        "problem": line.problem,
+    }
+
+
+def _sentence(summary: Mapping[str, int]) -> str:
+    said = [f"{summary['events']:,} events: {summary['valid']:,} valid"]
+    said += [f"{summary['invalid']:,} invalid"] if summary["invalid"] else []
+    files = summary["unreadable_files"]
+    said += [f"{files} file{'s' * (files > 1)} could not be read"] if files else []
+    return ", ".join(said) + "."
+
+
+def _plain(changes: Sequence[Change]) -> list[dict[str, str]]:
+    return [{"field": change.field, "what": change.what} for change in changes]

@@ -1,0 +1,183 @@
+"""``orders run``: start the platform, send events, work until nothing is due, say what happened.
+
+Time is skipped in a sandbox (`infra.local.directory.sandbox`). Elsewhere a run works in real time:
+it does what is due, and says what waits until when.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.batching import batches, tell_passed_over, to_entry
+from infra.cli.commands.stock import receipt_of, received
+from infra.cli.event_files import Line, read_events
+from infra.cli.generator import Generated, generate, next_seed
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
+from infra.cli.output import CommandError, console, errors, finish
+from infra.cli.progress import Progress
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.engine import Engine
+from infra.local.platform import platform
+from infra.local.settle import settle, work_off
+from infra.views import summary
+from infra.views.unfinished import Waiting, overdue, waiting
+from inventory.model import Receipt
+from inventory.store import SQLiteInventory
+from kernel.clock import timestamp
+
+CHUNK = 100
+"""Events that are put on the bus in one turn."""
+
+SHOWN = 10
+"""Rejected events that are told of one by one."""
+
+
+def run(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Events: JSON, a line each or not."),
+    ] = None,
+    stock: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
+    ] = None,
+    delivery: Delivery = "",
+    count: Annotated[
+        int | None,
+        typer.Option(min=0, help="Generated orders to send; 0 only does what is due."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="What the generated orders follow from; new ones, if not given."),
+    ] = None,
+    workers: Workers = 2,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Take orders through the whole platform, on this machine.
+
+    While every order of the data directory came from this command, waits are skipped. In any other
+    directory it works in real time: it ends once nothing is due soon, and says what waits.
+    """
+    if source is not None and count is not None:
+        raise typer.BadParameter("--from and --count exclude each other")
+    where = directory(data)
+    receipt = receipt_of(stock, delivery)
+    generated = None
+    if source is None:
+        generated = generate(200 if count is None else count, seed or next_seed(where))
+    if source is not None:
+        tell_passed_over(source)
+    lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
+    with platform(where, workers=workers) as engine:
+        if stock is not None and receipt is not None:
+            store = SQLiteInventory(engine.journal.database)
+            received(stock, receipt, store, engine.clock.now())
+        units = generated.receipt if generated is not None and stock is None else None
+        result = Run(engine, where).take(lines, units)
+    _tell(result, where, generated)
+    finish(result, as_json=as_json)
+    problems = _unfinished(result)
+    if problems:
+        raise CommandError("; ".join(problems))
+
+
+def _unfinished(result: dict[str, Any]) -> list[str]:
+    """Return what a run should have done and did not."""
+    problems = []
+    if result["not_begun"] and (result["sandbox"] or result["overdue"]):
+        problems.append(f"{result['not_begun']} accepted orders have not begun; see the log")
+    if result["overdue"]:
+        problems.append(f"{result['overdue']} items are due and were not done; see the log")
+    if result["sink_error"]:
+        problems.append(f"the analytics sink failed: {result['sink_error']}")
+    return problems
+
+
+class Run:
+    """One run of the platform, from the first event until nothing is due."""
+
+    def __init__(self, engine: Engine, where: DataDirectory) -> None:
+        self.engine = engine
+        self.where = where
+        self.database = engine.journal.database
+        self.sandbox = engine.clock.skips
+        self.accepted = 0
+        self.rejected = 0
+        self.problems: list[str] = []
+
+    def take(self, lines: Iterator[Line], receipt: Receipt | None) -> dict[str, Any]:
+        """Send events and work until nothing is due; return the summary."""
+        store = SQLiteInventory(self.database)
+        if receipt is not None and receipt.units:
+            store.receive(receipt, self.engine.clock.now())
+        before = summary.mark(self.database, self.engine.stack)
+        started = time.perf_counter()
+        with Progress() as progress:
+            self._feed(lines, progress)
+            work = settle if self.sandbox else work_off
+            work(self.engine, lambda: progress.worked(self.database))
+        seconds = time.perf_counter() - started
+        return self._summary(before, seconds)
+
+    def _summary(self, before: summary.Mark, seconds: float) -> dict[str, Any]:
+        stack = self.engine.stack
+        counts = summary.of_run(self.database, before, stack)
+        ended = counts["completed"] + counts["failed"] + counts["cancelled"] + counts["duplicates"]
+        sink_error = self.engine.streams.last_error if self.engine.streams.failures else None
+        return {
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            **counts,
+            "seconds": round(seconds, 3),
+            "orders_per_second": round(ended / seconds, 1),
+            "totals": summary.totals(self.database, stack),
+            "problems": self.problems[:100],
+            "failures": summary.failures(self.database, "id > ?", before.failure)[:100],
+            "waiting": [_told(one) for one in waiting(self.database, stack)],
+            "overdue": overdue(self.database, stack, self.engine.clock.now()),
+            "sink_error": sink_error,
+            "sandbox": self.sandbox,
+        }
+
+    def _feed(self, lines: Iterator[Line], progress: Progress) -> None:
+        """Put events on the bus while the platform works on the first of them."""
+        bus = self.engine.stack.bus
+        while chunk := list(islice(lines, CHUNK)):
+            good = []
+            for line in chunk:
+                if line.envelope is None:
+                    self._reject(f"{line.path}:{line.number}: {line.problem}")
+                else:
+                    good.append(to_entry(line, bus))
+            answers = [
+                self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
+            ]
+            self.engine.turn(0)
+            for answer in answers:
+                for entry in answer.result(0)["Entries"]:
+                    if "EventId" in entry:
+                        self.accepted += 1
+                    else:
+                        self._reject(f"{entry['ErrorCode']}: {entry['ErrorMessage']}")
+            progress.accepted(self.accepted)
+
+    def _reject(self, problem: str) -> None:
+        self.rejected += 1
+        self.problems.append(problem)
+        if self.rejected <= SHOWN:
+            errors.print(f"rejected {problem}", style="yellow")
+
+
+def _told(one: Waiting) -> dict[str, Any]:
+    return {"what": one.text, "count": one.count, "next_at": timestamp(one.next_at)}
+
+
+def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:
+    from infra.cli.run_output import show_run
+
+    show_run(console, result, where, generated)

@@ -1,0 +1,109 @@
+"""``orders serve``: the HTTP API and the AWS endpoint, until stopped."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.commands.stock import receipt_of, received
+from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
+from infra.cli.output import console, finish
+from infra.cli.stock_file import read_stock
+from infra.local.engine.clock import Clock
+from infra.local.engine.engine import Engine
+from infra.local.platform import ROOT, platform
+from infra.server.access import Admission
+from infra.server.server import Server, admission, listening, url
+from inventory.store import SQLiteInventory
+
+SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(help="An address of this machine alone.")] = "127.0.0.1",
+    stock: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name under which others ask; with --token-file."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may ask, a line each: TOKEN SUBJECT SCOPE …"),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml."),
+    ] = None,
+    delivery: Delivery = "",
+    workers: Workers = 2,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C.
+
+    Without tokens only this machine's programs are served, by the names of the loopback, and pages
+    of the origins that the template's parameter CorsOrigins has. With --token-file every request
+    needs a token: `Authorization: Bearer TOKEN` (scopes orders/read, orders/write), and for AWS's
+    clients AWS_SESSION_TOKEN (scope orders/operate). It is plain HTTP: put a proxy that speaks
+    https in front of whatever leaves this machine.
+    """
+    where = directory(data)
+    admitted = admission(host, allowed_host or [], token_file)
+    parameters = _parameters(parameter or [])
+    receipt = receipt_of(stock, delivery)
+    with (
+        listening(host, port) as listener,  # a port that is taken leaves the directory as it is
+        platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+    ):
+        inventory = SQLiteInventory(engine.journal.database)
+        if stock is not None and receipt is not None:
+            received(stock, receipt, inventory, engine.clock.now())
+        elif _never_received(engine):
+            inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
+            console.print("no stock yet: received the sample's, so that the examples work")
+        reader = where.reader()
+        server = Server(engine, reader, listener, admitted, where.log)
+        address = url(host, server.port)
+
+        def started() -> None:
+            where.publish(address, admitted.local_token)
+            lines = (
+                f"serving {where.root} at {address} (Ctrl-C stops)",
+                f"  curl {address}/health",
+                f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
+            )
+            console.print(*lines, *_remarks(engine, admitted))
+
+        try:
+            server.run(started)
+        finally:
+            where.withdraw()
+            reader.close()
+    console.print("stopped; everything accepted is in the journal and goes on at the next start")
+    finish({"stopped": True}, as_json=as_json)
+
+
+def _never_received(engine: Engine) -> bool:
+    return engine.journal.database.row("select 1 from receipts limit 1") is None
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    """Return template parameters given as NAME=VALUE."""
+    pairs = [one.partition("=") for one in given]
+    for name, separator, _ in pairs:
+        if not (name and separator):
+            raise typer.BadParameter(f"{name!r} has no value: write --parameter NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _remarks(engine: Engine, admitted: Admission) -> list[str]:
+    """Return what a person should know of who may ask."""
+    if admitted.tokens is not None:
+        return ["a token is needed: `Authorization: Bearer TOKEN`, or AWS_SESSION_TOKEN=TOKEN"]
+    cors = engine.stack.cors
+    if cors is not None and cors.allows_all:
+        return ["any web page may place orders here: CorsConfiguration allows every origin"]
+    return []

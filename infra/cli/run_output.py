@@ -1,0 +1,119 @@
+"""What ``orders run`` shows a person: a table of what happened, where it lies, what to try next."""
+
+from datetime import UTC, datetime
+from shutil import which
+from typing import Any
+
+from infra.cli.generator import EXPECTED, Generated
+from infra.cli.output import Styled, Table, Terminal
+from infra.local.directory.data_directory import DataDirectory
+
+_ROWS = (
+    ("accepted", "events put on the bus"),
+    ("rejected", "events that break their contract, never on the bus"),
+    ("quarantined", "events put aside with a reason"),
+    ("duplicates", "events of an order that was known: ignored"),
+    ("completed", "orders paid, taken from stock and shipped"),
+    ("failed", "orders undone: nothing charged, reserved or shipped"),
+    ("cancelled", "orders undone on request"),
+    ("in_flight", "orders that have not ended"),
+    ("not_begun", "accepted orders without a record"),
+    ("dead_letters", "messages waiting for an operator"),
+    ("failed_items", "items that the platform could not handle; the log has their traces"),
+    ("high_value", "orders flagged for review"),
+    ("revenue", "of completed orders"),
+    ("units_shipped", "units that left stock for good"),
+)
+_ALARMING = ("in_flight", "not_begun", "dead_letters", "failed_items", "quarantined")
+
+SHOWN = 10
+"""Failed items that are named one by one."""
+
+
+def show_run(
+    console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+) -> None:
+    """Print what a run did."""
+    if generated is not None and generated.count:
+        console.print(_kinds(generated), "")
+    table = Table(title="This run")
+    for name, meaning in _ROWS:
+        table.add_row(name.replace("_", " "), result[name], meaning, style=_style(name, result))
+    rate = f"{result['orders_per_second']} orders/s in {result['seconds']} s"
+    table.add_row("speed", rate, "orders that ended, duplicates included")
+    console.print(table)
+    _failures(console, result)
+    _waiting(console, result, datetime.now(UTC))
+    _where(console, result, where, generated)
+
+
+def _failures(console: Terminal, result: dict[str, Any]) -> None:
+    """Name the first of the items that failed."""
+    for one in result["failures"][:SHOWN]:
+        named = f"failed {one['kind']} {one['item']}: {one['error']}: {one['message']}"
+        console.print(named, style="yellow")
+
+
+def _waiting(console: Terminal, result: dict[str, Any], now: datetime) -> None:
+    """Say what waits, and until when."""
+    if not result["waiting"]:
+        return
+    console.print("", Styled("What still waits", "bold"))
+    for one in result["waiting"]:
+        first = "" if one["count"] == 1 else ", the first"
+        until = _moment(datetime.fromisoformat(one["next_at"]), now)
+        console.print(f"{one['what']}{first} until {until}")
+    if not result["sandbox"]:
+        console.print("`orders serve` does it when it is due, `orders run --count 0` after that")
+
+
+def _moment(then: datetime, now: datetime) -> str:
+    """Return a time of day in UTC, with its date if that is another day, and how far it is."""
+    form = "%H:%M:%S UTC" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S UTC"
+    return f"{then.strftime(form)} ({_distance((then - now).total_seconds())})"
+
+
+def _distance(seconds: float) -> str:
+    for unit, size in (("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"in {round(seconds / size)} {unit}"
+    return f"in {round(seconds)} s" if seconds > 0 else "due now"
+
+
+def _kinds(generated: Generated) -> Table:
+    title = f"{generated.count} generated orders (seed {generated.seed})"
+    table = Table("kind", "orders", "what happens to them", title=title)
+    for kind, meaning in EXPECTED.items():
+        table.add_row(kind, generated.kinds[kind], meaning)
+    return table
+
+
+def _style(name: str, result: dict[str, Any]) -> str:
+    return "yellow" if name in _ALARMING and result[name] else ""
+
+
+def _where(
+    console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
+) -> None:
+    files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
+    command = "orders" if which("orders") else ".venv/bin/orders"
+    data = "" if where.root.name == ".orderflow" else f" --data {where.root}"
+    table = Table()
+    kind = "a sandbox: waits were skipped" if result["sandbox"] else "real: no wait was skipped"
+    table.add_row("directory", kind)
+    table.add_row("Parquet", f"{where.bucket / 'order_events'} ({files} files)")
+    table.add_row("log", where.log)
+    order = generated.events[0][1]["detail"]["order_id"] if generated and generated.events else None
+    if order:
+        table.add_row("one order", f"{command} show {order}{data}")
+        table.add_row("its mail", f"{command} show {order} --mail FILE.eml{data}")
+    console.print("", Styled("Where it is", "bold"), table)
+    console.print("", Styled("What to try next", "bold"))
+    table = Table()
+    table.add_row(f"{command} list{data}", "the orders, the newest first")
+    table.add_row(f"{command} query revenue_by_day{data}", "what the analysts see")
+    table.add_row(f"{command} report{data}", "the daily report, as a page")
+    if result["totals"]["dead_letters"]:
+        table.add_row(f"{command} dead-letters list{data}", "what waits for you, and why")
+    table.add_row(f"{command} serve{data}", "the HTTP API and the AWS endpoint")
+    console.print(table)

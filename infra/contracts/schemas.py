@@ -1,0 +1,57 @@
+"""``python -m infra.contracts.schemas``: write ``events_schema/`` from the models, or check it."""
+
+from typing import Annotated
+
+import typer
+
+from infra.cli.output import console, errors
+from infra.contracts.baseline import present, problems, released
+from infra.contracts.folder import BASELINE, FOLDER
+from infra.contracts.generated import differing, release, write
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def schemas(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if a file differs.")
+    ] = False,
+    publish: Annotated[
+        bool, typer.Option("--release", help="Make these contracts the released ones.")
+    ] = False,
+) -> None:
+    """Generate schemas, examples, AsyncAPI and the index page from services/kernel/events.py."""
+    if check:
+        _check()
+        return
+    changed = write(FOLDER)
+    for path in changed:
+        console.print(f"{FOLDER.name}/{path}")
+    console.print(f"{len(changed)} written" if changed else "Everything is as it should be.")
+    if publish:
+        _release()
+
+
+def _check() -> None:
+    differences = differing(FOLDER)
+    for path, what in differences.items():
+        errors.print(f"{FOLDER.name}/{path} {what}")
+    if differences:
+        errors.print("Run: make schemas")
+        raise typer.Exit(1)
+    console.print(f"{FOLDER.name}/ is as the models have it.")
+
+
+def _release() -> None:
+    broken = problems(released(), present())
+    for problem in broken:
+        errors.print(problem)
+    if broken:
+        raise typer.Exit(1)
+    release(FOLDER)
+    console.print(f"{FOLDER.name}/{BASELINE} has the released contracts now.")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,416 @@
+"""The event bus: accepts events, matches rules, delivers to targets, archives and replays."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
+from uuid import uuid4
+
+from infra.errors import InvalidRequest
+from infra.local.directory.journal import Journal
+from infra.local.engine.backlog import Backlog
+from infra.local.engine.crash_marker import Kind
+from infra.local.engine.error_boundary import Boundary, described
+from infra.local.engine.execution_rows import order_id_in
+from infra.local.engine.targets import DeliveryError, RuleTarget
+from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.template.stack import Rule, Stack, Target
+from infra.patterns import TooComplexEvent
+from kernel import json_text
+from kernel.clock import timestamp
+from kernel.json_text import parse, write
+from lambda_support.batches import MAX_BYTES, MAX_ENTRIES, entry_size
+
+BATCH = 500
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 600.0
+
+_INSERT_EVENT = "insert into events values (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_DELIVERY = "insert into deliveries values (?, ?, ?, ?, ?, ?)"
+_DELETE_DELIVERY = "delete from deliveries where id = ?"
+_SELECT_DELIVERIES = (
+    "select d.id, d.target, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
+    " from deliveries d join events e on e.seq = d.event_seq"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a target."""
+
+    id: int
+    event_id: str
+    envelope: str
+    attempts: int
+    arrived_at: float
+
+
+class Bus:
+    """The bus of a stack (a component, see `infra.local.engine.component`).
+
+    ``takers`` maps a target's kind to the `RuleTarget` that takes its events; the engine fills it.
+    A stream's deliveries stay in the journal until the stream has written them
+    (`infra.local.engine.streams`); ``routed`` counts them.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        journal: Journal,
+        boundary: Boundary,
+        dead_letter: Callable[[str, str, Mapping[str, str], float], object],
+    ) -> None:
+        self.stack = stack
+        self.journal = journal
+        self.boundary = boundary
+        self.takers: dict[str, RuleTarget] = {}
+        self.dead_letter = dead_letter
+        self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
+        self.backlog = Backlog(self.targets)
+        self.replays: set[str] = set()
+        self.routed = dict.fromkeys(self.targets, 0)
+        self._routing: list[str] = []
+        self._patience = {
+            key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
+            for key, target in self.targets.items()
+        }
+
+    def resume(self, now: float) -> None:
+        """Do nothing: deliveries are read from the journal."""
+
+    def put(self, entries: object, now: float) -> dict[str, Any]:
+        """Answer a PutEvents request; what it accepts stands once the turn is committed.
+
+        Raises
+        ------
+        InvalidRequest
+            The request as a whole is malformed or too large.
+        """
+        checked = _checked(entries)
+        self.journal.batch.durable = True
+        results = [self._put(entry, now) for entry in checked]
+        failed = sum("ErrorCode" in result for result in results)
+        return {"FailedEntryCount": failed, "Entries": results}
+
+    def _put(self, entry: Mapping[str, Any], now: float) -> dict[str, str]:
+        bus = str(entry.get("EventBusName", "default")).rsplit("/", 1)[-1]
+        if bus != self.stack.bus:
+            message = f"Event bus {bus} does not exist; this machine has {self.stack.bus}."
+            return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
+        refused = _refused(entry)
+        if refused:
+            return refused
+        text, detail = entry["Detail"], None
+        if isinstance(text, str):
+            with suppress(json_text.InvalidJSON):
+                detail = json_text.read(text)
+        if not isinstance(detail, dict):
+            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        try:
+            time = _time(entry.get("Time"), now)
+        except (OverflowError, ValueError) as error:
+            return _invalid("Time", f"{error}.")
+        head, seq = _head(entry, time), self.journal.next_id("events")
+        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
+        return {"EventId": head["id"]} if failed is None else _failure(failed)
+
+    def accept(self, entry: Mapping[str, Any], now: float) -> str:
+        """Journal an event that a service published; return the event's id.
+
+        Raises
+        ------
+        InvalidRequest
+            It is no event.
+        """
+        refused = _refused(entry)
+        if refused:
+            raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
+        head, text = _head(entry, _time(entry.get("Time"), now)), entry["Detail"]
+        self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
+        event_id: str = head["id"]
+        return event_id
+
+    def _accept(
+        self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
+    ) -> None:
+        """Journal an event as it was sent, and a delivery for each matching target."""
+        envelope = {**head, "detail": detail}
+        archive = self.stack.archive_pattern
+        archived = archive is not None and archive.matches(envelope)
+        matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
+        order_id = detail.get("order_id")
+        self.journal.batch.add(
+            _INSERT_EVENT,
+            seq,
+            head["id"],
+            head["detail-type"],
+            order_id if isinstance(order_id, str) else None,
+            f'{json_text.write(head).decode()[:-1]},"detail":{text.strip()}}}',
+            now,
+            int(archived),
+        )
+        self._route(seq, matched, now, None)
+
+    def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
+        for rule in rules:
+            for target in rule.targets:
+                delivery = self.journal.next_id("deliveries")
+                self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, target.key, now, 0, replay)
+                self._routing.append(target.key)
+                self.backlog.wake(target.key, now + self._patience[target.key])
+
+    def committed(self) -> None:
+        """Let what the turn added count."""
+        self.backlog.committed()
+        for key in self._routing:
+            self.routed[key] += 1
+        self._routing.clear()
+
+    def next_due(self) -> float:
+        """Return when a delivery is due whose target has room."""
+        return self.backlog.next_due(
+            key for key, target in self.targets.items() if self.takers[target.kind].room() > 0
+        )
+
+    def work(self, now: float) -> bool:
+        """Deliver what is due and has room; return whether there was any."""
+        found = False
+        for key, target in self.targets.items():
+            if self.backlog.is_due(key, now):
+                room = min(BATCH, self.takers[target.kind].room())
+                found |= room > 0 and self._drain(target, room, now)
+        return found
+
+    def _drain(self, target: Target, room: int, now: float) -> bool:
+        rows = self.journal.database.rows(
+            f"{_SELECT_DELIVERIES} where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
+            target.key,
+            now,
+            room,
+        )
+        if len(rows) < room:
+            self.backlog.rest(target.key, self._next_due(target.key, now))
+        deliver = self.takers[target.kind].deliver
+        for row in rows:
+            delivery = _delivery(row)
+            error = self.boundary.attempt(
+                Kind.DELIVERY, delivery.id, deliver, target, delivery, now
+            )
+            if error is None:
+                self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+            else:
+                self._failed(target, delivery, _as_refusal(error), now)
+        return bool(rows)
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """Send a delivery to its target's dead-letter queue; it is not tried again."""
+        row = self.journal.database.row(f"{_SELECT_DELIVERIES} where d.id = ?", number)
+        if row is not None:
+            error = DeliveryError("INTERNAL_ERROR", reason, final=True)
+            self._failed(self.targets[row["target"]], _delivery(row), error, now)
+
+    def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
+        """Try again later, or put the event into the target's dead-letter queue."""
+        late = delivery.arrived_at + target.max_age <= now
+        if not error.final and not late and delivery.attempts < target.max_attempts:
+            due = now + min(LONGEST_RETRY, FIRST_RETRY * 2**delivery.attempts)
+            self.journal.batch.add(
+                "update deliveries set attempts = attempts + 1, due = ? where id = ?",
+                due,
+                delivery.id,
+            )
+            self.backlog.wake(target.key, due)
+            return
+        self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+        if target.dead_letters:
+            rule = f"rule/{self.stack.bus}/{target.rule}"
+            attributes = {
+                "RULE_ARN": f"arn:aws:events:{REGION}:{ACCOUNT}:{rule}",
+                "TARGET": target.key,
+                "ERROR_CODE": error.code,
+                "ERROR_MESSAGE": str(error),
+                "RETRY_ATTEMPTS": str(delivery.attempts),
+            }
+            self.dead_letter(target.dead_letters, delivery.envelope, attributes, now)
+
+    def _next_due(self, key: str, now: float) -> float | None:
+        row = self.journal.database.row(
+            "select min(due) from deliveries where target = ? and due > ?", key, now
+        )
+        return None if row is None else row[0]
+
+    def deliver_again(self, key: str, envelope: str, seq: int | None, now: float) -> int:
+        """Deliver a dead letter to its target once more; return the delivery's number.
+
+        ``seq`` is the event's in the journal. Without it, the letter's own text becomes an event
+        of the journal, which no archive has and no other target gets.
+        """
+        content = parse(envelope)
+        replay = content.pop("replay-name", None)
+        if seq is None:
+            seq = self.journal.next_id("events")
+            order_id = order_id_in(content)
+            kind, text = content.get("detail-type", ""), write(content).decode()
+            row = (seq, content["id"], kind, order_id, text, now, 0)
+            self.journal.batch.add(_INSERT_EVENT, *row)
+        delivery = self.journal.next_id("deliveries")
+        self.journal.batch.add(_INSERT_DELIVERY, delivery, seq, key, now, 0, replay)
+        self.backlog.wake(key, now)
+        return delivery
+
+    def start_replay(
+        self, name: str, start: float, end: float, rules: Sequence[str], now: float
+    ) -> None:
+        """Deliver the archive's events of a time range again, to all rules or the named ones.
+
+        Raises
+        ------
+        InvalidRequest
+            The name is taken, the range is empty, or a rule does not exist.
+        """
+        database = self.journal.database
+        if name in self.replays or database.row("select 1 from replays where name = ?", name):
+            message = f"Replay {name} already exists."
+            raise InvalidRequest("ResourceAlreadyExistsException", message)
+        if start >= end:
+            message = "EventStartTime must be before EventEndTime."
+            raise InvalidRequest("ValidationException", message)
+        known = {rule.name: rule for rule in self.stack.rules}
+        missing = [rule for rule in rules if rule not in known]
+        if missing:
+            raise InvalidRequest("ValidationException", f"Rule {missing[0]} does not exist.")
+        chosen = [known[rule] for rule in rules] or self.stack.rules
+        events = database.rows(
+            "select seq, envelope from events where archived and arrived_at >= ?"
+            " and arrived_at < ? order by seq",
+            start,
+            end,
+        )
+        for event in events:
+            envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
+            self._route(event["seq"], _matching(chosen, envelope), now, name)
+        self.replays.add(name)
+        self.boundary.undo.append(partial(self.replays.discard, name))
+        self.journal.batch.add(
+            "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
+            name,
+            json.dumps(list(rules)),
+            start,
+            end,
+            now,
+            now,
+            len(events),
+        )
+
+    def forget(self, now: float) -> None:
+        """Drop events that the archive need not keep and that nobody waits for."""
+        days = self.stack.archive_days
+        before = now - days * 86_400 if days else 0
+        self.journal.batch.add(
+            "delete from events where arrived_at < iif(archived, ?, ?)"
+            " and not exists (select 1 from deliveries where event_seq = events.seq)",
+            before,
+            now - 86_400,
+        )
+
+
+def _head(entry: Mapping[str, Any], time: str) -> dict[str, Any]:
+    """Return an event's envelope without its detail."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": entry["DetailType"],
+        "source": entry["Source"],
+        "account": ACCOUNT,
+        "time": time,
+        "region": REGION,
+        "resources": entry.get("Resources") or [],
+    }
+
+
+def _delivery(row: Any) -> Delivery:
+    envelope = _replayed(row["envelope"], row["replay"])
+    return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    """Return the answer for an event that was read but could not be journalled."""
+    if isinstance(error, InvalidRequest):
+        return _invalid("Detail", str(error))
+    message = f"The event could not be processed: {type(error).__name__}."
+    return {"ErrorCode": "InternalFailure", "ErrorMessage": message}
+
+
+def _as_refusal(error: Exception) -> DeliveryError:
+    """Return an error as the target's refusal: one that nobody expected is tried again."""
+    if isinstance(error, DeliveryError):
+        return error
+    return DeliveryError("INTERNAL_ERROR", described(error))
+
+
+def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    try:
+        return [rule for rule in rules if rule.pattern.matches(envelope)]
+    except TooComplexEvent as error:
+        raise InvalidRequest("InvalidArgument", str(error)) from None
+
+
+def _checked(entries: object) -> list[Mapping[str, Any]]:
+    """Return a request's entries, or raise what AWS answers."""
+    some = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    if not some or not entries:
+        raise _violated("Member must have length greater than or equal to 1")
+    checked = cast("list[Mapping[str, Any]]", entries)
+    if len(checked) > MAX_ENTRIES:
+        raise _violated(f"Member must have length less than or equal to {MAX_ENTRIES}")
+    size = sum(entry_size(entry) for entry in checked)
+    if size > MAX_BYTES:
+        over = f"over the limit: {size} bytes of {MAX_BYTES}."
+        message = f"Total size of the entries in the request is {over}"
+        raise InvalidRequest("ValidationException", message)
+    return checked
+
+
+def _refused(entry: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what is wrong with an entry's fields, but for its detail's content."""
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            return _invalid(name, f"{name} is a required argument.")
+    for name in ("Source", "DetailType"):
+        if not isinstance(entry[name], str):
+            return _invalid(name, f"{name} is text.")
+    resources = entry.get("Resources") or []
+    if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
+        return _invalid("Resources", "Resources is a list of ARNs.")
+    return None
+
+
+def _invalid(name: str, reason: str) -> dict[str, str]:
+    message = f"Parameter {name} is not valid. Reason: {reason}"
+    return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+
+
+def _violated(constraint: str) -> InvalidRequest:
+    message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
+    return InvalidRequest("ValidationException", f"{message} {constraint}")
+
+
+def _time(given: object, now: float) -> str:
+    """Return an event's time, to the second as EventBridge has it."""
+    moment = now
+    if isinstance(given, int | float):
+        moment = float(given)
+    elif isinstance(given, str):
+        try:
+            parsed = datetime.fromisoformat(given)
+        except ValueError:
+            parsed = datetime.fromtimestamp(now, UTC)
+        moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+    return timestamp(moment).split(".")[0] + "Z"
+
+
+def _replayed(envelope: str, replay: str | None) -> str:
+    return envelope if replay is None else f'{envelope[:-1]},"replay-name":{json.dumps(replay)}}}'

@@ -1,0 +1,122 @@
+"""Tables of the letters that were taken out of their queues, and of the log of each letter."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra.local.directory.journal import Journal
+from infra.local.engine.attention_queue import PUT_BACK
+
+KEPT = 14 * 86_400.0
+"""Seconds for which a closed letter is kept: as long as SQS keeps a message at most."""
+
+SCHEMA = """
+create table if not exists closed_letters (
+    id integer primary key,
+    queue text not null,
+    body text not null,
+    attributes text not null,
+    sent_at real not null,
+    state text not null,
+    kind text,
+    successor text,
+    replaced_by integer,
+    outcome text not null,
+    closed_at real not null
+);
+create index if not exists closed_letters_pending on closed_letters (kind)
+    where state = 'PENDING';
+create table if not exists letter_log (
+    id integer primary key,
+    letter integer not null,
+    at real not null,
+    who text not null,
+    what text not null,
+    detail text not null
+);
+create index if not exists letter_log_by_letter on letter_log (letter);
+"""
+"""``state`` of a closed letter:
+
+=============  ====================================================================================
+``PENDING``    redriven; its successor, a ``kind`` with a name, has not ended
+``DONE``       its successor has ended well
+``REPLACED``   its successor has failed and left a letter of its own
+``DISCARDED``  a person has discarded it, with a reason
+``EXPIRED``    its queue kept it no longer
+=============  ====================================================================================
+"""
+
+_CLOSE = (
+    "insert or replace into closed_letters select id, queue, body, attributes, sent_at,"
+    " ?, ?, ?, null, ?, ? from messages where id = ?"
+)
+_EXPIRE = (
+    "insert or replace into closed_letters select id, queue, body, attributes, sent_at,"
+    " 'EXPIRED', null, null, null, ?, ? from messages where queue = ? and sent_at < ?"
+)
+_END = (
+    "update closed_letters set state = ?, replaced_by = ?, outcome = ?, closed_at = ? where id = ?"
+)
+_OUT = "delete from messages where id = ? and queue is not null"
+# a statement of its own: statements of a batch run in the order of their first rows, so this one
+# must not be shared with deletions that were added before `_CLOSE`
+_FORGET = "delete from closed_letters where id = ?"
+_LOG = "insert into letter_log (letter, at, who, what, detail) values (?, ?, ?, ?, ?)"
+
+
+class LetterRows:
+    """Writes to the tables of closed letters and of their log, in the turn's batch."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        journal.database.define(SCHEMA)
+
+    def log(self, letter: int, who: str, what: str, now: float, **detail: object) -> None:
+        """Add to what was done with a letter."""
+        self.journal.batch.add(_LOG, letter, now, who, what, json.dumps(detail))
+
+    def redriven(self, letter: int, kind: str, successor: str, now: float) -> None:
+        """Take a letter out of its queue: its successor is in this very batch."""
+        batch = self.journal.batch
+        batch.add(_CLOSE, "PENDING", kind, successor, "its successor has not ended", now, letter)
+        batch.add(_OUT, letter)
+
+    def discarded(self, letter: int, reason: str, now: float) -> None:
+        """Take a letter out of its queue, and keep it."""
+        self.journal.batch.add(_CLOSE, "DISCARDED", None, None, reason, now, letter)
+        self.journal.batch.add(_OUT, letter)
+
+    def expired(self, queue: str, before: float, now: float) -> None:
+        """Take out of a queue what it does not keep any longer, and keep it a while more."""
+        self.journal.batch.add(_EXPIRE, "its queue kept it no longer", now, queue, before)
+
+    def ended(
+        self, letter: int, outcome: str, now: float, *, replaced_by: int | None = None
+    ) -> None:
+        """Note how a letter's successor has ended."""
+        state = "DONE" if replaced_by is None else "REPLACED"
+        self.journal.batch.add(_END, state, replaced_by, outcome, now, letter)
+
+    def followed(self, letter: int, successor: str) -> None:
+        """Note which run does now what a letter was redriven for."""
+        follow = "update closed_letters set kind = 'execution', successor = ? where id = ?"
+        self.journal.batch.add(follow, successor, letter)
+
+    def put_back(self, row: Any, attributes: Mapping[str, str], sent_at: float, now: float) -> None:
+        """Put a closed letter back into its queue, under its own id."""
+        values = (row["id"], row["queue"], row["body"], sent_at, now, 0, json.dumps(attributes))
+        self.journal.batch.add(PUT_BACK, *values)
+        self.journal.batch.add(_FORGET, row["id"])
+
+    def forget(self, now: float) -> None:
+        """Drop closed letters that were kept long enough, and what is said of letters long gone."""
+        batch = self.journal.batch
+        drop = "delete from closed_letters where state <> 'PENDING' and closed_at < ?"
+        batch.add(drop, now - KEPT)
+        batch.add(
+            "delete from letter_log where at < ?"
+            " and not exists (select 1 from closed_letters where id = letter)"
+            " and not exists (select 1 from messages where id = letter)",
+            now - KEPT,
+        )

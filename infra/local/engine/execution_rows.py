@@ -1,0 +1,65 @@
+"""The row of an execution in the journal, and its ARN."""
+
+from typing import Any
+
+from infra.asl import Machine
+from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.template.stack import StateMachine
+from kernel.clock import timestamp
+
+INSERT = (
+    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
+    " started_at, wake_at) values (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?, ?)"
+)
+INSERT_ENDED = (
+    "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
+    " started_at, output, error, cause, ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+WAKE = "update executions set wake_at = ? where id = ?"
+END = (
+    "update executions set status = ?, output = ?, error = ?, cause = ?, ended_at = ?,"
+    " wake_at = null where id = ?"
+)
+HISTORY = "insert into history (execution_id, piece) values (?, ?)"
+LAST_PIECE = "select piece from history where execution_id = ? order by id desc limit 1"
+
+
+def arn(machine: StateMachine, name: str, number: int) -> str:
+    """Return an execution's ARN; an EXPRESS one tells executions of one name apart."""
+    if machine.kind == "EXPRESS":
+        return f"arn:aws:states:{REGION}:{ACCOUNT}:express:{machine.name}:{name}:{number}"
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
+
+
+def context_of(
+    machine: StateMachine, number: int, name: str, body: Any, started: float
+) -> dict[str, Any]:
+    """Return the context object of an execution, which stays the same while it runs."""
+    return {
+        "Execution": {
+            "Id": arn(machine, name, number),
+            "Input": body,
+            "Name": name,
+            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
+            "StartTime": timestamp(started),
+        },
+        "StateMachine": {"Id": machine.arn, "Name": machine.name},
+    }
+
+
+def removed_machine(row: Any, machine: Machine) -> StateMachine:
+    """Return the state machine of an execution that the template does not have any more."""
+    name = row["machine"]
+    address = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
+    return StateMachine(name, address, row["kind"], machine, "")
+
+
+def order_id_in(body: Any) -> str | None:
+    """Return whose order an input or an event is about, so that the order can be followed."""
+    if not isinstance(body, dict):
+        return None
+    for holder in (body, body.get("detail"), body.get("resume")):
+        found = holder.get("order_id") if isinstance(holder, dict) else None
+        if isinstance(found, str):
+            return found
+    return None

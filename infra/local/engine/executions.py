@@ -1,0 +1,517 @@
+"""Executions: the interpreter's effects performed, each step journalled before it is acted on."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from infra.asl import (
+    CancelTask,
+    Effect,
+    Ended,
+    Execution,
+    HistoryEvent,
+    Machine,
+    RunTask,
+    SetTimer,
+    Signal,
+    TaskFailed,
+    TaskSucceeded,
+    TimerFired,
+)
+from infra.asl.errors import RUNTIME
+from infra.local.directory.journal import Journal
+from infra.local.engine.backlog import NEVER, Backlog
+from infra.local.engine.crash_marker import NOTHING, Ids, Item, Kind
+from infra.local.engine.error_boundary import Boundary, described
+from infra.local.engine.execution_rows import (
+    END,
+    HISTORY,
+    INSERT,
+    INSERT_ENDED,
+    LAST_PIECE,
+    WAKE,
+    arn,
+    context_of,
+    order_id_in,
+    removed_machine,
+)
+from infra.local.engine.history_pieces import packed, snapshot_in
+from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegration
+from infra.local.engine.quarantined_orders import HELD
+from infra.local.template.loader import read_yaml
+from infra.local.template.resources import compiled
+from infra.local.template.stack import Stack, StateMachine
+from infra.local.workers.invocations import Invoke, Result
+from kernel import json_text
+
+if TYPE_CHECKING:
+    from infra.local.engine.quarantined_orders import QuarantinedOrders
+
+MAX_LOADED = 400
+"""Executions in memory at once; the others wait in the journal."""
+
+UNLOAD_AFTER = 5.0
+"""Seconds from which an execution that only waits leaves the memory."""
+
+MAX_INPUT = 262_144
+"""Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
+
+EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
+"""The error of a STANDARD execution whose name is taken."""
+
+_RUNNING = "running"
+_LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
+_WIDEST = 4  # bytes of a character in UTF-8 at most
+
+
+class LoadedExecution:
+    """An execution in memory, and what it waits for."""
+
+    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
+
+    def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
+        self.id = number
+        self.item: Ids = (Kind.EXECUTION, number, number)  # what the crash marker names
+        self.name = name  # of the state machine
+        self.machine = machine
+        self.execution = execution
+        self.row: tuple[Any, ...] | None = None  # what is to be inserted
+        self.wake_at: float | None = None  # as the row says
+        self.tasks: dict[int, float | None] = {}
+        self.timers: dict[int, float] = {}
+
+
+class Executions:
+    """The executions of a stack's state machines (a component).
+
+    ``integrations`` are what a task may call, by name (`infra.local.engine.integrations`);
+    the engine fills it. ``quarantine`` has the orders of which no run on ``quarantined_machine`` is
+    started. ``ran`` says for how many seconds a worker has been at the call of a function.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        journal: Journal,
+        invoke: Invoke,
+        boundary: Boundary,
+        elapsed: Callable[[int], float],
+    ) -> None:
+        self.stack = stack
+        self.elapsed = elapsed
+        self.invocation_of_task: dict[tuple[int, int], int] = {}
+        self.journal = journal
+        self.invoke = invoke
+        self.boundary = boundary
+        self.integrations: dict[str, TaskIntegration] = {}
+        self.quarantine: QuarantinedOrders | None = None
+        self.quarantined_machine = ""
+        self.live: dict[int, LoadedExecution] = {}
+        self.backlog = Backlog([_RUNNING])
+        self._timers: list[tuple[float, int, int]] = []
+        self._dirty: dict[int, LoadedExecution] = {}
+        self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
+        self._machines: dict[str, Machine] = {}
+        self._current = {name: self._define(one) for name, one in stack.machines.items()}
+
+    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
+        """Take up again what a process that is gone had in memory."""
+        self.journal.batch.add(
+            "update executions set wake_at = 0 where status = 'RUNNING' and wake_at is null"
+        )
+        self.backlog.wake(_RUNNING, 0.0)
+
+    def room(self) -> int:
+        """Return how many more executions fit into memory."""
+        return MAX_LOADED - len(self.live)
+
+    def new_name(self) -> str:
+        """Return a name for an execution that was given none."""
+        return str(self.journal.next_id("executions"))
+
+    def start(
+        self, machine: str, name: str, body: Any, now: float, *, text: str | None = None
+    ) -> str:
+        """Start an execution; return its ARN.
+
+        ``text`` is the input's JSON text, where the caller has it.
+
+        Raises
+        ------
+        TaskError
+            A STANDARD execution of this name exists with other input or has ended, or the input
+            is too large; or the order is held (`infra.local.engine.quarantined_orders`).
+        """
+        described, order_id = self.stack.machines[machine], order_id_in(body)
+        if machine == self.quarantined_machine and self._is_held(order_id):
+            raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
+        text = json_text.write(body).decode() if text is None else text
+        if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
+            raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
+        if described.kind == "STANDARD":
+            known = self._known(described, name)
+            if known is not None:
+                if known["status"] == "RUNNING" and known["input"] == text:
+                    return arn(described, name, known["id"])
+                taken = arn(described, name, known["id"])
+                raise TaskError(
+                    EXISTS,
+                    f"Execution Already Exists: '{taken}'",
+                )
+        number = self.journal.next_id("executions")
+        definition = self._current[machine]
+        row = (number, name, machine, described.kind, definition, order_id, text, now)
+        self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
+        self.boundary.undo.append(partial(self._forget, machine, name, number))
+        if self.room() > 0:
+            self._begin(row, described, body, now)
+        else:
+            self.journal.batch.add(INSERT, *row, 0.0)
+            self.backlog.wake(_RUNNING, 0.0)
+        return arn(described, name, number)
+
+    def _forget(self, machine: str, name: str, number: int) -> None:
+        """Take back an execution: the item that started it has failed."""
+        self.live.pop(number, None)
+        self._dirty.pop(number, None)
+        self._fresh.pop((machine, name), None)
+        for call in [call for call in self.invocation_of_task if call[0] == number]:
+            del self.invocation_of_task[call]
+
+    def work(self, now: float) -> bool:
+        """Fire due timers and take up what waits in the journal; return whether there was any."""
+        found = False
+        while self._timers and self._timers[0][0] <= now:
+            due, number, token = heappop(self._timers)
+            live = self.live.get(number)
+            if live is None or live.timers.get(token) != due:
+                continue
+            found = True
+            left = self._time_left(live, token)
+            if left > 0:
+                self._set_timer(live, token, now + left)
+            else:
+                self._advance(live, TimerFired(token), now)
+        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
+            found |= self._take_up(now)
+        return found
+
+    def _time_left(self, live: LoadedExecution, token: int) -> float:
+        """Return how much of its time a task has left: it begins once a worker is at it."""
+        call, timeout = self.invocation_of_task.get((live.id, token)), live.tasks.get(token)
+        return 0.0 if call is None or timeout is None else timeout - self.elapsed(call)
+
+    def next_due(self) -> float:
+        """Return when the next timer fires or the next execution is to be taken up."""
+        while self._timers:
+            due, number, token = self._timers[0]
+            live = self.live.get(number)
+            if live is not None and live.timers.get(token) == due:
+                break
+            heappop(self._timers)
+        timer = self._timers[0][0] if self._timers else NEVER
+        return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
+
+    def flush(self, now: float) -> None:
+        """Journal how far this turn's executions have come."""
+        for live in self._dirty.values():
+            self.boundary.marker.enter(live.item)
+            mark, row = len(self.journal.batch.added), live.row
+            try:
+                self._save(live, now)
+            except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+                self.journal.batch.rewind(mark)
+                live.row = row
+                self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
+                self._end_unsaved(live, error, now)
+        self._dirty.clear()
+
+    def _end_unsaved(self, live: LoadedExecution, error: Exception, now: float) -> None:
+        """End an execution that cannot be written, with the least that says so."""
+        self._abort(live, error, now)
+        live.execution.history = live.execution.history[-1:]  # the others may be the cause
+        mark, row = len(self.journal.batch.added), live.row
+        try:
+            self._save(live, now)
+        except Exception:  # noqa: BLE001 - told already
+            self.journal.batch.rewind(mark)
+            if row is not None:
+                self.journal.batch.add(INSERT, *row, None)
+            self._end_row(live.id, _cause(error), now)
+
+    def committed(self) -> None:
+        """Let what the turn added count."""
+        self.backlog.committed()
+        self._fresh.clear()
+
+    def _define(self, machine: StateMachine) -> str:
+        """Keep a definition, so that what starts on it ends on it; return its id."""
+        number = sha256(machine.definition.encode()).hexdigest()[:16]
+        self.journal.batch.add(
+            "insert into definitions values (?, ?) on conflict do nothing",
+            number,
+            machine.definition,
+        )
+        self._machines[number] = machine.machine
+        return number
+
+    def _known(self, machine: StateMachine, name: str) -> Any:
+        return self._fresh.get((machine.name, name)) or self.journal.database.row(
+            "select id, status, input from executions where machine = ? and name = ?",
+            machine.name,
+            name,
+        )
+
+    def _begin(self, row: tuple[Any, ...], machine: StateMachine, body: Any, now: float) -> None:
+        number, name, _, _, definition, _, _, started = row
+        compiled_machine = self._machines[definition]
+        context = context_of(machine, number, name, body, started)
+        empty = Execution(compiled_machine, context)
+        live = LoadedExecution(number, machine.name, compiled_machine, empty)
+        live.row = row
+        if self.boundary.marker.current is not NOTHING:
+            live.item = self.boundary.marker.current  # what starts it is in the journal already
+        self.live[number] = live
+
+        self._go_on(live, now, self._enter, context, body)
+
+    def _take_up(self, now: float) -> bool:
+        """Load executions that are due from the journal."""
+        room = self.room()
+        rows = self.journal.database.rows(
+            "select * from executions where status = 'RUNNING' and wake_at <= ?"
+            " order by wake_at, id limit ?",
+            now,
+            room,
+        )
+        if len(rows) < room:
+            after = self.journal.database.row(
+                "select min(wake_at) from executions where status = 'RUNNING' and wake_at > ?", now
+            )
+            self.backlog.rest(_RUNNING, None if after is None else after[0])
+        for row in rows:
+            number = row["id"]
+            if number in self.live:
+                continue
+            error = self.boundary.attempt(Kind.EXECUTION, number, self._load, row, now)
+            if error is not None:
+                self.live.pop(number, None)
+                self._dirty.pop(number, None)
+                self._end_row(number, _cause(error), now)
+                self._note_row(row, _cause(error), now)
+        return bool(rows)
+
+    def _note_row(self, row: Any, cause: str, now: float) -> None:
+        with suppress(ValueError):  # its input may be what cannot be read
+            self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
+
+    def _is_held(self, order_id: str | None) -> bool:
+        return self.quarantine is not None and self.quarantine.holds(order_id)
+
+    def put_aside(self, number: int, reason: str, now: float) -> None:
+        """End an execution as FAILED with States.Runtime, and hold its order."""
+        row = self.journal.database.row("select * from executions where id = ?", number)
+        if row is not None and row["status"] == "RUNNING":
+            self._end_row(number, reason, now)
+            self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
+
+    def _note(self, machine: str, given: Any, reason: str, now: float, *, final: bool) -> None:
+        """Note with an order that the engine could not go on with its run."""
+        order_id = order_id_in(given)
+        ours = machine == self.quarantined_machine and self.quarantine is not None
+        if ours and order_id is not None and self.quarantine is not None:
+            self.quarantine.note(order_id, given, reason, now, final=final)
+
+    def _end_row(self, number: int, cause: str, now: float) -> None:
+        """End an execution that is not in memory."""
+        failed = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
+        self.journal.batch.add(HISTORY, number, packed([failed], None))
+        self.journal.batch.add(END, "FAILED", "null", RUNTIME, cause, now, number)
+
+    def _load(self, row: Any, now: float) -> None:
+        machine = self._machine(row["definition"], row["machine"])
+        described = self.stack.machines.get(row["machine"]) or removed_machine(row, machine)
+        number, body = row["id"], json_text.parse(row["input"])
+        last = self.journal.database.row(LAST_PIECE, number)
+        if last is None:
+            head = (number, row["name"], row["machine"], row["kind"], row["definition"])
+            whole = (*head, row["order_id"], row["input"], row["started_at"])
+            self._begin(whole, described, body, now)
+            live = self._dirty[number]
+            live.row = None  # it has its row already
+        else:
+            context = context_of(described, number, row["name"], body, row["started_at"])
+            execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
+            live = self.live[number] = LoadedExecution(number, row["machine"], machine, execution)
+            self._go_on(live, now, self._resume)
+        live.wake_at = row["wake_at"]
+
+    def _machine(self, definition: str, name: str) -> Machine:
+        machine = self._machines.get(definition)
+        if machine is None:
+            row = self.journal.database.row("select body from definitions where id = ?", definition)
+            assert row is not None
+            place = f"definition {definition}"
+            machine = self._machines[definition] = compiled(read_yaml(row[0]), name, place)
+        return machine
+
+    def _advance(self, live: LoadedExecution, signal: Signal, now: float) -> None:
+        live.tasks.pop(signal.token, None)
+        live.timers.pop(signal.token, None)
+        self._go_on(live, now, self._take_in, signal)
+
+    def _go_on(
+        self, live: LoadedExecution, now: float, act: Callable[..., None], *given: Any
+    ) -> None:
+        """Let an execution go on; an error ends this one alone."""
+        self._dirty[live.id] = live
+        error = self.boundary.attempt(
+            Kind.EXECUTION, live.id, act, live, now, *given, marked=live.item
+        )
+        if error is not None:
+            self._abort(live, error, now)
+
+    def _enter(
+        self, live: LoadedExecution, now: float, context: Mapping[str, Any], body: Any
+    ) -> None:
+        live.execution, effects = live.machine.start(body, context, now)
+        self._perform(live, effects, now)
+
+    def _resume(self, live: LoadedExecution, now: float) -> None:
+        self._perform(live, live.machine.resume(live.execution, now), now)
+
+    def _take_in(self, live: LoadedExecution, now: float, signal: Signal) -> None:
+        self._perform(live, live.machine.advance(live.execution, signal, now), now)
+
+    def _abort(self, live: LoadedExecution, error: Exception, now: float) -> None:
+        cause = _cause(error)
+        effects = live.machine.abort(live.execution, cause, now)
+        live.tasks.clear()
+        live.timers.clear()
+        self._perform(live, effects, now)
+        given = live.execution.context.get("Execution", {}).get("Input")
+        self._note(live.name, given, cause, now, final=False)
+
+    def _perform(self, live: LoadedExecution, effects: list[Effect], now: float) -> None:
+        """Do what the interpreter asks for; what needs no function is answered at once."""
+        todo = deque(effects)
+        while todo:
+            effect = todo.popleft()
+            if isinstance(effect, RunTask):
+                signal = self._run(live, effect, now)
+                if signal is not None:
+                    live.tasks.pop(effect.token, None)
+                    live.timers.pop(effect.token, None)
+                    todo.extend(live.machine.advance(live.execution, signal, now))
+            elif isinstance(effect, SetTimer):
+                self._set_timer(live, effect.token, effect.due)
+            elif isinstance(effect, CancelTask):
+                live.tasks.pop(effect.token, None)
+                live.timers.pop(effect.token, None)
+            elif isinstance(effect, Ended):
+                self.live.pop(live.id, None)
+
+    def _set_timer(self, live: LoadedExecution, token: int, due: float) -> None:
+        live.timers[token] = due
+        heappush(self._timers, (due, live.id, token))
+
+    def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
+        """Begin a task; return its answer if there is one already."""
+        live.tasks[task.token] = task.timeout
+        if task.timeout is not None:
+            self._set_timer(live, task.token, now + task.timeout)
+        service = task.resource.partition(":::")[2] or "lambda"
+        integration = self.integrations[service]
+        mark = len(self.journal.batch.added)
+        try:
+            integration.check(task.parameters)
+            answer = integration.call(task, now)
+        except TaskError as error:
+            self.journal.batch.rewind(mark)
+            return TaskFailed(task.token, error.error, str(error))
+        if not isinstance(answer, FunctionCall):
+            return TaskSucceeded(task.token, answer)
+        take = self._answer_wrapped if answer.wrapped else self._answer
+        done = partial(take, live.id, task.token)
+        item = (Kind.EXECUTION, live.id, live.id)  # what starts it is gone by then
+        self.invocation_of_task[live.id, task.token] = self.invoke(
+            answer.function, answer.payload, done, item
+        )
+        return None
+
+    def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
+        """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
+        if result.error is not None:
+            self._answer(number, token, result, now)
+            return
+        answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
+        size = None if result.size is None else result.size + _RESPONSE
+        self._pass_on(number, TaskSucceeded(token, answer, size), now)
+
+    def _answer(self, number: int, token: int, result: Result, now: float) -> None:
+        """Pass on what a function answered."""
+        signal: Signal
+        if result.error is not None:
+            cause = json.dumps(result.error, separators=(",", ":"))
+            signal = TaskFailed(token, result.error["errorType"], cause)
+        else:
+            signal = TaskSucceeded(token, result.payload, result.size)
+        self._pass_on(number, signal, now)
+
+    def _pass_on(self, number: int, signal: Signal, now: float) -> None:
+        """Let an execution go on with a task's answer, unless it waits for it no more."""
+        self.invocation_of_task.pop((number, signal.token), None)
+        live = self.live.get(number)
+        if live is not None and signal.token in live.tasks:
+            self._advance(live, signal, now)
+
+    def _save(self, live: LoadedExecution, now: float) -> None:
+        execution = live.execution
+        events, execution.history = execution.history, []
+        running = execution.status == "RUNNING"
+        try:
+            snapshot = execution.snapshot() if running else None
+            if snapshot is not None:
+                del snapshot["context"]  # as the execution's row has it
+            piece = packed(events, snapshot)
+            output = "" if running else json_text.write(execution.output).decode()
+        except BaseException:
+            execution.history = events
+            raise
+        self.journal.batch.add(HISTORY, live.id, piece)
+        row, live.row = live.row, None
+        live.item = (Kind.EXECUTION, live.id, live.id)
+        if running:
+            wake_at = self._unload_if_idle(live, now)
+            if row is not None:
+                self.journal.batch.add(INSERT, *row, wake_at)
+            elif wake_at != live.wake_at:
+                self.journal.batch.add(WAKE, wake_at, live.id)
+            live.wake_at = wake_at
+            return
+        ended = (output, execution.error, execution.cause, now)
+        if row is not None:
+            self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
+        else:
+            self.journal.batch.add(END, execution.status, *ended, live.id)
+
+    def _unload_if_idle(self, live: LoadedExecution, now: float) -> float | None:
+        """Let an execution that only waits leave the memory; return when it is to come back."""
+        if live.tasks or not live.timers:
+            return None
+        due = min(live.timers.values())
+        if due < now + UNLOAD_AFTER:
+            return None
+        del self.live[live.id]
+        self.backlog.wake(_RUNNING, due)
+        return due
+
+
+def _cause(error: Exception) -> str:
+    return f"The engine could not go on with this execution: {described(error)}"

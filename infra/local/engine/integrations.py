@@ -1,0 +1,267 @@
+"""The integrations that a workflow's tasks may call: each a class, in one table.
+
+The workflow compiler takes the names that it knows from `KNOWN`. To add an integration: a class
+with `check` and `call`, and its place in `INTEGRATIONS`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from infra.asl import RunTask
+from infra.asl.errors import RUNTIME
+from infra.errors import InvalidRequest
+from infra.local.engine.error_boundary import Expected
+from kernel import json_text
+
+if TYPE_CHECKING:
+    from infra.local.engine.bus import Bus
+    from infra.local.engine.executions import Executions
+    from infra.local.engine.queues import Queues
+    from infra.local.template.stack import Stack
+
+
+class TaskError(Expected):
+    """An integration failed, with the error name that a workflow sees."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(cause)
+        self.error = error
+
+
+class Platform(NamedTuple):
+    """What integrations work on."""
+
+    stack: "Stack"
+    queues: "Queues"
+    bus: "Bus"
+    executions: "Executions"
+
+
+class FunctionCall(NamedTuple):
+    """A function that the engine is to call; its result answers the task.
+
+    ``wrapped``: the answer is the response of Lambda's Invoke around the function's payload.
+    """
+
+    function: str
+    payload: Any
+    wrapped: bool
+
+
+class TaskIntegration(Protocol):
+    """What a Task state calls.
+
+    ``name`` is the part of the state's ``Resource`` that follows ``arn:aws:states:::``, or
+    ``lambda`` for a function's own ARN.
+    """
+
+    name: ClassVar[str]
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` if a parameter is missing or of another type."""
+
+    def call(self, task: RunTask, now: float) -> Any:
+        """Return the response, or the `FunctionCall` whose result will be it.
+
+        Raises
+        ------
+        TaskError
+            The service refuses.
+        """
+
+
+Type = type | tuple[type, ...]
+ANY: Type = (dict, list, str, int, float, bool, type(None))
+_NAMES: Mapping[type, str] = {str: "a STRING", dict: "a JSON object", list: "an array"}
+
+
+class Shape:
+    """The types of a task's parameters; the others are not looked at."""
+
+    def __init__(self, required: Mapping[str, Type], optional: Mapping[str, Type]) -> None:
+        self._required = list(required.items())
+        self._optional = [(name, kind) for name, kind in optional.items() if kind is not ANY]
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` unless the parameters have these types.
+
+        States.Runtime ends the execution, as AWS has it: no retry makes another type of a value.
+        """
+        if not isinstance(parameters, dict):
+            raise _refused(parameters, ["The parameters must be a JSON object"])
+        for name, kind in self._required:
+            if not isinstance(parameters.get(name, _MISSING), kind):
+                break
+        else:
+            if not self._optional:
+                return
+        problems = [
+            _problem(name, kind, parameters)
+            for name, kind in self._required
+            if not isinstance(parameters.get(name, _MISSING), kind)
+        ]
+        problems += [
+            _problem(name, kind, parameters)
+            for name, kind in self._optional
+            if name in parameters and not isinstance(parameters[name], kind)
+        ]
+        if problems:
+            raise _refused(parameters, problems)
+
+
+_MISSING = object()
+
+
+def _problem(name: str, kind: Type, parameters: Mapping[str, Any]) -> str:
+    if name not in parameters:
+        return f"The field '{name}' is required but was missing"
+    wanted = _NAMES.get(kind if isinstance(kind, type) else kind[0], "of another type")
+    return f"The value for the field '{name}' must be {wanted}"
+
+
+def _refused(parameters: Any, problems: list[str]) -> TaskError:
+    given = json_text.write(parameters).decode()[:1_000]
+    told = ", ".join(problems)
+    cause = f"The Parameters '{given}' could not be used to start the Task: [{told}]"
+    return TaskError(RUNTIME, cause)
+
+
+_INVOKE = Shape({"FunctionName": str}, {})
+_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {})
+_ENTRIES = Shape({"Entries": list}, {})
+_TEXTS = dict.fromkeys(("Source", "DetailType", "EventBusName"), str)
+_ENTRY = Shape({}, {**_TEXTS, "Detail": (dict, str), "Resources": list})
+_EXECUTION = Shape({"StateMachineArn": str}, {"Name": str})
+
+
+class CallFunction:
+    """A function by its own ARN: the task's input is the payload."""
+
+    name: ClassVar[str] = "lambda"
+
+    def __init__(self, platform: Platform) -> None:
+        self._stack = platform.stack
+
+    def check(self, parameters: Any) -> None:
+        """Accept any payload."""
+
+    def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
+        """Return the call of the function that the state's ``Resource`` names."""
+        return FunctionCall(_function(self._stack, task.resource), task.parameters, wrapped=False)
+
+
+class InvokeFunction:
+    """Lambda's Invoke."""
+
+    name: ClassVar[str] = "lambda:invoke"
+
+    def __init__(self, platform: Platform) -> None:
+        self._stack = platform.stack
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` if a parameter is missing or of another type."""
+        _INVOKE.check(parameters)
+
+    def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
+        """Return the call."""
+        function = _function(self._stack, task.parameters["FunctionName"])
+        return FunctionCall(function, task.parameters.get("Payload", {}), wrapped=True)
+
+
+def _function(stack: "Stack", reference: str) -> str:
+    try:
+        return stack.named("functions", reference)
+    except KeyError as error:
+        raise TaskError("Lambda.ResourceNotFoundException", str(error.args[0])) from None
+
+
+class SendMessage:
+    """SQS's SendMessage."""
+
+    name: ClassVar[str] = "sqs:sendMessage"
+
+    def __init__(self, platform: Platform) -> None:
+        self._stack, self._queues = platform.stack, platform.queues
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` if a parameter is missing or of another type."""
+        _MESSAGE.check(parameters)
+
+    def call(self, task: RunTask, now: float) -> Any:
+        """Send the message; a body that is no text is sent as JSON text."""
+        parameters = task.parameters
+        body = parameters["MessageBody"]
+        text = body if isinstance(body, str) else json_text.write(body).decode()
+        try:
+            queue = self._stack.named("queues", parameters["QueueUrl"])
+        except KeyError as error:
+            raise TaskError("SQS.QueueDoesNotExistException", str(error.args[0])) from None
+        return self._queues.send(queue, text, {}, now)
+
+
+class PutEvents:
+    """EventBridge's PutEvents."""
+
+    name: ClassVar[str] = "events:putEvents"
+
+    def __init__(self, platform: Platform) -> None:
+        self._bus = platform.bus
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` if a parameter is missing or of another type."""
+        _ENTRIES.check(parameters)
+        for entry in parameters["Entries"]:
+            _ENTRY.check(entry)
+
+    def call(self, task: RunTask, now: float) -> Any:
+        """Put the entries; a detail that is an object is sent as JSON text."""
+        entries = [
+            {**entry, "Detail": json_text.write(entry["Detail"]).decode()}
+            if isinstance(entry.get("Detail"), dict)
+            else entry
+            for entry in task.parameters["Entries"]
+        ]
+        try:
+            answer = self._bus.put(entries, now)
+        except InvalidRequest as error:
+            raise TaskError(f"EventBridge.{error.code}", str(error)) from None
+        if answer["FailedEntryCount"]:
+            raise TaskError("EventBridge.FailedEntry", json.dumps(answer["Entries"]))
+        return answer
+
+
+class StartExecution:
+    """Step Functions' StartExecution."""
+
+    name: ClassVar[str] = "states:startExecution"
+
+    def __init__(self, platform: Platform) -> None:
+        self._stack, self._executions = platform.stack, platform.executions
+
+    def check(self, parameters: Any) -> None:
+        """Raise `TaskError` if a parameter is missing or of another type."""
+        _EXECUTION.check(parameters)
+
+    def call(self, task: RunTask, now: float) -> Any:
+        """Start the execution."""
+        parameters = task.parameters
+        try:
+            machine = self._stack.named("machines", parameters["StateMachineArn"])
+        except KeyError as error:
+            missing = "StepFunctions.StateMachineDoesNotExistException"
+            raise TaskError(missing, str(error.args[0])) from None
+        name = parameters.get("Name") or self._executions.new_name()
+        arn = self._executions.start(machine, name, parameters.get("Input", {}), now)
+        return {"ExecutionArn": arn, "StartDate": now}
+
+
+INTEGRATIONS: tuple[Callable[[Platform], TaskIntegration], ...] = (
+    CallFunction,
+    InvokeFunction,
+    SendMessage,
+    PutEvents,
+    StartExecution,
+)
+KNOWN = frozenset(one.name for one in INTEGRATIONS)  # type: ignore[attr-defined]
+"""The names of all integrations, for the workflow compiler."""

@@ -1,0 +1,175 @@
+"""How the successor of a redriven letter has ended, read from what is committed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from infra.dead_letters.reason import ATTENTION, QUARANTINE, content_of, message_in, reason_of
+from infra.local.engine.execution_rows import order_id_in
+from infra.views.order_text import order_told
+from kernel.clock import timestamp
+from kernel.json_text import parse
+from storage.sqlite.database import Database
+
+ENDED = """
+select c.* from closed_letters c left join executions e on e.id =
+    (select max(id) from executions where machine = ? and name = c.successor)
+    where c.state = 'PENDING' and c.kind = 'execution' and coalesce(e.status, '') <> 'RUNNING'
+union all
+select c.* from closed_letters c left join messages m on m.id = c.successor
+    where c.state = 'PENDING' and c.kind = 'message' and (m.id is null or m.queue in ({queues}))
+union all
+select c.* from closed_letters c left join deliveries d on d.id = c.successor
+    where c.state = 'PENDING' and c.kind = 'delivery' and d.id is null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The end of a letter's successor.
+
+    It has ended well, unless ``letter`` names the letter that it left, ``run`` the run that goes
+    on with it, or ``back`` says that nothing else is left of it.
+    """
+
+    outcome: str
+    letter: int | None = None
+    run: str | None = None
+    back: bool = False
+
+
+class Successors:
+    """The successors of redriven letters, at one moment; ``machine`` is order_processing's name."""
+
+    def __init__(self, database: Database, queues: Iterable[str], machine: str) -> None:
+        self.database = database
+        self.queues = list(queues)
+        self.machine = machine
+
+    def ended(self) -> list[tuple[Any, Verdict]]:
+        """Return each redriven letter whose successor has ended, with what became of it."""
+        query = ENDED.format(queues=", ".join("?" * len(self.queues)))
+        rows = self.database.rows(query, self.machine, *self.queues)
+        judges = {"execution": self._run, "message": self._message, "delivery": self._delivery}
+        return [(row, judges[row["kind"]](row)) for row in rows]
+
+    def _run(self, row: Any) -> Verdict:
+        name = row["successor"]
+        run = self.database.row(
+            "select status, error, cause, order_id from executions where machine = ? and name = ?"
+            " order by id desc",
+            self.machine,
+            name,
+        )
+        if run is None:
+            return Verdict(f"its run {name} is gone", back=True)
+        left = None if run["status"] == "SUCCEEDED" else self._left_by_runs.get(name)
+        if left is not None:
+            return self._replaced(left)
+        failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}"
+        if failed and run["error"]:
+            failed += f": {run['error']}: {message_in(run['cause'])}"
+        return self._order(run["order_id"], failed)
+
+    def _order(self, order_id: str | None, failed: str | None) -> Verdict:
+        """Judge a run by the state of its order; ``failed`` says how the run itself failed."""
+        order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
+        if not order:
+            return Verdict(failed or "its run has succeeded", back=failed is not None)
+        told = order_told(order)
+        if order["in_flight"] is None:
+            return Verdict(told)
+        holder = order["lease_owner"]
+        if holder is None and order["status"] == "WAITING" and failed is None:
+            return Verdict(told)
+        if holder is not None and self.is_running(holder):
+            return Verdict(told, run=holder)
+        if failed is None:
+            held = f"run {holder}, which has ended, holds it until"
+            ignored = f"{held} {timestamp(order['lease_until'])}" if holder else "nothing was done"
+            failed = f"its run was ignored: {ignored}"
+        return Verdict(f"{told}; {failed}", back=True)
+
+    def is_running(self, name: str) -> bool:
+        """Say whether an execution of order_processing with this name runs."""
+        query = "select 1 from executions where machine = ? and name = ? and status = 'RUNNING'"
+        return self.database.row(query, self.machine, name) is not None
+
+    def _message(self, row: Any) -> Verdict:
+        number = int(row["successor"])
+        left = self.database.row("select id from messages where id = ?", number)
+        if left is None:
+            quarantined = self._left_by_events.get(_event_key(row["body"]), 0)
+            if quarantined > number:
+                return self._replaced(quarantined)
+            return self._handled(row, "handled")
+        return self._replaced(number)
+
+    def _delivery(self, row: Any) -> Verdict:
+        attributes = parse(row["attributes"])
+        event = content_of(row["body"])
+        event_id = event.get("id") if isinstance(event, dict) else None
+        left = self._left_by_targets.get((attributes.get("TARGET"), event_id), 0)
+        if left > row["id"]:
+            return self._replaced(left)
+        run = f"{event_id}-{row['successor']}"
+        started = "select 1 from executions where machine = ? and name = ?"
+        if self.database.row(started, self.machine, run):
+            return Verdict("delivered", run=run)
+        return self._handled(row, f"delivered to {attributes.get('TARGET')}")
+
+    def _handled(self, row: Any, what: str) -> Verdict:
+        content = content_of(row["body"])
+        held = content.get("event", content) if isinstance(content, dict) else content
+        order_id = order_id_in(held)
+        order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
+        return Verdict(f"{what}; {order_told(order)}" if order else what)
+
+    def _replaced(self, letter: int) -> Verdict:
+        row = self.database.row("select queue, body, attributes from messages where id = ?", letter)
+        assert row is not None
+        reason = reason_of(content_of(row["body"]), parse(row["attributes"]))
+        return Verdict(f"{row['queue']}: {reason}", letter=letter)
+
+    @cached_property
+    def _left_by_runs(self) -> Mapping[str, int]:
+        """The open letters of runs, by the names of the runs."""
+        rows = self.database.rows(
+            "select json_extract(body, '$.execution') as run, max(id) as id from messages"
+            " where queue in (?, ?) and json_valid(body) group by run",
+            QUARANTINE,
+            ATTENTION,
+        )
+        return {row["run"]: row["id"] for row in rows}
+
+    @cached_property
+    def _left_by_targets(self) -> Mapping[tuple[str | None, str | None], int]:
+        """The open letters of targets, by the targets and the ids of the events."""
+        marks = ", ".join("?" * len(self.queues))
+        rows = self.database.rows(
+            "select json_extract(attributes, '$.TARGET') as target,"
+            " iif(json_valid(body), json_extract(body, '$.id'), null) as event, max(id) as id"
+            f" from messages where queue in ({marks}) group by target, event",
+            *self.queues,
+        )
+        return {(row["target"], row["event"]): row["id"] for row in rows}
+
+    @cached_property
+    def _left_by_events(self) -> Mapping[str, int]:
+        """The quarantined events, by their content."""
+        query = "select id, body from messages where queue = ? order by id"
+        rows = self.database.rows(query, QUARANTINE)
+        return {_event_key(row["body"]): row["id"] for row in rows}
+
+
+def _event_key(body: str) -> str:
+    """Return what tells the event of a consumer from others."""
+    content = content_of(body)
+    if not isinstance(content, dict) or "event" not in content:
+        return json.dumps(content, sort_keys=True)
+    event = content["event"]
+    if isinstance(event, str):
+        event = content_of(event)
+    return json.dumps(event, sort_keys=True)

@@ -1,0 +1,304 @@
+"""What the template asks for, read resource by resource.
+
+Resource types, a closed table:
+
+==================================  =========================================================
+run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
+                                    ``ScheduleV2``; ``DynamoDB`` is inert: the bus takes the outbox
+                                    from the same database), ``AWS::Serverless::StateMachine``,
+                                    ``AWS::Serverless::HttpApi``, ``AWS::Events::EventBus``,
+                                    ``AWS::Events::Archive``, ``AWS::Events::Rule``,
+                                    ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,
+                                    ``AWS::Glue::Table``, ``AWS::DynamoDB::Table`` (a SQLite file),
+                                    ``AWS::S3::Bucket`` (a folder)
+inert (understood and skipped)      who may do what (``AWS::IAM::Role``, queue, bucket and user pool
+                                    policies), logs, traces, alarms, and what only Athena reads: see
+                                    `INERT`
+everything else                     refused, by name
+==================================  =========================================================
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.asl import DefinitionError, Machine, compile_definition
+from infra.local.engine.integrations import KNOWN
+from infra.local.engine.targets import TARGETS
+from infra.local.template.functions import Environment, read_functions
+from infra.local.template.http_api import read_http_api
+from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, read_yaml
+from infra.local.template.stack import Queue, Rule, Stack, StateMachine, Stream, Target
+from infra.patterns import InvalidPattern, Pattern, compile_pattern
+
+RUN = {
+    "AWS::Serverless::Function": ("lambda", "function:"),
+    "AWS::Serverless::StateMachine": ("states", "stateMachine:"),
+    "AWS::Serverless::HttpApi": ("apigateway", ""),
+    "AWS::Events::EventBus": ("events", "event-bus/"),
+    "AWS::Events::Archive": ("events", "archive/"),
+    "AWS::Events::Rule": ("events", "rule/"),
+    "AWS::SQS::Queue": ("sqs", ""),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/"),
+    "AWS::Glue::Table": ("glue", "table/"),
+    "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::S3::Bucket": ("s3", ""),
+}
+INERT = frozenset(
+    {
+        "AWS::Athena::NamedQuery",
+        "AWS::Athena::WorkGroup",
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
+        "AWS::Cognito::UserPool",
+        "AWS::Cognito::UserPoolClient",
+        "AWS::Cognito::UserPoolDomain",
+        "AWS::Cognito::UserPoolResourceServer",
+        "AWS::Glue::Database",
+        "AWS::IAM::Role",
+        "AWS::Logs::LogGroup",
+        "AWS::Logs::LogStream",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::Serverless::LayerVersion",
+        "AWS::XRay::SamplingRule",
+    }
+)
+
+_REFERENCES_TO_ARN = {"AWS::Serverless::StateMachine"}
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
+
+
+def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the attributes of a resource that others may refer to.
+
+    Raises
+    ------
+    TemplateError
+        Its type is in neither table.
+    """
+    kind = resource.get("Type", "")
+    if kind not in RUN and kind not in INERT:
+        raise TemplateError(
+            f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
+        )
+    service, prefix = RUN.get(kind, (kind.split("::")[1].lower(), ""))
+    if kind in RUN and "Condition" in resource:
+        raise TemplateError(f"Resources.{logical_id}.Condition", "is not supported on one machine")
+    properties = resource["Properties"]
+    name = next(
+        (properties[key] for key in ("Name", "QueueName", "FunctionName") if key in properties),
+        logical_id,
+    )
+    arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{prefix}{name}"
+    reference = arn if kind in _REFERENCES_TO_ARN else name
+    if kind == "AWS::SQS::Queue":
+        reference = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+    return {
+        "Ref": reference,
+        "Arn": arn,
+        "Name": name,
+        "QueueName": name,
+        "ApiEndpoint": "",
+        "StreamArn": f"{arn}/stream",
+        "Alias": arn,
+    }
+
+
+def load(path: Path, parameters: Mapping[str, str], environment: Environment) -> Stack:
+    """Return the stack of a template.
+
+    Raises
+    ------
+    TemplateError
+        Something that it asks for does not exist or is not supported; the place is named.
+    """
+    template = Template(path, parameters, identify)
+    stack = Stack()
+    try:
+        read_functions(template, stack, environment)
+        read_http_api(template, stack)
+        for read in (_buses, _queues, _machines, _streams, _rules):
+            read(template, stack)
+        _check(stack)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        if isinstance(error, TemplateError):
+            raise
+        raise TemplateError(template.place, f"is malformed: {error!r}") from None
+    return stack
+
+
+def _buses(template: Template, stack: Stack) -> None:
+    for name, _, get in template.properties("AWS::Events::EventBus", {"Name"}, {"Tags"}):
+        if stack.bus:
+            raise TemplateError(f"Resources.{name}", "is a second bus; one machine has one")
+        stack.bus = get("Name", name)
+    keys = {"ArchiveName", "SourceArn", "RetentionDays", "EventPattern"}
+    for name, place, get in template.properties("AWS::Events::Archive", keys, {"Description"}):
+        stack.archive = get("ArchiveName", name)
+        stack.archive_days = int(get("RetentionDays", 0))
+        pattern = get("EventPattern", {"source": [{"exists": True}]})  # without one, everything
+        stack.archive_pattern = _pattern(pattern, place)
+
+
+def _queues(template: Template, stack: Stack) -> None:
+    run = {"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
+    for name, _, get in template.properties("AWS::SQS::Queue", run, {"SqsManagedSseEnabled"}):
+        redrive = get("RedrivePolicy", {})
+        dead_letters = redrive.get("deadLetterTargetArn")
+        queue = get("QueueName", name)
+        stack.queues[queue] = Queue(
+            queue,
+            f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+            f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue}",
+            float(get("VisibilityTimeout", 30)),
+            float(get("MessageRetentionPeriod", 345_600)),
+            dead_letters and dead_letters.rsplit(":", 1)[1],
+            int(redrive.get("maxReceiveCount", 0)),
+        )
+
+
+def _machines(template: Template, stack: Stack) -> None:
+    run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
+    inert = {"Role", "Logging", "Tracing"}
+    kind = "AWS::Serverless::StateMachine"
+    for logical_id, _, get in template.properties(kind, run, inert):
+        name = get("Name", logical_id)
+        path = template.path.parent / get("DefinitionUri")
+        definition = _definition(path, get("DefinitionSubstitutions", {}))
+        stack.machines[name] = StateMachine(
+            name,
+            f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
+            get("Type", "STANDARD"),
+            compiled(definition, name, str(path)),
+            json.dumps(definition),  # which is YAML too
+        )
+
+
+def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
+    """Return a compiled definition, or raise `TemplateError` with the place in it."""
+    try:
+        return compile_definition(definition, name=name, integrations=KNOWN)
+    except DefinitionError as error:
+        raise TemplateError(place, str(error)) from None
+
+
+def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition with its substitutions; one without a value is refused."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] not in substitutions:
+            raise TemplateError(str(path), f"${{{match[1]}}} has no value in the template")
+        return str(substitutions[match[1]])
+
+    try:
+        body = read_yaml(_VARIABLE.sub(replaced, path.read_text()))
+    except OSError as error:
+        raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise TemplateError(str(path), f"is not YAML: {error}") from None
+    if not isinstance(body, dict):
+        raise TemplateError(str(path), "is not a state machine definition")
+    return body
+
+
+def _streams(template: Template, stack: Stack) -> None:
+    inert = {"CatalogId", "DatabaseName"}
+    tables = {
+        name: table
+        for name, _, table in template.properties("AWS::Glue::Table", {"TableInput"}, inert)
+    }
+    kind = "AWS::KinesisFirehose::DeliveryStream"
+    run = {"DeliveryStreamType", "ExtendedS3DestinationConfiguration"}
+    inert = {"DeliveryStreamEncryptionConfigurationInput"}
+    for name, place, get in template.properties(kind, run, inert):
+        to = get("ExtendedS3DestinationConfiguration")
+        schema = to["DataFormatConversionConfiguration"]["SchemaConfiguration"]
+        if schema["TableName"] not in tables:
+            raise TemplateError(place, f"has no table {schema['TableName']!r} to convert to")
+        table = tables[schema["TableName"]]("TableInput")
+        [processor] = to["ProcessingConfiguration"]["Processors"]
+        [parameter] = processor["Parameters"]
+        stack.streams[name] = Stream(
+            name,
+            parameter["ParameterValue"].rsplit(":", 1)[1],
+            float(to["BufferingHints"]["IntervalInSeconds"]),
+            to["Prefix"],
+            to["ErrorOutputPrefix"],
+            {one["Name"]: one["Type"] for one in table["StorageDescriptor"]["Columns"]},
+        )
+
+
+def _rules(template: Template, stack: Stack) -> None:
+    run = {"EventBusName", "EventPattern", "Targets"}
+    for name, place, get in template.properties("AWS::Events::Rule", run, {"Description"}):
+        targets = tuple(
+            _target(stack, name, target, f"{place}.Targets[{n}]")
+            for n, target in enumerate(get("Targets", []))
+        )
+        ids = [target.id for target in targets]
+        for n, one in enumerate(ids):
+            if one in ids[:n]:
+                raise TemplateError(f"{place}.Targets[{n}].Id", f"{one} is an earlier target's")
+        stack.rules.append(Rule(name, _pattern(get("EventPattern"), place), targets))
+        bus = str(get("EventBusName", "default")).rsplit("/", 1)[-1]
+        if bus != stack.bus:
+            problem = f"the bus {bus} is not on one machine, which has {stack.bus}"
+            raise TemplateError(f"{place}.EventBusName", problem)
+
+
+def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> Target:
+    for key in target:
+        if key not in {"Id", "Arn", "RoleArn", "RetryPolicy", "DeadLetterConfig"}:
+            raise TemplateError(f"{place}.{key}", "is not supported on one machine")
+    arn: str = target["Arn"]
+    service = arn.split(":")[2]
+    if service not in TARGETS:
+        raise TemplateError(
+            f"{place}.Arn", f"targets of {service} are not supported on one machine"
+        )
+    taker = TARGETS[service]
+    try:
+        name = stack.named(taker.resources, arn)
+    except KeyError as error:
+        raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
+    policy = target.get("RetryPolicy", {})
+    dead_letters = target.get("DeadLetterConfig", {}).get("Arn")
+    return Target(
+        rule,
+        target["Id"],
+        taker.kind,
+        name,
+        float(policy.get("MaximumEventAgeInSeconds", 86_400)),
+        int(policy.get("MaximumRetryAttempts", 185)),
+        dead_letters and dead_letters.rsplit(":", 1)[1],
+    )
+
+
+def _pattern(pattern: Any, place: str) -> Pattern:
+    try:
+        return compile_pattern(pattern)
+    except InvalidPattern as error:
+        raise TemplateError(f"{place}.EventPattern", str(error)) from None
+
+
+def _check(stack: Stack) -> None:
+    """Refuse references between resources that lead nowhere."""
+    for queue in stack.queues.values():
+        if queue.dead_letters and queue.dead_letters not in stack.queues:
+            raise TemplateError(f"Resources.{queue.name}", f"{queue.dead_letters} does not exist")
+    for consumer in stack.consumers:
+        if consumer.queue not in stack.queues:
+            raise TemplateError(
+                f"Resources.{consumer.function}", f"{consumer.queue} does not exist"
+            )
+    for rule in stack.rules:
+        for target in rule.targets:
+            if target.dead_letters and target.dead_letters not in stack.queues:
+                raise TemplateError(
+                    f"Resources.{rule.name}", f"{target.dead_letters} does not exist"
+                )

@@ -1,0 +1,198 @@
+"""An execution environment: one process that runs handlers, one invocation at a time."""
+
+import io
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TextIO
+
+from infra.local.template.loader import REGION
+from kernel import clock, json_text
+from lambda_support import settings
+
+COMMON = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "POWERTOOLS_TRACE_DISABLED": "true",
+    "LAMBDA_TASK_ROOT": "services",
+}
+
+
+class Context:
+    """The context object that a handler gets."""
+
+    function_version = "$LATEST"
+    client_context = None
+    identity = None
+
+    def __init__(self, function: Mapping[str, Any], request_id: str) -> None:
+        self.function_name: str = function["name"]
+        self.invoked_function_arn: str = function["arn"]
+        self.memory_limit_in_mb: int = function["memory"]
+        self.aws_request_id = request_id
+        self.log_group_name = f"/aws/lambda/{self.function_name}"
+        self.log_stream_name = request_id.partition("-")[0]
+        self._deadline = time.monotonic() + float(function["timeout"])
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until the function times out."""
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+class _Output(io.TextIOBase):
+    """Standard output of handlers: metrics (EMF) are kept, everything else goes to the log."""
+
+    def __init__(self, log: TextIO) -> None:
+        self.log = log
+        self.metrics: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Take a piece of output; Powertools writes a line at a time."""
+        if text.startswith('{"_aws"'):
+            self.metrics.append(sendable(text))
+        elif text.strip():
+            with suppress(OSError):  # a full disk costs the log its lines, and no order anything
+                self.log.write(text if text.endswith("\n") else text + "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the log is flushed after each invocation."""
+
+
+class ExecutionEnvironment:
+    """Runs the handlers of these functions in this process.
+
+    Parameters
+    ----------
+    functions : Mapping[str, Mapping]
+        By name: ``handler``, ``arn``, ``memory``, ``timeout``, ``environment``.
+    log : Path
+        Where their output goes.
+    """
+
+    def __init__(self, functions: Mapping[str, Mapping[str, Any]], log: Path) -> None:
+        self.functions = functions
+        self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
+        self._current: str | None = None
+        self._changes: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
+        self._log = log.open("a", buffering=1 << 16, encoding="utf-8", errors="backslashreplace")
+        self._output = _Output(self._log)
+        self._count = 0
+        os.environ.update(COMMON)
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def load(self) -> None:
+        """Import every handler, so that processes forked from this one need not."""
+        for name in self.functions:
+            self._handler(name)
+
+    def invoke(self, name: str, payload: bytes, offset: float) -> tuple[bytes, bytes, list[str]]:
+        """Run a handler; return its answer or its error as JSON (one is empty), and its metrics.
+
+        ``offset`` is how far the platform's clock is ahead of the machine's, in seconds.
+        """
+        clock.shift(offset)
+        if not self._count:
+            self._prefix = f"{os.getpid():08x}"  # not before: a worker is forked from who loads
+        self._count += 1
+        context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
+        stdout, sys.stdout = sys.stdout, self._output  # noqa: TID251 - to the log
+        answer, error = b"", b""
+        try:
+            self._enter(name)
+            value = self._handler(name)(json_text.parse(payload), context)
+            answer, error = _marshalled(value, context.aws_request_id)
+        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its answer
+            error = json_text.write(_error(raised, context.aws_request_id))
+        finally:
+            sys.stdout = stdout  # noqa: TID251
+            with suppress(OSError):
+                self._log.flush()
+        metrics, self._output.metrics = self._output.metrics, []
+        return answer, error, metrics
+
+    def _enter(self, name: str) -> None:
+        """Make the process's environment that of a function."""
+        if name == self._current:
+            return
+        way = (self._current, name)
+        if way not in self._changes:
+            self._changes[way] = _changes(self._variables(self._current), self._variables(name))
+        for key, value in self._changes[way]:
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+        settings.enter(name)
+        self._current = name
+
+    def _variables(self, name: str | None) -> dict[str, str]:
+        if name is None:
+            return {}
+        function = self.functions[name]
+        return {
+            **function["environment"],
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["memory"]),
+        }
+
+    def _handler(self, name: str) -> Callable[[Any, Context], Any]:
+        handler = self._handlers.get(name)
+        if handler is None:
+            module, _, attribute = self.functions[name]["handler"].rpartition(".")
+            self._enter(name)
+            handler = self._handlers[name] = getattr(import_module(module), attribute)
+        return handler
+
+
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return what makes one environment the other; setting a variable is a system call."""
+    gone: list[tuple[str, str | None]] = [(key, None) for key in old if key not in new]
+    return gone + [(key, value) for key, value in new.items() if old.get(key) != value]
+
+
+def _marshalled(value: object, request_id: str) -> tuple[bytes, bytes]:
+    """Return a handler's value as JSON, or the error of one that is none (one is empty).
+
+    Lambda's own error for a value that its runtime cannot write is Runtime.MarshalError.
+    """
+    try:
+        answer = json_text.write(value)
+        problem = f"more than {json_text.MAX_DEPTH} levels" if json_text.is_too_deep(answer) else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        answer, problem = b"", str(error)
+    if not problem:
+        return answer, b""
+    message = f"Unable to marshal response: {problem}"
+    told = {"errorType": "Runtime.MarshalError", "errorMessage": message}
+    return b"", json_text.write({**told, "requestId": request_id, "stackTrace": []})
+
+
+def sendable(text: str) -> str:
+    """Return text in which half a surrogate pair, which UTF-8 has not, is escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _error(raised: Exception, request_id: str) -> dict[str, Any]:
+    frames = traceback.extract_tb(raised.__traceback__)
+    try:
+        message = sendable(str(raised))
+    except Exception as another:  # noqa: BLE001 - whatever its own code raises
+        message = f"its message cannot be told: {type(another).__name__}"
+    return {
+        "errorMessage": message,
+        "errorType": sendable(type(raised).__name__),
+        "requestId": request_id,
+        # without columns: to find what to underline would parse each line
+        "stackTrace": traceback.format_list(
+            [(one.filename, one.lineno or 0, one.name, one.line) for one in frames[-3:]]
+        ),
+    }

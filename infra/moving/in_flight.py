@@ -1,0 +1,84 @@
+"""Runs, events and messages that are on their way in a data directory, as lines of a move.
+
+Runs and deliveries become what they would have led to: a run that holds no order yet, and a message
+in its queue. Timers are not moved; the reconciler comes back to an order when its lease or its wait
+is over.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+from infra.local.template.stack import Stack, Target
+from infra.moving.lines import Row
+from kernel import json_text
+
+_UNCLAIMED = """
+select name, input, started_at from executions e
+where status = 'RUNNING' and machine = ?
+    and iif(json_valid(input), json_extract(input, '$.resume'), null) is null
+    and not exists (select 1 from timeline t where t.order_id = e.order_id
+        and (t.what = 'RECEIVED' or t.what = 'CLAIMED')
+        and json_extract(t.detail, '$.run') = e.name)
+order by id
+"""
+
+_DELIVERIES = """
+select d.id, d.replay, d.due, e.id as event_id, e.envelope
+from deliveries d join events e on e.seq = d.event_seq where d.target = ? order by d.id
+"""
+
+
+def outbox(connection: sqlite3.Connection) -> Iterator[Row]:
+    """Return the runs and events that services have asked for, but for messages."""
+    query = "select kind, body, created_at from outbox where kind <> 'message' order by id"
+    for row in connection.execute(query):
+        body = json_text.parse(row["body"])
+        yield _sent(row["kind"], body, row["created_at"])
+
+
+def runs(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
+    """Return the runs of events that have not claimed their order yet, begun or to be begun."""
+    for target in _targets(stack, "machine"):
+        for row in connection.execute(_UNCLAIMED, (target.name,)):
+            body = {"name": row["name"], "input": json_text.parse(row["input"])}
+            yield _sent("run", body, row["started_at"])
+        for row in connection.execute(_DELIVERIES, (target.key,)):
+            body = {"name": f"{row['event_id']}-{row['id']}", "input": _event(row)}
+            yield _sent("run", body, row["due"])
+
+
+def messages(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
+    """Return the messages and dead letters in queues, and those on their way there."""
+    dead = set(stack.dead_letter_queues)
+    query = "select queue, body, attributes, sent_at from messages order by id"
+    for row in connection.execute(query):
+        attributes = json_text.parse(row["attributes"])
+        kind = "letter" if row["queue"] in dead else "message"
+        yield {"kind": kind, **dict(row), "attributes": attributes}
+    for target in _targets(stack, "queue"):
+        for row in connection.execute(_DELIVERIES, (target.key,)):
+            yield _message(target.name, json_text.write(_event(row)).decode(), row["due"])
+    query = "select body, created_at from outbox where kind = 'message' order by id"
+    for row in connection.execute(query):
+        asked = json_text.parse(row["body"])
+        queue = str(asked["queue"]).rpartition("/")[2].rpartition(":")[2]
+        body = json_text.write(asked["body"]).decode()
+        yield _message(queue, body, row["created_at"], dead=queue in dead)
+
+
+def _targets(stack: Stack, kind: str) -> list[Target]:
+    return [target for rule in stack.rules for target in rule.targets if target.kind == kind]
+
+
+def _event(row: sqlite3.Row) -> Row:
+    envelope: Row = json_text.parse(row["envelope"])
+    return envelope if row["replay"] is None else {**envelope, "replay-name": row["replay"]}
+
+
+def _sent(what: str, body: Row, at: float) -> Row:
+    return {"kind": "outbox", "what": what, "body": body, "created_at": at}
+
+
+def _message(queue: str, body: str, at: float, *, dead: bool = False) -> Row:
+    kind = "letter" if dead else "message"
+    return {"kind": kind, "queue": queue, "body": body, "attributes": {}, "sent_at": at}

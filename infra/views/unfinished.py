@@ -1,0 +1,179 @@
+"""What is not done in a data directory: orders that have not begun, and what waits until when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.template.stack import Stack
+from kernel import json_text
+from orders.early_requests import KEPT
+from storage.sqlite.database import Database
+
+SLACK = 1.0
+"""Seconds that something may be due without being late."""
+
+_REASONS = {
+    "OutOfStock": "for stock",
+    "PaymentGatewayError": "for the payment gateway",
+    "PaymentUnavailable": "for the payment gateway",
+}
+"""What an order waits for, by the error that it waits after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Items of one kind that wait; ``next_at`` is when the first is due, in epoch seconds."""
+
+    count: int
+    item: str
+    does: str
+    next_at: float
+
+    @property
+    def text(self) -> str:
+        """A sentence such as "3 orders wait for stock"."""
+        if self.count == 1:
+            verb, _, rest = self.does.partition(" ")
+            return f"1 {self.item} {_SINGULAR[verb]} {rest}"
+        return f"{self.count} {_PLURALS.get(self.item, f'{self.item}s')} {self.does}"
+
+
+_SINGULAR = {"wait": "waits", "are": "is"}
+_PLURALS = {"delivery": "deliveries"}
+
+
+def waiting(database: Database, stack: Stack) -> list[Waiting]:
+    """Return what is not due yet: orders first, then what is tried again."""
+    found = [
+        Waiting(row["count"], "order", f"wait {_reason(row['waiting_for'])}", row["at"])
+        for row in database.rows(
+            "select waiting_for, count(*) as count, min(resume_at) as at from orders"
+            " where in_flight = 1 and status = 'WAITING' group by waiting_for order by at"
+        )
+    ]
+    found += _of(database, "order", "are tried again", _RUNNING_ORDERS)
+    found += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
+    found += _of(database, "request", "wait for an order", _EARLY_REQUESTS, KEPT)
+    for consumer in stack.consumers:
+        does = f"are tried again by {consumer.function}"
+        query = "select count(*) as count, min(visible_at) as at from messages where queue = ?"
+        found += _of(database, "message", does, query, consumer.queue)
+    for key, kind in _targets(stack).items():
+        query = "select count(*) as count, min(due) as at from deliveries where target = ?"
+        found += _of(database, "delivery", f"are tried again at the {kind} {key}", query, key)
+    return found
+
+
+def _reason(waiting_for: str | None) -> str:
+    return _REASONS.get(waiting_for or "", f"after {waiting_for}")
+
+
+_EARLY_REQUESTS = "select count(*) as count, min(came_at) + ? as at from early_requests"
+_UNDERWAY = "from orders o where in_flight = 1 and status <> 'WAITING'"
+_RUN = "from executions x where x.order_id = o.order_id and x.status = 'RUNNING'"
+_RUNNING_ORDERS = (
+    f"select count(*) as count, min((select min(x.wake_at) {_RUN})) as at {_UNDERWAY}"
+    f" and exists (select 1 {_RUN})"
+)
+_HELD_ORDERS = (
+    f"select count(*) as count, min(max(lease_until, updated_at)) as at {_UNDERWAY}"
+    f" and not exists (select 1 {_RUN})"
+)
+
+
+def _of(database: Database, item: str, does: str, query: str, *parameters: object) -> list[Waiting]:
+    row = database.row(query, *parameters)
+    return [Waiting(row["count"], item, does, row["at"] or 0.0)] if row and row["count"] else []
+
+
+def _targets(stack: Stack) -> dict[str, str]:
+    """Return the targets that events are delivered to one by one, with their kinds."""
+    targets = [target for rule in stack.rules for target in rule.targets]
+    return {target.key: target.kind for target in targets if target.kind != "stream"}
+
+
+def overdue(database: Database, stack: Stack, now: float) -> int:
+    """Return how many items are due and are not being worked on by anybody."""
+    at = now - SLACK
+    queues = [consumer.queue for consumer in stack.consumers]
+    targets = list(_targets(stack))
+    row = database.row(
+        "select (select count(*) from outbox)"
+        f" + (select count(*) from messages where queue in ({_marks(queues)}) and visible_at <= ?)"
+        f" + (select count(*) from deliveries where target in ({_marks(targets)}) and due <= ?)"
+        " + (select count(*) from executions where status = 'RUNNING'"
+        " and (wake_at is null or wake_at <= ?))",
+        *queues,
+        at,
+        *targets,
+        at,
+        at,
+    )
+    return int(row[0]) if row else 0
+
+
+def not_begun(database: Database, stack: Stack, since: int) -> int:
+    """Return how many accepted orders have no record, though nothing has refused them.
+
+    Their event waits for its delivery, or their run for its first step. An event that came after
+    ``since`` and is nowhere any more counts as well.
+    """
+    machines = {
+        target.key: target.name
+        for rule in stack.rules
+        for target in rule.targets
+        if target.kind == "machine"
+    }
+    names = list(machines.values())
+    rows = database.rows(
+        "select order_id, id from (select e.order_id, e.id from deliveries d"
+        f" join events e on e.seq = d.event_seq where d.target in ({_marks(machines)})"
+        " and e.detail_type = 'Order Created' union all select order_id, name from executions"
+        f" where status = 'RUNNING' and machine in ({_marks(names)})) as begins"
+        " where order_id is null or order_id not in (select order_id from orders)",
+        *machines,
+        *names,
+    )
+    orders = {row["order_id"] or row["id"] for row in rows}
+    orders |= {row["order_id"] or row["id"] for row in _lost(database, stack, machines, since)}
+    return len(orders)
+
+
+def _lost(database: Database, stack: Stack, machines: dict[str, str], since: int) -> Iterator[Any]:
+    """Return events that a rule takes to a state machine and that never came there."""
+    names = list(machines.values())
+    candidates = database.rows(
+        "select id, order_id, envelope from events e where seq > ?"
+        " and detail_type = 'Order Created'"
+        " and not exists (select 1 from orders o where o.order_id = e.order_id)"
+        f" and seq not in (select event_seq from deliveries where target in ({_marks(machines)}))"
+        f" and not exists (select 1 from executions where machine in ({_marks(names)})"
+        " and name > e.id || '-' and name < e.id || '.')",
+        since,
+        *machines,
+        *names,
+    )
+    if not candidates:
+        return
+    letters = _letters(database, stack)
+    rules = [rule for rule in stack.rules if {one.key for one in rule.targets} & set(machines)]
+    for row in candidates:
+        envelope = json_text.parse(row["envelope"])
+        taken = any(rule.pattern.matches(envelope) for rule in rules)
+        if taken and row["id"] not in letters:
+            yield row
+
+
+def _letters(database: Database, stack: Stack) -> set[str]:
+    """Return the ids of events that a target's dead-letter queue holds."""
+    queues = stack.dead_letter_queues
+    rows = database.rows(
+        f"select body from messages where queue in ({_marks(queues)})"
+        " and attributes like '%\"TARGET\"%'",
+        *queues,
+    )
+    return {json_text.parse(row["body"])["id"] for row in rows}
+
+
+def _marks(values: Sequence[str] | dict[str, str]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,469 @@
+"""The published language: every event on the bus, its contract, and how one is read and built.
+
+The models are the source; JSON Schemas, AsyncAPI and ``events_schema/`` are generated from them.
+Money is integer hundredths in a model and a JSON number outside. Unknown fields are ignored.
+
+Over 400 lines long, since all ten contracts stand here: one place says what is on the bus.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from kernel.errors import InvalidEvent
+from kernel.event_fields import (
+    IDENTIFIER,
+    Count,
+    Currency,
+    Email,
+    Identifier,
+    Money,
+    Name,
+    PostalCode,
+    Text,
+    Timestamp,
+    Token,
+    none_if_blank,
+    shortened,
+)
+from kernel.money import WITHOUT_DECIMALS, text
+
+SOURCE = "orders.service"
+NAMESPACE = UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11")
+"""Namespace of every UUIDv5 that the platform derives."""
+
+MAX_LINES = 98
+"""One DynamoDB transaction takes 100 writes (Service quotas): these lines, the order, its event."""
+
+MAX_EVENT_BYTES = 262_144
+"""Size of one PutEvents entry (EventBridge, PutEvents event entry size)."""
+
+_WITHIN = "within"
+"""Type of a problem of a whole field whose place within it is in the context (``at``)."""
+
+
+class Contract(BaseModel):
+    """Base of everything on the wire: immutable, unknown fields ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Metadata(Contract):
+    """Where an event comes from; optional on the way in."""
+
+    event_id: Name | None = Field(None, description="Same for every delivery of this event.")
+    schema_version: Annotated[str, StringConstraints(pattern=r"^\d{1,4}\.\d{1,4}$")] | None = Field(
+        None, description="Version of the contract, major.minor.", examples=["1.0"]
+    )
+    correlation_id: str | None = Field(
+        None, max_length=128, description="Same for all that follows from one request."
+    )
+    causation_id: str | None = Field(
+        None, max_length=128, description="Event id of what this event follows from."
+    )
+    idempotency_key: str | None = Field(
+        None, max_length=128, description="The caller's own key of the request."
+    )
+
+    blank_is_absent = field_validator("correlation_id", "causation_id", "idempotency_key")(
+        none_if_blank
+    )
+
+
+class Item(Contract):
+    """One line of an order."""
+
+    sku: Identifier = Field(description="Stock keeping unit.", examples=["TEA-GREEN-100"])
+    quantity: Count = Field(ge=1, le=1_000_000, description="Units ordered.", examples=[2])
+    unit_price: Money = Field(description="Price of one unit.", examples=[12.5])
+
+
+class Address(Contract):
+    """Where to ship to."""
+
+    name: Text = Field(description="Who receives it.")
+    street: Text = Field(description="Street and number, and what else leads to the door.")
+    city: Text
+    region: Text | None = Field(None, description="State, province or county, where mail needs it.")
+    postal_code: PostalCode | None = None
+    country: Text = Field(description="Name or ISO 3166 code, as on the label.")
+
+
+class _Addressed(Contract):
+    """What carries an address."""
+
+    shipping_address: Address | None = None
+
+    @property
+    def address(self) -> dict[str, Any] | None:
+        """The address as an object of JSON."""
+        return None if self.shipping_address is None else self.shipping_address.model_dump()
+
+
+class Shortage(Contract):
+    """A line that stock does not cover."""
+
+    sku: Identifier = Field(description="Stock keeping unit.")
+    requested: Count = Field(description="Units ordered.")
+    available: Count = Field(description="Units that were free when it was checked.")
+
+
+class Detail(Contract):
+    """What every event's detail carries."""
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1.0"
+
+    order_id: Identifier = Field(description="The order's id.", examples=["A-1001"])
+    timestamp: Timestamp = Field(description="When it happened.")
+    metadata: Metadata | None = Field(
+        None, description="Where it comes from; optional in what upstream sends."
+    )
+
+
+class OrderDetail(Detail):
+    """What every event about a whole order carries."""
+
+    customer_id: Identifier = Field(description="Who ordered.", examples=["C-42"])
+    currency: Currency = Field(
+        description="ISO 4217 code; one without decimals, such as JPY, takes whole amounts.",
+        examples=["USD"],
+    )
+    items: tuple[Item, ...] = Field(
+        min_length=1, max_length=MAX_LINES, description="The order's lines."
+    )
+    total: Money = Field(description="Sum of quantity times unit price.", examples=[25.0])
+
+    @field_validator("total")
+    @classmethod
+    def _is_the_sum(cls, total: int, info: ValidationInfo) -> int:
+        items: tuple[Item, ...] | None = info.data.get("items")
+        if items is None:
+            return total  # they are complained of themselves
+        lines = sum(item.quantity * item.unit_price for item in items)
+        if total != lines:
+            raise ValueError(f"{text(total)} is not the sum of the lines, which is {text(lines)}")
+        if total == 0:
+            raise ValueError("0 cannot be charged; an order's total is more than 0")
+        return total
+
+
+class OrderCreated(OrderDetail, _Addressed):
+    """A customer ordered; the platform takes it from here."""
+
+    name = "Order Created"
+    version = "1.1"
+
+    email: Email | None = Field(
+        None, description="Where the confirmation goes; ASCII before the @."
+    )
+    payment_token: Token | None = Field(None, description="The gateway's token; never card data.")
+
+    @field_validator("items")
+    @classmethod
+    def _has_the_decimals_of_its_currency(
+        cls, items: tuple[Item, ...], info: ValidationInfo
+    ) -> tuple[Item, ...]:
+        currency = info.data.get("currency")
+        if currency in WITHOUT_DECIMALS:
+            for number, item in enumerate(items):
+                if item.unit_price % 100:
+                    raise PydanticCustomError(
+                        _WITHIN,
+                        "{price} has decimals, and {currency} has none; send a whole number",
+                        {
+                            "price": text(item.unit_price),
+                            "currency": currency,
+                            "at": (number, "unit_price"),
+                        },
+                    )
+        return items
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Digest of what was ordered: the same for a publisher's retry, whatever its metadata."""
+        content = self.model_dump(
+            exclude={"timestamp", "metadata", "payment_token"}, exclude_none=True
+        )
+        return sha256(_canonical(content)).hexdigest()
+
+
+class OrderUpdated(Detail, _Addressed):
+    """The address or the e-mail address of an order is to change."""
+
+    name = "Order Updated"
+    version = "1.1"
+
+    email: Email | None = Field(
+        None,
+        validate_default=True,
+        description="Where the confirmation goes now; ASCII before the @.",
+    )
+
+    @field_validator("email")
+    @classmethod
+    def _changes_something(cls, email: str | None, info: ValidationInfo) -> str | None:
+        unchanged = info.data.get("shipping_address", "one that is complained of itself") is None
+        if email is None and unchanged:
+            raise ValueError("nothing to change; send shipping_address, email, or both")
+        return email
+
+
+class OrderCancelled(Detail):
+    """A customer asks to cancel an order; the answer is a Confirmed or a Refused event."""
+
+    name = "Order Cancelled"
+    version = "1.1"
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        None, description="The customer's own words; never in the analysts' table."
+    )
+
+    blank_is_absent = field_validator("reason")(none_if_blank)
+
+
+class OrderBackordered(OrderDetail):
+    """Stock does not cover the order yet; it is checked again later."""
+
+    name = "Order Backordered"
+
+    missing: tuple[Shortage, ...] = Field(description="The lines that stock does not cover.")
+
+
+class OrderCompleted(OrderDetail):
+    """The order is paid, taken from stock and on its way."""
+
+    name = "Order Completed"
+
+    charge_id: str = Field(description="The charge: one for an order's whole life.")
+    shipment_id: str = Field(description="The shipment: one for an order's whole life.")
+    tracking_number: str = Field(description="The carrier's number.")
+
+
+class OrderFailed(OrderDetail):
+    """The order ended without a sale; nothing is charged, reserved or shipped."""
+
+    name = "Order Failed"
+
+    reason: str = Field(description="Error name, such as PaymentDeclined.")
+    message: str = Field(description="A sentence on the reason.")
+
+
+class OrderCancellationConfirmed(OrderDetail):
+    """The order was cancelled; nothing is charged, reserved or shipped."""
+
+    name = "Order Cancellation Confirmed"
+
+    reason: str | None = Field(None, description="As the request gave it.")
+
+
+class OrderCancellationRefused(Detail):
+    """The order could no longer be cancelled."""
+
+    name = "Order Cancellation Refused"
+
+    reason: str = Field(description="A sentence on why it was too late.")
+
+
+class PaymentRefunded(Detail):
+    """What was charged for an order was paid back."""
+
+    name = "Payment Refunded"
+
+    customer_id: Identifier = Field(description="Who ordered.")
+    currency: Currency = Field(description="ISO 4217 code.")
+    amount: Money = Field(description="What was paid back: the order's total.")
+    charge_id: str = Field(description="The charge that was paid back.")
+    reason: str = Field(description="Error name, such as CarrierError, or OrderCancelled.")
+
+
+class HighValueOrderFlagged(Detail):
+    """An order of high value waits for a person's review."""
+
+    name = "High Value Order Flagged"
+
+    customer_id: Identifier = Field(description="Who ordered.")
+    currency: Currency = Field(description="ISO 4217 code.")
+    total: Money = Field(description="The order's total.")
+    threshold: Money = Field(description="The total from which orders are reviewed.")
+
+
+CONTRACTS: dict[str, type[Detail]] = {
+    contract.name: contract
+    for contract in (
+        OrderCreated,
+        OrderUpdated,
+        OrderCancelled,
+        OrderBackordered,
+        OrderCompleted,
+        OrderFailed,
+        OrderCancellationConfirmed,
+        OrderCancellationRefused,
+        PaymentRefunded,
+        HighValueOrderFlagged,
+    )
+}
+"""Every event by its detail type."""
+
+REQUESTS = frozenset({OrderCreated.name, OrderUpdated.name, OrderCancelled.name})
+"""The events that come from upstream or the API; the platform alone publishes the others."""
+
+
+D = TypeVar("D", bound=Detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[D]):
+    """An event that keeps its contract."""
+
+    detail: D
+    event_id: str
+    correlation_id: str
+
+    @property
+    def name(self) -> str:
+        """The event's detail type."""
+        return self.detail.name
+
+
+def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
+    """Return the event in an EventBridge envelope (``source``, ``detail-type``, ``detail``).
+
+    Raises
+    ------
+    InvalidEvent
+        Another source, an unknown detail type, a newer major version, or a broken contract.
+    """
+    source, name, detail = (envelope.get(key) for key in ("source", "detail-type", "detail"))
+    if source != SOURCE:
+        raise InvalidEvent("source", f"{source!r} is not {SOURCE!r}")
+    contract = CONTRACTS.get(name) if isinstance(name, str) else None
+    if contract is None:
+        raise InvalidEvent("detail-type", f"{name!r} is unknown; known: {', '.join(CONTRACTS)}")
+    return parse_detail(contract, detail)
+
+
+def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event[D]:
+    """Return the event whose detail this is; ``at`` names it in errors, which are `parse`'s."""
+    try:
+        parsed = contract.model_validate(detail)
+    except ValidationError as error:
+        raise _explained(error, (at,) if at else ()) from None
+    metadata = parsed.metadata or Metadata()
+    if metadata.schema_version and _major(metadata.schema_version) > _major(contract.version):
+        raise InvalidEvent(
+            ".".join(filter(None, (at, "metadata.schema_version"))),
+            f"{metadata.schema_version} is newer than {contract.version}, which is understood here",
+        )
+    event_id = metadata.event_id or derived_event_id(parsed)
+    return Event(parsed, event_id, metadata.correlation_id or event_id)
+
+
+def derived_event_id(detail: Detail) -> str:
+    """Return the id of an event without one: its source, detail type, order and content.
+
+    A publisher's retry has the same content, so it is the same event.
+    """
+    content = _canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
+    key = f"{SOURCE}|{detail.name}|{detail.order_id}|{content.decode()}"
+    return uuid_of(key)
+
+
+def published_event_id(order_id: str, name: str, version: int | str) -> str:
+    """Return the id of an event of the platform's own: the same each time it is published.
+
+    ``version`` is the order's, or the id of the request that the event answers.
+    """
+    return uuid_of(f"{order_id}|{name}|{version}")
+
+
+def uuid_of(name: str) -> str:
+    """Return the UUIDv5 of a name in this platform's namespace, as text."""
+    return str(uuid5(NAMESPACE, name))
+
+
+def confirmation_id(order_id: str) -> str:
+    """Return the id of an order's only confirmation: the same whenever it is asked for."""
+    return uuid_of(f"{order_id}|confirmation")
+
+
+def to_entry(detail: Detail) -> dict[str, str]:
+    """Return the PutEvents entry (without a bus) that publishes this."""
+    body = detail.model_dump_json(exclude_none=True)
+    return {"Source": SOURCE, "DetailType": detail.name, "Detail": body}
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def _canonical(content: object) -> bytes:
+    return _CANONICAL.encode(content).encode()
+
+
+@cache
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
+
+
+_PROBLEMS = {
+    "missing": "is missing; send it",
+    "extra_forbidden": "is not known here",
+    "too_short": "has no entry; send at least one",
+    "model_type": "is not a JSON object; send one",
+    "tuple_type": "is not a list; send one",
+    "string_type": "is not text; send text",
+}
+_PATTERNS = {
+    IDENTIFIER: "use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+}
+
+
+def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
+    """Return the one error to show: the first problem, and how many more there are."""
+    problems = error.errors(include_url=False)
+    # a list that fails in one entry is reported as too short as well
+    problems = [
+        one for one in problems if not any(_within(other["loc"], one["loc"]) for other in problems)
+    ]
+    first = problems[0]
+    within = first.get("ctx", {}).get("at", ()) if first["type"] == _WITHIN else ()
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidEvent(_path(prefix + first["loc"] + within), _problem(first) + more)
+
+
+def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).lstrip(".")
+
+
+def _problem(error: ErrorDetails) -> str:
+    known = _PROBLEMS.get(error["type"])
+    if known:
+        return known
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("value_error", _WITHIN):
+        return message
+    context = error.get("ctx", {})
+    if error["type"] == "too_long":
+        return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
+    message = _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])
+    return f"{shortened(error['input'])}: {message}"

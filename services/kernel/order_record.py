@@ -1,0 +1,258 @@
+"""The one record an order has, and the fence that every write to it passes.
+
+A step reads the record, decides by pure rules, and saves a `Change` on the condition that the
+record's ``version`` is still the one that was read. A run may write only while the record's
+``epoch`` is its own: a newer run raises the epoch, which fences the older one off.
+
+What is made many times an order is a named tuple: to make a frozen dataclass takes ten times as
+long.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from kernel.errors import LeaseLost, OrderCancelled, VersionConflict
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CONFLICT_RETRIES = 20
+"""How often a step reads again: each conflict means that some other writer got through."""
+
+
+class Status(StrEnum):
+    """Where an order is in its life; it never goes backwards."""
+
+    RECEIVED = "RECEIVED"
+    RESERVED = "RESERVED"
+    CHARGED = "CHARGED"
+    COMPLETED = "COMPLETED"
+    WAITING = "WAITING"
+    COMPENSATING = "COMPENSATING"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+UNDOING = frozenset({Status.COMPENSATING, Status.FAILED, Status.CANCELLED})
+
+_NEXT: Mapping[Status, frozenset[Status]] = {
+    Status.RECEIVED: frozenset({Status.RESERVED, Status.WAITING, Status.COMPENSATING}),
+    Status.RESERVED: frozenset({Status.CHARGED, Status.WAITING, Status.COMPENSATING}),
+    Status.CHARGED: frozenset({Status.COMPLETED, Status.WAITING, Status.COMPENSATING}),
+    Status.WAITING: frozenset({Status.RESERVED, Status.CHARGED, Status.COMPENSATING}),
+    Status.COMPENSATING: frozenset({Status.FAILED, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+class Reservation(StrEnum):
+    """What of an order's units stock knows."""
+
+    RESERVED = "RESERVED"
+    COMMITTED = "COMMITTED"
+    RELEASED = "RELEASED"
+    RESTOCKED = "RESTOCKED"
+
+
+class ChargeStatus(StrEnum):
+    """What the ledger says of an order's charge."""
+
+    PENDING = "PENDING"
+    CHARGED = "CHARGED"
+    DECLINED = "DECLINED"
+    REFUNDED = "REFUNDED"
+    VOIDED = "VOIDED"
+
+
+class ShipmentStatus(StrEnum):
+    """What is known of an order's shipment."""
+
+    CREATED = "CREATED"
+    VOIDED = "VOIDED"
+
+
+class Line(NamedTuple):
+    """One line of an order; ``unit_price`` in hundredths."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+
+
+class Entry(NamedTuple):
+    """One line of an order's timeline: what happened, in a word, and what belongs to it."""
+
+    what: str
+    at: float
+    detail: Mapping[str, object] = {}
+
+
+class Message(NamedTuple):
+    """Something to be sent once the write that carries it stands (outbox).
+
+    ``kind`` is ``event`` (body: a PutEvents entry), ``run`` (body: ``name`` and ``input`` of an
+    order_processing execution) or ``message`` (body: ``queue`` and ``body``).
+    """
+
+    kind: str
+    body: Mapping[str, object]
+
+
+class OrderRecord(NamedTuple):
+    """All that is known of one order; amounts in hundredths, times in epoch seconds.
+
+    ``payment_token`` is none for a completed order, and a digest for one that ended unpaid.
+    """
+
+    order_id: str
+    customer_id: str
+    currency: str
+    total: int
+    items: tuple[Line, ...]
+    placed_at: str
+    content_hash: str
+    event_id: str
+    correlation_id: str
+    created_at: float
+    updated_at: float
+    status: Status = Status.RECEIVED
+    epoch: int = 0
+    version: int = 0
+    lease_owner: str | None = None
+    lease_until: float = 0.0
+    attempts: int = 0
+    resume_at: float = 0.0
+    waiting_for: str | None = None
+    cancel_requested: bool = False
+    cancel_reason: str | None = None
+    cancel_event_id: str | None = None
+    shipping_address: Mapping[str, Any] | None = None
+    shipping_address_as_of: str | None = None
+    email: str | None = None
+    email_as_of: str | None = None
+    payment_token: str | None = None
+    reservation: Reservation | None = None
+    charge: ChargeStatus | None = None
+    charge_id: str | None = None
+    shipment: ShipmentStatus | None = None
+    shipment_id: str | None = None
+    tracking_number: str | None = None
+    failure: str | None = None
+    failure_message: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to this order."""
+        return self.status in ENDED
+
+    @property
+    def demand(self) -> dict[str, int]:
+        """Units by SKU, lines of one SKU added up."""
+        units: dict[str, int] = {}
+        for line in self.items:
+            units[line.sku] = units.get(line.sku, 0) + line.quantity
+        return units
+
+    def require_holder(self, epoch: int) -> "OrderRecord":
+        """Return this record if the run with this epoch holds it; else raise `LeaseLost`."""
+        if self.epoch != epoch or self.ended:
+            raise LeaseLost(
+                f"order {self.order_id} is {self.status} at epoch {self.epoch}, not {epoch}"
+            )
+        return self
+
+    def require_active(self, epoch: int) -> "OrderRecord":
+        """Return this record if that run may go on towards completion.
+
+        Raises
+        ------
+        LeaseLost
+            A newer run holds the order.
+        OrderCancelled
+            The order is being cancelled or undone.
+        """
+        self.require_holder(epoch)
+        if self.cancel_requested or self.status in UNDOING:
+            reason = "to be cancelled" if self.cancel_requested else f"undone after {self.failure}"
+            raise OrderCancelled(f"order {self.order_id} is {reason}")
+        return self
+
+    def require_compensating(self, epoch: int) -> "OrderRecord":
+        """Return this record if that run is compensating it; else raise `LeaseLost`."""
+        self.require_holder(epoch)
+        if self.status is not Status.COMPENSATING:
+            raise LeaseLost(f"order {self.order_id} is {self.status}, not COMPENSATING")
+        return self
+
+    def change(
+        self, *entries: Entry, messages: tuple[Message, ...] = (), **fields: Any
+    ) -> "Change":
+        """Return the change of these fields; a status may only go where its life allows."""
+        status = fields.get("status", self.status)
+        if status is not self.status and status not in _NEXT[self.status]:
+            raise ValueError(f"order {self.order_id} cannot go from {self.status} to {status}")
+        fields |= {"version": self.version + 1}
+        if entries:
+            fields["updated_at"] = entries[-1].at
+        return Change(self, fields, entries, messages, self._replace(**fields))
+
+
+class Change(NamedTuple):
+    """A write to one record: conditional on ``before.version``, whole or not at all."""
+
+    before: OrderRecord
+    fields: Mapping[str, Any]
+    entries: tuple[Entry, ...]
+    messages: tuple[Message, ...]
+    after: OrderRecord
+
+
+class Records(Protocol):
+    """Where the records are: what each service's own store builds on."""
+
+    def find(self, order_id: str) -> OrderRecord | None:
+        """Return the record of an order, if there is one."""
+
+    def read(self, order_id: str) -> OrderRecord:
+        """Return the record of an order, or raise `OrderNotFound`."""
+
+    def save(self, change: Change) -> OrderRecord:
+        """Write a change with its timeline entries and messages, or raise `VersionConflict`."""
+
+    def note(self, order_id: str, entry: Entry) -> None:
+        """Add a line to an order's timeline without touching the order."""
+
+
+def retry_on_conflict(step: Callable[P, R]) -> Callable[P, R]:
+    """Run a step again, from its read on, when another writer got in between."""
+
+    @wraps(step)
+    def again(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(CONFLICT_RETRIES):
+            try:
+                return step(*args, **kwargs)
+            except VersionConflict:
+                continue
+        return step(*args, **kwargs)
+
+    return again
+
+
+def retry_on_conflict_from(
+    record: OrderRecord, step: Callable[[OrderRecord], R], records: Records
+) -> R:
+    """Run a step that writes on a record which was just read or written.
+
+    It is read again only when another writer got in between: the write's condition tells.
+    """
+    for _ in range(CONFLICT_RETRIES):
+        try:
+            return step(record)
+        except VersionConflict:
+            record = records.read(record.order_id)
+    return step(record)

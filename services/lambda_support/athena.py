@@ -1,0 +1,108 @@
+"""Amazon Athena, asked with SQL."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from kernel.errors import WarehouseError
+
+
+class AthenaWarehouse:
+    """Athena as a warehouse; the workgroup says where results go and who pays.
+
+    Parameters
+    ----------
+    client
+        A boto3 client of Athena.
+    database, workgroup : str
+        Where the table is, and in whose name it is read.
+    patience : float
+        Seconds to wait for one query.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        database: str,
+        workgroup: str,
+        patience: float = 120,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.workgroup = workgroup
+        self.patience = patience
+        self.sleep = sleep
+
+    def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
+        """Return a query's rows, waiting for them."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            started = self.client.start_query_execution(
+                QueryString=sql,
+                QueryExecutionContext={"Database": self.database},
+                WorkGroup=self.workgroup,
+                **_parameters(parameters),
+            )
+            query = started["QueryExecutionId"]
+            self._wait(query)
+            pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=query)
+            return _read([page["ResultSet"] for page in pages])
+        except (BotoCoreError, ClientError) as error:
+            raise WarehouseError(f"Athena did not answer: {error}") from error
+
+    def _wait(self, query: str) -> None:
+        waited, pause = 0.0, 0.2
+        while waited < self.patience:
+            found = self.client.get_query_execution(QueryExecutionId=query)
+            status = found["QueryExecution"]["Status"]
+            if status["State"] == "SUCCEEDED":
+                return
+            if status["State"] in ("FAILED", "CANCELLED"):
+                reason = status.get("StateChangeReason", "no reason given")
+                raise WarehouseError(f"Athena's query {query} is {status['State']}: {reason}")
+            self.sleep(pause)
+            waited += pause
+            pause = min(pause * 1.5, 2.0)
+        raise WarehouseError(f"Athena's query {query} took over {self.patience:g} s")
+
+
+def _parameters(parameters: Sequence[str]) -> dict[str, list[str]]:
+    """Return the parameters for Athena: SQL text, so each brings its quotes; no list is empty."""
+    found = [quoted(parameter) for parameter in parameters]
+    return {"ExecutionParameters": found} if found else {}
+
+
+def quoted(value: str) -> str:
+    """Return text as SQL has it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "tinyint": int,
+    "smallint": int,
+    "integer": int,
+    "bigint": int,
+    "double": float,
+    "decimal": Decimal,
+    "boolean": lambda value: value == "true",
+    "date": date.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+}
+
+
+def _read(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return Athena's result pages as rows; the first row of a select repeats the names."""
+    columns = results[0]["ResultSetMetadata"]["ColumnInfo"] if results else []
+    readers = [(column["Name"], _READERS.get(column["Type"], str)) for column in columns]
+    rows = [row["Data"] for result in results for row in result["Rows"]][1:]
+    return [
+        {
+            name: reader(cell["VarCharValue"]) if "VarCharValue" in cell else None
+            for (name, reader), cell in zip(readers, row, strict=True)
+        }
+        for row in rows
+    ]

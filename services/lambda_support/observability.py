@@ -1,0 +1,95 @@
+"""Logs, metrics and traces, the same for every handler.
+
+Powertools reads the service's name and the levels from its own environment variables
+(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``, ``POWERTOOLS_METRICS_NAMESPACE``).
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from kernel.errors import OrderflowError
+from lambda_support.settings import PerFunction
+
+Handler = Callable[[Any, LambdaContext], Any]
+
+NAMESPACE = "Orderflow"
+
+
+@PerFunction
+def logger() -> Logger:
+    """Return this function's structured logger."""
+    return Logger()
+
+
+@PerFunction
+def metrics() -> Metrics:
+    """Return this function's metrics, flushed as EMF at the end of each invocation."""
+    return Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE))
+
+
+def count(name: str, value: float = 1) -> None:
+    """Add to a counter of this invocation."""
+    metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def instrumented(handler: Handler) -> Handler:
+    """Give a handler its log context, its metrics and, if the invocation is sampled, its trace.
+
+    An error that a rule raised is logged in one line: it is an outcome, not a crash.
+    """
+
+    @wraps(handler)
+    def run(event: Any, context: LambdaContext) -> Any:
+        log = logger()
+        # each call sets all three: to clear Powertools' state instead takes ten times as long
+        log.append_keys(
+            function=context.function_name,
+            request_id=context.aws_request_id,
+            order_id=_order_id(event),
+        )
+        try:
+            traced = _traces() and _is_sampled()
+            return (_traced(handler) if traced else handler)(event, context)
+        except OrderflowError as error:
+            log.info(str(error), outcome=type(error).__name__)
+            raise
+        except Exception:
+            log.exception("unexpected error")
+            raise
+        finally:
+            recorded = metrics()
+            if recorded.metric_set:
+                recorded.flush_metrics()
+
+    return run
+
+
+def _order_id(event: Any) -> str | None:
+    found = event.get("order_id") if isinstance(event, dict) else None
+    return found if isinstance(found, str) else None
+
+
+@cache
+def _traces() -> bool:
+    """Say whether X-Ray may trace this process (Powertools' setting): one machine has none."""
+    return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
+
+
+def _is_sampled() -> bool:
+    """Say whether X-Ray samples this invocation (X-Ray, tracing header)."""
+    return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
+@cache
+def _traced(handler: Handler) -> Handler:
+    """Wrap a handler in X-Ray's tracer, whose import only a sampled invocation pays for."""
+    from aws_lambda_powertools import Tracer
+
+    traced: Handler = Tracer().capture_lambda_handler(handler)
+    return traced

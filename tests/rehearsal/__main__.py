@@ -1,0 +1,179 @@
+"""``make rehearse``: deploy to MiniStack, give it and one machine the same input, compare."""
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.cli.generator import Generated, generate
+from infra.cli.output import Table, Terminal, console, errors
+from tests.e2e.scenarios import SITUATIONS
+from tests.rehearsal import comparison, one_machine
+from tests.rehearsal.comparison import Difference, Row
+from tests.rehearsal.deployed_host import DeployedHost, Stack
+from tests.rehearsal.deployment import Deployment, deploy
+from tests.rehearsal.feed import in_portions
+from tests.rehearsal.ministack import MiniStack, RehearsalError, ministack
+from tests.rehearsal.outcome import Outcome
+from tests.rehearsal.template import ALTERED, reason
+
+SEED = 7
+
+MEANWHILE = ("out of stock, then received", "cancelled while it waits")
+"""Situations in which something happens while an order waits: there waits take a while."""
+
+SLOW = 0.01
+"""Of the time that they would take: 3 s of 300."""
+
+LOG = Path("build/ministack.log")
+
+Cases = dict[str, tuple[Outcome, Outcome]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rehearse; 0 where nothing differs but what is known to."""
+    options = _options(arguments)
+    # an end from outside is an end as any other: what was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        found = _rehearse(console, options.only or list(SITUATIONS), options.orders)
+    except RehearsalError as error:
+        errors.print(f"rehearsal: {error}", style="red")
+        return 1
+    return _tell(console, found)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
+    parser.add_argument("--orders", type=int, default=50, help="generated orders (default: 50)")
+    parser.add_argument(
+        "--only", action="append", choices=list(SITUATIONS), metavar="SITUATION",
+        help="a situation of workflows/README.md; several may be given (default: all)",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def _rehearse(console: Terminal, situations: Sequence[str], count: int) -> list[Row]:
+    started = time.monotonic()
+    orders = generate(count, SEED)
+    here = {name: one_machine.situation(name) for name in situations}
+    here_orders, here_stock = one_machine.generated(orders)
+    console.print(f"one machine: {time.monotonic() - started:.0f} s")
+    with ministack() as stack:
+        try:
+            rows = _on_ministack(console, stack, here, orders, (here_orders, here_stock))
+        finally:
+            LOG.parent.mkdir(exist_ok=True)
+            shutil.copyfile(stack.log, LOG)
+    console.print(f"all: {time.monotonic() - started:.0f} s; MiniStack's log is {LOG}")
+    return rows
+
+
+def _on_ministack(
+    console: Terminal,
+    stack: MiniStack,
+    here: dict[str, Outcome],
+    orders: Generated,
+    here_generated: tuple[dict[str, Outcome], str],
+) -> list[Row]:
+    started = time.monotonic()
+    deployment = deploy(stack)
+    _tell_of(console, deployment, time.monotonic() - started)
+    shared = Stack(stack, deployment)
+    rows = []
+    for number, (name, ours) in enumerate(here.items(), 1):
+        began = time.monotonic()
+        theirs = _situation(shared, name, f"S{number:02}")
+        console.print(f"MiniStack: {name}: {time.monotonic() - began:.1f} s")
+        rows += comparison.rows(name, ours, theirs)
+    began = time.monotonic()
+    side = DeployedHost(shared, "G")
+    stack.configure(_SFN_WAIT_SCALE=0)
+    side.receive(**orders.receipt.units)
+    in_portions(side, orders)
+    rows += comparison.rows_of_orders(_kinds(orders), here_generated[0], side.orders())
+    rows.append(Row("generated: all", "", "stock", here_generated[1], side.stock()))
+    console.print(
+        f"MiniStack: {orders.count} generated orders: {time.monotonic() - began:.1f} s;"
+        f" {stack.megabytes():.0f} MB in all its processes"
+    )
+    return rows
+
+
+def _situation(shared: Stack, name: str, suffix: str) -> Outcome:
+    side = DeployedHost(shared, suffix)
+    shared.ministack.configure(_SFN_WAIT_SCALE=SLOW if name in MEANWHILE else 0)
+    side.receive(TEA=1000, VASE=0)
+    bring_about: Any = SITUATIONS[name]  # it asks for a host, and gets what does for one
+    bring_about(side)
+    return side.outcome()
+
+
+def _kinds(orders: Generated) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for kind, event in orders.events:
+        found.setdefault(event["detail"]["order_id"], kind)
+    return found
+
+
+def _tell_of(console: Terminal, deployment: Deployment, seconds: float) -> None:
+    console.print(f"MiniStack: {len(deployment.names)} resources deployed in {seconds:.1f} s")
+    for name, kind in deployment.taken_out.items():
+        console.print(f"  taken out: {name} ({kind}): {reason(kind)}")
+    for name, how in ALTERED.items():
+        console.print(f"  altered: {name}: {how}")
+
+
+def _tell(console: Terminal, rows: list[Row]) -> int:
+    differences = comparison.known()
+    table = Table("case", "what", "one machine", "MiniStack", "")
+    for row in rows:
+        if not row.subject or row.differs:
+            case = f"{row.case} {row.subject}".strip()
+            table.add_row(case, row.field, row.here, row.there, _mark(row, differences))
+    console.print(table)
+    console.print(_counted(rows))
+    for why in dict.fromkeys(comparison.reason(row, differences) for row in rows if row.differs):
+        if why:
+            console.print(f"known: {why}")
+    unexplained = [r for r in rows if r.differs and not comparison.reason(r, differences)]
+    for row in unexplained:
+        console.print(f"NOT KNOWN: {row.case} {row.subject}: {row.field}", style="red")
+    differing = sum(row.differs for row in rows)
+    console.print(
+        f"{len(rows)} facts compared: {len(rows) - differing} the same, "
+        f"{differing - len(unexplained)} known differences, {len(unexplained)} not known"
+    )
+    return 1 if unexplained else 0
+
+
+def _mark(row: Row, differences: list[Difference]) -> str:
+    if not row.differs:
+        return "="
+    return "known" if comparison.reason(row, differences) else "DIFFERS"
+
+
+def _counted(rows: list[Row]) -> Table:
+    """Return what became of the generated orders, counted by kind."""
+    table = Table("generated orders", "what", "one machine", "MiniStack")
+    for field in ("status", "charges"):
+        kinds = dict.fromkeys(r.case for r in rows if r.subject)
+        for kind in kinds:
+            found = [r for r in rows if r.subject and r.case == kind and r.field == field]
+            ours = Counter(r.here.partition(" ")[0] for r in found)
+            theirs = Counter(r.there.partition(" ")[0] for r in found)
+            table.add_row(kind.removeprefix("generated: "), field, _text(ours), _text(theirs))
+    return table
+
+
+def _text(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

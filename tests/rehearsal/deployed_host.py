@@ -1,0 +1,322 @@
+"""The deployed stack as the scenario table drives it: put events, settle, tell what they led to.
+
+Every caller has orders and SKUs of its own: their ids get a suffix on the way in, which is taken
+off again on the way out.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.settle import LEASE, RECONCILIATIONS
+from inventory.dynamodb import DynamoInventory
+from inventory.model import Receipt
+from kernel.order_record import OrderRecord
+from orders.dynamodb import kept_in
+from orders.early_requests import KEPT
+from payments.dynamodb import charge_of
+from storage.dynamodb.attributes import from_item
+from storage.dynamodb.order_item import is_order, order_key, to_record
+from tests.rehearsal import outcome
+from tests.rehearsal.deployment import Deployment
+from tests.rehearsal.history import path
+from tests.rehearsal.ministack import MiniStack, RehearsalError
+from tests.rehearsal.outcome import REQUESTS, Outcome
+
+BUS, TAP = "orders-bus", "rehearsal-tap"
+
+PATIENCE = 240.0
+"""Seconds until orders must have settled."""
+
+_PAUSE = 0.1
+
+
+class Stack:
+    """What all that drives a deployment shares: its events, dead letters and histories."""
+
+    def __init__(self, ministack: MiniStack, deployment: Deployment) -> None:
+        self.ministack = ministack
+        self.deployment = deployment
+        self.sqs, self.states = deployment.client("sqs"), deployment.client("stepfunctions")
+        self.bus, self.functions = deployment.client("events"), deployment.client("lambda")
+        self.tap = self.sqs.create_queue(QueueName=TAP)["QueueUrl"]
+        self._messages: dict[str, dict[str, tuple[int, Any]]] = {}
+        self._paths: dict[str, str] = {}
+        self._ahead = 0.0
+        self._listen()
+
+    def _listen(self) -> None:
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.tap, AttributeNames=["QueueArn"])
+        pattern = json.dumps({"source": ["orders.service"]})
+        self.bus.put_rule(Name=TAP, EventBusName=BUS, EventPattern=pattern)
+        target = {"Id": TAP, "Arn": arn["Attributes"]["QueueArn"]}
+        self.bus.put_targets(Rule=TAP, EventBusName=BUS, Targets=[target])
+
+    def put(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Put events on the bus in one request."""
+        entries = [
+            {
+                "EventBusName": BUS,
+                "Source": one["source"],
+                "DetailType": one["detail-type"],
+                "Detail": json.dumps(one["detail"]),
+            }
+            for one in events
+        ]
+        answer = self.bus.put_events(Entries=entries)
+        if answer["FailedEntryCount"]:
+            raise RehearsalError(f"the bus did not take an event: {answer['Entries']}")
+
+    def published(self) -> list[Mapping[str, Any]]:
+        """Return every event that was on the bus, in order."""
+        return self._taken(self.tap)
+
+    def dead_letters(self) -> list[tuple[str, str]]:
+        """Return the queue and the body of each message that nobody consumes."""
+        return [
+            (name, json.dumps(body))
+            for name, url in self.deployment.queues.items()
+            if name not in self.deployment.consumed
+            for body in self._taken(url)
+        ]
+
+    def _taken(self, url: str) -> list[Any]:
+        """Take what is in a queue, and return it with what was taken from it before."""
+        known = self._messages.setdefault(url, {})
+        while found := self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["SentTimestamp"]
+        ).get("Messages", []):
+            for one in found:
+                sent = int(one["Attributes"]["SentTimestamp"])
+                known.setdefault(one["MessageId"], (sent, json.loads(one["Body"])))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+        return [body for _, body in sorted(known.values(), key=lambda pair: pair[0])]
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return every item of the orders' table."""
+        return list(self.deployment.table.scan())
+
+    def is_quiet(self) -> bool:
+        """Say whether nothing runs, waits in a queue, or is to be published.
+
+        What ends one of these begins the next, so the first is asked again at the end.
+        """
+        before = self._executions()
+        if "RUNNING" in before.values() or self._unsent() or self._queued():
+            return False
+        return not self._unsent() and self._executions() == before
+
+    def _executions(self) -> dict[str, str]:
+        paginator = self.states.get_paginator("list_executions")
+        return {
+            one["executionArn"]: one["status"]
+            for machine in self._machines()
+            for page in paginator.paginate(stateMachineArn=machine)
+            for one in page["executions"]
+        }
+
+    def _machines(self) -> tuple[str, str]:
+        names = self.deployment.names
+        return names["OrderProcessing"], names["OrderRecovery"]
+
+    def _queued(self) -> bool:
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        for name in self.deployment.consumed:
+            url = self.deployment.queues[name]
+            found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
+            if any(int(number) for number in found["Attributes"].values()):
+                return True
+        return False
+
+    def _unsent(self) -> bool:
+        return any(item.get("out") for item in self.items())
+
+    def skip(self, seconds: float) -> None:
+        """Move the functions' clocks ahead."""
+        self._ahead += seconds
+        self.ministack.clock.write_text(str(self._ahead))
+
+    def reconcile(self) -> None:
+        """Call the reconciler, as its schedule would."""
+        answer = self.functions.invoke(
+            FunctionName=self.deployment.names["ReconcileFunction"], Payload=b"{}"
+        )
+        if "FunctionError" in answer:
+            raise RehearsalError(f"the reconciler failed: {answer['Payload'].read()!r}")
+
+    def paths(self) -> list[tuple[str, str]]:
+        """Return the order and the path of each run of order_processing, in order."""
+        machine = self.deployment.names["OrderProcessing"]
+        pages = self.states.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        runs = [one for page in pages for one in page["executions"]]
+        for run in runs:
+            arn = run["executionArn"]
+            if arn not in self._paths:
+                self._paths[arn] = self._path(arn)
+        runs.sort(key=lambda run: (run["startDate"], run["name"]))
+        return [
+            (self._order(run["executionArn"]), self._paths[run["executionArn"]]) for run in runs
+        ]
+
+    def _path(self, arn: str) -> str:
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        return path(event for page in pages for event in page["events"])
+
+    def _order(self, arn: str) -> str:
+        given = json.loads(self.states.describe_execution(executionArn=arn)["input"])
+        found: str = (given.get("resume") or given.get("detail") or {}).get("order_id", "")
+        return found
+
+
+@dataclass(slots=True)
+class Turns:
+    """What a situation takes for an engine: a turn of it is a moment that passes."""
+
+    def turn(self, timeout: float) -> None:
+        """Let a moment pass."""
+        time.sleep(_PAUSE)
+
+
+class DeployedHost:
+    """A deployed stack, and what a situation asks of it (see `tests.host.Host`)."""
+
+    def __init__(self, stack: Stack, suffix: str) -> None:
+        self.stack = stack
+        self.suffix = suffix
+        self.engine = Turns()
+        self.inventory = DynamoInventory(stack.deployment.table)
+
+    def receive(self, **units: int) -> None:
+        """Receive stock."""
+        own = {self._own(sku): number for sku, number in units.items()}
+        self.inventory.receive(Receipt(str(sorted(own.items())), own), time.time())
+
+    def put(self, *events: Mapping[str, Any]) -> None:
+        """Put events on the bus, with this one's orders and SKUs."""
+        self.stack.put(self._renamed(one) for one in events)
+
+    def status(self, order_id: str = "T-1") -> str | None:
+        """Return an order's status."""
+        record = self.inventory.find(self._own(order_id))
+        return None if record is None else str(record.status)
+
+    def settle(self) -> None:
+        """Work until nothing is due; orders that nothing moves are left to the reconciler."""
+        deadline = time.monotonic() + PATIENCE
+        reconciled, unfinished = 0, (-1, -1)
+        while True:
+            while not self.stack.is_quiet():
+                if time.monotonic() > deadline:
+                    raise RehearsalError(f"{self.suffix} did not settle in {PATIENCE:.0f} s")
+                time.sleep(_PAUSE)
+            left = sum(not record.ended for record in self.records().values()), self.kept()
+            if left == (0, 0) or (reconciled >= RECONCILIATIONS and left == unfinished):
+                return
+            reconciled = reconciled + 1 if left == unfinished else 1
+            unfinished = left
+            self.stack.skip(LEASE if left[0] else KEPT + LEASE)
+            self.stack.reconcile()
+
+    def kept(self) -> int:
+        """Return how many requests are kept for orders that have not come."""
+        kept = [request for item in self.stack.items() for request in kept_in(item)]
+        return sum(self._is_own(request.order_id) for request in kept)
+
+    def records(self) -> dict[str, OrderRecord]:
+        """Return its orders by their own ids."""
+        records = [to_record(item) for item in self.stack.items() if is_order(item)]
+        return {self._plain(one.order_id): one for one in records if self._is_own(one.order_id)}
+
+    def outcome(self) -> Outcome:
+        """Return what its input led to, as far as its orders are concerned together."""
+        return Outcome(
+            outcome.paths(found for order, found in self.stack.paths() if self._is_own(order)),
+            outcome.status(self.status(), self.letters()),
+            outcome.events(self._published()),
+            "; ".join(self._charges().values()) or "none",
+            self.stock(),
+        )
+
+    def orders(self) -> dict[str, Outcome]:
+        """Return what became of each order."""
+        paths, events, charges = self.stack.paths(), self._published(), self._charges()
+        return {
+            order_id: Outcome(
+                outcome.paths(found for order, found in paths if order == record.order_id),
+                str(record.status),
+                outcome.events(sorted(one for one in events if one[0] == record.order_id)),
+                charges.get(order_id, "none"),
+            )
+            for order_id, record in self.records().items()
+        }
+
+    def letters(self) -> list[str]:
+        """Return the queues in which its dead letters are."""
+        return [queue for queue, body in self.stack.dead_letters() if f"-{self.suffix}" in body]
+
+    def _published(self) -> list[tuple[str, str]]:
+        """Return the order and the type of each event that the platform published."""
+        seen: dict[str, tuple[str, str]] = {}
+        for event in self.stack.published():
+            detail = event["detail"]
+            if self._is_own(detail["order_id"]) and event["detail-type"] not in REQUESTS:
+                told = (detail["order_id"], event["detail-type"])
+                seen.setdefault(detail["metadata"]["event_id"], told)
+        return list(seen.values())
+
+    def _charges(self) -> dict[str, str]:
+        """Return what became of each order's charge."""
+        gateway = self._gateway()
+        found = {}
+        for order_id, record in self.records().items():
+            item = self.stack.deployment.table.get(*order_key(record.order_id))
+            charge = charge_of(item) if item else None
+            if charge is not None:
+                known = gateway.get(str(charge["charge_id"]), [])
+                found[order_id] = outcome.charge(str(charge["status"]), record.total, known)
+        return found
+
+    def _gateway(self) -> dict[str, list[str]]:
+        """Return the gateway's own record: the statuses of each key's charges."""
+        client = self.stack.deployment.client("dynamodb")
+        pages = client.get_paginator("scan").paginate(
+            TableName=self.stack.deployment.names["SandboxTable"], ConsistentRead=True
+        )
+        found: dict[str, list[str]] = {}
+        for item in (from_item(one) for page in pages for one in page["Items"]):
+            if item["pk"].startswith("charge#") and "status" in item:
+                found.setdefault(item["pk"].partition("#")[2], []).append(item["status"])
+        return found
+
+    def stock(self) -> str:
+        """Return the counts of its SKUs in words."""
+        return outcome.stock(self.levels())
+
+    def levels(self) -> list[dict[str, Any]]:
+        """Return the counts of its SKUs."""
+        return [
+            {
+                **item,
+                "sku": self._plain(item["pk"].partition("#")[2]),
+                "on_hand": item["available"] + item["reserved"],
+            }
+            for item in self.stack.items()
+            if item["sk"] == "stock" and self._is_own(item["pk"])
+        ]
+
+    def _own(self, name: str) -> str:
+        return f"{name}-{self.suffix}"
+
+    def _is_own(self, name: str) -> bool:
+        return name.endswith(f"-{self.suffix}")
+
+    def _plain(self, name: str) -> str:
+        return name.removesuffix(f"-{self.suffix}")
+
+    def _renamed(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        detail = {**event["detail"], "order_id": self._own(event["detail"]["order_id"])}
+        if "items" in detail:
+            detail["items"] = [{**line, "sku": self._own(line["sku"])} for line in detail["items"]]
+        return {**event, "detail": detail}

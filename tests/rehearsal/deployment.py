@@ -1,0 +1,183 @@
+"""The stack on MiniStack: deployed through CloudFormation, and found by its logical ids.
+
+``python -m tests.rehearsal.deployment --endpoint-url URL`` deploys to a MiniStack that runs.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.cli.commands.serve import SAMPLE_STOCK
+from infra.cli.output import console, errors
+from infra.cli.stock_file import read_stock
+from infra.local.platform import ROOT, TEMPLATE
+from infra.local.template.loader import STACK
+from inventory.dynamodb import DynamoInventory
+from storage.dynamodb.table import Table
+from tests.rehearsal.ministack import Endpoint, RehearsalError
+from tests.rehearsal.package import package
+from tests.rehearsal.template import adapted, parameters, patient, read
+
+VISIBILITY = 3
+"""Seconds after which a queue gives a message again: the template's minutes, made short."""
+
+RECEIVES = 5
+"""Times that it gives a message: up to an hour's worth in the template."""
+
+SENDER = "orders@example.com"
+"""The template's sender of mails."""
+
+_BUCKET, _TIMEOUT = "packages", 120.0
+
+
+class Deployment:
+    """A deployed stack."""
+
+    def __init__(self, endpoint: Endpoint, taken_out: Mapping[str, str]) -> None:
+        self.endpoint = endpoint
+        self.taken_out = taken_out
+        answer = self.client("cloudformation").describe_stack_resources(StackName=STACK)
+        self._resources = answer["StackResources"]
+        self.names = self._of_type("")
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service."""
+        return self.endpoint.client(service)
+
+    @cached_property
+    def table(self) -> Table:
+        """The orders' table."""
+        return Table(self.names["OrdersTable"], partial(_same, self.client("dynamodb")))
+
+    @cached_property
+    def queues(self) -> dict[str, str]:
+        """The queues' URLs by logical id."""
+        return self._of_type("AWS::SQS::Queue")
+
+    @cached_property
+    def consumed(self) -> set[str]:
+        """The logical ids of queues that a function takes messages from."""
+        mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        sources = {one["EventSourceArn"].rsplit(":", 1)[-1] for one in mappings}
+        return {name for name, url in self.queues.items() if url.rsplit("/", 1)[-1] in sources}
+
+    def _of_type(self, kind: str) -> dict[str, str]:
+        """Return physical names by logical ids."""
+        return {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for one in self._resources
+            if kind in ("", one["ResourceType"])
+        }
+
+
+def _same(client: Any) -> Any:
+    return client
+
+
+def deploy(endpoint: Endpoint) -> Deployment:
+    """Deploy the template.
+
+    Raises
+    ------
+    RehearsalError
+        CloudFormation did not create the stack; its reasons are in the message.
+    """
+    uploaded = _upload(endpoint)
+    body, out = adapted(read(TEMPLATE), uploaded.pop("package"), uploaded)
+    cloudformation = endpoint.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateURL=_template_url(endpoint, body),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters().items()
+        ],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    _await(cloudformation, endpoint)
+    deployed = Deployment(endpoint, out)
+    for name in deployed.consumed:
+        _hurry(deployed.client("sqs"), deployed.queues[name])
+    # as on AWS, where whoever deploys has its sender verified once
+    endpoint.client("sesv2").create_email_identity(EmailIdentity=SENDER)
+    return deployed
+
+
+def _hurry(sqs: Any, queue: str) -> None:
+    """Have a queue try again soon and give up soon: there is no clock to skip on."""
+    known = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+    redrive = json.loads(known["Attributes"]["RedrivePolicy"])
+    attributes = {
+        "VisibilityTimeout": str(VISIBILITY),
+        "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": RECEIVES}),
+    }
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
+
+
+def _upload(endpoint: Endpoint) -> dict[str, str]:
+    """Put the package and the workflows where CloudFormation finds them; return the places."""
+    s3 = endpoint.client("s3")
+    s3.create_bucket(Bucket=_BUCKET)
+    contents = {"package": package()}
+    for path in sorted((ROOT / "workflows").glob("*.asl.yaml")):
+        # through JSON, since an anchor's alias is the same object
+        written = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
+        definition = patient(json.loads(written))
+        contents[str(path.relative_to(ROOT))] = json.dumps(definition).encode()
+    for name, content in contents.items():
+        s3.put_object(Bucket=_BUCKET, Key=_key(name), Body=content)
+    return {name: f"s3://{_BUCKET}/{_key(name)}" for name in contents}
+
+
+def _template_url(endpoint: Endpoint, body: Mapping[str, Any]) -> str:
+    """Put a template into a bucket: a request takes 51,200 bytes of one (CloudFormation quotas)."""
+    endpoint.client("s3").put_object(Bucket=_BUCKET, Key="template.json", Body=json.dumps(body))
+    return f"{endpoint.url}/{_BUCKET}/template.json"
+
+
+def _key(name: str) -> str:
+    return Path(name).name
+
+
+def _await(cloudformation: Any, endpoint: Endpoint) -> None:
+    found: dict[str, Any] = {"StackStatus": "not asked"}
+    deadline = time.monotonic() + _TIMEOUT
+    while time.monotonic() < deadline:
+        [found] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        if found["StackStatus"] == "CREATE_COMPLETE":
+            return
+        if not found["StackStatus"].endswith("IN_PROGRESS"):
+            break
+        time.sleep(0.2)
+    reasons = [*endpoint.errors(), found.get("StackStatusReason") or found["StackStatus"]]
+    raise RehearsalError(f"the stack was not created: {'; '.join(reasons)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Deploy to a MiniStack that runs, with the sample's stock, so that the examples work."""
+    parser = argparse.ArgumentParser(prog="python -m tests.rehearsal.deployment")
+    parser.add_argument("--endpoint-url", default="http://127.0.0.1:4566")
+    url = parser.parse_args(arguments).endpoint_url
+    try:
+        deployed = deploy(Endpoint(url))
+    except (RehearsalError, BotoCoreError, ClientError) as error:
+        errors.print(f"deployment: {error}")
+        return 1
+    DynamoInventory(deployed.table).receive(read_stock(SAMPLE_STOCK), time.time())
+    console.print(
+        f"{len(deployed.names)} resources deployed to {url}, with the sample's stock; try",
+        f"  orders emit events_schema/order-created/examples/minimal.json --endpoint-url {url}",
+        f"  orders list --endpoint-url {url}",
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

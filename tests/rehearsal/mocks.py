@@ -1,0 +1,165 @@
+"""The workflow with mocked answers: the configuration that Step Functions Local reads, on any host.
+
+A test case is named for a situation of ``workflows/README.md``: ``CardDeclined`` is the first run
+of *card declined*, and ``GatewayAwayForGoodThen`` the run that follows in *gateway away for good*.
+Answers have the numbers of a state's calls, from 0 on: ``"0"`` or ``"1-3"``.
+"""
+
+import heapq
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.asl import (
+    CancelTask,
+    Effect,
+    Ended,
+    RunTask,
+    SetTimer,
+    Signal,
+    TaskFailed,
+    TaskSucceeded,
+    TimerFired,
+    compile_definition,
+)
+from infra.local.platform import ROOT
+from infra.local.template.loader import ACCOUNT, REGION
+from tests.rehearsal.history import path
+
+CONFIGURATION = ROOT / "workflows" / "order_processing.mocks.json"
+DEFINITION = ROOT / "workflows" / "order_processing.asl.yaml"
+TABLE = ROOT / "workflows" / "README.md"
+
+MACHINE = "order_processing"
+"""The state machine's name in the configuration."""
+
+GIVEN = {
+    "source": "orders.service",
+    "detail-type": "Order Created",
+    "detail": {"order_id": "T-1", "total": 12.5},
+}
+"""What every run is started with; its answers do not depend on it."""
+
+_THEN = "Then"
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class UnexpectedCall(Exception):
+    """A state was called that its test case has no answer for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestCase:
+    """A run with mocked answers, and the path of states that it takes."""
+
+    __test__ = False  # no class of tests, whatever its name says
+
+    name: str
+    states: Mapping[str, str]
+    expected: str
+
+
+class Mocks:
+    """A mock configuration."""
+
+    def __init__(self, file: Path = CONFIGURATION) -> None:
+        self.content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        self.responses: Mapping[str, Mapping[str, Any]] = self.content["MockedResponses"]
+
+    def cases(self) -> list[TestCase]:
+        """Return the test cases, each with the path that the scenario table says."""
+        expected = dict(_runs())
+        found = self.content["StateMachines"][MACHINE]["TestCases"]
+        return [TestCase(name, states, expected[name]) for name, states in found.items()]
+
+    def answer(self, case: TestCase, state: str, call: int) -> Mapping[str, Any]:
+        """Return what a call of a state answers: ``{"Return": …}`` or ``{"Throw": …}``.
+
+        Raises
+        ------
+        UnexpectedCall
+            The configuration says nothing about it.
+        """
+        answers = self.responses.get(case.states.get(state, ""), {})
+        for calls, answer in answers.items():
+            first, _, last = calls.partition("-")
+            if int(first) <= call <= int(last or first):
+                found: Mapping[str, Any] = answer
+                return found
+        raise UnexpectedCall(f"{case.name}: nothing is said of call {call} of {state}")
+
+
+def definition() -> dict[str, Any]:
+    """Return the workflow with a name for everything that it calls."""
+    text = DEFINITION.read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(_named, text))
+    return found
+
+
+def run(case: TestCase, mocks: Mocks) -> str:
+    """Return the path that a test case takes on the one-machine interpreter; waits cost nothing."""
+    machine = compile_definition(definition(), name=MACHINE)
+    calls: Counter[str] = Counter()
+    due: list[tuple[float, int, Signal]] = []
+    cancelled: set[int] = set()
+    order = count()
+    now, ended = 0.0, False
+
+    def perform(effect: Effect) -> None:
+        nonlocal ended
+        match effect:
+            case RunTask():
+                answer = mocks.answer(case, effect.state, calls[effect.state])
+                calls[effect.state] += 1
+                heapq.heappush(due, (now, next(order), _signal(effect.token, answer)))
+            case SetTimer(token, moment):
+                heapq.heappush(due, (moment, next(order), TimerFired(token)))
+            case CancelTask(token):
+                cancelled.add(token)
+            case Ended():
+                ended = True
+
+    context = {"Execution": {"Name": case.name, "Input": GIVEN}, "StateMachine": {"Name": MACHINE}}
+    execution, effects = machine.start(GIVEN, context, now)
+    while True:
+        for effect in effects:
+            perform(effect)
+        if ended:
+            return path(event.to_json() for event in execution.drain_history())
+        moment, _, signal = heapq.heappop(due)
+        now = max(now, moment)
+        effects = [] if signal.token in cancelled else machine.advance(execution, signal, now)
+
+
+def _signal(token: int, answer: Mapping[str, Any]) -> Signal:
+    if "Throw" in answer:
+        return TaskFailed(token, answer["Throw"]["Error"], answer["Throw"].get("Cause"))
+    return TaskSucceeded(token, answer["Return"])
+
+
+def _named(match: re.Match[str]) -> str:
+    name = match[1]
+    if name.endswith("QueueUrl"):
+        return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name.removesuffix('Url')}"
+    service, kind = (
+        ("states", "stateMachine") if name == "OrderRecoveryArn" else ("lambda", "function")
+    )
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}:{name.removesuffix('Arn')}"
+
+
+def _runs() -> Iterator[tuple[str, str]]:
+    """Return the names of the test cases that the table has room for, and their paths."""
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and len(cells) > 1 and "ValidateOrder" in cells[1]:
+            name = re.sub(r"[^A-Za-z0-9]+", " ", cells[0]).split()
+            title = "".join(word[:1].upper() + word[1:].lower() for word in name)
+            for number, taken in enumerate(cells[1].split("; then ")):
+                yield title + _THEN * number, re.sub(r"^\d+ x ", "", taken)
