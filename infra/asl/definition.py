@@ -20,6 +20,7 @@ from infra.asl.states.flow import (
 from infra.asl.states.fork import compile_map, compile_parallel
 from infra.asl.states.state import State, StateTable
 from infra.asl.states.task import compile_task
+from shared.json_text import MAX_DEPTH, is_nested_deeper
 
 _MAX_NAME_CHARACTERS = 80
 
@@ -38,6 +39,8 @@ def compile_definition(
     `lambda` for a function by its own ARN; any, if they are not given.
     `random` gives floats in [0, 1): the chance in jitter, States.UUID and States.MathRandom.
     """
+    if is_nested_deeper(definition):
+        raise DefinitionError("", f"The definition is nested deeper than {MAX_DEPTH} levels")
     fields = Fields(definition, "", [])
     fields.get("Version", str)
     timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)

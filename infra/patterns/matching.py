@@ -58,10 +58,7 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
         raise InvalidPattern(f"It is longer than {MAX_CHARACTERS} characters")
     tokens = tokens_of(text)
     take(tokens, "{", "Filter is not an object")
-    try:
-        alternatives = _object(tokens, "", [{}], inside_or=False)
-    except RecursionError:
-        raise InvalidPattern("Document nesting depth exceeds the maximum allowed") from None
+    alternatives = _object(tokens, "", [{}], inside_or=False)
     return Pattern([Rule(conditions) for conditions in alternatives])
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
+from shared.json_text import MAX_DEPTH
+
 
 class InvalidPattern(ValueError):
     """An event pattern that EventBridge refuses; the message is the first line of its own."""
@@ -66,6 +68,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._depth = 0
 
     def value(self) -> Tokens:
         character = self._peek()
@@ -86,6 +89,11 @@ class _Reader:
         noun, closing = ("Object", "}") if opening == "{" else ("Array", "]")
         between = f" within/between {noun} entries"
         start = self._at
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise InvalidPattern(
+                f"Document nesting depth ({self._depth}) exceeds the maximum allowed ({MAX_DEPTH})"
+            )
         yield Token(opening, self._read_one())
         more = self._peek_inside(noun, start) != closing
         while more:
@@ -97,6 +105,7 @@ class _Reader:
                 self._read_one()
                 self._peek(between)
         following = self._peek()
+        self._depth -= 1
         if following == closing:
             yield Token(closing, self._read_one())
         elif following in "]}":

@@ -7,17 +7,24 @@ and `write` carry what was taken: no depth and no integer that `read` let in mak
 The limits, with their source:
 
 =====================  ============================================================================
-nesting                1,000 levels (EventBridge API Reference, PutEvents)
+nesting                1,000 levels (EventBridge API Reference, PutEvents); 1,100 for what the
+                       platform makes of it
 numbers                finite as a double; integers stay exact, up to 309 digits
 text                   UTF-8 or `str`, no lone surrogate (RFC 8259, section 8.2)
 a name given twice     the last one counts, as in event-ruler and in Python
 size                   each interface has its own limit (such as `lambda_support.batches.MAX_BYTES`)
 =====================  ============================================================================
+
+Definitions, event patterns and templates are nested 1,000 levels at most as well. So all recursion
+is bounded, and each thread's stack carries it (`_make_room`).
 """
 
 import json
 import re
+import resource
 import sys
+import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -46,14 +53,38 @@ with suppress(ImportError):  # Lambda's layer leaves it out: a function reads fe
 MAX_DEPTH = 1_000
 """Levels of nesting (EventBridge API Reference, PutEvents)."""
 
+MAX_CARRIED = MAX_DEPTH + 100
+"""Levels of what the platform makes of such a value: an envelope, a letter, a state's data."""
+
 _FRAMES = 6_000
-"""Python's recursion limit: readers, writers and the workflow language recurse once a level."""
+"""Python's recursion limit: what takes the most calls a level, three, needs 3,300."""
+
+_STACK = 8 * 1024 * 1024
+"""Bytes of a thread's stack.
+
+In the ways in which the code recurses, `_FRAMES` calls take 3.5 MiB (x86-64, Python 3.11 to 3.13).
+"""
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 """The least digits of an integer beyond 64 bits, once each digit is a zero."""
 
-sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+
+def _make_room() -> None:
+    """Raise the recursion limit, and give threads the stack for it: without, the process crashes.
+
+    A thread would have what the C library gives: 2 MiB under ``ulimit -s unlimited``, 128 KiB with
+    musl. The main thread's stack grows up to the limit that ``ulimit -s`` sets.
+    """
+    threading.stack_size(_STACK)
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    with suppress(ValueError):  # the machine allows no stack of this size: all stays as it was
+        if 0 <= soft < _STACK:  # unlimited is below 0
+            resource.setrlimit(resource.RLIMIT_STACK, (_STACK, hard))
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+
+
+_make_room()
 
 
 class InvalidJSON(ValueError):
@@ -130,6 +161,21 @@ def is_too_deep(text: str | bytes, levels: int = MAX_DEPTH) -> bool:
         elif bracket in b"]}":
             depth -= 1
     return False
+
+
+def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Say whether a value has more levels of objects and lists; one that holds itself has."""
+    layer = [value]
+    for _ in range(levels + 1):
+        outer = {id(one): one for one in layer if isinstance(one, (dict, list))}  # each once
+        if not outer:
+            return False
+        layer = [inner for one in outer.values() for inner in _held_by(one)]
+    return True
+
+
+def _held_by(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)

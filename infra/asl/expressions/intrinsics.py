@@ -44,8 +44,8 @@ def compile_intrinsic(text: str) -> Reader:
     What it gives raises TerminalFailure where a path meets nothing or a function refuses.
     """
     try:
-        call, end = _compile_call(text, 0)
-    except (RecursionError, ValueError) as error:
+        call, end = _compile_call(text, 0, 1)
+    except ValueError as error:
         raise ExpressionError(f"cannot be read: {type(error).__name__}") from None
     if text[end:].strip():
         raise ExpressionError(f"nothing is known as '{text[end:]}'")
@@ -64,7 +64,9 @@ def compile_intrinsic(text: str) -> Reader:
     return read
 
 
-def _compile_call(text: str, start: int) -> tuple[Reader, int]:
+def _compile_call(text: str, start: int, depth: int) -> tuple[Reader, int]:
+    if depth > json_text.MAX_DEPTH:
+        raise ExpressionError(f"calls are nested deeper than {json_text.MAX_DEPTH} levels")
     found = _CALL.match(text, start)
     if found is None or found[1] not in _FUNCTIONS:
         raise ExpressionError(f"no function is called at '{text[start:]}'")
@@ -72,7 +74,7 @@ def _compile_call(text: str, start: int) -> tuple[Reader, int]:
     arguments: list[Reader] = []
     position = found.end()
     while not text.startswith(")", position):
-        argument, position = _compile_argument(text, position)
+        argument, position = _compile_argument(text, position, depth)
         arguments.append(argument)
         between = _BETWEEN.match(text, position)
         if between is None:
@@ -91,14 +93,14 @@ def _compile_call(text: str, start: int) -> tuple[Reader, int]:
     return call, position + 1
 
 
-def _compile_argument(text: str, position: int) -> tuple[Reader, int]:
+def _compile_argument(text: str, position: int, depth: int) -> tuple[Reader, int]:
     if (string := _STRING.match(text, position)) is not None:
         return lambda _data, _scope: _Quoted(string[1]), string.end()
     if (literal := _LITERAL.match(text, position)) is not None:
         value = json.loads(literal[0])
         return lambda _data, _scope: value, literal.end()
     if (path := _PATH.match(text, position)) is None:
-        return _compile_call(text, position)
+        return _compile_call(text, position, depth + 1)
     what = f"The JsonPath argument for the field '{path[0]}'"
 
     def failure(searched: JSON, _error: Exception) -> IntrinsicError:

@@ -20,6 +20,7 @@ from infra.asl.errors import (
 )
 from infra.asl.expressions.filters import parse_filter
 from infra.asl.expressions.values import JSON, to_json_text
+from shared.json_text import MAX_DEPTH
 
 
 class Scope(Protocol):
@@ -99,6 +100,8 @@ def compile_reference_path(text: str) -> Put:
     root, steps = _parse(text)
     if root is not None or any(map(callable, steps)):
         raise ExpressionError("it must lead to a single node of the state's data")
+    if len(steps) > MAX_DEPTH:
+        raise ExpressionError(f"it leads through more than {MAX_DEPTH} levels")
 
     def put(data: JSON, value: JSON) -> JSON:
         try:

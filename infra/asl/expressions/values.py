@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import orjson
 
 from infra.asl.errors import TerminalFailure
+from shared.json_text import MAX_CARRIED
 
 JSON: TypeAlias = Any
 """Any JSON value. States share such values; nobody changes one in place."""
 
-_DEEPEST = 1_100  # levels: an event of 1,000 within whatever a workflow puts around it
 _MAX_DATA_BYTES = 262_144  # "Service quotas" of AWS Step Functions: input or output of a state
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
@@ -50,8 +50,8 @@ def _counted(value: JSON) -> int:
     """
     size, depth, level = 0, 0, [value]
     while level and size <= _MAX_DATA_BYTES:
-        if depth > _DEEPEST:
-            raise TerminalFailure(f"The data is nested deeper than {_DEEPEST} levels.")
+        if depth > MAX_CARRIED:
+            raise TerminalFailure(f"The data is nested deeper than {MAX_CARRIED} levels.")
         below: list[JSON] = []
         for one in level:
             if isinstance(one, dict):

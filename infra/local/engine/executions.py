@@ -358,7 +358,7 @@ class Executions:
             row = self.journal.database.row("select body from definitions where id = ?", definition)
             assert row is not None
             place = f"definition {definition}"
-            machine = self._machines[definition] = compiled(read_yaml(row[0]), name, place)
+            machine = self._machines[definition] = compiled(read_yaml(row[0], place), name, place)
         return machine
 
     def _advance(self, live: LoadedExecution, signal: Signal, now: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from infra.errors import Refusal
+from shared.json_text import MAX_DEPTH, is_nested_deeper
 
 try:
     from yaml import CSafeLoader as SafeLoader  # seven times as quick, where PyYAML has it
@@ -31,6 +32,9 @@ PSEUDO_PARAMETERS = {
 }
 
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+
+_HARMLESS = 10_000
+"""Levels of YAML that PyYAML's C code composes in half of a thread's stack: it checks no depth."""
 
 
 class TemplateError(Refusal, ValueError):
@@ -85,10 +89,10 @@ class Template:
         self.path = path
         self.place = "Resources"
         try:
-            body = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+            body = read_yaml(path.read_text("utf-8"), str(path), _Loader)
         except OSError as error:
             raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise TemplateError(str(path), f"is not YAML: {error}") from None
         if not isinstance(body, dict) or not isinstance(body.get("Resources"), dict):
             raise TemplateError(str(path), "has no Resources")
@@ -193,9 +197,33 @@ class Template:
         return _VARIABLE.sub(replaced, text).replace("${!", "${")
 
 
-def read_yaml(text: str) -> Any:
-    """Return what a YAML document says, or raise `yaml.YAMLError`."""
-    return yaml.load(text, SafeLoader)
+def read_yaml(text: str, place: str, loader: type[SafeLoader] = SafeLoader) -> Any:
+    """Return what a YAML document says; raise `TemplateError` if it is none, or nested too deep."""
+    value: Any = None
+    try:
+        deep = _is_too_deep(text)
+        if not deep:
+            value = yaml.load(text, loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise TemplateError(place, f"is not YAML: {error}") from None
+    except RecursionError:  # by CloudFormation's functions in each other
+        deep = True
+    if deep or is_nested_deeper(value):
+        raise TemplateError(place, f"is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _is_too_deep(text: str) -> bool:
+    """Say whether YAML that could have more than harmless levels is nested too deep."""
+    if sum(map(text.count, "[{-:?")) <= _HARMLESS:  # one of these begins each level
+        return False
+    depth = 0
+    for event in yaml.parse(text, SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def refuse_others(properties: Mapping[str, Any], known: set[str], place: str) -> None:

@@ -24,8 +24,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.engine.integrations import KNOWN
 from infra.local.engine.targets import TARGETS
@@ -196,11 +194,9 @@ def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
         return str(substitutions[match[1]])
 
     try:
-        body = read_yaml(_VARIABLE.sub(replaced, path.read_text()))
+        body = read_yaml(_VARIABLE.sub(replaced, path.read_text()), str(path))
     except OSError as error:
         raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise TemplateError(str(path), f"is not YAML: {error}") from None
     if not isinstance(body, dict):
         raise TemplateError(str(path), "is not a state machine definition")
     return body

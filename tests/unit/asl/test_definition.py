@@ -84,6 +84,24 @@ def test_a_malformed_machine(definition: Any, message: str) -> None:
     assert str(refusal(definition)) == message
 
 
+def not_(levels: int) -> Any:
+    """Return a definition with a rule that is negated so often that it has so many levels."""
+    rule: dict[str, Any] = {"Variable": "$.a", "IsPresent": True}
+    for _ in range(levels - 5):
+        rule = {"Not": rule}
+    choice = {"Type": "Choice", "Choices": [{**rule, "Next": "T"}], "Default": "T"}
+    return {"StartAt": "S", "States": {"S": choice, "T": {"Type": "Succeed"}}}
+
+
+def test_a_definition_has_at_most_1_000_levels() -> None:
+    compile_definition(not_(1_000), name="deep")
+    deeper = SCHEMA + "The definition is nested deeper than 1000 levels at /"
+    assert str(refusal(not_(1_001))) == str(refusal(not_(100_000))) == deeper
+    held: dict[str, Any] = {"StartAt": "S"}
+    held["States"] = {"S": {**PASS, "Result": held}}  # as an alias of YAML does it
+    assert str(refusal(held)) == deeper
+
+
 @pytest.mark.parametrize(
     ("state", "place", "problem"),
     [
@@ -98,6 +116,11 @@ def test_a_malformed_machine(definition: Any, message: str) -> None:
         ),
         ({**PASS, "InputPath": "x"}, "/InputPath", "it must start with '$'"),
         ({**PASS, "ResultPath": "$.a[*]"}, "/ResultPath", "Value is not a Reference Path"),
+        (
+            {**PASS, "ResultPath": "$" + ".a" * 1_001},
+            "/ResultPath",
+            "it leads through more than 1000 levels",
+        ),
         (
             {**PASS, "Parameters": {"a": {"b.$": "c"}}},
             "/Parameters/a",

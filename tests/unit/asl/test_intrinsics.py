@@ -109,3 +109,9 @@ def test_a_call_that_cannot_work_ends_the_execution_and_is_named_whole(
 def test_what_is_no_call_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError):
         compile_intrinsic(text)
+
+
+@pytest.mark.parametrize("levels", [1_001, 100_000])
+def test_calls_within_more_than_1_000_others_are_refused(levels: int) -> None:
+    with pytest.raises(ExpressionError, match="calls are nested deeper than 1000 levels"):
+        compile_intrinsic("States.Array(" * levels + ")" * levels)

@@ -166,6 +166,11 @@ def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
     [
         (None, "cannot be read"),
         (b"a: [", "is not YAML"),
+        (b"Resources: " + b"[" * 1_000 + b"]" * 1_000, "is nested deeper than 1000 levels"),
+        (b"Resources: " + b"[" * 100_000, "is nested deeper than 1000 levels"),
+        (b"- " * 100_000 + b"x", "is nested deeper than 1000 levels"),
+        (b"Resources: &it {Properties: *it}", "is nested deeper than 1000 levels"),
+        (b"Resources: " + b"!Sub [" * 5_000 + b"]" * 5_000, "is nested deeper than 1000 levels"),
         (b"- a list", "has no Resources"),
         (b"Resources: 5", "has no Resources"),
         (b"", "has no Resources"),
@@ -174,6 +179,7 @@ def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
             "is not",
         ),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_file_that_is_no_template_is_refused_by_its_name(
     tmp_path: Path, content: bytes | None, said: str
@@ -445,8 +451,10 @@ def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
         (flow(Step=task("arn:aws:states:::dynamodb:putItem")), "dynamodb:putItem"),
         (flow(Step=task("arn:aws:states:::sqs:sendMessage.waitForTaskToken")), "waitForTaskToken"),
         ("a: [", "is not YAML"),
+        ("States: " + "[" * 100_000, "is nested deeper than 1000 levels"),
         ("just text", "is not a state machine definition"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_definition_that_cannot_run_is_refused_with_its_file_and_state(
     folder: Path, body: Any, said: str

@@ -378,6 +378,8 @@ OR_TYPE = "Only JSON object is allowed in array of $or relationship."
 OR_COUNT = "There must have at least 2 Objects in $or relationship."
 OR_NAME = "prefix is Ruler reserved fieldName which cannot be used inside $or."
 
+DEPTH = "Document nesting depth (1001) exceeds the maximum allowed (1000)"
+
 # pattern | why it is refused
 REFUSED_PATTERNS = [
     ("{}", "Empty objects are not allowed"),
@@ -412,6 +414,7 @@ REFUSED_PATTERNS = [
     ('{"a": [{"numeric": ["<", 1e999]}]}', "Cannot compare number : 1e999"),
     ('{"a": [{"anything-but": 1e-99999999999999999999}]}', INCOMPARABLE),
     ('{"a":' * 5000, "It is longer than 4096 characters"),
+    ('{"a":[{"anything-but":' + "[" * 998, DEPTH),
     # The first thing wrong is the one reported.
     ('{"a": "b"', '"a" must be an object or an array'),
     ('{"a": [{"prefix": 1}], b', "prefix match pattern must be a string"),

@@ -70,6 +70,30 @@ def test_deeper_nesting_is_refused(reader: str, levels: int) -> None:
         json_text.read(nested(levels))
 
 
+@pytest.mark.parametrize("levels", [0, 1, 5])
+@pytest.mark.parametrize("brackets", [('{"a":', "}"), ("[", "]")])
+def test_the_levels_of_a_value_are_those_of_its_text(
+    levels: int, brackets: tuple[str, str]
+) -> None:
+    text = nested(levels, *brackets)
+    value = json.loads(text)
+    for most in range(7):
+        deeper = json_text.is_nested_deeper([0, value, {}], most + 1)
+        assert deeper is json_text.is_too_deep(f"[0, {text}, {{}}]", most + 1)
+        assert json_text.is_nested_deeper(value, most) is (levels > most)
+
+
+def test_a_value_that_holds_itself_or_one_other_often_is_soon_measured() -> None:
+    held: list[Any] = []
+    held.append(held)
+    assert json_text.is_nested_deeper(held)
+    shared: Any = 1
+    for _ in range(500):
+        shared = [shared, shared, {"a": shared}]  # 3 ** 500 values as text
+    assert json_text.is_nested_deeper(shared, 999)
+    assert not json_text.is_nested_deeper(shared, 1_000)
+
+
 def test_brackets_within_text_are_no_nesting(reader: str) -> None:
     text = json.dumps({"a": '[{"' * 2_000, "b": ["\\", "]"]})
     assert json_text.read(text)["b"] == ["\\", "]"]

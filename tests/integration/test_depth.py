@@ -1,0 +1,59 @@
+"""What is taken, however deep, ends in no crash: recursion ends before a thread's stack does."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from infra.local.platform import TEMPLATE
+
+ROOT = TEMPLATE.parent
+STACK = 8_192
+"""KiB of a thread's stack."""
+
+STARTS_THREADS = re.compile(r"\b(?:Thread|ThreadPoolExecutor)\(")
+MODULES = sorted(
+    ".".join(path.relative_to(root).with_suffix("").parts)
+    for root, folder in ((ROOT, "infra"), (ROOT / "services", "."))
+    for path in (root / folder).rglob("*.py")
+    if STARTS_THREADS.search(path.read_text(encoding="utf-8"))
+)
+
+
+def python(limit: str, *arguments: str) -> str:
+    """Return what Python prints under a limit of the stack, as ``ulimit`` sets it."""
+    shell = f'ulimit {limit} 2>/dev/null || exit 77; exec "$0" "$@"'
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, *arguments],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 77:
+        pytest.skip(f"this machine does not allow ulimit {limit}")
+    assert done.returncode == 0, f"{done.returncode} after {done.stdout[-40:]}{done.stderr[-400:]}"
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "limit"), [("main", "-S -s 1024"), ("thread", "-S -s unlimited")]
+)
+def test_the_deepest_of_all_that_is_taken_crashes_no_process(where: str, limit: str) -> None:
+    assert python(limit, "-m", "tests.fakes.deepest", where).endswith("done\n")
+
+
+def test_where_the_machine_allows_no_such_stack_pythons_own_limit_stays() -> None:
+    program = "import shared.json_text, sys; print(sys.getrecursionlimit())"
+    assert python("-s 1024", "-c", program) == "1000\n"
+
+
+def test_threads_are_started_somewhere() -> None:
+    assert {"infra.server.server", "infra.local.engine"} <= {*MODULES}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_starts_threads_gives_them_the_stack(module: str) -> None:
+    program = f"import {module}, threading; print(threading.stack_size() // 1024)"
+    assert python("-S -s 1024", "-c", program) == f"{STACK}\n"
