@@ -20,7 +20,7 @@ from infra.asl.states.flow import (
 from infra.asl.states.fork import compile_map, compile_parallel
 from infra.asl.states.state import State, StateTable
 from infra.asl.states.task import compile_task
-from shared.json_text import MAX_DEPTH, is_nested_deeper
+from kernel.json_text import MAX_DEPTH, is_nested_deeper
 
 _MAX_NAME_CHARACTERS = 80
 

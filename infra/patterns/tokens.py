@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from shared.json_text import MAX_DEPTH
+from kernel.json_text import MAX_DEPTH
 
 
 class InvalidPattern(ValueError):

@@ -51,6 +51,8 @@ def test_any_name(through: Through, small: Small) -> None:
         started = port.call("AWSStepFunctions.StartExecution", json.dumps(request).encode())
         if started.status != 200:
             refusals = {"InvalidName", "ExecutionAlreadyExists", "SerializationException"}
+            if isinstance(name, int):  # a number that no field may have is refused first
+                refusals.add("ValidationException")
             assert started.body["__type"] in refusals, started
             return
         small.rest()

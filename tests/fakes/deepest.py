@@ -16,16 +16,16 @@ from typing import Any
 
 from infra.asl import Ended, TimerFired, compile_definition
 from infra.asl.execution import Execution
-from infra.audit.flight import orders_in
-from infra.letter_edit import edited
-from infra.local.history_pieces import packed, snapshot_in
-from infra.local.template import TemplateError, read_yaml
+from infra.audit.in_flight import orders_in
+from infra.dead_letters.edit import edited
+from infra.local.engine.history_pieces import packed, snapshot_in
+from infra.local.template.loader import TemplateError, read_yaml
 from infra.patterns import InvalidPattern, compile_pattern
-from shared import json_text
-from shared.attributes import from_attribute, to_attribute
-from shared.errors import InvalidEvent
-from shared.events import parse
-from shared.json_text import MAX_CARRIED, MAX_DEPTH
+from kernel import json_text
+from kernel.errors import InvalidEvent
+from kernel.events import parse
+from kernel.json_text import MAX_CARRIED, MAX_DEPTH
+from storage.dynamodb.attributes import from_attribute, to_attribute
 from tests.strategies import nested
 
 TEXT = nested(MAX_DEPTH, '{"a":')

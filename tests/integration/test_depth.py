@@ -45,7 +45,7 @@ def test_the_deepest_of_all_that_is_taken_crashes_no_process(where: str, limit: 
 
 
 def test_where_the_machine_allows_no_such_stack_pythons_own_limit_stays() -> None:
-    program = "import shared.json_text, sys; print(sys.getrecursionlimit())"
+    program = "import kernel.json_text, sys; print(sys.getrecursionlimit())"
     assert python("-s 1024", "-c", program) == "1000\n"
 
 

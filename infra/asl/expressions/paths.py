@@ -20,7 +20,7 @@ from infra.asl.errors import (
 )
 from infra.asl.expressions.filters import parse_filter
 from infra.asl.expressions.values import JSON, to_json_text
-from shared.json_text import MAX_DEPTH
+from kernel.json_text import MAX_DEPTH
 
 
 class Scope(Protocol):

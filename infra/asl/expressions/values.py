@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from infra.asl.errors import TerminalFailure
-from shared.json_text import MAX_CARRIED
+from kernel.json_text import MAX_CARRIED
 
 JSON: TypeAlias = Any
 """Any JSON value. States share such values; nobody changes one in place."""

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from infra.errors import Refusal
-from shared.json_text import MAX_DEPTH, is_nested_deeper
+from kernel.json_text import MAX_DEPTH, is_nested_deeper
 
 try:
     from yaml import CSafeLoader as SafeLoader  # seven times as quick, where PyYAML has it

@@ -127,7 +127,13 @@ class WorkerPool:
         self._selector.register(self._wake_up, EVENT_READ)
         ours, theirs = socket.socketpair()
         self._parent = subprocess.Popen(  # noqa: S603 - this very Python, our own module
-            [sys.executable, "-m", "infra.local.workers.worker", str(theirs.fileno()), str(log)],
+            [
+                sys.executable,
+                "-m",
+                "infra.local.workers.worker",
+                str(theirs.fileno()),
+                str(log),
+            ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.PIPE,
             start_new_session=True,
