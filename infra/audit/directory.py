@@ -13,7 +13,8 @@ from infra.audit.rules import StockBook, check_order
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
 from kernel.clock import timestamp
-from storage.sqlite.database import RECORD, Database, to_record
+from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD, to_record
 
 COLUMNS = RECORD.split(", ")
 CHARGE = ("charge_id", "status", "amount", "currency")

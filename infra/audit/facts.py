@@ -10,8 +10,9 @@ from infra.audit.findings import Finding, Invariant
 from infra.audit.in_flight import Flight, orders_in
 from kernel import json_text
 from kernel.errors import InvalidEvent
-from kernel.events import parse, published_event_id
-from kernel.order_record import Status
+from kernel.events import parse
+from kernel.idempotency import published_event_id
+from kernel.order_status import Status
 
 FACTS: Mapping[str, str] = {
     Status.COMPLETED: "Order Completed",

@@ -11,7 +11,7 @@ from sqlite3 import Connection, Row
 
 from infra.audit.findings import Finding, Invariant
 from kernel.money import smallest_units, text
-from kernel.order_record import ENDED
+from kernel.order_status import ENDED
 
 UNKNOWN = 1_000
 """Orders that only a partner knows and that are looked up once more."""

@@ -10,8 +10,9 @@ from infra.audit.rules import check_order
 from infra.local.platform import TEMPLATE
 from infra.local.template.resources import load
 from infra.local.template.stack import Stack
-from kernel.order_record import Reservation
-from storage.sqlite.database import RECORD, Database, to_record
+from kernel.order_status import Reservation
+from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD, to_record
 
 
 def quick_findings(database: Database) -> list[Finding]:

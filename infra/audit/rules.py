@@ -9,16 +9,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from infra.audit.findings import Finding, Invariant
+from kernel.idempotency import charge_id, shipment_id
 from kernel.money import text
-from kernel.order_record import (
-    ChargeStatus,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
-from payments.model import charge_id
-from shipping.model import shipment_id
+from kernel.order_record import OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 
 Row = Mapping[str, Any]
 

@@ -23,10 +23,10 @@ from infra.moving.reading import Reading
 from inventory.dynamodb import RECEIPT, STOCK
 from kernel.clock import timestamp
 from kernel.errors import StoreError
+from kernel.idempotency import shipment_id
 from kernel.order_record import OrderRecord
 from payments.dynamodb import charge_of
 from shipping.dynamodb import shipment_of
-from shipping.model import shipment_id
 from storage.dynamodb.order_item import ORDER, from_message, is_order, to_record
 from storage.dynamodb.table import Item, Table
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from infra.cli.output import CommandError
-from infra.local.directory.journal import VERSION as SCHEMA_VERSION
+from infra.local.directory.schema import VERSION as SCHEMA_VERSION
 from kernel import json_text
 
 FORMAT, VERSION = "orderflow-backup", 1

@@ -129,7 +129,7 @@ def _moment(where: DataDirectory) -> Iterator[dict[str, Database]]:
         if where.sandbox.exists():
             sandbox = stack.enter_context(closing(Database(str(where.sandbox), read_only=True)))
             databases = {SANDBOX: sandbox, ORDERS: reader}
-        with reader.unwritten():
+        with reader.block_writers():
             for database in (reader, *databases.values()):
                 if not database.connection.in_transaction:
                     stack.enter_context(database.snapshot())

@@ -11,11 +11,11 @@ from typing import Any
 
 from infra.contracts.catalogue import CATALOGUE
 from kernel.clock import timestamp
-from kernel.events import CONTRACTS, SOURCE, parse, published_event_id
+from kernel.events import CONTRACTS, SOURCE, parse
+from kernel.idempotency import charge_id, published_event_id, shipment_id
 from kernel.money import from_minor
-from payments.model import charge_id
 from shipping.carrier import SandboxCarrier
-from shipping.model import Consignment, shipment_id
+from shipping.model import Consignment
 from storage.sqlite.database import Database
 
 JSON = dict[str, Any]

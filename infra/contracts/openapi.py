@@ -10,7 +10,7 @@ from infra.contracts.asyncapi import in_components
 from infra.contracts.json_schema import detail_definitions
 from infra.contracts.stories import examples
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
-from kernel.order_record import Status
+from kernel.order_status import Status
 from orders.keys import LONGEST
 
 JSON = dict[str, Any]

@@ -16,7 +16,8 @@ from infra.deployed.dead_letter_queues import REDEPLOY, Held, LetterQueues
 from infra.deployed.stack import DeployedStack
 from infra.views.order_text import order_told
 from kernel.clock import timestamp
-from kernel.order_record import OrderRecord, Status
+from kernel.order_record import OrderRecord
+from kernel.order_status import Status
 
 POLL = 0.5
 """Seconds between two looks at an order."""

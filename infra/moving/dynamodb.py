@@ -20,7 +20,8 @@ from infra.moving.reading import Reading
 from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
 from inventory.model import mark_of
 from kernel import json_text
-from kernel.order_record import ChargeStatus, Entry, Message, OrderRecord, ShipmentStatus
+from kernel.order_record import Entry, Message, OrderRecord
+from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications.dynamodb import MAIL
 from orders.dynamodb import KEY, kept_in, put_kept
 from orders.early_requests import EarlyRequest

@@ -26,15 +26,8 @@ from typing import Any
 
 from kernel import json_text
 from kernel.money import text
-from kernel.order_record import (
-    ENDED,
-    ChargeStatus,
-    Line,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.order_record import Line, OrderRecord
+from kernel.order_status import ENDED, ChargeStatus, Reservation, ShipmentStatus, Status
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from inventory.dynamodb import RECEIPT, STOCK
-from kernel.order_record import ENDED
+from kernel.order_status import ENDED
 from storage.dynamodb.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
 from storage.dynamodb.table import Item, Table
 

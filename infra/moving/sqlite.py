@@ -19,8 +19,9 @@ from kernel import json_text
 from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
 from orders.keys import Key
-from storage.sqlite.database import RECORD, Database, add_entry, apply
-from storage.sqlite.database import to_record as record_of
+from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD, add_entry, write_change
+from storage.sqlite.records import to_record as record_of
 
 SCHEMA = """
 create table if not exists imports (
@@ -254,7 +255,7 @@ def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
     record = to_record(row["record"])
-    apply(connection, Change(record._replace(version=0), {}, (), (), record))
+    write_change(connection, Change(record._replace(version=0), {}, (), (), record))
     for one in row["timeline"]:
         entry = Entry(one["what"], one["at"], one["detail"])
         add_entry(connection, record.order_id, one["epoch"], entry)

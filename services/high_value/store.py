@@ -2,21 +2,9 @@
 
 from high_value.model import Review
 from kernel.order_record import Entry, Message
-from storage.sqlite.database import Database, SQLiteRecords, add_entry, add_message
-
-SCHEMA = """
-create table if not exists reviews (
-    order_id text primary key,
-    customer_id text not null,
-    currency text not null,
-    total integer not null,
-    threshold integer not null,
-    flagged_at real not null,
-    event_id text not null,
-    status text not null default 'OPEN',
-    check (total >= threshold)
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import SQLiteRecords, add_entry, add_message
+from storage.sqlite.schema import REVIEWS
 
 
 class SQLiteReviews(SQLiteRecords):
@@ -24,7 +12,7 @@ class SQLiteReviews(SQLiteRecords):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        database.define(SCHEMA)
+        database.define(REVIEWS)
 
     def open(self, review: Review, entry: Entry, message: Message) -> bool:
         """Write a review, its timeline entry and its message in one transaction, once."""

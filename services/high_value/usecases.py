@@ -7,14 +7,8 @@ from typing import Protocol
 from high_value.model import Review, is_high_value
 from kernel.clock import timestamp
 from kernel.errors import InvalidEvent
-from kernel.events import (
-    HighValueOrderFlagged,
-    Metadata,
-    OrderCreated,
-    parse,
-    published_event_id,
-    to_entry,
-)
+from kernel.events import HighValueOrderFlagged, Metadata, OrderCreated, parse, to_entry
+from kernel.idempotency import published_event_id
 from kernel.order_record import Entry, Message
 from kernel.quarantine import envelope_of, quarantined
 

@@ -11,7 +11,7 @@ from kernel import clock
 from kernel.errors import InvalidSettings
 from kernel.money import CURRENCIES, text, to_minor
 from lambda_support.settings import PerFunction, StoreSettings
-from storage.stores import opened
+from storage.stores import open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -37,7 +37,7 @@ def ports() -> Ports:
     settings = HighValueSettings.from_environment()
     threshold = to_minor(settings.high_value_threshold)
     return Ports(
-        opened(settings.store_url, _sqlite, _dynamodb),
+        open_store(settings.store_url, _sqlite, _dynamodb),
         threshold,
         settings.quarantine_queue_url,
         clock.now,

@@ -5,25 +5,9 @@ from collections.abc import Mapping
 from inventory.model import Move, OutOfStock, Receipt, Stock, mark_of, other_units, shortages
 from kernel.clock import timestamp
 from kernel.order_record import Change, OrderRecord
-from storage.sqlite.database import Database, SQLiteRecords, apply, still
-
-SCHEMA = """
-create table if not exists stock (
-    sku text primary key,
-    received integer not null default 0,
-    on_hand integer not null default 0,
-    reserved integer not null default 0,
-    shipped integer not null default 0,
-    restocked integer not null default 0,
-    check (0 <= reserved and reserved <= on_hand),
-    check (on_hand + shipped - restocked = received)
-) without rowid;
-create table if not exists receipts (
-    digest text primary key,
-    received_at real not null,
-    units integer not null
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import SQLiteRecords, require_unchanged, write_change
+from storage.sqlite.schema import INVENTORY
 
 _INSERT_RECEIPT = "insert into receipts values (?, ?, ?) on conflict do nothing"
 
@@ -43,7 +27,7 @@ class SQLiteInventory(SQLiteRecords):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        database.define(SCHEMA)
+        database.define(INVENTORY)
 
     def stock(self, skus: Mapping[str, int]) -> dict[str, Stock]:
         """Return the stock of these SKUs, those that are known."""
@@ -57,9 +41,9 @@ class SQLiteInventory(SQLiteRecords):
             if move is Move.RESERVE:
                 missing = shortages(units, self.stock(units))
                 if missing:
-                    still(connection, change.before)
+                    require_unchanged(connection, change.before)
                     raise OutOfStock(missing)
-            apply(connection, change)
+            write_change(connection, change)
             connection.executemany(
                 f"update stock set {_MOVES[move]} where sku = :sku",
                 [{"sku": sku, "units": number} for sku, number in units.items()],

@@ -6,15 +6,9 @@ from typing import NamedTuple, Protocol
 
 from inventory.model import Move, OutOfStock, Receipt
 from kernel.errors import OrderCancelled, OrderIncomplete
-from kernel.order_record import (
-    Change,
-    Entry,
-    OrderRecord,
-    Records,
-    Reservation,
-    Status,
-    retry_on_conflict,
-)
+from kernel.lease import require_active, require_compensating
+from kernel.order_record import Change, Entry, OrderRecord, Records, retry_on_conflict
+from kernel.order_status import Reservation, Status
 
 HELD = frozenset({Reservation.RESERVED, Reservation.COMMITTED})
 
@@ -68,7 +62,7 @@ def reserve(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Reserve every line of an order, or none; an order reserved before stays so."""
     record = ports.store.read(order_id)
     try:
-        record.require_active(epoch)
+        require_active(record, epoch)
     except OrderCancelled as error:
         return Outcome("UNDO", record.failure or "OrderCancelled", str(error))
     if record.reservation in HELD:
@@ -94,7 +88,7 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
     OrderIncomplete
         Nothing is reserved for it.
     """
-    record = ports.store.read(order_id).require_active(epoch)
+    record = require_active(ports.store.read(order_id), epoch)
     if record.reservation not in HELD:
         raise OrderIncomplete(f"order {order_id} has reserved nothing: {record.reservation}")
     if record.reservation is Reservation.RESERVED:
@@ -109,7 +103,7 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
 @retry_on_conflict
 def give_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Release what a compensated order reserved, or restock what it took."""
-    record = ports.store.read(order_id).require_compensating(epoch)
+    record = require_compensating(ports.store.read(order_id), epoch)
     if record.reservation in HELD:
         taken = record.reservation is Reservation.COMMITTED
         after = Reservation.RESTOCKED if taken else Reservation.RELEASED

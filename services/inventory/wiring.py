@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from inventory.usecases import InventoryStore, Ports
 from kernel import clock
 from lambda_support.settings import PerFunction, StoreSettings
-from storage.stores import opened
+from storage.stores import open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -20,7 +20,7 @@ class InventorySettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = InventorySettings.from_environment()
-    return Ports(opened(settings.store_url, _sqlite, _dynamodb), clock.now)
+    return Ports(open_store(settings.store_url, _sqlite, _dynamodb), clock.now)
 
 
 def _sqlite(database: "Database") -> InventoryStore:

@@ -6,13 +6,10 @@ Money is integer hundredths in a model and a JSON number outside. Unknown fields
 Over 400 lines long, since all ten contracts stand here: one place says what is on the bus.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
-from uuid import UUID, uuid5
 
 from pydantic import (
     BaseModel,
@@ -41,11 +38,10 @@ from kernel.event_fields import (
     none_if_blank,
     shortened,
 )
+from kernel.idempotency import canonical, content_hash, uuid_of
 from kernel.money import WITHOUT_DECIMALS, text
 
 SOURCE = "orders.service"
-NAMESPACE = UUID("6f2d1a52-3c0f-5b7e-9c62-0a4d0f5e7b11")
-"""Namespace of every UUIDv5 that the platform derives."""
 
 MAX_LINES = 98
 """One DynamoDB transaction takes 100 writes (Service quotas): these lines, the order, its event."""
@@ -200,7 +196,7 @@ class OrderCreated(OrderDetail, _Addressed):
         content = self.model_dump(
             exclude={"timestamp", "metadata", "payment_token"}, exclude_none=True
         )
-        return sha256(_canonical(content)).hexdigest()
+        return content_hash(content)
 
 
 class OrderUpdated(Detail, _Addressed):
@@ -379,40 +375,14 @@ def derived_event_id(detail: Detail) -> str:
 
     A publisher's retry has the same content, so it is the same event.
     """
-    content = _canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
-    key = f"{SOURCE}|{detail.name}|{detail.order_id}|{content.decode()}"
-    return uuid_of(key)
-
-
-def published_event_id(order_id: str, name: str, version: int | str) -> str:
-    """Return the id of an event of the platform's own: the same each time it is published.
-
-    ``version`` is the order's, or the id of the request that the event answers.
-    """
-    return uuid_of(f"{order_id}|{name}|{version}")
-
-
-def uuid_of(name: str) -> str:
-    """Return the UUIDv5 of a name in this platform's namespace, as text."""
-    return str(uuid5(NAMESPACE, name))
-
-
-def confirmation_id(order_id: str) -> str:
-    """Return the id of an order's only confirmation: the same whenever it is asked for."""
-    return uuid_of(f"{order_id}|confirmation")
+    content = canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
+    return uuid_of(f"{SOURCE}|{detail.name}|{detail.order_id}|{content}")
 
 
 def to_entry(detail: Detail) -> dict[str, str]:
     """Return the PutEvents entry (without a bus) that publishes this."""
     body = detail.model_dump_json(exclude_none=True)
     return {"Source": SOURCE, "DetailType": detail.name, "Detail": body}
-
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-
-
-def _canonical(content: object) -> bytes:
-    return _CANONICAL.encode(content).encode()
 
 
 @cache

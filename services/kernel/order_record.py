@@ -9,71 +9,24 @@ long.
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from kernel.errors import LeaseLost, OrderCancelled, VersionConflict
+from kernel.errors import VersionConflict
+from kernel.order_status import (
+    ENDED,
+    TRANSITIONS,
+    ChargeStatus,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CONFLICT_RETRIES = 20
 """How often a step reads again: each conflict means that some other writer got through."""
-
-
-class Status(StrEnum):
-    """Where an order is in its life; it never goes backwards."""
-
-    RECEIVED = "RECEIVED"
-    RESERVED = "RESERVED"
-    CHARGED = "CHARGED"
-    COMPLETED = "COMPLETED"
-    WAITING = "WAITING"
-    COMPENSATING = "COMPENSATING"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-UNDOING = frozenset({Status.COMPENSATING, Status.FAILED, Status.CANCELLED})
-
-_NEXT: Mapping[Status, frozenset[Status]] = {
-    Status.RECEIVED: frozenset({Status.RESERVED, Status.WAITING, Status.COMPENSATING}),
-    Status.RESERVED: frozenset({Status.CHARGED, Status.WAITING, Status.COMPENSATING}),
-    Status.CHARGED: frozenset({Status.COMPLETED, Status.WAITING, Status.COMPENSATING}),
-    Status.WAITING: frozenset({Status.RESERVED, Status.CHARGED, Status.COMPENSATING}),
-    Status.COMPENSATING: frozenset({Status.FAILED, Status.CANCELLED}),
-    Status.COMPLETED: frozenset(),
-    Status.FAILED: frozenset(),
-    Status.CANCELLED: frozenset(),
-}
-
-
-class Reservation(StrEnum):
-    """What of an order's units stock knows."""
-
-    RESERVED = "RESERVED"
-    COMMITTED = "COMMITTED"
-    RELEASED = "RELEASED"
-    RESTOCKED = "RESTOCKED"
-
-
-class ChargeStatus(StrEnum):
-    """What the ledger says of an order's charge."""
-
-    PENDING = "PENDING"
-    CHARGED = "CHARGED"
-    DECLINED = "DECLINED"
-    REFUNDED = "REFUNDED"
-    VOIDED = "VOIDED"
-
-
-class ShipmentStatus(StrEnum):
-    """What is known of an order's shipment."""
-
-    CREATED = "CREATED"
-    VOIDED = "VOIDED"
 
 
 class Line(NamedTuple):
@@ -158,43 +111,12 @@ class OrderRecord(NamedTuple):
             units[line.sku] = units.get(line.sku, 0) + line.quantity
         return units
 
-    def require_holder(self, epoch: int) -> "OrderRecord":
-        """Return this record if the run with this epoch holds it; else raise `LeaseLost`."""
-        if self.epoch != epoch or self.ended:
-            raise LeaseLost(
-                f"order {self.order_id} is {self.status} at epoch {self.epoch}, not {epoch}"
-            )
-        return self
-
-    def require_active(self, epoch: int) -> "OrderRecord":
-        """Return this record if that run may go on towards completion.
-
-        Raises
-        ------
-        LeaseLost
-            A newer run holds the order.
-        OrderCancelled
-            The order is being cancelled or undone.
-        """
-        self.require_holder(epoch)
-        if self.cancel_requested or self.status in UNDOING:
-            reason = "to be cancelled" if self.cancel_requested else f"undone after {self.failure}"
-            raise OrderCancelled(f"order {self.order_id} is {reason}")
-        return self
-
-    def require_compensating(self, epoch: int) -> "OrderRecord":
-        """Return this record if that run is compensating it; else raise `LeaseLost`."""
-        self.require_holder(epoch)
-        if self.status is not Status.COMPENSATING:
-            raise LeaseLost(f"order {self.order_id} is {self.status}, not COMPENSATING")
-        return self
-
     def change(
         self, *entries: Entry, messages: tuple[Message, ...] = (), **fields: Any
     ) -> "Change":
         """Return the change of these fields; a status may only go where its life allows."""
         status = fields.get("status", self.status)
-        if status is not self.status and status not in _NEXT[self.status]:
+        if status is not self.status and status not in TRANSITIONS[self.status]:
             raise ValueError(f"order {self.order_id} cannot go from {self.status} to {status}")
         fields |= {"version": self.version + 1}
         if entries:

@@ -12,19 +12,6 @@ if TYPE_CHECKING:
 BOUNCING = "@bounce.example"
 """Mail to this domain is never taken by the sandbox."""
 
-SCHEMA = """
-create table if not exists mail_messages (
-    id integer primary key,
-    name text not null unique,
-    message_id text not null,
-    sender text not null,
-    recipient text not null,
-    subject text not null,
-    text text not null,
-    html text not null,
-    sent_at real not null
-);
-"""
 
 _COLUMNS = Mail._fields
 _PUT = (
@@ -42,9 +29,11 @@ class SandboxMailer:
     """
 
     def __init__(self, database: "Database") -> None:
+        from storage.sqlite.schema import SANDBOX_MAILS
+
         self.database = database
-        database.is_partners = True
-        database.define(SCHEMA)
+        database.commits_first = True
+        database.define(SANDBOX_MAILS)
 
     def send(self, name: str, mail: Mail) -> None:
         """Keep a mail; the same name is the same mail."""

@@ -1,15 +1,9 @@
 """The marks of sent mails in SQLite, beside the records they belong to."""
 
 from kernel.order_record import Entry
-from storage.sqlite.database import Database, SQLiteRecords, add_entry
-
-SCHEMA = """
-create table if not exists mails (
-    message_id text primary key,
-    order_id text not null,
-    sent_at real not null
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import SQLiteRecords, add_entry
+from storage.sqlite.schema import MAIL_MARKS
 
 
 class SQLiteMails(SQLiteRecords):
@@ -17,7 +11,7 @@ class SQLiteMails(SQLiteRecords):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        database.define(SCHEMA)
+        database.define(MAIL_MARKS)
 
     def sent(self, message_id: str, order_id: str) -> bool:
         """Return whether this mail was handed over before."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kernel.errors import MailError, UnmailableAddress
-from kernel.events import confirmation_id
-from kernel.order_record import UNDOING, Entry, Message, OrderRecord, Records
+from kernel.idempotency import confirmation_id
+from kernel.order_record import Entry, Message, OrderRecord, Records
+from kernel.order_status import UNDOING
 from kernel.quarantine import quarantined
 from notifications.model import Confirmation, Mail, OrderedLine, render
 

@@ -8,7 +8,7 @@ from kernel.errors import InvalidSettings
 from lambda_support.settings import PerFunction, StoreSettings
 from notifications.mail import SandboxMailer, SESMailer
 from notifications.usecases import MailStore, Ports
-from storage.stores import opened
+from storage.stores import open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -32,7 +32,7 @@ class NotificationsSettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = NotificationsSettings.from_environment()
-    store = opened(settings.store_url, _sqlite, _dynamodb)
+    store = open_store(settings.store_url, _sqlite, _dynamodb)
     url, quarantine = urlsplit(settings.mailer_url), settings.quarantine_queue_url
     if url.scheme == "sqlite":
         from storage.sqlite.database import database

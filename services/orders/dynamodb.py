@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from kernel import json_text
 from kernel.errors import VersionConflict
-from kernel.events import confirmation_id
-from kernel.order_record import ENDED, Change, Message, OrderRecord
+from kernel.idempotency import confirmation_id
+from kernel.order_record import Change, Message, OrderRecord
+from kernel.order_status import ENDED
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.keys import Key, Use
 from orders.relay import OutboxItem
@@ -150,19 +151,6 @@ class DynamoOrders(DynamoRecords):
             if len(found) == limit:
                 break
         return found
-
-    def events_without_order(
-        self,
-        since: float,  # noqa: ARG002 - the port's
-        before: float,  # noqa: ARG002
-    ) -> Iterable[Mapping[str, Any]]:
-        """Return nothing: on AWS the sink keeps no envelope that a run could be started with.
-
-        The analysts' rows have neither address nor e-mail nor token, and no API reads an
-        EventBridge archive: `orders.lost_events` compares the rows with the orders and has the
-        archive replayed.
-        """
-        return []
 
     def unknown(self, order_ids: Iterable[str]) -> list[str]:
         """Return those of these orders that are not there."""

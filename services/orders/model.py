@@ -13,17 +13,9 @@ from kernel.errors import (
     OrderConflict,
     OrderIncomplete,
 )
-from kernel.order_record import (
-    UNDOING,
-    Change,
-    ChargeStatus,
-    Entry,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.lease import require_compensating, require_holder
+from kernel.order_record import Change, Entry, Message, OrderRecord
+from kernel.order_status import UNDOING, ChargeStatus, Reservation, ShipmentStatus, Status
 from kernel.timestamps import moment, timestamp
 
 CANCELLED = "OrderCancelled"
@@ -126,7 +118,7 @@ def pause(
     record: OrderRecord, epoch: int, reason: Reason, wait: Wait, messages: tuple[Message, ...]
 ) -> Change:
     """Let an order wait, held by nobody; ``messages`` tell what it waits for now, once."""
-    record.require_holder(epoch)
+    require_holder(record, epoch)
     return record.change(
         Entry("WAITING", wait.since, {"reason": reason.code, "message": reason.message}),
         messages=messages if record.waiting_for != reason.code else (),
@@ -148,7 +140,7 @@ def compensate(
     record: OrderRecord, epoch: int, reason: Reason, claimant: Claimant, now: float
 ) -> Change:
     """Move an order to COMPENSATING under a new epoch, so that late writers are fenced off."""
-    record.require_holder(epoch)
+    require_holder(record, epoch)
     if record.cancel_requested:
         reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
     unpaid = record.charge is ChargeStatus.PENDING and not record.cancel_requested
@@ -181,7 +173,7 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
     OrderIncomplete
         A step is missing: completing it would be a lie.
     """
-    record.require_holder(epoch)
+    require_holder(record, epoch)
     done = (
         record.charge is ChargeStatus.CHARGED
         and record.reservation is Reservation.COMMITTED
@@ -203,7 +195,7 @@ def fail(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, .
     OrderIncomplete
         Something is still reserved, charged or shipped.
     """
-    record.require_compensating(epoch)
+    require_compensating(record, epoch)
     open_still = (
         record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
         or record.reservation in (Reservation.RESERVED, Reservation.COMMITTED)

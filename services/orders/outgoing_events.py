@@ -22,10 +22,11 @@ from kernel.events import (
     OrderDetail,
     OrderFailed,
     Shortage,
-    published_event_id,
     to_entry,
 )
-from kernel.order_record import Line, Message, OrderRecord, Status
+from kernel.idempotency import published_event_id
+from kernel.order_record import Line, Message, OrderRecord
+from kernel.order_status import Status
 
 D = TypeVar("D", bound=OrderDetail)
 

@@ -10,18 +10,9 @@ from kernel.errors import VersionConflict
 from kernel.order_record import Change, Message, OrderRecord
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.keys import Key, Use
-from storage.sqlite.database import RECORD, Database, SQLiteRecords, add_message, apply, to_record
-
-KEYS = """
-create table if not exists idempotency_keys (
-    sender text not null,
-    key text not null,
-    order_id text not null,
-    fingerprint text not null,
-    used_at real not null,
-    primary key (sender, key)
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD, SQLiteRecords, add_message, to_record, write_change
+from storage.sqlite.schema import IDEMPOTENCY_KEYS
 
 _KEPT = ", ".join(EarlyRequest._fields)
 
@@ -115,11 +106,19 @@ class SQLiteOrders(SQLiteRecords):
         )
         return [to_record(row) for row in rows]
 
-    def events_without_order(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
-        """Return `Order Created` envelopes that the sink has and that opened no order.
 
-        On one machine the sink is the bus's own journal, through the view ``sink``.
-        """
+class SQLiteEventJournal:
+    """The events in the journal of one machine's bus (see `orders.usecases.EventJournal`).
+
+    Only the view ``sink`` is read, which the bus defines in the orders' database
+    (`infra.local.directory.schema`).
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def events_without_order(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
+        """Yield the `Order Created` envelopes accepted between two times that opened no order."""
         if self.database.row("select 1 from sqlite_master where name = 'sink'") is None:
             return
         rows = self.database.connection.execute(
@@ -137,7 +136,7 @@ class SQLiteKeys:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        database.define(KEYS)
+        database.define(IDEMPOTENCY_KEYS)
 
     def use_of(self, key: Key) -> Use | None:
         """Return what a sender has used a key for, if anything."""
@@ -171,11 +170,11 @@ def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[Ear
         kept = _kept(connection, order_id)
         if {one.request_id for one in kept} != {one.request_id for one in requests}:
             raise RequestedBefore(order_id, kept)
-        apply(connection, change)
+        write_change(connection, change)
         connection.execute("delete from early_requests where order_id = ?", (order_id,))
         return
     try:
-        apply(connection, change, unrequested=True)
+        write_change(connection, change, unrequested=True)
     except VersionConflict:
         kept = _kept(connection, order_id)
         if kept:

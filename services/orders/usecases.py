@@ -16,17 +16,17 @@ from kernel.errors import (
     VersionConflict,
 )
 from kernel.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
+from kernel.lease import require_holder
 from kernel.order_record import (
     CONFLICT_RETRIES,
-    UNDOING,
     Change,
     Entry,
     Message,
     OrderRecord,
     Records,
-    Status,
     retry_on_conflict,
 )
+from kernel.order_status import UNDOING, Status
 from kernel.timestamps import moment
 from orders import early_requests as early
 from orders import model
@@ -94,10 +94,14 @@ class OrderStore(Records, Protocol):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run or timer will come back to."""
 
-    def events_without_order(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
-        """Return `Order Created` envelopes that the sink has and that opened no order.
 
-        The oldest first; they are read as far as they are asked for.
+class EventJournal(Protocol):
+    """The events that the bus of one machine has accepted; on AWS, see `orders.lost_events`."""
+
+    def events_without_order(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
+        """Yield the `Order Created` envelopes accepted between two times that opened no order.
+
+        The oldest first.
         """
 
 
@@ -119,6 +123,7 @@ class Ports:
     policy: Policy
     quarantine_queue: str = ""
     keys: Keys | None = None
+    journal: EventJournal | None = None
 
 
 class ClaimedOrder(NamedTuple):
@@ -206,7 +211,7 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
     delay = ports.policy.recovery_delay
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
-    record.require_holder(epoch)
+    require_holder(record, epoch)
     given_up = record.cancel_requested or record.status in UNDOING
     if given_up or record.attempts >= ports.policy.max_attempts:
         return ClaimedOrder(order_id, epoch, "UNDO")
@@ -416,15 +421,16 @@ def reconcile(ports: Ports, limit: int = 1000) -> int:
         model.resume(record, now, "r")
         for record in ports.store.stranded(now, ports.policy.lease_seconds, limit)
     ]
-    runs += islice(_unheard(now, ports), limit)
+    if ports.journal is not None:
+        runs += islice(_runs_of_lost_events(now, ports.journal), limit)
     for message in runs:
         ports.store.send(message, now)
     return len(runs)
 
 
-def _unheard(now: float, ports: Ports) -> Iterator[Message]:
-    """Return runs for valid `Order Created` events of which no order came."""
-    for envelope in ports.store.events_without_order(now - 7 * 86_400, now - SINK_GRACE):
+def _runs_of_lost_events(now: float, journal: EventJournal) -> Iterator[Message]:
+    """Yield runs for valid `Order Created` events that opened no order."""
+    for envelope in journal.events_without_order(now - 7 * 86_400, now - SINK_GRACE):
         try:
             event = parse(envelope)
         except InvalidEvent:

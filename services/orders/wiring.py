@@ -10,8 +10,8 @@ from lambda_support.settings import PerFunction, StoreSettings
 from orders import lost_events as missing
 from orders import relay
 from orders.keys import Keys
-from orders.usecases import OrderStore, Policy, Ports
-from storage.stores import is_dynamodb, opened
+from orders.usecases import EventJournal, OrderStore, Policy, Ports
+from storage.stores import is_dynamodb, open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -57,9 +57,10 @@ def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = OrdersSettings.from_environment()
     policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
-    store = opened(settings.store_url, _sqlite, _dynamodb)
-    keys = opened(settings.store_url, _sqlite_keys, _dynamodb_keys)
-    return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys)
+    store = open_store(settings.store_url, _sqlite, _dynamodb)
+    keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
+    journal = open_store(settings.store_url, _sqlite_journal, _no_journal)
+    return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys, journal)
 
 
 def is_relayed() -> bool:
@@ -127,3 +128,13 @@ def _dynamodb_keys(table: "Table") -> Keys:
     from orders.dynamodb import DynamoKeys
 
     return DynamoKeys(table)
+
+
+def _sqlite_journal(database: "Database") -> EventJournal | None:
+    from orders.store import SQLiteEventJournal
+
+    return SQLiteEventJournal(database)
+
+
+def _no_journal(_table: "Table") -> EventJournal | None:
+    return None

@@ -8,7 +8,8 @@ an entry says otherwise stands beside it (``lid``, ``lst``), and what the record
 from collections.abc import Callable
 
 from kernel.errors import PaymentGatewayError
-from kernel.order_record import Change, ChargeStatus, OrderRecord
+from kernel.order_record import Change, OrderRecord
+from kernel.order_status import ChargeStatus
 from payments.gateway import DECLINES, KEY_LIFETIME, LOSES_ANSWER, failures
 from payments.model import Charge, GatewayRecord, LedgerEntry
 from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked

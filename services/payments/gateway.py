@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel.errors import PaymentGatewayError
-from kernel.order_record import ChargeStatus
+from kernel.order_status import ChargeStatus
 from payments.model import Charge, GatewayRecord
 
 if TYPE_CHECKING:
@@ -31,26 +31,6 @@ if TYPE_CHECKING:
 KEY_LIFETIME = 86_400.0
 """Seconds after which a charge under a known key is a new charge."""
 
-SCHEMA = """
-create table if not exists gateway_charges (
-    id integer primary key,
-    key text not null,
-    order_id text not null,
-    amount integer not null,
-    currency text not null,
-    token text,
-    status text not null check (
-        status = 'CHARGED' or status = 'DECLINED' or status = 'REFUNDED' or status = 'VOIDED'),
-    charged_at real not null
-);
-create index if not exists gateway_charges_by_key on gateway_charges (key);
-create table if not exists gateway_failures (
-    key text not null,
-    call text not null,
-    failures integer not null,
-    primary key (key, call)
-) without rowid;
-"""
 
 DECLINES, TIMES_OUT, LOSES_ANSWER = "tok_decline", "tok_timeout", "tok_lose_answer"
 _COUNTED = re.compile(r"tok_(unavailable|refund_fails)(?:_(\d+))?")
@@ -60,10 +40,12 @@ class SandboxGateway:
     """A gateway (see `payments.usecases.Gateway`) in a database of its own."""
 
     def __init__(self, database: "Database", now: Callable[[], float]) -> None:
+        from storage.sqlite.schema import SANDBOX_GATEWAY
+
         self.database = database
-        database.is_partners = True
+        database.commits_first = True
         self.now = now
-        database.define(SCHEMA)
+        database.define(SANDBOX_GATEWAY)
 
     def charge(self, charge: Charge) -> GatewayRecord:
         """Charge once under a key while the key is remembered."""

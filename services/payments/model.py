@@ -1,12 +1,8 @@
 """Charges and what the gateway says of them; the ledger's amounts are in hundredths."""
 
-from functools import lru_cache
 from typing import NamedTuple
-from uuid import UUID, uuid5
 
-from kernel.order_record import ChargeStatus
-
-_CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
+from kernel.order_status import ChargeStatus
 
 
 class Charge(NamedTuple):
@@ -39,9 +35,3 @@ class LedgerEntry(NamedTuple):
     currency: str
     status: ChargeStatus
     reference: str | None
-
-
-@lru_cache(1024)
-def charge_id(order_id: str) -> str:
-    """Return the id of an order's only charge: the same whenever it is asked for."""
-    return str(uuid5(_CHARGES, f"{order_id}|charge"))

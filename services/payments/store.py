@@ -1,21 +1,11 @@
 """The ledger in SQLite, beside the records it belongs to."""
 
-from kernel.order_record import Change, ChargeStatus, OrderRecord
+from kernel.order_record import Change, OrderRecord
+from kernel.order_status import ChargeStatus
 from payments.model import LedgerEntry
-from storage.sqlite.database import Database, SQLiteRecords, apply, one_of
-
-SCHEMA = f"""
-create table if not exists charges (
-    order_id text primary key,
-    charge_id text not null,
-    amount integer not null check (amount > 0),
-    currency text not null,
-    status text not null check ({one_of("status", ChargeStatus)}),
-    reference text,
-    opened_at real not null,
-    updated_at real not null
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import SQLiteRecords, write_change
+from storage.sqlite.schema import LEDGER
 
 _ENTER = """  -- a second charge of an order would be null, which the column refuses
 insert into charges
@@ -32,17 +22,17 @@ class SQLiteLedger(SQLiteRecords):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        database.define(SCHEMA)
+        database.define(LEDGER)
 
     def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
         """Write a change and its ledger entry in one transaction.
 
-        PENDING stands before the gateway is asked, whatever else is gathered.
+        PENDING is committed before the gateway is called, whatever other writes are gathered.
         """
         at = change.after.updated_at
         pending = entry.status is ChargeStatus.PENDING
-        with self.database.write(at_once=pending) as connection:
-            apply(connection, change)
+        with self.database.write(flush=pending) as connection:
+            write_change(connection, change)
             connection.execute(
                 _ENTER,
                 (

@@ -14,21 +14,21 @@ from typing import NamedTuple, Protocol
 
 from kernel.clock import timestamp
 from kernel.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
-from kernel.events import Metadata, PaymentRefunded, published_event_id, to_entry
+from kernel.events import Metadata, PaymentRefunded, to_entry
+from kernel.idempotency import charge_id, published_event_id
+from kernel.lease import require_active, require_compensating, require_holder
 from kernel.money import smallest_units
 from kernel.order_record import (
-    UNDOING,
     Change,
-    ChargeStatus,
     Entry,
     Message,
     OrderRecord,
     Records,
-    Status,
     retry_on_conflict,
     retry_on_conflict_from,
 )
-from payments.model import Charge, GatewayRecord, LedgerEntry, charge_id
+from kernel.order_status import UNDOING, ChargeStatus, Status
+from payments.model import Charge, GatewayRecord, LedgerEntry
 
 RESTED = 3_600.0
 """Seconds without a write after which PENDING may have been lost: far less than the time for which
@@ -111,7 +111,7 @@ def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     LeaseLost
         A newer run holds the order.
     """
-    record = ports.store.read(order_id).require_compensating(epoch)
+    record = require_compensating(ports.store.read(order_id), epoch)
     if not _may_be_charged(record):
         return Outcome("NOTHING_TO_PAY_BACK", record.charge_id)
     key = charge_id(order_id)
@@ -135,7 +135,7 @@ def _may_be_charged(record: OrderRecord) -> bool:
 @retry_on_conflict
 def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
     """Enter PENDING into the ledger; say whether there may have been a charge before."""
-    record, now = ports.store.read(order_id).require_active(epoch), ports.now()
+    record, now = require_active(ports.store.read(order_id), epoch), ports.now()
     if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
         return ports.store.save(record.change(status=Status.CHARGED)), True
     if record.charge is not None:
@@ -168,7 +168,7 @@ def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
 def _settle(record: OrderRecord, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
     """Enter the gateway's answer; a run that was overtaken leaves no charge behind."""
     try:
-        record.require_holder(epoch)
+        require_holder(record, epoch)
     except LeaseLost:
         if record.status in UNDOING:
             _undo(found, ports)
@@ -199,7 +199,7 @@ def _undo(found: GatewayRecord, ports: Ports) -> None:
 
 @retry_on_conflict
 def _close(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Outcome:
-    record = ports.store.read(order_id).require_compensating(epoch)
+    record = require_compensating(ports.store.read(order_id), epoch)
     if found.status not in (ChargeStatus.REFUNDED, ChargeStatus.VOIDED, ChargeStatus.DECLINED):
         raise PaymentGatewayError(f"the gateway still has {found.key} as {found.status}")
     if record.charge is found.status:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kernel import clock
 from lambda_support.settings import PerFunction, StoreSettings
 from payments.usecases import Gateway, Ledger, Ports
-from storage.stores import opened
+from storage.stores import open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -23,8 +23,8 @@ class PaymentsSettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = PaymentsSettings.from_environment()
-    gateway = opened(settings.gateway_url, _sqlite_gateway, _dynamodb_gateway)
-    return Ports(opened(settings.store_url, _sqlite, _dynamodb), gateway, clock.now)
+    gateway = open_store(settings.gateway_url, _sqlite_gateway, _dynamodb_gateway)
+    return Ports(open_store(settings.store_url, _sqlite, _dynamodb), gateway, clock.now)
 
 
 def _sqlite(database: "Database") -> Ledger:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from kernel.errors import CarrierError
-from kernel.order_record import ShipmentStatus
+from kernel.order_status import ShipmentStatus
 from shipping.model import Consignment, Shipment
 
 if TYPE_CHECKING:
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 
     from storage.sqlite.database import Database
 
-SCHEMA = """
-create table if not exists carrier_shipments (
-    shipment_id text primary key,
-    order_id text not null,
-    status text not null check (status in ('CREATED', 'VOIDED')),
-    address text
-) without rowid;
-create table if not exists carrier_failures (
-    shipment_id text primary key,
-    failures integer not null
-) without rowid;
-"""
 
 _FAIL = re.compile(r"SANDBOX FAIL(?: (\d+))?")
 
@@ -37,9 +25,11 @@ class SandboxCarrier:
     """A carrier (see `shipping.usecases.Carrier`) in a database of its own."""
 
     def __init__(self, database: "Database") -> None:
+        from storage.sqlite.schema import SANDBOX_CARRIER
+
         self.database = database
-        database.is_partners = True
-        database.define(SCHEMA)
+        database.commits_first = True
+        database.define(SANDBOX_CARRIER)
 
     def create(self, consignment: Consignment) -> Shipment:
         """Take a shipment once; one known already goes to the address given last."""

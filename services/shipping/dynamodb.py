@@ -5,7 +5,8 @@ otherwise stands beside it (``sid``, ``sst``, ``strk``), and ``supd``, when it w
 """
 
 from kernel.errors import CarrierError
-from kernel.order_record import Change, OrderRecord, ShipmentStatus
+from kernel.order_record import Change, OrderRecord
+from kernel.order_status import ShipmentStatus
 from shipping.carrier import failures, tracked
 from shipping.model import Consignment, Shipment
 from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked

@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
 
-from kernel.order_record import ShipmentStatus
-
-_SHIPMENTS = UUID("0b1a3f64-9a0d-52f1-9a44-8f1d5c5d0b77")
+from kernel.order_status import ShipmentStatus
 
 
 class Shipment(NamedTuple):
@@ -23,8 +20,3 @@ class Consignment(NamedTuple):
     shipment_id: str
     order_id: str
     address: Mapping[str, Any] | None
-
-
-def shipment_id(order_id: str) -> str:
-    """Return the id of an order's only shipment: the same whenever it is asked for."""
-    return str(uuid5(_SHIPMENTS, f"{order_id}|shipment"))

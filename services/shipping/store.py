@@ -1,18 +1,10 @@
 """Shipments in SQLite, beside the records they belong to."""
 
-from kernel.order_record import Change, OrderRecord, ShipmentStatus
+from kernel.order_record import Change, OrderRecord
 from shipping.model import Shipment
-from storage.sqlite.database import Database, SQLiteRecords, apply, one_of
-
-SCHEMA = f"""
-create table if not exists shipments (
-    order_id text primary key,
-    shipment_id text not null,
-    status text not null check ({one_of("status", ShipmentStatus)}),
-    tracking_number text not null,
-    updated_at real not null
-) without rowid;
-"""
+from storage.sqlite.database import Database
+from storage.sqlite.records import SQLiteRecords, write_change
+from storage.sqlite.schema import SHIPMENTS
 
 _PUT = """  -- a second shipment of an order would be null, which the column refuses
 insert into shipments (shipment_id, order_id, status, tracking_number, updated_at)
@@ -28,12 +20,12 @@ class SQLiteShipments(SQLiteRecords):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        database.define(SCHEMA)
+        database.define(SHIPMENTS)
 
     def put(self, change: Change, shipment: Shipment) -> OrderRecord:
         """Write a change and its shipment in one transaction."""
         with self.database.write() as connection:
-            apply(connection, change)
+            write_change(connection, change)
             connection.execute(
                 _PUT,
                 (

@@ -6,18 +6,18 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from kernel.errors import CarrierError, LeaseLost, OrderCancelled, OrderIncomplete
+from kernel.idempotency import shipment_id
+from kernel.lease import require_active, require_compensating
 from kernel.order_record import (
-    UNDOING,
     Change,
-    ChargeStatus,
     Entry,
     OrderRecord,
     Records,
-    ShipmentStatus,
     retry_on_conflict,
     retry_on_conflict_from,
 )
-from shipping.model import Consignment, Shipment, shipment_id
+from kernel.order_status import UNDOING, ChargeStatus, ShipmentStatus
+from shipping.model import Consignment, Shipment
 
 
 class Carrier(Protocol):
@@ -70,7 +70,7 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
     LeaseLost
         A newer run holds the order.
     """
-    record = ports.store.read(order_id).require_active(epoch)
+    record = require_active(ports.store.read(order_id), epoch)
     if record.shipment is ShipmentStatus.CREATED:
         return Outcome("CREATED", record.tracking_number)
     if record.charge is not ChargeStatus.CHARGED:
@@ -85,7 +85,7 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
 
 def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
     """Void a compensated order's shipment, known here or not: a late twin may yet create it."""
-    record = ports.store.read(order_id).require_compensating(epoch)
+    record = require_compensating(ports.store.read(order_id), epoch)
     # only an order that was, or may have been, paid was ever on its way to the carrier
     unpaid = record.charge in (None, ChargeStatus.DECLINED)
     if (unpaid and record.shipment is None) or record.shipment is ShipmentStatus.VOIDED:
@@ -99,7 +99,7 @@ def _record(
 ) -> Outcome:
     """Write the shipment in the same write that sees that nobody cancelled."""
     try:
-        record.require_active(epoch)
+        require_active(record, epoch)
     except OrderCancelled:
         ports.carrier.void(shipment.shipment_id)
         raise
@@ -126,7 +126,7 @@ def _record(
 
 @retry_on_conflict
 def _void(order_id: str, epoch: int, shipment: Shipment, ports: Ports) -> Outcome:
-    record = ports.store.read(order_id).require_compensating(epoch)
+    record = require_compensating(ports.store.read(order_id), epoch)
     known = record.shipment is ShipmentStatus.CREATED
     entries = (Entry("SHIPMENT_VOIDED", ports.now()),) if known else ()
     change = record.change(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kernel import clock
 from lambda_support.settings import PerFunction, StoreSettings
 from shipping.usecases import Carrier, Ports, ShipmentStore
-from storage.stores import opened
+from storage.stores import open_store
 
 if TYPE_CHECKING:
     from storage.dynamodb.table import Table
@@ -23,8 +23,8 @@ class ShippingSettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports that the settings ask for."""
     settings = ShippingSettings.from_environment()
-    carrier = opened(settings.carrier_url, _sqlite_carrier, _dynamodb_carrier)
-    return Ports(opened(settings.store_url, _sqlite, _dynamodb), carrier, clock.now)
+    carrier = open_store(settings.carrier_url, _sqlite_carrier, _dynamodb_carrier)
+    return Ports(open_store(settings.store_url, _sqlite, _dynamodb), carrier, clock.now)
 
 
 def _sqlite(database: "Database") -> ShipmentStore:

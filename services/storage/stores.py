@@ -1,6 +1,6 @@
-"""Which adapter a URL asks for: the one place where SQLite or DynamoDB is chosen.
+"""The choice between SQLite and DynamoDB, by a store's URL.
 
-Only what is asked for is imported, since each costs time where a function starts.
+Only the chosen adapter is imported: an import lengthens a cold start.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-def opened(url: str, sqlite: Callable[["Database"], S], dynamodb: Callable[["Table"], S]) -> S:
-    """Return the store at ``sqlite:///PATH`` or ``dynamodb://TABLE``, made by its adapter.
+def open_store(url: str, sqlite: Callable[["Database"], S], dynamodb: Callable[["Table"], S]) -> S:
+    """Open the store at ``sqlite:///PATH`` or ``dynamodb://TABLE`` with the adapter of its scheme.
 
     Raises
     ------
     InvalidSettings
-        The URL is of neither form.
+        The URL has neither form.
     """
     if is_dynamodb(url):
         from storage.dynamodb.table import table
@@ -35,5 +35,5 @@ def opened(url: str, sqlite: Callable[["Database"], S], dynamodb: Callable[["Tab
 
 
 def is_dynamodb(url: str) -> bool:
-    """Say whether a URL names a DynamoDB table."""
+    """Return whether a URL names a DynamoDB table."""
     return url.startswith("dynamodb:")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from infra.cli.main import app
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.directory.journal import VERSION
+from infra.local.directory.schema import VERSION
 from tests.fakes.serving import COMMAND, PATIENCE, Served, answer, orders, rows
 from tests.skipped import work_to_the_end
 

@@ -3,7 +3,8 @@
 from collections import defaultdict, deque
 
 from kernel.errors import PaymentGatewayError
-from kernel.order_record import Change, ChargeStatus, OrderRecord
+from kernel.order_record import Change, OrderRecord
+from kernel.order_status import ChargeStatus
 from payments.model import Charge, GatewayRecord, LedgerEntry
 from tests.fakes.records import Action, FakeRecords
 

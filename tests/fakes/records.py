@@ -6,7 +6,8 @@ from typing import Any
 
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.events import Event
-from kernel.order_record import Change, Entry, Line, Message, OrderRecord, Status
+from kernel.order_record import Change, Entry, Line, Message, OrderRecord
+from kernel.order_status import Status
 from tests.fakes.events import read
 
 NOW = 1_770_000_000.0

@@ -3,7 +3,8 @@
 from collections import deque
 
 from kernel.errors import CarrierError
-from kernel.order_record import Change, OrderRecord, ShipmentStatus
+from kernel.order_record import Change, OrderRecord
+from kernel.order_status import ShipmentStatus
 from shipping.model import Consignment, Shipment
 from tests.fakes.records import Action, FakeRecords
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import orders.usecases
-import storage.sqlite.database
+import storage.sqlite.records
 from infra.cli.event_destination import ATTEMPTS, put_all
 from infra.cli.output import CommandError
 from infra.errors import InvalidRequest
@@ -135,10 +135,10 @@ def test_f06_a_crash_between_the_write_and_its_event(
 
 def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
     """Kill the process in the transaction that completes an order, or right after it."""
-    apply, complete = storage.sqlite.database.apply, orders.usecases.complete
+    write_change, complete = storage.sqlite.records.write_change, orders.usecases.complete
 
-    def apply_or_die(connection: Any, change: Change) -> None:
-        apply(connection, change)
+    def write_or_die(connection: Any, change: Change) -> None:
+        write_change(connection, change)
         if change.fields.get("status") == "COMPLETED":
             raise Killed
 
@@ -147,7 +147,7 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
         raise Killed
 
     if moment == "before":
-        patch.setattr(storage.sqlite.database, "apply", apply_or_die)
+        patch.setattr(storage.sqlite.records, "write_change", write_or_die)
     else:
         patch.setattr(orders.usecases, "complete", complete_and_die)
 

@@ -13,7 +13,7 @@ from inventory.model import Stock
 from inventory.store import SQLiteInventory
 from inventory.usecases import InventoryStore
 from kernel.order_record import Entry, Message
-from orders.store import SQLiteOrders
+from orders.store import SQLiteEventJournal, SQLiteOrders
 from orders.usecases import OrderStore
 from payments.store import SQLiteLedger
 from payments.usecases import Ledger
@@ -68,6 +68,9 @@ class SQLiteStores:
 
     def orders(self) -> SQLiteOrders:
         return SQLiteOrders(self._open())
+
+    def journal(self) -> SQLiteEventJournal:
+        return SQLiteEventJournal(self._open())
 
     def inventory(self) -> SQLiteInventory:
         return SQLiteInventory(self._open())

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from kernel.order_record import Entry, Message, ShipmentStatus, Status
+from kernel.order_record import Entry, Message
+from kernel.order_status import ShipmentStatus, Status
 from orders import usecases, wiring
 from orders.handlers.api import handler
 from tests.fakes.events import ADDRESS, detail, envelope, read

@@ -13,7 +13,7 @@ from infra.audit.findings import KEPT, Finding, Report
 from infra.audit.in_flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory
-from kernel.events import published_event_id
+from kernel.idempotency import published_event_id
 from tests.fakes.older import asked, copied, template, unpacked
 from tests.integration.deployed import run
 

@@ -13,16 +13,15 @@ from infra.deployed.stack import DeployedStack
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory, receipt_key, stock_key
 from inventory.model import Receipt
+from kernel.idempotency import charge_id, shipment_id
 from kernel.order_record import Entry, Message
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.usecases import Policy
 from payments import usecases as payments
 from payments.dynamodb import DynamoGateway, DynamoLedger
-from payments.model import charge_id
 from shipping import usecases as shipping
 from shipping.dynamodb import DynamoCarrier, DynamoShipments
-from shipping.model import shipment_id
 from storage.dynamodb.order_item import ATTRIBUTES, order_key
 from storage.dynamodb.table import Table, Update
 from tests.fakes.events import envelope

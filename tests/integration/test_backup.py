@@ -21,7 +21,7 @@ import pytest
 from infra.audit.directory import audit
 from infra.cli.output import CommandError
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
-from infra.local.directory.journal import VERSION
+from infra.local.directory.schema import VERSION
 from tests.fakes.older import ahead, asked, copied, template, unpacked
 from tests.faults.scene import Scene
 from tests.integration.deployed import run

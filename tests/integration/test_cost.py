@@ -19,7 +19,7 @@ from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from kernel.events import OrderCreated, parse_detail
-from kernel.order_record import ChargeStatus, ShipmentStatus
+from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
 from orders import relay

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
-from infra.local.directory.journal import VERSION
+from infra.local.directory.schema import VERSION
 from infra.local.platform import stack_of
 
 HOLDER = """

@@ -9,7 +9,8 @@ import pytest
 
 from infra.deployed.dead_letters import DeadLetters
 from infra.deployed.stack import DeployedStack
-from kernel.order_record import Entry, Line, OrderRecord, Status
+from kernel.order_record import Entry, Line, OrderRecord
+from kernel.order_status import Status
 from lambda_support.batches import FAILED_MESSAGES
 from orders.dynamodb import DynamoOrders
 from tests.integration.deployed import QUEUES, REGION, answer, arn_of, refusal

@@ -13,7 +13,8 @@ from high_value.model import Review
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage
 from kernel.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
-from kernel.order_record import ChargeStatus, Entry, Message, OrderRecord, Status
+from kernel.order_record import Entry, Message, OrderRecord
+from kernel.order_status import ChargeStatus, Status
 from lambda_support import aws
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
@@ -27,7 +28,7 @@ from shipping import usecases as shipping
 from storage.dynamodb.order_item import MAX_ENTRIES, MAX_NOTED, MAX_TEXT, packed, unpacked
 from storage.dynamodb.records import DynamoRecords
 from storage.dynamodb.table import Table, table
-from storage.stores import opened
+from storage.stores import open_store
 from tests.fakes.events import ADDRESS, envelope
 from tests.fakes.payments import FakeGateway
 from tests.fakes.records import NOW, order
@@ -461,7 +462,7 @@ def test_a_url_of_another_form_is_refused(url: str) -> None:
 
 def test_a_url_of_neither_store_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="'mysql://x' is neither sqlite:///PATH nor dynamodb"):
-        opened("mysql://x", lambda _: None, lambda _: None)
+        open_store("mysql://x", lambda _: None, lambda _: None)
 
 
 def test_a_process_has_one_client_of_a_service_and_one_table_of_a_name(

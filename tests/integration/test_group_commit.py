@@ -1,4 +1,4 @@
-"""Group commit: what is gathered stands together, or not at all, and keeps nobody waiting."""
+"""Group commit: gathered writes are committed together or not at all, and soon."""
 
 import sqlite3
 import threading
@@ -10,53 +10,52 @@ from typing import Any
 
 import pytest
 
+from infra.local.workers.group_commit import GroupCommit, GroupRolledBack
 from storage.sqlite.database import Database
-from storage.sqlite.group_commit import GroupCommit, GroupLost
 
 INSERT = "insert into t values (?)"
 
 
 class Group:
-    """A process that gathers writes to two databases, and somebody who looks on."""
+    """A process that gathers writes to two databases, and a reader."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.orders, self.partner = self.open("orders.db"), self.open("sandbox.db")
-        self.partner.is_partners = True
-        for database in (self.orders, self.partner):
-            with database.write() as connection:
-                connection.execute("create table t (n integer primary key check (n < 100))")
         self.answered = 0
         self.group = GroupCommit(self._answer)
+        self.orders, self.partner = self.open("orders.db"), self.open("sandbox.db")
+        self.partner.commits_first = True
+        for database in (self.orders, self.partner):
+            database.define("create table t (n integer primary key check (n < 100))")
+        self.answered = 0
 
     def _answer(self) -> None:
         self.answered += 1
 
     def open(self, name: str, synchronous: str = "NORMAL") -> Database:
-        return Database(str(self.folder / name), synchronous)
+        return Database(str(self.folder / name), synchronous, strategy=self.group)
 
-    def put(self, *numbers: int, database: Database | None = None, at_once: bool = False) -> None:
-        with (database or self.orders).write(at_once=at_once) as connection:
+    def put(self, *numbers: int, database: Database | None = None, flush: bool = False) -> None:
+        with (database or self.orders).write(flush=flush) as connection:
             for number in numbers:
                 connection.execute(INSERT, (number,))
 
     def seen(self, name: str = "orders.db") -> list[int]:
-        """Return what everybody else sees."""
-        with closing(sqlite3.connect(self.folder / name)) as looker:
-            return [row[0] for row in looker.execute("select n from t order by n")]
+        """Return the committed rows, as another process reads them."""
+        with closing(sqlite3.connect(self.folder / name)) as reader:
+            return [row[0] for row in reader.execute("select n from t order by n")]
 
 
 @pytest.fixture
-def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Group]:
+def group(tmp_path: Path) -> Iterator[Group]:
     made = Group(tmp_path)
-    monkeypatch.setattr(Database, "group", made.group)
     yield made
     made.group.flush()
     made.orders.close()
     made.partner.close()
 
 
-def test_what_is_gathered_is_seen_once_the_group_is_committed(group: Group) -> None:
+def test_gathered_writes_are_visible_after_the_commit_of_the_group(group: Group) -> None:
     group.put(1)
     group.put(2)
     assert (group.seen(), group.group.is_open) == ([], True)
@@ -65,41 +64,41 @@ def test_what_is_gathered_is_seen_once_the_group_is_committed(group: Group) -> N
     assert (group.seen(), group.answered, group.group.is_open) == ([1, 2], 1, False)
 
 
-def test_what_has_to_stand_at_once_does_with_all_before_it(group: Group) -> None:
+def test_a_flushed_write_is_committed_with_all_writes_before_it(group: Group) -> None:
     group.put(1)
-    group.put(2, at_once=True)
+    group.put(2, flush=True)
     assert group.seen() == [1, 2]
     group.put(3)
     assert group.seen() == [1, 2]
 
 
-def test_a_write_that_fails_before_it_changed_anything_costs_nobody_anything(group: Group) -> None:
+def test_a_write_that_fails_before_its_first_change_rolls_no_other_back(group: Group) -> None:
     group.put(1)
     with pytest.raises(LookupError), group.orders.write():
         raise LookupError
     group.put(2)
     group.group.flush()
-    assert (group.seen(), group.group.lost) == ([1, 2], False)
+    assert (group.seen(), group.group.rolled_back) == ([1, 2], False)
 
 
-def test_a_write_that_fails_half_done_takes_the_whole_group_back(group: Group) -> None:
+def test_a_write_that_fails_after_a_change_rolls_the_group_back(group: Group) -> None:
     group.put(1)
     with pytest.raises(sqlite3.IntegrityError):
         group.put(2, 100)
-    with pytest.raises(GroupLost):
+    with pytest.raises(GroupRolledBack):
         group.put(3)
     group.group.flush()
-    assert (group.seen(), group.group.lost, group.answered) == ([], True, 0)
+    assert (group.seen(), group.group.rolled_back, group.answered) == ([], True, 0)
 
 
-def test_what_stood_already_is_not_taken_back(group: Group) -> None:
-    group.put(1, at_once=True)
+def test_a_committed_write_is_not_rolled_back(group: Group) -> None:
+    group.put(1, flush=True)
     with pytest.raises(sqlite3.IntegrityError):
         group.put(2, 100)
     assert group.seen() == [1]
 
 
-def test_a_group_that_cannot_be_committed_is_lost(
+def test_a_group_whose_commit_fails_is_rolled_back(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
@@ -116,12 +115,12 @@ def test_a_group_that_cannot_be_committed_is_lost(
     connection = group.orders.connection
     group.put(1)
     monkeypatch.setattr(group.orders, "connection", Full())
-    with pytest.raises(GroupLost):
-        group.put(2, at_once=True)
+    with pytest.raises(GroupRolledBack):
+        group.put(2, flush=True)
     monkeypatch.undo()
-    assert (group.seen(), group.group.lost, group.answered) == ([], True, 0)
-    assert group.orders.take_turn(wait=False), "others may write"
-    group.orders.end_turn()
+    assert (group.seen(), group.group.rolled_back, group.answered) == ([], True, 0)
+    assert group.orders.acquire_write_lock(wait=False), "others may write"
+    group.orders.release_write_lock()
 
 
 def _note(statements: list[str], name: str, text: str) -> None:
@@ -129,7 +128,7 @@ def _note(statements: list[str], name: str, text: str) -> None:
 
 
 def test_partners_are_committed_first(group: Group) -> None:
-    """They may know more than the orders, never less."""
+    """After a crash they may be ahead of the orders, never behind them."""
     statements: list[str] = []
     for name, database in (("orders", group.orders), ("partner", group.partner)):
         database.connection.set_trace_callback(partial(_note, statements, name))
@@ -140,18 +139,18 @@ def test_partners_are_committed_first(group: Group) -> None:
     assert commits == ["partner commit", "orders commit"]
 
 
-def test_whoever_waits_for_one_database_keeps_nobody_from_another(group: Group) -> None:
+def test_a_wait_for_one_write_lock_holds_no_other(group: Group) -> None:
     other = {name: group.open(name) for name in ("orders.db", "sandbox.db")}
     held, free = threading.Event(), threading.Event()
 
     def hold() -> None:
-        """Have the partner's turn, and need the orders' one to go on."""
-        other["sandbox.db"].take_turn(wait=True)
+        """Hold the partner's write lock, and wait for the orders' one."""
+        other["sandbox.db"].acquire_write_lock(wait=True)
         held.set()
-        other["orders.db"].take_turn(wait=True)
+        other["orders.db"].acquire_write_lock(wait=True)
         other["orders.db"].connection.execute(INSERT, (9,))
-        other["orders.db"].end_turn()
-        other["sandbox.db"].end_turn()
+        other["orders.db"].release_write_lock()
+        other["sandbox.db"].release_write_lock()
         free.set()
 
     group.put(1)
@@ -167,18 +166,27 @@ def test_whoever_waits_for_one_database_keeps_nobody_from_another(group: Group) 
         database.close()
 
 
-def test_in_the_middle_of_a_write_the_commit_follows_at_its_end(group: Group) -> None:
+def test_a_flush_during_a_write_commits_at_its_end(group: Group) -> None:
     with group.orders.write() as connection:
         connection.execute(INSERT, (1,))
-        group.group.flush()  # a signal comes in
+        group.group.flush()  # from a signal's handler
         connection.execute(INSERT, (2,))
         assert group.seen() == []
     assert (group.seen(), group.answered) == ([1, 2], 1)
 
 
-def test_what_answers_a_caller_outside_is_no_part_of_a_group(group: Group) -> None:
+def test_a_database_that_syncs_each_commit_is_not_grouped(group: Group) -> None:
     group.put(1)
     outside = group.open("orders.db", "FULL")
     group.put(2, database=outside)
-    assert (group.seen(), group.group.is_open) == ([1, 2], False), "the group went first"
+    assert (group.seen(), group.group.is_open) == ([1, 2], False), "the group is committed first"
     outside.close()
+
+
+def test_a_suspended_group_commits_each_write_by_itself(group: Group) -> None:
+    group.group.suspend()
+    group.put(1)
+    assert (group.seen(), group.group.is_open, group.group.writes) == ([1], False, 0)
+    group.group.resume()
+    group.put(2)
+    assert (group.seen(), group.group.is_open) == ([1], True)

@@ -18,19 +18,14 @@ import payments.wiring
 import shipping.wiring
 from inventory.model import Receipt
 from kernel import clock, errors
-from kernel.order_record import (
-    ChargeStatus,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.order_record import Message, OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from lambda_support import settings
 from orders.early_requests import KEPT, MAX_KEPT
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
-from storage.sqlite.database import SQLiteRecords, database
+from storage.sqlite.database import database
+from storage.sqlite.records import SQLiteRecords
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.integration.workflow import WORKFLOWS, states, tasks, template
 

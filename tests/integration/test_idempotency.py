@@ -12,7 +12,7 @@ from uuid import uuid5
 
 import pytest
 
-from kernel.events import NAMESPACE
+from kernel.idempotency import NAMESPACE
 from kernel.order_record import OrderRecord
 from orders import placing, usecases, wiring
 from orders.handlers.api import handler

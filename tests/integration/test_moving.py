@@ -27,8 +27,9 @@ from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from kernel.errors import DuplicateOrder, InvalidStock, OrderConflict, StoreError
-from kernel.events import confirmation_id
-from kernel.order_record import Entry, Message, Status
+from kernel.idempotency import confirmation_id
+from kernel.order_record import Entry, Message
+from kernel.order_status import Status
 from notifications.dynamodb import DynamoMails
 from orders import usecases as orders
 from orders.store import SQLiteOrders

@@ -20,7 +20,8 @@ from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Totals, same
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
-from kernel.order_record import Entry, Message, Reservation, Status
+from kernel.order_record import Entry, Message
+from kernel.order_status import Reservation, Status
 from orders.dynamodb import DynamoKeys
 from orders.keys import Key
 from orders.store import SQLiteKeys, SQLiteOrders

@@ -17,7 +17,8 @@ from infra.moving.queues import StackQueues
 from infra.moving.reading import READINGS, Reading
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
-from kernel.order_record import Entry, Message, Reservation, Status
+from kernel.order_record import Entry, Message
+from kernel.order_status import Reservation, Status
 from storage.dynamodb.records import DynamoRecords
 from tests.fakes.older import asked, unpacked
 from tests.fakes.records import NOW, order

@@ -15,7 +15,8 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.moving import export_file as bundle
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
-from kernel.order_record import Entry, Status
+from kernel.order_record import Entry
+from kernel.order_status import Status
 from orders.store import SQLiteOrders
 from storage.sqlite.database import Database
 from tests.fakes.records import NOW, order

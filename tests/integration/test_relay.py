@@ -12,7 +12,8 @@ from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
 from infra.patterns import compile_pattern
 from kernel.errors import StoreError
-from kernel.order_record import Change, Entry, Message, OrderRecord, Status
+from kernel.order_record import Change, Entry, Message, OrderRecord
+from kernel.order_status import Status
 from orders import usecases as orders
 from orders.athena_sink import EventArchive
 from orders.dynamodb import DynamoOrders, DynamoOutbox

@@ -8,10 +8,11 @@ from typing import Protocol
 import pytest
 
 from kernel.errors import CarrierError, PaymentGatewayError
-from kernel.order_record import ChargeStatus
+from kernel.idempotency import charge_id
+from kernel.order_status import ChargeStatus
 from payments.dynamodb import DynamoGateway
 from payments.gateway import KEY_LIFETIME, SandboxGateway
-from payments.model import Charge, charge_id
+from payments.model import Charge
 from payments.usecases import Gateway
 from shipping.carrier import SandboxCarrier
 from shipping.dynamodb import DynamoCarrier

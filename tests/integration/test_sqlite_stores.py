@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from kernel.errors import InvalidSettings
-from kernel.order_record import Message, Status
-from storage.sqlite.database import Database, SQLiteRecords, database
+from kernel.order_record import Message
+from kernel.order_status import Status
+from storage.sqlite.database import Database, database
+from storage.sqlite.records import SQLiteRecords
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order
 from tests.integration.stores import SQLiteStores
@@ -30,7 +32,7 @@ def stores(tmp_path: Path) -> Iterator[SQLiteStores]:
 
 
 @pytest.mark.parametrize(
-    ("situation", "event", "arrived_at", "events_without_order"),
+    ("situation", "event", "arrived_at", "is_lost"),
     [
         ("no order came of it", envelope(order_id="A-2"), NOW - 1000, True),
         ("its order is here", envelope(order_id="A-1"), NOW - 1000, False),
@@ -39,28 +41,28 @@ def stores(tmp_path: Path) -> Iterator[SQLiteStores]:
         ("it opens no order", envelope("Order Cancelled", order_id="A-2"), NOW - 1000, False),
     ],
 )
-def test_an_event_is_unheard_when_the_sink_has_it_and_the_orders_have_not(
+def test_an_event_without_an_order_is_in_the_sink_and_not_among_the_orders(
     stores: SQLiteStores,
     situation: str,
     event: dict[str, Any],
     arrived_at: float,
-    events_without_order: bool,  # noqa: FBT001 - a column
+    is_lost: bool,  # noqa: FBT001 - a column
 ) -> None:
     stores.orders().save(order(version=0, status=Status.COMPLETED).change())
     stores.sink(event, arrived_at)
-    found = stores.orders().events_without_order(NOW - 5000, NOW - 900)
-    assert list(found) == ([event] if events_without_order else []), situation
+    found = stores.journal().events_without_order(NOW - 5000, NOW - 900)
+    assert list(found) == ([event] if is_lost else []), situation
 
 
-def test_the_oldest_unheard_event_comes_first(stores: SQLiteStores) -> None:
+def test_the_oldest_event_without_an_order_is_first(stores: SQLiteStores) -> None:
     for n in range(5):
         stores.sink(envelope(order_id=f"B-{n}"), NOW - 1000 - n)
-    found = stores.orders().events_without_order(NOW - 5000, NOW - 900)
+    found = stores.journal().events_without_order(NOW - 5000, NOW - 900)
     assert [event["detail"]["order_id"] for event in found] == ["B-4", "B-3", "B-2", "B-1", "B-0"]
 
 
-def test_without_a_sink_nothing_is_unheard(stores: SQLiteStores) -> None:
-    assert list(stores.orders().events_without_order(0.0, NOW)) == []
+def test_without_a_sink_no_event_is_without_an_order(stores: SQLiteStores) -> None:
+    assert list(stores.journal().events_without_order(0.0, NOW)) == []
 
 
 # ---- the database

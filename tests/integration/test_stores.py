@@ -17,18 +17,9 @@ from kernel.errors import (
     OrderNotFound,
     VersionConflict,
 )
-from kernel.events import confirmation_id
-from kernel.order_record import (
-    Change,
-    ChargeStatus,
-    Entry,
-    Line,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.idempotency import confirmation_id
+from kernel.order_record import Change, Entry, Line, Message, OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from notifications.dynamodb import DynamoMails
 from notifications.store import SQLiteMails
 from notifications.usecases import MailStore

@@ -13,7 +13,8 @@ import pytest
 
 from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
-from kernel.order_record import Entry, Status
+from kernel.order_record import Entry
+from kernel.order_status import Status
 from orders.store import SQLiteOrders
 from tests.fakes.events import envelope
 from tests.fakes.records import NOW, order

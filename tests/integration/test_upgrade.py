@@ -20,8 +20,8 @@ from infra.audit.directory import audit
 from infra.audit.quick import quick_findings
 from infra.contracts.catalogue import SOLD_OUT
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
-from infra.local.directory.journal import VERSION
 from infra.local.directory.migrations import FOLDER, STEPS, meaning, upgrade
+from infra.local.directory.schema import VERSION
 from storage.sqlite.database import Database
 from tests.fakes.older import KILLED, SETTLED, ahead, asked, template, unpacked
 from tests.faults.scene import Scene, forget

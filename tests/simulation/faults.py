@@ -26,7 +26,7 @@ class Kind(StrEnum):
     DELAYED = "delayed"  # a target does not take an event now
     REFUSED = "refused"  # a target does not take an event at all
     AWAY = "away"  # a partner does not answer, and does nothing
-    UNHEARD = "events_without_order"  # a partner does it, but does not answer
+    UNHEARD = "unheard"  # a partner does it, but does not answer
     UNSENT = "unsent"  # a service that a workflow calls fails
     VANISHED = "vanished"  # an execution stops without a trace
     AGAIN = "again"  # an execution runs a second time, under the same name

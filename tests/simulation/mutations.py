@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 
 import inventory.store
+import kernel.lease
+import orders.model
 import orders.usecases
 import payments.usecases
 import shipping.usecases
-import storage.sqlite.database
+import storage.sqlite.records
 from infra.local.engine.engine import Engine
 from infra.local.engine.targets import QueueTarget
 from inventory.model import Move, Receipt
 from inventory.store import SQLiteInventory
 from kernel.errors import LeaseLost
-from kernel.order_record import ChargeStatus, Message, OrderRecord, ShipmentStatus
+from kernel.idempotency import charge_id
+from kernel.lease import require_active, require_holder
+from kernel.order_record import Message, OrderRecord
+from kernel.order_status import ChargeStatus, ShipmentStatus
 from payments.gateway import SandboxGateway
-from payments.model import Charge, GatewayRecord, charge_id
+from payments.model import Charge, GatewayRecord
 from shipping.carrier import SandboxCarrier
 from shipping.model import Shipment
 from tests.simulation.world import Mutate
@@ -103,28 +108,29 @@ def receipt_counted_twice(patch: pytest.MonkeyPatch) -> None:
 def fence_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A late sibling, or a run that was overtaken, may still write."""
 
-    def require_holder(self: OrderRecord, epoch: int) -> OrderRecord:
-        if self.ended:
-            raise LeaseLost(f"order {self.order_id} is {self.status}, whoever asks at {epoch}")
-        return self
+    def require_holder(record: OrderRecord, epoch: int) -> OrderRecord:
+        if record.ended:
+            raise LeaseLost(f"order {record.order_id} is {record.status}, not at epoch {epoch}")
+        return record
 
-    patch.setattr(OrderRecord, "require_holder", require_holder)
+    for module in (kernel.lease, orders.model, orders.usecases, payments.usecases):
+        patch.setattr(module, "require_holder", require_holder)
 
 
 def event_dropped(patch: pytest.MonkeyPatch) -> None:
     """A refund's event is left out of the transaction that writes the refund."""
-    add = storage.sqlite.database.add_message
+    add = storage.sqlite.records.add_message
 
     def add_message(connection: Any, message: Message, at: float) -> None:
         if message.body.get("DetailType") != "Payment Refunded":
             add(connection, message, at)
 
-    patch.setattr(storage.sqlite.database, "add_message", add_message)
+    patch.setattr(storage.sqlite.records, "add_message", add_message)
 
 
 def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
     """The write of a shipment does not look whether the order was cancelled meanwhile."""
-    record, require_active = shipping.usecases._record, OrderRecord.require_active  # noqa: SLF001 - mutated
+    record = shipping.usecases._record  # noqa: SLF001 - mutated
     writing = threading.local()  # handlers that stand still have a thread each
 
     def record_unseeing(*arguments: Any) -> shipping.usecases.Outcome:
@@ -134,12 +140,12 @@ def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
         finally:
             writing.now = False
 
-    def require_active_unseeing(self: OrderRecord, epoch: int) -> OrderRecord:
+    def require_active_unseeing(order: OrderRecord, epoch: int) -> OrderRecord:
         unseeing = getattr(writing, "now", False)
-        return self.require_holder(epoch) if unseeing else require_active(self, epoch)
+        return require_holder(order, epoch) if unseeing else require_active(order, epoch)
 
     patch.setattr(shipping.usecases, "_record", record_unseeing)
-    patch.setattr(OrderRecord, "require_active", require_active_unseeing)
+    patch.setattr(shipping.usecases, "require_active", require_active_unseeing)
 
 
 def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
@@ -162,9 +168,7 @@ def reconciler_off(patch: pytest.MonkeyPatch) -> None:
 
 def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
     """An order is written although requests are kept that came before it."""
-    patch.setattr(
-        storage.sqlite.database, "_INSERT_FIRST", vars(storage.sqlite.database)["_INSERT"]
-    )
+    patch.setattr(storage.sqlite.records, "_INSERT_FIRST", vars(storage.sqlite.records)["_INSERT"])
 
 
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {

@@ -63,7 +63,7 @@ class Hooks(Protocol):
         """Take note that a transaction is about to be written (before) or stands (after)."""
 
     def partner(self, call: str, order_id: str) -> str | None:
-        """Return whether a partner is away, or stays events_without_order, in this call."""
+        """Return whether a partner is away, or stays unheard, in this call."""
 
     def mailed(self, name: str) -> None:
         """Take note of a mail."""
@@ -107,7 +107,7 @@ class _Silent:
 @cache
 def _defined(database: Database, schema: str) -> None:
     """Create a schema's tables once a database."""
-    with database.turn():
+    with database.write_lock():
         database.connection.executescript(schema)
 
 
@@ -310,7 +310,7 @@ def _partner(kind: type, name: str, error: type[Exception], hooks: Hooks) -> Cal
         if fault == "away":
             raise error(f"{kind.__name__} is away")
         answer = original(self, subject)
-        if fault == "events_without_order":
+        if fault == "unheard":
             raise error(f"{kind.__name__} is not heard")
         return answer
 

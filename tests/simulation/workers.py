@@ -154,7 +154,7 @@ class Workers:
         return kept
 
     def adopt(self, orphans: list[Task]) -> None:
-        """Let the handlers of a machine that crashed go on, events_without_order."""
+        """Let the handlers of a machine that crashed go on, unheard."""
         for task in orphans:
             task.number = None
             if task.fibre is not None:

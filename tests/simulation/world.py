@@ -175,7 +175,7 @@ class World(Clock):
             raise Crash
 
     def partner(self, call: str, order_id: str) -> Kind | None:
-        """Return whether a partner is away, or stays events_without_order, in this call."""
+        """Return whether a partner is away, or stays unheard, in this call."""
         return self.befalls("partner", f"{call}/{order_id}")
 
     def mailed(self, name: str) -> None:

@@ -21,7 +21,7 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.views.local_story import Story, mail_of, story
 from kernel.clock import timestamp
 from kernel.money import from_minor, text, to_minor
-from kernel.order_record import Status
+from kernel.order_status import Status
 
 LINES = 6
 ENTRIES = 24

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from infra.errors import Refusal
-from infra.local.directory.journal import VERSION
+from infra.local.directory.schema import VERSION
 from storage.sqlite.database import Database
 
 

@@ -12,7 +12,7 @@ from zlib import decompress
 
 from zstandard import ZstdCompressor
 
-from infra.local.directory.journal import VERSION
+from infra.local.directory.schema import VERSION
 from storage.sqlite.database import Database
 
 FOLDER = Path(__file__).with_name("versions")

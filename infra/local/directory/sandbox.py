@@ -6,15 +6,15 @@ without the mark is real, unless nothing was ever in it.
 """
 
 from infra.local.directory.journal import KIND, SANDBOX, keep
-from infra.local.directory.journal import SCHEMA as JOURNAL
+from infra.local.directory.schema import JOURNAL
 from infra.local.engine.clock import Clock, SkippingClock
-from storage.sqlite.database import SCHEMA as RECORDS
 from storage.sqlite.database import Database
+from storage.sqlite.schema import ORDERS
 
 
 def clock_of(database: Database) -> Clock:
     """Return the clock that a run has in a directory; an empty directory becomes a sandbox."""
-    database.define(RECORDS)
+    database.define(ORDERS)
     database.define(JOURNAL)
     if _kind(database) is None and _is_unused(database):
         with database.write() as connection:

@@ -18,9 +18,9 @@ import orjson
 
 from infra.local.workers.channel import Channel
 from infra.local.workers.environment import ExecutionEnvironment
+from infra.local.workers.group_commit import GroupCommit
 from kernel import json_text
-from storage.sqlite.database import Database
-from storage.sqlite.group_commit import GroupCommit
+from storage.sqlite.database import use_write_strategy
 
 SLOW = 0.1
 """Seconds after which a worker whose invocation runs still gives back what it has not begun."""
@@ -52,13 +52,13 @@ class _Service:
 
     def run(self) -> None:
         """Serve until the engine hangs up."""
-        Database.group = self.group
+        use_write_strategy(self.group)
         signal.signal(signal.SIGALRM, lambda *_: self._on_timer())
         while True:
             try:
                 self._asked.extend(self.channel.receive())
                 self._gather()
-                if self.group.lost:
+                if self.group.rolled_back:
                     self._redo()
             except (EOFError, OSError):
                 return
@@ -93,12 +93,11 @@ class _Service:
     def _redo(self) -> None:
         """Run each by itself what was taken back together: each then has an answer of its own."""
         self._answers.clear()
-        Database.group = None
+        self.group.suspend()
         while self._asked:
             self._answers.append(self._run(self._asked[0]))
             self._answer()
-        Database.group = self.group
-        self.group.lost = False
+        self.group.resume()
 
     def _answer(self) -> None:
         """Send the answers whose writes are committed."""

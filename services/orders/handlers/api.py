@@ -7,7 +7,7 @@ was sent wrong, ``field``.
 import json
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -25,13 +25,13 @@ from kernel.errors import (
 )
 from kernel.events import (
     MAX_EVENT_BYTES,
-    NAMESPACE,
     Item,
     OrderCancelled,
     OrderCreated,
     OrderUpdated,
     parse_detail,
 )
+from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
 from lambda_support.observability import count, instrumented
 from orders import keys, placing, usecases, wiring
@@ -75,7 +75,7 @@ def place() -> Response[str]:
         if body.get(name) is None:
             body.pop(name, None)
     named = "order_id" in body
-    body.setdefault("order_id", str(_derived(key) if key else uuid4()))
+    body.setdefault("order_id", str(order_id_of_key(key.sender, key.text) if key else uuid4()))
     body.setdefault("timestamp", clock.timestamp(clock.now()))
     if "total" not in body:
         body["total"] = _total(body.get("items"))
@@ -197,12 +197,6 @@ def _sender() -> str:
     context = app.current_event.raw_event.get("requestContext") or {}
     claims = ((context.get("authorizer") or {}).get("jwt") or {}).get("claims") or {}
     return str(claims.get("sub") or claims.get("client_id") or "")
-
-
-def _derived(key: keys.Key) -> UUID:
-    """Return the order id of a key that names no order: the same wherever the key is sent again."""
-    sender = f"sender|{len(key.sender)}|{key.sender}"
-    return uuid5(NAMESPACE, f"{sender if key.sender else 'key'}|{key.text}")
 
 
 def _body() -> dict[str, Any]:

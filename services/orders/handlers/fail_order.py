@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from kernel.order_record import Status
+from kernel.order_status import Status
 from lambda_support.observability import count, instrumented
 from orders import usecases, wiring
 

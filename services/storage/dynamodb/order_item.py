@@ -26,16 +26,8 @@ from uuid import UUID
 from zlib import crc32
 
 from kernel.errors import StoreError
-from kernel.order_record import (
-    ChargeStatus,
-    Entry,
-    Line,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.order_record import Entry, Line, Message, OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 
 ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8

@@ -1,150 +1,32 @@
-"""SQLite adapters: the database that services of one machine share, the records and the outbox."""
+"""The SQLite database of one machine: its connection, write lock, transactions and checkpoints."""
 
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from kernel import json_text
-from kernel.errors import InvalidSettings, OrderNotFound, VersionConflict
-from kernel.order_record import (
-    ENDED,
-    Change,
-    ChargeStatus,
-    Entry,
-    Line,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
-from storage.sqlite.group_commit import GroupCommit, Part
-
-
-def one_of(column: str, values: Iterable[str]) -> str:
-    """Return the condition that a column has one of these values.
-
-    For ``in`` with more than two SQLite makes a table, at each write.
-    """
-    return " or ".join(f"{column} = '{value}'" for value in values)
-
-
-SCHEMA = f"""
-create table if not exists orders (
-    order_id text primary key,
-    customer_id text not null,
-    currency text not null,
-    total integer not null check (total > 0),
-    items text not null,
-    placed_at text not null,
-    content_hash text not null,
-    event_id text not null,
-    correlation_id text not null,
-    created_at real not null,
-    updated_at real not null,
-    status text not null check ({one_of("status", Status)}),
-    epoch integer not null,
-    version integer not null,
-    lease_owner text,
-    lease_until real not null,
-    attempts integer not null,
-    resume_at real not null,
-    waiting_for text,
-    cancel_requested integer not null,
-    cancel_reason text,
-    cancel_event_id text,
-    shipping_address text,
-    shipping_address_as_of text,
-    email text,
-    email_as_of text,
-    payment_token text,
-    reservation text,
-    charge text,
-    charge_id text,
-    shipment text,
-    shipment_id text,
-    tracking_number text,
-    failure text,
-    failure_message text,
-    in_flight integer check (in_flight = 1),
-    check ((in_flight is null) = ({one_of("status", sorted(ENDED))}))
-) without rowid;
-create index if not exists orders_by_customer on orders (customer_id, created_at);
-create index if not exists orders_by_time on orders (created_at);
-create index if not exists orders_in_flight on orders (lease_until)
-    where in_flight = 1;
-create table if not exists timeline (
-    order_id text not null,
-    seq integer not null,
-    at real not null,
-    epoch integer,
-    what text not null,
-    detail text not null,
-    primary key (order_id, seq)
-) without rowid;
-create index if not exists timeline_duplicates on timeline (what)
-    where what = 'DUPLICATE_IGNORED';
-create table if not exists early_requests (
-    order_id text not null,
-    request_id text not null,
-    event_id text not null,
-    name text not null,
-    detail text not null,
-    came_at real not null,
-    heard real not null,
-    primary key (order_id, request_id)
-) without rowid;
-create table if not exists outbox (
-    id integer primary key,
-    kind text not null check ({one_of("kind", ("event", "run", "message"))}),
-    body text not null,
-    created_at real not null
-);
-"""
-
-_COLUMNS = OrderRecord._fields
-RECORD = ", ".join(_COLUMNS)
-"""The columns of ``orders`` as `to_record` takes them."""
-
-_INSERT = (
-    f"insert into orders (in_flight, {RECORD}) values (?{', ?' * len(_COLUMNS)})"
-    " on conflict do nothing"
-)
-
-_INSERT_FIRST = (
-    f"insert into orders (in_flight, {RECORD}) select ?{', ?' * len(_COLUMNS)}"
-    " where not exists (select 1 from early_requests where order_id ="
-    f" ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
-)
-"""A new order, unless requests are kept that came before it: one statement, so no query more."""
-
-NOTES = 1 << 20
-"""Places in a timeline for each version of an order: for what its change says, and later notes."""
-
-_ITEMS, _ADDRESS, _CANCEL_REQUESTED = (
-    _COLUMNS.index(name) for name in ("items", "shipping_address", "cancel_requested")
-)
-# each read of an order goes through these: a dictionary is quicker than the enumeration's call
-_MEMBERS: tuple[tuple[int, Mapping[str | None, Any]], ...] = tuple(
-    (_COLUMNS.index(name), {None: None} | {str(one): one for one in kind})
-    for name, kind in (
-        ("status", Status),
-        ("reservation", Reservation),
-        ("charge", ChargeStatus),
-        ("shipment", ShipmentStatus),
-    )
-)
-
+from kernel.errors import InvalidSettings
 
 CHECKPOINT = 8_000
-"""Pages (of 4 KiB) of the write-ahead log until it is brought into the database: a page that is
-written often is then brought over once."""
+"""Size of the write-ahead log, in pages of 4 KiB, at which SQLite checkpoints: a larger log copies
+a frequently written page fewer times."""
+
+
+class WriteStrategy(Protocol):
+    """How a host gathers the writes of several calls (`use_write_strategy`)."""
+
+    def write(
+        self, database: "Database", *, flush: bool
+    ) -> AbstractContextManager[sqlite3.Connection]:
+        """Return the block of a write; ``flush`` commits it at its end, with all before it."""
+
+    def flush(self) -> None:
+        """Commit all gathered writes and release their write locks."""
 
 
 class Database:
@@ -155,22 +37,31 @@ class Database:
     path : str
         File, or ``:memory:``.
     synchronous : str
-        ``NORMAL``: a commit outlives the process. ``FULL``: it outlives a power cut as well.
+        ``NORMAL``: a commit survives a crash of the process. ``FULL``: it survives a power cut too.
     read_only : bool
-        Only read, beside who writes; the file must be there.
+        Open an existing file for reading; another process may write to it.
+    strategy : WriteStrategy, optional
+        Gathers the writes; without one, each write is a transaction.
     """
 
-    group: ClassVar[GroupCommit | None] = None
-    """What gathers the writes of this process, if anything does."""
-
-    def __init__(self, path: str, synchronous: str = "NORMAL", *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        synchronous: str = "NORMAL",
+        *,
+        read_only: bool = False,
+        strategy: WriteStrategy | None = None,
+    ) -> None:
         self.path = path
-        self.is_partners = False  # where a sandbox stands for a partner outside
-        self._outlives = synchronous == "FULL"
-        self._gate: int | None = None
-        self._named = False  # whether the log's name in its folder is on the disk as well
+        self.commits_first = False
+        """Whether a write strategy commits this database before others. Only the sandboxes set it,
+        since only they know that the database is a partner's; no database on AWS has it."""
+        self._strategy = strategy
+        self._syncs_each_commit = synchronous == "FULL"
+        self._lock_file: int | None = None
+        self._directory_synced = False  # the log's directory entry is on disk
         self.connection = sqlite3.connect(
-            _to_read(path) if read_only else path,
+            _read_only_uri(path) if read_only else path,
             uri=read_only,
             isolation_level=None,
             check_same_thread=False,
@@ -181,89 +72,95 @@ class Database:
         if read_only:
             return
         if path != ":memory:":
-            self._gate = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        with self.turn():  # SQLite itself does not wait for who makes the file just now
+            self._lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        with self.write_lock():  # SQLite does not wait for a process that is creating the file
             mode = self.rows("pragma journal_mode = wal")
-        self._logs = mode[0][0] == "wal"
-        # a file system without shared memory has no write-ahead log: then each commit is synced
-        self.connection.execute(f"pragma synchronous = {synchronous if self._logs else 'FULL'}")
+        self._has_wal = mode[0][0] == "wal"
+        # a file system without shared memory has no write-ahead log: then sync each commit
+        self.connection.execute(f"pragma synchronous = {synchronous if self._has_wal else 'FULL'}")
         self.connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT}")
 
     def define(self, schema: str) -> None:
-        """Create what of a schema is not there yet."""
-        with self.turn():
+        """Create the tables, indexes and views of a schema that do not exist yet."""
+        with self.write_lock():
             self.connection.executescript(schema)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for this process's turn to write."""
-        if Database.group is not None:
-            Database.group.flush()
-        self.take_turn(wait=True)
+    def write_lock(self) -> Iterator[None]:
+        """Hold the write lock within a block; gathered writes are committed first."""
+        if self._strategy is not None:
+            self._strategy.flush()
+        self.acquire_write_lock(wait=True)
         try:
             yield
         finally:
-            self.end_turn()
+            self.release_write_lock()
 
-    def take_turn(self, *, wait: bool) -> bool:
-        """Take the turn to write; return whether it was to be had.
+    def acquire_write_lock(self, *, wait: bool) -> bool:
+        """Acquire the write lock; return whether it was free, if not told to ``wait`` for it.
 
-        SQLite's own wait polls with sleeps of up to 100 ms; a file lock wakes its waiter at once,
-        and the kernel gives it back when the holder dies.
+        SQLite's own wait polls with sleeps of up to 100 ms. A file lock wakes its waiter at once,
+        and the operating system releases it when the holder dies.
         """
-        if self._gate is None:
+        if self._lock_file is None:
             return True
         try:
-            fcntl.flock(self._gate, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def end_turn(self) -> None:
-        """Let somebody else write."""
-        if self._gate is not None:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
+    def release_write_lock(self) -> None:
+        """Release the write lock."""
+        if self._lock_file is not None:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def write(
-        self, *, durable: bool = False, at_once: bool = False
+        self, *, durable: bool = False, flush: bool = False
     ) -> AbstractContextManager[sqlite3.Connection]:
-        """Run a block in one transaction: committed at its end, rolled back if it raises.
+        """Return a block that is one transaction: committed at its end, rolled back if it raises.
 
-        A ``durable`` one outlives a power cut, with all that was committed before it. Where writes
-        are gathered, the block is a part of the group's transaction; one that has to stand before
-        anything else is done is committed ``at_once``.
+        Parameters
+        ----------
+        durable : bool
+            Sync the commit, and all commits before it, to the disk: it survives a power cut.
+        flush : bool
+            Commit at the end of the block although a write strategy gathers writes; without a
+            strategy, so wherever there is only one call at a time, it changes nothing.
         """
-        if self.group is None or durable or self._outlives:
-            return self._transaction(durable=durable)
-        return Part(self.group, self, at_once=at_once)
+        strategy = self._strategy
+        if strategy is None or durable or self._syncs_each_commit:
+            return self.transaction(durable=durable)
+        return strategy.write(self, flush=flush)
 
     @contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
-        with self.turn():
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Run a block in a transaction of its own, whatever the write strategy."""
+        with self.write_lock():
             self.connection.execute("begin immediate")
             try:
                 yield self.connection
                 self.connection.execute("commit")
             finally:
-                # a commit may fail and leave its transaction open; a full disk ends it by itself
+                # a failed commit may leave its transaction open; a full disk rolls it back
                 if self.connection.in_transaction:
                     self.connection.execute("rollback")
         if durable:
             self._sync()
 
     def _sync(self) -> None:
-        """Bring what is committed to the disk, while others write on.
+        """Sync the write-ahead log to the disk, while other processes write.
 
-        The write-ahead log holds it, or a checkpoint has brought it to the disk already.
-        Source: SQLite, Write-Ahead Logging; ``synchronous = FULL`` does this within its lock.
+        A commit is in the log, or a checkpoint has synced it already.
+        Source: SQLite, Write-Ahead Logging; ``synchronous = FULL`` syncs while it holds its lock.
         """
-        if not self._logs:
+        if not self._has_wal:
             return
         try:
-            _sync(f"{self.path}-wal", getattr(os, "fdatasync", os.fsync))  # macOS has the latter
-            if not self._named:
-                _sync(str(Path(self.path).parent), os.fsync)
-                self._named = True
+            _sync_file(f"{self.path}-wal", getattr(os, "fdatasync", os.fsync))  # macOS: fsync only
+            if not self._directory_synced:
+                _sync_file(str(Path(self.path).parent), os.fsync)
+                self._directory_synced = True
         except OSError as error:
             raise sqlite3.OperationalError(f"not on the disk: {error.strerror}") from error
 
@@ -272,63 +169,75 @@ class Database:
         return self.connection.execute(query, parameters).fetchall()
 
     def row(self, query: str, *parameters: object) -> sqlite3.Row | None:
-        """Return the first row of a query, if there is one."""
-        found: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
-        return found
+        """Return the first row of a query, or ``None``."""
+        row: sqlite3.Row | None = self.connection.execute(query, parameters).fetchone()
+        return row
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read as of one moment within a block, though others write."""
+        """Read one state of the database within a block, while other processes write."""
         self.connection.execute("begin")
         try:
-            self.row("select 1 from sqlite_master")  # the moment is that of the first read
+            self.row("select 1 from sqlite_master")  # the first read fixes the state
             yield
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
 
     @contextmanager
-    def unwritten(self) -> Iterator[None]:
-        """Have all writers wait within a block, which has to be short; for a reader."""
+    def block_writers(self) -> Iterator[None]:
+        """Make all writers wait within a block, from a reader; the block has to be short."""
         try:
-            gate = os.open(f"{self.path}.lock", os.O_RDONLY)
-        except FileNotFoundError:  # it was copied here, and never written to
+            lock_file = os.open(f"{self.path}.lock", os.O_RDONLY)
+        except FileNotFoundError:  # a copy that was never written to
             yield
             return
         try:
-            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(gate)  # which gives the lock back
+            os.close(lock_file)  # releases the lock
 
     def attach(self, path: str, name: str) -> None:
-        """Read another database through this connection, which only reads: as ``name.table``."""
-        self.connection.execute(f"attach database ? as {name}", (_to_read(path),))
+        """Attach another database to this read-only connection, as ``name.table``."""
+        self.connection.execute(f"attach database ? as {name}", (_read_only_uri(path),))
 
     def close(self) -> None:
-        """Close the connection and its lock."""
+        """Close the connection and the lock file."""
         self.connection.close()
-        if self._gate is not None:
-            os.close(self._gate)
+        if self._lock_file is not None:
+            os.close(self._lock_file)
 
 
-def _sync(path: str, bring: Callable[[int], None]) -> None:
+def _sync_file(path: str, sync: Callable[[int], None]) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        bring(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _to_read(path: str) -> str:
-    """Return the URI that opens a file to read it, though its folder be read-only.
+def _read_only_uri(path: str) -> str:
+    """Return the URI that opens a file for reading, in a read-only directory too.
 
     Source: SQLite, Write-Ahead Logging, "Read-Only Databases".
     """
-    ours = os.access in os.supports_effective_ids
-    writable = os.access(Path(path).parent, os.W_OK, effective_ids=ours)
-    still = not writable and not Path(f"{path}-wal").exists()
-    return f"file:{quote(path)}?mode=ro{'&immutable=1' if still else ''}"
+    effective_ids = os.access in os.supports_effective_ids
+    writable = os.access(Path(path).parent, os.W_OK, effective_ids=effective_ids)
+    immutable = not writable and not Path(f"{path}-wal").exists()
+    return f"file:{quote(path)}?mode=ro{'&immutable=1' if immutable else ''}"
+
+
+_strategy: WriteStrategy | None = None
+
+
+def use_write_strategy(strategy: WriteStrategy) -> None:
+    """Give a write strategy to each database that `database` opens in this process from now on.
+
+    A worker of one machine calls it once, before its first handler runs; Lambda never does.
+    """
+    global _strategy  # noqa: PLW0603 - like the connections of `database`, one a process
+    _strategy = strategy
 
 
 @cache
@@ -338,7 +247,7 @@ def database(url: str) -> Database:
     Raises
     ------
     InvalidSettings
-        The URL is of another form, or the folder does not exist.
+        The URL has another form, or the folder does not exist.
     """
     parts = urlsplit(url)
     path = unquote(parts.path.removeprefix("/"))
@@ -346,135 +255,5 @@ def database(url: str) -> Database:
         raise InvalidSettings(f"{url!r} is not of the form sqlite:///PATH")
     if path != ":memory:" and not Path(path).parent.is_dir():
         raise InvalidSettings(f"the folder of {path} does not exist; create it first")
-    return Database(path, parse_qs(parts.query).get("synchronous", ["NORMAL"])[0].upper())
-
-
-class SQLiteRecords:
-    """Orders' records, timelines and outbox in SQLite (see `kernel.order_record.Records`)."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        database.define(SCHEMA)
-
-    def find(self, order_id: str) -> OrderRecord | None:
-        """Return the record of an order, if there is one."""
-        row = self.database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-        return None if row is None else to_record(row)
-
-    def read(self, order_id: str) -> OrderRecord:
-        """Return the record of an order, or raise `OrderNotFound`."""
-        record = self.find(order_id)
-        if record is None:
-            raise OrderNotFound(f"no order has the id {order_id!r}")
-        return record
-
-    def save(self, change: Change) -> OrderRecord:
-        """Write a change with its timeline entries and messages, or raise `VersionConflict`."""
-        with self.database.write() as connection:
-            apply(connection, change)
-        return change.after
-
-    def note(self, order_id: str, entry: Entry) -> None:
-        """Add a line to an order's timeline without touching the order."""
-        with self.database.write() as connection:
-            add_entry(connection, order_id, None, entry)
-
-    def send(self, message: Message, at: float) -> None:
-        """Put a message that goes with no record into the outbox."""
-        with self.database.write() as connection:
-            add_message(connection, message, at)
-
-
-def still(connection: sqlite3.Connection, record: OrderRecord) -> None:
-    """Raise `VersionConflict` if a record has changed since it was read."""
-    query = "select 1 from orders where order_id = ? and version = ?"
-    if connection.execute(query, (record.order_id, record.version)).fetchone() is None:
-        raise VersionConflict(f"order {record.order_id} has changed meanwhile")
-
-
-def apply(connection: sqlite3.Connection, change: Change, *, unrequested: bool = False) -> None:
-    """Write a change within the caller's transaction, or raise `VersionConflict`.
-
-    A new order that has to be ``unrequested`` conflicts with requests that came before it.
-    """
-    if change.before.version == 0:
-        values = {"in_flight": 1} | _encoded(change.after._asdict())
-        insert = _INSERT_FIRST if unrequested else _INSERT
-        cursor = connection.execute(insert, tuple(values.values()))
-    else:
-        values = _encoded(change.fields)
-        cursor = connection.execute(
-            _update(tuple(values)),
-            (*values.values(), change.before.order_id, change.before.version),
-        )
-    if cursor.rowcount != 1:
-        raise VersionConflict(f"order {change.before.order_id} has changed meanwhile")
-    for number, entry in enumerate(change.entries):
-        connection.execute(
-            "insert into timeline (order_id, seq, at, epoch, what, detail)"
-            " values (?, ?, ?, ?, ?, ?)",
-            (
-                change.before.order_id,
-                change.after.version * NOTES + number,
-                entry.at,
-                change.after.epoch,
-                entry.what,
-                _text(entry.detail),
-            ),
-        )
-    for message in change.messages:
-        add_message(connection, message, change.after.updated_at)
-
-
-@cache
-def _update(names: tuple[str, ...]) -> str:
-    return (
-        f"update orders set {', '.join(f'{name} = ?' for name in names)}"
-        " where order_id = ? and version = ?"
-    )
-
-
-def add_message(connection: sqlite3.Connection, message: Message, at: float) -> None:
-    """Put a message into the outbox within the caller's transaction."""
-    connection.execute(
-        "insert into outbox (kind, body, created_at) values (?, ?, ?)",
-        (message.kind, _text(message.body), at),
-    )
-
-
-def to_record(row: sqlite3.Row) -> OrderRecord:
-    """Return the record in a row of the columns `RECORD`."""
-    values = list(row)
-    values[_ITEMS] = tuple(map(Line._make, json_text.parse(values[_ITEMS])))
-    values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
-    if values[_ADDRESS]:
-        values[_ADDRESS] = json_text.parse(values[_ADDRESS])
-    for column, members in _MEMBERS:
-        values[column] = members[values[column]]
-    return OrderRecord._make(values)
-
-
-def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(fields)
-    if "items" in values:
-        values["items"] = _text([tuple(line) for line in values["items"]])
-    if values.get("shipping_address"):
-        values["shipping_address"] = _text(values["shipping_address"])
-    if values.get("status") in ENDED:
-        values["in_flight"] = None  # told by itself: an index on the status moves with each step
-    return values
-
-
-def _text(value: Any) -> str:
-    return json_text.write(value).decode()
-
-
-def add_entry(
-    connection: sqlite3.Connection, order_id: str, epoch: int | None, entry: Entry
-) -> None:
-    """Add a line to an order's timeline within the caller's transaction."""
-    connection.execute(
-        "insert into timeline (order_id, seq, at, epoch, what, detail) values (?1,"
-        " (select coalesce(max(seq), 0) + 1 from timeline where order_id = ?1), ?2, ?3, ?4, ?5)",
-        (order_id, entry.at, epoch, entry.what, _text(entry.detail)),
-    )
+    synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[0].upper()
+    return Database(path, synchronous, strategy=_strategy)

@@ -18,7 +18,7 @@ from kernel.errors import InvalidEvent
 from kernel.events import CONTRACTS, MAX_LINES, SOURCE, Detail, parse
 from kernel.timestamps import moment
 from tests.strategies import damaged, json_values
-from tests.unit.shared.test_events_properties import details
+from tests.unit.kernel.test_events_properties import details
 
 ARRIVED = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 MOMENTS = st.sampled_from(

@@ -6,9 +6,9 @@ import pytest
 
 from infra.audit.findings import KEPT, Finding, Findings, Invariant
 from infra.audit.rules import StockBook, check_order
-from kernel.order_record import ChargeStatus, Line, OrderRecord, Reservation, ShipmentStatus, Status
-from payments.model import charge_id
-from shipping.model import shipment_id
+from kernel.idempotency import charge_id, shipment_id
+from kernel.order_record import Line, OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from tests.fakes.records import order
 
 C, U, S = ChargeStatus, Reservation, ShipmentStatus

@@ -7,7 +7,8 @@ import pytest
 
 from high_value.model import Review
 from high_value.usecases import Ports, flag
-from kernel.events import HighValueOrderFlagged, parse, published_event_id
+from kernel.events import HighValueOrderFlagged, parse
+from kernel.idempotency import published_event_id
 from kernel.order_record import Entry, Message
 
 NOW = 1_770_000_000.0

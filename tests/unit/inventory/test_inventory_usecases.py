@@ -7,7 +7,8 @@ import pytest
 from inventory.model import Move, Receipt, Shortage, Stock, shortages
 from inventory.usecases import Outcome, Ports, commit, give_back, receive, reserve
 from kernel.errors import LeaseLost, OrderCancelled, OrderflowError, OrderNotFound
-from kernel.order_record import Entry, Line, Reservation, Status
+from kernel.order_record import Entry, Line
+from kernel.order_status import Reservation, Status
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.records import EPOCH, NOW, order, waiting
 

@@ -5,7 +5,8 @@ from uuid import UUID, uuid5
 import pytest
 
 from kernel.errors import MailError, OrderNotFound, UnmailableAddress
-from kernel.order_record import Change, Entry, Line, Message, OrderRecord, Status
+from kernel.order_record import Change, Entry, Line, Message, OrderRecord
+from kernel.order_status import Status
 from notifications.model import Mail
 from notifications.usecases import Ports, confirm
 

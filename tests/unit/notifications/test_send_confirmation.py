@@ -12,7 +12,8 @@ from kernel.errors import InvalidSettings
 from kernel.order_record import Line, OrderRecord
 from notifications import wiring
 from notifications.handlers.send_confirmation import handler
-from storage.sqlite.database import Database, SQLiteRecords, database
+from storage.sqlite.database import Database, database
+from storage.sqlite.records import SQLiteRecords
 
 CONTEXT: Any = SimpleNamespace(function_name="send_confirmation", aws_request_id="r-1")
 

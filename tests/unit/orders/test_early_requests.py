@@ -9,7 +9,8 @@ import pytest
 
 from kernel.clock import timestamp
 from kernel.errors import OrderCancelled, OrderNotFound
-from kernel.order_record import Status
+from kernel.lease import require_active
+from kernel.order_status import Status
 from orders.early_requests import KEPT, MAX_KEPT
 from orders.model import Amendment
 from orders.usecases import (
@@ -68,7 +69,7 @@ def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
     assert store.happened == ["CANCEL_REQUESTED", "RECEIVED"]
     assert (store.kept, store.runs) == ({}, [])
     with pytest.raises(OrderCancelled):
-        record.require_active(record.epoch)
+        require_active(record, record.epoch)
 
 
 def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:

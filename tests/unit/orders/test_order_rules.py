@@ -16,17 +16,8 @@ from kernel.errors import (
     OrderConflict,
     OrderIncomplete,
 )
-from kernel.order_record import (
-    ENDED,
-    UNDOING,
-    ChargeStatus,
-    Entry,
-    Message,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.order_record import Entry, Message, OrderRecord
+from kernel.order_status import ENDED, UNDOING, ChargeStatus, Reservation, ShipmentStatus, Status
 from orders.model import (
     Amendment,
     Claimant,

@@ -26,18 +26,10 @@ from kernel.events import (
     OrderDetail,
     OrderFailed,
     parse,
-    published_event_id,
 )
-from kernel.order_record import (
-    CONFLICT_RETRIES,
-    ChargeStatus,
-    Entry,
-    Line,
-    OrderRecord,
-    Reservation,
-    ShipmentStatus,
-    Status,
-)
+from kernel.idempotency import published_event_id
+from kernel.order_record import CONFLICT_RETRIES, Entry, Line, OrderRecord
+from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from orders.model import Amendment
 from orders.usecases import (
     ClaimedOrder,
@@ -66,7 +58,7 @@ RESUME = {"resume": {"order_id": "A-1"}}
 
 
 def ports(store: FakeOrders) -> Ports:
-    return Ports(store, lambda: NOW, POLICY)
+    return Ports(store, lambda: NOW, POLICY, journal=store)
 
 
 def the_event(store: FakeOrders, name: str, *, of: OrderRecord) -> Event[Any]:

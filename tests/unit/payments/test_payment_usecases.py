@@ -11,9 +11,11 @@ from kernel.errors import (
     PaymentDeclined,
     PaymentGatewayError,
 )
-from kernel.events import PaymentRefunded, published_event_id
-from kernel.order_record import UNDOING, ChargeStatus, Entry, Status
-from payments.model import Charge, GatewayRecord, charge_id
+from kernel.events import PaymentRefunded
+from kernel.idempotency import charge_id, published_event_id
+from kernel.order_record import Entry
+from kernel.order_status import UNDOING, ChargeStatus, Status
+from payments.model import Charge, GatewayRecord
 from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
 from tests.fakes.payments import FakeGateway, FakeLedger, Killed, killed, no_answer
 from tests.fakes.records import EPOCH, NOW, order, waiting

@@ -12,8 +12,10 @@ from kernel.errors import (
     OrderIncomplete,
     OrderNotFound,
 )
-from kernel.order_record import UNDOING, ChargeStatus, Entry, ShipmentStatus, Status
-from shipping.model import Consignment, Shipment, shipment_id
+from kernel.idempotency import shipment_id
+from kernel.order_record import Entry
+from kernel.order_status import UNDOING, ChargeStatus, ShipmentStatus, Status
+from shipping.model import Consignment, Shipment
 from shipping.usecases import Outcome, Ports, call_back, ship
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import EPOCH, NOW, order

@@ -5,16 +5,9 @@ from itertools import product
 import pytest
 
 from kernel.errors import LeaseLost, OrderCancelled, OrderNotFound, VersionConflict
-from kernel.order_record import (
-    CONFLICT_RETRIES,
-    ENDED,
-    UNDOING,
-    Entry,
-    Line,
-    Message,
-    Status,
-    retry_on_conflict,
-)
+from kernel.lease import require_active, require_compensating, require_holder
+from kernel.order_record import CONFLICT_RETRIES, Entry, Line, Message, retry_on_conflict
+from kernel.order_status import ENDED, UNDOING, Status
 from tests.fakes.records import EPOCH, NOW, order
 
 ALLOWED = {
@@ -52,43 +45,43 @@ def test_an_order_ends_as_completed_failed_or_cancelled() -> None:
 def test_a_run_holds_an_order_by_its_epoch_until_it_ends(status: Status, epoch: int) -> None:
     record = order(status=status)
     if epoch == EPOCH and status in IN_FLIGHT:
-        assert record.require_holder(epoch) is record
+        assert require_holder(record, epoch) is record
     else:
         with pytest.raises(LeaseLost, match=f"A-1 is {status} at epoch {EPOCH}, not {epoch}"):
-            record.require_holder(epoch)
+            require_holder(record, epoch)
 
 
 @pytest.mark.parametrize("status", sorted(FORWARD))
 def test_a_run_goes_forward_unless_the_order_is_to_be_cancelled(status: Status) -> None:
     record = order(status=status)
-    assert record.require_active(EPOCH) is record
+    assert require_active(record, EPOCH) is record
     with pytest.raises(LeaseLost):
-        record.require_active(EPOCH - 1)
+        require_active(record, EPOCH - 1)
     with pytest.raises(OrderCancelled, match="A-1 is to be cancelled"):
-        order(status=status, cancel_requested=True).require_active(EPOCH)
+        require_active(order(status=status, cancel_requested=True), EPOCH)
 
 
 def test_a_run_does_not_go_forward_with_an_order_that_is_undone() -> None:
     undone = order(status=Status.COMPENSATING, failure="PaymentDeclined")
     with pytest.raises(OrderCancelled, match="A-1 is undone after PaymentDeclined"):
-        undone.require_active(EPOCH)
+        require_active(undone, EPOCH)
 
 
 def test_the_fence_comes_before_the_request_to_cancel() -> None:
     with pytest.raises(LeaseLost):
-        order(cancel_requested=True).require_active(EPOCH - 1)
+        require_active(order(cancel_requested=True), EPOCH - 1)
 
 
 @pytest.mark.parametrize("status", Status)
 def test_only_an_order_in_compensation_is_undone(status: Status) -> None:
     record = order(status=status, cancel_requested=True)
     if status is Status.COMPENSATING:
-        assert record.require_compensating(EPOCH) is record
+        assert require_compensating(record, EPOCH) is record
         with pytest.raises(LeaseLost):
-            record.require_compensating(EPOCH - 1)
+            require_compensating(record, EPOCH - 1)
     else:
         with pytest.raises(LeaseLost, match=f"A-1 is {status}"):
-            record.require_compensating(EPOCH)
+            require_compensating(record, EPOCH)
 
 
 def test_lines_of_one_sku_are_one_demand() -> None:

@@ -27,9 +27,9 @@ from kernel.events import (
     derived_event_id,
     parse,
     parse_detail,
-    published_event_id,
     to_entry,
 )
+from kernel.idempotency import published_event_id
 from kernel.money import WITHOUT_DECIMALS
 from tests.fakes.events import ADDRESS, created, detail, envelope, read, with_total
 
