@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import SkippingClock
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.cli.commands.run import Run
+from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import SkippingClock
 from infra.local.platform import platform
 
 ROOT = Path(__file__).resolve().parents[1]

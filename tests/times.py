@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from infra.local.engine.history_pieces import unpacked_text
+from infra.local.directory.history_pieces import unpacked_text
 
 CENTURY = 3_155_760_000.0
 DAY = 86_400.0

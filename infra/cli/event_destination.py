@@ -10,8 +10,8 @@ from infra.cli.batching import Entry
 from infra.cli.output import CommandError
 from infra.contracts.snippets import BUS
 from infra.deployed.account import Account, translated
+from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 

@@ -12,8 +12,8 @@ import typer
 from infra.cli.operator import operator
 from infra.cli.output import CommandError
 from infra.dead_letters.reading import Letter, closed_letters, history, letters
+from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform, stack_of
 from storage.sqlite.database import Database

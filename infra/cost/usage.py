@@ -11,7 +11,7 @@ import orjson
 
 from infra.asl import HistoryEvent
 from infra.cost.prices import KB
-from infra.local.engine.history_pieces import events_in
+from infra.local.directory.history_pieces import events_in
 from kernel.events import REQUESTS
 from storage.sqlite.database import Database
 

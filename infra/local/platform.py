@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from high_value.store import SQLiteReviews
+from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase
+from infra.local.directory.crash_marker import MarkerFile
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.sandbox import clock_of
 from infra.local.directory.schema import JOURNAL
-from infra.local.engine.clock import Clock
-from infra.local.engine.crash_marker import MarkerFile
 from infra.local.engine.engine import Engine
 from infra.local.template.resources import load
 from infra.local.template.stack import Stack

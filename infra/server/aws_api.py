@@ -20,9 +20,9 @@ from typing import Any
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
+from infra.local.directory.history_pieces import events_in
 from infra.local.engine.engine import Engine
 from infra.local.engine.execution_rows import arn
-from infra.local.engine.history_pieces import events_in
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern

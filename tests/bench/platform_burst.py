@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from infra.cli.commands.run import Run
 from infra.cli.generator import Generated, generate
+from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import SkippingClock
 from infra.local.platform import platform
 from storage.sqlite.database import Database
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import kernel.clock
+from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import SkippingClock
 from infra.local.engine.engine import Engine
 from infra.local.template.resources import load
 from infra.local.template.stack import Stack

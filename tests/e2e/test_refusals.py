@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
+from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.schema import VERSION
-from infra.local.engine.clock import Clock
 from infra.local.platform import platform
 from tests.host import order
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, cast
 
+from infra.local.directory.crash_marker import CrashMarker
 from infra.local.directory.journal import Journal
-from infra.local.engine.crash_marker import CrashMarker
 from infra.local.engine.error_boundary import Boundary, Failures
 from infra.local.engine.function_calls import Calls
 from infra.local.engine.metrics import Measurements

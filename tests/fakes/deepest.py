@@ -18,7 +18,7 @@ from infra.asl import Ended, TimerFired, compile_definition
 from infra.asl.execution import Execution
 from infra.audit.in_flight import orders_in
 from infra.dead_letters.edit import edited
-from infra.local.engine.history_pieces import packed, snapshot_in
+from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.template.loader import TemplateError, read_yaml
 from infra.patterns import InvalidPattern, compile_pattern
 from kernel import json_text

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine import executions, streams
-from infra.local.engine.clock import SkippingClock
 from infra.local.engine.integrations import SendMessage
 from infra.local.engine.targets import QueueTarget
 from infra.local.platform import platform

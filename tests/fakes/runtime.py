@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import yaml
 
+from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.template.resources import load
 from infra.local.template.stack import Stack

@@ -11,7 +11,7 @@ from typing import Any
 
 import storage.sqlite.database
 from infra.dead_letters.reading import letters
-from infra.local.engine.clock import SkippingClock
+from infra.local.clock import SkippingClock
 from infra.local.workers.invocations import Invocation, Result, timed_out
 from lambda_support.settings import PerFunction
 from storage.sqlite.database import Database

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.clock_rebase import DUE, HAPPENED, bring_back
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import AHEAD, KIND
 from infra.local.directory.sandbox import clock_of
-from infra.local.engine.clock import Clock, SkippingClock
 from infra.local.settle import work_off
 from infra.server.aws_api import AwsApi, execution_history
 from tests.fakes.serving import rows

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from infra.local.directory.crash_marker import Item, Kind, MarkerFile
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import Journal
-from infra.local.engine.crash_marker import Item, Kind, MarkerFile
 from infra.local.engine.crash_suspects import Suspects
 from storage.sqlite.database import Database
 from tests.fakes.poisoned_process import PLACES, STATUS

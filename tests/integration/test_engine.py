@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.errors import InvalidRequest
-from infra.local.engine.clock import Clock
+from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.template.resources import load
 from infra.local.template.stack import Function

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from infra.local.directory.history_pieces import snapshot_in
 from infra.local.engine.executions import MAX_INPUT, MAX_LOADED, UNLOAD_AFTER
-from infra.local.engine.history_pieces import snapshot_in
 from infra.local.engine.integrations import TaskError
 from tests.fakes.runtime import DAY, MINUTE, NOW, FakeFunctions, FunctionError, Rig, flow, task
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.errors import InvalidRequest
+from infra.local.directory.history_pieces import packed
 from infra.local.engine.executions import MAX_LOADED
-from infra.local.engine.history_pieces import packed
 from tests.fakes.runtime import MINUTE, Rig, entry, flow, task
 
 START = "arn:aws:states:::states:startExecution"

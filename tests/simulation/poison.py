@@ -6,8 +6,8 @@ An error that is injected has a name of its own, so that a judge tells it from a
 from collections.abc import Callable
 from typing import Any
 
-from infra.local.engine.crash_marker import NOTHING, CrashMarker, Ids
-from infra.local.engine.crash_marker import Kind as Items
+from infra.local.directory.crash_marker import NOTHING, CrashMarker, Ids
+from infra.local.directory.crash_marker import Kind as Items
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Kind
 

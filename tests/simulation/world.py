@@ -17,9 +17,9 @@ from typing import cast
 import duckdb
 import pytest
 
+from infra.local.clock import Clock
+from infra.local.directory.crash_marker import NOTHING, Ids, Item, Markers
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.clock import Clock
-from infra.local.engine.crash_marker import NOTHING, Ids, Item, Markers
 from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
 from infra.local.workers.inline import InlineInvoker

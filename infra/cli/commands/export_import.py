@@ -23,8 +23,8 @@ from infra.cli.options import (
 from infra.cli.output import CommandError, console, finish
 from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
+from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import bring_back, rebase
-from infra.local.engine.clock import Clock
 from infra.local.platform import stack_of
 from infra.moving import export_file as bundle
 from infra.moving import s3

@@ -14,10 +14,10 @@ from sqlite3 import Connection
 from typing import Any
 
 from infra.asl import HistoryEvent
+from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.history_pieces import changed
 from infra.local.directory.journal import AHEAD, keep
-from infra.local.engine.clock import Clock
-from infra.local.engine.history_pieces import changed
 from storage.sqlite.database import Database
 
 Columns = Mapping[str, tuple[str, ...]]

@@ -48,7 +48,7 @@ class DataDirectory:
 
     @property
     def marker(self) -> Path:
-        """Where the engine notes which item it handles (`infra.local.engine.crash_marker`)."""
+        """Where the engine notes which item it handles (`infra.local.directory.crash_marker`)."""
         return self.root / "handling"
 
     @property

@@ -5,9 +5,9 @@ outside (the port, ``orders emit``, ``replay`` or ``import``) makes it real for 
 without the mark is real, unless nothing was ever in it.
 """
 
+from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.journal import KIND, SANDBOX, keep
 from infra.local.directory.schema import JOURNAL
-from infra.local.engine.clock import Clock, SkippingClock
 from storage.sqlite.database import Database
 from storage.sqlite.schema import ORDERS
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
+from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import Backlog
-from infra.local.engine.crash_marker import Kind
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.execution_rows import order_id_in
 from infra.local.engine.targets import DeliveryError, RuleTarget

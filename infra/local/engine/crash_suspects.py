@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from infra.local.directory.crash_marker import Item, Kind
 from infra.local.directory.journal import Journal
-from infra.local.engine.crash_marker import Item, Kind
 
 CRASHES = 2
 """Ends of the process in the middle of an item after which it is not tried again."""

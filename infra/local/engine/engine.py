@@ -14,12 +14,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
+from infra.local.clock import Clock, SkippingClock
+from infra.local.directory.crash_marker import NOTHING, Item, Kind, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import Journal
 from infra.local.engine.bus import Bus
-from infra.local.engine.clock import Clock, SkippingClock
 from infra.local.engine.component import Component
-from infra.local.engine.crash_marker import NOTHING, Item, Kind, Markers
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.dead_letters import Letters
 from infra.local.engine.error_boundary import Boundary, Failures, described

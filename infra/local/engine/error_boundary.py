@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import Refusal
+from infra.local.directory.crash_marker import CrashMarker, Ids, Item, Kind
 from infra.local.directory.journal import Journal
-from infra.local.engine.crash_marker import CrashMarker, Ids, Item, Kind
 from infra.local.engine.function_calls import Calls
 from infra.local.engine.metrics import Measurements
 from kernel.clock import timestamp

@@ -24,9 +24,10 @@ from infra.asl import (
     TimerFired,
 )
 from infra.asl.errors import RUNTIME
+from infra.local.directory.crash_marker import NOTHING, Ids, Item, Kind
+from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import NEVER, Backlog
-from infra.local.engine.crash_marker import NOTHING, Ids, Item, Kind
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.execution_rows import (
     END,
@@ -40,7 +41,6 @@ from infra.local.engine.execution_rows import (
     order_id_in,
     removed_machine,
 )
-from infra.local.engine.history_pieces import packed, snapshot_in
 from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegration
 from infra.local.engine.quarantined_orders import HELD
 from infra.local.template.loader import read_yaml

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.local.engine.crash_marker import CrashMarker, Ids
+from infra.local.directory.crash_marker import CrashMarker, Ids
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invocation, Invoker, OnResult
 from kernel import json_text

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from infra.dead_letters.reason import ATTENTION, UNTOLD
+from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import merged
 from infra.local.engine.backlog import Backlog
 from infra.local.engine.batch_failures import failure_reasons
-from infra.local.engine.crash_marker import Kind
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.template.loader import REGION
 from infra.local.template.stack import Consumer, Queue, Stack

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
+from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import NEVER
-from infra.local.engine.crash_marker import Kind
 from infra.local.engine.error_boundary import Boundary
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.schedule_expressions import next_time

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from infra.local.directory.crash_marker import NOTHING, CrashMarker, Item, Kind
 from infra.local.engine.backlog import NEVER
 from infra.local.engine.bus import Bus
-from infra.local.engine.crash_marker import NOTHING, CrashMarker, Item, Kind
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.parquet import (
     UnconvertibleRows,

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.engine.crash_marker import NOTHING, CrashMarker
+from infra.local.directory.crash_marker import NOTHING, CrashMarker
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.environment import ExecutionEnvironment
 from infra.local.workers.invocations import Invocation, Result

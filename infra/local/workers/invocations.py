@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from infra.local.engine.crash_marker import NOTHING, Ids
+from infra.local.directory.crash_marker import NOTHING, Ids
 from infra.local.template.stack import Function
 
 

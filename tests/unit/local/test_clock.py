@@ -2,7 +2,7 @@
 
 import time
 
-from infra.local.engine.clock import Clock, SkippingClock
+from infra.local.clock import Clock, SkippingClock
 
 
 def test_the_real_clock_has_the_machines_time() -> None:

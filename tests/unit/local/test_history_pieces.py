@@ -6,8 +6,14 @@ from pathlib import Path
 from zstandard import ZstdCompressor
 
 from infra.asl import HistoryEvent
-from infra.local.engine import history_pieces
-from infra.local.engine.history_pieces import changed, events_in, packed, snapshot_in, unpacked_text
+from infra.local.directory import history_pieces
+from infra.local.directory.history_pieces import (
+    changed,
+    events_in,
+    packed,
+    snapshot_in,
+    unpacked_text,
+)
 
 EVENTS = [
     HistoryEvent(1, 0, 12.5, "ExecutionStarted", {"input": {"total": 1 << 80, "name": "Zoë"}}),
