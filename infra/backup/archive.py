@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from infra.cli.output import CommandError
+from infra.errors import BackupError
 from infra.local.directory.schema import VERSION as SCHEMA_VERSION
 from kernel import json_text
 
@@ -24,14 +24,14 @@ _DAMAGE = (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError)
 
 
 class Content:
-    """The content of a file of an archive; reading it raises `CommandError` at damage."""
+    """The content of a file of an archive; reading it raises `BackupError` at damage."""
 
     def __init__(self, archive: Path, content: IO[bytes]) -> None:
         self._archive = archive
         self._content = content
 
     def read(self, size: int = -1) -> bytes:
-        """Read on; raise `CommandError` where the archive is damaged."""
+        """Read on; raise `BackupError` where the archive is damaged."""
         with _damage(self._archive):
             return self._content.read(size)
 
@@ -95,7 +95,7 @@ def writing(path: Path) -> Iterator[Writer]:
 
     Raises
     ------
-    CommandError
+    BackupError
         It cannot be written, or reads otherwise than it was written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -109,7 +109,7 @@ def writing(path: Path) -> Iterator[Writer]:
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -119,7 +119,7 @@ def check(path: Path, called: Path | None = None) -> dict[str, Any]:
 
     Raises
     ------
-    CommandError
+    BackupError
         It is no such archive, of a newer version, half written, or damaged.
     """
     name, found, manifest = called or path, {}, None
@@ -129,16 +129,16 @@ def check(path: Path, called: Path | None = None) -> dict[str, Any]:
         else:
             found[entry.name] = {"bytes": entry.size, "sha256": _digest(entry.content)}
     if manifest is None:
-        raise CommandError(f"{name} ends before its manifest: it was half written; take another")
+        raise BackupError(f"{name} ends before its manifest: it was half written; take another")
     if found != manifest["files"]:
         wrong = sorted(
             one
             for one in found.keys() | manifest["files"]
             if found.get(one) != manifest["files"].get(one)
         )
-        raise CommandError(f"{name} is damaged: its {wrong[0]} is not what was backed up")
+        raise BackupError(f"{name} is damaged: its {wrong[0]} is not what was backed up")
     if ORDERS not in found:
-        raise CommandError(f"{name} has no {ORDERS}: it is no backup of a data directory")
+        raise BackupError(f"{name} has no {ORDERS}: it is no backup of a data directory")
     return manifest
 
 
@@ -147,7 +147,7 @@ def entries(path: Path, called: Path | None = None) -> Iterator[Entry]:
 
     Raises
     ------
-    CommandError
+    BackupError
         It cannot be read, or has something that no backup has.
     """
     name = called or path
@@ -155,7 +155,7 @@ def entries(path: Path, called: Path | None = None) -> Iterator[Entry]:
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None
             if content is None or not _is_ours(member.name):
-                raise CommandError(f"{name} has {member.name!r}, which no backup has; take another")
+                raise BackupError(f"{name} has {member.name!r}, which no backup has; take another")
             yield Entry(member.name, member.size, Content(name, content))
 
 
@@ -173,9 +173,9 @@ def _damage(name: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise CommandError(f"{name} is damaged, or no backup ({error}); take another") from None
+        raise BackupError(f"{name} is damaged, or no backup ({error}); take another") from None
     except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror or error}") from None
+        raise BackupError(f"{name} cannot be read: {error.strerror or error}") from None
 
 
 def _is_ours(name: str) -> bool:
@@ -188,15 +188,15 @@ def _manifest(text: bytes, name: Path) -> dict[str, Any]:
     except json_text.InvalidJSON:
         manifest = None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CommandError(f"{name} is no backup of `orders backup`")
+        raise BackupError(f"{name} is no backup of `orders backup`")
     for what, known in (("version", VERSION), ("schema", SCHEMA_VERSION)):
         if type(manifest.get(what)) is not int or not 1 <= manifest[what] <= known:
-            raise CommandError(
+            raise BackupError(
                 f"{name} was made by a newer Orderflow ({what} {manifest.get(what)}, this one knows"
                 f" {known}); restore it with that one"
             )
     if not isinstance(manifest.get("files"), dict):
-        raise CommandError(f"{name} is damaged: its manifest has no files")
+        raise BackupError(f"{name} is damaged: its manifest has no files")
     return manifest
 
 

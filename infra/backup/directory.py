@@ -21,7 +21,7 @@ from infra.backup.archive import (
     sync_folder,
     writing,
 )
-from infra.cli.output import CommandError
+from infra.errors import BackupError
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
 from kernel.clock import timestamp
@@ -48,13 +48,13 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
 
     Raises
     ------
-    CommandError
+    BackupError
         The archive cannot be written, or a database is damaged.
     DataDirectoryError
         Nothing was ever run there.
     """
     if path.absolute().is_relative_to(where.root):
-        raise CommandError(f"{path} is in {where.root} itself; name a file outside of it")
+        raise BackupError(f"{path} is in {where.root} itself; name a file outside of it")
     path = path.absolute()
     with (
         _undamaged(where.root),
@@ -87,7 +87,7 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
 
     Raises
     ------
-    CommandError
+    BackupError
         The archive is damaged, newer or none, or the directory holds something: nothing is done
         then.
     """
@@ -108,7 +108,7 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
         part.rename(where.root)
         sync_folder(where.root.parent)
     except OSError as error:
-        raise CommandError(
+        raise BackupError(
             f"{where.root} cannot be restored: {error.strerror or error}; nothing is there"
         ) from None
     finally:
@@ -141,7 +141,7 @@ def _undamaged(root: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise CommandError(
+        raise BackupError(
             f"a database of {root} cannot be read ({error}); restore the last good backup"
         ) from None
 
@@ -153,7 +153,7 @@ def _room(path: Path) -> Iterator[Path]:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             yield Path(folder)
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _copy(database: Database, goal: Path) -> None:
@@ -165,19 +165,19 @@ def _copy(database: Database, goal: Path) -> None:
         with closing(sqlite3.connect(goal)) as copy:
             database.connection.backup(copy, pages=-1)
     except sqlite3.OperationalError as error:
-        raise CommandError(f"{database.path} cannot be copied: {error}; make room") from None
+        raise BackupError(f"{database.path} cannot be copied: {error}; make room") from None
     _require_whole(goal, Path(database.path))
 
 
 def _require_whole(database: Path, source: Path) -> None:
-    """Raise `CommandError` if a copy of a database is damaged."""
+    """Raise `BackupError` if a copy of a database is damaged."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?immutable=1", uri=True)) as connection:
             [(said,)] = connection.execute("pragma integrity_check(1)").fetchall()
     except sqlite3.Error as error:
         said = str(error)
     if said != "ok":
-        raise CommandError(
+        raise BackupError(
             f"{source} has a damaged {database.name} ({said}); take the last good backup"
         )
 
@@ -212,9 +212,9 @@ def _require_nothing(root: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CommandError(f"{root} cannot be restored to: {error.strerror}") from None
+        raise BackupError(f"{root} cannot be restored to: {error.strerror}") from None
     if held is not None:
-        raise CommandError(
+        raise BackupError(
             f"{root} holds {held.name}; nothing was restored: name a new directory with --data"
         )
 

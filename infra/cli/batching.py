@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.cli.event_files import Line, passed_over
-from infra.cli.output import errors
+from infra.terminal.output import errors
 from lambda_support.batches import batches as grouped
 from lambda_support.batches import entry_size
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.cli.output import Styled, Table, console
+from infra.terminal.output import Styled, Table, console
 
 SHOWN = 200
 """Letters that a table has; ``--json`` has all."""

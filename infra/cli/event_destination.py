@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from infra.cli.batching import Entry
-from infra.cli.output import CommandError
+from infra.cli.errors import CommandError
 from infra.contracts.snippets import BUS
 from infra.deployed.account import Account, translated
 from infra.local.clock import Clock

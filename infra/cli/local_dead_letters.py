@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
+from infra.cli.errors import CommandError
 from infra.cli.operator import operator
-from infra.cli.output import CommandError
 from infra.dead_letters.reading import Letter, closed_letters, history, letters
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory

@@ -10,8 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from infra.cli.output import complain, console, errors, take_any_character
 from infra.errors import Refusal
+from infra.terminal.output import complain, console, errors, take_any_character
 from kernel.errors import OrderflowError
 
 INTERRUPTED = 130

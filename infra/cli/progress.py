@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-# the bar shows figures of ours alone, so that it may go past `infra.cli.output`
+# the bar shows figures of ours alone, so that it may go past `infra.terminal.output`
 from rich.progress import (  # noqa: TID251
     BarColumn,
     MofNCompleteColumn,
@@ -13,7 +13,7 @@ from rich.progress import (  # noqa: TID251
 )
 from rich.progress import Progress as Bar  # noqa: TID251
 
-from infra.cli.output import errors
+from infra.terminal.output import errors
 from storage.sqlite.database import Database
 
 EVERY = 0.2

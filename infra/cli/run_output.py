@@ -5,8 +5,8 @@ from shutil import which
 from typing import Any
 
 from infra.cli.generator import EXPECTED, Generated
-from infra.cli.output import Styled, Table, Terminal
 from infra.local.directory.data_directory import DataDirectory
+from infra.terminal.output import Styled, Table, Terminal
 
 _ROWS = (
     ("accepted", "events put on the bus"),

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.output import console, errors
 from infra.contracts.baseline import present, problems, released
 from infra.contracts.folder import BASELINE, FOLDER
 from infra.contracts.generated import differing, release, write
+from infra.terminal.output import console, errors
 
 app = typer.Typer(add_completion=False)
 

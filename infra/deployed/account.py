@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra.cli.output import CommandError
+from infra.errors import AWSError
 from infra.local.template.loader import REGION
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
@@ -99,12 +99,12 @@ class Account:
             except ValueError as error:
                 if isinstance(error, BotoCoreError):
                     raise
-                raise CommandError(f"--endpoint-url: {error}") from None
+                raise AWSError(f"--endpoint-url: {error}") from None
 
 
 @contextmanager
 def translated(asked: str, mend: str) -> Iterator[None]:
-    """Raise what boto3 raises as `CommandError`.
+    """Raise what boto3 raises as `AWSError`.
 
     ``asked`` names who was asked, such as ``the stack orderflow``; ``mend`` says what to do where
     that is not there.
@@ -115,14 +115,14 @@ def translated(asked: str, mend: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise CommandError(_refusal(error.response, asked, mend)) from None
+        raise AWSError(_refusal(error.response, asked, mend)) from None
     except Boto3Error as error:  # a transfer's; what AWS said is behind it
         said = error.__context__
         if isinstance(said, ClientError):
-            raise CommandError(_refusal(said.response, asked, mend)) from None
-        raise CommandError(_silence(said or error, asked)) from None
+            raise AWSError(_refusal(said.response, asked, mend)) from None
+        raise AWSError(_silence(said or error, asked)) from None
     except BotoCoreError as error:
-        raise CommandError(_silence(error, asked)) from None
+        raise AWSError(_silence(error, asked)) from None
 
 
 def _refusal(response: Mapping[str, Any], asked: str, mend: str) -> str:

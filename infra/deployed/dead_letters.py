@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from infra.cli.operator import operator
-from infra.cli.output import CommandError
 from infra.dead_letters.edit import event_in, with_event
-from infra.dead_letters.reading import Letter
+from infra.dead_letters.reading import OPERATOR, Letter
 from infra.dead_letters.reason import ATTENTION
 from infra.deployed.account import translated
 from infra.deployed.dead_letter_queues import (
@@ -30,13 +28,14 @@ from infra.deployed.dead_letter_records import LetterRecords, told
 from infra.deployed.dead_letter_runs import Run, Runs
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
+from infra.errors import NotFound, Refusal
 from kernel import clock
 from kernel.clock import timestamp
 from kernel.errors import OrderflowError
 
 Answer = dict[str, Any]
 
-_FAILURES = (CommandError, OrderflowError)
+_FAILURES = (Refusal, OrderflowError)
 """Errors that concern one letter: it stays, and the others go on."""
 
 _UNSEEN = "was not seen; look with `orders dead-letters list`, and again: SQS shows a sample"
@@ -45,17 +44,17 @@ _UNSEEN = "was not seen; look with `orders dead-letters list`, and again: SQS sh
 class DeadLetters:
     """The dead letters of a stack (see `infra.cli.local_dead_letters.LettersHere`)."""
 
-    def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
+    def __init__(self, stack: DeployedStack, who: str = OPERATOR, patience: int = 1) -> None:
         self.stack = stack
         self.targets = Targets(stack)
         self.queues = LetterQueues(stack, patience)
-        self.records = LetterRecords(stack.table(), clock.now, operator())
+        self.records = LetterRecords(stack.table(), clock.now, who)
 
     def letters(self, queue: str | None = None) -> list[Letter]:
         """Return the letters that SQS shows, of one queue or of all, the oldest first."""
         if queue is not None and queue not in self.queues.names:
             these = ", ".join(self.queues.names)
-            raise CommandError(f"{queue!r} is no dead-letter queue; these are: {these}")
+            raise NotFound(f"{queue!r} is no dead-letter queue; these are: {these}")
         with self.queues.received([queue] if queue else self.queues.names) as held:
             found = [one.letter for one in held.values()]
         for number, reason in logged_reasons(self.stack, found, self.queues.sources).items():

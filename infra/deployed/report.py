@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from analytics.usecases import report_name
-from infra.cli.output import CommandError
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
+from infra.errors import AWSError
 
 SHELF = "reports"
 """The prefix, or folder, of the reports in the bucket."""
@@ -36,7 +36,7 @@ def report(stack: DeployedStack, day: date) -> Page:
 
     Raises
     ------
-    CommandError
+    AWSError
         The function failed, or AWS did not do it.
     """
     bucket, key = stack.name("AnalyticsBucket"), f"{SHELF}/{report_name(day)}"
@@ -75,7 +75,7 @@ def _render(stack: DeployedStack, day: date) -> None:
         )
         said = answer["Payload"].read().decode()
     if "FunctionError" in answer:
-        raise CommandError(
+        raise AWSError(
             f"the report of {day} was not rendered: {_reason(said)}; the functions' log has more"
         )
 

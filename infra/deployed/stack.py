@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.cli.output import CommandError
 from infra.deployed.account import Account, translated
+from infra.errors import NotFound
 from infra.local.template.loader import STACK
 from storage.dynamodb.table import Table
 
@@ -32,7 +32,7 @@ class DeployedStack:
     def name(self, logical_id: str) -> str:
         """Return the name that AWS gave a resource of the template."""
         if logical_id not in self.names:
-            raise CommandError(
+            raise NotFound(
                 f"the stack has no {logical_id}; name Orderflow's with --stack, or deploy it anew"
             )
         return self.names[logical_id]
@@ -43,8 +43,8 @@ def find(account: Account, name: str | None = None) -> DeployedStack:
 
     Raises
     ------
-    CommandError
-        No stack of this name is there, or AWS is not to be asked.
+    AWSError
+        No stack has this name, or AWS refused the call.
     """
     name = name or STACK
     client = account.client("cloudformation")

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from high_value.dynamodb import REVIEW
-from infra.cli.output import CommandError
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
+from infra.errors import NotFound
 from inventory.dynamodb import STOCK, stock_key
 from kernel.clock import timestamp
 from kernel.money import from_minor
@@ -42,13 +42,13 @@ def story(stack: DeployedStack, order_id: str) -> Story:
 
     Raises
     ------
-    CommandError
+    NotFound
         There is no such order.
     """
     table = stack.table()
     items = {item["sk"]: item for item in table.collection(order_key(order_id)[0])}
     if not items:
-        raise CommandError(f"no order has the id {order_id!r}; see `orders list`")
+        raise NotFound(f"no order has the id {order_id!r}; see `orders list`")
     told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
     standing = items.get(ORDER)
     order = standing if standing and is_order(standing) else None

@@ -5,9 +5,9 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from infra.cli.output import CommandError
 from infra.deployed.account import translated
 from infra.deployed.stack import DeployedStack
+from infra.errors import NotInstalled
 from infra.queries.warehouse import QueryError, Rows, sql_of
 
 _SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
@@ -15,11 +15,11 @@ _PLACES = ("athena", "glue", "s3", "sts")
 
 
 def awswrangler() -> Any:
-    """Return the library, or raise `CommandError` where it is not installed."""
+    """Return the library, or raise `NotInstalled` where it is not installed."""
     try:
         return import_module("awswrangler")
     except ImportError:
-        raise CommandError(
+        raise NotInstalled(
             "Athena is asked through awswrangler, which is not installed here;"
             " run `.venv/bin/python -m pip install -e '.[athena]'` (the extra orderflow[athena])"
         ) from None
@@ -34,7 +34,7 @@ def run_query(stack: DeployedStack, name_or_sql: str, wrangler: Any) -> tuple[li
     ------
     QueryError
         No such name, no SELECT, or Athena does not take it.
-    CommandError
+    AWSError
         AWS did not do it.
     """
     sql = sql_of(name_or_sql)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from high_value.dynamodb import REVIEW
-from infra.cli.output import CommandError
+from infra.errors import MoveError
 from infra.moving.export_file import Checked
 from infra.moving.lines import Row, from_record, identity, to_record
 from infra.moving.queues import StackQueues
@@ -51,7 +51,7 @@ EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
 
 class DynamoPlace:
-    """A table (`infra.cli.commands.export_import.Place`), and the ``queues`` of a whole stack."""
+    """A table (`infra.moving.place.Place`), and the ``queues`` of a whole stack."""
 
     archive = False
 
@@ -75,7 +75,7 @@ class DynamoPlace:
 
         Raises
         ------
-        CommandError
+        MoveError
             Orders move meanwhile, or messages wait in an outbox, which are not carried.
         """
         reading = Reading(self.table, self._sleep)
@@ -132,9 +132,7 @@ class DynamoPlace:
             self.table.write(update)
         except Refused:
             kind, name = identity(row)
-            raise CommandError(
-                f"{kind} {name} was just written to {self.name}; stop that"
-            ) from None
+            raise MoveError(f"{kind} {name} was just written to {self.name}; stop that") from None
 
     def _send(self, row: Row) -> None:
         """Put a run or an event into an outbox, once: the relay takes it from there."""
@@ -149,14 +147,14 @@ class DynamoPlace:
     def _at_rest(self, reading: Reading) -> Iterable[Item]:
         found = list(reading.moving())
         if not reading.rested:
-            raise CommandError(
+            raise MoveError(
                 f"orders move in {self.name}, so no moment can be read: stop what sends them, and"
                 " export again once they rest; or export the table as of a point in time (DynamoDB,"
                 " export to S3)"
             )
         for item in found:
             if item.get("out"):
-                raise CommandError(
+                raise MoveError(
                     f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
                     " within minutes, by the relay or the reconciler: then export again"
                 )

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from infra.cli.output import CommandError
+from infra.errors import MoveError
 from infra.moving.invariants import Invariants
 from infra.moving.lines import Row, Totals, check_fields, identity
 from kernel import json_text
@@ -48,7 +48,7 @@ def write(path: Path, place: str, rows: Iterable[Row], now: float, *, archive: b
 
     Raises
     ------
-    CommandError
+    MoveError
         The file cannot be written, or the lines break an invariant.
     """
     totals, invariants = Totals(), Invariants()
@@ -64,14 +64,12 @@ def write(path: Path, place: str, rows: Iterable[Row], now: float, *, archive: b
             _put(file, {"kind": "totals", **totals.figures})
         broken = invariants.broken()
         if broken is not None:
-            raise CommandError(
-                f"{place} breaks {broken.invariant}, so nothing was exported: {broken}"
-            )
+            raise MoveError(f"{place} breaks {broken.invariant}, so nothing was exported: {broken}")
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise MoveError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
     return totals.figures
@@ -82,7 +80,7 @@ def check(path: Path) -> Checked:
 
     Raises
     ------
-    CommandError
+    MoveError
         It is no such file, of a newer version, half written, not what its totals say, or breaks
         an invariant.
     """
@@ -91,13 +89,13 @@ def check(path: Path) -> Checked:
     newest = 0.0
     for number, row in _lines(path):
         if end is not None:
-            raise CommandError(f"{path}:{number}: stands after the totals; export again")
+            raise MoveError(f"{path}:{number}: stands after the totals; export again")
         if row["kind"] == "totals":
             end = {name: value for name, value in row.items() if name != "kind"}
             continue
         found = _identified(path, number, row)
         if found in ids:
-            raise CommandError(f"{path}:{number}: {' '.join(found)} stands there twice")
+            raise MoveError(f"{path}:{number}: {' '.join(found)} stands there twice")
         ids.add(found)
         try:
             check_fields(row)
@@ -106,15 +104,15 @@ def check(path: Path) -> Checked:
             if row["kind"] == "order":
                 newest = max(newest, float(row["record"]["created_at"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CommandError(
+            raise MoveError(
                 f"{path}:{number}: {' '.join(found)} cannot be read ({error}); export again"
             ) from None
     if end is None:
-        raise CommandError(f"{path} ends before its totals: it was half written; export again")
+        raise MoveError(f"{path} ends before its totals: it was half written; export again")
     _compare(path, end, totals.figures, header["version"])
     broken = invariants.broken()
     if broken is not None:
-        raise CommandError(
+        raise MoveError(
             f"{path} breaks {broken.invariant}, so nothing was imported: {broken.subject}:"
             f" {broken.problem}; export again from a place that `orders audit` finds sound"
         )
@@ -127,13 +125,13 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def _compare(path: Path, said: Row, found: Row, version: int) -> None:
-    """Raise `CommandError` if the totals in a file are not those of its lines."""
+    """Raise `MoveError` if the totals in a file are not those of its lines."""
     expected = {name: value for name, value in found.items() if version > 1 or name not in _SINCE_2}
     if said != expected:
         wrong = next(
             (name for name, value in expected.items() if value != said.get(name)), "list of totals"
         )
-        raise CommandError(
+        raise MoveError(
             f"{path} is not what was exported: its {wrong} should be {said.get(wrong)}"
             f" and are {expected.get(wrong)}; export again"
         )
@@ -151,10 +149,10 @@ def _header(path: Path) -> Row:
     with _readable(path), _opened(path, "rt", zipped=path.suffix == ".gz") as file:
         header = _row(path, 1, file.readline())
     if (header["kind"], header.get("format")) != ("header", FORMAT):
-        raise CommandError(f"{path} is no file of `orders export`")
+        raise MoveError(f"{path} is no file of `orders export`")
     version: Any = header.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
-        raise CommandError(
+        raise MoveError(
             f"{path} is of version {version}, and {VERSION} is known here; import it with the"
             " Orderflow that wrote it, or a newer one"
         )
@@ -185,7 +183,7 @@ def _row(path: Path, number: int, line: str) -> Row:
     except json_text.InvalidJSON:
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
-        raise CommandError(f"{path}:{number}: is no line of `orders export`")
+        raise MoveError(f"{path}:{number}: is no line of `orders export`")
     return row
 
 
@@ -193,7 +191,7 @@ def _identified(path: Path, number: int, row: Row) -> tuple[str, str]:
     try:
         return identity(row)
     except (KeyError, TypeError):
-        raise CommandError(f"{path}:{number}: {row['kind']!r} is no kind that is known") from None
+        raise MoveError(f"{path}:{number}: {row['kind']!r} is no kind that is known") from None
 
 
 def _put(file: IO[str], row: Row) -> None:
@@ -205,7 +203,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise CommandError(
+        raise MoveError(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from None
 

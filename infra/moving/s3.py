@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.cli.output import CommandError
 from infra.deployed.account import Account, translated
+from infra.errors import MoveError
 
 SCHEME = "s3://"
 
@@ -45,9 +45,7 @@ def downloaded(address: str, account: Account) -> Iterator[Path]:
 def _split(address: str) -> tuple[str, str]:
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not bucket or not key or key.endswith("/"):
-        raise CommandError(
-            f"{address} names no file; send one such as s3://BUCKET/orders.ndjson.gz"
-        )
+        raise MoveError(f"{address} names no file; send one such as s3://BUCKET/orders.ndjson.gz")
     return bucket, key
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.audit.directory import imported
 from infra.audit.in_flight import RECONCILER
-from infra.cli.output import CommandError
+from infra.errors import MoveError
 from infra.local.directory.journal import KIND, REAL, Journal, keep
 from infra.local.platform import STORES
 from infra.local.template.stack import Stack
@@ -66,7 +66,7 @@ _IN_FLIGHT = ("outbox", "message", "letter")
 
 
 class SQLitePlace:
-    """A database (`infra.cli.commands.export_import.Place`), written by its one writer only."""
+    """A database (`infra.moving.place.Place`), written by its one writer only."""
 
     def __init__(self, database: Database, name: str, stack: Stack | None = None) -> None:
         self.database = database
@@ -133,7 +133,7 @@ class SQLitePlace:
 
         Raises
         ------
-        CommandError
+        MoveError
             A line cannot be written.
         """
         try:
@@ -158,7 +158,7 @@ class SQLitePlace:
                     ),
                 )
         except sqlite3.IntegrityError as error:
-            raise CommandError(
+            raise MoveError(
                 f"{self.name} does not take a line ({error}); nothing was imported"
             ) from None
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from infra.cli.output import CommandError
 from infra.dead_letters.reason import content_of, is_letter, reason_of
+from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from kernel.clock import timestamp
 from kernel.money import from_minor
@@ -18,14 +18,14 @@ def story(where: DataDirectory, order_id: str) -> Story:
 
     Raises
     ------
-    CommandError
+    NotFound
         There is no such order; the message says what is similar.
     """
     database = where.reader()
     row = database.row("select * from orders where order_id = ?", order_id)
     events = _events(database, order_id)
     if row is None and not events:
-        raise CommandError(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+        raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
     messages = _messages(database, order_id)
     told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
     if row is not None:
@@ -189,7 +189,7 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
 
     Raises
     ------
-    CommandError
+    NotFound
         None was sent.
     """
     from notifications.mail import sandbox_mail
@@ -200,7 +200,7 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     if where.sandbox.exists():
         sent = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
     if sent is None:
-        raise CommandError(f"no mail was sent for order {order_id!r}")
+        raise NotFound(f"no mail was sent for order {order_id!r}")
     return to_bytes(sent)
 
 

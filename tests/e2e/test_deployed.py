@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from infra.cli.output import CommandError
 from infra.deployed import story as deployed
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
+from infra.errors import Refusal
 from infra.local.platform import TEMPLATE
 from infra.local.template.loader import REGION
 from infra.moving.dynamodb import DynamoPlace
@@ -87,5 +87,5 @@ def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack)
 
 
 def test_an_order_that_is_not_there_is_told_of(stack: DeployedStack) -> None:
-    with pytest.raises(CommandError, match="no order has the id 'T-9'"):
+    with pytest.raises(Refusal, match="no order has the id 'T-9'"):
         deployed.story(stack, "T-9")

@@ -9,8 +9,8 @@ import pytest
 
 import orders.usecases
 import storage.sqlite.records
+from infra.cli.errors import CommandError
 from infra.cli.event_destination import ATTEMPTS, put_all
-from infra.cli.output import CommandError
 from infra.errors import InvalidRequest
 from kernel.events import MAX_EVENT_BYTES
 from kernel.order_record import Change, Message

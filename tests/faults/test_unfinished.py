@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import infra.cli.commands.run
-from infra.cli.output import Terminal
 from infra.cli.run_output import show_run
 from infra.local.engine.targets import DeliveryError, MachineTarget
+from infra.terminal.output import Terminal
 from infra.views import summary
 from infra.views.unfinished import Waiting, not_begun, overdue, waiting
 from orders.early_requests import KEPT

@@ -16,9 +16,9 @@ from botocore.exceptions import (
     SSOTokenLoadError,
 )
 
-from infra.cli.output import CommandError
 from infra.deployed.account import Account, translated
 from infra.deployed.stack import find
+from infra.errors import Refusal
 from tests.integration.deployed import refusal
 
 FOUND = b"""<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>
@@ -60,7 +60,7 @@ def test_a_stack_is_found_by_its_name() -> None:
     with cloudformation(200, FOUND) as address:
         stack = find(Account(address))
     assert stack.names == {"OrdersTable": "orderflow-OrdersTable-1"}
-    with pytest.raises(CommandError, match="the stack has no Workgroup; name Orderflow's with"):
+    with pytest.raises(Refusal, match="the stack has no Workgroup; name Orderflow's with"):
         stack.name("Workgroup")
 
 
@@ -139,7 +139,7 @@ def refused(code: str, message: str) -> ClientError:
     ],
 )
 def test_what_a_client_raises_is_one_line_with_a_way_out(error: Exception, said: str) -> None:
-    with pytest.raises(CommandError) as raised, translated("it", "look there"):
+    with pytest.raises(Refusal) as raised, translated("it", "look there"):
         raise error
     assert str(raised.value).startswith(said) or said in str(raised.value)
     assert "\n" not in str(raised.value)

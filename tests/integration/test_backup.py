@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from infra.audit.directory import audit
-from infra.cli.output import CommandError
+from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
 from tests.fakes.older import ahead, asked, copied, template, unpacked
@@ -40,7 +40,7 @@ def answer(*arguments: object) -> Any:
 
 def refusal(*arguments: object) -> str:
     result = run(*arguments)
-    assert isinstance(result.exception, CommandError | DataDirectoryError), repr(result.exception)
+    assert isinstance(result.exception, Refusal | DataDirectoryError), repr(result.exception)
     return str(result.exception)
 
 
@@ -259,7 +259,7 @@ def test_one_flipped_byte_anywhere_is_found(file: Path, tmp_path: Path, *, zippe
                 path.rmdir() if path.is_dir() else path.unlink()
             goal.rmdir()
             continue
-        assert isinstance(result.exception, CommandError), repr(result.exception)
+        assert isinstance(result.exception, Refusal), repr(result.exception)
         assert nothing_at(goal)
 
 

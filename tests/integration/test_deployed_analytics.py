@@ -14,10 +14,10 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from infra.cli.output import CommandError
 from infra.deployed import warehouse
 from infra.deployed.report import report
 from infra.deployed.stack import DeployedStack
+from infra.errors import Refusal
 from infra.queries.warehouse import QueryError, sql_of
 from tests.integration.deployed import BUCKET, PLACE, answer, refusal
 
@@ -135,7 +135,7 @@ def test_what_is_no_select_is_refused(stack: DeployedStack, sql: str) -> None:
 def test_a_query_that_fails_is_told_of_in_one_line(
     stack: DeployedStack, failure: Exception, said: str
 ) -> None:
-    with pytest.raises((QueryError, CommandError)) as raised:
+    with pytest.raises((QueryError, Refusal)) as raised:
         warehouse.run_query(stack, "select 1 a", Wrangler(failure))
     assert str(raised.value).startswith(said)
 
@@ -220,5 +220,5 @@ def test_a_function_that_fails_is_told_of(stack: DeployedStack) -> None:
     failure = {"errorType": "WarehouseError", "errorMessage": "no answer"}
     stack.account.functions.failure = failure  # type: ignore[attr-defined]
     said = f"the report of {YESTERDAY} was not rendered: WarehouseError: no answer; the functions'"
-    with pytest.raises(CommandError, match=re.escape(said)):
+    with pytest.raises(Refusal, match=re.escape(said)):
         report(stack, YESTERDAY)

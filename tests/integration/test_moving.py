@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from infra.audit.directory import audit
 from infra.cli.commands import export_import as moving
 from infra.cli.generator import Generated, generate
-from infra.cli.output import CommandError
+from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.platform import stack_of
 from infra.moving import export_file as bundle
@@ -72,7 +72,7 @@ def answer(*arguments: object) -> Any:
 def refusal(*arguments: object) -> str:
     """Return what a command says as it fails."""
     result = run(*arguments)
-    assert isinstance(result.exception, CommandError | StoreError | DataDirectoryError)
+    assert isinstance(result.exception, Refusal | StoreError | DataDirectoryError)
     return str(result.exception)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.output import CommandError
 from infra.deployed.stack import DeployedStack
+from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
 from infra.moving import export_file as bundle
@@ -226,7 +226,7 @@ def test_a_table_that_never_rests_is_refused(stores: DynamoStores, tmp_path: Pat
     client = Between(stores.client, note)
     table = stores.table.__class__(stores.table.name, lambda: client)
     file = tmp_path / "moved.ndjson"
-    with pytest.raises(CommandError, match="orders move in") as refused:
+    with pytest.raises(Refusal, match="orders move in") as refused:
         bundle.write(file, "table", DynamoPlace(table, sleep=others).rows(), NOW)
     assert "point in time" in str(refused.value)
     assert not list(tmp_path.iterdir())
@@ -235,7 +235,7 @@ def test_a_table_that_never_rests_is_refused(stores: DynamoStores, tmp_path: Pat
 
 def test_a_message_in_an_outbox_is_no_rest(stores: DynamoStores) -> None:
     stores.orders().send(Message("run", {"name": "x", "input": {}}), NOW)
-    with pytest.raises(CommandError, match="messages wait in the outbox"):
+    with pytest.raises(Refusal, match="messages wait in the outbox"):
         list(DynamoPlace(stores.table, sleep=Others()).rows())
 
 

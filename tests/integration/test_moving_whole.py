@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from infra.cli.commands import export_import as moving
-from infra.cli.output import CommandError
+from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.moving import export_file as bundle
 from infra.moving.sqlite import SQLitePlace
@@ -111,5 +111,5 @@ def test_a_file_in_a_folder_that_is_not_there_cannot_be_written(tmp_path: Path) 
     machine(tmp_path / "old").close()
     arguments = ["export", str(tmp_path / "nowhere" / "x.ndjson"), "--data", str(tmp_path / "old")]
     result = CliRunner().invoke(app, arguments)
-    assert isinstance(result.exception, CommandError)
+    assert isinstance(result.exception, Refusal)
     assert "cannot be written: No such file or directory" in str(result.exception)

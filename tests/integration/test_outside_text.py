@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import infra.cli.event_files  # noqa: F401 - it sets the recursion limit, which Hypothesis watches
 from infra.cli.main import main
-from infra.cli.output import plain
+from infra.terminal.output import plain
 from tests.fakes.events import envelope
 from tests.fakes.serving import orders
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.cli.generator import Generated, generate
-from infra.cli.output import Table, Terminal, console, errors
+from infra.terminal.output import Table, Terminal, console, errors
 from tests.e2e.scenarios import SITUATIONS
 from tests.rehearsal import comparison, one_machine
 from tests.rehearsal.comparison import Difference, Row

@@ -16,10 +16,10 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.cli.commands.serve import SAMPLE_STOCK
-from infra.cli.output import console, errors
 from infra.cli.stock_file import read_stock
 from infra.local.platform import ROOT, TEMPLATE
 from infra.local.template.loader import STACK
+from infra.terminal.output import console, errors
 from inventory.dynamodb import DynamoInventory
 from storage.dynamodb.table import Table
 from tests.rehearsal.ministack import Endpoint, RehearsalError

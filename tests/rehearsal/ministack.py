@@ -15,9 +15,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from infra.cli.output import errors
 from infra.local.platform import ROOT
 from infra.local.template.loader import REGION
+from infra.terminal.output import errors
 
 PYTHON = ROOT / ".venv-ministack" / "bin" / "python"
 

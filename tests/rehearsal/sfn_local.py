@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.cli.output import console
+from infra.terminal.output import console
 from tests.rehearsal.history import path
 from tests.rehearsal.ministack import RehearsalError, client
 from tests.rehearsal.mocks import GIVEN, MACHINE, Mocks, TestCase, definition

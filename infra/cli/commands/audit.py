@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from infra.audit.findings import Report
+from infra.cli.errors import CommandError
 from infra.cli.options import (
     DATA,
     Data,
@@ -14,8 +15,8 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, Table, console, finish
 from infra.local.platform import stack_of
+from infra.terminal.output import Table, console, finish
 from kernel import clock
 
 

@@ -7,8 +7,8 @@ import typer
 
 from infra.backup import directory as backups
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import console, finish
 from infra.local.platform import stack_of
+from infra.terminal.output import console, finish
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="A .tar file, or .tar.gz to have it packed.")

@@ -1,12 +1,13 @@
 """``orders cost``: what the orders of a run would cost on AWS."""
 
+from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, straightforward, total
 from infra.cost.deployment import PER_DAY, read_deployment
 from infra.cost.prices import MILLION, NOTE, THOUSAND
 from infra.cost.usage import Usage, read_usage
 from infra.local.platform import TEMPLATE
+from infra.terminal.output import Styled, Table, console, finish
 
 
 def cost(data: Data = DATA, as_json: Json = False) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
+from infra.cli.errors import CommandError
+from infra.cli.operator import operator
 from infra.cli.options import (
     DATA,
     Data,
@@ -24,9 +26,9 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
 from infra.dead_letters.edit import checked, edited, event_in
 from infra.errors import Refusal
+from infra.terminal.output import console, finish
 from kernel.json_text import InvalidJSON, read
 
 if TYPE_CHECKING:
@@ -224,7 +226,7 @@ def _place(
     if there is not None:
         from infra.deployed.dead_letters import DeadLetters
 
-        return DeadLetters(there)
+        return DeadLetters(there, operator())
     from infra.cli.local_dead_letters import LettersHere
 
     return LettersHere(directory(data))

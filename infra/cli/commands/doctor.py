@@ -13,12 +13,13 @@ from typing import Annotated
 import typer
 
 from infra.audit.quick import quick_findings
+from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, directory
-from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
 from infra.local.platform import TEMPLATE, stack_of
 from infra.local.template.loader import TemplateError
+from infra.terminal.output import Styled, Table, console, finish
 from infra.views.summary import failures
 
 PACKAGES = (

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.batching import batches, tell_passed_over, to_entry
+from infra.cli.errors import CommandError
 from infra.cli.event_destination import EventDestination, JournalOutlet, outlet, put_all
 from infra.cli.event_files import Line, check_readable, read_event, read_events
 from infra.cli.options import (
@@ -23,12 +24,12 @@ from infra.cli.options import (
     account,
     directory,
 )
-from infra.cli.output import CommandError, Table, console, errors, finish
 from infra.contracts.snippets import BUS
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
 from infra.local.template.stack import Stack
 from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
+from infra.terminal.output import Table, console, errors, finish
 from kernel.events import REQUESTS
 
 Files = Annotated[

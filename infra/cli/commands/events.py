@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.batching import tell_passed_over
+from infra.cli.errors import CommandError
 from infra.cli.event_files import Line, UnreadableFile, read_events
 from infra.cli.options import Json
-from infra.cli.output import CommandError, Styled, Table, complain, console, finish
 from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
 from infra.contracts.fields import Field, detail_fields
 from infra.contracts.folder import EXAMPLES, FOLDER, SCHEMA, slug
+from infra.terminal.output import Styled, Table, complain, console, finish
 from kernel.events import REQUESTS
 
 app = typer.Typer(

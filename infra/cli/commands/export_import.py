@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 import typer
 
+from infra.cli.errors import CommandError
 from infra.cli.options import (
     DATA,
     Data,
@@ -20,8 +21,6 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, finish
-from infra.cli.output import Table as Shown
 from infra.deployed.account import Account
 from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import bring_back, rebase
@@ -32,6 +31,8 @@ from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
 from infra.moving.queues import StackQueues
 from infra.moving.sqlite import SQLitePlace
+from infra.terminal.output import Table as Shown
+from infra.terminal.output import console, finish
 from storage.dynamodb.table import Table
 
 File = Annotated[

@@ -10,6 +10,7 @@ from analytics import usecases
 from analytics.report_store import FolderReportStore
 from analytics.warehouse import DuckDBWarehouse
 from infra.cli.chart_page import render_chart
+from infra.cli.errors import CommandError
 from infra.cli.options import (
     DATA,
     Data,
@@ -21,8 +22,8 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, Table, console, finish
 from infra.queries.warehouse import Rows, plain, queries, run_query
+from infra.terminal.output import Table, console, finish
 from kernel import clock
 
 if TYPE_CHECKING:

@@ -15,15 +15,16 @@ import typer
 
 from infra.cli.batching import batches, tell_passed_over, to_entry
 from infra.cli.commands.stock import receipt_of, received
+from infra.cli.errors import CommandError
 from infra.cli.event_files import Line, read_events
 from infra.cli.generator import Generated, generate, next_seed
 from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
-from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.progress import Progress
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle, work_off
+from infra.terminal.output import console, errors, finish
 from infra.views import summary
 from infra.views.unfinished import Waiting, overdue, waiting
 from inventory.model import Receipt

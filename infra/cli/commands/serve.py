@@ -7,13 +7,13 @@ import typer
 
 from infra.cli.commands.stock import receipt_of, received
 from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
-from infra.cli.output import console, finish
 from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
 from infra.server.server import Server, admission, listening, url
+from infra.terminal.output import console, finish
 from inventory.store import SQLiteInventory
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.errors import CommandError
 from infra.cli.options import (
     DATA,
     Data,
@@ -16,8 +17,8 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, Styled, Table, console, finish
 from infra.local.directory.data_directory import DataDirectory
+from infra.terminal.output import Styled, Table, console, finish
 from infra.views.local_story import Story, mail_of, story
 from kernel.clock import timestamp
 from kernel.money import from_minor, text, to_minor

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.cli.errors import CommandError
 from infra.cli.options import (
     DATA,
     Data,
@@ -18,10 +19,10 @@ from infra.cli.options import (
     deployed,
     directory,
 )
-from infra.cli.output import CommandError, console, errors, finish
 from infra.cli.stock_file import read_stock
 from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
+from infra.terminal.output import console, errors, finish
 from inventory import usecases
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory

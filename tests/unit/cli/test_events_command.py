@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli.commands import events
-from infra.cli.output import CommandError
+from infra.cli.errors import CommandError
 from infra.contracts.baseline import Contract, present
 from infra.contracts.folder import FOLDER
 from kernel.events import CONTRACTS

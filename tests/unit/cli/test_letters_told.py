@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
-from infra.cli.output import plain
+from infra.terminal.output import plain
 
 HOSTILE = "[/x] [bold]b[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J \u202ebackwards \ud800 ü 漢"
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from infra.cli.layout import Line, Piece, lay_out, wrap
-from infra.errors import Refusal
+from infra.terminal.layout import Line, Piece, lay_out, wrap
 
 _HIDDEN = re.compile(
     # C0, DEL, C1, and characters that no UTF-8 has
@@ -33,10 +32,6 @@ _HIDDEN = re.compile(
 """Characters that a terminal acts on, or that a reader cannot see."""
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-
-
-class CommandError(Refusal):
-    """A command cannot do what it was asked; the message says why and what to do."""
 
 
 def plain(text: object) -> str:

@@ -1,0 +1,1 @@
+"""Printing to a terminal, a pipe or a file, with text from outside escaped."""
