@@ -9,7 +9,7 @@ from kernel import json_text
 from kernel.errors import VersionConflict
 from kernel.order_record import Change, Message, OrderRecord
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
-from orders.keys import Key, Use
+from orders.idempotency_key import Key, Use
 from storage.sqlite.database import RECORD, Database, SQLiteRecords, add_message, apply, to_record
 
 KEYS = """
@@ -133,7 +133,7 @@ class SQLiteOrders(SQLiteRecords):
 
 
 class SQLiteKeys:
-    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
+    """Idempotency keys in the orders' database (see `orders.idempotency_key.Keys`)."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
