@@ -11,7 +11,7 @@ from infra.contracts.json_schema import detail_definitions
 from infra.contracts.stories import examples
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
-from orders.keys import LONGEST
+from orders.idempotency_key import LONGEST
 
 JSON = dict[str, Any]
 
@@ -248,7 +248,7 @@ def _without(schema: JSON, names: tuple[str, ...]) -> JSON:
 
 
 def _order(fields: JSON) -> JSON:
-    """Return the schema of an order as it is shown (`orders.views.order_view`)."""
+    """Return the schema of an order as it is shown (`orders.order_json.order_view`)."""
     text = {"type": "string"}
     named = {"type": "object", "required": ["reason", "message"]}
     failure = {**named, "properties": {"reason": text, "message": text}}

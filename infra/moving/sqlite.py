@@ -18,7 +18,7 @@ from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_
 from kernel import json_text
 from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
-from orders.keys import Key
+from orders.idempotency_key import Key
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, add_entry, write_change
 from storage.sqlite.records import to_record as record_of

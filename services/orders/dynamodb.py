@@ -16,8 +16,8 @@ from kernel.idempotency import confirmation_id
 from kernel.order_record import Change, Message, OrderRecord
 from kernel.order_status import ENDED
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
-from orders.keys import Key, Use
-from orders.relay import OutboxItem
+from orders.idempotency_key import Key, Use
+from orders.outbox import OutboxItem
 from storage.dynamodb.attributes import from_item
 from storage.dynamodb.order_item import (
     ATTRIBUTES,
@@ -173,7 +173,7 @@ class DynamoOrders(DynamoRecords):
 
 
 class DynamoKeys:
-    """Idempotency keys, each an item of its own (see `orders.keys.Keys`)."""
+    """Idempotency keys, each an item of its own (see `orders.idempotency_key.Keys`)."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -209,7 +209,7 @@ def _used_meanwhile(key: Key) -> VersionConflict:
 
 
 class DynamoOutbox:
-    """The outboxes of all items (see `orders.relay.Outbox`)."""
+    """The outboxes of all items (see `orders.outbox.Outbox`)."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

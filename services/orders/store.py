@@ -9,7 +9,7 @@ from kernel import json_text
 from kernel.errors import VersionConflict
 from kernel.order_record import Change, Message, OrderRecord
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
-from orders.keys import Key, Use
+from orders.idempotency_key import Key, Use
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, SQLiteRecords, add_message, to_record, write_change
 from storage.sqlite.schema import IDEMPOTENCY_KEYS
@@ -132,7 +132,7 @@ class SQLiteEventJournal:
 
 
 class SQLiteKeys:
-    """Idempotency keys in the orders' database (see `orders.keys.Keys`)."""
+    """Idempotency keys in the orders' database (see `orders.idempotency_key.Keys`)."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -32,7 +32,7 @@ from orders import early_requests as early
 from orders import model
 from orders import outgoing_events as published
 from orders.early_requests import EarlyRequest, RequestedBefore
-from orders.keys import Key, Keys
+from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 
 SINK_GRACE = 900.0

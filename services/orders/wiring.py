@@ -7,9 +7,8 @@ from kernel import clock
 from kernel.errors import InvalidSettings
 from lambda_support import aws
 from lambda_support.settings import PerFunction, StoreSettings
-from orders import lost_events as missing
-from orders import relay
-from orders.keys import Keys
+from orders import lost_events, outbox
+from orders.idempotency_key import Keys
 from orders.usecases import EventJournal, OrderStore, Policy, Ports
 from storage.stores import is_dynamodb, open_store
 
@@ -64,25 +63,25 @@ def ports() -> Ports:
 
 
 def is_relayed() -> bool:
-    """Say whether the outbox needs the relay: on one machine the bus empties it."""
+    """Return whether the relay empties the outbox, as on AWS; on one machine the engine does."""
     return is_dynamodb(OrdersSettings.from_environment().store_url)
 
 
 @PerFunction
-def relay_ports() -> relay.Ports:
+def relay_ports() -> outbox.Ports:
     """Return the ports of the relay."""
+    from orders.aws_publisher import AWSPublisher
     from orders.dynamodb import DynamoOutbox
-    from orders.publisher import AWSOutlet
     from storage.dynamodb.table import table
 
     settings = OrdersSettings.from_environment()
     _require(settings, "event_bus_name", "order_processing_arn")
-    outlet = AWSOutlet(settings.event_bus_name, settings.order_processing_arn)
-    return relay.Ports(DynamoOutbox(table(settings.store_url)), outlet, clock.now)
+    publisher = AWSPublisher(settings.event_bus_name, settings.order_processing_arn)
+    return outbox.Ports(DynamoOutbox(table(settings.store_url)), publisher, clock.now)
 
 
 @PerFunction
-def search_ports() -> missing.Ports:
+def search_ports() -> lost_events.Ports:
     """Return the ports of the search for orders that never began."""
     from lambda_support.athena import AthenaWarehouse
     from orders.athena_sink import AthenaSink, EventArchive
@@ -97,7 +96,7 @@ def search_ports() -> missing.Ports:
         settings.archive_arn, settings.event_bus_arn, settings.order_created_rule_arn
     )
     known = DynamoOrders(table(settings.store_url))
-    return missing.Ports(AthenaSink(warehouse), archive, known, clock.now)
+    return lost_events.Ports(AthenaSink(warehouse), archive, known, clock.now)
 
 
 def _require(settings: OrdersSettings, *names: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from kernel.errors import VersionConflict
 from kernel.order_record import Change, Message, OrderRecord
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
-from orders.keys import Key
+from orders.idempotency_key import Key
 from tests.fakes.records import FakeRecords
 
 

@@ -14,9 +14,9 @@ from infra.cli.event_destination import ATTEMPTS, put_all
 from infra.errors import InvalidRequest
 from kernel.events import MAX_EVENT_BYTES
 from kernel.order_record import Change, Message
-from orders.relay import Ports, catch_up
+from orders.outbox import Ports, catch_up
 from storage.sqlite.database import Database
-from tests.fakes.relay import FakeOutbox
+from tests.fakes.outbox import FakeOutbox
 from tests.faults.scene import DAY, Killed, Scene, dead_letters, has_completed_once, paid, shipped
 from tests.host import Host, event, order
 
@@ -152,8 +152,8 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
         patch.setattr(orders.usecases, "complete", complete_and_die)
 
 
-class BusOutlet:
-    """The relay's outlet onto a platform's bus."""
+class BusPublisher:
+    """The relay's publisher onto the bus of one machine."""
 
     def __init__(self, machine: Host) -> None:
         self.machine = machine
@@ -176,14 +176,14 @@ def _created(order_id: str) -> Message:
 def test_f07_a_relay_that_dies_after_the_publish(machine: Host) -> None:
     """F7: crash of the relay after the publish -> a duplicate, which is absorbed."""
     outbox = FakeOutbox(item={"1.0": _created("T-1")})
-    ports = Ports(outbox, BusOutlet(machine), machine.engine.clock.now, lambda _: None)
+    ports = Ports(outbox, BusPublisher(machine), machine.engine.clock.now, lambda _: None)
     outbox.broken.append(Killed())  # type: ignore[arg-type] # it dies, so it is no Exception
     with pytest.raises(Killed):
         catch_up(ports, lambda: 60.0)
-    assert outbox.left == ["item/1.0"]
+    assert outbox.remaining == ["item/1.0"]
     catch_up(ports, lambda: 60.0)
     machine.settle()
-    assert outbox.left == []
+    assert outbox.remaining == []
     assert len(machine.rows("select 1 from events where detail_type = 'Order Created'")) == 2
     assert has_completed_once(machine)
 

@@ -22,7 +22,7 @@ from kernel.events import OrderCreated, parse_detail
 from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
-from orders import relay
+from orders import outbox
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from payments import usecases as payments
@@ -183,7 +183,7 @@ class Platform:
         self.ledger = payments.Ports(DynamoLedger(table), others, now)  # type: ignore[arg-type]
         self.parcels = shipping.Ports(DynamoShipments(table), others, now)  # type: ignore[arg-type]
         self.mails = notifications.Ports(DynamoMails(table), others, "orders@example.com", now)
-        self.sender = relay.Ports(DynamoOutbox(table), others, now)
+        self.sender = outbox.Ports(DynamoOutbox(table), others, now)
         units = {item["sku"]: 100 for item in self.event["detail"]["items"]}
         inventory.receive(Receipt("digest", units), self.stock)
 
@@ -225,7 +225,7 @@ class Platform:
         image = self.meter.standing({"TableName": self.name, "Key": key})
         record = {"eventID": "1", "dynamodb": {"NewImage": image, "SequenceNumber": "1"}}
         with self.as_step(name):
-            assert not relay.relay([record], self.sender, lambda: 60.0)
+            assert not outbox.relay([record], self.sender, lambda: 60.0)
 
     def charged(self, step: str) -> tuple[float, float]:
         """Return the units that a step read and wrote."""

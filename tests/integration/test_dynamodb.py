@@ -18,7 +18,7 @@ from kernel.order_status import ChargeStatus, Status
 from lambda_support import aws
 from notifications import usecases as notifications
 from notifications.dynamodb import DynamoMails
-from orders import relay
+from orders import outbox
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.usecases import Policy
@@ -575,7 +575,7 @@ def test_what_a_happy_order_of_three_lines_costs(stores: DynamoStores) -> None:
         "CreateShipment": lambda: shipping.ship(ORDER_ID, 1, parcels),
         "SendConfirmation": lambda: notifications.confirm(ORDER_ID, mails),
         "OrderCompleted": lambda: orders.complete(ORDER_ID, 1, ports),
-        "Relay": lambda: relay.relay([_image(stores)], _relay(metered), lambda: 60.0),
+        "Relay": lambda: outbox.relay([_image(stores)], _relay(metered), lambda: 60.0),
     }
     counted = {}
     for name, step in steps.items():
@@ -604,8 +604,8 @@ def _image(stores: DynamoStores) -> Mapping[str, Any]:
     return {"dynamodb": {"SequenceNumber": "1", "NewImage": image}}
 
 
-def _relay(table: Table) -> relay.Ports:
-    return relay.Ports(DynamoOutbox(table), TakesAll(), lambda: NOW)
+def _relay(table: Table) -> outbox.Ports:
+    return outbox.Ports(DynamoOutbox(table), TakesAll(), lambda: NOW)
 
 
 def _shown(step: str, costs: list[Cost]) -> list[Cost]:

@@ -11,12 +11,12 @@ import pytest
 
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Entry, Message, OrderRecord
+from orders import idempotent_placement
 from orders import lost_events as missing
-from orders import placing
 from orders import usecases as orders
 from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
 from orders.early_requests import KEPT, MAX_KEPT, EarlyRequest
-from orders.keys import Key, Keys
+from orders.idempotency_key import Key, Keys
 from orders.store import SQLiteKeys, SQLiteOrders
 from orders.usecases import Policy, Ports
 from storage.dynamodb.table import Table
@@ -138,7 +138,7 @@ def under_a_key(ports: Ports, *, order_id: str = "A-1") -> object:
     keys: Keys = SQLiteKeys(store.database) if sqlite else DynamoKeys(store.table)
     key = Key("", order_id, "fingerprint")
     event = created(order_id=order_id)
-    return placing.place(event, key, replace(ports, keys=keys), "Idempotency-Key")
+    return idempotent_placement.place(event, key, replace(ports, keys=keys), "Idempotency-Key")
 
 
 def test_an_order_placed_under_a_key_is_written_with_what_was_asked_for_before(

@@ -14,9 +14,9 @@ import pytest
 
 from kernel.idempotency import NAMESPACE
 from kernel.order_record import OrderRecord
-from orders import placing, usecases, wiring
+from orders import idempotent_placement, usecases, wiring
 from orders.handlers.api import handler
-from orders.keys import LONGEST, Key, fingerprint
+from orders.idempotency_key import LONGEST, Key, fingerprint
 from orders.store import SQLiteKeys, SQLiteOrders
 from storage.dynamodb import table as tables
 from storage.sqlite.database import Database
@@ -299,7 +299,9 @@ def test_of_requests_at_once_with_one_key_one_places_the_order(
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
         ports = opened()
         event = created(order_id="A-1" if named else f"A-{number}")
-        return lambda: placing.place(event, Key("shop", "k-1", "same"), ports, "Idempotency-Key")
+        return lambda: idempotent_placement.place(
+            event, Key("shop", "k-1", "same"), ports, "Idempotency-Key"
+        )
 
     wiring.ports()
     results = at_once([task(number) for number in range(8)])
@@ -315,11 +317,11 @@ def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
         ports = opened()
         event, key = created(order_id=f"A-{number % 2}"), Key("shop", "k-1", str(number % 2))
-        return lambda: placing.place(event, key, ports, "Idempotency-Key")
+        return lambda: idempotent_placement.place(event, key, ports, "Idempotency-Key")
 
     wiring.ports()
     results = at_once([task(number) for number in range(8)])
-    conflicts = [one for one in results if isinstance(one, placing.KeyConflict)]
+    conflicts = [one for one in results if isinstance(one, idempotent_placement.KeyConflict)]
     placed = [one for one in results if not isinstance(one, Exception)]
     assert (len(placed), len(conflicts)) == (4, 4), results
     assert len({record.order_id for record, _ in placed}) == 1

@@ -23,7 +23,7 @@ from inventory.model import Move, Receipt
 from kernel.order_record import Entry, Message
 from kernel.order_status import Reservation, Status
 from orders.dynamodb import DynamoKeys
-from orders.keys import Key
+from orders.idempotency_key import Key
 from orders.store import SQLiteKeys, SQLiteOrders
 from tests.fakes.older import ahead, asked, template, unpacked
 from tests.fakes.records import NOW, order

@@ -15,10 +15,10 @@ import pytest
 
 from kernel.order_record import Message
 from lambda_support import aws
-from orders.publisher import AWSOutlet
-from orders.relay import ATTEMPTS, OutboxItem, Ports, catch_up, relay
+from orders.aws_publisher import AWSPublisher
+from orders.outbox import ATTEMPTS, OutboxItem, Ports, catch_up, relay
+from tests.fakes.outbox import FakeOutbox
 from tests.fakes.records import NOW
-from tests.fakes.relay import FakeOutbox
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/work"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:flow"
@@ -47,7 +47,7 @@ class Answering(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         self.server.asked.append((operation, about(request)))
-        self.server.held.append(self.server.outbox.left)
+        self.server.held.append(self.server.outbox.remaining)
         reply = self.server.replies.popleft() if self.server.replies else accepting
         status, answer = reply(request)
         body = json.dumps(answer).encode()
@@ -128,15 +128,15 @@ def holding(service: Service, *messages: Message) -> Ports:
     names = "abcdefghijklmnopqrstuvwxyz"
     items = {name: {"1": message} for name, message in zip(names, messages, strict=False)}
     service.outbox = FakeOutbox(**items)
-    return Ports(service.outbox, AWSOutlet("orders-bus", MACHINE), lambda: NOW, lambda _: None)
+    return Ports(service.outbox, AWSPublisher("orders-bus", MACHINE), lambda: NOW, lambda _: None)
 
 
 def send(ports: Ports, service: Service) -> dict[str, str]:
-    return relay(records(service.outbox.parcels), ports, lambda: 60.0)
+    return relay(records(service.outbox.pending), ports, lambda: 60.0)
 
 
-def records(parcels: Sequence[OutboxItem]) -> list[dict[str, Any]]:
-    return [{"dynamodb": {"SequenceNumber": parcel.key[0], "parcel": parcel}} for parcel in parcels]
+def records(items: Sequence[OutboxItem]) -> list[dict[str, Any]]:
+    return [{"dynamodb": {"SequenceNumber": item.key[0], "item": item}} for item in items]
 
 
 def event(name: str) -> Message:
@@ -171,7 +171,7 @@ def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_on
         (operation, ["r"]),
     ]
     assert service.held == [["a/1", "b/1", "c/1", "d/1", "e/1"], ["a/1", "c/1", "d/1"], ["c/1"]]
-    assert service.outbox.left == []
+    assert service.outbox.remaining == []
 
 
 @BATCHED
@@ -183,10 +183,10 @@ def test_an_entry_that_is_refused_each_time_stays_with_its_reason(
     [(record, reason)] = send(ports, service).items()
     assert (record, reason.split(":")[0]) == ("b", "InternalFailure")
     assert [about for _, about in service.asked] == [["p", "q"], *[["q"]] * (ATTEMPTS - 1)]
-    assert service.outbox.left == ["b/1"]
+    assert service.outbox.remaining == ["b/1"]
     service.replies.clear()
     assert catch_up(ports, lambda: 60.0) == (1, [])
-    assert service.outbox.left == []
+    assert service.outbox.remaining == []
 
 
 @BATCHED
@@ -211,7 +211,7 @@ def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
         ("SendMessageBatch", ["v"]),
         ("PutEvents", ["t", "u"]),
     ]
-    assert service.outbox.left == []
+    assert service.outbox.remaining == []
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
     service.replies += [failing(code)]
     assert send(ports, service) == {}
     assert service.asked == [("StartExecution", [name]) for name in asked]
-    assert service.outbox.left == []
+    assert service.outbox.remaining == []
 
 
 def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service) -> None:
@@ -237,7 +237,7 @@ def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service)
     service.replies += [accepting, *[failing("StateMachineDoesNotExist")] * ATTEMPTS]
     [(record, reason)] = send(ports, service).items()
     assert (record, reason.split(":")[0]) == ("b", "StateMachineDoesNotExist")
-    assert service.outbox.left == ["b/1"]
+    assert service.outbox.remaining == ["b/1"]
 
 
 def test_a_service_that_is_away_costs_no_message(service: Service) -> None:
@@ -247,4 +247,4 @@ def test_a_service_that_is_away_costs_no_message(service: Service) -> None:
     reasons = send(ports, service)
     assert list(reasons) == ["a", "b", "c"]
     assert all("EndpointConnectionError" in reason for reason in reasons.values())
-    assert service.outbox.left == ["a/1", "b/1", "c/1"]
+    assert service.outbox.remaining == ["a/1", "b/1", "c/1"]

@@ -34,9 +34,9 @@ from kernel.events import (
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
 from lambda_support.observability import count, instrumented
-from orders import keys, placing, usecases, wiring
+from orders import idempotency_key, idempotent_placement, usecases, wiring
 from orders.model import Amendment
-from orders.views import order_view
+from orders.order_json import order_view
 
 app = APIGatewayHttpResolver()
 
@@ -85,11 +85,13 @@ def place() -> Response[str]:
         if key is None:
             record, new = usecases.place(event, ports)
         else:
-            record, new = placing.place(event, key, ports, field)
+            record, new = idempotent_placement.place(event, key, ports, field)
     except OrderConflict as error:
-        if key is None or named or isinstance(error, placing.KeyConflict):
+        if key is None or named or isinstance(error, idempotent_placement.KeyConflict):
             raise
-        raise placing.conflict(key, field) from None  # the id that follows from the key is taken
+        raise idempotent_placement.conflict(
+            key, field
+        ) from None  # the id that follows from the key is taken
     count("OrdersPlaced", 1 if new else 0)
     status = HTTPStatus.CREATED if new else HTTPStatus.OK
     return _json(status, order_view(record), {"Location": f"/orders/{record.order_id}"})
@@ -173,7 +175,7 @@ def not_json(error: _NotJSON) -> Response[str]:
     return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field)
 
 
-def _key(body: dict[str, Any]) -> tuple[keys.Key | None, str]:
+def _key(body: dict[str, Any]) -> tuple[idempotency_key.Key | None, str]:
     """Return the idempotency key of a request, if it has one, and where it was sent.
 
     It is in the header, or in the event's metadata; both must say the same.
@@ -186,10 +188,10 @@ def _key(body: dict[str, Any]) -> tuple[keys.Key | None, str]:
     field, text = (_IN_METADATA, told) if sent is None else (_HEADER, sent)
     if not isinstance(text, str):
         return None, field  # none, or one that the contract complains of
-    if not text or len(text) > keys.LONGEST:
+    if not text or len(text) > idempotency_key.LONGEST:
         size = f"has {len(text)} characters" if text else "is empty"
-        raise InvalidInput(field, f"{size}; send from 1 to {keys.LONGEST}")
-    return keys.Key(_sender(), text, keys.fingerprint(body)), field
+        raise InvalidInput(field, f"{size}; send from 1 to {idempotency_key.LONGEST}")
+    return idempotency_key.Key(_sender(), text, idempotency_key.fingerprint(body)), field
 
 
 def _sender() -> str:

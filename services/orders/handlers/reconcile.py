@@ -6,8 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.errors import OrderflowError
 from lambda_support.observability import count, instrumented, logger
-from orders import lost_events as missing
-from orders import relay, usecases, wiring
+from orders import lost_events, outbox, usecases, wiring
 
 
 @instrumented
@@ -23,7 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _count("RequestsGivenUp", given_up)
     if not wiring.is_relayed():
         return {"started": started, "given_up": given_up}
-    sent, problems = relay.catch_up(
+    sent, problems = outbox.catch_up(
         wiring.relay_ports(), lambda: context.get_remaining_time_in_millis() / 1000
     )
     _count("OutboxCaughtUp", sent)
@@ -37,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def _search() -> int:
     """Look for orders that never began; a sink that does not answer is asked again next time."""
     try:
-        return len(missing.search(wiring.search_ports()))
+        return len(lost_events.search(wiring.search_ports()))
     except OrderflowError as error:
         logger().warning("the sink was not compared", reason=str(error))
         count("SinkNotCompared")

@@ -5,13 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambda_support.observability import count, instrumented, logger
-from orders import relay, wiring
+from orders import outbox, wiring
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of a DynamoDB stream; answer the records that are to be sent again."""
-    failed = relay.relay(
+    failed = outbox.relay(
         event["Records"],
         wiring.relay_ports(),
         lambda: context.get_remaining_time_in_millis() / 1000,

@@ -16,13 +16,13 @@ from kernel.order_record import Change, Entry, Message, OrderRecord
 from kernel.order_status import Status
 from orders import usecases as orders
 from orders.athena_sink import EventArchive
+from orders.aws_publisher import AWSPublisher
 from orders.dynamodb import DynamoOrders, DynamoOutbox
-from orders.publisher import AWSOutlet
-from orders.relay import ATTEMPTS, Ports, Publisher, catch_up, relay
+from orders.outbox import ATTEMPTS, Ports, Publisher, catch_up, relay
 from orders.usecases import Policy
 from tests.fakes.events import created, envelope
+from tests.fakes.outbox import FakePublisher, throttled
 from tests.fakes.records import NOW, RUN, order
-from tests.fakes.relay import FakeOutlet, throttled
 from tests.integration.dynamo_stores import OneAtATime, create, moto
 
 ROLE = "arn:aws:iam::123456789012:role/service-role"
@@ -47,7 +47,7 @@ class AWS:
             definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
             roleArn=ROLE,
         )["stateMachineArn"]
-        self.outlet = AWSOutlet(self.table.name, self.machine, self.connect)
+        self.publisher = AWSPublisher(self.table.name, self.machine, self.connect)
 
     def connect(self, service: str) -> Any:
         """Return a service's client; that of EventBridge is overheard."""
@@ -66,13 +66,13 @@ class AWS:
         return [one for one in records if wanted.matches(one)]
 
     def relay(
-        self, records: list[dict[str, Any]], outlet: Publisher | None = None
+        self, records: list[dict[str, Any]], publisher: Publisher | None = None
     ) -> dict[str, str]:
-        return relay(records, self.ports(outlet), lambda: 60.0)
+        return relay(records, self.ports(publisher), lambda: 60.0)
 
-    def ports(self, outlet: Publisher | None = None, now: float = NOW) -> Ports:
+    def ports(self, publisher: Publisher | None = None, now: float = NOW) -> Ports:
         outbox = DynamoOutbox(self.table)
-        return Ports(outbox, outlet or self.outlet, lambda: now, lambda _: None)
+        return Ports(outbox, publisher or self.publisher, lambda: now, lambda _: None)
 
     def events(self) -> list[dict[str, Any]]:
         """Return the details of events that the bus took, by their types' names."""
@@ -219,7 +219,7 @@ def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None
 
 def test_a_bus_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
-    answers = aws.relay(aws.stream(), AWSOutlet("nowhere", aws.machine, aws.connect))
+    answers = aws.relay(aws.stream(), AWSPublisher("nowhere", aws.machine, aws.connect))
     assert len(answers) == len(aws.waiting()) == 1
 
 
@@ -228,11 +228,11 @@ def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> 
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
     records = aws.stream()
-    aws.outlet.put(
+    aws.publisher.put(
         [
             message
-            for parcel in aws.ports().outbox.leftovers(NOW + 1, 9)
-            for message in parcel.messages.values()
+            for item in aws.ports().outbox.leftovers(NOW + 1, 9)
+            for message in item.messages.values()
         ]
     )
     assert aws.relay(records) == {}  # the stream brings it again
@@ -255,7 +255,7 @@ def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
 def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     records = aws.stream()
-    assert aws.relay(records, FakeOutlet(*[throttled] * ATTEMPTS))
+    assert aws.relay(records, FakePublisher(*[throttled] * ATTEMPTS))
     assert aws.relay(records) == {}
     assert len(aws.events()) == 1
 

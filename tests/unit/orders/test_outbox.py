@@ -8,9 +8,9 @@ import pytest
 from kernel.errors import StoreError
 from kernel.order_record import Message
 from lambda_support.batches import MAX_BYTES
-from orders.relay import ATTEMPTS, RESERVE, OutboxItem, Ports, catch_up, relay
+from orders.outbox import ATTEMPTS, RESERVE, OutboxItem, Ports, catch_up, relay
+from tests.fakes.outbox import Answer, FakeOutbox, FakePublisher, refusing, throttled
 from tests.fakes.records import NOW
-from tests.fakes.relay import Answer, FakeOutbox, FakeOutlet, refusing, throttled
 
 
 def event(name: str, size: int = 0) -> Message:
@@ -30,33 +30,33 @@ class Relay:
 
     def __init__(self, *answers: Answer, **items: Mapping[str, Message]) -> None:
         self.outbox = FakeOutbox(**items)
-        self.outlet = FakeOutlet(*answers)
+        self.publisher = FakePublisher(*answers)
         self.waits: list[float] = []
         self.ports = Ports(
-            self.outbox, self.outlet, lambda: NOW, self.waits.append, lambda low, high: high
+            self.outbox, self.publisher, lambda: NOW, self.waits.append, lambda low, high: high
         )
 
     def run(self, time_left: Callable[[], float] = lambda: 60.0) -> dict[str, str]:
-        return relay(records(self.outbox.parcels), self.ports, time_left)
+        return relay(records(self.outbox.pending), self.ports, time_left)
 
     @property
     def sent(self) -> list[int]:
-        return [len(request) for request in self.outlet.requests]
+        return [len(request) for request in self.publisher.requests]
 
 
-def records(parcels: Sequence[OutboxItem]) -> list[dict[str, Any]]:
+def records(items: Sequence[OutboxItem]) -> list[dict[str, Any]]:
     """Return a stream's records, which are numbered from 100 on."""
     return [
-        {"dynamodb": {"SequenceNumber": str(number), "parcel": parcel}}
-        for number, parcel in enumerate(parcels, 100)
+        {"dynamodb": {"SequenceNumber": str(number), "item": item}}
+        for number, item in enumerate(items, 100)
     ]
 
 
 def test_what_was_accepted_is_sent_once_and_taken_out() -> None:
     relayed = Relay(a={"1.0": event("one"), "1.1": event("two")}, b={"1.0": event("three")})
     assert relayed.run() == {}
-    assert relayed.outlet.requests == [[event("one"), event("two"), event("three")]]
-    assert relayed.outbox.left == []
+    assert relayed.publisher.requests == [[event("one"), event("two"), event("three")]]
+    assert relayed.outbox.remaining == []
 
 
 def test_a_write_without_a_message_is_passed_over() -> None:
@@ -67,7 +67,7 @@ def test_a_write_without_a_message_is_passed_over() -> None:
 
 def test_the_same_message_in_two_records_is_sent_once() -> None:
     relayed = Relay(a={"1.0": event("one")})
-    twice = records(relayed.outbox.parcels * 2)
+    twice = records(relayed.outbox.pending * 2)
     assert relay(twice, relayed.ports, lambda: 60.0) == {}
     assert relayed.sent == [1]
 
@@ -94,14 +94,14 @@ def test_messages_are_sent_by_queue_and_runs_one_by_one() -> None:
         c={"1.0": message("q1"), "1.1": event("x")},
     )
     relayed.run()
-    assert relayed.outlet.requests == [
+    assert relayed.publisher.requests == [
         [message("q1"), message("q1")],
         [run("r1")],
         [run("r2")],
         [message("q2")],
         [event("x")],
     ]
-    assert relayed.outbox.left == []
+    assert relayed.outbox.remaining == []
 
 
 def test_only_what_was_refused_is_sent_again() -> None:
@@ -109,12 +109,12 @@ def test_only_what_was_refused_is_sent_again() -> None:
     items = {name: {"1.0": event(name)} for name in "abc"}
     relayed = Relay(refusing(0, 2), refusing(1), **items)
     assert relayed.run() == {}
-    assert [[one.body["Detail"] for one in request] for request in relayed.outlet.requests] == [
+    assert [[one.body["Detail"] for one in request] for request in relayed.publisher.requests] == [
         ["a", "b", "c"],
         ["a", "c"],
         ["c"],
     ]
-    assert relayed.outbox.left == []
+    assert relayed.outbox.remaining == []
 
 
 def test_what_is_refused_for_ever_is_left_and_said_with_its_reason() -> None:
@@ -122,14 +122,14 @@ def test_what_is_refused_for_ever_is_left_and_said_with_its_reason() -> None:
     assert relayed.run() == dict.fromkeys(["100", "101"], "ThrottlingException: slow down")
     assert relayed.sent == [2] * ATTEMPTS
     assert relayed.waits == [0.2, 0.4, 0.8]  # the most that jitter may make of them
-    assert relayed.outbox.left == ["a/1.0", "b/1.0"]
+    assert relayed.outbox.remaining == ["a/1.0", "b/1.0"]
 
 
 def test_of_a_record_partly_accepted_the_rest_is_left() -> None:
     answers = [refusing(1), *[refusing(0)] * ATTEMPTS]
     relayed = Relay(*answers, a={"1.0": event("one"), "1.1": event("two")})
     assert list(relayed.run()) == ["100"]
-    assert relayed.outbox.left == ["a/1.1"]
+    assert relayed.outbox.remaining == ["a/1.1"]
 
 
 @pytest.mark.parametrize(("seconds", "requests"), [(RESERVE, 3), (RESERVE - 0.1, 2)])
@@ -137,7 +137,7 @@ def test_slow_answers_leave_the_rest_to_the_next_invocation(seconds: float, requ
     relayed = Relay(**{f"a{number:02}": {"1.0": event("x")} for number in range(30)})
     failed = relayed.run(lambda: 60.0 if len(relayed.sent) < 2 else seconds)
     assert relayed.sent == [10] * requests
-    assert len(failed) == 30 - 10 * requests == len(relayed.outbox.left)
+    assert len(failed) == 30 - 10 * requests == len(relayed.outbox.remaining)
     assert set(failed.values()) <= {"there was no time left"}
     assert relayed.waits == []
 
@@ -149,14 +149,14 @@ def test_what_could_not_be_taken_out_is_sent_again_with_its_record() -> None:
     assert relayed.run() == {"100": "throttled"}
     assert relayed.sent == [2]
     assert relayed.run() == {}
-    assert relayed.outlet.requests[1] == [event("a")]
+    assert relayed.publisher.requests[1] == [event("a")]
 
 
 def test_what_is_left_over_is_sent_by_the_reconciler() -> None:
     """F34."""
     relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
     assert catch_up(relayed.ports, lambda: 60.0) == (2, [])
-    assert relayed.outbox.left == []
+    assert relayed.outbox.remaining == []
 
 
 def test_what_the_reconciler_cannot_send_it_says() -> None:

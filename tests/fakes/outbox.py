@@ -1,11 +1,11 @@
-"""An outbox and an outlet in memory (see `orders.relay`)."""
+"""An outbox and an publisher in memory (see `orders.outbox`)."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kernel.order_record import Message
-from orders.relay import Key, OutboxItem
+from orders.outbox import Key, OutboxItem
 
 
 class FakeOutbox:
@@ -18,31 +18,31 @@ class FakeOutbox:
         self.broken: deque[Exception] = deque()
 
     def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
-        parcel: OutboxItem | None = record["dynamodb"].get("parcel")
-        return parcel
+        item: OutboxItem | None = record["dynamodb"].get("item")
+        return item
 
     def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
-        return self.parcels[:limit]
+        return self.pending[:limit]
 
-    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
+    def accepted(self, item: OutboxItem, ids: Sequence[str]) -> None:
         if self.broken:
             raise self.broken.popleft()
         for name in ids:
-            self.items[parcel.key].pop(name, None)
+            self.items[item.key].pop(name, None)
 
     @property
-    def parcels(self) -> list[OutboxItem]:
+    def pending(self) -> list[OutboxItem]:
         return [OutboxItem(key, dict(messages)) for key, messages in self.items.items() if messages]
 
     @property
-    def left(self) -> list[str]:
+    def remaining(self) -> list[str]:
         return [f"{key[0]}/{name}" for key, items in self.items.items() for name in items]
 
 
 Answer = Callable[[Sequence[Message]], list[str | None]]
 
 
-class FakeOutlet:
+class FakePublisher:
     """Takes everything, but for what it was told of its next requests."""
 
     def __init__(self, *answers: Answer) -> None:

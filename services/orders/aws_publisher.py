@@ -1,4 +1,4 @@
-"""Where the relay puts messages on AWS: the bus, the state machine, the queues."""
+"""Send outbox messages on AWS: to EventBridge, Step Functions and SQS."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ from kernel.order_record import Message
 from lambda_support import aws
 
 
-class AWSOutlet:
-    """An outlet (see `orders.relay.Publisher`); ``client`` gives a service's client by its name.
+class AWSPublisher:
+    """A publisher (see `orders.outbox.Publisher`); ``client`` returns a service's client by name.
 
-    An error is an answer here and is not raised: the messages stay in their outboxes.
+    An error is returned and not raised: the messages stay in their outboxes.
     """
 
     def __init__(
@@ -23,31 +23,35 @@ class AWSOutlet:
         self.client = client
 
     def put(self, messages: Sequence[Message]) -> list[str | None]:
-        """Return for each message why it was not accepted, or `None` where it was."""
+        """Return for each message the reason of its refusal, or `None` if it was accepted."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         kind = messages[0].kind
-        put = {"event": self._events, "run": self._run, "message": self._queue}[kind]
+        send = {"event": self._put_events, "run": self._start_run, "message": self._send_messages}[
+            kind
+        ]
         try:
-            return put([message.body for message in messages])
+            return send([message.body for message in messages])
         except ClientError as error:
             problem = f"{error.response['Error']['Code']}: {error}"
         except BotoCoreError as error:
             problem = f"{type(error).__name__}: {error}"
         return [problem] * len(messages)
 
-    def _events(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    def _put_events(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
         entries = [{"EventBusName": self.bus, **body} for body in bodies]
         answer = self.client("events").put_events(Entries=entries)
         return [
-            f"{one['ErrorCode']}: {one.get('ErrorMessage', '')}" if "ErrorCode" in one else None
-            for one in answer["Entries"]
+            f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
+            if "ErrorCode" in result
+            else None
+            for result in answer["Entries"]
         ]
 
-    def _run(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    def _start_run(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
         [body] = bodies
         client = self.client("stepfunctions")
-        # one that exists was asked for before
+        # an execution of this name was started by an earlier attempt
         with suppress(client.exceptions.ExecutionAlreadyExists):
             client.start_execution(
                 stateMachineArn=self.state_machine,
@@ -56,7 +60,7 @@ class AWSOutlet:
             )
         return [None]
 
-    def _queue(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    def _send_messages(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
         answer = self.client("sqs").send_message_batch(
             QueueUrl=bodies[0]["queue"],
             Entries=[
@@ -65,7 +69,7 @@ class AWSOutlet:
             ],
         )
         failed = {
-            int(one["Id"]): f"{one['Code']}: {one.get('Message', '')}"
-            for one in answer.get("Failed", [])
+            int(result["Id"]): f"{result['Code']}: {result.get('Message', '')}"
+            for result in answer.get("Failed", [])
         }
         return [failed.get(number) for number in range(len(bodies))]

@@ -3,7 +3,7 @@
 from kernel.errors import InvalidInput, OrderConflict
 from kernel.events import Event, OrderCreated
 from kernel.order_record import OrderRecord, retry_on_conflict
-from orders.keys import Key, Keys
+from orders.idempotency_key import Key, Keys
 from orders.usecases import Ports, open_placed, require_same_order
 
 
