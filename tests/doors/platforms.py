@@ -223,7 +223,7 @@ class Small(Platform):
         """Return the template's stack, read once: no handler is called that would ask where."""
         if self._stack is None:
             path = directory.root.parent / "template.yaml"
-            self._stack = load(path, {}, directory.environment)
+            self._stack = load(path, {}, directory.local_value)
         return self._stack
 
     def close(self) -> None:

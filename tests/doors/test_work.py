@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from infra.local.workers.environment import ExecutionEnvironment
+from infra.local.workers.execution_environment import ExecutionEnvironment
 from kernel import json_text
 from tests.doors.conftest import Through
 from tests.doors.platforms import Shipped, Small
@@ -111,7 +111,7 @@ class Handlers:
         self.behaviour: Behaviour | None = None
         small.handlers |= dict.fromkeys(("Step", "Worker", "Tick"), self._called)
         outline: dict[str, Any] = {"name": "Step", "handler": "none", "arn": "a", "memory": 1}
-        outline |= {"timeout": 1, "environment": {}}
+        outline |= {"timeout": 1, "variables": {}}
         self.environment = ExecutionEnvironment({"Step": outline}, log)
         self.environment._handlers["Step"] = lambda given, _: (  # noqa: SLF001 - it has no module
             self.behaviour() if self.behaviour else {"x": 1}
