@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
-	simulate doors crash exports test-sfn-local lock clean queries build deploy credentials \
+	simulate fuzz doors crash exports test-sfn-local lock clean queries build deploy credentials \
 	bench-imports bench-clients bench-growth
 
 help: ## Say what there is to make (the default)
@@ -98,8 +98,10 @@ conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for ot
 simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
-doors: .venv/.dev ## Put any JSON through every door (EXAMPLES=N a door)
-	$(BIN)/python -m pytest tests/doors --examples $(or $(EXAMPLES),5000)
+fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
+	$(BIN)/python -m pytest tests/fuzz --examples $(or $(EXAMPLES),5000)
+
+doors: fuzz
 
 crash: .venv/.dev ## Kill the server while orders go through (ORDERS=N, KILLS=N, SEED=N)
 	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         default=50,
-        help="tests/doors: examples of each door; 50 (the default) are the same at every run",
+        help="tests/fuzz: examples of each input; 50 (the default) are the same at every run",
     )
     for name, default, meaning in (
         ("orders", 300, "orders that go through"),

@@ -18,7 +18,7 @@ from infra.local.template.resources import load
 from infra.local.template.stack import Stack
 from infra.local.workers.inline import InlineInvoker
 from infra.local.workers.pool import WorkerPool
-from infra.local.workers.worker import COLLECT
+from infra.local.workers.worker import GC_THRESHOLD
 from inventory.store import SQLiteInventory
 from notifications.store import SQLiteMails
 from orders.store import SQLiteKeys
@@ -38,13 +38,13 @@ def stack_of(
     directory: DataDirectory, template: Path = TEMPLATE, parameters: Mapping[str, str] | None = None
 ) -> Stack:
     """Return the stack that a template asks for, with its files in a data directory."""
-    stack = load(template, parameters or {}, directory.environment)
+    stack = load(template, parameters or {}, directory.local_value)
     served = {route.function for route in stack.routes}
     for name in served:
         # what answers a caller outside must outlive a power cut
-        environment = dict(stack.functions[name].environment)
-        environment["STORE_URL"] += "?synchronous=FULL"
-        stack.functions[name] = replace(stack.functions[name], environment=environment)
+        variables = dict(stack.functions[name].variables)
+        variables["STORE_URL"] += "?synchronous=FULL"
+        stack.functions[name] = replace(stack.functions[name], variables=variables)
     return stack
 
 
@@ -89,7 +89,7 @@ def platform(
             invoker.start()
             before = gc.get_threshold()
             gc.freeze()  # as in the workers: what is imported is not looked through meanwhile
-            gc.set_threshold(COLLECT)
+            gc.set_threshold(GC_THRESHOLD)
             try:
                 yield engine
             finally:

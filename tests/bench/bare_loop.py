@@ -20,7 +20,7 @@ from typing import Any
 from infra.cli.generator import generate
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.local.workers.environment import Context
+from infra.local.workers.execution_environment import Context
 from inventory.store import SQLiteInventory
 from kernel.errors import OrderNotFound
 from storage.sqlite.database import Database, database
@@ -46,7 +46,7 @@ def loop(orders: int, seed: int, root: Path) -> dict[str, Any]:
     events = [event for kind, event in generated.events if kind == "completed"]
     where = DataDirectory(root)
     for function in stack_of(where).functions.values():
-        os.environ.update(function.environment)
+        os.environ.update(function.variables)
     os.environ["POWERTOOLS_LOG_LEVEL"] = "WARNING"
     stores = [database(f"sqlite:///{path}") for path in (where.database, where.sandbox)]
     SQLiteInventory(stores[0]).receive(generated.receipt, time.time())

@@ -217,7 +217,7 @@ class Rig:
         write_definition(self.folder, name, flow)
 
     def _load(self, directory: DataDirectory) -> Stack:
-        return load(self.folder / "template.yaml", self.parameters, directory.environment)
+        return load(self.folder / "template.yaml", self.parameters, directory.local_value)
 
     def _open(self) -> None:
         stack = self._stack(self.directory)

@@ -285,14 +285,14 @@ def test_the_address_of_a_server_that_was_killed_is_not_the_next_writers(
     ],
 )
 def test_a_functions_urls_lead_to_files(directory: DataDirectory, value: str, place: str) -> None:
-    assert directory.environment("ANY_URL", value) == place.format(directory.root)
+    assert directory.local_value("ANY_URL", value) == place.format(directory.root)
 
 
 def test_what_answers_a_caller_outside_commits_so_that_it_outlives_a_power_cut(
     directory: DataDirectory,
 ) -> None:
     stack = stack_of(directory)
-    stores = {name: one.environment.get("STORE_URL") for name, one in stack.functions.items()}
+    stores = {name: one.variables.get("STORE_URL") for name, one in stack.functions.items()}
     plain = f"sqlite:///{directory.database}"
     assert stores["OrdersApiFunction"] == f"{plain}?synchronous=FULL"
     assert {url for name, url in stores.items() if name != "OrdersApiFunction"} == {plain}

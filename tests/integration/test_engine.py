@@ -282,7 +282,7 @@ def test_a_task_that_waits_for_a_worker_has_not_begun_to_time_out(
     """A burst waits in the journal or for a worker; only a function that runs can be too slow."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     rig = Rig(tmp_path, flow=flow(Step=task(TimeoutSeconds=1)))
-    stack = load(tmp_path / "template.yaml", {}, rig.directory.environment)
+    stack = load(tmp_path / "template.yaml", {}, rig.directory.local_value)
     sleeps = Function("Step", "arn", "tests.fakes.functions.sleeps", 30, 128, {})
     stack.functions = dict.fromkeys(stack.functions, sleeps)
     pool = WorkerPool(stack.functions, tmp_path / "log", 1)

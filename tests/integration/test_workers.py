@@ -15,8 +15,9 @@ import pytest
 
 from infra.local.template.stack import Function
 from infra.local.workers.invocations import Invocation, Result
-from infra.local.workers.pool import AHEAD, AHEAD_BYTES, WorkerError, WorkerPool
+from infra.local.workers.pool import WorkerError, WorkerPool
 from infra.local.workers.worker import SLOW
+from infra.local.workers.worker_handle import PREFETCH, PREFETCH_BYTES
 from kernel.json_text import MAX_DEPTH
 from storage.sqlite.database import Database
 
@@ -176,7 +177,7 @@ def test_an_error_whose_message_cannot_be_told_is_told_by_its_class(make: Make) 
     error = pool.call("fails_untold").error
     assert error is not None
     told = (error["errorType"], error["errorMessage"])
-    assert told == ("Untold", "its message cannot be told: ValueError")
+    assert told == ("Untold", "its message cannot be read: ValueError")
     assert pool.workers() == before
 
 
@@ -248,21 +249,21 @@ def test_workers_run_side_by_side(make: Make) -> None:
 
 def test_a_worker_is_given_a_few_invocations_ahead_and_no_more(make: Make) -> None:
     pool = make(1)
-    for _ in range(AHEAD + 3):
+    for _ in range(PREFETCH + 3):
         pool.submit("sleeps", seconds=0.05)
     pool.pool.poll(0)
-    assert len(pool.pool.workers[0].sent) == AHEAD
-    pool.results(AHEAD + 3)
+    assert len(pool.pool.workers[0].sent) == PREFETCH
+    pool.results(PREFETCH + 3)
 
 
 def test_results_are_gathered_while_the_workers_have_enough_to_do(make: Make) -> None:
     """Each look at them is a commit."""
     pool = make(1)
-    for _ in range(AHEAD):
+    for _ in range(PREFETCH):
         pool.submit("sleeps", seconds=0.002)
     gathered = [one for one in pool.pool.poll(5) if one.id >= 0]
     assert len(gathered) > 1
-    pool.results(AHEAD - len(gathered))
+    pool.results(PREFETCH - len(gathered))
 
 
 def test_a_single_result_is_waited_with_for_no_other(make: Make) -> None:
@@ -276,10 +277,10 @@ def test_a_single_result_is_waited_with_for_no_other(make: Make) -> None:
 def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
     pool = make(1)
     pool.submit("sleeps", seconds=0.2)
-    pool.submit("echo", text="x" * AHEAD_BYTES)
+    pool.submit("echo", text="x" * PREFETCH_BYTES)
     pool.pool.poll(0)
     assert len(pool.pool.workers[0].sent) == 1
-    assert len(pool.results(2)[1].payload["text"]) == AHEAD_BYTES
+    assert len(pool.results(2)[1].payload["text"]) == PREFETCH_BYTES
 
 
 @pytest.mark.parametrize("levels", [255, 1_000, 1_003])

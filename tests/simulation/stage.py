@@ -29,7 +29,7 @@ from infra.local.engine.parquet import UnconvertibleRows
 from infra.local.platform import STORES, TEMPLATE
 from infra.local.template.resources import load
 from infra.local.template.stack import Stack
-from infra.local.workers.environment import COMMON, Context
+from infra.local.workers.execution_environment import COMMON, Context
 from infra.local.workers.invocations import Invocation
 from kernel.errors import CarrierError, MailError, OrderflowError, PaymentGatewayError
 from lambda_support import settings
@@ -149,7 +149,7 @@ class Stage:
         self._function = function
 
     def _environment(self, function: str) -> dict[str, str]:
-        environment = self.stack.functions[function].environment
+        environment = self.stack.functions[function].variables
         return {**environment, "AWS_LAMBDA_FUNCTION_NAME": function}
 
     def call(self, invocation: Invocation) -> tuple[Any, dict[str, Any] | None]:

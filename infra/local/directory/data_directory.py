@@ -106,7 +106,7 @@ class DataDirectory:
         except OSError:
             return None
 
-    def environment(self, _variable: str, value: str) -> str:
+    def local_value(self, _variable: str, value: str) -> str:
         """Return what a function's variable says here: AWS's services become files.
 
         ``dynamodb://OrdersTable`` is the database, any other table and ``ses://`` are the

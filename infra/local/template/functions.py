@@ -1,4 +1,4 @@
-"""The functions of a template, and what calls them: queues, routes, schedules."""
+"""Read the functions of a template and their event sources: queues, routes and schedules."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,21 +7,23 @@ from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError
 from infra.local.template.schedule_expressions import problem_with
 from infra.local.template.stack import Consumer, Function, Route, Schedule, Stack
 
-Environment = Callable[[str, str], str]
-"""``(variable, value) -> value``: what a function's environment says on this machine."""
+LocalValue = Callable[[str, str], str]
+"""``(variable, value) -> value``: the local value of a function's environment variable."""
 
 CONCURRENCY = 5
-"""Batches of a queue that are worked on at once, unless the template says how many.
+"""Default number of concurrent batches of a queue.
 
 Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings".
 """
 
-LEAST, MOST = 2, 1_000
-"""Batches that a template may ask for (AWS Lambda API, ScalingConfig)."""
+MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 1_000
+"""Bounds of ``MaximumConcurrency`` (AWS Lambda API, ScalingConfig)."""
 
 
-def read_functions(template: Template, stack: Stack, environment: Environment) -> None:
-    """Add a template's functions to a stack, with the queues, routes and schedules they serve.
+def read_functions(template: Template, stack: Stack, local_value: LocalValue) -> None:
+    """Add a template's functions to a stack, with their consumers, routes and schedules.
+
+    ``local_value`` gives each environment variable its local value.
 
     Raises
     ------
@@ -44,13 +46,13 @@ def read_functions(template: Template, stack: Stack, environment: Environment) -
             get("Handler"),
             float(get("Timeout", inherited.get("Timeout", 3))),
             int(get("MemorySize", inherited.get("MemorySize", 128))),
-            {key: environment(key, str(value)) for key, value in resolved.items()},
+            {key: local_value(key, str(value)) for key, value in resolved.items()},
         )
         for event, source in get("Events", {}).items():
-            _source(stack, name, source, f"{place}.Events.{event}", event)
+            _add_source(stack, name, source, f"{place}.Events.{event}", event)
 
 
-# The events of functions: what of their properties is kept, or means nothing on one machine.
+# The event types of functions, with the properties that are run or inert on one machine.
 _SOURCES: Mapping[str, set[str]] = {
     "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
     "HttpApi": {"ApiId", "Method", "Path", "Auth"},
@@ -62,20 +64,22 @@ _SOURCES: Mapping[str, set[str]] = {
     },
     "DynamoDB": set(),
 }
-_ONLY = {
+_ONLY_VALUES = {
     "ScheduleExpressionTimezone": "UTC",
     "FunctionResponseTypes": ["ReportBatchItemFailures"],
 }
 
 
-def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str) -> None:
+def _add_source(
+    stack: Stack, function: str, source: Mapping[str, Any], place: str, event: str
+) -> None:
     kind, properties = str(source.get("Type")), source.get("Properties", {})
     if kind not in _SOURCES:
         raise TemplateError(place, f"event type {kind} is not supported on one machine")
     if kind == "DynamoDB":
         return
     refuse_others(properties, _SOURCES[kind], f"{place}.Properties")
-    for key, only in _ONLY.items():
+    for key, only in _ONLY_VALUES.items():
         if properties.get(key, only) != only:
             raise TemplateError(f"{place}.Properties.{key}", f"is only {only} on one machine")
     if kind == "SQS":
@@ -83,8 +87,9 @@ def _source(stack: Stack, function: str, source: Mapping[str, Any], place: str, 
         scaling, where = properties.get("ScalingConfig", {}), f"{place}.Properties.ScalingConfig"
         refuse_others(scaling, {"MaximumConcurrency"}, where)
         concurrency = int(scaling.get("MaximumConcurrency", CONCURRENCY))
-        if not LEAST <= concurrency <= MOST:
-            raise TemplateError(f"{where}.MaximumConcurrency", f"is not from {LEAST} to {MOST}")
+        if not MIN_CONCURRENCY <= concurrency <= MAX_CONCURRENCY:
+            bounds = f"is not from {MIN_CONCURRENCY} to {MAX_CONCURRENCY}"
+            raise TemplateError(f"{where}.MaximumConcurrency", bounds)
         size = int(properties.get("BatchSize", 10))
         stack.consumers.append(Consumer(function, queue, size, concurrency))
     elif kind == "HttpApi":

@@ -1,4 +1,4 @@
-"""The HTTP API of a template: which pages of other origins may call it."""
+"""Read the CORS configuration of a template's HTTP API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +18,10 @@ INERT = {
     "RouteSettings",
     "Tags",
 }
-"""Properties that change nothing on one machine; ``orders serve`` has tokens of its own."""
+"""Properties without effect on one machine; ``orders serve`` has its own tokens."""
 
-LONGEST_AGE = 86_400
-"""Seconds that a browser may keep a preflight's answer (API Gateway V2 API, Cors)."""
+MAX_AGE = 86_400
+"""Maximum seconds that a browser may cache a preflight response (API Gateway V2 API, Cors)."""
 
 _FIELDS = {
     "AllowOrigins": "origins",
@@ -38,7 +38,7 @@ def read_http_api(template: Template, stack: Stack) -> None:
     Raises
     ------
     TemplateError
-        A property is not supported on one machine, or API Gateway would not take it.
+        A property is not supported on one machine, or is invalid for API Gateway.
     """
     kind = "AWS::Serverless::HttpApi"
     for _, place, get in template.properties(kind, {"CorsConfiguration"}, INERT):
@@ -73,17 +73,17 @@ def _cors(configured: Any, place: str) -> Cors | None:
         credentials=credentials,
     )
     if cors.credentials and cors.allows_all:
-        problem = "is not taken with the origin *; name the origins"
+        problem = "is not allowed with the origin *; name the origins"
         raise TemplateError(f"{place}.AllowCredentials", problem)
     return cors
 
 
 def _list(value: Any, place: str) -> tuple[str, ...]:
-    """Return a list of texts; a parameter that is a list comes as text with commas."""
+    """Return a list of texts; the value of a list parameter is text with commas."""
     entries = value.split(",") if isinstance(value, str) else value
-    if not isinstance(entries, list) or not all(isinstance(one, str) for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise TemplateError(place, "is not a list of texts")
-    return tuple(one.strip() for one in entries if one.strip())
+    return tuple(entry.strip() for entry in entries if entry.strip())
 
 
 def _origins(origins: tuple[str, ...], place: str) -> tuple[str, ...]:
@@ -95,11 +95,10 @@ def _origins(origins: tuple[str, ...], place: str) -> tuple[str, ...]:
 
 
 def _switch(value: Any, place: str) -> bool:
-    known = {"true": True, "false": False}
-    found = known.get(str(value).lower())
-    if found is None:
+    switch = {"true": True, "false": False}.get(str(value).lower())
+    if switch is None:
         raise TemplateError(place, f"{value!r} is neither true nor false")
-    return found
+    return switch
 
 
 def _age(value: Any, place: str) -> int | None:
@@ -109,6 +108,6 @@ def _age(value: Any, place: str) -> int | None:
         age = int(value)
     except (TypeError, ValueError):
         age = -2
-    if isinstance(value, bool) or not -1 <= age <= LONGEST_AGE:
-        raise TemplateError(place, f"{value!r} is not a number from -1 to {LONGEST_AGE}")
+    if isinstance(value, bool) or not -1 <= age <= MAX_AGE:
+        raise TemplateError(place, f"{value!r} is not a number from -1 to {MAX_AGE}")
     return age

@@ -1,6 +1,6 @@
-"""Reading a SAM template: YAML with CloudFormation's tags, parameters, and references.
+"""Load a SAM template: YAML with CloudFormation's tags, parameters and references.
 
-Only what the runtime asks for is resolved, so that IAM statements and the like may say anything.
+Only the properties that the runtime reads are resolved, so IAM statements may have any content.
 """
 
 import re
@@ -15,7 +15,7 @@ from infra.errors import Refusal
 from kernel.json_text import MAX_DEPTH, is_nested_deeper
 
 try:
-    from yaml import CSafeLoader as SafeLoader  # seven times as quick, where PyYAML has it
+    from yaml import CSafeLoader as SafeLoader  # seven times as quick, if PyYAML has it
 except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
@@ -33,12 +33,12 @@ PSEUDO_PARAMETERS = {
 
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
-_HARMLESS = 10_000
-"""Levels of YAML that PyYAML's C code composes in half of a thread's stack: it checks no depth."""
+_SAFE_LEVELS = 10_000
+"""Levels of YAML that take half of a thread's stack in PyYAML's C code, which checks no depth."""
 
 
 class TemplateError(Refusal, ValueError):
-    """The template or one of its definitions asks for what is not there; ``place`` says where."""
+    """The template or a definition is invalid or not supported; ``place`` is a path in it."""
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
@@ -46,11 +46,11 @@ class TemplateError(Refusal, ValueError):
         self.problem = problem
 
 
-class _Loader(SafeLoader):
-    """YAML with the short form of CloudFormation's functions."""
+class _CloudFormationLoader(SafeLoader):
+    """YAML with the short form of CloudFormation's intrinsic functions."""
 
 
-def _function(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: _CloudFormationLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -64,20 +64,20 @@ def _function(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
     return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
 
 
-_Loader.add_multi_constructor("!", _function)
+_CloudFormationLoader.add_multi_constructor("!", _intrinsic)
 
 
 class Template:
-    """A template with its parameters.
+    """A SAM template with the values of its parameters.
 
     Parameters
     ----------
     path : Path
-        The file; what it names is relative to its folder.
+        The file; paths in it are relative to its folder.
     parameters : Mapping[str, str]
         Values for parameters other than their defaults.
     identify : callable
-        ``(logical id, resource) -> attributes``; the attribute ``Ref`` is what a reference gives.
+        ``(logical id, resource) -> attributes``; the attribute ``Ref`` is the value of ``!Ref``.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Template:
         self.path = path
         self.place = "Resources"
         try:
-            body = read_yaml(path.read_text("utf-8"), str(path), _Loader)
+            body = read_yaml(path.read_text("utf-8"), str(path), _CloudFormationLoader)
         except OSError as error:
             raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
@@ -102,14 +102,14 @@ class Template:
                 raise TemplateError(f"Resources.{name}", "is no resource with Properties")
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
-        self._parameters = self._values(body.get("Parameters", {}), parameters)
+        self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
         self._attributes = {
             name: identify(name, self._outline(resource))
             for name, resource in self.resources.items()
         }
 
     def of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Return logical ids and properties, unresolved, of a type's resources."""
+        """Yield the logical id and the unresolved properties of each resource of a type."""
         for name, resource in self.resources.items():
             if resource.get("Type") == kind:
                 yield name, resource.get("Properties", {})
@@ -119,7 +119,19 @@ class Template:
     ) -> Iterator[tuple[str, str, "partial[Any]"]]:
         """Yield logical id, place and a getter of properties for each resource of a type.
 
-        Properties in neither set are refused.
+        Parameters
+        ----------
+        kind : str
+            The resource type.
+        run : set[str]
+            Properties that the runtime reads.
+        inert : set[str]
+            Properties without effect on one machine.
+
+        Raises
+        ------
+        TemplateError
+            A property is in neither set.
         """
         for name, properties in self.of_type(kind):
             self.place = place = f"Resources.{name}.Properties"
@@ -143,29 +155,31 @@ class Template:
                     return self._substitute(argument, place)
                 if name.startswith("Fn::") or name == "Condition":
                     raise TemplateError(place, f"{name} is not supported on one machine")
-            return {key: self.resolve(one, f"{place}.{key}") for key, one in value.items()}
+            return {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         if isinstance(value, list):
-            return [self.resolve(one, f"{place}[{n}]") for n, one in enumerate(value)]
+            return [self.resolve(entry, f"{place}[{n}]") for n, entry in enumerate(value)]
         return value
 
-    def _values(self, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-        unknown = sorted(set(given) - set(declared))
+    def _parameter_values(
+        self, declared: Mapping[str, Any], values: Mapping[str, str]
+    ) -> dict[str, Any]:
+        unknown = sorted(set(values) - set(declared))
         if unknown:
             raise TemplateError(f"Parameters.{unknown[0]}", "is not a parameter of the template")
-        values = {}
+        resolved = {}
         for name, parameter in declared.items():
-            value = given.get(name, parameter.get("Default"))
+            value = values.get(name, parameter.get("Default"))
             allowed = parameter.get("AllowedValues")
             if value is None:
                 raise TemplateError(f"Parameters.{name}", "has no default; give it a value")
             if allowed and value not in allowed:
                 raise TemplateError(f"Parameters.{name}", f"{value!r} is none of {allowed}")
             _check_bounds(name, value, parameter)
-            values[name] = value
-        return values
+            resolved[name] = value
+        return resolved
 
     def _outline(self, resource: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a resource whose name, where it has one, is resolved from parameters alone."""
+        """Return a resource whose name, if any, is resolved from parameters alone."""
         properties = dict(resource.get("Properties", {}))
         for key in ("Name", "QueueName", "FunctionName"):
             if isinstance(properties.get(key), Mapping):
@@ -182,7 +196,7 @@ class Template:
         if attributes is None:
             raise TemplateError(place, f"refers to {name!r}, which the template does not have")
         if attribute not in attributes:
-            raise TemplateError(place, f"asks for {name}.{attribute}, which is not known here")
+            raise TemplateError(place, f"refers to {name}.{attribute}, which is not known here")
         return attributes[attribute]
 
     def _substitute(self, argument: Any, place: str) -> str:
@@ -198,7 +212,13 @@ class Template:
 
 
 def read_yaml(text: str, place: str, loader: type[SafeLoader] = SafeLoader) -> Any:
-    """Return what a YAML document says; raise `TemplateError` if it is none, or nested too deep."""
+    """Return the value of a YAML document.
+
+    Raises
+    ------
+    TemplateError
+        It is not YAML, or is nested too deep.
+    """
     value: Any = None
     try:
         deep = _is_too_deep(text)
@@ -206,7 +226,7 @@ def read_yaml(text: str, place: str, loader: type[SafeLoader] = SafeLoader) -> A
             value = yaml.load(text, loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise TemplateError(place, f"is not YAML: {error}") from None
-    except RecursionError:  # by CloudFormation's functions in each other
+    except RecursionError:  # from nested intrinsic functions
         deep = True
     if deep or is_nested_deeper(value):
         raise TemplateError(place, f"is nested deeper than {MAX_DEPTH} levels")
@@ -214,8 +234,11 @@ def read_yaml(text: str, place: str, loader: type[SafeLoader] = SafeLoader) -> A
 
 
 def _is_too_deep(text: str) -> bool:
-    """Say whether YAML that could have more than harmless levels is nested too deep."""
-    if sum(map(text.count, "[{-:?")) <= _HARMLESS:  # one of these begins each level
+    """Return whether YAML is nested deeper than `MAX_DEPTH`.
+
+    A text with at most `_SAFE_LEVELS` levels is left to the check of its value.
+    """
+    if sum(map(text.count, "[{-:?")) <= _SAFE_LEVELS:  # one of these begins each level
         return False
     depth = 0
     for event in yaml.parse(text, SafeLoader):
@@ -227,7 +250,7 @@ def _is_too_deep(text: str) -> bool:
 
 
 def refuse_others(properties: Mapping[str, Any], known: set[str], place: str) -> None:
-    """Raise `TemplateError` for a property that is not known."""
+    """Raise `TemplateError` for a property that is not in ``known``."""
     for key in properties:
         if key not in known:
             raise TemplateError(f"{place}.{key}", "is not supported on one machine")

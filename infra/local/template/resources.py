@@ -1,6 +1,6 @@
-"""What the template asks for, read resource by resource.
+"""Read a template's resources, and refuse every resource type that is not in this table.
 
-Resource types, a closed table:
+The table is closed; `identify` refuses the other types:
 
 ==================================  =========================================================
 run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
@@ -11,9 +11,9 @@ run                                 ``AWS::Serverless::Function`` (events ``SQS`
                                     ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,
                                     ``AWS::Glue::Table``, ``AWS::DynamoDB::Table`` (a SQLite file),
                                     ``AWS::S3::Bucket`` (a folder)
-inert (understood and skipped)      who may do what (``AWS::IAM::Role``, queue, bucket and user pool
-                                    policies), logs, traces, alarms, and what only Athena reads: see
-                                    `INERT`
+inert (known and skipped)           permissions (``AWS::IAM::Role``, policies of queues, buckets and
+                                    user pools), logs, traces, alarms, and resources that only
+                                    Athena reads: see `INERT`
 everything else                     refused, by name
 ==================================  =========================================================
 """
@@ -27,13 +27,13 @@ from typing import Any
 from infra.asl import DefinitionError, Machine, compile_definition
 from infra.local.engine.integrations import KNOWN
 from infra.local.engine.targets import TARGETS
-from infra.local.template.functions import Environment, read_functions
+from infra.local.template.functions import LocalValue, read_functions
 from infra.local.template.http_api import read_http_api
 from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, read_yaml
 from infra.local.template.stack import Queue, Rule, Stack, StateMachine, Stream, Target
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
-RUN = {
+RUN = {  # resource type: service and resource prefix of its ARN
     "AWS::Serverless::Function": ("lambda", "function:"),
     "AWS::Serverless::StateMachine": ("states", "stateMachine:"),
     "AWS::Serverless::HttpApi": ("apigateway", ""),
@@ -72,12 +72,12 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 
 def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the attributes of a resource that others may refer to.
+    """Return the attributes of a resource that references can name.
 
     Raises
     ------
     TemplateError
-        Its type is in neither table.
+        Its type is neither in `RUN` nor in `INERT`.
     """
     kind = resource.get("Type", "")
     if kind not in RUN and kind not in INERT:
@@ -107,22 +107,22 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
     }
 
 
-def load(path: Path, parameters: Mapping[str, str], environment: Environment) -> Stack:
+def load(path: Path, parameters: Mapping[str, str], local_value: LocalValue) -> Stack:
     """Return the stack of a template.
 
     Raises
     ------
     TemplateError
-        Something that it asks for does not exist or is not supported; the place is named.
+        It is malformed, or something in it does not exist or is not supported.
     """
     template = Template(path, parameters, identify)
     stack = Stack()
     try:
-        read_functions(template, stack, environment)
+        read_functions(template, stack, local_value)
         read_http_api(template, stack)
-        for read in (_buses, _queues, _machines, _streams, _rules):
+        for read in (_read_buses, _read_queues, _read_state_machines, _read_streams, _read_rules):
             read(template, stack)
-        _check(stack)
+        _check_references(stack)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         if isinstance(error, TemplateError):
             raise
@@ -130,7 +130,7 @@ def load(path: Path, parameters: Mapping[str, str], environment: Environment) ->
     return stack
 
 
-def _buses(template: Template, stack: Stack) -> None:
+def _read_buses(template: Template, stack: Stack) -> None:
     for name, _, get in template.properties("AWS::Events::EventBus", {"Name"}, {"Tags"}):
         if stack.bus:
             raise TemplateError(f"Resources.{name}", "is a second bus; one machine has one")
@@ -139,11 +139,11 @@ def _buses(template: Template, stack: Stack) -> None:
     for name, place, get in template.properties("AWS::Events::Archive", keys, {"Description"}):
         stack.archive = get("ArchiveName", name)
         stack.archive_days = int(get("RetentionDays", 0))
-        pattern = get("EventPattern", {"source": [{"exists": True}]})  # without one, everything
+        pattern = get("EventPattern", {"source": [{"exists": True}]})  # default: every event
         stack.archive_pattern = _pattern(pattern, place)
 
 
-def _queues(template: Template, stack: Stack) -> None:
+def _read_queues(template: Template, stack: Stack) -> None:
     run = {"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy"}
     for name, _, get in template.properties("AWS::SQS::Queue", run, {"SqsManagedSseEnabled"}):
         redrive = get("RedrivePolicy", {})
@@ -160,7 +160,7 @@ def _queues(template: Template, stack: Stack) -> None:
         )
 
 
-def _machines(template: Template, stack: Stack) -> None:
+def _read_state_machines(template: Template, stack: Stack) -> None:
     run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
     inert = {"Role", "Logging", "Tracing"}
     kind = "AWS::Serverless::StateMachine"
@@ -178,7 +178,13 @@ def _machines(template: Template, stack: Stack) -> None:
 
 
 def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
-    """Return a compiled definition, or raise `TemplateError` with the place in it."""
+    """Return a definition compiled.
+
+    Raises
+    ------
+    TemplateError
+        The definition is invalid; the message has the place in it.
+    """
     try:
         return compile_definition(definition, name=name, integrations=KNOWN)
     except DefinitionError as error:
@@ -186,15 +192,21 @@ def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
 
 
 def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a definition with its substitutions; one without a value is refused."""
+    """Return a definition with its substitutions replaced.
 
-    def replaced(match: re.Match[str]) -> str:
+    Raises
+    ------
+    TemplateError
+        A substitution has no value, or the file cannot be read.
+    """
+
+    def replacement(match: re.Match[str]) -> str:
         if match[1] not in substitutions:
             raise TemplateError(str(path), f"${{{match[1]}}} has no value in the template")
         return str(substitutions[match[1]])
 
     try:
-        body = read_yaml(_VARIABLE.sub(replaced, path.read_text()), str(path))
+        body = read_yaml(_VARIABLE.sub(replacement, path.read_text()), str(path))
     except OSError as error:
         raise TemplateError(str(path), f"cannot be read: {error.strerror}") from None
     if not isinstance(body, dict):
@@ -202,7 +214,7 @@ def _definition(path: Path, substitutions: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _streams(template: Template, stack: Stack) -> None:
+def _read_streams(template: Template, stack: Stack) -> None:
     inert = {"CatalogId", "DatabaseName"}
     tables = {
         name: table
@@ -212,24 +224,24 @@ def _streams(template: Template, stack: Stack) -> None:
     run = {"DeliveryStreamType", "ExtendedS3DestinationConfiguration"}
     inert = {"DeliveryStreamEncryptionConfigurationInput"}
     for name, place, get in template.properties(kind, run, inert):
-        to = get("ExtendedS3DestinationConfiguration")
-        schema = to["DataFormatConversionConfiguration"]["SchemaConfiguration"]
+        destination = get("ExtendedS3DestinationConfiguration")
+        schema = destination["DataFormatConversionConfiguration"]["SchemaConfiguration"]
         if schema["TableName"] not in tables:
             raise TemplateError(place, f"has no table {schema['TableName']!r} to convert to")
         table = tables[schema["TableName"]]("TableInput")
-        [processor] = to["ProcessingConfiguration"]["Processors"]
+        [processor] = destination["ProcessingConfiguration"]["Processors"]
         [parameter] = processor["Parameters"]
         stack.streams[name] = Stream(
             name,
             parameter["ParameterValue"].rsplit(":", 1)[1],
-            float(to["BufferingHints"]["IntervalInSeconds"]),
-            to["Prefix"],
-            to["ErrorOutputPrefix"],
-            {one["Name"]: one["Type"] for one in table["StorageDescriptor"]["Columns"]},
+            float(destination["BufferingHints"]["IntervalInSeconds"]),
+            destination["Prefix"],
+            destination["ErrorOutputPrefix"],
+            {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]},
         )
 
 
-def _rules(template: Template, stack: Stack) -> None:
+def _read_rules(template: Template, stack: Stack) -> None:
     run = {"EventBusName", "EventPattern", "Targets"}
     for name, place, get in template.properties("AWS::Events::Rule", run, {"Description"}):
         targets = tuple(
@@ -237,9 +249,10 @@ def _rules(template: Template, stack: Stack) -> None:
             for n, target in enumerate(get("Targets", []))
         )
         ids = [target.id for target in targets]
-        for n, one in enumerate(ids):
-            if one in ids[:n]:
-                raise TemplateError(f"{place}.Targets[{n}].Id", f"{one} is an earlier target's")
+        for n, target_id in enumerate(ids):
+            if target_id in ids[:n]:
+                problem = f"{target_id} is the id of an earlier target"
+                raise TemplateError(f"{place}.Targets[{n}].Id", problem)
         stack.rules.append(Rule(name, _pattern(get("EventPattern"), place), targets))
         bus = str(get("EventBusName", "default")).rsplit("/", 1)[-1]
         if bus != stack.bus:
@@ -257,9 +270,9 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
         raise TemplateError(
             f"{place}.Arn", f"targets of {service} are not supported on one machine"
         )
-    taker = TARGETS[service]
+    target_kind = TARGETS[service]
     try:
-        name = stack.named(taker.resources, arn)
+        name = stack.named(target_kind.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})
@@ -267,7 +280,7 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
     return Target(
         rule,
         target["Id"],
-        taker.kind,
+        target_kind.kind,
         name,
         float(policy.get("MaximumEventAgeInSeconds", 86_400)),
         int(policy.get("MaximumRetryAttempts", 185)),
@@ -282,8 +295,8 @@ def _pattern(pattern: Any, place: str) -> Pattern:
         raise TemplateError(f"{place}.EventPattern", str(error)) from None
 
 
-def _check(stack: Stack) -> None:
-    """Refuse references between resources that lead nowhere."""
+def _check_references(stack: Stack) -> None:
+    """Raise `TemplateError` for a reference to a resource that does not exist."""
     for queue in stack.queues.values():
         if queue.dead_letters and queue.dead_letters not in stack.queues:
             raise TemplateError(f"Resources.{queue.name}", f"{queue.dead_letters} does not exist")

@@ -1,4 +1,4 @@
-"""When a schedule is due: ``rate(…)``, or ``cron(…)`` in UTC."""
+"""Compute the next time of a schedule expression: ``rate(…)``, or ``cron(…)`` in UTC."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ _SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
 
 def problem_with(expression: object) -> str | None:
-    """Return what is wrong with an expression, if anything is."""
+    """Return the problem with an expression, or None."""
     try:
         next_time(str(expression), 0.0)
     except TemplateError as error:
@@ -23,7 +23,7 @@ def problem_with(expression: object) -> str | None:
 
 
 def next_time(expression: str, after: float) -> float:
-    """Return when an expression is next due, in epoch seconds.
+    """Return the next time of an expression after a time, in epoch seconds.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def next_time(expression: str, after: float) -> float:
     cron = _CRON.fullmatch(expression)
     if cron is None or cron[6] != "*" or re.search(r"[\dL#W]", cron[5]):
         raise TemplateError(_PLACE, f"{expression!r} is not supported on one machine")
-    # AWS counts Sunday as 1 and writes ? for no restriction; weekdays by name mean the same here
+    # In AWS, Sunday is 1 and ? means no restriction; names of weekdays mean the same in cronsim
     fields = " ".join(field.replace("?", "*") for field in cron.groups()[:5])
     try:
         return next(CronSim(fields, datetime.fromtimestamp(after, UTC))).timestamp()

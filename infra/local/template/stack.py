@@ -1,4 +1,4 @@
-"""What the template asks for, as the runtime runs it."""
+"""The resources of a template, in the form that the runtime runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,24 +10,27 @@ from infra.patterns import Pattern
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function; ``timeout`` in seconds, ``memory`` in MB."""
+    """A Lambda function.
+
+    ``timeout`` is in seconds, ``memory`` in MB; ``variables`` are its environment variables.
+    """
 
     name: str
     arn: str
     handler: str
     timeout: float
     memory: int
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
 
 
 def outlines(functions: Mapping[str, Function]) -> dict[str, dict[str, Any]]:
-    """Return functions as JSON: what an execution environment needs to know of each."""
+    """Return functions as JSON values, for an execution environment in another process."""
     return {name: asdict(function) for name, function in functions.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue; without a consumer it is a dead-letter queue."""
+    """A queue, with times in seconds; a queue without a consumer is a dead-letter queue."""
 
     name: str
     arn: str
@@ -40,7 +43,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A function that takes a queue's messages in batches, so many of them at once."""
+    """A function that consumes a queue; ``concurrency`` is the number of concurrent batches."""
 
     function: str
     queue: str
@@ -50,7 +53,7 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a rule sends; ``kind`` is queue, stream or machine, ``name`` that resource's name."""
+    """A target of a rule: ``kind`` is queue, stream or machine, ``name`` names the resource."""
 
     rule: str
     id: str
@@ -68,7 +71,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the bus."""
+    """A rule of the event bus."""
 
     name: str
     pattern: Pattern
@@ -77,7 +80,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class StateMachine:
-    """A state machine; ``definition_id`` is its definition's digest."""
+    """A state machine; ``machine`` is its ``definition`` (JSON text), compiled."""
 
     name: str
     arn: str
@@ -88,7 +91,7 @@ class StateMachine:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A Firehose stream to Parquet; ``interval`` in seconds, ``columns`` with Glue types."""
+    """A Firehose stream to Parquet: ``interval`` in seconds, ``columns`` with Glue types."""
 
     name: str
     processor: str
@@ -111,7 +114,7 @@ class Schedule:
 class Route:
     """A route of the HTTP API.
 
-    ``scopes`` are those of which a token needs one; a route that is ``public`` needs no token.
+    A token needs one of ``scopes``; a ``public`` route needs no token.
     """
 
     method: str
@@ -123,7 +126,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Pages of other origins that may call the HTTP API; ``max_age`` in seconds."""
+    """The CORS configuration of the HTTP API; ``max_age`` is in seconds."""
 
     origins: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -134,18 +137,18 @@ class Cors:
 
     @property
     def allows_all(self) -> bool:
-        """Whether a page of any origin may call."""
+        """Whether every origin is allowed."""
         return "*" in self.origins
 
     def allows(self, origin: str) -> bool:
-        """Say whether a page of this origin may call; ``https://*`` is every origin of a scheme."""
+        """Return whether an origin is allowed; ``https://*`` allows every origin of that scheme."""
         scheme = origin.partition("://")[0]
         return self.allows_all or origin in self.origins or f"{scheme}://*" in self.origins
 
 
 @dataclass(slots=True)
 class Stack:
-    """Everything that a template asks for, by name."""
+    """All resources of a template, by name."""
 
     bus: str = ""
     archive: str = ""
@@ -163,12 +166,25 @@ class Stack:
 
     @property
     def dead_letter_queues(self) -> list[str]:
-        """The queues that nobody consumes."""
+        """The queues without a consumer."""
         consumed = {consumer.queue for consumer in self.consumers}
         return [name for name in self.queues if name not in consumed]
 
     def named(self, kind: str, reference: str) -> str:
-        """Return the name of a function, queue or machine given by name, ARN or URL."""
+        """Return the name of a resource that is referred to by name, ARN or URL.
+
+        Parameters
+        ----------
+        kind : str
+            The table: ``functions``, ``queues``, ``streams`` or ``machines``.
+        reference : str
+            The name, ARN or URL.
+
+        Raises
+        ------
+        KeyError
+            The table has no such resource.
+        """
         known: Mapping[str, Any] = getattr(self, kind)
         name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:

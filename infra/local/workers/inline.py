@@ -1,4 +1,4 @@
-"""Handlers in the engine's own process: a breakpoint works, and a run is deterministic."""
+"""Run handlers in the engine's own process: breakpoints work, and a run is deterministic."""
 
 import time
 from collections import deque
@@ -7,15 +7,16 @@ from pathlib import Path
 
 from infra.local.directory.crash_marker import NOTHING, CrashMarker
 from infra.local.template.stack import Function, outlines
-from infra.local.workers.environment import ExecutionEnvironment
+from infra.local.workers.execution_environment import ExecutionEnvironment
 from infra.local.workers.invocations import Invocation, Result
 from kernel import json_text
 
 
 class InlineInvoker:
-    """Runs one invocation a `poll` (see `infra.local.workers.invocations.Invoker`); no timeouts.
+    """An invoker that runs one invocation a `poll`, without timeouts.
 
-    A handler that ends its process ends the engine: ``marker`` tells for which item it ran.
+    It is an `infra.local.workers.invocations.Invoker`. A handler that ends its process ends the
+    engine; ``marker`` records the item that it ran for.
     """
 
     def __init__(
@@ -24,21 +25,21 @@ class InlineInvoker:
         self.offset = 0.0
         self.marker = marker or CrashMarker()
         self.environment = ExecutionEnvironment(outlines(functions), log)
-        self._waiting: deque[Invocation] = deque()
+        self._queue: deque[Invocation] = deque()
 
     def start(self) -> None:
-        """Do nothing: handlers are imported when they are first called."""
+        """Do nothing: a handler is imported at its first call."""
 
     def submit(self, invocation: Invocation) -> None:
-        """Take an invocation."""
-        self._waiting.append(invocation)
+        """Queue an invocation."""
+        self._queue.append(invocation)
 
     def poll(self, timeout: float) -> list[Result]:
-        """Run the next invocation; without one, wait a moment."""
-        if not self._waiting:
+        """Run the next invocation; if there is none, wait at most 0.05 seconds."""
+        if not self._queue:
             time.sleep(min(timeout, 0.05))
             return []
-        invocation = self._waiting.popleft()
+        invocation = self._queue.popleft()
         started = time.perf_counter()
         self.marker.enter(invocation.item)
         answer, error, metrics = self.environment.invoke(
@@ -55,8 +56,8 @@ class InlineInvoker:
             )
         ]
 
-    def elapsed(self, number: int) -> float:  # noqa: ARG002 - the port's
-        """Return 0: what has begun has ended before anybody can ask."""
+    def elapsed(self, number: int) -> float:  # noqa: ARG002 - as in the protocol
+        """Return 0: an invocation ends before `poll` returns."""
         return 0.0
 
     def wake(self) -> None:
@@ -66,5 +67,5 @@ class InlineInvoker:
         """Do nothing: nothing runs in the background."""
 
     def processes(self) -> list[int]:
-        """Return no processes: there are none but the engine's own."""
+        """Return an empty list: handlers run in the engine's process."""
         return []

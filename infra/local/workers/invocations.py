@@ -1,4 +1,4 @@
-"""Invoking functions: what is asked, what comes back, and the port that does it."""
+"""Invocations of functions, their results, and the protocol of an invoker."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -8,9 +8,10 @@ from infra.local.template.stack import Function
 
 
 class Invocation(NamedTuple):
-    """One call of a function, to be made once the turn is committed.
+    """One call of a function, made after the turn is committed.
 
-    ``item`` is what it belongs to: a call that ends the engine's own process is the item's.
+    ``item`` is the work item that it belongs to: if the call ends the engine's own process, that
+    item is the suspect.
     """
 
     id: int
@@ -20,9 +21,10 @@ class Invocation(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How an invocation ended: a payload, or an error with ``errorType`` and ``errorMessage``.
+    """The result of an invocation: a payload, or an error with its type and message.
 
-    ``size`` is the payload's length as JSON text in bytes, where it is known.
+    ``error`` has ``errorType`` and ``errorMessage``. ``size`` is the payload's length as JSON text
+    in bytes, if it is known.
     """
 
     id: int
@@ -35,41 +37,42 @@ class Result(NamedTuple):
 
 OnResult = Callable[[Result, float], None]
 Invoke = Callable[..., int]
-"""``(function, payload, done, item) -> id``: call a function after the commit; ``done(result,
-now)`` follows in a later turn (`infra.local.engine.function_calls.Calls.invoke`)."""
+"""``(function, payload, on_result, item) -> id``: call a function after the commit;
+``on_result(result, now)`` is called in a later turn
+(`infra.local.engine.function_calls.Calls.invoke`)."""
 
 
 class Invoker(Protocol):
-    """Who runs handlers; ``offset`` is how far the platform's clock is ahead, in seconds."""
+    """Runs handlers; ``offset`` is how many seconds the platform's clock is ahead of real time."""
 
     offset: float
 
     def submit(self, invocation: Invocation) -> None:
-        """Take an invocation."""
+        """Queue an invocation."""
 
     def poll(self, timeout: float) -> list[Result]:
-        """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
+        """Return the results that have arrived, waiting up to ``timeout`` seconds for the first."""
 
     def elapsed(self, number: int) -> float:
-        """Return for how many seconds an invocation has been running; 0 if it has not begun."""
+        """Return the seconds that an invocation has been running; 0 if it has not started."""
 
     def wake(self) -> None:
-        """End a `poll` that waits; callable from another thread."""
+        """End a waiting `poll`; callable from another thread."""
 
     def close(self) -> None:
-        """Let running invocations end, then stop."""
+        """Stop after the running invocations have ended."""
 
     def processes(self) -> list[int]:
         """Return the ids of all processes that run handlers."""
 
 
 def timed_out(function: Function) -> dict[str, Any]:
-    """Return the error of a function that ran into its timeout, as Lambda has it."""
+    """Return Lambda's error for a function that was killed at its timeout."""
     message = f"Error: Task timed out after {function.timeout:.2f} seconds"
     return {"errorType": "Sandbox.Timedout", "errorMessage": message}
 
 
 def crashed(function: Function, status: int | None) -> dict[str, Any]:
-    """Return the error of a function whose process ended, as Lambda has it."""
+    """Return Lambda's error for a function whose process ended."""
     message = f"Error: Runtime exited with error: exit status {status} ({function.name})"
     return {"errorType": "Runtime.ExitError", "errorMessage": message}

@@ -1,14 +1,16 @@
-"""The worker processes of an engine (`infra.local.workers.worker` is what each runs)."""
+"""The pool of worker processes: which worker runs which invocation, and the results.
+
+`infra.local.workers.timeouts` kills a worker at its function's timeout; a worker that is killed or
+crashes is replaced.
+"""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
@@ -18,115 +20,43 @@ import orjson
 from infra.errors import Refusal
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.channel import Channel
-from infra.local.workers.invocations import Invocation, Result, crashed, timed_out
-from infra.local.workers.worker import GIVEN_BACK
-from kernel import json_text
+from infra.local.workers.invocations import Invocation, Result, crashed
+from infra.local.workers.timeouts import kill_if_overdue, remaining_times
+from infra.local.workers.worker_handle import PREFETCH_BYTES, STALLED_AFTER, WorkerHandle
 
-AHEAD = 240
-"""Invocations that a worker is given ahead, so that it need not wait for the next turn."""
+GATHER_ABOVE = 150
+"""While a worker holds more invocations than this, results are gathered: one commit for many."""
 
-LOW = 150
-"""While a worker has more than these, results are gathered: one commit for many."""
+GATHER_INTERVAL = 0.001
+"""Seconds of a wait while results are gathered: a wake-up for each result costs more."""
 
-STUCK = 0.03
-"""Seconds without a result after which another worker is given what comes next."""
+MAX_GATHER_WAITS = 10
+"""Maximum number of consecutive waits."""
 
-NAP = 0.001
-"""Seconds between two looks at what was gathered: to be woken for each result costs more."""
-
-GATHER = 10
-"""Naps in a row at most."""
-
-AHEAD_BYTES = 128_000
-"""Less than a socket's buffer: a worker that writes must never wait for one that writes to it."""
+_NO_INVOCATION = -1
+"""The id in the result of a worker that ended while it was idle."""
 
 
 class WorkerError(Refusal):
     """The workers cannot be started."""
 
 
-class Worker:
-    """One worker process, seen from the engine; invocations run in the order they were sent."""
-
-    def __init__(self, channel: Channel, pid: int, writers: set[str]) -> None:
-        self.channel = channel
-        self.writers = writers
-        self.pid = pid
-        self.sent: deque[Invocation] = deque()
-        self.given_back: list[Invocation] = []
-        self.bytes = 0
-        self.since = 0.0
-
-    def has_room(self, size: int) -> bool:
-        """Say whether another invocation of this size may be sent."""
-        return not self.sent or (len(self.sent) < AHEAD and self.bytes + size < AHEAD_BYTES)
-
-    def take(self, invocation: Invocation) -> None:
-        """Note an invocation that is about to be sent."""
-        if not self.sent:
-            self.since = time.monotonic()
-        self.sent.append(invocation)
-        self.bytes += len(invocation.payload)
-
-    def send(self, invocations: Iterable[Invocation], offset: float) -> None:
-        """Send invocations; raises `OSError` if the process is gone."""
-        self.channel.send(
-            orjson.dumps([one.id, one.function.name, offset]) + b"\n" + one.payload
-            for one in invocations
-        )
-
-    def receive(self) -> list[Result]:
-        """Return results; raises `EOFError` or `OSError` if the process is gone."""
-        messages = self.channel.receive()
-        return [self._result(one) for one in messages if not self._gives_back(one)]
-
-    def _gives_back(self, message: bytes) -> bool:
-        """Take note of invocations that it will not begin, if that is what a message says."""
-        if not message.startswith(GIVEN_BACK):
-            return False
-        ids = set(orjson.loads(message.removeprefix(GIVEN_BACK)))
-        self.given_back += [one for one in self.sent if one.id in ids]
-        self.sent = deque(one for one in self.sent if one.id not in ids)
-        self.bytes = sum(len(one.payload) for one in self.sent)
-        return True
-
-    def is_stuck(self) -> bool:
-        """Say whether it has been at one invocation for a while."""
-        return bool(self.sent) and time.monotonic() - self.since > STUCK
-
-    def _result(self, message: bytes) -> Result:
-        head, answer, error = message.split(b"\n", 2)
-        number, seconds, metrics, wrote, exact = orjson.loads(head)
-        done = self.sent.popleft()
-        if wrote:
-            self.writers.add(done.function.name)
-        self.bytes -= len(done.payload)
-        self.since = time.monotonic()
-        payload = json_text.parse(answer, exact=exact) if answer else None
-        problem = json_text.parse(error) if error else None
-        return Result(number, payload, problem, metrics, seconds, len(answer))
-
-    def overdue(self) -> bool:
-        """Say whether the running invocation has passed its function's timeout."""
-        return bool(self.sent) and time.monotonic() - self.since > self.sent[0].function.timeout
-
-
 class WorkerPool:
-    """The workers of a runtime (see `infra.local.workers.invocations.Invoker`)."""
+    """The worker processes of an engine (see `infra.local.workers.invocations.Invoker`)."""
 
     def __init__(self, functions: Mapping[str, Function], log: Path, size: int) -> None:
         self.functions = functions
         self.offset = 0.0
-        self._writers: set[str] = set()  # functions that were seen to write
-        self._writer_queue: deque[Invocation] = deque()  # theirs
-        self._read_only_queue: deque[Invocation] = deque()  # all others
-        self._failed: list[Result] = []
-        self._wake_up, self._woken = os.pipe()
-        os.set_blocking(self._wake_up, False)
+        self._writers: set[str] = set()  # names of functions that have written to the database
+        self._writer_queue: deque[Invocation] = deque()
+        self._read_only_queue: deque[Invocation] = deque()
+        self._failures: list[Result] = []
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
         self._selector = DefaultSelector()
-        self._selector.register(self._wake_up, EVENT_READ)
+        self._selector.register(self._wake_reader, EVENT_READ)
         ours, theirs = socket.socketpair()
-        self._parent = subprocess.Popen(  # noqa: S603 - this very Python, our own module
+        self._fork_server = subprocess.Popen(  # noqa: S603 - this very Python, our own module
             [
                 sys.executable,
                 "-m",
@@ -139,12 +69,12 @@ class WorkerPool:
             start_new_session=True,
         )
         theirs.close()
-        assert self._parent.stdin is not None
-        self._parent.stdin.write(orjson.dumps(outlines(functions)))
-        self._parent.stdin.close()
+        assert self._fork_server.stdin is not None
+        self._fork_server.stdin.write(orjson.dumps(outlines(functions)))
+        self._fork_server.stdin.close()
         self._control = ours
         self.size = size
-        self.workers: list[Worker] = []
+        self.workers: list[WorkerHandle] = []
 
     def start(self) -> None:
         """Wait until the handlers are imported, and fork the workers."""
@@ -152,98 +82,101 @@ class WorkerPool:
             self.workers.append(self._fork())
 
     def submit(self, invocation: Invocation) -> None:
-        """Take an invocation."""
-        self._queue(invocation).append(invocation)
+        """Queue an invocation."""
+        self._queue_of(invocation).append(invocation)
 
-    def _queue(self, invocation: Invocation) -> deque[Invocation]:
+    def _queue_of(self, invocation: Invocation) -> deque[Invocation]:
         return (
             self._writer_queue
             if invocation.function.name in self._writers
             else self._read_only_queue
         )
 
-    def _take_back(self, invocations: Iterable[Invocation]) -> None:
-        """Put invocations before those that wait."""
+    def _requeue(self, invocations: Iterable[Invocation]) -> None:
+        """Put invocations at the front of their queues, in their order."""
         for invocation in reversed(list(invocations)):
-            self._queue(invocation).appendleft(invocation)
+            self._queue_of(invocation).appendleft(invocation)
 
     def poll(self, timeout: float) -> list[Result]:
-        """Return results that have come in, waiting up to ``timeout`` seconds for the first."""
+        """Return the results that have arrived, waiting up to ``timeout`` seconds for the first."""
         results: list[Result] = []
-        woken = self._listen(0, results)  # first, so that it is known who gets on with its own
+        woken = self._collect(0, results)  # first, so that stalled workers are known
         self._dispatch()
-        results += self._failed
-        self._failed = []
+        results += self._failures
+        self._failures = []
         if not woken:
-            woken = self._listen(0 if results else self._patience(timeout), results)
-        for _ in range(GATHER):
-            if woken or not results or max(len(one.sent) for one in self.workers) <= LOW:
+            woken = self._collect(0 if results else self._wait_time(timeout), results)
+        for _ in range(MAX_GATHER_WAITS):
+            if woken or not results:
                 break
-            time.sleep(NAP)
-            woken = self._listen(0, results)
+            if max(len(worker.sent) for worker in self.workers) <= GATHER_ABOVE:
+                break
+            time.sleep(GATHER_INTERVAL)
+            woken = self._collect(0, results)
         self._dispatch()
         return results
 
-    def _listen(self, patience: float, results: list[Result]) -> bool:
-        """Wait for results and add them; return whether `wake` was called."""
-        ready = {key.data for key, _ in self._selector.select(patience)}
+    def _collect(self, wait: float, results: list[Result]) -> bool:
+        """Wait for results and add them, and kill overdue functions.
+
+        Returns
+        -------
+        bool
+            Whether `wake` was called.
+        """
+        ready = {key.data for key, _ in self._selector.select(wait)}
         for worker in list(self.workers):
             if worker in ready:
-                results += self._collect(worker)
-            elif worker.overdue():
-                self._stop(worker)
-                results.append(self._replace(worker, timed_out(worker.sent[0].function)))
+                results += self._receive(worker)
+            elif error := kill_if_overdue(worker):
+                results.append(self._replace(worker, error))
         if None in ready:
-            os.read(self._wake_up, 65_536)
+            os.read(self._wake_reader, 65_536)
         return None in ready
 
     def elapsed(self, number: int) -> float:
-        """Return for how many seconds an invocation has been running; 0 if it has not begun."""
+        """Return the seconds that an invocation has been running; 0 if it has not started."""
         for worker in self.workers:
             if worker.sent and worker.sent[0].id == number:
                 return time.monotonic() - worker.since
         return 0.0
 
     def wake(self) -> None:
-        """End a `poll` that waits; callable from another thread."""
-        os.write(self._woken, b"!")
+        """End a waiting `poll`; callable from another thread."""
+        os.write(self._wake_writer, b"!")
 
     def close(self) -> None:
-        """Let running invocations end, then stop."""
+        """Stop after the running invocations have ended."""
         self._selector.close()
         for worker in self.workers:
             worker.channel.close()
         self._control.close()
-        self._parent.wait(10)
-        os.close(self._wake_up)
-        os.close(self._woken)
+        self._fork_server.wait(10)
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
 
     def processes(self) -> list[int]:
         """Return the ids of all processes of the pool."""
-        return [self._parent.pid, *(worker.pid for worker in self.workers)]
+        return [self._fork_server.pid, *(worker.pid for worker in self.workers)]
 
-    def _patience(self, timeout: float) -> float:
-        """Return how long to wait: no longer than until a running invocation times out."""
-        limits = [
-            worker.since + worker.sent[0].function.timeout - time.monotonic()
-            for worker in self.workers
-            if worker.sent
-        ]
+    def _wait_time(self, timeout: float) -> float:
+        """Return how long to wait: at most until the next timeout of a running invocation."""
+        limits = remaining_times(self.workers)
         if self._writer_queue or self._read_only_queue:
-            limits.append(STUCK)
+            limits.append(STALLED_AFTER)
         return max(0.0, min([timeout, *limits]) + (0.001 if limits else 0))
 
     def _dispatch(self) -> None:
-        """Share out what waits among those who get on with what they have.
+        """Send queued invocations to the workers that are not stalled.
 
-        What writes goes to one of them alone: two that write would wait for each other at each
-        group of writes, and the engine for both.
+        All writers go to one worker: two workers that write would wait for each other at each group
+        commit, and the engine for both. Read-only functions prefer the other workers.
         """
         shares: dict[int, list[Invocation]] = {}
-        free = [worker for worker in self.workers if not worker.is_stuck()]
+        free = [worker for worker in self.workers if not worker.is_stalled()]
         for queue, choice in ((self._writer_queue, free[:1]), (self._read_only_queue, free[::-1])):
             while queue and choice:
-                worker = min(choice, key=lambda one: len(one.sent))
+                worker = min(choice, key=lambda candidate: len(candidate.sent))
                 if not worker.has_room(len(queue[0].payload)):
                     break
                 worker.take(queue[0])
@@ -253,47 +186,44 @@ class WorkerPool:
                 if worker.pid in shares:
                     worker.send(shares[worker.pid], self.offset)
             except OSError:
-                self._failed += self._drain_dead(worker)
+                self._failures += self._drain_dead(worker)
 
-    def _drain_dead(self, worker: Worker) -> list[Result]:
-        """Return what a worker that is gone had answered, and the failure of what it ran."""
+    def _drain_dead(self, worker: WorkerHandle) -> list[Result]:
+        """Return the last results of a worker that ended, and the failure of its invocation."""
         results = []
         try:
             while True:
                 results += worker.receive()
         except (EOFError, OSError):
             results.append(self._replace(worker, None))
-        return [result for result in results if result.id >= 0]
+        return [result for result in results if result.id != _NO_INVOCATION]
 
-    def _collect(self, worker: Worker) -> list[Result]:
+    def _receive(self, worker: WorkerHandle) -> list[Result]:
         try:
             results = worker.receive()
         except (EOFError, OSError):
-            return [one for one in [self._replace(worker, None)] if one.id >= 0]
-        self._take_back(worker.given_back)
-        worker.given_back.clear()
+            failure = self._replace(worker, None)
+            return [] if failure.id == _NO_INVOCATION else [failure]
+        self._requeue(worker.returned)
+        worker.returned.clear()
         return results
 
-    def _replace(self, worker: Worker, error: dict[str, Any] | None) -> Result:
-        """Replace a worker that is gone: what it ran has failed, what it had ahead goes on."""
+    def _replace(self, worker: WorkerHandle, error: dict[str, Any] | None) -> Result:
+        """Replace a worker that ended: fail its running invocation and requeue the others."""
         self.workers.remove(worker)
         self._selector.unregister(worker.channel)
         worker.channel.close()
         running = worker.sent.popleft() if worker.sent else None
-        self._take_back([*worker.given_back, *worker.sent])
+        self._requeue([*worker.returned, *worker.sent])
         self.workers.append(self._fork())
         if running is None:
-            return Result(-1, None, {}, [], 0.0)
+            return Result(_NO_INVOCATION, None, {}, [], 0.0)
         error = error or crashed(running.function, None)
         return Result(running.id, None, error, [], 0.0)
 
-    def _stop(self, worker: Worker) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(worker.pid, signal.SIGKILL)
-
-    def _fork(self) -> Worker:
+    def _fork(self) -> WorkerHandle:
         ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * AHEAD_BYTES)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PREFETCH_BYTES)
         try:
             socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
             answer = self._control.recv(64)
@@ -302,6 +232,6 @@ class WorkerPool:
         theirs.close()
         if not answer:
             raise WorkerError("the workers' process ended; its error is above, or in the log")
-        worker = Worker(Channel(ours), int(answer), self._writers)
+        worker = WorkerHandle(Channel(ours), int(answer), self._writers)
         self._selector.register(worker.channel, EVENT_READ, worker)
         return worker

@@ -1,7 +1,8 @@
-"""Execution environments as processes: forked from one that has the handlers imported.
+"""The program of a worker process: runs invocations, commits their writes, sends their results.
 
-``python -m infra.local.workers.worker`` is that process. It keeps no connection and no thread,
-so that a fork of it is a fresh environment, and forks a worker for each socket that it is sent.
+``python -m infra.local.workers.worker`` is the fork server. It imports the handlers once and forks
+a worker for each socket that it receives. It has no connection and no thread, so that each fork is
+a fresh execution environment.
 """
 
 import gc
@@ -17,127 +18,127 @@ from select import select
 import orjson
 
 from infra.local.workers.channel import Channel
-from infra.local.workers.environment import ExecutionEnvironment
+from infra.local.workers.execution_environment import ExecutionEnvironment
 from infra.local.workers.group_commit import GroupCommit
 from kernel import json_text
 from storage.sqlite.database import use_write_strategy
 
 SLOW = 0.1
-"""Seconds after which a worker whose invocation runs still gives back what it has not begun."""
+"""Seconds of one invocation after which a worker returns its queued invocations unrun."""
 
-GIVEN_BACK = b"back"
-"""How a message begins that has the ids of invocations which are not going to be begun."""
+RETURNED = b"back"
+"""The first bytes of a message with the ids of invocations that are returned unrun."""
 
-COLLECT = 50_000
-"""New objects after which a process looks for garbage in cycles, of which handlers leave little."""
+GC_THRESHOLD = 50_000
+"""GC threshold of generation 0. Handlers create few reference cycles, so it can be high."""
 
-GROUP = 0.008
-"""Seconds after which a worker commits what was written: for so long nobody else writes."""
+COMMIT_INTERVAL = 0.008
+"""Seconds between group commits: a worker holds the write lock for at most that long."""
 
-PATIENCE = 0.02
-"""Seconds after which it commits though an invocation runs still."""
+TIMER_INTERVAL = 0.02
+"""Seconds between commits while one invocation runs long."""
 
 
-class _Service:
-    """What a worker does: it runs invocations, commits what they wrote, and answers them."""
+class _Worker:
+    """The loop of a worker: runs invocations, commits their writes, then sends the results."""
 
     def __init__(self, channel: Channel, environment: ExecutionEnvironment) -> None:
         self.channel = channel
         self.environment = environment
-        self.group = GroupCommit(self._answer)
-        self._asked: deque[bytes] = deque()  # and not answered yet
-        self._answers: list[bytes] = []
+        self.group = GroupCommit(self._send_results)
+        self._requests: deque[bytes] = deque()  # without a result that was sent
+        self._results: list[bytes] = []
         self._running = False
-        self._began = 0.0
+        self._started = 0.0
 
     def run(self) -> None:
-        """Serve until the engine hangs up."""
+        """Run invocations until the engine closes the channel."""
         use_write_strategy(self.group)
         signal.signal(signal.SIGALRM, lambda *_: self._on_timer())
         while True:
             try:
-                self._asked.extend(self.channel.receive())
-                self._gather()
+                self._requests.extend(self.channel.receive())
+                self._run_requests()
                 if self.group.rolled_back:
-                    self._redo()
+                    self._rerun_alone()
             except (EOFError, OSError):
                 return
 
-    def _gather(self) -> None:
-        """Run what was asked, and commit now and then: nobody waits long for one of them."""
-        # whoever is quick waits no longer than this for one who is not
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
-        due = time.monotonic() + GROUP
-        while len(self._answers) < len(self._asked):
-            self._answers.append(self._run(self._asked[len(self._answers)]))
+    def _run_requests(self) -> None:
+        """Run all requests, with a group commit every `COMMIT_INTERVAL`."""
+        # bounds how long the results of quick invocations wait for a slow one
+        signal.setitimer(signal.ITIMER_REAL, TIMER_INTERVAL, TIMER_INTERVAL)
+        due = time.monotonic() + COMMIT_INTERVAL
+        while len(self._results) < len(self._requests):
+            self._results.append(self._run(self._requests[len(self._results)]))
             if not self.group.is_open or time.monotonic() > due:
                 self.group.flush()
-                due = time.monotonic() + GROUP
+                due = time.monotonic() + COMMIT_INTERVAL
         signal.setitimer(signal.ITIMER_REAL, 0)
         self.group.flush()
 
     def _on_timer(self) -> None:
-        """Let nobody wait for an invocation that takes its time: for its commit, or behind it."""
+        """Commit, and return queued invocations to the engine, while an invocation runs long."""
         if not self._running:
-            return  # it has just ended, and what follows looks after itself
+            return  # it has just ended: `_run_requests` commits and continues
         self.group.flush()
-        if self.group.is_open or time.monotonic() - self._began < SLOW:
+        if self.group.is_open or time.monotonic() - self._started < SLOW:
             return
         while select([self.channel], [], [], 0)[0]:
-            self._asked.extend(self.channel.receive())
-        waiting = [self._asked.pop() for _ in range(len(self._asked) - 1)][::-1]
-        if waiting:
-            ids = [orjson.loads(message.split(b"\n", 1)[0])[0] for message in waiting]
-            self.channel.send([GIVEN_BACK + orjson.dumps(ids)])
+            self._requests.extend(self.channel.receive())
+        queued = [self._requests.pop() for _ in range(len(self._requests) - 1)][::-1]
+        if queued:
+            ids = [orjson.loads(message.split(b"\n", 1)[0])[0] for message in queued]
+            self.channel.send([RETURNED + orjson.dumps(ids)])
 
-    def _redo(self) -> None:
-        """Run each by itself what was taken back together: each then has an answer of its own."""
-        self._answers.clear()
+    def _rerun_alone(self) -> None:
+        """Rerun each invocation of a group that was rolled back, each with its own commit."""
+        self._results.clear()
         self.group.suspend()
-        while self._asked:
-            self._answers.append(self._run(self._asked[0]))
-            self._answer()
+        while self._requests:
+            self._results.append(self._run(self._requests[0]))
+            self._send_results()
         self.group.resume()
 
-    def _answer(self) -> None:
-        """Send the answers whose writes are committed."""
-        if self._answers:
-            for _ in self._answers:
-                self._asked.popleft()
-            self.channel.send(self._answers)
-            self._answers.clear()
+    def _send_results(self) -> None:
+        """Send the results whose writes are committed."""
+        if self._results:
+            for _ in self._results:
+                self._requests.popleft()
+            self.channel.send(self._results)
+            self._results.clear()
 
     def _run(self, message: bytes) -> bytes:
         head, payload = message.split(b"\n", 1)
         number, name, offset = orjson.loads(head)
-        self._began, writes = time.monotonic(), self.group.writes
+        self._started, writes = time.monotonic(), self.group.writes
         self._running = True
         answer, error, metrics = self.environment.invoke(name, payload, offset)
         self._running = False
-        seconds = round(time.monotonic() - self._began, 6)
+        seconds = round(time.monotonic() - self._started, 6)
         wrote, exact = self.group.writes > writes, json_text.has_long_number(answer)
         head = orjson.dumps([number, seconds, metrics, wrote, exact])
         return head + b"\n" + answer + b"\n" + error
 
 
 def main() -> None:
-    """Import the handlers, then fork a worker for each socket that comes in."""
+    """Import the handlers, then fork a worker for each socket that is received."""
     control = socket.socket(fileno=int(sys.argv[1]))
     functions = orjson.loads(sys.stdin.buffer.read())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     environment = ExecutionEnvironment(functions, Path(sys.argv[2]))
     environment.load()
-    gc.freeze()  # what is imported stays: it is never looked through, and its pages stay shared
-    gc.set_threshold(COLLECT)
+    gc.freeze()  # the collector skips imported objects, so that their pages stay shared
+    gc.set_threshold(GC_THRESHOLD)
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
         if not message:
-            # the engine has gone: nobody waits for what still runs, or would kill what hangs
+            # the engine has ended: no result is awaited, and no timeout would kill a hung function
             os.killpg(0, signal.SIGKILL)
         pid = os.fork()
         if pid == 0:
             control.close()
-            _Service(Channel(socket.socket(fileno=descriptors[0])), environment).run()
+            _Worker(Channel(socket.socket(fileno=descriptors[0])), environment).run()
             os._exit(0)
         os.close(descriptors[0])
         control.send(str(pid).encode())

@@ -103,9 +103,9 @@ def test_references_are_replaced_wherever_they_stand(
     [
         ({"Ref": "Nothing"}, "refers to 'Nothing', which the template does not have"),
         ({"Fn::GetAtt": ["Nothing", "Arn"]}, "refers to 'Nothing'"),
-        ({"Fn::GetAtt": ["Thing", "Colour"]}, "asks for Thing.Colour, which is not known here"),
+        ({"Fn::GetAtt": ["Thing", "Colour"]}, "refers to Thing.Colour, which is not known here"),
         ({"Fn::Sub": "a ${Nothing} b"}, "refers to 'Nothing'"),
-        ({"Fn::Sub": "a ${Thing.Colour} b"}, "asks for Thing.Colour"),
+        ({"Fn::Sub": "a ${Thing.Colour} b"}, "refers to Thing.Colour"),
         ({"Fn::If": ["A", 1, 2]}, "Fn::If is not supported on one machine"),
         ({"Fn::Join": ["", []]}, "Fn::Join is not supported"),
         ({"Fn::ImportValue": "x"}, "Fn::ImportValue is not supported"),
@@ -519,7 +519,7 @@ def test_a_function_has_its_own_settings_over_the_globals(folder: Path) -> None:
         }
     )
     functions = stack(folder, text).functions
-    assert functions["Own"].environment == {"A": "global", "B": "own", "C": "STANDARD"}
+    assert functions["Own"].variables == {"A": "global", "B": "own", "C": "STANDARD"}
     assert (functions["Own"].timeout, functions["Own"].memory) == (9, 512)
     assert (functions["Step"].timeout, functions["Step"].memory) == (7, 512)
 

@@ -1,6 +1,6 @@
-"""Workflows that put their input through every part of the workflow language.
+"""Workflows that use their input in every part of the workflow language.
 
-Each takes any JSON as its input: `$` is all of it, `$.a` a field that it may have.
+Each accepts any JSON as its input: `$` is the input, `$.a` a field that it may have.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ PATHS = (
         "$$.Execution.Input",
     ),
 )
-"""Paths of each form that the language has."""
+"""Paths of each form in the language."""
 
 CALLS = (
     *("States.Array($, 1)", "States.Array()", "States.ArrayPartition($, 2)"),
@@ -54,7 +54,7 @@ CALLS = (
     *("States.MathAdd($, 1)", "States.MathAdd($, $)", "States.StringSplit($, ',')"),
     *("States.StringSplit('a,b', $)", "States.StringSplit($, $)", "States.UUID()"),
 )
-"""Calls of each intrinsic function, with the input in each place."""
+"""Calls of each intrinsic function, with the input as each argument."""
 
 LITERALS: Mapping[str, tuple[Any, ...]] = {
     "String": ("", "a"),
@@ -82,19 +82,19 @@ def _rules() -> Iterator[Definition]:
 
 
 def choices() -> Definition:
-    """Return a workflow that asks every rule: each is true only together with what never is."""
+    """Return a workflow that evaluates every rule; each is combined with a rule that is false."""
     never = {"Not": {"Variable": "$", "IsPresent": True}}
-    asked = []
+    rules = []
     for rule in _rules():
-        paths = [rule["Variable"], *(one for name, one in rule.items() if name.endswith("Path"))]
+        paths = [rule["Variable"], *(path for name, path in rule.items() if name.endswith("Path"))]
         present = [{"Variable": path, "IsPresent": True} for path in paths]
-        asked.append({"And": [*present, {"Or": [rule, {"Not": rule}]}, never], "Next": "Done"})
-    choice = {"Type": "Choice", "Choices": asked, "Default": "Done"}
+        rules.append({"And": [*present, {"Or": [rule, {"Not": rule}]}, never], "Next": "Done"})
+    choice = {"Type": "Choice", "Choices": rules, "Default": "Done"}
     return flow(Choice=choice, Done={"Type": "Succeed"})
 
 
 def _passes() -> Iterator[tuple[str, Definition]]:
-    """Yield a Pass state for each place that a path or a call has in one."""
+    """Yield a Pass state for each field that may have a path or a call."""
     for path in PATHS:
         yield f"Parameters {path}", {"Parameters": {"x.$": path, "in": [{"y.$": path}]}}
         if path.startswith("$$"):
@@ -124,17 +124,17 @@ def _others() -> Iterator[tuple[str, Definition]]:
         mapped = {"Type": "Map", "ItemsPath": path, "ItemProcessor": item, "End": True}
         yield f"ItemsPath {path}", flow(Map=mapped)
     chosen = {"i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value", "all.$": "$.a"}
-    whole = {"Type": "Map", "ItemProcessor": item, "End": True}
-    yield "ItemSelector", flow(Map={**whole, "ItemSelector": chosen, "ResultPath": "$.a"})
+    base = {"Type": "Map", "ItemProcessor": item, "End": True}
+    yield "ItemSelector", flow(Map={**base, "ItemSelector": chosen, "ResultPath": "$.a"})
     for field in ("MaxConcurrencyPath", "ToleratedFailureCountPath"):
-        yield field, flow(Map={**whole, "ItemsPath": "$.items", field: "$.a"})
+        yield field, flow(Map={**base, "ItemsPath": "$.items", field: "$.a"})
     percentage = {"ItemsPath": "$.items", "ToleratedFailurePercentagePath": "$.a"}
-    yield "ToleratedFailurePercentagePath", flow(Map={**whole, **percentage})
+    yield "ToleratedFailurePercentagePath", flow(Map={**base, **percentage})
     failing = flow(Item={"Type": "Fail", "ErrorPath": "$"})
     yield (
         "Map that fails",
         flow(
-            Map={**whole, "ItemProcessor": failing, "Retry": [again], "Catch": [caught]}, Caught=end
+            Map={**base, "ItemProcessor": failing, "Retry": [again], "Catch": [caught]}, Caught=end
         ),
     )
     yield (
@@ -194,11 +194,11 @@ REQUESTS: Mapping[str, tuple[Definition | None, ...]] = {
         {"StateMachineArn": "${Leaf}", "Name.$": "$"},
     ),
 }
-"""What each integration is asked, with the input in each place; None is the input alone."""
+"""The requests to each integration, with the input in each field; None is the input alone."""
 
 
 def _tasks() -> Iterator[tuple[str, Definition]]:
-    """Yield a Task for each request, and for each place that a path has in one."""
+    """Yield a Task for each request, and for each field that may have a path."""
     caught = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.caught", "Next": "Caught"}
     for integration, requests in REQUESTS.items():
         own = integration == "lambda"
@@ -218,18 +218,20 @@ def _tasks() -> Iterator[tuple[str, Definition]]:
 
 
 def definitions() -> dict[str, Definition]:
-    """Return all of them by what they try."""
-    whole = {name: flow(Pass={"Type": "Pass", **fields, "End": True}) for name, fields in _passes()}
-    return {**whole, "Choice": choices(), **dict(_others()), **dict(_tasks())}
+    """Return all definitions by the feature that they use."""
+    passes = {
+        name: flow(Pass={"Type": "Pass", **fields, "End": True}) for name, fields in _passes()
+    }
+    return {**passes, "Choice": choices(), **dict(_others()), **dict(_tasks())}
 
 
 DEFINITIONS = definitions()
 LEAF = flow(Pass={"Type": "Pass", "End": True})
 
 
-def machine(number: int) -> str:
-    """Return the name of the state machine of a definition, by its place among them."""
-    return f"door-{number}"
+def state_machine_name(number: int) -> str:
+    """Return the name of the state machine of a definition, by its index."""
+    return f"fuzz-{number}"
 
 
 def template() -> tuple[str, dict[str, Definition]]:
@@ -243,10 +245,10 @@ def template() -> tuple[str, dict[str, Definition]]:
         "Leaf": "!Ref Leaf",
     }
     for number, definition in enumerate(DEFINITIONS.values()):
-        files[f"door_{number}"] = definition
+        files[f"fuzz_{number}"] = definition
         text = yaml.safe_dump(definition)
-        used = {name: one for name, one in substitutions.items() if f"${{{name}}}" in text}
-        resources[f"Door{number}"] = _resource(machine(number), f"door_{number}", used)
+        used = {name: ref for name, ref in substitutions.items() if f"${{{name}}}" in text}
+        resources[f"Fuzz{number}"] = _resource(state_machine_name(number), f"fuzz_{number}", used)
     resources["Leaf"] = _resource("leaf", "leaf", {})
     lines = yaml.safe_dump(resources).replace("'!", "!").replace("Arn'", "Arn").replace("'\n", "\n")
     indented = "".join(f"  {line}\n" for line in lines.splitlines())

@@ -1,7 +1,7 @@
 """Any JSON, as text and as values: deep, wide, long, with huge numbers and odd characters.
 
-Text comes first: a name that is given twice, a number of 400 digits or half a surrogate pair is
-something of the text alone.
+Texts are generated rather than values, because a repeated name, a number of 400 digits and a lone
+surrogate exist in text alone.
 """
 
 import json
@@ -13,7 +13,7 @@ from kernel import json_text
 from tests.strategies import nested
 
 DEPTHS = (5, 100, 249, 252, 254, 255, 300, 990, 998, 999, 1_000, 1_001, 1_025, 5_000)
-"""Levels: around the limits of orjson (254 written, 1,024 read) and our own (1,000)."""
+"""Levels around the limits of orjson (254 written, 1,024 read) and of `MAX_DEPTH` (1,000)."""
 
 numbers = (
     st.sampled_from(
@@ -26,7 +26,7 @@ numbers = (
     | st.integers().map(str)
     | st.floats(allow_nan=False, allow_infinity=False).map(repr)
 )
-"""Numbers of JSON; those beyond a double are refused."""
+"""JSON numbers; those beyond a double are refused."""
 
 strings = st.sampled_from(
     ['""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"']
@@ -35,7 +35,7 @@ strings = st.sampled_from(
     + ['"2026-01-31T12:00:00Z"', '"9999-12-31T23:59:59-23:59"', '"' + "x" * 11_000 + '"']
     + ['"' + "\\u0001" * 2_000 + '"', '"' + "\U0001f600" * 3_000 + '"', '"' + "[" * 2_000 + '"']
 ) | st.text(max_size=8).map(json.dumps)
-"""Text of JSON; half a surrogate pair is refused."""
+"""JSON strings; a lone surrogate is refused."""
 
 names = st.sampled_from(
     ['"a"', '"b"', '"order_id"', '"detail"', '"items"', '"metadata"', '""', '"a.b"', '"a.$"', '"é"']
@@ -69,7 +69,7 @@ def _small(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 small = st.recursive(scalars, _small, max_leaves=8)
-"""JSON text of a few values; a name may be given twice."""
+"""JSON text of a few values; a name may occur twice."""
 
 deep = st.builds(
     nested,
@@ -85,7 +85,7 @@ wide = st.builds(
     st.sampled_from([10, 100, 5_000]),
     st.sampled_from(["%s", '{"a":%s}', '{"items":%s}', '{"a":{"b":%s}}', "[%s]"]),
 )
-"""JSON text of many values side by side."""
+"""JSON text of many values on one level."""
 
 many_names = st.builds(
     lambda count, value: _object([(f'"k{number}"', value) for number in range(count)]),
@@ -99,7 +99,7 @@ no_json = st.sampled_from(
 )
 
 texts = st.one_of(small, small, deep, wide, many_names, no_json)
-"""Any JSON text, and a few texts that are none."""
+"""Any JSON text, and a few texts that are not JSON."""
 
 objects = st.one_of(
     st.lists(st.tuples(names, small), max_size=6).map(_object),
@@ -111,7 +111,7 @@ objects = st.one_of(
 
 
 def is_taken(text: str) -> bool:
-    """Say whether a door takes a text as JSON."""
+    """Return whether a text is accepted as JSON."""
     try:
         json_text.read(text)
     except json_text.InvalidJSON:
@@ -120,7 +120,7 @@ def is_taken(text: str) -> bool:
 
 
 values: st.SearchStrategy[Any] = texts.filter(is_taken).map(json_text.read)
-"""Any value that a door takes."""
+"""Any value that is accepted."""
 
 REPORTED = (
     *(nested(levels, '{"a":') for levels in (249, 252, 255, 300, 999, 1_000, 1_001)),
@@ -128,6 +128,6 @@ REPORTED = (
     *('{"a":999.99999999999999999}', '{"a":"\\ud800"}', '{"a":"\\u0000"}', '{"a":{"a":1},"a":2}'),
     *('{"a":null}', '{"a":[5]}', '{"a":5}', '{"a":"x"}', "5", "null", '"x"', "[1]", ""),
 )
-"""Texts that go through every door at each run; users of peers reported faults of such ones."""
+"""Fixed examples of every input; users of similar systems reported faults with such texts."""
 
 REPORTED_VALUES = tuple(json_text.read(text) for text in REPORTED if is_taken(text))

@@ -1,4 +1,4 @@
-"""Any JSON through every door: so many examples each, the same ones at every run of `make test`."""
+"""Fuzz every input with any JSON; `make test` runs the same `DEFAULT_EXAMPLES` each time."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -10,63 +10,63 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.doors.platforms import Platform, Shipped, Small
+from tests.fuzz.platforms import Platform, Shipped, Small
 
 T = TypeVar("T")
 
-FEW = 50
-"""Examples a door of `make test`, which are always the same."""
+DEFAULT_EXAMPLES = 50
+"""Examples of each input in `make test`; with this number they are always the same."""
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a name that nobody can guess is made in it
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it has an unguessable name
 
 
-class Through(Protocol):
-    """Puts examples through a door: those of a strategy, and some that are always there."""
+class Fuzz(Protocol):
+    """Puts examples into a platform: those of a strategy, and fixed ones."""
 
     def __call__(
         self,
         platform: Platform,
         strategy: st.SearchStrategy[T],
         put: Callable[[T], None],
-        always: Iterable[T] = (),
+        fixed: Iterable[T] = (),
     ) -> None: ...
 
 
 @pytest.fixture
-def through(request: pytest.FixtureRequest) -> Through:
-    """Put examples through a door, one after the other."""
+def fuzz(request: pytest.FixtureRequest) -> Fuzz:
+    """Put examples into a platform, one after another."""
     examples: int = request.config.getoption("--examples")
-    chosen = settings(
+    profile = settings(
         max_examples=examples,
-        derandomize=examples == FEW,
+        derandomize=examples == DEFAULT_EXAMPLES,
         deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 
-    def put_through(
+    def run(
         platform: Platform,
         strategy: st.SearchStrategy[T],
         put: Callable[[T], None],
-        always: Iterable[T] = (),
+        fixed: Iterable[T] = (),
     ) -> None:
-        @chosen
+        @profile
         @given(strategy)
         def put_one(value: T) -> None:
             with platform.example():
                 put(value)
 
-        for value in always:
+        for value in fixed:
             put_one = example(value)(put_one)
         put_one()
 
-    return put_through
+    return run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where the machine has one: thousands of commits are synced."""
+    """A folder in memory, if the host has one: thousands of commits are synced."""
     if not os.access(MEMORY, os.W_OK):
         yield tmp_path
         return

@@ -1,4 +1,4 @@
-"""PutEvents: an event of any JSON is refused, or goes to its end, and nobody else notices."""
+"""Fuzz PutEvents: an event of any JSON is refused or processed, and affects no other."""
 
 import json
 from pathlib import Path
@@ -13,30 +13,30 @@ from kernel import json_text
 from kernel.errors import InvalidEvent
 from kernel.events import parse
 from lambda_support.batches import MAX_BYTES
-from tests.doors.conftest import Through
-from tests.doors.platforms import Shipped, Small
-from tests.doors.port import Port
-from tests.doors.texts import REPORTED, REPORTED_VALUES, is_taken, objects, texts, values
 from tests.fakes.runtime import BUS, entry
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import Shipped, Small
+from tests.fuzz.port import Port
+from tests.fuzz.texts import REPORTED, REPORTED_VALUES, is_taken, objects, texts, values
 from tests.host import order
 from tests.strategies import damaged
 
 CONSUMED = ("Order Created", "Order Updated", "Order Cancelled")
-"""Events that a workflow or a function takes."""
+"""Events that a workflow or a function consumes."""
 
 KINDS = st.sampled_from([*CONSUMED, "Order Completed", "Order Teleported"])
 ORDER = order("A-1")["detail"]
 CODES = {"InvalidArgument", "MalformedDetail", "ResourceNotFoundException"}
 
 
-def ends(shipped: Shipped, kind: str, text: str) -> None:
-    """Put an event; see that it is refused or accepted, and that a person sees what is invalid."""
+def check_processed(shipped: Shipped, kind: str, text: str) -> None:
+    """Put an event; check that it is refused or accepted, and quarantined if it is invalid."""
     fields = {"Source": "orders.service", "DetailType": kind, "Detail": text}
-    asked = shipped.put([{"EventBusName": "orders-bus", **fields}])
+    answered = shipped.put([{"EventBusName": "orders-bus", **fields}])
     if len((kind + text + fields["Source"]).encode()) > MAX_BYTES:
-        assert asked.exception(0) is not None
+        assert answered.exception(0) is not None
         return
-    [answer] = asked.result(0)["Entries"]
+    [answer] = answered.result(0)["Entries"]
     taken = is_taken(text) and text.lstrip().startswith("{")
     assert ("EventId" in answer) is taken, answer
     if not taken:
@@ -44,8 +44,8 @@ def ends(shipped: Shipped, kind: str, text: str) -> None:
         return
     shipped.rest()
     if kind in CONSUMED and not _is_valid(kind, text):
-        found = {letter["queue"] for letter in shipped.letters(answer["EventId"])}
-        assert found == {"QuarantineQueue"}, f"an invalid {kind} is in {found}"
+        queues = {letter["queue"] for letter in shipped.letters(answer["EventId"])}
+        assert queues == {"QuarantineQueue"}, f"an invalid {kind} is in {queues}"
 
 
 def _is_valid(kind: str, text: str) -> bool:
@@ -56,15 +56,15 @@ def _is_valid(kind: str, text: str) -> bool:
     return True
 
 
-def test_a_detail_of_any_json(through: Through, shipped: Shipped) -> None:
-    always = [(kind, text) for kind in CONSUMED for text in REPORTED]
+def test_a_detail_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
+    fixed = [(kind, text) for kind in CONSUMED for text in REPORTED]
     strategy = st.tuples(KINDS, objects | texts)
-    through(shipped, strategy, lambda given: ends(shipped, *given), always)
+    fuzz(shipped, strategy, lambda given: check_processed(shipped, *given), fixed)
 
 
-def test_a_detail_that_is_an_order_but_for_one_place(through: Through, shipped: Shipped) -> None:
+def test_an_order_with_one_damaged_place(fuzz: Fuzz, shipped: Shipped) -> None:
     details = damaged(st.just(ORDER)).map(json.dumps)
-    through(shipped, st.tuples(KINDS, details), lambda given: ends(shipped, *given))
+    fuzz(shipped, st.tuples(KINDS, details), lambda given: check_processed(shipped, *given))
 
 
 entries = st.fixed_dictionaries(
@@ -83,20 +83,22 @@ entries = st.fixed_dictionaries(
 SOUND = entry()
 
 
-def test_entries_of_any_shape(through: Through, small: Small) -> None:
-    def put(some: Any) -> None:
+def test_entries_of_any_shape(fuzz: Fuzz, small: Small) -> None:
+    def put(value: Any) -> None:
         before = small.rows("select count(*) as n from events")[0]["n"]
-        request = json_text.write({"Entries": some})
+        request = json_text.write({"Entries": value})
         reply = Port(small.engine).call("AWSEvents.PutEvents", request)
         answers = reply.body["Entries"] if reply.status == 200 else []
         assert reply.status in {200, 400, 413}, reply
-        assert all(one.get("ErrorCode", "InvalidArgument") in CODES for one in answers), answers
-        accepted = sum("EventId" in one for one in answers)
+        assert all(answer.get("ErrorCode", "InvalidArgument") in CODES for answer in answers), (
+            answers
+        )
+        accepted = sum("EventId" in answer for answer in answers)
         assert small.rows("select count(*) as n from events")[0]["n"] == before + accepted
 
-    always: list[Any] = [[{**SOUND, "Resources": one, "Time": one}] for one in REPORTED_VALUES]
-    always += [[{**SOUND, name: one}] for name in SOUND for one in REPORTED_VALUES]
-    through(small, st.lists(entries, max_size=3) | values, put, [*always, *REPORTED_VALUES])
+    fixed: list[Any] = [[{**SOUND, "Resources": value, "Time": value}] for value in REPORTED_VALUES]
+    fixed += [[{**SOUND, name: value}] for name in SOUND for value in REPORTED_VALUES]
+    fuzz(small, st.lists(entries, max_size=3) | values, put, [*fixed, *REPORTED_VALUES])
 
 
 PATTERNS = (
@@ -107,10 +109,10 @@ PATTERNS = (
 HEAD = '"id":"1","account":"0","source":"shop","time":"2026-01-01T00:00:00Z","region":"r"'
 
 
-def test_a_pattern_and_an_event_of_any_json(through: Through, small: Small) -> None:
+def test_a_pattern_and_an_event_of_any_json(fuzz: Fuzz, small: Small) -> None:
     def ask(given: tuple[str, str, str]) -> None:
-        pattern, text, whole = given
-        event = text if whole else f'{{{HEAD},"resources":[],"detail-type":"x","detail":{text}}}'
+        pattern, text, is_event = given
+        event = text if is_event else f'{{{HEAD},"resources":[],"detail-type":"x","detail":{text}}}'
         request = json_text.write({"EventPattern": pattern, "Event": event})
         reply = Port(small.engine).call("AWSEvents.TestEventPattern", request)
         if reply.status == 200:
@@ -123,12 +125,12 @@ def test_a_pattern_and_an_event_of_any_json(through: Through, small: Small) -> N
     strategy = st.tuples(
         st.sampled_from(PATTERNS) | objects | texts, texts | objects, st.booleans()
     )
-    always = [(PATTERNS[1], text, whole) for text in REPORTED for whole in (True, False)]
-    through(small, strategy, ask, [*always, *((text, "{}", True) for text in REPORTED)])
+    fixed = [(PATTERNS[1], text, is_event) for text in REPORTED for is_event in (True, False)]
+    fuzz(small, strategy, ask, [*fixed, *((text, "{}", True) for text in REPORTED)])
 
 
 @pytest.mark.parametrize("name", ["events.json", "events.ndjson"])
-def test_a_file_of_any_json(through: Through, shipped: Shipped, tmp_path: Path, name: str) -> None:
+def test_a_file_of_any_json(fuzz: Fuzz, shipped: Shipped, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
 
     def send(given: tuple[str, str]) -> None:
@@ -143,7 +145,7 @@ def test_a_file_of_any_json(through: Through, shipped: Shipped, tmp_path: Path, 
                     continue
                 answer = shipped.put([to_entry(line, "orders-bus")])
                 assert answer.result(0)["FailedEntryCount"] == 0
-        except UnreadableFile as error:  # what begins like a binary file is none of events
+        except UnreadableFile as error:  # a file that begins like a binary one
             assert "binary" in str(error)
             assert "\0" in lines
         shipped.rest()
@@ -151,5 +153,5 @@ def test_a_file_of_any_json(through: Through, shipped: Shipped, tmp_path: Path, 
     kinds = KINDS | st.just("")
     details = objects | texts | damaged(st.just(ORDER)).map(json.dumps)
     extended = [json.dumps(ORDER)[:-1] + f',"x":{text or 1}}}' for text in REPORTED]
-    always = [("Order Created", text) for text in [*REPORTED, *extended]]
-    through(shipped, st.tuples(kinds, details), send, [*always, *(("", text) for text in REPORTED)])
+    fixed = [("Order Created", text) for text in [*REPORTED, *extended]]
+    fuzz(shipped, st.tuples(kinds, details), send, [*fixed, *(("", text) for text in REPORTED)])

@@ -1,7 +1,7 @@
-"""Platforms that examples are put through, one after the other: each must leave the others alone.
+"""Platforms that take examples one after another; no example may affect another.
 
-After each example the platform comes to rest, nothing is stuck, and a plain order, event and
-message go through; after every tenth a restart works. A platform that an example broke is replaced.
+After each example the platform becomes idle, nothing is stuck, and a plain order, event and message
+are processed; after every tenth a restart works. A platform that an example broke is replaced.
 """
 
 from abc import ABC, abstractmethod
@@ -22,14 +22,14 @@ from tests.faults.scene import forget, let_go
 from tests.host import Host, host, order
 
 RESTART_EVERY = 10
-"""Examples after which the platform is started again."""
+"""Examples after which the platform is restarted."""
 
 SKIPPED = 3_600.0
-"""Seconds that are skipped at most at once: what is due later than that may wait."""
+"""Maximum seconds to skip at once: work that is due later may wait."""
 
 
 class Platform(ABC):
-    """A platform in a folder, opened again where an example broke it."""
+    """A platform in a folder, reopened in a new one after an example broke it."""
 
     engine: Engine
 
@@ -42,7 +42,7 @@ class Platform(ABC):
 
     @contextmanager
     def example(self) -> Iterator[None]:
-        """Let an example through; then see that everybody else's work goes on."""
+        """Run an example, then check that other work is unaffected."""
         if not self._sound:
             self.close()
             self._opened += 1
@@ -58,20 +58,20 @@ class Platform(ABC):
         self._sound = True
 
     def check(self) -> None:
-        """See that nothing is stuck or failed unforeseen, and that plain work goes through."""
+        """Check that nothing is stuck or failed unexpectedly, and that plain work succeeds."""
         self.rest()
-        self.see_plain_work()
-        failures = [one for one in self.failures() if one["kind"] not in self.expected]
+        self.check_plain_work()
+        failures = [row for row in self.failures() if row["kind"] not in self.expected]
         assert not failures, failures
         now = self.engine.clock.now()
         assert self.rows("select id, body from outbox") == []
         query = "select id, machine, name, wake_at from executions where status = 'RUNNING'"
         running = self.rows(query)
         stuck = [row for row in running if not self._waits(row, now)]
-        assert not stuck, f"executions that nothing comes back to: {stuck}"
+        assert not stuck, f"executions that nothing resumes: {stuck}"
 
     def _waits(self, execution: Mapping[str, Any], now: float) -> bool:
-        """Say whether an execution that runs only waits for its time."""
+        """Return whether a running execution only waits for a timer."""
         live = self.engine.executions.live.get(execution["id"])
         if live is None:
             return execution["wake_at"] is not None and execution["wake_at"] > now
@@ -79,11 +79,10 @@ class Platform(ABC):
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Return a query's rows."""
-        found = self.engine.journal.database.rows(query, *parameters)
-        return [dict(row) for row in found]
+        return [dict(row) for row in self.engine.journal.database.rows(query, *parameters)]
 
     def failures(self) -> list[dict[str, Any]]:
-        """Return the items that failed within the engine's boundary."""
+        """Return the items that failed within the engine's error boundary."""
         return self.rows("select kind, item, error, message, traceback from failures")
 
     @abstractmethod
@@ -100,14 +99,14 @@ class Platform(ABC):
 
     @abstractmethod
     def rest(self, *, sink: bool = False, within: float = float("inf")) -> None:
-        """Take turns until nothing is due soon, or so many seconds are over.
+        """Take turns until nothing is due soon, or for ``within`` seconds.
 
-        A delivery to a stream is waited for with ``sink`` alone.
+        Only with ``sink``, wait for deliveries to streams.
         """
 
     @abstractmethod
-    def see_plain_work(self) -> None:
-        """Put plain work in, and see that it is done."""
+    def check_plain_work(self) -> None:
+        """Submit plain work, and check that it is done."""
 
 
 class Shipped(Platform):
@@ -145,7 +144,7 @@ class Shipped(Platform):
         self._enter()
 
     def stopped(self, look: Callable[[Path], None]) -> None:
-        """Let a command look at the data directory while nobody has it open."""
+        """Call ``look`` with the data directory while the platform is closed."""
         self.close()
         look(self._root)
         forget()
@@ -155,8 +154,8 @@ class Shipped(Platform):
         engine = self.engine
         end = engine.clock.now() + within
         while True:
-            happened = engine.turn(0.0)
-            if happened or not engine.idle:
+            worked = engine.turn(0.0)
+            if worked or not engine.idle:
                 continue
             due = engine.next_due(schedules=False, sink=sink)
             if due > min(end, engine.clock.now() + SKIPPED):
@@ -165,20 +164,20 @@ class Shipped(Platform):
 
     def put(self, entries: list[dict[str, Any]]) -> "Future[dict[str, Any]]":
         """Put entries on the bus; return the answer of PutEvents."""
-        asked = self.engine.call(lambda now: self.engine.bus.put(entries, now))
+        answer = self.engine.call(lambda now: self.engine.bus.put(entries, now))
         self.engine.turn(0.0)
-        return asked
+        return answer
 
     def letters(self, about: str) -> list[dict[str, Any]]:
-        """Return the dead letters that are about something."""
-        return [one for one in self.host.dead_letters() if about in one["body"]]
+        """Return the dead letters whose body contains a text."""
+        return [letter for letter in self.host.dead_letters() if about in letter["body"]]
 
     def failed(self, name: str) -> bool:
-        """Say whether an execution of this name, or one that begins so, failed."""
+        """Return whether an execution failed whose name begins so."""
         query = "select 1 from executions where status <> 'SUCCEEDED' and name like ? || '%'"
         return bool(self.rows(query, name))
 
-    def see_plain_work(self) -> None:
+    def check_plain_work(self) -> None:
         self._plain += 1
         number = f"PLAIN-{self._plain}"
         [answer] = self.host.put(order(number))
@@ -188,7 +187,7 @@ class Shipped(Platform):
 
 
 class Small(Platform):
-    """The small template, whose functions a test plays."""
+    """The small template, with functions that the test replaces."""
 
     rig: Rig
 
@@ -215,15 +214,15 @@ class Small(Platform):
             write_definition(folder, name, definition)
         options = {"stack": self._load, **self.options}
         self.rig = Rig(folder, handlers=self.handlers, template=self.template, **options)
-        self.rig.failures_expected = True  # `check` looks at them after each example
+        self.rig.failures_expected = True  # `check` reads them after each example
         self.engine = self.rig.engine
         self._open = True
 
     def _load(self, directory: DataDirectory) -> Stack:
-        """Return the template's stack, read once: no handler is called that would ask where."""
+        """Return the template's stack, read once: no handler needs the directory's paths."""
         if self._stack is None:
             path = directory.root.parent / "template.yaml"
-            self._stack = load(path, {}, directory.environment)
+            self._stack = load(path, {}, directory.local_value)
         return self._stack
 
     def close(self) -> None:
@@ -244,9 +243,9 @@ class Small(Platform):
             if due > min(end, rig.clock.now() + SKIPPED):
                 return
             rig.clock.time = max(due, rig.clock.time)
-        raise AssertionError("the engine does not come to rest")
+        raise AssertionError("the engine does not become idle")
 
-    def see_plain_work(self) -> None:
+    def check_plain_work(self) -> None:
         self._plain += 1
         done = len(self.rig.functions.of("Worker"))
         flows = [entry("Flow", '{"order_id": "A-1"}'), entry("Work")]

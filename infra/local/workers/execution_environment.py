@@ -1,4 +1,4 @@
-"""An execution environment: one process that runs handlers, one invocation at a time."""
+"""A Lambda execution environment: calls handlers in this process, one invocation at a time."""
 
 import io
 import os
@@ -24,7 +24,7 @@ COMMON = {
 
 
 class Context:
-    """The context object that a handler gets."""
+    """The context object of an invocation."""
 
     function_version = "$LATEST"
     client_context = None
@@ -45,18 +45,18 @@ class Context:
 
 
 class _Output(io.TextIOBase):
-    """Standard output of handlers: metrics (EMF) are kept, everything else goes to the log."""
+    """Standard output of handlers: collects metrics (EMF) and writes the other lines to the log."""
 
     def __init__(self, log: TextIO) -> None:
         self.log = log
         self.metrics: list[str] = []
 
     def write(self, text: str) -> int:
-        """Take a piece of output; Powertools writes a line at a time."""
+        """Collect or log a text; Powertools writes a line at a time."""
         if text.startswith('{"_aws"'):
             self.metrics.append(sendable(text))
         elif text.strip():
-            with suppress(OSError):  # a full disk costs the log its lines, and no order anything
+            with suppress(OSError):  # a full disk loses log lines, never an order
                 self.log.write(text if text.endswith("\n") else text + "\n")
         return len(text)
 
@@ -70,16 +70,16 @@ class ExecutionEnvironment:
     Parameters
     ----------
     functions : Mapping[str, Mapping]
-        By name: ``handler``, ``arn``, ``memory``, ``timeout``, ``environment``.
+        By name: ``handler``, ``arn``, ``memory``, ``timeout``, ``variables``.
     log : Path
-        Where their output goes.
+        The file for their output.
     """
 
     def __init__(self, functions: Mapping[str, Mapping[str, Any]], log: Path) -> None:
         self.functions = functions
         self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
         self._current: str | None = None
-        self._changes: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
+        self._switches: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
         self._log = log.open("a", buffering=1 << 16, encoding="utf-8", errors="backslashreplace")
         self._output = _Output(self._log)
         self._count = 0
@@ -90,18 +90,32 @@ class ExecutionEnvironment:
         self._log.close()
 
     def load(self) -> None:
-        """Import every handler, so that processes forked from this one need not."""
+        """Import every handler, so that forked processes share them."""
         for name in self.functions:
             self._handler(name)
 
     def invoke(self, name: str, payload: bytes, offset: float) -> tuple[bytes, bytes, list[str]]:
-        """Run a handler; return its answer or its error as JSON (one is empty), and its metrics.
+        """Run a handler.
 
-        ``offset`` is how far the platform's clock is ahead of the machine's, in seconds.
+        Parameters
+        ----------
+        name : str
+            The function.
+        payload : bytes
+            The event as JSON.
+        offset : float
+            Seconds that the platform's clock is ahead of real time.
+
+        Returns
+        -------
+        tuple
+            The result and the error as JSON, of which one is empty, and the metrics.
         """
         clock.shift(offset)
         if not self._count:
-            self._prefix = f"{os.getpid():08x}"  # not before: a worker is forked from who loads
+            self._prefix = (
+                f"{os.getpid():08x}"  # not earlier: the process that loads forks the workers
+            )
         self._count += 1
         context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
         stdout, sys.stdout = sys.stdout, self._output  # noqa: TID251 - to the log
@@ -110,7 +124,7 @@ class ExecutionEnvironment:
             self._enter(name)
             value = self._handler(name)(json_text.parse(payload), context)
             answer, error = _marshalled(value, context.aws_request_id)
-        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its answer
+        except Exception as raised:  # noqa: BLE001 - any exception is the function's error
             error = json_text.write(_error(raised, context.aws_request_id))
         finally:
             sys.stdout = stdout  # noqa: TID251
@@ -120,13 +134,15 @@ class ExecutionEnvironment:
         return answer, error, metrics
 
     def _enter(self, name: str) -> None:
-        """Make the process's environment that of a function."""
+        """Set the environment variables of a function."""
         if name == self._current:
             return
-        way = (self._current, name)
-        if way not in self._changes:
-            self._changes[way] = _changes(self._variables(self._current), self._variables(name))
-        for key, value in self._changes[way]:
+        switch = (self._current, name)
+        if switch not in self._switches:
+            self._switches[switch] = _changed_variables(
+                self._variables(self._current), self._variables(name)
+            )
+        for key, value in self._switches[switch]:
             if value is None:
                 os.environ.pop(key, None)
             else:
@@ -139,7 +155,7 @@ class ExecutionEnvironment:
             return {}
         function = self.functions[name]
         return {
-            **function["environment"],
+            **function["variables"],
             "AWS_LAMBDA_FUNCTION_NAME": name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["memory"]),
         }
@@ -153,16 +169,18 @@ class ExecutionEnvironment:
         return handler
 
 
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Return what makes one environment the other; setting a variable is a system call."""
-    gone: list[tuple[str, str | None]] = [(key, None) for key in old if key not in new]
-    return gone + [(key, value) for key, value in new.items() if old.get(key) != value]
+def _changed_variables(
+    old: Mapping[str, str], new: Mapping[str, str]
+) -> list[tuple[str, str | None]]:
+    """Return the variables to set or remove (None); setting a variable is a system call."""
+    removed: list[tuple[str, str | None]] = [(key, None) for key in old if key not in new]
+    return removed + [(key, value) for key, value in new.items() if old.get(key) != value]
 
 
 def _marshalled(value: object, request_id: str) -> tuple[bytes, bytes]:
-    """Return a handler's value as JSON, or the error of one that is none (one is empty).
+    """Return a handler's value as JSON, or its error as JSON; one is empty.
 
-    Lambda's own error for a value that its runtime cannot write is Runtime.MarshalError.
+    Lambda's error for a value that is not JSON is Runtime.MarshalError.
     """
     try:
         answer = json_text.write(value)
@@ -172,12 +190,12 @@ def _marshalled(value: object, request_id: str) -> tuple[bytes, bytes]:
     if not problem:
         return answer, b""
     message = f"Unable to marshal response: {problem}"
-    told = {"errorType": "Runtime.MarshalError", "errorMessage": message}
-    return b"", json_text.write({**told, "requestId": request_id, "stackTrace": []})
+    error_body = {"errorType": "Runtime.MarshalError", "errorMessage": message}
+    return b"", json_text.write({**error_body, "requestId": request_id, "stackTrace": []})
 
 
 def sendable(text: str) -> str:
-    """Return text in which half a surrogate pair, which UTF-8 has not, is escaped."""
+    """Return a text with lone surrogates escaped, as UTF-8 cannot encode them."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -185,14 +203,14 @@ def _error(raised: Exception, request_id: str) -> dict[str, Any]:
     frames = traceback.extract_tb(raised.__traceback__)
     try:
         message = sendable(str(raised))
-    except Exception as another:  # noqa: BLE001 - whatever its own code raises
-        message = f"its message cannot be told: {type(another).__name__}"
+    except Exception as another:  # noqa: BLE001 - `__str__` may raise anything
+        message = f"its message cannot be read: {type(another).__name__}"
     return {
         "errorMessage": message,
         "errorType": sendable(type(raised).__name__),
         "requestId": request_id,
-        # without columns: to find what to underline would parse each line
+        # without columns: the range to underline would be found by parsing each line
         "stackTrace": traceback.format_list(
-            [(one.filename, one.lineno or 0, one.name, one.line) for one in frames[-3:]]
+            [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames[-3:]]
         ),
     }

@@ -1,4 +1,4 @@
-"""Work within the platform: messages, answers, outbox rows and metrics of any JSON."""
+"""Fuzz the platform's internal inputs: messages, results, outbox rows and metrics."""
 
 import json
 import sys
@@ -9,32 +9,32 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from infra.local.workers.environment import ExecutionEnvironment
+from infra.local.workers.execution_environment import ExecutionEnvironment
 from kernel import json_text
-from tests.doors.conftest import Through
-from tests.doors.platforms import Shipped, Small
-from tests.doors.texts import REPORTED, REPORTED_VALUES, objects, texts, values
 from tests.fakes.runtime import FunctionError, flow, task
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import Shipped, Small
+from tests.fuzz.texts import REPORTED, REPORTED_VALUES, objects, texts, values
 from tests.host import order
 from tests.strategies import damaged
 
 
-def test_a_message_of_any_text(through: Through, shipped: Shipped) -> None:
-    """A consumer takes it, or it is in a dead-letter queue."""
+def test_a_message_of_any_text(fuzz: Fuzz, shipped: Shipped) -> None:
+    """A consumer takes the message, or it is in a dead-letter queue."""
 
     def send(given: tuple[str, str]) -> None:
         queue, text = given
         queues = shipped.engine.queues
         shipped.engine.call(lambda now: queues.send(queue, text, {}, now))
         shipped.rest()
-        consumed = shipped.rows("select * from messages where queue = ?", queue)
-        assert not consumed
+        pending = shipped.rows("select * from messages where queue = ?", queue)
+        assert not pending
 
     queues = ("OrderChangesQueue", "HighValueQueue", "ConfirmationsQueue")
     envelopes = damaged(st.just({"version": "0", "id": "1", **order("A-1")})).map(json.dumps)
     strategy = st.tuples(st.sampled_from(queues), objects | texts | envelopes)
-    always = [(queue, text) for queue in queues for text in REPORTED]
-    through(shipped, strategy, send, always)
+    fixed = [(queue, text) for queue in queues for text in REPORTED]
+    fuzz(shipped, strategy, send, fixed)
 
 
 Behaviour = Callable[[], Any]
@@ -81,11 +81,11 @@ ODD: list[Behaviour] = [
     partial(_printed, '{"_aws": "\ud800"}'),
     partial(_printed, "\ud800"),
 ]
-"""Answers of a handler that are no JSON, or hardly."""
+"""Results of a handler that are not JSON, or at its limits."""
 
 
 class Unspeakable(Exception):
-    """An error that cannot even be told."""
+    """An error whose message cannot be read."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
@@ -105,13 +105,13 @@ ERRORS = (
 
 
 class Handlers:
-    """The functions of the small template, which do what a test says, within their environment."""
+    """The functions of the small template, with a behaviour, in an execution environment."""
 
     def __init__(self, small: Small, log: Path) -> None:
         self.behaviour: Behaviour | None = None
         small.handlers |= dict.fromkeys(("Step", "Worker", "Tick"), self._called)
         outline: dict[str, Any] = {"name": "Step", "handler": "none", "arn": "a", "memory": 1}
-        outline |= {"timeout": 1, "environment": {}}
+        outline |= {"timeout": 1, "variables": {}}
         self.environment = ExecutionEnvironment({"Step": outline}, log)
         self.environment._handlers["Step"] = lambda given, _: (  # noqa: SLF001 - it has no module
             self.behaviour() if self.behaviour else {"x": 1}
@@ -120,8 +120,8 @@ class Handlers:
     def _called(self, given: Any) -> Any:
         answer, error, _ = self.environment.invoke("Step", json_text.write(given), 0.0)
         if error:
-            told = json_text.parse(error)
-            raise FunctionError(told["errorType"], told["errorMessage"])
+            body = json_text.parse(error)
+            raise FunctionError(body["errorType"], body["errorMessage"])
         return json_text.parse(answer)
 
 
@@ -135,8 +135,8 @@ failures = st.lists(
 answers = values | st.fixed_dictionaries({"batchItemFailures": failures | values})
 
 
-def test_an_answer_of_any_kind(through: Through, folder: Path, tmp_path: Path) -> None:
-    """It is a task's result, a consumer's report or a schedule's, or this call has failed."""
+def test_an_answer_of_any_kind(fuzz: Fuzz, folder: Path, tmp_path: Path) -> None:
+    """A result of any kind is accepted, or the call has failed."""
     small = Small(folder, flow=FLOW)
     handlers = Handlers(small, tmp_path / "log")
 
@@ -156,10 +156,10 @@ def test_an_answer_of_any_kind(through: Through, folder: Path, tmp_path: Path) -
     given: st.SearchStrategy[Behaviour] = answers.map(lambda value: partial(_given, value))
     raising = st.sampled_from(ERRORS).map(lambda error: partial(_raised, error))
     strategy: st.SearchStrategy[Behaviour] = given | st.sampled_from(ODD) | raising
-    always: list[Behaviour] = [*ODD, *(partial(_raised, error) for error in ERRORS)]
-    always += [partial(_given, value) for value in REPORTED_VALUES]
+    fixed: list[Behaviour] = [*ODD, *(partial(_raised, error) for error in ERRORS)]
+    fixed += [partial(_given, value) for value in REPORTED_VALUES]
     try:
-        through(small, strategy, answer, always)
+        fuzz(small, strategy, answer, fixed)
     finally:
         small.close()
         handlers.environment.close()
@@ -181,8 +181,8 @@ BODIES = (
 bodies = st.one_of(objects | texts, *(damaged(st.just(body)).map(json.dumps) for body in BODIES))
 
 
-def test_an_outbox_row_of_any_json(through: Through, shipped: Shipped) -> None:
-    """It is sent, or it is a dead letter."""
+def test_an_outbox_row_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
+    """The row is published, or becomes a dead letter."""
 
     def put(given: tuple[str, str]) -> None:
         kind, body = given
@@ -196,14 +196,14 @@ def test_an_outbox_row_of_any_json(through: Through, shipped: Shipped) -> None:
 
     shipped.expected = {"outbox"}
     kinds = ("event", "run", "message")
-    always = [(kind, text) for kind in kinds for text in REPORTED]
-    through(shipped, st.tuples(st.sampled_from(kinds), bodies), put, always)
+    fixed = [(kind, text) for kind in kinds for text in REPORTED]
+    fuzz(shipped, st.tuples(st.sampled_from(kinds), bodies), put, fixed)
 
 
 def _counted(shipped: Shipped) -> int:
-    """Return how much an outbox row may have become: events, executions, messages."""
+    """Return the number of events, executions and messages."""
     tables = ("events", "executions", "messages")
-    return sum(shipped.rows(f"select count(*) as n from {one}")[0]["n"] for one in tables)
+    return sum(shipped.rows(f"select count(*) as n from {table}")[0]["n"] for table in tables)
 
 
 LINE = {
@@ -218,8 +218,8 @@ LINE = {
 }
 
 
-def test_a_metric_line_of_any_json(through: Through, small: Small) -> None:
-    """It is counted, or counted as malformed."""
+def test_a_metric_line_of_any_json(fuzz: Fuzz, small: Small) -> None:
+    """The line is counted, or counted as malformed."""
 
     def measure(lines: list[str]) -> None:
         small.engine.call_function("Other", {})
@@ -236,5 +236,5 @@ def test_a_metric_line_of_any_json(through: Through, small: Small) -> None:
         lambda number: json.dumps(LINE).replace('"m": 1}', f'"m": {number}}}')
     )
     lines = objects | texts | damaged(st.just(LINE)).map(json.dumps) | valued
-    always = [[json.dumps(LINE).replace('"m": 1}', f'"m": {one}}}')] * 3 for one in numbers]
-    through(small, st.lists(lines, min_size=1, max_size=3), measure, [*always, list(REPORTED)])
+    fixed = [[json.dumps(LINE).replace('"m": 1}', f'"m": {number}}}')] * 3 for number in numbers]
+    fuzz(small, st.lists(lines, min_size=1, max_size=3), measure, [*fixed, list(REPORTED)])

@@ -1,4 +1,4 @@
-"""What commands tell of a directory to which events of any JSON came."""
+"""Commands read a directory that has events of any JSON."""
 
 import json
 import sqlite3
@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from tests.doors.conftest import Through
-from tests.doors.platforms import RESTART_EVERY, Shipped
-from tests.doors.texts import REPORTED, objects
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import RESTART_EVERY, Shipped
+from tests.fuzz.texts import REPORTED, objects
 from tests.host import order
 from tests.strategies import damaged
 
 ORDER = order("A-1")["detail"]
 
 
-def told(*arguments: object) -> str:
-    """Return what a command prints that succeeds."""
-    result = CliRunner().invoke(app, [str(one) for one in arguments])
+def output_of(*arguments: object) -> str:
+    """Return the output of a command, which must succeed."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None:
         raise result.exception
     return result.stdout
@@ -35,28 +35,28 @@ def events(directory: Path) -> list[tuple[str, str]]:
         connection.close()
 
 
-def test_commands_read_whatever_came(through: Through, shipped: Shipped, tmp_path: Path) -> None:
+def test_commands_read_events_of_any_json(fuzz: Fuzz, shipped: Shipped, tmp_path: Path) -> None:
     """`show`, `list`, `dead-letters list`, `export` and `import`, while the platform is stopped."""
     count = 0
 
-    def read(where: Path) -> None:
+    def read(directory: Path) -> None:
         file, other = tmp_path / "all.ndjson", tmp_path / f"other-{count}"
-        shown = json.loads(told("show", "A-1", "--data", where, "--json").splitlines()[-1])
+        shown = json.loads(output_of("show", "A-1", "--data", directory, "--json").splitlines()[-1])
         assert shown["order_id"] == "A-1"
         assert shown["events"]
-        listed = json.loads(told("list", "--data", where, "--json").splitlines()[-1])
+        listed = json.loads(output_of("list", "--data", directory, "--json").splitlines()[-1])
         assert listed["orders"]
-        assert "letter" in told("dead-letters", "list", "--data", where, "--json")
-        told("export", file, "--data", where)
-        told("import", file, "--data", other)
-        assert events(other) == events(where)
+        assert "letter" in output_of("dead-letters", "list", "--data", directory, "--json")
+        output_of("export", file, "--data", directory)
+        output_of("import", file, "--data", other)
+        assert events(other) == events(directory)
 
     def put(given: tuple[str, str]) -> None:
         nonlocal count
         kind, text = given
         fields = {"EventBusName": "orders-bus", "Source": "orders.service", "DetailType": kind}
         texts = [text, text.replace("{", '{"order_id":"A-1",', 1).replace(",}", "}")]
-        shipped.put([{**fields, "Detail": one} for one in texts])
+        shipped.put([{**fields, "Detail": detail} for detail in texts])
         shipped.rest()
         count += 1
         if count % RESTART_EVERY == 0:
@@ -66,5 +66,5 @@ def test_commands_read_whatever_came(through: Through, shipped: Shipped, tmp_pat
         ["Order Created", "Order Updated", "Order Cancelled", "Order Teleported"]
     )
     details = objects | damaged(st.just(ORDER)).map(json.dumps)
-    always = [("Order Created", text) for text in REPORTED]
-    through(shipped, st.tuples(kinds, details), put, always)
+    fixed = [("Order Created", text) for text in REPORTED]
+    fuzz(shipped, st.tuples(kinds, details), put, fixed)

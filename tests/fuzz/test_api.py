@@ -1,14 +1,14 @@
-"""The HTTP API: any request is answered, and nobody else notices."""
+"""Fuzz the HTTP API: every request is answered and affects no other."""
 
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.doors.conftest import Through
-from tests.doors.platforms import Shipped
-from tests.doors.port import Port
-from tests.doors.texts import REPORTED, objects, texts
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import Shipped
+from tests.fuzz.port import Port
+from tests.fuzz.texts import REPORTED, objects, texts
 from tests.host import order
 from tests.strategies import damaged
 
@@ -51,28 +51,30 @@ paths = st.builds(
 )
 
 
-def answered(shipped: Shipped, method: str, path: str, **parts: Any) -> None:
-    """Send a request; see that it has an answer that blames the sender at most."""
+def check_answer(shipped: Shipped, method: str, path: str, **parts: Any) -> None:
+    """Send a request; check that its status is below 500."""
     reply = Port(shipped.engine).ask(method, path, **parts)
     assert 200 <= reply.status < 500, reply
     if reply.status >= 400:
         assert reply.body["detail"], reply
 
 
-def test_a_body_of_any_json(through: Through, shipped: Shipped) -> None:
+def test_a_body_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
     def put(given: tuple[tuple[str, str], bytes]) -> None:
         (method, path), body = given
-        answered(shipped, method, path, body=body)
+        check_answer(shipped, method, path, body=body)
 
     extended = [json.dumps(ORDER)[:-1] + f',"x":{text or 1}}}' for text in REPORTED]
-    always = [(one, text.encode()) for one in REQUESTS for text in [*REPORTED, *extended]]
-    through(shipped, st.tuples(st.sampled_from(REQUESTS), bodies), put, always)
+    fixed = [(request, text.encode()) for request in REQUESTS for text in [*REPORTED, *extended]]
+    fuzz(shipped, st.tuples(st.sampled_from(REQUESTS), bodies), put, fixed)
 
 
-def test_any_path_query_and_headers(through: Through, shipped: Shipped) -> None:
+def test_any_path_query_and_headers(fuzz: Fuzz, shipped: Shipped) -> None:
     def put(given: tuple[str, str, bytes, Any]) -> None:
-        method, path, query, some = given
-        answered(shipped, method, path, query=query, headers=some, body=json.dumps(ORDER).encode())
+        method, path, query, fields = given
+        check_answer(
+            shipped, method, path, query=query, headers=fields, body=json.dumps(ORDER).encode()
+        )
 
     methods = st.sampled_from(["GET", "POST", "PATCH", "DELETE", "OPTIONS"])
-    through(shipped, st.tuples(methods, paths | st.just("/orders"), queries, headers), put)
+    fuzz(shipped, st.tuples(methods, paths | st.just("/orders"), queries, headers), put)

@@ -1,4 +1,4 @@
-"""The stream's processor: whatever it answers, each record is a row or an error, and goes on."""
+"""Fuzz the answers of the stream's processor: each record becomes a row or an error."""
 
 import base64
 import json
@@ -9,14 +9,14 @@ from typing import Any
 import duckdb
 from hypothesis import strategies as st
 
-from tests.doors.conftest import Through
-from tests.doors.platforms import Shipped
-from tests.doors.texts import REPORTED, objects, texts, values
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import Shipped
+from tests.fuzz.texts import REPORTED, objects, texts, values
 from tests.host import event
 from tests.strategies import damaged
 
-MOST = 10
-"""Records that an example puts, which is what one PutEvents request takes."""
+MAX_ENTRIES = 10
+"""Records of an example: the maximum of one PutEvents request."""
 
 ROW: dict[str, Any] = {
     "event_id": "e",
@@ -38,7 +38,7 @@ rows = st.one_of(
 
 
 def encoded(text: str) -> str:
-    """Return text as a record's data."""
+    """Return a text as a record's data."""
     return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
 
 
@@ -46,45 +46,47 @@ datas = rows.map(encoded) | values | st.text(max_size=5)
 answers = st.lists(st.tuples(results, datas, st.booleans() | values), max_size=3) | values
 
 
-def answered(records: list[Any], template: Any) -> Any:
-    """Return an answer: one by its shape for the records in turn, or anything at all."""
-    if not isinstance(template, list) or not all(isinstance(one, tuple) for one in template):
+def answer_for(records: list[Any], template: Any) -> Any:
+    """Return an answer for records by a template, or the template if it is no list."""
+    if not isinstance(template, list) or not all(isinstance(row, tuple) for row in template):
         return template
-    found = []
+    results = []
     for number, (result, data, known) in enumerate(template):
         own = records[number % len(records)]["recordId"]
-        found.append({"recordId": own if known is True else known, "result": result, "data": data})
-    return {"records": found}
+        results.append(
+            {"recordId": own if known is True else known, "result": result, "data": data}
+        )
+    return {"records": results}
 
 
-def test_an_answer_of_the_processor_of_any_kind(through: Through, shipped: Shipped) -> None:
-    """A record is a row, or in the error prefix with the reason; none waits for ever."""
+def test_an_answer_of_the_processor_of_any_kind(fuzz: Fuzz, shipped: Shipped) -> None:
+    """A record becomes a row, or an error with its reason; none waits for ever."""
     shipped.expected = {"record"}
     bucket = Bucket()
 
     def process(template: Any) -> None:
-        processor = Processor(shipped, lambda given: answered(given["records"], template))
+        processor = Processor(shipped, lambda given: answer_for(given["records"], template))
         bucket.new(shipped.host.directory.bucket)
         number = len(template) if isinstance(template, list) else 1
-        shipped.host.put(*[event("Order Teleported")] * min(MOST, max(1, number)))
+        shipped.host.put(*[event("Order Teleported")] * min(MAX_ENTRIES, max(1, number)))
         waiting = shipped.rows(
             "select count(*) as n from deliveries where target like 'Analytics%'"
         )[0]["n"]
         with processor:
             shipped.rest(sink=True, within=120.0)
         shipped.rest(sink=True)
-        left = shipped.rows("select * from deliveries")
-        assert not left, left
-        found = bucket.new(shipped.host.directory.bucket)
-        assert found == waiting - sum(processor.dropped.values()), processor.answers
+        pending = shipped.rows("select * from deliveries")
+        assert not pending, pending
+        delivered = bucket.new(shipped.host.directory.bucket)
+        assert delivered == waiting - sum(processor.dropped.values()), processor.answers
 
     ok = [("Ok", encoded(text), True) for text in [*REPORTED, json.dumps(ROW)]]
-    always: list[Any] = [ok[at : at + MOST] for at in range(0, len(ok), MOST)]
-    through(shipped, answers, process, [*always, [("Dropped", "", True)], [("Ok", 5, True)], "x"])
+    fixed: list[Any] = [ok[at : at + MAX_ENTRIES] for at in range(0, len(ok), MAX_ENTRIES)]
+    fuzz(shipped, answers, process, [*fixed, [("Dropped", "", True)], [("Ok", 5, True)], "x"])
 
 
 class Processor:
-    """The stream's processor, replaced for a while."""
+    """A context in which the stream's processor is replaced."""
 
     def __init__(self, shipped: Shipped, answer: Callable[[Any], Any]) -> None:
         invoker: Any = shipped.engine.invoker
@@ -94,40 +96,40 @@ class Processor:
         self.dropped: dict[str, int] = {}
 
     def __enter__(self) -> None:
-        self.handlers["ProcessRecordsFunction"] = self._answered
+        self.handlers["ProcessRecordsFunction"] = self._handle
 
     def __exit__(self, *_: object) -> None:
         del self.handlers["ProcessRecordsFunction"]
 
-    def _answered(self, given: Any, _: object) -> Any:
-        """Answer, and note which records are dropped by the first answer that names them."""
+    def _handle(self, given: Any, _: object) -> Any:
+        """Answer, and record whether each record is dropped by the first answer for it."""
         answer = self.answer(given)
         self.answers.append(answer)
-        asked = {record["recordId"] for record in given["records"]}
+        unanswered = {record["recordId"] for record in given["records"]}
         records = answer.get("records") if isinstance(answer, dict) else None
         for record in records if isinstance(records, list) else ():
             number = record.get("recordId") if isinstance(record, dict) else None
-            if isinstance(number, str) and number in asked:
-                asked.remove(number)
+            if isinstance(number, str) and number in unanswered:
+                unanswered.remove(number)
                 self.dropped[number] = int(record.get("result") == "Dropped")
         return answer
 
 
 class Bucket:
-    """What was delivered, counted once a file."""
+    """Counts the rows and errors in delivered files, each file once."""
 
     def __init__(self) -> None:
         self._seen: set[Path] = set()
 
     def new(self, bucket: Path) -> int:
-        """Return how many rows and errors the files have that were not there before."""
+        """Return the number of rows and errors in files that are new since the last call."""
         files = {path for path in bucket.rglob("[!.]*") if path.is_file()} - self._seen
         self._seen |= files
         errors = [path for path in files if path.suffix == ".jsonl"]
         tables = [str(path) for path in files if path.suffix == ".parquet"]
-        found = sum(len(path.read_bytes().splitlines()) for path in errors)
+        count = sum(len(path.read_bytes().splitlines()) for path in errors)
         if tables:
             query = "select sum(num_rows) from parquet_file_metadata(?)"
             [(rows,)] = duckdb.execute(query, [tables]).fetchall()
-            found += int(rows)
-        return found
+            count += int(rows)
+        return count

@@ -1,4 +1,4 @@
-"""The port without a socket: a request as uvicorn hands it to the application, and the answer."""
+"""The port without a socket: requests in the form that uvicorn passes to the application."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Reply(NamedTuple):
-    """An answer: its status, and the JSON in its body."""
+    """A response: its status, and its body as JSON."""
 
     status: int
     body: Any
 
 
 class Port:
-    """The application of an engine, which takes its turns while a request waits."""
+    """The application of an engine; the engine takes turns while a request waits."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -36,7 +36,7 @@ class Port:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Headers = (), query: bytes = b""
     ) -> Reply:
-        """Return the answer to a request."""
+        """Return the response to a request."""
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -52,7 +52,7 @@ class Port:
         return asyncio.run(self._ask(scope, body))
 
     def call(self, operation: str, body: bytes) -> Reply:
-        """Return the answer to an operation of AWS's own clients."""
+        """Return the response to an AWS operation."""
         headers = [(b"x-amz-target", operation.encode())]
         return self.ask(
             "POST", "/", body, [*headers, (b"content-type", b"application/x-amz-json-1.1")]
@@ -67,10 +67,10 @@ class Port:
         async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
-        asked = asyncio.ensure_future(self.application(scope, receive, send))
-        while not asked.done():
+        answering = asyncio.ensure_future(self.application(scope, receive, send))
+        while not answering.done():
             await asyncio.sleep(0)
             self.engine.turn(0.0)
-        asked.result()
+        answering.result()
         [start, content] = sent
         return Reply(start["status"], json.loads(content["body"] or b"null"))

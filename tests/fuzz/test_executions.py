@@ -1,4 +1,4 @@
-"""StartExecution: any input is refused, or its execution ends; what is told of it can be read."""
+"""Fuzz StartExecution: an input is refused or its execution ends, with a readable history."""
 
 import json
 from typing import Any
@@ -7,18 +7,18 @@ import pytest
 from hypothesis import strategies as st
 
 from infra.local.engine.executions import MAX_INPUT
-from tests.doors.conftest import Through
-from tests.doors.platforms import Shipped, Small
-from tests.doors.port import Port
-from tests.doors.texts import REPORTED, REPORTED_VALUES, is_taken, objects, texts, values
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.platforms import Shipped, Small
+from tests.fuzz.port import Port
+from tests.fuzz.texts import REPORTED, REPORTED_VALUES, is_taken, objects, texts, values
 from tests.host import order
 from tests.strategies import damaged
 
 ARN = "arn:aws:states:us-east-1:000000000000:stateMachine"
 
 
-def told(port: Port, arn: str) -> str:
-    """Return an execution's status, having read all that the port tells of it."""
+def status_of(port: Port, arn: str) -> str:
+    """Return an execution's status, after reading its description and history."""
     body = json.dumps({"executionArn": arn}).encode()
     described = port.call("AWSStepFunctions.DescribeExecution", body)
     assert described.status == 200, described
@@ -28,7 +28,7 @@ def told(port: Port, arn: str) -> str:
     return str(described.body["status"])
 
 
-def test_an_input_of_any_json(through: Through, small: Small) -> None:
+def test_an_input_of_any_json(fuzz: Fuzz, small: Small) -> None:
     def start(text: str) -> None:
         port = Port(small.engine)
         request = {"stateMachineArn": f"{ARN}:shop-flow", "input": text}
@@ -39,42 +39,44 @@ def test_an_input_of_any_json(through: Through, small: Small) -> None:
             assert started.body["__type"] == "InvalidExecutionInput", started
             return
         small.rest()
-        assert told(port, started.body["executionArn"]) == "SUCCEEDED"
+        assert status_of(port, started.body["executionArn"]) == "SUCCEEDED"
 
-    through(small, texts | objects, start, REPORTED)
+    fuzz(small, texts | objects, start, REPORTED)
 
 
-def test_any_name(through: Through, small: Small) -> None:
+def test_any_name(fuzz: Fuzz, small: Small) -> None:
     def start(name: Any) -> None:
         port = Port(small.engine)
         request = {"stateMachineArn": f"{ARN}:shop-flow", "input": "{}", "name": name}
         started = port.call("AWSStepFunctions.StartExecution", json.dumps(request).encode())
         if started.status != 200:
             refusals = {"InvalidName", "ExecutionAlreadyExists", "SerializationException"}
-            if isinstance(name, int):  # a number that no field may have is refused first
+            if isinstance(name, int):  # a number out of range is refused first
                 refusals.add("ValidationException")
             assert started.body["__type"] in refusals, started
             return
         small.rest()
-        assert told(port, started.body["executionArn"]) == "SUCCEEDED"
+        assert status_of(port, started.body["executionArn"]) == "SUCCEEDED"
 
-    through(small, values | st.text(max_size=90), start, REPORTED_VALUES)
+    fuzz(small, values | st.text(max_size=90), start, REPORTED_VALUES)
 
 
-@pytest.mark.parametrize("machine", ["orderflow-order-processing", "OrderRecovery"])
+@pytest.mark.parametrize("state_machine", ["orderflow-order-processing", "OrderRecovery"])
 def test_a_shipped_workflow_with_any_input(
-    through: Through, shipped: Shipped, machine: str
+    fuzz: Fuzz, shipped: Shipped, state_machine: str
 ) -> None:
     def start(value: Any) -> None:
         executions = shipped.engine.executions
         number = executions.new_name()
-        asked = shipped.engine.call(lambda now: executions.start(machine, number, value, now))
+        answered = shipped.engine.call(
+            lambda now: executions.start(state_machine, number, value, now)
+        )
         shipped.rest()
-        status = told(Port(shipped.engine), asked.result(0))
+        status = status_of(Port(shipped.engine), answered.result(0))
         assert status in {"SUCCEEDED", "FAILED", "TIMED_OUT", "RUNNING"}
 
     inputs = values | damaged(st.just(order("A-1"))) | damaged(st.just(RESUME))
-    through(shipped, inputs, start, REPORTED_VALUES)
+    fuzz(shipped, inputs, start, REPORTED_VALUES)
 
 
 RESUME = {"resume": {"order_id": "PLAIN-1"}, "order_id": "PLAIN-1", "wait_seconds": 5}
