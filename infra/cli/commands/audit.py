@@ -1,7 +1,5 @@
 """``orders audit``: the invariants of ``docs/reliability.md``, checked over a whole place."""
 
-from dataclasses import asdict
-
 from infra.audit.findings import Report
 from infra.cli.errors import CommandError
 from infra.cli.options import (
@@ -51,7 +49,7 @@ def audit(
     finish(
         {
             "ok": not number,
-            "findings": [asdict(finding) for finding in report.findings.first],
+            "findings": [finding.to_json() for finding in report.findings.first],
             "number": number,
             "by_invariant": report.findings.counts,
             "checked": report.checked,
@@ -71,7 +69,7 @@ def _tell(report: Report, place: str) -> None:
     if report.findings.first:
         table = Table("invariant", "of", "what is wrong", "the way out")
         for finding in report.findings.first:
-            cells = (finding.invariant, finding.subject, finding.problem, finding.mend)
+            cells = (finding.invariant, finding.subject, finding.problem, finding.remedy)
             table.add_row(*cells)
         console.print(table)
     figures = ", ".join(

@@ -169,7 +169,7 @@ def _orders(where: DataDirectory) -> Check:
     if not found:
         return Check(name, "what is in flight keeps every invariant")
     first = found[0]
-    mend = f"{first.mend}; `orders audit` looks at all orders"
+    mend = f"{first.remedy}; `orders audit` looks at all orders"
     return Check(name, f"{first.subject}: {first.problem}", mend)
 
 

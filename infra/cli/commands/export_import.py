@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
@@ -29,6 +29,7 @@ from infra.moving import export_file as bundle
 from infra.moving import s3
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.lines import Row, Totals, identity, same
+from infra.moving.place import Place
 from infra.moving.queues import StackQueues
 from infra.moving.sqlite import SQLitePlace
 from infra.terminal.output import Table as Shown
@@ -45,34 +46,6 @@ TableName = Annotated[
     str | None,
     typer.Option("--table", help="A DynamoDB table, instead of --data; --stack takes the stack's."),
 ]
-
-
-class Place(Protocol):
-    """Where orders are moved from or to."""
-
-    name: str
-
-    @property
-    def archive(self) -> bool:
-        """Whether all events of the orders are here."""
-
-    def rows(self) -> Iterator[Row]:
-        """Return everything that is carried, as of one moment, or raise `CommandError`."""
-
-    def notes(self) -> list[str]:
-        """Return what is not carried, a line each."""
-
-    def prepare(self) -> None:
-        """Make ready to be written to."""
-
-    def find(self, row: Row) -> Row | None:
-        """Return what stands here under a line's id."""
-
-    def importing(self, file: bundle.Checked, now: float) -> AbstractContextManager[None]:
-        """Write what is added within a block: all or nothing, where the place can do that."""
-
-    def add(self, row: Row) -> None:
-        """Write a line that is not here yet."""
 
 
 def export_(
