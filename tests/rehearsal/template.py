@@ -19,6 +19,7 @@ TAKEN_OUT = {
     "AWS::CloudWatch::CompositeAlarm": "MiniStack has none",
     "AWS::EventSchemas::*": "MiniStack has none",
     "AWS::Events::Archive": "MiniStack's CloudFormation has none",
+    "AWS::Events::EventBusPolicy": "MiniStack's CloudFormation has none",
     "AWS::Serverless::LayerVersion": "the functions' dependencies come from .venv",
     "AWS::XRay::*": "MiniStack has none",
 }
