@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
-	simulate fuzz doors crash exports test-sfn-local lock clean queries build deploy credentials \
+	simulate fuzz doors crash exports test-sfn-local lock clean queries build artefact deploy credentials \
 	bench-imports bench-clients bench-growth
 
 help: ## Say what there is to make (the default)
@@ -37,7 +37,7 @@ test-browser: .venv/.dev ## Have a hostile page in headless Chromium try the por
 		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser -rs
 
-check: lint types imports template contracts ## Run every check: style, types, imports, template, contracts
+check: lint types imports template contracts artefact ## Run every check: style, types, imports, template, contracts
 
 lint: .venv/.dev
 	$(BIN)/ruff check
@@ -71,12 +71,17 @@ queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra
 
 build: .venv-sam/.installed ## Build what `make deploy` uploads, for Lambda on ARM, into .aws-sam
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
+	@.venv-sam/bin/python -m infra.packaging.definitions
+	@.venv-sam/bin/python -m infra.packaging.artefact
 	@.venv-sam/bin/python infra/cost/sizes.py
+
+artefact: build ## Lint what `make build` left, transformed, for each stage and parameter
+	@$(SAM_ENV) .venv-sam/bin/python -m infra.packaging.lint
 
 ENV ?= dev
 STAGES := dev staging prod
 
-deploy: credentials build ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+deploy: credentials artefact ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
 
 credentials: .venv-sam/.installed
@@ -119,7 +124,7 @@ bench-growth: .venv/.dev ## Measure whether many orders slow the next ones down 
 bench: .venv/.dev .venv-bench/.installed ## Measure the platform beside a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
-rehearse: .venv/.dev .venv-ministack/.installed ## Deploy to MiniStack and compare it with one machine
+rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine
 	$(BIN)/python -m tests.rehearsal
 
 SFN_LOCAL ?= http://127.0.0.1:8083

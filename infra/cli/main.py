@@ -72,7 +72,7 @@ app = typer.Typer(name="orders", cls=Commands, no_args_is_help=True, **_STYLE)
 
 @app.callback()
 def orders() -> None:
-    """An order platform on EventBridge and Step Functions, whole on this machine."""
+    """An order platform on EventBridge and Step Functions, whole on this machine."""  # noqa: D401 - the help of the program
 
 
 def main() -> None:

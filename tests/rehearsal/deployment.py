@@ -12,19 +12,20 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.cli.commands.serve import SAMPLE_STOCK
 from infra.cli.stock_file import read_stock
-from infra.local.platform import ROOT, TEMPLATE
+from infra.local.platform import ROOT
 from infra.local.template.loader import STACK
+from infra.packaging.definitions import BUILD, state_machines
+from infra.packaging.definitions import TEMPLATE as BUILT_TEMPLATE
 from infra.terminal.output import console, errors
 from inventory.dynamodb import DynamoInventory
 from storage.dynamodb.table import Table
 from tests.rehearsal.ministack import Endpoint, RehearsalError
 from tests.rehearsal.package import package
-from tests.rehearsal.template import adapted, parameters, patient, read
+from tests.rehearsal.template import adapted, parameters, read
 
 VISIBILITY = 3
 """Seconds after which a queue gives a message again: the template's minutes, made short."""
@@ -34,6 +35,9 @@ RECEIVES = 5
 
 SENDER = "orders@example.com"
 """The template's sender of mails."""
+
+BUILT = ROOT / BUILD
+"""What `make build` left, which is what `sam deploy` uploads."""
 
 _BUCKET, _TIMEOUT = "packages", 120.0
 
@@ -90,8 +94,9 @@ def deploy(endpoint: Endpoint) -> Deployment:
     RehearsalError
         CloudFormation did not create the stack; its reasons are in the message.
     """
-    uploaded = _upload(endpoint)
-    body, out = adapted(read(TEMPLATE), uploaded.pop("package"), uploaded)
+    template = built_template()
+    uploaded = _upload(endpoint, template)
+    body, out = adapted(template, uploaded.pop("package"), uploaded)
     cloudformation = endpoint.client("cloudformation")
     cloudformation.create_stack(
         StackName=STACK,
@@ -110,6 +115,14 @@ def deploy(endpoint: Endpoint) -> Deployment:
     return deployed
 
 
+def built_template() -> dict[str, Any]:
+    """Return the template that `make build` left; raise `RehearsalError` if there is none."""
+    path = BUILT / BUILT_TEMPLATE
+    if not path.is_file():
+        raise RehearsalError(f"{path} is missing; run make build")
+    return read(path)
+
+
 def _hurry(sqs: Any, queue: str) -> None:
     """Have a queue try again soon and give up soon: there is no clock to skip on."""
     known = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
@@ -121,16 +134,14 @@ def _hurry(sqs: Any, queue: str) -> None:
     sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
 
 
-def _upload(endpoint: Endpoint) -> dict[str, str]:
-    """Put the package and the workflows where CloudFormation finds them; return the places."""
+def _upload(endpoint: Endpoint, template: Mapping[str, Any]) -> dict[str, str]:
+    """Put the package and the built definitions into a bucket; return their URLs by name."""
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket=_BUCKET)
     contents = {"package": package()}
-    for path in sorted((ROOT / "workflows").glob("*.asl.yaml")):
-        # through JSON, since an anchor's alias is the same object
-        written = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
-        definition = patient(json.loads(written))
-        contents[str(path.relative_to(ROOT))] = json.dumps(definition).encode()
+    for _, properties in state_machines(template):
+        name = properties["DefinitionUri"]
+        contents[name] = (BUILT / name).read_bytes()
     for name, content in contents.items():
         s3.put_object(Bucket=_BUCKET, Key=_key(name), Body=content)
     return {name: f"s3://{_BUCKET}/{_key(name)}" for name in contents}

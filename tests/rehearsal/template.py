@@ -19,19 +19,21 @@ TAKEN_OUT = {
     "AWS::CloudWatch::CompositeAlarm": "MiniStack has none",
     "AWS::EventSchemas::*": "MiniStack has none",
     "AWS::Events::Archive": "MiniStack's CloudFormation has none",
+    "AWS::Events::EventBusPolicy": "MiniStack's CloudFormation has none",
     "AWS::Serverless::LayerVersion": "the functions' dependencies come from .venv",
     "AWS::XRay::*": "MiniStack has none",
 }
 """Kinds of resources, and why they are taken out."""
 
 PATIENCE = 6
-"""How many times as long a call may take as the template and the workflows say."""
+"""How many times as long a function may take as the template says."""
 
 ALTERED = {
     "WorkflowType": "STANDARD, so that histories can be compared",
     "Architecture": "this machine's",
+    "CodeUri": "one package of services/, with the program that runs it there",
     "Runtime": "a custom one that runs Lambda's own Python client (see tests/rehearsal/package.py)",
-    "timeouts": f"{PATIENCE} times as long: a function begins in a process of its own there",
+    "Timeout": f"{PATIENCE} times as long: a function begins in a process of its own there",
     "Tracing": "off: nobody here takes traces",
     "Environment": "numbers as texts, as CloudFormation makes them; nothing of what is taken out",
     "schedules": "disabled: the rehearsal moves the clock and calls the reconciler itself",
@@ -115,16 +117,6 @@ def kind(resource: Mapping[str, Any]) -> str:
     return found
 
 
-def patient(machine: dict[str, Any]) -> dict[str, Any]:
-    """Return a workflow whose tasks may take longer."""
-    for state in machine["States"].values():
-        if state["Type"] == "Task" and "TimeoutSeconds" in state:
-            state["TimeoutSeconds"] *= PATIENCE
-        for branch in state.get("Branches", []):
-            patient(branch)
-    return machine
-
-
 def reason(kind: str) -> str | None:
     """Return why resources of a kind are taken out, if they are."""
     return next((why for name, why in TAKEN_OUT.items() if fnmatchcase(kind, name)), None)
@@ -178,6 +170,7 @@ def _alter(
         properties.pop("Tracing", None)
     elif resource["Type"] == "AWS::Serverless::Function":
         properties.pop("Layers", None)
+        properties.pop("CodeUri", None)
         if "Timeout" in properties:
             properties["Timeout"] *= PATIENCE
         variables = properties.get("Environment", {}).get("Variables", {})

@@ -76,7 +76,7 @@ class Schedules:
 
 
 def _ignore(result: Result, now: float) -> None:
-    """A schedule's function logs its own errors, and runs again next time."""
+    """Ignore a schedule's result: its function logs its own errors and runs again next time."""
 
 
 def _event(schedule: Schedule, now: float) -> dict[str, Any]:

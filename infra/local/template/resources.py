@@ -61,6 +61,7 @@ INERT = frozenset(
         "AWS::Logs::LogGroup",
         "AWS::Logs::LogStream",
         "AWS::S3::BucketPolicy",
+        "AWS::Events::EventBusPolicy",
         "AWS::SQS::QueuePolicy",
         "AWS::Serverless::LayerVersion",
         "AWS::XRay::SamplingRule",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.local.platform import TEMPLATE
-from tests.rehearsal.template import adapted, parameters, patient, read, reason, references
+from tests.rehearsal.template import adapted, parameters, read, reason, references
 
 DEFINITIONS = {
     "workflows/order_processing.asl.yaml": "s3://packages/order_processing.asl.yaml",
@@ -43,11 +43,3 @@ def test_the_template_that_is_read_is_left_as_it_is() -> None:
     adapted(template, "s3://packages/package", DEFINITIONS)
     assert "Architectures" in template["Globals"]["Function"]
     assert template["Globals"]["Function"].get("CodeUri") != "s3://packages/package"
-
-
-def test_tasks_in_branches_are_given_time_too() -> None:
-    task = {"Type": "Task", "TimeoutSeconds": 10}
-    inner: Any = {"States": {"B": dict(task)}}
-    machine: Any = {"States": {"A": dict(task), "P": {"Type": "Parallel", "Branches": [inner]}}}
-    patient(machine)
-    assert machine["States"]["A"]["TimeoutSeconds"] == inner["States"]["B"]["TimeoutSeconds"] == 60
