@@ -73,7 +73,7 @@ OPERATIONS = {
 """What an operation of boto3 needs on the resource that its caller names."""
 
 ADAPTERS = {
-    "orders/publisher.py": {"put_events", "start_execution", "send_message_batch"},
+    "orders/aws_publisher.py": {"put_events", "start_execution", "send_message_batch"},
     "orders/athena_sink.py": {"start_replay"},
     "lambda_support/athena.py": {
         "start_query_execution",
