@@ -10,7 +10,7 @@ from typing import Any
 
 from high_value.dynamodb import REVIEW
 from infra.cli.output import CommandError
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from inventory.dynamodb import STOCK, stock_key
 from kernel.clock import timestamp
@@ -223,7 +223,7 @@ def _runs(stack: DeployedStack, timeline: list[Story]) -> Iterator[Story]:
 def _run(client: Any, arn: str, claimed_at: str) -> Story:
     from botocore.exceptions import ClientError
 
-    with translated("Step Functions", "deploy the stack anew"):
+    with translate_errors("Step Functions", "deploy the stack anew"):
         try:
             found = client.describe_execution(executionArn=arn)
         except ClientError:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from kernel.errors import WarehouseError
+from lambda_support import aws
 
 
 class AthenaWarehouse:
@@ -38,9 +39,7 @@ class AthenaWarehouse:
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
         """Return a query's rows, waiting for them."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with aws.translate_errors("Athena", "deploy the stack again", WarehouseError):
             started = self.client.start_query_execution(
                 QueryString=sql,
                 QueryExecutionContext={"Database": self.database},
@@ -51,8 +50,6 @@ class AthenaWarehouse:
             self._wait(query)
             pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=query)
             return _read([page["ResultSet"] for page in pages])
-        except (BotoCoreError, ClientError) as error:
-            raise WarehouseError(f"Athena did not answer: {error}") from error
 
     def _wait(self, query: str) -> None:
         waited, pause = 0.0, 0.2

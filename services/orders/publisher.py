@@ -8,6 +8,9 @@ from typing import Any
 from kernel.order_record import Message
 from lambda_support import aws
 
+_TARGETS = {"event": "event bus", "run": "state machine", "message": "queue"}
+"""The target of each kind of message, as an error names it."""
+
 
 class AWSOutlet:
     """An outlet (see `orders.relay.Publisher`); ``client`` gives a service's client by its name.
@@ -24,17 +27,15 @@ class AWSOutlet:
 
     def put(self, messages: Sequence[Message]) -> list[str | None]:
         """Return for each message why it was not accepted, or `None` where it was."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         kind = messages[0].kind
         put = {"event": self._events, "run": self._run, "message": self._queue}[kind]
         try:
             return put([message.body for message in messages])
-        except ClientError as error:
-            problem = f"{error.response['Error']['Code']}: {error}"
-        except BotoCoreError as error:
-            problem = f"{type(error).__name__}: {error}"
-        return [problem] * len(messages)
+        except Exception as error:
+            problem = aws.explanation(error, f"the {_TARGETS[kind]}", "deploy the stack again")
+            if problem is None:
+                raise
+            return [problem] * len(messages)
 
     def _events(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
         entries = [{"EventBusName": self.bus, **body} for body in bodies]

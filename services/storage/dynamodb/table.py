@@ -170,7 +170,7 @@ class Table:
         refusals = 0
         while left:
             asked, left = left[:_BATCH], left[_BATCH:]
-            with self._translated():
+            with self._translate_errors():
                 request = {"Keys": asked, "ConsistentRead": consistent}
                 answer = self._client().batch_get_item(RequestItems={self.name: request})
             found += [from_item(one) for one in answer["Responses"].get(self.name, [])]
@@ -242,7 +242,7 @@ class Table:
         from botocore.exceptions import ClientError
 
         for attempt in range(CONTENTION_RETRIES):
-            with self._translated():
+            with self._translate_errors():
                 try:
                     return request()
                 except ClientError as error:
@@ -255,7 +255,7 @@ class Table:
         raise VersionConflict(f"items of the table {self.name} are being written by others")
 
     def _call(self, operation: str, **request: Any) -> Any:
-        with self._translated():
+        with self._translate_errors():
             return getattr(self._client(), operation)(TableName=self.name, **request)
 
     def _pages(self, operation: str, request: dict[str, Any], limit: int | None) -> Iterator[Item]:
@@ -271,8 +271,8 @@ class Table:
                 return
             request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def _translated(self) -> Any:
-        return aws.translated(
+    def _translate_errors(self) -> Any:
+        return aws.translate_errors(
             f"the DynamoDB table {self.name}",
             "deploy the stack in this region and account, or correct the table's name",
         )
