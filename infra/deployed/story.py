@@ -239,9 +239,9 @@ def _run(client: Any, arn: str, claimed_at: str) -> Story:
 
 
 def _requests(item: Item | None) -> list[Story]:
-    from orders.dynamodb import kept_in
+    from orders.dynamodb import requests_in
 
-    return [{"type": one.name, "since": timestamp(one.came_at)} for one in kept_in(item)]
+    return [{"type": one.name, "since": timestamp(one.came_at)} for one in requests_in(item)]
 
 
 def _review(items: Mapping[str, Item]) -> Story | None:
