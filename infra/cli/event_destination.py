@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from infra.cli.batching import Entry
 from infra.cli.errors import CommandError
 from infra.contracts.snippets import BUS
-from infra.deployed.account import Account, translated
+from infra.deployed.account import Account, translate_errors
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
@@ -63,7 +63,9 @@ class ClientOutlet:
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Return PutEvents' answer for each entry."""
-        with translated(f"EventBridge at {self.where}", "deploy the stack, or correct --region"):
+        with translate_errors(
+            f"EventBridge at {self.where}", "deploy the stack, or correct --region"
+        ):
             answer: list[dict[str, Any]] = self.client.put_events(Entries=entries)["Entries"]
         return answer
 
@@ -74,7 +76,9 @@ class ClientOutlet:
         """
         from botocore.exceptions import ClientError
 
-        with translated(f"the bus {BUS}", "deploy the stack, or name its --region or --profile"):
+        with translate_errors(
+            f"the bus {BUS}", "deploy the stack, or name its --region or --profile"
+        ):
             try:
                 self.client.describe_event_bus(Name=BUS)
             except ClientError as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.dead_letters.reading import Letter
 from infra.dead_letters.reason import content_of, reason_of
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.local.engine.execution_rows import order_id_in
 from infra.local.platform import TEMPLATE
@@ -95,7 +95,7 @@ class LetterQueues:
 
     def move(self, queue: str) -> int:
         """Have SQS move a queue's letters to where they came from; return about how many."""
-        with translated(f"the queue {queue}", REDEPLOY):
+        with translate_errors(f"the queue {queue}", REDEPLOY):
             found = self.sqs.get_queue_attributes(
                 QueueUrl=self.stack.name(queue),
                 AttributeNames=["QueueArn", "ApproximateNumberOfMessages"],
@@ -105,7 +105,7 @@ class LetterQueues:
 
     def _receive(self, queue: str, held_for: float) -> dict[str, Held]:
         held: dict[str, Held] = {}
-        with translated(f"the queue {queue}", REDEPLOY):
+        with translate_errors(f"the queue {queue}", REDEPLOY):
             for _ in range(PASSES):
                 messages = self.sqs.receive_message(
                     QueueUrl=self.stack.name(queue),
@@ -146,7 +146,7 @@ class LetterQueues:
                     {"Id": str(place), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
                     for place, receipt in enumerate(receipts[first : first + BATCH])
                 ]
-                with translated(f"the queue {queue}", REDEPLOY):
+                with translate_errors(f"the queue {queue}", REDEPLOY):
                     self.sqs.change_message_visibility_batch(
                         QueueUrl=self.stack.name(queue), Entries=entries
                     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.dead_letters.reason import ATTENTION, QUARANTINE
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.dead_letter_queues import REDEPLOY, Held, LetterQueues
 from infra.deployed.stack import DeployedStack
 from infra.views.order_text import order_told
@@ -74,7 +74,7 @@ class Runs:
         before = self.orders.find(order_id) if order_id else None
         arn = f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
         known = suppress(self.states.exceptions.ExecutionAlreadyExists)
-        with translated(f"the run of {held.letter['id']}", REDEPLOY), known:
+        with translate_errors(f"the run of {held.letter['id']}", REDEPLOY), known:
             self.states.start_execution(stateMachineArn=self.machine, name=name, input=body)
         return Run(held, name, arn, order_id, before.epoch if before else 0)
 

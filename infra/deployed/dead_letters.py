@@ -13,7 +13,7 @@ from typing import Any
 from infra.dead_letters.edit import event_in, with_event
 from infra.dead_letters.reading import OPERATOR, Letter
 from infra.dead_letters.reason import ATTENTION
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.dead_letter_queues import (
     EDITED,
     HELD,
@@ -159,14 +159,14 @@ class DeadLetters:
     def _elsewhere(self, held: dict[str, Held], one: Held) -> Answer:
         """Send a letter to its queue, its target or its function; then delete it."""
         way, goal = self._way_back(one)
-        with translated(f"dead letter {one.letter['id']}", REDEPLOY):
+        with translate_errors(f"dead letter {one.letter['id']}", REDEPLOY):
             way()
         self.records.note(one, "REDRIVEN", state="REDRIVEN", outcome=f"sent to {goal}")
         self._delete(held, one)
         return _about(one.letter) | {"state": "sent", "message": f"sent to {goal}"}
 
     def _delete(self, held: dict[str, Held], one: Held) -> None:
-        with translated(f"dead letter {one.letter['id']}", REDEPLOY):
+        with translate_errors(f"dead letter {one.letter['id']}", REDEPLOY):
             self.queues.delete(one)
         del held[one.letter["id"]]
 
@@ -233,7 +233,7 @@ class DeadLetters:
                 answers.append(_refused(number, f"no discarded letter {number}: it {state}"))
                 continue
             letter, given = told(item), json.loads(item["given"])
-            with translated(f"dead letter {number}", REDEPLOY):
+            with translate_errors(f"dead letter {number}", REDEPLOY):
                 own = {LETTER: number, SINCE: letter["since"]}
                 self.queues.send(letter["queue"], item["text"], given, **own)
             self.records.reopened(number)
@@ -250,7 +250,7 @@ class DeadLetters:
             letter, text = one.letter, json.dumps(with_event(one.letter, event))
             self.records.note(one, "EDITED", before=event_in(letter), after=event)
             own = {LETTER: number, SINCE: letter["since"], EDITED: timestamp(clock.now())}
-            with translated(f"dead letter {number}", REDEPLOY):
+            with translate_errors(f"dead letter {number}", REDEPLOY):
                 self.queues.send(letter["queue"], text, one.attributes, **own)
             self._delete(held, one)
         message = "its event is changed, and keeps its contract"

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from analytics.usecases import report_name
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import AWSError
 
@@ -43,7 +43,7 @@ def report(stack: DeployedStack, day: date) -> Page:
     s3 = stack.client("s3", signature_version="s3v4", s3=_addressing(stack))
     if not _is_whole(s3, bucket, key, day):
         _render(stack, day)
-    with translated(f"the bucket {bucket}", _MEND):
+    with translate_errors(f"the bucket {bucket}", _MEND):
         url = s3.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=EXPIRY
         )
@@ -54,7 +54,7 @@ def _is_whole(s3: Any, bucket: str, key: str, day: date) -> bool:
     """Say whether a report is there that was written after its day."""
     from botocore.exceptions import ClientError
 
-    with translated(f"the bucket {bucket}", _MEND):
+    with translate_errors(f"the bucket {bucket}", _MEND):
         try:
             written: datetime = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
         except ClientError as error:
@@ -69,7 +69,7 @@ def _render(stack: DeployedStack, day: date) -> None:
     client = stack.client(
         "lambda", read_timeout=_PATIENCE, retries={"mode": "standard", "total_max_attempts": 1}
     )
-    with translated(f"the function {function}", _MEND):
+    with translate_errors(f"the function {function}", _MEND):
         answer = client.invoke(
             FunctionName=function, Payload=json.dumps({"date": day.isoformat()}).encode()
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.deployed.account import Account, translated
+from infra.deployed.account import Account, translate_errors
 from infra.errors import NotFound
 from infra.local.template.loader import STACK
 from storage.dynamodb.table import Table
@@ -49,7 +49,7 @@ def find(account: Account, name: str | None = None) -> DeployedStack:
     name = name or STACK
     client = account.client("cloudformation")
     asked = f"the stack {name} at {account.where}"
-    with translated(asked, "deploy it, or name another with --stack, --region or --profile"):
+    with translate_errors(asked, "deploy it, or name another with --stack, --region or --profile"):
         pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
         found = {
             one["LogicalResourceId"]: one["PhysicalResourceId"]

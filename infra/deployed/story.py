@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from high_value.dynamodb import REVIEW
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from inventory.dynamodb import STOCK, stock_key
@@ -223,7 +223,7 @@ def _runs(stack: DeployedStack, timeline: list[Story]) -> Iterator[Story]:
 def _run(client: Any, arn: str, claimed_at: str) -> Story:
     from botocore.exceptions import ClientError
 
-    with translated("Step Functions", "deploy the stack anew"):
+    with translate_errors("Step Functions", "deploy the stack anew"):
         try:
             found = client.describe_execution(executionArn=arn)
         except ClientError:
@@ -239,9 +239,9 @@ def _run(client: Any, arn: str, claimed_at: str) -> Story:
 
 
 def _requests(item: Item | None) -> list[Story]:
-    from orders.dynamodb import kept_in
+    from orders.dynamodb import requests_in
 
-    return [{"type": one.name, "since": timestamp(one.came_at)} for one in kept_in(item)]
+    return [{"type": one.name, "since": timestamp(one.came_at)} for one in requests_in(item)]
 
 
 def _review(items: Mapping[str, Item]) -> Story | None:

@@ -5,7 +5,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotInstalled
 from infra.queries.warehouse import QueryError, Rows, sql_of
@@ -44,7 +44,7 @@ def run_query(stack: DeployedStack, name_or_sql: str, wrangler: Any) -> tuple[li
         setattr(wrangler.config, f"{service}_endpoint_url", stack.account.endpoint_url)
     workgroup = stack.name("Workgroup")
     mend = "name Orderflow's stack with --stack, or deploy it anew"
-    with translated(f"Athena's workgroup {workgroup}", mend), warnings.catch_warnings():
+    with translate_errors(f"Athena's workgroup {workgroup}", mend), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pandas 3 at what awswrangler 3.17 asks of it
         failures = wrangler.exceptions
         try:

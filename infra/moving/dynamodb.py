@@ -23,7 +23,7 @@ from kernel import json_text
 from kernel.order_record import Entry, Message, OrderRecord
 from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications.dynamodb import MAIL
-from orders.dynamodb import KEY, kept_in, put_kept
+from orders.dynamodb import KEY, put_request, requests_in
 from orders.early_requests import EarlyRequest
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
@@ -33,19 +33,19 @@ from storage.dynamodb.order_item import (
     EARLY,
     MAX_ENTRIES,
     ORDER,
-    closed_at,
-    encoded,
+    closed_sort_key,
+    compact_id,
+    encode_fields,
+    expand_id,
     from_entry,
-    open_at,
+    open_partition,
     order_key,
-    packed,
     to_entries,
     to_message,
-    unpacked,
 )
 from storage.dynamodb.order_item import to_record as record_of
 from storage.dynamodb.records import add_outbox
-from storage.dynamodb.table import Item, Refused, Table, Update
+from storage.dynamodb.table import ConditionFailed, Item, Table, Update
 
 EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
@@ -98,7 +98,7 @@ class DynamoPlace:
         """Return what stands here under a line's id."""
         item = self.table.get(*_key(row))
         if item is None or EARLY in item:
-            kept = {one.request_id: one for one in kept_in(item)}
+            kept = {one.request_id: one for one in requests_in(item)}
             found = kept.get(row.get("request_id", ""))
             return _early(found) if found else None
         return None if row["kind"] == EARLY else self._row(item)
@@ -110,7 +110,7 @@ class DynamoPlace:
         mark = Update(f"{IMPORT}#{file.digest}", IMPORT)
         mark.if_absent()
         mark.put(at=now, place=str(file.header.get("from")), newest=file.newest_order)
-        with suppress(Refused):  # it was imported before
+        with suppress(ConditionFailed):  # it was imported before
             self.table.write(mark)
 
     def add(self, row: Row) -> None:
@@ -121,7 +121,7 @@ class DynamoPlace:
         if kind == "outbox":
             self._send(row)
         if kind == EARLY:
-            put_kept(self.table, EarlyRequest(**_early_values(row)))
+            put_request(self.table, EarlyRequest(**_early_values(row)))
             return
         update = Update(*_key(row))
         update.if_absent()
@@ -130,7 +130,7 @@ class DynamoPlace:
             update.put(sent=self.queues is not None)
         try:
             self.table.write(update)
-        except Refused:
+        except ConditionFailed:
             kind, name = identity(row)
             raise MoveError(f"{kind} {name} was just written to {self.name}; stop that") from None
 
@@ -141,7 +141,7 @@ class DynamoPlace:
         update.if_absent()
         message = Message(row["what"], row["body"])
         add_outbox(update, {"0": to_message(message, row["created_at"])}, name)
-        with suppress(Refused):  # an import that was interrupted had sent it
+        with suppress(ConditionFailed):  # an import that was interrupted had sent it
             self.table.write(update)
 
     def _at_rest(self, reading: Reading) -> Iterable[Item]:
@@ -162,7 +162,7 @@ class DynamoPlace:
 
     def _lines(self, item: Item) -> Iterator[Row]:
         if EARLY in item:
-            yield from map(_early, kept_in(item))
+            yield from map(_early, requests_in(item))
             return
         row = None if item.get("sent") else self._row(item)
         if row is not None and row["kind"] != "outbox":
@@ -245,15 +245,15 @@ def _put_receipt(update: Update, row: Row) -> None:
 
 def _put_order(update: Update, row: Row) -> None:
     record = to_record(row["record"])
-    values, _ = encoded(record._asdict())
+    values, _ = encode_fields(record._asdict())
     timeline = [_entry(one) for one in row["timeline"]]
     update.put(**values, tl=timeline[:MAX_ENTRIES], out={})
     if len(timeline) > MAX_ENTRIES:
         update.put(more=len(timeline) - MAX_ENTRIES)
     if record.ended:
-        update.put(gpk=record.customer_id, gsk=closed_at(record.created_at, record.order_id))
+        update.put(gpk=record.customer_id, gsk=closed_sort_key(record.created_at, record.order_id))
     else:
-        update.put(gpk=open_at(record.customer_id), gsk=record.customer_id)
+        update.put(gpk=open_partition(record.customer_id), gsk=record.customer_id)
     if row["charge"]:
         _put_charge(update, record, row["charge"])
     if row["shipment"]:
@@ -299,7 +299,7 @@ def _put_event(update: Update, row: Row) -> None:
 
 
 def _put_key(update: Update, row: Row) -> None:
-    update.put(order=row["order_id"], hash=packed(row["fingerprint"]), at=row["used_at"])
+    update.put(order=row["order_id"], hash=compact_id(row["fingerprint"]), at=row["used_at"])
 
 
 def _put_carried(update: Update, row: Row) -> None:
@@ -349,7 +349,7 @@ def _early_values(row: Row) -> Row:
 
 
 def _idempotency_key(item: Item) -> Row:
-    values = {"order_id": item["order"], "fingerprint": unpacked(item["hash"])}
+    values = {"order_id": item["order"], "fingerprint": expand_id(item["hash"])}
     return {"id": _id(item), "sender": None, "key": None, **values, "used_at": float(item["at"])}
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
-from infra.deployed.account import translated
+from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
 from infra.local.template.resources import load
@@ -70,7 +70,7 @@ class StackQueues:
             for name, value in list(row["attributes"].items())[:BATCH]
             if value not in (None, "")
         }
-        with translated(f"the queue {row['queue']}", _REDEPLOY):
+        with translate_errors(f"the queue {row['queue']}", _REDEPLOY):
             self.sqs.send_message(
                 QueueUrl=self.stack.name(row["queue"]),
                 MessageBody=row["body"],
@@ -79,7 +79,7 @@ class StackQueues:
 
     def _about(self, queue: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        with translated(f"the queue {queue}", _REDEPLOY):
+        with translate_errors(f"the queue {queue}", _REDEPLOY):
             answer = self.sqs.get_queue_attributes(
                 QueueUrl=self.stack.name(queue), AttributeNames=names
             )
@@ -87,7 +87,7 @@ class StackQueues:
 
     def _letters(self, queue: str) -> list[Row]:
         url, held = self.stack.name(queue), dict[str, Mapping[str, Any]]()
-        with translated(f"the queue {queue}", _REDEPLOY):
+        with translate_errors(f"the queue {queue}", _REDEPLOY):
             try:
                 for _ in range(REQUESTS):
                     answer = self.sqs.receive_message(

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.deployed.account import Account, translated
+from infra.deployed.account import Account, translate_errors
 from infra.errors import MoveError
 
 SCHEME = "s3://"
@@ -27,7 +27,7 @@ def uploaded(address: str, account: Account) -> Iterator[Path]:
     with TemporaryDirectory(prefix="orders-") as folder:
         path = Path(folder) / Path(key).name
         yield path
-        with translated(address, _MEND):
+        with translate_errors(address, _MEND):
             account.client("s3").upload_file(str(path), bucket, key, Config=_parts())
 
 
@@ -37,7 +37,7 @@ def downloaded(address: str, account: Account) -> Iterator[Path]:
     bucket, key = _split(address)
     with TemporaryDirectory(prefix="orders-") as folder:
         path = Path(folder) / Path(key).name
-        with translated(address, _MEND):
+        with translate_errors(address, _MEND):
             account.client("s3").download_file(bucket, key, str(path), Config=_parts())
         yield path
 

@@ -1,13 +1,13 @@
-"""Reviews in DynamoDB: an item beside the order's, with its own timeline and outbox.
+"""Reviews in DynamoDB: one item in the order's collection, with its own timeline and outbox.
 
-It may come before the order's item: the two start from the same event.
+The review may be written before the order: the same event starts both.
 """
 
 from high_value.model import Review
 from kernel.order_record import Entry, Message
 from storage.dynamodb.order_item import order_key, to_entries, to_message
 from storage.dynamodb.records import DynamoRecords, add_outbox
-from storage.dynamodb.table import Refused, Update
+from storage.dynamodb.table import ConditionFailed, Update
 
 REVIEW = "review"
 
@@ -24,6 +24,6 @@ class DynamoReviews(DynamoRecords):
         add_outbox(update, {"0": to_message(message, entry.at)}, review.customer_id)
         try:
             self.table.write(update)
-        except Refused:
+        except ConditionFailed:
             return False
         return True

@@ -1,4 +1,4 @@
-"""Reviews in SQLite, beside the outbox that tells of them."""
+"""Reviews in SQLite, in the database of the orders."""
 
 from high_value.model import Review
 from kernel.order_record import Entry, Message
@@ -17,13 +17,13 @@ class SQLiteReviews(SQLiteRecords):
     def open(self, review: Review, entry: Entry, message: Message) -> bool:
         """Write a review, its timeline entry and its message in one transaction, once."""
         with self.database.write() as connection:
-            new = connection.execute(
+            insert = connection.execute(
                 "insert into reviews"
                 " (order_id, customer_id, currency, total, threshold, flagged_at, event_id)"
                 " values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
                 review,
             )
-            if not new.rowcount:
+            if not insert.rowcount:
                 return False
             add_entry(connection, review.order_id, None, entry)
             add_message(connection, message, entry.at)

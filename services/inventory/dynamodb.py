@@ -1,6 +1,6 @@
-"""Stock in DynamoDB: an item a SKU, moved in one transaction with the order's item.
+"""Stock in DynamoDB: one item for each SKU, moved in one transaction with the order's item.
 
-An item has ``available`` and ``reserved``, which together are on hand: a condition cannot subtract.
+An item has ``available`` and ``reserved``; their sum is on hand. A condition cannot subtract.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_
 from kernel.clock import timestamp
 from kernel.order_record import Change, OrderRecord
 from storage.dynamodb.records import DynamoRecords
-from storage.dynamodb.table import Item, Refused, Update
+from storage.dynamodb.table import ConditionFailed, Item, Update
 
 STOCK, RECEIPT = "stock", "receipt"
 COUNTS = ("received", "available", "reserved", "shipped", "restocked")
@@ -23,7 +23,7 @@ _MOVES = {
     Move.COMMIT: ("reserved", "shipped"),
     Move.RELEASE: ("reserved", "available"),
 }
-"""Which count the units of a move leave, and which they go to."""
+"""The source and the target count of each move."""
 
 
 def stock_key(sku: str) -> tuple[str, str]:
@@ -32,7 +32,7 @@ def stock_key(sku: str) -> tuple[str, str]:
 
 
 def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
-    """Return the key of a part of a receipt's mark; a delivery's number has one for any units."""
+    """Return the key of a part of a receipt's mark; the units of a delivery do not change it."""
     return f"{RECEIPT}#{mark_of(digest)}", f"{RECEIPT}#{part}"
 
 
@@ -49,24 +49,24 @@ class DynamoInventory(DynamoRecords):
         skus = [_moved(sku, move, number) for sku, number in units.items()]
         try:
             return self.write(change, others=skus)
-        except Refused as refused:
+        except ConditionFailed as failed:
             if move is Move.RESERVE:
-                raise OutOfStock(_shortages(units, refused.standing)) from None
+                raise OutOfStock(_shortages(units, failed.stored)) from None
             raise ValueError(
-                f"order {change.before.order_id} has not the units reserved that it would {move}"
+                f"order {change.before.order_id} has too few units reserved to {move} them"
             ) from None
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        """Add a receipt's units; return false, adding nothing, if it was received before.
+        """Add a receipt's units; return false, and add none, if it was received before.
 
         A receipt of more SKUs than a transaction takes is received in parts, each with a mark of
-        its own: what is interrupted goes on where it was. One that was moved here is ``whole``.
-        The units of a numbered delivery are marked as well, so that they are not received once more
-        without its number.
+        its own: a repetition of an interrupted receipt adds the missing parts. A receipt that was
+        imported is marked ``whole``. The units of a numbered delivery have a mark as well, so that
+        the same units are not received again without the number.
         """
         negative = [sku for sku, number in receipt.units.items() if number < 0]
         if negative:
-            raise ValueError(f"a receipt cannot take away units of {negative[0]}")
+            raise ValueError(f"a receipt cannot remove units of {negative[0]}")
         skus = sorted(receipt.units)
         size = TRANSACTION - 1
         parts = [skus[start : start + size] for start in range(0, len(skus), size)]
@@ -85,12 +85,12 @@ class DynamoInventory(DynamoRecords):
         return any(received)
 
     def received_at(self, receipt: Receipt) -> float | None:
-        """Return when a receipt was received, in seconds since 1970; None if it was not."""
+        """Return the time of a receipt, in epoch seconds; ``None`` if it was not received."""
         known = self._mark(receipt)
         return None if known is None else known["at"]
 
     def _mark(self, receipt: Receipt) -> Item | None:
-        """Return the first part of a receipt's mark, also of one by an earlier version."""
+        """Return the first part of a receipt's mark; earlier versions had other digests."""
         for digest in dict.fromkeys((receipt.digest, *receipt.earlier)):
             known = self.table.get(*receipt_key(digest))
             if known is not None:
@@ -98,11 +98,11 @@ class DynamoInventory(DynamoRecords):
         return None
 
     def _mark_units(self, content: str, at: float) -> None:
-        """Mark the units of a numbered delivery; a mark that is there stays."""
+        """Mark the units of a numbered delivery, unless they are marked already."""
         mark = Update(*receipt_key(content))
         mark.if_absent()
         mark.put(at=at, units=0, whole=True)
-        with suppress(Refused):
+        with suppress(ConditionFailed):
             self.table.write(mark)
 
     def _receive(self, receipt: Receipt, part: int, at: float) -> bool:
@@ -114,10 +114,10 @@ class DynamoInventory(DynamoRecords):
             mark.put(digest=receipt.digest)
         try:
             self.table.write(mark, *others)
-        except Refused as refused:
-            standing = refused.standing.get(0) or {}
-            if receipt.delivery and standing.get("digest") != receipt.digest:
-                raise other_units(mark_of(receipt.digest), timestamp(standing["at"])) from None
+        except ConditionFailed as failed:
+            stored = failed.stored.get(0) or {}
+            if receipt.delivery and stored.get("digest") != receipt.digest:
+                raise other_units(mark_of(receipt.digest), timestamp(stored["at"])) from None
             return False
         return True
 
@@ -129,11 +129,11 @@ def _moved(sku: str, move: Move, units: int) -> Update:
         for count in ("available", "restocked"):
             update.add(count, units)
         return update
-    source, goal = _MOVES[move]
-    left, number = update.name(source), update.value(units)
-    update.when(f"{left} >= {number}")
-    update.set(left, f"{left} - {number}")
-    update.set(update.name(goal), f"{update.name(goal)} + {number}")
+    source, target = map(update.name, _MOVES[move])
+    number = update.value(units)
+    update.when(f"{source} >= {number}")
+    update.set(source, f"{source} - {number}")
+    update.set(target, f"{target} + {number}")
     return update
 
 
@@ -144,12 +144,12 @@ def _received(sku: str, units: int) -> Update:
     return update
 
 
-def _shortages(units: Mapping[str, int], standing: Mapping[int, Item | None]) -> list[Shortage]:
-    """Return what was missing; the order's own update comes before those of its SKUs."""
-    found = []
-    for place, (sku, number) in enumerate(units.items(), 1):
-        if place in standing:
-            item = standing[place]
+def _shortages(units: Mapping[str, int], stored: Mapping[int, Item | None]) -> list[Shortage]:
+    """Return the lines that stock does not cover; the order's own update has position 0."""
+    shortages = []
+    for position, (sku, number) in enumerate(units.items(), 1):
+        if position in stored:
+            item = stored[position]
             available = 0 if item is None else int(item["available"])
-            found.append(Shortage(sku, number, available, item is not None))
-    return found
+            shortages.append(Shortage(sku, number, available, item is not None))
+    return shortages

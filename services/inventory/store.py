@@ -1,4 +1,4 @@
-"""Stock in SQLite, beside the records it is moved with."""
+"""Stock in SQLite, in the database of the orders."""
 
 from collections.abc import Mapping
 
@@ -30,9 +30,9 @@ class SQLiteInventory(SQLiteRecords):
         database.define(INVENTORY)
 
     def stock(self, skus: Mapping[str, int]) -> dict[str, Stock]:
-        """Return the stock of these SKUs, those that are known."""
-        marks = ", ".join("?" * len(skus))
-        query = f"select {_COLUMNS} from stock where sku in ({marks})"
+        """Return the stock of these SKUs, by SKU; unknown SKUs are left out."""
+        placeholders = ", ".join("?" * len(skus))
+        query = f"select {_COLUMNS} from stock where sku in ({placeholders})"
         return {row[0]: Stock._make(row) for row in self.database.rows(query, *skus)}
 
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
@@ -51,10 +51,10 @@ class SQLiteInventory(SQLiteRecords):
         return change.after
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        """Add a receipt's units; return false, adding nothing, if it was received before.
+        """Add a receipt's units; return false, and add none, if it was received before.
 
-        The units of a numbered delivery are marked as well, so that they are not received once more
-        without its number.
+        The units of a numbered delivery have a mark as well, so that the same units are not
+        received again without the number.
         """
         with self.database.write() as connection:
             if self.received_at(receipt) is not None:
@@ -72,11 +72,11 @@ class SQLiteInventory(SQLiteRecords):
         return True
 
     def received_at(self, receipt: Receipt) -> float | None:
-        """Return when a receipt was received, in seconds since 1970; None if it was not."""
+        """Return the time of a receipt, in epoch seconds; ``None`` if it was not received."""
         digests = (receipt.digest, *receipt.earlier)
-        marks = ", ".join("?" * len(digests))
+        placeholders = ", ".join("?" * len(digests))
         row = self.database.row(
-            f"select min(received_at) from receipts where digest in ({marks})", *digests
+            f"select min(received_at) from receipts where digest in ({placeholders})", *digests
         )
         return None if row is None else row[0]
 

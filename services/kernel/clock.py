@@ -1,4 +1,4 @@
-"""The time, in one place, so that a host can move it."""
+"""The platform's clock, which a host can shift."""
 
 import time
 
@@ -15,6 +15,9 @@ def now() -> float:
 
 
 def shift(offset: float) -> None:
-    """Set how far this process's time is ahead of the machine's, in seconds."""
-    global _offset  # noqa: PLW0603 - one clock a process, as the machine has
+    """Set how many seconds this process's clock is ahead of the computer's.
+
+    Only a host that skips time calls it, but handlers read the clock, so it must be here.
+    """
+    global _offset  # noqa: PLW0603 - one clock for each process
     _offset = offset

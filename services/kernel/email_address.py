@@ -1,7 +1,7 @@
-"""The e-mail addresses that mail can be sent to: one rule for contracts and mails.
+"""The e-mail addresses that mail servers accept: one rule for contracts and mails.
 
-Servers that take addresses beyond ASCII (SMTPUTF8, RFC 6531) are few, and SES takes none before
-the ``@`` (Amazon SES, Verified identities). A domain beyond ASCII has an ASCII form (IDNA).
+Few servers accept non-ASCII addresses (SMTPUTF8, RFC 6531), and SES accepts ASCII only before the
+``@`` (Amazon SES, Verified identities). A non-ASCII domain has an ASCII form (IDNA).
 """
 
 import re
@@ -16,19 +16,19 @@ _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")
-"""A host name (RFC 1123, section 2.1), whose last label is no number."""
+"""A host name (RFC 1123, section 2.1) whose last label is not a number."""
 
 _PLAIN = re.compile(rf"(?=[^@]{{1,{MAX_LOCAL}}}@){_LOCAL.pattern}@{_DOMAIN.pattern}")
-"""An address that is in ASCII as it is: most are."""
+"""An address in ASCII, as most are."""
 
 
 def to_ascii(address: str) -> str:
-    """Return an address as mail servers take it.
+    """Return an address in the form that mail servers accept.
 
     Raises
     ------
     ValueError
-        No mail can be sent to it; the message says why, and never repeats the address.
+        No mail server accepts it; the message says why, and never repeats the address.
     """
     if len(address) <= MAX_ADDRESS and _PLAIN.fullmatch(address):
         return address
@@ -55,7 +55,7 @@ def to_ascii(address: str) -> str:
 
 
 def _idna(domain: str) -> str:
-    """Return a domain in ASCII; one that has no such form is empty."""
+    """Return the ASCII form of a domain; the empty text if it has none."""
     try:
         return domain.encode("idna").decode()
     except UnicodeError:

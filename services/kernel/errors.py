@@ -1,27 +1,27 @@
-"""Every error a service raises; a class name is what a workflow matches in ``ErrorEquals``.
+"""The errors of the services; a workflow matches their class names in ``ErrorEquals``.
 
 ::
 
     OrderflowError
-    ├── InvalidInput            what somebody sent is wrong: field, problem, way out
-    │   ├── InvalidEvent        an event that does not keep its contract
+    ├── InvalidInput            wrong input from outside: field, problem, way out
+    │   ├── InvalidEvent        an event that violates its contract
     │   └── InvalidStock        a stock file or line that cannot be received
     ├── InvalidSettings         an environment variable is missing or malformed
     ├── OrderNotFound           no order has this id (yet)
-    ├── OrderConflict           the same order id with other content
+    ├── OrderConflict           the order id is known with other content
     ├── DuplicateOrder          nothing to do: the order has ended, or another run holds it
-    ├── LeaseLost               a newer run holds the order; this one must end quietly
-    ├── OrderCancelled          its customer asked to cancel it; compensate
-    ├── OrderIncomplete         completion was asked for before every step was done
-    ├── CancellationRefused     too late, or already ended otherwise
+    ├── LeaseLost               a newer run holds the order; this run must end without a write
+    ├── OrderCancelled          its customer cancelled it; compensate
+    ├── OrderIncomplete         a step is missing, so the order cannot be completed
+    ├── CancellationRefused     too late, or the order has ended otherwise
     ├── ChangeRefused           the order can no longer be changed
-    ├── VersionConflict         a record changed between reading and writing; read again
+    ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
-    ├── PaymentGatewayError     the gateway did not answer, or not usefully; the outcome is unknown
-    ├── CarrierError            the carrier did not take or void the shipment
-    ├── MailError               the mail was not handed over
-    ├── UnmailableAddress       no mail can be sent to an order's e-mail address; correct it
-    ├── StoreError              a store on AWS was not to be reached, or holds what cannot be read
+    ├── PaymentGatewayError     the gateway gave no usable answer; the outcome is unknown
+    ├── CarrierError            the carrier did not accept or void the shipment
+    ├── MailError               the mail server did not accept the mail
+    ├── UnmailableAddress       no mail server accepts an order's e-mail address; correct it
+    ├── StoreError              a store on AWS refused, did not answer, or has unreadable data
     └── WarehouseError          the analysts' warehouse did not answer a query
 """
 
@@ -31,14 +31,14 @@ class OrderflowError(Exception):
 
 
 class InvalidInput(OrderflowError):
-    """Something sent to the platform is wrong.
+    """Input from outside is wrong.
 
     Parameters
     ----------
     field : str
         Path of the offending field, such as ``detail.items[0].quantity``.
     problem : str
-        What is wrong with its value and what would be right.
+        The fault of its value, and a right one.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -48,11 +48,11 @@ class InvalidInput(OrderflowError):
 
 
 class InvalidEvent(InvalidInput):
-    """An event does not keep its contract."""
+    """An event violates its contract."""
 
 
 class InvalidStock(InvalidInput):
-    """A stock receipt cannot be taken."""
+    """A stock receipt cannot be received."""
 
 
 class InvalidSettings(OrderflowError):
@@ -64,7 +64,7 @@ class OrderNotFound(OrderflowError):
 
 
 class OrderConflict(OrderflowError):
-    """The order id is known with other content; the first content stands."""
+    """The order id is known with other content; the first content is valid."""
 
 
 class DuplicateOrder(OrderflowError):
@@ -72,7 +72,7 @@ class DuplicateOrder(OrderflowError):
 
 
 class LeaseLost(OrderflowError):
-    """A newer run holds the order, so this one may write no more."""
+    """A newer run holds the order, so this run may not write any more."""
 
 
 class OrderCancelled(OrderflowError):
@@ -80,7 +80,7 @@ class OrderCancelled(OrderflowError):
 
 
 class OrderIncomplete(OrderflowError):
-    """An order was to be completed whose steps are not all done."""
+    """An order cannot be completed, since a step is missing."""
 
 
 class CancellationRefused(OrderflowError):
@@ -92,11 +92,11 @@ class ChangeRefused(OrderflowError):
 
 
 class VersionConflict(OrderflowError):
-    """The record changed between reading and writing."""
+    """The record changed between read and write."""
 
 
 class PaymentDeclined(OrderflowError):
-    """The payment was refused for good."""
+    """The payment was declined; it is never retried."""
 
 
 class PaymentGatewayError(OrderflowError):
@@ -104,19 +104,19 @@ class PaymentGatewayError(OrderflowError):
 
 
 class CarrierError(OrderflowError):
-    """The carrier did not do what it was asked."""
+    """The carrier did not accept or void a shipment."""
 
 
 class MailError(OrderflowError):
-    """The mail was not handed over."""
+    """The mail server did not accept the mail."""
 
 
 class UnmailableAddress(OrderflowError):
-    """No mail can be sent to an order's e-mail address, however often it is tried."""
+    """No mail server accepts an order's e-mail address; a retry does not help."""
 
 
 class StoreError(OrderflowError):
-    """A store on AWS was not to be reached, or holds what cannot be read."""
+    """A store on AWS refused a request, did not answer, or has unreadable data."""
 
 
 class WarehouseError(OrderflowError):

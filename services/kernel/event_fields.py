@@ -1,4 +1,4 @@
-"""The fields of contracts by their kind: what each takes, and what is said of what it does not."""
+"""The types of the contracts' fields: the values that each takes, and the errors for others."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from kernel.visible_text import is_visible
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-"""The shape that JSON Schemas check; `kernel.email_address` has the whole rule."""
+"""The pattern in the JSON Schemas; `kernel.email_address` has the full rule."""
 
 _LONGEST = 80
 _LONGEST_TIME = 40
@@ -25,13 +25,13 @@ _MONEY_SCHEMA = {"type": "number", "minimum": 0, "maximum": from_minor(MAXIMUM)}
 
 
 def shortened(value: object) -> str:
-    """Return a value as an error shows it."""
-    given = repr(value)
-    return given if len(given) <= _LONGEST else given[: _LONGEST - 3] + "..."
+    """Return a value as text of limited length, for an error's message."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _whole_number(value: object) -> object:
-    """Let 12.0 through as 12, as JSON does, and refuse booleans and text."""
+    """Take 12.0 as 12, as JSON does; refuse booleans and text."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -40,14 +40,14 @@ def _whole_number(value: object) -> object:
 
 
 def _moment(value: str) -> str:
-    if len(value) <= _LONGEST_TIME:  # a longer one is complained of itself
+    if len(value) <= _LONGEST_TIME:  # the length has its own error
         moment(value)
     return value
 
 
 def _visible(value: str) -> str:
     if "!" <= value[:1] <= "~":
-        return value  # most texts, without looking any further
+        return value  # most texts: no further check
     if not is_visible(value):
         raise ValueError(f"{shortened(value)} is blank; send text that can be seen")
     return value
@@ -58,7 +58,7 @@ def _visible_or_empty(value: str) -> str:
 
 
 def none_if_blank(value: str | None) -> str | None:
-    """Return a text, or none if there is nothing to see in it."""
+    """Return a text, or ``None`` if it has no visible character."""
     return value if value and is_visible(value) else None
 
 

@@ -1,9 +1,8 @@
-"""The published language: every event on the bus, its contract, and how one is read and built.
+"""The published language: the contract of every event on the bus, and how events are parsed.
 
 The models are the source; JSON Schemas, AsyncAPI and ``events_schema/`` are generated from them.
 Money is integer hundredths in a model and a JSON number outside. Unknown fields are ignored.
-
-Over 400 lines long, since all ten contracts stand here: one place says what is on the bus.
+All ten contracts are in this one file, so it is longer than others.
 """
 
 from collections.abc import Mapping
@@ -49,12 +48,14 @@ MAX_LINES = 98
 MAX_EVENT_BYTES = 262_144
 """Size of one PutEvents entry (EventBridge, PutEvents event entry size)."""
 
+_INVALID = object()
+
 _WITHIN = "within"
-"""Type of a problem of a whole field whose place within it is in the context (``at``)."""
+"""Type of a validation error whose context has the path (``at``) below the validated field."""
 
 
 class Contract(BaseModel):
-    """Base of everything on the wire: immutable, unknown fields ignored."""
+    """Base of all contracts: immutable, unknown fields ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -101,13 +102,13 @@ class Address(Contract):
 
 
 class _Addressed(Contract):
-    """What carries an address."""
+    """An event with an address."""
 
     shipping_address: Address | None = None
 
     @property
     def address(self) -> dict[str, Any] | None:
-        """The address as an object of JSON."""
+        """The address as a JSON object."""
         return None if self.shipping_address is None else self.shipping_address.model_dump()
 
 
@@ -120,7 +121,7 @@ class Shortage(Contract):
 
 
 class Detail(Contract):
-    """What every event's detail carries."""
+    """The fields of every event's detail."""
 
     name: ClassVar[str]
     version: ClassVar[str] = "1.0"
@@ -133,7 +134,7 @@ class Detail(Contract):
 
 
 class OrderDetail(Detail):
-    """What every event about a whole order carries."""
+    """The fields of every event about an entire order."""
 
     customer_id: Identifier = Field(description="Who ordered.", examples=["C-42"])
     currency: Currency = Field(
@@ -150,7 +151,7 @@ class OrderDetail(Detail):
     def _is_the_sum(cls, total: int, info: ValidationInfo) -> int:
         items: tuple[Item, ...] | None = info.data.get("items")
         if items is None:
-            return total  # they are complained of themselves
+            return total  # their own validator has reported the error
         lines = sum(item.quantity * item.unit_price for item in items)
         if total != lines:
             raise ValueError(f"{text(total)} is not the sum of the lines, which is {text(lines)}")
@@ -192,7 +193,7 @@ class OrderCreated(OrderDetail, _Addressed):
 
     @cached_property
     def content_hash(self) -> str:
-        """Digest of what was ordered: the same for a publisher's retry, whatever its metadata."""
+        """Digest of the ordered content: a publisher's retry has the same, with any metadata."""
         content = self.model_dump(
             exclude={"timestamp", "metadata", "payment_token"}, exclude_none=True
         )
@@ -214,8 +215,9 @@ class OrderUpdated(Detail, _Addressed):
     @field_validator("email")
     @classmethod
     def _changes_something(cls, email: str | None, info: ValidationInfo) -> str | None:
-        unchanged = info.data.get("shipping_address", "one that is complained of itself") is None
-        if email is None and unchanged:
+        # an address that its own validator refused is not in the data
+        no_address = info.data.get("shipping_address", _INVALID) is None
+        if email is None and no_address:
             raise ValueError("nothing to change; send shipping_address, email, or both")
         return email
 
@@ -314,10 +316,10 @@ CONTRACTS: dict[str, type[Detail]] = {
         HighValueOrderFlagged,
     )
 }
-"""Every event by its detail type."""
+"""The contract of each event, by its detail type."""
 
 REQUESTS = frozenset({OrderCreated.name, OrderUpdated.name, OrderCancelled.name})
-"""The events that come from upstream or the API; the platform alone publishes the others."""
+"""The events from upstream or the API; only the platform publishes the others."""
 
 
 D = TypeVar("D", bound=Detail)
@@ -325,7 +327,7 @@ D = TypeVar("D", bound=Detail)
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[D]):
-    """An event that keeps its contract."""
+    """An event that conforms to its contract."""
 
     detail: D
     event_id: str
@@ -338,12 +340,12 @@ class Event(Generic[D]):
 
 
 def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
-    """Return the event in an EventBridge envelope (``source``, ``detail-type``, ``detail``).
+    """Parse the event in an EventBridge envelope (``source``, ``detail-type``, ``detail``).
 
     Raises
     ------
     InvalidEvent
-        Another source, an unknown detail type, a newer major version, or a broken contract.
+        Another source, an unknown detail type, a newer major version, or a contract violation.
     """
     source, name, detail = (envelope.get(key) for key in ("source", "detail-type", "detail"))
     if source != SOURCE:
@@ -355,7 +357,7 @@ def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
 
 
 def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event[D]:
-    """Return the event whose detail this is; ``at`` names it in errors, which are `parse`'s."""
+    """Parse the detail of an event, with the errors of `parse`; ``at`` is its path in them."""
     try:
         parsed = contract.model_validate(detail)
     except ValidationError as error:
@@ -371,16 +373,16 @@ def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event
 
 
 def derived_event_id(detail: Detail) -> str:
-    """Return the id of an event without one: its source, detail type, order and content.
+    """Return the id of an event without one, from its source, detail type, order and content.
 
-    A publisher's retry has the same content, so it is the same event.
+    A publisher's retry has the same content, so it gets the same id.
     """
     content = canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
     return uuid_of(f"{SOURCE}|{detail.name}|{detail.order_id}|{content}")
 
 
 def to_entry(detail: Detail) -> dict[str, str]:
-    """Return the PutEvents entry (without a bus) that publishes this."""
+    """Return the PutEvents entry that publishes an event, without the bus."""
     body = detail.model_dump_json(exclude_none=True)
     return {"Source": SOURCE, "DetailType": detail.name, "Detail": body}
 
@@ -404,11 +406,13 @@ _PATTERNS = {
 
 
 def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
-    """Return the one error to show: the first problem, and how many more there are."""
+    """Return the error with the first problem, and the number of further ones."""
     problems = error.errors(include_url=False)
-    # a list that fails in one entry is reported as too short as well
+    # pydantic reports a list with an invalid entry as too short as well
     problems = [
-        one for one in problems if not any(_within(other["loc"], one["loc"]) for other in problems)
+        outer
+        for outer in problems
+        if not any(_within(each["loc"], outer["loc"]) for each in problems)
     ]
     first = problems[0]
     within = first.get("ctx", {}).get("at", ()) if first["type"] == _WITHIN else ()

@@ -1,22 +1,22 @@
-"""JSON text: one rule for what is taken from outside, and reading and writing what was taken.
+"""JSON text: `read` for text from outside, `parse` and `write` for the platform's own text.
 
 `read` takes text from a sender: PutEvents, HTTP bodies, execution inputs, event patterns' test
-events, files, queue messages. It refuses what AWS refuses or what no JSON reader agrees on. `parse`
-and `write` carry what was taken: no depth and no integer that `read` let in makes them fail.
+events, files, queue messages. It refuses text that AWS refuses or that JSON readers read
+differently. `parse` and `write` never fail on a depth or an integer that `read` accepted.
 
 The limits, with their source:
 
 =====================  ============================================================================
-nesting                1,000 levels (EventBridge API Reference, PutEvents); 1,100 for what the
-                       platform makes of it
+nesting                1,000 levels (EventBridge API Reference, PutEvents); 1,100 for a value that
+                       contains it, such as an envelope
 numbers                finite as a double; integers stay exact, up to 309 digits
 text                   UTF-8 or `str`, no lone surrogate (RFC 8259, section 8.2)
-a name given twice     the last one counts, as in event-ruler and in Python
+a repeated name        the last value counts, as in event-ruler and in Python
 size                   each interface has its own limit (such as `lambda_support.batches.MAX_BYTES`)
 =====================  ============================================================================
 
-Definitions, event patterns and templates are nested 1,000 levels at most as well. So all recursion
-is bounded, and each thread's stack carries it (`_make_room`).
+Definitions, event patterns and templates have at most 1,000 levels as well. So recursion is
+bounded, and each thread's stack is large enough for it (`_make_room`).
 """
 
 import json
@@ -45,7 +45,7 @@ class _Standard:
 
 
 _quick: Any = _Standard
-with suppress(ImportError):  # Lambda's layer leaves it out: a function reads few documents
+with suppress(ImportError):  # not in Lambda's layer: a function reads few documents
     import orjson
 
     _quick = orjson
@@ -54,31 +54,29 @@ MAX_DEPTH = 1_000
 """Levels of nesting (EventBridge API Reference, PutEvents)."""
 
 MAX_CARRIED = MAX_DEPTH + 100
-"""Levels of what the platform makes of such a value: an envelope, a letter, a state's data."""
+"""Levels of a value that contains such a value: an envelope, a dead letter, a state's data."""
 
 _FRAMES = 6_000
-"""Python's recursion limit: what takes the most calls a level, three, needs 3,300."""
+"""Python's recursion limit: the deepest code makes three calls a level, 3,300 in all."""
 
 _STACK = 8 * 1024 * 1024
-"""Bytes of a thread's stack.
-
-In the ways in which the code recurses, `_FRAMES` calls take 3.5 MiB (x86-64, Python 3.11 to 3.13).
-"""
+"""Bytes of a thread's stack: `_FRAMES` calls of the recursive code take 3.5 MiB (x86-64, Python
+3.11 to 3.13)."""
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
-"""The least digits of an integer beyond 64 bits, once each digit is a zero."""
+"""The fewest digits of an integer beyond 64 bits, after each digit was replaced by 0."""
 
 
 def _make_room() -> None:
-    """Raise the recursion limit, and give threads the stack for it: without, the process crashes.
+    """Raise the recursion limit, and the threads' stack size with it, or the process would crash.
 
-    A thread would have what the C library gives: 2 MiB under ``ulimit -s unlimited``, 128 KiB with
-    musl. The main thread's stack grows up to the limit that ``ulimit -s`` sets.
+    The C library's default is 2 MiB under ``ulimit -s unlimited``, and 128 KiB with musl. The main
+    thread's stack grows up to the limit of ``ulimit -s``.
     """
     threading.stack_size(_STACK)
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    with suppress(ValueError):  # the machine allows no stack of this size: all stays as it was
+    with suppress(ValueError):  # the system does not allow this size: keep the limits
         if 0 <= soft < _STACK:  # unlimited is below 0
             resource.setrlimit(resource.RLIMIT_STACK, (_STACK, hard))
         sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
@@ -88,9 +86,9 @@ _make_room()
 
 
 class InvalidJSON(ValueError):
-    """A text is not JSON, or is beyond the limits; the message says which.
+    """A text is not JSON, or exceeds a limit; the message says which.
 
-    ``error`` says where the text is no JSON, if it is none.
+    ``error`` has the position of a syntax error.
     """
 
     def __init__(self, message: str, error: json.JSONDecodeError | None = None) -> None:
@@ -99,14 +97,12 @@ class InvalidJSON(ValueError):
 
 
 def read(text: str | bytes, depth: int = MAX_DEPTH) -> Any:
-    """Return the value of JSON text that came from outside.
-
-    ``depth`` is the levels that it may have.
+    """Parse JSON text from outside, with at most ``depth`` levels.
 
     Raises
     ------
     InvalidJSON
-        The text is not JSON, is nested too deep, or has a number beyond a double.
+        The text is not JSON, is nested too deep, or has a number beyond the range of a double.
     """
     if is_too_deep(text, depth):
         raise InvalidJSON(f"is nested deeper than {depth} levels")
@@ -120,16 +116,16 @@ def read(text: str | bytes, depth: int = MAX_DEPTH) -> Any:
 
 
 def parse(text: str | bytes, *, exact: bool | None = None) -> Any:
-    """Return the value of JSON text that the platform itself has written.
+    """Parse JSON text that the platform itself has written.
 
-    ``exact`` says whether it has a long number, where the caller knows (`has_long_number`).
+    ``exact`` is the result of `has_long_number`, if the caller knows it.
     """
     if has_long_number(text) if exact is None else exact:
         return _exact(text)
     try:
         return _quick.loads(text)
     except ValueError:
-        return _exact(text)  # nested deeper than orjson reads
+        return _exact(text)  # too deep for orjson
 
 
 def write(value: Any) -> bytes:
@@ -138,17 +134,17 @@ def write(value: Any) -> bytes:
     Raises
     ------
     TypeError, ValueError, RecursionError
-        The value is no JSON, has a lone surrogate, or is nested deeper than Python recurses.
+        The value is not JSON, has a lone surrogate, or is nested deeper than the recursion limit.
     """
     try:
         text: bytes = _quick.dumps(value)
-    except TypeError:  # an integer beyond 64 bits, or nested deeper than orjson writes
+    except TypeError:  # an integer beyond 64 bits, or too deep for orjson
         text = _Standard.dumps(value)
     return text
 
 
 def is_too_deep(text: str | bytes, levels: int = MAX_DEPTH) -> bool:
-    """Say whether text is nested deeper than so many levels; brackets in strings do not count."""
+    """Return whether text is nested deeper than ``levels``; brackets in strings do not count."""
     if _brackets(text) <= levels:
         return False
     content = text.encode(errors="replace") if isinstance(text, str) else text
@@ -164,17 +160,17 @@ def is_too_deep(text: str | bytes, levels: int = MAX_DEPTH) -> bool:
 
 
 def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Say whether a value has more levels of objects and lists; one that holds itself has."""
+    """Return whether a value has more than ``levels`` of objects and lists, or contains itself."""
     layer = [value]
     for _ in range(levels + 1):
-        outer = {id(one): one for one in layer if isinstance(one, (dict, list))}  # each once
+        outer = {id(item): item for item in layer if isinstance(item, (dict, list))}  # each once
         if not outer:
             return False
-        layer = [inner for one in outer.values() for inner in _held_by(one)]
+        layer = [inner for container in outer.values() for inner in _members(container)]
     return True
 
 
-def _held_by(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+def _members(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
@@ -188,7 +184,7 @@ def _brackets(text: str | bytes) -> int:
 
 
 def has_long_number(text: str | bytes) -> bool:
-    """Say whether text has 19 digits in a row: orjson makes a double of a longer integer.
+    """Return whether text has 19 digits in a row: orjson reads longer integers as doubles.
 
     A regular expression takes ten times as long.
     """
@@ -197,12 +193,12 @@ def has_long_number(text: str | bytes) -> bool:
 
 
 def _exact(text: str | bytes) -> Any:
-    """Return the value with its integers exact; orjson makes doubles of those beyond 64 bits."""
+    """Parse text with exact integers; orjson reads those beyond 64 bits as doubles."""
     return json.loads(text)
 
 
 def _read_strictly(text: str | bytes) -> Any:
-    """Read by the standard library, which takes more than JSON."""
+    """Parse text with the standard library, which by itself accepts more than JSON."""
     try:
         content = text.decode() if isinstance(text, bytes) else text
         content.encode()
@@ -215,7 +211,7 @@ def _read_strictly(text: str | bytes) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    raise InvalidJSON(f"{constant} is no JSON number")
+    raise InvalidJSON(f"{constant} is not a JSON number")
 
 
 def _finite(literal: str) -> float:

@@ -1,6 +1,6 @@
 """Money: integer hundredths inside, a JSON number with at most two decimals outside.
 
-Some currencies have no minor unit: their amounts are whole numbers, which are hundredths inside as
+Some currencies have no minor unit: their amounts are integers outside, and hundredths inside like
 all others. Partners count in the currency's own smallest unit (`smallest_units`).
 """
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import isfinite
 
 MAXIMUM = 99_999_999_999
-"""The largest amount, in hundredths: 999,999,999.99 keeps every sum exact as a JSON number."""
+"""The largest amount, in hundredths: up to 999,999,999.99 every sum is exact as a JSON number."""
 
 _SPELT_OUT = 10**20
 
@@ -22,7 +22,7 @@ CURRENCIES = frozenset(
     NPR NZD PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS
     SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST
     XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
-    """.split()  # noqa: SIM905 - 150 quotation marks are no better
+    """.split()  # noqa: SIM905 - a list would need 300 quotation marks
 )
 
 WITHOUT_DECIMALS = frozenset(
@@ -34,7 +34,7 @@ WITHOUT_DECIMALS = frozenset(
 """Currencies without a minor unit (ISO 4217, list one)."""
 
 WITH_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
-"""Currencies that hundredths cannot express (ISO 4217, list one)."""
+"""Currencies with three decimals, which hundredths cannot express (ISO 4217, list one)."""
 
 
 def to_minor(value: object) -> int:
@@ -43,20 +43,20 @@ def to_minor(value: object) -> int:
     Raises
     ------
     ValueError
-        Not a finite, non-negative number with at most two decimals, or too large; the message
-        says which.
+        The value is not a finite, non-negative number with at most two decimals, or it is too
+        large; the message says which.
     """
     if type(value) is float and 0 <= value <= MAXIMUM:
-        near = round(value * 100)
-        if near / 100 == value and near <= MAXIMUM:
-            return near  # the decimal that reads as this float, found without Decimal
+        nearest = round(value * 100)
+        if nearest / 100 == value and nearest <= MAXIMUM:
+            return nearest  # faster than Decimal, with the same result
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"{value!r} is not a number; send an amount such as 19.99")
     if not isinstance(value, int) and not isfinite(value):
         raise ValueError(f"{value} is not a finite number; send an amount such as 19.99")
     if value > MAXIMUM:
         raise ValueError(f"{_short(value)} is larger than {text(MAXIMUM)}")
-    # repr gives the shortest decimal that reads back as this float: the number as it was written
+    # repr gives the shortest decimal with the same float: the number in the JSON text
     hundredths = Decimal(repr(value) if isinstance(value, float) else value).scaleb(2)
     if hundredths != hundredths.to_integral_value():
         raise ValueError(f"{value} has more than two decimals; round it to cents")
@@ -68,7 +68,7 @@ def to_minor(value: object) -> int:
 
 
 def _short(value: float | Decimal) -> str:
-    """Return a number without spelling out thousands of digits."""
+    """Return a number as text; a number of over 20 digits is not written out."""
     return f"{value}" if value < _SPELT_OUT else "an amount of over 20 digits"
 
 
@@ -80,7 +80,7 @@ def from_minor(amount: int) -> float:
 def text(amount: int, currency: str = "") -> str:
     """Return an amount in hundredths as text, such as ``1265811.86``.
 
-    It has the decimals of its currency, and two where no currency is named.
+    It has the decimals of its currency; without a currency, two.
     """
     if is_whole(amount, currency):
         return f"{amount // 100}"
@@ -88,17 +88,17 @@ def text(amount: int, currency: str = "") -> str:
 
 
 def is_whole(amount: int, currency: str) -> bool:
-    """Say whether an amount in hundredths is one of a currency without decimals, and has none."""
+    """Return whether the currency has no decimals, and the amount in hundredths has none either."""
     return currency in WITHOUT_DECIMALS and amount % 100 == 0
 
 
 def smallest_units(amount: int, currency: str) -> int:
-    """Return an amount in hundredths in the currency's own smallest unit, such as yen or cents.
+    """Convert an amount in hundredths to the currency's own smallest unit, such as yen or cents.
 
     Raises
     ------
     ValueError
-        The amount has a fraction of a unit that the currency does not divide.
+        The amount has decimals, and the currency has none.
     """
     if currency not in WITHOUT_DECIMALS:
         return amount

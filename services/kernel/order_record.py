@@ -1,11 +1,11 @@
-"""The one record an order has, and the fence that every write to it passes.
+"""The record of an order, and the change that each step writes to it.
 
 A step reads the record, decides by pure rules, and saves a `Change` on the condition that the
-record's ``version`` is still the one that was read. A run may write only while the record's
-``epoch`` is its own: a newer run raises the epoch, which fences the older one off.
+record still has the ``version`` that was read. `kernel.lease` checks that the step's run holds the
+order, and `kernel.order_status` has the allowed transitions.
 
-What is made many times an order is a named tuple: to make a frozen dataclass takes ten times as
-long.
+The classes are named tuples: each order makes many of them, and a frozen dataclass takes ten times
+as long to make.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONFLICT_RETRIES = 20
-"""How often a step reads again: each conflict means that some other writer got through."""
+"""Maximum retries of a step: each conflict means that another write to the record succeeded."""
 
 
 class Line(NamedTuple):
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One line of an order's timeline: what happened, in a word, and what belongs to it."""
+    """An entry of an order's timeline: ``what`` is a word such as CLAIMED."""
 
     what: str
     at: float
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Message(NamedTuple):
-    """Something to be sent once the write that carries it stands (outbox).
+    """A message of the outbox, sent after the commit of the write that contains it.
 
     ``kind`` is ``event`` (body: a PutEvents entry), ``run`` (body: ``name`` and ``input`` of an
     order_processing execution) or ``message`` (body: ``queue`` and ``body``).
@@ -57,9 +57,9 @@ class Message(NamedTuple):
 
 
 class OrderRecord(NamedTuple):
-    """All that is known of one order; amounts in hundredths, times in epoch seconds.
+    """The state of one order; amounts in hundredths, times in epoch seconds.
 
-    ``payment_token`` is none for a completed order, and a digest for one that ended unpaid.
+    ``payment_token`` is ``None`` for a completed order, and a digest for one that ended unpaid.
     """
 
     order_id: str
@@ -100,12 +100,12 @@ class OrderRecord(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens to this order."""
+        """Whether the order has a final status."""
         return self.status in ENDED
 
     @property
     def demand(self) -> dict[str, int]:
-        """Units by SKU, lines of one SKU added up."""
+        """Units by SKU, summed over the lines."""
         units: dict[str, int] = {}
         for line in self.items:
             units[line.sku] = units.get(line.sku, 0) + line.quantity
@@ -114,7 +114,13 @@ class OrderRecord(NamedTuple):
     def change(
         self, *entries: Entry, messages: tuple[Message, ...] = (), **fields: Any
     ) -> "Change":
-        """Return the change of these fields; a status may only go where its life allows."""
+        """Return the change of these fields.
+
+        Raises
+        ------
+        ValueError
+            `TRANSITIONS` does not allow the new status.
+        """
         status = fields.get("status", self.status)
         if status is not self.status and status not in TRANSITIONS[self.status]:
             raise ValueError(f"order {self.order_id} cannot go from {self.status} to {status}")
@@ -125,7 +131,7 @@ class OrderRecord(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A write to one record: conditional on ``before.version``, whole or not at all."""
+    """An atomic write to one record, on the condition that it still has ``before.version``."""
 
     before: OrderRecord
     fields: Mapping[str, Any]
@@ -135,10 +141,10 @@ class Change(NamedTuple):
 
 
 class Records(Protocol):
-    """Where the records are: what each service's own store builds on."""
+    """The store of the records, which each service's own store extends."""
 
     def find(self, order_id: str) -> OrderRecord | None:
-        """Return the record of an order, if there is one."""
+        """Return the record of an order, or ``None``."""
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""
@@ -147,11 +153,11 @@ class Records(Protocol):
         """Write a change with its timeline entries and messages, or raise `VersionConflict`."""
 
     def note(self, order_id: str, entry: Entry) -> None:
-        """Add a line to an order's timeline without touching the order."""
+        """Add an entry to an order's timeline without changing the order."""
 
 
 def retry_on_conflict(step: Callable[P, R]) -> Callable[P, R]:
-    """Run a step again, from its read on, when another writer got in between."""
+    """Make a step, including its read, repeat after a `VersionConflict`."""
 
     @wraps(step)
     def again(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -168,9 +174,9 @@ def retry_on_conflict(step: Callable[P, R]) -> Callable[P, R]:
 def retry_on_conflict_from(
     record: OrderRecord, step: Callable[[OrderRecord], R], records: Records
 ) -> R:
-    """Run a step that writes on a record which was just read or written.
+    """Run a step on a record that was just read or written.
 
-    It is read again only when another writer got in between: the write's condition tells.
+    Only after a `VersionConflict` is the record read again.
     """
     for _ in range(CONFLICT_RETRIES):
         try:

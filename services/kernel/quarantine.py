@@ -1,4 +1,4 @@
-"""Events that no retry can mend: read strictly, and put aside with the reason."""
+"""The quarantine of events that a retry cannot process, with the reason."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from kernel.order_record import Message
 
 
 def envelope_of(body: str) -> dict[str, Any]:
-    """Return the event in a message, or raise `InvalidEvent`."""
+    """Parse the event in a message, or raise `InvalidEvent`."""
     try:
         envelope = json_text.read(body)
     except json_text.InvalidJSON as error:
@@ -20,14 +20,14 @@ def envelope_of(body: str) -> dict[str, Any]:
 
 
 def quarantined(body: str, error: OrderflowError, *, consumer: str, queue: str) -> Message:
-    """Return the message that puts what a consumer got into the quarantine queue."""
+    """Return the message that puts a consumer's message into the quarantine queue."""
     reason = {"error": type(error).__name__, "message": str(error)}
     letter = {"reason": reason, "consumer": consumer, "event": _readable(body)}
     return Message("message", {"queue": queue, "body": letter})
 
 
 def _readable(body: str) -> object:
-    """Return what is in a body, or its raw text where that is not strict JSON (NaN, 1e400)."""
+    """Return the value of a body, or its raw text if it is not strict JSON (NaN, 1e400)."""
     try:
         content: object = json_text.read(body)
     except json_text.InvalidJSON:

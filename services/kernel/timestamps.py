@@ -1,4 +1,4 @@
-"""RFC 3339 times: text, and the moment that it means."""
+"""RFC 3339 times: text and ``datetime``."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,36 +20,36 @@ _RFC_3339 = re.compile(
 
 
 def moment(text: str) -> datetime:
-    """Return the moment of an RFC 3339 time, in UTC.
+    """Parse an RFC 3339 time; return it in UTC.
 
-    A leap second is the first moment after it, as in POSIX: Python counts none.
+    A leap second becomes the second after it, as in POSIX: ``datetime`` has no leap seconds.
 
     Raises
     ------
     ValueError
-        The text is no RFC 3339 time with a zone, or no year from 1 to 9999 in UTC; the message
-        says which.
+        The text is not an RFC 3339 time with a zone, or its year in UTC is not from 1 to 9999; the
+        message says which.
     """
-    found = _RFC_3339.fullmatch(text)
-    if found is None:
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
         raise ValueError(
             f"{text!r} is not an RFC 3339 time;"
             " send one with its zone, such as 2026-01-31T12:00:00Z"
         )
-    written = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
-    leap = found["second"] == "60"
+    normal = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
+    leap = match["second"] == "60"
     if leap:
-        start = found.start("second")
-        written = f"{written[:start]}59{written[start + 2 :]}"
+        start = match.start("second")
+        normal = f"{normal[:start]}59{normal[start + 2 :]}"
     try:
-        at = datetime.fromisoformat(written).astimezone(UTC)
+        at = datetime.fromisoformat(normal).astimezone(UTC)
         if leap:
             at = at.replace(microsecond=0) + timedelta(seconds=1)
     except OverflowError:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
     except ValueError:
         raise ValueError(
-            f"{text!r} is no day of the calendar from year 1 to 9999;"
+            f"{text!r} is not a calendar day from year 1 to 9999;"
             " send one such as 2026-01-31T12:00:00Z"
         ) from None
     if leap and (at.day, at.hour, at.minute) != (1, 0, 0):

@@ -1,4 +1,4 @@
-"""Amazon Athena, asked with SQL."""
+"""SQL queries of Amazon Athena."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,19 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 from kernel.errors import WarehouseError
+from lambda_support import aws
 
 
 class AthenaWarehouse:
-    """Athena as a warehouse; the workgroup says where results go and who pays.
+    """Athena as a warehouse; the workgroup sets the results' location and the budget.
 
     Parameters
     ----------
     client
         A boto3 client of Athena.
     database, workgroup : str
-        Where the table is, and in whose name it is read.
+        The database of the table, and the workgroup of the queries.
     patience : float
-        Seconds to wait for one query.
+        Maximum seconds to wait for one query.
     """
 
     def __init__(
@@ -37,10 +38,8 @@ class AthenaWarehouse:
         self.sleep = sleep
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
-        """Return a query's rows, waiting for them."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        """Run a query, wait for it, and return its rows."""
+        with aws.translate_errors("Athena", "deploy the stack again", WarehouseError):
             started = self.client.start_query_execution(
                 QueryString=sql,
                 QueryExecutionContext={"Database": self.database},
@@ -51,14 +50,12 @@ class AthenaWarehouse:
             self._wait(query)
             pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=query)
             return _read([page["ResultSet"] for page in pages])
-        except (BotoCoreError, ClientError) as error:
-            raise WarehouseError(f"Athena did not answer: {error}") from error
 
     def _wait(self, query: str) -> None:
         waited, pause = 0.0, 0.2
         while waited < self.patience:
-            found = self.client.get_query_execution(QueryExecutionId=query)
-            status = found["QueryExecution"]["Status"]
+            execution = self.client.get_query_execution(QueryExecutionId=query)
+            status = execution["QueryExecution"]["Status"]
             if status["State"] == "SUCCEEDED":
                 return
             if status["State"] in ("FAILED", "CANCELLED"):
@@ -71,13 +68,13 @@ class AthenaWarehouse:
 
 
 def _parameters(parameters: Sequence[str]) -> dict[str, list[str]]:
-    """Return the parameters for Athena: SQL text, so each brings its quotes; no list is empty."""
-    found = [quoted(parameter) for parameter in parameters]
-    return {"ExecutionParameters": found} if found else {}
+    """Return the argument with SQL literals for Athena, which refuses an empty list."""
+    literals = [quoted(parameter) for parameter in parameters]
+    return {"ExecutionParameters": literals} if literals else {}
 
 
 def quoted(value: str) -> str:
-    """Return text as SQL has it."""
+    """Return text as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -95,7 +92,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def _read(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return Athena's result pages as rows; the first row of a select repeats the names."""
+    """Return the rows of Athena's result pages, without the first, which has the column names."""
     columns = results[0]["ResultSetMetadata"]["ColumnInfo"] if results else []
     readers = [(column["Name"], _READERS.get(column["Type"], str)) for column in columns]
     rows = [row["Data"] for result in results for row in result["Rows"]][1:]

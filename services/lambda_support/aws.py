@@ -1,9 +1,10 @@
-"""AWS clients, one of each service a process, and what they raise said in one sentence."""
+"""AWS clients, one for each service and process, and the one translation of their errors."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from kernel.errors import InvalidSettings, StoreError
 
@@ -13,22 +14,38 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 1.0, 2.0
 ATTEMPTS = 3
 """Calls in all, in the retry mode ``standard``: throttling, 5xx and lost connections only."""
 
-_SIGN_IN = (
-    "AWS does not accept the credentials here ({problem}); sign in (`aws sso login`), name a"
-    " profile, or give this function a role"
+
+class Advice(NamedTuple):
+    """The ways out that an error's message names: they differ between a function and a command."""
+
+    sign_in: str
+    endpoint: str
+    region: str
+
+
+FUNCTION = Advice(
+    sign_in="sign in (`aws sso login`), name a profile, or give this function a role",
+    endpoint="correct the endpoint",
+    region="set AWS_REGION",
 )
-_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "UnrecognizedClientException",
-    }
+
+_BAD_CREDENTIALS = (
+    "ExpiredToken|IncompleteSignature|Invalid(AccessKeyId|ClientTokenId|Signature)"
+    "|MissingAuthenticationToken|SignatureDoesNotMatch|UnrecognizedClient"
 )
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+_DENIED = "AccessDenied|AuthorizationError|Forbidden|^403|NotAuthorized"
+_THROTTLED = "Throttl|TooManyRequests|LimitExceeded|SlowDown"
+_MISSING = "NoSuch|NotFound|NonExistent|DoesNotExist|^404|does not exist|not found"
+_REFUSALS = (
+    (_BAD_CREDENTIALS, "{subject}: AWS does not accept the credentials ({reason}); {sign_in}"),
+    (_DENIED, "{subject}: these credentials may not do it ({reason}); extend their policy"),
+    (_THROTTLED, "{subject}: AWS throttles the requests ({reason}); try again in a minute"),
+    (_MISSING, "{subject} was not found ({reason}); {if_missing}"),
+)
+"""The meaning of AWS's error codes and messages, and the way out of each."""
+
+_CREDENTIALS = ("Credential", "SSO", "Token")
+"""Parts of the names of botocore's errors that a sign-in solves."""
 
 
 @cache
@@ -61,35 +78,68 @@ def client(name: str) -> Any:
 
 
 @contextmanager
-def translated(asked: str, missing: str) -> Iterator[None]:
-    """Raise what a client raises as `StoreError`.
+def translate_errors(
+    subject: str,
+    if_missing: str,
+    error_class: Callable[[str], Exception] = StoreError,
+    advice: Advice = FUNCTION,
+) -> Iterator[None]:
+    """Raise an error of boto3 in the block as an ``error_class`` with `explanation` as its message.
 
-    ``asked`` names who was asked, such as ``the table orders``; ``missing`` says what to do where
-    that does not exist.
+    Parameters
+    ----------
+    subject : str
+        The resource that is called, such as ``the table orders``.
+    if_missing : str
+        The way out if the resource does not exist.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except ClientError as error:
-        raise StoreError(_sentence(error.response, asked, missing)) from error
-    except BotoCoreError as error:
-        raise StoreError(_without_answer(error, asked)) from error
+    except Exception as error:
+        message = explanation(error, subject, if_missing, advice)
+        if message is None:
+            raise
+        raise error_class(message) from error
 
 
-def _sentence(response: Mapping[str, Any], asked: str, missing: str) -> str:
-    found = response.get("Error", {})
-    code, message = found.get("Code", "Unknown"), found.get("Message", "no reason given")
-    if code == "ResourceNotFoundException":
-        return f"{asked} does not exist; {missing}"
-    if code in _CREDENTIALS:
-        return _SIGN_IN.format(problem=message)
-    if code in _DENIED:
-        return f"{asked} may not be used with these credentials: {message}; extend their policy"
-    return f"{asked} did not do it: {code}: {message}"
+def explanation(
+    error: Exception, subject: str, if_missing: str, advice: Advice = FUNCTION
+) -> str | None:
+    """Return an error of boto3 as one line with a way out; ``None`` for any other error."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    cause: BaseException = error
+    if isinstance(error, Boto3Error):  # of a transfer; AWS's error is its context
+        cause = error.__context__ or error
+    if isinstance(cause, ClientError):
+        return _refusal(cause.response, subject, if_missing, advice)
+    if isinstance(error, Boto3Error | BotoCoreError):
+        return _no_answer(cause, subject, advice)
+    return None
 
 
-def _without_answer(error: Exception, asked: str) -> str:
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-        return _SIGN_IN.format(problem=error)
-    return f"{asked} did not answer: {error}; try again, or see whether the endpoint is right"
+def _refusal(response: Mapping[str, Any], subject: str, if_missing: str, advice: Advice) -> str:
+    error = response.get("Error", {})
+    code, message = str(error.get("Code", "Unknown")), error.get("Message") or "no reason given"
+    reason = message if code in message else f"{code}: {message}"
+    for pattern, sentence in _REFUSALS:
+        if re.search(pattern, code) or re.search(pattern, message):
+            return sentence.format(
+                subject=subject,
+                reason=reason.rstrip("."),
+                if_missing=if_missing,
+                sign_in=advice.sign_in,
+            )
+    return f"{subject} refused the request: {reason}"
+
+
+def _no_answer(error: BaseException, subject: str, advice: Advice) -> str:
+    name, reason = type(error).__name__, str(error).rstrip(".")
+    if name == "NoRegionError":
+        return f"{subject}: no region is known; {advice.region}"
+    if name == "ProfileNotFound":
+        return f"{subject}: {reason}; `aws configure list-profiles` lists the known ones"
+    if any(part in name for part in _CREDENTIALS):
+        return f"{subject}: {reason}; {advice.sign_in}"
+    return f"{subject} did not answer: {reason}; try again, or {advice.endpoint}"

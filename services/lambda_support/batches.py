@@ -1,4 +1,4 @@
-"""Grouping what one request takes; PutEvents and SendMessageBatch have the same limits."""
+"""Batches within the limits of one request, the same for PutEvents and SendMessageBatch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -6,25 +6,25 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_ENTRIES = 10
-"""Entries of one request (EventBridge, PutEvents; SQS, SendMessageBatch)."""
+"""Maximum entries of one request (EventBridge, PutEvents; SQS, SendMessageBatch)."""
 
 FAILED_MESSAGES = "failed_messages"
-"""The member of an EMF document that has the reasons of failed messages, by the messages' ids."""
+"""The member of an EMF document with the reasons of failed messages, by message id."""
 
 MAX_BYTES = 262_144
-"""Bytes of one request, all entries together (EventBridge, PutEvents event entry size)."""
+"""Maximum bytes of one request, in all entries (EventBridge, PutEvents event entry size)."""
 
 
-def batches(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Group things so that each group is one request; ``size`` is in bytes."""
+def batches(entries: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Split entries into batches of one request each; ``size`` returns an entry's bytes."""
     batch: list[T] = []
     total = 0
-    for thing in things:
-        more = size(thing)
+    for entry in entries:
+        more = size(entry)
         if batch and (len(batch) == MAX_ENTRIES or total + more > MAX_BYTES):
             yield batch
             batch, total = [], 0
-        batch.append(thing)
+        batch.append(entry)
         total += more
     if batch:
         yield batch

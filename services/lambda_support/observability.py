@@ -39,15 +39,15 @@ def count(name: str, value: float = 1) -> None:
 
 
 def instrumented(handler: Handler) -> Handler:
-    """Give a handler its log context, its metrics and, if the invocation is sampled, its trace.
+    """Give a handler its log context, its metrics and, for a sampled invocation, its trace.
 
-    An error that a rule raised is logged in one line: it is an outcome, not a crash.
+    An `OrderflowError` is logged in one line: it is an outcome, not a crash.
     """
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
         log = logger()
-        # each call sets all three: to clear Powertools' state instead takes ten times as long
+        # each call sets all three keys: clearing Powertools' state takes ten times as long
         log.append_keys(
             function=context.function_name,
             request_id=context.aws_request_id,
@@ -71,24 +71,24 @@ def instrumented(handler: Handler) -> Handler:
 
 
 def _order_id(event: Any) -> str | None:
-    found = event.get("order_id") if isinstance(event, dict) else None
-    return found if isinstance(found, str) else None
+    order_id = event.get("order_id") if isinstance(event, dict) else None
+    return order_id if isinstance(order_id, str) else None
 
 
 @cache
 def _traces() -> bool:
-    """Say whether X-Ray may trace this process (Powertools' setting): one machine has none."""
+    """Return whether X-Ray may trace this process (Powertools' setting); a worker has no X-Ray."""
     return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
 
 
 def _is_sampled() -> bool:
-    """Say whether X-Ray samples this invocation (X-Ray, tracing header)."""
+    """Return whether X-Ray samples this invocation (X-Ray, tracing header)."""
     return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
 
 
 @cache
 def _traced(handler: Handler) -> Handler:
-    """Wrap a handler in X-Ray's tracer, whose import only a sampled invocation pays for."""
+    """Wrap a handler in X-Ray's tracer; only a sampled invocation imports it."""
     from aws_lambda_powertools import Tracer
 
     traced: Handler = Tracer().capture_lambda_handler(handler)

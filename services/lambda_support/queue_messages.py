@@ -1,4 +1,4 @@
-"""Batches of queue messages: each message is taken by itself, and a failure has its reason."""
+"""Batches of queue messages: a failed message is retried alone, and its reason is recorded."""
 
 import logging
 from collections.abc import Callable
@@ -17,44 +17,44 @@ from lambda_support import observability
 from lambda_support.batches import FAILED_MESSAGES
 
 MAX_REASON = 1_000
-"""Characters kept of a reason: a log event has at most 256 KB."""
+"""Maximum characters of a reason: a log event has at most 256 KB."""
 
 
 class _Batch(BatchProcessor):
-    """A batch that notes why its messages failed."""
+    """A batch that records the reasons of failed messages."""
 
     def __init__(self, log: logging.Logger) -> None:
         super().__init__(EventType.SQS, raise_on_entire_batch_failure=False, logger=log)
         self.reasons: dict[str, str] = {}
 
     def failure_handler(self, record: Any, exception: Any) -> Any:
-        """Note the reason; only an error that no rule raised is logged with its traceback."""
+        """Record the reason; log a traceback unless the error is an `OrderflowError`."""
         kind, error, _ = exception
         reason = f"{kind.__name__}: {error}"[:MAX_REASON]
         self.reasons[record.message_id] = reason
         if isinstance(error, OrderflowError):
             log = observability.logger()
-            log.info("the message is tried again", message_id=record.message_id, reason=reason)
-            traced, self.logger = self.logger, None
+            log.info("the message is retried", message_id=record.message_id, reason=reason)
+            batch_logger, self.logger = self.logger, None
             try:
                 return super().failure_handler(record, exception)
             finally:
-                self.logger = traced
+                self.logger = batch_logger
         return super().failure_handler(record, exception)
 
 
-def answered(
-    event: dict[str, Any], take: Callable[[SQSRecord], None], context: LambdaContext
+def process_batch(
+    event: dict[str, Any], process: Callable[[SQSRecord], None], context: LambdaContext
 ) -> dict[str, Any]:
-    """Hand each message of a batch to ``take``; return the answer with those to be sent again.
+    """Process each message of a batch; return the response that lists the messages to retry.
 
-    Lambda's answer has no field for reasons, so they go into the invocation's EMF document: it may
-    have any other members, and CloudWatch Logs keeps it whole (CloudWatch, Embedded metric format
+    The response has no field for reasons, so they are in the invocation's EMF document: it may have
+    any other members, and CloudWatch Logs stores all of it (CloudWatch, Embedded metric format
     specification).
     """
     batch = _Batch(logging.getLogger(observability.logger().name))
-    answer = process_partial_response(event, take, batch, context)
+    response = process_partial_response(event, process, batch, context)
     if batch.reasons:
         observability.count("MessagesFailed", len(batch.reasons))
         observability.metrics().add_metadata(FAILED_MESSAGES, batch.reasons)
-    return dict(answer)
+    return dict(response)

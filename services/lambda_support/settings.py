@@ -1,4 +1,4 @@
-"""Typed settings, read from the environment once a process."""
+"""Typed settings from environment variables."""
 
 import os
 from collections.abc import Callable
@@ -14,16 +14,20 @@ _running = ""
 
 
 def enter(function: str) -> None:
-    """Say which of its functions this process runs from now on; on Lambda there is only one."""
+    """Set the function that this process runs from now on.
+
+    Only a worker of one machine calls it, since its process runs every function in turn; it must be
+    here, where `PerFunction` reads it.
+    """
     global _running  # noqa: PLW0603 - a process is one execution environment
     _running = function
 
 
 class PerFunction(Generic[P]):
-    """Makes something once for each function of this process.
+    """A cached factory: one object for each function that this process runs.
 
-    A process on Lambda is one function; a worker on one machine is every function in turn, each
-    with an environment of its own (see `enter`).
+    A process on Lambda runs one function. A worker of one machine runs every function in turn, each
+    with its own environment variables (see `enter`).
     """
 
     def __init__(self, make: Callable[[], P]) -> None:
@@ -31,14 +35,14 @@ class PerFunction(Generic[P]):
         self._made: dict[str, P] = {}
 
     def __call__(self) -> P:
-        """Return what was made for the function that runs."""
+        """Return the object of the running function."""
         made = self._made.get(_running)
         if made is None:
             made = self._made[_running] = self._make()
         return made
 
     def cache_clear(self) -> None:
-        """Forget what was made."""
+        """Forget all objects."""
         self._made.clear()
 
 
@@ -56,13 +60,13 @@ class Settings(BaseModel):
         InvalidSettings
             A variable is missing or malformed; the message names it.
         """
-        given = {
+        variables = {
             name: os.environ[name.upper()]
             for name in cls.model_fields
             if os.environ.get(name.upper())
         }
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(variables)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]).upper()
@@ -70,7 +74,7 @@ class Settings(BaseModel):
 
 
 class StoreSettings(Settings):
-    """Base of the settings of a service that keeps records."""
+    """Base of the settings of a service with a store."""
 
     store_url: str
-    """Where the records are: ``sqlite:///PATH`` or ``dynamodb://TABLE``."""
+    """The URL of the store: ``sqlite:///PATH`` or ``dynamodb://TABLE``."""

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import MailError
+from lambda_support import aws
 from notifications.model import Mail
 
 if TYPE_CHECKING:
@@ -63,15 +64,11 @@ class SESMailer:
 
     def send(self, name: str, mail: Mail) -> None:
         """Have SES send a mail; SES knows no names and would send it again."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         from notifications.mime import to_bytes
 
-        try:
+        with aws.translate_errors(f"SES (mail {name})", "verify the sender's identity", MailError):
             self.client.send_email(
                 FromEmailAddress=mail.sender,
                 Destination={"ToAddresses": [mail.recipient]},
                 Content={"Raw": {"Data": to_bytes(mail)}},
             )
-        except (BotoCoreError, ClientError) as error:
-            raise MailError(f"SES did not take the mail of {name}: {error}") from error

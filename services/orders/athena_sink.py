@@ -51,7 +51,7 @@ class EventArchive:
             EventBridge does not replay now, such as while ten other replays run.
         """
         client = self.client("events")
-        with aws.translated(f"the archive {self.archive}", "deploy the stack again"):
+        with aws.translate_errors(f"the archive {self.archive}", "deploy the stack again"):
             answer = client.start_replay(
                 ReplayName=f"never-began-{int(until)}",
                 EventSourceArn=self.archive,

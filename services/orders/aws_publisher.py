@@ -8,6 +8,9 @@ from typing import Any
 from kernel.order_record import Message
 from lambda_support import aws
 
+_TARGETS = {"event": "event bus", "run": "state machine", "message": "queue"}
+"""The target of each kind of message, as an error names it."""
+
 
 class AWSPublisher:
     """A publisher (see `orders.outbox.Publisher`); ``client`` returns a service's client by name.
@@ -24,19 +27,17 @@ class AWSPublisher:
 
     def put(self, messages: Sequence[Message]) -> list[str | None]:
         """Return for each message the reason of its refusal, or `None` if it was accepted."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         kind = messages[0].kind
         send = {"event": self._put_events, "run": self._start_run, "message": self._send_messages}[
             kind
         ]
         try:
             return send([message.body for message in messages])
-        except ClientError as error:
-            problem = f"{error.response['Error']['Code']}: {error}"
-        except BotoCoreError as error:
-            problem = f"{type(error).__name__}: {error}"
-        return [problem] * len(messages)
+        except Exception as error:
+            problem = aws.explanation(error, f"the {_TARGETS[kind]}", "deploy the stack again")
+            if problem is None:
+                raise
+            return [problem] * len(messages)
 
     def _put_events(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
         entries = [{"EventBusName": self.bus, **body} for body in bodies]

@@ -1,7 +1,7 @@
-"""Orders in DynamoDB, what is looked up among them, and the outbox that the relay empties.
+"""Orders in DynamoDB, their queries, and the outbox, which the relay empties.
 
 The index has an order under ``open#N`` from its first write until it has ended and its outbox is
-empty, then under its customer. Other items with an outbox of their own stand there until it is
+empty, then under its customer. It has other items with an outbox under ``open#N`` until that is
 empty.
 """
 
@@ -25,20 +25,20 @@ from storage.dynamodb.order_item import (
     OPEN,
     ORDER,
     SHARDS,
-    closed_at,
+    closed_sort_key,
+    compact_id,
+    expand_id,
     from_entry,
     from_message,
     is_order,
     mail_key,
-    open_at,
+    open_partition,
     order_key,
-    packed,
     to_message,
     to_record,
-    unpacked,
 )
 from storage.dynamodb.records import DynamoRecords, add_outbox, first_write
-from storage.dynamodb.table import Item, Refused, Removal, Table, Update
+from storage.dynamodb.table import ConditionFailed, Item, Removal, Table, Update
 
 KEY = "key"
 _COMPARED = ("reconciler", "sink")
@@ -49,111 +49,114 @@ class DynamoOrders(DynamoRecords):
     """The orders' store (see `orders.usecases.OrderStore`)."""
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
-        """Return a customer's orders, newest first, from behind the order ``after`` on.
+        """Return a customer's orders, newest first; with ``after``, those older than that order.
 
-        The index is a moment behind the table, as every index of DynamoDB.
+        The index is eventually consistent, as every index of DynamoDB.
         """
         start = self.find(after) if after else None
-        behind = closed_at(start.created_at, start.order_id) if start else "9"
+        older_than = closed_sort_key(start.created_at, start.order_id) if start else "9"
         keys = [
             *self.table.query(
-                "gpk = :part AND gsk = :customer", part=open_at(customer_id), customer=customer_id
+                "gpk = :part AND gsk = :customer",
+                part=open_partition(customer_id),
+                customer=customer_id,
             ),
             *self.table.query(
-                "gpk = :customer AND gsk < :behind",
+                "gpk = :customer AND gsk < :older_than",
                 backwards=True,
                 limit=limit,
                 customer=customer_id,
-                behind=behind,
+                older_than=older_than,
             ),
         ]
-        found = [to_record(item) for item in self.table.get_all(_orders(keys))]
-        found.sort(key=_age, reverse=True)
-        return [one for one in found if start is None or _age(one) < _age(start)][:limit]
+        records = [to_record(item) for item in self.table.get_all(_order_keys(keys))]
+        records.sort(key=_age, reverse=True)
+        return [each for each in records if start is None or _age(each) < _age(start)][:limit]
 
     def open(
         self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
     ) -> OrderRecord:
-        """Write a new order, and forget the requests that its record has taken into account.
+        """Write a new order, and delete the early requests that its record accounts for.
 
-        Requests are kept in the order's own item, so that its first write finds them unasked.
+        Early requests are in the order's own item, so the first write detects them without a read.
         """
         update = first_write(change)
         if requests:
-            _if_kept(update, requests)
+            _require_requests(update, requests)
             update.remove(EARLY)
         else:
             update.if_absent()
         order_id, others = change.before.order_id, []
         if key is not None:
-            others.append(_kept_key(key, order_id, change.after.created_at))
+            others.append(_put_key(key, order_id, change.after.created_at))
         try:
             self.table.write(update, *others)
-        except Refused as refused:
-            if key is not None and 0 not in refused.standing:
-                raise _used_meanwhile(key) from None
-            standing = refused.standing[0]
-            if standing is None or EARLY in standing:
-                raise RequestedBefore(change.before.order_id, kept_in(standing)) from None
+        except ConditionFailed as failed:
+            if key is not None and 0 not in failed.stored:
+                raise _key_conflict(key) from None
+            stored = failed.stored[0]
+            if stored is None or EARLY in stored:
+                raise RequestedBefore(change.before.order_id, requests_in(stored)) from None
             raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
-        """Keep a request for an order that is not here yet, once."""
-        put_kept(self.table, request)
+        """Store a request for an order that does not exist yet, once."""
+        put_request(self.table, request)
 
     def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
-        """Return the requests of each order that did not come, the last of them before a time."""
-        found = []
+        """Return the early requests of each missing order whose newest one is older than a time."""
+        outlasted = []
         for part in range(SHARDS):
             condition = "gpk = :part AND begins_with(gsk, :early)"
             keys = self.table.query(condition, part=f"{OPEN}#{part}", early=f"{EARLY}#")
             for item in self.table.get_all([(key["pk"], key["sk"]) for key in keys]):
-                requests = kept_in(item)
-                if requests and max(one.came_at for one in requests) < before:
-                    found.append(requests)
-        return found[:limit]
+                requests = requests_in(item)
+                if requests and max(request.came_at for request in requests) < before:
+                    outlasted.append(requests)
+        return outlasted[:limit]
 
     def give_up(
         self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
     ) -> None:
-        """Put letters into the outbox in place of an order's requests, in one transaction."""
+        """Replace an order's early requests by dead letters in the outbox, in one transaction."""
         order_id = requests[0].order_id
-        gone = Update(*order_key(order_id))
-        _if_kept(gone, requests)
+        removal = Update(*order_key(order_id))
+        _require_requests(removal, requests)
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        stored = {str(number): to_message(one, at) for number, one in enumerate(letters)}
-        add_outbox(update, stored, name)
+        messages = {str(number): to_message(letter, at) for number, letter in enumerate(letters)}
+        add_outbox(update, messages, name)
         try:
-            self.table.write(Removal(gone), update)
-        except Refused:
+            self.table.write(Removal(removal), update)
+        except ConditionFailed:
             raise VersionConflict(
                 f"order {order_id} or another request has come meanwhile"
             ) from None
 
     def is_unconfirmed(self, order_id: str) -> bool:
-        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        """Return whether an order's confirmation failed and was not sent since."""
         item = self.table.get(*order_key(order_id)) or {}
-        failed = any(from_entry(one)[1].what == "CONFIRMATION_FAILED" for one in item.get("tl", ()))
+        timeline = item.get("tl", ())
+        failed = any(from_entry(row)[1].what == "CONFIRMATION_FAILED" for row in timeline)
         mark = mail_key(order_id, confirmation_id(order_id))
         return failed and self.table.get(*mark) is None
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
-        """Return orders that have not ended and that no run or timer will come back to."""
-        found = []
+        """Return orders that have not ended and that no run and no timer will continue."""
+        records: list[OrderRecord] = []
         for item in _open_items(self.table):
             if not is_order(item):
                 continue
             record = to_record(item)
             if _is_stranded(record, now, grace):
-                found.append(record)
-            if len(found) == limit:
+                records.append(record)
+            if len(records) == limit:
                 break
-        return found
+        return records
 
     def unknown(self, order_ids: Iterable[str]) -> list[str]:
-        """Return those of these orders that are not there."""
+        """Return those of these order ids that have no record."""
         keys = {order_key(order_id): order_id for order_id in order_ids}
         for item in self.table.get_all(keys):
             if EARLY not in item:
@@ -161,12 +164,12 @@ class DynamoOrders(DynamoRecords):
         return list(keys.values())
 
     def compared(self) -> float:
-        """Return until when the sink was compared; 0 if it never was."""
-        found = self.table.get(*_COMPARED)
-        return float(found["until"]) if found else 0.0
+        """Return the time up to which the sink was compared; 0 if it never was."""
+        item = self.table.get(*_COMPARED)
+        return float(item["until"]) if item else 0.0
 
     def mark_compared(self, until: float) -> None:
-        """Remember until when the sink was compared."""
+        """Store the time up to which the sink was compared."""
         update = Update(*_COMPARED)
         update.put(until=until)
         self.table.write(update)
@@ -179,32 +182,32 @@ class DynamoKeys:
         self.table = table
 
     def use_of(self, key: Key) -> Use | None:
-        """Return what a sender has used a key for, if anything."""
+        """Return the use of a sender's key, or ``None``."""
         item = self.table.get(*key_item(key))
-        return None if item is None else Use(item["order"], unpacked(item["hash"]))
+        return None if item is None else Use(item["order"], expand_id(item["hash"]))
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
-        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        """Write the key of an existing order, or raise `VersionConflict`."""
         try:
-            self.table.write(_kept_key(key, order_id, at))
-        except Refused:
-            raise _used_meanwhile(key) from None
+            self.table.write(_put_key(key, order_id, at))
+        except ConditionFailed:
+            raise _key_conflict(key) from None
 
 
 def key_item(key: Key) -> tuple[str, str]:
-    """Return the key of an idempotency key's item: a digest, since both texts may be long."""
+    """Return the item key of an idempotency key: a digest, since both its texts may be long."""
     digest = sha256(f"{len(key.sender)}|{key.sender}|{key.text}".encode()).hexdigest()
     return f"{KEY}#{digest}", KEY
 
 
-def _kept_key(key: Key, order_id: str, at: float) -> Update:
+def _put_key(key: Key, order_id: str, at: float) -> Update:
     update = Update(*key_item(key))
     update.if_absent()
-    update.put(order=order_id, hash=packed(key.fingerprint), at=at)
+    update.put(order=order_id, hash=compact_id(key.fingerprint), at=at)
     return update
 
 
-def _used_meanwhile(key: Key) -> VersionConflict:
+def _key_conflict(key: Key) -> VersionConflict:
     return VersionConflict(f"the idempotency key {key.text!r} was used meanwhile")
 
 
@@ -215,119 +218,121 @@ class DynamoOutbox:
         self.table = table
 
     def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
-        """Return what the write behind a record of the table's stream put into an outbox."""
+        """Return the messages that a write added to an outbox, from its record in the stream."""
         image = record["dynamodb"].get("NewImage", {})
         if "new" not in image or "out" not in image:
             return None
-        known = from_item({name: image[name] for name in _NEEDED if name in image})
-        return _parcel(known, known["new"].split())
+        item = from_item({name: image[name] for name in _NEEDED if name in image})
+        return _outbox_item(item, item["new"].split())
 
     def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
-        """Return what was put into outboxes before this time and is still there."""
-        found: list[OutboxItem] = []
+        """Return the messages that are in outboxes since before this time."""
+        leftovers: list[OutboxItem] = []
         for item in _open_items(self.table):
             late = [key for key, stored in item["out"].items() if from_message(stored)[1] < before]
-            parcel = _parcel(item, late)
+            outbox_item = _outbox_item(item, late)
             if late:
-                found.append(parcel)
-            elif not item["out"] and parcel.home:
-                self._close(parcel, ())
-            if len(found) == limit:
+                leftovers.append(outbox_item)
+            elif not item["out"] and outbox_item.home:
+                self._close(outbox_item, ())
+            if len(leftovers) == limit:
                 break
-        return found
+        return leftovers
 
-    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
-        """Remove messages that were accepted; other writers of the item are not disturbed."""
-        pk, sk = parcel.key
-        if sk != ORDER and len(ids) == len(parcel.messages):
-            self._empty(parcel)
-        elif not (parcel.home and self._close(parcel, ids)):
+    def accepted(self, outbox_item: OutboxItem, ids: Sequence[str]) -> None:
+        """Remove accepted messages, without a conflict with other writers of the item."""
+        pk, sk = outbox_item.key
+        if sk != ORDER and len(ids) == len(outbox_item.messages):
+            self._empty(outbox_item)
+        elif not (outbox_item.home and self._close(outbox_item, ids)):
             update = Update(pk, sk)
             update.if_present()
-            _remove(update, ids)
+            _remove_messages(update, ids)
             self._write(update)
 
-    def _close(self, parcel: OutboxItem, ids: Sequence[str]) -> bool:
-        """Move an ended order to its customer in the index, if nothing else is in its outbox."""
-        assert parcel.home is not None
-        update = Update(*parcel.key)
+    def _close(self, outbox_item: OutboxItem, ids: Sequence[str]) -> bool:
+        """Move an ended order to its customer in the index, if its outbox has no other message."""
+        assert outbox_item.home is not None
+        update = Update(*outbox_item.key)
         outbox, status = update.name("out"), update.name(ATTRIBUTES["status"])
-        update.when(f"{status} IN ({', '.join(update.value(one) for one in _ENDED)})")
+        update.when(f"{status} IN ({', '.join(map(update.value, _ENDED))})")
         update.when(f"size({outbox}) = {update.value(len(ids))}")
         for key in ids:
             update.when(f"attribute_exists({outbox}.{update.name(key)})")
-        _remove(update, ids)
-        customer, place = parcel.home
-        update.put(gpk=customer, gsk=place)
+        _remove_messages(update, ids)
+        customer, sort_key = outbox_item.home
+        update.put(gpk=customer, gsk=sort_key)
         return self._write(update)
 
-    def _empty(self, parcel: OutboxItem) -> None:
-        """End the outbox of an item that is no order: it has no more than this once."""
-        pk, sk = parcel.key
+    def _empty(self, outbox_item: OutboxItem) -> None:
+        """Remove the outbox of an item other than an order: it gets messages only once."""
+        pk, sk = outbox_item.key
         if sk == "outbox":
             self.table.delete(pk, sk)
             return
         update = Update(pk, sk)
         update.if_present()
-        _remove(update, list(parcel.messages))
+        _remove_messages(update, list(outbox_item.messages))
         update.remove("gpk", "gsk")
         self._write(update)
 
     def _write(self, update: Update) -> bool:
         try:
             self.table.write(update)
-        except Refused:
-            return False  # somebody else was faster, or there is more to be sent
+        except ConditionFailed:
+            return False  # another relay was faster, or there are more messages
         return True
 
 
-def _if_kept(update: Update, requests: Sequence[EarlyRequest]) -> None:
-    """Write only if these requests are kept in an item, and no others."""
-    kept = update.name(EARLY)
-    update.when(f"attribute_exists({kept})")
-    update.when(f"size({kept}) = {update.value(len(requests))}")
-    for one in requests:
-        update.when(f"attribute_exists({kept}.{update.name(one.request_id)})")
+def _require_requests(update: Update, requests: Sequence[EarlyRequest]) -> None:
+    """Require that an item has these early requests and no others."""
+    early = update.name(EARLY)
+    update.when(f"attribute_exists({early})")
+    update.when(f"size({early}) = {update.value(len(requests))}")
+    for request in requests:
+        update.when(f"attribute_exists({early}.{update.name(request.request_id)})")
 
 
-def put_kept(table: Table, request: EarlyRequest) -> None:
-    """Keep a request in the item of its order, once (see `orders.usecases.OrderStore.keep`)."""
+def put_request(table: Table, request: EarlyRequest) -> None:
+    """Store a request in the item of its order, once (see `orders.usecases.OrderStore.keep`)."""
     detail = json_text.write(request.detail).decode()
     stored = [request.event_id, request.name, detail, request.came_at, request.heard]
     first = Update(*order_key(request.order_id))
     first.if_absent()
     spread = f"{EARLY}#{request.order_id}"
-    first.put(**{EARLY: {request.request_id: stored}}, out={}, gpk=open_at(spread), gsk=spread)
+    first.put(
+        **{EARLY: {request.request_id: stored}}, out={}, gpk=open_partition(spread), gsk=spread
+    )
     another = Update(*order_key(request.order_id))
-    kept = another.name(EARLY)
-    place = f"{kept}.{another.name(request.request_id)}"
-    another.when(f"attribute_exists({kept})")
-    room = f"size({kept}) < {another.value(MAX_KEPT)}"
-    another.when(f"({room} OR attribute_exists({place}))")
-    another.set(place, f"if_not_exists({place}, {another.value(stored)})")
+    early = another.name(EARLY)
+    path = f"{early}.{another.name(request.request_id)}"
+    another.when(f"attribute_exists({early})")
+    room = f"size({early}) < {another.value(MAX_KEPT)}"
+    another.when(f"({room} OR attribute_exists({path}))")
+    another.set(path, f"if_not_exists({path}, {another.value(stored)})")
     for update in (first, another):
         try:
             table.write(update)
-        except Refused as refused:
-            if EARLY not in (refused.standing[0] or {}):
+        except ConditionFailed as failed:
+            if EARLY not in (failed.stored[0] or {}):
                 raise VersionConflict(f"order {request.order_id} has come meanwhile") from None
         else:
             return
     raise too_many(request.order_id)
 
 
-def kept_in(item: Item | None) -> list[EarlyRequest]:
-    """Return the requests that an item keeps, the oldest first."""
+def requests_in(item: Item | None) -> list[EarlyRequest]:
+    """Return the early requests in an item, the oldest first."""
     if item is None:
         return []
     order_id = item["pk"].partition("#")[2]
-    found = [
+    requests = [
         EarlyRequest(
             order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard)
         )
         for key, (event_id, name, detail, at, heard) in item.get(EARLY, {}).items()
     ]
-    return sorted(found, key=lambda one: (one.came_at, one.request_id))
+    return sorted(requests, key=lambda request: (request.came_at, request.request_id))
 
 
 _NEEDED = (
@@ -335,34 +340,34 @@ _NEEDED = (
     "sk",
     "out",
     "new",
-    *(ATTRIBUTES[one] for one in ("customer_id", "created_at", "status")),
+    *(ATTRIBUTES[field] for field in ("customer_id", "created_at", "status")),
 )
 
 
-def _parcel(item: Item, ids: Sequence[str]) -> OutboxItem:
-    """Return these messages of an item, and where an ended order belongs in the index."""
+def _outbox_item(item: Item, ids: Sequence[str]) -> OutboxItem:
+    """Return these messages of an item, with the index key of an ended order as its ``home``."""
     home = None
     if item["sk"] == ORDER and item.get(ATTRIBUTES["status"]) in ENDED:
         customer, created = item[ATTRIBUTES["customer_id"]], item[ATTRIBUTES["created_at"]]
-        home = (customer, closed_at(created, item["pk"].partition("#")[2]))
+        home = (customer, closed_sort_key(created, item["pk"].partition("#")[2]))
     messages = {key: from_message(item["out"][key])[0] for key in ids if key in item["out"]}
     return OutboxItem((item["pk"], item["sk"]), messages, home)
 
 
-def _remove(update: Update, ids: Sequence[str]) -> None:
+def _remove_messages(update: Update, ids: Sequence[str]) -> None:
     for key in ids:
         update.remove_path(f"{update.name('out')}.{update.name(key)}")
     update.remove("new")
 
 
 def _open_items(table: Table) -> Iterator[Item]:
-    """Return everything with which something is still to be done, in no order."""
+    """Yield all open items, in no order."""
     for part in range(SHARDS):
         keys = table.query("gpk = :part", part=f"{OPEN}#{part}")
         yield from table.get_all([(key["pk"], key["sk"]) for key in keys])
 
 
-def _orders(keys: Sequence[Item]) -> list[tuple[str, str]]:
+def _order_keys(keys: Sequence[Item]) -> list[tuple[str, str]]:
     return [(key["pk"], key["sk"]) for key in keys if key["sk"] == ORDER]
 
 
@@ -371,8 +376,8 @@ def _age(record: OrderRecord) -> tuple[float, str]:
 
 
 def _is_stranded(record: OrderRecord, now: float, grace: float) -> bool:
-    """Say whether neither a run nor a timer comes back to an order."""
+    """Return whether no run and no timer will continue an order."""
     if record.ended or record.lease_until >= now:
         return False
-    left_at = record.updated_at if record.lease_owner is None else 0.0
-    return max(record.resume_at, left_at) < now - grace
+    released_at = record.updated_at if record.lease_owner is None else 0.0
+    return max(record.resume_at, released_at) < now - grace

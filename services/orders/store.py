@@ -1,4 +1,4 @@
-"""Orders in SQLite, and what is looked up among them."""
+"""Orders in SQLite: their queries, their early requests and their idempotency keys."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, SQLiteRecords, add_message, to_record, write_change
 from storage.sqlite.schema import IDEMPOTENCY_KEYS
 
-_KEPT = ", ".join(EarlyRequest._fields)
+_REQUEST = ", ".join(EarlyRequest._fields)
 
 
 class SQLiteOrders(SQLiteRecords):
@@ -23,7 +23,7 @@ class SQLiteOrders(SQLiteRecords):
     def open(
         self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
     ) -> OrderRecord:
-        """Write a new order, and forget the requests that its record has taken into account."""
+        """Write a new order, and delete the early requests that its record accounts for."""
         order_id = change.before.order_id
         with self.database.write() as connection:
             _open(connection, change, requests)
@@ -32,47 +32,48 @@ class SQLiteOrders(SQLiteRecords):
         return change.after
 
     def keep(self, request: EarlyRequest) -> None:
-        """Keep a request for an order that is not here yet, once."""
+        """Store a request for an order that does not exist yet, once."""
         with self.database.write() as connection:
             query = "select 1 from orders where order_id = ?"
             if connection.execute(query, (request.order_id,)).fetchone() is not None:
                 raise VersionConflict(f"order {request.order_id} has come meanwhile")
-            kept = {one.request_id for one in _kept(connection, request.order_id)}
-            if request.request_id in kept:
+            stored = {each.request_id for each in _stored(connection, request.order_id)}
+            if request.request_id in stored:
                 return
-            if len(kept) >= MAX_KEPT:
+            if len(stored) >= MAX_KEPT:
                 raise too_many(request.order_id)
             values = request._asdict() | {"detail": json_text.write(request.detail).decode()}
-            marks = ", ".join("?" * len(values))
+            placeholders = ", ".join("?" * len(values))
             connection.execute(
-                f"insert into early_requests ({_KEPT}) values ({marks})", tuple(values.values())
+                f"insert into early_requests ({_REQUEST}) values ({placeholders})",
+                tuple(values.values()),
             )
 
     def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
-        """Return the requests of each order that did not come, the last of them before a time."""
+        """Return the early requests of each missing order whose newest one is older than a time."""
         rows = self.database.rows(
             "select order_id from early_requests group by order_id having max(came_at) < ?"
             " order by max(came_at) limit ?",
             before,
             limit,
         )
-        return [_kept(self.database.connection, row["order_id"]) for row in rows]
+        return [_stored(self.database.connection, row["order_id"]) for row in rows]
 
     def give_up(
         self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
     ) -> None:
-        """Put letters into the outbox in place of an order's requests, in one transaction."""
+        """Replace an order's early requests by dead letters in the outbox, in one transaction."""
         order_id = requests[0].order_id
         with self.database.write() as connection:
-            kept = {one.request_id for one in _kept(connection, order_id)}
-            if kept != {one.request_id for one in requests}:
+            stored = {request.request_id for request in _stored(connection, order_id)}
+            if stored != {request.request_id for request in requests}:
                 raise VersionConflict(f"order {order_id} or another request has come meanwhile")
             connection.execute("delete from early_requests where order_id = ?", (order_id,))
             for message in letters:
                 add_message(connection, message, at)
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
-        """Return a customer's orders, newest first, from behind the order ``after`` on."""
+        """Return a customer's orders, newest first; with ``after``, those older than that order."""
         start = self.find(after) if after else None
         created = start.created_at if start else 1e18
         rows = self.database.rows(
@@ -86,7 +87,7 @@ class SQLiteOrders(SQLiteRecords):
         return [to_record(row) for row in rows]
 
     def is_unconfirmed(self, order_id: str) -> bool:
-        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        """Return whether an order's confirmation failed and was not sent since."""
         rows = self.database.rows(
             "select distinct what from timeline where order_id = ? and"
             " (what = 'CONFIRMATION_FAILED' or what = 'CONFIRMATION_SENT')",
@@ -95,7 +96,7 @@ class SQLiteOrders(SQLiteRecords):
         return [row["what"] for row in rows] == ["CONFIRMATION_FAILED"]
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
-        """Return orders that have not ended and that no run or timer will come back to."""
+        """Return orders that have not ended and that no run and no timer will continue."""
         rows = self.database.rows(
             f"select {RECORD} from orders where in_flight = 1 and lease_until < ?"
             " and max(resume_at, iif(lease_owner is null, updated_at, 0)) < ?"
@@ -139,7 +140,7 @@ class SQLiteKeys:
         database.define(IDEMPOTENCY_KEYS)
 
     def use_of(self, key: Key) -> Use | None:
-        """Return what a sender has used a key for, if anything."""
+        """Return the use of a sender's key, or ``None``."""
         row = self.database.row(
             "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?",
             key.sender,
@@ -148,7 +149,7 @@ class SQLiteKeys:
         return None if row is None else Use(*row)
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
-        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        """Write the key of an existing order, or raise `VersionConflict`."""
         with self.database.write() as connection:
             _write_key(connection, key, order_id, at)
 
@@ -164,29 +165,29 @@ def _write_key(connection: sqlite3.Connection, key: Key, order_id: str, at: floa
 
 
 def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[EarlyRequest]) -> None:
-    """Write a new order within the caller's transaction; a conflict is raised before any change."""
+    """Write a new order in the caller's transaction; raise a conflict before any change."""
     order_id = change.before.order_id
     if requests:
-        kept = _kept(connection, order_id)
-        if {one.request_id for one in kept} != {one.request_id for one in requests}:
-            raise RequestedBefore(order_id, kept)
+        stored = _stored(connection, order_id)
+        if {each.request_id for each in stored} != {each.request_id for each in requests}:
+            raise RequestedBefore(order_id, stored)
         write_change(connection, change)
         connection.execute("delete from early_requests where order_id = ?", (order_id,))
         return
     try:
         write_change(connection, change, unrequested=True)
     except VersionConflict:
-        kept = _kept(connection, order_id)
-        if kept:
-            raise RequestedBefore(order_id, kept) from None
+        stored = _stored(connection, order_id)
+        if stored:
+            raise RequestedBefore(order_id, stored) from None
         raise
 
 
-def _kept(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:
-    """Return the requests that are kept for an order, the oldest first."""
+def _stored(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:
+    """Return the early requests of an order, the oldest first."""
     rows = connection.execute(
-        f"select {_KEPT} from early_requests where order_id = ? order by came_at, request_id",
+        f"select {_REQUEST} from early_requests where order_id = ? order by came_at, request_id",
         (order_id,),
     )
-    found = map(EarlyRequest._make, rows)
-    return [one._replace(detail=json_text.parse(str(one.detail))) for one in found]
+    requests = map(EarlyRequest._make, rows)
+    return [each._replace(detail=json_text.parse(str(each.detail))) for each in requests]

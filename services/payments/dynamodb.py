@@ -1,8 +1,8 @@
-"""The ledger in DynamoDB: attributes of the order's item, which is for ever; and the sandbox.
+"""The ledger in DynamoDB, as attributes of the order's item, which is never deleted; the sandbox.
 
-The record itself says the charge's id and status, and its amount is the order's total; only what
-an entry says otherwise stands beside it (``lid``, ``lst``), and what the record has no field for:
-``lref``, the gateway's reference, ``lat`` and ``lupd``, when it was opened and last written.
+The record has the charge's id and status, and the charge's amount is the order's total. ``lid`` and
+``lst`` are stored only if the ledger's id or status differs. The record has no field for ``lref``,
+the gateway's reference, ``lat``, the time of the first entry, and ``lupd``, the time of the last.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from kernel.order_record import Change, OrderRecord
 from kernel.order_status import ChargeStatus
 from payments.gateway import DECLINES, KEY_LIFETIME, LOSES_ANSWER, failures
 from payments.model import Charge, GatewayRecord, LedgerEntry
-from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked
-from storage.dynamodb.records import DynamoRecords, if_of, put_beside
-from storage.dynamodb.table import Item, Refused, Table, Update
+from storage.dynamodb.order_item import ATTRIBUTES, compact_id, expand_id
+from storage.dynamodb.records import DynamoRecords, put_if_different, require_value
+from storage.dynamodb.table import ConditionFailed, Item, Table, Update
 
 
 class DynamoLedger(DynamoRecords):
@@ -24,16 +24,18 @@ class DynamoLedger(DynamoRecords):
         """Write a change and its ledger entry in one write."""
         after = change.after
         if (entry.amount, entry.currency) != (after.total, after.currency):
-            raise ValueError(f"a charge of order {after.order_id} is of its total, {after.total}")
+            raise ValueError(
+                f"the charge of order {after.order_id} must be its total, {after.total}"
+            )
         return self.write(change, lambda update: _enter(update, after, entry))
 
 
 def charge_of(item: Item) -> dict[str, object] | None:
-    """Return what the ledger says in an order's item: id, status, reference and times."""
+    """Return the ledger's entry in an order's item: id, status, reference and times."""
     if "lupd" not in item:
         return None
     return {
-        "charge_id": unpacked(item.get("lid") or item[ATTRIBUTES["charge_id"]]),
+        "charge_id": expand_id(item.get("lid") or item[ATTRIBUTES["charge_id"]]),
         "status": item.get("lst") or item[ATTRIBUTES["charge"]],
         "reference": item.get("lref"),
         "opened_at": float(item["lat"]),
@@ -42,28 +44,30 @@ def charge_of(item: Item) -> dict[str, object] | None:
 
 
 def put_charge(update: Update, record: OrderRecord, entry: LedgerEntry, at: float) -> None:
-    """Put an entry beside the record that it belongs to."""
+    """Add a ledger entry to the update of its order."""
     update.put(lupd=at)
     if entry.reference is not None:
         update.put(lref=entry.reference)
-    put_beside(
-        update, "lid", packed(entry.charge_id), record.charge_id and packed(record.charge_id)
+    put_if_different(
+        update,
+        "lid",
+        compact_id(entry.charge_id),
+        record.charge_id and compact_id(record.charge_id),
     )
-    put_beside(update, "lst", entry.status, record.charge)
+    put_if_different(update, "lst", entry.status, record.charge)
 
 
 def _enter(update: Update, after: OrderRecord, entry: LedgerEntry) -> None:
-    if_of(update, packed(entry.charge_id), "lid", ATTRIBUTES["charge_id"])
+    require_value(update, compact_id(entry.charge_id), "lid", ATTRIBUTES["charge_id"])
     opened = update.name("lat")
     update.set(opened, f"if_not_exists({opened}, {update.value(after.updated_at)})")
     put_charge(update, after, entry, after.updated_at)
 
 
 class DynamoGateway:
-    """The sandbox gateway (see `payments.gateway`) with its own record in a table of its own.
+    """The sandbox gateway (see `payments.gateway`), with its own record in a table of its own.
 
-    Every charge of a key is an item of its own, ``charge#0`` the first: a key that was forgotten
-    is charged again.
+    Each charge of a key is an item, the first is ``charge#0``: a forgotten key is charged again.
     """
 
     def __init__(self, table: Table, now: Callable[[], float]) -> None:
@@ -78,18 +82,18 @@ class DynamoGateway:
         if self._fails(charge.key, "charge", charge.token):
             raise PaymentGatewayError(f"the gateway did not answer for order {charge.order_id}")
         status = ChargeStatus.DECLINED if charge.token == DECLINES else ChargeStatus.CHARGED
-        made = self._new(charge.key, known, status, charge)
+        item = self._new(charge.key, known, status, charge)
         if charge.token == LOSES_ANSWER:
             raise PaymentGatewayError(f"the gateway did not answer for order {charge.order_id}")
-        return _record(made)
+        return _record(item)
 
     def find(self, key: str) -> GatewayRecord | None:
-        """Return the gateway's own record of a key, however old."""
+        """Return the gateway's own record of a key, of any age."""
         known = self._last(key)
         return None if known is None else _record(known)
 
     def refund(self, key: str) -> GatewayRecord:
-        """Pay a charge back, once."""
+        """Refund a charge, once."""
         known = self._last(key)
         if known is None:
             raise PaymentGatewayError(f"the gateway has no charge {key} to refund")
@@ -100,15 +104,15 @@ class DynamoGateway:
         update.put(status=ChargeStatus.REFUNDED)
         try:
             return _record(self.table.change(update))
-        except Refused:
+        except ConditionFailed:
             return _record(self._last(key) or known)
 
     def void(self, key: str) -> GatewayRecord:
-        """Leave a mark that refuses any later charge; CHARGED if there is one already."""
+        """Mark a key so that later charges are refused; return CHARGED if it was charged before."""
         return _record(self._last(key) or self._new(key, None, ChargeStatus.VOIDED))
 
     def _last(self, key: str) -> Item | None:
-        charges = [one for one in self.table.collection(_key(key)) if "status" in one]
+        charges = [item for item in self.table.collection(_key(key)) if "status" in item]
         return charges[-1] if charges else None
 
     def _new(
@@ -127,17 +131,17 @@ class DynamoGateway:
             )
         try:
             return self.table.change(update)
-        except Refused as refused:
-            standing = refused.standing[0]
-            assert standing is not None
-            return standing  # somebody else was faster
+        except ConditionFailed as failed:
+            stored = failed.stored[0]
+            assert stored is not None
+            return stored  # another call was faster
 
     def _remembered(self, known: Item) -> bool:
         voided: bool = known["status"] == ChargeStatus.VOIDED
         return voided or known["at"] + KEY_LIFETIME > self.now()
 
     def _fails(self, key: str, call: str, token: str | None) -> bool:
-        """Count a call that may fail, and say whether this one does."""
+        """Count a call that may fail; return whether this one fails."""
         times = failures(token, call)
         if not times:
             return False

@@ -1,14 +1,14 @@
 """The sandbox gateway: a gateway with a record of its own, steered by the payment token.
 
 ==========================  =====================================================================
-token                       what it does
+token                       effect
 ==========================  =====================================================================
 none, or any other          approves
 ``tok_decline``             declines
 ``tok_timeout``             times out once without charging, then approves
 ``tok_lose_answer``         charges, but its first answer is lost
 ``tok_unavailable_N``       is unavailable for N calls of ``charge``, then approves
-``tok_unavailable``         takes no charge, ever; look-ups and voids work
+``tok_unavailable``         never takes a charge; look-ups and voids work
 ``tok_refund_fails_N``      charges; its first N refunds fail (without ``_N``: every refund)
 ==========================  =====================================================================
 

@@ -1,4 +1,4 @@
-"""The ledger in SQLite, beside the records it belongs to."""
+"""The ledger in SQLite, in the database of the orders."""
 
 from kernel.order_record import Change, OrderRecord
 from kernel.order_status import ChargeStatus

@@ -1,7 +1,7 @@
-"""Shipments in DynamoDB: attributes of their orders' items; and the sandbox carrier.
+"""Shipments in DynamoDB, as attributes of their orders' items; the sandbox carrier.
 
-The record itself says the shipment's id, status and tracking number; only what a shipment says
-otherwise stands beside it (``sid``, ``sst``, ``strk``), and ``supd``, when it was last written.
+The record has the shipment's id, status and tracking number. ``sid``, ``sst`` and ``strk`` are
+stored only if the shipment's own differ. ``supd`` is the time of the last write.
 """
 
 from kernel.errors import CarrierError
@@ -9,8 +9,8 @@ from kernel.order_record import Change, OrderRecord
 from kernel.order_status import ShipmentStatus
 from shipping.carrier import failures, tracked
 from shipping.model import Consignment, Shipment
-from storage.dynamodb.order_item import ATTRIBUTES, packed, unpacked
-from storage.dynamodb.records import DynamoRecords, if_of, put_beside
+from storage.dynamodb.order_item import ATTRIBUTES, compact_id, expand_id
+from storage.dynamodb.records import DynamoRecords, put_if_different, require_value
 from storage.dynamodb.table import Item, Table, Update
 
 
@@ -23,11 +23,11 @@ class DynamoShipments(DynamoRecords):
 
 
 def shipment_of(item: Item) -> dict[str, object] | None:
-    """Return the shipment in an order's item: id, status, tracking number, when it was written."""
+    """Return the shipment in an order's item: id, status, tracking number, time of the write."""
     if "supd" not in item:
         return None
     return {
-        "shipment_id": unpacked(item.get("sid") or item[ATTRIBUTES["shipment_id"]]),
+        "shipment_id": expand_id(item.get("sid") or item[ATTRIBUTES["shipment_id"]]),
         "status": item.get("sst") or item[ATTRIBUTES["shipment"]],
         "tracking_number": item.get("strk") or item[ATTRIBUTES["tracking_number"]],
         "updated_at": float(item["supd"]),
@@ -35,27 +35,27 @@ def shipment_of(item: Item) -> dict[str, object] | None:
 
 
 def put_shipment(update: Update, record: OrderRecord, shipment: Shipment, at: float) -> None:
-    """Put a shipment beside the record that it belongs to."""
+    """Add a shipment to the update of its order."""
     update.put(supd=at)
-    known = record.shipment_id and packed(record.shipment_id)
-    put_beside(update, "sid", packed(shipment.shipment_id), known)
-    put_beside(update, "sst", shipment.status, record.shipment)
-    put_beside(update, "strk", shipment.tracking_number, record.tracking_number)
+    known = record.shipment_id and compact_id(record.shipment_id)
+    put_if_different(update, "sid", compact_id(shipment.shipment_id), known)
+    put_if_different(update, "sst", shipment.status, record.shipment)
+    put_if_different(update, "strk", shipment.tracking_number, record.tracking_number)
 
 
 def _put(update: Update, after: OrderRecord, shipment: Shipment) -> None:
-    if_of(update, packed(shipment.shipment_id), "sid", ATTRIBUTES["shipment_id"])
+    require_value(update, compact_id(shipment.shipment_id), "sid", ATTRIBUTES["shipment_id"])
     put_shipment(update, after, shipment, after.updated_at)
 
 
 class DynamoCarrier:
-    """The sandbox carrier (see `shipping.carrier`) with its own record in a table of its own."""
+    """The sandbox carrier (see `shipping.carrier`), with its own record in a table of its own."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
 
     def create(self, consignment: Consignment) -> Shipment:
-        """Take a shipment once; one known already is answered as it is."""
+        """Accept a shipment once; return a known one unchanged."""
         shipment_id = consignment.shipment_id
         times = failures(consignment)
         if times and self._count(shipment_id, "failures") <= times:
@@ -66,13 +66,13 @@ class DynamoCarrier:
         return tracked(shipment_id, ShipmentStatus(self.table.change(update)["status"]))
 
     def void(self, shipment_id: str) -> Shipment:
-        """Void a shipment, or leave a mark that refuses a later one."""
+        """Void a shipment; an unknown one is marked so that a later `create` is refused."""
         update = Update(_key(shipment_id), "shipment")
         update.put(status=ShipmentStatus.VOIDED)
         return tracked(shipment_id, ShipmentStatus(self.table.change(update)["status"]))
 
-    def _count(self, shipment_id: str, what: str) -> int:
-        update = Update(_key(shipment_id), what)
+    def _count(self, shipment_id: str, counter: str) -> int:
+        update = Update(_key(shipment_id), counter)
         update.add("number", 1)
         return int(self.table.change(update)["number"])
 

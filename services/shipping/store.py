@@ -1,4 +1,4 @@
-"""Shipments in SQLite, beside the records they belong to."""
+"""Shipments in SQLite, in the database of the orders."""
 
 from kernel.order_record import Change, OrderRecord
 from shipping.model import Shipment

@@ -16,7 +16,7 @@ from botocore.exceptions import (
     SSOTokenLoadError,
 )
 
-from infra.deployed.account import Account, translated
+from infra.deployed.account import Account, translate_errors
 from infra.deployed.stack import find
 from infra.errors import Refusal
 from tests.integration.deployed import refusal
@@ -126,7 +126,7 @@ def refused(code: str, message: str) -> ClientError:
         ),
         (
             refused("ThrottlingException", "Rate exceeded"),
-            "it: AWS is asked for too much at once (ThrottlingException: Rate exceeded); try again",
+            "it: AWS throttles the requests (ThrottlingException: Rate exceeded); try again",
         ),
         (refused("NoSuchBucket", "none"), "it was not found (NoSuchBucket: none); look there"),
         (refused("404", "Not Found"), "it was not found (404: Not Found); look there"),
@@ -134,12 +134,12 @@ def refused(code: str, message: str) -> ClientError:
             refused("InvalidRequestException", "WorkGroup x is not found."),
             "it was not found (InvalidRequestException: WorkGroup x is not found); look there",
         ),
-        (refused("Other", "no"), "it did not do it: Other: no"),
+        (refused("Other", "no"), "it refused the request: Other: no"),
         (S3UploadFailedError("cut off"), "it did not answer: cut off; try again"),
     ],
 )
 def test_what_a_client_raises_is_one_line_with_a_way_out(error: Exception, said: str) -> None:
-    with pytest.raises(Refusal) as raised, translated("it", "look there"):
+    with pytest.raises(Refusal) as raised, translate_errors("it", "look there"):
         raise error
     assert str(raised.value).startswith(said) or said in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -14,7 +14,7 @@ from infra.local.settle import LEASE, RECONCILIATIONS
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from kernel.order_record import OrderRecord
-from orders.dynamodb import kept_in
+from orders.dynamodb import requests_in
 from orders.early_requests import KEPT
 from payments.dynamodb import charge_of
 from storage.dynamodb.attributes import from_item
@@ -221,7 +221,7 @@ class DeployedHost:
 
     def kept(self) -> int:
         """Return how many requests are kept for orders that have not come."""
-        kept = [request for item in self.stack.items() for request in kept_in(item)]
+        kept = [request for item in self.stack.items() for request in requests_in(item)]
         return sum(self._is_own(request.order_id) for request in kept)
 
     def records(self) -> dict[str, OrderRecord]:

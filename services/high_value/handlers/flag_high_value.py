@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from high_value import usecases, wiring
 from lambda_support.observability import count, instrumented
-from lambda_support.queue_messages import answered
+from lambda_support.queue_messages import process_batch
 
 _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 
@@ -15,7 +15,7 @@ _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take SQS messages with an event each; answer those to be tried again."""
-    return answered(event, _flag, context)
+    return process_batch(event, _flag, context)
 
 
 def _flag(record: SQSRecord) -> None:

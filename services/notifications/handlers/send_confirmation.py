@@ -7,14 +7,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.errors import UnmailableAddress
 from lambda_support.observability import count, instrumented
-from lambda_support.queue_messages import answered
+from lambda_support.queue_messages import process_batch
 from notifications import usecases, wiring
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take SQS messages with an ``order_id`` each; answer those to be tried again."""
-    return answered(event, _confirm, context)
+    return process_batch(event, _confirm, context)
 
 
 def _confirm(record: SQSRecord) -> None:

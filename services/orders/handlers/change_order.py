@@ -8,14 +8,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from kernel.errors import InvalidEvent
 from kernel.quarantine import envelope_of, quarantined
 from lambda_support.observability import count, instrumented
-from lambda_support.queue_messages import answered
+from lambda_support.queue_messages import process_batch
 from orders import usecases, wiring
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Take a batch of bus events from the queue; answer with those to be sent again."""
-    return answered(event, _take, context)
+    return process_batch(event, _take, context)
 
 
 def _take(record: SQSRecord) -> None:

@@ -1,11 +1,11 @@
-"""JSON values as DynamoDB has them, without boto3's own serializer, which refuses floats."""
+"""JSON values as DynamoDB attributes; boto3's own serializer refuses floats."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
 Attribute = dict[str, Any]
-"""A value under its type, such as ``{"S": "text"}``."""
+"""A value under the name of its type, such as ``{"S": "text"}``."""
 
 
 def to_attribute(value: object) -> Attribute:
@@ -14,22 +14,22 @@ def to_attribute(value: object) -> Attribute:
     Raises
     ------
     TypeError
-        It is none of JSON's values, nor bytes.
+        The value is neither JSON nor bytes.
     """
-    for kinds, name, stored in _KINDS:
+    for kinds, name, encode in _KINDS:
         if isinstance(value, kinds):
-            return {name: stored(value)}
+            return {name: encode(value)}
     raise TypeError(f"{value!r} cannot be stored: it is no JSON")
 
 
 _KINDS: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (NoneType, "NULL", lambda _: True),
     (str, "S", str),
-    (bool, "BOOL", bool),  # before the numbers, of which it is one
+    (bool, "BOOL", bool),  # before the numbers: a bool is an int
     ((int, float), "N", repr),
     (bytes, "B", bytes),
-    (Mapping, "M", lambda value: {str(key): to_attribute(one) for key, one in value.items()}),
-    (Sequence, "L", lambda value: [to_attribute(one) for one in value]),
+    (Mapping, "M", lambda value: {str(key): to_attribute(item) for key, item in value.items()}),
+    (Sequence, "L", lambda value: [to_attribute(item) for item in value]),
 )
 
 
@@ -41,9 +41,9 @@ def from_attribute(attribute: Mapping[str, Any]) -> Any:
     if kind == "N":
         return int(value) if value.lstrip("-").isdecimal() else float(value)
     if kind == "M":
-        return {key: from_attribute(one) for key, one in value.items()}
+        return {key: from_attribute(item) for key, item in value.items()}
     if kind == "L":
-        return [from_attribute(one) for one in value]
+        return [from_attribute(item) for item in value]
     return value
 
 

@@ -1,21 +1,21 @@
-"""An order as one DynamoDB item, there and back.
+"""The encoding of an order as one DynamoDB item.
 
 Every step of an order writes its item, and DynamoDB bills names and values together by the
-kilobyte. So names are short, ids are binary, and what has its default is not stored.
+kilobyte. So attribute names are short, ids are binary, and defaults are not stored.
 
 ==============  ===================================================================================
-attribute       what it has
+attribute       content
 ==============  ===================================================================================
 ``pk``, ``sk``  ``order#ID``, ``order``
 `ATTRIBUTES`    the record
 ``tl``          its timeline: a list of ``[what, at, epoch, detail]``
-``more``        how many entries came after the timeline was full
+``more``        the number of entries that a full timeline did not take
 ``out``         its outbox: messages by id, each ``[kind, body as JSON, at]``
-``new``         ids of the messages that the last write added: what the stream is filtered by
-``early``       requests that came before the order, by their id, in an item that has no record yet:
+``new``         ids of the messages that the last write added: the stream is filtered by it
+``early``       requests that arrived before the order, by their id, in an item without a record:
                 each ``[event id, name, detail as JSON, came at, heard]``
-``gpk, gsk``    the index: ``open#N`` and the customer while something is still to be done (the
-                order has not ended, or its outbox is not empty), then the customer and the time
+``gpk, gsk``    the index: ``open#N`` and the customer while the order is open (it has not ended,
+                or its outbox is not empty), then the customer and the time
 ==============  ===================================================================================
 """
 
@@ -31,13 +31,13 @@ from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Statu
 
 ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8
-"""Parts of the index of what is open: one key takes 1,000 writes a second (Partition limits)."""
+"""Partitions of the index of open items: each takes 1,000 writes a second (Partition limits)."""
 
 MAX_ENTRIES, MAX_NOTED = 200, 100
-"""Entries a timeline keeps; notes stop earlier, so that no flood of them hides what happened."""
+"""Maximum entries of a timeline, and the number at which it takes no more notes."""
 
 MAX_TEXT = 1_000
-"""Characters kept of a text in an entry's detail: an item has at most 400 KB."""
+"""Maximum length of a text in an entry's detail, in characters: an item has at most 400 KB."""
 
 _SHORT = {
     "customer_id": "cust",
@@ -74,7 +74,7 @@ _SHORT = {
     "failure_message": "fmsg",
 }
 ATTRIBUTES = {name: _SHORT.get(name, name) for name in OrderRecord._fields if name != "order_id"}
-"""A record's fields and their attributes; ``order_id`` is in the key."""
+"""The attribute of each field of a record; ``order_id`` is in the key."""
 
 _AMENDED = "amd"
 _DEFAULTS = OrderRecord._field_defaults
@@ -100,32 +100,32 @@ _ENUMS: Mapping[str, Any] = {
 
 
 def order_key(order_id: str, sort: str = ORDER) -> tuple[str, str]:
-    """Return the key of an order's item, or of another item beside it."""
+    """Return the key of an order's item, or of another item in its collection."""
     return f"order#{order_id}", sort
 
 
 def mail_key(order_id: str, message_id: str) -> tuple[str, str]:
-    """Return the key of the mark of a mail that was sent for an order."""
+    """Return the key of the mark that a mail of an order was sent."""
     return order_key(order_id, f"{MAIL}#{message_id}")
 
 
 def is_order(item: Mapping[str, Any]) -> bool:
-    """Say whether an item has an order's record, and not only requests that came before it."""
+    """Return whether an item has an order's record, not just requests that arrived before it."""
     return item["sk"] == ORDER and EARLY not in item
 
 
-def open_at(spread_by: str) -> str:
-    """Return the part of the index where what is open stands, spread by this text."""
+def open_partition(spread_by: str) -> str:
+    """Return the index partition of an open item; the hash of ``spread_by`` chooses it."""
     return f"{OPEN}#{crc32(spread_by.encode()) % SHARDS}"
 
 
-def closed_at(created_at: float, order_id: str) -> str:
-    """Return where an order stands among those of its customer in the index."""
+def closed_sort_key(created_at: float, order_id: str) -> str:
+    """Return the sort key of a closed order in the index partition of its customer."""
     return f"{created_at:020.6f}#{order_id}"
 
 
-def encoded(values: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
-    """Return the attributes to set and those to remove for these fields of a record."""
+def encode_fields(values: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
+    """Return the attributes to set, and the names of those to remove, for fields of a record."""
     sets: dict[str, object] = {}
     removes = []
     for name, value in values.items():
@@ -145,7 +145,7 @@ def to_record(item: Mapping[str, Any]) -> OrderRecord:
     Raises
     ------
     StoreError
-        Another version wrote the item: something that has no default is missing or malformed.
+        Another version wrote the item: an attribute is malformed, or one without a default missing.
     """
     order_id = str(item["pk"]).partition("#")[2]
     values: dict[str, Any] = {"order_id": order_id}
@@ -154,68 +154,68 @@ def to_record(item: Mapping[str, Any]) -> OrderRecord:
             try:
                 values[name] = _decode(name, item[attribute])
             except (KeyError, TypeError, ValueError) as error:
-                raise _of_another_shape(order_id, f"{name} ({attribute}): {error}") from None
+                raise _malformed_item(order_id, f"{name} ({attribute}): {error}") from None
     values.setdefault("correlation_id", values.get("event_id"))
-    if _AMENDED in item:  # an older version had one time for both
+    if _AMENDED in item:  # an older version had one time for both fields
         for name in ("shipping_address_as_of", "email_as_of"):
             values.setdefault(name, item[_AMENDED])
     missing = [name for name in _REQUIRED if values.get(name) is None]
     if missing:
         problem = f"{missing[0]} ({ATTRIBUTES[missing[0]]}) is missing"
-        raise _of_another_shape(order_id, problem)
+        raise _malformed_item(order_id, problem)
     return OrderRecord(**values)
 
 
-def packed(text: str) -> str | bytes:
-    """Return a UUID, two of them (the name of a run), or a digest as bytes; other text as it is."""
+def compact_id(text: str) -> str | bytes:
+    """Return a UUID, two UUIDs (the name of a run) or a digest as bytes; other text unchanged."""
     try:
-        found = b"_".join(bytes.fromhex(part.replace("-", "")) for part in text.split("_"))
+        compact = b"_".join(bytes.fromhex(part.replace("-", "")) for part in text.split("_"))
     except ValueError:
         return text
-    return found if len(found) in _PACKED and unpacked(found) == text else text
+    return compact if len(compact) in _EXPANDED and expand_id(compact) == text else text
 
 
-def unpacked(value: str | bytes) -> str:
-    """Return the text that was packed."""
-    return value if isinstance(value, str) else _PACKED[len(value)](value)
+def expand_id(value: str | bytes) -> str:
+    """Return the text that `compact_id` took."""
+    return value if isinstance(value, str) else _EXPANDED[len(value)](value)
 
 
-_PACKED: Mapping[int, Callable[[bytes], str]] = {
-    16: lambda found: str(UUID(bytes=found)),
+_EXPANDED: Mapping[int, Callable[[bytes], str]] = {
+    16: lambda compact: str(UUID(bytes=compact)),
     32: bytes.hex,
-    33: lambda found: f"{UUID(bytes=found[:16])}_{UUID(bytes=found[17:])}",
+    33: lambda compact: f"{UUID(bytes=compact[:16])}_{UUID(bytes=compact[17:])}",
 }
-"""What a text of bytes was, by their number."""
+"""The text of compact ids, by their number of bytes."""
 
 
 def to_entries(epoch: int | None, entries: Sequence[Entry]) -> list[list[object]]:
-    """Return entries of a timeline as they are stored, each with the epoch that wrote it."""
-    stored = []
+    """Encode entries of a timeline, each with the epoch that wrote it."""
+    rows = []
     for entry in entries:
         row: list[object] = [entry.what, entry.at, epoch]
         if entry.detail:
-            row.append({name: _kept(value) for name, value in entry.detail.items()})
-        stored.append(row)
-    return stored
+            row.append({name: _encode_detail(value) for name, value in entry.detail.items()})
+        rows.append(row)
+    return rows
 
 
 def from_entry(stored: Sequence[Any]) -> tuple[int | None, Entry]:
-    """Return an entry of a timeline and the epoch that wrote it."""
+    """Decode an entry of a timeline; return the epoch that wrote it, and the entry."""
     what, at, epoch, *rest = stored
     detail = {
-        name: unpacked(value) if isinstance(value, bytes) else value
+        name: expand_id(value) if isinstance(value, bytes) else value
         for name, value in (rest[0] if rest else {}).items()
     }
     return epoch, Entry(what, float(at), detail)
 
 
 def to_message(message: Message, at: float) -> list[object]:
-    """Return a message as it is stored."""
+    """Encode a message of the outbox."""
     return [message.kind, json.dumps(message.body, separators=(",", ":")), at]
 
 
 def from_message(stored: Sequence[Any]) -> tuple[Message, float]:
-    """Return a message and when it was put into the outbox."""
+    """Decode a message of the outbox; return it, and the time at which it was added."""
     kind, body, at = stored
     return Message(kind, json.loads(body)), float(at)
 
@@ -223,29 +223,29 @@ def from_message(stored: Sequence[Any]) -> tuple[Message, float]:
 def _encode(name: str, value: Any) -> object:
     if name == "items":
         return [[line.sku, line.quantity, line.unit_price] for line in value]
-    return packed(value) if name in _IDS else value
+    return compact_id(value) if name in _IDS else value
 
 
 def _decode(name: str, value: Any) -> object:
     if name == "items":
         return tuple(Line(*line) for line in value)
     if name in _IDS:
-        return unpacked(value)
+        return expand_id(value)
     if name in _TIMES:
         return float(value)
     kind = _ENUMS.get(name)
     return kind(value) if kind else value
 
 
-def _kept(value: object) -> object:
-    """Return a value of an entry's detail as it is stored: an id as bytes, no text without end."""
+def _encode_detail(value: object) -> object:
+    """Encode a value of an entry's detail: an id as bytes, a long text cut off."""
     if not isinstance(value, str):
         return value
-    return packed(value) if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 1]}…"
+    return compact_id(value) if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 1]}…"
 
 
-def _of_another_shape(order_id: str, problem: str) -> StoreError:
+def _malformed_item(order_id: str, problem: str) -> StoreError:
     return StoreError(
         f"order {order_id} was written by another version: {problem};"
-        " read it with that version, or mend the item"
+        " read it with that version, or correct the item"
     )

@@ -1,4 +1,4 @@
-"""Orders' records in DynamoDB; each service's adapter adds what it moves in the same write."""
+"""Orders' records in DynamoDB; each service's adapter adds its own attributes to the same write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
@@ -9,19 +9,19 @@ from storage.dynamodb.order_item import (
     EARLY,
     MAX_ENTRIES,
     MAX_NOTED,
-    encoded,
-    open_at,
+    encode_fields,
+    open_partition,
     order_key,
     to_entries,
     to_message,
     to_record,
 )
-from storage.dynamodb.table import Item, Refused, Table, Update
+from storage.dynamodb.table import ConditionFailed, Item, Table, Update
 
 Extend = Callable[[Update], None]
 
 
-def _as_it_is(_: Update) -> None:
+def _add_nothing(_: Update) -> None:
     """Add nothing to an update."""
 
 
@@ -32,7 +32,7 @@ class DynamoRecords:
         self.table = table
 
     def find(self, order_id: str) -> OrderRecord | None:
-        """Return the record of an order, if there is one."""
+        """Return the record of an order, or ``None``."""
         item = self.table.get(*order_key(order_id))
         return None if item is None or EARLY in item else to_record(item)
 
@@ -48,35 +48,35 @@ class DynamoRecords:
         return self.write(change)
 
     def write(
-        self, change: Change, extend: Extend = _as_it_is, others: Sequence[Update] = ()
+        self, change: Change, extend: Extend = _add_nothing, others: Sequence[Update] = ()
     ) -> OrderRecord:
-        """Write a change, what ``extend`` adds to it, and other items, all or nothing.
+        """Write a change, the additions of ``extend`` to its update, and other items, all or none.
 
         Raises
         ------
         VersionConflict
-            The record has changed meanwhile.
-        Refused
-            Conditions of ``others`` did not hold, which come after the order's own.
+            The record has changed since it was read.
+        ConditionFailed
+            A condition of ``others`` failed; their positions follow the order's update, 0.
         ValueError
-            A condition that ``extend`` added did not hold.
+            A condition that ``extend`` added failed.
         """
         for full in (False, True):
             update = _update(change, full=full)
             extend(update)
             try:
                 self.table.write(update, *others)
-            except Refused as refused:
-                if 0 not in refused.standing:
+            except ConditionFailed as failed:
+                if 0 not in failed.stored:
                     raise
-                if not _is_full(change, refused.standing[0]) or full:
-                    raise _explained(change, refused.standing[0]) from None
+                if not _is_full(change, failed.stored[0]) or full:
+                    raise _explained(change, failed.stored[0]) from None
             else:
                 return change.after
         raise AssertionError("a full timeline is no condition the second time")
 
     def note(self, order_id: str, entry: Entry) -> None:
-        """Add a line to an order's timeline without touching the order."""
+        """Add an entry to an order's timeline without changing the order."""
         for full in (False, True):
             update = Update(*order_key(order_id))
             update.if_present()
@@ -85,14 +85,14 @@ class DynamoRecords:
             update.remove("new")
             try:
                 self.table.write(update)
-            except Refused as refused:
-                if EARLY in (refused.standing[0] or {EARLY: {}}):
+            except ConditionFailed as failed:
+                if EARLY in (failed.stored[0] or {EARLY: {}}):
                     raise OrderNotFound(f"no order has the id {order_id!r}") from None
             else:
                 return
 
     def send(self, message: Message, at: float) -> None:
-        """Put a message that goes with no record into the outbox: an item of its own."""
+        """Put a message that belongs to no change of a record into an outbox item of its own."""
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
         add_outbox(update, {"0": to_message(message, at)}, name)
@@ -100,37 +100,37 @@ class DynamoRecords:
 
 
 def add_outbox(update: Update, messages: Mapping[str, object], spread_by: str) -> None:
-    """Give a new item its outbox; the index has the item until that is empty again."""
-    update.put(out=messages, new=" ".join(messages), gpk=open_at(spread_by), gsk=spread_by)
+    """Give a new item an outbox; the item is in the index of open items until that is empty."""
+    update.put(out=messages, new=" ".join(messages), gpk=open_partition(spread_by), gsk=spread_by)
 
 
-def put_beside(update: Update, attribute: str, said: object, known: object) -> None:
-    """Put what a service says, unless the record says the same already."""
-    if said == known:
+def put_if_different(update: Update, attribute: str, value: object, in_record: object) -> None:
+    """Store a service's value, or no attribute if the record has the same value."""
+    if value == in_record:
         update.remove(attribute)
     else:
-        update.put(**{attribute: said})
+        update.put(**{attribute: value})
 
 
-def if_of(update: Update, key: object, *attributes: str) -> None:
-    """Write only if these attributes have this key, or none yet."""
+def require_value(update: Update, value: object, *attributes: str) -> None:
+    """Require that each of these attributes has this value or does not exist."""
     for attribute in attributes:
-        named = update.name(attribute)
-        update.when(f"(attribute_not_exists({named}) OR {named} = {update.value(key)})")
+        name = update.name(attribute)
+        update.when(f"(attribute_not_exists({name}) OR {name} = {update.value(value)})")
 
 
 def first_write(change: Change) -> Update:
-    """Return the write of a new order's item, without a condition."""
+    """Return the update that creates an order's item, without a condition."""
     update = Update(*order_key(change.before.order_id))
     after, messages = change.after, _messages(change)
-    values, _ = encoded(after._asdict())
+    values, _ = encode_fields(after._asdict())
     update.put(**values, tl=to_entries(after.epoch, change.entries), out=messages)
-    _open(update, change, messages)
+    _index_open(update, change, messages)
     return update
 
 
 def _update(change: Change, *, full: bool) -> Update:
-    """Return the write of a change to its order's item; a full timeline is only counted on."""
+    """Return the update of a change; with ``full``, only count its timeline entries."""
     if change.before.version == 0:
         update = first_write(change)
         update.if_absent()
@@ -138,7 +138,7 @@ def _update(change: Change, *, full: bool) -> Update:
     update = Update(*order_key(change.before.order_id))
     after, entries, messages = change.after, change.entries, _messages(change)
     update.when(f"{update.name('v')} = {update.value(change.before.version)}")
-    values, removes = encoded(change.fields)
+    values, removes = encode_fields(change.fields)
     update.put(**values)
     update.remove(*removes)
     if entries:
@@ -147,7 +147,7 @@ def _update(change: Change, *, full: bool) -> Update:
         update.set(f"{update.name('out')}.{update.name(key)}", update.value(message))
     if not messages:
         update.remove("new")
-    _open(update, change, messages)
+    _index_open(update, change, messages)
     return update
 
 
@@ -159,18 +159,18 @@ def _messages(change: Change) -> dict[str, object]:
     }
 
 
-def _open(update: Update, change: Change, messages: Mapping[str, object]) -> None:
-    """Have the stream and the index show the order for what is to be done with it."""
+def _index_open(update: Update, change: Change, messages: Mapping[str, object]) -> None:
+    """Put an order with messages into the stream and the index of open items."""
     if messages:
         update.put(new=" ".join(messages))
     if messages or change.before.version == 0:
-        update.put(gpk=open_at(change.after.customer_id), gsk=change.after.customer_id)
+        update.put(gpk=open_partition(change.after.customer_id), gsk=change.after.customer_id)
 
 
 def _add_entries(
     update: Update, epoch: int | None, entries: Sequence[Entry], room: int | None
 ) -> None:
-    """Add entries if the timeline has fewer than ``room``; without room, only count them."""
+    """Add entries if the timeline has fewer than ``room``; if that is ``None``, only count them."""
     if room is None:
         update.add("more", len(entries))
         return
@@ -179,16 +179,16 @@ def _add_entries(
     update.set(timeline, f"list_append({timeline}, {update.value(to_entries(epoch, entries))})")
 
 
-def _is_full(change: Change, standing: Item | None) -> bool:
+def _is_full(change: Change, stored: Item | None) -> bool:
     return (
-        standing is not None
-        and standing.get("v") == change.before.version
-        and len(standing.get("tl", ())) >= MAX_ENTRIES
+        stored is not None
+        and stored.get("v") == change.before.version
+        and len(stored.get("tl", ())) >= MAX_ENTRIES
     )
 
 
-def _explained(change: Change, standing: Item | None) -> Exception:
+def _explained(change: Change, stored: Item | None) -> Exception:
     order_id, version = change.before.order_id, change.before.version
-    if standing is None or version == 0 or standing.get("v") != version:
+    if stored is None or version == 0 or stored.get("v") != version:
         return VersionConflict(f"order {order_id} has changed meanwhile")
-    return ValueError(f"order {order_id} holds something else than this write goes on from")
+    return ValueError(f"order {order_id} has another value than this write requires")

@@ -1,4 +1,4 @@
-"""One DynamoDB table: conditional writes, transactions and queries, each in a few words."""
+"""One DynamoDB table: conditional writes, transactions and queries."""
 
 import random
 import time
@@ -16,12 +16,12 @@ INDEX = "open"
 
 CONTENTION_RETRIES = 6
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.4
-"""Seconds, with full jitter, before a write is tried again that met a transaction on its way."""
+"""Seconds of backoff, with full jitter, before a write that met a transaction is retried."""
 
 _BATCH = 100
 """Keys of one BatchGetItem (Service quotas)."""
 
-_CONTENDED = frozenset(
+_CONFLICTS = frozenset(
     {
         "ProvisionedThroughputExceeded",
         "ThrottlingError",
@@ -33,20 +33,23 @@ _CONTENDED = frozenset(
 Item = dict[str, Any]
 
 
-class Refused(Exception):
-    """A condition did not hold, so nothing was written.
+class ConditionFailed(Exception):
+    """A condition of a write failed, so nothing was written.
 
-    ``standing`` has what stood there (`None`: nothing) of each update whose condition failed, by
-    its place in the call.
+    Attributes
+    ----------
+    stored : Mapping[int, Item | None]
+        The stored item of each update whose condition failed (``None``: there is none), by the
+        update's position in the call.
     """
 
-    def __init__(self, standing: Mapping[int, Item | None]) -> None:
-        super().__init__(f"refused: {sorted(standing)}")
-        self.standing = standing
+    def __init__(self, stored: Mapping[int, Item | None]) -> None:
+        super().__init__(f"conditions failed: {sorted(stored)}")
+        self.stored = stored
 
 
 class Update:
-    """A conditional write to one item, put together clause by clause."""
+    """A conditional write to one item, built clause by clause."""
 
     verb = "Update"
 
@@ -59,7 +62,7 @@ class Update:
         self._conditions: list[str] = []
 
     def name(self, attribute: str) -> str:
-        """Return the placeholder of an attribute's name, or of a map's key."""
+        """Return the placeholder of an attribute name or of a map's key."""
         return self._names.setdefault(attribute, f"#n{len(self._names)}")
 
     def value(self, value: object) -> str:
@@ -74,57 +77,60 @@ class Update:
             self._sets.append(f"{self.name(attribute)} = {self.value(value)}")
 
     def set(self, path: str, expression: str) -> None:
-        """Set a path to an expression, both of placeholders."""
+        """Set a path to an expression; both consist of placeholders."""
         self._sets.append(f"{path} = {expression}")
 
     def add(self, attribute: str, number: int) -> None:
-        """Add to a number, which is 0 where there is none."""
-        named = self.name(attribute)
+        """Add to a number; a missing attribute counts as 0."""
+        path = self.name(attribute)
         start, step = self.value(0), self.value(number)
-        self.set(named, f"if_not_exists({named}, {start}) + {step}")
+        self.set(path, f"if_not_exists({path}, {start}) + {step}")
 
     def remove(self, *attributes: str) -> None:
         """Remove attributes."""
         self._removes += [self.name(attribute) for attribute in attributes]
 
     def remove_path(self, path: str) -> None:
-        """Remove a path of placeholders."""
+        """Remove a path that consists of placeholders."""
         self._removes.append(path)
 
     def when(self, condition: str) -> None:
-        """Write only if this holds, and all that was said before."""
+        """Add a condition; the write needs all of them to hold."""
         self._conditions.append(condition)
 
     def if_absent(self) -> None:
-        """Write only if there is no such item."""
+        """Require that the item does not exist."""
         self.when(f"attribute_not_exists({self.name('pk')})")
 
     def if_present(self) -> None:
-        """Write only if there is such an item."""
+        """Require that the item exists."""
         self.when(f"attribute_exists({self.name('pk')})")
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of UpdateItem, or of an update in a transaction."""
+        """Return the arguments of UpdateItem, or of an ``Update`` in TransactWriteItems."""
         clauses = [
             f"{verb} {', '.join(parts)}"
             for verb, parts in (("SET", self._sets), ("REMOVE", self._removes))
             if parts
         ]
-        found: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "Key": self._key,
             "UpdateExpression": " ".join(clauses),
             "ExpressionAttributeNames": {mark: name for name, mark in self._names.items()},
         }
         if self._values:
-            found["ExpressionAttributeValues"] = self._values
+            arguments["ExpressionAttributeValues"] = self._values
         if self._conditions:
-            found["ConditionExpression"] = " AND ".join(self._conditions)
-            found["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        return found
+            arguments["ConditionExpression"] = " AND ".join(self._conditions)
+            arguments["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        return arguments
 
 
 class Removal:
-    """A removal of one item, on the conditions of an update that is not made; in transactions."""
+    """A conditional removal of one item within a transaction.
+
+    Its key and conditions are those of an update that is not itself written.
+    """
 
     verb = "Delete"
 
@@ -132,16 +138,16 @@ class Removal:
         self._conditions = conditions
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of a removal in a transaction."""
-        found = self._conditions.arguments()
-        del found["UpdateExpression"]
-        return found
+        """Return the arguments of a ``Delete`` in TransactWriteItems."""
+        arguments = self._conditions.arguments()
+        del arguments["UpdateExpression"]
+        return arguments
 
 
 class Table:
-    """One DynamoDB table; its client is made when it is first needed.
+    """One DynamoDB table; the first call creates its client.
 
-    Every method raises `StoreError` where the table does not do what it was asked.
+    Every method raises `StoreError` if DynamoDB refuses the request or does not answer.
     """
 
     def __init__(
@@ -155,38 +161,40 @@ class Table:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """Return an item as it stands now."""
+        """Return an item by a consistent read, or ``None``."""
         key = {"pk": to_attribute(pk), "sk": to_attribute(sk)}
-        found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
-        return None if found is None else from_item(found)
+        item = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else from_item(item)
 
     def get_all(self, keys: Iterable[tuple[str, str]], *, consistent: bool = False) -> list[Item]:
-        """Return those of these items that are there, in no order.
+        """Return the items that exist under these keys, in no order.
 
-        Unless the read is ``consistent``, they may be a moment old.
+        A read that is not ``consistent`` may miss the latest writes.
         """
-        left = [{"pk": to_attribute(pk), "sk": to_attribute(sk)} for pk, sk in dict.fromkeys(keys)]
-        found: list[Item] = []
-        refusals = 0
-        while left:
-            asked, left = left[:_BATCH], left[_BATCH:]
-            with self._translated():
-                request = {"Keys": asked, "ConsistentRead": consistent}
+        pending = [
+            {"pk": to_attribute(pk), "sk": to_attribute(sk)} for pk, sk in dict.fromkeys(keys)
+        ]
+        items: list[Item] = []
+        throttled = 0
+        while pending:
+            batch, pending = pending[:_BATCH], pending[_BATCH:]
+            with self._translate_errors():
+                request = {"Keys": batch, "ConsistentRead": consistent}
                 answer = self._client().batch_get_item(RequestItems={self.name: request})
-            found += [from_item(one) for one in answer["Responses"].get(self.name, [])]
-            refused = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
-            if refused:
-                refusals += 1
-                if refusals > CONTENTION_RETRIES:
-                    raise StoreError(f"the DynamoDB table {self.name} is asked for too much")
-                self._sleep(_wait(refusals))
-                left += refused
-        return found
+            items += [from_item(item) for item in answer["Responses"].get(self.name, [])]
+            unprocessed = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if unprocessed:
+                throttled += 1
+                if throttled > CONTENTION_RETRIES:
+                    raise StoreError(f"the DynamoDB table {self.name} throttles the reads")
+                self._sleep(_backoff(throttled))
+                pending += unprocessed
+        return items
 
     def query(
         self, condition: str, *, backwards: bool = False, limit: int | None = None, **values: str
     ) -> Iterator[Item]:
-        """Return items of the index, keys only: ``condition`` has ``:name`` for each value."""
+        """Yield the keys of index entries; ``condition`` has ``:name`` for each value."""
         request: dict[str, Any] = {
             "IndexName": INDEX,
             "KeyConditionExpression": condition,
@@ -198,7 +206,7 @@ class Table:
         return self._pages("query", request, limit)
 
     def collection(self, pk: str) -> list[Item]:
-        """Return all items of one partition key as they stand now."""
+        """Return all items of one partition key, by a consistent read."""
         request = {
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": to_attribute(pk)},
@@ -207,55 +215,55 @@ class Table:
         return list(self._pages("query", request, None))
 
     def scan(self) -> Iterator[Item]:
-        """Return every item."""
+        """Yield every item of the table."""
         return self._pages("scan", {"ConsistentRead": True}, None)
 
     def write(self, *updates: "Update | Removal") -> None:
-        """Write these items, all or none; with one of them it is no transaction.
+        """Write these items, all or none: one by UpdateItem, several in a transaction.
 
         Raises
         ------
-        Refused
-            A condition did not hold.
+        ConditionFailed
+            A condition failed.
         VersionConflict
-            Others write the same items all the time.
+            Transactions on the same items conflicted with every attempt.
         """
         if len(updates) == 1 and isinstance(updates[0], Update):
-            only = {"TableName": self.name, **updates[0].arguments()}
-            self._contend(partial(self._client().update_item, **only))
+            arguments = {"TableName": self.name, **updates[0].arguments()}
+            self._retry_conflicts(partial(self._client().update_item, **arguments))
             return
-        items = [{one.verb: {"TableName": self.name, **one.arguments()}} for one in updates]
-        self._contend(partial(self._client().transact_write_items, TransactItems=items))
+        items = [{each.verb: {"TableName": self.name, **each.arguments()}} for each in updates]
+        self._retry_conflicts(partial(self._client().transact_write_items, TransactItems=items))
 
     def change(self, update: Update) -> Item:
-        """Write one item and return it as it is then; it raises what `write` does."""
+        """Write one item and return its new state; raise the errors of `write`."""
         arguments = {"TableName": self.name, "ReturnValues": "ALL_NEW", **update.arguments()}
-        answer = self._contend(partial(self._client().update_item, **arguments))
+        answer = self._retry_conflicts(partial(self._client().update_item, **arguments))
         return from_item(answer.get("Attributes", {}))
 
     def delete(self, pk: str, sk: str) -> None:
-        """Remove an item."""
+        """Delete an item."""
         self._call("delete_item", Key={"pk": to_attribute(pk), "sk": to_attribute(sk)})
 
-    def _contend(self, request: Callable[[], Any]) -> Any:
-        """Send a write, again after a while where another's transaction was in its way."""
+    def _retry_conflicts(self, request: Callable[[], Any]) -> Any:
+        """Send a write; retry it with backoff while it conflicts with a transaction."""
         from botocore.exceptions import ClientError
 
         for attempt in range(CONTENTION_RETRIES):
-            with self._translated():
+            with self._translate_errors():
                 try:
                     return request()
                 except ClientError as error:
-                    standing = _standing(error.response)
-                    if standing:
-                        raise Refused(standing) from None
-                    if not _contended(error.response):
+                    stored = _failed_conditions(error.response)
+                    if stored:
+                        raise ConditionFailed(stored) from None
+                    if not _is_conflict(error.response):
                         raise
-            self._sleep(_wait(attempt))
-        raise VersionConflict(f"items of the table {self.name} are being written by others")
+            self._sleep(_backoff(attempt))
+        raise VersionConflict(f"other writers keep changing these items of the table {self.name}")
 
     def _call(self, operation: str, **request: Any) -> Any:
-        with self._translated():
+        with self._translate_errors():
             return getattr(self._client(), operation)(TableName=self.name, **request)
 
     def _pages(self, operation: str, request: dict[str, Any], limit: int | None) -> Iterator[Item]:
@@ -271,8 +279,8 @@ class Table:
                 return
             request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def _translated(self) -> Any:
-        return aws.translated(
+    def _translate_errors(self) -> Any:
+        return aws.translate_errors(
             f"the DynamoDB table {self.name}",
             "deploy the stack in this region and account, or correct the table's name",
         )
@@ -280,12 +288,12 @@ class Table:
 
 @cache
 def table(url: str) -> Table:
-    """Return this process's one table for ``dynamodb://TABLE``; nothing is asked of AWS yet.
+    """Return this process's one table for ``dynamodb://TABLE``; make no call to AWS.
 
     Raises
     ------
     InvalidSettings
-        The URL is of another form.
+        The URL has another form.
     """
     parts = urlsplit(url)
     if parts.scheme != "dynamodb" or not parts.netloc or parts.path.strip("/"):
@@ -293,21 +301,21 @@ def table(url: str) -> Table:
     return Table(parts.netloc)
 
 
-def _standing(response: Mapping[str, Any]) -> dict[int, Item | None]:
-    """Return what stood in the way of a write, by the place of its update."""
+def _failed_conditions(response: Mapping[str, Any]) -> dict[int, Item | None]:
+    """Return the stored items whose conditions failed, by the position of the update."""
     if response["Error"]["Code"] == "ConditionalCheckFailedException":
         return {0: from_item(response.get("Item", {})) or None}
     return {
-        place: from_item(reason.get("Item", {})) or None
-        for place, reason in enumerate(response.get("CancellationReasons", []))
+        position: from_item(reason.get("Item", {})) or None
+        for position, reason in enumerate(response.get("CancellationReasons", []))
         if reason.get("Code") == "ConditionalCheckFailed"
     }
 
 
-def _contended(response: Mapping[str, Any]) -> bool:
+def _is_conflict(response: Mapping[str, Any]) -> bool:
     codes = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
-    return bool(_CONTENDED & (codes | {response["Error"]["Code"]}))
+    return bool(_CONFLICTS & (codes | {response["Error"]["Code"]}))
 
 
-def _wait(attempt: int) -> float:
+def _backoff(attempt: int) -> float:
     return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))  # noqa: S311 - jitter

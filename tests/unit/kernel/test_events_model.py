@@ -105,7 +105,7 @@ def test_what_is_just_within_the_contract_is_taken(fields: dict[str, Any]) -> No
         ({"timestamp": "yesterday"}, "timestamp", "'yesterday' is not an RFC 3339 time"),
         ({"timestamp": "2026-01-31T12:00:00"}, "timestamp", "send one with its zone"),
         ({"timestamp": 1_770_000_000}, "timestamp", "is not text"),
-        ({"timestamp": "2026-02-30T12:00:00Z"}, "timestamp", "is no day of the calendar"),
+        ({"timestamp": "2026-02-30T12:00:00Z"}, "timestamp", "is not a calendar day"),
         ({"timestamp": "2026-01-31T24:00:00Z"}, "timestamp", "is not an RFC 3339 time"),
         ({"timestamp": "0000-01-01T00:00:00Z"}, "timestamp", "from year 1 to 9999"),
         (
