@@ -1,4 +1,4 @@
-"""Charges and what the gateway says of them; the ledger's amounts are in hundredths."""
+"""Charges, the gateway's record of them, and the ledger, whose amounts are in hundredths."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _CHARGES = UUID("d0a7a1f5-1f0e-5a53-8f6c-5b0f5f2c9e44")
 
 
 class Charge(NamedTuple):
-    """What is asked of the gateway.
+    """A request to the gateway.
 
     ``key`` is its idempotency key, and ``amount`` is in the currency's own smallest unit.
     """
@@ -23,7 +23,7 @@ class Charge(NamedTuple):
 
 
 class GatewayRecord(NamedTuple):
-    """What the gateway has on a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
+    """The gateway's record of a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
 
     key: str
     status: ChargeStatus
@@ -31,7 +31,7 @@ class GatewayRecord(NamedTuple):
 
 
 class LedgerEntry(NamedTuple):
-    """The ledger's word on a charge."""
+    """The ledger's entry of a charge."""
 
     charge_id: str
     order_id: str
@@ -43,5 +43,8 @@ class LedgerEntry(NamedTuple):
 
 @lru_cache(1024)
 def charge_id(order_id: str) -> str:
-    """Return the id of an order's only charge: the same whenever it is asked for."""
+    """Return the id of an order's only charge, which is also its idempotency key.
+
+    It follows from the order id, so a retry has the same key.
+    """
     return str(uuid5(_CHARGES, f"{order_id}|charge"))

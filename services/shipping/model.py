@@ -1,4 +1,4 @@
-"""Shipments."""
+"""Shipments and the requests for them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ _SHIPMENTS = UUID("0b1a3f64-9a0d-52f1-9a44-8f1d5c5d0b77")
 
 
 class Shipment(NamedTuple):
-    """What the carrier has on a shipment."""
+    """The carrier's record of a shipment."""
 
     shipment_id: str
     status: ShipmentStatus
@@ -18,7 +18,7 @@ class Shipment(NamedTuple):
 
 
 class Consignment(NamedTuple):
-    """What is asked of the carrier; ``shipment_id`` is its idempotency key."""
+    """A request to the carrier; ``shipment_id`` is its idempotency key."""
 
     shipment_id: str
     order_id: str
@@ -26,5 +26,5 @@ class Consignment(NamedTuple):
 
 
 def shipment_id(order_id: str) -> str:
-    """Return the id of an order's only shipment: the same whenever it is asked for."""
+    """Return the id of an order's only shipment; it follows from the order id."""
     return str(uuid5(_SHIPMENTS, f"{order_id}|shipment"))

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from kernel.order_record import Entry, Message, ShipmentStatus, Status
-from orders import usecases, wiring
+from orders import change_requests, usecases, wiring
 from orders.handlers.api import handler
 from tests.fakes.events import ADDRESS, detail, envelope, read
 from tests.strategies import nested
@@ -565,7 +565,7 @@ def test_a_body_says_neither_which_order_nor_when(api: Api, way: str) -> None:
 def test_a_change_by_hand_is_the_latest_though_a_clock_was_ahead(api: Api) -> None:
     api.place(order_id="A-1")
     ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
-    usecases.take_change(ahead, wiring.ports())
+    change_requests.apply_request(ahead, wiring.ports())
     assert api("PATCH", "/orders/A-1", {"email": "ada@example.com"}).status == 200
     assert api("GET", "/orders/A-1").body["email"] == "ada@example.com"
 

@@ -11,8 +11,7 @@ import pytest
 
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Entry, Message, OrderRecord
-from orders import idempotent_placement
-from orders import lost_events as missing
+from orders import change_requests, idempotent_placement, lost_events
 from orders import usecases as orders
 from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
 from orders.early_requests import KEPT, MAX_KEPT, EarlyRequest
@@ -57,7 +56,7 @@ def ports(stores: Stores, now: float = NOW) -> Ports:
 
 
 def take(stores: Stores, event: dict[str, Any], now: float = NOW) -> None:
-    orders.take_change(event, ports(stores, now))
+    change_requests.apply_request(event, ports(stores, now))
 
 
 def moved(email: str, at: str = "2026-01-31T13:00:00Z") -> dict[str, Any]:
@@ -199,7 +198,7 @@ def test_an_order_that_comes_between_a_requests_read_and_write_is_seen(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
     store: Any = BetweenReadAndWrite(stores.orders(), partial(comes, ports(stores)), "keep")
-    orders.take_change(CANCEL, replace(ports(stores), store=store))
+    change_requests.apply_request(CANCEL, replace(ports(stores), store=store))
     assert stores.orders().read("A-1").cancel_requested
     assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
 
@@ -228,10 +227,10 @@ def test_a_letter_takes_the_place_of_what_is_given_up_in_one_write(stores: Store
     take(stores, moved("b@example.com"), NOW + 10)
     take(stores, envelope("Order Cancelled", order_id="A-2"), NOW + KEPT)
     late = ports(stores, NOW + KEPT + 5)
-    assert orders.give_up_early(late) == 0, "kept for a day from the last of them on"
+    assert change_requests.expire_requests(late) == 0, "kept for a day from the last of them on"
     late = ports(stores, NOW + KEPT + 11)
-    assert orders.give_up_early(late) == 2
-    assert orders.give_up_early(late) == 0
+    assert change_requests.expire_requests(late) == 2
+    assert change_requests.expire_requests(late) == 0
     sent = [message for message, _ in stores.outbox()]
     assert [one.kind for one in sent] == ["message", "message"]
     assert {str(one.body["queue"]) for one in sent} == {"quarantine"}
@@ -282,8 +281,8 @@ def test_an_order_without_an_early_request_costs_nothing_more(dynamodb: DynamoSt
 def test_an_order_of_which_only_a_request_came_never_began(dynamodb: DynamoStores) -> None:
     take(dynamodb, CANCEL)
     store = DynamoOrders(Table(dynamodb.table.name, lambda: dynamodb.client))
-    known: missing.Known = store
-    assert known.unknown(["A-1"]) == ["A-1"]
+    existing: lost_events.ExistingOrders = store
+    assert existing.unknown(["A-1"]) == ["A-1"]
     with pytest.raises(OrderNotFound):
         store.note("A-1", Entry("CHANGED", NOW))
 
@@ -294,7 +293,7 @@ def test_the_relay_leaves_kept_requests_alone_and_sends_their_letters(
     take(dynamodb, CANCEL)
     outbox = DynamoOutbox(Table(dynamodb.table.name, lambda: dynamodb.client))
     assert outbox.leftovers(NOW + 10 * KEPT, 10) == []
-    orders.give_up_early(ports(dynamodb, NOW + 2 * KEPT))
+    change_requests.expire_requests(ports(dynamodb, NOW + 2 * KEPT))
     [parcel] = outbox.leftovers(NOW + 10 * KEPT, 10)
     outbox.accepted(parcel, list(parcel.messages))
     assert dynamodb.everything() == {}

@@ -93,7 +93,8 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workfl
     for service in SERVICES:
         service.wiring.ports.cache_clear()
     stock = Receipt("first", {"TEA": 10, "CUP": 10})
-    inventory.usecases.receive(stock, inventory.wiring.ports())
+    ports = inventory.wiring.ports()
+    ports.store.receive(stock, ports.now())
     yield Workflow(SQLiteRecords(database(f"sqlite:///{tmp_path}/orders.db")))
     for service in SERVICES:
         service.wiring.ports.cache_clear()

@@ -14,9 +14,9 @@ import pytest
 
 from kernel.events import NAMESPACE
 from kernel.order_record import OrderRecord
-from orders import idempotent_placement, usecases, wiring
+from orders import change_requests, idempotent_placement, usecases, wiring
 from orders.handlers.api import handler
-from orders.idempotency_key import LONGEST, Key, fingerprint
+from orders.idempotency_key import MAX_LENGTH, Key, fingerprint
 from orders.store import SQLiteKeys, SQLiteOrders
 from storage.dynamodb import table as tables
 from storage.sqlite.database import Database
@@ -227,7 +227,7 @@ def test_header_and_metadata_that_differ_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "is empty"), ("x" * (LONGEST + 1), "has 256 characters")]
+    ("text", "said"), [("", "is empty"), ("x" * (MAX_LENGTH + 1), "has 256 characters")]
 )
 def test_a_key_that_is_none_is_refused_by_its_place(text: str, said: str) -> None:
     for answer, field in (
@@ -239,7 +239,7 @@ def test_a_key_that_is_none_is_refused_by_its_place(text: str, said: str) -> Non
         assert "send from 1 to 255" in answer.body["detail"]
 
 
-@pytest.mark.parametrize("text", ["x" * LONGEST, "a b", "é\"'", "a,b", "../x", "0"])
+@pytest.mark.parametrize("text", ["x" * MAX_LENGTH, "a b", "é\"'", "a,b", "../x", "0"])
 def test_any_other_text_is_a_key(text: str) -> None:
     assert post(NEW, text).status == 201
     assert post(NEW, text).status == 200
@@ -331,7 +331,7 @@ def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
 
 
 def test_an_order_that_was_cancelled_before_is_placed_with_its_key_and_cancelled() -> None:
-    usecases.take_change(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
+    change_requests.apply_request(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
     body = {**NEW, "order_id": "K-1"}
     assert [post(body, "k").status for _ in range(2)] == [201, 200]
     assert wiring.ports().store.read("K-1").cancel_requested

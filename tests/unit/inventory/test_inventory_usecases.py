@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inventory.model import Move, Receipt, Shortage, Stock, shortages
-from inventory.usecases import Outcome, Ports, commit, give_back, receive, reserve
+from inventory.usecases import Outcome, Ports, commit, release, reserve
 from kernel.errors import LeaseLost, OrderCancelled, OrderflowError, OrderNotFound
 from kernel.order_record import Entry, Line, Reservation, Status
 from tests.fakes.inventory import FakeInventory
@@ -93,7 +93,7 @@ def test_without_one_line_nothing_is_reserved(
 def test_a_sku_that_nobody_stocks_is_not_waited_for(on_hand: dict[str, int]) -> None:
     outcome = reserve("A-1", EPOCH, ports(FakeInventory(order(), **on_hand)))
     assert (outcome.outcome, outcome.reason) == ("UNDO", "UnknownSku")
-    assert outcome.message == "nobody stocks CUP; receive it first or correct the order"
+    assert outcome.message == "no stock is known of CUP; receive it or correct the order"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_what_was_reserved_is_released_and_what_was_taken_is_restocked_once(
     reservation: Reservation, move: Move, after: str
 ) -> None:
     store = holding(reservation, status=Status.COMPENSATING)
-    assert [give_back("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("GIVEN_BACK")] * 2
+    assert [release("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("GIVEN_BACK")] * 2
     assert store.moves == [(move, DEMAND)]
     assert (store.only.reservation, store.only.status) == (after, Status.COMPENSATING)
     assert store.timeline == [("A-1", Entry(f"STOCK_{after}", NOW, {"units": 3}))]
@@ -195,14 +195,14 @@ def test_what_was_reserved_is_released_and_what_was_taken_is_restocked_once(
 
 def test_two_at_once_give_it_back_once() -> None:
     store = holding(Reservation.RESERVED, status=Status.COMPENSATING)
-    store.before_next_write(lambda: give_back("A-1", EPOCH, ports(store)))
-    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    store.before_next_write(lambda: release("A-1", EPOCH, ports(store)))
+    assert release("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
     assert store.moves == [(Move.RELEASE, DEMAND)]
 
 
 def test_an_order_that_reserved_nothing_gives_nothing_back() -> None:
     store = FakeInventory(order(status=Status.COMPENSATING), TEA=9, CUP=9)
-    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    assert release("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
     assert (store.only, store.moves) == (order(status=Status.COMPENSATING), [])
 
 
@@ -210,14 +210,14 @@ def test_an_order_that_reserved_nothing_gives_nothing_back() -> None:
 def test_only_an_order_that_is_undone_gives_back(status: Status) -> None:
     store = holding(Reservation.RESERVED, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        give_back("A-1", EPOCH, ports(store))
+        release("A-1", EPOCH, ports(store))
     assert store.moves == []
 
 
 # ---- fences
 
 
-@pytest.mark.parametrize("step", [reserve, commit, give_back])
+@pytest.mark.parametrize("step", [reserve, commit, release])
 def test_a_run_that_lost_the_order_moves_nothing(step: Any) -> None:
     for status in (Status.RESERVED, Status.COMPENSATING):
         store = holding(Reservation.RESERVED, epoch=EPOCH + 1, status=status)
@@ -238,7 +238,7 @@ def test_a_run_that_is_overtaken_between_read_and_write_moves_nothing(step: Any)
     assert store.moves == []
 
 
-@pytest.mark.parametrize("step", [reserve, commit, give_back])
+@pytest.mark.parametrize("step", [reserve, commit, release])
 def test_an_order_nobody_knows_moves_nothing(step: Any) -> None:
     with pytest.raises(OrderNotFound):
         step("A-1", EPOCH, ports(FakeInventory()))
@@ -250,7 +250,7 @@ def test_an_order_nobody_knows_moves_nothing(step: Any) -> None:
 def test_a_receipt_is_received_once() -> None:
     store = FakeInventory(TEA=1)
     receipt = Receipt("digest", {"TEA": 5, "CUP": 2})
-    assert [receive(receipt, ports(store)) for _ in range(2)] == [True, False]
+    assert [store.receive(receipt, NOW) for _ in range(2)] == [True, False]
     assert store.stock == {"TEA": Stock("TEA", 6, 6), "CUP": Stock("CUP", 2, 2)}
 
 

@@ -10,6 +10,7 @@ import pytest
 from kernel.clock import timestamp
 from kernel.errors import OrderCancelled, OrderNotFound
 from kernel.order_record import Status
+from orders.change_requests import apply_request, expire_requests
 from orders.early_requests import KEPT, MAX_KEPT
 from orders.model import Amendment
 from orders.usecases import (
@@ -19,9 +20,7 @@ from orders.usecases import (
     claim,
     compensate,
     fail,
-    give_up_early,
     place,
-    take_change,
 )
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
@@ -50,7 +49,7 @@ def comes(request: pytest.FixtureRequest) -> Callable[[FakeOrders], object]:
 def test_a_request_before_its_order_is_kept_and_kept_once() -> None:
     store = FakeOrders()
     for event in (CANCEL, MOVE, CANCEL):
-        take_change(event, ports(store))
+        apply_request(event, ports(store))
     assert [one.name for one in store.kept["A-1"]] == ["Order Cancelled", "Order Updated"]
     assert (store.records, store.timeline, store.outbox) == ({}, [], [])
 
@@ -59,7 +58,7 @@ def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store))
+    apply_request(CANCEL, ports(store))
     comes(store)
     record = store.only
     assert (record.cancel_requested, record.cancel_reason) == (True, "cheaper")
@@ -73,7 +72,7 @@ def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
 
 def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store))
+    apply_request(CANCEL, ports(store))
     claim(envelope(), RUN, ports(store))
     compensate("A-1", EPOCH, {"Error": "OrderCancelled", "Cause": ""}, RUN, ports(store))
     assert fail("A-1", EPOCH + 1, ports(store)) is Status.CANCELLED
@@ -86,7 +85,7 @@ def test_an_order_goes_where_it_was_sent_before_it_came(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
-    take_change(MOVE, ports(store))
+    apply_request(MOVE, ports(store))
     comes(store)
     assert (store.only.shipping_address, store.only.email) == (MOVED, "bob@example.com")
     assert store.happened == ["CHANGED", "RECEIVED"]
@@ -104,7 +103,7 @@ def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None
     for order_of_arrival in permutations(updates):
         store = FakeOrders()
         for event in order_of_arrival:
-            take_change(event, ports(store))
+            apply_request(event, ports(store))
         claim(envelope(), RUN, ports(store))
         assert (store.only.email, store.only.shipping_address) == ("new@example.com", MOVED)
 
@@ -112,7 +111,7 @@ def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None
 def test_an_order_placed_over_http_says_what_was_ordered_whatever_was_asked_for_before() -> None:
     """Its own event has to claim it: its content is the one that was placed."""
     store = FakeOrders()
-    take_change(MOVE, ports(store))
+    apply_request(MOVE, ports(store))
     record, new = place(created(email="ada@example.com"), ports(store))
     assert new
     assert record.email == "bob@example.com"
@@ -130,7 +129,7 @@ def test_a_request_that_comes_while_its_order_is_written_is_not_overlooked(
 ) -> None:
     store = FakeOrders()
     store.before_next_write(
-        lambda: take_change(CANCEL, ports(store)), lambda: take_change(MOVE, ports(store))
+        lambda: apply_request(CANCEL, ports(store)), lambda: apply_request(MOVE, ports(store))
     )
     comes(store)
     assert store.only.cancel_requested
@@ -144,7 +143,7 @@ def test_an_order_that_comes_while_a_request_is_kept_gets_it(
 ) -> None:
     store = FakeOrders()
     store.before_next_write(lambda: comes(store))
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     assert store.kept == {}
     assert store.only.cancel_requested or store.only.email == "bob@example.com"
 
@@ -152,36 +151,36 @@ def test_an_order_that_comes_while_a_request_is_kept_gets_it(
 def test_a_flood_of_requests_for_one_order_is_bounded() -> None:
     store = FakeOrders()
     for number in range(MAX_KEPT):
-        take_change(envelope("Order Updated", email=f"a{number}@example.com"), ports(store))
+        apply_request(envelope("Order Updated", email=f"a{number}@example.com"), ports(store))
     with pytest.raises(OrderNotFound, match="20 requests wait for it already"):
-        take_change(CANCEL, ports(store))
+        apply_request(CANCEL, ports(store))
     assert len(store.kept["A-1"]) == MAX_KEPT
 
 
 def test_a_request_whose_order_never_comes_is_told_to_an_operator_after_a_day() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store, NOW - KEPT))
-    take_change(MOVE, ports(store, NOW - KEPT))
-    assert give_up_early(ports(store)) == 0
-    assert give_up_early(ports(store, NOW + 0.5)) == 2
+    apply_request(CANCEL, ports(store, NOW - KEPT))
+    apply_request(MOVE, ports(store, NOW - KEPT))
+    assert expire_requests(ports(store)) == 0
+    assert expire_requests(ports(store, NOW + 0.5)) == 2
     assert store.kept == {}
     first, second = (message.body for message in store.outbox)
     assert first["queue"] == second["queue"] == "quarantine"
     letter: Any = first["body"]
     assert letter["reason"] == {
         "error": "OrderNotFound",
-        "message": "order A-1 did not come within 24 hours of this request",
+        "message": "order A-1 did not arrive within 24 hours of this request",
     }
     assert letter["consumer"] == "change_order"
-    take_change(letter["event"], ports(store))
+    apply_request(letter["event"], ports(store))
     assert store.kept["A-1"][0].event_id == "event-9", "a letter that is sent back is kept again"
 
 
 def test_an_order_that_comes_while_its_request_is_given_up_keeps_it() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store, NOW - 2 * KEPT))
+    apply_request(CANCEL, ports(store, NOW - 2 * KEPT))
     store.before_next_write(lambda: claim(envelope(), RUN, ports(store)))
-    assert give_up_early(ports(store)) == 0
+    assert expire_requests(ports(store)) == 0
     assert store.only.cancel_requested
     assert store.outbox == []
 
@@ -190,9 +189,9 @@ def test_an_update_ahead_of_our_clock_counts_as_when_the_bus_heard_of_it() -> No
     store = FakeOrders(order())
     ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
     ahead["time"] = timestamp(NOW - 10)
-    take_change(ahead, ports(store))
+    apply_request(ahead, ports(store))
     assert store.only.email == "typo@example.com"
     amend("A-1", Amendment(None, "ada@example.com"), ports(store))
-    take_change(ahead, ports(store))  # delivered once more
+    apply_request(ahead, ports(store))  # delivered once more
     assert store.only.email == "ada@example.com"
     assert store.happened == ["CHANGED", "CHANGED", "CHANGE_IGNORED"]

@@ -8,7 +8,7 @@ import pytest
 
 from kernel.errors import StoreError
 from orders.athena_sink import AthenaSink
-from orders.lost_events import AT_FIRST, MARGIN, SETTLED, Ports, search
+from orders.lost_events import FIRST_PERIOD, MARGIN, SETTLED, Ports, search
 from tests.fakes.records import NOW
 
 
@@ -67,7 +67,7 @@ def test_each_time_is_compared_once_and_none_is_left_out() -> None:
     for now in (NOW, NOW + 300, NOW + 90_000):
         search(Ports(sink, Archive(), known, lambda now=now: now))  # type: ignore[misc]
     assert sink.asked == [
-        (NOW - SETTLED - AT_FIRST, NOW - SETTLED),
+        (NOW - SETTLED - FIRST_PERIOD, NOW - SETTLED),
         (NOW - SETTLED, NOW + 300 - SETTLED),
         (NOW + 300 - SETTLED, NOW + 90_000 - SETTLED),
     ]

@@ -37,7 +37,7 @@ from orders.model import (
     claim,
     compensate,
     complete,
-    counted,
+    effective_time,
     ending,
     fail,
     has_ended,
@@ -117,7 +117,7 @@ def test_an_order_that_has_ended_is_taken_over_by_nobody(status: Status) -> None
 
 
 def test_an_order_that_waits_is_resumed_by_itself_not_by_a_second_event() -> None:
-    with pytest.raises(DuplicateOrder, match="A-1 waits and is resumed by itself"):
+    with pytest.raises(DuplicateOrder, match="A-1 waits and is resumed automatically"):
         claim(waiting(), NEXT_RUN, NOW)
     assert claim(waiting(), RESUMING, NOW).after.lease_owner == "run-2"
 
@@ -125,7 +125,7 @@ def test_an_order_that_waits_is_resumed_by_itself_not_by_a_second_event() -> Non
 @pytest.mark.parametrize("status", Status)
 def test_the_first_content_stands_whatever_has_become_of_the_order(status: Status) -> None:
     other = Claimant("run-2", "other", 300.0)
-    with pytest.raises(OrderConflict, match="A-1 is known with other content; the first stands"):
+    with pytest.raises(OrderConflict, match="A-1 exists with other content"):
         claim(order(status=status, **EXPIRED), other, NOW)
 
 
@@ -566,7 +566,7 @@ def test_a_change_without_a_time_is_the_latest_though_a_clock_is_ahead() -> None
 def test_a_time_far_ahead_of_ours_counts_as_when_it_was_heard_of(
     sent: float, counts: float
 ) -> None:
-    assert counted(timestamp(sent), NOW, NOW - 5) == timestamp(counts)
+    assert effective_time(timestamp(sent), NOW, NOW - 5) == timestamp(counts)
 
 
 def test_a_time_ahead_that_an_older_version_kept_holds_nothing_up() -> None:

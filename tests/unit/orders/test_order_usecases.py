@@ -38,6 +38,7 @@ from kernel.order_record import (
     ShipmentStatus,
     Status,
 )
+from orders.change_requests import apply_request
 from orders.model import Amendment
 from orders.usecases import (
     ClaimedOrder,
@@ -52,7 +53,6 @@ from orders.usecases import (
     pause,
     place,
     reconcile,
-    take_change,
 )
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
@@ -599,7 +599,7 @@ def test_a_step_that_others_always_overtake_says_so() -> None:
 def test_an_update_event_changes_the_order() -> None:
     store = FakeOrders(order())
     event = envelope("Order Updated", email="bob@example.com", shipping_address=ADDRESS)
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     assert store.only.email == "bob@example.com"
     assert store.only.shipping_address == {**ADDRESS, "region": None, "postal_code": None}
 
@@ -607,7 +607,7 @@ def test_an_update_event_changes_the_order() -> None:
 def test_an_update_that_comes_too_late_is_recorded_and_not_retried() -> None:
     before = order(status=Status.COMPLETED)
     store = FakeOrders(before)
-    take_change(envelope("Order Updated"), ports(store))
+    apply_request(envelope("Order Updated"), ports(store))
     assert store.only == before
     assert (store.happened, store.outbox) == (["CHANGE_IGNORED"], [])
 
@@ -618,7 +618,7 @@ def test_an_update_that_a_later_one_overtook_is_recorded_as_ignored() -> None:
     older = envelope("Order Updated", email="old@example.com", timestamp="2026-01-31T13:00:00Z")
     newer = envelope("Order Updated", email="new@example.com", timestamp="2026-01-31T14:00:00Z")
     for event in (older, newer, older):
-        take_change(event, ports(store))
+        apply_request(event, ports(store))
     assert store.only.email == "new@example.com"
     assert store.happened == ["CHANGED", "CHANGED", "CHANGE_IGNORED"]
 
@@ -626,7 +626,7 @@ def test_an_update_that_a_later_one_overtook_is_recorded_as_ignored() -> None:
 def test_a_cancel_event_cancels_the_order() -> None:
     store = FakeOrders(order())
     event = envelope("Order Cancelled", reason="cheaper", metadata={"event_id": "event-9"})
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     record = store.only
     assert (record.cancel_requested, record.cancel_reason) == (True, "cheaper")
     assert record.cancel_event_id == "event-9"
@@ -636,7 +636,7 @@ def test_a_cancel_event_cancels_the_order() -> None:
 def test_a_cancel_event_that_comes_too_late_is_answered() -> None:
     before = order(status=Status.COMPLETED, version=9)
     store = FakeOrders(before)
-    take_change(envelope("Order Cancelled"), ports(store))
+    apply_request(envelope("Order Cancelled"), ports(store))
     [event] = store.events
     assert isinstance(event.detail, OrderCancellationRefused)
     assert event.detail.order_id == "A-1"
@@ -648,22 +648,22 @@ def test_a_cancel_event_that_comes_too_late_is_answered() -> None:
 def test_a_refusal_told_again_is_the_same_event() -> None:
     store = FakeOrders(order(status=Status.COMPLETED))
     for _ in range(2):
-        take_change(envelope("Order Cancelled"), ports(store))
+        apply_request(envelope("Order Cancelled"), ports(store))
     assert len({event.event_id for event in store.events}) == 1
 
 
 def test_a_refusal_told_again_is_the_same_event_though_the_order_went_on() -> None:
     store = FakeOrders(order(status=Status.CHARGED, shipment=ShipmentStatus.CREATED))
     request = envelope("Order Cancelled", metadata={"event_id": "event-9"})
-    take_change(request, ports(store))
+    apply_request(request, ports(store))
     store.touch(status=Status.COMPLETED)
-    take_change(request, ports(store))
+    apply_request(request, ports(store))
     assert len({event.event_id for event in store.events}) == 1
 
 
 def test_a_refusal_says_which_request_it_answers() -> None:
     store = FakeOrders(order(status=Status.COMPLETED))
-    take_change(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports(store))
+    apply_request(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports(store))
     assert store.events[0].detail.metadata.causation_id == "event-9"
 
 
@@ -678,7 +678,7 @@ def test_a_refusal_says_which_request_it_answers() -> None:
 )
 def test_an_event_that_changes_no_order_is_refused(event: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
-        take_change(event, ports(FakeOrders(order())))
+        apply_request(event, ports(FakeOrders(order())))
     assert refused.value.field == field
 
 

@@ -13,8 +13,9 @@ from kernel.errors import (
 )
 from kernel.events import PaymentRefunded, published_event_id
 from kernel.order_record import UNDOING, ChargeStatus, Entry, Status
+from payments.lost_pending import PENDING_LOST_AFTER
 from payments.model import Charge, GatewayRecord, charge_id
-from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
+from payments.usecases import Outcome, Ports, pay, refund
 from tests.fakes.payments import FakeGateway, FakeLedger, Killed, killed, no_answer
 from tests.fakes.records import EPOCH, NOW, order, waiting
 
@@ -153,7 +154,7 @@ def test_a_charge_that_is_lost_here_is_found_under_its_key() -> None:
 
 def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() -> None:
     gateway = FakeGateway()
-    store = lost(gateway, updated_at=NOW - RESTED - 1)
+    store = lost(gateway, updated_at=NOW - PENDING_LOST_AFTER - 1)
     gateway.forget_keys()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["find"], 3700)
@@ -161,7 +162,7 @@ def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() ->
 
 
 def test_an_order_that_has_rested_and_was_never_charged_is_charged() -> None:
-    store, gateway = reserved(updated_at=NOW - RESTED - 1), FakeGateway()
+    store, gateway = reserved(updated_at=NOW - PENDING_LOST_AFTER - 1), FakeGateway()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["find", "charge"], 3700)
 
@@ -169,7 +170,7 @@ def test_an_order_that_has_rested_and_was_never_charged_is_charged() -> None:
 def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> None:
     gateway = FakeGateway()
     store = lost(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
     assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
     assert (ledger(store), store.only.charge, store.only.charge_id) == (
         ["REFUNDED"],
@@ -181,7 +182,7 @@ def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> N
 def test_where_stock_was_reserved_the_gateway_is_told_to_charge_nothing() -> None:
     store = FakeLedger(order(status=Status.COMPENSATING, reservation="RELEASED"))
     gateway = FakeGateway()
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
     assert (gateway.calls, ledger(store), store.writes) == (["void"], [], 0)
 
 
@@ -362,7 +363,7 @@ def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
 
     def compensated() -> None:
         store.touch(status=Status.COMPENSATING, epoch=NEXT)
-        pay_back("A-1", NEXT, ports(store, gateway))
+        refund("A-1", NEXT, ports(store, gateway))
 
     gateway.before("charge", compensated)
     with pytest.raises(LeaseLost):
@@ -424,7 +425,7 @@ def test_what_was_charged_is_refunded_with_its_event_in_one_write() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     before = store.only
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
     assert (gateway.calls, gateway.money) == (["refund"], 0)
     assert (store.only.charge, store.only.status) == ("REFUNDED", Status.COMPENSATING)
     assert ledger(store) == ["REFUNDED"]
@@ -451,7 +452,7 @@ def test_an_order_cancelled_without_a_failure_is_refunded_as_cancelled() -> None
     gateway = FakeGateway()
     store = undone(gateway)
     store.touch(failure=None)
-    pay_back("A-1", EPOCH, ports(store, gateway))
+    refund("A-1", EPOCH, ports(store, gateway))
     assert store.events[0].detail.reason == "OrderCancelled"
 
 
@@ -459,7 +460,7 @@ def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("VOIDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("VOIDED", KEY)
     assert gateway.calls == ["void"]
     assert gateway.charge(Charge(KEY, "A-1", 3700, "EUR", None)).status == "VOIDED"
     assert gateway.money == 0
@@ -471,7 +472,7 @@ def test_a_charge_that_was_made_after_all_is_refunded() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
     assert [event.name for event in store.events] == ["Payment Refunded"]
 
@@ -480,7 +481,7 @@ def test_a_charge_that_was_declined_after_all_is_declined() -> None:
     gateway = FakeGateway(declines=True)
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "DECLINED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "DECLINED"
     assert (gateway.calls, ledger(store)) == (["void"], ["PENDING", "DECLINED"])
     assert store.outbox == []
 
@@ -489,7 +490,7 @@ def test_a_charge_that_was_declined_after_all_is_declined() -> None:
 def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
     known = ChargeStatus(charge) if charge else None
     store, gateway = reserved(status=Status.COMPENSATING, charge=known), FakeGateway()
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
     assert (gateway.calls, store.entered, store.outbox) == ([], [], [])
 
 
@@ -502,9 +503,9 @@ def test_a_refund_without_an_answer_is_asked_for_again(moment: str) -> None:
     store = undone(gateway)
     getattr(gateway, moment)("refund", no_answer)
     with pytest.raises(PaymentGatewayError):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.money, len(store.outbox)) == (0, 1)
 
 
@@ -515,9 +516,9 @@ def test_a_void_without_an_answer_is_asked_for_again(moment: str) -> None:
     store = unknown(gateway, status=Status.COMPENSATING)
     getattr(gateway, moment)("void", no_answer)
     with pytest.raises(PaymentGatewayError):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert store.only.charge == "PENDING"
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
 
 
 def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
@@ -528,14 +529,14 @@ def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
     gateway = Stubborn()
     store = undone(gateway)
     with pytest.raises(PaymentGatewayError, match=r"still has .* as CHARGED"):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
 
 
 def test_a_compensation_that_runs_twice_refunds_once() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
-    outcomes = [pay_back("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
+    outcomes = [refund("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
     assert outcomes == ["REFUNDED", "NOTHING_TO_PAY_BACK"]
     assert (gateway.calls, ledger(store), len(store.outbox)) == (["refund"], ["REFUNDED"], 1)
 
@@ -543,8 +544,8 @@ def test_a_compensation_that_runs_twice_refunds_once() -> None:
 def test_two_at_once_tell_of_one_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
-    gateway.after("refund", lambda: pay_back("A-1", EPOCH, ports(store, gateway)))
-    pay_back("A-1", EPOCH, ports(store, gateway))
+    gateway.after("refund", lambda: refund("A-1", EPOCH, ports(store, gateway)))
+    refund("A-1", EPOCH, ports(store, gateway))
     assert gateway.money == 0
     assert len({event.event_id for event in store.events}) == 1
 
@@ -555,7 +556,7 @@ def test_only_an_order_that_is_undone_is_paid_back(status: Status) -> None:
     store = reserved()
     charged(store, gateway, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
@@ -563,7 +564,7 @@ def test_a_run_that_lost_the_order_pays_nothing_back() -> None:
     gateway = FakeGateway()
     store = undone(gateway, epoch=NEXT)
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
@@ -572,9 +573,9 @@ def test_a_run_that_is_overtaken_while_it_refunds_leaves_the_entry_to_the_next()
     store = undone(gateway)
     gateway.after("refund", lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.entered, store.outbox) == ([], [])
-    assert pay_back("A-1", NEXT, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", NEXT, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.money, len(store.outbox)) == (0, 1)
 
 
@@ -582,12 +583,12 @@ def test_a_cancellation_that_slips_in_does_not_repeat_the_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     store.before_next_write(lambda: store.touch(cancel_requested=True))
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.calls, len(store.outbox)) == (["refund"], 1)
     assert store.only.cancel_requested
 
 
-@pytest.mark.parametrize("step", [pay, pay_back])
+@pytest.mark.parametrize("step", [pay, refund])
 def test_an_order_nobody_knows_moves_no_money(step: Any) -> None:
     gateway = FakeGateway()
     with pytest.raises(OrderNotFound):

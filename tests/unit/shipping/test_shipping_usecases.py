@@ -14,7 +14,7 @@ from kernel.errors import (
 )
 from kernel.order_record import UNDOING, ChargeStatus, Entry, ShipmentStatus, Status
 from shipping.model import Consignment, Shipment, shipment_id
-from shipping.usecases import Outcome, Ports, call_back, ship
+from shipping.usecases import Outcome, Ports, ship, void
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import EPOCH, NOW, order
 from tests.fakes.shipping import FakeCarrier, FakeShipments, not_taken
@@ -220,7 +220,7 @@ def test_a_late_twin_finds_the_mark_that_refuses_it() -> None:
 
     def compensated() -> None:
         store.touch(status=Status.COMPENSATING, epoch=NEXT)
-        call_back("A-1", NEXT, ports(store, carrier))
+        void("A-1", NEXT, ports(store, carrier))
 
     carrier.before_create(compensated)
     with pytest.raises(LeaseLost):
@@ -233,7 +233,7 @@ def test_a_parcel_that_somebody_else_voided_is_no_shipment_and_the_order_is_undo
     """Not a newer run, which would have fenced this one off: no other run will come."""
     store, carrier = paid(), FakeCarrier()
     carrier.void(PARCEL)
-    with pytest.raises(CarrierError, match="has the shipment of order A-1 as voided"):
+    with pytest.raises(CarrierError, match="has voided the shipment of order A-1"):
         ship("A-1", EPOCH, ports(store, carrier))
     assert (store.only.shipment, store.shipments) == (None, {})
 
@@ -244,7 +244,7 @@ def test_a_parcel_that_somebody_else_voided_is_no_shipment_and_the_order_is_undo
 def test_a_shipment_is_voided_when_its_order_is_undone() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING)
-    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("VOIDED", None)
+    assert void("A-1", EPOCH, ports(store, carrier)) == Outcome("VOIDED", None)
     assert not on_its_way(carrier)
     assert (store.only.shipment, store.only.status) == ("VOIDED", Status.COMPENSATING)
     assert store.shipments[PARCEL].status == "VOIDED"
@@ -254,7 +254,7 @@ def test_a_shipment_is_voided_when_its_order_is_undone() -> None:
 def test_a_shipment_that_is_not_known_yet_is_voided_too() -> None:
     """A late twin may yet create it: it finds the mark."""
     store, carrier = paid(status=Status.COMPENSATING), FakeCarrier()
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert carrier.create(Consignment(PARCEL, "A-1", None)).status == "VOIDED"
     assert (store.only.shipment, store.only.shipment_id) == ("VOIDED", PARCEL)
     assert store.timeline == []
@@ -266,7 +266,7 @@ def test_a_shipment_that_is_known_is_voided_whatever_became_of_its_charge(
 ) -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING, charge=charge)
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert not on_its_way(carrier)
 
 
@@ -275,21 +275,21 @@ def test_where_a_power_cut_took_what_the_gateway_said_there_may_be_a_shipment() 
     carrier = FakeCarrier()
     carrier.create(Consignment(PARCEL, "A-1", None))
     store = paid(status=Status.COMPENSATING, charge=ChargeStatus.PENDING)
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert not on_its_way(carrier)
 
 
 @pytest.mark.parametrize("charge", [None, ChargeStatus.DECLINED])
 def test_an_order_that_was_never_paid_has_no_shipment_to_void(charge: ChargeStatus | None) -> None:
     store, carrier = paid(status=Status.COMPENSATING, charge=charge), FakeCarrier()
-    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
+    assert void("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
     assert (carrier.calls, store.writes) == ([], 0)
 
 
 def test_a_compensation_that_runs_twice_voids_once() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING)
-    outcomes = [call_back("A-1", EPOCH, ports(store, carrier)).outcome for _ in range(2)]
+    outcomes = [void("A-1", EPOCH, ports(store, carrier)).outcome for _ in range(2)]
     assert outcomes == ["VOIDED", "NOTHING_TO_VOID"]
     assert (carrier.calls, store.happened) == (["void"], ["SHIPMENT_VOIDED"])
 
@@ -302,7 +302,7 @@ def test_a_void_that_the_carrier_does_not_confirm_is_asked_for_again() -> None:
     carrier = Away()
     store = shipped(carrier, status=Status.COMPENSATING)
     with pytest.raises(CarrierError):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert store.only.shipment == "CREATED"
 
 
@@ -311,7 +311,7 @@ def test_only_an_order_that_is_undone_is_called_back(status: Status) -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert on_its_way(carrier)
 
 
@@ -319,7 +319,7 @@ def test_a_run_that_lost_the_order_calls_nothing_back() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING, epoch=NEXT)
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert on_its_way(carrier)
 
 
@@ -328,11 +328,11 @@ def test_a_run_overtaken_while_it_voids_writes_nothing() -> None:
     store = shipped(carrier, status=Status.COMPENSATING)
     store.before_next_write(lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert (store.only.shipment, store.shipments[PARCEL].status) == ("CREATED", "CREATED")
 
 
-@pytest.mark.parametrize("step", [ship, call_back])
+@pytest.mark.parametrize("step", [ship, void])
 def test_an_order_nobody_knows_is_not_shipped(step: Any) -> None:
     carrier = FakeCarrier()
     with pytest.raises(OrderNotFound):
