@@ -65,7 +65,7 @@ def test_currencies_beyond_the_third_are_named_without_a_chart() -> None:
         )
     )
     assert text.count("<h2>Revenue by hour") == 3
-    assert "for few orders: CHF." in text
+    assert "for fewer orders: CHF." in text
 
 
 def test_every_hour_has_its_place_in_the_chart() -> None:
@@ -98,7 +98,7 @@ def test_orders_of_high_value_and_top_skus_are_listed() -> None:
 def test_a_day_without_events_says_so() -> None:
     text = page()
     assert tile(text, "orders received") == ["0"]
-    for sentence in ("No order was completed.", "Nothing was shipped.", "None was flagged."):
+    for sentence in ("No order was completed.", "Nothing was shipped.", "No order was flagged."):
         assert sentence in text
 
 
