@@ -143,7 +143,7 @@ def charged(aws: AWS) -> OrderRecord:
     return DynamoOrders(aws.table).save(order(version=0, status=Status.CHARGED).change())
 
 
-def test_only_writes_that_bring_messages_reach_the_relay(aws: AWS) -> None:
+def test_only_writes_with_messages_reach_the_relay(aws: AWS) -> None:
     store, record = DynamoOrders(aws.table), charged(aws)
     assert aws.stream() == []
     record = store.save(completed(record))
@@ -154,7 +154,7 @@ def test_only_writes_that_bring_messages_reach_the_relay(aws: AWS) -> None:
     assert aws.stream() == []  # its own removal brings nothing
 
 
-def test_an_event_goes_over_the_bus_and_out_of_its_item(aws: AWS) -> None:
+def test_an_event_is_put_on_the_bus_and_removed_from_its_item(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     assert aws.relay(aws.stream()) == {}
     assert aws.events() == [{"Order Completed": {"n": 1}}]
@@ -163,7 +163,7 @@ def test_an_event_goes_over_the_bus_and_out_of_its_item(aws: AWS) -> None:
     assert (item["out"], item["gpk"]) == ({}, "C-42")
 
 
-def test_removing_a_message_disturbs_no_other_writer(aws: AWS) -> None:
+def test_removing_a_message_causes_no_conflict(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     record = store.save(
         order(version=0).change(
@@ -174,7 +174,7 @@ def test_removing_a_message_disturbs_no_other_writer(aws: AWS) -> None:
     assert store.save(record.change(attempts=1)).attempts == 1
 
 
-def test_a_message_that_came_meanwhile_stays(aws: AWS) -> None:
+def test_a_message_added_meanwhile_stays(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     record = store.save(completed(charged(aws)))
     records = aws.stream()
@@ -190,7 +190,7 @@ def test_a_message_that_came_meanwhile_stays(aws: AWS) -> None:
     assert (aws.waiting(), aws.runs()) == ([], ["r"])
 
 
-def test_a_run_is_started_once_whatever_is_repeated(aws: AWS) -> None:
+def test_a_repeated_record_starts_its_run_once(aws: AWS) -> None:
     DynamoOrders(aws.table).send(Message("run", {"name": "A-1-1-cancel", "input": {"a": 1}}), NOW)
     records = aws.stream()
     assert aws.relay(records) == {}
@@ -208,7 +208,7 @@ def test_messages_to_a_queue_arrive(aws: AWS) -> None:
     assert list(aws.table.scan()) == []
 
 
-def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+def test_a_missing_queue_is_reported_and_its_message_stays(aws: AWS) -> None:
     queue = f"{aws.queue}-nowhere"
     DynamoOrders(aws.table).send(Message("message", {"queue": queue, "body": {}}), NOW)
     [(_, problem)] = aws.relay(aws.stream()).items()
@@ -216,13 +216,13 @@ def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None
     assert aws.waiting() == ["0"]
 
 
-def test_a_bus_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+def test_a_missing_bus_is_reported_and_its_event_stays(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     answers = aws.relay(aws.stream(), AWSPublisher("nowhere", aws.machine, aws.connect))
     assert len(answers) == len(aws.waiting()) == 1
 
 
-def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> None:
+def test_a_crash_before_the_removal_repeats_the_event_with_the_same_id(aws: AWS) -> None:
     """F7."""
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
@@ -239,7 +239,7 @@ def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> 
     assert first == second
 
 
-def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
+def test_the_reconciler_sends_messages_of_dropped_stream_records(aws: AWS) -> None:
     """F34: two days later nothing has been lost, and nothing is sent that is only on its way."""
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
@@ -251,7 +251,7 @@ def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
     assert aws.waiting() == []
 
 
-def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None:
+def test_a_throttled_message_is_sent_at_the_streams_retry(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     records = aws.stream()
     assert aws.relay(records, FakePublisher(*[throttled] * ATTEMPTS))
@@ -259,7 +259,7 @@ def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None
     assert len(aws.events()) == 1
 
 
-def test_a_record_that_the_stream_brings_again_is_a_duplicate_and_no_error(aws: AWS) -> None:
+def test_a_repeated_stream_record_is_a_duplicate_and_no_error(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     store.save(completed(charged(aws)))
     records = aws.stream()
@@ -281,7 +281,7 @@ def test_the_archive_is_replayed_to_the_rule_that_starts_runs(aws: AWS) -> None:
     assert found["EventEndTime"].timestamp() == NOW
 
 
-def test_an_archive_that_is_not_there_says_what_to_do(aws: AWS) -> None:
+def test_a_missing_archive_raises_an_error_with_a_remedy(aws: AWS) -> None:
     bus = boto3.client("events").describe_event_bus(Name=aws.table.name)["Arn"]
     archive = "arn:aws:events:us-east-1:123456789012:archive/nowhere"
     with pytest.raises(StoreError, match=r"the archive .*nowhere d"):

@@ -159,7 +159,7 @@ BATCHED = pytest.mark.parametrize(
 
 
 @BATCHED
-def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_ones_removed(
+def test_refused_entries_are_sent_again_in_order_and_accepted_ones_removed(
     service: Service, kind: Callable[[str], Message], operation: str
 ) -> None:
     ports = holding(service, *map(kind, "pqrst"))
@@ -175,7 +175,7 @@ def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_on
 
 
 @BATCHED
-def test_an_entry_that_is_refused_each_time_stays_with_its_reason(
+def test_an_entry_refused_at_every_attempt_stays_with_its_reason(
     service: Service, kind: Callable[[str], Message], operation: str
 ) -> None:
     ports = holding(service, *map(kind, "pq"))
@@ -201,7 +201,7 @@ def test_a_request_refused_as_a_whole_removes_nothing(
     assert service.held == [["a/1", "b/1"]] * ATTEMPTS
 
 
-def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
+def test_a_refused_request_does_not_affect_others(service: Service) -> None:
     ports = holding(service, *map(event, "klmnopqrstu"), message("v"))
     service.replies += [refusing(9), failing("ValidationException"), accepting]
     assert send(ports, service) == {}
@@ -222,7 +222,7 @@ def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
         ("InvalidExecutionInput", ["r", "s", "r"]),
     ],
 )
-def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
+def test_a_refused_run_is_started_again_and_an_existing_one_is_not(
     service: Service, code: str, asked: list[str]
 ) -> None:
     ports = holding(service, run("r"), run("s"))
@@ -232,7 +232,7 @@ def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
     assert service.outbox.remaining == []
 
 
-def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service) -> None:
+def test_a_run_refused_at_every_attempt_stays_with_its_reason(service: Service) -> None:
     ports = holding(service, run("r"), run("s"))
     service.replies += [accepting, *[failing("StateMachineDoesNotExist")] * ATTEMPTS]
     [(record, reason)] = send(ports, service).items()
@@ -240,7 +240,7 @@ def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service)
     assert service.outbox.remaining == ["b/1"]
 
 
-def test_a_service_that_is_away_costs_no_message(service: Service) -> None:
+def test_an_unavailable_service_loses_no_message(service: Service) -> None:
     ports = holding(service, event("p"), message("q"), run("r"))
     service.shutdown()
     service.server_close()

@@ -46,7 +46,7 @@ def comes(request: pytest.FixtureRequest) -> Callable[[FakeOrders], object]:
     return FIRST_WRITES[request.param]
 
 
-def test_a_request_before_its_order_is_kept_and_kept_once() -> None:
+def test_an_early_request_is_stored_once() -> None:
     store = FakeOrders()
     for event in (CANCEL, MOVE, CANCEL):
         apply_request(event, ports(store))
@@ -54,7 +54,7 @@ def test_a_request_before_its_order_is_kept_and_kept_once() -> None:
     assert (store.records, store.timeline, store.outbox) == ({}, [], [])
 
 
-def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
+def test_an_order_with_an_early_cancellation_is_never_fulfilled(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
@@ -81,7 +81,7 @@ def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:
     assert confirmed.detail.metadata.causation_id == "event-9"
 
 
-def test_an_order_goes_where_it_was_sent_before_it_came(
+def test_an_early_update_changes_the_address_of_its_order(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
@@ -91,7 +91,7 @@ def test_an_order_goes_where_it_was_sent_before_it_came(
     assert store.happened == ["CHANGED", "RECEIVED"]
 
 
-def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None:
+def test_the_latest_early_update_of_each_field_wins_in_any_order() -> None:
     times = {
         name: f"2026-01-31T12:0{minute}:00Z" for minute, name in enumerate(("old", "mid", "new"))
     }
@@ -108,7 +108,7 @@ def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None
         assert (store.only.email, store.only.shipping_address) == ("new@example.com", MOVED)
 
 
-def test_an_order_placed_over_http_says_what_was_ordered_whatever_was_asked_for_before() -> None:
+def test_the_event_of_a_placed_order_ignores_early_requests() -> None:
     """Its own event has to claim it: its content is the one that was placed."""
     store = FakeOrders()
     apply_request(MOVE, ports(store))
@@ -124,7 +124,7 @@ def test_an_order_placed_over_http_says_what_was_ordered_whatever_was_asked_for_
     assert place(created(email="ada@example.com"), ports(store))[1] is False
 
 
-def test_a_request_that_comes_while_its_order_is_written_is_not_overlooked(
+def test_a_request_that_arrives_during_its_orders_write_is_applied(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
@@ -138,7 +138,7 @@ def test_a_request_that_comes_while_its_order_is_written_is_not_overlooked(
 
 
 @pytest.mark.parametrize("event", [CANCEL, MOVE])
-def test_an_order_that_comes_while_a_request_is_kept_gets_it(
+def test_an_order_that_arrives_during_a_requests_write_gets_the_request(
     comes: Callable[[FakeOrders], object], event: dict[str, Any]
 ) -> None:
     store = FakeOrders()
@@ -148,7 +148,7 @@ def test_an_order_that_comes_while_a_request_is_kept_gets_it(
     assert store.only.cancel_requested or store.only.email == "bob@example.com"
 
 
-def test_a_flood_of_requests_for_one_order_is_bounded() -> None:
+def test_the_number_of_early_requests_per_order_is_bounded() -> None:
     store = FakeOrders()
     for number in range(MAX_KEPT):
         apply_request(envelope("Order Updated", email=f"a{number}@example.com"), ports(store))
@@ -157,7 +157,7 @@ def test_a_flood_of_requests_for_one_order_is_bounded() -> None:
     assert len(store.kept["A-1"]) == MAX_KEPT
 
 
-def test_a_request_whose_order_never_comes_is_told_to_an_operator_after_a_day() -> None:
+def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> None:
     store = FakeOrders()
     apply_request(CANCEL, ports(store, NOW - KEPT))
     apply_request(MOVE, ports(store, NOW - KEPT))
@@ -176,7 +176,7 @@ def test_a_request_whose_order_never_comes_is_told_to_an_operator_after_a_day() 
     assert store.kept["A-1"][0].event_id == "event-9", "a letter that is sent back is kept again"
 
 
-def test_an_order_that_comes_while_its_request_is_given_up_keeps_it() -> None:
+def test_an_order_that_arrives_while_its_request_expires_gets_the_request() -> None:
     store = FakeOrders()
     apply_request(CANCEL, ports(store, NOW - 2 * KEPT))
     store.before_next_write(lambda: claim(envelope(), RUN, ports(store)))
@@ -185,7 +185,7 @@ def test_an_order_that_comes_while_its_request_is_given_up_keeps_it() -> None:
     assert store.outbox == []
 
 
-def test_an_update_ahead_of_our_clock_counts_as_when_the_bus_heard_of_it() -> None:
+def test_an_update_ahead_of_our_clock_is_effective_when_the_bus_accepted_it() -> None:
     store = FakeOrders(order())
     ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
     ahead["time"] = timestamp(NOW - 10)

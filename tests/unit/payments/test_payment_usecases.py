@@ -80,12 +80,12 @@ def test_an_order_is_charged_its_total_under_its_own_key() -> None:
     assert (entry.status, entry.reference) == ("CHARGED", f"reference of {KEY}")
 
 
-def test_a_charges_key_follows_from_its_order_for_ever() -> None:
+def test_a_charges_key_follows_from_its_order() -> None:
     assert charge_id("A-1") == "936340c9-5f74-564f-8318-64bd7a9f157f"
     assert charge_id("A-2") != charge_id("A-1")
 
 
-def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
+def test_the_ledger_says_pending_before_the_gateway_charges() -> None:
     store, gateway = reserved(), FakeGateway()
     seen: list[Any] = []
     gateway.before("charge", lambda: seen.extend([*ledger(store), store.only.charge]))
@@ -94,7 +94,7 @@ def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
     assert ledger(store) == ["PENDING", "CHARGED"]
 
 
-def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
+def test_a_charge_in_the_ledger_is_not_looked_up_again() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway)
     before = store.only
@@ -103,7 +103,7 @@ def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
     assert store.only == before
 
 
-def test_an_order_that_waited_after_its_charge_goes_on_as_charged() -> None:
+def test_an_order_that_waited_after_its_charge_returns_to_status_charged() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway, status=Status.WAITING)
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
@@ -120,7 +120,7 @@ def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
     ("currency", "total", "asked"),
     [("EUR", 3700, 3700), ("USD", 1, 1), ("JPY", 123_400, 1_234), ("KRW", 100, 1)],
 )
-def test_the_gateway_is_asked_in_the_smallest_unit_of_the_currency(
+def test_the_gateway_charges_in_the_smallest_unit_of_the_currency(
     currency: str, total: int, asked: int
 ) -> None:
     store, gateway = reserved(currency=currency, total=total), FakeGateway()
@@ -129,7 +129,7 @@ def test_the_gateway_is_asked_in_the_smallest_unit_of_the_currency(
     assert store.entered[-1].amount == total
 
 
-def test_an_order_of_before_with_a_fraction_of_a_yen_is_declined_and_never_charged() -> None:
+def test_an_older_order_with_a_fraction_of_a_yen_is_declined() -> None:
     store, gateway = reserved(currency="JPY", total=1_234), FakeGateway()
     with pytest.raises(PaymentDeclined, match=r"12\.34 has decimals, and JPY has none"):
         pay("A-1", EPOCH, ports(store, gateway))
@@ -146,13 +146,13 @@ def lost(gateway: FakeGateway, **fields: Any) -> FakeLedger:
     return reserved(**{"reservation": "RESERVED"} | fields)
 
 
-def test_a_charge_that_is_lost_here_is_found_under_its_key() -> None:
+def test_a_lost_charge_is_returned_for_its_key() -> None:
     gateway = FakeGateway()
     assert pay("A-1", EPOCH, ports(lost(gateway), gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["charge"], 3700)
 
 
-def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() -> None:
+def test_an_order_without_a_recent_write_is_looked_up_first() -> None:
     gateway = FakeGateway()
     store = lost(gateway, updated_at=NOW - PENDING_LOST_AFTER - 1)
     gateway.forget_keys()
@@ -161,13 +161,13 @@ def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() ->
     assert ledger(store) == ["PENDING", "CHARGED"]
 
 
-def test_an_order_that_has_rested_and_was_never_charged_is_charged() -> None:
+def test_an_uncharged_order_without_a_recent_write_is_charged() -> None:
     store, gateway = reserved(updated_at=NOW - PENDING_LOST_AFTER - 1), FakeGateway()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["find", "charge"], 3700)
 
 
-def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> None:
+def test_a_lost_charge_is_refunded_in_compensation() -> None:
     gateway = FakeGateway()
     store = lost(gateway, status=Status.COMPENSATING)
     assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
@@ -179,7 +179,7 @@ def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> N
     )
 
 
-def test_where_stock_was_reserved_the_gateway_is_told_to_charge_nothing() -> None:
+def test_the_charge_of_an_order_with_reserved_stock_is_voided() -> None:
     store = FakeLedger(order(status=Status.COMPENSATING, reservation="RELEASED"))
     gateway = FakeGateway()
     assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
@@ -189,7 +189,7 @@ def test_where_stock_was_reserved_the_gateway_is_told_to_charge_nothing() -> Non
 # ---- F8, F9, F10, F12: the outcome is unknown
 
 
-def test_a_charge_whose_answer_was_lost_is_looked_up() -> None:
+def test_a_charge_with_a_lost_answer_is_looked_up() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -199,7 +199,7 @@ def test_a_charge_whose_answer_was_lost_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize(("moment", "calls"), [("before", ["find", "charge"]), ("after", ["find"])])
-def test_a_run_that_takes_over_from_one_killed_in_mid_charge_charges_once(
+def test_a_run_after_a_run_killed_during_the_charge_charges_once(
     moment: str, calls: list[str]
 ) -> None:
     store, gateway = reserved(), FakeGateway()
@@ -213,7 +213,7 @@ def test_a_run_that_takes_over_from_one_killed_in_mid_charge_charges_once(
     assert (gateway.calls, gateway.money) == (calls, 3700)
 
 
-def test_a_charge_is_never_made_blindly_under_a_key_that_may_be_forgotten() -> None:
+def test_a_pending_charge_is_looked_up_before_a_second_charge() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -222,7 +222,7 @@ def test_a_charge_is_never_made_blindly_under_a_key_that_may_be_forgotten() -> N
     assert (len(gateway.charges), gateway.money) == (1, 3700)
 
 
-def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it_was() -> None:
+def test_an_unavailable_gateway_leaves_the_charge_pending() -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway)
@@ -233,7 +233,7 @@ def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it
     assert {charge.key for charge in gateway.charges} == {KEY}
 
 
-def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
+def test_a_concurrent_write_of_a_sibling_is_retried() -> None:
     store, gateway = reserved(), FakeGateway()
     store.before_next_write(store.touch)
     gateway.after("charge", lambda: store.before_next_write(store.touch))
@@ -241,14 +241,14 @@ def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
     assert (gateway.calls, ledger(store)) == (["charge"], ["PENDING", "CHARGED"])
 
 
-def test_two_at_once_charge_once() -> None:
+def test_concurrent_invocations_charge_once() -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.money, store.only.charge) == (3700, "CHARGED")
 
 
-def test_two_at_once_enter_the_charge_once() -> None:
+def test_concurrent_invocations_enter_the_charge_once() -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
     pay("A-1", EPOCH, ports(store, gateway))
@@ -270,7 +270,7 @@ def test_a_declined_card_is_final_and_in_the_ledger() -> None:
     assert store.happened == ["CHARGE_PENDING", "CHARGE_DECLINED"]
 
 
-def test_two_at_once_enter_the_decline_once() -> None:
+def test_concurrent_invocations_enter_the_decline_once() -> None:
     store, gateway = reserved(), FakeGateway(declines=True)
 
     def twin() -> None:
@@ -283,7 +283,7 @@ def test_two_at_once_enter_the_decline_once() -> None:
     assert ledger(store) == ["PENDING", "DECLINED"]
 
 
-def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
+def test_a_decline_with_a_lost_answer_is_looked_up() -> None:
     gateway = FakeGateway(declines=True)
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -298,7 +298,7 @@ def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
 @pytest.mark.parametrize(
     "fields", [{"cancel_requested": True}, {"status": Status.COMPENSATING, "failure": "OutOfStock"}]
 )
-def test_an_order_to_be_cancelled_is_not_charged(fields: dict[str, Any]) -> None:
+def test_a_cancelled_order_is_not_charged(fields: dict[str, Any]) -> None:
     store, gateway = reserved(**fields), FakeGateway()
     with pytest.raises(OrderCancelled):
         pay("A-1", EPOCH, ports(store, gateway))
@@ -314,7 +314,7 @@ def test_an_order_cancelled_while_the_ledger_is_written_is_not_charged() -> None
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_order_cancelled_while_it_is_charged_is_charged_and_then_undone(moment: str) -> None:
+def test_an_order_cancelled_during_its_charge_is_charged_and_compensated(moment: str) -> None:
     store, gateway = reserved(), FakeGateway()
     getattr(gateway, moment)("charge", lambda: store.touch(cancel_requested=True))
     with pytest.raises(OrderCancelled, match="A-1 was cancelled while it was charged"):
@@ -322,7 +322,7 @@ def test_an_order_cancelled_while_it_is_charged_is_charged_and_then_undone(momen
     assert (store.only.charge, ledger(store)) == ("CHARGED", ["PENDING", "CHARGED"])
 
 
-def test_an_order_cancelled_after_its_charge_goes_no_further() -> None:
+def test_an_order_cancelled_after_its_charge_raises_order_cancelled() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway, cancel_requested=True)
     with pytest.raises(OrderCancelled):
@@ -333,14 +333,14 @@ def test_an_order_cancelled_after_its_charge_goes_no_further() -> None:
 # ---- F20, F29: overtaken
 
 
-def test_a_run_that_lost_the_order_does_not_ask_the_gateway() -> None:
+def test_a_run_without_the_lease_does_not_call_the_gateway() -> None:
     store, gateway = reserved(epoch=NEXT), FakeGateway()
     with pytest.raises(LeaseLost):
         pay("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, store.entered) == ([], [])
 
 
-def test_a_run_that_loses_the_order_while_the_ledger_is_written_does_not_ask_the_gateway() -> None:
+def test_a_run_that_loses_the_lease_during_the_ledger_write_does_not_charge() -> None:
     store, gateway = reserved(), FakeGateway()
     store.before_next_write(lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -349,7 +349,7 @@ def test_a_run_that_loses_the_order_while_the_ledger_is_written_does_not_ask_the
 
 
 @pytest.mark.parametrize("status", sorted(UNDOING))
-def test_a_late_charge_of_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+def test_a_late_charge_of_a_compensated_order_is_refunded(status: Status) -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.after("charge", lambda: store.touch(status=status, epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -358,7 +358,7 @@ def test_a_late_charge_of_an_order_that_is_undone_is_paid_back(status: Status) -
     assert ledger(store) == ["PENDING"]
 
 
-def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
+def test_a_late_charge_is_refused_by_the_voided_mark() -> None:
     store, gateway = reserved(), FakeGateway()
 
     def compensated() -> None:
@@ -372,7 +372,7 @@ def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
     assert (ledger(store), store.only.charge) == (["PENDING", "VOIDED"], "VOIDED")
 
 
-def test_a_late_decline_needs_no_undoing() -> None:
+def test_a_late_decline_needs_no_refund() -> None:
     store, gateway = reserved(), FakeGateway(declines=True)
     gateway.after("charge", lambda: store.touch(status=Status.COMPENSATING, epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -390,9 +390,7 @@ def test_a_late_decline_needs_no_undoing() -> None:
         (Status.COMPLETED, EPOCH),
     ],
 )
-def test_a_late_charge_of_an_order_that_goes_on_is_that_orders_charge(
-    status: Status, epoch: int
-) -> None:
+def test_a_late_charge_of_an_active_order_is_its_charge(status: Status, epoch: int) -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.after("charge", lambda: store.touch(status=status, epoch=epoch))
     with pytest.raises(LeaseLost):
@@ -402,7 +400,7 @@ def test_a_late_charge_of_an_order_that_goes_on_is_that_orders_charge(
 
 
 @pytest.mark.parametrize("status", ["VOIDED", "REFUNDED"])
-def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(status: str) -> None:
+def test_a_charge_undone_at_the_gateway_fails_the_order(status: str) -> None:
     """Not a newer run, which would have fenced this one off: no other run will come."""
     store, gateway = reserved(), FakeGateway()
     if status == "VOIDED":
@@ -421,7 +419,7 @@ def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(statu
 # ---- paying back
 
 
-def test_what_was_charged_is_refunded_with_its_event_in_one_write() -> None:
+def test_a_refund_and_its_event_are_one_write() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     before = store.only
@@ -456,7 +454,7 @@ def test_an_order_cancelled_without_a_failure_is_refunded_as_cancelled() -> None
     assert store.events[0].detail.reason == "OrderCancelled"
 
 
-def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
+def test_a_charge_that_was_not_made_is_voided() -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
@@ -468,7 +466,7 @@ def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
     assert store.timeline[-1] == ("A-1", Entry("CHARGE_VOIDED", NOW, {}))
 
 
-def test_a_charge_that_was_made_after_all_is_refunded() -> None:
+def test_a_pending_charge_that_was_made_is_refunded() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
@@ -477,7 +475,7 @@ def test_a_charge_that_was_made_after_all_is_refunded() -> None:
     assert [event.name for event in store.events] == ["Payment Refunded"]
 
 
-def test_a_charge_that_was_declined_after_all_is_declined() -> None:
+def test_a_pending_charge_that_was_declined_is_declined() -> None:
     gateway = FakeGateway(declines=True)
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
@@ -487,7 +485,7 @@ def test_a_charge_that_was_declined_after_all_is_declined() -> None:
 
 
 @pytest.mark.parametrize("charge", [None, "DECLINED", "REFUNDED", "VOIDED"])
-def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
+def test_the_gateway_is_not_called_without_an_open_charge(charge: str | None) -> None:
     known = ChargeStatus(charge) if charge else None
     store, gateway = reserved(status=Status.COMPENSATING, charge=known), FakeGateway()
     assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
@@ -498,7 +496,7 @@ def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_refund_without_an_answer_is_asked_for_again(moment: str) -> None:
+def test_a_refund_without_an_answer_is_retried(moment: str) -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     getattr(gateway, moment)("refund", no_answer)
@@ -510,7 +508,7 @@ def test_a_refund_without_an_answer_is_asked_for_again(moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_void_without_an_answer_is_asked_for_again(moment: str) -> None:
+def test_a_void_without_an_answer_is_retried(moment: str) -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
@@ -521,7 +519,7 @@ def test_a_void_without_an_answer_is_asked_for_again(moment: str) -> None:
     assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
 
 
-def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
+def test_an_unconfirmed_refund_raises_payment_gateway_error() -> None:
     class Stubborn(FakeGateway):
         def refund(self, key: str) -> GatewayRecord:
             return GatewayRecord(key, ChargeStatus.CHARGED, "still here")
@@ -533,7 +531,7 @@ def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
     assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
 
 
-def test_a_compensation_that_runs_twice_refunds_once() -> None:
+def test_a_repeated_compensation_refunds_once() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     outcomes = [refund("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
@@ -541,7 +539,7 @@ def test_a_compensation_that_runs_twice_refunds_once() -> None:
     assert (gateway.calls, ledger(store), len(store.outbox)) == (["refund"], ["REFUNDED"], 1)
 
 
-def test_two_at_once_tell_of_one_refund() -> None:
+def test_concurrent_invocations_publish_one_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     gateway.after("refund", lambda: refund("A-1", EPOCH, ports(store, gateway)))
@@ -551,7 +549,7 @@ def test_two_at_once_tell_of_one_refund() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
-def test_only_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+def test_only_an_order_in_compensation_is_refunded(status: Status) -> None:
     gateway = FakeGateway()
     store = reserved()
     charged(store, gateway, status=status, cancel_requested=True)
@@ -560,7 +558,7 @@ def test_only_an_order_that_is_undone_is_paid_back(status: Status) -> None:
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
-def test_a_run_that_lost_the_order_pays_nothing_back() -> None:
+def test_a_run_without_the_lease_refunds_nothing() -> None:
     gateway = FakeGateway()
     store = undone(gateway, epoch=NEXT)
     with pytest.raises(LeaseLost):
@@ -568,7 +566,7 @@ def test_a_run_that_lost_the_order_pays_nothing_back() -> None:
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
-def test_a_run_that_is_overtaken_while_it_refunds_leaves_the_entry_to_the_next() -> None:
+def test_a_run_superseded_during_its_refund_leaves_the_entry_to_the_next() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     gateway.after("refund", lambda: store.touch(epoch=NEXT))
@@ -579,7 +577,7 @@ def test_a_run_that_is_overtaken_while_it_refunds_leaves_the_entry_to_the_next()
     assert (gateway.money, len(store.outbox)) == (0, 1)
 
 
-def test_a_cancellation_that_slips_in_does_not_repeat_the_refund() -> None:
+def test_a_concurrent_cancellation_does_not_repeat_the_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     store.before_next_write(lambda: store.touch(cancel_requested=True))
@@ -589,7 +587,7 @@ def test_a_cancellation_that_slips_in_does_not_repeat_the_refund() -> None:
 
 
 @pytest.mark.parametrize("step", [pay, refund])
-def test_an_order_nobody_knows_moves_no_money(step: Any) -> None:
+def test_an_unknown_order_moves_no_money(step: Any) -> None:
     gateway = FakeGateway()
     with pytest.raises(OrderNotFound):
         step("A-1", EPOCH, ports(FakeLedger(), gateway))
