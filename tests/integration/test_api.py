@@ -1,4 +1,4 @@
-"""The HTTP API, through the events that API Gateway sends (payload format 2.0), on SQLite."""
+"""The HTTP API on SQLite, called with API Gateway events (payload format 2.0)."""
 
 import base64
 import json
@@ -18,12 +18,12 @@ from tests.strategies import nested
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 NEW = detail(order_id=..., timestamp=..., total=...)
-"""The least that an order must say over HTTP."""
+"""The mandatory fields of an order over HTTP."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered."""
+    """An answer of the API."""
 
     status: int
     body: Any
@@ -88,7 +88,7 @@ def outbox() -> list[Message]:
 
 
 def become(order_id: str, **fields: Any) -> None:
-    """Let an order become what these fields say."""
+    """Set these fields of an order."""
     store = wiring.ports().store
     change = store.read(order_id).change()
     store.save(change._replace(fields={**change.fields, **fields}))
@@ -140,7 +140,7 @@ def test_null_is_absent(api: Api) -> None:
 def test_an_order_with_another_token_is_a_conflict(
     api: Api, status: Status, first: str | None
 ) -> None:
-    """A retry is the same order; a new card is a new order, and that is said."""
+    """A retry is the same order; a new card needs a new order, and the error says so."""
     key = {"idempotency-key": "k1"}
     body = {**NEW, "payment_token": first} if first else NEW
     placed = api("POST", "/orders", body, headers=key)

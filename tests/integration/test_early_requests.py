@@ -1,4 +1,4 @@
-"""Requests that come before their order, on real stores: the same tests for each adapter."""
+"""Early requests on real stores: the same tests for each adapter."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -164,7 +164,7 @@ def test_a_concurrent_request_and_order_with_a_key_see_each_other(stores: Stores
 
 
 class BetweenReadAndWrite:
-    """A store whose first write is preceded by something else, once its step has read."""
+    """A store that runs another step between the first step's read and write."""
 
     def __init__(self, store: Any, other: Callable[[], object], write: str) -> None:
         self._store = store

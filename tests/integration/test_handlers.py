@@ -1,4 +1,4 @@
-"""What a handler answers and raises is what its state selects and catches; batches fail in part."""
+"""Handlers' results and errors match their states' selectors and catches; batches fail in part."""
 
 import json
 import re
@@ -41,7 +41,7 @@ SERVICES = (orders, inventory, payments, shipping)
 
 
 class Workflow:
-    """Takes an order through the states by calling their handlers; holds the workflow's data."""
+    """A workflow that calls the handlers of its states and holds their data."""
 
     def __init__(self, store: SQLiteRecords) -> None:
         self.store = store
@@ -112,7 +112,7 @@ BACKWARD = ("Compensate", "VoidShipment", "RefundPayment", "ReleaseInventory", "
 
 
 def selected(workflow: Workflow) -> None:
-    """Assert that every answer has what its state selects."""
+    """Assert that every result has the fields that its state selects."""
     for name, answer in workflow.answers.items():
         assert tasks()[name].selected <= set(answer), name
 
@@ -200,7 +200,7 @@ def test_an_execution_that_resumes_an_order_takes_the_same_path(workflow: Workfl
 
 
 def at(workflow: Workflow, name: str, **fields: Any) -> None:
-    """Bring an order to where this task comes next, and change these fields of it."""
+    """Move an order to the state before this task, and change these fields of it."""
     before = {
         "CheckInventory": (),
         "ProcessPayment": FORWARD[:1],
@@ -349,7 +349,7 @@ def batch(*bodies: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def retried(*bodies: str | dict[str, Any]) -> list[str]:
-    """Hand over a batch; return the ids of those that are sent again."""
+    """Send a batch; return the ids of the messages to retry."""
     answer = change_order.handler(batch(*bodies), CONTEXT)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -468,7 +468,7 @@ def test_the_reconciler_returns_the_number_of_started_runs(workflow: Workflow) -
 def test_functions_in_one_process_have_separate_settings(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On one machine a worker is every function in turn, each with its own environment."""
+    """On one machine a worker runs every function, each with its own environment variables."""
     monkeypatch.delenv("QUARANTINE_QUEUE_URL")
     monkeypatch.setattr(settings, "_running", "ValidateOrderFunction")
     workflow.order()

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 def post(
     body: Mapping[str, Any] | str, key: str | None = None, sender: str = LOCAL, **claims: str
 ) -> Answer:
-    """Place an order as API Gateway hands it over; all but the local user have a token."""
+    """Place an order with an API Gateway event; every user except the local one has a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
     if sender or claims:
         told = {"sub": sender, **claims} if sender else claims
@@ -266,7 +266,7 @@ def test_the_fingerprint_follows_from_the_requests_content() -> None:
 
 @pytest.fixture
 def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
-    """Open the ports anew, as another process would."""
+    """Open new ports, like another process."""
     if _store == "dynamodb":
         return wiring.ports
 
@@ -278,7 +278,7 @@ def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
 
 
 def at_once(tasks: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Run tasks that start together; return what each returned or raised."""
+    """Run tasks concurrently; return the result or the error of each."""
     barrier = threading.Barrier(len(tasks))
 
     def run(task: Callable[[], T]) -> T | Exception:

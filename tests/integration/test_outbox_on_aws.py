@@ -1,4 +1,4 @@
-"""The relay on moto: from the table's stream onto the bus, into queues and state machines."""
+"""The relay on moto: from the table's stream to the bus, queues and state machines."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ PATTERN = Template(TEMPLATE, {}, lambda *_: {}).resources["RelayFunction"]["Prop
 
 
 class AWS:
-    """The services that the relay speaks to, and the stream that brings it its records."""
+    """The services that the relay calls, and the stream of the table."""
 
     def __init__(self, client: OneAtATime) -> None:
         self.client = client
@@ -39,7 +39,7 @@ class AWS:
         self.seen = 0
         self.sqs = boto3.client("sqs")
         self.queue = self.sqs.create_queue(QueueName=self.table.name)["QueueUrl"]
-        self.heard: list[Any] = []
+        self.accepted: list[Any] = []
         boto3.client("events").create_event_bus(Name=self.table.name)
         self.machine = boto3.client("stepfunctions").create_state_machine(
             name=self.table.name,
@@ -49,13 +49,13 @@ class AWS:
         self.publisher = AWSPublisher(self.table.name, self.machine, self.connect)
 
     def connect(self, service: str) -> Any:
-        """Return a service's client; that of EventBridge is overheard."""
+        """Return a service's client; the one of EventBridge records accepted entries."""
         make: Any = boto3.client  # its overloads are one a service
         client = make(service)
-        return Overheard(client, self.heard) if service == "events" else client
+        return RecordingEvents(client, self.accepted) if service == "events" else client
 
     def stream(self) -> list[dict[str, Any]]:
-        """Return the records since this was last asked for that the template's filter passes."""
+        """Return the new records that pass the template's filter."""
         # of moto's own, since it does not answer this version of the client for streams
         shard = dynamodb_backends["123456789012"]["us-east-1"].tables[self.table.name].stream_shard
         assert shard is not None
@@ -75,32 +75,32 @@ class AWS:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the details of events that the bus took, by their types' names."""
-        return [{entry["DetailType"]: json.loads(entry["Detail"])} for entry in self.heard]
+        return [{entry["DetailType"]: json.loads(entry["Detail"])} for entry in self.accepted]
 
     def messages(self) -> list[Any]:
-        """Return the bodies of the messages that are in the queue."""
+        """Return the bodies of the messages in the queue."""
         found = []
         while messages := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get(
             "Messages"
         ):
-            found += [json.loads(one["Body"]) for one in messages]
+            found += [json.loads(entry["Body"]) for entry in messages]
         return found
 
     def runs(self) -> list[str]:
         client = boto3.client("stepfunctions")
-        found = client.list_executions(stateMachineArn=self.machine)["executions"]
-        return [one["name"] for one in found]
+        executions = client.list_executions(stateMachineArn=self.machine)["executions"]
+        return [entry["name"] for entry in executions]
 
     def waiting(self) -> list[str]:
         return [key for item in self.table.scan() for key in item.get("out", {})]
 
 
-class Overheard:
-    """A client of EventBridge; ``heard`` gets what the bus accepts."""
+class RecordingEvents:
+    """A client of EventBridge that adds accepted entries to ``accepted``."""
 
-    def __init__(self, client: Any, heard: list[Any]) -> None:
+    def __init__(self, client: Any, accepted: list[Any]) -> None:
         self.client = client
-        self.heard = heard
+        self.accepted = accepted
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
@@ -108,12 +108,12 @@ class Overheard:
     def put_events(self, **arguments: Any) -> Any:
         answer = self.client.put_events(**arguments)
         results = zip(arguments["Entries"], answer["Entries"], strict=True)
-        self.heard += [entry for entry, result in results if "EventId" in result]
+        self.accepted += [entry for entry, result in results if "EventId" in result]
         return answer
 
 
 def _as_lambda_gets_it(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as JSON: bytes are in base64."""
+    """Return a record as JSON, with bytes in base64."""
     found: dict[str, Any] = json.loads(
         json.dumps(record, default=lambda one: "AA==" if isinstance(one, bytes) else str(one))
     )
@@ -235,12 +235,12 @@ def test_a_crash_before_the_removal_repeats_the_event_with_the_same_id(aws: AWS)
         ]
     )
     assert aws.relay(records) == {}  # the stream brings it again
-    first, second = (one["Order Created"]["metadata"]["event_id"] for one in aws.events())
+    first, second = (entry["Order Created"]["metadata"]["event_id"] for entry in aws.events())
     assert first == second
 
 
 def test_the_reconciler_sends_messages_of_dropped_stream_records(aws: AWS) -> None:
-    """F34: two days later nothing has been lost, and nothing is sent that is only on its way."""
+    """F34: nothing is lost after two days, and a young message is not sent."""
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
     orders.claim(envelope(order_id="A-2"), RUN, ports)

@@ -1,4 +1,4 @@
-"""`orders stock receive`: units are added once, here and to a deployed stack."""
+"""`orders stock receive` adds units once, on one machine and to a deployed stack."""
 
 import json
 import re

@@ -27,7 +27,7 @@ Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 class Service(ThreadingHTTPServer):
-    """Answers by what a test has told it, and by acceptance after that."""
+    """A service that sends the test's replies, and accepts further requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
@@ -75,7 +75,7 @@ def accepting(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def refusing(*places: int, code: str = "InternalFailure") -> Reply:
-    """Refuse these entries of a request, and accept the others, as the service would say it."""
+    """Refuse these entries of a request and accept the others, in the service's format."""
 
     def reply(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if "stateMachineArn" in request:
@@ -124,7 +124,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def holding(service: Service, *messages: Message) -> Ports:
-    """Return the relay's ports; each message is alone in an outbox of its own, "a", "b", ..."""
+    """Return the relay's ports; each message has an outbox of its own, "a", "b", ..."""
     names = "abcdefghijklmnopqrstuvwxyz"
     items = {name: {"1": message} for name, message in zip(names, messages, strict=False)}
     service.outbox = FakeOutbox(**items)

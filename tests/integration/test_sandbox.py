@@ -1,4 +1,4 @@
-"""The sandbox's gateway and carrier: what each token and each street makes them do."""
+"""The sandbox's gateway and carrier, whose behaviour tokens and streets select."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -42,7 +42,7 @@ def clock() -> Clock:
 
 
 class Sandbox(Protocol):
-    """The sandbox's own record; every call opens it anew, as another process would."""
+    """The sandbox's own record; every call opens it again, like another process."""
 
     def gateway(self, now: Callable[[], float]) -> Gateway: ...
     def carrier(self) -> Carrier: ...
@@ -129,7 +129,7 @@ def charge(token: str | None, order_id: str = "A-1") -> Charge:
 
 
 def answers(call: Callable[[], object], times: int) -> list[str]:
-    """Call the gateway so often; return the status that each answer had."""
+    """Call the gateway this many times; return the status of each answer."""
     found = []
     for _ in range(times):
         try:
@@ -140,7 +140,7 @@ def answers(call: Callable[[], object], times: int) -> list[str]:
 
 
 def charged(sandbox: Sandbox) -> int:
-    """Return how often the gateway's own record says that money was taken and is still there."""
+    """Return the number of charges in the gateway's own record that are not refunded."""
     return sum(kept["status"] == ChargeStatus.CHARGED for kept in sandbox.charges())
 
 
@@ -237,7 +237,7 @@ def test_the_gateway_stores_the_requested_charge(gateway: Gateway, sandbox: Sand
 def test_after_a_day_the_key_is_forgotten_and_a_repeated_charge_is_a_second_one(
     gateway: Gateway, sandbox: Sandbox, clock: Clock, age: float, made: int
 ) -> None:
-    """F10: this is why the ledger and the gateway's record are asked first."""
+    """F10: therefore the ledger and the gateway's record are read first."""
     gateway.charge(charge("tok_visa"))
     clock.time += age
     gateway.charge(charge("tok_visa"))

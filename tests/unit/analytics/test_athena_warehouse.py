@@ -1,4 +1,4 @@
-"""Athena is asked, waited for, and read into Python's types."""
+"""Athena queries are started, polled, and read into Python's types."""
 
 from collections.abc import Iterator
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""Charts draw in proportion, from nought, and their labels stand apart."""
+"""Charts are proportional and start at zero, and their labels do not overlap."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The report of a day is asked of the warehouse and kept under the day's name."""
+"""The report of a day is queried from the warehouse and stored under the day's name."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 
 
 class Warehouse:
-    """Is asked, and has nothing."""
+    """A warehouse without rows that records its queries."""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[str]] = []
@@ -30,7 +30,7 @@ class Warehouse:
 
 
 class ReportStore:
-    """Keeps pages in a dictionary."""
+    """A report store in a dictionary."""
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}

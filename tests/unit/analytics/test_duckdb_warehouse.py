@@ -1,4 +1,4 @@
-"""DuckDB reads what was delivered, counts an event once, and touches nothing else."""
+"""DuckDB reads the delivered files, counts an event once, and has no other access."""
 
 from datetime import timedelta
 from decimal import Decimal

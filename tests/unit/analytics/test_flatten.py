@@ -1,4 +1,4 @@
-"""An event becomes one flat row, of the columns of the table and without personal data."""
+"""An event becomes one flat row with the columns of the table and without personal data."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a contract takes, the sink can store: each event is a row that its columns' types hold."""
+"""The sink can store every valid event: each value fits its column's type."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ LARGEST = {
     "items": [{"sku": "x" * 64, "quantity": 1_000_000, "unit_price": 0.1}] * MAX_LINES,
     "total": 9_800_000,
 }
-"""The most units and the most text that an order has."""
+"""The maximum units and text of an order."""
 
 extremes = st.fixed_dictionaries(
     {},

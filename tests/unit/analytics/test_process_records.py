@@ -1,4 +1,4 @@
-"""Firehose gets each record back: as a row, or failed and as it was."""
+"""Each Firehose record is returned as a row, or as failed and unchanged."""
 
 import base64
 import json

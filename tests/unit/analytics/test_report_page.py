@@ -1,4 +1,4 @@
-"""The page shows a day's figures, and needs nothing but itself."""
+"""The page shows a day's figures and is self-contained."""
 
 import re
 from datetime import date

@@ -1,4 +1,4 @@
-"""A shelf keeps a page under its name, whole, in place of an older one."""
+"""A report store replaces the page of a name atomically."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Orders from the threshold on are flagged once; what is no valid event is put aside at once."""
+"""Orders at or above the threshold are flagged once; invalid events are quarantined."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def ports(store: Store) -> Ports:
 
 
 def created(total: str = "1000.00", name: str = "Order Created", **metadata: Any) -> str:
-    """Return the text of an envelope; the total as it is written in JSON."""
+    """Return the text of an envelope with the total as written in JSON."""
     detail = {
         "order_id": "A-1",
         "customer_id": "C-42",

@@ -1,4 +1,4 @@
-"""The handler tries only those messages again that met an unexpected error."""
+"""The handler returns only messages with an unexpected error for a retry."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Stock is reserved whole or not at all, taken once, and given back once."""
+"""Stock is reserved completely or not at all, committed once, and released once."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def ports(store: FakeInventory) -> Ports:
 
 
 def holding(reservation: Reservation, **fields: Any) -> FakeInventory:
-    """Return a store of 10 TEA and 10 CUP in which the order has come this far."""
+    """Return a store of 10 TEA and 10 CUP with the order in this state."""
     store = FakeInventory(order(), TEA=10, CUP=10)
     reserve("A-1", EPOCH, ports(store))
     if reservation is Reservation.COMMITTED:
@@ -230,7 +230,7 @@ def test_a_run_without_the_lease_moves_nothing(step: Any) -> None:
 
 @pytest.mark.parametrize("step", [reserve, commit])
 def test_a_run_superseded_between_read_and_write_moves_nothing(step: Any) -> None:
-    """F20: a function that goes on after its timeout meets the compensation."""
+    """F20: a function that runs on after its timeout meets the compensation."""
     store = FakeInventory(order(), TEA=9, CUP=9)
     if step is commit:
         store = holding(Reservation.RESERVED)

@@ -65,7 +65,7 @@ class Store:
 
 
 class Mailer:
-    """Keeps what it is given; can be told to fail."""
+    """A mailer that stores mails, or fails."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.fails = fails
@@ -135,7 +135,7 @@ def test_a_failed_mail_is_not_marked_and_is_retried() -> None:
 
 
 def test_an_unmailable_address_is_noted_in_the_timeline_without_the_address() -> None:
-    """Contracts of before took such addresses: orders may have them."""
+    """Earlier contracts accepted such addresses, so existing orders may have them."""
     store, mailer = Store(ORDER._replace(email="a,b@example.com")), Mailer()
     with pytest.raises(UnmailableAddress) as refused:
         confirm("A-1", ports(store, mailer))

@@ -1,4 +1,4 @@
-"""A confirmation is a mail that any mail reader shows, whatever is in the order."""
+"""A confirmation is a valid mail for any content of the order."""
 
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -21,7 +21,7 @@ CONFIRMATION = Confirmation(
 
 
 def read(recipient: str = "ada@example.com", **changes: object) -> EmailMessage:
-    """Render, and read again as a mail reader would."""
+    """Render a mail, and parse it like a mail reader."""
     mail = render(CONFIRMATION._replace(**changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
     parsed = message_from_bytes(to_bytes(mail), policy=default)
     assert isinstance(parsed, EmailMessage)

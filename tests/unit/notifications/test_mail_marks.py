@@ -1,4 +1,4 @@
-"""A mail's mark and its line in the timeline are one write, made once."""
+"""A mail's mark and its timeline entry are one write, made once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Mailers hand a mail over whole, or raise MailError."""
+"""Mailers send a complete mail, or raise MailError."""
 
 import pytest
 from botocore.stub import ANY, Stubber

@@ -1,4 +1,4 @@
-"""The handler tries only those messages again that failed."""
+"""The handler returns only failed messages for a retry."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Requests that come before their order: kept, taken into account, or told to an operator."""
+"""Requests that arrive before their order are stored, applied, or become dead letters."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ FIRST_WRITES: dict[str, Callable[[FakeOrders], object]] = {
 
 @pytest.fixture(params=FIRST_WRITES)
 def comes(request: pytest.FixtureRequest) -> Callable[[FakeOrders], object]:
-    """Return what writes an order first: a run, or the HTTP API."""
+    """Return the first write of an order: by a run, or by the HTTP API."""
     return FIRST_WRITES[request.param]
 
 
@@ -109,7 +109,7 @@ def test_the_latest_early_update_of_each_field_wins_in_any_order() -> None:
 
 
 def test_the_event_of_a_placed_order_ignores_early_requests() -> None:
-    """Its own event has to claim it: its content is the one that was placed."""
+    """The order's own event must claim it, so it has the content of the HTTP request."""
     store = FakeOrders()
     apply_request(MOVE, ports(store))
     record, new = place(created(email="ada@example.com"), ports(store))

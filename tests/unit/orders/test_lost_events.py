@@ -1,4 +1,4 @@
-"""Orders that the sink has heard of and that never began have their events come again."""
+"""Lost events, of orders that are in the sink and do not exist, are replayed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Times in an order's life: which runs are one."""
+"""Runs of one order that are requested within a minute have one name."""
 
 from orders.model import resume
 from tests.fakes.records import NOW, order

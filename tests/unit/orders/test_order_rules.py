@@ -1,4 +1,4 @@
-"""The rules of an order's life: who may have it, how it waits, is undone, ends, and is changed."""
+"""The rules of an order's life: claim, wait, compensation, end, cancellation and change."""
 
 import json
 from contextlib import suppress
@@ -55,10 +55,10 @@ NEXT_RUN = Claimant("run-2", "hash", 300.0)
 RESUMING = Claimant("run-2", None, 300.0)
 
 FRESH: dict[str, Any] = {"epoch": 0, "version": 0, "lease_owner": None, "lease_until": 0.0}
-"""As an order is that was never written."""
+"""The fields of an order that was never written."""
 
 EXPIRED: dict[str, Any] = {"lease_until": NOW}
-"""As an order is whose run is gone: its lease is over at the very moment it says."""
+"""The fields of an order whose run has ended: its lease expires at this moment."""
 
 
 # ---- claim
@@ -500,7 +500,7 @@ def test_address_and_email_can_be_changed_until_the_shipment(
 
 
 def moved(record: OrderRecord, at: str | None, **asked: Any) -> OrderRecord:
-    """Return a record after an amendment as of this time."""
+    """Return a record after an amendment that is effective at this time."""
     wanted = Amendment(asked.get("address"), asked.get("email"), at)
     change = amend(record, wanted, NOW)
     return record if change is None else change.after

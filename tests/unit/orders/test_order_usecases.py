@@ -1,4 +1,4 @@
-"""What can be done with an order, and that state, timeline and messages are one write."""
+"""The use cases of an order; record, timeline and messages are one write."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def ports(store: FakeOrders) -> Ports:
 
 
 def the_event(store: FakeOrders, name: str, *, of: OrderRecord) -> Event[Any]:
-    """Return the only event in the outbox: of this name, with the id that follows from it."""
+    """Return the only event in the outbox, after a check of its name and its derived id."""
     [event] = store.events
     assert event.name == name
     assert event.event_id == published_event_id(of.order_id, name, of.version + 1)
@@ -83,7 +83,7 @@ def the_event(store: FakeOrders, name: str, *, of: OrderRecord) -> Event[Any]:
 
 
 def tells_the_order(detail: OrderDetail, record: OrderRecord) -> bool:
-    """Say whether an event has the whole order as it is recorded."""
+    """Return whether an event has all fields of the recorded order."""
     lines = tuple(Line(item.sku, item.quantity, item.unit_price) for item in detail.items)
     return (detail.order_id, detail.customer_id, detail.currency, detail.total, lines) == (
         record.order_id,
@@ -256,7 +256,7 @@ def test_a_cancelled_order_does_not_wait() -> None:
 
 
 def test_an_order_in_compensation_does_not_wait() -> None:
-    """Its stock could not be looked at, say: the workflow then asks whether it shall wait."""
+    """For example, its stock could not be read: the workflow then calls PauseOrder."""
     store = FakeOrders(order(status=Status.COMPENSATING, failure="PaymentDeclined"))
     step = {"Error": "States.Timeout", "Cause": ""}
     assert pause("A-1", EPOCH, step, ports(store)).outcome == "UNDO"
@@ -611,7 +611,7 @@ def test_a_late_update_is_recorded_and_not_retried() -> None:
 
 
 def test_an_outdated_update_is_recorded_as_ignored() -> None:
-    """F27: a queue repeats and reorders; the parcel must not go to an address given up."""
+    """F27: a queue repeats and reorders; the shipment must not go to an outdated address."""
     store = FakeOrders(order())
     older = envelope("Order Updated", email="old@example.com", timestamp="2026-01-31T13:00:00Z")
     newer = envelope("Order Updated", email="new@example.com", timestamp="2026-01-31T14:00:00Z")

@@ -1,4 +1,4 @@
-"""The relay sends what outboxes hold, again what was refused, and removes what was taken."""
+"""The relay sends outbox messages, retries refused ones, and removes accepted ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def run(name: str) -> Message:
 
 
 class Relay:
-    """A relay, what it sends from, and what it sends to."""
+    """A relay with a fake outbox and a fake publisher."""
 
     def __init__(self, *answers: Answer, **items: Mapping[str, Message]) -> None:
         self.outbox = FakeOutbox(**items)
@@ -45,7 +45,7 @@ class Relay:
 
 
 def records(items: Sequence[OutboxItem]) -> list[dict[str, Any]]:
-    """Return a stream's records, which are numbered from 100 on."""
+    """Return stream records, numbered from 100."""
     return [
         {"dynamodb": {"SequenceNumber": str(number), "item": item}}
         for number, item in enumerate(items, 100)
@@ -145,7 +145,7 @@ def test_messages_stay_for_the_next_invocation_if_time_is_short(
 
 
 def test_a_message_that_could_not_be_removed_is_sent_again() -> None:
-    """F7: a duplicate, which everybody absorbs."""
+    """F7: a duplicate, which every consumer ignores."""
     relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
     relayed.outbox.broken.append(StoreError("throttled"))
     assert relayed.run() == {"100": "throttled"}

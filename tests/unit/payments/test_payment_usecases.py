@@ -1,4 +1,4 @@
-"""An order is charged once and paid back once, whatever is lost, late, or asked for twice."""
+"""An order is charged once and refunded once under lost answers, late and repeated calls."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def ports(store: FakeLedger, gateway: FakeGateway) -> Ports:
 
 
 def charged(store: FakeLedger, gateway: FakeGateway, **fields: Any) -> None:
-    """Charge an order, and then change these fields of it."""
+    """Charge an order, then change these fields of it."""
     pay("A-1", EPOCH, ports(store, gateway))
     store.touch(**fields)
     gateway.calls.clear()
@@ -140,7 +140,7 @@ def test_an_older_order_with_a_fraction_of_a_yen_is_declined() -> None:
 
 
 def lost(gateway: FakeGateway, **fields: Any) -> FakeLedger:
-    """Return an order that the gateway charged, which nobody here knows."""
+    """Return an order that the gateway charged but whose ledger has no charge."""
     pay("A-1", EPOCH, ports(reserved(), gateway))
     gateway.calls.clear()
     return reserved(**{"reservation": "RESERVED"} | fields)
@@ -401,7 +401,7 @@ def test_a_late_charge_of_an_active_order_is_its_charge(status: Status, epoch: i
 
 @pytest.mark.parametrize("status", ["VOIDED", "REFUNDED"])
 def test_a_charge_undone_at_the_gateway_fails_the_order(status: str) -> None:
-    """Not a newer run, which would have fenced this one off: no other run will come."""
+    """No newer run did it, or this run would be fenced off: no other run follows."""
     store, gateway = reserved(), FakeGateway()
     if status == "VOIDED":
         gateway.before("charge", lambda: gateway.void(KEY))

@@ -1,4 +1,4 @@
-"""A paid order is shipped once, and never one that is undone."""
+"""A paid order is shipped once, and a compensated order never."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def ports(store: FakeShipments, carrier: FakeCarrier) -> Ports:
 
 
 def shipped(carrier: FakeCarrier, **fields: Any) -> FakeShipments:
-    """Return an order that was shipped, with these fields changed since."""
+    """Return a shipped order with these fields changed."""
     store = paid()
     ship("A-1", EPOCH, ports(store, carrier))
     store.touch(**fields)
@@ -129,7 +129,7 @@ def test_a_concurrent_write_of_a_sibling_is_retried() -> None:
 
 
 def test_a_shipment_goes_to_the_address_of_the_record() -> None:
-    """An address changed while the carrier takes the parcel was confirmed to the customer."""
+    """An address changed during the carrier's call was confirmed to the customer."""
     store, carrier = paid(), FakeCarrier()
     elsewhere = {**ADDRESS, "city": "Wells"}
     carrier.before_create(lambda: store.touch(shipping_address=elsewhere))
@@ -168,7 +168,7 @@ def test_the_shipment_of_an_order_cancelled_meanwhile_is_voided() -> None:
 
 
 def test_the_shipment_of_an_order_cancelled_before_its_write_is_voided() -> None:
-    """The write that creates the shipment is the one that sees that nobody cancelled."""
+    """The write of the shipment fails if the order was cancelled meanwhile."""
     store, carrier = paid(), FakeCarrier()
     store.before_next_write(lambda: store.touch(cancel_requested=True))
     with pytest.raises(OrderCancelled):
@@ -182,7 +182,7 @@ def test_the_shipment_of_an_order_cancelled_before_its_write_is_voided() -> None
 def test_a_late_invocation_voids_the_shipment_of_a_compensated_order(
     status: Status, when: str
 ) -> None:
-    """F20: the function went on after its timeout, and compensation has begun or ended."""
+    """F20: the function runs on after its timeout, and compensation has started or ended."""
     store, carrier = paid(), FakeCarrier()
     hook = carrier.after_create if "carrier" in when else store.before_next_write
     hook(lambda: store.touch(status=status, epoch=NEXT))
@@ -205,7 +205,7 @@ def test_a_late_invocation_voids_the_shipment_of_a_compensated_order(
 def test_a_lost_lease_of_an_active_order_does_not_void_the_shipment(
     status: Status, epoch: int, when: str
 ) -> None:
-    """F29: the newer run has the same parcel, or will have."""
+    """F29: the newer run has the same shipment, or will have."""
     store, carrier = paid(), FakeCarrier()
     hook = carrier.after_create if "carrier" in when else store.before_next_write
     hook(lambda: store.touch(status=status, epoch=epoch))
@@ -230,7 +230,7 @@ def test_a_late_shipment_is_refused_by_the_voided_mark() -> None:
 
 
 def test_a_shipment_voided_at_the_carrier_fails_the_order() -> None:
-    """Not a newer run, which would have fenced this one off: no other run will come."""
+    """No newer run did it, or this run would be fenced off: no other run follows."""
     store, carrier = paid(), FakeCarrier()
     carrier.void(PARCEL)
     with pytest.raises(CarrierError, match="has voided the shipment of order A-1"):
@@ -252,7 +252,7 @@ def test_a_shipment_is_voided_in_compensation() -> None:
 
 
 def test_an_unrecorded_shipment_is_voided_too() -> None:
-    """A late twin may yet create it: it finds the mark."""
+    """A late invocation may still create it and is refused by the mark."""
     store, carrier = paid(status=Status.COMPENSATING), FakeCarrier()
     assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert carrier.create(Consignment(PARCEL, "A-1", None)).status == "VOIDED"
@@ -271,7 +271,7 @@ def test_a_recorded_shipment_is_voided_for_every_state_of_the_charge(
 
 
 def test_an_order_with_a_pending_charge_may_have_a_shipment_after_a_power_cut() -> None:
-    """The carrier took it, then the machine lost that and CHARGED; PENDING is what it has."""
+    """The carrier created it, then a power cut lost the shipment and CHARGED, but not PENDING."""
     carrier = FakeCarrier()
     carrier.create(Consignment(PARCEL, "A-1", None))
     store = paid(status=Status.COMPENSATING, charge=ChargeStatus.PENDING)
