@@ -431,7 +431,7 @@ def test_a_customer_without_orders_has_an_empty_list(api: Api) -> None:
 
 @pytest.mark.parametrize("query", [None, {}, {"customer_id": ""}])
 def test_a_list_without_a_customer_is_refused(api: Api, query: dict[str, str] | None) -> None:
-    told = "customer_id: is missing; say whose orders to list"
+    told = "customer_id: is missing; send the customer whose orders to list"
     assert api("GET", "/orders", query=query).problem == (422, "customer_id", told)
 
 

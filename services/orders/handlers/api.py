@@ -111,12 +111,12 @@ def list_orders() -> Response[str]:
     query = _query("customer_id", "limit", "after")
     customer_id = query.get("customer_id")
     if not customer_id:
-        raise InvalidInput("customer_id", "is missing; say whose orders to list")
+        raise InvalidInput("customer_id", "is missing; send the customer whose orders to list")
     limit, after, store = _limit(query.get("limit")), query.get("after"), wiring.ports().store
     start = store.find(after) if after else None
     if after and (start is None or start.customer_id != customer_id):
         raise InvalidInput(
-            "after", f"{after[:80]!r} is no order of this customer; send the last answer's `next`"
+            "after", f"{after[:80]!r} is not an order of this customer; send the last answer's `next`"
         )
     records = store.by_customer(customer_id, limit + 1, after)
     page = records[:limit]
@@ -241,7 +241,7 @@ def _query(*known: str) -> dict[str, str]:
     for name in parameters:
         if name not in known:
             raise InvalidInput(
-                name[:80], f"is no parameter here; the known ones are {', '.join(known)}"
+                name[:80], f"is not a known parameter; known are {', '.join(known)}"
             )
     return {name: value for name, value in parameters.items() if value}
 
