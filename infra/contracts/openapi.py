@@ -11,7 +11,7 @@ from infra.contracts.json_schema import detail_definitions
 from infra.contracts.stories import examples
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
-from orders.idempotency_key import LONGEST
+from orders.idempotency_key import MAX_LENGTH
 
 JSON = dict[str, Any]
 
@@ -129,7 +129,7 @@ def _place() -> JSON:
         "description": "A sender's own key of this request: sent again with the same body it is"
         " the same order, with another body a conflict (409). A key is kept as long as its order."
         " In its absence `metadata.idempotency_key` counts.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
     }
     location = {"Location": {"description": "The order's path.", "schema": {"type": "string"}}}
     return _operation(
@@ -248,7 +248,7 @@ def _without(schema: JSON, names: tuple[str, ...]) -> JSON:
 
 
 def _order(fields: JSON) -> JSON:
-    """Return the schema of an order as it is shown (`orders.order_json.order_view`)."""
+    """Return the schema of an order as it is shown (`orders.order_json.order_json`)."""
     text = {"type": "string"}
     named = {"type": "object", "required": ["reason", "message"]}
     failure = {**named, "properties": {"reason": text, "message": text}}

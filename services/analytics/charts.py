@@ -1,4 +1,4 @@
-"""Charts as inline SVG, and the self-contained page they stand on, light or dark as its reader."""
+"""Charts as inline SVG, and their self-contained page, with a light and a dark colour scheme."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -7,10 +7,10 @@ from math import floor, log10
 Point = tuple[str, float]
 
 WIDE = 916
-"""Pixels inside a card on a wide screen: text in a chart is then as large as text beside it."""
+"""Width in pixels inside a card on a wide screen: chart text then has the size of other text."""
 
 HALF = 408
-"""Pixels inside a card that shares its row with another."""
+"""Width in pixels inside a card that shares its row with another."""
 
 _HEIGHT = 230
 _LEFT = 60
@@ -69,11 +69,11 @@ tr:last-child td { border-bottom: 0 } .number { text-align: right; padding-right
 """
 
 TONES = 6
-"""How many series can be told apart."""
+"""Number of series colours."""
 
 
 def page(title: str, subtitle: str, body: str) -> str:
-    """Return a page of HTML that needs nothing but itself; title and subtitle are plain text."""
+    """Return a self-contained page of HTML; title and subtitle are plain text."""
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -89,7 +89,7 @@ def section(title: str, body: str) -> str:
 
 
 def tiles(facts: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Return a row of figures, each with its label; a figure may have several lines."""
+    """Return a row of labelled figures; a figure may have several lines."""
     figures = "\n".join(
         f'<div class="tile">{"".join(f"<b>{escape(line)}</b>" for line in lines)}'
         f"<span>{escape(label)}</span></div>"
@@ -99,7 +99,7 @@ def tiles(facts: Sequence[tuple[str, Sequence[str]]]) -> str:
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> str:
-    """Return a table; the columns that are numbers stand to the right."""
+    """Return a table; number columns are aligned right."""
     sides = [' class="number"' if number else "" for number in numbers]
     head = "".join(f"<th{side}>{escape(name)}" for name, side in zip(names, sides, strict=True))
     body = "\n".join(
@@ -110,7 +110,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence
 
 
 def columns(points: Sequence[Point], label: str) -> str:
-    """Return upright bars over an axis of labels, such as the hours of a day."""
+    """Return a chart of vertical bars over an axis of labels, such as the hours of a day."""
     scale = _Scale([value for _, value in points])
     room = (WIDE - _LEFT - _RIGHT) / max(len(points), 1)
     width = min(room * 0.72, 48)
@@ -129,7 +129,7 @@ def columns(points: Sequence[Point], label: str) -> str:
 def bars(
     points: Sequence[Point], label: str, tones: Sequence[str] = (), width: float = WIDE
 ) -> str:
-    """Return lying bars, one below the other, each with its name and its value."""
+    """Return a chart of horizontal bars, each with its name and its value."""
     gutter = max((_breadth(_short(name)) for name, _ in points), default=0) + 14
     values = [value for _, value in points]
     end = max((_breadth(number(value)) for value in values), default=0) + 12
@@ -158,7 +158,7 @@ def lines(
     series: Mapping[str, Sequence[float | None]],
     label: str,
 ) -> str:
-    """Return one line a series over an axis; ``places`` say how far apart its names stand."""
+    """Return a chart with one line per series; ``places`` are the positions of the names."""
     scale = _Scale([value for values in series.values() for value in values if value is not None])
     reach = (max(places) - min(places)) or 1
     room = WIDE - _LEFT - _RIGHT - 2 * _INSET
@@ -182,7 +182,7 @@ def lines(
 
 
 def legend(series: Mapping[str, object]) -> str:
-    """Return which colour is which series; nothing where there is one."""
+    """Return the legend of the series' colours; it is empty for a single series."""
     if len(series) <= 1:
         return ""
     entries = "".join(
@@ -193,7 +193,7 @@ def legend(series: Mapping[str, object]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number for people: thousands apart, and no more decimals than they read."""
+    """Return a number for people: with thousands separators and few decimals."""
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.2f}" if abs(value) >= _SMALL else f"{value:.2g}"
@@ -208,7 +208,7 @@ def compact(value: float) -> str:
 
 
 class _Scale:
-    """The upright axis: round steps, and always with 0."""
+    """The vertical axis: round steps, always including 0."""
 
     def __init__(self, values: Sequence[float]) -> None:
         low, high = min([0.0, *values]), max([0.0, *values])
@@ -238,7 +238,7 @@ def _round_step(step: float) -> float:
 
 
 def _below(places: Sequence[float], names: Sequence[str]) -> str:
-    """Return the names under an axis, as many of them as stand apart from each other."""
+    """Return the names below an axis, as many as fit without overlap."""
     marks, free = [], 0.0
     for place, name in zip(places, names, strict=True):
         half = _breadth(_short(name)) / 2
@@ -257,7 +257,7 @@ def _short(name: str) -> str:
 
 
 def _breadth(name: str) -> float:
-    """Return the pixels that a text of 13 px takes at most, about."""
+    """Return the estimated maximum width in pixels of a text of 13 px."""
     return sum(9.0 if character.isupper() else 7.6 for character in name)
 
 

@@ -1,7 +1,7 @@
-"""An event as one flat row without personal data: what the table ``order_events_raw`` holds.
+"""Flatten an event into a row of the table ``order_events_raw``, without personal data.
 
-Names, addresses, e-mail, payment tokens, and what customers write as a reason stay out. Amounts
-and times are text and absent values are left out: so each JSON SerDe of Firehose reads them alike.
+Names, addresses, e-mail addresses, payment tokens and customers' own reasons are left out. Amounts
+and times are text and absent values are left out, so both JSON SerDes of Firehose read the same.
 """
 
 from collections.abc import Mapping
@@ -46,8 +46,9 @@ COLUMNS: Mapping[str, str] = {
 }
 """Every column with its Glue type; the table in ``template.yaml`` has the same.
 
-``lines`` are ``sku|quantity|unit_price``, ``missing`` ``sku|requested|available``; ``amount`` is
-what was refunded; ``arrived_at`` is when Firehose got this delivery. Times are in UTC.
+An entry of ``lines`` is ``sku|quantity|unit_price``, one of ``missing`` is
+``sku|requested|available``. ``amount`` is the refunded amount, ``arrived_at`` the time at which
+Firehose accepted this delivery. Times are in UTC.
 """
 
 PARTITION = "dt"
@@ -60,7 +61,7 @@ def flatten(envelope: Mapping[str, Any], arrived_at: float) -> dict[str, Any]:
     Raises
     ------
     InvalidEvent
-        The event keeps no contract that is known here.
+        The event breaks its contract, or the contract is unknown.
     """
     event = parse(envelope)
     detail = event.detail
@@ -101,14 +102,17 @@ def _order(detail: Detail) -> dict[str, Any]:
         "lines": [f"{item.sku}|{item.quantity}|{text(item.unit_price)}" for item in detail.items],
     }
     if isinstance(detail, OrderBackordered):
-        order["missing"] = [f"{one.sku}|{one.requested}|{one.available}" for one in detail.missing]
+        order["missing"] = [
+            f"{shortage.sku}|{shortage.requested}|{shortage.available}"
+            for shortage in detail.missing
+        ]
     if isinstance(detail, OrderCreated) and detail.shipping_address:
         order["ship_country"] = detail.shipping_address.country
     return order
 
 
 def _reason(detail: Detail) -> str | None:
-    """Return the platform's own reason; a customer's is free text and may name people."""
+    """Return the platform's own reason; a customer's is free text that may name people."""
     if isinstance(detail, OrderFailed | OrderCancellationRefused | PaymentRefunded):
         return detail.reason
     return None

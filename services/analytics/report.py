@@ -1,7 +1,7 @@
-"""The daily report: what it asks of the warehouse, and the page it makes of the answers.
+"""The daily report: its queries to the warehouse, and its HTML page.
 
-A day is a day of arrival in UTC (the table's partition), so that each event is in exactly one
-report, however late it comes. An order counts once for each thing that happened to it that day.
+A day is the day of arrival in UTC (the table's partition), so each event, even a late one, is in
+exactly one report. An order counts once per event type and day.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ from (
 ) as firsts
 group by 1, 2, 3, 4
 """
-"""What happened, by hour: ``orders`` of one ``event_type``, their ``units`` and ``money``."""
+"""Query by hour and ``event_type``: the number of ``orders``, their ``units`` and ``money``."""
 
 TOP_SKUS = """
 select
@@ -63,7 +63,7 @@ limit 10
 
 HOURS = range(24)
 MAX_CURRENCIES = 3
-"""How many currencies get a chart of their own."""
+"""Maximum number of currencies with a chart of their own."""
 
 _OUTCOMES = (
     ("Order Completed", "Completed", "good"),
@@ -75,7 +75,7 @@ _OUTCOMES = (
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The answers to the three questions for one day."""
+    """The results of the three queries for one day."""
 
     day: date
     facts: Sequence[Row]
@@ -88,7 +88,9 @@ def render(day: Day) -> str:
     body = charts.tiles(_figures(day.facts)) + _revenue(day.facts)
     body += f'<div class="pair">\n{_outcomes(day.facts)}{_top_skus(day.top_skus)}</div>\n'
     body += _high_value(day.high_value)
-    subtitle = f"{day.day:%A}, {day.day.day} {day.day:%B %Y}: what arrived from 00:00 to 24:00 UTC"
+    subtitle = (
+        f"{day.day:%A}, {day.day.day} {day.day:%B %Y}: events that arrived from 00:00 to 24:00 UTC"
+    )
     return charts.page(f"Orders on {day.day.isoformat()}", subtitle, body)
 
 
@@ -109,7 +111,7 @@ def _figures(facts: Sequence[Row]) -> list[tuple[str, list[str]]]:
 
 
 def _revenue(facts: Sequence[Row]) -> str:
-    """Return revenue by hour, a chart for each of the currencies with the most orders."""
+    """Return the charts of revenue by hour, for the currencies with the most orders."""
     completed = _of(facts, "Order Completed")
     if not completed:
         return charts.section("Revenue by hour", _nothing("No order was completed."))
@@ -125,12 +127,12 @@ def _revenue(facts: Sequence[Row]) -> str:
         sections.append(charts.section(title, charts.columns(points, title)))
     if currencies[MAX_CURRENCIES:]:
         others = ", ".join(currencies[MAX_CURRENCIES:])
-        sections.append(f'<p class="muted">Without a chart, for few orders: {others}.</p>\n')
+        sections.append(f'<p class="muted">Without a chart, for fewer orders: {others}.</p>\n')
     return "".join(sections)
 
 
 def _outcomes(facts: Sequence[Row]) -> str:
-    """Return how orders ended, failures by their reason."""
+    """Return the chart of the outcomes of orders, failures by reason."""
     points: list[charts.Point] = []
     tones: list[str] = []
     for event_type, name, tone in _OUTCOMES:
@@ -145,14 +147,14 @@ def _outcomes(facts: Sequence[Row]) -> str:
         ]
         points += sorted(counted, key=lambda point: -point[1])
         tones += [tone] * len(counted)
-    title = "What became of orders"
+    title = "Outcomes of orders"
     if not points:
-        return charts.section(title, _nothing("Nothing ended and nothing waits."))
+        return charts.section(title, _nothing("No order ended or waits for stock."))
     return charts.section(title, charts.bars(points, title, tones, charts.HALF))
 
 
 def _top_skus(rows: Sequence[Row]) -> str:
-    title = "Units shipped, the top SKUs"
+    title = "Units shipped, top SKUs"
     if not rows:
         return charts.section(title, _nothing("Nothing was shipped."))
     points = [(str(row["sku"]), float(row["units"])) for row in rows]
@@ -160,9 +162,9 @@ def _top_skus(rows: Sequence[Row]) -> str:
 
 
 def _high_value(rows: Sequence[Row]) -> str:
-    title = "Orders of high value, the largest first"
+    title = "Orders of high value, largest first"
     if not rows:
-        return charts.section(title, _nothing("None was flagged."))
+        return charts.section(title, _nothing("No order was flagged."))
     cells = [
         (
             row["order_id"],
@@ -185,7 +187,7 @@ def _sum(rows: Iterable[Row], column: str) -> int:
 
 
 def _currencies(rows: Sequence[Row]) -> list[str]:
-    """Return the currencies, the one with the most orders first."""
+    """Return the currencies, ordered by their number of orders, largest first."""
     orders: dict[str, int] = {}
     for row in rows:
         orders[row["currency"]] = orders.get(row["currency"], 0) + row["orders"]
@@ -193,7 +195,7 @@ def _currencies(rows: Sequence[Row]) -> list[str]:
 
 
 def _money(rows: Sequence[Row]) -> list[str]:
-    """Return an amount a currency: amounts of two currencies have no sum."""
+    """Return an amount per currency: amounts of different currencies have no sum."""
     return [
         f"{currency} {_shown(_total(rows, currency), currency)}" for currency in _currencies(rows)
     ] or ["0"]
@@ -205,8 +207,8 @@ def _total(rows: Sequence[Row], currency: str) -> Decimal:
 
 def _shown(amount: Decimal, currency: str) -> str:
     """Return an amount with the decimals of its currency."""
-    whole = is_whole(int(amount * 100), currency)
-    return f"{amount:,.0f}" if whole else f"{amount:,.2f}"
+    has_no_decimals = is_whole(int(amount * 100), currency)
+    return f"{amount:,.0f}" if has_no_decimals else f"{amount:,.2f}"
 
 
 def _nothing(sentence: str) -> str:

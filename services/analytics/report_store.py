@@ -1,4 +1,4 @@
-"""Shelves for reports: a folder, and Amazon S3."""
+"""Stores for reports: a folder, and Amazon S3."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from kernel.errors import WarehouseError
 
 
 class FolderReportStore:
-    """An `analytics.usecases.ReportStore` in a folder; a page is written whole or not at all."""
+    """A report store (see `analytics.usecases.ReportStore`): a folder, with atomic writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,7 +27,7 @@ class FolderReportStore:
 
 
 class S3ReportStore:
-    """A bucket, or a prefix in one, as a shelf."""
+    """A report store (see `analytics.usecases.ReportStore`): a bucket, or a prefix in one."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self.client = client
@@ -35,7 +35,7 @@ class S3ReportStore:
         self.prefix = prefix
 
     def put(self, name: str, content: str) -> str:
-        """Put a page and return its ``s3://`` address."""
+        """Write a page and return its ``s3://`` address."""
         key = f"{self.prefix}/{name}" if self.prefix else name
         self.client.put_object(
             Bucket=self.bucket,

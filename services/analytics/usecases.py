@@ -1,4 +1,4 @@
-"""Make rows of events for the sink, and the daily report of what they say."""
+"""Transform events into rows for the sink, and write the daily report of the rows."""
 
 import base64
 import json
@@ -13,38 +13,38 @@ from kernel.errors import InvalidEvent, InvalidInput
 
 
 class Warehouse(Protocol):
-    """Where the rows are; its view ``order_events`` has each event once."""
+    """The rows of events; the view ``order_events`` has each event once."""
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
-        """Return a query's rows by column name, or raise `WarehouseError`."""
+        """Return a query's rows, with values by column name, or raise `WarehouseError`."""
 
 
 class ReportStore(Protocol):
-    """Where reports are kept."""
+    """A store for reports."""
 
     def put(self, name: str, content: str) -> str:
-        """Keep a page of HTML under a name, in place of an older one; return where it is."""
+        """Write a page of HTML, or replace the page of the same name; return its address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the daily report needs."""
+    """Ports of the daily report."""
 
     warehouse: Warehouse
-    shelf: ReportStore
+    reports: ReportStore
     now: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """Firehose's records after the transformation, and what was wrong with those that failed."""
+    """Firehose's records after the transformation, and the problems of the failed ones."""
 
     records: list[dict[str, str]]
     problems: list[str]
 
 
 def to_rows(records: Sequence[Mapping[str, Any]]) -> Transformed:
-    """Make a row of each record of a Firehose batch; what is no valid event fails alone."""
+    """Transform each record of a Firehose batch into a row; an invalid event fails alone."""
     transformed: list[dict[str, str]] = []
     problems: list[str] = []
     for record in records:
@@ -59,37 +59,37 @@ def to_rows(records: Sequence[Mapping[str, Any]]) -> Transformed:
 
 
 def daily_report(day: date, ports: Ports) -> str:
-    """Render the report of a day and return where it is; again, it takes the older one's place."""
+    """Write the report of a day, or replace it; return its address."""
     answers = [
         ports.warehouse.rows(sql, (day.isoformat(),))
         for sql in (report.FACTS, report.TOP_SKUS, report.HIGH_VALUE)
     ]
     page = report.render(report.Day(day, *answers))
-    return ports.shelf.put(report_name(day), page)
+    return ports.reports.put(report_name(day), page)
 
 
 def report_name(day: date) -> str:
-    """Return the name of a day's report on its shelf."""
+    """Return the name of a day's report in its store."""
     return f"dt={day.isoformat()}/report.html"
 
 
 def day_of(event: Mapping[str, Any], now: float) -> date:
-    """Return the day to report: ``date`` where it is given, else the one before ``time`` or now.
+    """Return the day to report: the event's ``date``, else the day before its ``time`` or now.
 
     Raises
     ------
     InvalidInput
-        What is given as ``date`` or ``time`` cannot be read.
+        The event's ``date`` or ``time`` is malformed.
     """
     field = "date" if "date" in event else "time"
-    given = event.get(field)
+    value = event.get(field)
     try:
         if field == "date":
-            return date.fromisoformat(str(given))
-        moment = datetime.fromisoformat(given) if given else datetime.fromtimestamp(now, UTC)
+            return date.fromisoformat(str(value))
+        moment = datetime.fromisoformat(value) if value else datetime.fromtimestamp(now, UTC)
     except (TypeError, ValueError):
         raise InvalidInput(
-            field, f"{given!r} cannot be read; send one such as 2026-01-31"
+            field, f"{value!r} cannot be read; send one such as 2026-01-31"
         ) from None
     return moment.astimezone(UTC).date() - timedelta(days=1)
 

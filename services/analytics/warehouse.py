@@ -1,4 +1,4 @@
-"""The warehouse of one machine: Parquet files read by DuckDB (Athena: `lambda_support.athena`)."""
+"""The warehouse of one machine: DuckDB over Parquet files (on AWS: `lambda_support.athena`)."""
 
 from collections.abc import Sequence
 from glob import escape
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TABLE = "order_events"
-"""The folder, or prefix, of the Parquet files."""
+"""The folder or prefix of the Parquet files."""
 
 VIEW = Path(__file__).with_name("order_events.sql").read_text(encoding="utf-8")
 """The select of the view ``order_events``, for DuckDB and Athena alike."""
@@ -24,14 +24,14 @@ _DUCKDB_TYPES = {"string": "varchar", "array<string>": "varchar[]", "int": "inte
 
 
 def duckdb_type(glue_type: str) -> str:
-    """Return what DuckDB calls a column type of Glue."""
+    """Return the DuckDB name of a Glue column type."""
     return _DUCKDB_TYPES.get(glue_type, glue_type)
 
 
 def connect(folder: Path) -> "DuckDBPyConnection":
     """Return a connection with the views ``order_events`` and ``order_events_raw`` over a folder.
 
-    It can read that folder and nothing else. Without any file there, the views are empty.
+    The connection can read only that folder. Without a file in it, the views are empty.
     """
     import duckdb
 
@@ -39,7 +39,7 @@ def connect(folder: Path) -> "DuckDBPyConnection":
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
-    # the path is compared as it is written, so it stands as a path and as a pattern for itself
+    # DuckDB compares paths as text, so the list has the path and the pattern that matches it
     paths = f"{quoted(str(folder))}, {quoted(escape(str(folder)))}"
     connection.execute(f"set allowed_directories = [{paths}]")
     connection.execute("set enable_external_access = false")
@@ -56,7 +56,7 @@ class DuckDBWarehouse:
         self.folder = folder
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
-        """Return a query's rows, of the files that are there now."""
+        """Return a query's rows over the current files."""
         import duckdb
 
         try:
@@ -69,7 +69,7 @@ class DuckDBWarehouse:
 
 
 def _raw(folder: Path) -> str:
-    """Return the select of all delivered rows, with every column even where a file lacks it."""
+    """Return the select of all delivered rows, with every column even if a file lacks it."""
     types = {**COLUMNS, PARTITION: "string"}
     empty = ", ".join(f"null::{duckdb_type(kind)} as {name}" for name, kind in types.items())
     rows = f"select {empty} where false"

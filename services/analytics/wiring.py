@@ -1,4 +1,4 @@
-"""The analytics' composition root; what it makes, it makes once a function."""
+"""The analytics' composition root; each function builds its ports once."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,17 +16,17 @@ class AnalyticsSettings(Settings):
     """The analytics' settings."""
 
     warehouse_url: str
-    """Where the rows are: ``duckdb:///FOLDER`` (absolute) or ``athena://DATABASE/WORKGROUP``."""
+    """The warehouse: ``duckdb:///FOLDER`` (absolute) or ``athena://DATABASE/WORKGROUP``."""
 
     shelf_url: str
-    """Where the reports go: ``file:///FOLDER`` (absolute) or ``s3://BUCKET/PREFIX``."""
+    """The report store: ``file:///FOLDER`` (absolute) or ``s3://BUCKET/PREFIX``."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the daily report, by the settings."""
     settings = AnalyticsSettings.from_environment()
-    return Ports(_warehouse(settings.warehouse_url), _shelf(settings.shelf_url), clock.now)
+    return Ports(_warehouse(settings.warehouse_url), _report_store(settings.shelf_url), clock.now)
 
 
 def _warehouse(url: str) -> Warehouse:
@@ -44,7 +44,7 @@ def _warehouse(url: str) -> Warehouse:
     )
 
 
-def _shelf(url: str) -> ReportStore:
+def _report_store(url: str) -> ReportStore:
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path:
         return FolderReportStore(Path(unquote(parts.path)))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Review(NamedTuple):
-    """An order that a person is to look at; ``total`` and ``threshold`` in the order's currency."""
+    """The review of an order by a person; ``total`` and ``threshold`` are in its currency."""
 
     order_id: str
     customer_id: str
@@ -16,5 +16,5 @@ class Review(NamedTuple):
 
 
 def is_high_value(total: int, threshold: int) -> bool:
-    """Return whether an order of this total is to be reviewed: from the threshold on."""
+    """Return whether an order of this total must be reviewed: at or above the threshold."""
     return total >= threshold

@@ -1,4 +1,4 @@
-"""Open a review of each order of high value, once, and put aside what is no valid event."""
+"""Open a review of each order of high value, once, and quarantine invalid events."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,50 +7,54 @@ from typing import Protocol
 from high_value.model import Review, is_high_value
 from kernel.clock import timestamp
 from kernel.errors import InvalidEvent
-from kernel.events import HighValueOrderFlagged, Metadata, OrderCreated, parse, to_entry
-from kernel.idempotency import published_event_id
+from kernel.events import HighValueOrderFlagged, OrderCreated, parse
 from kernel.order_record import Entry, Message
+from kernel.published_events import event_message, published_metadata
 from kernel.quarantine import envelope_of, quarantined
 
 CONSUMER = "flag_high_value"
+"""Name of this consumer in quarantined messages."""
 
 
 class ReviewStore(Protocol):
-    """Where the reviews are, and the outbox."""
+    """The reviews, and the outbox."""
 
     def open(self, review: Review, entry: Entry, message: Message) -> bool:
         """Write a review, its timeline entry and its message in one transaction.
 
-        Return false, writing nothing, if the order has a review already.
+        Return false and write nothing if the order has a review already.
         """
 
     def send(self, message: Message, at: float) -> None:
-        """Put a message that goes with no review into the outbox."""
+        """Put a message into the outbox without a review."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use case needs; ``threshold`` in hundredths, for currencies without their own."""
+    """Ports of the use case.
+
+    ``threshold`` is in hundredths, for currencies without an entry in ``thresholds``.
+    """
 
     store: ReviewStore
     threshold: int
-    quarantine_queue_url: str
+    quarantine_queue: str
     now: Callable[[], float]
     thresholds: Mapping[str, int] = field(default_factory=dict)
 
 
 def flag(body: str, ports: Ports) -> str:
-    """Take an event in its envelope, as JSON text; return what came of it.
+    """Flag the order of an event, given as JSON text in its envelope; return the outcome.
 
-    ``FLAGGED``, ``FLAGGED_BEFORE``, ``NOT_FLAGGED``, or ``QUARANTINED``: it keeps no contract, so
-    it goes to the quarantine queue with the reason, and asking again would change nothing.
+    The outcome is ``FLAGGED``, ``FLAGGED_BEFORE``, ``NOT_FLAGGED``, or ``QUARANTINED`` for an
+    invalid event: it is sent to the quarantine queue with the reason, since a retry would fail in
+    the same way.
     """
     try:
         event = parse(envelope_of(body))
     except InvalidEvent as error:
-        queue = ports.quarantine_queue_url
-        letter = quarantined(body, error, consumer=CONSUMER, queue=queue)
-        ports.store.send(letter, ports.now())
+        message = quarantined(body, error, consumer=CONSUMER, queue=ports.quarantine_queue)
+        ports.store.send(message, ports.now())
         return "QUARANTINED"
     order = event.detail
     if not isinstance(order, OrderCreated):
@@ -68,11 +72,11 @@ def flag(body: str, ports: Ports) -> str:
         event_id=event.event_id,
     )
     entry = Entry("HIGH_VALUE_FLAGGED", review.flagged_at, {"threshold": review.threshold})
-    new = ports.store.open(review, entry, _flagged(review, event.correlation_id))
-    return "FLAGGED" if new else "FLAGGED_BEFORE"
+    is_new = ports.store.open(review, entry, _flagged_event(review, event.correlation_id))
+    return "FLAGGED" if is_new else "FLAGGED_BEFORE"
 
 
-def _flagged(review: Review, correlation_id: str) -> Message:
+def _flagged_event(review: Review, correlation_id: str) -> Message:
     detail = HighValueOrderFlagged.model_construct(
         order_id=review.order_id,
         timestamp=timestamp(review.flagged_at),
@@ -80,11 +84,12 @@ def _flagged(review: Review, correlation_id: str) -> Message:
         currency=review.currency,
         total=review.total,
         threshold=review.threshold,
-        metadata=Metadata(
-            event_id=published_event_id(review.order_id, HighValueOrderFlagged.name, 1),
-            schema_version=HighValueOrderFlagged.version,
+        metadata=published_metadata(
+            HighValueOrderFlagged,
+            review.order_id,
+            1,
             correlation_id=correlation_id,
             causation_id=review.event_id,
         ),
     )
-    return Message("event", to_entry(detail))
+    return event_message(detail)

@@ -1,4 +1,4 @@
-"""High value's composition root; what it makes, it makes once a function."""
+"""High value's composition root; each function builds its ports once."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -22,18 +22,21 @@ class HighValueSettings(StoreSettings):
     """High value's settings."""
 
     high_value_threshold: Decimal = Field(Decimal(1000), gt=0, decimal_places=2)
-    """Total from which an order is reviewed, in its currency, such as ``1000`` or ``999.50``."""
+    """Lowest total of a reviewed order, in its currency, such as ``1000`` or ``999.50``."""
 
     high_value_thresholds: str = ""
-    """Totals for single currencies, such as ``JPY=150000 KRW=1500000``; none below the other."""
+    """Thresholds of single currencies, such as ``JPY=150000 KRW=1500000``.
+
+    None may be below ``high_value_threshold``.
+    """
 
     quarantine_queue_url: str
-    """Queue of events that keep no contract."""
+    """The queue of events that break their contract."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use case, by the settings."""
     settings = HighValueSettings.from_environment()
     threshold = to_minor(settings.high_value_threshold)
     return Ports(
@@ -41,27 +44,33 @@ def ports() -> Ports:
         threshold,
         settings.quarantine_queue_url,
         clock.now,
-        dict(_of_currencies(settings.high_value_thresholds, threshold)),
+        dict(_thresholds(settings.high_value_thresholds, threshold)),
     )
 
 
-def _of_currencies(given: str, threshold: int) -> Iterator[tuple[str, int]]:
-    """Yield the currencies that have a threshold of their own, each with it.
+def _thresholds(setting: str, general: int) -> Iterator[tuple[str, int]]:
+    """Yield each currency that has a threshold of its own, with that threshold.
 
-    The rule on the bus knows the general threshold alone: what is below it never comes here.
+    The rule on the bus compares with the general threshold only, so events below it are not
+    delivered.
+
+    Raises
+    ------
+    InvalidSettings
+        An entry is malformed, or is below the general threshold.
     """
-    for one in given.split():
-        currency, _, amount = one.partition("=")
+    for entry in setting.split():
+        currency, _, amount = entry.partition("=")
         try:
-            own = to_minor(Decimal(amount))
+            threshold = to_minor(Decimal(amount))
         except (ArithmeticError, ValueError):
-            own = 0
-        if currency not in CURRENCIES or own < threshold:
+            threshold = 0
+        if currency not in CURRENCIES or threshold < general:
             raise InvalidSettings(
-                f"environment variable HIGH_VALUE_THRESHOLDS: {one!r} is not a currency and an"
-                f" amount of at least {text(threshold)}; set some such as JPY=150000 KRW=1500000"
+                f"environment variable HIGH_VALUE_THRESHOLDS: {entry!r} is not a currency and an"
+                f" amount of at least {text(general)}; set some such as JPY=150000 KRW=1500000"
             )
-        yield currency, own
+        yield currency, threshold
 
 
 def _sqlite(database: "Database") -> ReviewStore:

@@ -1,4 +1,4 @@
-"""Stock and its rules; units are whole numbers."""
+"""Stock, receipts and their rules; units are integers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _DELIVERY = "delivery "
 
 
 class Move(StrEnum):
-    """What a step does to the units of an order; each is the inverse of another."""
+    """A movement of an order's units: RELEASE undoes RESERVE, RESTOCK undoes COMMIT."""
 
     RESERVE = "RESERVE"
     COMMIT = "COMMIT"
@@ -32,12 +32,12 @@ class Stock(NamedTuple):
 
     @property
     def available(self) -> int:
-        """Units that can still be reserved."""
+        """Units that can be reserved."""
         return self.on_hand - self.reserved
 
 
 class Shortage(NamedTuple):
-    """A SKU whose stock does not cover a demand; ``known`` is false if nobody stocks it."""
+    """A SKU whose stock does not cover a demand; ``known`` is false if it was never received."""
 
     sku: str
     requested: int
@@ -47,16 +47,17 @@ class Shortage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Units that arrived: known by their digest, or by their delivery's number; received once.
+    """Units that arrived, to be received once.
 
     Parameters
     ----------
     digest
-        The receipt's identity: the digest of its units, after its delivery's number if it has one.
+        The receipt's identity: the digest of its units, with its delivery's number as a prefix if
+        it has one.
     units
         Units by SKU.
     earlier
-        Digests under which an earlier version of the platform may have received it.
+        Digests under which earlier versions of the platform may have received it.
     """
 
     digest: str
@@ -65,9 +66,10 @@ class Receipt:
 
     @classmethod
     def of(cls, units: Mapping[str, int], delivery: str = "", earlier: Iterable[str] = ()) -> Self:
-        """Return the receipt of units; ``delivery`` is a number without blanks, if it has one.
+        """Return the receipt of units; ``delivery`` is a number without blanks, or empty.
 
-        Units alone are received once. A delivery's number makes the same units another receipt.
+        Equal units without a number are one receipt. With another delivery's number they are
+        another receipt.
         """
         content = sha256(_canonical(units).encode()).hexdigest()
         if delivery:
@@ -90,12 +92,12 @@ class Receipt:
 
 
 def mark_of(digest: str) -> str:
-    """Return which of a receipt's digest no two receipts share: a delivery's number, or all."""
+    """Return the unique part of a receipt's digest: the delivery's number, or the digest."""
     return digest.rpartition(" ")[0] if digest.startswith(_DELIVERY) else digest
 
 
 def other_units(mark: str, since: str) -> InvalidStock:
-    """Return the error of a delivery whose number was given to other units before.
+    """Return the error of a delivery whose number was received with other units.
 
     ``since`` is the time of that receipt.
     """
@@ -107,13 +109,13 @@ def other_units(mark: str, since: str) -> InvalidStock:
 
 
 def _canonical(units: Mapping[str, int]) -> str:
-    """Return units as a stock file in one way of writing."""
+    """Return units as a stock file in canonical form."""
     lines = [f"{sku},{count}" for sku, count in sorted(units.items())]
     return "\n".join(["sku,on_hand", *lines, ""])
 
 
 class OutOfStock(Exception):
-    """Not every line is covered, so nothing was reserved."""
+    """Stock does not cover every line, so nothing was reserved."""
 
     def __init__(self, missing: Sequence[Shortage]) -> None:
         super().__init__(", ".join(shortage.sku for shortage in missing))
@@ -121,7 +123,7 @@ class OutOfStock(Exception):
 
 
 def shortages(demand: Mapping[str, int], stock: Mapping[str, Stock]) -> list[Shortage]:
-    """Return what of a demand the stock does not cover."""
+    """Return the SKUs of a demand that the stock does not cover."""
     return [
         Shortage(sku, units, stock[sku].available if sku in stock else 0, sku in stock)
         for sku, units in demand.items()

@@ -1,4 +1,4 @@
-"""Reserve all lines or none, take them out of stock, put them back, and receive units."""
+"""Reserve an order's units, take them out of stock, and release or restock them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,45 +11,46 @@ from kernel.order_record import Change, Entry, OrderRecord, Records, retry_on_co
 from kernel.order_status import Reservation, Status
 
 HELD = frozenset({Reservation.RESERVED, Reservation.COMMITTED})
+"""States of a reservation in which an order has units."""
 
 
 class InventoryStore(Records, Protocol):
-    """Records together with the stock that they move."""
+    """Records, and the stock whose units they move."""
 
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
-        """Write a change and move its units in one transaction.
+        """Write a change and move its units in one transaction; an error writes nothing.
 
         Raises
         ------
         OutOfStock
-            Reserving more than is available: nothing is written.
+            The units to reserve are not available.
         VersionConflict
-            The record has changed meanwhile: nothing is written.
+            The record has changed meanwhile.
         """
 
     def receive(self, receipt: Receipt, at: float) -> bool:
-        """Add a receipt's units; return false, adding nothing, if it was received before.
+        """Add a receipt's units; return false and add nothing if it was received before.
 
         Raises
         ------
         InvalidStock
-            Its delivery's number was received with other units: nothing is added.
+            The delivery's number was received with other units: nothing is added.
         """
 
     def received_at(self, receipt: Receipt) -> float | None:
-        """Return when a receipt was received, in seconds since 1970; None if it was not."""
+        """Return the epoch seconds at which a receipt was received, or `None` if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases need."""
+    """Ports of the use cases."""
 
     store: InventoryStore
     now: Callable[[], float]
 
 
 class Outcome(NamedTuple):
-    """How a step ended: ``outcome`` is what the workflow branches on."""
+    """Result of a step; the workflow branches on ``outcome``."""
 
     outcome: str
     reason: str = ""
@@ -59,7 +60,7 @@ class Outcome(NamedTuple):
 
 @retry_on_conflict
 def reserve(order_id: str, epoch: int, ports: Ports) -> Outcome:
-    """Reserve every line of an order, or none; an order reserved before stays so."""
+    """Reserve every line of an order, or none; keep an existing reservation."""
     record = ports.store.read(order_id)
     try:
         require_active(record, epoch)
@@ -74,8 +75,8 @@ def reserve(order_id: str, epoch: int, ports: Ports) -> Outcome:
     )
     try:
         ports.store.move(change, Move.RESERVE, record.demand)
-    except OutOfStock as short:
-        return _short(short)
+    except OutOfStock as error:
+        return _out_of_stock(error)
     return Outcome("RESERVED")
 
 
@@ -86,7 +87,7 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
     Raises
     ------
     OrderIncomplete
-        Nothing is reserved for it.
+        The order has no reservation.
     """
     record = require_active(ports.store.read(order_id), epoch)
     if record.reservation not in HELD:
@@ -101,35 +102,31 @@ def commit(order_id: str, epoch: int, ports: Ports) -> Outcome:
 
 
 @retry_on_conflict
-def give_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
-    """Release what a compensated order reserved, or restock what it took."""
+def release(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Release the reserved units of a compensated order, or restock its committed units."""
     record = require_compensating(ports.store.read(order_id), epoch)
     if record.reservation in HELD:
-        taken = record.reservation is Reservation.COMMITTED
-        after = Reservation.RESTOCKED if taken else Reservation.RELEASED
+        is_committed = record.reservation is Reservation.COMMITTED
+        after = Reservation.RESTOCKED if is_committed else Reservation.RELEASED
         change = record.change(
             Entry(f"STOCK_{after}", ports.now(), {"units": sum(record.demand.values())}),
             reservation=after,
         )
-        ports.store.move(change, Move.RESTOCK if taken else Move.RELEASE, record.demand)
+        ports.store.move(change, Move.RESTOCK if is_committed else Move.RELEASE, record.demand)
     return Outcome("GIVEN_BACK")
 
 
-def receive(receipt: Receipt, ports: Ports) -> bool:
-    """Add a receipt's units to stock, once; return whether it was new."""
-    return ports.store.receive(receipt, ports.now())
-
-
-def _short(short: OutOfStock) -> Outcome:
-    unknown = [shortage.sku for shortage in short.missing if not shortage.known]
+def _out_of_stock(error: OutOfStock) -> Outcome:
+    unknown = [shortage.sku for shortage in error.missing if not shortage.known]
     missing = tuple(
-        {"sku": one.sku, "requested": one.requested, "available": one.available}
-        for one in short.missing
+        {"sku": shortage.sku, "requested": shortage.requested, "available": shortage.available}
+        for shortage in error.missing
     )
     if unknown:
-        message = f"nobody stocks {', '.join(unknown)}; receive it first or correct the order"
+        message = f"no stock is known of {', '.join(unknown)}; receive it or correct the order"
         return Outcome("UNDO", "UnknownSku", message, missing)
     message = ", ".join(
-        f"{one.sku}: {one.requested} ordered, {one.available} available" for one in short.missing
+        f"{shortage.sku}: {shortage.requested} ordered, {shortage.available} available"
+        for shortage in error.missing
     )
     return Outcome("OUT_OF_STOCK", "OutOfStock", message, missing)

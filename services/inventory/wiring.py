@@ -1,4 +1,4 @@
-"""The inventory's composition root; what it makes, it makes once a function."""
+"""The inventory's composition root; each function builds its ports once."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ class InventorySettings(StoreSettings):
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use cases, by the settings."""
     settings = InventorySettings.from_environment()
     return Ports(open_store(settings.store_url, _sqlite, _dynamodb), clock.now)
 

@@ -1,1 +1,1 @@
-"""Notifications: what customers are told by mail."""
+"""Notifications: the mails to customers."""

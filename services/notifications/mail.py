@@ -1,4 +1,4 @@
-"""Mailers: a sandbox that stands for the mail server on one machine, and Amazon SES."""
+"""Mailers: Amazon SES, and a sandbox that replaces the mail server on one machine."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from storage.sqlite.database import Database
 
 BOUNCING = "@bounce.example"
-"""Mail to this domain is never taken by the sandbox."""
+"""Domain whose mail the sandbox always refuses."""
 
 
 _COLUMNS = Mail._fields
@@ -23,10 +23,10 @@ _PUT = (
 
 
 class SandboxMailer:
-    """A mailer (see `notifications.usecases.Mailer`) that keeps mails in a database of its own.
+    """A mailer (see `notifications.usecases.Mailer`) that stores mails in a database of its own.
 
-    A file each would cost more than all the rest of a confirmation: making one takes a file system
-    up to 0.3 ms.
+    A file per mail would cost more than the rest of a confirmation: creating a file takes up to
+    0.3 ms.
     """
 
     def __init__(self, database: "Database") -> None:
@@ -37,7 +37,7 @@ class SandboxMailer:
         database.define(SANDBOX_MAILS)
 
     def send(self, name: str, mail: Mail) -> None:
-        """Keep a mail; the same name is the same mail."""
+        """Store a mail, or replace the mail of the same name."""
         if mail.recipient.lower().endswith(BOUNCING):
             raise MailError(f"the sandbox takes no mail to {BOUNCING}, such as that of {name}")
         with self.database.write() as connection:
@@ -45,7 +45,7 @@ class SandboxMailer:
 
 
 def sandbox_mail(database: "Database", name: str) -> Mail | None:
-    """Return the mail of a name from a sandbox's database, if it was sent."""
+    """Return the mail of a name from a sandbox's database, or `None` if it was not sent."""
     if database.row("select 1 from sqlite_master where name = 'mail_messages'") is None:
         return None
     row = database.row(f"select {', '.join(_COLUMNS)} from mail_messages where name = ?", name)
@@ -53,17 +53,17 @@ def sandbox_mail(database: "Database", name: str) -> Mail | None:
 
 
 class SESMailer:
-    """Amazon SES as a mailer."""
+    """A mailer (see `notifications.usecases.Mailer`): Amazon SES."""
 
     @cached_property
     def client(self) -> Any:
-        """The client, made for the first mail."""
+        """The client, created for the first mail."""
         import boto3
 
         return boto3.client("sesv2")
 
     def send(self, name: str, mail: Mail) -> None:
-        """Have SES send a mail; SES knows no names and would send it again."""
+        """Send a mail; SES ignores the name, so a repeated call sends the mail again."""
         from notifications.mime import to_bytes
 
         with aws.translate_errors(f"SES (mail {name})", "verify the sender's identity", MailError):

@@ -1,7 +1,7 @@
 """A mail in its wire format (RFC 5322, MIME).
 
-The parts are put together from `email.mime`: `EmailMessage` parses every header it is given, which
-makes a mail four times as expensive, and all that goes into these headers was checked before.
+The message is built with `email.mime`: `EmailMessage` parses every header, which makes a mail four
+times as expensive, and the header values were validated before.
 """
 
 from email.charset import QP, Charset
@@ -19,16 +19,16 @@ _WIRE = compat32.clone(linesep="\r\n")
 
 
 def to_bytes(mail: Mail) -> bytes:
-    """Return a mail as mail servers and ``.eml`` files have it."""
-    made = MIMEMultipart("alternative", boundary=f"=_{mail.message_id}")
-    made["From"] = mail.sender
-    made["To"] = mail.recipient
-    made["Subject"] = mail.subject
-    made["Date"] = formatdate(mail.sent_at)
-    made["Message-ID"] = f"<{mail.message_id}@{mail.sender.rpartition('@')[2]}>"
-    made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    """Return a mail in the format of mail servers and ``.eml`` files."""
+    message = MIMEMultipart("alternative", boundary=f"=_{mail.message_id}")
+    message["From"] = mail.sender
+    message["To"] = mail.recipient
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate(mail.sent_at)
+    message["Message-ID"] = f"<{mail.message_id}@{mail.sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     for subtype, content in (("plain", mail.text), ("html", mail.html)):
         part = MIMENonMultipart("text", subtype)
         part.set_payload(content, _UTF8)
-        made.attach(part)
-    return made.as_bytes(policy=_WIRE)
+        message.attach(part)
+    return message.as_bytes(policy=_WIRE)

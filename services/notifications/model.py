@@ -1,4 +1,4 @@
-"""The confirmation of an order, and the mail it makes; amounts in hundredths."""
+"""The confirmation of an order, and its mail; amounts are in hundredths."""
 
 from collections.abc import Sequence
 from html import escape
@@ -18,7 +18,7 @@ class OrderedLine(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """What a customer is told of an order; ``address`` has one entry a line."""
+    """The content of a confirmation; ``address`` has one entry per line."""
 
     message_id: str
     order_id: str
@@ -29,7 +29,7 @@ class Confirmation(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """A mail as it is handed over; what becomes a header is fit to be one."""
+    """A mail; the values of its headers are valid as such."""
 
     message_id: str
     sender: str
@@ -41,12 +41,12 @@ class Mail(NamedTuple):
 
 
 def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -> Mail:
-    """Return the mail, the same but for its date whenever it is rendered.
+    """Return the mail of a confirmation; only its date depends on the time of rendering.
 
     Raises
     ------
     UnmailableAddress
-        The recipient's address is none that mail can be sent to.
+        No mail can be sent to the recipient's address.
     """
     return Mail(
         message_id=confirmation.message_id,
@@ -60,7 +60,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
 
 
 def _address(recipient: str, order_id: str) -> str:
-    """Return an address fit for a header, in ASCII; contracts of before took others."""
+    """Return an address in ASCII, valid in a header; earlier contracts accepted others."""
     try:
         return to_ascii(recipient)
     except ValueError as error:

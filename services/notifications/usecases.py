@@ -1,5 +1,6 @@
 """Confirm an order to its customer, once."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,33 +12,33 @@ from kernel.order_status import UNDOING
 from kernel.quarantine import quarantined
 from notifications.model import Confirmation, Mail, OrderedLine, render
 
+CONSUMER = "send_confirmation"
+"""Name of this consumer in quarantined messages."""
+
 
 class Mailer(Protocol):
-    """Who delivers mail."""
+    """A mail server."""
 
     def send(self, name: str, mail: Mail) -> None:
-        """Hand a mail over, or raise `MailError`; one of a name given before replaces it."""
-
-
-CONSUMER = "send_confirmation"
+        """Send a mail, or raise `MailError`; a mail of the same name is replaced."""
 
 
 class MailStore(Records, Protocol):
-    """Records together with the marks of what was sent."""
+    """Records, and the marks of sent mails."""
 
     def send(self, message: Message, at: float) -> None:
-        """Put a message that goes with no record into the outbox."""
+        """Put a message into the outbox without a change of a record."""
 
     def sent(self, message_id: str, order_id: str) -> bool:
-        """Return whether this mail was handed over before."""
+        """Return whether this mail was sent before."""
 
     def mark(self, message_id: str, order_id: str, entry: Entry) -> None:
-        """Mark a mail as sent and add to its order's timeline, in one transaction, once."""
+        """Mark a mail as sent and add a timeline entry, in one transaction, once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use case needs."""
+    """Ports of the use cases."""
 
     store: MailStore
     mailer: Mailer
@@ -46,19 +47,39 @@ class Ports:
     quarantine_queue: str = ""
 
 
-def confirm(order_id: str, ports: Ports) -> bool:
-    """Send an order's confirmation unless it was sent before; return whether it went out now.
+def take_message(body: str, ports: Ports) -> str:
+    """Send the confirmation that a queue message requests; return the outcome.
 
-    Without an e-mail address, or when the order is being undone, there is nothing to confirm.
+    The outcome is ``SENT``, ``NOT_SENT``, or ``QUARANTINED`` for an order whose address takes no
+    mail: its message is sent to the quarantine queue, since a retry would fail in the same way.
+
+    Raises
+    ------
+    OrderNotFound, MailError
+        As in `confirm`.
+    """
+    try:
+        is_sent = confirm(json.loads(body)["order_id"], ports)
+    except UnmailableAddress as error:
+        message = quarantined(body, error, consumer=CONSUMER, queue=ports.quarantine_queue)
+        ports.store.send(message, ports.now())
+        return "QUARANTINED"
+    return "SENT" if is_sent else "NOT_SENT"
+
+
+def confirm(order_id: str, ports: Ports) -> bool:
+    """Send an order's confirmation unless it was sent before; return whether it is sent now.
+
+    An order without an e-mail address, or in compensation, gets no confirmation.
 
     Raises
     ------
     OrderNotFound
         No order has this id.
     UnmailableAddress
-        No mail can be sent to its address; the order's timeline says so too.
+        No mail can be sent to its address; also noted in the order's timeline.
     MailError
-        It was not handed over; try again. The order's timeline says so too.
+        The mail server did not accept the mail; retry. Also noted in the order's timeline.
     """
     record = ports.store.read(order_id)
     message_id = confirmation_id(order_id)
@@ -76,12 +97,6 @@ def confirm(order_id: str, ports: Ports) -> bool:
     return True
 
 
-def put_aside(body: str, error: UnmailableAddress, ports: Ports) -> None:
-    """Put a message into the quarantine queue with the reason: trying again changes nothing."""
-    queue = ports.quarantine_queue
-    ports.store.send(quarantined(body, error, consumer=CONSUMER, queue=queue), ports.now())
-
-
 def _confirmation(record: OrderRecord, message_id: str) -> Confirmation:
     return Confirmation(
         message_id,
@@ -94,7 +109,7 @@ def _confirmation(record: OrderRecord, message_id: str) -> Confirmation:
 
 
 def _lines(address: Mapping[str, Any]) -> list[str]:
-    """Return an address as lines, each free of line breaks of its own."""
+    """Return an address as lines; white space inside a line is collapsed to single blanks."""
     city = f"{address.get('postal_code') or ''} {address.get('city') or ''}"
     lines = (
         address.get("name"),

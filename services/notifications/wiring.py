@@ -1,4 +1,4 @@
-"""The notifications' composition root; what it makes, it makes once a function."""
+"""The notifications' composition root; each function builds its ports once."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,18 +19,18 @@ class NotificationsSettings(StoreSettings):
     """The notifications' settings."""
 
     mailer_url: str
-    """Who delivers: the sandbox, ``sqlite:///PATH``, or ``ses://SENDER@DOMAIN``."""
+    """The mail server: the sandbox, ``sqlite:///PATH``, or Amazon SES, ``ses://SENDER@DOMAIN``."""
 
     mail_sender: str = "orders@example.com"
-    """Who the mails are from, where ``mailer_url`` does not say it."""
+    """The sender of the mails, if ``mailer_url`` has none."""
 
     quarantine_queue_url: str = ""
-    """Queue of confirmations that no retry can send."""
+    """The queue of confirmations that fail at every retry."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use cases, by the settings."""
     settings = NotificationsSettings.from_environment()
     store = open_store(settings.store_url, _sqlite, _dynamodb)
     url, quarantine = urlsplit(settings.mailer_url), settings.quarantine_queue_url

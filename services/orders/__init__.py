@@ -1,1 +1,1 @@
-"""Orders: intake, the claim that fences a run, and how an order ends."""
+"""Orders: intake, the claim that fences runs, changes, and the end of an order."""

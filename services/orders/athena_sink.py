@@ -1,4 +1,4 @@
-"""The analysts' table as the sink of all events, and EventBridge's archive of them, on AWS."""
+"""The analysts' table as the sink of all events, and EventBridge's archive, on AWS."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,22 +17,22 @@ _CREATED = (
 
 
 class AthenaSink:
-    """The analysts' table (see `orders.lost_events.Sink`)."""
+    """The sink (see `orders.lost_events.Sink`): the analysts' table in Athena."""
 
     def __init__(self, warehouse: AthenaWarehouse) -> None:
         self.warehouse = warehouse
 
     def created(self, since: float, before: float) -> Mapping[str, float]:
-        """Return the orders whose `Order Created` arrived in a time, each with when it did."""
-        moments = [datetime.fromtimestamp(one, UTC) for one in (since, before)]
-        parameters = [one.date().isoformat() for one in moments]
-        parameters += [one.isoformat() for one in moments]
+        """Return the arrival time of each order's last `Order Created` event in a period."""
+        bounds = [datetime.fromtimestamp(seconds, UTC) for seconds in (since, before)]
+        parameters = [bound.date().isoformat() for bound in bounds]
+        parameters += [bound.isoformat() for bound in bounds]
         rows = self.warehouse.rows(_CREATED, parameters)
         return {row["order_id"]: float(row["arrived_at"]) for row in rows}
 
 
 class EventArchive:
-    """EventBridge's archive (see `orders.lost_events.Archive`), replayed to one rule of its bus."""
+    """EventBridge's archive (see `orders.lost_events.Archive`), replayed to one rule of the bus."""
 
     def __init__(
         self, archive: str, bus: str, rule: str, client: Callable[[str], Any] = aws.client
@@ -43,12 +43,12 @@ class EventArchive:
         self.client = client
 
     def replay(self, since: float, until: float) -> None:
-        """Deliver the `Order Created` events of a time again.
+        """Deliver the `Order Created` events of a period again.
 
         Raises
         ------
         StoreError
-            EventBridge does not replay now, such as while ten other replays run.
+            EventBridge refused the replay: for example, ten others are running.
         """
         client = self.client("events")
         with aws.translate_errors(f"the archive {self.archive}", "deploy the stack again"):

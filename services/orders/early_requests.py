@@ -1,7 +1,7 @@
-"""Requests that come before their order: kept for a day, and taken into account by its first write.
+"""Early requests: they arrive before their order, and are stored for its first write, for a day.
 
-The order's first write is refused while a kept request is left out of it, and a request is kept
-only while the order is not there. So one of the two always sees the other, whichever comes first.
+The order's first write is refused if it leaves a stored request out, and a request is stored only
+while the order does not exist. So one of the two writes always sees the other, in either order.
 """
 
 import json
@@ -16,17 +16,18 @@ from orders import model
 from orders.model import Amendment
 
 KEPT = 86_400.0
-"""Seconds for which the requests of an order are kept, from the last of them on."""
+"""Seconds for which the requests of an order are stored, from the last request."""
 
 MAX_KEPT = 20
-"""Requests kept for one order: they share an item of at most 400 KB (DynamoDB, Constraints)."""
+"""Maximum number of requests per order: an item holds 400 KB (DynamoDB, Constraints)."""
 
 
 class EarlyRequest(NamedTuple):
-    """An `Order Updated` or `Order Cancelled` event that came before its order.
+    """An `Order Updated` or `Order Cancelled` event that arrived before its order.
 
-    ``request_id`` follows from the content: publishers have sent two requests under one event id.
-    ``came_at`` is when it came, and ``heard`` when the bus heard of it, both in epoch seconds.
+    ``request_id`` follows from the content: publishers have sent two requests with one event id.
+    ``came_at`` is the time at which it was stored, and ``heard`` the time at which the bus
+    accepted it, both in epoch seconds.
     """
 
     order_id: str
@@ -39,18 +40,22 @@ class EarlyRequest(NamedTuple):
 
 
 class RequestedBefore(VersionConflict):
-    """The first write of an order left out what was asked for before.
+    """The first write of an order left stored requests out.
 
-    ``requests`` are all that are kept, the oldest first.
+    ``requests`` are all stored requests, the oldest first.
     """
 
     def __init__(self, order_id: str, requests: Sequence[EarlyRequest]) -> None:
-        super().__init__(f"order {order_id} has {len(requests)} requests from before it came")
-        self.requests = tuple(sorted(requests, key=lambda one: (one.came_at, one.request_id)))
+        super().__init__(f"order {order_id} has {len(requests)} requests that arrived before it")
+        self.requests = tuple(sorted(requests, key=_age))
+
+
+def _age(request: EarlyRequest) -> tuple[float, str]:
+    return request.came_at, request.request_id
 
 
 def request_of(event: Event[Any], came_at: float, heard: float) -> EarlyRequest:
-    """Return the request of an event; only what its contract knows is kept of it."""
+    """Return the request in an event, with the fields of its contract only."""
     detail = event.detail
     content = detail.model_dump(mode="json")
     request_id = derived_event_id(detail)
@@ -60,7 +65,7 @@ def request_of(event: Event[Any], came_at: float, heard: float) -> EarlyRequest:
 
 
 def too_many(order_id: str) -> OrderNotFound:
-    """Return the error of a request for which there is no room."""
+    """Return the error of a request beyond `MAX_KEPT`."""
     return OrderNotFound(
         f"no order has the id {order_id!r}, and {MAX_KEPT} requests wait for it already"
     )
@@ -69,9 +74,9 @@ def too_many(order_id: str) -> OrderNotFound:
 def applied(
     record: OrderRecord, requests: Iterable[EarlyRequest]
 ) -> tuple[OrderRecord, tuple[Entry, ...]]:
-    """Return an unwritten record with what was asked for before, and what its timeline says of it.
+    """Apply early requests to a record that is not written yet; return it and timeline entries.
 
-    The run that begins with the order acts on it: no other run has to be started.
+    The run that the order starts acts on them, so no other run has to be started.
     """
     entries: tuple[Entry, ...] = ()
     for request in requests:
@@ -87,25 +92,23 @@ def applied(
 
 
 def _change(record: OrderRecord, request: EarlyRequest) -> Change | None:
-    # what was kept has kept its contract: it is not held to that of a later version
+    # not validated again: it was valid when it was stored, perhaps under an earlier contract
     detail, at = request.detail, request.came_at
     if request.name == OrderCancelled.name:
         return model.cancel(record, detail["reason"], request.event_id, at)
     sent = detail["timestamp"]
-    wanted = Amendment(
+    amendment = Amendment(
         detail["shipping_address"],
         detail["email"],
-        model.counted(sent, at, request.heard),
+        model.effective_time(sent, at, request.heard),
         sent,
     )
-    return model.amend(record, wanted, at)
+    return model.amend(record, amendment, at)
 
 
-def letter(request: EarlyRequest, queue: str) -> Message:
-    """Return the message that tells an operator of a request whose order never came."""
+def dead_letter(request: EarlyRequest, consumer: str, queue: str) -> Message:
+    """Return the dead letter of a request whose order did not arrive in time."""
     hours = int(KEPT // 3600)
-    problem = f"order {request.order_id} did not come within {hours} hours of this request"
+    problem = f"order {request.order_id} did not arrive within {hours} hours of this request"
     event = {"source": SOURCE, "detail-type": request.name, "detail": request.detail}
-    return quarantined(
-        json.dumps(event), OrderNotFound(problem), consumer="change_order", queue=queue
-    )
+    return quarantined(json.dumps(event), OrderNotFound(problem), consumer=consumer, queue=queue)

@@ -1,6 +1,6 @@
-"""Idempotency keys: a sender's own names of requests, so that a retry is the same order.
+"""Idempotency keys of HTTP requests: a retry with the same key is the same order.
 
-A key belongs to its sender: two senders may use the same text. It is kept as long as its order.
+A key belongs to its sender: two senders may use the same text. It is stored as long as its order.
 """
 
 import json
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
-LONGEST = 255
-"""Characters of a key."""
+MAX_LENGTH = 255
+"""Maximum number of characters of a key."""
 
 
 class Key(NamedTuple):
-    """A sender's key of one request; ``fingerprint`` is the digest of the body that it came with.
+    """A sender's key of one request; ``fingerprint`` is the digest of the request's body.
 
-    ``sender`` is the subject of the token; the local user, who has none, is the empty text.
+    ``sender`` is the subject of the access token; it is empty for the local user, who has none.
     """
 
     sender: str
@@ -24,7 +24,7 @@ class Key(NamedTuple):
 
 
 class Use(NamedTuple):
-    """The order that a key placed, and the digest of its body."""
+    """The use of a key: the order that it placed, and the digest of the request's body."""
 
     order_id: str
     fingerprint: str
@@ -34,16 +34,16 @@ class Keys(Protocol):
     """The store of the keys."""
 
     def use_of(self, key: Key) -> Use | None:
-        """Return what a sender has used a key for, if anything."""
+        """Return the use of a key, or `None` if it was not used."""
 
     def keep(self, key: Key, order_id: str, at: float) -> None:
-        """Write the key of an order that is there already, or raise `VersionConflict`."""
+        """Write the key of an existing order, or raise `VersionConflict` if the key was used."""
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:
-    """Return the digest of a body as it was sent, whatever the order of its names.
+    """Return the digest of a body as it was sent, regardless of the order of its fields.
 
-    The key in the metadata says which request it is, and is no part of what is asked for.
+    The idempotency key in the metadata identifies the request and is not part of its content.
     """
     content = dict(body)
     metadata = content.get("metadata")

@@ -1,46 +1,47 @@
-"""Placing an order over HTTP under an idempotency key: one key of a sender is one order."""
+"""Place an order over HTTP under an idempotency key: one key of a sender is one order."""
 
 from kernel.errors import InvalidInput, OrderConflict
 from kernel.events import Event, OrderCreated
 from kernel.order_record import OrderRecord, retry_on_conflict
 from orders.idempotency_key import Key, Keys
-from orders.usecases import Ports, open_placed, require_same_order
+from orders.usecases import Ports, require_same_order, write_placed_order
 
 
 class KeyConflict(OrderConflict, InvalidInput):
-    """A key was sent with another body before."""
+    """An idempotency key was sent with another body before."""
 
 
 @retry_on_conflict
 def place(
     event: Event[OrderCreated], key: Key, ports: Ports, field: str
 ) -> tuple[OrderRecord, bool]:
-    """Place an order once for its key; say whether it is new.
+    """Place an order once for its key; return its record, and whether it is new.
 
-    The record, its event and the key are one write. ``field`` is where the key was sent.
+    The record, its event and the key are one write. ``field`` is the place of the key in the
+    request, for errors.
 
     Raises
     ------
     KeyConflict
         The key was sent with another body.
     OrderConflict
-        The order id is known with other content, or with another payment.
+        The order id exists with other content, or with another payment.
     """
     keys, store, now = _keys(ports), ports.store, ports.now()
-    used = keys.use_of(key)
-    if used is not None:
-        if used.fingerprint != key.fingerprint:
-            raise conflict(key, field)
-        return store.read(used.order_id), False
-    known = store.find(event.detail.order_id)
-    if known is not None:
-        require_same_order(known, event.detail)
-        keys.keep(key, known.order_id, now)
-        return known, False
-    return open_placed(event, now, ports, key), True
+    use = keys.use_of(key)
+    if use is not None:
+        if use.fingerprint != key.fingerprint:
+            raise key_conflict(key, field)
+        return store.read(use.order_id), False
+    existing = store.find(event.detail.order_id)
+    if existing is not None:
+        require_same_order(existing, event.detail)
+        keys.keep(key, existing.order_id, now)
+        return existing, False
+    return write_placed_order(event, now, ports, key), True
 
 
-def conflict(key: Key, field: str) -> KeyConflict:
+def key_conflict(key: Key, field: str) -> KeyConflict:
     """Return the error of a key that was sent with another body."""
     problem = f"{key.text!r:.80} was sent with another body; a new order needs a new key"
     return KeyConflict(field, problem)

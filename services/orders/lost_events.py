@@ -1,9 +1,9 @@
-"""Find orders on AWS that never began, and have their events come again.
+"""Find lost `Order Created` events on AWS, and replay them.
 
-The bus may have started a run of which nothing is left (an Express execution that never ran). The
-analysts' rows say which orders it has heard of; those without a record never had a run. Their
-events are in the archive, which no API reads: so the time in which they came is replayed, to the
-rule that starts runs alone. Orders that are there absorb it.
+An event is lost if the bus started an Express execution that never ran. The analysts' rows contain
+every order whose event the bus accepted; an order without a record never had a run. No API reads
+single events of the archive, so the period in which they arrived is replayed, only to the rule
+that starts runs. For existing orders the replayed events are duplicates, which are ignored.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,65 +11,65 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SETTLED = 1_200.0
-"""Seconds until an event is surely in the rows (60 s of buffer, 900 at most) and in the archive
-(Archiving and replaying events: allow ten minutes)."""
+"""Age in seconds from which an event is in the rows (60 s of buffer, 900 at most) and in the
+archive (EventBridge, Archiving and replaying events: allow ten minutes)."""
 
-AT_FIRST = 3_600.0
-"""Seconds that are looked back where nothing was looked at before."""
+FIRST_PERIOD = 3_600.0
+"""Seconds that the first search looks back."""
 
 MARGIN = 60.0
-"""Seconds replayed on either side: the rows have another clock than the archive."""
+"""Seconds replayed before and after: the rows have another clock than the archive."""
 
 
 class Sink(Protocol):
-    """Where every event of the bus arrives."""
+    """The analysts' rows of every event on the bus."""
 
     def created(self, since: float, before: float) -> Mapping[str, float]:
-        """Return the orders whose `Order Created` arrived in a time, each with when it did."""
+        """Return the arrival time of each order's last `Order Created` event in a period."""
 
 
 class Archive(Protocol):
-    """What keeps every event of the bus."""
+    """The archive of every event on the bus."""
 
     def replay(self, since: float, until: float) -> None:
-        """Deliver the `Order Created` events of a time again."""
+        """Deliver the `Order Created` events of a period again."""
 
 
-class Known(Protocol):
-    """The orders that are there, and how far they were compared."""
+class ExistingOrders(Protocol):
+    """The existing orders, and the end of the last comparison."""
 
     def unknown(self, order_ids: Iterable[str]) -> list[str]:
-        """Return those of these orders that are not there."""
+        """Return those of these orders that do not exist."""
 
     def compared(self) -> float:
-        """Return until when the sink was compared; 0 if it never was."""
+        """Return the time up to which the sink was compared; 0 before the first comparison."""
 
     def mark_compared(self, until: float) -> None:
-        """Remember until when the sink was compared."""
+        """Store the time up to which the sink was compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the search needs."""
+    """Ports of the search."""
 
     sink: Sink
     archive: Archive
-    known: Known
+    orders: ExistingOrders
     now: Callable[[], float]
 
 
 def search(ports: Ports) -> list[str]:
-    """Have the events of orders that never began come again; return those orders.
+    """Replay the `Order Created` events of orders that do not exist; return those orders.
 
-    What was compared is remembered only after the replay has begun: a search that is interrupted
+    The end of the comparison is stored only after the replay has started, so an interrupted search
     is repeated.
     """
     before = ports.now() - SETTLED
-    since = ports.known.compared() or before - AT_FIRST
-    heard = ports.sink.created(since, before)
-    missing = ports.known.unknown(heard)
+    since = ports.orders.compared() or before - FIRST_PERIOD
+    arrivals = ports.sink.created(since, before)
+    missing = ports.orders.unknown(arrivals)
     if missing:
-        times = [heard[order_id] for order_id in missing]
+        times = [arrivals[order_id] for order_id in missing]
         ports.archive.replay(min(times) - MARGIN, max(times) + MARGIN)
-    ports.known.mark_compared(before)
+    ports.orders.mark_compared(before)
     return missing

@@ -1,4 +1,8 @@
-"""The rules of an order's life: pure, from a record to the change that follows."""
+"""The rules of an order's life: pure functions from a record to its change.
+
+The allowed status transitions are in `kernel.order_record`. `claim` decides that an event is a
+duplicate.
+"""
 
 import json
 from collections.abc import Mapping
@@ -20,17 +24,17 @@ from kernel.timestamps import moment, timestamp
 
 CANCELLED = "OrderCancelled"
 UNPAID = "PaymentUnavailable"
-GIVEN_UP = {"PaymentGatewayError": UNPAID}
-"""What an order fails of when a step's error outlasted every retry."""
+FAILURE_CODES = {"PaymentGatewayError": UNPAID}
+"""Failure code of an order by the error that a step raised at every retry; other errors stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A run that asks for an order.
+    """A run that claims an order.
 
-    ``owner`` is the execution's name, which survives a restart. ``content_hash`` is that of the
-    event that started the run; a run that was started to resume an order has none. ``after`` is
-    a run that is known to have ended: its lease is ignored.
+    ``owner`` is the execution's name, which survives a restart. ``content_hash`` is the hash of
+    the event that started the run; it is `None` for a run that resumes an order. ``after`` is a
+    run that is known to have ended: its lease is ignored.
     """
 
     owner: str
@@ -41,7 +45,7 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """From when on an order waits, in epoch seconds, and for how many seconds."""
+    """The start of a wait in epoch seconds, and its duration in seconds."""
 
     since: float
     seconds: int
@@ -49,21 +53,21 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an order waits or is undone: an error's name and a sentence."""
+    """The reason why an order waits or is compensated: an error's name and a sentence."""
 
     code: str
     message: str
 
     @classmethod
     def of_step(cls, step: object) -> "Reason":
-        """Return the reason in what a workflow knows of a step.
+        """Return the reason in the workflow's result of a step.
 
         ``step`` is a task's answer (``reason``, ``message``), a caught error (``Error``,
-        ``Cause``), or the list of the parallel branches' answers, whose first problem counts.
+        ``Cause``), or the list of the parallel branches' answers: the first problem counts.
         """
         if isinstance(step, list):
-            found = [cls.of_step(branch) for branch in step]
-            return next((reason for reason in found if reason.code != "Unknown"), found[0])
+            reasons = [cls.of_step(branch) for branch in step]
+            return next((reason for reason in reasons if reason.code != "Unknown"), reasons[0])
         if not isinstance(step, Mapping):
             return cls("Unknown", "the workflow gave no reason")
         if "Error" in step:
@@ -72,7 +76,7 @@ class Reason:
 
 
 def _cause(cause: object) -> str:
-    """Return the sentence in an error's cause: Lambda sends it as JSON."""
+    """Return the sentence in an error's cause, which Lambda sends as JSON."""
     try:
         return str(json.loads(str(cause))["errorMessage"])
     except (ValueError, KeyError, TypeError):
@@ -80,28 +84,28 @@ def _cause(cause: object) -> str:
 
 
 def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
-    """Give an order to a run: raise the epoch and set the lease.
+    """Claim an order for a run: increment the epoch and set the lease.
 
     Raises
     ------
     OrderConflict
-        The order is known with other content.
+        The order exists with other content.
     DuplicateOrder
-        It has ended, another run holds it, or it waits and will be resumed by itself.
+        The order has ended, another run holds it, or it waits and is resumed automatically.
     """
     if claimant.content_hash not in (None, record.content_hash):
         raise OrderConflict(
-            f"order {record.order_id} is known with other content; the first stands:"
+            f"order {record.order_id} exists with other content, which is not changed:"
             " send a new order under a new id"
         )
     if record.ended:
         raise DuplicateOrder(f"order {record.order_id} is {record.status} already")
-    free = (None, claimant.owner, claimant.after)
-    if record.lease_owner not in free and record.lease_until > now:
+    free_owners = (None, claimant.owner, claimant.after)
+    if record.lease_owner not in free_owners and record.lease_until > now:
         raise DuplicateOrder(f"order {record.order_id} is held by run {record.lease_owner}")
-    rests = record.status is Status.WAITING and record.resume_at > now
-    if rests and claimant.content_hash and not record.cancel_requested:
-        raise DuplicateOrder(f"order {record.order_id} waits and is resumed by itself")
+    waits = record.status is Status.WAITING and record.resume_at > now
+    if waits and claimant.content_hash and not record.cancel_requested:
+        raise DuplicateOrder(f"order {record.order_id} waits and is resumed automatically")
     return record.change(
         Entry(
             "CLAIMED" if record.version else "RECEIVED",
@@ -117,7 +121,7 @@ def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
 def pause(
     record: OrderRecord, epoch: int, reason: Reason, wait: Wait, messages: tuple[Message, ...]
 ) -> Change:
-    """Let an order wait, held by nobody; ``messages`` tell what it waits for now, once."""
+    """Set an order WAITING without a lease; send ``messages`` if it waits for a new reason."""
     require_holder(record, epoch)
     return record.change(
         Entry("WAITING", wait.since, {"reason": reason.code, "message": reason.message}),
@@ -132,19 +136,19 @@ def pause(
 
 
 def is_paused(record: OrderRecord, epoch: int) -> bool:
-    """Say whether the run with this epoch has paused the order already."""
+    """Return whether the run with this epoch has paused the order already."""
     return record.status is Status.WAITING and record.epoch == epoch and record.lease_owner is None
 
 
 def compensate(
     record: OrderRecord, epoch: int, reason: Reason, claimant: Claimant, now: float
 ) -> Change:
-    """Move an order to COMPENSATING under a new epoch, so that late writers are fenced off."""
+    """Set an order COMPENSATING under a new epoch, which fences late writers off."""
     require_holder(record, epoch)
     if record.cancel_requested:
         reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
     unpaid = record.charge is ChargeStatus.PENDING and not record.cancel_requested
-    code = record.failure or (UNPAID if unpaid else GIVEN_UP.get(reason.code, reason.code))
+    code = record.failure or (UNPAID if unpaid else FAILURE_CODES.get(reason.code, reason.code))
     return record.change(
         Entry("COMPENSATING", now, {"reason": code}),
         status=Status.COMPENSATING,
@@ -157,7 +161,7 @@ def compensate(
 
 
 def is_compensating(record: OrderRecord, epoch: int, owner: str) -> bool:
-    """Say whether this very run has moved the order to COMPENSATING already."""
+    """Return whether this run has set the order COMPENSATING already."""
     return (
         record.status is Status.COMPENSATING
         and record.epoch == epoch + 1
@@ -171,15 +175,15 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
     Raises
     ------
     OrderIncomplete
-        A step is missing: completing it would be a lie.
+        The order is not charged, not taken from stock, or not shipped.
     """
     require_holder(record, epoch)
-    done = (
+    is_done = (
         record.charge is ChargeStatus.CHARGED
         and record.reservation is Reservation.COMMITTED
         and record.shipment is ShipmentStatus.CREATED
     )
-    if not done:
+    if not is_done:
         raise OrderIncomplete(
             f"order {record.order_id} has charge {record.charge}, stock {record.reservation},"
             f" shipment {record.shipment}"
@@ -188,20 +192,20 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
 
 
 def fail(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, ...]) -> Change:
-    """End a compensated order: CANCELLED if that was asked for, else FAILED.
+    """End a compensated order: as CANCELLED if its cancellation was requested, else as FAILED.
 
     Raises
     ------
     OrderIncomplete
-        Something is still reserved, charged or shipped.
+        A reservation, charge or shipment is not undone yet.
     """
     require_compensating(record, epoch)
-    open_still = (
+    is_open = (
         record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
         or record.reservation in (Reservation.RESERVED, Reservation.COMMITTED)
         or record.shipment is ShipmentStatus.CREATED
     )
-    if open_still:
+    if is_open:
         raise OrderIncomplete(
             f"order {record.order_id} still has charge {record.charge}, stock"
             f" {record.reservation}, shipment {record.shipment}"
@@ -210,13 +214,13 @@ def fail(record: OrderRecord, epoch: int, now: float, messages: tuple[Message, .
 
 
 def ending(record: OrderRecord) -> Status:
-    """Return how a compensated order ends."""
+    """Return the last status of a compensated order."""
     return Status.CANCELLED if record.cancel_requested else Status.FAILED
 
 
 def _end(record: OrderRecord, status: Status, now: float, messages: tuple[Message, ...]) -> Change:
     detail = {"reason": record.failure} if record.failure else {}
-    token = None if status is Status.COMPLETED else _marked(record, record.payment_token)
+    token = None if status is Status.COMPLETED else _token_digest(record, record.payment_token)
     return record.change(
         Entry(status, now, detail),
         messages=messages,
@@ -227,37 +231,40 @@ def _end(record: OrderRecord, status: Status, now: float, messages: tuple[Messag
     )
 
 
-def _marked(record: OrderRecord, token: str | None) -> str | None:
-    """Return what is kept of the token of an order that ended unpaid: enough to know it again."""
+def _token_digest(record: OrderRecord, token: str | None) -> str | None:
+    """Return the digest that replaces the payment token of an order that ended unpaid.
+
+    It is enough to recognize the same token again.
+    """
     if token is None:
         return None
     return f"sha256:{sha256(f'{record.order_id}|{token}'.encode()).hexdigest()}"
 
 
-def is_paid_otherwise(record: OrderRecord, token: str | None) -> bool:
-    """Say whether an order that is placed again names another payment than it had.
+def has_other_payment(record: OrderRecord, token: str | None) -> bool:
+    """Return whether an order was placed before with another payment token.
 
-    A completed order is paid: nothing of its payment is kept to compare with.
+    A completed order is paid: its token is deleted, so there is none to compare with.
     """
     if record.status is Status.COMPLETED:
         return False
-    return record.payment_token not in (token, _marked(record, token))
+    return record.payment_token not in (token, _token_digest(record, token))
 
 
 def has_ended(record: OrderRecord, epoch: int, *statuses: Status) -> bool:
-    """Say whether the run with this epoch has ended the order so already."""
+    """Return whether the run with this epoch has ended the order in one of these statuses."""
     return record.epoch == epoch and record.status in statuses
 
 
 def cancel(
     record: OrderRecord, reason: str | None, event_id: str | None, now: float
 ) -> Change | None:
-    """Ask for an order's cancellation; nothing to write if that was done before.
+    """Request an order's cancellation; return `None` if it was requested before.
 
     Raises
     ------
     CancellationRefused
-        The shipment exists, or the order ended otherwise.
+        The shipment exists, or the order ended in another status.
     """
     if record.status is Status.CANCELLED or (record.cancel_requested and not record.ended):
         return None
@@ -265,10 +272,10 @@ def cancel(
         raise CancellationRefused(f"order {record.order_id} is {record.status} already")
     if record.shipment is ShipmentStatus.CREATED and record.status not in UNDOING:
         raise CancellationRefused(f"order {record.order_id} is shipped already")
-    held = record.lease_owner is not None and record.lease_until > now
+    is_held = record.lease_owner is not None and record.lease_until > now
     return record.change(
         Entry("CANCEL_REQUESTED", now, {"reason": reason} if reason else {}),
-        messages=() if held else (resume(record, now, "c"),),
+        messages=() if is_held else (resume(record, now, "c"),),
         cancel_requested=True,
         cancel_reason=reason,
         cancel_event_id=event_id,
@@ -276,15 +283,15 @@ def cancel(
 
 
 CLOCK_SKEW = 60.0
-"""Seconds that a sender's clock may be ahead of ours; a time beyond that counts as now."""
+"""Seconds that a sender's clock may be ahead of ours; a later time counts as now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """Where an order is to go.
+    """A requested change of an order's shipping address and e-mail address.
 
-    ``at`` is the RFC 3339 time as of which that is asked for, and ``sent`` the time that the sender
-    wrote. A request without a time is asked for now and is the latest.
+    ``at`` is the RFC 3339 time from which the change is effective, and ``sent`` the time that the
+    sender wrote. A request without a time is effective now and is the latest.
     """
 
     address: Mapping[str, Any] | None
@@ -294,92 +301,95 @@ class Amendment:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What is asked for, by the names of the record."""
-        asked = {"shipping_address": self.address, "email": self.email}
-        return {name: value for name, value in asked.items() if value is not None}
+        """The requested values by the field names of the record."""
+        values = {"shipping_address": self.address, "email": self.email}
+        return {name: value for name, value in values.items() if value is not None}
 
 
-def counted(sent: str, now: float, heard: float) -> str:
-    """Return a sender's time as it counts.
+def effective_time(sent: str, now: float, arrived_at: float) -> str:
+    """Return the time from which a request is effective: the sender's, unless it is in the future.
 
-    A time far ahead of our clock counts as the one at which the request was heard of: the same for
-    each delivery.
+    A time more than `CLOCK_SKEW` ahead of our clock is replaced by the arrival of the request,
+    which is the same for each delivery.
     """
-    ahead = moment(sent).timestamp() > now + CLOCK_SKEW
-    return timestamp(min(heard, now)) if ahead else sent
+    is_ahead = moment(sent).timestamp() > now + CLOCK_SKEW
+    return timestamp(min(arrived_at, now)) if is_ahead else sent
 
 
 def amend(
-    record: OrderRecord, wanted: Amendment, now: float, *, unconfirmed: bool = False
+    record: OrderRecord, amendment: Amendment, now: float, *, unconfirmed: bool = False
 ) -> Change | None:
-    """Change where an order goes, field by field; nothing to write if all of it is known.
+    """Change the addresses of an order, field by field; return `None` without a difference.
 
-    An update is compared with the last update of the same field. The e-mail address of a shipped
-    order can still be corrected while it is ``unconfirmed``: no mail could be sent there.
+    A request is compared with the last request for the same field. The e-mail address of a
+    shipped order can still be corrected while it is ``unconfirmed``: no mail could be sent to it.
 
     Raises
     ------
     ChangeRefused
-        The order is shipped, being undone, or has ended; or each field was changed as of a later
-        time.
+        The order is shipped, is being compensated, or has ended; or a later request changed each
+        field.
     """
-    if is_closed(record) and not (unconfirmed and may_be_corrected(record, wanted)):
+    if is_closed(record) and not (unconfirmed and corrects_email_only(record, amendment)):
         state = "shipped" if record.shipment is ShipmentStatus.CREATED else record.status
         raise ChangeRefused(f"order {record.order_id} is {state} already")
-    return _amended(record, wanted, now)
+    return _amended(record, amendment, now)
 
 
 def is_closed(record: OrderRecord) -> bool:
-    """Say whether it is too late to change where an order goes."""
+    """Return whether it is too late to change the addresses of an order."""
     return record.ended or record.status in UNDOING or record.shipment is not None
 
 
-def may_be_corrected(record: OrderRecord, wanted: Amendment) -> bool:
-    """Say whether nothing but the e-mail address of an order that goes to its customer changes."""
-    return record.status not in UNDOING and list(wanted.fields) == ["email"]
+def corrects_email_only(record: OrderRecord, amendment: Amendment) -> bool:
+    """Return whether an amendment has only an e-mail address, of an order not compensated."""
+    return record.status not in UNDOING and list(amendment.fields) == ["email"]
 
 
-def _amended(record: OrderRecord, wanted: Amendment, now: float) -> Change | None:
+def _amended(record: OrderRecord, amendment: Amendment, now: float) -> Change | None:
     fields: dict[str, Any] = {}
     changed, late = [], []
-    for name, value in sorted(wanted.fields.items()):
-        known = _as_of(record, name, now)
-        at = wanted.at or _after(known, now)
-        if known is not None and moment(at) < moment(known):
-            late.append(f"{name} was changed as of {known}, which is later")
+    for name, value in sorted(amendment.fields.items()):
+        last = _last_change(record, name, now)
+        at = amendment.at or _after(last, now)
+        if last is not None and moment(at) < moment(last):
+            late.append(f"{name} was changed as of {last}, which is later")
             continue
         if value != getattr(record, name):
             fields[name] = value
             changed.append(name)
-        if at != known:
+        if at != last:
             fields[f"{name}_as_of"] = at
     if late and not fields:
         raise ChangeRefused(f"order {record.order_id}: {'; '.join(late)}")
     entries = []
     if changed:
-        sent = {"as_of": wanted.sent} if wanted.sent else {}
+        sent = {"as_of": amendment.sent} if amendment.sent else {}
         entries.append(Entry("CHANGED", now, {"fields": changed, **sent}))
     if late:
         entries.append(Entry("CHANGE_IGNORED", now, {"reason": "; ".join(late)}))
     return record.change(*entries, **fields) if fields else None
 
 
-def _as_of(record: OrderRecord, name: str, now: float) -> str | None:
-    """Return as of when a field was changed; a time ahead of ours, which 0.1.0 kept, is none."""
-    known: str | None = getattr(record, f"{name}_as_of")
-    if known is None or moment(known).timestamp() > now + CLOCK_SKEW:
+def _last_change(record: OrderRecord, name: str, now: float) -> str | None:
+    """Return the effective time of a field's last change.
+
+    A time ahead of our clock, which version 0.1.0 stored, is ignored.
+    """
+    last: str | None = getattr(record, f"{name}_as_of")
+    if last is None or moment(last).timestamp() > now + CLOCK_SKEW:
         return None
-    return known
+    return last
 
 
-def _after(known: str | None, now: float) -> str:
-    """Return now, or the first moment after a time that is ahead of it."""
-    latest = moment(known).timestamp() if known else 0.0
+def _after(last: str | None, now: float) -> str:
+    """Return now, or the first millisecond after ``last`` if that is ahead of now."""
+    latest = moment(last).timestamp() if last else 0.0
     return timestamp(max(now, latest + 0.001))
 
 
 def resume(record: OrderRecord, now: float, why: str) -> Message:
-    """Return the message that starts a run for an order that nobody holds."""
+    """Return the message that starts a run for an order without a lease."""
     # at most 80 characters: an order id has up to 64
     name = f"{record.order_id}-{record.epoch}-{why}{int(now) // 60:x}"
     return Message("run", {"name": name, "input": {"resume": {"order_id": record.order_id}}})

@@ -1,4 +1,4 @@
-"""How an order is shown over HTTP: amounts as JSON numbers, no payment token."""
+"""The JSON object of an order in HTTP answers: amounts are numbers, without the payment token."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
 
-_PLAIN = (
+_UNCHANGED = (
     "order_id",
     "customer_id",
     "status",
@@ -18,10 +18,10 @@ _PLAIN = (
 )
 
 
-def order_view(record: OrderRecord) -> dict[str, Any]:
+def order_json(record: OrderRecord) -> dict[str, Any]:
     """Return the JSON object of an order."""
-    shown: dict[str, Any] = {name: getattr(record, name) for name in _PLAIN}
-    shown |= {
+    answer: dict[str, Any] = {name: getattr(record, name) for name in _UNCHANGED}
+    answer |= {
         "total": from_minor(record.total),
         "items": [
             {
@@ -35,5 +35,5 @@ def order_view(record: OrderRecord) -> dict[str, Any]:
         "updated_at": timestamp(record.updated_at),
     }
     if record.failure:
-        shown["failure"] = {"reason": record.failure, "message": record.failure_message}
-    return shown
+        answer["failure"] = {"reason": record.failure, "message": record.failure_message}
+    return answer

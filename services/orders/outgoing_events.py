@@ -1,6 +1,6 @@
-"""What the orders service publishes: a record's facts as events for the outbox.
+"""Build the events that the orders service publishes from a record, as outbox messages.
 
-An event's id follows from order, name and version, so publishing it again repeats the same event.
+An event's id follows from order, name and version, so a repeated event has the same id.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,7 @@ from typing import Any, TypeVar, cast
 
 from kernel.clock import timestamp
 from kernel.events import (
-    CONTRACTS,
     Address,
-    Detail,
-    Event,
     Item,
     Metadata,
     OrderBackordered,
@@ -22,99 +19,111 @@ from kernel.events import (
     OrderDetail,
     OrderFailed,
     Shortage,
-    to_entry,
 )
-from kernel.idempotency import published_event_id
-from kernel.order_record import Line, Message, OrderRecord
+from kernel.order_record import Message, OrderRecord
 from kernel.order_status import Status
+from kernel.published_events import event_message, published_metadata
 
 D = TypeVar("D", bound=OrderDetail)
 
 
-def received(event: Event[Any], at: float) -> OrderRecord:
-    """Return the record that an `Order Created` event opens, not yet written (version 0)."""
-    detail: OrderCreated = event.detail
-    return OrderRecord(
-        order_id=detail.order_id,
-        customer_id=detail.customer_id,
-        currency=detail.currency,
-        total=detail.total,
-        items=tuple(Line(item.sku, item.quantity, item.unit_price) for item in detail.items),
-        placed_at=detail.timestamp,
-        content_hash=detail.content_hash,
-        event_id=event.event_id,
-        correlation_id=event.correlation_id,
-        created_at=at,
-        updated_at=at,
-        shipping_address=detail.address,
-        email=detail.email,
-        payment_token=detail.payment_token,
-    )
-
-
 def created(record: OrderRecord, at: float) -> Message:
-    """Return the `Order Created` event of an order that was placed over HTTP."""
+    """Return the `Order Created` event of an order that was placed over HTTP.
+
+    Its event id is the one in the record, and no other event caused it.
+    """
     address = record.shipping_address
-    return _message(
-        _order(
-            OrderCreated,
-            record,
-            at,
-            shipping_address=Address.model_construct(**address) if address else None,
-            email=record.email,
-            payment_token=record.payment_token,
-        )
+    metadata = Metadata.model_construct(
+        event_id=record.event_id,
+        schema_version=OrderCreated.version,
+        correlation_id=record.correlation_id,
+        causation_id=None,
+        idempotency_key=None,
     )
+    detail = _order_event(
+        OrderCreated,
+        record,
+        at,
+        metadata=metadata,
+        shipping_address=Address.model_construct(**address) if address else None,
+        email=record.email,
+        payment_token=record.payment_token,
+    )
+    return event_message(detail)
 
 
 def backordered(record: OrderRecord, missing: list[Mapping[str, Any]], at: float) -> Message:
     """Return the event of an order that waits for stock."""
-    shortages = tuple(Shortage.model_construct(**short) for short in missing)
-    return _message(_order(OrderBackordered, record, at, missing=shortages))
+    shortages = tuple(Shortage.model_construct(**shortage) for shortage in missing)
+    return event_message(_order_event(OrderBackordered, record, at, missing=shortages))
 
 
 def completed(record: OrderRecord, at: float) -> Message:
     """Return the event of an order that is paid, taken from stock and shipped."""
-    return _message(
-        _order(
-            OrderCompleted,
-            record,
-            at,
-            charge_id=record.charge_id,
-            shipment_id=record.shipment_id,
-            tracking_number=record.tracking_number,
-        )
+    detail = _order_event(
+        OrderCompleted,
+        record,
+        at,
+        charge_id=record.charge_id,
+        shipment_id=record.shipment_id,
+        tracking_number=record.tracking_number,
     )
+    return event_message(detail)
 
 
-def undone(record: OrderRecord, status: Status, at: float) -> Message:
+def compensated(record: OrderRecord, status: Status, at: float) -> Message:
     """Return the event of an order that ended as CANCELLED or FAILED."""
     if status is Status.CANCELLED:
-        name = OrderCancellationConfirmed.name
-        metadata = _metadata(record, name, record.version + 1, record.cancel_event_id)
-        reason = record.cancel_reason
-        confirmed = _order(OrderCancellationConfirmed, record, at, reason=reason, metadata=metadata)
-        return _message(confirmed)
-    detail = _order(OrderFailed, record, at, reason=record.failure, message=record.failure_message)
-    return _message(detail)
+        cause, reason = record.cancel_event_id, record.cancel_reason
+        return event_message(
+            _order_event(OrderCancellationConfirmed, record, at, cause=cause, reason=reason)
+        )
+    reason, message = record.failure, record.failure_message
+    return event_message(_order_event(OrderFailed, record, at, reason=reason, message=message))
 
 
 def cancellation_refused(record: OrderRecord, reason: str, request_id: str, at: float) -> Message:
-    """Return the answer to a request that came too late: the same for the same request."""
-    name = OrderCancellationRefused.name
-    return _message(
+    """Return the answer to a cancellation that was requested too late.
+
+    Its event id follows from ``request_id``, so the same request gets the same answer.
+    """
+    metadata = published_metadata(
+        OrderCancellationRefused,
+        record.order_id,
+        request_id,
+        correlation_id=record.correlation_id,
+        causation_id=request_id,
+    )
+    return event_message(
         OrderCancellationRefused.model_construct(
-            order_id=record.order_id,
-            timestamp=timestamp(at),
-            reason=reason,
-            metadata=_metadata(record, name, request_id, request_id),
+            order_id=record.order_id, timestamp=timestamp(at), reason=reason, metadata=metadata
         )
     )
 
 
-def _order(contract: type[D], record: OrderRecord, at: float, **fields: Any) -> D:
-    # what the platform says of a record needs no validation: the record was made of a valid event
-    constructed = contract.model_construct(
+def _order_event(
+    contract: type[D],
+    record: OrderRecord,
+    at: float,
+    *,
+    cause: str | None = None,
+    metadata: Metadata | None = None,
+    **fields: Any,
+) -> D:
+    """Return the event that the record's next version publishes.
+
+    ``cause`` is the id of the event that it follows from; the default is the order's own event.
+    """
+    if metadata is None:
+        metadata = published_metadata(
+            contract,
+            record.order_id,
+            record.version + 1,
+            correlation_id=record.correlation_id,
+            causation_id=cause or record.event_id,
+        )
+    # not validated: the record was built from a valid event
+    detail = contract.model_construct(
         order_id=record.order_id,
         timestamp=record.placed_at if contract is OrderCreated else timestamp(at),
         customer_id=record.customer_id,
@@ -124,25 +133,7 @@ def _order(contract: type[D], record: OrderRecord, at: float, **fields: Any) -> 
             for line in record.items
         ),
         total=record.total,
-        **{"metadata": _metadata(record, contract.name, record.version + 1), **fields},
+        metadata=metadata,
+        **fields,
     )
-    return cast("D", constructed)
-
-
-def _metadata(
-    record: OrderRecord, name: str, version: int | str, cause: str | None = None
-) -> Metadata:
-    created_here = name == OrderCreated.name
-    return Metadata.model_construct(
-        event_id=record.event_id
-        if created_here
-        else published_event_id(record.order_id, name, version),
-        schema_version=CONTRACTS[name].version,
-        correlation_id=record.correlation_id,
-        causation_id=None if created_here else cause or record.event_id,
-        idempotency_key=None,
-    )
-
-
-def _message(detail: Detail) -> Message:
-    return Message("event", to_entry(detail))
+    return cast("D", detail)

@@ -1,7 +1,9 @@
-"""What can be done with an order: functions of a command and the ports they need."""
+"""Use cases of an order's life, a function each, and the ports that they need.
+
+The use cases of `Order Updated` and `Order Cancelled` events are in `orders.change_requests`.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -12,102 +14,99 @@ from kernel.errors import (
     DuplicateOrder,
     InvalidEvent,
     OrderConflict,
-    OrderNotFound,
     VersionConflict,
 )
-from kernel.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
+from kernel.events import Event, OrderCreated, parse
 from kernel.lease import require_holder
 from kernel.order_record import (
     CONFLICT_RETRIES,
     Change,
     Entry,
+    Line,
     Message,
     OrderRecord,
     Records,
     retry_on_conflict,
 )
 from kernel.order_status import UNDOING, Status
-from kernel.timestamps import moment
-from orders import early_requests as early
-from orders import model
-from orders import outgoing_events as published
+from orders import early_requests, model, outgoing_events
 from orders.early_requests import EarlyRequest, RequestedBefore
 from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 
 SINK_GRACE = 900.0
-"""Seconds after which an event without an order is no longer simply on its way."""
+"""Age in seconds from which an event without an order is lost; a younger one may be in transit."""
 
 
 class OrderStore(Records, Protocol):
-    """Records, and the ways to look for them."""
+    """Records, early requests, and the queries over them."""
 
     def open(
         self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
     ) -> OrderRecord:
-        """Write a new order, and forget the requests that its record has taken into account.
+        """Write a new order, and delete the early requests that its record takes into account.
 
-        An idempotency ``key`` that placed it is written with it, or neither is.
+        The idempotency ``key`` that placed the order is part of the same write.
 
         Raises
         ------
         RequestedBefore
-            Other requests than these are kept for the order.
+            Other requests than these are stored for the order.
         VersionConflict
-            The order is there, or the key was used meanwhile.
+            The order exists, or the key was used meanwhile.
         """
 
     def keep(self, request: EarlyRequest) -> None:
-        """Keep a request for an order that is not here yet, once.
+        """Store a request for an order that does not exist yet, once.
 
         Raises
         ------
         VersionConflict
-            The order has come meanwhile.
+            The order was written meanwhile.
         OrderNotFound
-            Too many requests are kept for it already.
+            Too many requests are stored for it already.
         """
 
     def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
-        """Return the requests of each order that did not come, the last of them before a time."""
+        """Return the requests of each order whose last request arrived before this time."""
 
     def give_up(
-        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+        self, requests: Sequence[EarlyRequest], dead_letters: Sequence[Message], at: float
     ) -> None:
-        """Put letters into the outbox in place of an order's requests, in one transaction.
+        """Replace an order's requests by dead letters in the outbox, in one transaction.
 
         Raises
         ------
         VersionConflict
-            The order or another request has come meanwhile.
+            The order or another request was written meanwhile.
         """
 
     def send(self, message: Message, at: float) -> None:
-        """Put a message that goes with no record into the outbox."""
+        """Put a message into the outbox without a change of a record."""
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
-        """Return a customer's orders, newest first, from behind the order ``after`` on."""
+        """Return a customer's orders, newest first, from the one after the order ``after``."""
 
     def is_unconfirmed(self, order_id: str) -> bool:
-        """Say whether an order's confirmation could not be sent, and was not sent since."""
+        """Return whether the confirmation of an order failed and was not sent since."""
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
-        """Return orders that have not ended and that no run or timer will come back to."""
+        """Return the orders that have not ended and that no run or timer will continue."""
 
 
 class EventJournal(Protocol):
     """The events that the bus of one machine has accepted; on AWS, see `orders.lost_events`."""
 
     def events_without_order(self, since: float, before: float) -> Iterable[Mapping[str, Any]]:
-        """Yield the `Order Created` envelopes accepted between two times that opened no order.
+        """Yield the `Order Created` events accepted between two times that opened no order.
 
-        The oldest first.
+        The oldest is the first; they are read lazily.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long and how often; seconds."""
+    """Durations in seconds, and the number of attempts."""
 
     lease_seconds: float = 300.0
     recovery_delay: int = 300
@@ -116,7 +115,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases need."""
+    """Ports of the use cases."""
 
     store: OrderStore
     now: Callable[[], float]
@@ -127,7 +126,7 @@ class Ports:
 
 
 class ClaimedOrder(NamedTuple):
-    """An order in a run's hands: what the next states need."""
+    """An order that a run holds: the input of the workflow's next states."""
 
     order_id: str
     epoch: int
@@ -136,23 +135,23 @@ class ClaimedOrder(NamedTuple):
 
 
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
-    """Claim the order of an `Order Created` event, or one that is to be resumed.
+    """Claim the order of an `Order Created` event, or the order to resume.
 
-    ``resume.after`` names a run that has ended although it may still hold the order.
+    ``resume.after`` is a run that has ended but may still hold the lease of the order.
 
     Raises
     ------
     InvalidEvent
-        The event does not keep its contract.
+        The event breaks its contract.
     OrderConflict, DuplicateOrder
-        As in `orders.model.claim`; the order's timeline says so too.
+        As in `orders.model.claim`; also noted in the order's timeline.
     OrderNotFound
-        There is no such order to resume.
+        The order to resume does not exist.
     """
-    resumed = event.get("resume")
-    if resumed is not None:
-        claimant = Claimant(owner, None, ports.policy.lease_seconds, resumed.get("after"))
-        return _claim(resumed["order_id"], None, claimant, ports)
+    resume = event.get("resume")
+    if resume is not None:
+        claimant = Claimant(owner, None, ports.policy.lease_seconds, resume.get("after"))
+        return _claim(resume["order_id"], None, claimant, ports)
     parsed = parse(event)
     if not isinstance(parsed.detail, OrderCreated):
         raise InvalidEvent("detail-type", f"{parsed.name!r} does not begin an order")
@@ -174,9 +173,9 @@ def _claim(
         saved = ports.store.save(model.claim(record, claimant, now))
     except (OrderConflict, DuplicateOrder) as error:
         if event:
-            what = "CONFLICT" if isinstance(error, OrderConflict) else "DUPLICATE"
+            kind = "CONFLICT" if isinstance(error, OrderConflict) else "DUPLICATE"
             detail = {"event_id": event.event_id, "reason": str(error)}
-            ports.store.note(order_id, Entry(f"{what}_IGNORED", now, detail))
+            ports.store.note(order_id, Entry(f"{kind}_IGNORED", now, detail))
         raise
     return ClaimedOrder(order_id, saved.epoch)
 
@@ -184,41 +183,66 @@ def _claim(
 def _open(
     event: Event[OrderCreated],
     now: float,
-    begin: Callable[[OrderRecord], Change],
+    first_change: Callable[[OrderRecord], Change],
     ports: Ports,
     key: Key | None = None,
 ) -> OrderRecord:
-    """Write a new order with its first change and with what was asked for before it came.
+    """Write a new order with its first change and with its early requests.
 
-    Nothing is read for that: the write itself is refused where requests are kept.
+    Early requests need no read: the write is refused if some are stored, and returns them.
     """
     requests: Sequence[EarlyRequest] = ()
-    for _ in range(early.MAX_KEPT + CONFLICT_RETRIES):
-        record, entries = early.applied(published.received(event, now), requests)
-        change = begin(record)
+    for _ in range(early_requests.MAX_KEPT + CONFLICT_RETRIES):
+        record, entries = early_requests.applied(_new_record(event, now), requests)
+        change = first_change(record)
         change = change._replace(entries=(*entries, *change.entries))
         try:
             return ports.store.open(change, requests, key)
         except RequestedBefore as refused:
             requests = refused.requests
-    raise VersionConflict(f"requests for order {event.detail.order_id} keep coming")
+    raise VersionConflict(f"requests for order {event.detail.order_id} keep arriving")
+
+
+def _new_record(event: Event[OrderCreated], at: float) -> OrderRecord:
+    """Return the record that an `Order Created` event opens, not written yet (version 0)."""
+    detail = event.detail
+    return OrderRecord(
+        order_id=detail.order_id,
+        customer_id=detail.customer_id,
+        currency=detail.currency,
+        total=detail.total,
+        items=tuple(Line(item.sku, item.quantity, item.unit_price) for item in detail.items),
+        placed_at=detail.timestamp,
+        content_hash=detail.content_hash,
+        event_id=event.event_id,
+        correlation_id=event.correlation_id,
+        created_at=at,
+        updated_at=at,
+        shipping_address=detail.address,
+        email=detail.email,
+        payment_token=detail.payment_token,
+    )
 
 
 @retry_on_conflict
 def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOrder:
-    """Let an order wait to be resumed; ``outcome`` is WAITING, or UNDO when it shall not."""
+    """Set an order WAITING until it is resumed.
+
+    ``outcome`` is UNDO if the order must be compensated instead: it was cancelled, is being
+    compensated, or has waited ``max_attempts`` times.
+    """
     record = ports.store.read(order_id)
     delay = ports.policy.recovery_delay
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
     require_holder(record, epoch)
-    given_up = record.cancel_requested or record.status in UNDOING
-    if given_up or record.attempts >= ports.policy.max_attempts:
+    is_cancelled = record.cancel_requested or record.status in UNDOING
+    if is_cancelled or record.attempts >= ports.policy.max_attempts:
         return ClaimedOrder(order_id, epoch, "UNDO")
     now = ports.now()
     reason = Reason.of_step(because)
     missing = because.get("missing") if isinstance(because, Mapping) else None
-    messages = (published.backordered(record, missing, now),) if missing else ()
+    messages = (outgoing_events.backordered(record, missing, now),) if missing else ()
     change = model.pause(record, epoch, reason, Wait(now, delay), messages)
     ports.store.save(change)
     return ClaimedOrder(order_id, epoch, "WAITING", delay)
@@ -228,7 +252,7 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
 def compensate(
     order_id: str, epoch: int, because: object, owner: str, ports: Ports
 ) -> ClaimedOrder:
-    """Take an order to COMPENSATING under a new epoch."""
+    """Set an order COMPENSATING under a new epoch."""
     record = ports.store.read(order_id)
     if not model.is_compensating(record, epoch, owner):
         claimant = Claimant(owner, None, ports.policy.lease_seconds)
@@ -243,7 +267,7 @@ def complete(order_id: str, epoch: int, ports: Ports) -> Status:
     record = ports.store.read(order_id)
     if not model.has_ended(record, epoch, Status.COMPLETED):
         now = ports.now()
-        messages = (published.completed(record, now),)
+        messages = (outgoing_events.completed(record, now),)
         ports.store.save(model.complete(record, epoch, now, messages))
     return Status.COMPLETED
 
@@ -254,63 +278,65 @@ def fail(order_id: str, epoch: int, ports: Ports) -> Status:
     record = ports.store.read(order_id)
     if not model.has_ended(record, epoch, Status.FAILED, Status.CANCELLED):
         now = ports.now()
-        messages = (published.undone(record, model.ending(record), now),)
+        messages = (outgoing_events.compensated(record, model.ending(record), now),)
         record = ports.store.save(model.fail(record, epoch, now, messages))
     return record.status
 
 
 @retry_on_conflict
 def place(event: Event[OrderCreated], ports: Ports) -> tuple[OrderRecord, bool]:
-    """Take an order over HTTP: its record and its event in one write; say whether it is new.
+    """Place an order over HTTP; return its record, and whether it is new.
+
+    The record and its event are one write.
 
     Raises
     ------
     OrderConflict
-        The order id is known with other content, or with another payment.
+        The order id exists with other content, or with another payment.
     """
     now = ports.now()
-    known = ports.store.find(event.detail.order_id)
-    if known is not None:
-        require_same_order(known, event.detail)
-        return known, False
-    return open_placed(event, now, ports, None), True
+    existing = ports.store.find(event.detail.order_id)
+    if existing is not None:
+        require_same_order(existing, event.detail)
+        return existing, False
+    return write_placed_order(event, now, ports, None), True
 
 
-def require_same_order(known: OrderRecord, detail: OrderCreated) -> None:
-    """Raise `OrderConflict` if an order is known with other content or another payment."""
-    if known.content_hash != detail.content_hash:
+def require_same_order(existing: OrderRecord, detail: OrderCreated) -> None:
+    """Raise `OrderConflict` if an order exists with other content or another payment."""
+    if existing.content_hash != detail.content_hash:
         raise OrderConflict(
-            f"order {known.order_id} exists with other content; use another order_id"
+            f"order {existing.order_id} exists with other content; use another order_id"
         )
-    if model.is_paid_otherwise(known, detail.payment_token):
+    if model.has_other_payment(existing, detail.payment_token):
         raise OrderConflict(
-            f"order {known.order_id} is {known.status} and was placed with another"
-            " payment_token, which stands; a new payment is a new order: use another order_id"
+            f"order {existing.order_id} is {existing.status} and was placed with another"
+            " payment_token, which is final; a new payment is a new order: use another order_id"
         )
 
 
-def open_placed(
+def write_placed_order(
     event: Event[OrderCreated], now: float, ports: Ports, key: Key | None
 ) -> OrderRecord:
     """Write an order that was placed over HTTP, its event, and its idempotency key if it has one.
 
-    The event says what was ordered, whatever was asked for before.
+    The event has the content of the HTTP request, without the changes of early requests.
     """
-    messages = (published.created(published.received(event, now), now),)
+    messages = (outgoing_events.created(_new_record(event, now), now),)
     placed = Entry("RECEIVED", now)
-    return _open(event, now, lambda new: new.change(placed, messages=messages), ports, key)
+    return _open(event, now, lambda record: record.change(placed, messages=messages), ports, key)
 
 
 @retry_on_conflict
 def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports) -> OrderRecord:
-    """Ask for an order's cancellation; a run picks it up.
+    """Request an order's cancellation, which a run carries out.
 
     Raises
     ------
     CancellationRefused
-        Too late; the order's timeline says so too.
+        The request is too late; also noted in the order's timeline.
     OrderNotFound
-        No such order.
+        No order has this id.
     """
     record = ports.store.read(order_id)
     now = ports.now()
@@ -323,99 +349,32 @@ def cancel(order_id: str, reason: str | None, event_id: str | None, ports: Ports
 
 
 @retry_on_conflict
-def amend(order_id: str, wanted: Amendment, ports: Ports) -> OrderRecord:
-    """Change an order's address or e-mail address.
+def amend(order_id: str, amendment: Amendment, ports: Ports) -> OrderRecord:
+    """Change an order's shipping address or e-mail address.
 
-    The e-mail address can be corrected after the shipment, if no confirmation could be sent to it.
+    The e-mail address can be corrected after the shipment if the confirmation to it failed.
 
     Raises
     ------
     ChangeRefused
-        Too late; the order's timeline says so too.
+        The request is too late; also noted in the order's timeline.
     OrderNotFound
-        No such order.
+        No order has this id.
     """
     record = ports.store.read(order_id)
     now = ports.now()
     try:
-        late = model.is_closed(record) and model.may_be_corrected(record, wanted)
+        late = model.is_closed(record) and model.corrects_email_only(record, amendment)
         unconfirmed = late and ports.store.is_unconfirmed(order_id)
-        change = model.amend(record, wanted, now, unconfirmed=unconfirmed)
+        change = model.amend(record, amendment, now, unconfirmed=unconfirmed)
     except ChangeRefused as error:
         ports.store.note(order_id, Entry("CHANGE_IGNORED", now, {"reason": str(error)}))
         raise
     return record if change is None else ports.store.save(change)
 
 
-def take_change(envelope: Mapping[str, Any], ports: Ports) -> None:
-    """Do what an `Order Updated` or `Order Cancelled` event asks for.
-
-    A request that comes too late is answered or recorded, never retried. One that comes before its
-    order is kept for the order's first write.
-
-    Raises
-    ------
-    OrderNotFound
-        Its order is not here yet, and too many requests wait for it already.
-    InvalidEvent
-        It does not keep its contract.
-    """
-    event = parse(envelope)
-    if event.name not in (OrderUpdated.name, OrderCancelled.name):
-        raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
-    _take(event, _heard(envelope, ports.now()), ports)
-
-
-@retry_on_conflict
-def _take(event: Event[Any], heard: float, ports: Ports) -> None:
-    try:
-        if event.name == OrderCancelled.name:
-            _cancel_or_refuse(event, ports)
-        else:
-            _amend(event, heard, ports)
-    except OrderNotFound:
-        ports.store.keep(early.request_of(event, ports.now(), heard))
-
-
-def _amend(event: Event[OrderUpdated], heard: float, ports: Ports) -> None:
-    asked = event.detail
-    at = model.counted(asked.timestamp, ports.now(), heard)
-    with suppress(ChangeRefused):
-        wanted = Amendment(asked.address, asked.email, at, asked.timestamp)
-        amend(asked.order_id, wanted, ports)
-
-
-def _cancel_or_refuse(event: Event[OrderCancelled], ports: Ports) -> None:
-    try:
-        cancel(event.detail.order_id, event.detail.reason, event.event_id, ports)
-    except CancellationRefused as error:
-        now = ports.now()
-        record = ports.store.read(event.detail.order_id)
-        refusal = published.cancellation_refused(record, str(error), event.event_id, now)
-        ports.store.send(refusal, now)
-
-
-def _heard(envelope: Mapping[str, Any], now: float) -> float:
-    """Return when the bus heard of an event: the same for each of its deliveries."""
-    try:
-        return min(moment(str(envelope.get("time"))).timestamp(), now)
-    except ValueError:
-        return now
-
-
-def give_up_early(ports: Ports, limit: int = 1000) -> int:
-    """Put letters in place of requests whose orders did not come; return how many requests."""
-    now, given_up = ports.now(), 0
-    for requests in ports.store.outlasted(now - early.KEPT, limit):
-        letters = [early.letter(one, ports.quarantine_queue) for one in requests]
-        with suppress(VersionConflict):  # its order or another request has just come
-            ports.store.give_up(requests, letters, now)
-            given_up += len(requests)
-    return given_up
-
-
 def reconcile(ports: Ports, limit: int = 1000) -> int:
-    """Start a run for every order that nothing else will come back to; return how many."""
+    """Start a run for every order that no run or timer will continue; return their number."""
     now = ports.now()
     runs: list[Message] = [
         model.resume(record, now, "r")
@@ -429,11 +388,11 @@ def reconcile(ports: Ports, limit: int = 1000) -> int:
 
 
 def _runs_of_lost_events(now: float, journal: EventJournal) -> Iterator[Message]:
-    """Yield runs for valid `Order Created` events that opened no order."""
+    """Yield a run for each valid `Order Created` event that opened no order."""
     for envelope in journal.events_without_order(now - 7 * 86_400, now - SINK_GRACE):
         try:
             event = parse(envelope)
         except InvalidEvent:
-            continue  # quarantined by its consumers
+            continue  # its consumers have quarantined it
         name = f"{event.detail.order_id}-u{int(now) // 60:x}"
         yield Message("run", {"name": name, "input": dict(envelope)})

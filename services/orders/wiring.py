@@ -1,4 +1,4 @@
-"""The orders' composition root; what it makes, it makes once a function."""
+"""The orders' composition root; each function builds its ports once."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,39 +21,39 @@ class OrdersSettings(StoreSettings):
     """The orders' settings."""
 
     lease_seconds: float = 300.0
-    """Longer than an execution of order_processing and the longest function together."""
+    """Longer than an execution of order_processing plus the longest function."""
 
     recovery_delay_seconds: int = 300
-    """How long an order waits before it is tried again."""
+    """How long an order waits before it is resumed."""
 
     max_attempts: int = 12
-    """How often an order waits before it is undone."""
+    """How often an order waits before it is compensated."""
 
     quarantine_queue_url: str = ""
-    """Where an event goes that no retry can mend."""
+    """The queue of events that fail at every retry."""
 
     event_bus_name: str = ""
-    """Where the relay puts events."""
+    """The bus on which the relay puts events."""
 
     order_processing_arn: str = ""
-    """What the relay starts."""
+    """The state machine whose executions the relay starts."""
 
     warehouse_url: str = ""
-    """The analysts' rows, as the sink of events: ``athena://DATABASE/WORKGROUP``."""
+    """The analysts' rows, the sink of events: ``athena://DATABASE/WORKGROUP``."""
 
     archive_arn: str = ""
-    """The archive of events."""
+    """The archive of the bus's events."""
 
     event_bus_arn: str = ""
     """The bus that the archive is replayed to."""
 
     order_created_rule_arn: str = ""
-    """The rule that starts runs."""
+    """The rule that starts executions of order_processing."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use cases, by the settings."""
     settings = OrdersSettings.from_environment()
     policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
     store = open_store(settings.store_url, _sqlite, _dynamodb)
@@ -69,7 +69,7 @@ def is_relayed() -> bool:
 
 @PerFunction
 def relay_ports() -> outbox.Ports:
-    """Return the ports of the relay."""
+    """Return the ports of the relay, on AWS."""
     from orders.aws_publisher import AWSPublisher
     from orders.dynamodb import DynamoOutbox
     from storage.dynamodb.table import table
@@ -82,7 +82,7 @@ def relay_ports() -> outbox.Ports:
 
 @PerFunction
 def search_ports() -> lost_events.Ports:
-    """Return the ports of the search for orders that never began."""
+    """Return the ports of the search for lost events, on AWS."""
     from lambda_support.athena import AthenaWarehouse
     from orders.athena_sink import AthenaSink, EventArchive
     from orders.dynamodb import DynamoOrders
@@ -95,8 +95,8 @@ def search_ports() -> lost_events.Ports:
     archive = EventArchive(
         settings.archive_arn, settings.event_bus_arn, settings.order_created_rule_arn
     )
-    known = DynamoOrders(table(settings.store_url))
-    return lost_events.Ports(AthenaSink(warehouse), archive, known, clock.now)
+    orders = DynamoOrders(table(settings.store_url))
+    return lost_events.Ports(AthenaSink(warehouse), archive, orders, clock.now)
 
 
 def _require(settings: OrdersSettings, *names: str) -> None:

@@ -1,1 +1,1 @@
-"""Payments: one charge an order, kept in a ledger before and after the gateway is asked."""
+"""Payments: one charge per order, in a ledger before and after the call of the gateway."""

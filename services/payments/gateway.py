@@ -1,4 +1,4 @@
-"""The sandbox gateway: a gateway with a record of its own, steered by the payment token.
+"""The sandbox gateway: it has a record of its own, and the payment token selects its behaviour.
 
 ==========================  =====================================================================
 token                       effect
@@ -8,7 +8,7 @@ none, or any other          approves
 ``tok_timeout``             times out once without charging, then approves
 ``tok_lose_answer``         charges, but its first answer is lost
 ``tok_unavailable_N``       is unavailable for N calls of ``charge``, then approves
-``tok_unavailable``         never takes a charge; look-ups and voids work
+``tok_unavailable``         never charges; look-ups and voids work
 ``tok_refund_fails_N``      charges; its first N refunds fail (without ``_N``: every refund)
 ==========================  =====================================================================
 
@@ -48,12 +48,12 @@ class SandboxGateway:
         database.define(SANDBOX_GATEWAY)
 
     def charge(self, charge: Charge) -> GatewayRecord:
-        """Charge once under a key while the key is remembered."""
+        """Charge once under a key, as long as the key is remembered."""
         with self.database.write() as connection:
-            known = self._row(charge.key)
-            if known is not None and self._remembered(known):
-                return _record(known)
-            lost = charge.token == LOSES_ANSWER
+            row = self._row(charge.key)
+            if row is not None and self._is_remembered(row):
+                return _record(row)
+            is_answer_lost = charge.token == LOSES_ANSWER
             if not self._fails(connection, charge.key, "charge", failures(charge.token, "charge")):
                 status = "DECLINED" if charge.token == DECLINES else "CHARGED"
                 made = connection.execute(
@@ -72,17 +72,17 @@ class SandboxGateway:
                 ).fetchone()
             else:
                 made = None
-        if made is None or lost:
+        if made is None or is_answer_lost:
             raise PaymentGatewayError(f"the gateway did not answer for order {charge.order_id}")
         return _record(made)
 
     def find(self, key: str) -> GatewayRecord | None:
-        """Return the gateway's own record of a key, however old."""
+        """Return the gateway's own record of a key, of any age."""
         row = self._row(key)
         return None if row is None else _record(row)
 
     def refund(self, key: str) -> GatewayRecord:
-        """Pay a charge back, once."""
+        """Refund a charge, once."""
         with self.database.write() as connection:
             row = self._row(key)
             failed = row is not None and self._fails(
@@ -102,7 +102,7 @@ class SandboxGateway:
         return _record(row)
 
     def void(self, key: str) -> GatewayRecord:
-        """Leave a mark that refuses any later charge; CHARGED if there is one already."""
+        """Write a VOIDED mark that refuses any later charge; return an existing charge instead."""
         with self.database.write() as connection:
             row = self._row(key)
             if row is None:
@@ -121,12 +121,12 @@ class SandboxGateway:
             "select * from gateway_charges where key = ? order by id desc limit 1", key
         )
 
-    def _remembered(self, row: "sqlite3.Row") -> bool:
+    def _is_remembered(self, row: "sqlite3.Row") -> bool:
         voided: bool = row["status"] == "VOIDED"
         return voided or row["charged_at"] + KEY_LIFETIME > self.now()
 
     def _fails(self, connection: "sqlite3.Connection", key: str, call: str, times: float) -> bool:
-        """Count a call that may fail, and say whether this one does."""
+        """Count a call that may fail, and return whether it fails."""
         if not times:
             return False
         row = connection.execute(
@@ -138,7 +138,7 @@ class SandboxGateway:
 
 
 def failures(token: str | None, call: str) -> float:
-    """Return how many of these calls fail before one works."""
+    """Return how many of these calls fail before the first success."""
     if token == TIMES_OUT:
         return 1 if call == "charge" else 0
     counted = _COUNTED.fullmatch(token or "")

@@ -1,4 +1,4 @@
-"""Charges and what the gateway says of them; the ledger's amounts are in hundredths."""
+"""Charges, the gateway's record of them, and the ledger, whose amounts are in hundredths."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from kernel.order_status import ChargeStatus
 
 
 class Charge(NamedTuple):
-    """What is asked of the gateway.
+    """A request to the gateway.
 
     ``key`` is its idempotency key, and ``amount`` is in the currency's own smallest unit.
     """
@@ -19,7 +19,7 @@ class Charge(NamedTuple):
 
 
 class GatewayRecord(NamedTuple):
-    """What the gateway has on a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
+    """The gateway's record of a key: CHARGED, DECLINED, REFUNDED or VOIDED."""
 
     key: str
     status: ChargeStatus
@@ -27,7 +27,7 @@ class GatewayRecord(NamedTuple):
 
 
 class LedgerEntry(NamedTuple):
-    """The ledger's word on a charge."""
+    """The ledger's entry of a charge."""
 
     charge_id: str
     order_id: str

@@ -1,11 +1,11 @@
-"""Charge an order once, and pay it back once.
+"""Charge an order once, and refund it once.
 
-The ledger says PENDING before the gateway is asked. Whatever is found PENDING later is looked up
-at the gateway before anything is asked of it again: a key may have been forgotten there.
+The idempotency key of a charge is `payments.model.charge_id`. The ledger says PENDING before the
+gateway charges. A charge that is PENDING already is looked up at the gateway before it is charged
+again: the gateway may have forgotten the key.
 
-PENDING itself may be lost in a power cut of the one machine, but never what the order was before,
-when this was asked for. So an order that has rested is looked up as well, and one that could have
-been charged is undone at the gateway whatever the ledger says.
+PENDING can be lost in a power cut (see `payments.lost_pending`). So compensation asks the gateway
+about every order that may have been charged, whatever the ledger says.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 
 from kernel.clock import timestamp
 from kernel.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
-from kernel.events import Metadata, PaymentRefunded, to_entry
-from kernel.idempotency import charge_id, published_event_id
+from kernel.events import PaymentRefunded
+from kernel.idempotency import charge_id
 from kernel.lease import require_active, require_compensating, require_holder
 from kernel.money import smallest_units
 from kernel.order_record import (
@@ -28,39 +28,37 @@ from kernel.order_record import (
     retry_on_conflict_from,
 )
 from kernel.order_status import UNDOING, ChargeStatus, Status
+from kernel.published_events import event_message, published_metadata
+from payments.lost_pending import may_have_lost_pending
 from payments.model import Charge, GatewayRecord, LedgerEntry
-
-RESTED = 3_600.0
-"""Seconds without a write after which PENDING may have been lost: far less than the time for which
-a gateway remembers a key."""
 
 
 class Ledger(Records, Protocol):
-    """Records together with the ledger of their charges."""
+    """Records, and the ledger of their charges."""
 
     def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
         """Write a change and its ledger entry in one transaction, or raise `VersionConflict`."""
 
 
 class Gateway(Protocol):
-    """Who moves the money; every call raises `PaymentGatewayError` for want of a usable answer."""
+    """A payment gateway; a call without a usable answer raises `PaymentGatewayError`."""
 
     def charge(self, charge: Charge) -> GatewayRecord:
-        """Charge once under a key; a key known to the gateway answers as it did before."""
+        """Charge once under an idempotency key; a known key gets the first answer again."""
 
     def find(self, key: str) -> GatewayRecord | None:
-        """Return the gateway's own record of a key, however old."""
+        """Return the gateway's own record of a key, of any age."""
 
     def refund(self, key: str) -> GatewayRecord:
-        """Pay a charge back, once."""
+        """Refund a charge, once."""
 
     def void(self, key: str) -> GatewayRecord:
-        """Make sure that nothing will be charged under a key; CHARGED if something already was."""
+        """Prevent a later charge under a key; return CHARGED if there is a charge already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases need."""
+    """Ports of the use cases."""
 
     store: Ledger
     gateway: Gateway
@@ -68,7 +66,7 @@ class Ports:
 
 
 class Outcome(NamedTuple):
-    """How a step ended."""
+    """Result of a step."""
 
     outcome: str
     charge_id: str | None
@@ -80,34 +78,34 @@ def pay(order_id: str, epoch: int, ports: Ports) -> Outcome:
     Raises
     ------
     OrderCancelled
-        Asked for before the charge or while it was made.
+        The cancellation was requested before or during the charge.
     PaymentDeclined
-        For good.
+        The payment was refused; a retry is refused too.
     PaymentGatewayError
-        The outcome is unknown; ask again.
+        The outcome is unknown; retry.
     LeaseLost
         A newer run holds the order.
     """
-    record, known = _open(order_id, epoch, ports)
+    record, is_look_up_due = _open(order_id, epoch, ports)
     if record.charge in (ChargeStatus.DECLINED, ChargeStatus.REFUNDED, ChargeStatus.VOIDED):
         raise PaymentDeclined(f"the payment of order {order_id} is {record.charge}")
     if record.charge is not ChargeStatus.CHARGED:
-        found = _ask(record, ports, known=known)
+        answer = _charge(record, ports, look_up=is_look_up_due)
         record = retry_on_conflict_from(
-            record, lambda one: _settle(one, epoch, found, ports), ports.store
+            record, lambda latest: _settle(latest, epoch, answer, ports), ports.store
         )
     if record.cancel_requested:
         raise OrderCancelled(f"order {order_id} was cancelled while it was charged")
     return Outcome("CHARGED", record.charge_id)
 
 
-def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
-    """Refund what a compensated order was charged, or see to it that nothing will be.
+def refund(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Refund the charge of a compensated order, or void it before it is made.
 
     Raises
     ------
     PaymentGatewayError
-        It cannot be confirmed yet; ask again.
+        The gateway has not confirmed it yet; retry.
     LeaseLost
         A newer run holds the order.
     """
@@ -116,25 +114,25 @@ def pay_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
         return Outcome("NOTHING_TO_PAY_BACK", record.charge_id)
     key = charge_id(order_id)
     if record.charge is ChargeStatus.CHARGED:
-        found = ports.gateway.refund(key)
+        answer = ports.gateway.refund(key)
     else:
-        found = ports.gateway.void(key)
-        if found.status is ChargeStatus.CHARGED:
-            found = ports.gateway.refund(key)
+        answer = ports.gateway.void(key)
+        if answer.status is ChargeStatus.CHARGED:
+            answer = ports.gateway.refund(key)
         elif record.charge is None:
             return Outcome("NOTHING_TO_PAY_BACK", None)
-    return _close(order_id, epoch, found, ports)
+    return _close(order_id, epoch, answer, ports)
 
 
 def _may_be_charged(record: OrderRecord) -> bool:
     if record.charge is None:
-        return record.reservation is not None  # nothing is charged that was not reserved before
+        return record.reservation is not None  # stock is reserved before the charge
     return record.charge in (ChargeStatus.PENDING, ChargeStatus.CHARGED)
 
 
 @retry_on_conflict
 def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
-    """Enter PENDING into the ledger; say whether there may have been a charge before."""
+    """Enter PENDING into the ledger; return whether the gateway may have a charge already."""
     record, now = require_active(ports.store.read(order_id), epoch), ports.now()
     if record.charge is ChargeStatus.CHARGED and record.status is Status.WAITING:
         return ports.store.save(record.change(status=Status.CHARGED)), True
@@ -145,75 +143,79 @@ def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
         charge=ChargeStatus.PENDING,
         charge_id=charge_id(order_id),
     )
-    rested = now - record.updated_at > RESTED
-    return ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None)), rested
+    is_look_up_due = may_have_lost_pending(record.updated_at, now)
+    return ports.store.enter(change, _entry(record, ChargeStatus.PENDING, None)), is_look_up_due
 
 
-def _ask(record: OrderRecord, ports: Ports, *, known: bool) -> GatewayRecord:
-    """Have the gateway charge, or tell what it did under this key before."""
+def _charge(record: OrderRecord, ports: Ports, *, look_up: bool) -> GatewayRecord:
+    """Charge at the gateway, unless ``look_up`` finds the gateway's record of an earlier charge."""
     key = charge_id(record.order_id)
-    if known:
-        found = ports.gateway.find(key)
-        if found is not None:
-            return found
+    if look_up:
+        earlier = ports.gateway.find(key)
+        if earlier is not None:
+            return earlier
     try:
         amount = smallest_units(record.total, record.currency)
-    except ValueError as error:  # contracts of before took it; nobody can charge it
+    except ValueError as error:  # earlier contracts accepted such an amount
         raise PaymentDeclined(f"order {record.order_id} cannot be charged: {error}") from None
     return ports.gateway.charge(
         Charge(key, record.order_id, amount, record.currency, record.payment_token)
     )
 
 
-def _settle(record: OrderRecord, epoch: int, found: GatewayRecord, ports: Ports) -> OrderRecord:
-    """Enter the gateway's answer; a run that was overtaken leaves no charge behind."""
+def _settle(record: OrderRecord, epoch: int, answer: GatewayRecord, ports: Ports) -> OrderRecord:
+    """Enter the gateway's answer into the ledger.
+
+    If the run has lost the order to a compensation, the charge is refunded.
+    """
     try:
         require_holder(record, epoch)
     except LeaseLost:
         if record.status in UNDOING:
-            _undo(found, ports)
+            _refund_late_charge(answer, ports)
         raise
     if record.charge is ChargeStatus.CHARGED:
-        return record  # a twin of this very run was quicker
-    if found.status is not ChargeStatus.CHARGED:
-        if record.charge is not found.status:
-            entry = Entry(f"CHARGE_{found.status}", ports.now())
-            change = record.change(entry, charge=found.status)
-            ports.store.enter(change, _entry(record, found.status, found.reference))
+        return record  # another invocation of this step was faster
+    if answer.status is not ChargeStatus.CHARGED:
+        if record.charge is not answer.status:
+            entry = Entry(f"CHARGE_{answer.status}", ports.now())
+            change = record.change(entry, charge=answer.status)
+            ports.store.enter(change, _entry(record, answer.status, answer.reference))
         raise PaymentDeclined(
-            f"the payment of order {record.order_id} is {found.status} at the gateway"
+            f"the payment of order {record.order_id} is {answer.status} at the gateway"
         )
     change = record.change(
-        Entry("CHARGED", ports.now(), {"amount": record.total, "reference": found.reference}),
+        Entry("CHARGED", ports.now(), {"amount": record.total, "reference": answer.reference}),
         status=Status.CHARGED,
         charge=ChargeStatus.CHARGED,
     )
-    return ports.store.enter(change, _entry(record, ChargeStatus.CHARGED, found.reference))
+    return ports.store.enter(change, _entry(record, ChargeStatus.CHARGED, answer.reference))
 
 
-def _undo(found: GatewayRecord, ports: Ports) -> None:
-    """Pay back what a late twin of a compensated run charged."""
-    if found.status is ChargeStatus.CHARGED:
-        ports.gateway.refund(found.key)
+def _refund_late_charge(answer: GatewayRecord, ports: Ports) -> None:
+    """Refund a charge that a late invocation made after the order's compensation had started."""
+    if answer.status is ChargeStatus.CHARGED:
+        ports.gateway.refund(answer.key)
 
 
 @retry_on_conflict
-def _close(order_id: str, epoch: int, found: GatewayRecord, ports: Ports) -> Outcome:
+def _close(order_id: str, epoch: int, answer: GatewayRecord, ports: Ports) -> Outcome:
+    """Enter the gateway's answer to a refund or a void into the ledger."""
     record = require_compensating(ports.store.read(order_id), epoch)
-    if found.status not in (ChargeStatus.REFUNDED, ChargeStatus.VOIDED, ChargeStatus.DECLINED):
-        raise PaymentGatewayError(f"the gateway still has {found.key} as {found.status}")
-    if record.charge is found.status:
-        return Outcome(found.status, record.charge_id)  # a twin of this very run was quicker
-    refunded = found.status is ChargeStatus.REFUNDED
+    if answer.status not in (ChargeStatus.REFUNDED, ChargeStatus.VOIDED, ChargeStatus.DECLINED):
+        raise PaymentGatewayError(f"the gateway still has {answer.key} as {answer.status}")
+    if record.charge is answer.status:
+        return Outcome(answer.status, record.charge_id)  # another invocation was faster
+    is_refunded = answer.status is ChargeStatus.REFUNDED
     now = ports.now()
     change = record.change(
-        Entry(f"CHARGE_{found.status}", now, {"amount": record.total} if refunded else {}),
-        charge=found.status,
+        Entry(f"CHARGE_{answer.status}", now, {"amount": record.total} if is_refunded else {}),
+        charge=answer.status,
         charge_id=charge_id(order_id),
-        messages=(_refunded_event(record, now),) if refunded else (),
+        messages=(_refunded_event(record, now),) if is_refunded else (),
     )
-    ports.store.enter(change, _entry(record, found.status, found.reference))
-    return Outcome(found.status, charge_id(order_id))
+    ports.store.enter(change, _entry(record, answer.status, answer.reference))
+    return Outcome(answer.status, charge_id(order_id))
 
 
 def _entry(record: OrderRecord, status: ChargeStatus, reference: str | None) -> LedgerEntry:
@@ -236,11 +238,12 @@ def _refunded_event(record: OrderRecord, at: float) -> Message:
         amount=record.total,
         charge_id=charge_id(record.order_id),
         reason=record.failure or "OrderCancelled",
-        metadata=Metadata(
-            event_id=published_event_id(record.order_id, PaymentRefunded.name, record.version + 1),
-            schema_version=PaymentRefunded.version,
+        metadata=published_metadata(
+            PaymentRefunded,
+            record.order_id,
+            record.version + 1,
             correlation_id=record.correlation_id,
             causation_id=record.event_id,
         ),
     )
-    return Message("event", to_entry(detail))
+    return event_message(detail)

@@ -1,4 +1,4 @@
-"""The payments' composition root; what it makes, it makes once a function."""
+"""The payments' composition root; each function builds its ports once."""
 
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,12 @@ class PaymentsSettings(StoreSettings):
     """The payments' settings."""
 
     gateway_url: str
-    """Whom to ask: ``sqlite:///PATH`` or ``dynamodb://TABLE`` is the sandbox gateway's record."""
+    """The sandbox gateway's own record: ``sqlite:///PATH`` or ``dynamodb://TABLE``."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use cases, by the settings."""
     settings = PaymentsSettings.from_environment()
     gateway = open_store(settings.gateway_url, _sqlite_gateway, _dynamodb_gateway)
     return Ports(open_store(settings.store_url, _sqlite, _dynamodb), gateway, clock.now)

@@ -1,1 +1,1 @@
-"""Shipping: one shipment an order, at a carrier."""
+"""Shipping: one shipment per order, at a carrier."""

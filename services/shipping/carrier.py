@@ -1,6 +1,7 @@
 """The sandbox carrier: deterministic tracking numbers, and a record of its own.
 
-A street of ``SANDBOX FAIL`` is never taken, one of ``SANDBOX FAIL 2`` not at the first two calls.
+It refuses every shipment to the street ``SANDBOX FAIL``, and the first two calls for a shipment to
+``SANDBOX FAIL 2``.
 """
 
 import json
@@ -32,22 +33,22 @@ class SandboxCarrier:
         database.define(SANDBOX_CARRIER)
 
     def create(self, consignment: Consignment) -> Shipment:
-        """Take a shipment once; one known already goes to the address given last."""
-        taken = None
+        """Create a shipment once; a repeated call for the same id updates its address."""
+        row = None
         with self.database.write() as connection:
             if not self._refuses(connection, consignment):
                 address = json.dumps(consignment.address)
-                taken = connection.execute(
+                row = connection.execute(
                     "insert into carrier_shipments values (?, ?, 'CREATED', ?)"
                     " on conflict do update set address = excluded.address returning status",
                     (consignment.shipment_id, consignment.order_id, address),
                 ).fetchone()
-        if taken is None:
+        if row is None:
             raise CarrierError(f"the carrier did not take order {consignment.order_id}")
-        return tracked(consignment.shipment_id, ShipmentStatus(taken["status"]))
+        return tracked(consignment.shipment_id, ShipmentStatus(row["status"]))
 
     def void(self, shipment_id: str) -> Shipment:
-        """Void a shipment, or leave a mark that refuses a later one."""
+        """Void a shipment, or write a VOIDED mark that refuses a later one."""
         with self.database.write() as connection:
             connection.execute(
                 "insert into carrier_shipments (shipment_id, order_id, status)"
@@ -69,12 +70,12 @@ class SandboxCarrier:
 
 
 def failures(consignment: Consignment) -> float:
-    """Return how many calls of the carrier fail before one takes this."""
-    told = _FAIL.fullmatch((consignment.address or {}).get("street", ""))
-    return 0 if told is None else float(told[1] or "inf")
+    """Return how many calls for a consignment fail before the first success."""
+    match = _FAIL.fullmatch((consignment.address or {}).get("street", ""))
+    return 0 if match is None else float(match[1] or "inf")
 
 
 def tracked(shipment_id: str, status: ShipmentStatus) -> Shipment:
-    """Return a shipment with the tracking number that it always has."""
+    """Return a shipment with its tracking number, which follows from its id."""
     number = int(sha256(shipment_id.encode()).hexdigest(), 16) % 10**12
     return Shipment(shipment_id, status, f"SBX{number:012d}")

@@ -1,4 +1,4 @@
-"""Shipments."""
+"""Shipments and the requests for them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from kernel.order_status import ShipmentStatus
 
 
 class Shipment(NamedTuple):
-    """What the carrier has on a shipment."""
+    """The carrier's record of a shipment."""
 
     shipment_id: str
     status: ShipmentStatus
@@ -15,7 +15,7 @@ class Shipment(NamedTuple):
 
 
 class Consignment(NamedTuple):
-    """What is asked of the carrier; ``shipment_id`` is its idempotency key."""
+    """A request to the carrier; ``shipment_id`` is its idempotency key."""
 
     shipment_id: str
     order_id: str

@@ -1,4 +1,4 @@
-"""Create an order's shipment once, and void it when the order is undone."""
+"""Create an order's shipment once, and void it when the order is compensated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from shipping.model import Consignment, Shipment
 
 
 class Carrier(Protocol):
-    """Who carries the parcels; every call may raise `CarrierError`."""
+    """A carrier; every call may raise `CarrierError`."""
 
     def create(self, consignment: Consignment) -> Shipment:
-        """Take a shipment once; one known to the carrier goes to the address given last.
+        """Create a shipment once; a repeated call for the same id updates its address.
 
-        One that was voided stays so, and is answered as voided.
+        A voided shipment stays voided and is returned as VOIDED.
         """
 
     def void(self, shipment_id: str) -> Shipment:
-        """Make sure that nothing is or will be shipped under this id."""
+        """Void a shipment, or prevent a later one under this id."""
 
 
 class ShipmentStore(Records, Protocol):
-    """Records together with their shipments."""
+    """Records, and their shipments."""
 
     def put(self, change: Change, shipment: Shipment) -> OrderRecord:
         """Write a change and its shipment in one transaction, or raise `VersionConflict`."""
@@ -42,7 +42,7 @@ class ShipmentStore(Records, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases need."""
+    """Ports of the use cases."""
 
     store: ShipmentStore
     carrier: Carrier
@@ -50,23 +50,23 @@ class Ports:
 
 
 class Outcome(NamedTuple):
-    """How a step ended."""
+    """Result of a step."""
 
     outcome: str
     tracking_number: str | None
 
 
 def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
-    """Hand a paid order to the carrier, once.
+    """Create the shipment of a paid order, once.
 
     Raises
     ------
     OrderCancelled
-        Asked for before the shipment stood; the carrier's is voided again.
+        The cancellation was requested before the shipment was written; the carrier's is voided.
     OrderIncomplete
         The order is not paid.
     CarrierError
-        The carrier did not take it; ask again.
+        The carrier did not create the shipment; retry.
     LeaseLost
         A newer run holds the order.
     """
@@ -78,15 +78,18 @@ def ship(order_id: str, epoch: int, ports: Ports) -> Outcome:
     consignment = Consignment(shipment_id(order_id), order_id, record.shipping_address)
     shipment = ports.carrier.create(consignment)
     if shipment.status is ShipmentStatus.VOIDED:
-        record = ports.store.read(order_id)  # whoever had it voided has written since
+        record = ports.store.read(order_id)  # the run that voided it has written since
     step = partial(_record, epoch, consignment, shipment, ports)
     return retry_on_conflict_from(record, step, ports.store)
 
 
-def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
-    """Void a compensated order's shipment, known here or not: a late twin may yet create it."""
+def void(order_id: str, epoch: int, ports: Ports) -> Outcome:
+    """Void a compensated order's shipment, even one not in the record.
+
+    A late invocation of `ship` may still create it.
+    """
     record = require_compensating(ports.store.read(order_id), epoch)
-    # only an order that was, or may have been, paid was ever on its way to the carrier
+    # an order goes to the carrier only after it was, or may have been, paid
     unpaid = record.charge in (None, ChargeStatus.DECLINED)
     if (unpaid and record.shipment is None) or record.shipment is ShipmentStatus.VOIDED:
         return Outcome("NOTHING_TO_VOID", None)
@@ -95,9 +98,9 @@ def call_back(order_id: str, epoch: int, ports: Ports) -> Outcome:
 
 
 def _record(
-    epoch: int, asked: Consignment, shipment: Shipment, ports: Ports, record: OrderRecord
+    epoch: int, consignment: Consignment, shipment: Shipment, ports: Ports, record: OrderRecord
 ) -> Outcome:
-    """Write the shipment in the same write that sees that nobody cancelled."""
+    """Write the shipment on the condition that the order was not cancelled meanwhile."""
     try:
         require_active(record, epoch)
     except OrderCancelled:
@@ -108,12 +111,12 @@ def _record(
             ports.carrier.void(shipment.shipment_id)
         raise
     if shipment.status is ShipmentStatus.VOIDED:
-        raise CarrierError(f"the carrier has the shipment of order {asked.order_id} as voided")
+        raise CarrierError(f"the carrier has voided the shipment of order {consignment.order_id}")
     if record.shipment is ShipmentStatus.CREATED:
-        return Outcome("CREATED", record.tracking_number)  # a twin of this very run was quicker
-    if record.shipping_address != asked.address:
-        # changed since the carrier was asked: the parcel goes where the record says
-        ports.carrier.create(asked._replace(address=record.shipping_address))
+        return Outcome("CREATED", record.tracking_number)  # another invocation was faster
+    if record.shipping_address != consignment.address:
+        # changed after the first call: the record's address is final
+        ports.carrier.create(consignment._replace(address=record.shipping_address))
     change = record.change(
         Entry("SHIPMENT_CREATED", ports.now(), {"tracking_number": shipment.tracking_number}),
         shipment=ShipmentStatus.CREATED,
@@ -127,8 +130,8 @@ def _record(
 @retry_on_conflict
 def _void(order_id: str, epoch: int, shipment: Shipment, ports: Ports) -> Outcome:
     record = require_compensating(ports.store.read(order_id), epoch)
-    known = record.shipment is ShipmentStatus.CREATED
-    entries = (Entry("SHIPMENT_VOIDED", ports.now()),) if known else ()
+    is_created = record.shipment is ShipmentStatus.CREATED
+    entries = (Entry("SHIPMENT_VOIDED", ports.now()),) if is_created else ()
     change = record.change(
         *entries, shipment=ShipmentStatus.VOIDED, shipment_id=shipment.shipment_id
     )

@@ -1,4 +1,4 @@
-"""The shipping's composition root; what it makes, it makes once a function."""
+"""The shipping's composition root; each function builds its ports once."""
 
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,12 @@ class ShippingSettings(StoreSettings):
     """The shipping's settings."""
 
     carrier_url: str
-    """Whom to ask: ``sqlite:///PATH`` or ``dynamodb://TABLE`` is the sandbox carrier's record."""
+    """The sandbox carrier's own record: ``sqlite:///PATH`` or ``dynamodb://TABLE``."""
 
 
 @PerFunction
 def ports() -> Ports:
-    """Return the ports that the settings ask for."""
+    """Return the ports of the use cases, by the settings."""
     settings = ShippingSettings.from_environment()
     carrier = open_store(settings.carrier_url, _sqlite_carrier, _dynamodb_carrier)
     return Ports(open_store(settings.store_url, _sqlite, _dynamodb), carrier, clock.now)

@@ -80,7 +80,7 @@ def test_each_task_calls_the_function_of_its_step() -> None:
     assert {name: function_of(name) for name in tasks} == FUNCTIONS
 
 
-def test_an_order_goes_forward_from_claim_to_stock_to_charge_to_fulfilment() -> None:
+def test_the_forward_path_is_claim_stock_charge_fulfilment() -> None:
     assert PROCESSING["StartAt"] == "ValidateOrder"
     assert STATES["ValidateOrder"]["Next"] == "CheckInventory"
     assert STATES["CheckInventory"]["Next"] == "InventoryChoice"
@@ -92,7 +92,7 @@ def test_an_order_goes_forward_from_claim_to_stock_to_charge_to_fulfilment() -> 
     assert STATES["ParallelFulfillment"]["Next"] == "FulfillmentChoice"
 
 
-def test_an_order_is_completed_only_when_it_is_taken_from_stock_and_shipped() -> None:
+def test_an_order_is_completed_only_if_it_is_taken_from_stock_and_shipped() -> None:
     branches = [branch["StartAt"] for branch in STATES["ParallelFulfillment"]["Branches"]]
     assert branches == ["SendConfirmation", "UpdateInventory", "CreateShipment"]
     assert choices("FulfillmentChoice")[0] == (
@@ -103,7 +103,7 @@ def test_an_order_is_completed_only_when_it_is_taken_from_stock_and_shipped() ->
     assert STATES["FulfillmentChoice"]["Default"] == "Compensate"
 
 
-def test_an_order_goes_back_in_one_order_and_to_its_end() -> None:
+def test_the_compensation_path_has_one_order_and_one_end() -> None:
     """The shipment first: what was refunded must not be on its way."""
     followed = ["Compensate"]
     while "Next" in STATES[followed[-1]] and len(followed) <= len(BACK):
@@ -113,20 +113,20 @@ def test_an_order_goes_back_in_one_order_and_to_its_end() -> None:
 
 
 @pytest.mark.parametrize(("before", "step"), list(pairwise(BACK)))
-def test_no_step_back_is_left_out_or_taken_early(before: str, step: str) -> None:
+def test_no_compensation_step_is_skipped_or_early(before: str, step: str) -> None:
     assert [name for name in STATES if step in ways_out(name)] == [before]
     assert step not in reachable("ValidateOrder", without=before)
 
 
 @pytest.mark.parametrize("step", BACK)
-def test_a_step_back_that_fails_is_told_to_an_operator_and_skips_nothing(step: str) -> None:
+def test_a_failed_compensation_step_requests_attention_and_skips_nothing(step: str) -> None:
     assert [(one["ErrorEquals"], one["Next"]) for one in STATES[step]["Catch"]] == [
         (["LeaseLost"], "RunSuperseded"),
         (["States.ALL"], "RequestAttention"),
     ]
 
 
-def test_nothing_is_undone_before_all_branches_have_ended() -> None:
+def test_compensation_starts_after_all_branches_have_ended() -> None:
     parallel = STATES["ParallelFulfillment"]
     undoing = {FUNCTIONS[step] for step in BACK}
     for branch in parallel["Branches"]:
@@ -141,7 +141,7 @@ def test_nothing_is_undone_before_all_branches_have_ended() -> None:
     assert [one["Next"] for one in parallel["Catch"]] == ["Compensate"]
 
 
-def test_what_may_be_charged_is_completed_undone_waiting_or_told_of() -> None:
+def test_an_order_with_a_charge_ends_completed_compensated_waiting_or_in_a_queue() -> None:
     """No way leads from the charge to an end that forgets it."""
     after = reachable("ProcessPayment")
     ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
@@ -156,7 +156,7 @@ def test_what_may_be_charged_is_completed_undone_waiting_or_told_of() -> None:
     assert not {"OrderIgnored", "QuarantineOrder", "OrderQuarantined"} & after
 
 
-def test_the_steps_back_run_under_the_epoch_that_compensate_begins() -> None:
+def test_the_compensation_steps_use_the_epoch_of_compensate() -> None:
     for step in ("ValidateOrder", "Compensate"):
         assert STATES[step]["ResultSelector"] == {
             "order_id.$": "$.Payload.order_id",
@@ -167,7 +167,7 @@ def test_the_steps_back_run_under_the_epoch_that_compensate_begins() -> None:
         assert STATES[step]["ResultPath"] in (None, "$.step"), "what it goes by stays"
 
 
-def test_every_step_of_a_claimed_order_says_under_which_epoch_it_works() -> None:
+def test_every_step_of_a_claimed_order_sends_its_epoch() -> None:
     for name, state in states(PROCESSING):
         if name != "ValidateOrder" and FUNCTIONS.get(name):
             payload = state["Parameters"]["Payload"]
@@ -176,7 +176,7 @@ def test_every_step_of_a_claimed_order_says_under_which_epoch_it_works() -> None
 
 
 @pytest.mark.parametrize("step", [name for name in STATES if FUNCTIONS.get(name)])
-def test_a_run_that_was_overtaken_stops_and_undoes_nothing(step: str) -> None:
+def test_a_superseded_run_stops_and_compensates_nothing(step: str) -> None:
     [first] = [one for one in STATES[step]["Catch"] if "LeaseLost" in one["ErrorEquals"]]
     assert (first["ErrorEquals"], first["Next"]) == (["LeaseLost"], "RunSuperseded")
     before = STATES[step]["Catch"][: STATES[step]["Catch"].index(first)]
@@ -184,7 +184,7 @@ def test_a_run_that_was_overtaken_stops_and_undoes_nothing(step: str) -> None:
     assert STATES["RunSuperseded"]["Type"] == "Succeed"
 
 
-def test_an_overtaken_branch_stops_its_run_before_anything_is_undone() -> None:
+def test_a_superseded_branch_stops_its_run_before_compensation() -> None:
     rule = STATES["FulfillmentChoice"]["Choices"][1]
     assert rule["Next"] == "RunSuperseded"
     compared = [
@@ -198,14 +198,14 @@ def test_an_overtaken_branch_stops_its_run_before_anything_is_undone() -> None:
 
 
 @pytest.mark.parametrize("task", FUNCTIONS)
-def test_only_errors_that_may_pass_are_retried(task: str) -> None:
+def test_only_transient_errors_are_retried(task: str) -> None:
     state = dict(states(PROCESSING))[task]
     retried = {error for one in state["Retry"] for error in one["ErrorEquals"]}
     assert not retried & (NEVER_RETRIED | {"States.ALL"})
 
 
 @pytest.mark.parametrize("task", ["QuarantineOrder", "RequestAttention"])
-def test_an_order_that_a_run_gives_up_is_put_into_a_queue_with_its_reason(task: str) -> None:
+def test_an_order_given_up_by_a_run_is_sent_to_a_queue_with_its_reason(task: str) -> None:
     body = STATES[task]["Parameters"]["MessageBody"]
     assert body["reason"] == {"error.$": "$.failure.Error", "cause.$": "$.failure.Cause"}
     caught = [

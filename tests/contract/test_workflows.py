@@ -66,7 +66,7 @@ def function_of(task: str) -> str | None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_state_says_what_it_is_for(state: str) -> None:
+def test_every_state_has_a_comment(state: str) -> None:
     assert STATES[state][1]["Comment"].endswith(".")
 
 
@@ -79,7 +79,7 @@ def test_a_task_has_a_timeout_retries_and_a_last_catch(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_errors_that_a_task_names_exist(task: str) -> None:
+def test_the_errors_of_a_task_exist(task: str) -> None:
     _, state = STATES[task]
     named = {
         error
@@ -91,7 +91,7 @@ def test_the_errors_that_a_task_names_exist(task: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_errors_that_a_choice_names_exist(machine: str) -> None:
+def test_the_errors_of_a_choice_exist(machine: str) -> None:
     for _, state in states(definition(machine)):
         for comparison in comparisons(state.get("Choices", ())):
             if comparison["Variable"].endswith(".Error") and "StringEquals" in comparison:
@@ -107,7 +107,7 @@ def comparisons(choices: Any) -> Iterator[Mapping[str, Any]]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_function_ends_before_its_task_gives_it_up(task: str) -> None:
+def test_a_functions_timeout_is_below_its_tasks(task: str) -> None:
     function = function_of(task)
     if function is not None:
         assert FUNCTIONS[function]["Timeout"] <= STATES[task][1]["TimeoutSeconds"]
@@ -126,7 +126,7 @@ def test_a_recovery_outlives_the_longest_wait() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_workflow_may_call_what_it_calls_and_nothing_else(machine: str) -> None:
+def test_a_workflows_role_allows_its_calls_only(machine: str) -> None:
     substitutions = MACHINES[machine]["DefinitionSubstitutions"].values()
     [steps] = [one for one in ROLES[f"{machine}Role"]["Policies"] if one["PolicyName"] == "steps"]
     allowed = [

@@ -75,7 +75,7 @@ SITUATIONS: dict[str, Callable[[Host], None]] = {
     "out of stock for good": _put(order(items=UNSTOCKED)),
     "one of two lines out of stock": _put(order(items=TWO_LINES)),
     "out of stock, then received": _stock_arrives,
-    "a SKU that nobody stocks": _put(order(items=UNKNOWN)),
+    "a SKU without stock": _put(order(items=UNKNOWN)),
     "carrier refuses once": _put(order(shipping_address=_address("SANDBOX FAIL 1"))),
     "carrier refuses for good": _put(order(shipping_address=_address("SANDBOX FAIL"))),
     "refund fails 5 times": _put(

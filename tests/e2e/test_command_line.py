@@ -570,7 +570,7 @@ def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Pat
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
     assert (letter["queue"], letter["order_id"]) == ("QuarantineQueue", "never")
-    assert "order never did not come within 24 hours of this request" in letter["reason"]
+    assert "order never did not arrive within 24 hours of this request" in letter["reason"]
     assert answer("dead-letters", "show", letter["id"], "--data", data)["id"] == letter["id"]
     (lettered / "order.ndjson").write_text(line("never"))
     (lettered / "stock.csv").write_text("sku,on_hand\nTEA,0\n")

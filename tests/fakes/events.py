@@ -17,7 +17,7 @@ DETAIL: dict[str, Any] = {
     ],
     "timestamp": "2026-01-31T12:00:00Z",
 }
-"""All that an `Order Created` event must say."""
+"""The mandatory fields of an `Order Created` event."""
 
 ADDRESS = {"name": "Ada", "street": "1 Loop Lane", "city": "Bath", "country": "UK"}
 
@@ -33,7 +33,7 @@ REQUESTS = {
 
 
 def detail(name: str = "Order Created", **fields: Any) -> dict[str, Any]:
-    """Return the detail of a request with these fields changed; one that is `...` is left out."""
+    """Return the detail of a request with these fields changed; `...` removes a field."""
     changed = deepcopy(REQUESTS[name]) | fields
     return {key: value for key, value in changed.items() if value is not ...}
 
@@ -49,7 +49,7 @@ def created(**fields: Any) -> Event[OrderCreated]:
 
 
 def with_total(written: str) -> dict[str, Any]:
-    """Return an `Order Created` envelope whose one line costs what is written in JSON."""
+    """Return an `Order Created` envelope whose only line has this price as JSON text."""
     line = {"sku": "TEA", "quantity": 1, "unit_price": "TOTAL"}
     text = json.dumps(envelope(items=[line], total="TOTAL"))
     read: dict[str, Any] = json.loads(text.replace('"TOTAL"', written))
@@ -57,7 +57,7 @@ def with_total(written: str) -> dict[str, Any]:
 
 
 def read(entry: Any) -> Event[Any]:
-    """Return the event in a PutEvents entry, as its consumers read it."""
+    """Return the event in a PutEvents entry, as consumers parse it."""
     return parse(
         {
             "source": entry["Source"],

@@ -1,4 +1,4 @@
-"""Stock in memory, moved together with the records (see `inventory.usecases.InventoryStore`)."""
+"""Stock and records in memory (see `inventory.usecases.InventoryStore`)."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from kernel.order_record import Change, OrderRecord
 from tests.fakes.records import FakeRecords
 
 MOVES = {Move.RESERVE: (0, 1), Move.COMMIT: (1, -1), Move.RELEASE: (0, -1), Move.RESTOCK: (-1, 0)}
-"""What a move takes from what is on hand, and adds to what is reserved, for each unit."""
+"""By move: the units taken from ``on_hand`` and added to ``reserved``, per unit."""
 
 
 class FakeInventory(FakeRecords):
-    """What is on hand, by SKU."""
+    """An inventory store in memory; ``on_hand`` is the stock by SKU."""
 
     def __init__(self, *records: OrderRecord, **on_hand: int) -> None:
         super().__init__(*records)
@@ -44,7 +44,7 @@ class FakeInventory(FakeRecords):
 
 
 def moved(stock: Stock, move: Move, units: int) -> Stock:
-    """Return the stock after a move; it stays what stock must be."""
+    """Return the stock after a move, and check its invariants."""
     taken, reserved = MOVES[move]
     after = stock._replace(
         on_hand=stock.on_hand - taken * units,

@@ -11,7 +11,7 @@ from tests.fakes.records import FakeRecords
 
 
 class FakeOrders(FakeRecords):
-    """Finds the orders that a test names as stranded, and the events without an order."""
+    """An orders store in memory; a test sets its stranded orders and events without order."""
 
     def __init__(self, *records: OrderRecord) -> None:
         super().__init__(*records)

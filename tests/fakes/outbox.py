@@ -1,4 +1,4 @@
-"""An outbox and an publisher in memory (see `orders.outbox`)."""
+"""An outbox and a publisher in memory (see `orders.outbox`)."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ Answer = Callable[[Sequence[Message]], list[str | None]]
 
 
 class FakePublisher:
-    """Takes everything, but for what it was told of its next requests."""
+    """A publisher that gives these answers first, and then accepts every request."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = deque(answers)
@@ -55,7 +55,7 @@ class FakePublisher:
 
 
 def throttled(messages: Sequence[Message]) -> list[str | None]:
-    """Refuse a whole request."""
+    """Refuse all entries of a request."""
     return ["ThrottlingException: slow down"] * len(messages)
 
 

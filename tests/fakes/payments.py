@@ -10,7 +10,7 @@ from tests.fakes.records import Action, FakeRecords
 
 
 class FakeLedger(FakeRecords):
-    """Records with the ledger of their charges; ``entered`` has every entry ever made."""
+    """Records and the ledger of their charges; ``entered`` has every entry ever made."""
 
     def __init__(self, *records: OrderRecord) -> None:
         super().__init__(*records)
@@ -25,7 +25,7 @@ class FakeLedger(FakeRecords):
 
 
 class FakeGateway:
-    """A gateway with a record of its own; ``money`` is what it holds of anybody's."""
+    """A gateway with a record of its own; ``money`` is the sum of its charges less refunds."""
 
     def __init__(self, *, declines: bool = False) -> None:
         self.declines = declines
@@ -38,15 +38,15 @@ class FakeGateway:
         self._after: defaultdict[str, deque[Action]] = defaultdict(deque)
 
     def before(self, call: str, action: Action) -> None:
-        """Let something happen when this is called next, before it takes effect."""
+        """Run a hook at the next call, before its effect."""
         self._before[call].append(action)
 
     def after(self, call: str, action: Action) -> None:
-        """Let something happen when this is called next, after it took effect."""
+        """Run a hook at the next call, after its effect."""
         self._after[call].append(action)
 
     def forget_keys(self) -> None:
-        """Do as every gateway does after a day: a charge under a known key is a new one."""
+        """Forget all keys, as gateways do after a day: a known key then charges again."""
         self._remembered.clear()
 
     def charge(self, charge: Charge) -> GatewayRecord:
@@ -99,12 +99,12 @@ class FakeGateway:
 
 
 def no_answer() -> None:
-    """Give no usable answer: a hook of `FakeGateway`."""
+    """Raise `PaymentGatewayError`: a hook of `FakeGateway`."""
     raise PaymentGatewayError("503")
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process has ended."""
 
 
 def killed() -> None:

@@ -1,4 +1,4 @@
-"""Orders' records in memory, and another writer that gets in between a read and its write."""
+"""Orders' records in memory, and a concurrent writer between a read and its write."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ Action = Callable[[], object]
 
 
 def order(**fields: Any) -> OrderRecord:
-    """Return an order as `RUN` has just claimed it, except for these fields."""
+    """Return an order that `RUN` has just claimed, except for these fields."""
     record = OrderRecord(
         order_id="A-1",
         customer_id="C-42",
@@ -41,7 +41,7 @@ def order(**fields: Any) -> OrderRecord:
 
 
 def waiting(**fields: Any) -> OrderRecord:
-    """Return an order that waits, held by nobody, to be resumed in five minutes."""
+    """Return an order that waits without a lease, to be resumed in five minutes."""
     rest: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0, "resume_at": NOW + 300}
     return order(**{"status": Status.WAITING, "attempts": 1, **rest, **fields})
 
@@ -57,11 +57,11 @@ class FakeRecords:
         self._others: deque[Action] = deque()
 
     def before_next_write(self, *others: Action) -> None:
-        """Let others run just before the next writes, one before each: after its step has read."""
+        """Run other steps directly before the next writes, one before each."""
         self._others.extend(others)
 
     def touch(self, **fields: Any) -> None:
-        """Be another writer of the only order."""
+        """Change the only order as a concurrent writer."""
         [record] = self.records.values()
         self.records[record.order_id] = record._replace(version=record.version + 1, **fields)
 
@@ -93,7 +93,7 @@ class FakeRecords:
         self.outbox.append(message)
 
     def check(self, change: Change) -> None:
-        """Raise `VersionConflict` unless the record is still the one that was read."""
+        """Raise `VersionConflict` if the record has changed since it was read."""
         if self._others:
             self._others.popleft()()
         known = self.records.get(change.before.order_id)
@@ -102,21 +102,21 @@ class FakeRecords:
 
     @property
     def only(self) -> OrderRecord:
-        """The only order there is."""
+        """The only order."""
         [record] = self.records.values()
         return record
 
     @property
     def happened(self) -> list[str]:
-        """What the timelines say, in words."""
+        """The names of the timeline entries."""
         return [entry.what for _, entry in self.timeline]
 
     @property
     def events(self) -> list[Event[Any]]:
-        """The events in the outbox; each keeps its contract."""
+        """The events in the outbox; each is valid."""
         return [read(message.body) for message in self.outbox if message.kind == "event"]
 
     @property
     def runs(self) -> list[Mapping[str, Any]]:
-        """The runs that the outbox asks for."""
+        """The runs in the outbox."""
         return [message.body for message in self.outbox if message.kind == "run"]

@@ -10,7 +10,7 @@ from tests.fakes.records import Action, FakeRecords
 
 
 class FakeShipments(FakeRecords):
-    """Records with their shipments."""
+    """Records and their shipments."""
 
     def __init__(self, *records: OrderRecord) -> None:
         super().__init__(*records)
@@ -33,11 +33,11 @@ class FakeCarrier:
         self._after: deque[Action] = deque()
 
     def before_create(self, action: Action) -> None:
-        """Let something happen when it is asked next, before it takes the parcel."""
+        """Run a hook at the next call, before the shipment is created."""
         self._before.append(action)
 
     def after_create(self, action: Action) -> None:
-        """Let something happen when it has taken the next parcel, before it answers."""
+        """Run a hook at the next call, after the shipment is created and before the answer."""
         self._after.append(action)
 
     def create(self, consignment: Consignment) -> Shipment:
@@ -60,5 +60,5 @@ class FakeCarrier:
 
 
 def not_taken() -> None:
-    """Refuse: a hook of `FakeCarrier`."""
+    """Raise `CarrierError`: a hook of `FakeCarrier`."""
     raise CarrierError("no van")

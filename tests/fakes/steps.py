@@ -1,4 +1,4 @@
-"""Work counted in lines that run, so that a bound holds on any machine."""
+"""Work measured in executed lines, so a bound holds on any computer."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def counted(folder: str) -> Iterator[Callable[[], int]]:
-    """Count the lines that run of the modules in a folder, such as "infra/patterns"."""
+    """Count the executed lines of the modules in a folder, such as "infra/patterns"."""
     steps = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -28,6 +28,6 @@ def counted(folder: str) -> Iterator[Callable[[], int]]:
 
 
 def size(value: Any) -> int:
-    """Return the number of values in a JSON value, objects and lists among them."""
+    """Return the number of values in a JSON value, including objects and lists."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + sum(map(size, inner))

@@ -261,5 +261,5 @@ def test_a_request_for_an_order_that_is_not_here_says_so_in_its_letter(machine: 
     machine.settle()
     [letter] = open_letters(machine)
     assert letter["reason"] == (
-        "OrderNotFound: order never did not come within 24 hours of this request"
+        "OrderNotFound: order never did not arrive within 24 hours of this request"
     )

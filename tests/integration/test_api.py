@@ -1,4 +1,4 @@
-"""The HTTP API, through the events that API Gateway sends (payload format 2.0), on SQLite."""
+"""The HTTP API on SQLite, called with API Gateway events (payload format 2.0)."""
 
 import base64
 import json
@@ -12,19 +12,19 @@ import pytest
 
 from kernel.order_record import Entry, Message
 from kernel.order_status import ShipmentStatus, Status
-from orders import usecases, wiring
+from orders import change_requests, usecases, wiring
 from orders.handlers.api import handler
 from tests.fakes.events import ADDRESS, detail, envelope, read
 from tests.strategies import nested
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 NEW = detail(order_id=..., timestamp=..., total=...)
-"""The least that an order must say over HTTP."""
+"""The mandatory fields of an order over HTTP."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered."""
+    """An answer of the API."""
 
     status: int
     body: Any
@@ -89,7 +89,7 @@ def outbox() -> list[Message]:
 
 
 def become(order_id: str, **fields: Any) -> None:
-    """Let an order become what these fields say."""
+    """Set these fields of an order."""
     store = wiring.ports().store
     change = store.read(order_id).change()
     store.save(change._replace(fields={**change.fields, **fields}))
@@ -98,7 +98,7 @@ def become(order_id: str, **fields: Any) -> None:
 # ---- place
 
 
-def test_the_api_says_that_it_answers(api: Api) -> None:
+def test_the_api_reports_its_health(api: Api) -> None:
     assert api("GET", "/health") == Answer(
         200, {"status": "ok"}, {"Content-Type": "application/json"}
     )
@@ -138,10 +138,10 @@ def test_null_is_absent(api: Api) -> None:
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.WAITING])
 @pytest.mark.parametrize("first", ["tok_decline", None])
-def test_an_order_is_not_paid_again_with_another_token(
+def test_an_order_with_another_token_is_a_conflict(
     api: Api, status: Status, first: str | None
 ) -> None:
-    """A retry is the same order; a new card is a new order, and that is said."""
+    """A retry is the same order; a new card needs a new order, and the error says so."""
     key = {"idempotency-key": "k1"}
     body = {**NEW, "payment_token": first} if first else NEW
     placed = api("POST", "/orders", body, headers=key)
@@ -164,7 +164,7 @@ def test_an_order_is_not_paid_again_with_another_token(
     assert kept is None or status is Status.WAITING or "tok_decline" not in kept
 
 
-def test_a_completed_order_is_answered_whatever_token_is_sent(api: Api) -> None:
+def test_a_completed_order_is_returned_for_any_token(api: Api) -> None:
     api.place(order_id="A-1", payment_token="tok_visa")
     become("A-1", status=Status.COMPLETED, payment_token=None)
     for token in ("tok_visa", "tok_other"):
@@ -181,14 +181,14 @@ def test_a_placed_order_is_on_the_bus(api: Api) -> None:
     assert event.detail.payment_token == "tok_visa"
 
 
-def test_what_was_sent_along_stands(api: Api) -> None:
+def test_values_in_the_request_are_not_replaced(api: Api) -> None:
     answer = api.place(order_id="A-1", timestamp="2026-01-31T12:00:00Z", total=37)
     assert (answer.body["order_id"], answer.body["placed_at"]) == ("A-1", "2026-01-31T12:00:00Z")
     event = read(outbox()[0].body)
     assert event.detail.timestamp == "2026-01-31T12:00:00Z"
 
 
-def test_an_order_says_nothing_of_its_payment_token(api: Api) -> None:
+def test_an_orders_json_has_no_payment_token(api: Api) -> None:
     answer = api.place(order_id="A-1", payment_token="tok_secret")
     assert "tok_secret" not in json.dumps([answer.body, api("GET", "/orders/A-1").body])
 
@@ -273,7 +273,7 @@ LINE = {"sku": "TEA", "quantity": 1, "unit_price": 1}
         ),
     ],
 )
-def test_bad_input_is_answered_with_its_field_and_nothing_is_done(
+def test_invalid_input_is_answered_with_its_field_and_writes_nothing(
     api: Api, fields: dict[str, Any], field: str, problem: str
 ) -> None:
     status, named, told = api.place(**fields).problem
@@ -283,7 +283,7 @@ def test_bad_input_is_answered_with_its_field_and_nothing_is_done(
     assert outbox() == []
 
 
-def test_an_order_of_as_many_lines_as_there_may_be_is_taken(api: Api) -> None:
+def test_an_order_with_the_maximum_number_of_lines_is_accepted(api: Api) -> None:
     assert api.place(items=[LINE] * 98).body["total"] == 98.0
 
 
@@ -310,7 +310,7 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/orders"), ("PATCH", "/orders/A-1")])
-def test_a_body_that_is_no_json_object_is_a_bad_request(
+def test_a_body_that_is_not_a_json_object_is_a_bad_request(
     api: Api, method: str, path: str, body: str | None, problem: str
 ) -> None:
     status, field, told = api(method, path, body).problem
@@ -318,19 +318,19 @@ def test_a_body_that_is_no_json_object_is_a_bad_request(
     assert told.startswith(problem)
 
 
-def test_a_body_that_api_gateway_took_for_binary_is_read(api: Api) -> None:
+def test_a_base64_body_of_api_gateway_is_read(api: Api) -> None:
     text = base64.b64encode(json.dumps({**NEW, "order_id": "A-1"}).encode()).decode()
     assert api("POST", "/orders", text, encoded=True).status == 201
 
 
-def test_a_body_that_is_binary_is_a_bad_request(api: Api) -> None:
+def test_a_binary_body_is_a_bad_request(api: Api) -> None:
     picture = base64.b64encode(b"\x89PNG\xff\xfe").decode()
     status, field, _ = api("POST", "/orders", picture, encoded=True).problem
     assert (status, field) == (400, "body")
 
 
 @pytest.mark.parametrize(("size", "status"), [(262_144, 201), (262_145, 422)])
-def test_a_body_that_fits_in_no_event_is_refused_with_size_and_limit(
+def test_a_body_over_the_size_limit_is_refused_with_size_and_limit(
     api: Api, size: int, status: int
 ) -> None:
     body = json.dumps({**NEW, "gift": ""})
@@ -350,7 +350,7 @@ def test_size_is_counted_in_bytes(api: Api) -> None:
     ("method", "path"),
     [("GET", "/nowhere"), ("PUT", "/orders/A-1"), ("DELETE", "/orders/A-1"), ("GET", "/orders/")],
 )
-def test_a_path_that_does_not_exist_says_so(api: Api, method: str, path: str) -> None:
+def test_an_unknown_path_is_not_found(api: Api, method: str, path: str) -> None:
     told = f"{method} {path} does not exist; see /orders"
     assert api(method, path).problem == (404, None, told)
 
@@ -364,7 +364,7 @@ def test_an_order_is_read_as_it_was_placed(api: Api) -> None:
     assert (read_again.status, read_again.body) == (200, placed.body)
 
 
-def test_a_failed_order_says_why(api: Api) -> None:
+def test_a_failed_order_has_its_failure(api: Api) -> None:
     api.place(order_id="A-1")
     become("A-1", status=Status.FAILED, failure="OutOfStock", failure_message="TEA: 2 ordered")
     body = api("GET", "/orders/A-1").body
@@ -372,7 +372,7 @@ def test_a_failed_order_says_why(api: Api) -> None:
     assert body["failure"] == {"reason": "OutOfStock", "message": "TEA: 2 ordered"}
 
 
-def test_a_shipped_order_says_where_it_is(api: Api) -> None:
+def test_a_shipped_order_has_its_tracking_number(api: Api) -> None:
     api.place(order_id="A-1")
     become("A-1", status=Status.COMPLETED, tracking_number="SBX1")
     body = api("GET", "/orders/A-1").body
@@ -387,7 +387,7 @@ def test_a_shipped_order_says_where_it_is(api: Api) -> None:
         ("POST", "/orders/A-9/cancel", None),
     ],
 )
-def test_an_order_nobody_knows_is_not_found(api: Api, method: str, path: str, body: Any) -> None:
+def test_an_unknown_order_is_not_found(api: Api, method: str, path: str, body: Any) -> None:
     assert api(method, path, body).problem == (404, None, "no order has the id 'A-9'")
 
 
@@ -412,7 +412,7 @@ def test_a_customers_orders_are_listed_page_by_page(api: Api) -> None:
     assert (seen, pages) == (["A-4", "A-3", "A-2", "A-1", "A-0"], [2, 2, 1])
 
 
-def test_a_page_that_is_just_full_is_the_last(api: Api) -> None:
+def test_a_full_page_without_further_orders_is_the_last(api: Api) -> None:
     for n in range(2):
         api.place(order_id=f"A-{n}")
     body = api("GET", "/orders", query={"customer_id": "C-42", "limit": "2"}).body
@@ -431,8 +431,8 @@ def test_a_customer_without_orders_has_an_empty_list(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", [None, {}, {"customer_id": ""}])
-def test_whose_orders_to_list_must_be_said(api: Api, query: dict[str, str] | None) -> None:
-    told = "customer_id: is missing; say whose orders to list"
+def test_a_list_without_a_customer_is_refused(api: Api, query: dict[str, str] | None) -> None:
+    told = "customer_id: is missing; send the customer whose orders to list"
     assert api("GET", "/orders", query=query).problem == (422, "customer_id", told)
 
 
@@ -454,14 +454,14 @@ def test_a_page_has_from_1_to_100_orders(api: Api, limit: str) -> None:
         assert api("GET", "/orders", query={"customer_id": "C-42", "limit": within}).status == 200
 
 
-def test_a_page_after_an_order_that_is_not_there_is_refused(api: Api) -> None:
+def test_a_page_after_an_unknown_order_is_refused(api: Api) -> None:
     api.place(order_id="A-1")
     answer = api("GET", "/orders", query={"customer_id": "C-42", "after": "A-9"})
     assert answer.problem[:2] == (422, "after")
 
 
 @pytest.mark.parametrize("name", ["status", "Customer_id", "customerId", "x" * 500])
-def test_a_parameter_that_is_not_known_is_refused_by_its_name(api: Api, name: str) -> None:
+def test_an_unknown_parameter_is_refused_by_name(api: Api, name: str) -> None:
     answer = api("GET", "/orders", query={"customer_id": "C-42", name: "FAILED"})
     assert answer.problem[:2] == (422, name[:80])
     assert "the known ones are customer_id, limit, after" in answer.problem[2]
@@ -487,7 +487,7 @@ def test_a_page_after_another_customers_order_is_refused_as_after_none(api: Api)
 # ---- change
 
 
-def test_address_and_mail_of_an_order_are_changed(api: Api) -> None:
+def test_address_and_email_of_an_order_are_changed(api: Api) -> None:
     api.place(order_id="A-1", email="ada@example.com", shipping_address=ADDRESS)
     changed = api("PATCH", "/orders/A-1", {"shipping_address": {**ADDRESS, "city": "Wells"}})
     assert changed.status == 200
@@ -499,7 +499,7 @@ def test_address_and_mail_of_an_order_are_changed(api: Api) -> None:
     assert api("GET", "/orders/A-1").body["email"] == "bob@example.com"
 
 
-def test_the_path_says_which_order_is_changed(api: Api) -> None:
+def test_the_order_id_in_the_path_wins(api: Api) -> None:
     for order_id in ("A-1", "A-2"):
         api.place(order_id=order_id, email="ada@example.com")
     api("PATCH", "/orders/A-1", {"order_id": "A-2", "email": "bob@example.com"})
@@ -515,7 +515,7 @@ def test_the_path_says_which_order_is_changed(api: Api) -> None:
         ({"shipping_address": {**ADDRESS, "street": ""}}, "shipping_address.street"),
     ],
 )
-def test_a_change_that_is_none_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
+def test_an_invalid_change_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
     api.place(order_id="A-1")
     assert api("PATCH", "/orders/A-1", body).problem[:2] == (422, field)
 
@@ -533,9 +533,7 @@ def test_a_bad_address_is_one_problem(api: Api) -> None:
         ({"shipment": ShipmentStatus.CREATED}, "shipped"),
     ],
 )
-def test_a_change_that_comes_too_late_is_a_conflict(
-    api: Api, fields: dict[str, Any], state: str
-) -> None:
+def test_a_late_change_is_a_conflict(api: Api, fields: dict[str, Any], state: str) -> None:
     api.place(order_id="A-1")
     become("A-1", **fields)
     answer = api("PATCH", "/orders/A-1", {"email": "bob@example.com"})
@@ -543,7 +541,7 @@ def test_a_change_that_comes_too_late_is_a_conflict(
 
 
 @pytest.mark.parametrize("way", ["PATCH", "cancel"])
-def test_a_body_says_neither_which_order_nor_when(api: Api, way: str) -> None:
+def test_order_id_and_time_in_a_body_are_ignored(api: Api, way: str) -> None:
     for order_id in ("A-1", "A-2"):
         api.place(order_id=order_id, email="ada@example.com")
     reserved = {"order_id": "A-2", "timestamp": "2099-01-01T00:00:00Z"}
@@ -563,16 +561,16 @@ def test_a_body_says_neither_which_order_nor_when(api: Api, way: str) -> None:
     assert as_of < "2099"
 
 
-def test_a_change_by_hand_is_the_latest_though_a_clock_was_ahead(api: Api) -> None:
+def test_a_change_over_http_is_the_latest_even_if_a_clock_was_ahead(api: Api) -> None:
     api.place(order_id="A-1")
     ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
-    usecases.take_change(ahead, wiring.ports())
+    change_requests.apply_request(ahead, wiring.ports())
     assert api("PATCH", "/orders/A-1", {"email": "ada@example.com"}).status == 200
     assert api("GET", "/orders/A-1").body["email"] == "ada@example.com"
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.CHARGED])
-def test_the_address_of_a_mail_that_could_not_be_sent_is_corrected_after_the_shipment(
+def test_an_unmailable_address_can_be_corrected_after_the_shipment(
     api: Api, status: Status
 ) -> None:
     api.place(order_id="A-1", email="typo@example.com", shipping_address=ADDRESS)
@@ -587,7 +585,7 @@ def test_the_address_of_a_mail_that_could_not_be_sent_is_corrected_after_the_shi
     assert api("GET", "/orders/A-1").body["email"] == "ada@example.com"
 
 
-def test_the_address_of_an_order_that_is_undone_is_not_corrected(api: Api) -> None:
+def test_the_address_of_a_compensated_order_cannot_be_corrected(api: Api) -> None:
     api.place(order_id="A-1", email="typo@example.com")
     become("A-1", status=Status.FAILED)
     wiring.ports().store.note("A-1", Entry("CONFIRMATION_FAILED", 1.0))
@@ -623,9 +621,7 @@ def test_an_order_that_a_run_holds_is_cancelled_by_that_run(api: Api) -> None:
         ({"shipment": ShipmentStatus.CREATED}, "shipped"),
     ],
 )
-def test_a_cancellation_that_comes_too_late_is_a_conflict(
-    api: Api, fields: dict[str, Any], state: str
-) -> None:
+def test_a_late_cancellation_is_a_conflict(api: Api, fields: dict[str, Any], state: str) -> None:
     api.place(order_id="A-1")
     become("A-1", **fields)
     answer = api("POST", "/orders/A-1/cancel")
@@ -637,6 +633,6 @@ def test_a_cancellation_that_comes_too_late_is_a_conflict(
     ("body", "status", "field"),
     [("no", 400, "body"), ("[]", 400, "body"), ({"reason": "r" * 501}, 422, "reason")],
 )
-def test_a_reason_that_is_none_is_refused(api: Api, body: Any, status: int, field: str) -> None:
+def test_an_invalid_reason_is_refused(api: Api, body: Any, status: int, field: str) -> None:
     api.place(order_id="A-1")
     assert api("POST", "/orders/A-1/cancel", body).problem[:2] == (status, field)

@@ -15,6 +15,7 @@ from inventory.dynamodb import DynamoInventory, receipt_key, stock_key
 from inventory.model import Receipt
 from kernel.idempotency import charge_id, shipment_id
 from kernel.order_record import Entry, Message
+from orders import change_requests
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.usecases import Policy
@@ -92,7 +93,7 @@ def opened() -> Iterator[Shop]:
             {**deployment.names, "SandboxTable": sandbox.name}, deployment.account
         )
         opened = Shop(stack, stack.table(), sandbox)
-        inventory.receive(Receipt("digest", {"TEA": 9}), opened.stock)
+        opened.stock.store.receive(Receipt("digest", {"TEA": 9}), opened.stock.now())
         epoch = opened.claim(PAID)
         opened.reserve(PAID, epoch)
         opened.pay(PAID, epoch)
@@ -103,12 +104,14 @@ def opened() -> Iterator[Shop]:
         opened.reserve(FAILED, epoch)
         opened.pay(FAILED, epoch)
         undo = orders.compensate(FAILED, epoch, {"reason": "Carrier"}, "run", opened.orders).epoch
-        shipping.call_back(FAILED, undo, opened.parcels)
-        payments.pay_back(FAILED, undo, opened.money)
-        inventory.give_back(FAILED, undo, opened.stock)
+        shipping.void(FAILED, undo, opened.parcels)
+        payments.refund(FAILED, undo, opened.money)
+        inventory.release(FAILED, undo, opened.stock)
         orders.fail(FAILED, undo, opened.orders)
         early = envelope("Order Cancelled", order_id="A-9")
-        orders.take_change(early, opened.orders)  # a request before its order is no order
+        change_requests.apply_request(
+            early, opened.orders
+        )  # a request before its order is no order
         epoch = opened.claim(WAITS, units=99)
         short = {"reason": "OutOfStock", "missing": []}
         orders.pause(WAITS, epoch, short, opened.orders)

@@ -185,7 +185,7 @@ class Platform:
         self.mails = notifications.Ports(DynamoMails(table), others, "orders@example.com", now)
         self.sender = outbox.Ports(DynamoOutbox(table), others, now)
         units = {item["sku"]: 100 for item in self.event["detail"]["items"]}
-        inventory.receive(Receipt("digest", units), self.stock)
+        self.stock.store.receive(Receipt("digest", units), self.stock.now())
 
     @contextmanager
     def as_step(self, name: str) -> Iterator[None]:

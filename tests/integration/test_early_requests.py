@@ -1,4 +1,4 @@
-"""Requests that come before their order, on real stores: the same tests for each adapter."""
+"""Early requests on real stores: the same tests for each adapter."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -11,8 +11,7 @@ import pytest
 
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Entry, Message, OrderRecord
-from orders import idempotent_placement
-from orders import lost_events as missing
+from orders import change_requests, idempotent_placement, lost_events
 from orders import usecases as orders
 from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
 from orders.early_requests import KEPT, MAX_KEPT, EarlyRequest
@@ -57,7 +56,7 @@ def ports(stores: Stores, now: float = NOW) -> Ports:
 
 
 def take(stores: Stores, event: dict[str, Any], now: float = NOW) -> None:
-    orders.take_change(event, ports(stores, now))
+    change_requests.apply_request(event, ports(stores, now))
 
 
 def moved(email: str, at: str = "2026-01-31T13:00:00Z") -> dict[str, Any]:
@@ -71,7 +70,7 @@ FIRST_WRITES: dict[str, Callable[[Ports], object]] = {
 
 
 @pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
-def test_an_order_is_written_with_what_was_asked_for_before(
+def test_an_order_is_written_with_its_early_requests(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
     take(stores, moved("old@example.com", "2026-01-31T12:01:00Z"))
@@ -93,7 +92,7 @@ def test_an_order_is_written_with_what_was_asked_for_before(
     assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
 
 
-def test_a_request_alone_is_no_order(stores: Stores) -> None:
+def test_an_early_request_opens_no_order(stores: Stores) -> None:
     take(stores, CANCEL)
     store = stores.orders()
     assert store.find("A-1") is None
@@ -109,7 +108,7 @@ def test_a_request_alone_is_no_order(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
-def test_a_request_and_its_order_at_once_find_each_other(
+def test_a_concurrent_request_and_order_see_each_other(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
     for number in range(ROUNDS):
@@ -141,7 +140,7 @@ def under_a_key(ports: Ports, *, order_id: str = "A-1") -> object:
     return idempotent_placement.place(event, key, replace(ports, keys=keys), "Idempotency-Key")
 
 
-def test_an_order_placed_under_a_key_is_written_with_what_was_asked_for_before(
+def test_an_order_placed_with_a_key_is_written_with_its_early_requests(
     stores: Stores,
 ) -> None:
     take(stores, CANCEL)
@@ -151,7 +150,7 @@ def test_an_order_placed_under_a_key_is_written_with_what_was_asked_for_before(
     assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
 
 
-def test_a_request_and_its_order_under_a_key_at_once_find_each_other(stores: Stores) -> None:
+def test_a_concurrent_request_and_order_with_a_key_see_each_other(stores: Stores) -> None:
     for number in range(ROUNDS):
         order_id = f"A-{number}"
         tasks: list[Callable[[], object]] = [
@@ -165,7 +164,7 @@ def test_a_request_and_its_order_under_a_key_at_once_find_each_other(stores: Sto
 
 
 class BetweenReadAndWrite:
-    """A store whose first write is preceded by something else, once its step has read."""
+    """A store that runs another step between the first step's read and write."""
 
     def __init__(self, store: Any, other: Callable[[], object], write: str) -> None:
         self._store = store
@@ -186,7 +185,7 @@ class BetweenReadAndWrite:
 
 
 @pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
-def test_a_request_that_is_kept_between_an_orders_read_and_write_is_seen(
+def test_a_request_stored_between_an_orders_read_and_write_is_applied(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
     store: Any = BetweenReadAndWrite(stores.orders(), partial(take, stores, CANCEL), "open")
@@ -195,16 +194,16 @@ def test_a_request_that_is_kept_between_an_orders_read_and_write_is_seen(
 
 
 @pytest.mark.parametrize("comes", FIRST_WRITES.values(), ids=FIRST_WRITES)
-def test_an_order_that_comes_between_a_requests_read_and_write_is_seen(
+def test_an_order_written_between_a_requests_read_and_write_is_changed(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
     store: Any = BetweenReadAndWrite(stores.orders(), partial(comes, ports(stores)), "keep")
-    orders.take_change(CANCEL, replace(ports(stores), store=store))
+    change_requests.apply_request(CANCEL, replace(ports(stores), store=store))
     assert stores.orders().read("A-1").cancel_requested
     assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
 
 
-def test_a_second_request_between_two_tries_is_seen(stores: Stores) -> None:
+def test_a_second_request_between_two_attempts_is_applied(stores: Stores) -> None:
     take(stores, CANCEL)
     inner: Any = BetweenReadAndWrite(stores.orders(), lambda: None, "open")
     store: Any = BetweenReadAndWrite(inner, partial(take, stores, moved("b@example.com")), "open")
@@ -213,7 +212,9 @@ def test_a_second_request_between_two_tries_is_seen(stores: Stores) -> None:
     assert (record.cancel_requested, record.email) == (True, "b@example.com")
 
 
-def test_so_many_requests_are_kept_for_an_order_and_one_is_known_again(stores: Stores) -> None:
+def test_at_most_max_kept_requests_are_stored_and_a_repeated_one_is_recognized(
+    stores: Stores,
+) -> None:
     for number in range(MAX_KEPT):
         take(stores, moved(f"a{number}@example.com"))
     take(stores, moved("a0@example.com"))
@@ -223,15 +224,15 @@ def test_so_many_requests_are_kept_for_an_order_and_one_is_known_again(stores: S
     assert len(kept) == MAX_KEPT
 
 
-def test_a_letter_takes_the_place_of_what_is_given_up_in_one_write(stores: Stores) -> None:
+def test_dead_letters_replace_expired_requests_in_one_write(stores: Stores) -> None:
     take(stores, CANCEL)
     take(stores, moved("b@example.com"), NOW + 10)
     take(stores, envelope("Order Cancelled", order_id="A-2"), NOW + KEPT)
     late = ports(stores, NOW + KEPT + 5)
-    assert orders.give_up_early(late) == 0, "kept for a day from the last of them on"
+    assert change_requests.expire_requests(late) == 0, "kept for a day from the last of them on"
     late = ports(stores, NOW + KEPT + 11)
-    assert orders.give_up_early(late) == 2
-    assert orders.give_up_early(late) == 0
+    assert change_requests.expire_requests(late) == 2
+    assert change_requests.expire_requests(late) == 0
     sent = [message for message, _ in stores.outbox()]
     assert [one.kind for one in sent] == ["message", "message"]
     assert {str(one.body["queue"]) for one in sent} == {"quarantine"}
@@ -241,7 +242,7 @@ def test_a_letter_takes_the_place_of_what_is_given_up_in_one_write(stores: Store
     assert stores.orders().read("A-2").cancel_requested
 
 
-def test_what_an_order_took_into_account_is_not_given_up(stores: Stores) -> None:
+def test_a_request_applied_to_its_order_does_not_expire(stores: Stores) -> None:
     take(stores, CANCEL)
     store = stores.orders()
     [kept] = store.outlasted(NOW + 1, 10)
@@ -252,7 +253,7 @@ def test_what_an_order_took_into_account_is_not_given_up(stores: Stores) -> None
     assert stores.orders().read("A-1").cancel_requested
 
 
-def test_what_came_meanwhile_is_not_given_up_with_the_rest(stores: Stores) -> None:
+def test_requests_do_not_expire_if_another_arrived_meanwhile(stores: Stores) -> None:
     take(stores, CANCEL)
     store = stores.orders()
     [kept] = store.outlasted(NOW + 1, 10)
@@ -262,7 +263,7 @@ def test_what_came_meanwhile_is_not_given_up_with_the_rest(stores: Stores) -> No
     assert (len(store.outlasted(NOW + 1, 10)[0]), stores.outbox()) == (2, [])
 
 
-def test_a_request_of_any_text_is_kept_as_it_was(stores: Stores) -> None:
+def test_a_request_with_any_text_is_stored_unchanged(stores: Stores) -> None:
     reason = "\N{CROSS MARK} '\"\\ \x00 \u200b" + "x" * 400
     take(stores, envelope("Order Cancelled", reason=reason))
     [[kept]] = stores.orders().outlasted(NOW + 1, 10)
@@ -279,22 +280,22 @@ def test_an_order_without_an_early_request_costs_nothing_more(dynamodb: DynamoSt
     assert [name for name, _ in dynamodb.client.calls] == ["get_item", "update_item"]
 
 
-def test_an_order_of_which_only_a_request_came_never_began(dynamodb: DynamoStores) -> None:
+def test_an_order_with_only_an_early_request_does_not_exist(dynamodb: DynamoStores) -> None:
     take(dynamodb, CANCEL)
     store = DynamoOrders(Table(dynamodb.table.name, lambda: dynamodb.client))
-    known: missing.Known = store
-    assert known.unknown(["A-1"]) == ["A-1"]
+    existing: lost_events.ExistingOrders = store
+    assert existing.unknown(["A-1"]) == ["A-1"]
     with pytest.raises(OrderNotFound):
         store.note("A-1", Entry("CHANGED", NOW))
 
 
-def test_the_relay_leaves_kept_requests_alone_and_sends_their_letters(
+def test_the_relay_ignores_stored_requests_and_sends_their_dead_letters(
     dynamodb: DynamoStores,
 ) -> None:
     take(dynamodb, CANCEL)
     outbox = DynamoOutbox(Table(dynamodb.table.name, lambda: dynamodb.client))
     assert outbox.leftovers(NOW + 10 * KEPT, 10) == []
-    orders.give_up_early(ports(dynamodb, NOW + 2 * KEPT))
+    change_requests.expire_requests(ports(dynamodb, NOW + 2 * KEPT))
     [parcel] = outbox.leftovers(NOW + 10 * KEPT, 10)
     outbox.accepted(parcel, list(parcel.messages))
     assert dynamodb.everything() == {}

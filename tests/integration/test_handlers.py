@@ -1,4 +1,4 @@
-"""What a handler answers and raises is what its state selects and catches; batches fail in part."""
+"""Handlers' results and errors match their states' selectors and catches; batches fail in part."""
 
 import json
 import re
@@ -36,7 +36,7 @@ SERVICES = (orders, inventory, payments, shipping)
 
 
 class Workflow:
-    """Takes an order through the states by calling their handlers; holds the workflow's data."""
+    """A workflow that calls the handlers of its states and holds their data."""
 
     def __init__(self, store: SQLiteRecords) -> None:
         self.store = store
@@ -88,7 +88,8 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workfl
     for service in SERVICES:
         service.wiring.ports.cache_clear()
     stock = Receipt("first", {"TEA": 10, "CUP": 10})
-    inventory.usecases.receive(stock, inventory.wiring.ports())
+    ports = inventory.wiring.ports()
+    ports.store.receive(stock, ports.now())
     yield Workflow(SQLiteRecords(database(f"sqlite:///{tmp_path}/orders.db")))
     for service in SERVICES:
         service.wiring.ports.cache_clear()
@@ -106,12 +107,12 @@ BACKWARD = ("Compensate", "VoidShipment", "RefundPayment", "ReleaseInventory", "
 
 
 def selected(workflow: Workflow) -> None:
-    """Assert that every answer has what its state selects."""
+    """Assert that every result has the fields that its state selects."""
     for name, answer in workflow.answers.items():
         assert tasks()[name].selected <= set(answer), name
 
 
-def test_an_order_goes_forward_by_what_each_handler_answers(workflow: Workflow) -> None:
+def test_an_order_completes_by_the_results_of_each_handler(workflow: Workflow) -> None:
     workflow.order(*FORWARD, "OrderCompleted")
     selected(workflow)
     outcomes = [workflow.answers[name]["outcome"] for name in FORWARD]
@@ -120,7 +121,7 @@ def test_an_order_goes_forward_by_what_each_handler_answers(workflow: Workflow) 
     assert workflow.record.status is Status.COMPLETED
 
 
-def test_an_order_is_undone_by_what_each_handler_answers(workflow: Workflow) -> None:
+def test_an_order_is_compensated_by_the_results_of_each_handler(workflow: Workflow) -> None:
     workflow.order(*FORWARD)
     workflow.data["step"] = [
         {"outcome": "QUEUED"},
@@ -143,7 +144,7 @@ def test_an_order_is_undone_by_what_each_handler_answers(workflow: Workflow) -> 
     )
 
 
-def test_an_order_out_of_stock_waits_by_what_each_handler_answers(workflow: Workflow) -> None:
+def test_an_order_out_of_stock_waits_by_the_results_of_each_handler(workflow: Workflow) -> None:
     line = {"sku": "TEA", "quantity": 37, "unit_price": 1}
     workflow.order("CheckInventory", "PauseOrder", items=[line])
     selected(workflow)
@@ -159,7 +160,7 @@ def test_an_order_out_of_stock_waits_by_what_each_handler_answers(workflow: Work
     assert message.body["DetailType"] == "Order Backordered"
 
 
-def test_every_task_is_entered_by_one_of_these_ways() -> None:
+def test_these_paths_enter_every_task() -> None:
     assert set(tasks()) == {"ValidateOrder", *FORWARD, "OrderCompleted", "PauseOrder", *BACKWARD}
 
 
@@ -173,7 +174,7 @@ def test_a_claimed_order_is_fenced_by_the_epoch_that_the_workflow_carries(
         assert tasks()[name].payload(workflow.data, RUN)["epoch"] == 1
 
 
-def test_a_run_is_known_by_its_executions_name(workflow: Workflow) -> None:
+def test_a_runs_owner_is_its_executions_name(workflow: Workflow) -> None:
     workflow.order()
     assert workflow.record.lease_owner == RUN
     for name in ("ValidateOrder", "Compensate"):
@@ -181,7 +182,7 @@ def test_a_run_is_known_by_its_executions_name(workflow: Workflow) -> None:
         assert tasks()[name].payload(workflow.data, RUN)["owner"] == RUN
 
 
-def test_an_execution_that_resumes_an_order_goes_the_same_way(workflow: Workflow) -> None:
+def test_an_execution_that_resumes_an_order_takes_the_same_path(workflow: Workflow) -> None:
     place(created(), orders.wiring.ports())
     recovery = yaml.safe_load((WORKFLOWS / "order_recovery.asl.yaml").read_text())
     asked = recovery["States"]["ResumeOrder"]["Parameters"]["Input"]
@@ -194,7 +195,7 @@ def test_an_execution_that_resumes_an_order_goes_the_same_way(workflow: Workflow
 
 
 def at(workflow: Workflow, name: str, **fields: Any) -> None:
-    """Bring an order to where this task comes next, and change these fields of it."""
+    """Move an order to the state before this task, and change these fields of it."""
     before = {
         "CheckInventory": (),
         "ProcessPayment": FORWARD[:1],
@@ -224,9 +225,7 @@ def raised(workflow: Workflow, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(set(tasks()) - {"ValidateOrder"}))
-def test_a_run_that_lost_its_order_ends_quietly_at_every_state(
-    workflow: Workflow, name: str
-) -> None:
+def test_a_superseded_run_ends_quietly_at_every_state(workflow: Workflow, name: str) -> None:
     at(workflow, name)
     workflow.become(epoch=workflow.record.epoch + 1)
     assert raised(workflow, name) == "LeaseLost"
@@ -263,7 +262,7 @@ def test_a_run_that_lost_its_order_ends_quietly_at_every_state(
         ("OrderFailed", {"charge": "PENDING"}, "OrderIncomplete", (0, "RequestAttention")),
     ],
 )
-def test_an_outcome_leads_where_the_workflow_says(
+def test_an_outcome_leads_to_the_state_of_the_workflow(
     workflow: Workflow, name: str, fields: dict[str, Any], error: str, leads: tuple[int, str]
 ) -> None:
     at(workflow, name, **fields)
@@ -271,7 +270,9 @@ def test_an_outcome_leads_where_the_workflow_says(
     assert (tasks()[name].retries(error), tasks()[name].after(error)) == leads
 
 
-def test_a_refund_that_fails_is_retried_and_then_an_operators(workflow: Workflow) -> None:
+def test_a_failed_refund_is_retried_and_then_sent_to_the_attention_queue(
+    workflow: Workflow,
+) -> None:
     workflow.order(*FORWARD, payment_token="tok_refund_fails")
     workflow.data["step"] = {}
     for name in ("Compensate", "VoidShipment"):
@@ -282,7 +283,7 @@ def test_a_refund_that_fails_is_retried_and_then_an_operators(workflow: Workflow
     assert refund.after("PaymentGatewayError") == "RequestAttention"
 
 
-def test_a_void_that_fails_is_retried_and_then_an_operators() -> None:
+def test_a_failed_void_is_retried_and_then_sent_to_the_attention_queue() -> None:
     void = tasks()["VoidShipment"]
     assert void.retries("CarrierError") == 3
     assert void.after("CarrierError") == "RequestAttention"
@@ -298,7 +299,7 @@ def test_a_void_that_fails_is_retried_and_then_an_operators() -> None:
         ({"resume": {"order_id": "A-9"}}, "OrderNotFound", "QuarantineOrder"),
     ],
 )
-def test_an_event_that_opens_no_order_is_ignored_or_put_aside(
+def test_an_event_that_opens_no_order_is_ignored_or_quarantined(
     workflow: Workflow, event: dict[str, Any], error: str, after: str
 ) -> None:
     workflow.order()
@@ -321,7 +322,7 @@ def test_the_workflows_match_errors_that_the_services_raise() -> None:
     assert {"LeaseLost", "DuplicateOrder", "PaymentDeclined", "PaymentGatewayError"} <= named
 
 
-def test_the_tree_of_errors_is_whole() -> None:
+def test_the_tree_of_errors_is_complete() -> None:
     kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert set(re.findall(r"[├└]── (\w+)", errors.__doc__ or "")) == kinds - {"OrderflowError"}
 
@@ -343,7 +344,7 @@ def batch(*bodies: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def retried(*bodies: str | dict[str, Any]) -> list[str]:
-    """Hand over a batch; return the ids of those that are sent again."""
+    """Send a batch; return the ids of the messages to retry."""
     answer = change_order.handler(batch(*bodies), CONTEXT)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -352,7 +353,7 @@ def update(order_id: str, email: str = "bob@example.com") -> dict[str, Any]:
     return envelope("Order Updated", order_id=order_id, email=email)
 
 
-def test_of_ten_changes_only_the_one_that_fails_is_tried_again(workflow: Workflow) -> None:
+def test_only_the_failed_one_of_ten_changes_is_retried(workflow: Workflow) -> None:
     ids = [f"A-{n}" for n in range(10)]
     for order_id in ids[:3] + ids[4:]:
         place(created(order_id=order_id), orders.wiring.ports())
@@ -362,26 +363,26 @@ def test_of_ten_changes_only_the_one_that_fails_is_tried_again(workflow: Workflo
         assert workflow.store.read(order_id).email == "bob@example.com"
 
 
-def test_changes_that_all_fail_are_all_tried_again(workflow: Workflow) -> None:
+def test_changes_that_all_fail_are_all_retried(workflow: Workflow) -> None:
     full = [update(one, f"a{n}@example.com") for n in range(MAX_KEPT) for one in ("A-1", "A-2")]
     assert retried(*full) == []
     assert retried(update("A-1"), update("A-2")) == ["m-0", "m-1"]
 
 
-def test_a_change_that_comes_before_its_order_is_in_the_order(workflow: Workflow) -> None:
+def test_a_change_before_its_order_is_applied_to_the_order(workflow: Workflow) -> None:
     assert retried(update("A-1"), envelope("Order Cancelled")) == []
     workflow.order()
     assert (workflow.record.email, workflow.record.cancel_requested) == ("bob@example.com", True)
     assert workflow.call("CheckInventory")["reason"] == "OrderCancelled"
 
 
-def test_a_cancellation_of_the_batch_is_done(workflow: Workflow) -> None:
+def test_a_cancellation_in_a_batch_is_applied(workflow: Workflow) -> None:
     workflow.order()
     assert retried(envelope("Order Cancelled", reason="cheaper")) == []
     assert workflow.record.cancel_requested
 
 
-def test_a_change_that_comes_too_late_is_not_tried_again(workflow: Workflow) -> None:
+def test_a_late_change_is_not_retried(workflow: Workflow) -> None:
     workflow.order(*FORWARD, "OrderCompleted")
     assert retried(update("A-1"), envelope("Order Cancelled")) == []
     assert outbox(workflow)[-1].body["DetailType"] == "Order Cancellation Refused"
@@ -399,7 +400,7 @@ def test_a_change_that_comes_too_late_is_not_tried_again(workflow: Workflow) -> 
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_no_retry_can_mend_is_put_aside_at_once(
+def test_an_invalid_message_is_quarantined_at_once(
     workflow: Workflow, body: str | dict[str, Any], reason: str
 ) -> None:
     place(created(), orders.wiring.ports())
@@ -414,7 +415,7 @@ def test_what_no_retry_can_mend_is_put_aside_at_once(
     assert workflow.record.email == "bob@example.com"
 
 
-def test_what_is_put_aside_is_strict_json(workflow: Workflow) -> None:
+def test_a_quarantined_message_is_strict_json(workflow: Workflow) -> None:
     body = json.dumps(update("A-1")).replace('"A-1"', "NaN")
     assert retried(body) == []
     [row] = workflow.store.database.rows("select body from outbox")
@@ -432,13 +433,15 @@ def test_what_is_put_aside_is_strict_json(workflow: Workflow) -> None:
         ("max_attempts", "MaxAttempts"),
     ],
 )
-def test_what_a_function_assumes_is_what_the_template_says(setting: str, parameter: str) -> None:
+def test_a_functions_defaults_are_the_parameters_of_the_template(
+    setting: str, parameter: str
+) -> None:
     default = template()["Parameters"][parameter]["Default"]
     assert orders.wiring.OrdersSettings.model_fields[setting].default == default
     assert astuple(Policy()) == (300.0, 300, 12)
 
 
-def test_the_reconciler_gives_up_requests_whose_order_did_not_come(
+def test_the_reconciler_expires_requests_whose_order_did_not_arrive(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retried(update("A-9"))
@@ -449,7 +452,7 @@ def test_the_reconciler_gives_up_requests_whose_order_did_not_come(
     assert letter.body["queue"] == QUEUE
 
 
-def test_the_reconciler_says_how_many_runs_it_started(workflow: Workflow) -> None:
+def test_the_reconciler_returns_the_number_of_started_runs(workflow: Workflow) -> None:
     workflow.order()
     assert reconcile.handler({}, CONTEXT)["started"] == 0
     workflow.become(lease_until=1.0)
@@ -457,10 +460,10 @@ def test_the_reconciler_says_how_many_runs_it_started(workflow: Workflow) -> Non
     assert [message.kind for message in outbox(workflow)] == ["run"]
 
 
-def test_functions_that_share_a_process_have_settings_of_their_own(
+def test_functions_in_one_process_have_separate_settings(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On one machine a worker is every function in turn, each with its own environment."""
+    """On one machine a worker runs every function, each with its own environment variables."""
     monkeypatch.delenv("QUARANTINE_QUEUE_URL")
     monkeypatch.setattr(settings, "_running", "ValidateOrderFunction")
     workflow.order()

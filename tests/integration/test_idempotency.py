@@ -14,9 +14,9 @@ import pytest
 
 from kernel.idempotency import NAMESPACE
 from kernel.order_record import OrderRecord
-from orders import idempotent_placement, usecases, wiring
+from orders import change_requests, idempotent_placement, usecases, wiring
 from orders.handlers.api import handler
-from orders.idempotency_key import LONGEST, Key, fingerprint
+from orders.idempotency_key import MAX_LENGTH, Key, fingerprint
 from orders.store import SQLiteKeys, SQLiteOrders
 from storage.dynamodb import table as tables
 from storage.sqlite.database import Database
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 def post(
     body: Mapping[str, Any] | str, key: str | None = None, sender: str = LOCAL, **claims: str
 ) -> Answer:
-    """Place an order as API Gateway hands it over; all but the local user have a token."""
+    """Place an order with an API Gateway event; every user except the local one has a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
     if sender or claims:
         told = {"sub": sender, **claims} if sender else claims
@@ -87,7 +87,7 @@ def test_a_retry_with_its_key_is_the_same_order(body: dict[str, Any]) -> None:
     assert first.body == again.body == third.body
 
 
-def test_a_retry_may_write_its_names_in_another_order() -> None:
+def test_a_retry_may_have_its_fields_in_another_order() -> None:
     assert post(NEW, "k-1").status == 201
     assert post(dict(reversed(NEW.items())), "k-1").status == 200
     assert post(json.dumps(NEW, indent=2), "k-1").status == 200
@@ -99,7 +99,7 @@ def test_another_key_is_another_order() -> None:
     assert first.body["order_id"] != other.body["order_id"]
 
 
-def test_the_order_of_a_key_is_answered_as_it_is_now() -> None:
+def test_the_order_of_a_key_is_returned_in_its_current_state() -> None:
     placed = post(NEW, "k-1").body
     store = wiring.ports().store
     record = store.read(placed["order_id"])
@@ -122,7 +122,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("body", [NEW, {**NEW, "order_id": "A-1"}], ids=["unnamed", "named"])
-def test_another_body_under_a_key_is_a_conflict_that_names_the_key(
+def test_another_body_with_a_known_key_is_a_conflict_that_names_the_key(
     body: dict[str, Any], change: dict[str, Any]
 ) -> None:
     first = post(body, "k-1")
@@ -134,12 +134,12 @@ def test_another_body_under_a_key_is_a_conflict_that_names_the_key(
     assert wiring.ports().store.find("A-2") is None
 
 
-def test_the_id_that_an_order_was_given_is_another_body_too() -> None:
+def test_a_body_with_the_derived_order_id_is_another_body() -> None:
     placed = post(NEW, "k-1").body
     assert post({**NEW, "order_id": placed["order_id"]}, "k-1").status == 409
 
 
-def test_a_body_without_the_order_id_that_the_first_had_is_another() -> None:
+def test_a_body_without_the_first_bodys_order_id_is_another_body() -> None:
     assert post({**NEW, "order_id": "A-1"}, "k-1").status == 201
     assert post(NEW, "k-1").status == 409
 
@@ -158,7 +158,7 @@ def test_two_senders_with_one_key_have_two_orders(one: str, other: str) -> None:
     assert post(NEW, "k-1", one).body == first.body
 
 
-def test_senders_whose_names_and_keys_make_one_text_have_two_orders() -> None:
+def test_senders_whose_names_and_keys_concatenate_equally_have_two_orders() -> None:
     first, second = post(NEW, "b|c", "a"), post(NEW, "c", "a|b")
     assert (first.status, second.status) == (201, 201)
 
@@ -172,7 +172,7 @@ def test_a_client_without_a_subject_is_known_by_its_id() -> None:
 # ---- keys and orders that were there before
 
 
-def test_a_key_with_the_id_of_a_known_order_is_kept_for_that_order() -> None:
+def test_a_key_with_the_id_of_an_existing_order_is_stored_for_that_order() -> None:
     body = {**NEW, "order_id": "A-1"}
     assert post(body).status == 201
     assert post(body, "k-1").status == 200
@@ -187,7 +187,7 @@ def test_a_key_with_the_id_of_another_order_is_a_conflict_and_stays_free() -> No
     assert post(NEW, "k-1").status == 201
 
 
-def test_an_order_that_an_earlier_version_placed_by_its_key_is_found_again() -> None:
+def test_an_order_placed_with_a_key_by_an_earlier_version_is_found() -> None:
     order_id = str(uuid5(NAMESPACE, "key|k-1"))  # derived from the key, which was not kept
     assert post({**NEW, "order_id": order_id}).status == 201
     assert post(NEW, "k-1").body["order_id"] == order_id
@@ -203,7 +203,7 @@ def keyed(key: object, **fields: Any) -> dict[str, Any]:
     return {**NEW, **fields, "metadata": {"idempotency_key": key}}
 
 
-def test_a_key_in_the_metadata_counts_where_there_is_no_header() -> None:
+def test_a_key_in_the_metadata_is_used_without_a_header() -> None:
     first, again = post(keyed("m-1")), post(keyed("m-1"))
     assert (first.status, again.status) == (201, 200)
     other = post(keyed("m-1", customer_id="C-43"))
@@ -227,9 +227,9 @@ def test_header_and_metadata_that_differ_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "is empty"), ("x" * (LONGEST + 1), "has 256 characters")]
+    ("text", "said"), [("", "is empty"), ("x" * (MAX_LENGTH + 1), "has 256 characters")]
 )
-def test_a_key_that_is_none_is_refused_by_its_place(text: str, said: str) -> None:
+def test_an_invalid_key_is_refused_by_its_field(text: str, said: str) -> None:
     for answer, field in (
         (post(NEW, text), "Idempotency-Key"),
         (post(keyed(text)), "metadata.idempotency_key"),
@@ -239,23 +239,23 @@ def test_a_key_that_is_none_is_refused_by_its_place(text: str, said: str) -> Non
         assert "send from 1 to 255" in answer.body["detail"]
 
 
-@pytest.mark.parametrize("text", ["x" * LONGEST, "a b", "é\"'", "a,b", "../x", "0"])
+@pytest.mark.parametrize("text", ["x" * MAX_LENGTH, "a b", "é\"'", "a,b", "../x", "0"])
 def test_any_other_text_is_a_key(text: str) -> None:
     assert post(NEW, text).status == 201
     assert post(NEW, text).status == 200
 
 
-def test_a_key_that_is_no_text_is_refused_by_the_contract() -> None:
+def test_a_key_that_is_not_text_is_refused_by_the_contract() -> None:
     answer = post(keyed(5))
     assert (answer.status, answer.body["field"]) == (422, "metadata.idempotency_key")
 
 
-def test_a_body_that_is_refused_uses_no_key_up() -> None:
+def test_a_refused_body_does_not_use_its_key() -> None:
     assert post({**NEW, "items": []}, "k-1").status == 422
     assert post(NEW, "k-1").status == 201
 
 
-def test_what_was_asked_for_is_what_decides() -> None:
+def test_the_fingerprint_follows_from_the_requests_content() -> None:
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert fingerprint({"a": [1, 2]}) != fingerprint({"a": [2, 1]})
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
@@ -266,7 +266,7 @@ def test_what_was_asked_for_is_what_decides() -> None:
 
 @pytest.fixture
 def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
-    """Open the ports anew, as another process would."""
+    """Open new ports, like another process."""
     if _store == "dynamodb":
         return wiring.ports
 
@@ -278,7 +278,7 @@ def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
 
 
 def at_once(tasks: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Run tasks that start together; return what each returned or raised."""
+    """Run tasks concurrently; return the result or the error of each."""
     barrier = threading.Barrier(len(tasks))
 
     def run(task: Callable[[], T]) -> T | Exception:
@@ -293,7 +293,7 @@ def at_once(tasks: Sequence[Callable[[], T]]) -> list[T | Exception]:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_of_requests_at_once_with_one_key_one_places_the_order(
+def test_one_of_several_concurrent_requests_with_one_key_places_the_order(
     opened: Callable[[], usecases.Ports], *, named: bool
 ) -> None:
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
@@ -311,7 +311,7 @@ def test_of_requests_at_once_with_one_key_one_places_the_order(
     assert len({record.order_id for record, _ in placed}) == 1
 
 
-def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
+def test_one_of_two_concurrent_bodies_with_one_key_is_a_conflict(
     opened: Callable[[], usecases.Ports],
 ) -> None:
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
@@ -330,8 +330,8 @@ def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
 # ---- beside requests that came before the order
 
 
-def test_an_order_that_was_cancelled_before_is_placed_with_its_key_and_cancelled() -> None:
-    usecases.take_change(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
+def test_an_order_with_an_early_cancellation_is_placed_with_its_key_and_cancelled() -> None:
+    change_requests.apply_request(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
     body = {**NEW, "order_id": "K-1"}
     assert [post(body, "k").status for _ in range(2)] == [201, 200]
     assert wiring.ports().store.read("K-1").cancel_requested

@@ -31,6 +31,7 @@ from kernel.idempotency import confirmation_id
 from kernel.order_record import Entry, Message
 from kernel.order_status import Status
 from notifications.dynamodb import DynamoMails
+from orders import change_requests
 from orders import usecases as orders
 from orders.store import SQLiteOrders
 from orders.usecases import Policy
@@ -282,7 +283,9 @@ def test_a_request_that_came_before_its_order_is_moved_and_heeded(
 ) -> None:
     def cancel(database: Database) -> None:
         ports = orders.Ports(SQLiteOrders(database), lambda: NOW, Policy())
-        orders.take_change(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports)
+        change_requests.apply_request(
+            envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports
+        )
 
     source, file = machine_with(tmp_path / "machine", cancel), tmp_path / "moved.ndjson"
     assert answer("export", file, *source)["totals"]["early_requests"] == 1

@@ -1,4 +1,4 @@
-"""The relay on moto: from the table's stream onto the bus, into queues and state machines."""
+"""The relay on moto: from the table's stream to the bus, queues and state machines."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ PATTERN = Template(TEMPLATE, {}, lambda *_: {}).resources["RelayFunction"]["Prop
 
 
 class AWS:
-    """The services that the relay speaks to, and the stream that brings it its records."""
+    """The services that the relay calls, and the stream of the table."""
 
     def __init__(self, client: OneAtATime) -> None:
         self.client = client
@@ -40,7 +40,7 @@ class AWS:
         self.seen = 0
         self.sqs = boto3.client("sqs")
         self.queue = self.sqs.create_queue(QueueName=self.table.name)["QueueUrl"]
-        self.heard: list[Any] = []
+        self.accepted: list[Any] = []
         boto3.client("events").create_event_bus(Name=self.table.name)
         self.machine = boto3.client("stepfunctions").create_state_machine(
             name=self.table.name,
@@ -50,13 +50,13 @@ class AWS:
         self.publisher = AWSPublisher(self.table.name, self.machine, self.connect)
 
     def connect(self, service: str) -> Any:
-        """Return a service's client; that of EventBridge is overheard."""
+        """Return a service's client; the one of EventBridge records accepted entries."""
         make: Any = boto3.client  # its overloads are one a service
         client = make(service)
-        return Overheard(client, self.heard) if service == "events" else client
+        return RecordingEvents(client, self.accepted) if service == "events" else client
 
     def stream(self) -> list[dict[str, Any]]:
-        """Return the records since this was last asked for that the template's filter passes."""
+        """Return the new records that pass the template's filter."""
         # of moto's own, since it does not answer this version of the client for streams
         shard = dynamodb_backends["123456789012"]["us-east-1"].tables[self.table.name].stream_shard
         assert shard is not None
@@ -76,32 +76,32 @@ class AWS:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the details of events that the bus took, by their types' names."""
-        return [{entry["DetailType"]: json.loads(entry["Detail"])} for entry in self.heard]
+        return [{entry["DetailType"]: json.loads(entry["Detail"])} for entry in self.accepted]
 
     def messages(self) -> list[Any]:
-        """Return the bodies of the messages that are in the queue."""
+        """Return the bodies of the messages in the queue."""
         found = []
         while messages := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get(
             "Messages"
         ):
-            found += [json.loads(one["Body"]) for one in messages]
+            found += [json.loads(entry["Body"]) for entry in messages]
         return found
 
     def runs(self) -> list[str]:
         client = boto3.client("stepfunctions")
-        found = client.list_executions(stateMachineArn=self.machine)["executions"]
-        return [one["name"] for one in found]
+        executions = client.list_executions(stateMachineArn=self.machine)["executions"]
+        return [entry["name"] for entry in executions]
 
     def waiting(self) -> list[str]:
         return [key for item in self.table.scan() for key in item.get("out", {})]
 
 
-class Overheard:
-    """A client of EventBridge; ``heard`` gets what the bus accepts."""
+class RecordingEvents:
+    """A client of EventBridge that adds accepted entries to ``accepted``."""
 
-    def __init__(self, client: Any, heard: list[Any]) -> None:
+    def __init__(self, client: Any, accepted: list[Any]) -> None:
         self.client = client
-        self.heard = heard
+        self.accepted = accepted
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
@@ -109,12 +109,12 @@ class Overheard:
     def put_events(self, **arguments: Any) -> Any:
         answer = self.client.put_events(**arguments)
         results = zip(arguments["Entries"], answer["Entries"], strict=True)
-        self.heard += [entry for entry, result in results if "EventId" in result]
+        self.accepted += [entry for entry, result in results if "EventId" in result]
         return answer
 
 
 def _as_lambda_gets_it(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as JSON: bytes are in base64."""
+    """Return a record as JSON, with bytes in base64."""
     found: dict[str, Any] = json.loads(
         json.dumps(record, default=lambda one: "AA==" if isinstance(one, bytes) else str(one))
     )
@@ -144,7 +144,7 @@ def charged(aws: AWS) -> OrderRecord:
     return DynamoOrders(aws.table).save(order(version=0, status=Status.CHARGED).change())
 
 
-def test_only_writes_that_bring_messages_reach_the_relay(aws: AWS) -> None:
+def test_only_writes_with_messages_reach_the_relay(aws: AWS) -> None:
     store, record = DynamoOrders(aws.table), charged(aws)
     assert aws.stream() == []
     record = store.save(completed(record))
@@ -155,7 +155,7 @@ def test_only_writes_that_bring_messages_reach_the_relay(aws: AWS) -> None:
     assert aws.stream() == []  # its own removal brings nothing
 
 
-def test_an_event_goes_over_the_bus_and_out_of_its_item(aws: AWS) -> None:
+def test_an_event_is_put_on_the_bus_and_removed_from_its_item(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     assert aws.relay(aws.stream()) == {}
     assert aws.events() == [{"Order Completed": {"n": 1}}]
@@ -164,7 +164,7 @@ def test_an_event_goes_over_the_bus_and_out_of_its_item(aws: AWS) -> None:
     assert (item["out"], item["gpk"]) == ({}, "C-42")
 
 
-def test_removing_a_message_disturbs_no_other_writer(aws: AWS) -> None:
+def test_removing_a_message_causes_no_conflict(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     record = store.save(
         order(version=0).change(
@@ -175,7 +175,7 @@ def test_removing_a_message_disturbs_no_other_writer(aws: AWS) -> None:
     assert store.save(record.change(attempts=1)).attempts == 1
 
 
-def test_a_message_that_came_meanwhile_stays(aws: AWS) -> None:
+def test_a_message_added_meanwhile_stays(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     record = store.save(completed(charged(aws)))
     records = aws.stream()
@@ -191,7 +191,7 @@ def test_a_message_that_came_meanwhile_stays(aws: AWS) -> None:
     assert (aws.waiting(), aws.runs()) == ([], ["r"])
 
 
-def test_a_run_is_started_once_whatever_is_repeated(aws: AWS) -> None:
+def test_a_repeated_record_starts_its_run_once(aws: AWS) -> None:
     DynamoOrders(aws.table).send(Message("run", {"name": "A-1-1-cancel", "input": {"a": 1}}), NOW)
     records = aws.stream()
     assert aws.relay(records) == {}
@@ -209,7 +209,7 @@ def test_messages_to_a_queue_arrive(aws: AWS) -> None:
     assert list(aws.table.scan()) == []
 
 
-def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+def test_a_missing_queue_is_reported_and_its_message_stays(aws: AWS) -> None:
     queue = f"{aws.queue}-nowhere"
     DynamoOrders(aws.table).send(Message("message", {"queue": queue, "body": {}}), NOW)
     [(_, problem)] = aws.relay(aws.stream()).items()
@@ -217,13 +217,13 @@ def test_a_queue_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None
     assert aws.waiting() == ["0"]
 
 
-def test_a_bus_that_is_not_there_is_said_and_nothing_is_lost(aws: AWS) -> None:
+def test_a_missing_bus_is_reported_and_its_event_stays(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     answers = aws.relay(aws.stream(), AWSPublisher("nowhere", aws.machine, aws.connect))
     assert len(answers) == len(aws.waiting()) == 1
 
 
-def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> None:
+def test_a_crash_before_the_removal_repeats_the_event_with_the_same_id(aws: AWS) -> None:
     """F7."""
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
@@ -236,12 +236,12 @@ def test_a_crash_before_the_removal_repeats_the_event_under_its_id(aws: AWS) -> 
         ]
     )
     assert aws.relay(records) == {}  # the stream brings it again
-    first, second = (one["Order Created"]["metadata"]["event_id"] for one in aws.events())
+    first, second = (entry["Order Created"]["metadata"]["event_id"] for entry in aws.events())
     assert first == second
 
 
-def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
-    """F34: two days later nothing has been lost, and nothing is sent that is only on its way."""
+def test_the_reconciler_sends_messages_of_dropped_stream_records(aws: AWS) -> None:
+    """F34: nothing is lost after two days, and a young message is not sent."""
     ports = orders.Ports(DynamoOrders(aws.table), lambda: NOW, Policy())
     orders.place(created(), ports)
     orders.claim(envelope(order_id="A-2"), RUN, ports)
@@ -252,7 +252,7 @@ def test_what_the_stream_forgot_is_sent_by_the_reconciler(aws: AWS) -> None:
     assert aws.waiting() == []
 
 
-def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None:
+def test_a_throttled_message_is_sent_at_the_streams_retry(aws: AWS) -> None:
     DynamoOrders(aws.table).save(completed(charged(aws)))
     records = aws.stream()
     assert aws.relay(records, FakePublisher(*[throttled] * ATTEMPTS))
@@ -260,7 +260,7 @@ def test_what_is_throttled_is_sent_when_the_stream_tries_again(aws: AWS) -> None
     assert len(aws.events()) == 1
 
 
-def test_a_record_that_the_stream_brings_again_is_a_duplicate_and_no_error(aws: AWS) -> None:
+def test_a_repeated_stream_record_is_a_duplicate_and_no_error(aws: AWS) -> None:
     store = DynamoOrders(aws.table)
     store.save(completed(charged(aws)))
     records = aws.stream()
@@ -282,7 +282,7 @@ def test_the_archive_is_replayed_to_the_rule_that_starts_runs(aws: AWS) -> None:
     assert found["EventEndTime"].timestamp() == NOW
 
 
-def test_an_archive_that_is_not_there_says_what_to_do(aws: AWS) -> None:
+def test_a_missing_archive_raises_an_error_with_a_remedy(aws: AWS) -> None:
     bus = boto3.client("events").describe_event_bus(Name=aws.table.name)["Arn"]
     archive = "arn:aws:events:us-east-1:123456789012:archive/nowhere"
     with pytest.raises(StoreError, match=r"the archive .*nowhere d"):

@@ -1,4 +1,4 @@
-"""`orders stock receive`: units are added once, here and to a deployed stack."""
+"""`orders stock receive` adds units once, on one machine and to a deployed stack."""
 
 import json
 import re
@@ -59,7 +59,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("place", ["machine", "stack"])
-def test_the_same_units_are_one_receipt_however_they_are_written(
+def test_the_same_units_in_another_form_are_one_receipt(
     request: pytest.FixtureRequest, file: Path, tmp_path: Path, place: str
 ) -> None:
     if place == "stack":
@@ -72,7 +72,7 @@ def test_the_same_units_are_one_receipt_however_they_are_written(
         assert (told["received"], told["units"]) == (False, 0), name
 
 
-def test_what_was_received_before_is_told_with_its_time_and_the_way_out(
+def test_a_repeated_receipt_is_reported_with_its_time_and_a_remedy(
     file: Path, tmp_path: Path
 ) -> None:
     data = ("--data", tmp_path / "data")
@@ -106,7 +106,7 @@ def test_a_deliverys_number_is_a_short_word(file: Path, tmp_path: Path, number: 
     assert not (tmp_path / "d").exists()
 
 
-def test_a_file_that_version_0_1_received_stays_known(file: Path, tmp_path: Path) -> None:
+def test_a_file_received_by_version_0_1_is_recognized(file: Path, tmp_path: Path) -> None:
     digest = sha256(file.read_bytes()).hexdigest()
     with DataDirectory(tmp_path / "data").writer() as database:
         SQLitePlace(database, "").prepare()
@@ -118,7 +118,7 @@ def test_a_file_that_version_0_1_received_stays_known(file: Path, tmp_path: Path
         assert (told["received"], told["received_at"]) == (False, "2001-09-09T01:46:40.000Z")
 
 
-def test_a_run_tells_whether_its_stock_was_received(file: Path, tmp_path: Path) -> None:
+def test_a_run_reports_whether_its_stock_was_received(file: Path, tmp_path: Path) -> None:
     given = ("run", "--count", 0, "--workers", 0, "--stock", file, "--data", tmp_path / "data")
     assert f"{file}: 7 units of 2 SKUs received\n" in orders(*given).stdout
     assert "the same units were received before, at" in orders(*given).stderr
@@ -135,7 +135,7 @@ def test_a_number_without_a_delivery_is_wrong_usage(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_where_a_server_writes_the_way_out_is_told(file: Path, tmp_path: Path) -> None:
+def test_a_served_directory_is_refused_with_a_remedy(file: Path, tmp_path: Path) -> None:
     where = DataDirectory(tmp_path / "data")
     with where.writer():
         where.endpoint.write_text("http://127.0.0.1:8080\n")

@@ -27,7 +27,7 @@ Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
 class Service(ThreadingHTTPServer):
-    """Answers by what a test has told it, and by acceptance after that."""
+    """A service that sends the test's replies, and accepts further requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
@@ -75,7 +75,7 @@ def accepting(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def refusing(*places: int, code: str = "InternalFailure") -> Reply:
-    """Refuse these entries of a request, and accept the others, as the service would say it."""
+    """Refuse these entries of a request and accept the others, in the service's format."""
 
     def reply(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if "stateMachineArn" in request:
@@ -124,7 +124,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def holding(service: Service, *messages: Message) -> Ports:
-    """Return the relay's ports; each message is alone in an outbox of its own, "a", "b", ..."""
+    """Return the relay's ports; each message has an outbox of its own, "a", "b", ..."""
     names = "abcdefghijklmnopqrstuvwxyz"
     items = {name: {"1": message} for name, message in zip(names, messages, strict=False)}
     service.outbox = FakeOutbox(**items)
@@ -159,7 +159,7 @@ BATCHED = pytest.mark.parametrize(
 
 
 @BATCHED
-def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_ones_removed(
+def test_refused_entries_are_sent_again_in_order_and_accepted_ones_removed(
     service: Service, kind: Callable[[str], Message], operation: str
 ) -> None:
     ports = holding(service, *map(kind, "pqrst"))
@@ -175,7 +175,7 @@ def test_only_refused_entries_are_sent_again_in_their_order_and_only_accepted_on
 
 
 @BATCHED
-def test_an_entry_that_is_refused_each_time_stays_with_its_reason(
+def test_an_entry_refused_at_every_attempt_stays_with_its_reason(
     service: Service, kind: Callable[[str], Message], operation: str
 ) -> None:
     ports = holding(service, *map(kind, "pq"))
@@ -201,7 +201,7 @@ def test_a_request_refused_as_a_whole_removes_nothing(
     assert service.held == [["a/1", "b/1"]] * ATTEMPTS
 
 
-def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
+def test_a_refused_request_does_not_affect_others(service: Service) -> None:
     ports = holding(service, *map(event, "klmnopqrstu"), message("v"))
     service.replies += [refusing(9), failing("ValidationException"), accepting]
     assert send(ports, service) == {}
@@ -222,7 +222,7 @@ def test_requests_are_refused_apart_from_each_other(service: Service) -> None:
         ("InvalidExecutionInput", ["r", "s", "r"]),
     ],
 )
-def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
+def test_a_refused_run_is_started_again_and_an_existing_one_is_not(
     service: Service, code: str, asked: list[str]
 ) -> None:
     ports = holding(service, run("r"), run("s"))
@@ -232,7 +232,7 @@ def test_a_run_that_was_refused_is_asked_for_again_and_one_that_exists_is_not(
     assert service.outbox.remaining == []
 
 
-def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service) -> None:
+def test_a_run_refused_at_every_attempt_stays_with_its_reason(service: Service) -> None:
     ports = holding(service, run("r"), run("s"))
     service.replies += [accepting, *[failing("StateMachineDoesNotExist")] * ATTEMPTS]
     [(record, reason)] = send(ports, service).items()
@@ -241,7 +241,7 @@ def test_a_run_that_is_refused_each_time_stays_with_its_reason(service: Service)
     assert service.outbox.remaining == ["b/1"]
 
 
-def test_a_service_that_is_away_costs_no_message(service: Service) -> None:
+def test_an_unavailable_service_loses_no_message(service: Service) -> None:
     ports = holding(service, event("p"), message("q"), run("r"))
     service.shutdown()
     service.server_close()

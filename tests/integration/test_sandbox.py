@@ -1,4 +1,4 @@
-"""The sandbox's gateway and carrier: what each token and each street makes them do."""
+"""The sandbox's gateway and carrier, whose behaviour tokens and streets select."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -43,7 +43,7 @@ def clock() -> Clock:
 
 
 class Sandbox(Protocol):
-    """The sandbox's own record; every call opens it anew, as another process would."""
+    """The sandbox's own record; every call opens it again, like another process."""
 
     def gateway(self, now: Callable[[], float]) -> Gateway: ...
     def carrier(self) -> Carrier: ...
@@ -130,7 +130,7 @@ def charge(token: str | None, order_id: str = "A-1") -> Charge:
 
 
 def answers(call: Callable[[], object], times: int) -> list[str]:
-    """Call the gateway so often; return the status that each answer had."""
+    """Call the gateway this many times; return the status of each answer."""
     found = []
     for _ in range(times):
         try:
@@ -141,7 +141,7 @@ def answers(call: Callable[[], object], times: int) -> list[str]:
 
 
 def charged(sandbox: Sandbox) -> int:
-    """Return how often the gateway's own record says that money was taken and is still there."""
+    """Return the number of charges in the gateway's own record that are not refunded."""
     return sum(kept["status"] == ChargeStatus.CHARGED for kept in sandbox.charges())
 
 
@@ -164,7 +164,7 @@ def charged(sandbox: Sandbox) -> int:
         ("tok_unavailable_x", ["CHARGED"], 1),
     ],
 )
-def test_what_a_token_makes_of_a_charge(
+def test_the_token_selects_the_result_of_a_charge(
     gateway: Gateway, sandbox: Sandbox, token: str | None, calls: list[str], made: int
 ) -> None:
     assert answers(lambda: gateway.charge(charge(token)), len(calls)) == calls
@@ -180,7 +180,7 @@ def test_what_a_token_makes_of_a_charge(
         ("tok_decline", "DECLINED"),
     ],
 )
-def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
+def test_the_gateways_record_after_the_first_call(
     gateway: Gateway, token: str, found: str | None
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
@@ -200,7 +200,7 @@ def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
         ("tok_decline", ["DECLINED"]),
     ],
 )
-def test_what_a_token_makes_of_a_refund(
+def test_the_token_selects_the_result_of_a_refund(
     gateway: Gateway, sandbox: Sandbox, token: str, calls: list[str]
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 2)
@@ -208,7 +208,7 @@ def test_what_a_token_makes_of_a_refund(
     assert charged(sandbox) == (1 if calls[-1] == NO_ANSWER else 0)
 
 
-def test_orders_have_charges_and_failures_of_their_own(gateway: Gateway, sandbox: Sandbox) -> None:
+def test_orders_have_separate_charges_and_failures(gateway: Gateway, sandbox: Sandbox) -> None:
     for order_id in ("A-1", "A-2"):
         calls = answers(partial(gateway.charge, charge("tok_timeout", order_id)), 2)
         assert calls == [NO_ANSWER, "CHARGED"]
@@ -219,7 +219,7 @@ def test_orders_have_charges_and_failures_of_their_own(gateway: Gateway, sandbox
 # ---- what the gateway remembers
 
 
-def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
+def test_a_repeated_charge_returns_the_first_status_and_reference(
     gateway: Gateway,
 ) -> None:
     first, again = (gateway.charge(charge(token)) for token in ("tok_visa", "tok_decline"))
@@ -227,7 +227,7 @@ def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
     assert gateway.charge(charge(None, "A-2")).reference != first.reference
 
 
-def test_the_gateway_keeps_what_it_was_asked_to_charge(gateway: Gateway, sandbox: Sandbox) -> None:
+def test_the_gateway_stores_the_requested_charge(gateway: Gateway, sandbox: Sandbox) -> None:
     gateway.charge(charge("tok_visa"))
     [row] = sandbox.charges()
     kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
@@ -235,10 +235,10 @@ def test_the_gateway_keeps_what_it_was_asked_to_charge(gateway: Gateway, sandbox
 
 
 @pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
-def test_after_a_day_the_key_is_forgotten_and_a_blind_charge_is_a_second_one(
+def test_after_a_day_the_key_is_forgotten_and_a_repeated_charge_is_a_second_one(
     gateway: Gateway, sandbox: Sandbox, clock: Clock, age: float, made: int
 ) -> None:
-    """F10: this is why the ledger and the gateway's record are asked first."""
+    """F10: therefore the ledger and the gateway's record are read first."""
     gateway.charge(charge("tok_visa"))
     clock.time += age
     gateway.charge(charge("tok_visa"))
@@ -252,7 +252,7 @@ def test_the_gateways_own_record_is_never_forgotten(gateway: Gateway, clock: Clo
     assert gateway.refund(KEY).status == "REFUNDED"
 
 
-def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
+def test_an_unknown_charge_cannot_be_refunded(
     gateway: Gateway,
 ) -> None:
     assert gateway.find(KEY) is None
@@ -263,7 +263,7 @@ def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
 # ---- voids
 
 
-def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
+def test_a_void_writes_a_permanent_mark_that_refuses_a_later_charge(
     gateway: Gateway, sandbox: Sandbox, clock: Clock
 ) -> None:
     assert gateway.void(KEY).status == "VOIDED"
@@ -279,20 +279,20 @@ def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
     ("token", "status"),
     [("tok_visa", "CHARGED"), ("tok_lose_answer", "CHARGED"), ("tok_decline", "DECLINED")],
 )
-def test_a_void_of_what_was_decided_tells_what_was_decided(
+def test_a_void_of_an_existing_charge_returns_its_status(
     gateway: Gateway, token: str, status: str
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     assert gateway.void(KEY).status == status
 
 
-def test_a_gateway_that_takes_no_charge_still_voids(gateway: Gateway) -> None:
+def test_an_unavailable_gateway_still_voids(gateway: Gateway) -> None:
     answers(lambda: gateway.charge(charge("tok_unavailable")), 3)
     assert gateway.void(KEY).status == "VOIDED"
     assert answers(lambda: gateway.charge(charge("tok_unavailable")), 1) == ["VOIDED"]
 
 
-def test_what_was_refunded_stays_so(gateway: Gateway) -> None:
+def test_a_refunded_charge_stays_refunded(gateway: Gateway) -> None:
     gateway.charge(charge("tok_visa"))
     gateway.refund(KEY)
     assert gateway.void(KEY).status == "REFUNDED"
@@ -331,15 +331,13 @@ def taken(carrier: Carrier, street: str, times: int) -> list[str]:
         ("1 SANDBOX FAIL", ["CREATED"]),
     ],
 )
-def test_what_a_street_makes_the_carrier_do(
+def test_the_street_selects_the_carriers_behaviour(
     carrier: Carrier, street: str, calls: list[str]
 ) -> None:
     assert taken(carrier, street, len(calls)) == calls
 
 
-def test_a_shipment_has_one_tracking_number_whoever_asks(
-    carrier: Carrier, sandbox: Sandbox
-) -> None:
+def test_a_shipment_has_one_tracking_number(carrier: Carrier, sandbox: Sandbox) -> None:
     first = carrier.create(consignment())
     assert carrier.create(consignment()) == sandbox.carrier().create(consignment()) == first
     assert first.tracking_number.startswith("SBX")
@@ -349,7 +347,7 @@ def test_a_shipment_has_one_tracking_number_whoever_asks(
     assert sandbox.parcels() == 2
 
 
-def test_an_order_without_an_address_is_taken_too(carrier: Carrier) -> None:
+def test_an_order_without_an_address_is_shipped_too(carrier: Carrier) -> None:
     assert carrier.create(Consignment("shipment-1", "A-1", None)).status == "CREATED"
 
 
@@ -360,7 +358,7 @@ def test_a_voided_shipment_stays_voided(carrier: Carrier) -> None:
     assert carrier.create(consignment()) == voided == carrier.void("shipment-1")
 
 
-def test_a_void_before_the_shipment_leaves_a_mark_that_refuses_it(carrier: Carrier) -> None:
+def test_a_void_before_the_shipment_writes_a_mark_that_refuses_it(carrier: Carrier) -> None:
     carrier.void("shipment-1")
     assert carrier.create(consignment()).status == "VOIDED"
     assert carrier.create(consignment(shipment_id="shipment-2")).status == "CREATED"

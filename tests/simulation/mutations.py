@@ -47,14 +47,16 @@ def idempotency_key_dropped(patch: pytest.MonkeyPatch) -> None:
 def charged_blindly(patch: pytest.MonkeyPatch) -> None:
     """A charge whose outcome is unknown is made again, unasked whether it stands."""
 
-    def ask(record: OrderRecord, ports: payments.usecases.Ports) -> GatewayRecord:
+    def charge(
+        record: OrderRecord, ports: payments.usecases.Ports, *, look_up: bool
+    ) -> GatewayRecord:
         key = charge_id(record.order_id)
         token = record.payment_token
         return ports.gateway.charge(
             Charge(key, record.order_id, record.total, record.currency, token)
         )
 
-    patch.setattr(payments.usecases, "_ask", ask)
+    patch.setattr(payments.usecases, "_charge", charge)
 
 
 def late_charge_unmarked(patch: pytest.MonkeyPatch) -> None:

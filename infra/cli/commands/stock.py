@@ -23,7 +23,6 @@ from infra.cli.stock_file import read_stock
 from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
 from infra.terminal.output import console, errors, finish
-from inventory import usecases
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from inventory.usecases import InventoryStore
@@ -81,7 +80,7 @@ def received(file: Path, receipt: Receipt, store: InventoryStore, at: float) -> 
     InvalidStock
         The delivery's number was received with other units before.
     """
-    new = usecases.receive(receipt, usecases.Ports(store, lambda: at))
+    new = store.receive(receipt, at)
     units = sum(receipt.units.values()) if new else 0
     told: dict[str, Any] = {"file": str(file), "received": new, "units": units}
     delivery = f"delivery {receipt.delivery}" if receipt.delivery else ""

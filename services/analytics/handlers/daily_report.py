@@ -10,7 +10,7 @@ from lambda_support.observability import instrumented
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a scheduled event, for the day before it, or a ``date``; answer where the report is."""
+    """Take a ``date``, or a scheduled event for the day before it; return the report's address."""
     ports = wiring.ports()
     day = usecases.day_of(event, ports.now())
     return {"date": day.isoformat(), "report": usecases.daily_report(day, ports)}

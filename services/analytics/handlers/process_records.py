@@ -1,4 +1,4 @@
-"""Make rows of the events that Firehose collects (its transformation)."""
+"""Transform the events that Firehose collects into rows."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lambda_support.observability import count, instrumented, logger
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take Firehose records; answer each as a row, or failed, for the error prefix."""
+    """Take Firehose records; return each as a row, or as failed, for the error prefix."""
     transformed = to_rows(event["records"])
     for problem in transformed.problems:
         logger().warning(problem, outcome="ProcessingFailed")

@@ -14,7 +14,7 @@ _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take SQS messages with an event each; answer those to be tried again."""
+    """Take a batch of queue messages with an event each; return the messages to retry."""
     return process_batch(event, _flag, context)
 
 

@@ -10,5 +10,5 @@ from lambda_support.observability import instrumented
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer ``outcome``, with a reason where it is not done."""
+    """Take ``order_id`` and ``epoch``; return ``outcome``, with a reason if it failed."""
     return usecases.reserve(event["order_id"], event["epoch"], wiring.ports())._asdict()

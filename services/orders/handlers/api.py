@@ -1,7 +1,7 @@
 """The HTTP API: place, read, list, change and cancel orders.
 
-Errors are problem documents (RFC 9457): ``type``, ``title``, ``status``, ``detail`` and, for what
-was sent wrong, ``field``.
+Errors are problem documents (RFC 9457): ``type``, ``title``, ``status``, ``detail`` and, for an
+invalid input, ``field``.
 """
 
 import json
@@ -36,7 +36,7 @@ from kernel.money import from_minor
 from lambda_support.observability import count, instrumented
 from orders import idempotency_key, idempotent_placement, usecases, wiring
 from orders.model import Amendment
-from orders.order_json import order_view
+from orders.order_json import order_json
 
 app = APIGatewayHttpResolver()
 
@@ -48,33 +48,33 @@ _STATUS = {
     ChangeRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
-_SUPPLIED = ("order_id", "timestamp", "total")
-"""What the API fills in where it is left out or null."""
+_DEFAULTED = ("order_id", "timestamp", "total")
+"""Fields that the API fills in if they are absent or null."""
 
 _HEADER, _IN_METADATA = "Idempotency-Key", "metadata.idempotency_key"
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take an HTTP API request (payload format 2.0); answer it."""
+    """Answer an HTTP API request (payload format 2.0)."""
     return app.resolve(event, context)
 
 
 @app.get("/health")
 def health() -> dict[str, str]:
-    """Say that the API answers."""
+    """Return that the API is running."""
     return {"status": "ok"}
 
 
 @app.post("/orders")
 def place() -> Response[str]:
-    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be left out or null."""
+    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null."""
     body = _body()
     key, field = _key(body)
-    for name in _SUPPLIED:
+    for name in _DEFAULTED:
         if body.get(name) is None:
             body.pop(name, None)
-    named = "order_id" in body
+    has_own_id = "order_id" in body
     body.setdefault("order_id", str(order_id_of_key(key.sender, key.text) if key else uuid4()))
     body.setdefault("timestamp", clock.timestamp(clock.now()))
     if "total" not in body:
@@ -87,70 +87,70 @@ def place() -> Response[str]:
         else:
             record, new = idempotent_placement.place(event, key, ports, field)
     except OrderConflict as error:
-        if key is None or named or isinstance(error, idempotent_placement.KeyConflict):
+        if key is None or has_own_id or isinstance(error, idempotent_placement.KeyConflict):
             raise
-        raise idempotent_placement.conflict(
-            key, field
-        ) from None  # the id that follows from the key is taken
+        # the order id that follows from the key exists with other content
+        raise idempotent_placement.key_conflict(key, field) from None
     count("OrdersPlaced", 1 if new else 0)
     status = HTTPStatus.CREATED if new else HTTPStatus.OK
-    return _json(status, order_view(record), {"Location": f"/orders/{record.order_id}"})
+    return _json(status, order_json(record), {"Location": f"/orders/{record.order_id}"})
 
 
 @app.get("/orders/<order_id>")
 def get(order_id: str) -> Response[str]:
     """Return one order."""
-    return _json(HTTPStatus.OK, order_view(wiring.ports().store.read(order_id)))
+    return _json(HTTPStatus.OK, order_json(wiring.ports().store.read(order_id)))
 
 
 @app.get("/orders")
 def list_orders() -> Response[str]:
     """List a customer's orders, newest first (``customer_id``, ``limit``, ``after``).
 
-    An empty parameter counts as absent.
+    An empty parameter is treated as absent.
     """
     query = _query("customer_id", "limit", "after")
     customer_id = query.get("customer_id")
     if not customer_id:
-        raise InvalidInput("customer_id", "is missing; say whose orders to list")
+        raise InvalidInput("customer_id", "is missing; send the customer whose orders to list")
     limit, after, store = _limit(query.get("limit")), query.get("after"), wiring.ports().store
     start = store.find(after) if after else None
     if after and (start is None or start.customer_id != customer_id):
         raise InvalidInput(
-            "after", f"{after[:80]!r} is no order of this customer; send the last answer's `next`"
+            "after",
+            f"{after[:80]!r} is not an order of this customer; send the last answer's `next`",
         )
     records = store.by_customer(customer_id, limit + 1, after)
     page = records[:limit]
     more = page[-1].order_id if len(records) > limit else None
-    return _json(HTTPStatus.OK, {"orders": [order_view(one) for one in page], "next": more})
+    return _json(HTTPStatus.OK, {"orders": [order_json(record) for record in page], "next": more})
 
 
 @app.patch("/orders/<order_id>")
 def amend(order_id: str) -> Response[str]:
     """Change ``shipping_address`` or ``email`` of an order that is not shipped yet.
 
-    After the shipment ``email`` can be corrected as long as no confirmation could be sent to it.
+    After the shipment ``email`` can be corrected if the confirmation to it failed.
     """
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
-    wanted = Amendment(detail.address, detail.email)
-    record = usecases.amend(order_id, wanted, wiring.ports())
-    return _json(HTTPStatus.OK, order_view(record))
+    amendment = Amendment(detail.address, detail.email)
+    record = usecases.amend(order_id, amendment, wiring.ports())
+    return _json(HTTPStatus.OK, order_json(record))
 
 
 @app.post("/orders/<order_id>/cancel")
 def cancel(order_id: str) -> Response[str]:
-    """Ask for an order's cancellation; the order's status tells how it ended."""
+    """Request an order's cancellation; its status later shows the result."""
     body = _body() if app.current_event.body else {}
     request = {**body, "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderCancelled, request, at="").detail
     record = usecases.cancel(order_id, detail.reason, None, wiring.ports())
-    return _json(HTTPStatus.ACCEPTED, order_view(record))
+    return _json(HTTPStatus.ACCEPTED, order_json(record))
 
 
 @app.exception_handler(OrderflowError)  # type: ignore[untyped-decorator]
 def refused(error: OrderflowError) -> Response[str]:
-    """Answer an error that a rule raised."""
+    """Answer an error of a service with its status in `_STATUS`."""
     status = next(
         (code for kind, code in _STATUS.items() if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -166,36 +166,36 @@ def not_found(error: NotFoundError) -> Response[str]:
 
 
 class _NotJSON(InvalidInput):
-    """The body is no JSON object."""
+    """The body is not a JSON object."""
 
 
 @app.exception_handler(_NotJSON)  # type: ignore[untyped-decorator]
 def not_json(error: _NotJSON) -> Response[str]:
-    """Answer a body that is no JSON object."""
+    """Answer a body that is not a JSON object."""
     return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field)
 
 
 def _key(body: dict[str, Any]) -> tuple[idempotency_key.Key | None, str]:
-    """Return the idempotency key of a request, if it has one, and where it was sent.
+    """Return the idempotency key of a request, or `None`, and the field that it was sent in.
 
-    It is in the header, or in the event's metadata; both must say the same.
+    The key is in the header or in the event's metadata; if it is in both, they must be equal.
     """
     sent = app.current_event.headers.get(_HEADER.lower())
     metadata = body.get("metadata")
-    told = metadata.get("idempotency_key") if isinstance(metadata, dict) else None
-    if sent is not None and told is not None and sent != told:
+    in_metadata = metadata.get("idempotency_key") if isinstance(metadata, dict) else None
+    if sent is not None and in_metadata is not None and sent != in_metadata:
         raise InvalidInput(_IN_METADATA, f"differs from the header {_HEADER}; send one of them")
-    field, text = (_IN_METADATA, told) if sent is None else (_HEADER, sent)
+    field, text = (_IN_METADATA, in_metadata) if sent is None else (_HEADER, sent)
     if not isinstance(text, str):
-        return None, field  # none, or one that the contract complains of
-    if not text or len(text) > idempotency_key.LONGEST:
+        return None, field  # absent, or reported by the contract
+    if not text or len(text) > idempotency_key.MAX_LENGTH:
         size = f"has {len(text)} characters" if text else "is empty"
-        raise InvalidInput(field, f"{size}; send from 1 to {idempotency_key.LONGEST}")
+        raise InvalidInput(field, f"{size}; send from 1 to {idempotency_key.MAX_LENGTH}")
     return idempotency_key.Key(_sender(), text, idempotency_key.fingerprint(body)), field
 
 
 def _sender() -> str:
-    """Return who asks: the subject of the token; the local user, who has none, is no name."""
+    """Return the subject of the access token; it is empty for the local user, who has none."""
     context = app.current_event.raw_event.get("requestContext") or {}
     claims = ((context.get("authorizer") or {}).get("jwt") or {}).get("claims") or {}
     return str(claims.get("sub") or claims.get("client_id") or "")
@@ -216,7 +216,7 @@ def _body() -> dict[str, Any]:
 
 
 def _total(items: object) -> float:
-    """Return the total of well-formed lines; of others none, the contract complains of them."""
+    """Return the total of valid lines, or 0 for invalid lines, which the contract reports."""
     try:
         lines = [Item.model_validate(item) for item in items]  # type: ignore[attr-defined]
     except (TypeError, ValidationError):
@@ -225,14 +225,18 @@ def _total(items: object) -> float:
 
 
 def _query(*known: str) -> dict[str, str]:
-    """Return the query's parameters that say something; one that is not known is refused."""
-    given = app.current_event.query_string_parameters or {}
-    for name in given:
+    """Return the query's parameters that are not empty.
+
+    Raises
+    ------
+    InvalidInput
+        A parameter is not one of ``known``.
+    """
+    parameters = app.current_event.query_string_parameters or {}
+    for name in parameters:
         if name not in known:
-            raise InvalidInput(
-                name[:80], f"is no parameter here; the known ones are {', '.join(known)}"
-            )
-    return {name: value for name, value in given.items() if value}
+            raise InvalidInput(name[:80], f"is not a known parameter; known are {', '.join(known)}")
+    return {name: value for name, value in parameters.items() if value}
 
 
 def _limit(text: str | None) -> int:

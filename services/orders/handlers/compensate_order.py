@@ -1,4 +1,4 @@
-"""Take an order to COMPENSATING under a new epoch."""
+"""Set an order COMPENSATING under a new epoch."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from orders import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id``, ``epoch``, ``because`` and ``owner``; answer with the new epoch."""
-    held = usecases.compensate(
+    """Take ``order_id``, ``epoch``, ``because`` and ``owner``; return the new epoch."""
+    order = usecases.compensate(
         event["order_id"], event["epoch"], event["because"], event["owner"], wiring.ports()
     )
-    return held._asdict()
+    return order._asdict()

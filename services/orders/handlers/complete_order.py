@@ -10,7 +10,7 @@ from orders import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer with the order's last ``status``."""
+    """Take ``order_id`` and ``epoch``; return the order's last ``status``."""
     status = usecases.complete(event["order_id"], event["epoch"], wiring.ports())
     count("OrdersCompleted")
     return {"status": status}

@@ -11,7 +11,7 @@ from orders import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer with the order's last ``status``."""
+    """Take ``order_id`` and ``epoch``; return the order's last ``status``."""
     status = usecases.fail(event["order_id"], event["epoch"], wiring.ports())
     count("OrdersCancelled" if status is Status.CANCELLED else "OrdersFailed")
     return {"status": status}

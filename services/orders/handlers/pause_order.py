@@ -1,4 +1,4 @@
-"""Let an order wait for stock or for the gateway."""
+"""Set an order WAITING for stock or for the gateway."""
 
 from typing import Any
 
@@ -10,6 +10,6 @@ from orders import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id``, ``epoch`` and ``because``; answer whether it waits, and how long."""
-    held = usecases.pause(event["order_id"], event["epoch"], event["because"], wiring.ports())
-    return held._asdict()
+    """Take ``order_id``, ``epoch`` and ``because``; return ``outcome`` and ``wait_seconds``."""
+    order = usecases.pause(event["order_id"], event["epoch"], event["because"], wiring.ports())
+    return order._asdict()

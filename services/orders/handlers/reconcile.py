@@ -1,4 +1,7 @@
-"""Find the orders that nothing will come back to, and start them again (every 5 minutes)."""
+"""The reconciler: start runs for stranded orders, every 5 minutes.
+
+It also expires early requests and, on AWS, sends overdue outbox messages and replays lost events.
+"""
 
 from typing import Any
 
@@ -6,19 +9,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.errors import OrderflowError
 from lambda_support.observability import count, instrumented, logger
-from orders import lost_events, outbox, usecases, wiring
+from orders import change_requests, lost_events, outbox, usecases, wiring
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a scheduled event; answer what was done.
+    """Take a scheduled event; return the numbers of what was done.
 
-    ``started`` runs of orders that nobody held, and requests ``given_up`` whose order did not come;
-    on AWS also outboxes that were ``sent``, and orders that ``never_began``.
+    They are the runs ``started`` for stranded orders and the requests ``given_up`` because their
+    order did not arrive; on AWS also the outboxes ``sent`` and the orders that ``never_began``.
     """
     started = usecases.reconcile(wiring.ports())
     _count("OrdersReconciled", started)
-    given_up = usecases.give_up_early(wiring.ports())
+    given_up = change_requests.expire_requests(wiring.ports())
     _count("RequestsGivenUp", given_up)
     if not wiring.is_relayed():
         return {"started": started, "given_up": given_up}
@@ -28,13 +31,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _count("OutboxCaughtUp", sent)
     if problems:
         logger().warning("not sent yet", reasons=problems)
-    never_began = _search()
+    never_began = _replay_lost_events()
     _count("OrdersNeverBegan", never_began)
     return {"started": started, "given_up": given_up, "sent": sent, "never_began": never_began}
 
 
-def _search() -> int:
-    """Look for orders that never began; a sink that does not answer is asked again next time."""
+def _replay_lost_events() -> int:
+    """Return the number of orders whose lost events are replayed; log an error of the sink.
+
+    The next invocation searches again.
+    """
     try:
         return len(lost_events.search(wiring.search_ports()))
     except OrderflowError as error:

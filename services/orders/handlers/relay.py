@@ -1,4 +1,7 @@
-"""Send what the orders' table's stream brings: events, runs, and messages to queues."""
+"""The relay on AWS: send the outbox messages that the table's stream reports.
+
+They are events, runs of order_processing, and messages to queues (see `orders.outbox`).
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ from orders import outbox, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a batch of a DynamoDB stream; answer the records that are to be sent again."""
+    """Take a batch of a DynamoDB stream; return the records to retry."""
     failed = outbox.relay(
         event["Records"],
         wiring.relay_ports(),

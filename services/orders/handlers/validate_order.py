@@ -1,4 +1,4 @@
-"""Check an event's contract and claim its order for this run."""
+"""Validate an event against its contract, and claim its order for this run."""
 
 from typing import Any
 
@@ -10,5 +10,5 @@ from orders import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``event`` (or ``event.resume``) and ``owner``; answer ``order_id`` and ``epoch``."""
+    """Take ``event`` (or ``event.resume``) and ``owner``; return ``order_id`` and ``epoch``."""
     return usecases.claim(event["event"], event["owner"], wiring.ports())._asdict()

@@ -10,5 +10,5 @@ from payments import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``charge_id``."""
+    """Take ``order_id`` and ``epoch``; return ``outcome`` and ``charge_id``."""
     return usecases.pay(event["order_id"], event["epoch"], wiring.ports())._asdict()

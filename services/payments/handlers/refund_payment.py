@@ -10,5 +10,5 @@ from payments import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``charge_id``."""
-    return usecases.pay_back(event["order_id"], event["epoch"], wiring.ports())._asdict()
+    """Take ``order_id`` and ``epoch``; return ``outcome`` and ``charge_id``."""
+    return usecases.refund(event["order_id"], event["epoch"], wiring.ports())._asdict()

@@ -1,4 +1,4 @@
-"""Hand a paid order to the carrier, once."""
+"""Create the shipment of a paid order, once."""
 
 from typing import Any
 
@@ -10,5 +10,5 @@ from shipping import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``tracking_number``."""
+    """Take ``order_id`` and ``epoch``; return ``outcome`` and ``tracking_number``."""
     return usecases.ship(event["order_id"], event["epoch"], wiring.ports())._asdict()

@@ -10,5 +10,5 @@ from shipping import usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take ``order_id`` and ``epoch``; answer ``outcome`` and ``tracking_number``."""
-    return usecases.call_back(event["order_id"], event["epoch"], wiring.ports())._asdict()
+    """Take ``order_id`` and ``epoch``; return ``outcome`` and ``tracking_number``."""
+    return usecases.void(event["order_id"], event["epoch"], wiring.ports())._asdict()

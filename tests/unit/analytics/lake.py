@@ -1,4 +1,4 @@
-"""Events as the bus delivers them, and the Parquet files that Firehose makes of them."""
+"""Events as the bus delivers them, and the Parquet files that Firehose writes."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Athena is asked, waited for, and read into Python's types."""
+"""Athena queries are started, polled, and read into Python's types."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -76,7 +76,7 @@ def test_a_query_runs_in_its_database_and_workgroup() -> None:
     }
 
 
-def test_a_query_without_parameters_names_none() -> None:
+def test_a_query_without_parameters_sends_none() -> None:
     athena = Athena("SUCCEEDED")
     rows(athena)
     assert "ExecutionParameters" not in athena.started, "Athena takes no empty list"
@@ -100,17 +100,17 @@ def test_rows_are_read_from_every_page_into_their_types() -> None:
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
-def test_a_query_that_ends_otherwise_says_why(state: str) -> None:
+def test_a_failed_query_raises_its_reason(state: str) -> None:
     with pytest.raises(WarehouseError, match=f"{state}: SYNTAX_ERROR"):
         rows(Athena("RUNNING", state))
 
 
-def test_a_query_that_does_not_end_is_given_up() -> None:
+def test_a_query_times_out() -> None:
     with pytest.raises(WarehouseError, match="took over 5 s"):
         rows(Athena("RUNNING"))
 
 
-def test_what_aws_refuses_is_a_warehouse_error() -> None:
+def test_a_refusal_of_aws_is_a_warehouse_error() -> None:
     class Refusing(Athena):
         def start_query_execution(self, **request: Any) -> dict[str, str]:
             raise ClientError({"Error": {"Code": "Throttling"}}, "StartQueryExecution")

@@ -1,4 +1,4 @@
-"""Charts draw in proportion, from nought, and their labels stand apart."""
+"""Charts are proportional and start at zero, and their labels do not overlap."""
 
 import re
 
@@ -11,35 +11,35 @@ def attributes(svg: str, tag: str, name: str) -> list[float]:
     return [float(value) for value in re.findall(rf'<{tag} [^>]*\b{name}="([-\d.]+)"', svg)]
 
 
-def test_lying_bars_are_as_long_as_their_values() -> None:
+def test_horizontal_bars_are_proportional_to_their_values() -> None:
     svg = charts.bars([("a", 10), ("b", 40), ("c", 0)], "x")
     a, b, c = attributes(svg, "rect", "width")
     assert b == pytest.approx(4 * a, rel=0.01)
     assert c < 2, "a mark that there is nothing"
 
 
-def test_upright_bars_stand_on_nought_or_hang_from_it() -> None:
+def test_vertical_bars_start_at_zero() -> None:
     svg = charts.columns([("a", 10), ("b", -10)], "x")
     (up, down), (tall, deep) = attributes(svg, "rect", "y"), attributes(svg, "rect", "height")
     assert up + tall == pytest.approx(down, abs=0.2)
     assert tall == pytest.approx(deep, abs=0.2)
 
 
-def test_a_line_has_a_place_for_each_point_at_its_distance() -> None:
+def test_the_points_of_a_line_are_at_their_positions() -> None:
     svg = charts.lines([0, 1, 4], ["a", "b", "c"], {"": [1.0, None, 3.0]}, "x")
     first, last = attributes(svg, "circle", "cx")
     assert svg.count("<circle") == 2, "what is absent is not nought"
     assert first < last
 
 
-def test_a_legend_names_series_only_where_there_are_several() -> None:
+def test_a_single_series_has_no_legend() -> None:
     one = charts.lines([0, 1], ["a", "b"], {"USD": [1.0, 2.0]}, "x")
     two = charts.lines([0, 1], ["a", "b"], {"USD": [1.0, 2.0], "EUR": [2.0, 1.0]}, "x")
     assert "legend" not in one
     assert re.findall(r"<i></i>(\w+)", two) == ["USD", "EUR"]
 
 
-def test_labels_that_would_touch_are_left_out() -> None:
+def test_overlapping_labels_are_left_out() -> None:
     names = [f"2026-01-31 12:{minute:02d}" for minute in range(60)]
     svg = charts.lines(list(range(60)), names, {"": [1.0] * 60}, "x")
     shown = re.findall(r'text-anchor="middle">([^<]+)<', svg)

@@ -1,4 +1,4 @@
-"""The report of a day is asked of the warehouse and kept under the day's name."""
+"""The report of a day is queried from the warehouse and stored under the day's name."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 
 
 class Warehouse:
-    """Is asked, and has nothing."""
+    """A warehouse without rows that records its queries."""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[str]] = []
@@ -30,7 +30,7 @@ class Warehouse:
 
 
 class ReportStore:
-    """Keeps pages in a dictionary."""
+    """A report store in a dictionary."""
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
@@ -40,7 +40,7 @@ class ReportStore:
         return f"shelf/{name}"
 
 
-def test_the_report_is_of_that_day_and_named_for_it() -> None:
+def test_the_report_queries_its_day_and_has_it_in_its_name() -> None:
     warehouse, shelf = Warehouse(), ReportStore()
     where = daily_report(date(2026, 1, 31), Ports(warehouse, shelf, lambda: NOW))
     assert where == "shelf/dt=2026-01-31/report.html"
@@ -58,7 +58,7 @@ def test_the_report_is_of_that_day_and_named_for_it() -> None:
         ({}, date(2026, 3, 1)),
     ],
 )
-def test_a_schedule_reports_the_day_before_and_a_date_itself(
+def test_a_schedule_reports_the_day_before_and_a_date_its_own_day(
     event: dict[str, Any], day: date
 ) -> None:
     assert day_of(event, NOW) == day
@@ -66,7 +66,7 @@ def test_a_schedule_reports_the_day_before_and_a_date_itself(
 
 @pytest.mark.parametrize("field", ["date", "time"])
 @pytest.mark.parametrize("value", ["31/01/2026", "tomorrow", 5])
-def test_a_day_that_cannot_be_read_is_named(field: str, value: object) -> None:
+def test_an_invalid_day_is_refused_by_field(field: str, value: object) -> None:
     with pytest.raises(InvalidInput, match=f"^{field}: "):
         day_of({field: value}, NOW)
 
@@ -85,13 +85,13 @@ def page(answer: dict[str, str]) -> str:
     return Path(answer["report"]).read_text(encoding="utf-8")
 
 
-def test_a_report_of_no_events_is_a_page_too(bucket: Path) -> None:
+def test_a_report_without_events_is_a_page(bucket: Path) -> None:
     answer = handler({"date": "2026-01-31"}, CONTEXT)
     assert answer["report"] == str(bucket / "reports" / "dt=2026-01-31" / "report.html")
     assert "No order was completed." in page(answer)
 
 
-def test_the_report_counts_what_arrived_that_day_once(bucket: Path) -> None:
+def test_the_report_counts_the_days_events_once(bucket: Path) -> None:
     deliver(bucket, completed("A-1", ("TEA", 3, 400.0)), at=NOON)
     deliver(bucket, completed("A-1", ("TEA", 3, 400.0)), at=NOON + timedelta(minutes=5))
     deliver(bucket, completed("A-2", ("TEA", 5, 1.0)), at=NOON + timedelta(days=1))
@@ -128,7 +128,7 @@ def test_an_order_that_waits_all_day_waits_once(bucket: Path) -> None:
         ("SHELF_URL", "s3:///prefix"),
     ],
 )
-def test_a_warehouse_or_shelf_that_nobody_knows_is_named(
+def test_an_unknown_warehouse_or_report_store_is_refused_by_name(
     bucket: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str
 ) -> None:
     monkeypatch.setenv(name, url)

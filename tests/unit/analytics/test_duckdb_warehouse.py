@@ -1,4 +1,4 @@
-"""DuckDB reads what was delivered, counts an event once, and touches nothing else."""
+"""DuckDB reads the delivered files, counts an event once, and has no other access."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -58,13 +58,13 @@ def test_the_view_names_each_column_of_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "order_events", "order_events/dt=2026-01-31"])
-def test_where_nothing_was_delivered_there_are_no_rows(tmp_path: Path, folder: str) -> None:
+def test_a_folder_without_files_has_no_rows(tmp_path: Path, folder: str) -> None:
     (tmp_path / "bucket" / folder).mkdir(parents=True)
     assert count(tmp_path / "bucket") == 0
     assert count(tmp_path / "nowhere") == 0
 
 
-def test_an_older_file_lacks_the_newer_columns_and_is_read_all_the_same(tmp_path: Path) -> None:
+def test_an_older_file_without_the_newer_columns_is_read(tmp_path: Path) -> None:
     deliver(tmp_path, completed("A-1"), columns=["event_id", "event_type", "order_id"])
     deliver(tmp_path, completed("A-2", ("TEA", 1, 12.34)))
     rows = DuckDBWarehouse(tmp_path).rows("select order_id, total from order_events order by 1", ())
@@ -74,7 +74,7 @@ def test_an_older_file_lacks_the_newer_columns_and_is_read_all_the_same(tmp_path
     ]
 
 
-def test_a_file_that_is_still_written_is_not_read(tmp_path: Path) -> None:
+def test_an_unfinished_file_is_not_read(tmp_path: Path) -> None:
     path = deliver(tmp_path, completed("A-1"))
     path.with_name(".part.parquet").write_bytes(b"PAR1 half")
     path.with_name("_part.parquet").write_bytes(b"")
@@ -123,7 +123,7 @@ def test_parameters_are_values_and_never_sql(tmp_path: Path) -> None:
         "select * from secret",
     ],
 )
-def test_what_lies_outside_cannot_be_reached(tmp_path: Path, sql: str) -> None:
+def test_files_outside_the_folder_cannot_be_read(tmp_path: Path, sql: str) -> None:
     outside = tmp_path / "secret"
     outside.write_text("secret")
     bucket = tmp_path / "bucket"

@@ -1,4 +1,4 @@
-"""An event becomes one flat row, of the columns of the table and without personal data."""
+"""An event becomes one flat row with the columns of the table and without personal data."""
 
 import json
 from typing import Any
@@ -86,7 +86,7 @@ def test_a_row_has_columns_of_the_table_only_and_no_personal_data(name: str) -> 
     assert "PRIVATE" not in json.dumps(flat)
 
 
-def test_together_the_events_fill_every_column() -> None:
+def test_the_events_together_fill_every_column() -> None:
     metadata = {"metadata": {"causation_id": "e-0"}}
     rows = [flatten(envelope(name, EVENTS[name] | metadata), ARRIVED) for name in EVENTS]
     rows.append(row("Order Created", **{"replay-name": "again"}))
@@ -104,11 +104,11 @@ def test_together_the_events_fill_every_column() -> None:
         ("High Value Order Flagged", "total", "2500.50"),
     ],
 )
-def test_an_event_brings_what_is_its_own(name: str, column: str, value: object) -> None:
+def test_an_event_fills_its_own_columns(name: str, column: str, value: object) -> None:
     assert row(name)[column] == value
 
 
-def test_a_replayed_event_says_of_which_replay_it_is() -> None:
+def test_a_replayed_event_has_the_name_of_its_replay() -> None:
     assert row("Order Created", **{"replay-name": "january"})["replay_name"] == "january"
     assert "replay_name" not in row("Order Created")
 
@@ -140,6 +140,6 @@ def test_times_are_in_utc(given: str, in_utc: str) -> None:
         envelope("Order Created", order(timestamp="0001-01-01T00:00:00+12:00")),
     ],
 )
-def test_what_keeps_no_contract_has_no_row(event: dict[str, Any]) -> None:
+def test_an_invalid_event_has_no_row(event: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent):
         flatten(event, ARRIVED)

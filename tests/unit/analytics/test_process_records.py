@@ -1,4 +1,4 @@
-"""Firehose gets each record back: as a row, or failed and as it was."""
+"""Each Firehose record is returned as a row, or as failed and unchanged."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ def test_a_valid_event_is_a_line_of_json() -> None:
     assert row["arrived_at"] == "2026-01-31 12:00:00.250"
 
 
-def test_an_invalid_one_fails_alone_and_keeps_its_data() -> None:
+def test_an_invalid_event_fails_alone_and_keeps_its_data() -> None:
     bad = [event(total=-1), event(metadata={"schema_version": "2.0"}), b"\xff\x00", b"[]", b"NaN"]
     answered = process(event(), *bad, event())
     assert [record["recordId"] for record in answered] == [f"r-{number}" for number in range(7)]
@@ -48,7 +48,7 @@ def test_an_invalid_one_fails_alone_and_keeps_its_data() -> None:
     assert [base64.b64decode(record["data"]) for record in answered[1:6]] == bad
 
 
-def test_what_is_not_even_base64_fails_too() -> None:
+def test_a_record_that_is_not_base64_fails_too() -> None:
     record = {"recordId": "r", "approximateArrivalTimestamp": ARRIVED, "data": "%"}
     answer = handler({"records": [record]}, CONTEXT)
     assert answer["records"] == [{"recordId": "r", "result": "ProcessingFailed", "data": "%"}]

@@ -1,4 +1,4 @@
-"""The page shows a day's figures, and needs nothing but itself."""
+"""The page shows a day's figures and is self-contained."""
 
 import re
 from datetime import date
@@ -56,7 +56,7 @@ def test_amounts_of_two_currencies_are_never_added() -> None:
     assert "Revenue by hour, USD" in text
 
 
-def test_currencies_beyond_the_third_are_named_without_a_chart() -> None:
+def test_currencies_after_the_third_are_named_without_a_chart() -> None:
     currencies = ["USD", "EUR", "GBP", "CHF"]
     text = page(
         *(
@@ -65,7 +65,7 @@ def test_currencies_beyond_the_third_are_named_without_a_chart() -> None:
         )
     )
     assert text.count("<h2>Revenue by hour") == 3
-    assert "for few orders: CHF." in text
+    assert "for fewer orders: CHF." in text
 
 
 def test_every_hour_has_its_place_in_the_chart() -> None:
@@ -75,7 +75,7 @@ def test_every_hour_has_its_place_in_the_chart() -> None:
     ]
 
 
-def test_outcomes_are_told_apart_by_reason_the_most_frequent_first() -> None:
+def test_outcomes_are_shown_by_reason_most_frequent_first() -> None:
     text = page(
         fact("Order Failed", reason="OutOfStock"),
         fact("Order Failed", reason="PaymentDeclined", orders=5),
@@ -95,10 +95,10 @@ def test_orders_of_high_value_and_top_skus_are_listed() -> None:
     assert "<title>TEA-GREEN: 1,234</title>" in text
 
 
-def test_a_day_without_events_says_so() -> None:
+def test_a_day_without_events_has_a_sentence_per_section() -> None:
     text = page()
     assert tile(text, "orders received") == ["0"]
-    for sentence in ("No order was completed.", "Nothing was shipped.", "None was flagged."):
+    for sentence in ("No order was completed.", "Nothing was shipped.", "No order was flagged."):
         assert sentence in text
 
 

@@ -1,4 +1,4 @@
-"""A shelf keeps a page under its name, whole, in place of an older one."""
+"""A report store replaces the page of a name atomically."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from analytics.report_store import FolderReportStore, S3ReportStore
 NAME = "dt=2026-01-31/report.html"
 
 
-def test_a_folder_keeps_the_newest_page(tmp_path: Path) -> None:
+def test_a_folder_stores_the_newest_page(tmp_path: Path) -> None:
     shelf = FolderReportStore(tmp_path / "reports")
     shelf.put(NAME, "old")
     where = shelf.put(NAME, "new ä")
@@ -28,7 +28,7 @@ class S3:
 
 
 @pytest.mark.parametrize(("prefix", "key"), [("reports", f"reports/{NAME}"), ("", NAME)])
-def test_a_bucket_keeps_a_page_that_browsers_show(prefix: str, key: str) -> None:
+def test_a_bucket_stores_a_page_that_browsers_show(prefix: str, key: str) -> None:
     client = S3()
     assert S3ReportStore(client, "shop", prefix).put(NAME, "ä") == f"s3://shop/{key}"
     assert client.put == {

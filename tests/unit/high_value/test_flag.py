@@ -1,4 +1,4 @@
-"""Orders from the threshold on are flagged once; what is no valid event is put aside at once."""
+"""Orders at or above the threshold are flagged once; invalid events are quarantined."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ def ports(store: Store) -> Ports:
 
 
 def created(total: str = "1000.00", name: str = "Order Created", **metadata: Any) -> str:
-    """Return the text of an envelope; the total as it is written in JSON."""
+    """Return the text of an envelope with the total as written in JSON."""
     detail = {
         "order_id": "A-1",
         "customer_id": "C-42",
@@ -70,7 +70,7 @@ def created(total: str = "1000.00", name: str = "Order Created", **metadata: Any
         ("1e400", "QUARANTINED"),
     ],
 )
-def test_the_boundary_is_exact_and_nonsense_is_no_total(
+def test_the_threshold_is_exact_and_an_invalid_total_is_quarantined(
     store: Store, ports: Ports, total: str, outcome: str
 ) -> None:
     assert flag(created(total), ports) == outcome
@@ -78,18 +78,14 @@ def test_the_boundary_is_exact_and_nonsense_is_no_total(
     assert len(store.sent) == (outcome == "QUARANTINED")
 
 
-def test_a_review_says_who_ordered_for_how_much_and_why_it_is_one(
-    store: Store, ports: Ports
-) -> None:
+def test_a_review_has_customer_total_and_threshold(store: Store, ports: Ports) -> None:
     flag(created("1500.5"), ports)
     review, entry, _ = store.reviews["A-1"]
     assert review == Review("A-1", "C-42", "EUR", 150_050, 100_000, NOW, "event-1")
     assert (entry.what, entry.at) == ("HIGH_VALUE_FLAGGED", NOW)
 
 
-def test_the_event_follows_from_the_order_and_is_the_same_each_time(
-    store: Store, ports: Ports
-) -> None:
+def test_the_events_id_follows_from_the_order(store: Store, ports: Ports) -> None:
     flag(created(), ports)
     message = store.reviews["A-1"][2]
     assert message.kind == "event"
@@ -109,7 +105,7 @@ def test_the_event_follows_from_the_order_and_is_the_same_each_time(
     assert event.detail.metadata.schema_version == "1.0"
 
 
-def test_an_order_is_flagged_once_however_often_it_comes(store: Store, ports: Ports) -> None:
+def test_a_repeated_event_flags_its_order_once(store: Store, ports: Ports) -> None:
     outcomes = [flag(created(event_id=f"event-{number}"), ports) for number in range(3)]
     assert outcomes == ["FLAGGED", "FLAGGED_BEFORE", "FLAGGED_BEFORE"]
 
@@ -120,7 +116,7 @@ def test_only_a_new_order_is_of_high_value(store: Store, ports: Ports) -> None:
     assert flag(json.dumps(completed), ports) == "NOT_FLAGGED"
 
 
-def test_an_invalid_event_is_put_aside_with_its_reason(store: Store, ports: Ports) -> None:
+def test_an_invalid_event_is_quarantined_with_its_reason(store: Store, ports: Ports) -> None:
     body = created("-1")
     assert flag(body, ports) == "QUARANTINED"
     [(message, at)] = store.sent
@@ -143,14 +139,18 @@ def test_an_invalid_event_is_put_aside_with_its_reason(store: Store, ports: Port
         ("[" * 100_000, "body"),
     ],
 )
-def test_whatever_is_wrong_is_named(store: Store, ports: Ports, body: str, field: str) -> None:
+def test_the_reason_names_the_invalid_field(
+    store: Store, ports: Ports, body: str, field: str
+) -> None:
     assert flag(body, ports) == "QUARANTINED"
     letter: Any = store.sent[0][0].body["body"]
     assert letter["reason"]["message"].startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize("body", ["not JSON", created("NaN"), created("1e400")])
-def test_what_is_no_strict_json_is_kept_as_its_text(store: Store, ports: Ports, body: str) -> None:
+def test_a_body_that_is_not_strict_json_is_quarantined_as_text(
+    store: Store, ports: Ports, body: str
+) -> None:
     flag(body, ports)
     letter: Any = store.sent[0][0].body["body"]
     assert letter["event"] == body

@@ -1,4 +1,4 @@
-"""The handler tries only those messages again that met an unexpected error."""
+"""The handler returns only messages with an unexpected error for a retry."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def flagged(orders: Database) -> list[str]:
     return [row["order_id"] for row in orders.rows("select order_id from reviews order by 1")]
 
 
-def test_of_ten_messages_only_the_poison_is_tried_again(orders: Database) -> None:
+def test_only_the_failing_one_of_ten_messages_is_retried(orders: Database) -> None:
     wiring.ports()
     orders.connection.execute(
         "create trigger poison before insert on reviews when new.order_id = 'A-7'"
@@ -54,14 +54,14 @@ def test_of_ten_messages_only_the_poison_is_tried_again(orders: Database) -> Non
     assert flagged(orders) == [f"A-{number}" for number in range(10) if number != 7]
 
 
-def test_a_message_that_fails_alone_in_its_batch_is_answered_by_its_id(orders: Database) -> None:
+def test_the_id_of_a_single_failed_message_is_returned(orders: Database) -> None:
     wiring.ports()
     orders.connection.execute("drop table reviews")
     answer = handler({"Records": [message(1, 1000)]}, CONTEXT)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
 
 
-def test_an_invalid_event_is_acknowledged_and_stands_in_the_outbox(orders: Database) -> None:
+def test_an_invalid_event_is_acknowledged_and_put_into_the_outbox(orders: Database) -> None:
     answer = handler({"Records": [message(1, -5), message(2, 5000)]}, CONTEXT)
     assert answer == {"batchItemFailures": []}
     assert flagged(orders) == ["A-2"]
@@ -77,7 +77,7 @@ def test_the_threshold_is_a_setting(orders: Database, monkeypatch: pytest.Monkey
     assert flagged(orders) == ["A-2"]
 
 
-def test_a_currency_can_have_a_threshold_of_its_own(
+def test_a_currency_can_have_its_own_threshold(
     orders: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wiring.ports.cache_clear()
@@ -94,7 +94,7 @@ def test_a_currency_can_have_a_threshold_of_its_own(
 
 
 @pytest.mark.parametrize("given", ["JPY", "JPY=", "JPY=much", "YEN=150000", "JPY=999.99", "JPY=-5"])
-def test_a_threshold_of_no_currency_or_below_the_general_one_is_named(
+def test_an_invalid_currency_threshold_is_refused_by_name(
     orders: Database, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     wiring.ports.cache_clear()
@@ -104,7 +104,7 @@ def test_a_threshold_of_no_currency_or_below_the_general_one_is_named(
 
 
 @pytest.mark.parametrize("threshold", ["0", "-1", "9.995", "NaN", "much"])
-def test_a_threshold_that_is_no_amount_is_named(
+def test_an_invalid_threshold_is_refused_by_name(
     orders: Database, monkeypatch: pytest.MonkeyPatch, threshold: str
 ) -> None:
     monkeypatch.setenv("HIGH_VALUE_THRESHOLD", threshold)

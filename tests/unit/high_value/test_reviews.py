@@ -24,7 +24,7 @@ def rows(store: SQLiteReviews, query: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in store.database.rows(query)]
 
 
-def test_all_three_stand_after_the_first_time(store: SQLiteReviews) -> None:
+def test_the_first_call_writes_review_entry_and_event(store: SQLiteReviews) -> None:
     assert store.open(REVIEW, ENTRY, EVENT)
     assert rows(store, "select * from reviews") == [
         ("A-1", "C-42", "EUR", 150_050, 100_000, 5.0, "event-1", "OPEN")
@@ -34,7 +34,7 @@ def test_all_three_stand_after_the_first_time(store: SQLiteReviews) -> None:
     assert (kind, json.loads(str(body)), at) == ("event", EVENT.body, 5.0)
 
 
-def test_a_second_time_adds_nothing_and_the_first_stands(store: SQLiteReviews) -> None:
+def test_a_second_call_changes_nothing(store: SQLiteReviews) -> None:
     store.open(REVIEW, ENTRY, EVENT)
     assert not store.open(REVIEW._replace(total=999_999), ENTRY, EVENT)
     assert rows(store, "select total from reviews") == [(150_050,)]
@@ -42,7 +42,7 @@ def test_a_second_time_adds_nothing_and_the_first_stands(store: SQLiteReviews) -
     assert rows(store, "select count(*) from outbox") == [(1,)]
 
 
-def test_without_its_event_there_is_no_review_so_it_is_tried_again(store: SQLiteReviews) -> None:
+def test_a_failed_event_rolls_the_review_back(store: SQLiteReviews) -> None:
     with pytest.raises(TypeError):
         store.open(REVIEW, ENTRY, Message("event", {"not JSON": object()}))
     assert rows(store, "select count(*) from reviews") == [(0,)]

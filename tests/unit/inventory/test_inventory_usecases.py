@@ -1,11 +1,11 @@
-"""Stock is reserved whole or not at all, taken once, and given back once."""
+"""Stock is reserved completely or not at all, committed once, and released once."""
 
 from typing import Any
 
 import pytest
 
 from inventory.model import Move, Receipt, Shortage, Stock, shortages
-from inventory.usecases import Outcome, Ports, commit, give_back, receive, reserve
+from inventory.usecases import Outcome, Ports, commit, release, reserve
 from kernel.errors import LeaseLost, OrderCancelled, OrderflowError, OrderNotFound
 from kernel.order_record import Entry, Line
 from kernel.order_status import Reservation, Status
@@ -20,7 +20,7 @@ def ports(store: FakeInventory) -> Ports:
 
 
 def holding(reservation: Reservation, **fields: Any) -> FakeInventory:
-    """Return a store of 10 TEA and 10 CUP in which the order has come this far."""
+    """Return a store of 10 TEA and 10 CUP with the order in this state."""
     store = FakeInventory(order(), TEA=10, CUP=10)
     reserve("A-1", EPOCH, ports(store))
     if reservation is Reservation.COMMITTED:
@@ -34,7 +34,7 @@ def holding(reservation: Reservation, **fields: Any) -> FakeInventory:
 # ---- reserve
 
 
-def test_every_line_is_reserved_and_the_order_with_it() -> None:
+def test_every_line_and_the_order_are_reserved() -> None:
     store = FakeInventory(order(), TEA=2, CUP=1)
     assert reserve("A-1", EPOCH, ports(store)) == Outcome("RESERVED")
     assert store.moves == [(Move.RESERVE, DEMAND)]
@@ -50,7 +50,7 @@ def test_lines_of_one_sku_are_reserved_together() -> None:
     )
 
 
-def test_an_order_that_waited_is_reserved_when_there_is_stock_again() -> None:
+def test_a_waiting_order_is_reserved_after_stock_arrived() -> None:
     store = FakeInventory(waiting(), TEA=2, CUP=1)
     assert reserve("A-1", EPOCH, ports(store)).outcome == "RESERVED"
     assert store.only.status is Status.RESERVED
@@ -76,7 +76,7 @@ def test_an_order_is_reserved_once(reservation: Reservation) -> None:
         ),
     ],
 )
-def test_without_one_line_nothing_is_reserved(
+def test_nothing_is_reserved_if_a_line_is_short(
     on_hand: dict[str, int], message: str, missing: list[tuple[str, int, int]]
 ) -> None:
     store = FakeInventory(order(), **on_hand)
@@ -91,10 +91,10 @@ def test_without_one_line_nothing_is_reserved(
 
 
 @pytest.mark.parametrize("on_hand", [{"TEA": 9}, {"TEA": 0}])
-def test_a_sku_that_nobody_stocks_is_not_waited_for(on_hand: dict[str, int]) -> None:
+def test_an_order_does_not_wait_for_an_unknown_sku(on_hand: dict[str, int]) -> None:
     outcome = reserve("A-1", EPOCH, ports(FakeInventory(order(), **on_hand)))
     assert (outcome.outcome, outcome.reason) == ("UNDO", "UnknownSku")
-    assert outcome.message == "nobody stocks CUP; receive it first or correct the order"
+    assert outcome.message == "no stock is known of CUP; receive it or correct the order"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_a_sku_that_nobody_stocks_is_not_waited_for(on_hand: dict[str, int]) -> 
         ({"status": Status.COMPENSATING, "failure": None}, "OrderCancelled"),
     ],
 )
-def test_an_order_to_be_undone_is_not_reserved(fields: dict[str, Any], reason: str) -> None:
+def test_a_cancelled_or_compensated_order_is_not_reserved(
+    fields: dict[str, Any], reason: str
+) -> None:
     store = FakeInventory(order(**fields), TEA=9, CUP=9)
     outcome = reserve("A-1", EPOCH, ports(store))
     assert (outcome.outcome, outcome.reason) == ("UNDO", reason)
@@ -113,14 +115,14 @@ def test_an_order_to_be_undone_is_not_reserved(fields: dict[str, Any], reason: s
     assert store.moves == []
 
 
-def test_a_cancellation_that_slips_in_keeps_stock_free() -> None:
+def test_a_concurrent_cancellation_prevents_the_reservation() -> None:
     store = FakeInventory(order(), TEA=9, CUP=9)
     store.before_next_write(lambda: store.touch(cancel_requested=True))
     assert reserve("A-1", EPOCH, ports(store)).outcome == "UNDO"
     assert store.moves == []
 
 
-def test_a_step_asked_for_twice_at_once_reserves_once() -> None:
+def test_concurrent_invocations_reserve_once() -> None:
     store = FakeInventory(order(), TEA=2, CUP=1)
     store.before_next_write(lambda: reserve("A-1", EPOCH, ports(store)))
     assert reserve("A-1", EPOCH, ports(store)) == Outcome("RESERVED")
@@ -130,7 +132,7 @@ def test_a_step_asked_for_twice_at_once_reserves_once() -> None:
 # ---- commit
 
 
-def test_what_was_reserved_is_taken_once() -> None:
+def test_reserved_units_are_committed_once() -> None:
     store = holding(Reservation.RESERVED)
     assert [commit("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("COMMITTED")] * 2
     assert store.moves == [(Move.COMMIT, DEMAND)]
@@ -139,7 +141,7 @@ def test_what_was_reserved_is_taken_once() -> None:
     assert store.stock["TEA"] == Stock("TEA", received=10, on_hand=8, shipped=2)
 
 
-def test_two_at_once_take_it_once() -> None:
+def test_concurrent_invocations_commit_once() -> None:
     store = holding(Reservation.RESERVED)
     store.before_next_write(lambda: commit("A-1", EPOCH, ports(store)))
     assert commit("A-1", EPOCH, ports(store)) == Outcome("COMMITTED")
@@ -155,7 +157,7 @@ def test_two_at_once_take_it_once() -> None:
         ({"status": Status.FAILED}, LeaseLost),
     ],
 )
-def test_nothing_is_taken_for_an_order_that_does_not_go_forward(
+def test_an_inactive_order_is_not_committed(
     fields: dict[str, Any], error: type[OrderflowError]
 ) -> None:
     store = holding(Reservation.RESERVED, **fields)
@@ -165,7 +167,7 @@ def test_nothing_is_taken_for_an_order_that_does_not_go_forward(
 
 
 @pytest.mark.parametrize("reservation", [None, Reservation.RELEASED])
-def test_what_was_not_reserved_is_not_taken(reservation: Reservation | None) -> None:
+def test_an_order_without_a_reservation_is_not_committed(reservation: Reservation | None) -> None:
     store = FakeInventory(order(reservation=reservation), TEA=9, CUP=9)
     store.stock = {sku: stock._replace(reserved=9) for sku, stock in store.stock.items()}
     with pytest.raises(OrderflowError):
@@ -183,43 +185,43 @@ def test_what_was_not_reserved_is_not_taken(reservation: Reservation | None) -> 
         (Reservation.COMMITTED, Move.RESTOCK, "RESTOCKED"),
     ],
 )
-def test_what_was_reserved_is_released_and_what_was_taken_is_restocked_once(
+def test_reserved_units_are_released_and_committed_units_restocked_once(
     reservation: Reservation, move: Move, after: str
 ) -> None:
     store = holding(reservation, status=Status.COMPENSATING)
-    assert [give_back("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("GIVEN_BACK")] * 2
+    assert [release("A-1", EPOCH, ports(store)) for _ in range(2)] == [Outcome("GIVEN_BACK")] * 2
     assert store.moves == [(move, DEMAND)]
     assert (store.only.reservation, store.only.status) == (after, Status.COMPENSATING)
     assert store.timeline == [("A-1", Entry(f"STOCK_{after}", NOW, {"units": 3}))]
     assert {stock.available for stock in store.stock.values()} == {10}
 
 
-def test_two_at_once_give_it_back_once() -> None:
+def test_concurrent_invocations_release_once() -> None:
     store = holding(Reservation.RESERVED, status=Status.COMPENSATING)
-    store.before_next_write(lambda: give_back("A-1", EPOCH, ports(store)))
-    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    store.before_next_write(lambda: release("A-1", EPOCH, ports(store)))
+    assert release("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
     assert store.moves == [(Move.RELEASE, DEMAND)]
 
 
-def test_an_order_that_reserved_nothing_gives_nothing_back() -> None:
+def test_an_order_without_a_reservation_releases_nothing() -> None:
     store = FakeInventory(order(status=Status.COMPENSATING), TEA=9, CUP=9)
-    assert give_back("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
+    assert release("A-1", EPOCH, ports(store)) == Outcome("GIVEN_BACK")
     assert (store.only, store.moves) == (order(status=Status.COMPENSATING), [])
 
 
 @pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
-def test_only_an_order_that_is_undone_gives_back(status: Status) -> None:
+def test_only_an_order_in_compensation_releases_units(status: Status) -> None:
     store = holding(Reservation.RESERVED, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        give_back("A-1", EPOCH, ports(store))
+        release("A-1", EPOCH, ports(store))
     assert store.moves == []
 
 
 # ---- fences
 
 
-@pytest.mark.parametrize("step", [reserve, commit, give_back])
-def test_a_run_that_lost_the_order_moves_nothing(step: Any) -> None:
+@pytest.mark.parametrize("step", [reserve, commit, release])
+def test_a_run_without_the_lease_moves_nothing(step: Any) -> None:
     for status in (Status.RESERVED, Status.COMPENSATING):
         store = holding(Reservation.RESERVED, epoch=EPOCH + 1, status=status)
         with pytest.raises(LeaseLost):
@@ -228,8 +230,8 @@ def test_a_run_that_lost_the_order_moves_nothing(step: Any) -> None:
 
 
 @pytest.mark.parametrize("step", [reserve, commit])
-def test_a_run_that_is_overtaken_between_read_and_write_moves_nothing(step: Any) -> None:
-    """F20: a function that goes on after its timeout meets the compensation."""
+def test_a_run_superseded_between_read_and_write_moves_nothing(step: Any) -> None:
+    """F20: a function that runs on after its timeout meets the compensation."""
     store = FakeInventory(order(), TEA=9, CUP=9)
     if step is commit:
         store = holding(Reservation.RESERVED)
@@ -239,8 +241,8 @@ def test_a_run_that_is_overtaken_between_read_and_write_moves_nothing(step: Any)
     assert store.moves == []
 
 
-@pytest.mark.parametrize("step", [reserve, commit, give_back])
-def test_an_order_nobody_knows_moves_nothing(step: Any) -> None:
+@pytest.mark.parametrize("step", [reserve, commit, release])
+def test_an_unknown_order_moves_nothing(step: Any) -> None:
     with pytest.raises(OrderNotFound):
         step("A-1", EPOCH, ports(FakeInventory()))
 
@@ -251,7 +253,7 @@ def test_an_order_nobody_knows_moves_nothing(step: Any) -> None:
 def test_a_receipt_is_received_once() -> None:
     store = FakeInventory(TEA=1)
     receipt = Receipt("digest", {"TEA": 5, "CUP": 2})
-    assert [receive(receipt, ports(store)) for _ in range(2)] == [True, False]
+    assert [store.receive(receipt, NOW) for _ in range(2)] == [True, False]
     assert store.stock == {"TEA": Stock("TEA", 6, 6), "CUP": Stock("CUP", 2, 2)}
 
 
@@ -267,7 +269,7 @@ def test_a_receipt_is_received_once() -> None:
         (None, [Shortage("TEA", 2, 0, known=False)]),
     ],
 )
-def test_what_is_reserved_by_others_is_not_available(
+def test_units_reserved_by_other_orders_are_not_available(
     stock: Stock | None, missing: list[Shortage]
 ) -> None:
     assert shortages({"TEA": 2}, {"TEA": stock} if stock else {}) == missing

@@ -66,7 +66,7 @@ class Store:
 
 
 class Mailer:
-    """Keeps what it is given; can be told to fail."""
+    """A mailer that stores mails, or fails."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.fails = fails
@@ -82,7 +82,7 @@ def ports(store: Store, mailer: Mailer) -> Ports:
     return Ports(store, mailer, "shop@example.org", lambda: NOW)
 
 
-def test_the_mail_goes_to_the_customer_and_is_named_for_the_order() -> None:
+def test_the_mail_goes_to_the_customer_and_has_the_orders_id_as_its_name() -> None:
     mailer = Mailer()
     assert confirm("A-1", ports(Store(ORDER), mailer))
     [(name, mail)] = mailer.mails
@@ -91,7 +91,7 @@ def test_the_mail_goes_to_the_customer_and_is_named_for_the_order() -> None:
     assert (mail.message_id, mail.sent_at) == (MESSAGE_ID, NOW)
 
 
-def test_the_mail_says_what_was_ordered_for_how_much_and_where_it_goes() -> None:
+def test_the_mail_has_lines_total_and_address() -> None:
     mailer = Mailer()
     confirm("A-1", ports(Store(ORDER), mailer))
     text = mailer.mails[0][1].text
@@ -119,13 +119,13 @@ def test_an_order_without_an_address_needs_no_mail() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.COMPENSATING, Status.FAILED, Status.CANCELLED])
-def test_an_order_that_is_undone_is_not_confirmed(status: Status) -> None:
+def test_an_order_in_compensation_is_not_confirmed(status: Status) -> None:
     store, mailer = Store(ORDER._replace(status=status)), Mailer()
     assert not confirm("A-1", ports(store, mailer))
     assert (store.marks, mailer.mails) == ({}, [])
 
 
-def test_a_mail_that_was_not_handed_over_is_not_marked_so_it_is_tried_again() -> None:
+def test_a_failed_mail_is_not_marked_and_is_retried() -> None:
     store, mailer = Store(ORDER), Mailer(fails=True)
     with pytest.raises(MailError):
         confirm("A-1", ports(store, mailer))
@@ -135,8 +135,8 @@ def test_a_mail_that_was_not_handed_over_is_not_marked_so_it_is_tried_again() ->
     assert confirm("A-1", ports(store, mailer))
 
 
-def test_an_address_that_no_mail_can_be_sent_to_is_said_in_the_timeline_and_without_it() -> None:
-    """Contracts of before took such addresses: orders may have them."""
+def test_an_unmailable_address_is_noted_in_the_timeline_without_the_address() -> None:
+    """Earlier contracts accepted such addresses, so existing orders may have them."""
     store, mailer = Store(ORDER._replace(email="a,b@example.com")), Mailer()
     with pytest.raises(UnmailableAddress) as refused:
         confirm("A-1", ports(store, mailer))
@@ -148,6 +148,6 @@ def test_an_address_that_no_mail_can_be_sent_to_is_said_in_the_timeline_and_with
     assert "PATCH /orders/A-1" in str(refused.value)
 
 
-def test_an_order_nobody_knows_cannot_be_confirmed() -> None:
+def test_an_unknown_order_cannot_be_confirmed() -> None:
     with pytest.raises(OrderNotFound):
         confirm("A-2", ports(Store(ORDER), Mailer()))

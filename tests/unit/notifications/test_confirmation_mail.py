@@ -1,4 +1,4 @@
-"""A confirmation is a mail that any mail reader shows, whatever is in the order."""
+"""A confirmation is a valid mail for any content of the order."""
 
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -21,7 +21,7 @@ CONFIRMATION = Confirmation(
 
 
 def read(recipient: str = "ada@example.com", **changes: object) -> EmailMessage:
-    """Render, and read again as a mail reader would."""
+    """Render a mail, and parse it like a mail reader."""
     mail = render(CONFIRMATION._replace(**changes), "orders@example.com", recipient, 0.0)  # type: ignore[arg-type]
     parsed = message_from_bytes(to_bytes(mail), policy=default)
     assert isinstance(parsed, EmailMessage)
@@ -50,7 +50,7 @@ def test_the_headers_are_those_of_an_automatic_mail() -> None:
     assert mail.defects == []
 
 
-def test_lines_end_as_mail_servers_want_them() -> None:
+def test_lines_end_with_crlf() -> None:
     written = to_bytes(render(CONFIRMATION, "orders@example.com", "ada@example.com", 0.0))
     assert written.count(b"\n") == written.count(b"\r\n") > 0
 
@@ -69,13 +69,13 @@ def test_the_plain_text_has_lines_total_and_address() -> None:
     )
 
 
-def test_what_a_customer_wrote_is_text_in_html_and_never_markup() -> None:
+def test_a_customers_text_is_escaped_in_html() -> None:
     html = part(read(), "html")
     assert "Ada &lt;i&gt;Lovelace&lt;/i&gt; &amp; Söhne<br>\nBath" in html
     assert "EUR 1234.56" in html
 
 
-def test_without_an_address_nothing_is_said_of_shipping() -> None:
+def test_a_mail_without_an_address_does_not_mention_shipping() -> None:
     mail = read(address=())
     assert "ship" not in part(mail, "plain") + part(mail, "html")
 
@@ -88,7 +88,7 @@ def test_a_domain_outside_ascii_is_written_as_idna() -> None:
     "recipient",
     ["a,b@example.com", "<a@example.com>", "a..b@example.com", "ä@example.com", "a@-..example"],
 )
-def test_an_address_that_no_mail_can_be_sent_to_is_refused(recipient: str) -> None:
+def test_an_unmailable_address_is_refused(recipient: str) -> None:
     with pytest.raises(UnmailableAddress, match="order A-1") as error:
         read(recipient)
     assert recipient not in str(error.value), "addresses stay out of logs and dead letters"

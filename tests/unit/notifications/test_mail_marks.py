@@ -1,4 +1,4 @@
-"""A mail's mark and its line in the timeline are one write, made once."""
+"""A mail's mark and its timeline entry are one write, made once."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def timeline(store: SQLiteMails) -> list[tuple[object, ...]]:
     return [tuple(row) for row in store.database.rows("select order_id, at, what from timeline")]
 
 
-def test_a_mail_is_sent_once_it_is_marked(store: SQLiteMails) -> None:
+def test_a_marked_mail_is_sent(store: SQLiteMails) -> None:
     assert not store.sent("m-1", "A-1")
     store.mark("m-1", "A-1", ENTRY)
     assert store.sent("m-1", "A-1")
@@ -36,7 +36,7 @@ def test_a_second_mark_adds_nothing(store: SQLiteMails) -> None:
     assert timeline(store) == [("A-1", 5.0, "CONFIRMATION_SENT")]
 
 
-def test_without_the_timeline_there_is_no_mark_either(store: SQLiteMails) -> None:
+def test_a_failed_timeline_entry_rolls_the_mark_back(store: SQLiteMails) -> None:
     with pytest.raises(TypeError):
         store.mark("m-1", "A-1", Entry("CONFIRMATION_SENT", 5.0, {"not JSON": object()}))
     assert not store.sent("m-1", "A-1")

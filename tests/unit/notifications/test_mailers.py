@@ -1,4 +1,4 @@
-"""Mailers hand a mail over whole, or raise MailError."""
+"""Mailers send a complete mail, or raise MailError."""
 
 import pytest
 from botocore.stub import ANY, Stubber
@@ -24,17 +24,17 @@ def sandbox() -> Database:
     return Database(":memory:")
 
 
-def test_the_sandbox_keeps_a_mail_as_it_was_sent(sandbox: Database) -> None:
+def test_the_sandbox_stores_a_mail_unchanged(sandbox: Database) -> None:
     SandboxMailer(sandbox).send("A-1", MAIL)
     assert sandbox_mail(sandbox, "A-1") == MAIL
     assert sandbox_mail(sandbox, "A-2") is None
 
 
-def test_a_sandbox_that_never_sent_anything_has_no_mail(sandbox: Database) -> None:
+def test_a_sandbox_without_a_sent_mail_has_no_mail(sandbox: Database) -> None:
     assert sandbox_mail(sandbox, "A-1") is None
 
 
-def test_the_same_name_is_the_same_mail(sandbox: Database) -> None:
+def test_a_mail_of_the_same_name_is_replaced(sandbox: Database) -> None:
     mailer, second = SandboxMailer(sandbox), MAIL._replace(text="second", sent_at=1_770_000_001.0)
     mailer.send("A-1", MAIL)
     mailer.send("A-1", second)
@@ -43,7 +43,7 @@ def test_the_same_name_is_the_same_mail(sandbox: Database) -> None:
 
 
 @pytest.mark.parametrize("to", ["ada@bounce.example", "ada@BOUNCE.example"])
-def test_the_sandbox_takes_no_mail_to_bounce_example(sandbox: Database, to: str) -> None:
+def test_the_sandbox_refuses_mail_to_bounce_example(sandbox: Database, to: str) -> None:
     mailer = SandboxMailer(sandbox)
     with pytest.raises(MailError):
         mailer.send("A-1", MAIL._replace(recipient=to))
@@ -73,7 +73,7 @@ def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
         stub.assert_no_pending_responses()
 
 
-def test_what_ses_refuses_is_a_mail_error(ses: SESMailer) -> None:
+def test_a_refusal_of_ses_is_a_mail_error(ses: SESMailer) -> None:
     with Stubber(ses.client) as stub:
         stub.add_client_error("send_email", "MessageRejected")
         with pytest.raises(MailError, match="A-1"):

@@ -1,4 +1,4 @@
-"""The handler tries only those messages again that failed."""
+"""The handler returns only failed messages for a retry."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def batch(*bodies: str) -> dict[str, Any]:
     }
 
 
-def test_of_ten_messages_only_the_failed_one_is_tried_again(outbox: Path) -> None:
+def test_only_the_failed_one_of_ten_messages_is_retried(outbox: Path) -> None:
     for number in range(10):
         domain = "bounce.example" if number == 3 else "example.com"
         place(outbox, f"A-{number}", f"ada@{domain}")
@@ -68,7 +68,7 @@ def test_of_ten_messages_only_the_failed_one_is_tried_again(outbox: Path) -> Non
     assert [row["name"] for row in sent] == [f"A-{number}" for number in range(10) if number != 3]
 
 
-def test_a_mail_that_nobody_can_send_is_put_aside_at_once_with_its_reason(outbox: Path) -> None:
+def test_an_unmailable_confirmation_is_quarantined_at_once_with_its_reason(outbox: Path) -> None:
     place(outbox, "A-1", "ü@example.com")
     assert handler(batch('{"order_id": "A-1"}'), CONTEXT) == {"batchItemFailures": []}
     orders = database(f"sqlite:///{outbox.parent}/orders.db")
@@ -81,7 +81,7 @@ def test_a_mail_that_nobody_can_send_is_put_aside_at_once_with_its_reason(outbox
     assert "before the @ they take ASCII letters" in letter["reason"]["message"]
 
 
-def test_messages_that_all_fail_are_all_answered_by_their_ids(outbox: Path) -> None:
+def test_the_ids_of_all_failed_messages_are_returned(outbox: Path) -> None:
     answer = handler(batch("no json", '{"order_id": "unknown"}', "{}"), CONTEXT)
     assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == [
         "m-0",
@@ -99,7 +99,7 @@ def test_ses_sends_from_the_address_in_its_url(
 
 
 @pytest.mark.parametrize("url", ["smtp://host", "file:///folder", "nothing"])
-def test_a_mailer_that_nobody_knows_is_named(
+def test_an_unknown_mailer_is_refused_by_name(
     outbox: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("MAILER_URL", url)

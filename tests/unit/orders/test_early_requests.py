@@ -1,4 +1,4 @@
-"""Requests that come before their order: kept, taken into account, or told to an operator."""
+"""Requests that arrive before their order are stored, applied, or become dead letters."""
 
 import json
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from kernel.clock import timestamp
 from kernel.errors import OrderCancelled, OrderNotFound
 from kernel.lease import require_active
 from kernel.order_status import Status
+from orders.change_requests import apply_request, expire_requests
 from orders.early_requests import KEPT, MAX_KEPT
 from orders.model import Amendment
 from orders.usecases import (
@@ -20,9 +21,7 @@ from orders.usecases import (
     claim,
     compensate,
     fail,
-    give_up_early,
     place,
-    take_change,
 )
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
@@ -44,23 +43,23 @@ FIRST_WRITES: dict[str, Callable[[FakeOrders], object]] = {
 
 @pytest.fixture(params=FIRST_WRITES)
 def comes(request: pytest.FixtureRequest) -> Callable[[FakeOrders], object]:
-    """Return what writes an order first: a run, or the HTTP API."""
+    """Return the first write of an order: by a run, or by the HTTP API."""
     return FIRST_WRITES[request.param]
 
 
-def test_a_request_before_its_order_is_kept_and_kept_once() -> None:
+def test_an_early_request_is_stored_once() -> None:
     store = FakeOrders()
     for event in (CANCEL, MOVE, CANCEL):
-        take_change(event, ports(store))
+        apply_request(event, ports(store))
     assert [one.name for one in store.kept["A-1"]] == ["Order Cancelled", "Order Updated"]
     assert (store.records, store.timeline, store.outbox) == ({}, [], [])
 
 
-def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
+def test_an_order_with_an_early_cancellation_is_never_fulfilled(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store))
+    apply_request(CANCEL, ports(store))
     comes(store)
     record = store.only
     assert (record.cancel_requested, record.cancel_reason) == (True, "cheaper")
@@ -74,7 +73,7 @@ def test_an_order_that_was_cancelled_before_it_came_is_never_fulfilled(
 
 def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store))
+    apply_request(CANCEL, ports(store))
     claim(envelope(), RUN, ports(store))
     compensate("A-1", EPOCH, {"Error": "OrderCancelled", "Cause": ""}, RUN, ports(store))
     assert fail("A-1", EPOCH + 1, ports(store)) is Status.CANCELLED
@@ -83,17 +82,17 @@ def test_the_confirmation_of_an_early_cancellation_names_its_request() -> None:
     assert confirmed.detail.metadata.causation_id == "event-9"
 
 
-def test_an_order_goes_where_it_was_sent_before_it_came(
+def test_an_early_update_changes_the_address_of_its_order(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
-    take_change(MOVE, ports(store))
+    apply_request(MOVE, ports(store))
     comes(store)
     assert (store.only.shipping_address, store.only.email) == (MOVED, "bob@example.com")
     assert store.happened == ["CHANGED", "RECEIVED"]
 
 
-def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None:
+def test_the_latest_early_update_of_each_field_wins_in_any_order() -> None:
     times = {
         name: f"2026-01-31T12:0{minute}:00Z" for minute, name in enumerate(("old", "mid", "new"))
     }
@@ -105,15 +104,15 @@ def test_of_early_updates_the_latest_of_each_field_counts_in_any_order() -> None
     for order_of_arrival in permutations(updates):
         store = FakeOrders()
         for event in order_of_arrival:
-            take_change(event, ports(store))
+            apply_request(event, ports(store))
         claim(envelope(), RUN, ports(store))
         assert (store.only.email, store.only.shipping_address) == ("new@example.com", MOVED)
 
 
-def test_an_order_placed_over_http_says_what_was_ordered_whatever_was_asked_for_before() -> None:
-    """Its own event has to claim it: its content is the one that was placed."""
+def test_the_event_of_a_placed_order_ignores_early_requests() -> None:
+    """The order's own event must claim it, so it has the content of the HTTP request."""
     store = FakeOrders()
-    take_change(MOVE, ports(store))
+    apply_request(MOVE, ports(store))
     record, new = place(created(email="ada@example.com"), ports(store))
     assert new
     assert record.email == "bob@example.com"
@@ -126,12 +125,12 @@ def test_an_order_placed_over_http_says_what_was_ordered_whatever_was_asked_for_
     assert place(created(email="ada@example.com"), ports(store))[1] is False
 
 
-def test_a_request_that_comes_while_its_order_is_written_is_not_overlooked(
+def test_a_request_that_arrives_during_its_orders_write_is_applied(
     comes: Callable[[FakeOrders], object],
 ) -> None:
     store = FakeOrders()
     store.before_next_write(
-        lambda: take_change(CANCEL, ports(store)), lambda: take_change(MOVE, ports(store))
+        lambda: apply_request(CANCEL, ports(store)), lambda: apply_request(MOVE, ports(store))
     )
     comes(store)
     assert store.only.cancel_requested
@@ -140,60 +139,60 @@ def test_a_request_that_comes_while_its_order_is_written_is_not_overlooked(
 
 
 @pytest.mark.parametrize("event", [CANCEL, MOVE])
-def test_an_order_that_comes_while_a_request_is_kept_gets_it(
+def test_an_order_that_arrives_during_a_requests_write_gets_the_request(
     comes: Callable[[FakeOrders], object], event: dict[str, Any]
 ) -> None:
     store = FakeOrders()
     store.before_next_write(lambda: comes(store))
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     assert store.kept == {}
     assert store.only.cancel_requested or store.only.email == "bob@example.com"
 
 
-def test_a_flood_of_requests_for_one_order_is_bounded() -> None:
+def test_the_number_of_early_requests_per_order_is_bounded() -> None:
     store = FakeOrders()
     for number in range(MAX_KEPT):
-        take_change(envelope("Order Updated", email=f"a{number}@example.com"), ports(store))
+        apply_request(envelope("Order Updated", email=f"a{number}@example.com"), ports(store))
     with pytest.raises(OrderNotFound, match="20 requests wait for it already"):
-        take_change(CANCEL, ports(store))
+        apply_request(CANCEL, ports(store))
     assert len(store.kept["A-1"]) == MAX_KEPT
 
 
-def test_a_request_whose_order_never_comes_is_told_to_an_operator_after_a_day() -> None:
+def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store, NOW - KEPT))
-    take_change(MOVE, ports(store, NOW - KEPT))
-    assert give_up_early(ports(store)) == 0
-    assert give_up_early(ports(store, NOW + 0.5)) == 2
+    apply_request(CANCEL, ports(store, NOW - KEPT))
+    apply_request(MOVE, ports(store, NOW - KEPT))
+    assert expire_requests(ports(store)) == 0
+    assert expire_requests(ports(store, NOW + 0.5)) == 2
     assert store.kept == {}
     first, second = (message.body for message in store.outbox)
     assert first["queue"] == second["queue"] == "quarantine"
     letter: Any = first["body"]
     assert letter["reason"] == {
         "error": "OrderNotFound",
-        "message": "order A-1 did not come within 24 hours of this request",
+        "message": "order A-1 did not arrive within 24 hours of this request",
     }
     assert letter["consumer"] == "change_order"
-    take_change(letter["event"], ports(store))
+    apply_request(letter["event"], ports(store))
     assert store.kept["A-1"][0].event_id == "event-9", "a letter that is sent back is kept again"
 
 
-def test_an_order_that_comes_while_its_request_is_given_up_keeps_it() -> None:
+def test_an_order_that_arrives_while_its_request_expires_gets_the_request() -> None:
     store = FakeOrders()
-    take_change(CANCEL, ports(store, NOW - 2 * KEPT))
+    apply_request(CANCEL, ports(store, NOW - 2 * KEPT))
     store.before_next_write(lambda: claim(envelope(), RUN, ports(store)))
-    assert give_up_early(ports(store)) == 0
+    assert expire_requests(ports(store)) == 0
     assert store.only.cancel_requested
     assert store.outbox == []
 
 
-def test_an_update_ahead_of_our_clock_counts_as_when_the_bus_heard_of_it() -> None:
+def test_an_update_ahead_of_our_clock_is_effective_when_the_bus_accepted_it() -> None:
     store = FakeOrders(order())
     ahead = envelope("Order Updated", email="typo@example.com", timestamp="2099-01-01T00:00:00Z")
     ahead["time"] = timestamp(NOW - 10)
-    take_change(ahead, ports(store))
+    apply_request(ahead, ports(store))
     assert store.only.email == "typo@example.com"
     amend("A-1", Amendment(None, "ada@example.com"), ports(store))
-    take_change(ahead, ports(store))  # delivered once more
+    apply_request(ahead, ports(store))  # delivered once more
     assert store.only.email == "ada@example.com"
     assert store.happened == ["CHANGED", "CHANGED", "CHANGE_IGNORED"]

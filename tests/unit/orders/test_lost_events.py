@@ -1,4 +1,4 @@
-"""Orders that the sink has heard of and that never began have their events come again."""
+"""Lost events, of orders that are in the sink and do not exist, are replayed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 
 from kernel.errors import StoreError
 from orders.athena_sink import AthenaSink
-from orders.lost_events import AT_FIRST, MARGIN, SETTLED, Ports, search
+from orders.lost_events import FIRST_PERIOD, MARGIN, SETTLED, Ports, search
 from tests.fakes.records import NOW
 
 
@@ -48,7 +48,7 @@ class Known:
         self.until = until
 
 
-def test_the_time_of_orders_that_never_began_is_replayed() -> None:
+def test_the_period_of_lost_events_is_replayed() -> None:
     """F33: an Express execution that never ran."""
     archive = Archive()
     sink = Sink(A=NOW - 2000, B=NOW - 1900, C=NOW - 1800)
@@ -56,24 +56,24 @@ def test_the_time_of_orders_that_never_began_is_replayed() -> None:
     assert archive.replays == [(NOW - 2000 - MARGIN, NOW - 1800 + MARGIN)]
 
 
-def test_where_every_order_is_there_nothing_is_replayed() -> None:
+def test_nothing_is_replayed_if_every_order_exists() -> None:
     archive = Archive()
     assert search(Ports(Sink(A=NOW), archive, Known("A"), lambda: NOW)) == []
     assert archive.replays == []
 
 
-def test_each_time_is_compared_once_and_none_is_left_out() -> None:
+def test_periods_are_compared_once_and_without_gaps() -> None:
     sink, known = Sink(), Known()
     for now in (NOW, NOW + 300, NOW + 90_000):
         search(Ports(sink, Archive(), known, lambda now=now: now))  # type: ignore[misc]
     assert sink.asked == [
-        (NOW - SETTLED - AT_FIRST, NOW - SETTLED),
+        (NOW - SETTLED - FIRST_PERIOD, NOW - SETTLED),
         (NOW - SETTLED, NOW + 300 - SETTLED),
         (NOW + 300 - SETTLED, NOW + 90_000 - SETTLED),
     ]
 
 
-def test_what_could_not_be_replayed_is_compared_again() -> None:
+def test_a_period_whose_replay_failed_is_compared_again() -> None:
     archive, known = Archive(), Known()
     archive.broken = True
     with pytest.raises(StoreError):
@@ -91,7 +91,7 @@ class Warehouse:
         return self.answer
 
 
-def test_the_rows_are_asked_for_a_time_by_day_and_by_moment() -> None:
+def test_the_query_of_the_rows_limits_the_day_and_the_time() -> None:
     warehouse = Warehouse({"order_id": "A", "arrived_at": 1.5})
     sink = AthenaSink(warehouse)  # type: ignore[arg-type]
     since = datetime(2026, 1, 30, 23, 59, tzinfo=UTC).timestamp()

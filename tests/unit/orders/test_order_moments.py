@@ -1,10 +1,10 @@
-"""Times in an order's life: which runs are one."""
+"""Runs of one order that are requested within a minute have one name."""
 
 from orders.model import resume
 from tests.fakes.records import NOW, order
 
 
-def test_runs_that_are_asked_for_within_a_minute_are_one() -> None:
+def test_runs_requested_within_a_minute_have_one_name() -> None:
     minute = NOW // 60 * 60
     first, *others = [resume(order(), minute + seconds, "c") for seconds in (0, 1, 59.9, 60)]
     assert [run == first for run in others] == [True, True, False]

@@ -1,4 +1,4 @@
-"""The rules of an order's life: who may have it, how it waits, is undone, ends, and is changed."""
+"""The rules of an order's life: claim, wait, compensation, end, cancellation and change."""
 
 import json
 from contextlib import suppress
@@ -28,7 +28,7 @@ from orders.model import (
     claim,
     compensate,
     complete,
-    counted,
+    effective_time,
     ending,
     fail,
     has_ended,
@@ -46,10 +46,10 @@ NEXT_RUN = Claimant("run-2", "hash", 300.0)
 RESUMING = Claimant("run-2", None, 300.0)
 
 FRESH: dict[str, Any] = {"epoch": 0, "version": 0, "lease_owner": None, "lease_until": 0.0}
-"""As an order is that was never written."""
+"""The fields of an order that was never written."""
 
 EXPIRED: dict[str, Any] = {"lease_until": NOW}
-"""As an order is whose run is gone: its lease is over at the very moment it says."""
+"""The fields of an order whose run has ended: its lease expires at this moment."""
 
 
 # ---- claim
@@ -67,7 +67,7 @@ EXPIRED: dict[str, Any] = {"lease_until": NOW}
         ("its undoing was left", order(status=Status.COMPENSATING, **EXPIRED)),
     ],
 )
-def test_an_order_that_nobody_holds_is_given_to_a_run(situation: str, record: OrderRecord) -> None:
+def test_an_order_without_a_lease_can_be_claimed(situation: str, record: OrderRecord) -> None:
     for claimant in (NEXT_RUN, RESUMING):
         after = claim(record, claimant, NOW).after
         assert (after.epoch, after.lease_owner) == (record.epoch + 1, "run-2"), situation
@@ -85,15 +85,13 @@ def test_an_order_that_nobody_holds_is_given_to_a_run(situation: str, record: Or
         *((order(status=status, **EXPIRED), f"is {status} already") for status in sorted(ENDED)),
     ],
 )
-def test_an_order_that_is_held_or_has_ended_is_not_given_away(
-    record: OrderRecord, reason: str
-) -> None:
+def test_a_held_or_ended_order_cannot_be_claimed(record: OrderRecord, reason: str) -> None:
     for claimant in (NEXT_RUN, RESUMING):
         with pytest.raises(DuplicateOrder, match=f"order A-1 {reason}|order A-1 is {reason}"):
             claim(record, claimant, NOW)
 
 
-def test_a_run_takes_an_order_over_from_the_one_run_that_it_knows_to_have_ended() -> None:
+def test_a_run_takes_over_the_lease_of_the_run_in_after_only() -> None:
     held = order(status=Status.COMPENSATING)
     after = claim(held, Claimant("run-2", None, 300.0, after=RUN), NOW).after
     assert (after.lease_owner, after.epoch) == ("run-2", EPOCH + 1)
@@ -102,25 +100,25 @@ def test_a_run_takes_an_order_over_from_the_one_run_that_it_knows_to_have_ended(
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))
-def test_an_order_that_has_ended_is_taken_over_by_nobody(status: Status) -> None:
+def test_an_ended_order_is_never_taken_over(status: Status) -> None:
     with pytest.raises(DuplicateOrder, match=f"is {status} already"):
         claim(order(status=status), Claimant("run-2", None, 300.0, after=RUN), NOW)
 
 
-def test_an_order_that_waits_is_resumed_by_itself_not_by_a_second_event() -> None:
-    with pytest.raises(DuplicateOrder, match="A-1 waits and is resumed by itself"):
+def test_a_waiting_order_is_not_resumed_by_a_second_event() -> None:
+    with pytest.raises(DuplicateOrder, match="A-1 waits and is resumed automatically"):
         claim(waiting(), NEXT_RUN, NOW)
     assert claim(waiting(), RESUMING, NOW).after.lease_owner == "run-2"
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_first_content_stands_whatever_has_become_of_the_order(status: Status) -> None:
+def test_other_content_is_a_conflict_in_every_status(status: Status) -> None:
     other = Claimant("run-2", "other", 300.0)
-    with pytest.raises(OrderConflict, match="A-1 is known with other content; the first stands"):
+    with pytest.raises(OrderConflict, match="A-1 exists with other content"):
         claim(order(status=status, **EXPIRED), other, NOW)
 
 
-def test_a_run_that_asks_again_fences_off_its_first_try() -> None:
+def test_a_repeated_claim_fences_off_the_first_attempt() -> None:
     again = claim(order(), Claimant(RUN, "hash", 300.0), NOW + 5).after
     assert (again.epoch, again.lease_owner, again.lease_until) == (EPOCH + 1, RUN, NOW + 305)
 
@@ -129,7 +127,7 @@ def test_a_run_that_asks_again_fences_off_its_first_try() -> None:
     ("record", "what", "attempt"),
     [(order(**FRESH), "RECEIVED", 1), (order(**EXPIRED), "CLAIMED", 1), (waiting(), "CLAIMED", 2)],
 )
-def test_the_timeline_says_which_run_and_which_attempt(
+def test_the_timeline_names_the_run_and_the_attempt(
     record: OrderRecord, what: str, attempt: int
 ) -> None:
     entry = Entry(what, NOW, {"run": "run-2", "attempt": attempt})
@@ -167,7 +165,7 @@ CAUSE = json.dumps({"errorType": "CarrierError", "errorMessage": "no van"})
         ([{"outcome": "QUEUED"}, {"outcome": "COMMITTED"}], "Unknown", ""),
     ],
 )
-def test_a_reason_is_found_in_whatever_the_workflow_knows(
+def test_a_reason_is_read_from_every_form_of_a_steps_result(
     step: object, code: str, message: str
 ) -> None:
     assert Reason.of_step(step) == Reason(code, message)
@@ -183,7 +181,7 @@ def paused(record: OrderRecord, epoch: int = EPOCH) -> Any:
 
 
 @pytest.mark.parametrize("status", ["RECEIVED", "RESERVED", "CHARGED", "WAITING"])
-def test_an_order_waits_held_by_nobody_until_its_time(status: str) -> None:
+def test_a_paused_order_waits_without_a_lease_until_its_time(status: str) -> None:
     after = paused(order(status=Status(status), attempts=3)).after
     assert after.status is Status.WAITING
     assert (after.attempts, after.resume_at) == (4, NOW + 120)
@@ -194,7 +192,7 @@ def test_an_order_waits_held_by_nobody_until_its_time(status: str) -> None:
     ("waited_for", "messages"),
     [(None, (EVENT,)), ("PaymentGatewayError", (EVENT,)), ("OutOfStock", ())],
 )
-def test_what_an_order_waits_for_is_told_once_and_the_timeline_has_every_wait(
+def test_a_wait_is_published_once_per_reason_and_noted_each_time(
     waited_for: str | None, messages: tuple[Message, ...]
 ) -> None:
     change = paused(order(attempts=1, waiting_for=waited_for))
@@ -204,7 +202,7 @@ def test_what_an_order_waits_for_is_told_once_and_the_timeline_has_every_wait(
     assert change.entries == (entry,)
 
 
-def test_only_the_run_that_holds_an_order_lets_it_wait() -> None:
+def test_only_the_run_that_holds_an_order_pauses_it() -> None:
     with pytest.raises(LeaseLost):
         paused(order(), EPOCH - 1)
     with pytest.raises(LeaseLost):
@@ -220,7 +218,7 @@ def test_only_the_run_that_holds_an_order_lets_it_wait() -> None:
         (order(lease_owner=None), EPOCH, "not"),
     ],
 )
-def test_a_wait_is_known_by_its_run(record: OrderRecord, epoch: int, expected: str) -> None:
+def test_a_pause_is_recognized_by_its_epoch(record: OrderRecord, epoch: int, expected: str) -> None:
     assert is_paused(record, epoch) is (expected == "paused")
 
 
@@ -230,7 +228,7 @@ UNDOER = Claimant("run-2", None, 400.0)
 
 
 @pytest.mark.parametrize("status", IN_FLIGHT)
-def test_compensation_fences_off_whatever_still_runs(status: Status) -> None:
+def test_compensation_fences_off_late_invocations(status: Status) -> None:
     after = compensate(order(status=status), EPOCH, SHORT, UNDOER, NOW).after
     assert (after.status, after.epoch) == (Status.COMPENSATING, EPOCH + 1)
     assert (after.lease_owner, after.lease_until) == ("run-2", NOW + 400)
@@ -244,7 +242,7 @@ def test_compensation_fences_off_whatever_still_runs(status: Status) -> None:
         *((EPOCH, end) for end in sorted(ENDED)),
     ],
 )
-def test_only_the_run_that_holds_an_order_undoes_it(epoch: int, status: Status) -> None:
+def test_only_the_run_that_holds_an_order_compensates_it(epoch: int, status: Status) -> None:
     with pytest.raises(LeaseLost):
         compensate(order(status=status), epoch, SHORT, UNDOER, NOW)
 
@@ -283,7 +281,7 @@ def test_only_the_run_that_holds_an_order_undoes_it(epoch: int, status: Status) 
         ),
     ],
 )
-def test_why_an_order_is_undone(
+def test_the_failure_code_of_a_compensation(
     situation: str, record: OrderRecord, because: Reason, failure: str, message: str
 ) -> None:
     change = compensate(record, EPOCH, because, UNDOER, NOW)
@@ -301,7 +299,9 @@ def test_why_an_order_is_undone(
         ({"epoch": EPOCH + 1, "status": Status.FAILED}, "ended"),
     ],
 )
-def test_a_compensation_is_known_by_its_run(fields: dict[str, Any], expected: str) -> None:
+def test_a_compensation_is_recognized_by_its_epoch_and_owner(
+    fields: dict[str, Any], expected: str
+) -> None:
     record = order(**{"status": Status.COMPENSATING} | fields)
     assert is_compensating(record, EPOCH, RUN) is (expected == "this run")
 
@@ -315,7 +315,7 @@ EVERYTHING = list(product(CHARGES, RESERVATIONS, SHIPMENTS))
 
 
 @pytest.mark.parametrize(("charge", "reservation", "shipment"), EVERYTHING)
-def test_an_order_completes_when_it_is_paid_and_taken_from_stock_and_shipped(
+def test_an_order_completes_if_it_is_paid_taken_from_stock_and_shipped(
     charge: ChargeStatus | None, reservation: Reservation | None, shipment: ShipmentStatus | None
 ) -> None:
     record = order(status=Status.CHARGED, charge=charge, reservation=reservation, shipment=shipment)
@@ -327,7 +327,7 @@ def test_an_order_completes_when_it_is_paid_and_taken_from_stock_and_shipped(
 
 
 @pytest.mark.parametrize(("charge", "reservation", "shipment"), EVERYTHING)
-def test_an_order_fails_when_nothing_is_charged_reserved_or_shipped_any_more(
+def test_an_order_fails_if_nothing_is_charged_reserved_or_shipped(
     charge: ChargeStatus | None, reservation: Reservation | None, shipment: ShipmentStatus | None
 ) -> None:
     record = order(
@@ -355,7 +355,7 @@ DONE = order(
 )
 
 
-def test_an_end_is_told_in_the_same_write_and_gives_up_lease_and_token() -> None:
+def test_an_end_is_published_in_its_write_and_removes_lease_and_token() -> None:
     undone = order(status=Status.COMPENSATING, failure="OutOfStock")
     for change, what, detail in (
         (complete(DONE, EPOCH, NOW, (EVENT,)), "COMPLETED", {}),
@@ -367,7 +367,7 @@ def test_an_end_is_told_in_the_same_write_and_gives_up_lease_and_token() -> None
         assert "tok_visa" not in str(change.after.payment_token)
 
 
-def test_an_order_whose_cancellation_was_asked_for_ends_as_cancelled() -> None:
+def test_an_order_whose_cancellation_was_requested_ends_as_cancelled() -> None:
     record = order(status=Status.COMPENSATING, cancel_requested=True)
     assert ending(record) is Status.CANCELLED
     assert fail(record, EPOCH, NOW, ()).after.status is Status.CANCELLED
@@ -383,12 +383,12 @@ def test_only_the_run_that_holds_an_order_ends_it() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
-def test_an_order_that_is_not_undone_cannot_fail(status: Status) -> None:
+def test_an_order_that_is_not_compensated_cannot_fail(status: Status) -> None:
     with pytest.raises(LeaseLost):
         fail(order(status=status), EPOCH, NOW, ())
 
 
-def test_an_end_is_known_by_its_run() -> None:
+def test_an_end_is_recognized_by_its_epoch() -> None:
     failed = order(status=Status.FAILED)
     assert has_ended(failed, EPOCH, Status.FAILED, Status.CANCELLED)
     assert not has_ended(failed, EPOCH, Status.COMPLETED)
@@ -399,7 +399,7 @@ def test_an_end_is_known_by_its_run() -> None:
 
 
 @pytest.mark.parametrize("status", IN_FLIGHT)
-def test_a_request_to_cancel_is_kept_for_the_run_that_holds_the_order(status: Status) -> None:
+def test_a_cancellation_is_recorded_for_the_run_that_holds_the_order(status: Status) -> None:
     change = cancel(order(status=status), "changed my mind", "event-9", NOW)
     assert change is not None
     assert change.after.cancel_requested
@@ -420,9 +420,7 @@ def test_a_request_to_cancel_is_kept_for_the_run_that_holds_the_order(status: St
         ("the run that undid it is gone", order(status=Status.COMPENSATING, **EXPIRED)),
     ],
 )
-def test_an_order_that_nobody_holds_gets_a_run_that_cancels_it(
-    situation: str, record: OrderRecord
-) -> None:
+def test_a_cancelled_order_without_a_lease_gets_a_run(situation: str, record: OrderRecord) -> None:
     change = cancel(record, None, None, NOW)
     assert change is not None
     [run] = change.messages
@@ -440,7 +438,7 @@ def test_an_order_that_nobody_holds_gets_a_run_that_cancels_it(
         order(cancel_requested=True, **EXPIRED),
     ],
 )
-def test_asking_twice_is_asking_once(record: OrderRecord) -> None:
+def test_a_repeated_cancellation_changes_nothing(record: OrderRecord) -> None:
     assert cancel(record, "again", "event-10", NOW) is None
 
 
@@ -453,12 +451,12 @@ def test_asking_twice_is_asking_once(record: OrderRecord) -> None:
         (order(status=Status.CHARGED, shipment=ShipmentStatus.CREATED), "A-1 is shipped already"),
     ],
 )
-def test_too_late_is_too_late(record: OrderRecord, reason: str) -> None:
+def test_a_late_cancellation_is_refused(record: OrderRecord, reason: str) -> None:
     with pytest.raises(CancellationRefused, match=reason):
         cancel(record, None, None, NOW)
 
 
-def test_a_voided_shipment_is_none() -> None:
+def test_an_order_with_a_voided_shipment_can_be_cancelled() -> None:
     record = order(status=Status.COMPENSATING, shipment=ShipmentStatus.VOIDED)
     assert cancel(record, None, None, NOW) is not None
 
@@ -478,7 +476,7 @@ ELSEWHERE = {**ADDRESS, "city": "Wells"}
     ],
 )
 @pytest.mark.parametrize("status", ["RECEIVED", "RESERVED", "CHARGED", "WAITING"])
-def test_address_and_mail_can_be_changed_until_the_shipment(
+def test_address_and_email_can_be_changed_until_the_shipment(
     status: str,
     address: dict[str, str] | None,
     email: str | None,
@@ -493,19 +491,19 @@ def test_address_and_mail_can_be_changed_until_the_shipment(
 
 
 def moved(record: OrderRecord, at: str | None, **asked: Any) -> OrderRecord:
-    """Return a record after an amendment as of this time."""
+    """Return a record after an amendment that is effective at this time."""
     wanted = Amendment(asked.get("address"), asked.get("email"), at)
     change = amend(record, wanted, NOW)
     return record if change is None else change.after
 
 
-def test_what_is_known_as_of_that_time_is_not_written_again() -> None:
+def test_an_amendment_of_the_same_time_and_value_is_not_written() -> None:
     record = moved(order(email="ada@example.com"), "2026-01-31T12:30:00Z", email="ada@example.com")
     wanted = Amendment(None, "ada@example.com", "2026-01-31T12:30:00Z")
     assert amend(record, wanted, NOW) is None
 
 
-def test_each_field_has_its_own_time_and_its_latest_update_counts_in_any_order() -> None:
+def test_the_latest_update_of_each_field_wins_in_any_order() -> None:
     updates: list[dict[str, Any]] = [
         {"at": "2026-01-31T12:01:00Z", "email": "first@example.com", "address": ADDRESS},
         {"at": "2026-01-31T12:02:00Z", "address": ELSEWHERE},
@@ -520,13 +518,13 @@ def test_each_field_has_its_own_time_and_its_latest_update_counts_in_any_order()
         assert (record.email, record.shipping_address) == ("last@example.com", ELSEWHERE)
 
 
-def test_an_update_that_repeats_the_value_still_outdates_those_before_it() -> None:
+def test_an_update_with_the_same_value_supersedes_earlier_updates() -> None:
     record = moved(order(email="ada@example.com"), "2026-01-31T13:00:00Z", email="ada@example.com")
     with pytest.raises(ChangeRefused, match="email was changed as of 2026-01-31T13:00:00Z"):
         moved(record, "2026-01-31T12:00:00Z", email="bob@example.com")
 
 
-def test_the_part_of_an_update_that_is_too_old_is_ignored_and_said() -> None:
+def test_an_outdated_field_of_an_update_is_ignored_and_noted() -> None:
     record = moved(order(), "2026-01-31T13:00:00Z", email="new@example.com")
     wanted = Amendment(ELSEWHERE, "old@example.com", "2026-01-31T12:00:00Z")
     change = amend(record, wanted, NOW)
@@ -536,7 +534,7 @@ def test_the_part_of_an_update_that_is_too_old_is_ignored_and_said() -> None:
     assert "email was changed as of" in str(change.entries[1].detail["reason"])
 
 
-def test_a_change_without_a_time_is_the_latest_though_a_clock_is_ahead() -> None:
+def test_a_change_without_a_time_is_the_latest_even_if_a_clock_is_ahead() -> None:
     ahead = timestamp(NOW + 59)
     record = moved(order(), ahead, email="ahead@example.com")
     record = moved(record, None, email="now@example.com")
@@ -554,18 +552,18 @@ def test_a_change_without_a_time_is_the_latest_though_a_clock_is_ahead() -> None
         (NOW + 3_000_000_000, NOW - 5),
     ],
 )
-def test_a_time_far_ahead_of_ours_counts_as_when_it_was_heard_of(
+def test_a_time_far_ahead_of_our_clock_is_replaced_by_the_arrival(
     sent: float, counts: float
 ) -> None:
-    assert counted(timestamp(sent), NOW, NOW - 5) == timestamp(counts)
+    assert effective_time(timestamp(sent), NOW, NOW - 5) == timestamp(counts)
 
 
-def test_a_time_ahead_that_an_older_version_kept_holds_nothing_up() -> None:
+def test_a_future_time_stored_by_an_older_version_is_ignored() -> None:
     record = order(email="typo@example.com", email_as_of="2099-01-01T00:00:00Z")
     assert moved(record, "2026-01-31T12:00:00Z", email="ada@example.com").email == "ada@example.com"
 
 
-def test_the_time_that_was_sent_is_recorded() -> None:
+def test_the_senders_time_is_recorded() -> None:
     wanted = Amendment(None, "ada@example.com", timestamp(NOW), "2099-01-01T00:00:00Z")
     change = amend(order(), wanted, NOW)
     assert change is not None
@@ -581,7 +579,7 @@ def test_the_time_that_was_sent_is_recorded() -> None:
         (order(status=Status.COMPENSATING, shipment=ShipmentStatus.VOIDED), "COMPENSATING"),
     ],
 )
-def test_a_change_after_that_is_refused(record: OrderRecord, state: str) -> None:
+def test_a_late_change_is_refused(record: OrderRecord, state: str) -> None:
     with pytest.raises(ChangeRefused, match=f"A-1 is {state} already"):
         amend(record, Amendment(ELSEWHERE, None, "2026-01-31T12:30:00Z"), NOW)
 
@@ -589,7 +587,7 @@ def test_a_change_after_that_is_refused(record: OrderRecord, state: str) -> None
 # ---- resuming
 
 
-def test_a_resuming_run_is_named_for_order_epoch_reason_and_minute() -> None:
+def test_a_resuming_run_has_order_epoch_reason_and_minute_in_its_name() -> None:
     run = resume(order(), NOW, "c")
     assert run == resume(order(), NOW + 0.5, "c")
     names = {
@@ -607,12 +605,12 @@ def test_a_resuming_run_is_named_for_order_epoch_reason_and_minute() -> None:
     assert run.body["input"] == {"resume": {"order_id": "A-1"}}
 
 
-def test_orders_with_long_ids_have_runs_of_their_own() -> None:
+def test_orders_with_long_ids_have_distinct_run_names() -> None:
     ids = [f"{number}{'x' * 63}" for number in (1, 2)]
     names = [str(resume(order(order_id=one), NOW, "r").body["name"]) for one in ids]
     assert names[0] != names[1]
 
 
-def test_a_runs_name_is_one_that_step_functions_takes() -> None:
+def test_a_runs_name_is_valid_in_step_functions() -> None:
     name = str(resume(order(order_id="x" * 64, epoch=12_345), NOW, "r").body["name"])
     assert len(name) <= 80

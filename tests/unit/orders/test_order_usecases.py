@@ -1,4 +1,4 @@
-"""What can be done with an order, and that state, timeline and messages are one write."""
+"""The use cases of an order; record, timeline and messages are one write."""
 
 import json
 from typing import Any
@@ -30,6 +30,7 @@ from kernel.events import (
 from kernel.idempotency import published_event_id
 from kernel.order_record import CONFLICT_RETRIES, Entry, Line, OrderRecord
 from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
+from orders.change_requests import apply_request
 from orders.model import Amendment
 from orders.usecases import (
     ClaimedOrder,
@@ -44,7 +45,6 @@ from orders.usecases import (
     pause,
     place,
     reconcile,
-    take_change,
 )
 from tests.fakes.events import ADDRESS, created, envelope
 from tests.fakes.orders import FakeOrders
@@ -62,7 +62,7 @@ def ports(store: FakeOrders) -> Ports:
 
 
 def the_event(store: FakeOrders, name: str, *, of: OrderRecord) -> Event[Any]:
-    """Return the only event in the outbox: of this name, with the id that follows from it."""
+    """Return the only event in the outbox, after a check of its name and its derived id."""
     [event] = store.events
     assert event.name == name
     assert event.event_id == published_event_id(of.order_id, name, of.version + 1)
@@ -75,7 +75,7 @@ def the_event(store: FakeOrders, name: str, *, of: OrderRecord) -> Event[Any]:
 
 
 def tells_the_order(detail: OrderDetail, record: OrderRecord) -> bool:
-    """Say whether an event has the whole order as it is recorded."""
+    """Return whether an event has all fields of the recorded order."""
     lines = tuple(Line(item.sku, item.quantity, item.unit_price) for item in detail.items)
     return (detail.order_id, detail.customer_id, detail.currency, detail.total, lines) == (
         record.order_id,
@@ -139,7 +139,7 @@ def test_an_order_is_resumed_without_its_event() -> None:
         ({}, "source"),
     ],
 )
-def test_an_event_that_opens_no_order_is_refused_and_leaves_nothing(
+def test_an_event_that_opens_no_order_is_refused_and_writes_nothing(
     event: dict[str, Any], field: str
 ) -> None:
     store = FakeOrders()
@@ -168,14 +168,14 @@ def test_a_second_event_changes_nothing_and_is_noted(
     assert store.timeline == [("A-1", Entry(what, NOW, detail))]
 
 
-def test_a_resumption_that_is_not_needed_is_no_news() -> None:
+def test_a_duplicate_resumption_is_not_noted() -> None:
     store = FakeOrders(order())
     with pytest.raises(DuplicateOrder):
         claim(RESUME, "run-2", ports(store))
     assert store.timeline == []
 
 
-def test_of_two_first_events_at_once_one_has_the_order() -> None:
+def test_one_of_two_concurrent_first_events_gets_the_order() -> None:
     store = FakeOrders()
     other: list[ClaimedOrder] = []
     store.before_next_write(lambda: other.append(claim(envelope(), "run-2", ports(store))))
@@ -185,7 +185,7 @@ def test_of_two_first_events_at_once_one_has_the_order() -> None:
     assert (store.only.epoch, store.only.lease_owner) == (1, "run-2")
 
 
-def test_of_two_runs_for_an_expired_order_one_has_it() -> None:
+def test_one_of_two_runs_gets_an_order_with_an_expired_lease() -> None:
     store = FakeOrders(order(lease_until=NOW))
     store.before_next_write(lambda: claim(RESUME, "run-2", ports(store)))
     with pytest.raises(DuplicateOrder):
@@ -196,7 +196,7 @@ def test_of_two_runs_for_an_expired_order_one_has_it() -> None:
 # ---- pause
 
 
-def test_an_order_out_of_stock_waits_and_says_what_is_missing() -> None:
+def test_an_order_out_of_stock_waits_and_publishes_the_shortage() -> None:
     before = order()
     store = FakeOrders(before)
     assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "WAITING", 120)
@@ -208,7 +208,7 @@ def test_an_order_out_of_stock_waits_and_says_what_is_missing() -> None:
     assert [short.model_dump() for short in event.detail.missing] == MISSING
 
 
-def test_an_order_whose_gateway_stays_away_waits_in_silence() -> None:
+def test_an_order_that_waits_for_the_gateway_publishes_nothing() -> None:
     store = FakeOrders(order(status=Status.RESERVED))
     step = {"Error": "PaymentGatewayError", "Cause": '{"errorMessage": "503"}'}
     assert pause("A-1", EPOCH, step, ports(store)).outcome == "WAITING"
@@ -217,7 +217,7 @@ def test_an_order_whose_gateway_stays_away_waits_in_silence() -> None:
     assert store.timeline == [("A-1", entry)]
 
 
-def test_an_order_is_backordered_once_however_often_it_waits() -> None:
+def test_an_order_is_backordered_once_for_several_waits() -> None:
     store = FakeOrders(order())
     for epoch in (EPOCH, EPOCH + 1):
         pause("A-1", epoch, SHORT, ports(store))
@@ -225,7 +225,7 @@ def test_an_order_is_backordered_once_however_often_it_waits() -> None:
     assert (store.only.attempts, len(store.outbox)) == (2, 1)
 
 
-def test_an_order_that_first_waited_for_something_else_is_backordered_too() -> None:
+def test_an_order_that_waited_for_another_reason_is_backordered_too() -> None:
     store = FakeOrders(order())
     pause("A-1", EPOCH, {"Error": "States.Timeout", "Cause": ""}, ports(store))
     claim(RESUME, "run-2", ports(store))
@@ -234,7 +234,7 @@ def test_an_order_that_first_waited_for_something_else_is_backordered_too() -> N
 
 
 @pytest.mark.parametrize(("attempts", "outcome"), [(0, "WAITING"), (2, "WAITING"), (3, "UNDO")])
-def test_an_order_waits_so_often_and_no_oftener(attempts: int, outcome: str) -> None:
+def test_an_order_waits_at_most_max_attempts_times(attempts: int, outcome: str) -> None:
     before = order(attempts=attempts)
     store = FakeOrders(before)
     assert pause("A-1", EPOCH, SHORT, ports(store)).outcome == outcome
@@ -242,26 +242,26 @@ def test_an_order_waits_so_often_and_no_oftener(attempts: int, outcome: str) -> 
         assert (store.only, store.outbox, store.timeline) == (before, [], [])
 
 
-def test_an_order_to_be_cancelled_does_not_wait() -> None:
+def test_a_cancelled_order_does_not_wait() -> None:
     store = FakeOrders(order(cancel_requested=True))
     assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "UNDO")
 
 
-def test_an_order_that_is_undone_does_not_wait() -> None:
-    """Its stock could not be looked at, say: the workflow then asks whether it shall wait."""
+def test_an_order_in_compensation_does_not_wait() -> None:
+    """For example, its stock could not be read: the workflow then calls PauseOrder."""
     store = FakeOrders(order(status=Status.COMPENSATING, failure="PaymentDeclined"))
     step = {"Error": "States.Timeout", "Cause": ""}
     assert pause("A-1", EPOCH, step, ports(store)).outcome == "UNDO"
 
 
-def test_a_cancellation_that_slips_in_keeps_an_order_from_waiting() -> None:
+def test_a_concurrent_cancellation_prevents_the_wait() -> None:
     store = FakeOrders(order())
     store.before_next_write(lambda: cancel("A-1", None, None, ports(store)))
     assert pause("A-1", EPOCH, SHORT, ports(store)).outcome == "UNDO"
     assert store.only.status is Status.RECEIVED
 
 
-def test_a_pause_asked_for_again_is_the_same_pause() -> None:
+def test_a_repeated_pause_is_the_same_pause() -> None:
     store = FakeOrders(order())
     first = pause("A-1", EPOCH, SHORT, ports(store))
     assert pause("A-1", EPOCH, SHORT, ports(store)) == first
@@ -271,7 +271,7 @@ def test_a_pause_asked_for_again_is_the_same_pause() -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"cancel_requested": True}, {"attempts": 9}, {"status": Status.COMPENSATING}]
 )
-def test_a_run_that_lost_the_order_can_neither_make_it_wait_nor_give_it_up(
+def test_a_run_without_the_lease_can_neither_pause_nor_compensate(
     fields: dict[str, Any],
 ) -> None:
     store = FakeOrders(order(epoch=EPOCH + 1, **fields))
@@ -280,7 +280,7 @@ def test_a_run_that_lost_the_order_can_neither_make_it_wait_nor_give_it_up(
 
 
 @pytest.mark.parametrize("because", [None, "text"])
-def test_an_order_waits_though_the_workflow_gives_no_reason(because: object) -> None:
+def test_an_order_waits_without_a_reason_of_the_workflow(because: object) -> None:
     store = FakeOrders(order())
     assert pause("A-1", EPOCH, because, ports(store)).outcome == "WAITING"
     assert store.outbox == []
@@ -289,7 +289,7 @@ def test_an_order_waits_though_the_workflow_gives_no_reason(because: object) -> 
 # ---- compensate
 
 
-def test_compensation_answers_with_the_epoch_to_go_on_with() -> None:
+def test_compensation_returns_its_new_epoch() -> None:
     store = FakeOrders(order())
     assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)) == ClaimedOrder(
         "A-1", EPOCH + 1, "COMPENSATING"
@@ -299,21 +299,21 @@ def test_compensation_answers_with_the_epoch_to_go_on_with() -> None:
     assert (record.lease_until, record.failure) == (NOW + 300, "OutOfStock")
 
 
-def test_a_compensation_asked_for_again_is_the_same_one() -> None:
+def test_a_repeated_compensation_is_the_same_compensation() -> None:
     store = FakeOrders(order())
     first = compensate("A-1", EPOCH, SHORT, RUN, ports(store))
     assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)) == first
     assert store.writes == 1
 
 
-def test_a_compensation_asked_for_twice_at_once_is_one() -> None:
+def test_concurrent_calls_start_one_compensation() -> None:
     store = FakeOrders(order())
     store.before_next_write(lambda: compensate("A-1", EPOCH, SHORT, RUN, ports(store)))
     assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)).epoch == EPOCH + 1
     assert store.writes == 1
 
 
-def test_a_writer_that_slips_in_does_not_keep_an_order_from_being_undone() -> None:
+def test_a_concurrent_write_does_not_prevent_the_compensation() -> None:
     store = FakeOrders(order())
     store.before_next_write(store.touch)
     assert compensate("A-1", EPOCH, SHORT, RUN, ports(store)).epoch == EPOCH + 1
@@ -326,7 +326,7 @@ def test_another_run_cannot_join_a_compensation() -> None:
         compensate("A-1", EPOCH, SHORT, "run-2", ports(store))
 
 
-def test_a_run_that_lost_the_order_cannot_undo_it() -> None:
+def test_a_run_without_the_lease_cannot_compensate() -> None:
     store = FakeOrders(order(epoch=EPOCH + 1, status=Status.CHARGED))
     with pytest.raises(LeaseLost):
         compensate("A-1", EPOCH, SHORT, RUN, ports(store))
@@ -346,7 +346,7 @@ DONE = order(
 )
 
 
-def test_a_completed_order_is_told_with_charge_and_shipment() -> None:
+def test_order_completed_has_charge_and_shipment() -> None:
     store = FakeOrders(DONE)
     assert complete("A-1", EPOCH, ports(store)) is Status.COMPLETED
     assert store.only.status is Status.COMPLETED
@@ -363,7 +363,7 @@ def test_an_order_completes_once() -> None:
     assert (answers, len(store.outbox), store.writes) == ([Status.COMPLETED] * 2, 1, 1)
 
 
-def test_a_writer_that_slips_in_does_not_keep_an_order_from_completing() -> None:
+def test_a_concurrent_write_does_not_prevent_the_completion() -> None:
     store = FakeOrders(DONE)
     store.before_next_write(store.touch)
     assert complete("A-1", EPOCH, ports(store)) is Status.COMPLETED
@@ -378,9 +378,7 @@ def test_a_writer_that_slips_in_does_not_keep_an_order_from_completing() -> None
         (order(status=Status.FAILED), LeaseLost),
     ],
 )
-def test_an_order_that_is_not_done_is_not_completed(
-    record: OrderRecord, error: type[Exception]
-) -> None:
+def test_an_incomplete_order_is_not_completed(record: OrderRecord, error: type[Exception]) -> None:
     store = FakeOrders(record)
     with pytest.raises(error):
         complete("A-1", EPOCH, ports(store))
@@ -394,7 +392,7 @@ UNDONE = order(
 )
 
 
-def test_a_failed_order_is_told_with_its_reason() -> None:
+def test_order_failed_has_its_reason() -> None:
     store = FakeOrders(UNDONE)
     assert fail("A-1", EPOCH, ports(store)) is Status.FAILED
     event = the_event(store, "Order Failed", of=UNDONE)
@@ -403,7 +401,7 @@ def test_a_failed_order_is_told_with_its_reason() -> None:
     assert (event.detail.reason, event.detail.message) == ("PaymentDeclined", "declined")
 
 
-def test_a_cancelled_order_is_told_as_confirmed() -> None:
+def test_a_cancelled_order_publishes_its_confirmation() -> None:
     store = FakeOrders(
         order(status=Status.COMPENSATING, cancel_requested=True, cancel_reason="cheaper")
     )
@@ -414,7 +412,7 @@ def test_a_cancelled_order_is_told_as_confirmed() -> None:
     assert event.event_id == published_event_id("A-1", event.name, 2)
 
 
-def test_a_confirmed_cancellation_says_which_request_it_answers() -> None:
+def test_a_confirmed_cancellation_names_its_request() -> None:
     store = FakeOrders(
         order(status=Status.COMPENSATING, cancel_requested=True, cancel_event_id="event-9")
     )
@@ -436,14 +434,14 @@ def test_an_order_fails_once(cancelled: str) -> None:
     assert (answers, len(store.outbox), store.writes) == ([cancelled] * 2, 1, 1)
 
 
-def test_a_cancellation_that_slips_in_decides_how_an_undone_order_ends() -> None:
+def test_a_concurrent_cancellation_decides_the_end_of_a_compensation() -> None:
     store = FakeOrders(UNDONE)
     store.before_next_write(lambda: cancel("A-1", None, None, ports(store)))
     assert fail("A-1", EPOCH, ports(store)) is Status.CANCELLED
     assert [event.name for event in store.events] == ["Order Cancellation Confirmed"]
 
 
-def test_an_order_with_money_out_does_not_fail() -> None:
+def test_an_order_with_an_open_charge_does_not_fail() -> None:
     store = FakeOrders(order(status=Status.COMPENSATING, charge=ChargeStatus.PENDING))
     with pytest.raises(OrderIncomplete):
         fail("A-1", EPOCH, ports(store))
@@ -499,7 +497,7 @@ def test_an_order_id_with_other_content_is_refused() -> None:
     assert (store.only, len(store.outbox)) == (first, 1)
 
 
-def test_an_order_whose_address_was_changed_is_still_the_one_that_was_placed() -> None:
+def test_an_order_with_a_changed_address_is_still_the_same_order() -> None:
     store = FakeOrders()
     place(created(shipping_address=ADDRESS), ports(store))
     elsewhere = {**ADDRESS, "city": "Wells"}
@@ -512,7 +510,7 @@ def test_an_order_whose_address_was_changed_is_still_the_one_that_was_placed() -
 # ---- cancel and amend
 
 
-def test_a_cancellation_is_kept_with_its_run_in_one_write() -> None:
+def test_a_cancellation_and_its_run_are_one_write() -> None:
     store = FakeOrders(waiting())
     record = cancel("A-1", "cheaper", "event-9", ports(store))
     assert store.only == record
@@ -522,7 +520,7 @@ def test_a_cancellation_is_kept_with_its_run_in_one_write() -> None:
     assert (len(store.outbox), store.writes) == (1, 1)
 
 
-def test_a_cancellation_that_comes_too_late_is_noted() -> None:
+def test_a_late_cancellation_is_noted() -> None:
     store = FakeOrders(order(status=Status.COMPLETED))
     with pytest.raises(CancellationRefused) as refused:
         cancel("A-1", None, None, ports(store))
@@ -530,7 +528,7 @@ def test_a_cancellation_that_comes_too_late_is_noted() -> None:
     assert store.timeline == [("A-1", entry)]
 
 
-def test_a_cancellation_that_a_shipment_overtakes_is_refused() -> None:
+def test_a_cancellation_after_a_concurrent_shipment_is_refused() -> None:
     store = FakeOrders(order(status=Status.CHARGED))
     store.before_next_write(lambda: store.touch(shipment=ShipmentStatus.CREATED))
     with pytest.raises(CancellationRefused):
@@ -538,14 +536,14 @@ def test_a_cancellation_that_a_shipment_overtakes_is_refused() -> None:
     assert not store.only.cancel_requested
 
 
-def test_an_order_left_meanwhile_gets_its_run_when_it_is_cancelled() -> None:
+def test_a_cancelled_order_whose_lease_was_released_meanwhile_gets_its_run() -> None:
     store = FakeOrders(order())
     store.before_next_write(lambda: pause("A-1", EPOCH, SHORT, ports(store)))
     cancel("A-1", None, None, ports(store))
     assert len(store.runs) == 1
 
 
-def test_a_change_is_written_and_one_that_changes_nothing_is_not() -> None:
+def test_a_change_without_a_difference_is_not_written() -> None:
     store = FakeOrders(order())
     record = amend("A-1", Amendment(ADDRESS, None, "2026-01-31T12:30:00Z"), ports(store))
     assert store.only == record
@@ -554,14 +552,14 @@ def test_a_change_is_written_and_one_that_changes_nothing_is_not() -> None:
     assert store.writes == 1
 
 
-def test_a_change_beside_another_writer_is_written_after_it() -> None:
+def test_a_change_is_written_after_a_concurrent_write() -> None:
     store = FakeOrders(order())
     store.before_next_write(lambda: store.touch(attempts=5))
     record = amend("A-1", Amendment(ADDRESS, None, "2026-01-31T12:30:00Z"), ports(store))
     assert (record.attempts, record.shipping_address) == (5, ADDRESS)
 
 
-def test_a_change_that_comes_too_late_is_noted() -> None:
+def test_a_late_change_is_noted() -> None:
     before = order(status=Status.COMPLETED)
     store = FakeOrders(before)
     with pytest.raises(ChangeRefused) as refused:
@@ -571,14 +569,14 @@ def test_a_change_that_comes_too_late_is_noted() -> None:
     assert store.timeline == [("A-1", entry)]
 
 
-def test_what_nobody_ordered_is_neither_cancelled_nor_changed() -> None:
+def test_an_unknown_order_is_neither_cancelled_nor_changed() -> None:
     with pytest.raises(OrderNotFound):
         cancel("A-1", None, None, ports(FakeOrders()))
     with pytest.raises(OrderNotFound):
         amend("A-1", Amendment(ADDRESS, None, "2026-01-31T12:30:00Z"), ports(FakeOrders()))
 
 
-def test_a_step_that_others_always_overtake_says_so() -> None:
+def test_a_step_that_always_conflicts_raises_version_conflict() -> None:
     store = FakeOrders(order())
     store.before_next_write(*[store.touch] * (CONFLICT_RETRIES + 1))
     with pytest.raises(VersionConflict):
@@ -591,26 +589,26 @@ def test_a_step_that_others_always_overtake_says_so() -> None:
 def test_an_update_event_changes_the_order() -> None:
     store = FakeOrders(order())
     event = envelope("Order Updated", email="bob@example.com", shipping_address=ADDRESS)
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     assert store.only.email == "bob@example.com"
     assert store.only.shipping_address == {**ADDRESS, "region": None, "postal_code": None}
 
 
-def test_an_update_that_comes_too_late_is_recorded_and_not_retried() -> None:
+def test_a_late_update_is_recorded_and_not_retried() -> None:
     before = order(status=Status.COMPLETED)
     store = FakeOrders(before)
-    take_change(envelope("Order Updated"), ports(store))
+    apply_request(envelope("Order Updated"), ports(store))
     assert store.only == before
     assert (store.happened, store.outbox) == (["CHANGE_IGNORED"], [])
 
 
-def test_an_update_that_a_later_one_overtook_is_recorded_as_ignored() -> None:
-    """F27: a queue repeats and reorders; the parcel must not go to an address given up."""
+def test_an_outdated_update_is_recorded_as_ignored() -> None:
+    """F27: a queue repeats and reorders; the shipment must not go to an outdated address."""
     store = FakeOrders(order())
     older = envelope("Order Updated", email="old@example.com", timestamp="2026-01-31T13:00:00Z")
     newer = envelope("Order Updated", email="new@example.com", timestamp="2026-01-31T14:00:00Z")
     for event in (older, newer, older):
-        take_change(event, ports(store))
+        apply_request(event, ports(store))
     assert store.only.email == "new@example.com"
     assert store.happened == ["CHANGED", "CHANGED", "CHANGE_IGNORED"]
 
@@ -618,17 +616,17 @@ def test_an_update_that_a_later_one_overtook_is_recorded_as_ignored() -> None:
 def test_a_cancel_event_cancels_the_order() -> None:
     store = FakeOrders(order())
     event = envelope("Order Cancelled", reason="cheaper", metadata={"event_id": "event-9"})
-    take_change(event, ports(store))
+    apply_request(event, ports(store))
     record = store.only
     assert (record.cancel_requested, record.cancel_reason) == (True, "cheaper")
     assert record.cancel_event_id == "event-9"
     assert store.outbox == []
 
 
-def test_a_cancel_event_that_comes_too_late_is_answered() -> None:
+def test_a_late_cancel_event_is_answered() -> None:
     before = order(status=Status.COMPLETED, version=9)
     store = FakeOrders(before)
-    take_change(envelope("Order Cancelled"), ports(store))
+    apply_request(envelope("Order Cancelled"), ports(store))
     [event] = store.events
     assert isinstance(event.detail, OrderCancellationRefused)
     assert event.detail.order_id == "A-1"
@@ -637,25 +635,25 @@ def test_a_cancel_event_that_comes_too_late_is_answered() -> None:
     assert (store.only, store.happened) == (before, ["CANCEL_REFUSED"])
 
 
-def test_a_refusal_told_again_is_the_same_event() -> None:
+def test_a_repeated_refusal_is_the_same_event() -> None:
     store = FakeOrders(order(status=Status.COMPLETED))
     for _ in range(2):
-        take_change(envelope("Order Cancelled"), ports(store))
+        apply_request(envelope("Order Cancelled"), ports(store))
     assert len({event.event_id for event in store.events}) == 1
 
 
-def test_a_refusal_told_again_is_the_same_event_though_the_order_went_on() -> None:
+def test_a_repeated_refusal_is_the_same_event_after_the_order_changed() -> None:
     store = FakeOrders(order(status=Status.CHARGED, shipment=ShipmentStatus.CREATED))
     request = envelope("Order Cancelled", metadata={"event_id": "event-9"})
-    take_change(request, ports(store))
+    apply_request(request, ports(store))
     store.touch(status=Status.COMPLETED)
-    take_change(request, ports(store))
+    apply_request(request, ports(store))
     assert len({event.event_id for event in store.events}) == 1
 
 
-def test_a_refusal_says_which_request_it_answers() -> None:
+def test_a_refusal_names_its_request() -> None:
     store = FakeOrders(order(status=Status.COMPLETED))
-    take_change(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports(store))
+    apply_request(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports(store))
     assert store.events[0].detail.metadata.causation_id == "event-9"
 
 
@@ -670,7 +668,7 @@ def test_a_refusal_says_which_request_it_answers() -> None:
 )
 def test_an_event_that_changes_no_order_is_refused(event: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
-        take_change(event, ports(FakeOrders(order())))
+        apply_request(event, ports(FakeOrders(order())))
     assert refused.value.field == field
 
 
@@ -688,7 +686,7 @@ def test_every_stranded_order_gets_a_run() -> None:
     assert len({run["name"] for run in store.runs}) == 2
 
 
-def test_an_event_that_opened_no_order_is_run_itself() -> None:
+def test_a_lost_event_gets_a_run_of_its_own() -> None:
     store = FakeOrders()
     store.silent = [envelope(), envelope(order_id="A-2")]
     assert reconcile(ports(store), limit=50) == 2
@@ -697,21 +695,21 @@ def test_an_event_that_opened_no_order_is_run_itself() -> None:
     assert all(len(run["name"]) <= 80 for run in store.runs)
 
 
-def test_an_invalid_event_opens_no_order_whoever_asks() -> None:
+def test_an_invalid_event_gets_no_run() -> None:
     store = FakeOrders()
     store.silent = [envelope(total=1), envelope(order_id="A-2")]
     assert reconcile(ports(store)) == 1
     assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["A-2"]
 
 
-def test_invalid_events_do_not_stand_in_the_way_of_valid_ones() -> None:
+def test_invalid_events_do_not_block_valid_events() -> None:
     store = FakeOrders()
     store.silent = [*[envelope(total=1)] * 5, *(envelope(order_id=f"B-{n}") for n in range(5))]
     assert reconcile(ports(store), limit=2) == 2
     assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["B-0", "B-1"]
 
 
-def test_what_is_on_its_way_is_given_time() -> None:
+def test_a_young_event_is_not_lost() -> None:
     store = FakeOrders()
     assert reconcile(ports(store), limit=50) == 0
     assert store.asked == [

@@ -1,4 +1,4 @@
-"""The relay sends what outboxes hold, again what was refused, and removes what was taken."""
+"""The relay sends outbox messages, retries refused ones, and removes accepted ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def run(name: str) -> Message:
 
 
 class Relay:
-    """A relay, what it sends from, and what it sends to."""
+    """A relay with a fake outbox and a fake publisher."""
 
     def __init__(self, *answers: Answer, **items: Mapping[str, Message]) -> None:
         self.outbox = FakeOutbox(**items)
@@ -45,21 +45,21 @@ class Relay:
 
 
 def records(items: Sequence[OutboxItem]) -> list[dict[str, Any]]:
-    """Return a stream's records, which are numbered from 100 on."""
+    """Return stream records, numbered from 100."""
     return [
         {"dynamodb": {"SequenceNumber": str(number), "item": item}}
         for number, item in enumerate(items, 100)
     ]
 
 
-def test_what_was_accepted_is_sent_once_and_taken_out() -> None:
+def test_accepted_messages_are_sent_once_and_removed() -> None:
     relayed = Relay(a={"1.0": event("one"), "1.1": event("two")}, b={"1.0": event("three")})
     assert relayed.run() == {}
     assert relayed.publisher.requests == [[event("one"), event("two"), event("three")]]
     assert relayed.outbox.remaining == []
 
 
-def test_a_write_without_a_message_is_passed_over() -> None:
+def test_a_write_without_a_message_is_skipped() -> None:
     relayed = Relay()
     assert relay([{"dynamodb": {"SequenceNumber": "1"}}], relayed.ports, lambda: 60.0) == {}
     assert relayed.sent == []
@@ -81,13 +81,13 @@ def test_ten_events_are_one_request() -> None:
 @pytest.mark.parametrize(
     ("size", "requests"), [(MAX_BYTES // 2, [2, 1]), (MAX_BYTES // 2 + 1, [1, 1, 1])]
 )
-def test_a_request_is_no_larger_than_the_bus_takes(size: int, requests: list[int]) -> None:
+def test_a_request_is_within_the_size_limit_of_the_bus(size: int, requests: list[int]) -> None:
     relayed = Relay(**{name: {"1.0": event("x", size)} for name in "abc"})
     relayed.run()
     assert relayed.sent == requests
 
 
-def test_messages_are_sent_by_queue_and_runs_one_by_one() -> None:
+def test_messages_are_grouped_by_queue_and_runs_are_single_requests() -> None:
     relayed = Relay(
         a={"1.0": message("q1"), "1.1": run("r1")},
         b={"1.0": message("q2"), "1.1": run("r2")},
@@ -104,7 +104,7 @@ def test_messages_are_sent_by_queue_and_runs_one_by_one() -> None:
     assert relayed.outbox.remaining == []
 
 
-def test_only_what_was_refused_is_sent_again() -> None:
+def test_only_refused_messages_are_sent_again() -> None:
     """F5."""
     items = {name: {"1.0": event(name)} for name in "abc"}
     relayed = Relay(refusing(0, 2), refusing(1), **items)
@@ -117,7 +117,7 @@ def test_only_what_was_refused_is_sent_again() -> None:
     assert relayed.outbox.remaining == []
 
 
-def test_what_is_refused_for_ever_is_left_and_said_with_its_reason() -> None:
+def test_a_message_refused_at_every_attempt_stays_and_its_reason_is_returned() -> None:
     relayed = Relay(*[throttled] * ATTEMPTS, a={"1.0": event("a")}, b={"1.0": event("b")})
     assert relayed.run() == dict.fromkeys(["100", "101"], "ThrottlingException: slow down")
     assert relayed.sent == [2] * ATTEMPTS
@@ -125,7 +125,7 @@ def test_what_is_refused_for_ever_is_left_and_said_with_its_reason() -> None:
     assert relayed.outbox.remaining == ["a/1.0", "b/1.0"]
 
 
-def test_of_a_record_partly_accepted_the_rest_is_left() -> None:
+def test_only_the_accepted_messages_of_a_record_are_removed() -> None:
     answers = [refusing(1), *[refusing(0)] * ATTEMPTS]
     relayed = Relay(*answers, a={"1.0": event("one"), "1.1": event("two")})
     assert list(relayed.run()) == ["100"]
@@ -133,7 +133,9 @@ def test_of_a_record_partly_accepted_the_rest_is_left() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "requests"), [(RESERVE, 3), (RESERVE - 0.1, 2)])
-def test_slow_answers_leave_the_rest_to_the_next_invocation(seconds: float, requests: int) -> None:
+def test_messages_stay_for_the_next_invocation_if_time_is_short(
+    seconds: float, requests: int
+) -> None:
     relayed = Relay(**{f"a{number:02}": {"1.0": event("x")} for number in range(30)})
     failed = relayed.run(lambda: 60.0 if len(relayed.sent) < 2 else seconds)
     assert relayed.sent == [10] * requests
@@ -142,8 +144,8 @@ def test_slow_answers_leave_the_rest_to_the_next_invocation(seconds: float, requ
     assert relayed.waits == []
 
 
-def test_what_could_not_be_taken_out_is_sent_again_with_its_record() -> None:
-    """F7: a duplicate, which everybody absorbs."""
+def test_a_message_that_could_not_be_removed_is_sent_again() -> None:
+    """F7: a duplicate, which every consumer ignores."""
     relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
     relayed.outbox.broken.append(StoreError("throttled"))
     assert relayed.run() == {"100": "throttled"}
@@ -152,13 +154,13 @@ def test_what_could_not_be_taken_out_is_sent_again_with_its_record() -> None:
     assert relayed.publisher.requests[1] == [event("a")]
 
 
-def test_what_is_left_over_is_sent_by_the_reconciler() -> None:
+def test_the_reconciler_sends_overdue_messages() -> None:
     """F34."""
     relayed = Relay(a={"1.0": event("a")}, b={"1.0": event("b")})
     assert catch_up(relayed.ports, lambda: 60.0) == (2, [])
     assert relayed.outbox.remaining == []
 
 
-def test_what_the_reconciler_cannot_send_it_says() -> None:
+def test_the_reconciler_returns_the_reason_of_a_failed_send() -> None:
     relayed = Relay(*[throttled] * ATTEMPTS, a={"1.0": event("a")})
     assert catch_up(relayed.ports, lambda: 60.0) == (0, ["ThrottlingException: slow down"])

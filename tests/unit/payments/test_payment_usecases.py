@@ -1,4 +1,4 @@
-"""An order is charged once and paid back once, whatever is lost, late, or asked for twice."""
+"""An order is charged once and refunded once under lost answers, late and repeated calls."""
 
 from typing import Any
 
@@ -15,8 +15,9 @@ from kernel.events import PaymentRefunded
 from kernel.idempotency import charge_id, published_event_id
 from kernel.order_record import Entry
 from kernel.order_status import UNDOING, ChargeStatus, Status
+from payments.lost_pending import PENDING_LOST_AFTER
 from payments.model import Charge, GatewayRecord
-from payments.usecases import RESTED, Outcome, Ports, pay, pay_back
+from payments.usecases import Outcome, Ports, pay, refund
 from tests.fakes.payments import FakeGateway, FakeLedger, Killed, killed, no_answer
 from tests.fakes.records import EPOCH, NOW, order, waiting
 
@@ -34,7 +35,7 @@ def ports(store: FakeLedger, gateway: FakeGateway) -> Ports:
 
 
 def charged(store: FakeLedger, gateway: FakeGateway, **fields: Any) -> None:
-    """Charge an order, and then change these fields of it."""
+    """Charge an order, then change these fields of it."""
     pay("A-1", EPOCH, ports(store, gateway))
     store.touch(**fields)
     gateway.calls.clear()
@@ -81,12 +82,12 @@ def test_an_order_is_charged_its_total_under_its_own_key() -> None:
     assert (entry.status, entry.reference) == ("CHARGED", f"reference of {KEY}")
 
 
-def test_a_charges_key_follows_from_its_order_for_ever() -> None:
+def test_a_charges_key_follows_from_its_order() -> None:
     assert charge_id("A-1") == "936340c9-5f74-564f-8318-64bd7a9f157f"
     assert charge_id("A-2") != charge_id("A-1")
 
 
-def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
+def test_the_ledger_says_pending_before_the_gateway_charges() -> None:
     store, gateway = reserved(), FakeGateway()
     seen: list[Any] = []
     gateway.before("charge", lambda: seen.extend([*ledger(store), store.only.charge]))
@@ -95,7 +96,7 @@ def test_the_ledger_says_pending_before_the_gateway_is_asked() -> None:
     assert ledger(store) == ["PENDING", "CHARGED"]
 
 
-def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
+def test_a_charge_in_the_ledger_is_not_looked_up_again() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway)
     before = store.only
@@ -104,7 +105,7 @@ def test_what_the_ledger_has_as_charged_is_not_asked_about_again() -> None:
     assert store.only == before
 
 
-def test_an_order_that_waited_after_its_charge_goes_on_as_charged() -> None:
+def test_an_order_that_waited_after_its_charge_returns_to_status_charged() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway, status=Status.WAITING)
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
@@ -121,7 +122,7 @@ def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
     ("currency", "total", "asked"),
     [("EUR", 3700, 3700), ("USD", 1, 1), ("JPY", 123_400, 1_234), ("KRW", 100, 1)],
 )
-def test_the_gateway_is_asked_in_the_smallest_unit_of_the_currency(
+def test_the_gateway_charges_in_the_smallest_unit_of_the_currency(
     currency: str, total: int, asked: int
 ) -> None:
     store, gateway = reserved(currency=currency, total=total), FakeGateway()
@@ -130,7 +131,7 @@ def test_the_gateway_is_asked_in_the_smallest_unit_of_the_currency(
     assert store.entered[-1].amount == total
 
 
-def test_an_order_of_before_with_a_fraction_of_a_yen_is_declined_and_never_charged() -> None:
+def test_an_older_order_with_a_fraction_of_a_yen_is_declined() -> None:
     store, gateway = reserved(currency="JPY", total=1_234), FakeGateway()
     with pytest.raises(PaymentDeclined, match=r"12\.34 has decimals, and JPY has none"):
         pay("A-1", EPOCH, ports(store, gateway))
@@ -141,37 +142,37 @@ def test_an_order_of_before_with_a_fraction_of_a_yen_is_declined_and_never_charg
 
 
 def lost(gateway: FakeGateway, **fields: Any) -> FakeLedger:
-    """Return an order that the gateway charged, which nobody here knows."""
+    """Return an order that the gateway charged but whose ledger has no charge."""
     pay("A-1", EPOCH, ports(reserved(), gateway))
     gateway.calls.clear()
     return reserved(**{"reservation": "RESERVED"} | fields)
 
 
-def test_a_charge_that_is_lost_here_is_found_under_its_key() -> None:
+def test_a_lost_charge_is_returned_for_its_key() -> None:
     gateway = FakeGateway()
     assert pay("A-1", EPOCH, ports(lost(gateway), gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["charge"], 3700)
 
 
-def test_an_order_that_has_rested_is_looked_up_for_its_key_may_be_forgotten() -> None:
+def test_an_order_without_a_recent_write_is_looked_up_first() -> None:
     gateway = FakeGateway()
-    store = lost(gateway, updated_at=NOW - RESTED - 1)
+    store = lost(gateway, updated_at=NOW - PENDING_LOST_AFTER - 1)
     gateway.forget_keys()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["find"], 3700)
     assert ledger(store) == ["PENDING", "CHARGED"]
 
 
-def test_an_order_that_has_rested_and_was_never_charged_is_charged() -> None:
-    store, gateway = reserved(updated_at=NOW - RESTED - 1), FakeGateway()
+def test_an_uncharged_order_without_a_recent_write_is_charged() -> None:
+    store, gateway = reserved(updated_at=NOW - PENDING_LOST_AFTER - 1), FakeGateway()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.calls, gateway.money) == (["find", "charge"], 3700)
 
 
-def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> None:
+def test_a_lost_charge_is_refunded_in_compensation() -> None:
     gateway = FakeGateway()
     store = lost(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
     assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
     assert (ledger(store), store.only.charge, store.only.charge_id) == (
         ["REFUNDED"],
@@ -180,17 +181,17 @@ def test_a_charge_that_is_lost_here_is_paid_back_when_the_order_is_undone() -> N
     )
 
 
-def test_where_stock_was_reserved_the_gateway_is_told_to_charge_nothing() -> None:
+def test_the_charge_of_an_order_with_reserved_stock_is_voided() -> None:
     store = FakeLedger(order(status=Status.COMPENSATING, reservation="RELEASED"))
     gateway = FakeGateway()
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("NOTHING_TO_PAY_BACK", None)
     assert (gateway.calls, ledger(store), store.writes) == (["void"], [], 0)
 
 
 # ---- F8, F9, F10, F12: the outcome is unknown
 
 
-def test_a_charge_whose_answer_was_lost_is_looked_up() -> None:
+def test_a_charge_with_a_lost_answer_is_looked_up() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -200,7 +201,7 @@ def test_a_charge_whose_answer_was_lost_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize(("moment", "calls"), [("before", ["find", "charge"]), ("after", ["find"])])
-def test_a_run_that_takes_over_from_one_killed_in_mid_charge_charges_once(
+def test_a_run_after_a_run_killed_during_the_charge_charges_once(
     moment: str, calls: list[str]
 ) -> None:
     store, gateway = reserved(), FakeGateway()
@@ -214,7 +215,7 @@ def test_a_run_that_takes_over_from_one_killed_in_mid_charge_charges_once(
     assert (gateway.calls, gateway.money) == (calls, 3700)
 
 
-def test_a_charge_is_never_made_blindly_under_a_key_that_may_be_forgotten() -> None:
+def test_a_pending_charge_is_looked_up_before_a_second_charge() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -223,7 +224,7 @@ def test_a_charge_is_never_made_blindly_under_a_key_that_may_be_forgotten() -> N
     assert (len(gateway.charges), gateway.money) == (1, 3700)
 
 
-def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it_was() -> None:
+def test_an_unavailable_gateway_leaves_the_charge_pending() -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway)
@@ -234,7 +235,7 @@ def test_a_gateway_that_is_away_leaves_the_charge_pending_and_the_order_where_it
     assert {charge.key for charge in gateway.charges} == {KEY}
 
 
-def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
+def test_a_concurrent_write_of_a_sibling_is_retried() -> None:
     store, gateway = reserved(), FakeGateway()
     store.before_next_write(store.touch)
     gateway.after("charge", lambda: store.before_next_write(store.touch))
@@ -242,14 +243,14 @@ def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
     assert (gateway.calls, ledger(store)) == (["charge"], ["PENDING", "CHARGED"])
 
 
-def test_two_at_once_charge_once() -> None:
+def test_concurrent_invocations_charge_once() -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
     assert (gateway.money, store.only.charge) == (3700, "CHARGED")
 
 
-def test_two_at_once_enter_the_charge_once() -> None:
+def test_concurrent_invocations_enter_the_charge_once() -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.before("charge", lambda: pay("A-1", EPOCH, ports(store, gateway)))
     pay("A-1", EPOCH, ports(store, gateway))
@@ -271,7 +272,7 @@ def test_a_declined_card_is_final_and_in_the_ledger() -> None:
     assert store.happened == ["CHARGE_PENDING", "CHARGE_DECLINED"]
 
 
-def test_two_at_once_enter_the_decline_once() -> None:
+def test_concurrent_invocations_enter_the_decline_once() -> None:
     store, gateway = reserved(), FakeGateway(declines=True)
 
     def twin() -> None:
@@ -284,7 +285,7 @@ def test_two_at_once_enter_the_decline_once() -> None:
     assert ledger(store) == ["PENDING", "DECLINED"]
 
 
-def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
+def test_a_decline_with_a_lost_answer_is_looked_up() -> None:
     gateway = FakeGateway(declines=True)
     gateway.after("charge", no_answer)
     store = unknown(gateway)
@@ -299,7 +300,7 @@ def test_a_decline_whose_answer_was_lost_is_looked_up() -> None:
 @pytest.mark.parametrize(
     "fields", [{"cancel_requested": True}, {"status": Status.COMPENSATING, "failure": "OutOfStock"}]
 )
-def test_an_order_to_be_cancelled_is_not_charged(fields: dict[str, Any]) -> None:
+def test_a_cancelled_order_is_not_charged(fields: dict[str, Any]) -> None:
     store, gateway = reserved(**fields), FakeGateway()
     with pytest.raises(OrderCancelled):
         pay("A-1", EPOCH, ports(store, gateway))
@@ -315,7 +316,7 @@ def test_an_order_cancelled_while_the_ledger_is_written_is_not_charged() -> None
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_order_cancelled_while_it_is_charged_is_charged_and_then_undone(moment: str) -> None:
+def test_an_order_cancelled_during_its_charge_is_charged_and_compensated(moment: str) -> None:
     store, gateway = reserved(), FakeGateway()
     getattr(gateway, moment)("charge", lambda: store.touch(cancel_requested=True))
     with pytest.raises(OrderCancelled, match="A-1 was cancelled while it was charged"):
@@ -323,7 +324,7 @@ def test_an_order_cancelled_while_it_is_charged_is_charged_and_then_undone(momen
     assert (store.only.charge, ledger(store)) == ("CHARGED", ["PENDING", "CHARGED"])
 
 
-def test_an_order_cancelled_after_its_charge_goes_no_further() -> None:
+def test_an_order_cancelled_after_its_charge_raises_order_cancelled() -> None:
     store, gateway = reserved(), FakeGateway()
     charged(store, gateway, cancel_requested=True)
     with pytest.raises(OrderCancelled):
@@ -334,14 +335,14 @@ def test_an_order_cancelled_after_its_charge_goes_no_further() -> None:
 # ---- F20, F29: overtaken
 
 
-def test_a_run_that_lost_the_order_does_not_ask_the_gateway() -> None:
+def test_a_run_without_the_lease_does_not_call_the_gateway() -> None:
     store, gateway = reserved(epoch=NEXT), FakeGateway()
     with pytest.raises(LeaseLost):
         pay("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, store.entered) == ([], [])
 
 
-def test_a_run_that_loses_the_order_while_the_ledger_is_written_does_not_ask_the_gateway() -> None:
+def test_a_run_that_loses_the_lease_during_the_ledger_write_does_not_charge() -> None:
     store, gateway = reserved(), FakeGateway()
     store.before_next_write(lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -350,7 +351,7 @@ def test_a_run_that_loses_the_order_while_the_ledger_is_written_does_not_ask_the
 
 
 @pytest.mark.parametrize("status", sorted(UNDOING))
-def test_a_late_charge_of_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+def test_a_late_charge_of_a_compensated_order_is_refunded(status: Status) -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.after("charge", lambda: store.touch(status=status, epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -359,12 +360,12 @@ def test_a_late_charge_of_an_order_that_is_undone_is_paid_back(status: Status) -
     assert ledger(store) == ["PENDING"]
 
 
-def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
+def test_a_late_charge_is_refused_by_the_voided_mark() -> None:
     store, gateway = reserved(), FakeGateway()
 
     def compensated() -> None:
         store.touch(status=Status.COMPENSATING, epoch=NEXT)
-        pay_back("A-1", NEXT, ports(store, gateway))
+        refund("A-1", NEXT, ports(store, gateway))
 
     gateway.before("charge", compensated)
     with pytest.raises(LeaseLost):
@@ -373,7 +374,7 @@ def test_a_late_charge_finds_the_mark_that_refuses_it() -> None:
     assert (ledger(store), store.only.charge) == (["PENDING", "VOIDED"], "VOIDED")
 
 
-def test_a_late_decline_needs_no_undoing() -> None:
+def test_a_late_decline_needs_no_refund() -> None:
     store, gateway = reserved(), FakeGateway(declines=True)
     gateway.after("charge", lambda: store.touch(status=Status.COMPENSATING, epoch=NEXT))
     with pytest.raises(LeaseLost):
@@ -391,9 +392,7 @@ def test_a_late_decline_needs_no_undoing() -> None:
         (Status.COMPLETED, EPOCH),
     ],
 )
-def test_a_late_charge_of_an_order_that_goes_on_is_that_orders_charge(
-    status: Status, epoch: int
-) -> None:
+def test_a_late_charge_of_an_active_order_is_its_charge(status: Status, epoch: int) -> None:
     store, gateway = reserved(), FakeGateway()
     gateway.after("charge", lambda: store.touch(status=status, epoch=epoch))
     with pytest.raises(LeaseLost):
@@ -403,8 +402,8 @@ def test_a_late_charge_of_an_order_that_goes_on_is_that_orders_charge(
 
 
 @pytest.mark.parametrize("status", ["VOIDED", "REFUNDED"])
-def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(status: str) -> None:
-    """Not a newer run, which would have fenced this one off: no other run will come."""
+def test_a_charge_undone_at_the_gateway_fails_the_order(status: str) -> None:
+    """No newer run did it, or this run would be fenced off: no other run follows."""
     store, gateway = reserved(), FakeGateway()
     if status == "VOIDED":
         gateway.before("charge", lambda: gateway.void(KEY))
@@ -422,11 +421,11 @@ def test_a_charge_that_somebody_else_undid_is_none_and_the_order_is_undone(statu
 # ---- paying back
 
 
-def test_what_was_charged_is_refunded_with_its_event_in_one_write() -> None:
+def test_a_refund_and_its_event_are_one_write() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     before = store.only
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("REFUNDED", KEY)
     assert (gateway.calls, gateway.money) == (["refund"], 0)
     assert (store.only.charge, store.only.status) == ("REFUNDED", Status.COMPENSATING)
     assert ledger(store) == ["REFUNDED"]
@@ -453,15 +452,15 @@ def test_an_order_cancelled_without_a_failure_is_refunded_as_cancelled() -> None
     gateway = FakeGateway()
     store = undone(gateway)
     store.touch(failure=None)
-    pay_back("A-1", EPOCH, ports(store, gateway))
+    refund("A-1", EPOCH, ports(store, gateway))
     assert store.events[0].detail.reason == "OrderCancelled"
 
 
-def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
+def test_a_charge_that_was_not_made_is_voided() -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)) == Outcome("VOIDED", KEY)
+    assert refund("A-1", EPOCH, ports(store, gateway)) == Outcome("VOIDED", KEY)
     assert gateway.calls == ["void"]
     assert gateway.charge(Charge(KEY, "A-1", 3700, "EUR", None)).status == "VOIDED"
     assert gateway.money == 0
@@ -469,29 +468,29 @@ def test_a_charge_that_never_was_is_voided_so_that_it_never_will_be() -> None:
     assert store.timeline[-1] == ("A-1", Entry("CHARGE_VOIDED", NOW, {}))
 
 
-def test_a_charge_that_was_made_after_all_is_refunded() -> None:
+def test_a_pending_charge_that_was_made_is_refunded() -> None:
     gateway = FakeGateway()
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.calls, gateway.money) == (["void", "refund"], 0)
     assert [event.name for event in store.events] == ["Payment Refunded"]
 
 
-def test_a_charge_that_was_declined_after_all_is_declined() -> None:
+def test_a_pending_charge_that_was_declined_is_declined() -> None:
     gateway = FakeGateway(declines=True)
     gateway.after("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "DECLINED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "DECLINED"
     assert (gateway.calls, ledger(store)) == (["void"], ["PENDING", "DECLINED"])
     assert store.outbox == []
 
 
 @pytest.mark.parametrize("charge", [None, "DECLINED", "REFUNDED", "VOIDED"])
-def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
+def test_the_gateway_is_not_called_without_an_open_charge(charge: str | None) -> None:
     known = ChargeStatus(charge) if charge else None
     store, gateway = reserved(status=Status.COMPENSATING, charge=known), FakeGateway()
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "NOTHING_TO_PAY_BACK"
     assert (gateway.calls, store.entered, store.outbox) == ([], [], [])
 
 
@@ -499,30 +498,30 @@ def test_where_no_money_is_out_nobody_is_asked(charge: str | None) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_refund_without_an_answer_is_asked_for_again(moment: str) -> None:
+def test_a_refund_without_an_answer_is_retried(moment: str) -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     getattr(gateway, moment)("refund", no_answer)
     with pytest.raises(PaymentGatewayError):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.money, len(store.outbox)) == (0, 1)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_void_without_an_answer_is_asked_for_again(moment: str) -> None:
+def test_a_void_without_an_answer_is_retried(moment: str) -> None:
     gateway = FakeGateway()
     gateway.before("charge", no_answer)
     store = unknown(gateway, status=Status.COMPENSATING)
     getattr(gateway, moment)("void", no_answer)
     with pytest.raises(PaymentGatewayError):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert store.only.charge == "PENDING"
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "VOIDED"
 
 
-def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
+def test_an_unconfirmed_refund_raises_payment_gateway_error() -> None:
     class Stubborn(FakeGateway):
         def refund(self, key: str) -> GatewayRecord:
             return GatewayRecord(key, ChargeStatus.CHARGED, "still here")
@@ -530,67 +529,67 @@ def test_a_refund_that_the_gateway_does_not_confirm_is_none() -> None:
     gateway = Stubborn()
     store = undone(gateway)
     with pytest.raises(PaymentGatewayError, match=r"still has .* as CHARGED"):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.only.charge, store.entered, store.outbox) == ("CHARGED", [], [])
 
 
-def test_a_compensation_that_runs_twice_refunds_once() -> None:
+def test_a_repeated_compensation_refunds_once() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
-    outcomes = [pay_back("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
+    outcomes = [refund("A-1", EPOCH, ports(store, gateway)).outcome for _ in range(2)]
     assert outcomes == ["REFUNDED", "NOTHING_TO_PAY_BACK"]
     assert (gateway.calls, ledger(store), len(store.outbox)) == (["refund"], ["REFUNDED"], 1)
 
 
-def test_two_at_once_tell_of_one_refund() -> None:
+def test_concurrent_invocations_publish_one_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
-    gateway.after("refund", lambda: pay_back("A-1", EPOCH, ports(store, gateway)))
-    pay_back("A-1", EPOCH, ports(store, gateway))
+    gateway.after("refund", lambda: refund("A-1", EPOCH, ports(store, gateway)))
+    refund("A-1", EPOCH, ports(store, gateway))
     assert gateway.money == 0
     assert len({event.event_id for event in store.events}) == 1
 
 
 @pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
-def test_only_an_order_that_is_undone_is_paid_back(status: Status) -> None:
+def test_only_an_order_in_compensation_is_refunded(status: Status) -> None:
     gateway = FakeGateway()
     store = reserved()
     charged(store, gateway, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
-def test_a_run_that_lost_the_order_pays_nothing_back() -> None:
+def test_a_run_without_the_lease_refunds_nothing() -> None:
     gateway = FakeGateway()
     store = undone(gateway, epoch=NEXT)
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (gateway.calls, gateway.money) == ([], 3700)
 
 
-def test_a_run_that_is_overtaken_while_it_refunds_leaves_the_entry_to_the_next() -> None:
+def test_a_run_superseded_during_its_refund_leaves_the_entry_to_the_next() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     gateway.after("refund", lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
-        pay_back("A-1", EPOCH, ports(store, gateway))
+        refund("A-1", EPOCH, ports(store, gateway))
     assert (store.entered, store.outbox) == ([], [])
-    assert pay_back("A-1", NEXT, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", NEXT, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.money, len(store.outbox)) == (0, 1)
 
 
-def test_a_cancellation_that_slips_in_does_not_repeat_the_refund() -> None:
+def test_a_concurrent_cancellation_does_not_repeat_the_refund() -> None:
     gateway = FakeGateway()
     store = undone(gateway)
     store.before_next_write(lambda: store.touch(cancel_requested=True))
-    assert pay_back("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
+    assert refund("A-1", EPOCH, ports(store, gateway)).outcome == "REFUNDED"
     assert (gateway.calls, len(store.outbox)) == (["refund"], 1)
     assert store.only.cancel_requested
 
 
-@pytest.mark.parametrize("step", [pay, pay_back])
-def test_an_order_nobody_knows_moves_no_money(step: Any) -> None:
+@pytest.mark.parametrize("step", [pay, refund])
+def test_an_unknown_order_moves_no_money(step: Any) -> None:
     gateway = FakeGateway()
     with pytest.raises(OrderNotFound):
         step("A-1", EPOCH, ports(FakeLedger(), gateway))

@@ -1,4 +1,4 @@
-"""A paid order is shipped once, and never one that is undone."""
+"""A paid order is shipped once, and a compensated order never."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from kernel.idempotency import shipment_id
 from kernel.order_record import Entry
 from kernel.order_status import UNDOING, ChargeStatus, ShipmentStatus, Status
 from shipping.model import Consignment, Shipment
-from shipping.usecases import Outcome, Ports, call_back, ship
+from shipping.usecases import Outcome, Ports, ship, void
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import EPOCH, NOW, order
 from tests.fakes.shipping import FakeCarrier, FakeShipments, not_taken
@@ -37,7 +37,7 @@ def ports(store: FakeShipments, carrier: FakeCarrier) -> Ports:
 
 
 def shipped(carrier: FakeCarrier, **fields: Any) -> FakeShipments:
-    """Return an order that was shipped, with these fields changed since."""
+    """Return a shipped order with these fields changed."""
     store = paid()
     ship("A-1", EPOCH, ports(store, carrier))
     store.touch(**fields)
@@ -53,7 +53,7 @@ def on_its_way(carrier: FakeCarrier) -> bool:
 # ---- shipping
 
 
-def test_a_paid_order_is_handed_to_the_carrier() -> None:
+def test_a_paid_order_is_shipped() -> None:
     store, carrier = paid(), FakeCarrier()
     assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
     assert carrier.consignments == [Consignment(PARCEL, "A-1", ADDRESS)]
@@ -65,12 +65,12 @@ def test_a_paid_order_is_handed_to_the_carrier() -> None:
     assert store.timeline == [("A-1", entry)]
 
 
-def test_a_shipments_id_follows_from_its_order_for_ever() -> None:
+def test_a_shipments_id_follows_from_its_order() -> None:
     assert shipment_id("A-1") == "204824ba-ab9c-52e2-8cdb-5c31ad3ece2e"
     assert shipment_id("A-2") != shipment_id("A-1")
 
 
-def test_what_is_shipped_is_not_shipped_again() -> None:
+def test_a_shipped_order_is_not_shipped_again() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier)
     before = store.only
@@ -88,7 +88,7 @@ def test_an_unpaid_order_is_not_shipped(charge: ChargeStatus | None) -> None:
     assert carrier.calls == []
 
 
-def test_a_parcel_that_the_carrier_does_not_take_leaves_the_order_as_it_was() -> None:
+def test_a_shipment_that_the_carrier_refuses_leaves_the_order_unchanged() -> None:
     store, carrier = paid(), FakeCarrier()
     before = store.only
     carrier.before_create(not_taken)
@@ -98,7 +98,7 @@ def test_a_parcel_that_the_carrier_does_not_take_leaves_the_order_as_it_was() ->
     assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
 
 
-def test_a_parcel_whose_answer_was_lost_is_the_same_parcel() -> None:
+def test_a_shipment_with_a_lost_answer_is_the_same_shipment() -> None:
     store, carrier = paid(), FakeCarrier()
     carrier.after_create(not_taken)
     with pytest.raises(CarrierError):
@@ -107,7 +107,7 @@ def test_a_parcel_whose_answer_was_lost_is_the_same_parcel() -> None:
     assert carrier.parcels == {PARCEL: ShipmentStatus.CREATED}
 
 
-def test_two_at_once_ship_once() -> None:
+def test_concurrent_invocations_ship_once() -> None:
     store, carrier = paid(), FakeCarrier()
     carrier.before_create(lambda: ship("A-1", EPOCH, ports(store, carrier)))
     assert ship("A-1", EPOCH, ports(store, carrier)) == CREATED
@@ -115,14 +115,14 @@ def test_two_at_once_ship_once() -> None:
     assert len(store.shipments) == 1
 
 
-def test_two_at_once_enter_the_shipment_once() -> None:
+def test_concurrent_invocations_enter_the_shipment_once() -> None:
     store, carrier = paid(), FakeCarrier()
     carrier.before_create(lambda: ship("A-1", EPOCH, ports(store, carrier)))
     ship("A-1", EPOCH, ports(store, carrier))
     assert store.happened == ["SHIPMENT_CREATED"]
 
 
-def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
+def test_a_concurrent_write_of_a_sibling_is_retried() -> None:
     store, carrier = paid(), FakeCarrier()
     carrier.after_create(store.touch)
     store.before_next_write(store.touch)
@@ -130,8 +130,8 @@ def test_a_sibling_that_writes_meanwhile_is_no_obstacle() -> None:
     assert (carrier.calls, store.only.shipment) == (["create"], "CREATED")
 
 
-def test_a_parcel_goes_where_the_record_says() -> None:
-    """An address changed while the carrier takes the parcel was confirmed to the customer."""
+def test_a_shipment_goes_to_the_address_of_the_record() -> None:
+    """An address changed during the carrier's call was confirmed to the customer."""
     store, carrier = paid(), FakeCarrier()
     elsewhere = {**ADDRESS, "city": "Wells"}
     carrier.before_create(lambda: store.touch(shipping_address=elsewhere))
@@ -151,7 +151,7 @@ def test_a_parcel_goes_where_the_record_says() -> None:
         ({"status": Status.FAILED}, LeaseLost),
     ],
 )
-def test_an_order_that_does_not_go_forward_is_not_shipped(
+def test_an_inactive_order_is_not_shipped(
     fields: dict[str, Any], error: type[OrderflowError]
 ) -> None:
     store, carrier = paid(**fields), FakeCarrier()
@@ -160,7 +160,7 @@ def test_an_order_that_does_not_go_forward_is_not_shipped(
     assert carrier.calls == []
 
 
-def test_an_order_cancelled_while_the_carrier_takes_it_is_taken_back() -> None:
+def test_the_shipment_of_an_order_cancelled_meanwhile_is_voided() -> None:
     store, carrier = paid(), FakeCarrier()
     carrier.after_create(lambda: store.touch(cancel_requested=True))
     with pytest.raises(OrderCancelled):
@@ -169,8 +169,8 @@ def test_an_order_cancelled_while_the_carrier_takes_it_is_taken_back() -> None:
     assert (store.only.shipment, store.shipments) == (None, {})
 
 
-def test_an_order_cancelled_just_before_its_shipment_is_written_is_taken_back() -> None:
-    """The write that creates the shipment is the one that sees that nobody cancelled."""
+def test_the_shipment_of_an_order_cancelled_before_its_write_is_voided() -> None:
+    """The write of the shipment fails if the order was cancelled meanwhile."""
     store, carrier = paid(), FakeCarrier()
     store.before_next_write(lambda: store.touch(cancel_requested=True))
     with pytest.raises(OrderCancelled):
@@ -181,10 +181,10 @@ def test_an_order_cancelled_just_before_its_shipment_is_written_is_taken_back() 
 
 @pytest.mark.parametrize("status", sorted(UNDOING))
 @pytest.mark.parametrize("when", ["while the carrier takes it", "while it is written"])
-def test_a_late_twin_voids_its_own_parcel_if_the_order_is_being_undone(
+def test_a_late_invocation_voids_the_shipment_of_a_compensated_order(
     status: Status, when: str
 ) -> None:
-    """F20: the function went on after its timeout, and compensation has begun or ended."""
+    """F20: the function runs on after its timeout, and compensation has started or ended."""
     store, carrier = paid(), FakeCarrier()
     hook = carrier.after_create if "carrier" in when else store.before_next_write
     hook(lambda: store.touch(status=status, epoch=NEXT))
@@ -204,10 +204,10 @@ def test_a_late_twin_voids_its_own_parcel_if_the_order_is_being_undone(
     ],
 )
 @pytest.mark.parametrize("when", ["while the carrier takes it", "while it is written"])
-def test_a_lost_lease_beside_a_good_newer_run_leaves_the_parcel_alone(
+def test_a_lost_lease_of_an_active_order_does_not_void_the_shipment(
     status: Status, epoch: int, when: str
 ) -> None:
-    """F29: the newer run has the same parcel, or will have."""
+    """F29: the newer run has the same shipment, or will have."""
     store, carrier = paid(), FakeCarrier()
     hook = carrier.after_create if "carrier" in when else store.before_next_write
     hook(lambda: store.touch(status=status, epoch=epoch))
@@ -217,12 +217,12 @@ def test_a_lost_lease_beside_a_good_newer_run_leaves_the_parcel_alone(
     assert (store.only.shipment, store.shipments) == (None, {})
 
 
-def test_a_late_twin_finds_the_mark_that_refuses_it() -> None:
+def test_a_late_shipment_is_refused_by_the_voided_mark() -> None:
     store, carrier = paid(), FakeCarrier()
 
     def compensated() -> None:
         store.touch(status=Status.COMPENSATING, epoch=NEXT)
-        call_back("A-1", NEXT, ports(store, carrier))
+        void("A-1", NEXT, ports(store, carrier))
 
     carrier.before_create(compensated)
     with pytest.raises(LeaseLost):
@@ -231,11 +231,11 @@ def test_a_late_twin_finds_the_mark_that_refuses_it() -> None:
     assert store.only.shipment == "VOIDED"
 
 
-def test_a_parcel_that_somebody_else_voided_is_no_shipment_and_the_order_is_undone() -> None:
-    """Not a newer run, which would have fenced this one off: no other run will come."""
+def test_a_shipment_voided_at_the_carrier_fails_the_order() -> None:
+    """No newer run did it, or this run would be fenced off: no other run follows."""
     store, carrier = paid(), FakeCarrier()
     carrier.void(PARCEL)
-    with pytest.raises(CarrierError, match="has the shipment of order A-1 as voided"):
+    with pytest.raises(CarrierError, match="has voided the shipment of order A-1"):
         ship("A-1", EPOCH, ports(store, carrier))
     assert (store.only.shipment, store.shipments) == (None, {})
 
@@ -243,60 +243,60 @@ def test_a_parcel_that_somebody_else_voided_is_no_shipment_and_the_order_is_undo
 # ---- calling back
 
 
-def test_a_shipment_is_voided_when_its_order_is_undone() -> None:
+def test_a_shipment_is_voided_in_compensation() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING)
-    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("VOIDED", None)
+    assert void("A-1", EPOCH, ports(store, carrier)) == Outcome("VOIDED", None)
     assert not on_its_way(carrier)
     assert (store.only.shipment, store.only.status) == ("VOIDED", Status.COMPENSATING)
     assert store.shipments[PARCEL].status == "VOIDED"
     assert store.timeline == [("A-1", Entry("SHIPMENT_VOIDED", NOW))]
 
 
-def test_a_shipment_that_is_not_known_yet_is_voided_too() -> None:
-    """A late twin may yet create it: it finds the mark."""
+def test_an_unrecorded_shipment_is_voided_too() -> None:
+    """A late invocation may still create it and is refused by the mark."""
     store, carrier = paid(status=Status.COMPENSATING), FakeCarrier()
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert carrier.create(Consignment(PARCEL, "A-1", None)).status == "VOIDED"
     assert (store.only.shipment, store.only.shipment_id) == ("VOIDED", PARCEL)
     assert store.timeline == []
 
 
 @pytest.mark.parametrize("charge", [None, ChargeStatus.PENDING, ChargeStatus.REFUNDED])
-def test_a_shipment_that_is_known_is_voided_whatever_became_of_its_charge(
+def test_a_recorded_shipment_is_voided_for_every_state_of_the_charge(
     charge: ChargeStatus | None,
 ) -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING, charge=charge)
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert not on_its_way(carrier)
 
 
-def test_where_a_power_cut_took_what_the_gateway_said_there_may_be_a_shipment() -> None:
-    """The carrier took it, then the machine lost that and CHARGED; PENDING is what it has."""
+def test_an_order_with_a_pending_charge_may_have_a_shipment_after_a_power_cut() -> None:
+    """The carrier created it, then a power cut lost the shipment and CHARGED, but not PENDING."""
     carrier = FakeCarrier()
     carrier.create(Consignment(PARCEL, "A-1", None))
     store = paid(status=Status.COMPENSATING, charge=ChargeStatus.PENDING)
-    assert call_back("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
+    assert void("A-1", EPOCH, ports(store, carrier)).outcome == "VOIDED"
     assert not on_its_way(carrier)
 
 
 @pytest.mark.parametrize("charge", [None, ChargeStatus.DECLINED])
 def test_an_order_that_was_never_paid_has_no_shipment_to_void(charge: ChargeStatus | None) -> None:
     store, carrier = paid(status=Status.COMPENSATING, charge=charge), FakeCarrier()
-    assert call_back("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
+    assert void("A-1", EPOCH, ports(store, carrier)) == Outcome("NOTHING_TO_VOID", None)
     assert (carrier.calls, store.writes) == ([], 0)
 
 
-def test_a_compensation_that_runs_twice_voids_once() -> None:
+def test_a_repeated_compensation_voids_once() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING)
-    outcomes = [call_back("A-1", EPOCH, ports(store, carrier)).outcome for _ in range(2)]
+    outcomes = [void("A-1", EPOCH, ports(store, carrier)).outcome for _ in range(2)]
     assert outcomes == ["VOIDED", "NOTHING_TO_VOID"]
     assert (carrier.calls, store.happened) == (["void"], ["SHIPMENT_VOIDED"])
 
 
-def test_a_void_that_the_carrier_does_not_confirm_is_asked_for_again() -> None:
+def test_an_unconfirmed_void_is_retried() -> None:
     class Away(FakeCarrier):
         def void(self, shipment_id: str) -> Shipment:
             raise CarrierError("no answer")
@@ -304,38 +304,38 @@ def test_a_void_that_the_carrier_does_not_confirm_is_asked_for_again() -> None:
     carrier = Away()
     store = shipped(carrier, status=Status.COMPENSATING)
     with pytest.raises(CarrierError):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert store.only.shipment == "CREATED"
 
 
 @pytest.mark.parametrize("status", sorted(frozenset(Status) - {Status.COMPENSATING}))
-def test_only_an_order_that_is_undone_is_called_back(status: Status) -> None:
+def test_only_the_shipment_of_an_order_in_compensation_is_voided(status: Status) -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=status, cancel_requested=True)
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert on_its_way(carrier)
 
 
-def test_a_run_that_lost_the_order_calls_nothing_back() -> None:
+def test_a_run_without_the_lease_voids_nothing() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING, epoch=NEXT)
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert on_its_way(carrier)
 
 
-def test_a_run_overtaken_while_it_voids_writes_nothing() -> None:
+def test_a_run_superseded_during_its_void_writes_nothing() -> None:
     carrier = FakeCarrier()
     store = shipped(carrier, status=Status.COMPENSATING)
     store.before_next_write(lambda: store.touch(epoch=NEXT))
     with pytest.raises(LeaseLost):
-        call_back("A-1", EPOCH, ports(store, carrier))
+        void("A-1", EPOCH, ports(store, carrier))
     assert (store.only.shipment, store.shipments[PARCEL].status) == ("CREATED", "CREATED")
 
 
-@pytest.mark.parametrize("step", [ship, call_back])
-def test_an_order_nobody_knows_is_not_shipped(step: Any) -> None:
+@pytest.mark.parametrize("step", [ship, void])
+def test_an_unknown_order_is_not_shipped(step: Any) -> None:
     carrier = FakeCarrier()
     with pytest.raises(OrderNotFound):
         step("A-1", EPOCH, ports(FakeShipments(), carrier))

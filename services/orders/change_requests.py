@@ -1,0 +1,115 @@
+"""Handle `Order Updated` and `Order Cancelled` events: the requests to change an order."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from kernel.errors import (
+    CancellationRefused,
+    ChangeRefused,
+    InvalidEvent,
+    OrderNotFound,
+    VersionConflict,
+)
+from kernel.events import Event, OrderCancelled, OrderUpdated, parse
+from kernel.order_record import retry_on_conflict
+from kernel.quarantine import envelope_of, quarantined
+from kernel.timestamps import moment
+from orders import early_requests, model, outgoing_events
+from orders.model import Amendment
+from orders.usecases import Ports, amend, cancel
+
+CONSUMER = "change_order"
+"""Name of this consumer in quarantined messages."""
+
+
+def take_message(body: str, ports: Ports) -> bool:
+    """Apply the request in a queue message, or quarantine the message if it is no valid event.
+
+    Returns false for a quarantined message: a retry would fail in the same way.
+
+    Raises
+    ------
+    OrderNotFound
+        As in `apply_request`.
+    """
+    try:
+        apply_request(envelope_of(body), ports)
+    except InvalidEvent as error:
+        message = quarantined(body, error, consumer=CONSUMER, queue=ports.quarantine_queue)
+        ports.store.send(message, ports.now())
+        return False
+    return True
+
+
+def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
+    """Apply the request of an `Order Updated` or `Order Cancelled` event.
+
+    A late request is answered or recorded, never retried. A request that arrives before its order
+    is stored for the order's first write.
+
+    Raises
+    ------
+    OrderNotFound
+        The order does not exist yet, and too many requests are stored for it already.
+    InvalidEvent
+        The event breaks its contract.
+    """
+    event = parse(envelope)
+    if event.name not in (OrderUpdated.name, OrderCancelled.name):
+        raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
+    _apply(event, _arrival(envelope, ports.now()), ports)
+
+
+@retry_on_conflict
+def _apply(event: Event[Any], arrived_at: float, ports: Ports) -> None:
+    try:
+        if event.name == OrderCancelled.name:
+            _cancel_or_refuse(event, ports)
+        else:
+            _amend(event, arrived_at, ports)
+    except OrderNotFound:
+        ports.store.keep(early_requests.request_of(event, ports.now(), arrived_at))
+
+
+def _amend(event: Event[OrderUpdated], arrived_at: float, ports: Ports) -> None:
+    request = event.detail
+    at = model.effective_time(request.timestamp, ports.now(), arrived_at)
+    with suppress(ChangeRefused):
+        amendment = Amendment(request.address, request.email, at, request.timestamp)
+        amend(request.order_id, amendment, ports)
+
+
+def _cancel_or_refuse(event: Event[OrderCancelled], ports: Ports) -> None:
+    try:
+        cancel(event.detail.order_id, event.detail.reason, event.event_id, ports)
+    except CancellationRefused as error:
+        now = ports.now()
+        record = ports.store.read(event.detail.order_id)
+        refusal = outgoing_events.cancellation_refused(record, str(error), event.event_id, now)
+        ports.store.send(refusal, now)
+
+
+def _arrival(envelope: Mapping[str, Any], now: float) -> float:
+    """Return the time at which the bus accepted an event: the same for each delivery."""
+    try:
+        return min(moment(str(envelope.get("time"))).timestamp(), now)
+    except ValueError:
+        return now
+
+
+def expire_requests(ports: Ports, limit: int = 1000) -> int:
+    """Replace expired early requests by dead letters; return the number of requests.
+
+    A request has expired when its order did not arrive within `early_requests.KEPT` seconds.
+    """
+    now, expired = ports.now(), 0
+    for requests in ports.store.outlasted(now - early_requests.KEPT, limit):
+        dead_letters = [
+            early_requests.dead_letter(request, CONSUMER, ports.quarantine_queue)
+            for request in requests
+        ]
+        with suppress(VersionConflict):  # the order or another request has just arrived
+            ports.store.give_up(requests, dead_letters, now)
+            expired += len(requests)
+    return expired
