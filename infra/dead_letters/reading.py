@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from infra.dead_letters.reason import content_of, reason_of
-from infra.local.engine.execution_rows import order_id_in
+from infra.local.orderflow import order_id_in
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
@@ -95,5 +95,5 @@ def history(database: Database, number: int) -> list[Letter]:
 def redrive(
     engine: "Engine", ids: Sequence[int], now: float, who: str = OPERATOR
 ) -> list[dict[str, Any]]:
-    """Redrive dead letters (see `infra.local.engine.dead_letters.Letters.redrive`)."""
-    return engine.letters.redrive(ids, who, now)
+    """Redrive dead letters (see `infra.local.engine.dead_letters.DeadLetters.redrive`)."""
+    return engine.dead_letters.redrive(ids, who, now)

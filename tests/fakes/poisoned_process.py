@@ -79,7 +79,7 @@ def main() -> None:
             ]
             engine.call(lambda now: engine.bus.put(entries, now))
         settle(engine)
-        sys.stdout.write(json.dumps(engine.put_aside) + "\n")
+        sys.stdout.write(json.dumps(engine.quarantined) + "\n")
 
 
 ITEMS = [{"sku": "TEA", "quantity": 100, "unit_price": 12.5}]

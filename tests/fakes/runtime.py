@@ -12,7 +12,8 @@ import yaml
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.orderflow import ORDERFLOW, Profile
+from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invocation, Result
 from infra.server.aws_api import execution_history
@@ -104,6 +105,13 @@ Resources:
     Type: AWS::Serverless::StateMachine
     Properties: {Type: STANDARD, DefinitionUri: sub_flow.asl.yaml}
 """
+
+PROFILE = Profile(
+    order_machine="shop-flow",
+    order_consumer="order_processing",
+    outbox_dead_letters="Untouched",
+    held_orders="Untouched",
+)
 
 WAITS = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 900, "End": True}}}
 ONE_STEP = {
@@ -224,8 +232,10 @@ class Rig:
         self._writer = self.directory.writer()
         self.database = self._writer.__enter__()
         self.functions = FakeFunctions(self.handlers)
+        profile = ORDERFLOW if ORDERFLOW.order_machine in stack.machines else PROFILE
+        functions = cast("Any", self.functions)
         self.engine = Engine(
-            stack, self.database, self.directory, cast("Any", self.functions), self.clock
+            stack, self.database, self.directory, functions, self.clock, profile=profile
         )
 
     def close(self) -> None:

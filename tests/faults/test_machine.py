@@ -38,7 +38,7 @@ HIGH_VALUE: dict[str, Any] = {
 
 def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
     """F23: a rule's target fails for good -> retried by its policy, dead letter; redrive works."""
-    takers, attempts = machine.engine.bus.takers, Counter[str]()
+    takers, attempts = machine.engine.bus.rule_targets, Counter[str]()
 
     class Failing(QueueTarget):
         def deliver(self, target: Target, *_: Any) -> None:
@@ -46,7 +46,7 @@ def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
             raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
 
     queue = takers["queue"]
-    takers["queue"] = Failing(machine.engine.queues, machine.engine.executions)
+    takers["queue"] = Failing(machine.engine.parts)
     machine.put(order(**HIGH_VALUE))
     machine.settle()
     assert has_completed_once(machine)

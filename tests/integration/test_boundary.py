@@ -300,7 +300,7 @@ def test_an_order_whose_runs_fail_again_and_again_is_held_until_its_letter_is_re
     rig.restart()
     rig.settle()
     assert rig.rows("select status from executions")[-1]["status"] == "SUCCEEDED"
-    rig.ask(lambda now: rig.engine.quarantine.release("A-1"))
+    rig.ask(lambda now: rig.engine.quarantined_orders.release("A-1"))
     rig.put(poisoned_event(9))
     rig.settle()
     assert [run["status"] for run in rig.rows("select status from executions")[-2:]] == [

@@ -11,7 +11,7 @@ import pytest
 
 from infra.dead_letters.reading import letters, redrive
 from infra.errors import InvalidRequest
-from infra.local.engine import engine as engine_module
+from infra.local.engine import outbox as outbox_module
 from infra.local.engine.bus import Delivery
 from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.template.stack import Target
@@ -40,15 +40,15 @@ class Unwilling(QueueTarget):
         self.attempts: list[float] = []
         self.taken: list[Delivery] = []
         self.willing = False
-        self.before = rig.engine.bus.takers["queue"]
-        rig.engine.bus.takers["queue"] = self
+        self.before = rig.engine.bus.rule_targets["queue"]
+        rig.engine.bus.rule_targets["queue"] = self
 
     def room(self) -> int:
         return self.before.room()
 
     def end(self) -> None:
         """Let the queue take events again."""
-        self.rig.engine.bus.takers["queue"] = self.before
+        self.rig.engine.bus.rule_targets["queue"] = self.before
 
     def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         if target.rule == "NoReplaysRule":
@@ -711,7 +711,7 @@ def test_the_outbox_is_emptied_in_the_transaction_that_takes_it_over(rig: Rig) -
 def test_however_much_is_in_the_outbox_all_of_it_is_taken(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "OUTBOX_BATCH", 3)
+    monkeypatch.setattr(outbox_module, "BATCH", 3)
     for number in range(10):
         body = {"Source": "shop", "DetailType": "Nobody", "Detail": f'{{"n": {number}}}'}
         outbox(rig, "event", body)

@@ -14,11 +14,11 @@ import pytest
 from infra.errors import InvalidRequest
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.stack_loader import load
 from infra.local.template.stack import Function
 from infra.local.workers.pool import WorkerPool
 from infra.server.aws_api import AwsApi
-from tests.fakes.runtime import MINUTE, NOW, Rig, entry, flow, task
+from tests.fakes.runtime import MINUTE, NOW, PROFILE, Rig, entry, flow, task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -288,7 +288,7 @@ def test_a_task_that_waits_for_a_worker_has_not_begun_to_time_out(
     pool = WorkerPool(stack.functions, tmp_path / "log", 1)
     try:
         pool.start()
-        engine = Engine(stack, rig.database, rig.directory, pool, Clock())
+        engine = Engine(stack, rig.database, rig.directory, pool, Clock(), profile=PROFILE)
         for number in range(4):
             start = partial(engine.executions.start, "shop-flow", f"e{number}", {"seconds": 0.4})
             engine.call(start)

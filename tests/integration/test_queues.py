@@ -262,10 +262,10 @@ def test_messages_are_kept_as_long_as_their_queue_says_and_are_then_dead_letters
     rig.send("old")
     rig.settle()
     rig.clock.time += DAY - 1
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert len(rig.queue("Work")) == 1
     rig.clock.time += 2
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert rig.queue("Work") == []
     [letter] = letters(rig.database, ["WorkLetters"])
     assert (letter["body"], letter["from"]) == ("old", "Work")
@@ -279,9 +279,9 @@ def test_old_letters_are_swept_by_themselves_and_can_be_put_back(rig: Rig) -> No
     assert rig.queue("WorkLetters") == []
     [closed] = closed_letters(rig.database)
     assert (closed["body"], closed["state"]) == ("letter", "EXPIRED")
-    [answer] = rig.ask(lambda now: rig.engine.letters.restore([closed["id"]], "ada", now))
+    [answer] = rig.ask(lambda now: rig.engine.dead_letters.restore([closed["id"]], "ada", now))
     assert answer["state"] == "restored"
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert [letter["body"] for letter in rig.queue("WorkLetters")] == ["letter"]
 
 

@@ -81,7 +81,7 @@ def test_an_order_that_wants_attention_is_resumed_by_a_run_whose_name_is_allowed
     redriven(rig, 999_999_999)
     [run] = rig.rows("select name, machine, order_id from executions")
     assert len(run["name"]) <= NAME
-    assert (run["machine"], run["order_id"]) == (rig.engine.order_processing, order_id)
+    assert (run["machine"], run["order_id"]) == (rig.engine.profile.order_machine, order_id)
     assert inputs(rig) == [{"resume": {"order_id": order_id}}]
     assert rig.queue("AttentionQueue") == []
 

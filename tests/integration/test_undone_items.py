@@ -74,7 +74,7 @@ def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Neither the execution nor its calls outlive the error; the retry starts a whole one."""
-    taker = rig.engine.bus.takers["machine"]
+    taker = rig.engine.bus.rule_targets["machine"]
     monkeypatch.setattr(taker, "deliver", Fails(taker.deliver, error))
     rig.put(entry("Flow"))
     rig.settle()
@@ -91,7 +91,7 @@ def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
 def test_a_target_that_always_raises_is_given_up_by_its_policy(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    taker = rig.engine.bus.takers["queue"]
+    taker = rig.engine.bus.rule_targets["queue"]
     monkeypatch.setattr(taker, "deliver", Fails(taker.deliver, error, times=10_000))
     rig.put(entry("Work"), entry("Flow"))
     for _ in range(5):

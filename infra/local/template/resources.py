@@ -20,17 +20,24 @@ everything else                     refused, by name
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from infra.asl import DefinitionError, Machine, compile_definition
-from infra.local.engine.integrations import KNOWN
-from infra.local.engine.targets import TARGETS
 from infra.local.template.functions import Environment, read_functions
 from infra.local.template.http_api import read_http_api
 from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, read_yaml
-from infra.local.template.stack import Queue, Rule, Stack, StateMachine, Stream, Target
+from infra.local.template.stack import (
+    Queue,
+    Rule,
+    Stack,
+    StateMachine,
+    Stream,
+    Supported,
+    Target,
+    TargetKind,
+)
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
 RUN = {
@@ -107,8 +114,10 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
     }
 
 
-def load(path: Path, parameters: Mapping[str, str], environment: Environment) -> Stack:
-    """Return the stack of a template.
+def load(
+    path: Path, parameters: Mapping[str, str], environment: Environment, supported: Supported
+) -> Stack:
+    """Return the stack of a template (see `infra.local.stack_loader.load`).
 
     Raises
     ------
@@ -120,8 +129,11 @@ def load(path: Path, parameters: Mapping[str, str], environment: Environment) ->
     try:
         read_functions(template, stack, environment)
         read_http_api(template, stack)
-        for read in (_buses, _queues, _machines, _streams, _rules):
-            read(template, stack)
+        _buses(template, stack)
+        _queues(template, stack)
+        _machines(template, stack, supported.integrations)
+        _streams(template, stack)
+        _rules(template, stack, supported.targets)
         _check(stack)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         if isinstance(error, TemplateError):
@@ -160,7 +172,7 @@ def _queues(template: Template, stack: Stack) -> None:
         )
 
 
-def _machines(template: Template, stack: Stack) -> None:
+def _machines(template: Template, stack: Stack, integrations: Collection[str]) -> None:
     run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
     inert = {"Role", "Logging", "Tracing"}
     kind = "AWS::Serverless::StateMachine"
@@ -172,15 +184,17 @@ def _machines(template: Template, stack: Stack) -> None:
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
             get("Type", "STANDARD"),
-            compiled(definition, name, str(path)),
+            compiled(definition, name, str(path), integrations),
             json.dumps(definition),  # which is YAML too
         )
 
 
-def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
+def compiled(
+    definition: Mapping[str, Any], name: str, place: str, integrations: Collection[str]
+) -> Machine:
     """Return a compiled definition, or raise `TemplateError` with the place in it."""
     try:
-        return compile_definition(definition, name=name, integrations=KNOWN)
+        return compile_definition(definition, name=name, integrations=integrations)
     except DefinitionError as error:
         raise TemplateError(place, str(error)) from None
 
@@ -229,11 +243,11 @@ def _streams(template: Template, stack: Stack) -> None:
         )
 
 
-def _rules(template: Template, stack: Stack) -> None:
+def _rules(template: Template, stack: Stack, kinds: Mapping[str, TargetKind]) -> None:
     run = {"EventBusName", "EventPattern", "Targets"}
     for name, place, get in template.properties("AWS::Events::Rule", run, {"Description"}):
         targets = tuple(
-            _target(stack, name, target, f"{place}.Targets[{n}]")
+            _target(stack, name, target, f"{place}.Targets[{n}]", kinds)
             for n, target in enumerate(get("Targets", []))
         )
         ids = [target.id for target in targets]
@@ -247,19 +261,25 @@ def _rules(template: Template, stack: Stack) -> None:
             raise TemplateError(f"{place}.EventBusName", problem)
 
 
-def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> Target:
+def _target(
+    stack: Stack,
+    rule: str,
+    target: Mapping[str, Any],
+    place: str,
+    kinds: Mapping[str, TargetKind],
+) -> Target:
     for key in target:
         if key not in {"Id", "Arn", "RoleArn", "RetryPolicy", "DeadLetterConfig"}:
             raise TemplateError(f"{place}.{key}", "is not supported on one machine")
     arn: str = target["Arn"]
     service = arn.split(":")[2]
-    if service not in TARGETS:
+    if service not in kinds:
         raise TemplateError(
             f"{place}.Arn", f"targets of {service} are not supported on one machine"
         )
-    taker = TARGETS[service]
+    kind = kinds[service]
     try:
-        name = stack.named(taker.resources, arn)
+        name = stack.named(kind.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})
@@ -267,7 +287,7 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
     return Target(
         rule,
         target["Id"],
-        taker.kind,
+        kind.kind,
         name,
         float(policy.get("MaximumEventAgeInSeconds", 86_400)),
         int(policy.get("MaximumRetryAttempts", 185)),

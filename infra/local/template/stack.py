@@ -1,8 +1,8 @@
 """What the template asks for, as the runtime runs it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.asl import Machine
 from infra.patterns import Pattern
@@ -160,6 +160,8 @@ class Stack:
     schedules: list[Schedule] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     cors: Cors | None = None
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Resources of kinds that only one rule target or integration uses, by kind and name."""
 
     @property
     def dead_letter_queues(self) -> list[str]:
@@ -169,8 +171,31 @@ class Stack:
 
     def named(self, kind: str, reference: str) -> str:
         """Return the name of a function, queue or machine given by name, ARN or URL."""
-        known: Mapping[str, Any] = getattr(self, kind)
+        known: Mapping[str, Any] = self.others[kind] if kind in self.others else getattr(self, kind)
         name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:
             raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
         return name
+
+
+class TargetKind(NamedTuple):
+    """A kind of rule target: ``resources`` is the kind of resource that a target's ARN names."""
+
+    kind: str
+    resources: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """The parts of a template that depend on the engine.
+
+    Parameters
+    ----------
+    targets : Mapping[str, TargetKind]
+        The kinds of rule targets, by the service in a target's ARN.
+    integrations : Collection[str]
+        The names of the task integrations.
+    """
+
+    targets: Mapping[str, TargetKind]
+    integrations: Collection[str]

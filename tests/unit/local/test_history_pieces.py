@@ -6,6 +6,7 @@ from pathlib import Path
 from zstandard import ZstdCompressor
 
 from infra.asl import HistoryEvent
+from infra.local.directory import history_pieces
 from infra.local.directory.history_pieces import (
     changed,
     events_in,
@@ -13,7 +14,6 @@ from infra.local.directory.history_pieces import (
     snapshot_in,
     unpacked_text,
 )
-from infra.local.directory import history_pieces
 
 EVENTS = [
     HistoryEvent(1, 0, 12.5, "ExecutionStarted", {"input": {"total": 1 << 80, "name": "Zoë"}}),

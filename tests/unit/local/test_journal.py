@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.directory.journal import Batch, Journal
-from infra.local.engine.metrics import Measurements
+from infra.local.engine.metrics import Metrics
 from infra.local.workers.invocations import Result
 from storage.sqlite.database import Database
 
@@ -174,10 +174,10 @@ def result(*values: str) -> Result:
 
 
 def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database: Database) -> None:
-    measurements = Measurements(journal)
+    metrics = Metrics(journal)
     for measured, now in ((result("[3, 1]"), 60.0), (result("5"), 119.0), (result("2"), 120.0)):
-        measurements.add(measured, now)
-        measurements.flush()
+        metrics.add(measured, now)
+        metrics.flush()
         journal.commit()
     assert [dict(row) for row in database.rows("select * from metrics order by minute")] == [
         {
@@ -204,9 +204,9 @@ def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database:
 
 
 def test_metrics_are_written_once(journal: Journal, database: Database) -> None:
-    measurements = Measurements(journal)
-    measurements.add(result("1"), 0)
+    metrics = Metrics(journal)
+    metrics.add(result("1"), 0)
     for _ in range(2):
-        measurements.flush()
+        metrics.flush()
         journal.commit()
     assert [row["count"] for row in database.rows("select count from metrics")] == [1]
