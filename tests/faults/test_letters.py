@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, history, letters, redrive
+from infra.dead_letters.reading import closed_letters, history, letters
 from infra.views.local_story import story
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
+from tests.fakes.redrives import redrive
 from tests.faults.scene import NEVER_SHIPPED, Killed, Scene, dead_letters, paid, stock
 from tests.host import Host, event, order
 

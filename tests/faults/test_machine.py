@@ -12,13 +12,13 @@ import pytest
 
 import infra.local.engine.streams
 from analytics.warehouse import connect
-from infra.dead_letters.reading import redrive
 from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.platform import ROOT
 from infra.local.template.stack import Target
 from orders.early_requests import MAX_KEPT
 from orders.usecases import SINK_GRACE
 from storage.sqlite.database import Database
+from tests.fakes.redrives import redrive
 from tests.faults.scene import (
     DAY,
     Killed,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import redrive
 from payments.gateway import KEY_LIFETIME, SandboxGateway
+from tests.fakes.redrives import redrive
 from tests.faults.scene import (
     DAY,
     NEVER_SHIPPED,

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from analytics.warehouse import connect
-from infra.dead_letters.reading import redrive
 from infra.local.engine.targets import QueueTarget
 from infra.local.platform import ROOT
+from tests.fakes.redrives import redrive
 from tests.faults.scene import DAY, Scene, dead_letters, has_completed_once
 from tests.host import Host, event, order
 from tests.strategies import nested

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.dead_letters.reading import letters, redrive
+from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest
 from infra.local.engine import outbox as outbox_module
 from infra.local.engine.bus import Delivery
 from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.template.stack import Target
 from lambda_support.batches import MAX_BYTES
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, TEMPLATE, Rig, entry
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, history, letters, redrive
+from infra.dead_letters.reading import closed_letters, history, letters
 from infra.local.engine.batch_failures import failure_reasons
 from infra.local.engine.targets import DeliveryError
 from lambda_support.batches import FAILED_MESSAGES
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, FunctionError, Rig, entry
 
 VISIBILITY = 60.0

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, letters, redrive
+from infra.dead_letters.reading import closed_letters, letters
 from infra.local.template.functions import CONCURRENCY
 from infra.local.workers.invocations import Invocation
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, NOW, TEMPLATE, FunctionError, Rig
 
 VISIBILITY = 60.0
