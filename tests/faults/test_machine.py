@@ -243,7 +243,7 @@ def test_f34_a_relay_that_is_away_for_days(scene: Scene, monkeypatch: pytest.Mon
     """F34: the relay is away for two days -> its entries are still there; then they are sent."""
     with scene.open() as machine:
         machine.receive(TEA=1)
-        monkeypatch.setattr(machine.engine, "_take_outbox", lambda _: False)
+        monkeypatch.setattr(machine.engine.outbox, "work", lambda _: False)
         machine.put(order())
         while machine.status() != "COMPLETED":
             machine.engine.turn(0)

@@ -85,7 +85,7 @@ class Bus(Component):
         Raises
         ------
         InvalidRequest
-            The request as a whole is malformed or too large.
+            The request is malformed or too large.
         """
         checked = _checked(entries)
         self.journal.batch.durable = True

@@ -45,7 +45,7 @@ class DeadLetters(Component):
         self.rows = DeadLetterRows(journal)
         journal.database.define(INDEX)
         self._handled: set[int] = set()
-        self._changed = False  # in this turn, whose rows cannot be counted before the commit
+        self._changed = False  # in this turn; its rows are counted after the commit
         self._uncounted = False
         self._pending = 0
         self._commits = -1

@@ -512,4 +512,4 @@ class Executions(Component):
 
 
 def _cause(error: Exception) -> str:
-    return f"The engine could not go on with this execution: {described(error)}"
+    return f"The engine could not continue this execution: {described(error)}"

@@ -26,11 +26,13 @@ class Schedules(Component):
         self.invoke = invoke
         self.boundary = boundary
         rows = journal.database.rows("select * from schedules")
-        kept = {(row["name"], row["expression"]): row["next_at"] for row in rows}
+        planned = {(row["name"], row["expression"]): row["next_at"] for row in rows}
         self.due: dict[str, float] = {}
         for schedule in stack.schedules:
-            known = kept.get((schedule.name, schedule.expression))
-            self._plan(schedule, next_time(schedule.expression, now) if known is None else known)
+            next_at = planned.get((schedule.name, schedule.expression))
+            self._plan(
+                schedule, next_time(schedule.expression, now) if next_at is None else next_at
+            )
 
     def _plan(self, schedule: Schedule, at: float) -> None:
         """Journal when a schedule is next due, so that a restart keeps its rhythm."""
