@@ -73,7 +73,7 @@ def test_dead_letters_are_listed_oldest_first(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("order_id", ["A-1", LONGEST])
-def test_an_order_that_wants_attention_is_resumed_by_a_run_whose_name_is_allowed(
+def test_an_order_in_the_attention_queue_is_resumed_by_a_run_with_a_valid_name(
     rig: Rig, order_id: str
 ) -> None:
     letter(rig, "AttentionQueue", {"consumer": "order_processing", "order_id": order_id})
@@ -93,7 +93,7 @@ def test_orders_whose_ids_begin_alike_are_each_resumed(rig: Rig) -> None:
     assert [one["resume"]["order_id"] for one in inputs(rig)] == ids
 
 
-def test_each_quarantined_order_gets_a_run_of_its_own(rig: Rig) -> None:
+def test_each_quarantined_order_gets_its_own_run(rig: Rig) -> None:
     events = [{"detail": {"order_id": f"A-{number}"}} for number in range(3)]
     numbers = [
         letter(rig, "QuarantineQueue", quarantined("order_processing", event)) for event in events
@@ -112,7 +112,7 @@ def test_each_quarantined_order_gets_a_run_of_its_own(rig: Rig) -> None:
         ("send_confirmation", "SendConfirmationFunction"),
     ],
 )
-def test_a_quarantined_event_goes_back_to_the_consumer_that_put_it_aside(
+def test_a_quarantined_event_returns_to_the_consumer_that_refused_it(
     rig: Rig, consumer: str, function: str
 ) -> None:
     event = {"detail-type": "Order Cancelled", "detail": {"order_id": "A-1"}}
@@ -124,7 +124,7 @@ def test_a_quarantined_event_goes_back_to_the_consumer_that_put_it_aside(
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
 
 
-def test_only_the_letters_that_are_named_are_redriven(rig: Rig) -> None:
+def test_only_the_named_dead_letters_are_redriven(rig: Rig) -> None:
     numbers = [letter(rig, "AttentionQueue", {"order_id": f"A-{number}"}) for number in range(3)]
     redriven(rig, numbers[1])
     assert [one["resume"]["order_id"] for one in inputs(rig)] == ["A-1"]

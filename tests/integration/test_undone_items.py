@@ -88,7 +88,7 @@ def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_target_that_always_raises_is_given_up_by_its_policy(
+def test_deliveries_to_a_target_that_always_raises_end_by_its_retry_policy(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     taker = rig.engine.bus.rule_targets["queue"]
@@ -105,7 +105,7 @@ def test_a_target_that_always_raises_is_given_up_by_its_policy(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_an_integration_that_raises_fails_its_execution_and_takes_back_what_it_began(
+def test_an_integration_that_raises_fails_its_execution_and_is_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     starts = task(START, Parameters={"StateMachineArn": SUB_FLOW, "Input": {}})
@@ -127,7 +127,7 @@ def test_an_integration_that_raises_fails_its_execution_and_takes_back_what_it_b
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "whatever is left of it"])
 @pytest.mark.parametrize("when", ["as it starts", "later", "as it ends"])
-def test_an_execution_that_cannot_be_written_is_failed(
+def test_an_unserialisable_execution_is_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, times: int
 ) -> None:
     states = flow(First=task(Next="Second"), Second=task(Next="Third"), Third=WAIT)
@@ -178,7 +178,7 @@ def test_a_request_that_fails_leaves_nothing_in_memory(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_schedule_that_raises_comes_again(
+def test_a_schedule_that_raises_runs_at_the_next_time(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     schedules = rig.engine.schedules
@@ -190,7 +190,7 @@ def test_a_schedule_that_raises_comes_again(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_message_whose_handing_over_raises_counts_a_receive(
+def test_a_receive_counts_though_the_call_of_the_consumer_raises(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     queues = rig.engine.queues

@@ -36,7 +36,7 @@ def test_a_piece_without_a_snapshot_keeps_its_events() -> None:
     assert events_in(packed(EVENTS, None)) == EVENTS
 
 
-def test_a_piece_of_before_the_dictionaries_is_read() -> None:
+def test_a_piece_from_before_the_dictionaries_is_readable() -> None:
     text = unpacked_text(packed(EVENTS, {"root": {}}))
     piece = ZstdCompressor(level=1).compress(text)
 
@@ -44,7 +44,7 @@ def test_a_piece_of_before_the_dictionaries_is_read() -> None:
     assert snapshot_in(piece) == {"root": {}}
 
 
-def test_a_changed_piece_keeps_what_was_not_changed() -> None:
+def test_a_changed_piece_keeps_its_unchanged_parts() -> None:
     piece = changed(packed(EVENTS, None), lambda event: event._replace(timestamp=13.0), dict)
 
     assert events_in(piece) == [event._replace(timestamp=13.0) for event in EVENTS]
