@@ -1,4 +1,4 @@
-"""The engine's error boundary: whatever an item raises ends this item alone, and is recorded."""
+"""The engine's error boundary: an error ends its item alone, and is recorded."""
 
 import json
 import sqlite3
@@ -40,7 +40,7 @@ def anything(request: pytest.FixtureRequest) -> Exception:
 
 
 def raising(patch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception) -> None:
-    """Let a method raise where its arguments speak of poison."""
+    """Let a method raise if its arguments contain the poison."""
     shipped = getattr(owner, name)
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -52,7 +52,7 @@ def raising(patch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception) 
 
 
 def goes_on(rig: Rig) -> bool:
-    """Say whether plain items of each kind are handled, before and after a restart."""
+    """Return whether plain items of each kind are handled, before and after a restart."""
     for times in (1, 2):
         rig.put(entry("Work"), entry("Flow"))
         rig.send("plain")
@@ -121,7 +121,7 @@ def test_an_integration_that_raises_fails_its_execution_alone(
 def test_an_unserialisable_execution_fails_alone(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """See `Executions.flush`: the codec raises for what one execution holds."""
+    """See `Executions.flush`: the codec raises for one execution."""
     if name == "packed":
         raising(monkeypatch, executions, "packed", TypeError("no JSON"))
     else:
@@ -274,7 +274,7 @@ def test_a_repeated_failure_is_one_row_with_a_count(
     assert [row["count"] for row in rig.rows("select * from failures")] == [4, 4]  # of both rules
 
 
-# ---- an order whose runs fail again and again
+# ---- an order with repeatedly failing runs
 
 
 def poisoned_event(number: int) -> dict[str, Any]:
@@ -359,7 +359,7 @@ def test_a_task_without_parameters_whose_input_is_text_fails_alone(rig: Rig, ser
     assert rig.execution("bad")["error"] == "States.Runtime"
 
 
-# ---- what is taken is carried
+# ---- events pass unchanged
 
 
 @pytest.mark.parametrize("levels", [252, 300, 1_000])

@@ -1,4 +1,4 @@
-"""The bus: what PutEvents answers, how deliveries fail and come back, the archive and replays."""
+"""The bus: answers of PutEvents, retries of deliveries, the archive, replays and the outbox."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 class Unwilling(QueueTarget):
-    """A target that refuses events until it is told otherwise."""
+    """A target that refuses events until the test ends."""
 
     def __init__(self, rig: Rig, *, final: bool = False) -> None:
         self.rig = rig
@@ -272,7 +272,7 @@ def test_an_acknowledged_event_is_delivered_by_the_next_process(rig: Rig) -> Non
     assert len(rig.queue("Work")) == 1
 
 
-# ---- deliveries that fail
+# ---- failing deliveries
 
 
 def test_a_delivery_is_retried_with_backoff_and_then_becomes_a_dead_letter(rig: Rig) -> None:
@@ -387,11 +387,11 @@ def test_an_event_too_large_for_an_execution_is_a_dead_letter_with_the_reason(ri
     assert rig.rows("select * from executions") == []
 
 
-# ---- dead letters and their way back
+# ---- dead letters and their redrive
 
 
 def dead_letter(rig: Rig) -> int:
-    """Bring one about; return its id."""
+    """Make a dead letter; return its id."""
     target = Unwilling(rig, final=True)
     rig.put(entry())
     rig.settle()
@@ -523,7 +523,7 @@ def replay(
 
 
 def bodies(rig: Rig, queue: str) -> list[Any]:
-    """Return what is in a queue, read."""
+    """Return the parsed bodies in a queue."""
     return [json.loads(message["body"]) for message in rig.queue(queue)]
 
 
@@ -646,7 +646,7 @@ def test_of_two_replays_of_one_name_in_one_turn_the_second_is_refused(rig: Rig) 
 
 
 def outbox(rig: Rig, kind: str, body: Any) -> None:
-    """Do as a service does: leave a message in the database."""
+    """Write an outbox row, as a service does."""
     rig.database.connection.execute(
         "insert into outbox (kind, body, created_at) values (?, ?, ?)", (kind, json.dumps(body), 0)
     )

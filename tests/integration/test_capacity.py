@@ -1,7 +1,7 @@
 """More work than fits at once, at the limits that the platform ships with.
 
-All of it is done in the end, though nothing new comes in to wake anybody: room is freed one by one,
-and the engine takes a turn only when it says itself that something is due.
+All of it ends without new input: room becomes free one by one, and a test takes a turn only while
+the engine has a due item.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ Make = Callable[..., Rig]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Return what opens a rig; it is closed with the test."""
+    """Return a function that opens a rig, which is closed with the test."""
     opened: list[Rig] = []
 
     def build(**options: Any) -> Rig:
@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def put_at_once(rig: Rig, kind: str, count: int) -> None:
-    """Put so many events within one turn."""
+    """Put a number of events within one turn."""
     for first in range(0, count, 10):
         entries = [
             entry(kind, orjson.dumps({"n": number}).decode())
@@ -63,7 +63,7 @@ def send_at_once(rig: Rig, bodies: Sequence[str]) -> None:
 
 
 def run_while_due(rig: Rig) -> None:
-    """Take turns as long as the engine says that something is due now."""
+    """Take turns while the engine has a due item."""
     for _ in range(10_000):
         if rig.engine.next_due(schedules=False) > rig.clock.now():
             return

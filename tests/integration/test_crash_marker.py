@@ -1,4 +1,4 @@
-"""An item that ends the process is put aside at the second time: the platform always starts."""
+"""An item that ends the process twice is quarantined, so the platform always starts."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from storage.sqlite.database import Database
 from tests.fakes.poisoned_process import PLACES, STATUS
 
 ENDS = 8
-"""Ends of the process at most: of one order several items may be poisoned."""
+"""Maximum ends of the process: one order may have several poisoned items."""
 
 
 def run(folder: Path, place: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ def run(folder: Path, place: str) -> subprocess.CompletedProcess[str]:
 
 
 def signs(database: Database, bucket: Path) -> list[str]:
-    """Return what tells of the poisoned order: letters, failed executions, errors of the sink."""
+    """Return the traces of the poisoned order: dead letters, failed executions, sink errors."""
     letters = "select * from messages where attributes || body like '%ended the process%'"
     found = [f"letter: {row['body']}{row['attributes']}" for row in database.rows(letters)]
     found += [

@@ -1,4 +1,4 @@
-"""What is taken, however deep, ends in no crash: recursion ends before a thread's stack does."""
+"""Deeply nested input crashes no process: the recursion limit is below each thread's stack."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ MODULES = sorted(
 
 
 def python(limit: str, *arguments: str) -> str:
-    """Return what Python prints under a limit of the stack, as ``ulimit`` sets it."""
+    """Return the output of Python under a stack limit, as ``ulimit`` sets it."""
     shell = f'ulimit {limit} 2>/dev/null || exit 77; exec "$0" "$@"'
     done = subprocess.run(
         ["sh", "-c", shell, sys.executable, *arguments],

@@ -1,4 +1,4 @@
-"""The engine's turn: whom it answers and when, and what it survives."""
+"""The engine's turn: answers after the commit, durable commits, and errors of callers."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     opened.close()
 
 
-# ---- functions called for somebody outside
+# ---- functions called for a client
 
 
 def test_a_caller_of_a_function_gets_its_answer(rig: Rig) -> None:
@@ -159,7 +159,7 @@ FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow"
 def test_the_commit_is_synced_before_any_function_is_called(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So whatever it does outside, its order is known to have come that far."""
+    """A power cut cannot lose the state that the function acted on."""
     seen: list[str] = []
     rig.functions.on_submit = lambda _: seen.append("called")
     monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("on the disk"))

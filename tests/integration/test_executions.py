@@ -1,4 +1,4 @@
-"""Executions: journalled before they act, restarted at any turn, out of memory while they wait."""
+"""Executions: journalled before they act, resumed after any turn, unloaded while they wait."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ Make = Callable[..., Rig]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Return what opens a rig; it is closed with the test."""
+    """Return a function that opens a rig, which is closed with the test."""
     opened: list[Rig] = []
 
     def build(*_: Any, **options: Any) -> Rig:
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def wait(seconds: int, **fields: Any) -> dict[str, Any]:
-    """Return a Wait state that ends its workflow, unless told otherwise."""
+    """Return a Wait state, which ends its workflow by default."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Wait", "Seconds": seconds, **end, **fields}
 
@@ -213,7 +213,7 @@ class Flaky:
 
 
 def run_long(make: Make, restart_after: int | None) -> tuple[list[str], dict[str, Any]]:
-    """Run the long workflow, restarting after so many turns; return its path and its row."""
+    """Run the long workflow with a restart after a turn; return its path and its row."""
     rig = make(flow=LONG, handlers={"Step": Flaky(), "Other": echo})
     rig.start("one", {"order_id": "A-1"})
     for turn in range(200):
@@ -292,7 +292,7 @@ def test_the_history_is_complete_and_in_order_across_restarts(make: Make) -> Non
     assert all(a["timestamp"] <= b["timestamp"] for a, b in pairwise(history()))
 
 
-# ---- the window
+# ---- the limit of loaded executions
 
 
 def test_only_max_loaded_executions_are_in_memory_and_the_others_wait_in_the_journal(
@@ -355,7 +355,7 @@ def test_the_engine_does_not_spin_while_max_loaded_executions_are_in_memory(
     assert rig.engine.next_due(schedules=False) > NOW
 
 
-# ---- naps
+# ---- unloaded executions
 
 
 def test_an_execution_with_a_long_wait_is_unloaded_and_loaded_in_time(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""Queues: batches, visibility, partial failure, dead letters, and the way back."""
+"""Queues: batches, visibility timeouts, partial failures, dead letters and their redrive."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def handed(rig: Rig) -> list[list[str]]:
 
 
 def refusing(*bodies: str) -> Any:
-    """Return a consumer that reports these messages as failed, as Powertools' batches do."""
+    """Return a consumer that reports these messages as failed, as Powertools does."""
 
     def consume(event: Any) -> Any:
         failed = [one["messageId"] for one in event["Records"] if one["body"] in bodies]
@@ -161,7 +161,7 @@ def test_a_message_has_its_receive_count(tmp_path: Path) -> None:
 
 
 def exhaust(rig: Rig, times: int = RECEIVES + 2) -> None:
-    """Let a queue's messages be tried as often as they may."""
+    """Let a queue's messages fail until their receive limit."""
     rig.settle()
     for _ in range(times):
         rig.pass_time(VISIBILITY)
@@ -208,7 +208,7 @@ def test_a_message_in_flight_at_a_crash_is_visible_after_the_restart(rig: Rig) -
 
 
 def test_a_failed_message_keeps_its_timeout_across_restarts(tmp_path: Path) -> None:
-    """Else a few quick restarts would use up its tries."""
+    """Otherwise a few quick restarts would use up its receives."""
     rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
     rig.send("poison")
     rig.settle()

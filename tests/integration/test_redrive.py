@@ -1,4 +1,4 @@
-"""The way back of dead letters in the stack that ships: each to where it failed, one by one."""
+"""Redrives of dead letters in the shipped stack: each returns to the place where it failed."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from infra.server.aws_api import AwsApi
 from tests.fakes.runtime import Rig
 
 LONGEST = "o" * 64
-"""An order id of as many characters as the contract allows."""
+"""An order id of the longest length that the contract allows."""
 
 NAME = 80
-"""Characters of an execution's name at most (Step Functions API reference, StartExecution)."""
+"""Longest name of an execution (Step Functions API reference, StartExecution)."""
 
 
 @cache
@@ -37,7 +37,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def letter(rig: Rig, queue: str, body: Any) -> int:
-    """Put a letter into a dead-letter queue, as the platform does; return its id."""
+    """Send a dead letter, as the platform does; return its id."""
     rig.send(json.dumps(body), queue=queue)
     return int(rig.queue(queue)[-1]["id"])
 
@@ -48,7 +48,7 @@ def quarantined(consumer: str, event: Any) -> dict[str, Any]:
 
 
 def redriven(rig: Rig, *ids: int) -> None:
-    """Redrive letters as the command does, and let what follows happen."""
+    """Redrive dead letters as the command does, and settle."""
     asked = AwsApi(rig.engine, rig.database).answer(
         "Orderflow.RedriveDeadLetters", json.dumps({"ids": list(ids)}).encode()
     )

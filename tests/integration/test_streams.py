@@ -1,4 +1,4 @@
-"""Firehose: every event gets into a Parquet file whole, and leaves the journal only then."""
+"""Firehose: an event's delivery leaves the journal only after its Parquet file is published."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def completed(number: int) -> dict[str, Any]:
-    """Return the entry of a valid event that goes to the analysts alone."""
+    """Return the entry of a valid event that goes to the stream only."""
     detail = {
         "order_id": f"A-{number}",
         "customer_id": "C-1",
@@ -65,7 +65,7 @@ def completed(number: int) -> dict[str, Any]:
 
 
 def malformed() -> dict[str, Any]:
-    """Return the entry of an event that keeps no contract."""
+    """Return the entry of an event that breaks its contract."""
     return _entry("Order Completed", {"order_id": "A-0", "nonsense": True})
 
 
@@ -86,13 +86,13 @@ def put(rig: Rig, *numbers: int) -> None:
 
 
 def files(rig: Rig) -> list[str]:
-    """Return the files that the analysts see, by their path in the bucket."""
+    """Return the published files, by their path in the bucket."""
     bucket = rig.directory.bucket
     return sorted(str(path.relative_to(bucket)) for path in bucket.rglob("[!.]*") if path.is_file())
 
 
 def asked(rig: Rig, sql: str) -> list[Any]:
-    """Return what the Parquet files say."""
+    """Return the rows of the Parquet files."""
     with connect(rig.directory.bucket) as connection:
         return connection.execute(sql).fetchall()
 
@@ -167,7 +167,7 @@ def test_events_beyond_one_delivery_are_all_written(rig: Rig, events: int) -> No
 def test_a_chunk_whose_answer_cannot_be_sorted_is_retried(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stream goes on: nothing waits for records that were lost on the way."""
+    """The stream continues: no delivery waits for lost records."""
     sort, left = rig.engine.streams._sort, [RuntimeError("no order")]  # noqa: SLF001
 
     def sorts(*arguments: Any) -> None:
@@ -267,11 +267,11 @@ def test_the_row_of_a_replayed_event_has_the_replays_name(rig: Rig) -> None:
     assert units(rig) == [1]
 
 
-# ---- whole or not at all
+# ---- atomic files
 
 
 class Disk:
-    """What happens to files, in order, and a disk that can be made to fail."""
+    """A log of file operations in order, and a disk that can fail on demand."""
 
     def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rig = rig
@@ -363,11 +363,11 @@ def test_a_partial_file_is_invisible_to_queries(rig: Rig) -> None:
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process ends."""
 
 
 def die_after_the_rename(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process be gone between a file's last name and the commit of its delivery."""
+    """End the process between the rename of a file and the commit of its delivery."""
 
     def dies(**_: object) -> None:
         raise Killed
@@ -428,7 +428,7 @@ def test_a_later_process_never_overwrites_a_file(rig: Rig) -> None:
     assert len(files(rig)) == 3
 
 
-# ---- what fails
+# ---- failures
 
 
 def test_an_invalid_event_goes_to_the_error_prefix_and_the_others_to_the_table(
@@ -511,7 +511,7 @@ def test_a_full_buffer_waits_for_the_retry_too(rig: Rig, monkeypatch: pytest.Mon
 
 
 def drop_one(event: Any) -> Any:
-    """Answer as a processor does that drops a record on purpose."""
+    """Answer as a processor that drops its records."""
     answer = process(event)
     answer["records"][0] = {"recordId": answer["records"][0]["recordId"], "result": "Dropped"}
     return answer
@@ -542,7 +542,7 @@ def test_a_malformed_answer_of_the_processor_loses_no_event(rig: Rig, answer: An
     assert units(rig) == [1, 2]
 
 
-# ---- one record that fails
+# ---- one failing record
 
 
 def errors(rig: Rig) -> dict[str, str]:
@@ -561,7 +561,7 @@ def is_poison(record: dict[str, Any]) -> bool:
 
 
 def answer_with(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
-    """Return a processor whose answer for the poison is changed; None leaves it out."""
+    """Return a processor whose answer for the poison is changed; None omits it."""
 
     def answer(event: Any) -> Any:
         records = process(event)["records"]
@@ -661,7 +661,7 @@ def test_a_row_on_several_lines_is_one_row(rig: Rig) -> None:
 
 
 def test_retries_of_records_do_not_block_a_skipping_clock(rig: Rig) -> None:
-    """Only files that are being written are waited for in real time."""
+    """The engine waits in real time only for files that are being written."""
     rig.handlers[PROCESSOR] = lambda _: "nonsense"
     rig.restart()
     put(rig, 1)

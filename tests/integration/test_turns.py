@@ -1,4 +1,4 @@
-"""A turn of the engine: what fails in it leaves nothing, and stops nothing else."""
+"""A turn of the engine: a failing item is rolled back and does not affect the others."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def outbox(rig: Rig, kind: str, body: Any) -> None:
-    """Put a message into the outbox, as a service does."""
+    """Write a message to the outbox, as a service does."""
     with rig.database.write() as connection:
         connection.execute(
             "insert into outbox (kind, body, created_at) values (?, ?, 0)", (kind, json.dumps(body))

@@ -1,4 +1,4 @@
-"""The error boundary: an item that raises leaves nothing behind, and everybody else goes on."""
+"""The error boundary: an item that raises is rolled back, also in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ WAIT = {"Type": "Wait", "Seconds": 900, "End": True}
 
 
 class Untold(Exception):
-    """An error whose message cannot be told."""
+    """An error that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
@@ -48,7 +48,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 class Fails:
-    """Does the work of something in its place, then raises so many times."""
+    """Calls the replaced function, then raises a number of times."""
 
     def __init__(self, work: Any, error: Exception, times: int = 1) -> None:
         self.work = work
@@ -64,7 +64,7 @@ class Fails:
 
 
 def executions(rig: Rig) -> list[tuple[str, str]]:
-    """Return machine and status of each execution."""
+    """Return the state machine and status of each execution."""
     rows = rig.rows("select machine, status from executions order by id")
     return [(row["machine"], row["status"]) for row in rows]
 
@@ -73,7 +73,7 @@ def executions(rig: Rig) -> list[tuple[str, str]]:
 def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Neither the execution nor its calls outlive the error; the retry starts a whole one."""
+    """The error removes the execution and its calls; the retry starts another execution."""
     taker = rig.engine.bus.rule_targets["machine"]
     monkeypatch.setattr(taker, "deliver", Fails(taker.deliver, error))
     rig.put(entry("Flow"))
@@ -158,7 +158,7 @@ def test_an_unserialisable_execution_is_failed(
 def test_a_request_that_fails_leaves_nothing_in_memory(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A replay that was not begun may be begun; an execution that was not started, started."""
+    """The replay and the execution of the failed request can be started afterwards."""
 
     def begin(now: float) -> None:
         rig.engine.bus.start_replay("again", 0.0, now, [], now)

@@ -1,4 +1,4 @@
-"""The backlog says when it is worth looking into the journal, and never looks in vain."""
+"""The backlog: keys are due exactly when the journal may have due rows."""
 
 from math import inf
 
@@ -8,7 +8,7 @@ NOW = 1_000.0
 
 
 def emptied() -> Backlog:
-    """Return a backlog of which everything was fetched."""
+    """Return a backlog whose keys all rest."""
     backlog = Backlog(["a", "b"])
     backlog.rest("a", None)
     backlog.rest("b", None)

@@ -1,4 +1,4 @@
-"""Time as a port."""
+"""The clocks: real time, and skipping time."""
 
 import time
 

@@ -22,7 +22,7 @@ EVENTS = [
 DICTIONARIES = {
     "history_dictionary_1.txt": "4e2eaaaaa6798a1a27216a867e1e1f0d07b329c57dcecf629252dc6f5d628a1f",
 }
-"""Each dictionary that was ever shipped: a directory may have pieces that need it."""
+"""The digest of each shipped dictionary: a directory may have pieces that need it."""
 
 
 def test_a_piece_keeps_its_events_and_its_snapshot() -> None:

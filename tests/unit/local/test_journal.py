@@ -1,4 +1,4 @@
-"""The journal: a turn's writes are one transaction, and what answers a caller is durable."""
+"""The journal: a turn's writes are one transaction, and answers to callers are durable."""
 
 import os
 import sqlite3
@@ -28,7 +28,7 @@ def journal(database: Database) -> Journal:
 
 
 def bodies(database: Database) -> list[str]:
-    """Return what is in the journal."""
+    """Return the events in the journal."""
     return [row["body"] for row in database.rows("select body from definitions order by id")]
 
 
@@ -150,7 +150,7 @@ ROWS = {
 def test_the_id_of_a_deleted_row_is_never_reused(
     journal: Journal, database: Database, table: str
 ) -> None:
-    """Files are named for deliveries, dead letters and their runs for messages."""
+    """Parquet files have names from deliveries; dead letters and their runs from messages."""
     given = [journal.next_id(table) for _ in range(3)]
     for number in given:
         journal.batch.add(ROWS[table], number)
@@ -160,7 +160,7 @@ def test_the_id_of_a_deleted_row_is_never_reused(
     assert Journal(database).next_id(table) > max(given)
 
 
-# ---- metrics, added up in the journal
+# ---- metrics, summed in the journal
 
 EMF = (
     '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["service"]],'
@@ -169,7 +169,7 @@ EMF = (
 
 
 def result(*values: str) -> Result:
-    """Return the result of an invocation that measured these values."""
+    """Return the result of an invocation with these metrics."""
     return Result(1, None, None, [EMF % value for value in values], 0.1)
 
 

@@ -1,4 +1,4 @@
-"""Schedules: when they are due, what they send, and that one that was missed runs once, at once."""
+"""Schedules: due times, the event of a run, and a single run for missed ones."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -74,7 +74,7 @@ def test_an_invalid_expression_is_refused(expression: str) -> None:
 
 
 class Rig:
-    """Schedules over a journal, whose functions are noted."""
+    """Schedules over a journal, with a record of their function calls."""
 
     def __init__(self, folder: Path, *schedules: Schedule) -> None:
         self.database = Database(str(folder / "journal.db"))
@@ -111,7 +111,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def called(rig: Rig) -> list[str]:
-    """Return the functions that were called."""
+    """Return the called functions."""
     return [name for name, _ in rig.calls]
 
 
