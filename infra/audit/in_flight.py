@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from infra.audit.findings import Finding, Invariant
-from infra.local.engine.execution_rows import order_id_in
+from infra.local.orderflow import order_id_in
 from infra.local.template.schedule_expressions import next_time
 from infra.local.template.stack import Stack
 from kernel import json_text

@@ -72,7 +72,7 @@ class LettersHere:
         return self._done(
             "DiscardDeadLetters",
             {"ids": numbers, "reason": reason, "who": who},
-            lambda engine, now: engine.letters.discard(numbers, reason, who, now),
+            lambda engine, now: engine.dead_letters.discard(numbers, reason, who, now),
         )
 
     def restore(self, ids: Sequence[str]) -> list[Answer]:
@@ -81,7 +81,7 @@ class LettersHere:
         return self._done(
             "RestoreDeadLetters",
             {"ids": numbers, "who": who},
-            lambda engine, now: engine.letters.restore(numbers, who, now),
+            lambda engine, now: engine.dead_letters.restore(numbers, who, now),
         )
 
     def edit(self, number: str, event: Any) -> Answer:
@@ -90,7 +90,7 @@ class LettersHere:
         [answer] = self._done(
             "EditDeadLetter",
             {"id": one, "event": event, "who": who},
-            lambda engine, now: [engine.letters.edit(one, event, who, now)],
+            lambda engine, now: [engine.dead_letters.edit(one, event, who, now)],
         )
         return answer
 
@@ -135,7 +135,7 @@ class LettersHere:
         ids, who = request["ids"], request["who"]
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
             engine.accept_only = not wait
-            asked = engine.call(lambda now: engine.letters.redrive(ids, who, now))
+            asked = engine.call(lambda now: engine.dead_letters.redrive(ids, who, now))
             engine.turn(0)
             answers, end = asked.result(0), time.monotonic() + wait
             while _running(answers) and time.monotonic() < end:

@@ -2,15 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
-from infra.local.engine.execution_rows import order_id_in
+from infra.local.orderflow import order_id_in
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
-
-if TYPE_CHECKING:
-    from infra.local.engine.engine import Engine
 
 Letter = dict[str, Any]
 
@@ -90,10 +87,3 @@ def history(database: Database, number: int) -> list[Letter]:
         }
         for row in rows
     ]
-
-
-def redrive(
-    engine: "Engine", ids: Sequence[int], now: float, who: str = OPERATOR
-) -> list[dict[str, Any]]:
-    """Redrive dead letters (see `infra.local.engine.dead_letters.Letters.redrive`)."""
-    return engine.letters.redrive(ids, who, now)

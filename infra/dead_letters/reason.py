@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-ATTENTION = "AttentionQueue"
+from infra.local import orderflow
+
+ATTENTION = orderflow.ATTENTION_QUEUE
 """The queue of orders that a person has to see to."""
 
-QUARANTINE = "QuarantineQueue"
+QUARANTINE = orderflow.QUARANTINE_QUEUE
 """The queue of events that keep no contract."""
 
 UNTOLD = "its function reported it as failed; the log says why"

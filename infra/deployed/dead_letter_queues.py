@@ -17,9 +17,9 @@ from infra.dead_letters.reading import Letter
 from infra.dead_letters.reason import content_of, reason_of
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
-from infra.local.engine.execution_rows import order_id_in
+from infra.local.orderflow import order_id_in
 from infra.local.platform import TEMPLATE
-from infra.local.template.resources import load
+from infra.local.stack_loader import load
 from kernel.clock import timestamp
 
 HELD = 60

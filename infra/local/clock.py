@@ -1,10 +1,10 @@
-"""Time as a port: the machine's, or one that skips what nobody has to wait for."""
+"""The clock as a port: real time, or a clock that skips waits."""
 
 import time
 
 
 class Clock:
-    """The machine's time, in epoch seconds."""
+    """The host's time, in epoch seconds."""
 
     skips = False
     offset = 0.0
@@ -15,10 +15,10 @@ class Clock:
 
 
 class SkippingClock(Clock):
-    """A clock that jumps to the next thing due when nothing else is to be done."""
+    """A clock that jumps to the next due item while the engine is idle."""
 
     skips = True
 
     def skip_to(self, moment: float) -> None:
-        """Jump forward to a moment; never back."""
+        """Jump forward to a moment; a moment in the past changes nothing."""
         self.offset += max(0.0, moment - self.now())

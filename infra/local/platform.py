@@ -1,4 +1,4 @@
-"""Opening the platform in a data directory: template, database, workers, engine."""
+"""Opens the platform in a data directory: template, database, workers, engine."""
 
 import gc
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from high_value.store import SQLiteReviews
 from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase
 from infra.local.directory.crash_marker import MarkerFile
@@ -14,38 +13,45 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.sandbox import clock_of
 from infra.local.directory.schema import JOURNAL
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.orderflow import ORDERFLOW, Profile, create_tables
+from infra.local.stack_loader import load
+from infra.local.template.loader import TemplateError
 from infra.local.template.stack import Stack
 from infra.local.workers.inline import InlineInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
-from inventory.store import SQLiteInventory
-from notifications.store import SQLiteMails
-from orders.store import SQLiteKeys
-from payments.store import SQLiteLedger
-from shipping.store import SQLiteShipments
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The repository: where the template, the workflows and the contracts are."""
+"""The repository, with the template, the workflows and the contracts."""
 
 TEMPLATE = ROOT / "template.yaml"
-
-STORES = (SQLiteInventory, SQLiteLedger, SQLiteShipments, SQLiteReviews, SQLiteMails, SQLiteKeys)
-"""What creates the services' tables, so that a person can query them from the first moment."""
 
 
 def stack_of(
     directory: DataDirectory, template: Path = TEMPLATE, parameters: Mapping[str, str] | None = None
 ) -> Stack:
-    """Return the stack that a template asks for, with its files in a data directory."""
+    """Return the stack of a template, with its files in a data directory.
+
+    Functions behind a route of the HTTP API sync each commit to disk: their answer to a client must
+    survive a power cut.
+    """
     stack = load(template, parameters or {}, directory.local_value)
     served = {route.function for route in stack.routes}
     for name in served:
-        # what answers a caller outside must outlive a power cut
         variables = dict(stack.functions[name].variables)
         variables["STORE_URL"] += "?synchronous=FULL"
         stack.functions[name] = replace(stack.functions[name], variables=variables)
     return stack
+
+
+def _check_names(stack: Stack, profile: Profile) -> None:
+    """Raise `TemplateError` if the stack lacks a resource that the profile names."""
+    names = {"machines": [profile.order_machine]}
+    names["queues"] = [profile.outbox_dead_letters, profile.held_orders]
+    for kind, required in names.items():
+        for name in required:
+            if name not in getattr(stack, kind):
+                raise TemplateError("Resources", f"has no {name}, which the engine needs")
 
 
 @contextmanager
@@ -59,18 +65,19 @@ def platform(
 ) -> Iterator[Engine]:
     """Open a data directory and run the platform in it.
 
-    Without a clock, the directory decides: time is skipped in a sandbox and nowhere else.
+    Without a clock, the directory decides: only a sandbox skips time.
 
     Raises
     ------
     TemplateError
-        The template asks for what is not there or not supported.
+        The template refers to a missing resource or needs an unsupported feature.
     DataDirectoryError
         The directory cannot be used.
     WorkerError
         The handlers cannot be imported.
     """
     stack = stack_of(directory, template, parameters)
+    _check_names(stack, ORDERFLOW)
     directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
         clock = clock or clock_of(database)
@@ -80,15 +87,16 @@ def platform(
         else:
             invoker = InlineInvoker(stack.functions, directory.log, markers.engine)
         try:
-            for store in STORES:
-                store(database)
+            create_tables(database)
             database.define(JOURNAL)
             rebase(directory, database, clock)
-            engine = Engine(stack, database, directory, invoker, clock, markers=markers)
+            engine = Engine(
+                stack, database, directory, invoker, clock, profile=ORDERFLOW, markers=markers
+            )
             markers.clear()
             invoker.start()
             before = gc.get_threshold()
-            gc.freeze()  # as in the workers: what is imported is not looked through meanwhile
+            gc.freeze()  # as in the workers: the garbage collector skips imported modules
             gc.set_threshold(GC_THRESHOLD)
             try:
                 yield engine

@@ -1,32 +1,33 @@
-"""Working until nothing is due: in a sandbox by skipping time, elsewhere in real time."""
+"""Runs the engine until nothing is due: in a sandbox by skipping time, else in real time."""
 
 from collections.abc import Callable
 
 from infra.local.engine.engine import Engine
+from infra.local.orderflow import RECONCILER
 from orders.early_requests import KEPT
 from storage.sqlite.database import Database
 
 SINK_ATTEMPTS = 5
-"""Failures of the sink in a row after which nobody waits for it any more."""
+"""Consecutive failures of the sink after which `settle` no longer waits for it."""
 
 RECONCILIATIONS = 3
-"""Times in a row that the reconciler may find nothing to move before that is the end."""
+"""Consecutive runs of the reconciler without progress after which `settle` ends."""
 
 LEASE = 601.0
-"""Seconds after which a run that is gone no longer holds its order, and the grace on top."""
+"""Seconds until the lease of a vanished run has expired, including the grace period."""
 
 HORIZON = 15.0
-"""Seconds that are waited in real time for what is due next: a step's retry, no order's wait."""
+"""Longest wait in real time, in seconds: enough for a step's retry, not for a Wait state."""
 
 STALLED = 100
-"""Turns in which nothing happens, though something is due, after which nobody waits any more."""
+"""Consecutive turns without progress, though an item is due, after which `work_off` ends."""
 
 SINK_RETRIES = 2
-"""Failures of the sink in a row after which nobody waits for it in real time."""
+"""Consecutive failures of the sink after which `work_off` no longer waits for it."""
 
 
 def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
-    """Take turns until nothing is due; orders that nothing moves are left to the reconciler."""
+    """Take turns until nothing is due, and run the reconciler for orders that make no progress."""
     reconciled, unfinished = 0, (-1, -1)
     while True:
         happened = engine.turn(0.0 if engine.idle else 0.05)
@@ -35,20 +36,20 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             continue
         if engine.skip(sink=engine.streams.failures < SINK_ATTEMPTS):
             continue
-        left = in_flight(engine.journal.database), _requests(engine.journal.database)
-        if left == (0, 0) or (reconciled >= RECONCILIATIONS and left == unfinished):
+        open_work = in_flight(engine.journal.database), _early_requests(engine.journal.database)
+        if open_work == (0, 0) or (reconciled >= RECONCILIATIONS and open_work == unfinished):
             return
-        reconciled = reconciled + 1 if left == unfinished else 1
-        unfinished = left
-        wait = LEASE if left[0] else _until_given_up(engine)
+        reconciled = reconciled + 1 if open_work == unfinished else 1
+        unfinished = open_work
+        wait = LEASE if open_work[0] else _early_requests_expire_in(engine)
         engine.skip_to(engine.clock.now() + wait)
-        engine.run_schedule("ReconcileFunction")
+        engine.run_schedule(RECONCILER)
 
 
 def work_off(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
     """Take turns in real time until nothing is due within `HORIZON` seconds; flush the sink."""
     _work(engine, lambda: engine.next_due(schedules=False, sink=False), on_turn)
-    engine.streams.flush()
+    engine.streams.flush_buffers()
     _work(engine, lambda: _due_with_sink(engine), on_turn)
 
 
@@ -70,19 +71,19 @@ def _due_with_sink(engine: Engine) -> float:
     return engine.next_due(schedules=False, sink=engine.streams.failures < SINK_RETRIES)
 
 
-def _requests(database: Database) -> int:
-    """Return how many requests are kept for orders that did not come."""
+def _early_requests(database: Database) -> int:
+    """Return the number of requests that wait for an order which has not arrived."""
     row = database.row("select count(*) from early_requests")
     return int(row[0]) if row else 0
 
 
-def _until_given_up(engine: Engine) -> float:
-    """Return in how many seconds the last request is given up whose order did not come."""
+def _early_requests_expire_in(engine: Engine) -> float:
+    """Return in how many seconds the last of the early requests expires."""
     row = engine.journal.database.row("select max(came_at) from early_requests")
     return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def in_flight(database: Database) -> int:
-    """Return how many orders have not ended."""
+    """Return the number of orders that have not ended."""
     row = database.row("select count(*) from orders where in_flight = 1")
     return int(row[0]) if row else 0

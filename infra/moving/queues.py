@@ -12,7 +12,7 @@ from typing import Any
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
-from infra.local.template.resources import load
+from infra.local.stack_loader import load
 from infra.moving.lines import Row, numbered
 
 HIDDEN = 60

@@ -10,7 +10,7 @@ from infra.audit.directory import imported
 from infra.audit.in_flight import RECONCILER
 from infra.errors import MoveError
 from infra.local.directory.journal import KIND, REAL, Journal, keep
-from infra.local.platform import STORES
+from infra.local.orderflow import create_tables
 from infra.local.template.stack import Stack
 from infra.moving.export_file import Checked
 from infra.moving.in_flight import messages, outbox, runs
@@ -78,8 +78,7 @@ class SQLitePlace:
     def prepare(self) -> None:
         """Create the tables that are not there yet."""
         Journal(self.database)
-        for store in STORES:
-            store(self.database)
+        create_tables(self.database)
         self.database.define(SCHEMA)
 
     def rows(self) -> Iterator[Row]:

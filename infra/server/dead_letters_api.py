@@ -40,7 +40,7 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
         ids, who = _ids(request, least=0), _who(request)
 
         def run(now: float) -> Answer:
-            done = engine.letters.redrive(ids, who, now)
+            done = engine.dead_letters.redrive(ids, who, now)
             return {"redriven": sum(one["state"] == "running" for one in done), "letters": done}
 
         return engine.call(run)
@@ -50,18 +50,20 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
         if not reason:
             raise InvalidRequest("ValidationException", "reason: is missing; say why")
         kept = reason[:MAX_TEXT]
-        return engine.call(lambda now: {"letters": engine.letters.discard(ids, kept, who, now)})
+        return engine.call(
+            lambda now: {"letters": engine.dead_letters.discard(ids, kept, who, now)}
+        )
 
     def restore(request: Mapping[str, Any]) -> "Future[Answer]":
         ids, who = _ids(request), _who(request)
-        return engine.call(lambda now: {"letters": engine.letters.restore(ids, who, now)})
+        return engine.call(lambda now: {"letters": engine.dead_letters.restore(ids, who, now)})
 
     def edit(request: Mapping[str, Any]) -> "Future[Answer]":
         [number], who = _ids({"ids": [request.get("id")]}), _who(request)
         event = request.get("event")
 
         def change(now: float) -> Answer:
-            return {"letters": [engine.letters.edit(number, event, who, now)]}
+            return {"letters": [engine.dead_letters.edit(number, event, who, now)]}
 
         return engine.call(change)
 

@@ -1,8 +1,8 @@
 """A platform whose process ends in the middle of one kind of item; run as a process of its own.
 
 ``python -m tests.fakes.poisoned_process FOLDER PLACE`` opens the shipped platform in a folder, puts
-a poisoned and two plain orders on its bus where none is there yet, and works until nothing is due.
-It prints what it put aside, as JSON.
+a poisoned and two plain orders on an empty bus, and works until nothing is due. It prints a message
+for each quarantined item, as JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ STATUS = 9
 
 
 def _ending(owner: Any, name: str) -> None:
-    """Let a function end the process where its arguments speak of poison."""
+    """Let a function end the process if its arguments contain the poison."""
     shipped = getattr(owner, name)
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -53,7 +53,7 @@ def _poison(place: str, folder: Path) -> None:
         _ending(analytics.usecases, "flatten")
     else:
         _ending(streams, "write_parquet")
-        apart = folder / "python"  # what converts rows in a process of its own
+        apart = folder / "python"  # replaces the process that tests rows
         apart.write_text(f"#!/bin/sh\n! grep -q POISON || exit {STATUS}\n")
         apart.chmod(0o755)
         sys.executable = str(apart)
@@ -79,7 +79,7 @@ def main() -> None:
             ]
             engine.call(lambda now: engine.bus.put(entries, now))
         settle(engine)
-        sys.stdout.write(json.dumps(engine.put_aside) + "\n")
+        sys.stdout.write(json.dumps(engine.quarantined) + "\n")
 
 
 ITEMS = [{"sku": "TEA", "quantity": 100, "unit_price": 12.5}]

@@ -1,4 +1,4 @@
-"""The runtime with a small template, whose clock and functions a test moves by hand."""
+"""The runtime with a small template, a manual clock and functions that a test answers."""
 
 import sqlite3
 from collections import deque
@@ -12,7 +12,8 @@ import yaml
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.orderflow import ORDERFLOW, Profile
+from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invocation, Result
 from infra.server.aws_api import execution_history
@@ -105,6 +106,13 @@ Resources:
     Properties: {Type: STANDARD, DefinitionUri: sub_flow.asl.yaml}
 """
 
+PROFILE = Profile(
+    order_machine="shop-flow",
+    order_consumer="order_processing",
+    outbox_dead_letters="Untouched",
+    held_orders="Untouched",
+)
+
 WAITS = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 900, "End": True}}}
 ONE_STEP = {
     "StartAt": "Step",
@@ -115,7 +123,7 @@ Handler = Callable[[Any], Any]
 
 
 class ManualClock(Clock):
-    """A clock that stands until a test moves it."""
+    """A clock that only a test moves."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -125,7 +133,7 @@ class ManualClock(Clock):
 
 
 class FunctionError(Exception):
-    """What a function raises, by the name that a workflow sees."""
+    """An error of a function, with the name that a workflow sees."""
 
     def __init__(self, name: str, message: str = "told to") -> None:
         super().__init__(message)
@@ -133,9 +141,9 @@ class FunctionError(Exception):
 
 
 class FakeFunctions:
-    """An invoker (see `infra.local.workers.invocations.Invoker`) whose answers a test gives.
+    """An invoker (see `infra.local.workers.invocations.Invoker`) with answers from a test.
 
-    A function with a handler answers at the next turn; of any other a test answers each call.
+    A function with a handler answers at the next turn; a test answers each call of the others.
     """
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
@@ -187,7 +195,7 @@ class FakeFunctions:
 
 
 class Rig:
-    """The runtime of a template in a folder; a restart keeps the folder and nothing else."""
+    """The runtime of a template in a folder; a restart keeps only the folder."""
 
     def __init__(
         self,
@@ -224,14 +232,16 @@ class Rig:
         self._writer = self.directory.writer()
         self.database = self._writer.__enter__()
         self.functions = FakeFunctions(self.handlers)
+        profile = ORDERFLOW if ORDERFLOW.order_machine in stack.machines else PROFILE
+        functions = cast("Any", self.functions)
         self.engine = Engine(
-            stack, self.database, self.directory, cast("Any", self.functions), self.clock
+            stack, self.database, self.directory, functions, self.clock, profile=profile
         )
 
     def close(self) -> None:
-        """Let the process be gone: what is not committed is lost, and so is every call.
+        """End the process: uncommitted rows and open calls are lost.
 
-        An item that failed within the engine's boundary fails the test, unless it expects that.
+        An item that failed within the error boundary fails the test, unless the test expects it.
         """
         failures = self.failures()
         self._writer.__exit__(None, None, None)
@@ -242,7 +252,7 @@ class Rig:
         return self.rows("select kind, item, error, message from failures order by id")
 
     def restart(self) -> None:
-        """Let the process be gone, and start another one."""
+        """End the process, and start another one."""
         self.close()
         self._open()
 
@@ -252,7 +262,7 @@ class Rig:
             self.engine.turn(0)
 
     def settle(self) -> None:
-        """Take turns until nothing happens any more at this moment."""
+        """Take turns until a turn does nothing."""
         for _ in range(10_000):
             if not self.engine.turn(0):
                 return
@@ -264,7 +274,7 @@ class Rig:
         self.settle()
 
     def ask(self, request: Callable[[float], Any]) -> Any:
-        """Have the engine do something in its next turn; return its answer."""
+        """Call the engine, take a turn, and return the answer."""
         future: Future[Any] = self.engine.call(request)
         self.turn()
         return future.result(0)
@@ -289,7 +299,7 @@ class Rig:
         return [dict(row) for row in self.database.rows(query, *parameters)]
 
     def outside(self, query: str, *parameters: object) -> list[Any]:
-        """Return the rows that another process sees now: what is committed."""
+        """Return the rows that another process sees, which are the committed ones."""
         other = sqlite3.connect(f"file:{self.directory.database}?mode=ro", uri=True)
         try:
             return other.execute(query, parameters).fetchall()
@@ -297,7 +307,7 @@ class Rig:
             other.close()
 
     def reader(self) -> Database:
-        """Return a connection beside the writer's."""
+        """Return a second connection, for reading."""
         return self.directory.reader()
 
     def queue(self, name: str) -> list[dict[str, Any]]:
@@ -333,7 +343,7 @@ def entry(kind: str = "Work", detail: str = '{"order_id": "A-1"}', **fields: Any
 
 
 def task(resource: str = "${Step}", **fields: Any) -> dict[str, Any]:
-    """Return a Task state that ends its workflow, unless told otherwise."""
+    """Return a Task state, which ends its workflow by default."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Task", "Resource": resource, **end, **fields}
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, history, letters, redrive
+from infra.dead_letters.reading import closed_letters, history, letters
 from infra.views.local_story import story
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
+from tests.fakes.redrives import redrive
 from tests.faults.scene import NEVER_SHIPPED, Killed, Scene, dead_letters, paid, stock
 from tests.host import Host, event, order
 
@@ -133,7 +134,7 @@ def hold_by_another(machine: Host) -> None:
         connection.execute(
             "insert into executions (name, machine, kind, status, definition, input, started_at)"
             " values ('somebody', ?, 'EXPRESS', 'RUNNING', '', '{}', 0)",
-            (machine.engine.order_processing,),
+            (machine.engine.profile.order_machine,),
         )
 
 
@@ -184,7 +185,7 @@ def test_f42_a_redrive_that_is_ignored(machine: Host) -> None:
 def test_f42_a_redrive_beside_a_run_that_does_the_same(machine: Host) -> None:
     """F42: another run has the order at that moment -> the letter waits for what that one does."""
     number = refund_fails(machine)
-    executions, name = machine.engine.executions, machine.engine.order_processing
+    executions, name = machine.engine.executions, machine.engine.profile.order_machine
     resume = {"resume": {"order_id": "T-1"}}
     machine.engine.clock.offset += 301.0  # the lease has run out
     machine.engine.call(lambda now: executions.start(name, "twin", resume, now))
@@ -206,7 +207,7 @@ def test_f43_an_event_that_is_put_right(machine: Host) -> None:
     assert letter["reason"].startswith("InvalidEvent: detail.currency")
     event = letter["body"]["event"]
     right = {**event, "detail": {**event["detail"], "currency": "USD"}}
-    edit = machine.engine.letters.edit
+    edit = machine.engine.dead_letters.edit
     edited = machine.engine.call(lambda now: edit(letter["id"], right, "ada", now))
     machine.engine.turn(0)
     assert edited.result(0)["state"] == "edited"

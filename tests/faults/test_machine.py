@@ -12,13 +12,13 @@ import pytest
 
 import infra.local.engine.streams
 from analytics.warehouse import connect
-from infra.dead_letters.reading import redrive
 from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.platform import ROOT
 from infra.local.template.stack import Target
 from orders.early_requests import MAX_KEPT
 from orders.usecases import SINK_GRACE
 from storage.sqlite.database import Database
+from tests.fakes.redrives import redrive
 from tests.faults.scene import (
     DAY,
     Killed,
@@ -38,7 +38,7 @@ HIGH_VALUE: dict[str, Any] = {
 
 def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
     """F23: a rule's target fails for good -> retried by its policy, dead letter; redrive works."""
-    takers, attempts = machine.engine.bus.takers, Counter[str]()
+    takers, attempts = machine.engine.bus.rule_targets, Counter[str]()
 
     class Failing(QueueTarget):
         def deliver(self, target: Target, *_: Any) -> None:
@@ -46,7 +46,7 @@ def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
             raise DeliveryError("NO_PERMISSIONS", "the queue is not to be written to")
 
     queue = takers["queue"]
-    takers["queue"] = Failing(machine.engine.queues, machine.engine.executions)
+    takers["queue"] = Failing(machine.engine.parts)
     machine.put(order(**HIGH_VALUE))
     machine.settle()
     assert has_completed_once(machine)
@@ -243,7 +243,7 @@ def test_f34_a_relay_that_is_away_for_days(scene: Scene, monkeypatch: pytest.Mon
     """F34: the relay is away for two days -> its entries are still there; then they are sent."""
     with scene.open() as machine:
         machine.receive(TEA=1)
-        monkeypatch.setattr(machine.engine, "_take_outbox", lambda _: False)
+        monkeypatch.setattr(machine.engine.outbox, "work", lambda _: False)
         machine.put(order())
         while machine.status() != "COMPLETED":
             machine.engine.turn(0)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import redrive
 from payments.gateway import KEY_LIFETIME, SandboxGateway
+from tests.fakes.redrives import redrive
 from tests.faults.scene import (
     DAY,
     NEVER_SHIPPED,
@@ -158,7 +158,7 @@ def test_f19_a_compensation_that_runs_twice(machine: Host) -> None:
         if not machine.engine.turn(0) and machine.engine.idle:
             machine.engine.skip()
     executions = machine.engine.executions
-    name = machine.engine.order_processing
+    name = machine.engine.profile.order_machine
     resume = {"resume": {"order_id": "T-1"}}
     for _ in range(2):  # of one name, so that both are given the order
         machine.engine.call(lambda now: executions.start(name, "twin", resume, now))

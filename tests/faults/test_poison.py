@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from analytics.warehouse import connect
-from infra.dead_letters.reading import redrive
 from infra.local.engine.targets import QueueTarget
 from infra.local.platform import ROOT
+from tests.fakes.redrives import redrive
 from tests.faults.scene import DAY, Scene, dead_letters, has_completed_once
 from tests.host import Host, event, order
 from tests.strategies import nested
@@ -169,7 +169,7 @@ def test_f37_a_target_that_raises_anything(scene: Scene, error: type[Exception])
     with scene.open() as machine:
         machine.receive(TEA=1000)
         engine = machine.engine
-        engine.bus.takers["queue"] = Raising(engine.queues, engine.executions)
+        engine.bus.rule_targets["queue"] = Raising(engine.parts)
         machine.put(order(POISON, **HIGH_VALUE), order("T-2", **HIGH_VALUE))
         goes_on(machine)
         assert has_completed_once(machine, POISON)
@@ -190,7 +190,7 @@ def _ends_deliveries(machine: Host) -> None:
             super().deliver(target, delivery, now)
 
     engine = machine.engine
-    engine.bus.takers["queue"] = Ending(engine.queues, engine.executions)
+    engine.bus.rule_targets["queue"] = Ending(engine.parts)
 
 
 def _ends_calls_of(*functions: str) -> Patch:
@@ -232,14 +232,14 @@ def _ends_submissions(machine: Host) -> None:
 
 def _ends_the_outbox(machine: Host) -> None:
     engine = machine.engine
-    send = engine._send  # noqa: SLF001
+    send = engine.outbox._send  # noqa: SLF001
 
     def ending(row: Any, now: float) -> None:
         if POISON in row["body"] and "Order Completed" in row["body"]:
             os.kill(os.getpid(), signal.SIGKILL)
         send(row, now)
 
-    engine._send = ending  # type: ignore[method-assign]  # noqa: SLF001
+    engine.outbox._send = ending  # type: ignore[method-assign]  # noqa: SLF001
 
 
 ENDS: dict[str, tuple[Patch, tuple[str, ...]]] = {

@@ -267,12 +267,12 @@ def put_nothing(machine: Host) -> None:
 
 
 def start_execution(machine: Host) -> None:
-    name = machine.engine.order_processing
+    name = machine.engine.profile.order_machine
     ask(machine, "AWSStepFunctions.StartExecution", stateMachineArn=name, input="{}")
 
 
 def list_executions(machine: Host) -> None:
-    name = machine.engine.order_processing
+    name = machine.engine.profile.order_machine
     ask(machine, "AWSStepFunctions.ListExecutions", stateMachineArn=name)
 
 

@@ -74,7 +74,7 @@ def test_an_event_in_a_dead_letter_queue_is_no_order_that_has_not_begun(machine:
             raise DeliveryError("NO_PERMISSIONS", "not allowed", final=True)
 
     engine = machine.engine
-    engine.bus.takers["machine"] = Refusing(engine.queues, engine.executions)
+    engine.bus.rule_targets["machine"] = Refusing(engine.parts)
     machine.put(order("A"))
     machine.settle()
     assert [queue for queue, _ in dead_letters(machine)] == ["TargetsDeadLetterQueue"]

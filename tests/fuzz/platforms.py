@@ -15,7 +15,7 @@ import kernel.clock
 from infra.local.clock import SkippingClock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from tests.fakes.runtime import TEMPLATE, Handler, Rig, entry, write_definition
 from tests.faults.scene import forget, let_go

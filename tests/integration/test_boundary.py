@@ -1,4 +1,4 @@
-"""The engine's error boundary: whatever an item raises ends this item alone, and is recorded."""
+"""The engine's error boundary: an error ends its item alone, and is recorded."""
 
 import json
 import sqlite3
@@ -40,7 +40,7 @@ def anything(request: pytest.FixtureRequest) -> Exception:
 
 
 def raising(patch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception) -> None:
-    """Let a method raise where its arguments speak of poison."""
+    """Let a method raise if its arguments contain the poison."""
     shipped = getattr(owner, name)
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -52,7 +52,7 @@ def raising(patch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception) 
 
 
 def goes_on(rig: Rig) -> bool:
-    """Say whether plain items of each kind are handled, before and after a restart."""
+    """Return whether plain items of each kind are handled, before and after a restart."""
     for times in (1, 2):
         rig.put(entry("Work"), entry("Flow"))
         rig.send("plain")
@@ -87,7 +87,7 @@ def test_a_target_that_raises_is_retried_and_its_event_becomes_a_dead_letter(
     assert goes_on(rig)
 
 
-def test_a_delivery_that_raises_after_a_write_leaves_nothing_of_it(
+def test_a_delivery_that_raises_after_a_write_is_rolled_back(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliver = QueueTarget.deliver
@@ -118,10 +118,10 @@ def test_an_integration_that_raises_fails_its_execution_alone(
 
 
 @pytest.mark.parametrize("name", ["packed", "json_text"])
-def test_an_execution_that_cannot_be_written_fails_alone(
+def test_an_unserialisable_execution_fails_alone(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """See `Executions.flush`: the codec raises for what one execution holds."""
+    """See `Executions.flush`: the codec raises for one execution."""
     if name == "packed":
         raising(monkeypatch, executions, "packed", TypeError("no JSON"))
     else:
@@ -137,7 +137,7 @@ def test_an_execution_that_cannot_be_written_fails_alone(
     assert goes_on(rig)
 
 
-def test_an_execution_that_cannot_be_read_again_fails_alone(rig: Rig) -> None:
+def test_an_unreadable_execution_fails_alone(rig: Rig) -> None:
     rig.define(flow(Wait={"Type": "Wait", "Seconds": 60, "Next": "Send"}, Send=SENDS))
     rig.restart()
     rig.start("bad")
@@ -153,7 +153,7 @@ def test_an_execution_that_cannot_be_read_again_fails_alone(rig: Rig) -> None:
     assert (row["status"], row["error"]) == ("FAILED", "States.Runtime")
 
 
-def test_an_execution_whose_start_raises_does_not_hold_up_its_event(
+def test_an_execution_that_raises_at_its_start_does_not_block_its_event(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising(monkeypatch, MachineTarget, "deliver", RuntimeError("broken"))
@@ -163,7 +163,7 @@ def test_an_execution_whose_start_raises_does_not_hold_up_its_event(
     assert goes_on(rig)
 
 
-def test_a_request_that_raises_gets_its_error_and_leaves_nothing(rig: Rig) -> None:
+def test_a_request_that_raises_gets_its_error_and_is_rolled_back(rig: Rig) -> None:
     def request(now: float) -> None:
         rig.engine.bus.put([entry()], now)
         raise RuntimeError("too late")
@@ -199,7 +199,9 @@ def test_an_outbox_row_that_cannot_be_sent_becomes_a_dead_letter(rig: Rig) -> No
     assert goes_on(rig)
 
 
-def test_a_schedule_that_raises_comes_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schedule_that_raises_runs_at_the_next_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     invoke = rig.engine.schedules.invoke
 
     def fails_once(*arguments: Any) -> int:
@@ -214,7 +216,7 @@ def test_a_schedule_that_raises_comes_again(rig: Rig, monkeypatch: pytest.Monkey
     assert len(rig.functions.of("Tick")) == 1
 
 
-def test_a_result_whose_handling_raises_leaves_the_engine_going(rig: Rig) -> None:
+def test_an_error_in_handling_a_result_does_not_stop_the_engine(rig: Rig) -> None:
     empty: dict[int, None] = {}
     future = rig.engine.call_function("Other", {})
     rig.turn()
@@ -262,7 +264,7 @@ def test_a_failure_is_in_the_log_and_counted(rig: Rig, monkeypatch: pytest.Monke
     assert (json.loads(metric["dimensions"]), metric["sum"]) == ({"kind": "execution"}, 1)
 
 
-def test_a_failure_that_comes_again_is_one_row_that_counts(
+def test_a_repeated_failure_is_one_row_with_a_count(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising(monkeypatch, QueueTarget, "deliver", RuntimeError("broken"))
@@ -272,14 +274,14 @@ def test_a_failure_that_comes_again_is_one_row_that_counts(
     assert [row["count"] for row in rig.rows("select * from failures")] == [4, 4]  # of both rules
 
 
-# ---- an order whose runs fail again and again
+# ---- an order with repeatedly failing runs
 
 
 def poisoned_event(number: int) -> dict[str, Any]:
     return entry("Flow", json.dumps({"order_id": "A-1", "is": "poison", "number": number}))
 
 
-def test_an_order_whose_runs_fail_again_and_again_is_held_until_its_letter_is_redriven(
+def test_an_order_with_three_failed_runs_is_held_until_its_dead_letter_is_redriven(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -300,7 +302,7 @@ def test_an_order_whose_runs_fail_again_and_again_is_held_until_its_letter_is_re
     rig.restart()
     rig.settle()
     assert rig.rows("select status from executions")[-1]["status"] == "SUCCEEDED"
-    rig.ask(lambda now: rig.engine.quarantine.release("A-1"))
+    rig.ask(lambda now: rig.engine.quarantined_orders.release("A-1"))
     rig.put(poisoned_event(9))
     rig.settle()
     assert [run["status"] for run in rig.rows("select status from executions")[-2:]] == [
@@ -357,11 +359,11 @@ def test_a_task_without_parameters_whose_input_is_text_fails_alone(rig: Rig, ser
     assert rig.execution("bad")["error"] == "States.Runtime"
 
 
-# ---- what is taken is carried
+# ---- events pass unchanged
 
 
 @pytest.mark.parametrize("levels", [252, 300, 1_000])
-def test_a_deep_event_is_carried_to_every_target(rig: Rig, levels: int) -> None:
+def test_a_deeply_nested_event_reaches_every_target(rig: Rig, levels: int) -> None:
     detail = '{"a":' * levels + "1" + "}" * levels
     for kind in ("Work", "Flow"):
         assert rig.put(entry(kind, detail))["FailedEntryCount"] == 0

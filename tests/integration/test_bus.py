@@ -1,4 +1,4 @@
-"""The bus: what PutEvents answers, how deliveries fail and come back, the archive and replays."""
+"""The bus: answers of PutEvents, retries of deliveries, the archive, replays and the outbox."""
 
 import json
 import os
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.dead_letters.reading import letters, redrive
+from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest
-from infra.local.engine import engine as engine_module
+from infra.local.engine import outbox as outbox_module
 from infra.local.engine.bus import Delivery
 from infra.local.engine.targets import DeliveryError, QueueTarget
 from infra.local.template.stack import Target
 from lambda_support.batches import MAX_BYTES
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, HOUR, MINUTE, NOW, ONE_STEP, TEMPLATE, Rig, entry
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 class Unwilling(QueueTarget):
-    """A target that refuses events until it is told otherwise."""
+    """A target that refuses events until the test ends."""
 
     def __init__(self, rig: Rig, *, final: bool = False) -> None:
         self.rig = rig
@@ -40,15 +41,15 @@ class Unwilling(QueueTarget):
         self.attempts: list[float] = []
         self.taken: list[Delivery] = []
         self.willing = False
-        self.before = rig.engine.bus.takers["queue"]
-        rig.engine.bus.takers["queue"] = self
+        self.before = rig.engine.bus.rule_targets["queue"]
+        rig.engine.bus.rule_targets["queue"] = self
 
     def room(self) -> int:
         return self.before.room()
 
     def end(self) -> None:
         """Let the queue take events again."""
-        self.rig.engine.bus.takers["queue"] = self.before
+        self.rig.engine.bus.rule_targets["queue"] = self.before
 
     def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         if target.rule == "NoReplaysRule":
@@ -85,7 +86,7 @@ def of_size(size: int, **fields: Any) -> dict[str, Any]:
         ([of_size(MAX_BYTES, Source="shöp")], "over the limit"),
     ],
 )
-def test_a_request_beyond_the_limits_is_refused_whole(rig: Rig, entries: Any, said: str) -> None:
+def test_a_request_beyond_the_limits_is_refused(rig: Rig, entries: Any, said: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         rig.ask(lambda now: rig.engine.bus.put(entries, now))
     assert refused.value.code == "ValidationException"
@@ -123,7 +124,7 @@ def test_a_request_at_the_limits_is_accepted(rig: Rig, entries: list[Any]) -> No
         (entry(EventBusName=...), "ResourceNotFoundException", "default"),
     ],
 )
-def test_a_bad_entry_fails_alone_and_in_its_place(
+def test_an_invalid_entry_fails_alone_at_its_index(
     rig: Rig, bad: dict[str, Any], code: str, said: str
 ) -> None:
     answer = rig.put(entry(), bad, entry())
@@ -136,7 +137,7 @@ def test_a_bad_entry_fails_alone_and_in_its_place(
     }
 
 
-def test_an_event_too_complex_for_a_rule_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_event_too_complex_for_a_rule_is_refused_and_rolled_back(tmp_path: Path) -> None:
     pattern = "{detail: {a: {b: {x: [1], y: [1], z: [1]}}}}"
     rig = Rig(tmp_path, template=TEMPLATE.replace("{detail-type: [Spare]}", pattern))
     overlapping = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
@@ -160,9 +161,7 @@ def test_an_event_too_complex_for_a_rule_is_refused_and_leaves_nothing(tmp_path:
         entry(Resources="text"),
     ],
 )
-def test_whatever_an_entry_holds_is_answered_and_breaks_nothing(
-    rig: Rig, bad: dict[str, Any]
-) -> None:
+def test_any_entry_is_answered(rig: Rig, bad: dict[str, Any]) -> None:
     try:
         answer = rig.put(entry(), bad)
     except InvalidRequest:
@@ -204,7 +203,7 @@ def test_consumers_get_the_event_in_eventbridges_envelope(rig: Rig) -> None:
         ("yesterday", "2027-01-15T08:00:00Z"),
     ],
 )
-def test_an_event_has_the_time_given_or_that_of_its_arrival(
+def test_an_event_has_its_own_time_or_the_time_of_arrival(
     rig: Rig, given: object, time: str
 ) -> None:
     rig.put(entry(Time=given))
@@ -228,7 +227,9 @@ def test_an_event_goes_to_each_target_of_each_rule_that_matches_and_to_no_other(
 # ---- acknowledged means journalled
 
 
-def test_an_event_is_acknowledged_only_once_it_and_its_deliveries_are_committed(rig: Rig) -> None:
+def test_an_event_is_acknowledged_after_the_commit_of_the_event_and_its_deliveries(
+    rig: Rig,
+) -> None:
     seen: list[Any] = []
     future: Future[Any] = rig.engine.call(lambda now: rig.engine.bus.put([entry()], now))
     future.add_done_callback(
@@ -240,7 +241,7 @@ def test_an_event_is_acknowledged_only_once_it_and_its_deliveries_are_committed(
     assert seen == [[(1, 2)]]
 
 
-def test_what_answers_a_caller_is_committed_so_that_it_outlives_a_power_cut(
+def test_the_commit_of_an_answer_is_synced_to_disk(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statements: list[str] = []
@@ -251,7 +252,7 @@ def test_what_answers_a_caller_is_committed_so_that_it_outlives_a_power_cut(
     assert [text for text in statements if text in {"commit", "sync"}] == ["commit", "sync"]
 
 
-def test_what_cannot_be_committed_is_not_acknowledged(rig: Rig) -> None:
+def test_a_failed_commit_acknowledges_no_event(rig: Rig) -> None:
     rig.settle()
     [pages] = rig.database.connection.execute("pragma page_count").fetchone()
     rig.database.connection.execute(f"pragma max_page_count = {pages}")
@@ -264,17 +265,17 @@ def test_what_cannot_be_committed_is_not_acknowledged(rig: Rig) -> None:
     assert rig.outside("select * from events") == []
 
 
-def test_what_was_acknowledged_is_delivered_by_the_next_process(rig: Rig) -> None:
+def test_an_acknowledged_event_is_delivered_by_the_next_process(rig: Rig) -> None:
     rig.put(entry())
     rig.restart()
     rig.settle()
     assert len(rig.queue("Work")) == 1
 
 
-# ---- deliveries that fail
+# ---- failing deliveries
 
 
-def test_a_delivery_is_tried_again_ever_later_then_it_is_a_dead_letter(rig: Rig) -> None:
+def test_a_delivery_is_retried_with_backoff_and_then_becomes_a_dead_letter(rig: Rig) -> None:
     target = Unwilling(rig)
     answer = rig.put(entry())
     rig.settle()
@@ -293,7 +294,7 @@ def test_a_delivery_is_tried_again_ever_later_then_it_is_a_dead_letter(rig: Rig)
     assert rig.rows("select * from deliveries") == []
 
 
-def test_a_target_that_comes_back_gets_the_event_once(rig: Rig) -> None:
+def test_a_recovered_target_gets_the_event_once(rig: Rig) -> None:
     target = Unwilling(rig)
     rig.put(entry())
     rig.settle()
@@ -304,14 +305,14 @@ def test_a_target_that_comes_back_gets_the_event_once(rig: Rig) -> None:
     assert rig.queue("TargetLetters") == []
 
 
-def test_the_engine_knows_when_a_retry_is_due(rig: Rig) -> None:
+def test_next_due_includes_retries_of_deliveries(rig: Rig) -> None:
     Unwilling(rig)
     rig.put(entry())
     rig.settle()
     assert rig.engine.next_due(schedules=False) == NOW + 1
 
 
-def test_an_error_that_no_retry_can_mend_is_a_dead_letter_at_once(rig: Rig) -> None:
+def test_a_final_error_makes_a_dead_letter_without_a_retry(rig: Rig) -> None:
     target = Unwilling(rig, final=True)
     rig.put(entry())
     rig.settle()
@@ -320,7 +321,7 @@ def test_an_error_that_no_retry_can_mend_is_a_dead_letter_at_once(rig: Rig) -> N
     assert json.loads(letter["attributes"])["RETRY_ATTEMPTS"] == "0"
 
 
-def test_an_event_past_its_age_is_a_dead_letter_though_attempts_are_left(rig: Rig) -> None:
+def test_an_event_past_its_maximum_age_becomes_a_dead_letter(rig: Rig) -> None:
     target = Unwilling(rig)
     rig.put(entry())
     rig.settle()
@@ -353,7 +354,7 @@ def test_a_target_without_a_dead_letter_queue_loses_the_event_after_its_retries(
     assert rig.rows("select * from deliveries") == rig.rows("select * from messages") == []
 
 
-def test_a_failing_delivery_holds_up_no_other(rig: Rig) -> None:
+def test_a_failing_delivery_does_not_block_others(rig: Rig) -> None:
     Unwilling(rig)
     rig.put(entry("Work"), entry("Flow"), entry("Work"))
     rig.settle()
@@ -386,11 +387,11 @@ def test_an_event_too_large_for_an_execution_is_a_dead_letter_with_the_reason(ri
     assert rig.rows("select * from executions") == []
 
 
-# ---- dead letters and their way back
+# ---- dead letters and their redrive
 
 
 def dead_letter(rig: Rig) -> int:
-    """Bring one about; return its id."""
+    """Make a dead letter; return its id."""
     target = Unwilling(rig, final=True)
     rig.put(entry())
     rig.settle()
@@ -400,7 +401,7 @@ def dead_letter(rig: Rig) -> int:
     return found
 
 
-def test_a_redriven_event_goes_to_the_target_that_failed_and_to_no_other(rig: Rig) -> None:
+def test_a_redriven_event_goes_to_the_failed_target_only(rig: Rig) -> None:
     number = dead_letter(rig)
     [answer] = rig.ask(lambda now: redrive(rig.engine, [number], now))
     assert (answer["id"], answer["queue"], answer["order_id"]) == (number, "TargetLetters", "A-1")
@@ -411,7 +412,7 @@ def test_a_redriven_event_goes_to_the_target_that_failed_and_to_no_other(rig: Ri
     assert rig.queue("Untouched") == []
 
 
-def test_a_dead_letter_is_told_of_with_its_order_and_its_reason(rig: Rig) -> None:
+def test_a_dead_letter_has_its_order_and_reason(rig: Rig) -> None:
     number = dead_letter(rig)
     [letter] = letters(rig.database, ["TargetLetters"])
     assert (letter["id"], letter["queue"], letter["order_id"]) == (number, "TargetLetters", "A-1")
@@ -430,7 +431,7 @@ def test_all_dead_letters_are_redriven_if_none_is_named(rig: Rig) -> None:
     assert rig.queue("TargetLetters") == []
 
 
-def test_an_unknown_letter_is_refused_by_itself(rig: Rig) -> None:
+def test_an_unknown_dead_letter_is_refused_alone(rig: Rig) -> None:
     number = dead_letter(rig)
     answers = rig.ask(lambda now: redrive(rig.engine, [999, number], now))
     assert [(one["id"], one["state"]) for one in answers] == [(999, "refused"), (number, "running")]
@@ -438,7 +439,7 @@ def test_an_unknown_letter_is_refused_by_itself(rig: Rig) -> None:
     assert rig.queue("TargetLetters") == []
 
 
-def test_a_letter_without_a_way_back_is_refused_by_itself_and_stays(rig: Rig) -> None:
+def test_a_dead_letter_that_cannot_be_redriven_is_refused_alone_and_stays_open(rig: Rig) -> None:
     bad, good = dead_letter(rig), dead_letter(rig)
     rig.database.connection.execute(
         "update messages set attributes = json_set(attributes, '$.TARGET', 'Gone/Queue')"
@@ -453,7 +454,7 @@ def test_a_letter_without_a_way_back_is_refused_by_itself_and_stays(rig: Rig) ->
     assert len(rig.queue("Work")) == 1
 
 
-def test_a_letter_whose_event_the_journal_has_no_more_is_delivered_from_its_own_text(
+def test_a_dead_letter_is_redelivered_from_its_text_if_its_event_is_deleted(
     rig: Rig,
 ) -> None:
     number = dead_letter(rig)
@@ -464,7 +465,7 @@ def test_a_letter_whose_event_the_journal_has_no_more_is_delivered_from_its_own_
     assert json.loads(message["body"])["detail"] == {"order_id": "A-1"}
 
 
-def test_a_redrive_is_journalled_before_it_is_told(rig: Rig) -> None:
+def test_a_redrive_is_committed_before_its_answer(rig: Rig) -> None:
     number = dead_letter(rig)
     rig.ask(lambda now: redrive(rig.engine, [number], now))
     rig.restart()
@@ -484,7 +485,7 @@ def test_a_redrive_is_journalled_before_it_is_told(rig: Rig) -> None:
         ("elsewhere", DAY + 1, False),
     ],
 )
-def test_an_event_is_kept_as_long_as_its_archive_says(
+def test_an_event_is_kept_for_the_archives_retention(
     rig: Rig, source: str, age: float, *, kept: bool
 ) -> None:
     rig.put(entry(Source=source))
@@ -494,7 +495,7 @@ def test_an_event_is_kept_as_long_as_its_archive_says(
     assert bool(rig.rows("select * from events")) is kept
 
 
-def test_an_event_that_somebody_waits_for_is_never_dropped(rig: Rig) -> None:
+def test_an_event_with_an_open_delivery_is_never_deleted(rig: Rig) -> None:
     Unwilling(rig)
     rig.put(entry(Source="elsewhere"))
     rig.settle()
@@ -503,7 +504,7 @@ def test_an_event_that_somebody_waits_for_is_never_dropped(rig: Rig) -> None:
     assert len(rig.rows("select * from events")) == 1
 
 
-def test_old_events_are_swept_by_themselves(rig: Rig) -> None:
+def test_the_sweep_deletes_old_events(rig: Rig) -> None:
     rig.put(entry())
     rig.settle()
     rig.pass_time(ARCHIVE_DAYS * DAY + 2 * HOUR)
@@ -522,7 +523,7 @@ def replay(
 
 
 def bodies(rig: Rig, queue: str) -> list[Any]:
-    """Return what is in a queue, read."""
+    """Return the parsed bodies in a queue."""
     return [json.loads(message["body"]) for message in rig.queue(queue)]
 
 
@@ -539,7 +540,7 @@ def test_a_replay_delivers_the_archived_events_again_under_its_name(rig: Rig) ->
     assert event["detail"] == {"order_id": "A-1"}
 
 
-def test_an_executions_input_says_that_its_event_was_replayed(rig: Rig) -> None:
+def test_the_input_of_a_replayed_events_execution_has_the_replays_name(rig: Rig) -> None:
     rig.put(entry("Flow"))
     rig.settle()
     replay(rig)
@@ -548,7 +549,7 @@ def test_an_executions_input_says_that_its_event_was_replayed(rig: Rig) -> None:
     assert [one.get("replay-name") for one in inputs] == [None, "again"]
 
 
-def test_a_rule_may_keep_replays_out(rig: Rig) -> None:
+def test_a_rule_may_exclude_replays(rig: Rig) -> None:
     rig.put(entry())
     rig.settle()
     replay(rig)
@@ -566,7 +567,7 @@ def test_a_replay_may_be_of_named_rules_only(rig: Rig) -> None:
     assert len(rig.rows("select * from executions")) == 2
 
 
-def test_a_replay_takes_the_events_that_arrived_in_its_time_range(rig: Rig) -> None:
+def test_a_replay_has_the_events_that_arrived_in_its_time_range(rig: Rig) -> None:
     for number in range(4):
         rig.put(entry(Detail=f'{{"n": {number}}}'))
         rig.settle()
@@ -585,7 +586,7 @@ def test_only_archived_events_are_replayed(rig: Rig) -> None:
     assert len(bodies(rig, "Work")) == 1
 
 
-def test_a_replay_goes_on_under_its_name_after_a_restart(rig: Rig) -> None:
+def test_a_replay_continues_under_its_name_after_a_restart(rig: Rig) -> None:
     rig.put(entry())
     rig.settle()
     replay(rig)
@@ -620,7 +621,7 @@ def test_a_replayed_event_that_becomes_a_dead_letter_keeps_the_name_when_it_is_r
         ("new", (), NOW, NOW - 1, "ValidationException"),
     ],
 )
-def test_a_replay_that_cannot_be_is_refused_by_its_code(
+def test_an_impossible_replay_is_refused_with_its_error_code(
     rig: Rig, name: str, rules: tuple[str, ...], *, since: float, until: float, code: str
 ) -> None:
     replay(rig, "taken")
@@ -645,13 +646,13 @@ def test_of_two_replays_of_one_name_in_one_turn_the_second_is_refused(rig: Rig) 
 
 
 def outbox(rig: Rig, kind: str, body: Any) -> None:
-    """Do as a service does: leave a message in the database."""
+    """Write an outbox row, as a service does."""
     rig.database.connection.execute(
         "insert into outbox (kind, body, created_at) values (?, ?, ?)", (kind, json.dumps(body), 0)
     )
 
 
-def test_what_services_left_in_the_outbox_is_taken_over_at_the_start(rig: Rig) -> None:
+def test_outbox_rows_are_sent_at_the_start(rig: Rig) -> None:
     outbox(rig, "event", {"Source": "shop", "DetailType": "Work", "Detail": '{"order_id": "B"}'})
     outbox(rig, "run", {"name": "run-1", "input": {"resume": {"order_id": "B"}}})
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
@@ -677,9 +678,7 @@ def test_what_services_left_in_the_outbox_is_taken_over_at_the_start(rig: Rig) -
         ("message", [1]),
     ],
 )
-def test_an_outbox_row_that_cannot_be_sent_is_a_dead_letter(
-    rig: Rig, kind: str, body: object
-) -> None:
+def test_an_unsendable_outbox_row_becomes_a_dead_letter(rig: Rig, kind: str, body: object) -> None:
     rig.failures_expected = True
     outbox(rig, kind, body)
     outbox(rig, "message", {"queue": "Work", "body": {"hello": 1}})
@@ -692,7 +691,7 @@ def test_an_outbox_row_that_cannot_be_sent_is_a_dead_letter(
     assert rig.put(entry())["FailedEntryCount"] == 0
 
 
-def test_the_outbox_is_emptied_in_the_transaction_that_takes_it_over(rig: Rig) -> None:
+def test_outbox_rows_are_deleted_in_the_transaction_that_sends_them(rig: Rig) -> None:
     rig.settle()
     outbox(rig, "event", {"Source": "shop", "DetailType": "Work", "Detail": "{}"})
     rig.restart()
@@ -708,10 +707,10 @@ def test_the_outbox_is_emptied_in_the_transaction_that_takes_it_over(rig: Rig) -
     assert rig.rows("select * from outbox") == []
 
 
-def test_however_much_is_in_the_outbox_all_of_it_is_taken(
+def test_all_outbox_rows_are_sent_beyond_one_batch(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "OUTBOX_BATCH", 3)
+    monkeypatch.setattr(outbox_module, "BATCH", 3)
     for number in range(10):
         body = {"Source": "shop", "DetailType": "Nobody", "Detail": f'{{"n": {number}}}'}
         outbox(rig, "event", body)
@@ -721,7 +720,7 @@ def test_however_much_is_in_the_outbox_all_of_it_is_taken(
     assert [event["detail"]["n"] for event in events] == list(range(10))
 
 
-def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
+def test_a_run_that_is_requested_twice_starts_once(rig: Rig) -> None:
     for _ in range(2):
         outbox(rig, "run", {"name": "run-1", "input": {}})
     rig.restart()
@@ -729,7 +728,7 @@ def test_a_run_that_was_asked_for_twice_starts_once(rig: Rig) -> None:
     assert len(rig.rows("select * from executions")) == 1
 
 
-def test_a_run_that_cannot_be_started_is_a_dead_letter_with_the_reason(rig: Rig) -> None:
+def test_a_run_that_cannot_start_becomes_a_dead_letter_with_the_reason(rig: Rig) -> None:
     outbox(rig, "run", {"name": "run-1", "input": {"text": "x" * MAX_BYTES}})
     rig.restart()
     rig.settle()
@@ -747,7 +746,7 @@ def test_a_message_for_a_queue_that_does_not_exist_does_not_stop_the_platform(ri
     assert bodies(rig, "Work") == [{"hello": 1}]
 
 
-def test_what_a_function_left_in_the_outbox_is_taken_over_when_it_answers(rig: Rig) -> None:
+def test_outbox_rows_of_a_function_are_sent_when_it_returns(rig: Rig) -> None:
     rig.start("one")
     [call] = rig.functions.calls
     outbox(rig, "event", {"Source": "shop", "DetailType": "Nobody", "Detail": "{}"})

@@ -1,7 +1,7 @@
 """More work than fits at once, at the limits that the platform ships with.
 
-All of it is done in the end, though nothing new comes in to wake anybody: room is freed one by one,
-and the engine takes a turn only when it says itself that something is due.
+All of it ends without new input: room becomes free one by one, and a test takes a turn only while
+the engine has a due item.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ Make = Callable[..., Rig]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Return what opens a rig; it is closed with the test."""
+    """Return a function that opens a rig, which is closed with the test."""
     opened: list[Rig] = []
 
     def build(**options: Any) -> Rig:
@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def put_at_once(rig: Rig, kind: str, count: int) -> None:
-    """Put so many events within one turn."""
+    """Put a number of events within one turn."""
     for first in range(0, count, 10):
         entries = [
             entry(kind, orjson.dumps({"n": number}).decode())
@@ -63,7 +63,7 @@ def send_at_once(rig: Rig, bodies: Sequence[str]) -> None:
 
 
 def run_while_due(rig: Rig) -> None:
-    """Take turns as long as the engine says that something is due now."""
+    """Take turns while the engine has a due item."""
     for _ in range(10_000):
         if rig.engine.next_due(schedules=False) > rig.clock.now():
             return
@@ -96,7 +96,7 @@ def count(rig: Rig, table: str, condition: str = "true") -> int:
 
 @pytest.mark.parametrize("events", [BATCH, BATCH + 1, 2 * BATCH, 2 * BATCH + 1])
 @pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
-def test_deliveries_beyond_one_batch_leave_by_themselves(
+def test_deliveries_beyond_one_batch_are_made_without_a_wake_up(
     make: Make, events: int, *, restarted: bool
 ) -> None:
     rig = make(handlers={"Worker": lambda _: None})
@@ -109,7 +109,7 @@ def test_deliveries_beyond_one_batch_leave_by_themselves(
     assert count(rig, "messages", "queue = 'Untouched'") == events
 
 
-def test_orders_beyond_the_window_begin_one_by_one_as_others_end(make: Make) -> None:
+def test_orders_beyond_max_loaded_begin_one_by_one_as_others_end(make: Make) -> None:
     rig = make()
     put_at_once(rig, "Flow", MANY)
     run_while_due(rig)
@@ -134,7 +134,7 @@ def begin_at_once(rig: Rig, executions: int) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
-def test_executions_beyond_the_window_begin_one_by_one_as_others_end(
+def test_executions_beyond_max_loaded_begin_one_by_one_as_others_end(
     make: Make, *, restarted: bool
 ) -> None:
     rig = make()
@@ -147,7 +147,7 @@ def test_executions_beyond_the_window_begin_one_by_one_as_others_end(
     assert count(rig, "executions", "status = 'SUCCEEDED'") == MANY
 
 
-def test_executions_that_wake_together_beyond_the_window_go_on_one_by_one(make: Make) -> None:
+def test_executions_that_wake_together_beyond_max_loaded_continue_one_by_one(make: Make) -> None:
     wait = {"Type": "Wait", "Seconds": 900, "Next": "Step"}
     rig = make(flow=flow(Wait=wait, Step=task()))
     begin_at_once(rig, MANY)
@@ -160,7 +160,7 @@ def test_executions_that_wake_together_beyond_the_window_go_on_one_by_one(make: 
     assert count(rig, "executions", "status = 'SUCCEEDED'") == MANY
 
 
-def test_room_that_a_waiting_execution_leaves_is_taken_by_another(make: Make) -> None:
+def test_the_room_of_an_unloaded_execution_is_used_by_another(make: Make) -> None:
     wait = {"Type": "Wait", "Seconds": 900, "End": True}
     rig = make(flow=flow(Step=task(Next="Wait"), Wait=wait))
     begin_at_once(rig, MAX_LOADED + 50)
@@ -194,7 +194,7 @@ def fill_all_but_one(rig: Rig) -> None:
     run_while_due(rig)
 
 
-def test_the_last_room_is_taken_by_all_that_wait_in_the_journal_one_after_the_other(
+def test_journalled_executions_use_the_last_room_one_after_the_other(
     make: Make,
 ) -> None:
     rig = make(flow=MIXED)
@@ -209,7 +209,7 @@ def test_the_last_room_is_taken_by_all_that_wait_in_the_journal_one_after_the_ot
     assert count(rig, "executions", "status = 'SUCCEEDED'") == 6
 
 
-def test_the_last_room_is_taken_by_all_that_wait_as_deliveries_one_after_the_other(
+def test_deliveries_use_the_last_room_one_after_the_other(
     make: Make,
 ) -> None:
     rig = make(flow=MIXED)
@@ -223,7 +223,7 @@ def test_the_last_room_is_taken_by_all_that_wait_as_deliveries_one_after_the_oth
     assert count(rig, "executions", "status = 'SUCCEEDED'") == 6
 
 
-def test_an_execution_that_left_the_memory_comes_back_though_nothing_else_is_due(
+def test_an_unloaded_execution_is_loaded_though_nothing_else_is_due(
     make: Make,
 ) -> None:
     rig = make(flow=flow(Wait={"Type": "Wait", "Seconds": 900, "End": True}))
@@ -237,7 +237,7 @@ def test_an_execution_that_left_the_memory_comes_back_though_nothing_else_is_due
 # ---- queues
 
 
-def test_the_last_place_of_a_queue_is_used(make: Make) -> None:
+def test_a_queues_last_batch_slot_is_used(make: Make) -> None:
     rig = make()
     for number in range(1, CONCURRENCY + 1):
         send_at_once(rig, [f"m{number}"])
@@ -250,7 +250,7 @@ def test_the_last_place_of_a_queue_is_used(make: Make) -> None:
     assert count(rig, "messages") == 0
 
 
-def test_a_message_that_is_in_work_for_too_long_is_handed_out_again(make: Make) -> None:
+def test_a_message_past_its_visibility_timeout_is_received_again(make: Make) -> None:
     rig = make()
     send_at_once(rig, ["slow"])
     run_while_due(rig)
@@ -261,7 +261,7 @@ def test_a_message_that_is_in_work_for_too_long_is_handed_out_again(make: Make) 
 
 
 @pytest.mark.parametrize("batches", [CONCURRENCY, CONCURRENCY + 1, 4 * CONCURRENCY])
-def test_messages_beyond_all_places_are_handled_one_batch_after_the_other(
+def test_messages_beyond_all_batch_slots_are_handled_one_batch_after_the_other(
     make: Make, batches: int
 ) -> None:
     rig = make()
@@ -272,7 +272,7 @@ def test_messages_beyond_all_places_are_handled_one_batch_after_the_other(
     assert count(rig, "messages") == 0
 
 
-def test_a_function_that_fails_as_often_as_its_queue_has_places_still_gets_messages(
+def test_a_consumer_that_fails_in_every_batch_slot_still_gets_messages(
     make: Make,
 ) -> None:
     rig = make()
@@ -288,7 +288,7 @@ def test_a_function_that_fails_as_often_as_its_queue_has_places_still_gets_messa
     assert record["body"] == "good"
 
 
-def test_all_places_are_free_again_after_all_batches_failed_at_once(make: Make) -> None:
+def test_all_batch_slots_are_free_after_all_batches_failed_at_once(make: Make) -> None:
     rig = make()
     send_at_once(rig, [f"bad {number}" for number in range(CONCURRENCY * MESSAGES)])
     run_while_due(rig)
@@ -301,7 +301,7 @@ def test_all_places_are_free_again_after_all_batches_failed_at_once(make: Make) 
     assert len(rig.functions.calls) == CONCURRENCY
 
 
-def test_messages_that_were_invisible_together_all_come_again(make: Make) -> None:
+def test_messages_that_were_invisible_together_are_all_received_again(make: Make) -> None:
     bodies = [f"m{number}" for number in range(3 * CONCURRENCY * MESSAGES)]
     rig = make()
     send_at_once(rig, bodies)
@@ -320,7 +320,7 @@ def test_messages_that_were_invisible_together_all_come_again(make: Make) -> Non
     assert count(rig, "messages") == 0
 
 
-def test_more_messages_than_all_places_take_become_dead_letters_together(make: Make) -> None:
+def test_messages_beyond_all_batch_slots_become_dead_letters_together(make: Make) -> None:
     bodies = [f"m{number}" for number in range(2 * CONCURRENCY * MESSAGES)]
     rig = make()
     send_at_once(rig, bodies)

@@ -1,4 +1,4 @@
-"""An item that ends the process is put aside at the second time: the platform always starts."""
+"""An item that ends the process twice is quarantined, so the platform always starts."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from storage.sqlite.database import Database
 from tests.fakes.poisoned_process import PLACES, STATUS
 
 ENDS = 8
-"""Ends of the process at most: of one order several items may be poisoned."""
+"""Maximum ends of the process: one order may have several poisoned items."""
 
 
 def run(folder: Path, place: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ def run(folder: Path, place: str) -> subprocess.CompletedProcess[str]:
 
 
 def signs(database: Database, bucket: Path) -> list[str]:
-    """Return what tells of the poisoned order: letters, failed executions, errors of the sink."""
+    """Return the traces of the poisoned order: dead letters, failed executions, sink errors."""
     letters = "select * from messages where attributes || body like '%ended the process%'"
     found = [f"letter: {row['body']}{row['attributes']}" for row in database.rows(letters)]
     found += [
@@ -42,7 +42,7 @@ def signs(database: Database, bucket: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_item_that_ends_the_process_twice_is_put_aside(tmp_path: Path, place: str) -> None:
+def test_an_item_that_ends_the_process_twice_is_quarantined(tmp_path: Path, place: str) -> None:
     codes: list[int] = []
     while (done := run(tmp_path, place)).returncode == STATUS and len(codes) < ENDS:
         codes.append(done.returncode)
@@ -68,25 +68,25 @@ def test_an_item_that_ends_the_process_twice_is_put_aside(tmp_path: Path, place:
 # ---- the marker
 
 
-def test_a_process_that_ends_in_order_leaves_no_item(tmp_path: Path) -> None:
+def test_a_normal_end_of_the_process_leaves_no_item(tmp_path: Path) -> None:
     markers = MarkerFile(tmp_path / "handling")
     markers.engine.enter((Kind.DELIVERY, 5, 5))
     markers.close()
-    assert MarkerFile(tmp_path / "handling").left == []
+    assert MarkerFile(tmp_path / "handling").interrupted == []
 
 
-def test_a_process_that_is_gone_leaves_the_items_of_both_threads(tmp_path: Path) -> None:
+def test_a_crash_leaves_the_items_of_both_threads(tmp_path: Path) -> None:
     markers = MarkerFile(tmp_path / "handling")
     markers.engine.enter((Kind.DELIVERY, 5, 5))
     markers.background.enter((Kind.RECORD, 1, 2_000))
-    left = MarkerFile(tmp_path / "handling").left
+    left = MarkerFile(tmp_path / "handling").interrupted
     assert [str(item) for item in left] == ["delivery 5", "record 1 to 2000"]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 34, b"\xff" * 100])
-def test_a_damaged_marker_is_no_reason_not_to_start(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_marker_does_not_prevent_the_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "handling").write_bytes(content)
-    assert MarkerFile(tmp_path / "handling").left == []
+    assert MarkerFile(tmp_path / "handling").interrupted == []
 
 
 # ---- the suspects
@@ -104,23 +104,23 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(Database(str(tmp_path / "journal.db")))
 
 
-def test_an_item_is_put_aside_the_second_time(journal: Journal) -> None:
+def test_an_item_is_quarantined_after_the_second_crash(journal: Journal) -> None:
     item = Item(Kind.EXECUTION, 7, 7)
-    assert suspects(journal, item).to_put_aside == []
-    assert suspects(journal, Item(Kind.DELIVERY, 7, 7)).to_put_aside == []  # of another kind
-    assert suspects(journal, Item(Kind.EXECUTION, 8, 8)).to_put_aside == []
-    assert suspects(journal, item).to_put_aside == [item]
+    assert suspects(journal, item).to_quarantine == []
+    assert suspects(journal, Item(Kind.DELIVERY, 7, 7)).to_quarantine == []  # of another kind
+    assert suspects(journal, Item(Kind.EXECUTION, 8, 8)).to_quarantine == []
+    assert suspects(journal, item).to_quarantine == [item]
 
 
-def test_a_batch_is_handled_one_by_one_the_next_time(journal: Journal) -> None:
+def test_a_batch_is_handled_one_by_one_after_a_crash(journal: Journal) -> None:
     found = suspects(journal, Item(Kind.MESSAGE, 3, 5), Item(Kind.RECORD, 10, 19))
     assert (found.messages, found.records) == ({3, 4, 5}, [(10, 19)])
     again = suspects(journal, Item(Kind.MESSAGE, 4, 4))
-    assert again.to_put_aside == [Item(Kind.MESSAGE, 4, 4)]
+    assert again.to_quarantine == [Item(Kind.MESSAGE, 4, 4)]
     assert again.messages == {3, 4, 5}
 
 
 @pytest.mark.parametrize("kind", [Kind.EVENT, Kind.REQUEST, Kind.CALL, Kind.WORK])
-def test_an_item_that_went_with_its_process_is_no_suspect(journal: Journal, kind: Kind) -> None:
+def test_an_unjournalled_item_is_no_suspect(journal: Journal, kind: Kind) -> None:
     for _ in range(3):
-        assert suspects(journal, Item(kind, 0, 0)).to_put_aside == []
+        assert suspects(journal, Item(kind, 0, 0)).to_quarantine == []

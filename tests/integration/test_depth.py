@@ -1,4 +1,4 @@
-"""What is taken, however deep, ends in no crash: recursion ends before a thread's stack does."""
+"""Deeply nested input crashes no process: the recursion limit is below each thread's stack."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ MODULES = sorted(
 
 
 def python(limit: str, *arguments: str) -> str:
-    """Return what Python prints under a limit of the stack, as ``ulimit`` sets it."""
+    """Return the output of Python under a stack limit, as ``ulimit`` sets it."""
     shell = f'ulimit {limit} 2>/dev/null || exit 77; exec "$0" "$@"'
     done = subprocess.run(
         ["sh", "-c", shell, sys.executable, *arguments],
@@ -40,11 +40,11 @@ def python(limit: str, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("where", "limit"), [("main", "-S -s 1024"), ("thread", "-S -s unlimited")]
 )
-def test_the_deepest_of_all_that_is_taken_crashes_no_process(where: str, limit: str) -> None:
+def test_the_deepest_accepted_input_crashes_no_process(where: str, limit: str) -> None:
     assert python(limit, "-m", "tests.fakes.deepest", where).endswith("done\n")
 
 
-def test_where_the_machine_allows_no_such_stack_pythons_own_limit_stays() -> None:
+def test_pythons_own_recursion_limit_stays_if_the_host_refuses_the_stack_size() -> None:
     program = "import kernel.json_text, sys; print(sys.getrecursionlimit())"
     assert python("-s 1024", "-c", program) == "1000\n"
 
@@ -54,6 +54,6 @@ def test_threads_are_started_somewhere() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_what_starts_threads_gives_them_the_stack(module: str) -> None:
+def test_a_module_that_starts_threads_sets_their_stack_size(module: str) -> None:
     program = f"import {module}, threading; print(threading.stack_size() // 1024)"
     assert python("-S -s 1024", "-c", program) == f"{STACK}\n"

@@ -1,4 +1,4 @@
-"""The engine's turn: whom it answers and when, and what it survives."""
+"""The engine's turn: answers after the commit, durable commits, and errors of callers."""
 
 import json
 import os
@@ -14,11 +14,11 @@ import pytest
 from infra.errors import InvalidRequest
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
-from infra.local.template.resources import load
+from infra.local.stack_loader import load
 from infra.local.template.stack import Function
 from infra.local.workers.pool import WorkerPool
 from infra.server.aws_api import AwsApi
-from tests.fakes.runtime import MINUTE, NOW, Rig, entry, flow, task
+from tests.fakes.runtime import MINUTE, NOW, PROFILE, Rig, entry, flow, task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,10 +36,10 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     opened.close()
 
 
-# ---- functions called for somebody outside
+# ---- functions called for a client
 
 
-def test_whoever_calls_a_function_gets_its_answer(rig: Rig) -> None:
+def test_a_caller_of_a_function_gets_its_answer(rig: Rig) -> None:
     future = rig.engine.call_function("Step", {"a": 1})
     rig.turn()
     [call] = rig.functions.calls
@@ -50,7 +50,7 @@ def test_whoever_calls_a_function_gets_its_answer(rig: Rig) -> None:
     assert future.result(0).payload == {"b": 2}
 
 
-def test_whoever_calls_a_function_gets_its_error(rig: Rig) -> None:
+def test_a_caller_of_a_function_gets_its_error(rig: Rig) -> None:
     future = rig.engine.call_function("Step", {})
     rig.turn()
     rig.functions.fail(rig.functions.calls[0], "Oops")
@@ -61,7 +61,7 @@ def test_whoever_calls_a_function_gets_its_error(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("when", ["before the turn", "before the answer"])
-def test_a_caller_that_has_gone_hurts_nobody(rig: Rig, when: str) -> None:
+def test_a_cancelled_call_does_not_affect_others(rig: Rig, when: str) -> None:
     """Uvicorn cancels the requests that are still running when it has waited long enough."""
     future: Future[Any]
     if when == "before the turn":
@@ -76,7 +76,7 @@ def test_a_caller_that_has_gone_hurts_nobody(rig: Rig, when: str) -> None:
     assert rig.put(entry())["FailedEntryCount"] == 0
 
 
-def test_an_answer_that_nobody_waits_for_any_more_is_let_go(rig: Rig) -> None:
+def test_the_answer_of_a_cancelled_call_is_dropped(rig: Rig) -> None:
     rig.start("one")
     [call] = rig.functions.calls
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_let_go(rig: Rig) -> None:
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_what_functions_measure_is_journalled(rig: Rig) -> None:
+def test_metrics_of_functions_are_journalled(rig: Rig) -> None:
     rig.start("one")
     [call] = rig.functions.calls
     emf = '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"N"}]}]},"N":[3.0]}'
@@ -118,7 +118,7 @@ def test_what_functions_measure_is_journalled(rig: Rig) -> None:
         ),
     ],
 )
-def test_a_measurement_that_is_none_is_counted_and_hurts_nobody(rig: Rig, line: str) -> None:
+def test_a_malformed_metric_is_counted(rig: Rig, line: str) -> None:
     rig.start("one")
     rig.functions.answer(rig.functions.calls[0], {}, metrics=[line])
     rig.settle()
@@ -126,7 +126,7 @@ def test_a_measurement_that_is_none_is_counted_and_hurts_nobody(rig: Rig, line: 
     assert rig.rows("select name, sum from metrics") == [{"name": "EMFParsingErrors", "sum": 1.0}]
 
 
-def test_a_measurement_counts_once_for_each_set_of_its_dimensions(rig: Rig) -> None:
+def test_a_metric_counts_once_for_each_set_of_its_dimensions(rig: Rig) -> None:
     rig.start("one")
     declared = '{"Dimensions":[["a"],["b"]],"Metrics":[{"Name":"N"}]}'
     emf = f'{{"_aws":{{"CloudWatchMetrics":[{declared}]}},"N":2,"a":"x","b":"y"}}'
@@ -156,10 +156,10 @@ ARCHIVE = "arn:aws:events:us-east-1:000000000000:archive/shop-archive"
 FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow"
 
 
-def test_what_a_function_is_called_upon_outlives_a_power_cut(
+def test_the_commit_is_synced_before_any_function_is_called(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So whatever it does outside, its order is known to have come that far."""
+    """A power cut cannot lose the state that the function acted on."""
     seen: list[str] = []
     rig.functions.on_submit = lambda _: seen.append("called")
     monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("on the disk"))
@@ -188,7 +188,7 @@ def test_what_a_function_is_called_upon_outlives_a_power_cut(
         ("Orderflow.RedriveDeadLetters", {"ids": []}),
     ],
 )
-def test_what_an_operation_answers_outlives_a_power_cut(
+def test_the_commit_is_synced_before_an_operation_is_answered(
     rig: Rig, operation: str, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.send("letter", queue="WorkLetters")
@@ -210,7 +210,7 @@ def test_what_an_operation_answers_outlives_a_power_cut(
     reader.close()
 
 
-def test_a_request_that_is_refused_spoils_none_of_its_turn(rig: Rig) -> None:
+def test_a_refused_request_does_not_affect_its_turn(rig: Rig) -> None:
     good = rig.engine.call(lambda now: rig.engine.bus.put([entry("Nobody")], now))
     bad = rig.engine.call(lambda now: rig.engine.bus.put([], now))
     rig.turn()
@@ -219,7 +219,7 @@ def test_a_request_that_is_refused_spoils_none_of_its_turn(rig: Rig) -> None:
     assert len(rig.rows("select * from events")) == 1
 
 
-def test_nothing_is_left_of_a_request_that_was_refused_halfway(rig: Rig) -> None:
+def test_a_request_that_is_refused_halfway_is_rolled_back(rig: Rig) -> None:
     def halfway(now: float) -> None:
         rig.engine.queues.send("Work", "half", {}, now)
         raise InvalidRequest("ValidationException", "no")
@@ -234,14 +234,14 @@ def test_nothing_is_left_of_a_request_that_was_refused_halfway(rig: Rig) -> None
 # ---- when to look again
 
 
-def test_nothing_is_due_when_nothing_is_there(rig: Rig) -> None:
+def test_nothing_is_due_in_an_empty_directory(rig: Rig) -> None:
     rig.settle()
     assert rig.engine.next_due(schedules=False) == float("inf")
     assert rig.engine.next_due(schedules=True) == NOW + 5 * MINUTE
     assert rig.engine.idle
 
 
-def test_an_engine_with_a_function_in_work_is_not_idle(rig: Rig) -> None:
+def test_an_engine_with_a_running_function_is_not_idle(rig: Rig) -> None:
     rig.start("one")
     assert not rig.engine.idle
     rig.functions.answer(rig.functions.calls[0], {})
@@ -257,7 +257,7 @@ def test_a_schedule_runs_its_function_on_time(rig: Rig) -> None:
     assert len(rig.functions.of("Tick")) == 1
 
 
-def test_a_schedule_may_be_run_by_hand(rig: Rig) -> None:
+def test_a_schedule_may_be_run_manually(rig: Rig) -> None:
     rig.engine.run_schedule("Tick")
     rig.settle()
     assert len(rig.functions.of("Tick")) == 1
@@ -276,7 +276,7 @@ def test_an_engine_runs_until_it_is_stopped_from_another_thread(rig: Rig) -> Non
 # ---- with real workers
 
 
-def test_a_task_that_waits_for_a_worker_has_not_begun_to_time_out(
+def test_the_timeout_of_a_task_begins_when_a_worker_begins_the_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst waits in the journal or for a worker; only a function that runs can be too slow."""
@@ -288,7 +288,7 @@ def test_a_task_that_waits_for_a_worker_has_not_begun_to_time_out(
     pool = WorkerPool(stack.functions, tmp_path / "log", 1)
     try:
         pool.start()
-        engine = Engine(stack, rig.database, rig.directory, pool, Clock())
+        engine = Engine(stack, rig.database, rig.directory, pool, Clock(), profile=PROFILE)
         for number in range(4):
             start = partial(engine.executions.start, "shop-flow", f"e{number}", {"seconds": 0.4})
             engine.call(start)

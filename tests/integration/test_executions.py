@@ -1,4 +1,4 @@
-"""Executions: journalled before they act, restarted at any turn, out of memory while they wait."""
+"""Executions: journalled before they act, resumed after any turn, unloaded while they wait."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ Make = Callable[..., Rig]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Return what opens a rig; it is closed with the test."""
+    """Return a function that opens a rig, which is closed with the test."""
     opened: list[Rig] = []
 
     def build(*_: Any, **options: Any) -> Rig:
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def wait(seconds: int, **fields: Any) -> dict[str, Any]:
-    """Return a Wait state that ends its workflow, unless told otherwise."""
+    """Return a Wait state, which ends its workflow by default."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Wait", "Seconds": seconds, **end, **fields}
 
@@ -96,7 +96,7 @@ def test_lambda_invoke_answers_with_the_response_around_the_payload(make: Make) 
     }
 
 
-def test_a_function_that_does_not_exist_is_an_error_that_can_be_caught(make: Make) -> None:
+def test_a_missing_function_is_an_error_that_can_be_caught(make: Make) -> None:
     catch = [{"ErrorEquals": ["Lambda.ResourceNotFoundException"], "Next": "Caught"}]
     missing = "arn:aws:lambda:us-east-1:000000000000:function:Missing"
     rig = make(flow=flow(Step=task(missing, Catch=catch), Caught={"Type": "Succeed"}))
@@ -127,7 +127,7 @@ def test_the_context_object_names_the_execution_and_its_machine(make: Make) -> N
 # ---- journal first
 
 
-def test_a_function_is_called_only_once_its_execution_is_committed(make: Make) -> None:
+def test_a_function_is_called_after_the_commit_of_its_execution(make: Make) -> None:
     rig = make()
     seen: list[Any] = []
     rig.functions.on_submit = lambda _: seen.append(
@@ -141,7 +141,7 @@ def test_a_function_is_called_only_once_its_execution_is_committed(make: Make) -
     assert seen == [[("one", "RUNNING", 1)]]
 
 
-def test_the_next_function_is_called_only_once_the_step_before_is_committed(make: Make) -> None:
+def test_the_next_function_is_called_after_the_commit_of_the_step_before(make: Make) -> None:
     rig = make(flow=flow(First=task(Next="Second"), Second=task("${Other}")))
     rig.start("one")
     seen: list[Any] = []
@@ -153,7 +153,7 @@ def test_the_next_function_is_called_only_once_the_step_before_is_committed(make
     assert [one["root"]["state"] for one in seen] == ["Second"]
 
 
-def test_whoever_starts_an_execution_is_answered_once_it_is_committed(make: Make) -> None:
+def test_a_start_is_answered_after_the_commit_of_its_execution(make: Make) -> None:
     rig = make()
     seen: list[Any] = []
     future = rig.engine.call(lambda now: rig.engine.executions.start("shop-flow", "one", {}, now))
@@ -162,7 +162,7 @@ def test_whoever_starts_an_execution_is_answered_once_it_is_committed(make: Make
     assert seen == [[("one",)]]
 
 
-def test_no_function_is_called_of_a_turn_that_could_not_be_committed(make: Make) -> None:
+def test_a_turn_with_a_failed_commit_calls_no_function(make: Make) -> None:
     rig = make()
     rig.settle()
     [pages] = rig.database.connection.execute("pragma page_count").fetchone()
@@ -213,7 +213,7 @@ class Flaky:
 
 
 def run_long(make: Make, restart_after: int | None) -> tuple[list[str], dict[str, Any]]:
-    """Run the long workflow, restarting after so many turns; return its path and its row."""
+    """Run the long workflow with a restart after a turn; return its path and its row."""
     rig = make(flow=LONG, handlers={"Step": Flaky(), "Other": echo})
     rig.start("one", {"order_id": "A-1"})
     for turn in range(200):
@@ -236,13 +236,13 @@ def test_the_long_workflow_ends_without_a_restart(make: Make) -> None:
 
 
 @pytest.mark.parametrize("turn", range(16))
-def test_an_execution_goes_on_after_a_restart_at_any_turn(make: Make, turn: int) -> None:
+def test_an_execution_continues_after_a_restart_at_any_turn(make: Make, turn: int) -> None:
     path, row = run_long(make, turn)
     assert (path, row["status"]) == (WHOLE, "SUCCEEDED")
     assert json.loads(row["output"]) == [{"order_id": "A-1"}, {"order_id": "A-1"}]
 
 
-def test_a_process_that_dies_at_every_turn_still_gets_there(make: Make) -> None:
+def test_an_execution_ends_though_the_process_is_killed_at_every_turn(make: Make) -> None:
     rig = make(flow=LONG, handlers={"Step": Flaky(), "Other": echo})
     rig.start("one", {"order_id": "A-1"})
     for _ in range(40):
@@ -264,7 +264,7 @@ def test_a_task_that_was_running_runs_again(make: Make) -> None:
     assert rig.functions.of("Step") == [{"order_id": "A-1"}]
 
 
-def test_a_wait_that_was_over_while_nothing_ran_ends_at_once(make: Make) -> None:
+def test_a_wait_that_ended_while_no_process_ran_ends_at_once(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(3)))
     rig.start("one")
     rig.close()
@@ -274,7 +274,7 @@ def test_a_wait_that_was_over_while_nothing_ran_ends_at_once(make: Make) -> None
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_the_history_is_whole_and_in_order_across_restarts(make: Make) -> None:
+def test_the_history_is_complete_and_in_order_across_restarts(make: Make) -> None:
     def history() -> list[Any]:
         return rig.history("one")
 
@@ -292,10 +292,10 @@ def test_the_history_is_whole_and_in_order_across_restarts(make: Make) -> None:
     assert all(a["timestamp"] <= b["timestamp"] for a, b in pairwise(history()))
 
 
-# ---- the window
+# ---- the limit of loaded executions
 
 
-def test_only_a_window_of_executions_is_in_memory_and_the_rest_waits_in_the_journal(
+def test_only_max_loaded_executions_are_in_memory_and_the_others_wait_in_the_journal(
     make: Make,
 ) -> None:
     rig = make()
@@ -311,7 +311,7 @@ def test_only_a_window_of_executions_is_in_memory_and_the_rest_waits_in_the_jour
     assert len(waiting) == 9
 
 
-def test_all_of_a_burst_end_in_the_order_in_which_they_came(make: Make) -> None:
+def test_a_burst_of_executions_ends_in_the_order_of_their_starts(make: Make) -> None:
     rig = make(handlers={"Step": echo})
     for number in range(3 * MAX_LOADED):
         rig.engine.call(begin(rig, f"e{number}", {"n": number}))
@@ -322,7 +322,7 @@ def test_all_of_a_burst_end_in_the_order_in_which_they_came(make: Make) -> None:
     assert [given["n"] for given in rig.functions.of("Step")] == list(range(3 * MAX_LOADED))
 
 
-def test_what_waits_in_the_journal_is_taken_up_after_a_restart(make: Make) -> None:
+def test_executions_that_wait_in_the_journal_are_loaded_after_a_restart(make: Make) -> None:
     rig = make()
     for number in range(MAX_LOADED + 10):
         rig.start(f"e{number}")
@@ -333,7 +333,7 @@ def test_what_waits_in_the_journal_is_taken_up_after_a_restart(make: Make) -> No
     assert len(rig.functions.calls) == MAX_LOADED + 10
 
 
-def test_events_beyond_the_window_wait_as_deliveries(make: Make) -> None:
+def test_events_beyond_max_loaded_wait_as_deliveries(make: Make) -> None:
     rig = make()
     for number in range(MAX_LOADED + 5):
         detail = json.dumps({"n": number})
@@ -345,7 +345,7 @@ def test_events_beyond_the_window_wait_as_deliveries(make: Make) -> None:
     assert len(rig.rows("select * from deliveries")) == 5
 
 
-def test_while_the_window_is_full_the_engine_waits_for_answers_and_does_not_spin(
+def test_the_engine_does_not_spin_while_max_loaded_executions_are_in_memory(
     make: Make,
 ) -> None:
     rig = make()
@@ -355,10 +355,10 @@ def test_while_the_window_is_full_the_engine_waits_for_answers_and_does_not_spin
     assert rig.engine.next_due(schedules=False) > NOW
 
 
-# ---- naps
+# ---- unloaded executions
 
 
-def test_an_execution_that_waits_long_leaves_the_memory_and_comes_back_in_time(make: Make) -> None:
+def test_an_execution_with_a_long_wait_is_unloaded_and_loaded_in_time(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(900)))
     rig.start("one")
     rig.settle()
@@ -371,7 +371,7 @@ def test_an_execution_that_waits_long_leaves_the_memory_and_comes_back_in_time(m
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_an_execution_that_waits_briefly_stays_in_memory(make: Make) -> None:
+def test_an_execution_with_a_short_wait_stays_loaded(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(int(UNLOAD_AFTER) - 1)))
     rig.start("one")
     rig.settle()
@@ -381,7 +381,7 @@ def test_an_execution_that_waits_briefly_stays_in_memory(make: Make) -> None:
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_an_execution_that_waits_for_a_function_never_leaves_the_memory(make: Make) -> None:
+def test_an_execution_that_waits_for_a_function_is_never_unloaded(make: Make) -> None:
     both = {
         "Type": "Parallel",
         "End": True,
@@ -399,7 +399,7 @@ def test_an_execution_that_waits_for_a_function_never_leaves_the_memory(make: Ma
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_an_abandoned_function_keeps_no_execution_in_memory(make: Make) -> None:
+def test_a_cancelled_call_keeps_no_execution_loaded(make: Make) -> None:
     both = {
         "Type": "Parallel",
         "Branches": [flow(Step=task(TimeoutSeconds=600)), flow(Other=task("${Other}"))],
@@ -419,7 +419,7 @@ def test_an_abandoned_function_keeps_no_execution_in_memory(make: Make) -> None:
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
+def test_an_execution_with_a_long_backoff_is_unloaded_too(make: Make) -> None:
     retry = [{"ErrorEquals": ["Flaky"], "IntervalSeconds": 60}]
     rig = make(flow=flow(Step=task(Retry=retry)), handlers={"Step": Flaky()})
     rig.start("one")
@@ -431,7 +431,7 @@ def test_a_long_backoff_is_a_nap_too(make: Make) -> None:
     assert rig.execution("one")["status"] == "SUCCEEDED"
 
 
-def test_thousands_may_nap_and_take_no_room(make: Make) -> None:
+def test_thousands_of_unloaded_executions_take_no_room(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(900)))
     for number in range(3 * MAX_LOADED):
         rig.engine.call(begin(rig, f"e{number}", {}))
@@ -441,7 +441,7 @@ def test_thousands_may_nap_and_take_no_room(make: Make) -> None:
     assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
 
 
-def test_of_two_timers_the_earlier_wakes_a_napping_execution(make: Make) -> None:
+def test_the_earlier_of_two_timers_loads_an_unloaded_execution(make: Make) -> None:
     both = {
         "Type": "Parallel",
         "Branches": [flow(Short=wait(60)), flow(Long=wait(900))],
@@ -477,7 +477,7 @@ def test_a_task_past_its_timeout_fails_and_its_late_answer_changes_nothing(make:
     assert rig.entered("one") == ["Step", "Late"]
 
 
-def test_the_time_of_a_task_begins_when_a_worker_is_at_it(
+def test_a_tasks_timeout_begins_when_a_worker_begins_the_call(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst waits for its workers; only a function that runs can be too slow."""
@@ -497,7 +497,7 @@ def test_the_time_of_a_task_begins_when_a_worker_is_at_it(
     assert rig.execution("one")["error"] == "States.Timeout"
 
 
-def test_a_task_that_answers_in_time_has_no_timeout_any_more(make: Make) -> None:
+def test_an_answered_task_has_no_timeout(make: Make) -> None:
     rig = make(flow=flow(Step=task(TimeoutSeconds=10, Next="Other"), Other=task("${Other}")))
     rig.start("one")
     rig.settle()
@@ -508,7 +508,7 @@ def test_a_task_that_answers_in_time_has_no_timeout_any_more(make: Make) -> None
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_an_execution_past_its_timeout_has_timed_out(make: Make, *, restarted: bool) -> None:
+def test_an_execution_past_its_timeout_is_timed_out(make: Make, *, restarted: bool) -> None:
     rig = make(flow={**flow(Step=task()), "TimeoutSeconds": 30})
     rig.start("one")
     rig.settle()
@@ -526,7 +526,7 @@ def test_an_execution_past_its_timeout_has_timed_out(make: Make, *, restarted: b
 OLD, NEW = flow(Old=task(Next="OldEnd"), OldEnd=task()), flow(New=task())
 
 
-def test_what_started_before_a_change_ends_on_its_own_definition(make: Make) -> None:
+def test_an_execution_ends_on_the_definition_of_its_start(make: Make) -> None:
     rig = make(flow=OLD)
     rig.start("before")
     rig.define(NEW)
@@ -539,7 +539,7 @@ def test_what_started_before_a_change_ends_on_its_own_definition(make: Make) -> 
     assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
 
 
-def test_what_waits_in_the_journal_when_the_definition_changes_keeps_it(make: Make) -> None:
+def test_a_journalled_execution_keeps_its_definition_after_a_change(make: Make) -> None:
     rig = make(flow=OLD)
     for number in range(MAX_LOADED + 1):
         rig.start(f"e{number}")
@@ -550,7 +550,7 @@ def test_what_waits_in_the_journal_when_the_definition_changes_keeps_it(make: Ma
     assert rig.entered(f"e{MAX_LOADED}") == ["Old", "OldEnd"]
 
 
-def test_what_waits_in_the_journal_ends_though_its_machine_has_another_name_now(
+def test_a_journalled_execution_ends_though_its_state_machine_is_renamed(
     make: Make,
 ) -> None:
     rig = make(flow=OLD)
@@ -565,7 +565,7 @@ def test_what_waits_in_the_journal_ends_though_its_machine_has_another_name_now(
     assert rig.rows("select distinct status from executions") == [{"status": "SUCCEEDED"}]
 
 
-def test_what_naps_when_the_definition_changes_keeps_it(make: Make) -> None:
+def test_an_unloaded_execution_keeps_its_definition_after_a_change(make: Make) -> None:
     rig = make(flow=flow(Wait=wait(900, Next="OldEnd"), OldEnd={"Type": "Succeed"}))
     rig.start("one")
     rig.settle()
@@ -575,7 +575,7 @@ def test_what_naps_when_the_definition_changes_keeps_it(make: Make) -> None:
     assert rig.entered("one") == ["Wait", "OldEnd"]
 
 
-def test_a_definition_may_change_there_and_back(make: Make) -> None:
+def test_a_definition_may_change_and_change_back(make: Make) -> None:
     rig = make(flow=OLD)
     rig.start("one")
     for definition in (NEW, OLD, NEW):
@@ -590,7 +590,7 @@ def test_a_definition_may_change_there_and_back(make: Make) -> None:
 # ---- names
 
 
-def test_a_running_standard_execution_may_be_asked_for_again_with_the_same_input(
+def test_a_running_standard_execution_may_be_started_again_with_the_same_input(
     make: Make,
 ) -> None:
     rig = make()
@@ -611,7 +611,7 @@ def test_a_standard_executions_name_is_taken_with_other_input_or_once_it_has_end
     assert len(rig.rows("select * from executions")) == 1
 
 
-def test_a_name_is_taken_from_the_moment_it_was_asked_for(make: Make) -> None:
+def test_a_name_is_taken_from_the_request_on(make: Make) -> None:
     rig = make()
 
     def start(now: float) -> list[str]:
@@ -631,7 +631,7 @@ def test_a_name_is_taken_across_a_restart(make: Make) -> None:
         rig.start("one")
 
 
-def test_two_machines_may_have_executions_of_one_name(make: Make) -> None:
+def test_two_state_machines_may_have_executions_of_one_name(make: Make) -> None:
     rig = make()
     assert rig.start("one") != rig.start("one", machine="SubFlow")
 
@@ -683,7 +683,7 @@ def test_a_workflow_may_send_a_message(make: Make) -> None:
     assert set(json.loads(rig.execution("one")["output"])) == {"MD5OfMessageBody", "MessageId"}
 
 
-def test_a_message_and_the_step_that_sent_it_stand_in_one_transaction(make: Make) -> None:
+def test_a_message_and_the_step_that_sent_it_are_in_one_transaction(make: Make) -> None:
     send = task(SEND, Parameters={"QueueUrl": "${Letters}", "MessageBody": "hello"}, Next="Step")
     rig = make(flow=flow(Send=send, Step=task()))
     rig.start("one")
@@ -720,7 +720,7 @@ def test_a_workflow_may_start_another(make: Make) -> None:
     assert answer["StartDate"]
 
 
-def test_a_workflow_is_told_that_a_name_is_taken(make: Make) -> None:
+def test_a_taken_name_fails_the_task_of_a_workflow(make: Make) -> None:
     parameters = {"StateMachineArn": SUB_FLOW, "Name": "child", "Input.$": "$"}
     rig = make(flow=flow(Start=task(START, Parameters=parameters)))
     rig.start("one", {"a": 1})
@@ -731,16 +731,14 @@ def test_a_workflow_is_told_that_a_name_is_taken(make: Make) -> None:
 
 
 @pytest.mark.parametrize("entries", [[], [{"Source": "shop"}] * 11])
-def test_a_putevents_request_that_is_refused_fails_the_task_alone(
-    make: Make, entries: list[Any]
-) -> None:
+def test_a_refused_putevents_request_fails_the_task_alone(make: Make, entries: list[Any]) -> None:
     rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
     rig.start("one")
     rig.settle()
     assert rig.execution("one")["status"] == "FAILED"
 
 
-def test_an_event_that_the_bus_does_not_take_fails_the_task(make: Make) -> None:
+def test_an_event_that_the_bus_refuses_fails_the_task(make: Make) -> None:
     """See: Step Functions developer guide, "Call EventBridge with Step Functions"."""
     entries = [{"EventBusName": "nowhere", "Source": "s", "DetailType": "d", "Detail": {}}]
     rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
@@ -760,7 +758,7 @@ def test_an_event_that_the_bus_does_not_take_fails_the_task(make: Make) -> None:
         ),
     ],
 )
-def test_what_an_integration_does_not_find_has_its_own_services_error(
+def test_a_missing_resource_fails_the_task_with_the_error_of_its_service(
     make: Make, resource: str, parameters: dict[str, Any], error: str
 ) -> None:
     rig = make(flow=flow(Call=task(resource, Parameters=parameters)))

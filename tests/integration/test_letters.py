@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, history, letters, redrive
+from infra.dead_letters.reading import closed_letters, history, letters
 from infra.local.engine.batch_failures import failure_reasons
 from infra.local.engine.targets import DeliveryError
 from lambda_support.batches import FAILED_MESSAGES
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, FunctionError, Rig, entry
 
 VISIBILITY = 60.0
@@ -47,7 +48,7 @@ def refuse(patch: pytest.MonkeyPatch, rig: Rig, kind: str, code: str, why: str) 
     def deliver(*_: Any) -> None:
         raise DeliveryError(code, why, final=True)
 
-    patch.setattr(rig.engine.bus.takers[kind], "deliver", deliver)
+    patch.setattr(rig.engine.bus.rule_targets[kind], "deliver", deliver)
 
 
 def undelivered(rig: Rig, kind: str, name: str) -> int:
@@ -206,7 +207,7 @@ def test_two_requests_of_one_turn_do_not_redrive_a_letter_twice(rig: Rig) -> Non
 
 def test_a_letter_in_another_state_is_refused_with_that_state(rig: Rig) -> None:
     done, dropped = given_up(rig), given_up(rig)
-    rig.ask(lambda now: rig.engine.letters.discard([dropped], "ours", "ada", now))
+    rig.ask(lambda now: rig.engine.dead_letters.discard([dropped], "ours", "ada", now))
     del rig.handlers["Worker"]
     redriven(rig, done)
     answers = redriven(rig, done, dropped, 999)
@@ -221,7 +222,7 @@ def test_a_letter_in_another_state_is_refused_with_that_state(rig: Rig) -> None:
 
 def test_a_discarded_letter_is_kept_with_who_why_and_when(rig: Rig) -> None:
     number = given_up(rig)
-    rig.ask(lambda now: rig.engine.letters.discard([number], "a test of ours", "ada", now))
+    rig.ask(lambda now: rig.engine.dead_letters.discard([number], "a test of ours", "ada", now))
     assert open_letters(rig) == []
     letter = closed(rig, number)
     assert (letter["state"], letter["outcome"]) == ("DISCARDED", "a test of ours")
@@ -233,9 +234,9 @@ def test_a_discarded_letter_is_kept_with_who_why_and_when(rig: Rig) -> None:
 def test_undo_puts_a_discarded_letter_back_as_it_was(rig: Rig) -> None:
     number = given_up(rig)
     [before] = open_letters(rig)
-    rig.ask(lambda now: rig.engine.letters.discard([number], "a mistake", "ada", now))
+    rig.ask(lambda now: rig.engine.dead_letters.discard([number], "a mistake", "ada", now))
     rig.clock.time += DAY
-    [answer] = rig.ask(lambda now: rig.engine.letters.restore([number], "ada", now))
+    [answer] = rig.ask(lambda now: rig.engine.dead_letters.restore([number], "ada", now))
     assert answer["state"] == "restored"
     [after] = open_letters(rig)
     for name in ("id", "queue", "since", "reason", "body", "from"):
@@ -248,20 +249,20 @@ def test_undo_puts_a_discarded_letter_back_as_it_was(rig: Rig) -> None:
 
 def test_a_discarded_letter_is_dropped_for_good_after_14_days(rig: Rig) -> None:
     number = given_up(rig)
-    rig.ask(lambda now: rig.engine.letters.discard([number], "ours", "ada", now))
+    rig.ask(lambda now: rig.engine.dead_letters.discard([number], "ours", "ada", now))
     rig.pass_time(14 * DAY - 3_600)
     assert closed(rig, number)
     rig.pass_time(2 * 3_600 + 1)
     assert closed_letters(rig.database) == []
     assert history(rig.database, number) == []
-    [answer] = rig.ask(lambda now: rig.engine.letters.restore([number], "ada", now))
+    [answer] = rig.ask(lambda now: rig.engine.dead_letters.restore([number], "ada", now))
     assert answer["state"] == "refused"
 
 
 def test_an_edit_that_breaks_the_contract_or_meets_no_event_changes_nothing(rig: Rig) -> None:
     of_target, of_queue = undelivered(rig, "queue", "Work"), given_up(rig)
     before = open_letters(rig)
-    edit = rig.engine.letters.edit
+    edit = rig.engine.dead_letters.edit
     broken = rig.ask(lambda now: edit(of_target, {"source": "orders.service"}, "ada", now))
     assert (broken["state"], "detail-type" in broken["message"]) == ("refused", True)
     event = {
@@ -281,7 +282,7 @@ def test_an_edited_event_is_what_its_target_gets(rig: Rig) -> None:
         "detail-type": "Order Cancelled",
         "detail": {"order_id": "A-2", "timestamp": "2026-01-31T12:00:00Z"},
     }
-    rig.ask(lambda now: rig.engine.letters.edit(number, event, "ada", now))
+    rig.ask(lambda now: rig.engine.dead_letters.edit(number, event, "ada", now))
     redriven(rig, number)
     look(rig)
     [message] = rig.queue("Work") or [{"body": handed(rig)[-1]}]
@@ -359,7 +360,7 @@ def test_a_request_in_the_turn_that_takes_its_letter_out_is_not_lost(rig: Rig) -
     [letter] = letters(rig.database, ["AttentionQueue"])
 
     def both(now: float) -> None:
-        rig.engine.letters.discard([letter["id"]], "seen", "ada", now)
+        rig.engine.dead_letters.discard([letter["id"]], "seen", "ada", now)
         body = attention("A-1", "CarrierError", "run-2")
         rig.engine.queues.send("AttentionQueue", body, {}, now)
 

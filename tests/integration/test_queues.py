@@ -1,4 +1,4 @@
-"""Queues: batches, visibility, partial failure, dead letters, and the way back."""
+"""Queues: batches, visibility timeouts, partial failures, dead letters and their redrive."""
 
 import json
 from collections.abc import Iterator
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.reading import closed_letters, letters, redrive
+from infra.dead_letters.reading import closed_letters, letters
 from infra.local.template.functions import CONCURRENCY
 from infra.local.workers.invocations import Invocation
+from tests.fakes.redrives import redrive
 from tests.fakes.runtime import DAY, NOW, TEMPLATE, FunctionError, Rig
 
 VISIBILITY = 60.0
@@ -36,7 +37,7 @@ def handed(rig: Rig) -> list[list[str]]:
 
 
 def refusing(*bodies: str) -> Any:
-    """Return a consumer that reports these messages as failed, as Powertools' batches do."""
+    """Return a consumer that reports these messages as failed, as Powertools does."""
 
     def consume(event: Any) -> Any:
         failed = [one["messageId"] for one in event["Records"] if one["body"] in bodies]
@@ -49,7 +50,7 @@ def raising(_: Any) -> Any:
     raise FunctionError("Oops", "nothing works")
 
 
-def test_a_consumer_gets_messages_as_lambda_gets_them_from_sqs(rig: Rig) -> None:
+def test_a_consumer_gets_messages_in_the_form_of_sqs(rig: Rig) -> None:
     rig.send("hello")
     rig.settle()
     [call] = rig.functions.calls
@@ -64,13 +65,13 @@ def test_a_consumer_gets_messages_as_lambda_gets_them_from_sqs(rig: Rig) -> None
     }
 
 
-def test_messages_come_in_batches_of_the_templates_size_in_their_order(rig: Rig) -> None:
+def test_messages_are_received_in_order_in_batches_of_the_templates_size(rig: Rig) -> None:
     rig.send(*(f"m{number}" for number in range(7)))
     rig.settle()
     assert handed(rig) == [["m0", "m1", "m2", "m3", "m4"], ["m5", "m6"]]
 
 
-def test_so_many_batches_are_worked_on_at_once_and_no_more(rig: Rig) -> None:
+def test_the_number_of_concurrent_batches_is_limited(rig: Rig) -> None:
     rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENCY + 1))))
     rig.settle()
     assert len(handed(rig)) == CONCURRENCY
@@ -79,13 +80,13 @@ def test_so_many_batches_are_worked_on_at_once_and_no_more(rig: Rig) -> None:
     assert len(handed(rig)) == CONCURRENCY + 1
 
 
-def test_while_all_batches_are_busy_the_engine_waits_for_them_and_does_not_spin(rig: Rig) -> None:
+def test_the_engine_does_not_spin_while_all_batch_slots_are_busy(rig: Rig) -> None:
     rig.send(*(f"m{number}" for number in range(BATCH * (CONCURRENCY + 1))))
     rig.settle()
     assert rig.engine.next_due(schedules=False) > NOW
 
 
-def test_the_template_says_how_many_batches_are_worked_on_at_once(tmp_path: Path) -> None:
+def test_the_template_sets_the_number_of_concurrent_batches(tmp_path: Path) -> None:
     known = "FunctionResponseTypes: [ReportBatchItemFailures]"
     limited = f"{known}, ScalingConfig: {{MaximumConcurrency: 2}}"
     rig = Rig(tmp_path, template=TEMPLATE.replace(known, limited))
@@ -96,7 +97,7 @@ def test_the_template_says_how_many_batches_are_worked_on_at_once(tmp_path: Path
 
 
 @pytest.mark.parametrize("answer", [{"batchItemFailures": []}, {}, None])
-def test_what_was_done_is_deleted(tmp_path: Path, answer: Any) -> None:
+def test_handled_messages_are_deleted(tmp_path: Path, answer: Any) -> None:
     rig = Rig(tmp_path, handlers={"Worker": lambda _: answer})
     rig.send("one", "two")
     rig.settle()
@@ -107,7 +108,7 @@ def test_what_was_done_is_deleted(tmp_path: Path, answer: Any) -> None:
     rig.close()
 
 
-def test_of_a_batch_with_a_poison_message_only_that_one_is_tried_again(tmp_path: Path) -> None:
+def test_only_the_poison_message_of_a_batch_is_retried(tmp_path: Path) -> None:
     rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
     rig.send("a", "b", "poison", "c", "d")
     rig.settle()
@@ -117,7 +118,7 @@ def test_of_a_batch_with_a_poison_message_only_that_one_is_tried_again(tmp_path:
     rig.close()
 
 
-def test_a_batch_that_raised_is_tried_again_whole(tmp_path: Path) -> None:
+def test_all_messages_of_a_batch_that_raised_are_retried(tmp_path: Path) -> None:
     rig = Rig(tmp_path, handlers={"Worker": raising})
     rig.send("a", "b")
     rig.settle()
@@ -126,7 +127,7 @@ def test_a_batch_that_raised_is_tried_again_whole(tmp_path: Path) -> None:
     rig.close()
 
 
-def test_a_message_in_work_is_invisible_until_its_time_is_over(rig: Rig) -> None:
+def test_a_message_in_flight_is_invisible_until_its_timeout(rig: Rig) -> None:
     rig.send("a")
     rig.settle()
     rig.pass_time(VISIBILITY - 1)
@@ -135,7 +136,7 @@ def test_a_message_in_work_is_invisible_until_its_time_is_over(rig: Rig) -> None
     assert handed(rig) == [["a"], ["a"]]
 
 
-def test_a_failed_message_waits_out_its_invisibility(tmp_path: Path) -> None:
+def test_a_failed_message_stays_invisible_until_its_timeout(tmp_path: Path) -> None:
     rig = Rig(tmp_path, handlers={"Worker": raising})
     rig.send("a")
     rig.settle()
@@ -145,7 +146,7 @@ def test_a_failed_message_waits_out_its_invisibility(tmp_path: Path) -> None:
     rig.close()
 
 
-def test_a_consumer_is_told_how_often_a_message_came(tmp_path: Path) -> None:
+def test_a_message_has_its_receive_count(tmp_path: Path) -> None:
     rig = Rig(tmp_path, handlers={"Worker": raising})
     rig.send("a")
     rig.settle()
@@ -160,13 +161,13 @@ def test_a_consumer_is_told_how_often_a_message_came(tmp_path: Path) -> None:
 
 
 def exhaust(rig: Rig, times: int = RECEIVES + 2) -> None:
-    """Let a queue's messages be tried as often as they may."""
+    """Let a queue's messages fail until their receive limit."""
     rig.settle()
     for _ in range(times):
         rig.pass_time(VISIBILITY)
 
 
-def test_a_message_that_was_received_too_often_is_a_dead_letter_with_the_reason(
+def test_a_message_past_its_receive_limit_becomes_a_dead_letter_with_the_reason(
     tmp_path: Path,
 ) -> None:
     rig = Rig(tmp_path, handlers={"Worker": raising})
@@ -187,7 +188,7 @@ def test_a_message_that_was_received_too_often_is_a_dead_letter_with_the_reason(
     rig.close()
 
 
-def test_only_the_poison_becomes_a_dead_letter(tmp_path: Path) -> None:
+def test_only_the_poison_message_becomes_a_dead_letter(tmp_path: Path) -> None:
     rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
     rig.send(*(f"m{number}" for number in range(9)), "poison")
     exhaust(rig)
@@ -196,7 +197,7 @@ def test_only_the_poison_becomes_a_dead_letter(tmp_path: Path) -> None:
     rig.close()
 
 
-def test_a_message_that_a_dead_process_had_is_visible_at_once_after_the_restart(rig: Rig) -> None:
+def test_a_message_in_flight_at_a_crash_is_visible_after_the_restart(rig: Rig) -> None:
     rig.send("a")
     rig.settle()
     rig.restart()
@@ -206,8 +207,8 @@ def test_a_message_that_a_dead_process_had_is_visible_at_once_after_the_restart(
     assert message["receives"] == 2
 
 
-def test_a_message_that_failed_keeps_its_distance_across_restarts(tmp_path: Path) -> None:
-    """Else a few quick restarts would use up its tries."""
+def test_a_failed_message_keeps_its_timeout_across_restarts(tmp_path: Path) -> None:
+    """Otherwise a few quick restarts would use up its receives."""
     rig = Rig(tmp_path, handlers={"Worker": refusing("poison")})
     rig.send("poison")
     rig.settle()
@@ -221,7 +222,7 @@ def test_a_message_that_failed_keeps_its_distance_across_restarts(tmp_path: Path
     rig.close()
 
 
-def test_receives_are_counted_across_restarts_so_that_a_deadly_message_ends(rig: Rig) -> None:
+def test_receives_are_counted_across_restarts(rig: Rig) -> None:
     rig.send("deadly")
     for _ in range(RECEIVES + 1):
         rig.settle()
@@ -230,7 +231,7 @@ def test_receives_are_counted_across_restarts_so_that_a_deadly_message_ends(rig:
     assert [message["body"] for message in rig.queue("WorkLetters")] == ["deadly"]
 
 
-def test_a_message_is_handed_over_only_once_its_receipt_is_committed(rig: Rig) -> None:
+def test_a_consumer_is_called_after_the_commit_of_the_receive(rig: Rig) -> None:
     seen: list[Any] = []
     rig.functions.on_submit = lambda _: seen.append(
         rig.outside("select receives, visible_at from messages")
@@ -240,7 +241,9 @@ def test_a_message_is_handed_over_only_once_its_receipt_is_committed(rig: Rig) -
     assert seen == [[(1, NOW + VISIBILITY)]]
 
 
-def test_a_redriven_message_goes_back_to_its_queue_with_a_clean_count(tmp_path: Path) -> None:
+def test_a_redriven_message_returns_to_its_queue_with_a_receive_count_of_zero(
+    tmp_path: Path,
+) -> None:
     rig = Rig(tmp_path, handlers={"Worker": raising})
     rig.send("a")
     exhaust(rig)
@@ -256,36 +259,36 @@ def test_a_redriven_message_goes_back_to_its_queue_with_a_clean_count(tmp_path: 
     rig.close()
 
 
-def test_messages_are_kept_as_long_as_their_queue_says_and_are_then_dead_letters(
+def test_messages_past_their_queues_retention_become_dead_letters(
     rig: Rig,
 ) -> None:
     rig.send("old")
     rig.settle()
     rig.clock.time += DAY - 1
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert len(rig.queue("Work")) == 1
     rig.clock.time += 2
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert rig.queue("Work") == []
     [letter] = letters(rig.database, ["WorkLetters"])
     assert (letter["body"], letter["from"]) == ("old", "Work")
     assert "kept it no longer" in letter["reason"]
 
 
-def test_old_letters_are_swept_by_themselves_and_can_be_put_back(rig: Rig) -> None:
+def test_the_sweep_closes_old_dead_letters_which_can_be_restored(rig: Rig) -> None:
     rig.send("letter", queue="WorkLetters")
     rig.settle()
     rig.pass_time(14 * DAY + 1)
     assert rig.queue("WorkLetters") == []
     [closed] = closed_letters(rig.database)
     assert (closed["body"], closed["state"]) == ("letter", "EXPIRED")
-    [answer] = rig.ask(lambda now: rig.engine.letters.restore([closed["id"]], "ada", now))
+    [answer] = rig.ask(lambda now: rig.engine.dead_letters.restore([closed["id"]], "ada", now))
     assert answer["state"] == "restored"
-    rig.ask(rig.engine.letters.expire)
+    rig.ask(rig.engine.dead_letters.expire)
     assert [letter["body"] for letter in rig.queue("WorkLetters")] == ["letter"]
 
 
-def test_what_was_swept_is_dropped_after_a_time_in_which_nobody_wanted_it(rig: Rig) -> None:
+def test_a_closed_dead_letter_is_deleted_after_its_retention(rig: Rig) -> None:
     rig.send("letter", queue="WorkLetters")
     rig.settle()
     rig.pass_time(14 * DAY + 1)
@@ -293,7 +296,7 @@ def test_what_was_swept_is_dropped_after_a_time_in_which_nobody_wanted_it(rig: R
     assert closed_letters(rig.database) == []
 
 
-def test_a_sender_is_told_the_messages_id_and_digest(rig: Rig) -> None:
+def test_a_sender_gets_the_messages_id_and_digest(rig: Rig) -> None:
     answer = rig.ask(lambda now: rig.engine.queues.send("Work", "hello", {}, now))
     rig.settle()
     assert answer["MD5OfMessageBody"] == "5d41402abc4b2a76b9719d911017c592"
@@ -312,9 +315,7 @@ def test_a_sender_is_told_the_messages_id_and_digest(rig: Rig) -> None:
     ],
     ids=str,
 )
-def test_an_answer_that_lambda_does_not_understand_fails_the_batch(
-    tmp_path: Path, answer: Any
-) -> None:
+def test_a_malformed_answer_fails_the_batch(tmp_path: Path, answer: Any) -> None:
     """See: Lambda developer guide, "Handling errors for an SQS event source"."""
     rig = Rig(tmp_path, handlers={"Worker": lambda _: answer})
     rig.send("a")

@@ -1,4 +1,4 @@
-"""The way back of dead letters in the stack that ships: each to where it failed, one by one."""
+"""Redrives of dead letters in the shipped stack: each returns to the place where it failed."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from infra.server.aws_api import AwsApi
 from tests.fakes.runtime import Rig
 
 LONGEST = "o" * 64
-"""An order id of as many characters as the contract allows."""
+"""An order id of the longest length that the contract allows."""
 
 NAME = 80
-"""Characters of an execution's name at most (Step Functions API reference, StartExecution)."""
+"""Longest name of an execution (Step Functions API reference, StartExecution)."""
 
 
 @cache
@@ -37,7 +37,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def letter(rig: Rig, queue: str, body: Any) -> int:
-    """Put a letter into a dead-letter queue, as the platform does; return its id."""
+    """Send a dead letter, as the platform does; return its id."""
     rig.send(json.dumps(body), queue=queue)
     return int(rig.queue(queue)[-1]["id"])
 
@@ -48,7 +48,7 @@ def quarantined(consumer: str, event: Any) -> dict[str, Any]:
 
 
 def redriven(rig: Rig, *ids: int) -> None:
-    """Redrive letters as the command does, and let what follows happen."""
+    """Redrive dead letters as the command does, and settle."""
     asked = AwsApi(rig.engine, rig.database).answer(
         "Orderflow.RedriveDeadLetters", json.dumps({"ids": list(ids)}).encode()
     )
@@ -73,7 +73,7 @@ def test_dead_letters_are_listed_oldest_first(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("order_id", ["A-1", LONGEST])
-def test_an_order_that_wants_attention_is_resumed_by_a_run_whose_name_is_allowed(
+def test_an_order_in_the_attention_queue_is_resumed_by_a_run_with_a_valid_name(
     rig: Rig, order_id: str
 ) -> None:
     letter(rig, "AttentionQueue", {"consumer": "order_processing", "order_id": order_id})
@@ -81,7 +81,7 @@ def test_an_order_that_wants_attention_is_resumed_by_a_run_whose_name_is_allowed
     redriven(rig, 999_999_999)
     [run] = rig.rows("select name, machine, order_id from executions")
     assert len(run["name"]) <= NAME
-    assert (run["machine"], run["order_id"]) == (rig.engine.order_processing, order_id)
+    assert (run["machine"], run["order_id"]) == (rig.engine.profile.order_machine, order_id)
     assert inputs(rig) == [{"resume": {"order_id": order_id}}]
     assert rig.queue("AttentionQueue") == []
 
@@ -93,7 +93,7 @@ def test_orders_whose_ids_begin_alike_are_each_resumed(rig: Rig) -> None:
     assert [one["resume"]["order_id"] for one in inputs(rig)] == ids
 
 
-def test_each_quarantined_order_gets_a_run_of_its_own(rig: Rig) -> None:
+def test_each_quarantined_order_gets_its_own_run(rig: Rig) -> None:
     events = [{"detail": {"order_id": f"A-{number}"}} for number in range(3)]
     numbers = [
         letter(rig, "QuarantineQueue", quarantined("order_processing", event)) for event in events
@@ -112,7 +112,7 @@ def test_each_quarantined_order_gets_a_run_of_its_own(rig: Rig) -> None:
         ("send_confirmation", "SendConfirmationFunction"),
     ],
 )
-def test_a_quarantined_event_goes_back_to_the_consumer_that_put_it_aside(
+def test_a_quarantined_event_returns_to_the_consumer_that_refused_it(
     rig: Rig, consumer: str, function: str
 ) -> None:
     event = {"detail-type": "Order Cancelled", "detail": {"order_id": "A-1"}}
@@ -124,7 +124,7 @@ def test_a_quarantined_event_goes_back_to_the_consumer_that_put_it_aside(
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
 
 
-def test_only_the_letters_that_are_named_are_redriven(rig: Rig) -> None:
+def test_only_the_named_dead_letters_are_redriven(rig: Rig) -> None:
     numbers = [letter(rig, "AttentionQueue", {"order_id": f"A-{number}"}) for number in range(3)]
     redriven(rig, numbers[1])
     assert [one["resume"]["order_id"] for one in inputs(rig)] == ["A-1"]

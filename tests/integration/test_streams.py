@@ -1,4 +1,4 @@
-"""Firehose: every event gets into a Parquet file whole, and leaves the journal only then."""
+"""Firehose: an event's delivery leaves the journal only after its Parquet file is published."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def completed(number: int) -> dict[str, Any]:
-    """Return the entry of a valid event that goes to the analysts alone."""
+    """Return the entry of a valid event that goes to the stream only."""
     detail = {
         "order_id": f"A-{number}",
         "customer_id": "C-1",
@@ -65,7 +65,7 @@ def completed(number: int) -> dict[str, Any]:
 
 
 def malformed() -> dict[str, Any]:
-    """Return the entry of an event that keeps no contract."""
+    """Return the entry of an event that breaks its contract."""
     return _entry("Order Completed", {"order_id": "A-0", "nonsense": True})
 
 
@@ -86,13 +86,13 @@ def put(rig: Rig, *numbers: int) -> None:
 
 
 def files(rig: Rig) -> list[str]:
-    """Return the files that the analysts see, by their path in the bucket."""
+    """Return the published files, by their path in the bucket."""
     bucket = rig.directory.bucket
     return sorted(str(path.relative_to(bucket)) for path in bucket.rglob("[!.]*") if path.is_file())
 
 
 def asked(rig: Rig, sql: str) -> list[Any]:
-    """Return what the Parquet files say."""
+    """Return the rows of the Parquet files."""
     with connect(rig.directory.bucket) as connection:
         return connection.execute(sql).fetchall()
 
@@ -148,9 +148,7 @@ def test_the_processor_gets_chunks_of_records_as_firehose_sends_them(
 
 
 @pytest.mark.parametrize("events", [ROWS, 2 * ROWS, 2 * ROWS + CHUNK + 1])
-def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
-    rig: Rig, events: int
-) -> None:
+def test_events_beyond_one_delivery_are_all_written(rig: Rig, events: int) -> None:
     rig.engine.accept_only = True
     put(rig, *range(1, events + 1))
     rig.restart()
@@ -166,10 +164,10 @@ def test_more_events_than_one_delivery_takes_are_all_written_by_themselves(
     ]
 
 
-def test_an_answer_that_cannot_be_sorted_is_asked_for_again(
+def test_a_chunk_whose_answer_cannot_be_sorted_is_retried(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stream goes on: nothing waits for records that were lost on the way."""
+    """The stream continues: no delivery waits for lost records."""
     sort, left = rig.engine.streams._sort, [RuntimeError("no order")]  # noqa: SLF001
 
     def sorts(*arguments: Any) -> None:
@@ -187,7 +185,7 @@ def test_an_answer_that_cannot_be_sorted_is_asked_for_again(
     assert [failure["kind"] for failure in rig.failures()] == ["record"]
 
 
-def test_full_buffers_are_written_at_once_and_the_rest_in_its_time(rig: Rig) -> None:
+def test_full_buffers_are_written_at_once_and_the_rest_after_its_interval(rig: Rig) -> None:
     put(rig, *range(1, 2 * ROWS + 2))
     assert deliveries(rig) < ROWS
     rig.pass_time(INTERVAL)
@@ -210,7 +208,7 @@ def test_a_stream_has_one_delivery_at_a_time(tmp_path: Path) -> None:
     rig.close()
 
 
-def test_a_buffer_that_fills_up_meanwhile_is_delivered_next_and_nothing_again(
+def test_a_buffer_that_fills_during_a_delivery_is_delivered_next_without_duplicates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "ROWS", 2)
@@ -227,7 +225,7 @@ def test_a_buffer_that_fills_up_meanwhile_is_delivered_next_and_nothing_again(
     rig.close()
 
 
-def test_files_lie_under_the_day_on_which_their_events_arrived(rig: Rig) -> None:
+def test_files_are_in_the_folder_of_their_events_arrival_day(rig: Rig) -> None:
     rig.clock.time = NOW + 16 * 3600 - 30  # half a minute to midnight, UTC
     put(rig, 1)
     rig.clock.time += 45
@@ -257,7 +255,7 @@ def test_columns_have_the_types_of_the_templates_table(rig: Rig) -> None:
     assert (str(row[0]), str(row[1]), row[2]) == ("1.00", "2027-01-15 08:00:00", ["TEA|1|1.00"])
 
 
-def test_a_replayed_event_says_so_in_its_row(rig: Rig) -> None:
+def test_the_row_of_a_replayed_event_has_the_replays_name(rig: Rig) -> None:
     put(rig, 1)
     rig.pass_time(INTERVAL)
     rig.ask(lambda now: rig.engine.bus.start_replay("again", 0, now + DAY, (), now))
@@ -269,11 +267,11 @@ def test_a_replayed_event_says_so_in_its_row(rig: Rig) -> None:
     assert units(rig) == [1]
 
 
-# ---- whole or not at all
+# ---- atomic files
 
 
 class Disk:
-    """What happens to files, in order, and a disk that can be made to fail."""
+    """A log of file operations in order, and a disk that can fail on demand."""
 
     def __init__(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rig = rig
@@ -328,7 +326,7 @@ def test_deliveries_stay_in_the_journal_until_the_file_has_its_name(
 
 
 @pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_a_disk_that_fails_costs_no_event_and_shows_no_half_file(
+def test_a_failing_disk_loses_no_event_and_publishes_no_partial_file(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     put(rig, 1, 2)
@@ -348,14 +346,14 @@ def test_a_disk_that_fails_costs_no_event_and_shows_no_half_file(
     assert rig.engine.streams.failures == 0
 
 
-def test_no_temporary_file_stays_behind(rig: Rig) -> None:
+def test_no_temporary_file_remains(rig: Rig) -> None:
     put(rig, 1)
     rig.put(malformed())
     rig.pass_time(INTERVAL)
     assert [path for path in rig.directory.bucket.rglob(".*") if path.is_file()] == []
 
 
-def test_a_half_written_file_is_none_that_the_analysts_see(rig: Rig) -> None:
+def test_a_partial_file_is_invisible_to_queries(rig: Rig) -> None:
     put(rig, 1)
     rig.pass_time(INTERVAL)
     folder = rig.directory.bucket / "order_events" / TODAY
@@ -365,11 +363,11 @@ def test_a_half_written_file_is_none_that_the_analysts_see(rig: Rig) -> None:
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process ends."""
 
 
 def die_after_the_rename(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process be gone between a file's last name and the commit of its delivery."""
+    """End the process between the rename of a file and the commit of its delivery."""
 
     def dies(**_: object) -> None:
         raise Killed
@@ -394,7 +392,7 @@ def test_after_a_crash_between_rename_and_commit_the_same_file_is_written_again(
     assert deliveries(rig) == 0
 
 
-def test_what_is_delivered_twice_in_files_of_other_cuts_is_counted_once(
+def test_an_event_in_two_different_files_is_counted_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(rig, 1, 2)
@@ -406,7 +404,7 @@ def test_what_is_delivered_twice_in_files_of_other_cuts_is_counted_once(
     assert deliveries(rig) == 0
 
 
-def test_the_same_deliveries_make_a_file_of_the_same_name(
+def test_the_same_deliveries_have_the_same_file_name(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(rig, 1, 2)
@@ -421,7 +419,7 @@ def test_the_same_deliveries_make_a_file_of_the_same_name(
     assert [Path(name).name for name in renamed] == ["000000000001-000000000002.parquet"]
 
 
-def test_a_later_process_never_writes_over_an_earlier_ones_file(rig: Rig) -> None:
+def test_a_later_process_never_overwrites_a_file(rig: Rig) -> None:
     for number in range(1, 4):
         put(rig, number)
         rig.pass_time(INTERVAL)
@@ -430,10 +428,10 @@ def test_a_later_process_never_writes_over_an_earlier_ones_file(rig: Rig) -> Non
     assert len(files(rig)) == 3
 
 
-# ---- what fails
+# ---- failures
 
 
-def test_a_record_that_is_no_event_goes_to_the_error_prefix_and_the_rest_to_the_table(
+def test_an_invalid_event_goes_to_the_error_prefix_and_the_others_to_the_table(
     rig: Rig,
 ) -> None:
     rig.put(completed(1), malformed(), completed(2))
@@ -450,7 +448,7 @@ def test_a_record_that_is_no_event_goes_to_the_error_prefix_and_the_rest_to_the_
     assert json.loads(base64.b64decode(told["rawData"]))["detail"]["nonsense"] is True
 
 
-def test_a_processor_that_fails_costs_no_event(rig: Rig) -> None:
+def test_a_failing_processor_loses_no_event(rig: Rig) -> None:
     def fails(_: Any) -> Any:
         raise FunctionError("Oops", "not today")
 
@@ -467,9 +465,7 @@ def test_a_processor_that_fails_costs_no_event(rig: Rig) -> None:
     assert units(rig) == [1]
 
 
-def test_of_several_chunks_none_is_written_if_one_fails(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_chunk_is_written_if_one_chunk_fails(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "CHUNK", 1)
 
     def fails_once(event: Any) -> Any:
@@ -488,7 +484,7 @@ def test_of_several_chunks_none_is_written_if_one_fails(
     assert units(rig, "order_events_raw") == [1, 2, 3]
 
 
-def test_a_sink_that_was_away_catches_up_with_nothing_missing(rig: Rig) -> None:
+def test_a_recovered_sink_writes_all_events(rig: Rig) -> None:
     bucket = rig.directory.bucket
     bucket.rmdir()
     bucket.write_text("a file where the folder should be")
@@ -515,13 +511,13 @@ def test_a_full_buffer_waits_for_the_retry_too(rig: Rig, monkeypatch: pytest.Mon
 
 
 def drop_one(event: Any) -> Any:
-    """Answer as a processor does that drops a record on purpose."""
+    """Answer as a processor that drops its records."""
     answer = process(event)
     answer["records"][0] = {"recordId": answer["records"][0]["recordId"], "result": "Dropped"}
     return answer
 
 
-def test_a_record_that_the_processor_drops_is_delivered_nowhere(rig: Rig) -> None:
+def test_a_dropped_record_is_written_nowhere(rig: Rig) -> None:
     rig.handlers[PROCESSOR] = drop_one
     rig.restart()
     put(rig, 1, 2)
@@ -533,7 +529,7 @@ def test_a_record_that_the_processor_drops_is_delivered_nowhere(rig: Rig) -> Non
 @pytest.mark.parametrize(
     "answer", [{"records": "nonsense"}, {"no": "records"}, "nonsense", None], ids=str
 )
-def test_a_processor_that_answers_nonsense_costs_no_event(rig: Rig, answer: Any) -> None:
+def test_a_malformed_answer_of_the_processor_loses_no_event(rig: Rig, answer: Any) -> None:
     rig.handlers[PROCESSOR] = lambda _: answer
     rig.restart()
     put(rig, 1, 2)
@@ -546,7 +542,7 @@ def test_a_processor_that_answers_nonsense_costs_no_event(rig: Rig, answer: Any)
     assert units(rig) == [1, 2]
 
 
-# ---- one record that fails
+# ---- one failing record
 
 
 def errors(rig: Rig) -> dict[str, str]:
@@ -565,7 +561,7 @@ def is_poison(record: dict[str, Any]) -> bool:
 
 
 def answer_with(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
-    """Return a processor whose answer for the poison is changed; None leaves it out."""
+    """Return a processor whose answer for the poison is changed; None omits it."""
 
     def answer(event: Any) -> Any:
         records = process(event)["records"]
@@ -623,7 +619,7 @@ POISON: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", POISON)
-def test_one_record_that_fails_goes_to_the_errors_and_the_others_are_delivered(
+def test_a_failing_record_goes_to_the_errors_and_the_others_to_the_table(
     rig: Rig, kind: str
 ) -> None:
     rig.failures_expected = True
@@ -644,7 +640,7 @@ def test_one_record_that_fails_goes_to_the_errors_and_the_others_are_delivered(
 @pytest.mark.parametrize(
     "row", [b"no json", b"", b"5", b"[]", b"null", b"{}{}", b'{"units":1e999}']
 )
-def test_a_row_that_is_no_json_object_goes_to_the_errors(rig: Rig, row: bytes) -> None:
+def test_a_row_that_is_not_a_json_object_goes_to_the_errors(rig: Rig, row: bytes) -> None:
     nonsense = base64.b64encode(row).decode()
     rig.handlers[PROCESSOR] = answer_with(lambda one: {**one, "data": nonsense})
     rig.restart()
@@ -664,8 +660,8 @@ def test_a_row_on_several_lines_is_one_row(rig: Rig) -> None:
     assert units(rig, "order_events_raw") == [1, 2, 3]
 
 
-def test_records_that_wait_for_another_attempt_hold_up_no_clock_that_skips(rig: Rig) -> None:
-    """Only files that are being written are waited for in real time."""
+def test_retries_of_records_do_not_block_a_skipping_clock(rig: Rig) -> None:
+    """The engine waits in real time only for files that are being written."""
     rig.handlers[PROCESSOR] = lambda _: "nonsense"
     rig.restart()
     put(rig, 1)

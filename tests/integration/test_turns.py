@@ -1,4 +1,4 @@
-"""A turn of the engine: what fails in it leaves nothing, and stops nothing else."""
+"""A turn of the engine: a failing item is rolled back and does not affect the others."""
 
 import json
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def outbox(rig: Rig, kind: str, body: Any) -> None:
-    """Put a message into the outbox, as a service does."""
+    """Write a message to the outbox, as a service does."""
     with rig.database.write() as connection:
         connection.execute(
             "insert into outbox (kind, body, created_at) values (?, ?, 0)", (kind, json.dumps(body))
         )
 
 
-def test_a_request_that_fails_after_it_has_written_leaves_nothing(rig: Rig) -> None:
+def test_a_request_that_fails_after_a_write_is_rolled_back(rig: Rig) -> None:
     def half(now: float) -> None:
         rig.engine.bus.put([entry(), entry("Nobody")], now)
         rig.engine.queues.send("Work", "half", {}, now)
@@ -55,7 +55,7 @@ def test_a_request_that_fails_after_it_has_written_leaves_nothing(rig: Rig) -> N
         ("run", {"input": {}}, "name"),
     ],
 )
-def test_a_message_of_the_outbox_that_cannot_be_sent_is_a_dead_letter_with_its_reason(
+def test_an_unsendable_outbox_message_becomes_a_dead_letter_with_the_reason(
     rig: Rig, kind: str, body: Any, said: str
 ) -> None:
     rig.failures_expected = True

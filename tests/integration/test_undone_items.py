@@ -1,4 +1,4 @@
-"""The error boundary: an item that raises leaves nothing behind, and everybody else goes on."""
+"""The error boundary: an item that raises is rolled back, also in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ WAIT = {"Type": "Wait", "Seconds": 900, "End": True}
 
 
 class Untold(Exception):
-    """An error whose message cannot be told."""
+    """An error that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
@@ -48,7 +48,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 class Fails:
-    """Does the work of something in its place, then raises so many times."""
+    """Calls the replaced function, then raises a number of times."""
 
     def __init__(self, work: Any, error: Exception, times: int = 1) -> None:
         self.work = work
@@ -64,7 +64,7 @@ class Fails:
 
 
 def executions(rig: Rig) -> list[tuple[str, str]]:
-    """Return machine and status of each execution."""
+    """Return the state machine and status of each execution."""
     rows = rig.rows("select machine, status from executions order by id")
     return [(row["machine"], row["status"]) for row in rows]
 
@@ -73,8 +73,8 @@ def executions(rig: Rig) -> list[tuple[str, str]]:
 def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Neither the execution nor its calls outlive the error; the retry starts a whole one."""
-    taker = rig.engine.bus.takers["machine"]
+    """The error removes the execution and its calls; the retry starts another execution."""
+    taker = rig.engine.bus.rule_targets["machine"]
     monkeypatch.setattr(taker, "deliver", Fails(taker.deliver, error))
     rig.put(entry("Flow"))
     rig.settle()
@@ -88,10 +88,10 @@ def test_a_delivery_whose_target_raises_after_its_work_is_delivered_once(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_target_that_always_raises_is_given_up_by_its_policy(
+def test_deliveries_to_a_target_that_always_raises_end_by_its_retry_policy(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    taker = rig.engine.bus.takers["queue"]
+    taker = rig.engine.bus.rule_targets["queue"]
     monkeypatch.setattr(taker, "deliver", Fails(taker.deliver, error, times=10_000))
     rig.put(entry("Work"), entry("Flow"))
     for _ in range(5):
@@ -105,7 +105,7 @@ def test_a_target_that_always_raises_is_given_up_by_its_policy(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_an_integration_that_raises_fails_its_execution_and_takes_back_what_it_began(
+def test_an_integration_that_raises_fails_its_execution_and_is_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     starts = task(START, Parameters={"StateMachineArn": SUB_FLOW, "Input": {}})
@@ -127,7 +127,7 @@ def test_an_integration_that_raises_fails_its_execution_and_takes_back_what_it_b
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "whatever is left of it"])
 @pytest.mark.parametrize("when", ["as it starts", "later", "as it ends"])
-def test_an_execution_that_cannot_be_written_is_failed(
+def test_an_unserialisable_execution_is_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, times: int
 ) -> None:
     states = flow(First=task(Next="Second"), Second=task(Next="Third"), Third=WAIT)
@@ -158,7 +158,7 @@ def test_an_execution_that_cannot_be_written_is_failed(
 def test_a_request_that_fails_leaves_nothing_in_memory(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A replay that was not begun may be begun; an execution that was not started, started."""
+    """The replay and the execution of the failed request can be started afterwards."""
 
     def begin(now: float) -> None:
         rig.engine.bus.start_replay("again", 0.0, now, [], now)
@@ -178,7 +178,7 @@ def test_a_request_that_fails_leaves_nothing_in_memory(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_schedule_that_raises_comes_again(
+def test_a_schedule_that_raises_runs_at_the_next_time(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     schedules = rig.engine.schedules
@@ -190,7 +190,7 @@ def test_a_schedule_that_raises_comes_again(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
-def test_a_message_whose_handing_over_raises_counts_a_receive(
+def test_a_receive_counts_though_the_call_of_the_consumer_raises(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     queues = rig.engine.queues

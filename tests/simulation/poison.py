@@ -6,7 +6,7 @@ An error that is injected has a name of its own, so that a judge tells it from a
 from collections.abc import Callable
 from typing import Any
 
-from infra.local.directory.crash_marker import NOTHING, CrashMarker, Ids
+from infra.local.directory.crash_marker import NO_ITEM, CrashMarker, ItemIds
 from infra.local.directory.crash_marker import Kind as Items
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Kind
@@ -80,7 +80,7 @@ class Poison:
         """Say whether the error comes after the work is done."""
         return self.dice.happens(0.5, site, "late")
 
-    def ends(self, item: Ids) -> bool:
+    def ends(self, item: ItemIds) -> bool:
         """Say whether the process ends as it begins to handle an item."""
         kind, first, last = item
         fault = None
@@ -102,13 +102,13 @@ class Poison:
 class KeptMarker(CrashMarker):
     """A marker whose item outlives the machine's crash, as the file's does."""
 
-    def __init__(self, kept: Ids, entered: Callable[[Ids], None]) -> None:
+    def __init__(self, kept: ItemIds, entered: Callable[[ItemIds], None]) -> None:
         super().__init__()
         self.kept = kept
         self.entered = entered
 
-    def enter(self, item: Ids) -> None:
+    def enter(self, item: ItemIds) -> None:
         """Note which item is handled from now on."""
         self.current = self.kept = item
-        if item is not NOTHING:
+        if item is not NO_ITEM:
             self.entered(item)

@@ -26,8 +26,9 @@ import kernel.clock
 import lambda_support.observability
 import storage.sqlite.database
 from infra.local.engine.parquet import UnconvertibleRows
-from infra.local.platform import STORES, TEMPLATE
-from infra.local.template.resources import load
+from infra.local.orderflow import create_tables
+from infra.local.platform import TEMPLATE
+from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from infra.local.workers.execution_environment import COMMON, Context
 from infra.local.workers.invocations import Invocation
@@ -120,8 +121,7 @@ class Stage:
         self.stack = _stack(root, hooks)
         self.store = storage.sqlite.database.database(STORE)
         self.sandbox = storage.sqlite.database.database(SANDBOX)
-        for store in STORES:
-            store(self.store)
+        create_tables(self.store)
         SandboxGateway(self.sandbox, hooks.now)
         SandboxCarrier(self.sandbox)
         self._function = ""
@@ -290,8 +290,8 @@ def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
             raise UnconvertibleRows
         hooks.sink(path, lines)
 
-    patch.setattr(infra.local.engine.streams, "converts_here", converts)
-    patch.setattr(infra.local.engine.streams, "converts_apart", converts)
+    patch.setattr(infra.local.engine.streams, "conversion_here", converts)
+    patch.setattr(infra.local.engine.streams, "conversion_in_process", converts)
     patch.setattr(infra.local.engine.streams, "write_parquet", write_parquet)
     patch.setattr(
         infra.local.engine.streams,

@@ -35,7 +35,7 @@ class Tampering:
         self.befalls = poison.befalls
         self.doomed: dict[int, int] = {}
         executions = engine.executions
-        for taker in engine.bus.takers.values():
+        for taker in engine.bus.rule_targets.values():
             patch.setattr(taker, "deliver", partial(self._deliver, taker.deliver))
         for name, integration in executions.integrations.items():
             if not name.startswith("lambda"):
@@ -43,7 +43,7 @@ class Tampering:
                 patch.setattr(integration, "call", call)
         patch.setattr(executions, "start", partial(self._start, executions.start))
         patch.setattr(executions, "_save", partial(self._save, executions._save))  # noqa: SLF001
-        patch.setattr(engine, "_send", partial(self._send, engine._send))  # noqa: SLF001
+        patch.setattr(engine.outbox, "_send", partial(self._send, engine.outbox._send))  # noqa: SLF001
         patch.setattr(engine.bus, "_accept", partial(self._accept, engine.bus._accept))  # noqa: SLF001
         schedules = engine.schedules
         patch.setattr(schedules, "_invoke", partial(self._invoke, schedules._invoke))  # noqa: SLF001

@@ -18,10 +18,11 @@ import duckdb
 import pytest
 
 from infra.local.clock import Clock
-from infra.local.directory.crash_marker import NOTHING, Ids, Item, Markers
+from infra.local.directory.crash_marker import NO_ITEM, Item, ItemIds, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
+from infra.local.orderflow import ORDERFLOW
 from infra.local.workers.inline import InlineInvoker
 from orders.early_requests import KEPT
 from tests.simulation.clients import Clients
@@ -119,7 +120,7 @@ class World(Clock):
         self.poison = Poison(self.dice, self.befalls)
         self.clients = Clients(chosen, BEGINNING, self.model, self.poison)
         self._fits: dict[str, bool] = {}
-        self._marker = KeptMarker(NOTHING, self._handles)
+        self._marker = KeptMarker(NO_ITEM, self._handles)
         self._opening = True
         self._occurred: Counter[str] = Counter()
         self._time = BEGINNING
@@ -198,7 +199,7 @@ class World(Clock):
             self._fits[name] = self.faults.at("row", f"row/{name}") is None
         return self._fits[name]
 
-    def _handles(self, item: Ids) -> None:
+    def _handles(self, item: ItemIds) -> None:
         """End the process in the middle of an item, if that is its fate."""
         if not self._opening and self.poison.ends(item):
             self.tell(f"{item[0].label} {item[1]} ends the process")
@@ -246,7 +247,7 @@ class World(Clock):
                     self.clients.again(number, action, self._time)
                     raise
             elif action.do == "redrive":
-                self.engine.call(partial(self.engine.letters.redrive, [], "an operator"))
+                self.engine.call(partial(self.engine.dead_letters.redrive, [], "an operator"))
             elif action.do == "crash":
                 self._crashes = action.body["moment"]
             elif action.do == "jump":
@@ -314,20 +315,22 @@ class World(Clock):
         directory = DataDirectory(ROOT)
         invoker = cast("InlineInvoker", self.workers)
         markers, left = Markers(), self._marker.kept
-        markers.left = [] if left is NOTHING else [Item(*left)]
+        markers.interrupted = [] if left is NO_ITEM else [Item(*left)]
         markers.engine = self._marker = KeptMarker(left, self._handles)
         self._opening = True
         stack, store = self.stage.stack, self.stage.store
         try:
-            self.engine = Engine(stack, store, directory, invoker, self, markers=markers)
+            self.engine = Engine(
+                stack, store, directory, invoker, self, profile=ORDERFLOW, markers=markers
+            )
         except Crash:
             self._restart()
             return
-        for told in self.engine.put_aside:
+        for told in self.engine.quarantined:
             self.told.counts["put aside"] += 1
             self.tell(told)
             self.poison.forget(told)
-        self._marker.enter(NOTHING)
+        self._marker.enter(NO_ITEM)
         self._opening = False
         self.tampering = Tampering(self.engine, self.poison, self._patch)
 

@@ -1,9 +1,9 @@
-"""The item that a process handles, written where it outlives the process.
+"""The crash marker: names the item that a process handles, in a file that outlives the process.
 
 A process that ends in the middle of an item (out of memory, a crash in a C library, a kill)
-leaves the item's name in a memory-mapped file of the data directory. The next start reads it: an
-item that was named twice is put aside (`infra.local.engine.crash_suspects`). The file is not
-synced, since a power cut says nothing about an item.
+leaves the item's name in a memory-mapped file of the data directory. The next start reads it, and
+quarantines an item that was named twice (`infra.local.engine.recovery`). The file is not synced:
+a power cut says nothing about an item.
 """
 
 import mmap
@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 
 class Kind(IntEnum):
-    """Kinds of items; their numbers are in the journal and in the marker's file."""
+    """A kind of items; its number is in the journal and in the marker's file."""
 
     NONE = 0
     EVENT = 1
@@ -31,7 +31,7 @@ class Kind(IntEnum):
 
     @property
     def label(self) -> str:
-        """The kind in lower case, as people read it."""
+        """The kind in lower case, for messages and the table ``failures``."""
         return self.name.lower()
 
 
@@ -47,28 +47,28 @@ class Item(NamedTuple):
         return f"{self.kind.label} {ids}"
 
 
-Ids: TypeAlias = tuple[Kind, int, int]
-"""An `Item` before it is named: a plain tuple takes a fifth of the time to make."""
+ItemIds: TypeAlias = tuple[Kind, int, int]
+"""An `Item` as a plain tuple, which takes a fifth of the time to create."""
 
-NOTHING: Ids = (Kind.NONE, 0, 0)
+NO_ITEM: ItemIds = (Kind.NONE, 0, 0)
 
 
 class CrashMarker:
-    """The item that one thread handles; this one keeps it in memory alone."""
+    """The item that one thread handles, in memory only."""
 
     def __init__(self) -> None:
-        self.current: Ids = NOTHING
+        self.current: ItemIds = NO_ITEM
 
-    def enter(self, item: Ids) -> None:
-        """Note which item is handled from now on; `NOTHING` for none."""
+    def enter(self, item: ItemIds) -> None:
+        """Name the item that is handled from now on; `NO_ITEM` for none."""
         self.current = item
 
-    def leave(self, outer: Ids) -> None:
-        """Note that an item is handled; the next one, or the turn's end, takes its place.
+    def leave(self, outer: ItemIds) -> None:
+        """Return to the outer item; without one, keep the name until the next item or commit.
 
-        To write that nothing is handled after each item would take half of the marker's time.
+        Writing `NO_ITEM` after each item would take half of the marker's time.
         """
-        if outer is NOTHING:
+        if outer is NO_ITEM:
             self.current = outer
         else:
             self.enter(outer)
@@ -79,29 +79,29 @@ _SLOT = 3 * 8
 
 
 class FileMarker(CrashMarker):
-    """A marker whose item outlives the process, in a slot of a `MarkerFile`."""
+    """A marker in a slot of a `MarkerFile`, which outlives the process."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         super().__init__()
         self.slot = memoryview(memory)[at : at + _SLOT].cast("q")
 
-    def enter(self, item: Ids) -> None:
-        """Note which item is handled from now on; `NOTHING` for none."""
+    def enter(self, item: ItemIds) -> None:
+        """Name the item that is handled from now on; `NO_ITEM` for none."""
         self.current = item
         slot = self.slot
         slot[0], slot[1], slot[2] = item
 
 
 class Markers:
-    """The markers of one process, in memory alone: the engine's, and its background thread's.
+    """The markers of one process, in memory only: the engine's and its background thread's.
 
-    ``left`` are the items that the process before this one was handling when it ended.
+    ``interrupted`` are the items that the process before this one was handling when it ended.
     """
 
     def __init__(self) -> None:
         self.engine = CrashMarker()
         self.background = CrashMarker()
-        self.left: list[Item] = []
+        self.interrupted: list[Item] = []
 
 
 class MarkerFile(Markers):
@@ -114,19 +114,19 @@ class MarkerFile(Markers):
             self._memory = mmap.mmap(file.fileno(), _SLOT * 2)
         self._slots = FileMarker(self._memory, 0), FileMarker(self._memory, _SLOT)
         self.engine, self.background = self._slots
-        self.left = [
+        self.interrupted = [
             Item(Kind(kind), first, last)
             for kind, first, last in (marker.slot for marker in self._slots)
             if kind in set(Kind) - {Kind.NONE}
         ]
 
     def clear(self) -> None:
-        """Forget the items of the process before this one: the journal has them now."""
-        self.engine.enter(NOTHING)
-        self.background.enter(NOTHING)
+        """Erase the items of the process before this one, once the journal has them."""
+        self.engine.enter(NO_ITEM)
+        self.background.enter(NO_ITEM)
 
     def close(self) -> None:
-        """Close the file of a process that ends in order."""
+        """Close the file at a normal end of the process."""
         with suppress(ValueError):
             self.clear()
             for marker in self._slots:

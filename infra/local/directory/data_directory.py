@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from infra.errors import Refusal
 from infra.local.directory.schema import VERSION
+from infra.local.orderflow import ORDERS_TABLE
 from storage.sqlite.database import Database
 
 
@@ -114,7 +115,7 @@ class DataDirectory:
         """
         scheme, _, rest = value.partition("://")
         if scheme in ("dynamodb", "ses"):
-            path = self.database if rest == "OrdersTable" else self.sandbox
+            path = self.database if rest == ORDERS_TABLE else self.sandbox
             return f"sqlite:///{quote(str(path))}"
         if scheme == "s3":
             return (self.bucket / rest.partition("/")[2]).as_uri()

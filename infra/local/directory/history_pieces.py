@@ -1,10 +1,10 @@
 """Pieces of an execution's history: events and a snapshot as JSON lines, compressed.
 
-A piece begins with the number of its dictionary, and a Zstandard frame follows. A piece of before
-the dictionaries is a frame alone. A dictionary is the history of one example order, as text: the
-pieces of other orders repeat most of it, so they take a quarter of the space and half of the time.
-The file of a dictionary never changes, since the pieces of each data directory depend on it. A
-workflow whose history has changed much gets a dictionary with the next number.
+A piece is the number of its dictionary and a Zstandard frame; a piece from before the dictionaries
+is a frame alone. A dictionary is the history of one example order, as text: the pieces of other
+orders repeat most of it, so they take a quarter of the space and half of the time. The file of a
+dictionary never changes, because the pieces of each data directory depend on it. After a large
+change of the workflow, add a dictionary with the next number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,10 +44,10 @@ def _compressor() -> ZstdCompressor:
 
 
 def packed(events: Sequence[HistoryEvent], snapshot: Mapping[str, Any] | None) -> bytes:
-    """Return a piece of history: how far an execution has come, and the events on the way there.
+    """Return a piece of history: events, and the snapshot of the execution after them.
 
-    Pieces are only ever added: to keep the snapshot in the execution's row would write a page for
-    each state. It repeats what its events say, so together they compress well.
+    Pieces are append-only. A snapshot in the execution's row would cost a page write for each
+    state; here it repeats the values of its events, so both compress well together.
     """
     text = json_text.write(list(map(list, events)))
     if snapshot is not None:
@@ -73,7 +73,7 @@ def events_in(piece: bytes) -> list[HistoryEvent]:
 
 
 def snapshot_in(piece: bytes) -> dict[str, Any]:
-    """Return the snapshot in a piece of the history of an execution that still runs."""
+    """Return the snapshot in a piece, which a running execution's last piece has."""
     snapshot: dict[str, Any] = json_text.parse(unpacked_text(piece).partition(b"\n")[2])
     return snapshot
 
@@ -83,7 +83,7 @@ def changed(
     event: Callable[[HistoryEvent], HistoryEvent],
     snapshot: Callable[[Any], Any],
 ) -> bytes:
-    """Return a piece with each of its events, and its snapshot if it has one, changed."""
-    kept = unpacked_text(piece).partition(b"\n")[2]
-    found = snapshot(json_text.parse(kept)) if kept else None
-    return packed([event(one) for one in events_in(piece)], found)
+    """Return a piece with a function applied to each event, and another to its snapshot."""
+    text = unpacked_text(piece).partition(b"\n")[2]
+    changed_snapshot = snapshot(json_text.parse(text)) if text else None
+    return packed([event(entry) for entry in events_in(piece)], changed_snapshot)

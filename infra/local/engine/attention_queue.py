@@ -1,20 +1,21 @@
-"""One open letter for each order and error that a person has to see to."""
+"""The attention queue: one open dead letter per order and error."""
 
 from typing import Any
 
-from infra.dead_letters.reason import ATTENTION, content_of
+from infra.dead_letters.reason import content_of
 from infra.local.directory.journal import Journal
+from infra.local.orderflow import ATTENTION_QUEUE
 from kernel.clock import timestamp
 from kernel.json_text import parse, write
 
 INDEX = (
     "create index if not exists attention_by_order on messages"
     " (iif(json_valid(body), json_extract(body, '$.order_id'), null))"
-    f" where queue = '{ATTENTION}'"
+    f" where queue = '{ATTENTION_QUEUE}'"
 )
 
 _FIND = (
-    f"select * from messages where queue = '{ATTENTION}'"
+    f"select * from messages where queue = '{ATTENTION_QUEUE}'"
     " and iif(json_valid(body), json_extract(body, '$.order_id'), null) = ? order by id"
 )
 
@@ -22,14 +23,14 @@ PUT_BACK = (
     "insert into messages values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do update set"
     " body = excluded.body, attributes = excluded.attributes"
 )
-"""Add a letter under its own id; one that is there already gets the content."""
+"""Insert a dead letter under its own id, or replace the content of the one that has the id."""
 
 
 def merged(journal: Journal, body: str, now: float) -> int | None:
-    """Add a request for attention to the open letter of the same order and error.
+    """Merge a request for attention into the open dead letter of the same order and error.
 
-    Returns the letter's id, or nothing where no such letter is open. A request that is merged is
-    written whole: a letter that is redriven in the same turn comes back with it.
+    Return the dead letter's id, or None if no such dead letter is open. The row is written
+    completely, so a dead letter that is redriven in the same turn is open again.
     """
     letter = open_letter(journal, body)
     if letter is None:
@@ -41,7 +42,7 @@ def merged(journal: Journal, body: str, now: float) -> int | None:
     journal.batch.add(
         PUT_BACK,
         letter["id"],
-        ATTENTION,
+        ATTENTION_QUEUE,
         body,
         letter["sent_at"],
         now,
@@ -52,18 +53,18 @@ def merged(journal: Journal, body: str, now: float) -> int | None:
 
 
 def open_letter(journal: Journal, body: str) -> Any:
-    """Return the row of the open letter of the same order and error, if there is one."""
-    asked = _subject(content_of(body))
-    if asked is None:
+    """Return the row of the open dead letter of the same order and error, if there is one."""
+    subject = _subject(content_of(body))
+    if subject is None:
         return None
-    for row in journal.database.rows(_FIND, asked[0]):
-        if _subject(content_of(row["body"])) == asked:
+    for row in journal.database.rows(_FIND, subject[0]):
+        if _subject(content_of(row["body"])) == subject:
             return row
     return None
 
 
 def _subject(content: object) -> tuple[str, str] | None:
-    """Return the order and the error's name of a request for attention, if it is one."""
+    """Return the order and the error's name of a request for attention; None for other content."""
     if not isinstance(content, dict) or not isinstance(content.get("order_id"), str):
         return None
     reason = content.get("reason")

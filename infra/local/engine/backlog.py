@@ -1,4 +1,4 @@
-"""When there is something to fetch from the journal, so that nobody looks in vain."""
+"""The backlog: remembers when each key's next journal row is due, to skip empty queries."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ NEVER = float("inf")
 
 
 class Backlog:
-    """For each key, when its next row in the journal is due.
+    """The time at which the next journal row of each key is due.
 
-    What a turn adds can be fetched only once the turn is committed, so it counts from then on.
+    A row that a turn adds can be read only after the commit, so `wake` counts from then on.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -19,23 +19,23 @@ class Backlog:
         return key in self._due
 
     def is_due(self, key: str, now: float) -> bool:
-        """Say whether it is worth looking for rows of this key."""
+        """Return whether this key may have a due row."""
         return self._due[key] <= now
 
     def wake(self, key: str, at: float) -> None:
-        """Note that this turn adds a row that is due then."""
+        """Note that this turn adds a row that is due at a time."""
         self._woken[key] = min(at, self._woken.get(key, NEVER))
 
     def rest(self, key: str, until: float | None) -> None:
-        """Note that there is no row of this key that is due before then."""
+        """Note that no row of this key is due before a time; none at all without one."""
         self._due[key] = NEVER if until is None else until
 
     def committed(self) -> None:
-        """Let what the turn added count."""
+        """Count the rows that the turn added."""
         for key, at in self._woken.items():
             self._due[key] = min(at, self._due.get(key, NEVER))
         self._woken.clear()
 
     def next_due(self, keys: Iterable[str] | None = None) -> float:
-        """Return when the next row of these keys, or of any, is due."""
+        """Return when the next row of these keys, or of all keys, is due."""
         return min((self._due[key] for key in (self._due if keys is None else keys)), default=NEVER)

@@ -1,4 +1,4 @@
-"""Reasons of failed messages, as their function gave them."""
+"""Reasons of failed messages, as reported by their function."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from lambda_support.batches import FAILED_MESSAGES
 
 def failure_reasons(metrics: Sequence[str]) -> dict[str, str]:
     """Return the reasons in an invocation's EMF documents, by the ids of the messages."""
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for line in metrics:
         if FAILED_MESSAGES not in line:
             continue
         try:
-            told = parse(line)[FAILED_MESSAGES]
-            found |= {str(message): _storable(reason) for message, reason in told.items()}
+            failed = parse(line)[FAILED_MESSAGES]
+            reasons |= {str(message): _storable(reason) for message, reason in failed.items()}
         except (AttributeError, KeyError, TypeError, ValueError):
-            continue  # a document of another form: it is counted as a malformed metric
-    return found
+            continue  # of another form: `infra.local.engine.metrics` counts it as malformed
+    return reasons
 
 
 def _storable(reason: object) -> str:

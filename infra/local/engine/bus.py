@@ -13,9 +13,10 @@ from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import Backlog
+from infra.local.engine.component import Component
 from infra.local.engine.error_boundary import Boundary, described
-from infra.local.engine.execution_rows import order_id_in
 from infra.local.engine.targets import DeliveryError, RuleTarget
+from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent
@@ -48,12 +49,12 @@ class Delivery:
     arrived_at: float
 
 
-class Bus:
-    """The bus of a stack (a component, see `infra.local.engine.component`).
+class Bus(Component):
+    """The bus of a stack.
 
-    ``takers`` maps a target's kind to the `RuleTarget` that takes its events; the engine fills it.
-    A stream's deliveries stay in the journal until the stream has written them
-    (`infra.local.engine.streams`); ``routed`` counts them.
+    ``rule_targets`` maps a target's kind to its `RuleTarget`; the engine fills it. A stream's
+    deliveries stay in the journal until the stream has written them (`infra.local.engine.streams`);
+    ``routed`` counts them.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Bus:
         self.stack = stack
         self.journal = journal
         self.boundary = boundary
-        self.takers: dict[str, RuleTarget] = {}
+        self.rule_targets: dict[str, RuleTarget] = {}
         self.dead_letter = dead_letter
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
         self.backlog = Backlog(self.targets)
@@ -78,16 +79,13 @@ class Bus:
             for key, target in self.targets.items()
         }
 
-    def resume(self, now: float) -> None:
-        """Do nothing: deliveries are read from the journal."""
-
     def put(self, entries: object, now: float) -> dict[str, Any]:
-        """Answer a PutEvents request; what it accepts stands once the turn is committed.
+        """Answer a PutEvents request; the commit of the turn makes accepted events durable.
 
         Raises
         ------
         InvalidRequest
-            The request as a whole is malformed or too large.
+            The request is malformed or too large.
         """
         checked = _checked(entries)
         self.journal.batch.durable = True
@@ -123,7 +121,7 @@ class Bus:
         Raises
         ------
         InvalidRequest
-            It is no event.
+            The entry is not a valid event.
         """
         refused = _refused(entry)
         if refused:
@@ -136,7 +134,7 @@ class Bus:
     def _accept(
         self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
     ) -> None:
-        """Journal an event as it was sent, and a delivery for each matching target."""
+        """Journal an event as it was sent, and one delivery per matching target."""
         envelope = {**head, "detail": detail}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
@@ -163,26 +161,26 @@ class Bus:
                 self.backlog.wake(target.key, now + self._patience[target.key])
 
     def committed(self) -> None:
-        """Let what the turn added count."""
+        """Make the turn's deliveries visible to the backlog, and count those of streams."""
         self.backlog.committed()
         for key in self._routing:
             self.routed[key] += 1
         self._routing.clear()
 
     def next_due(self) -> float:
-        """Return when a delivery is due whose target has room."""
+        """Return when the next delivery to a target with room is due."""
         return self.backlog.next_due(
-            key for key, target in self.targets.items() if self.takers[target.kind].room() > 0
+            key for key, target in self.targets.items() if self.rule_targets[target.kind].room() > 0
         )
 
     def work(self, now: float) -> bool:
-        """Deliver what is due and has room; return whether there was any."""
-        found = False
+        """Make due deliveries to targets with room; return whether there was any."""
+        worked = False
         for key, target in self.targets.items():
             if self.backlog.is_due(key, now):
-                room = min(BATCH, self.takers[target.kind].room())
-                found |= room > 0 and self._drain(target, room, now)
-        return found
+                room = min(BATCH, self.rule_targets[target.kind].room())
+                worked |= room > 0 and self._drain(target, room, now)
+        return worked
 
     def _drain(self, target: Target, room: int, now: float) -> bool:
         rows = self.journal.database.rows(
@@ -193,7 +191,7 @@ class Bus:
         )
         if len(rows) < room:
             self.backlog.rest(target.key, self._next_due(target.key, now))
-        deliver = self.takers[target.kind].deliver
+        deliver = self.rule_targets[target.kind].deliver
         for row in rows:
             delivery = _delivery(row)
             error = self.boundary.attempt(
@@ -205,15 +203,15 @@ class Bus:
                 self._failed(target, delivery, _as_refusal(error), now)
         return bool(rows)
 
-    def put_aside(self, number: int, reason: str, now: float) -> None:
-        """Send a delivery to its target's dead-letter queue; it is not tried again."""
+    def quarantine(self, number: int, reason: str, now: float) -> None:
+        """Move a delivery to its target's dead-letter queue, without a retry."""
         row = self.journal.database.row(f"{_SELECT_DELIVERIES} where d.id = ?", number)
         if row is not None:
             error = DeliveryError("INTERNAL_ERROR", reason, final=True)
             self._failed(self.targets[row["target"]], _delivery(row), error, now)
 
     def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
-        """Try again later, or put the event into the target's dead-letter queue."""
+        """Retry with exponential backoff; at the last attempt, send the event to dead letters."""
         late = delivery.arrived_at + target.max_age <= now
         if not error.final and not late and delivery.attempts < target.max_attempts:
             due = now + min(LONGEST_RETRY, FIRST_RETRY * 2**delivery.attempts)
@@ -243,10 +241,10 @@ class Bus:
         return None if row is None else row[0]
 
     def deliver_again(self, key: str, envelope: str, seq: int | None, now: float) -> int:
-        """Deliver a dead letter to its target once more; return the delivery's number.
+        """Redeliver a dead letter to its target; return the delivery's number.
 
-        ``seq`` is the event's in the journal. Without it, the letter's own text becomes an event
-        of the journal, which no archive has and no other target gets.
+        ``seq`` is the event's number in the journal. Without it, the dead letter's text becomes an
+        event of the journal that is not archived and goes to no other target.
         """
         content = parse(envelope)
         replay = content.pop("replay-name", None)
@@ -264,7 +262,7 @@ class Bus:
     def start_replay(
         self, name: str, start: float, end: float, rules: Sequence[str], now: float
     ) -> None:
-        """Deliver the archive's events of a time range again, to all rules or the named ones.
+        """Replay the archive's events of a time range, to all rules or the named ones.
 
         Raises
         ------
@@ -306,13 +304,13 @@ class Bus:
         )
 
     def forget(self, now: float) -> None:
-        """Drop events that the archive need not keep and that nobody waits for."""
+        """Delete events past the archive's retention that have no open delivery."""
         days = self.stack.archive_days
-        before = now - days * 86_400 if days else 0
+        oldest_archived = now - days * 86_400 if days else 0
         self.journal.batch.add(
             "delete from events where arrived_at < iif(archived, ?, ?)"
             " and not exists (select 1 from deliveries where event_seq = events.seq)",
-            before,
+            oldest_archived,
             now - 86_400,
         )
 
@@ -337,7 +335,7 @@ def _delivery(row: Any) -> Delivery:
 
 
 def _failure(error: Exception) -> dict[str, str]:
-    """Return the answer for an event that was read but could not be journalled."""
+    """Return the answer for a valid event that could not be journalled."""
     if isinstance(error, InvalidRequest):
         return _invalid("Detail", str(error))
     message = f"The event could not be processed: {type(error).__name__}."
@@ -345,7 +343,7 @@ def _failure(error: Exception) -> dict[str, str]:
 
 
 def _as_refusal(error: Exception) -> DeliveryError:
-    """Return an error as the target's refusal: one that nobody expected is tried again."""
+    """Return an error as a DeliveryError; an unexpected one is retried."""
     if isinstance(error, DeliveryError):
         return error
     return DeliveryError("INTERNAL_ERROR", described(error))
@@ -359,9 +357,9 @@ def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
 
 
 def _checked(entries: object) -> list[Mapping[str, Any]]:
-    """Return a request's entries, or raise what AWS answers."""
-    some = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-    if not some or not entries:
+    """Return a request's entries, or raise the error that AWS answers."""
+    are_objects = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    if not are_objects or not entries:
         raise _violated("Member must have length greater than or equal to 1")
     checked = cast("list[Mapping[str, Any]]", entries)
     if len(checked) > MAX_ENTRIES:
@@ -375,7 +373,7 @@ def _checked(entries: object) -> list[Mapping[str, Any]]:
 
 
 def _refused(entry: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return what is wrong with an entry's fields, but for its detail's content."""
+    """Return the error of an entry's fields, if one is invalid; the detail is not parsed."""
     for name in ("Source", "DetailType", "Detail"):
         if not entry.get(name):
             return _invalid(name, f"{name} is a required argument.")
@@ -383,7 +381,7 @@ def _refused(entry: Mapping[str, Any]) -> dict[str, str] | None:
         if not isinstance(entry[name], str):
             return _invalid(name, f"{name} is text.")
     resources = entry.get("Resources") or []
-    if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
+    if not isinstance(resources, list) or not all(isinstance(arn, str) for arn in resources):
         return _invalid("Resources", "Resources is a list of ARNs.")
     return None
 
@@ -398,14 +396,14 @@ def _violated(constraint: str) -> InvalidRequest:
     return InvalidRequest("ValidationException", f"{message} {constraint}")
 
 
-def _time(given: object, now: float) -> str:
-    """Return an event's time, to the second as EventBridge has it."""
+def _time(time: object, now: float) -> str:
+    """Return an event's time, to the second as in EventBridge."""
     moment = now
-    if isinstance(given, int | float):
-        moment = float(given)
-    elif isinstance(given, str):
+    if isinstance(time, int | float):
+        moment = float(time)
+    elif isinstance(time, str):
         try:
-            parsed = datetime.fromisoformat(given)
+            parsed = datetime.fromisoformat(time)
         except ValueError:
             parsed = datetime.fromtimestamp(now, UTC)
         moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()

@@ -1,26 +1,50 @@
-"""The seam between the engine and its components."""
+"""The protocol between the engine and its components."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple
+
+from infra.local.engine.backlog import NEVER
+
+if TYPE_CHECKING:
+    from infra.local.engine.bus import Bus
+    from infra.local.engine.crash_suspects import Suspects
+    from infra.local.engine.executions import Executions
+    from infra.local.engine.queues import Queues
+    from infra.local.template.stack import Stack
 
 
-class Component(Protocol):
-    """A part of the engine: bus, queues, executions, streams, schedules.
+class Component:
+    """A part of the engine: outbox, bus, queues, executions, streams, schedules, dead letters.
 
-    A component reads what is due from the journal, handles each item within the error boundary, and
-    adds its writes to the turn's batch. The engine commits the turn, then calls `committed`.
+    A component reads due rows from the journal, handles each item within the error boundary, and
+    adds its writes to the turn's batch. The engine calls `resume` once, then in each turn `work`,
+    `flush`, and after the commit `committed`.
     """
 
-    def resume(self, now: float) -> None:
-        """Take up again what a process that is gone was working on."""
+    def resume(self, suspects: "Suspects", now: float) -> None:
+        """Resume the work of the process before this one (`infra.local.engine.recovery`)."""
 
     def work(self, now: float) -> bool:
-        """Handle what is due; return whether there was anything."""
+        """Handle due items; return whether there was any."""
+        raise NotImplementedError
 
     def next_due(self) -> float:
-        """Return when something is due next, in epoch seconds; infinity if nothing ever is."""
+        """Return when the next item is due, in epoch seconds; infinity if none is."""
+        return NEVER
+
+    def flush(self, now: float) -> None:
+        """Add to the turn's batch the state that this component gathered in memory."""
 
     def committed(self) -> None:
-        """Make visible to this component what the turn added."""
+        """Make the rows that the turn added visible to this component."""
 
-    def put_aside(self, number: int, reason: str, now: float) -> None:
-        """End an item that ended the process twice, as its own failure would."""
+    def quarantine(self, number: int, reason: str, now: float) -> None:
+        """End an item that ended the process twice, as the item's own failure would end it."""
+
+
+class EngineParts(NamedTuple):
+    """The services that rule targets, task integrations and the outbox use."""
+
+    stack: "Stack"
+    queues: "Queues"
+    bus: "Bus"
+    executions: "Executions"

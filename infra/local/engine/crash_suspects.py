@@ -1,4 +1,4 @@
-"""Items that ended the process: the next start recognises them, the second time puts them aside."""
+"""Suspects: items that were being handled when the process ended, with a count of the crashes."""
 
 from collections.abc import Sequence
 
@@ -6,34 +6,34 @@ from infra.local.directory.crash_marker import Item, Kind
 from infra.local.directory.journal import Journal
 
 CRASHES = 2
-"""Ends of the process in the middle of an item after which it is not tried again."""
+"""Crashes in the middle of an item after which the item is quarantined."""
 
 _NOT_JOURNALLED = {Kind.EVENT, Kind.REQUEST, Kind.CALL, Kind.WORK, Kind.LETTER}
-"""Kinds of items that end with their process: nothing of them is left to try again."""
+"""Kinds of items that are in no table, so there is nothing to try again after a crash."""
 
 
 class Suspects:
-    """What the processes before this one were handling when they ended.
+    """The items that earlier processes were handling when they ended.
 
-    ``messages`` and ``records`` are suspects that are handled one by one from now on, so that the
-    next end of the process names one of them; ``to_put_aside`` are not handled again.
+    ``messages`` and ``records`` are handled one by one from now on, so that the next crash names a
+    single item. ``to_quarantine`` are not handled again.
     """
 
-    def __init__(self, journal: Journal, left: Sequence[Item], now: float) -> None:
+    def __init__(self, journal: Journal, interrupted: Sequence[Item], now: float) -> None:
         self.messages: set[int] = set()
         self.records: list[tuple[int, int]] = []
-        self.to_put_aside: list[Item] = []
+        self.to_quarantine: list[Item] = []
         known = [
             (Item(Kind(row["kind"]), row["first"], row["last"]), row["crashes"])
             for row in journal.database.rows("select * from suspects")
         ]
-        for item in left:
+        for item in interrupted:
             if item.kind in _NOT_JOURNALLED:
                 continue
-            before = [crashes for other, crashes in known if _overlaps(item, other)]
-            crashes = 1 + max(before, default=0)
+            earlier = [crashes for other, crashes in known if _overlaps(item, other)]
+            crashes = 1 + max(earlier, default=0)
             if crashes >= CRASHES:
-                self.to_put_aside.append(item)
+                self.to_quarantine.append(item)
                 continue
             known.append((item, crashes))
             journal.batch.add("insert into suspects values (?, ?, ?, ?, ?)", *item, crashes, now)
@@ -44,5 +44,5 @@ class Suspects:
                 self.records.append((item.first, item.last))
 
 
-def _overlaps(one: Item, other: Item) -> bool:
-    return one.kind is other.kind and one.first <= other.last and other.first <= one.last
+def _overlaps(item: Item, other: Item) -> bool:
+    return item.kind is other.kind and item.first <= other.last and other.first <= item.last

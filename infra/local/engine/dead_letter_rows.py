@@ -1,4 +1,4 @@
-"""Tables of the letters that were taken out of their queues, and of the log of each letter."""
+"""Tables of closed dead letters, and of the log of each dead letter."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import PUT_BACK
 
 KEPT = 14 * 86_400.0
-"""Seconds for which a closed letter is kept: as long as SQS keeps a message at most."""
+"""Retention of a closed dead letter in seconds: the longest that SQS has for a message."""
 
 SCHEMA = """
 create table if not exists closed_letters (
@@ -36,14 +36,14 @@ create table if not exists letter_log (
 );
 create index if not exists letter_log_by_letter on letter_log (letter);
 """
-"""``state`` of a closed letter:
+"""``state`` of a closed dead letter:
 
 =============  ====================================================================================
 ``PENDING``    redriven; its successor, a ``kind`` with a name, has not ended
-``DONE``       its successor has ended well
-``REPLACED``   its successor has failed and left a letter of its own
-``DISCARDED``  a person has discarded it, with a reason
-``EXPIRED``    its queue kept it no longer
+``DONE``       its successor has succeeded
+``REPLACED``   its successor has failed and left another dead letter
+``DISCARDED``  discarded by an operator, with a reason
+``EXPIRED``    past the retention of its queue
 =============  ====================================================================================
 """
 
@@ -59,58 +59,58 @@ _END = (
     "update closed_letters set state = ?, replaced_by = ?, outcome = ?, closed_at = ? where id = ?"
 )
 _OUT = "delete from messages where id = ? and queue is not null"
-# a statement of its own: statements of a batch run in the order of their first rows, so this one
-# must not be shared with deletions that were added before `_CLOSE`
+# The `and` makes it a statement of its own: a batch runs statements in the order of their first
+# rows, so this one must not be merged with deletions that were added before `_CLOSE`.
 _FORGET = "delete from closed_letters where id = ?"
 _LOG = "insert into letter_log (letter, at, who, what, detail) values (?, ?, ?, ?, ?)"
 
 
-class LetterRows:
-    """Writes to the tables of closed letters and of their log, in the turn's batch."""
+class DeadLetterRows:
+    """Writes to the tables of closed dead letters and of their log, in the turn's batch."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         journal.database.define(SCHEMA)
 
     def log(self, letter: int, who: str, what: str, now: float, **detail: object) -> None:
-        """Add to what was done with a letter."""
+        """Add an entry to a dead letter's log."""
         self.journal.batch.add(_LOG, letter, now, who, what, json.dumps(detail))
 
     def redriven(self, letter: int, kind: str, successor: str, now: float) -> None:
-        """Take a letter out of its queue: its successor is in this very batch."""
+        """Close a dead letter as redriven; its successor is in the same batch."""
         batch = self.journal.batch
         batch.add(_CLOSE, "PENDING", kind, successor, "its successor has not ended", now, letter)
         batch.add(_OUT, letter)
 
     def discarded(self, letter: int, reason: str, now: float) -> None:
-        """Take a letter out of its queue, and keep it."""
+        """Close a dead letter as discarded."""
         self.journal.batch.add(_CLOSE, "DISCARDED", None, None, reason, now, letter)
         self.journal.batch.add(_OUT, letter)
 
     def expired(self, queue: str, before: float, now: float) -> None:
-        """Take out of a queue what it does not keep any longer, and keep it a while more."""
+        """Close the dead letters of a queue that are past its retention."""
         self.journal.batch.add(_EXPIRE, "its queue kept it no longer", now, queue, before)
 
     def ended(
         self, letter: int, outcome: str, now: float, *, replaced_by: int | None = None
     ) -> None:
-        """Note how a letter's successor has ended."""
+        """Record the outcome of a dead letter's successor."""
         state = "DONE" if replaced_by is None else "REPLACED"
         self.journal.batch.add(_END, state, replaced_by, outcome, now, letter)
 
     def followed(self, letter: int, successor: str) -> None:
-        """Note which run does now what a letter was redriven for."""
+        """Make another run the successor of a dead letter."""
         follow = "update closed_letters set kind = 'execution', successor = ? where id = ?"
         self.journal.batch.add(follow, successor, letter)
 
     def put_back(self, row: Any, attributes: Mapping[str, str], sent_at: float, now: float) -> None:
-        """Put a closed letter back into its queue, under its own id."""
+        """Reopen a closed dead letter in its queue, under its own id."""
         values = (row["id"], row["queue"], row["body"], sent_at, now, 0, json.dumps(attributes))
         self.journal.batch.add(PUT_BACK, *values)
         self.journal.batch.add(_FORGET, row["id"])
 
     def forget(self, now: float) -> None:
-        """Drop closed letters that were kept long enough, and what is said of letters long gone."""
+        """Delete closed dead letters past their retention, and logs of deleted dead letters."""
         batch = self.journal.batch
         drop = "delete from closed_letters where state <> 'PENDING' and closed_at < ?"
         batch.add(drop, now - KEPT)

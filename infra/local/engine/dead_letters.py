@@ -1,7 +1,8 @@
-"""Operations on dead letters: each removes a letter in the transaction that stores its replacement.
+"""Operations on dead letters: redrive, discard, restore, edit, and expiry.
 
-A letter that is redriven leaves its queue in the turn that stores its successor: a run, a message
-or a delivery. It is kept until that has ended; then it is closed, or comes back with the reason.
+A redrive closes the dead letter in the turn that stores its successor: a run, a message or a
+delivery. The closed dead letter is pending until its successor has ended; then it is done, or
+reopened with the reason.
 """
 
 import json
@@ -10,167 +11,158 @@ from typing import Any
 
 from infra.dead_letters.edit import checked, event_in, with_event
 from infra.dead_letters.reading import letters
-from infra.dead_letters.reason import ATTENTION
 from infra.errors import InvalidRequest, Refusal
 from infra.local.engine.attention_queue import INDEX, open_letter
 from infra.local.engine.backlog import NEVER
-from infra.local.engine.bus import Bus
-from infra.local.engine.dead_letter_rows import LetterRows
-from infra.local.engine.executions import Executions
-from infra.local.engine.queues import Queues
-from infra.local.engine.redrive import WaysBack
-from infra.local.engine.redrive_outcomes import Successors, Verdict
+from infra.local.engine.component import Component, EngineParts
+from infra.local.engine.dead_letter_rows import DeadLetterRows
+from infra.local.engine.redrive import Redrive
+from infra.local.engine.redrive_outcomes import Outcome, RedriveOutcomes
+from infra.local.orderflow import ATTENTION_QUEUE, Profile
 from kernel.clock import timestamp
 from kernel.json_text import parse, write
 
 Answer = dict[str, Any]
 
-LOOK = 0.2
-"""Seconds between two looks at the successors of redriven letters."""
+POLL_INTERVAL = 0.2
+"""Seconds between two polls of the successors of redriven dead letters."""
 
-MANY = 20_000.0
-"""Redriven letters for which a second more is let pass between two looks."""
+PENDING_PER_SECOND = 20_000.0
+"""Pending dead letters that make the interval between two polls one second longer."""
 
 PLATFORM = "orderflow"
-"""The name in a letter's log for steps that no person asked for."""
+"""The name in a dead letter's log for steps that no operator requested."""
 
 
-class Letters:
-    """The dead letters of a stack, and those that were taken out of their queues."""
+class DeadLetters(Component):
+    """The open and closed dead letters of a stack."""
 
-    def __init__(self, bus: Bus, queues: Queues, executions: Executions) -> None:
-        self.stack = bus.stack
-        self.journal = journal = bus.journal
-        self.queues = queues
-        self.executions = executions
-        self.bus = bus
-        self.rows = LetterRows(journal)
+    def __init__(self, parts: EngineParts, profile: Profile) -> None:
+        self.stack = parts.stack
+        self.journal = journal = parts.bus.journal
+        self.parts = parts
+        self.profile = profile
+        self.rows = DeadLetterRows(journal)
         journal.database.define(INDEX)
         self._handled: set[int] = set()
-        self._changed = False  # in this turn, so that the journal's count is not yet true
+        self._changed = False  # in this turn; its rows are counted after the commit
         self._uncounted = False
         self._pending = 0
         self._commits = -1
-        self._looked_at = 0.0
+        self._polled_at = 0.0
         self._count_pending()
 
-    def resume(self, now: float) -> None:
-        """Do nothing: redriven letters are read from the journal."""
-
-    def put_aside(self, number: int, reason: str, now: float) -> None:
-        """Do nothing: a letter stays in its queue."""
-
     def _count_pending(self) -> None:
-        """Count the redriven letters whose successors had not ended."""
+        """Count the redriven dead letters whose successors have not ended."""
         query = "select count(*) from closed_letters where state = 'PENDING'"
         row = self.journal.database.row(query)
         self._pending = row[0] if row else 0
         self._uncounted = False
 
     def work(self, now: float) -> bool:
-        """Close redriven letters whose successors have ended, or put them back into their queues.
-
-        Return whether there was any.
-        """
-        if not self._is_due() or 0 <= now - self._looked_at < self._pause:
+        """Record the outcomes of ended successors; return whether there was any."""
+        if not self._is_due() or 0 <= now - self._polled_at < self._interval:
             return False
         if self._uncounted:
             self._count_pending()
         self._commits = self.journal.commits
-        self._looked_at = now
-        queues = self.stack.dead_letter_queues
-        ended = Successors(self.journal.database, queues, self._machine).ended()
-        for row, verdict in ended:
-            self._end(row, verdict, now)
+        self._polled_at = now
+        queues, machine = self.stack.dead_letter_queues, self.profile.order_machine
+        ended = RedriveOutcomes(self.journal.database, queues, machine).ended()
+        for row, outcome in ended:
+            self._end(row, outcome, now)
         self._changed |= bool(ended)
         return bool(ended)
 
     def next_due(self) -> float:
-        """Return when it is worth looking at the successors again."""
-        return self._looked_at + self._pause if self._is_due() else NEVER
+        """Return when the successors are polled next."""
+        return self._polled_at + self._interval if self._is_due() else NEVER
 
     def committed(self) -> None:
-        """Let what the turn did with letters count."""
+        """Allow further operations on the turn's dead letters, and a new count."""
         self._handled.clear()
         self._uncounted |= self._changed
         self._changed = False
 
     @property
-    def _pause(self) -> float:
-        """Seconds between two looks."""
-        return LOOK + self._pending / MANY
+    def _interval(self) -> float:
+        """Seconds between two polls."""
+        return POLL_INTERVAL + self._pending / PENDING_PER_SECOND
 
     def _is_due(self) -> bool:
         pending = self._pending > 0 or self._uncounted
         return pending and self._commits != self.journal.commits
 
-    def _end(self, row: Any, verdict: Verdict, now: float) -> None:
+    def _end(self, row: Any, outcome: Outcome, now: float) -> None:
         number = row["id"]
-        if verdict.run is not None:
-            self.rows.followed(number, verdict.run)
+        if outcome.run is not None:
+            self.rows.followed(number, outcome.run)
             return
-        letter = self._same(row) if verdict.back else verdict.letter
+        letter = self._open_duplicate(row) if outcome.reopen else outcome.letter
         if letter is not None and letter != number:
-            what = "REPLACED"
+            step = "REPLACED"
         else:
-            what = "RETURNED" if verdict.back or letter == number else "DONE"
-        if what == "RETURNED":
-            attributes = parse(row["attributes"]) | {"RETURNED": verdict.outcome}
+            step = "RETURNED" if outcome.reopen or letter == number else "DONE"
+        if step == "RETURNED":
+            attributes = parse(row["attributes"]) | {"RETURNED": outcome.text}
             self.rows.put_back(row, attributes, row["sent_at"], now)
         else:
-            self.rows.ended(number, verdict.outcome, now, replaced_by=letter)
-        self.rows.log(number, PLATFORM, what, now, outcome=verdict.outcome, left=letter)
+            self.rows.ended(number, outcome.text, now, replaced_by=letter)
+        self.rows.log(number, PLATFORM, step, now, outcome=outcome.text, left=letter)
 
-    def _same(self, row: Any) -> int | None:
-        """Return the open letter of the order and error that a closed letter is about."""
-        if row["queue"] != ATTENTION:
+    def _open_duplicate(self, row: Any) -> int | None:
+        """Return the open dead letter of the order and error of a closed one, if there is one."""
+        if row["queue"] != ATTENTION_QUEUE:
             return None
         letter = open_letter(self.journal, row["body"])
         return None if letter is None else int(letter["id"])
 
-    # ---- what an operator asks for
+    # ---- operations of an operator
 
     def redrive(self, ids: Sequence[int], who: str, now: float) -> list[Answer]:
-        """Put letters on their way again; all of them, if no id is given.
+        """Redrive dead letters; all of them, if no id is given.
 
-        Return for each what was done: ``state`` is ``running`` or, with a ``message``, ``refused``.
-        A letter that is refused stays and holds up no other.
+        Return an answer for each: ``state`` is ``running`` or, with a ``message``, ``refused``. A
+        refused dead letter stays open and does not affect the others.
         """
-        found = {letter["id"]: letter for letter in self._open(ids)}
-        ways = WaysBack(self.bus, self.queues, self.executions, self._machine)
-        ways.prepare(list(found.values()))
+        letters_by_id = {letter["id"]: letter for letter in self._open(ids)}
+        redrive = Redrive(self.parts, self.profile)
+        redrive.prepare(list(letters_by_id.values()))
 
         def send(letter: Mapping[str, Any]) -> Answer:
             number, times = letter["id"], self._redrives(letter["id"]) + 1
-            if self.executions.quarantine is not None:
-                self.executions.quarantine.release(letter["order_id"])
-            successor = ways.take(letter, times, now)
+            self.parts.executions.quarantined_orders.release(letter["order_id"])
+            successor = redrive.send(letter, times, now)
             self.rows.redriven(number, *successor, now)
             self.rows.log(number, who, "REDRIVEN", now, successor=f"{successor[0]} {successor[1]}")
             self._changed = True
             return {"state": "running", "message": f"redriven as {successor[0]} {successor[1]}"}
 
-        return [self._answered(found.get(one), one, send) for one in dict.fromkeys(ids or found)]
+        numbers = dict.fromkeys(ids or letters_by_id)
+        return [self._answered(letters_by_id.get(number), number, send) for number in numbers]
 
     def discard(self, ids: Sequence[int], reason: str, who: str, now: float) -> list[Answer]:
-        """Take letters out of their queues for good; they are kept for 14 days."""
-        found = {letter["id"]: letter for letter in self._open(ids)}
+        """Discard dead letters; `restore` can reopen them for 14 days."""
+        letters_by_id = {letter["id"]: letter for letter in self._open(ids)}
 
         def drop(letter: Mapping[str, Any]) -> Answer:
             self.rows.discarded(letter["id"], reason, now)
             self.rows.log(letter["id"], who, "DISCARDED", now, reason=reason)
             return {"state": "discarded", "message": reason}
 
-        return [self._answered(found.get(one), one, drop) for one in dict.fromkeys(ids)]
+        numbers = dict.fromkeys(ids)
+        return [self._answered(letters_by_id.get(number), number, drop) for number in numbers]
 
     def restore(self, ids: Sequence[int], who: str, now: float) -> list[Answer]:
-        """Put discarded and expired letters back into their queues, under their own ids."""
+        """Reopen discarded and expired dead letters under their own ids."""
         rows = self.journal.database.rows(
             "select * from closed_letters where id in (select value from json_each(?))"
             " and state in ('DISCARDED', 'EXPIRED')",
             json.dumps(list(ids)),
         )
-        found = {row["id"]: {"id": row["id"], "queue": row["queue"], "row": row} for row in rows}
+        letters_by_id = {
+            row["id"]: {"id": row["id"], "queue": row["queue"], "row": row} for row in rows
+        }
 
         def put_back(letter: Mapping[str, Any]) -> Answer:
             row, attributes = letter["row"], parse(letter["row"]["attributes"])
@@ -179,11 +171,12 @@ class Letters:
             self.rows.log(row["id"], who, "RESTORED", now)
             return {"state": "restored", "message": f"back in {row['queue']}"}
 
-        return [self._answered(found.get(one), one, put_back) for one in dict.fromkeys(ids)]
+        numbers = dict.fromkeys(ids)
+        return [self._answered(letters_by_id.get(number), number, put_back) for number in numbers]
 
     def edit(self, number: int, event: Any, who: str, now: float) -> Answer:
-        """Give a letter another event; what it was stays in its log."""
-        found = {letter["id"]: letter for letter in self._open([number])}
+        """Replace the event of a dead letter; the log keeps the old event."""
+        letters_by_id = {letter["id"]: letter for letter in self._open([number])}
 
         def change(letter: Mapping[str, Any]) -> Answer:
             try:
@@ -201,34 +194,31 @@ class Letters:
             self.rows.log(number, who, "EDITED", now, before=before, after=event)
             return {"state": "edited", "message": "its event is changed, and keeps its contract"}
 
-        return self._answered(found.get(number), number, change)
+        return self._answered(letters_by_id.get(number), number, change)
 
     def expire(self, now: float) -> None:
-        """Drop messages that are older than their queue keeps them, each into another place.
+        """Remove messages past the retention of their queue.
 
-        A message goes to its queue's dead letters, a dead letter to the closed ones.
+        A message goes to its queue's dead-letter queue; a dead letter is closed.
         """
-        late = [(queue, now - queue.retention) for queue in self.stack.queues.values()]
-        for queue, before in late:
+        limits = [(queue, now - queue.retention) for queue in self.stack.queues.values()]
+        for queue, before in limits:
             if queue.dead_letters:
                 self._move(queue.name, queue.dead_letters, before, now)
             elif queue.name in self.stack.dead_letter_queues:
                 self.rows.expired(queue.name, before, now)
-        for (
-            queue,
-            before,
-        ) in late:  # after all of the above: equal statements of a batch run together
+        for queue, before in limits:  # last: a batch runs equal statements together
             self.journal.batch.add(
                 "delete from messages where queue = ? and sent_at < ?", queue.name, before
             )
         self.rows.forget(now)
 
-    def _move(self, queue: str, goal: str, before: float, now: float) -> None:
+    def _move(self, queue: str, destination: str, before: float, now: float) -> None:
         self.journal.batch.add(
             "update messages set queue = ?, sent_at = ?, visible_at = ?, attributes ="
             " json_set(attributes, '$.SOURCE_QUEUE', ?, '$.REASON', ?)"
             " where queue = ? and sent_at < ?",
-            goal,
+            destination,
             now,
             now,
             queue,
@@ -238,12 +228,6 @@ class Letters:
         )
 
     # ---- common
-
-    @property
-    def _machine(self) -> str:
-        """The state machine that `Order Created` starts."""
-        targets = [target for rule in self.stack.rules for target in rule.targets]
-        return next((target.name for target in targets if target.kind == "machine"), "")
 
     def _open(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         return letters(self.journal.database, self.stack.dead_letter_queues, ids)
@@ -259,11 +243,11 @@ class Letters:
         number: int,
         act: Callable[[Mapping[str, Any]], Answer],
     ) -> Answer:
-        """Do something with a letter; a refusal leaves nothing of it and concerns it alone."""
-        known = letter or {}
-        about = {"id": number, "queue": known.get("queue"), "order_id": known.get("order_id")}
+        """Perform an operation on a dead letter; a refusal rolls back this operation alone."""
+        fields = letter or {}
+        about = {"id": number, "queue": fields.get("queue"), "order_id": fields.get("order_id")}
         if letter is None or number in self._handled:
-            return about | {"state": "refused", "message": self._why_not(number)}
+            return about | {"state": "refused", "message": self._closed_because(number)}
         mark = len(self.journal.batch.added)
         try:
             answer = act(letter)
@@ -274,8 +258,8 @@ class Letters:
         self.journal.batch.durable = True
         return about | answer
 
-    def _why_not(self, number: int) -> str:
-        """Say why a letter is not open."""
+    def _closed_because(self, number: int) -> str:
+        """Return why a dead letter is not open."""
         if number in self._handled:
             return f"dead letter {number} was just handled by another request"
         row = self.journal.database.row(
@@ -283,9 +267,9 @@ class Letters:
         )
         if row is None:
             return f"there is no dead letter {number}; see `orders dead-letters list`"
-        told = {
+        reason = {
             "PENDING": "is redriven already, and its successor has not ended",
             "DISCARDED": f"is discarded; `orders dead-letters undo {number}` puts it back",
             "EXPIRED": f"has expired; `orders dead-letters undo {number}` puts it back",
         }.get(row["state"], f"is closed: {row['outcome']}")
-        return f"dead letter {number} {told}"
+        return f"dead letter {number} {reason}"

@@ -1,9 +1,9 @@
 """The error boundary around every item that the engine handles.
 
 An item is one event, delivery, message, execution, record, schedule, outbox row or request. An
-error that its handling raises ends this item alone: the boundary rolls back what the item added to
-the turn, records the failure, and hands the error to the item's component, which ends the item.
-Only a journal that cannot be read or written stops the engine.
+error in its handling ends this item alone: the boundary rolls back the item's writes, records the
+failure, and returns the error to the item's component, which ends the item. Only a journal that
+cannot be read or written stops the engine.
 """
 
 import json
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import Refusal
-from infra.local.directory.crash_marker import CrashMarker, Ids, Item, Kind
+from infra.local.directory.crash_marker import CrashMarker, Item, ItemIds, Kind
 from infra.local.directory.journal import Journal
-from infra.local.engine.function_calls import Calls
-from infra.local.engine.metrics import Measurements
+from infra.local.engine.function_calls import FunctionCalls
+from infra.local.engine.metrics import Metrics
 from kernel.clock import timestamp
 
 FAILED = "ItemsFailed"
@@ -34,7 +34,7 @@ _LONGEST = 4_000
 
 
 class Expected(Exception):
-    """An error that is an answer: a target or an integration refuses, by its own rules."""
+    """An error that is an answer: a target or an integration refuses by its own rules."""
 
 
 class Failures:
@@ -43,8 +43,8 @@ class Failures:
     Parameters
     ----------
     journal : Journal
-        Gets the rows, in the turn's own transaction.
-    measurements : Measurements
+        Gets the rows, in the turn's transaction.
+    metrics : Metrics
         Gets the metric.
     log : Path
         The functions' log, JSON lines.
@@ -53,10 +53,10 @@ class Failures:
     """
 
     def __init__(
-        self, journal: Journal, measurements: Measurements, log: Path, now: Callable[[], float]
+        self, journal: Journal, metrics: Metrics, log: Path, now: Callable[[], float]
     ) -> None:
         self.journal = journal
-        self.measurements = measurements
+        self.metrics = metrics
         self.log = log
         self.now = now
 
@@ -68,11 +68,10 @@ class Failures:
     def add(self, item: Item, name: str, message: str, trace: str = "") -> None:
         """Record that an item failed; ``name`` is the error's."""
         now, kind = self.now(), item.kind.label
-        of_kind = str(item).removeprefix(f"{kind} ")
-        kept = (name, message[:_LONGEST], trace[-_LONGEST:])
-        texts = (_storable(text) for text in kept)
-        self.journal.batch.add(_RECORD, now, kind, of_kind, *texts)
-        self.measurements.count(FAILED, {"kind": kind}, now)
+        ids = str(item).removeprefix(f"{kind} ")
+        texts = (name, message[:_LONGEST], trace[-_LONGEST:])
+        self.journal.batch.add(_RECORD, now, kind, ids, *(_storable(text) for text in texts))
+        self.metrics.count(FAILED, {"kind": kind}, now)
         line = {
             "level": "ERROR",
             "timestamp": timestamp(now),
@@ -81,18 +80,18 @@ class Failures:
             "item": str(item),
             "exception": trace,
         }
-        with suppress(OSError), self.log.open("a") as log:  # a full disk costs the line alone
+        with suppress(OSError), self.log.open("a") as log:  # on a full disk only the line is lost
             log.write(json.dumps(line) + "\n")
 
 
 class Boundary:
     """The boundary of one engine (see the module).
 
-    ``undo`` is what takes back from memory what the turn's items have put there so far.
+    ``undo`` are functions that remove from memory what the turn's items have added, in order.
     """
 
     def __init__(
-        self, journal: Journal, calls: Calls, failures: Failures, marker: CrashMarker
+        self, journal: Journal, calls: FunctionCalls, failures: Failures, marker: CrashMarker
     ) -> None:
         self.journal = journal
         self.calls = calls
@@ -106,12 +105,12 @@ class Boundary:
         number: int,
         action: Callable[..., object],
         *arguments: Any,
-        marked: Ids | None = None,
+        marked: ItemIds | None = None,
     ) -> Exception | None:
         """Handle one item; return its error, if it raised one, with its writes rolled back.
 
-        ``marked`` is the item that the crash marker names, if it is another: the one in the journal
-        that an item comes from which is not journalled yet.
+        ``marked`` is the item for the crash marker, if it differs: the journalled item that caused
+        one which is not in the journal yet.
 
         Raises
         ------
@@ -122,14 +121,14 @@ class Boundary:
         outer, item = marker.current, marked or (kind, number, number)
         if item is not outer:
             marker.enter(item)
-        mark, asked, done = len(batch.added), len(calls.asked), len(self.undo)
+        mark, pending, done = len(batch.added), len(calls.pending), len(self.undo)
         try:
             action(*arguments)
         except sqlite3.Error:
             raise
-        except Exception as error:  # noqa: BLE001 - the item's, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is the item's
             batch.rewind(mark)
-            calls.rewind(asked)
+            calls.rewind(pending)
             while len(self.undo) > done:
                 self.undo.pop()()
             if not isinstance(error, Expected | Refusal):
@@ -141,18 +140,18 @@ class Boundary:
 
 
 def described(error: BaseException) -> str:
-    """Return an error's name and message, as text that can be stored anywhere."""
+    """Return an error's name and message, as text that UTF-8 and SQLite can hold."""
     return _storable(f"{type(error).__name__}: {_message(error)[:_LONGEST]}")
 
 
 def _message(error: BaseException) -> str:
-    """Return an error's message, or that it cannot be told."""
+    """Return an error's message, or a note that the error cannot be converted to text."""
     try:
         return str(error)
-    except Exception as another:  # noqa: BLE001 - whatever the error's own code raises
+    except Exception as another:  # noqa: BLE001 - the error's own code may raise anything
         return f"its message cannot be told: {type(another).__name__}"
 
 
 def _storable(text: str) -> str:
-    """Return text that UTF-8 and SQLite hold."""
+    """Return text that UTF-8 and SQLite can hold."""
     return text.encode(errors="backslashreplace").decode()

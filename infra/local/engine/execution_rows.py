@@ -1,4 +1,4 @@
-"""The row of an execution in the journal, and its ARN."""
+"""The rows of an execution in the journal, its ARN and its context object."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ LAST_PIECE = "select piece from history where execution_id = ? order by id desc 
 
 
 def arn(machine: StateMachine, name: str, number: int) -> str:
-    """Return an execution's ARN; an EXPRESS one tells executions of one name apart."""
+    """Return an execution's ARN; for EXPRESS it has the number, as names may repeat."""
     if machine.kind == "EXPRESS":
         return f"arn:aws:states:{REGION}:{ACCOUNT}:express:{machine.name}:{name}:{number}"
     return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine.name}:{name}"
@@ -34,7 +34,7 @@ def arn(machine: StateMachine, name: str, number: int) -> str:
 def context_of(
     machine: StateMachine, number: int, name: str, body: Any, started: float
 ) -> dict[str, Any]:
-    """Return the context object of an execution, which stays the same while it runs."""
+    """Return the context object of an execution, which is constant while it runs."""
     return {
         "Execution": {
             "Id": arn(machine, name, number),
@@ -48,18 +48,7 @@ def context_of(
 
 
 def removed_machine(row: Any, machine: Machine) -> StateMachine:
-    """Return the state machine of an execution that the template does not have any more."""
+    """Return the state machine of an execution whose template no longer has it."""
     name = row["machine"]
     address = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
     return StateMachine(name, address, row["kind"], machine, "")
-
-
-def order_id_in(body: Any) -> str | None:
-    """Return whose order an input or an event is about, so that the order can be followed."""
-    if not isinstance(body, dict):
-        return None
-    for holder in (body, body.get("detail"), body.get("resume")):
-        found = holder.get("order_id") if isinstance(holder, dict) else None
-        if isinstance(found, str):
-            return found
-    return None

@@ -1,4 +1,4 @@
-"""Executions: the interpreter's effects performed, each step journalled before it is acted on."""
+"""Executions: performs the effects of the workflow interpreter, and journals each step first."""
 
 import json
 from collections import deque
@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.asl import (
     CancelTask,
@@ -24,10 +24,12 @@ from infra.asl import (
     TimerFired,
 )
 from infra.asl.errors import RUNTIME
-from infra.local.directory.crash_marker import NOTHING, Ids, Item, Kind
+from infra.local.directory.crash_marker import NO_ITEM, Item, ItemIds, Kind
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import NEVER, Backlog
+from infra.local.engine.component import Component
+from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.execution_rows import (
     END,
@@ -38,25 +40,22 @@ from infra.local.engine.execution_rows import (
     WAKE,
     arn,
     context_of,
-    order_id_in,
     removed_machine,
 )
-from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegration
-from infra.local.engine.quarantined_orders import HELD
+from infra.local.engine.integrations import KNOWN, FunctionCall, TaskError, TaskIntegration
+from infra.local.engine.quarantined_orders import HELD, QuarantinedOrders
+from infra.local.orderflow import order_id_in
 from infra.local.template.loader import read_yaml
 from infra.local.template.resources import compiled
 from infra.local.template.stack import Stack, StateMachine
 from infra.local.workers.invocations import Invoke, Result
 from kernel import json_text
 
-if TYPE_CHECKING:
-    from infra.local.engine.quarantined_orders import QuarantinedOrders
-
 MAX_LOADED = 400
-"""Executions in memory at once; the others wait in the journal."""
+"""Maximum number of executions in memory; the others wait in the journal."""
 
 UNLOAD_AFTER = 5.0
-"""Seconds from which an execution that only waits leaves the memory."""
+"""Seconds of waiting from which an idle execution is unloaded."""
 
 MAX_INPUT = 262_144
 """Bytes of an execution's input (Step Functions, Quotas for state machine executions)."""
@@ -65,43 +64,45 @@ EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
 """The error of a STANDARD execution whose name is taken."""
 
 _RUNNING = "running"
-_LAST = 25_000  # the id of an event that ends a history, whatever it holds
+_LAST = 25_000  # the id of the event that ends a history which cannot be read
 _RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
 _WIDEST = 4  # bytes of a character in UTF-8 at most
 
 
 class LoadedExecution:
-    """An execution in memory, and what it waits for."""
+    """An execution in memory, with its open tasks and timers."""
 
     __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
 
     def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
         self.id = number
-        self.item: Ids = (Kind.EXECUTION, number, number)  # what the crash marker names
+        self.item: ItemIds = (Kind.EXECUTION, number, number)  # for the crash marker
         self.name = name  # of the state machine
         self.machine = machine
         self.execution = execution
-        self.row: tuple[Any, ...] | None = None  # what is to be inserted
-        self.wake_at: float | None = None  # as the row says
+        self.row: tuple[Any, ...] | None = None  # to insert at the next flush
+        self.wake_at: float | None = None  # of its row
         self.tasks: dict[int, float | None] = {}
         self.timers: dict[int, float] = {}
 
 
-class Executions:
-    """The executions of a stack's state machines (a component).
+class Executions(Component):
+    """The executions of a stack's state machines.
 
-    ``integrations`` are what a task may call, by name (`infra.local.engine.integrations`);
-    the engine fills it. ``quarantine`` has the orders of which no run on ``quarantined_machine`` is
-    started. ``ran`` says for how many seconds a worker has been at the call of a function.
+    ``integrations`` are the services that a task may call, by name; the engine fills it
+    (`infra.local.engine.integrations`). ``elapsed`` returns for how many seconds a call has been
+    running. No run of ``order_machine`` starts for an order in ``quarantined_orders``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the engine alone makes one
         self,
         stack: Stack,
         journal: Journal,
         invoke: Invoke,
         boundary: Boundary,
         elapsed: Callable[[int], float],
+        quarantined_orders: QuarantinedOrders,
+        order_machine: str,
     ) -> None:
         self.stack = stack
         self.elapsed = elapsed
@@ -110,18 +111,18 @@ class Executions:
         self.invoke = invoke
         self.boundary = boundary
         self.integrations: dict[str, TaskIntegration] = {}
-        self.quarantine: QuarantinedOrders | None = None
-        self.quarantined_machine = ""
+        self.quarantined_orders = quarantined_orders
+        self.order_machine = order_machine
         self.live: dict[int, LoadedExecution] = {}
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
         self._dirty: dict[int, LoadedExecution] = {}
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
         self._machines: dict[str, Machine] = {}
-        self._current = {name: self._define(one) for name, one in stack.machines.items()}
+        self._current = {name: self._define(machine) for name, machine in stack.machines.items()}
 
-    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
-        """Take up again what a process that is gone had in memory."""
+    def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
+        """Let the executions that were in memory be loaded again."""
         self.journal.batch.add(
             "update executions set wake_at = 0 where status = 'RUNNING' and wake_at is null"
         )
@@ -132,7 +133,7 @@ class Executions:
         return MAX_LOADED - len(self.live)
 
     def new_name(self) -> str:
-        """Return a name for an execution that was given none."""
+        """Return a name for an execution whose caller gave none."""
         return str(self.journal.next_id("executions"))
 
     def start(
@@ -140,17 +141,17 @@ class Executions:
     ) -> str:
         """Start an execution; return its ARN.
 
-        ``text`` is the input's JSON text, where the caller has it.
+        ``text`` is the input's JSON text, if the caller has it.
 
         Raises
         ------
         TaskError
-            A STANDARD execution of this name exists with other input or has ended, or the input
+            A STANDARD execution of this name exists with other input or has ended; or the input
             is too large; or the order is held (`infra.local.engine.quarantined_orders`).
         """
         described, order_id = self.stack.machines[machine], order_id_in(body)
-        if machine == self.quarantined_machine and self._is_held(order_id):
-            raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
+        if machine == self.order_machine and self.quarantined_orders.holds(order_id):
+            raise TaskError(HELD, f"order {order_id} is held; redrive its dead letter")
         text = json_text.write(body).decode() if text is None else text
         if len(text) * _WIDEST > MAX_INPUT and (size := len(text.encode())) > MAX_INPUT:
             raise TaskError("States.DataLimitExceeded", f"the input has {size} bytes")
@@ -177,7 +178,7 @@ class Executions:
         return arn(described, name, number)
 
     def _forget(self, machine: str, name: str, number: int) -> None:
-        """Take back an execution: the item that started it has failed."""
+        """Undo the start of an execution: the item that started it has failed."""
         self.live.pop(number, None)
         self._dirty.pop(number, None)
         self._fresh.pop((machine, name), None)
@@ -185,30 +186,30 @@ class Executions:
             del self.invocation_of_task[call]
 
     def work(self, now: float) -> bool:
-        """Fire due timers and take up what waits in the journal; return whether there was any."""
-        found = False
+        """Fire due timers and load due executions; return whether there was any."""
+        worked = False
         while self._timers and self._timers[0][0] <= now:
             due, number, token = heappop(self._timers)
             live = self.live.get(number)
             if live is None or live.timers.get(token) != due:
                 continue
-            found = True
-            left = self._time_left(live, token)
-            if left > 0:
-                self._set_timer(live, token, now + left)
+            worked = True
+            seconds = self._time_left(live, token)
+            if seconds > 0:
+                self._set_timer(live, token, now + seconds)
             else:
                 self._advance(live, TimerFired(token), now)
         if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
-            found |= self._take_up(now)
-        return found
+            worked |= self._load_due(now)
+        return worked
 
     def _time_left(self, live: LoadedExecution, token: int) -> float:
-        """Return how much of its time a task has left: it begins once a worker is at it."""
+        """Return the rest of a task's timeout, which begins when a worker begins the call."""
         call, timeout = self.invocation_of_task.get((live.id, token)), live.tasks.get(token)
         return 0.0 if call is None or timeout is None else timeout - self.elapsed(call)
 
     def next_due(self) -> float:
-        """Return when the next timer fires or the next execution is to be taken up."""
+        """Return when the next timer fires or the next execution is due to be loaded."""
         while self._timers:
             due, number, token = self._timers[0]
             live = self.live.get(number)
@@ -219,13 +220,13 @@ class Executions:
         return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
 
     def flush(self, now: float) -> None:
-        """Journal how far this turn's executions have come."""
+        """Journal the progress of this turn's executions."""
         for live in self._dirty.values():
             self.boundary.marker.enter(live.item)
             mark, row = len(self.journal.batch.added), live.row
             try:
                 self._save(live, now)
-            except Exception as error:  # noqa: BLE001 - what an execution holds cannot be written
+            except Exception as error:  # noqa: BLE001 - this execution cannot be serialised
                 self.journal.batch.rewind(mark)
                 live.row = row
                 self.boundary.failures.record(Item(Kind.EXECUTION, live.id, live.id), error)
@@ -233,25 +234,25 @@ class Executions:
         self._dirty.clear()
 
     def _end_unsaved(self, live: LoadedExecution, error: Exception, now: float) -> None:
-        """End an execution that cannot be written, with the least that says so."""
+        """End an execution that cannot be serialised, with its last event only."""
         self._abort(live, error, now)
-        live.execution.history = live.execution.history[-1:]  # the others may be the cause
+        live.execution.history = live.execution.history[-1:]  # an earlier one may be the cause
         mark, row = len(self.journal.batch.added), live.row
         try:
             self._save(live, now)
-        except Exception:  # noqa: BLE001 - told already
+        except Exception:  # noqa: BLE001 - `flush` has recorded the error
             self.journal.batch.rewind(mark)
             if row is not None:
                 self.journal.batch.add(INSERT, *row, None)
             self._end_row(live.id, _cause(error), now)
 
     def committed(self) -> None:
-        """Let what the turn added count."""
+        """Make the turn's executions visible to the backlog; their names are in the journal now."""
         self.backlog.committed()
         self._fresh.clear()
 
     def _define(self, machine: StateMachine) -> str:
-        """Keep a definition, so that what starts on it ends on it; return its id."""
+        """Journal a definition, so that its executions end on it; return its id."""
         number = sha256(machine.definition.encode()).hexdigest()[:16]
         self.journal.batch.add(
             "insert into definitions values (?, ?) on conflict do nothing",
@@ -275,14 +276,13 @@ class Executions:
         empty = Execution(compiled_machine, context)
         live = LoadedExecution(number, machine.name, compiled_machine, empty)
         live.row = row
-        if self.boundary.marker.current is not NOTHING:
-            live.item = self.boundary.marker.current  # what starts it is in the journal already
+        if self.boundary.marker.current is not NO_ITEM:
+            live.item = self.boundary.marker.current  # its cause is in the journal, it is not
         self.live[number] = live
+        self._continue(live, now, self._enter, context, body)
 
-        self._go_on(live, now, self._enter, context, body)
-
-    def _take_up(self, now: float) -> bool:
-        """Load executions that are due from the journal."""
+    def _load_due(self, now: float) -> bool:
+        """Load due executions from the journal."""
         room = self.room()
         rows = self.journal.database.rows(
             "select * from executions where status = 'RUNNING' and wake_at <= ?"
@@ -291,10 +291,10 @@ class Executions:
             room,
         )
         if len(rows) < room:
-            after = self.journal.database.row(
+            next_row = self.journal.database.row(
                 "select min(wake_at) from executions where status = 'RUNNING' and wake_at > ?", now
             )
-            self.backlog.rest(_RUNNING, None if after is None else after[0])
+            self.backlog.rest(_RUNNING, None if next_row is None else next_row[0])
         for row in rows:
             number = row["id"]
             if number in self.live:
@@ -308,25 +308,21 @@ class Executions:
         return bool(rows)
 
     def _note_row(self, row: Any, cause: str, now: float) -> None:
-        with suppress(ValueError):  # its input may be what cannot be read
+        with suppress(ValueError):  # its input may be the cause
             self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
 
-    def _is_held(self, order_id: str | None) -> bool:
-        return self.quarantine is not None and self.quarantine.holds(order_id)
-
-    def put_aside(self, number: int, reason: str, now: float) -> None:
+    def quarantine(self, number: int, reason: str, now: float) -> None:
         """End an execution as FAILED with States.Runtime, and hold its order."""
         row = self.journal.database.row("select * from executions where id = ?", number)
         if row is not None and row["status"] == "RUNNING":
             self._end_row(number, reason, now)
             self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
 
-    def _note(self, machine: str, given: Any, reason: str, now: float, *, final: bool) -> None:
-        """Note with an order that the engine could not go on with its run."""
-        order_id = order_id_in(given)
-        ours = machine == self.quarantined_machine and self.quarantine is not None
-        if ours and order_id is not None and self.quarantine is not None:
-            self.quarantine.note(order_id, given, reason, now, final=final)
+    def _note(self, machine: str, body: Any, reason: str, now: float, *, final: bool) -> None:
+        """Count a failed run of an order; ``body`` is the run's input."""
+        order_id = order_id_in(body)
+        if machine == self.order_machine and order_id is not None:
+            self.quarantined_orders.note(order_id, body, reason, now, final=final)
 
     def _end_row(self, number: int, cause: str, now: float) -> None:
         """End an execution that is not in memory."""
@@ -341,15 +337,15 @@ class Executions:
         last = self.journal.database.row(LAST_PIECE, number)
         if last is None:
             head = (number, row["name"], row["machine"], row["kind"], row["definition"])
-            whole = (*head, row["order_id"], row["input"], row["started_at"])
-            self._begin(whole, described, body, now)
+            values = (*head, row["order_id"], row["input"], row["started_at"])
+            self._begin(values, described, body, now)
             live = self._dirty[number]
             live.row = None  # it has its row already
         else:
             context = context_of(described, number, row["name"], body, row["started_at"])
             execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
             live = self.live[number] = LoadedExecution(number, row["machine"], machine, execution)
-            self._go_on(live, now, self._resume)
+            self._continue(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
     def _machine(self, definition: str, name: str) -> Machine:
@@ -358,21 +354,23 @@ class Executions:
             row = self.journal.database.row("select body from definitions where id = ?", definition)
             assert row is not None
             place = f"definition {definition}"
-            machine = self._machines[definition] = compiled(read_yaml(row[0], place), name, place)
+            machine = self._machines[definition] = compiled(
+                read_yaml(row[0], place), name, place, KNOWN
+            )
         return machine
 
     def _advance(self, live: LoadedExecution, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
         live.timers.pop(signal.token, None)
-        self._go_on(live, now, self._take_in, signal)
+        self._continue(live, now, self._receive, signal)
 
-    def _go_on(
-        self, live: LoadedExecution, now: float, act: Callable[..., None], *given: Any
+    def _continue(
+        self, live: LoadedExecution, now: float, step: Callable[..., None], *arguments: Any
     ) -> None:
-        """Let an execution go on; an error ends this one alone."""
+        """Run a step of an execution; an error ends this execution alone."""
         self._dirty[live.id] = live
         error = self.boundary.attempt(
-            Kind.EXECUTION, live.id, act, live, now, *given, marked=live.item
+            Kind.EXECUTION, live.id, step, live, now, *arguments, marked=live.item
         )
         if error is not None:
             self._abort(live, error, now)
@@ -386,7 +384,7 @@ class Executions:
     def _resume(self, live: LoadedExecution, now: float) -> None:
         self._perform(live, live.machine.resume(live.execution, now), now)
 
-    def _take_in(self, live: LoadedExecution, now: float, signal: Signal) -> None:
+    def _receive(self, live: LoadedExecution, now: float, signal: Signal) -> None:
         self._perform(live, live.machine.advance(live.execution, signal, now), now)
 
     def _abort(self, live: LoadedExecution, error: Exception, now: float) -> None:
@@ -395,11 +393,11 @@ class Executions:
         live.tasks.clear()
         live.timers.clear()
         self._perform(live, effects, now)
-        given = live.execution.context.get("Execution", {}).get("Input")
-        self._note(live.name, given, cause, now, final=False)
+        body = live.execution.context.get("Execution", {}).get("Input")
+        self._note(live.name, body, cause, now, final=False)
 
     def _perform(self, live: LoadedExecution, effects: list[Effect], now: float) -> None:
-        """Do what the interpreter asks for; what needs no function is answered at once."""
+        """Perform the interpreter's effects; a task that calls no function is answered at once."""
         todo = deque(effects)
         while todo:
             effect = todo.popleft()
@@ -422,7 +420,7 @@ class Executions:
         heappush(self._timers, (due, live.id, token))
 
     def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
-        """Begin a task; return its answer if there is one already."""
+        """Begin a task; return its signal unless a function must answer first."""
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
@@ -437,35 +435,35 @@ class Executions:
             return TaskFailed(task.token, error.error, str(error))
         if not isinstance(answer, FunctionCall):
             return TaskSucceeded(task.token, answer)
-        take = self._answer_wrapped if answer.wrapped else self._answer
-        done = partial(take, live.id, task.token)
-        item = (Kind.EXECUTION, live.id, live.id)  # what starts it is gone by then
+        on_answer = self._answer_wrapped if answer.wrapped else self._answer
+        done = partial(on_answer, live.id, task.token)
+        item = (Kind.EXECUTION, live.id, live.id)  # by then its cause is handled
         self.invocation_of_task[live.id, task.token] = self.invoke(
             answer.function, answer.payload, done, item
         )
         return None
 
     def _answer_wrapped(self, number: int, token: int, result: Result, now: float) -> None:
-        """Pass on the answer of ``lambda:invoke``: the response around the function's payload."""
+        """Answer a task of ``lambda:invoke`` with the response around the function's payload."""
         if result.error is not None:
             self._answer(number, token, result, now)
             return
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
         size = None if result.size is None else result.size + _RESPONSE
-        self._pass_on(number, TaskSucceeded(token, answer, size), now)
+        self._signal(number, TaskSucceeded(token, answer, size), now)
 
     def _answer(self, number: int, token: int, result: Result, now: float) -> None:
-        """Pass on what a function answered."""
+        """Answer a task with a function's payload or error."""
         signal: Signal
         if result.error is not None:
             cause = json.dumps(result.error, separators=(",", ":"))
             signal = TaskFailed(token, result.error["errorType"], cause)
         else:
             signal = TaskSucceeded(token, result.payload, result.size)
-        self._pass_on(number, signal, now)
+        self._signal(number, signal, now)
 
-    def _pass_on(self, number: int, signal: Signal, now: float) -> None:
-        """Let an execution go on with a task's answer, unless it waits for it no more."""
+    def _signal(self, number: int, signal: Signal, now: float) -> None:
+        """Signal a task's answer to its execution, unless the task was cancelled."""
         self.invocation_of_task.pop((number, signal.token), None)
         live = self.live.get(number)
         if live is not None and signal.token in live.tasks:
@@ -502,7 +500,7 @@ class Executions:
             self.journal.batch.add(END, execution.status, *ended, live.id)
 
     def _unload_if_idle(self, live: LoadedExecution, now: float) -> float | None:
-        """Let an execution that only waits leave the memory; return when it is to come back."""
+        """Unload an execution that only waits; return when it must be loaded again."""
         if live.tasks or not live.timers:
             return None
         due = min(live.timers.values())
@@ -514,4 +512,4 @@ class Executions:
 
 
 def _cause(error: Exception) -> str:
-    return f"The engine could not go on with this execution: {described(error)}"
+    return f"The engine could not continue this execution: {described(error)}"

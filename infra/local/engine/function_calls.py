@@ -1,24 +1,24 @@
-"""The function calls that a turn asks for: made once it is committed, answered in a later turn."""
+"""The function calls of a turn: made after its commit, answered in a later turn."""
 
 from typing import Any
 
-from infra.local.directory.crash_marker import CrashMarker, Ids
+from infra.local.directory.crash_marker import CrashMarker, ItemIds
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invocation, Invoker, OnResult
 from kernel import json_text
 
 
-class Calls:
-    """The calls of one engine.
+class FunctionCalls:
+    """The function calls of one engine.
 
     Parameters
     ----------
     stack : Stack
-        Whose functions are called.
+        The stack with the functions.
     invoker : Invoker
-        What runs them.
+        The port that runs them.
     marker : CrashMarker
-        What item is handled; a call belongs to the item that asks for it.
+        Names the current item, to which a call belongs.
     """
 
     def __init__(self, stack: Stack, invoker: Invoker, marker: CrashMarker) -> None:
@@ -26,38 +26,39 @@ class Calls:
         self.invoker = invoker
         self.marker = marker
         self.waiting: dict[int, OnResult] = {}
-        self.asked: list[Invocation] = []
+        self.pending: list[Invocation] = []
         self._count = 0
 
-    def invoke(self, function: str, payload: Any, done: OnResult, item: Ids | None = None) -> int:
-        """Call a function once the turn is committed; ``done`` gets its result in a later turn.
+    def invoke(
+        self, function: str, payload: Any, done: OnResult, item: ItemIds | None = None
+    ) -> int:
+        """Call a function after the commit; ``done`` gets the result in a later turn.
 
-        ``item`` is what the call belongs to once the turn is committed, if it is not the item that
-        is handled now. Returns the invocation's id.
+        ``item`` is the item to which the call belongs, if it is not the current one. Return the
+        invocation's id.
         """
         text = json_text.write(payload)
         self._count += 1
         self.waiting[self._count] = done
         described = self.stack.functions[function]
-        belongs = item or self.marker.current
-        self.asked.append(Invocation(self._count, described, text, belongs))
+        self.pending.append(Invocation(self._count, described, text, item or self.marker.current))
         return self._count
 
     def __bool__(self) -> bool:
-        return bool(self.asked)
+        return bool(self.pending)
 
     def mark(self) -> int:
-        """Return how many calls the turn asks for so far, for `rewind`."""
-        return len(self.asked)
+        """Return the number of the turn's calls so far, for `rewind`."""
+        return len(self.pending)
 
     def rewind(self, mark: int) -> None:
-        """Drop the calls that were asked for since a mark."""
-        for invocation in self.asked[mark:]:
+        """Drop the calls that were added since a mark."""
+        for invocation in self.pending[mark:]:
             del self.waiting[invocation.id]
-        del self.asked[mark:]
+        del self.pending[mark:]
 
     def submit(self) -> None:
-        """Hand the committed turn's calls to the invoker."""
-        asked, self.asked = self.asked, []
-        for invocation in asked:
+        """Submit the committed turn's calls to the invoker."""
+        pending, self.pending = self.pending, []
+        for invocation in pending:
             self.invoker.submit(invocation)

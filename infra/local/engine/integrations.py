@@ -1,11 +1,11 @@
-"""The integrations that a workflow's tasks may call: each a class, in one table.
+"""The integrations that a workflow's tasks may call: each is a class, and a row of `INTEGRATIONS`.
 
-The workflow compiler takes the names that it knows from `KNOWN`. To add an integration: a class
-with `check` and `call`, and its place in `INTEGRATIONS`.
+To add an integration, write a class with `check` and `call`, and add it to `INTEGRATIONS`. The
+workflow compiler gets the names from `KNOWN`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from infra.asl import RunTask
@@ -15,9 +15,7 @@ from infra.local.engine.error_boundary import Expected
 from kernel import json_text
 
 if TYPE_CHECKING:
-    from infra.local.engine.bus import Bus
-    from infra.local.engine.executions import Executions
-    from infra.local.engine.queues import Queues
+    from infra.local.engine.component import EngineParts
     from infra.local.template.stack import Stack
 
 
@@ -29,19 +27,10 @@ class TaskError(Expected):
         self.error = error
 
 
-class Platform(NamedTuple):
-    """What integrations work on."""
-
-    stack: "Stack"
-    queues: "Queues"
-    bus: "Bus"
-    executions: "Executions"
-
-
 class FunctionCall(NamedTuple):
-    """A function that the engine is to call; its result answers the task.
+    """A call of a function whose result answers the task.
 
-    ``wrapped``: the answer is the response of Lambda's Invoke around the function's payload.
+    With ``wrapped``, the answer is the response of Lambda's Invoke around the function's payload.
     """
 
     function: str
@@ -50,24 +39,26 @@ class FunctionCall(NamedTuple):
 
 
 class TaskIntegration(Protocol):
-    """What a Task state calls.
+    """A service that a Task state calls.
 
-    ``name`` is the part of the state's ``Resource`` that follows ``arn:aws:states:::``, or
-    ``lambda`` for a function's own ARN.
+    ``name`` is the part of the state's ``Resource`` after ``arn:aws:states:::``, or ``lambda`` for
+    a function's own ARN.
     """
 
     name: ClassVar[str]
+
+    def __init__(self, parts: "EngineParts") -> None: ...
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
 
     def call(self, task: RunTask, now: float) -> Any:
-        """Return the response, or the `FunctionCall` whose result will be it.
+        """Return the response, or the `FunctionCall` whose result is the response.
 
         Raises
         ------
         TaskError
-            The service refuses.
+            The service refuses the request.
         """
 
 
@@ -77,7 +68,7 @@ _NAMES: Mapping[type, str] = {str: "a STRING", dict: "a JSON object", list: "an 
 
 
 class Shape:
-    """The types of a task's parameters; the others are not looked at."""
+    """The types of a task's parameters; other parameters are ignored."""
 
     def __init__(self, required: Mapping[str, Type], optional: Mapping[str, Type]) -> None:
         self._required = list(required.items())
@@ -86,7 +77,7 @@ class Shape:
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` unless the parameters have these types.
 
-        States.Runtime ends the execution, as AWS has it: no retry makes another type of a value.
+        Its name is States.Runtime, which ends the execution as on AWS: no retry changes a type.
         """
         if not isinstance(parameters, dict):
             raise _refused(parameters, ["The parameters must be a JSON object"])
@@ -121,9 +112,9 @@ def _problem(name: str, kind: Type, parameters: Mapping[str, Any]) -> str:
 
 
 def _refused(parameters: Any, problems: list[str]) -> TaskError:
-    given = json_text.write(parameters).decode()[:1_000]
-    told = ", ".join(problems)
-    cause = f"The Parameters '{given}' could not be used to start the Task: [{told}]"
+    text = json_text.write(parameters).decode()[:1_000]
+    reasons = ", ".join(problems)
+    cause = f"The Parameters '{text}' could not be used to start the Task: [{reasons}]"
     return TaskError(RUNTIME, cause)
 
 
@@ -136,12 +127,12 @@ _EXECUTION = Shape({"StateMachineArn": str}, {"Name": str})
 
 
 class CallFunction:
-    """A function by its own ARN: the task's input is the payload."""
+    """A function named by its own ARN: the task's input is the payload."""
 
     name: ClassVar[str] = "lambda"
 
-    def __init__(self, platform: Platform) -> None:
-        self._stack = platform.stack
+    def __init__(self, parts: "EngineParts") -> None:
+        self._stack = parts.stack
 
     def check(self, parameters: Any) -> None:
         """Accept any payload."""
@@ -156,15 +147,15 @@ class InvokeFunction:
 
     name: ClassVar[str] = "lambda:invoke"
 
-    def __init__(self, platform: Platform) -> None:
-        self._stack = platform.stack
+    def __init__(self, parts: "EngineParts") -> None:
+        self._stack = parts.stack
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
         _INVOKE.check(parameters)
 
     def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
-        """Return the call."""
+        """Return the call of the named function."""
         function = _function(self._stack, task.parameters["FunctionName"])
         return FunctionCall(function, task.parameters.get("Payload", {}), wrapped=True)
 
@@ -181,15 +172,15 @@ class SendMessage:
 
     name: ClassVar[str] = "sqs:sendMessage"
 
-    def __init__(self, platform: Platform) -> None:
-        self._stack, self._queues = platform.stack, platform.queues
+    def __init__(self, parts: "EngineParts") -> None:
+        self._stack, self._queues = parts.stack, parts.queues
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
         _MESSAGE.check(parameters)
 
     def call(self, task: RunTask, now: float) -> Any:
-        """Send the message; a body that is no text is sent as JSON text."""
+        """Send the message; a body that is not text is sent as JSON text."""
         parameters = task.parameters
         body = parameters["MessageBody"]
         text = body if isinstance(body, str) else json_text.write(body).decode()
@@ -205,8 +196,8 @@ class PutEvents:
 
     name: ClassVar[str] = "events:putEvents"
 
-    def __init__(self, platform: Platform) -> None:
-        self._bus = platform.bus
+    def __init__(self, parts: "EngineParts") -> None:
+        self._bus = parts.bus
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -236,8 +227,8 @@ class StartExecution:
 
     name: ClassVar[str] = "states:startExecution"
 
-    def __init__(self, platform: Platform) -> None:
-        self._stack, self._executions = platform.stack, platform.executions
+    def __init__(self, parts: "EngineParts") -> None:
+        self._stack, self._executions = parts.stack, parts.executions
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -256,12 +247,12 @@ class StartExecution:
         return {"ExecutionArn": arn, "StartDate": now}
 
 
-INTEGRATIONS: tuple[Callable[[Platform], TaskIntegration], ...] = (
+INTEGRATIONS: tuple[type[TaskIntegration], ...] = (
     CallFunction,
     InvokeFunction,
     SendMessage,
     PutEvents,
     StartExecution,
 )
-KNOWN = frozenset(one.name for one in INTEGRATIONS)  # type: ignore[attr-defined]
+KNOWN = frozenset(integration.name for integration in INTEGRATIONS)
 """The names of all integrations, for the workflow compiler."""

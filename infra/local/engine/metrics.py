@@ -1,4 +1,4 @@
-"""Metrics that functions emit (EMF), added up by minute in the journal."""
+"""Metrics: EMF documents of functions and the engine's own counts, summed by minute."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ _ADD = (
 
 
 INVALID = "EMFParsingErrors"
-"""What CloudWatch counts malformed documents as (CloudWatch Logs, Monitoring with metrics)."""
+"""The metric that counts malformed documents (CloudWatch Logs, Monitoring with metrics)."""
 
 LARGEST = 2.0**360
-"""The value of largest size that a metric has (CloudWatch API Reference, MetricDatum)."""
+"""The largest absolute value of a metric (CloudWatch API Reference, MetricDatum)."""
 
 
-class Measurements:
-    """What functions measured since the last commit."""
+class Metrics:
+    """The metrics since the last commit."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -33,14 +33,14 @@ class Measurements:
         minute = int(now // 60) * 60
         for line in result.metrics:
             try:
-                found = _metrics(json_text.read(line))
+                metrics = _metrics(json_text.read(line))
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-                found = [(INVALID, "{}", "Count", 1.0)]
-            for name, dimensions, unit, value in found:
+                metrics = [(INVALID, "{}", "Count", 1.0)]
+            for name, dimensions, unit, value in metrics:
                 self._values.setdefault((minute, name, dimensions, unit), []).append(value)
 
     def count(self, name: str, dimensions: Mapping[str, str], now: float) -> None:
-        """Count one of the engine's own: ``name`` is the metric's."""
+        """Add 1 to a metric of the engine."""
         minute = int(now // 60) * 60
         key = (minute, name, json_text.write(dimensions).decode(), "Count")
         self._values.setdefault(key, []).append(1.0)
@@ -64,22 +64,22 @@ class Measurements:
 
 def _metrics(document: Any) -> list[tuple[str, str, str, float]]:
     """Return name, dimensions, unit and value of each metric in an EMF document."""
-    found = []
+    metrics = []
     for group in document["_aws"]["CloudWatchMetrics"]:
         for names in group["Dimensions"] or [[]]:
             chosen = {name: document[name] for name in sorted(names)}
             dimensions = json_text.write(chosen).decode()
             for metric in group["Metrics"]:
                 values = document[metric["Name"]]
-                found += [
+                metrics += [
                     (metric["Name"], dimensions, str(metric.get("Unit", "None")), _number(value))
                     for value in (values if isinstance(values, list) else [values])
                 ]
-    return found
+    return metrics
 
 
 def _number(value: object) -> float:
-    """Return a metric's value, or raise `ValueError` if it is none that can be added up."""
+    """Return a metric's value; raise `ValueError` if it is not a number or too large."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
         raise ValueError(f"{value!r} is no value of a metric")
     return float(value)

@@ -1,7 +1,7 @@
-"""Parquet files: rows in, a file that appears whole or not at all.
+"""Parquet files: convert rows, and publish each file atomically.
 
 ``python -m infra.local.engine.parquet COLUMNS`` converts the rows on its standard input and writes
-nothing: rows that ended the engine's process are tried in a process of their own.
+no file: rows that ended the engine's process are tested in a process of their own.
 """
 
 import json
@@ -17,23 +17,23 @@ from analytics.warehouse import duckdb_type
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
-"""Seconds that the process of its own has for its rows."""
+TIMEOUT = 60.0
+"""Seconds that a separate process has for its rows."""
 
 
 class UnconvertibleRows(ValueError):
-    """A row does not have the types of the table's columns."""
+    """A row does not match the types of the table's columns."""
 
 
 def write_parquet(lines: Sequence[bytes], columns: Mapping[str, str], path: Path) -> None:
-    """Write rows, each a JSON object, to a Parquet file that appears whole or not at all.
+    """Write rows, each a JSON object, to a Parquet file; publish it atomically.
 
     ``columns`` maps names to Glue types.
 
     Raises
     ------
     UnconvertibleRows
-        A row cannot be converted; no file is written.
+        A row cannot be converted. No file is written.
     OSError
         The file cannot be written.
     """
@@ -69,26 +69,26 @@ def _convert(rows: Path, columns: Mapping[str, str], to: Path) -> None:
 
 
 def unconvertible(
-    items: Sequence[T], line: Callable[[T], bytes], converts: Callable[[Sequence[bytes]], str]
+    items: Sequence[T], line: Callable[[T], bytes], problem_with: Callable[[Sequence[bytes]], str]
 ) -> list[tuple[T, str]]:
-    """Return the items whose rows do not convert, each with the reason, by halving.
+    """Return the items whose rows do not convert, each with the reason, by bisection.
 
-    ``converts`` returns why rows do not convert together, or nothing.
+    ``problem_with`` returns why rows do not convert together, or an empty text.
     """
-    problem = converts([line(item) for item in items])
+    problem = problem_with([line(item) for item in items])
     if not problem:
         return []
     if len(items) == 1:
         return [(items[0], problem)]
     middle = len(items) // 2
     halves = (items[:middle], items[middle:])
-    return [found for half in halves for found in unconvertible(half, line, converts)]
+    return [bad for half in halves for bad in unconvertible(half, line, problem_with)]
 
 
-def converts_here(columns: Mapping[str, str]) -> Callable[[Sequence[bytes]], str]:
-    """Return what tries to convert rows in this process."""
+def conversion_here(columns: Mapping[str, str]) -> Callable[[Sequence[bytes]], str]:
+    """Return a trial conversion in this process, for `unconvertible`."""
 
-    def converts(lines: Sequence[bytes]) -> str:
+    def problem_with(lines: Sequence[bytes]) -> str:
         with TemporaryDirectory() as folder:
             try:
                 write_parquet(lines, columns, Path(folder) / "rows.parquet")
@@ -96,29 +96,29 @@ def converts_here(columns: Mapping[str, str]) -> Callable[[Sequence[bytes]], str
                 return str(error)
         return ""
 
-    return converts
+    return problem_with
 
 
-def converts_apart(columns: Mapping[str, str]) -> Callable[[Sequence[bytes]], str]:
-    """Return what tries to convert rows in a process of its own, which they may end."""
+def conversion_in_process(columns: Mapping[str, str]) -> Callable[[Sequence[bytes]], str]:
+    """Return a trial conversion in a separate process, which the rows may end."""
 
-    def converts(lines: Sequence[bytes]) -> str:
-        tried = subprocess.run(  # noqa: S603 - this very Python, our own module
+    def problem_with(lines: Sequence[bytes]) -> str:
+        ended = subprocess.run(  # noqa: S603 - this very Python, our own module
             [sys.executable, "-m", "infra.local.engine.parquet", json.dumps(dict(columns))],
             input=b"\n".join(lines),
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
-        if tried.returncode == 0:
+        if ended.returncode == 0:
             return ""
-        return tried.stderr.decode(errors="replace")[-500:] or f"exit status {tried.returncode}"
+        return ended.stderr.decode(errors="replace")[-500:] or f"exit status {ended.returncode}"
 
-    return converts
+    return problem_with
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a file its name once its content is on disk."""
+    """Sync a file to disk, then rename it to its final name."""
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
     temporary.rename(path)
@@ -130,7 +130,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def write_lines(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file, and publish it atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(content)
@@ -138,6 +138,6 @@ def write_lines(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    problem = converts_here(json.loads(sys.argv[1]))(sys.stdin.buffer.read().split(b"\n"))
+    problem = conversion_here(json.loads(sys.argv[1]))(sys.stdin.buffer.read().split(b"\n"))
     if problem:
         sys.exit(problem)

@@ -1,17 +1,19 @@
-"""Orders whose runs the engine does not start any more, since they failed it again and again.
+"""Orders whose runs the engine no longer starts, because they failed repeatedly.
 
-A run that the engine cannot go on with fails alone, and the reconciler starts the order again. An
-order whose runs failed so several times, or ended the process twice, is held: a dead letter says
-why, and only its redrive starts the order again.
+A run that the engine cannot continue fails alone, and the reconciler starts the order again. An
+order whose runs failed `FAILURES` times in this way, or ended the process twice, is held: a dead
+letter has the reason, and only its redrive starts the order again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from infra.local.directory.journal import Journal
+from infra.local.orderflow import Profile
+from kernel import json_text
 
 FAILURES = 3
-"""Runs that the engine could not go on with after which their order is held."""
+"""Failed runs after which their order is held."""
 
 HELD = "Orderflow.OrderHeld"
 """The error of a run that is not started because its order is held."""
@@ -22,45 +24,66 @@ _NOTE = (
     " at = excluded.at"
 )
 
-Send = Callable[[str, Any, str, float], None]
-"""``(order_id, input, reason, now)``: put the letter of a held order into its queue."""
+Send = Callable[[str, str, Mapping[str, str], float], object]
+"""``(queue, body, attributes, now)``: send a message."""
 
 
 class QuarantinedOrders:
     """The orders that one engine holds (see the module)."""
 
-    def __init__(self, journal: Journal, send: Send) -> None:
+    def __init__(self, journal: Journal, send: Send, profile: Profile) -> None:
         self.journal = journal
         self.send = send
+        self.profile = profile
         rows = journal.database.rows("select order_id, failures, held from quarantined_orders")
         self._failures: dict[str, int] = {row["order_id"]: row["failures"] for row in rows}
         self._held: set[str] = {row["order_id"] for row in rows if row["held"]}
 
     def holds(self, order_id: str | None) -> bool:
-        """Say whether no run of this order is to be started."""
+        """Return whether no run of this order may start."""
         return order_id in self._held
 
     def hold(self, order_id: str | None, reason: str, now: float) -> None:
-        """Hold an order whose letter exists already."""
+        """Hold an order that has a dead letter already."""
         if order_id is not None:
             self._failures.setdefault(order_id, 0)
             self._held.add(order_id)
             self.journal.batch.add(_NOTE, order_id, 1, reason, now)
 
-    def note(self, order_id: str, given: Any, reason: str, now: float, *, final: bool) -> None:
-        """Note that a run failed; hold the order if this was the last time.
+    def note(self, order_id: str, run_input: Any, reason: str, now: float, *, final: bool) -> None:
+        """Count a failed run; hold the order if it was the last one allowed.
 
-        ``given`` is the run's input, ``final`` says that the order is not to be tried again.
+        Parameters
+        ----------
+        order_id : str
+            The run's order.
+        run_input : Any
+            The run's input, for the dead letter.
+        reason : str
+            Why the run failed.
+        now : float
+            The time, in epoch seconds.
+        final : bool
+            Whether the order is held at once.
         """
         failures = self._failures[order_id] = self._failures.get(order_id, 0) + 1
         hold = order_id not in self._held and (final or failures >= FAILURES)
         self.journal.batch.add(_NOTE, order_id, int(hold), reason, now)
         if hold:
             self._held.add(order_id)
-            self.send(order_id, given, reason, now)
+            self._send_dead_letter(order_id, run_input, reason, now)
 
     def release(self, order_id: str | None) -> None:
-        """Let an order's runs be started again: an operator redrives it."""
+        """Allow runs of an order again: an operator redrives it."""
         if order_id is not None and self._failures.pop(order_id, None) is not None:
             self._held.discard(order_id)
             self.journal.batch.add("delete from quarantined_orders where order_id = ?", order_id)
+
+    def _send_dead_letter(self, order_id: str, run_input: Any, reason: str, now: float) -> None:
+        """Send the dead letter of a held order, in the form of the queue's other dead letters."""
+        body = {
+            "reason": {"error": "OrderHeld", "message": f"order {order_id}: {reason}"},
+            "consumer": self.profile.order_consumer,
+            "event": run_input,
+        }
+        self.send(self.profile.held_orders, json_text.write(body).decode(), {}, now)

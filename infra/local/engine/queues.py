@@ -1,4 +1,4 @@
-"""Queues: messages, the batches that functions take, visibility, and dead letters."""
+"""Queues: messages, batches for their consumers, visibility timeouts, and dead letters."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,13 +7,16 @@ from hashlib import md5
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from infra.dead_letters.reason import ATTENTION, UNTOLD
+from infra.dead_letters.reason import UNTOLD
 from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import merged
 from infra.local.engine.backlog import Backlog
 from infra.local.engine.batch_failures import failure_reasons
+from infra.local.engine.component import Component
+from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.error_boundary import Boundary, described
+from infra.local.orderflow import ATTENTION_QUEUE
 from infra.local.template.loader import REGION
 from infra.local.template.stack import Consumer, Queue, Stack
 from infra.local.workers.invocations import Invoke, Result
@@ -21,11 +24,11 @@ from infra.local.workers.invocations import Invoke, Result
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
 
-class Queues:
-    """The queues of a stack, and their consumers (a component).
+class Queues(Component):
+    """The queues of a stack, and their consumers.
 
-    ``alone`` are messages that are handed to their consumer one by one: their batch ended the
-    process before.
+    ``suspects`` are messages that go to their consumer one by one: their batch ended the process
+    before.
     """
 
     def __init__(self, stack: Stack, journal: Journal, invoke: Invoke, boundary: Boundary) -> None:
@@ -33,12 +36,13 @@ class Queues:
         self.journal = journal
         self.invoke = invoke
         self.boundary = boundary
-        self.alone: set[int] = set()
+        self.suspects: set[int] = set()
         self.backlog = Backlog(consumer.queue for consumer in stack.consumers)
         self.room = {consumer.queue: consumer.concurrency for consumer in stack.consumers}
 
-    def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
-        """Make visible again what a process that is gone was working on, but not what failed."""
+    def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
+        """Make messages visible again that were in flight; failed ones keep their timeout."""
+        self.suspects = suspects.messages
         self.journal.batch.add(
             "update messages set visible_at = 0"
             " where receives > 0 and json_extract(attributes, '$.ERROR') is null"
@@ -47,8 +51,8 @@ class Queues:
     def send(
         self, queue: str, body: str, attributes: Mapping[str, str], now: float
     ) -> dict[str, Any]:
-        """Add a message; return what SendMessage answers."""
-        message = merged(self.journal, body, now) if queue == ATTENTION else None
+        """Send a message; return the response of SendMessage."""
+        message = merged(self.journal, body, now) if queue == ATTENTION_QUEUE else None
         if message is None:
             message = self.put(queue, body, attributes, now)
         digest = md5(body.encode(), usedforsecurity=False).hexdigest()
@@ -63,20 +67,20 @@ class Queues:
         return message
 
     def committed(self) -> None:
-        """Make visible to this component what the turn added."""
+        """Make the turn's messages visible to their consumers."""
         self.backlog.committed()
 
     def next_due(self) -> float:
-        """Return when a message is due of a queue whose consumer has room for a batch."""
+        """Return when the next message is due for a consumer with room for a batch."""
         return self.backlog.next_due(queue for queue, room in self.room.items() if room > 0)
 
     def work(self, now: float) -> bool:
-        """Hand due messages to their consumers; return whether there were any."""
-        found = False
+        """Pass due messages to their consumers; return whether there was any."""
+        worked = False
         for consumer in self.stack.consumers:
             if self.backlog.is_due(consumer.queue, now):
-                found |= self._receive(consumer, now)
-        return found
+                worked |= self._receive(consumer, now)
+        return worked
 
     def _receive(self, consumer: Consumer, now: float) -> bool:
         room = self.room[consumer.queue]
@@ -117,10 +121,10 @@ class Queues:
         return bool(rows)
 
     def _batches(self, rows: list[Any], size: int) -> Iterator[list[Any]]:
-        """Group messages for their consumer; suspects go alone."""
-        if self.alone:
-            yield from ([row] for row in rows if row["id"] in self.alone)
-            rows = [row for row in rows if row["id"] not in self.alone]
+        """Group messages into batches for their consumer; each suspect is its own batch."""
+        if self.suspects:
+            yield from ([row] for row in rows if row["id"] in self.suspects)
+            rows = [row for row in rows if row["id"] not in self.suspects]
         for first in range(0, len(rows), size):
             yield rows[first : first + size]
 
@@ -132,24 +136,23 @@ class Queues:
         self.room[queue.name] -= 1
 
     def _done(self, queue: Queue, ids: Mapping[str, int], result: Result, now: float) -> None:
-        """Delete what was done; what failed becomes visible again when its time is over."""
+        """Delete handled messages; failed ones become visible after their timeout."""
         self.room[queue.name] += 1
         failed, reason = _failed(result.payload, set(ids)), UNTOLD
-        told = failure_reasons(result.metrics)
         if result.error is not None:
             failed = set(ids)
             reason = f"{result.error['errorType']}: {result.error['errorMessage']}"
         for key, message in ids.items():
             if key not in failed:
                 self.journal.batch.add("delete from messages where id = ?", message)
-        told = failure_reasons(result.metrics)
+        reasons = failure_reasons(result.metrics)
         for key, message in ids.items():
             if key in failed:
-                self._note([message], told.get(key, reason))
+                self._note([message], reasons.get(key, reason))
         self.backlog.wake(queue.name, now)
 
     def _note(self, messages: Iterable[int], reason: str) -> None:
-        """Keep with messages why they failed; their next receive comes after their time."""
+        """Store the reason of a failure with messages; their visibility timeout runs on."""
         for message in messages:
             self.journal.batch.add(
                 "update messages set attributes = json_set(attributes, '$.ERROR', ?) where id = ?",
@@ -157,8 +160,8 @@ class Queues:
                 message,
             )
 
-    def put_aside(self, number: int, reason: str, now: float) -> None:
-        """Move a message to its queue's dead-letter queue; without one, never hand it over."""
+    def quarantine(self, number: int, reason: str, now: float) -> None:
+        """Move a message to its queue's dead-letter queue; without one, hide it for ever."""
         row = self.journal.database.row("select * from messages where id = ?", number)
         if row is None:
             return
@@ -189,7 +192,7 @@ class Queues:
 
 
 def _failed(answer: object, ids: set[str]) -> set[str]:
-    """Return the messages that a function reports as failed; all of them if it makes no sense.
+    """Return the messages that a function reports as failed; all, if the report is malformed.
 
     Source: Lambda Developer Guide, "Handling errors for an SQS event source".
     """
@@ -205,12 +208,12 @@ def _failed(answer: object, ids: set[str]) -> set[str]:
 
 @lru_cache(maxsize=4_096)
 def message_id(message: int) -> str:
-    """Return the id that consumers see."""
+    """Return a message's id for clients and consumers."""
     return str(uuid5(NAMESPACE_OID, f"message-{message}"))
 
 
 def _record(queue: Queue, row: Any) -> dict[str, Any]:
-    """Return a message as Lambda gets it from SQS."""
+    """Return a message in the form that Lambda gets from SQS."""
     return {
         "messageId": message_id(row["id"]),
         "receiptHandle": str(row["id"]),

@@ -1,42 +1,40 @@
-"""The way back of a dead letter: its successor, stored in the turn that removes the letter."""
+"""Redrive: stores the successor of a dead letter, in the turn that closes the dead letter."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from infra.dead_letters.reason import ATTENTION
 from infra.errors import InvalidRequest
-from infra.local.engine.bus import Bus
-from infra.local.engine.executions import Executions
+from infra.local.engine.component import EngineParts
 from infra.local.engine.integrations import TaskError
-from infra.local.engine.queues import Queues
+from infra.local.orderflow import ATTENTION_QUEUE, Profile
 
 Letter = Mapping[str, Any]
 
 _SCANNED = 500
-"""Events that one scan of the journal looks for."""
+"""Maximum number of events that one scan of the journal looks for."""
 
 
 class Successor(NamedTuple):
-    """The successor of a letter: ``kind`` is execution, message or delivery."""
+    """The successor of a dead letter: ``kind`` is execution, message or delivery."""
 
     kind: str
     name: str
 
 
-class WaysBack:
-    """The ways back of dead letters; ``machine`` is the one that `Order Created` starts."""
+class Redrive:
+    """One redrive of some dead letters: each goes back to the place where it failed."""
 
-    def __init__(self, bus: Bus, queues: Queues, executions: Executions, machine: str) -> None:
-        self.stack = bus.stack
-        self.bus = bus
-        self.queues = queues
-        self.executions = executions
-        self.machine = machine
+    def __init__(self, parts: EngineParts, profile: Profile) -> None:
+        self.stack = parts.stack
+        self.bus = parts.bus
+        self.queues = parts.queues
+        self.executions = parts.executions
+        self.profile = profile
         self._events: dict[str, int] = {}
 
     def prepare(self, letters: Sequence[Letter]) -> None:
-        """Look up the events of the letters that go back to a target: the journal has no index."""
+        """Look up the events of dead letters of targets, in few scans: their id has no index."""
         ids = [
             letter["body"]["id"]
             for letter in letters
@@ -45,52 +43,52 @@ class WaysBack:
             and isinstance(letter["body"].get("id"), str)
         ]
         for first in range(0, len(ids), _SCANNED):
-            some = ids[first : first + _SCANNED]
-            marks = ", ".join("?" * len(some))
+            scanned = ids[first : first + _SCANNED]
+            marks = ", ".join("?" * len(scanned))
             rows = self.bus.journal.database.rows(
-                f"select id, seq from events where id in ({marks})", *some
+                f"select id, seq from events where id in ({marks})", *scanned
             )
             self._events |= {row["id"]: row["seq"] for row in rows}
 
-    def take(self, letter: Letter, number: int, now: float) -> Successor:
-        """Put a letter's successor where the letter failed: queue, target, consumer, or a run.
+    def send(self, letter: Letter, number: int, now: float) -> Successor:
+        """Store the successor of a dead letter: a message, a delivery or a run.
 
-        ``number`` counts the redrives of this letter, from 1.
+        ``number`` counts the redrives of this dead letter, from 1.
 
         Raises
         ------
         InvalidRequest
-            The letter has no way back.
+            The dead letter cannot be redriven.
         """
         try:
-            return self._take(letter, number, now)
+            return self._successor(letter, number, now)
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             problem = "it has no way back: send its event again by hand, or discard the letter"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
-    def _take(self, letter: Letter, number: int, now: float) -> Successor:
+    def _successor(self, letter: Letter, number: int, now: float) -> Successor:
         attributes, body = letter["attributes"], letter["body"]
         if "SOURCE_QUEUE" in attributes:
-            return self._send(attributes["SOURCE_QUEUE"], self._text(letter), now)
+            return self._send_message(attributes["SOURCE_QUEUE"], self._text(letter), now)
         if "TARGET" in attributes:
             return self._deliver(attributes["TARGET"], letter, now)
-        if letter["queue"] == ATTENTION:
+        if letter["queue"] == ATTENTION_QUEUE:
             return self._resume(letter, number, now)
         event = body["event"]
-        if body["consumer"] == "order_processing":
+        if body["consumer"] == self.profile.order_consumer:
             return self._start(_name("redrive", letter["id"], number), event, now)
-        again = event if isinstance(event, str) else json.dumps(event)
-        return self._send(self._queue_of(body["consumer"]), again, now)
+        text = event if isinstance(event, str) else json.dumps(event)
+        return self._send_message(self._queue_of(body["consumer"]), text, now)
 
-    def _send(self, queue: str, text: str, now: float) -> Successor:
+    def _send_message(self, queue: str, text: str, now: float) -> Successor:
         if queue not in self.stack.queues:
-            raise _gone(f"queue {queue}")
+            raise _missing(f"queue {queue}")
         return Successor("message", str(self.queues.put(queue, text, {}, now)))
 
     def _text(self, letter: Letter) -> str:
-        """Return a letter's body as it was sent: numbers that were read may lose digits."""
+        """Return a dead letter's body as it was sent: parsed numbers may have lost digits."""
         query = "select body from messages where id = ?"
         row = self.bus.journal.database.row(query, letter["id"])
         assert row is not None
@@ -98,14 +96,14 @@ class WaysBack:
 
     def _deliver(self, target: str, letter: Letter, now: float) -> Successor:
         if target not in self.bus.targets:
-            raise _gone(f"target {target}")
+            raise _missing(f"target {target}")
         changed = "EDITED" in letter["attributes"]
         seq = None if changed else self._events.get(letter["body"]["id"])
         number = self.bus.deliver_again(target, self._text(letter), seq, now)
         return Successor("delivery", str(number))
 
     def _resume(self, letter: Letter, number: int, now: float) -> Successor:
-        """Start a run that takes the order over from a run that has ended."""
+        """Start a run that takes over the order's lease from a run that has ended."""
         order_id = letter["body"]["order_id"]
         ended = self._ended_holder(order_id)
         resume = {"order_id": order_id, **({"after": ended} if ended else {})}
@@ -113,33 +111,33 @@ class WaysBack:
         return self._start(name, {"resume": resume}, now)
 
     def _ended_holder(self, order_id: str) -> str | None:
-        """Return the run that holds an order although it has ended, or is not there at all."""
+        """Return the run that holds an order's lease although it has ended or does not exist."""
         database = self.bus.journal.database
         row = database.row(
             "select lease_owner from orders where order_id = ? and lease_owner is not null"
             " and not exists (select 1 from executions where machine = ? and name = lease_owner"
             " and status = 'RUNNING')",
             order_id,
-            self.machine,
+            self.profile.order_machine,
         )
         return None if row is None else str(row["lease_owner"])
 
     def _start(self, name: str, body: Any, now: float) -> Successor:
-        self.executions.start(self.machine, name, body, now)
+        self.executions.start(self.profile.order_machine, name, body, now)
         return Successor("execution", name)
 
     def _queue_of(self, consumer: str) -> str:
         for source in self.stack.consumers:
             if self.stack.functions[source.function].handler.split(".")[-2] == consumer:
                 return source.queue
-        raise _gone(f"consumer {consumer}")
+        raise _missing(f"consumer {consumer}")
 
 
 def _name(head: str, letter: int, number: int) -> str:
-    """Return the name of a run; a letter that came back gets another one each time."""
+    """Return the name of a run, which is unique for each redrive of a dead letter."""
     return f"{head}-{letter}" if number == 1 else f"{head}-{letter}-{number}"
 
 
-def _gone(what: str) -> InvalidRequest:
-    problem = f"the template has no {what}: send its event again by hand, or discard the letter"
+def _missing(resource: str) -> InvalidRequest:
+    problem = f"the template has no {resource}: send its event again by hand, or discard the letter"
     return InvalidRequest("ResourceNotFoundException", problem)

@@ -1,4 +1,4 @@
-"""How the successor of a redriven letter has ended, read from what is committed."""
+"""Outcomes of redrives: how the successors of dead letters have ended, from committed rows."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra.dead_letters.reason import ATTENTION, QUARANTINE, content_of, message_in, reason_of
-from infra.local.engine.execution_rows import order_id_in
+from infra.dead_letters.reason import content_of, message_in, reason_of
+from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE, order_id_in
 from infra.views.order_text import order_told
 from kernel.clock import timestamp
 from kernel.json_text import parse
@@ -27,35 +27,35 @@ select c.* from closed_letters c left join deliveries d on d.id = c.successor
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The end of a letter's successor.
+class Outcome:
+    """The outcome of a dead letter's successor.
 
-    It has ended well, unless ``letter`` names the letter that it left, ``run`` the run that goes
-    on with it, or ``back`` says that nothing else is left of it.
+    It has succeeded, unless ``letter`` is the dead letter that it left, ``run`` is a run that
+    continues its work, or ``reopen`` says that the redriven dead letter must be reopened.
     """
 
-    outcome: str
+    text: str
     letter: int | None = None
     run: str | None = None
-    back: bool = False
+    reopen: bool = False
 
 
-class Successors:
-    """The successors of redriven letters, at one moment; ``machine`` is order_processing's name."""
+class RedriveOutcomes:
+    """The outcomes at one moment; ``machine`` is the state machine that processes orders."""
 
     def __init__(self, database: Database, queues: Iterable[str], machine: str) -> None:
         self.database = database
         self.queues = list(queues)
         self.machine = machine
 
-    def ended(self) -> list[tuple[Any, Verdict]]:
-        """Return each redriven letter whose successor has ended, with what became of it."""
+    def ended(self) -> list[tuple[Any, Outcome]]:
+        """Return each redriven dead letter whose successor has ended, with the outcome."""
         query = ENDED.format(queues=", ".join("?" * len(self.queues)))
         rows = self.database.rows(query, self.machine, *self.queues)
-        judges = {"execution": self._run, "message": self._message, "delivery": self._delivery}
-        return [(row, judges[row["kind"]](row)) for row in rows]
+        outcome_of = {"execution": self._run, "message": self._message, "delivery": self._delivery}
+        return [(row, outcome_of[row["kind"]](row)) for row in rows]
 
-    def _run(self, row: Any) -> Verdict:
+    def _run(self, row: Any) -> Outcome:
         name = row["successor"]
         run = self.database.row(
             "select status, error, cause, order_id from executions where machine = ? and name = ?"
@@ -64,89 +64,88 @@ class Successors:
             name,
         )
         if run is None:
-            return Verdict(f"its run {name} is gone", back=True)
-        left = None if run["status"] == "SUCCEEDED" else self._left_by_runs.get(name)
-        if left is not None:
-            return self._replaced(left)
+            return Outcome(f"its run {name} is gone", reopen=True)
+        letter = None if run["status"] == "SUCCEEDED" else self._letters_of_runs.get(name)
+        if letter is not None:
+            return self._replaced(letter)
         failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}"
         if failed and run["error"]:
             failed += f": {run['error']}: {message_in(run['cause'])}"
         return self._order(run["order_id"], failed)
 
-    def _order(self, order_id: str | None, failed: str | None) -> Verdict:
-        """Judge a run by the state of its order; ``failed`` says how the run itself failed."""
+    def _order(self, order_id: str | None, failed: str | None) -> Outcome:
+        """Return the outcome of a run by its order's state; ``failed`` says why the run failed."""
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
         if not order:
-            return Verdict(failed or "its run has succeeded", back=failed is not None)
-        told = order_told(order)
+            return Outcome(failed or "its run has succeeded", reopen=failed is not None)
+        state = order_told(order)
         if order["in_flight"] is None:
-            return Verdict(told)
+            return Outcome(state)
         holder = order["lease_owner"]
         if holder is None and order["status"] == "WAITING" and failed is None:
-            return Verdict(told)
+            return Outcome(state)
         if holder is not None and self.is_running(holder):
-            return Verdict(told, run=holder)
+            return Outcome(state, run=holder)
         if failed is None:
             held = f"run {holder}, which has ended, holds it until"
             ignored = f"{held} {timestamp(order['lease_until'])}" if holder else "nothing was done"
             failed = f"its run was ignored: {ignored}"
-        return Verdict(f"{told}; {failed}", back=True)
+        return Outcome(f"{state}; {failed}", reopen=True)
 
     def is_running(self, name: str) -> bool:
-        """Say whether an execution of order_processing with this name runs."""
+        """Return whether a run of this name is running."""
         query = "select 1 from executions where machine = ? and name = ? and status = 'RUNNING'"
         return self.database.row(query, self.machine, name) is not None
 
-    def _message(self, row: Any) -> Verdict:
+    def _message(self, row: Any) -> Outcome:
         number = int(row["successor"])
-        left = self.database.row("select id from messages where id = ?", number)
-        if left is None:
-            quarantined = self._left_by_events.get(_event_key(row["body"]), 0)
+        if self.database.row("select id from messages where id = ?", number) is None:
+            quarantined = self._letters_of_events.get(_event_key(row["body"]), 0)
             if quarantined > number:
                 return self._replaced(quarantined)
             return self._handled(row, "handled")
         return self._replaced(number)
 
-    def _delivery(self, row: Any) -> Verdict:
+    def _delivery(self, row: Any) -> Outcome:
         attributes = parse(row["attributes"])
         event = content_of(row["body"])
         event_id = event.get("id") if isinstance(event, dict) else None
-        left = self._left_by_targets.get((attributes.get("TARGET"), event_id), 0)
-        if left > row["id"]:
-            return self._replaced(left)
+        letter = self._letters_of_targets.get((attributes.get("TARGET"), event_id), 0)
+        if letter > row["id"]:
+            return self._replaced(letter)
         run = f"{event_id}-{row['successor']}"
         started = "select 1 from executions where machine = ? and name = ?"
         if self.database.row(started, self.machine, run):
-            return Verdict("delivered", run=run)
+            return Outcome("delivered", run=run)
         return self._handled(row, f"delivered to {attributes.get('TARGET')}")
 
-    def _handled(self, row: Any, what: str) -> Verdict:
+    def _handled(self, row: Any, text: str) -> Outcome:
         content = content_of(row["body"])
-        held = content.get("event", content) if isinstance(content, dict) else content
-        order_id = order_id_in(held)
+        event = content.get("event", content) if isinstance(content, dict) else content
+        order_id = order_id_in(event)
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
-        return Verdict(f"{what}; {order_told(order)}" if order else what)
+        return Outcome(f"{text}; {order_told(order)}" if order else text)
 
-    def _replaced(self, letter: int) -> Verdict:
+    def _replaced(self, letter: int) -> Outcome:
         row = self.database.row("select queue, body, attributes from messages where id = ?", letter)
         assert row is not None
         reason = reason_of(content_of(row["body"]), parse(row["attributes"]))
-        return Verdict(f"{row['queue']}: {reason}", letter=letter)
+        return Outcome(f"{row['queue']}: {reason}", letter=letter)
 
     @cached_property
-    def _left_by_runs(self) -> Mapping[str, int]:
-        """The open letters of runs, by the names of the runs."""
+    def _letters_of_runs(self) -> Mapping[str, int]:
+        """The open dead letters of runs, by the names of the runs."""
         rows = self.database.rows(
             "select json_extract(body, '$.execution') as run, max(id) as id from messages"
             " where queue in (?, ?) and json_valid(body) group by run",
-            QUARANTINE,
-            ATTENTION,
+            QUARANTINE_QUEUE,
+            ATTENTION_QUEUE,
         )
         return {row["run"]: row["id"] for row in rows}
 
     @cached_property
-    def _left_by_targets(self) -> Mapping[tuple[str | None, str | None], int]:
-        """The open letters of targets, by the targets and the ids of the events."""
+    def _letters_of_targets(self) -> Mapping[tuple[str | None, str | None], int]:
+        """The open dead letters of targets, by the targets and the ids of the events."""
         marks = ", ".join("?" * len(self.queues))
         rows = self.database.rows(
             "select json_extract(attributes, '$.TARGET') as target,"
@@ -157,15 +156,15 @@ class Successors:
         return {(row["target"], row["event"]): row["id"] for row in rows}
 
     @cached_property
-    def _left_by_events(self) -> Mapping[str, int]:
-        """The quarantined events, by their content."""
+    def _letters_of_events(self) -> Mapping[str, int]:
+        """The open dead letters of quarantined events, by the events' content."""
         query = "select id, body from messages where queue = ? order by id"
-        rows = self.database.rows(query, QUARANTINE)
+        rows = self.database.rows(query, QUARANTINE_QUEUE)
         return {_event_key(row["body"]): row["id"] for row in rows}
 
 
 def _event_key(body: str) -> str:
-    """Return what tells the event of a consumer from others."""
+    """Return a key that is equal for equal events of a consumer."""
     content = content_of(body)
     if not isinstance(content, dict) or "event" not in content:
         return json.dumps(content, sort_keys=True)

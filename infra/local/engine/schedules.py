@@ -1,4 +1,4 @@
-"""Schedules: functions invoked at a rate or by the clock (UTC)."""
+"""Schedules: invoke functions at a rate or by a cron expression in UTC."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,6 +6,7 @@ from uuid import uuid4
 from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import NEVER
+from infra.local.engine.component import Component
 from infra.local.engine.error_boundary import Boundary
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.schedule_expressions import next_time
@@ -14,8 +15,8 @@ from infra.local.workers.invocations import Invoke, Result
 from kernel.clock import timestamp
 
 
-class Schedules:
-    """The schedules of a stack (a component); one that was missed runs once, at once."""
+class Schedules(Component):
+    """The schedules of a stack; a missed one runs once, at the start."""
 
     def __init__(
         self, stack: Stack, journal: Journal, invoke: Invoke, boundary: Boundary, now: float
@@ -25,14 +26,16 @@ class Schedules:
         self.invoke = invoke
         self.boundary = boundary
         rows = journal.database.rows("select * from schedules")
-        kept = {(row["name"], row["expression"]): row["next_at"] for row in rows}
+        planned = {(row["name"], row["expression"]): row["next_at"] for row in rows}
         self.due: dict[str, float] = {}
         for schedule in stack.schedules:
-            known = kept.get((schedule.name, schedule.expression))
-            self._plan(schedule, next_time(schedule.expression, now) if known is None else known)
+            next_at = planned.get((schedule.name, schedule.expression))
+            self._plan(
+                schedule, next_time(schedule.expression, now) if next_at is None else next_at
+            )
 
     def _plan(self, schedule: Schedule, at: float) -> None:
-        """Keep when a schedule is next due: a restart neither forgets it nor begins anew."""
+        """Journal when a schedule is next due, so that a restart keeps its rhythm."""
         self.due[schedule.name] = at
         self.journal.batch.add(
             "insert or replace into schedules values (?, ?, ?)",
@@ -42,31 +45,25 @@ class Schedules:
         )
 
     def work(self, now: float) -> bool:
-        """Invoke what is due; return whether there was any."""
-        found = False
+        """Invoke the functions of due schedules; return whether there was any."""
+        worked = False
         for number, schedule in enumerate(self.stack.schedules):
             if self.due[schedule.name] <= now:
-                found = True
+                worked = True
                 self._plan(schedule, next_time(schedule.expression, now))
                 self.boundary.attempt(Kind.SCHEDULE, number, self._invoke, schedule, now)
-        return found
+        return worked
 
     def run(self, schedule: Schedule, now: float) -> None:
-        """Invoke a schedule's function, and set when it is next due."""
+        """Invoke a schedule's function now, and plan the next time."""
         self._plan(schedule, next_time(schedule.expression, now))
         self._invoke(schedule, now)
 
     def _invoke(self, schedule: Schedule, now: float) -> None:
         self.invoke(schedule.function, _event(schedule, now), _ignore)
 
-    def resume(self, now: float) -> None:
-        """Do nothing: when each schedule is due is in the journal."""
-
-    def committed(self) -> None:
-        """Do nothing: when each schedule is due is known at once."""
-
-    def put_aside(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
-        """Skip one run of a schedule; it comes again."""
+    def quarantine(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
+        """Skip one run of a schedule; the next is planned."""
         schedule = self.stack.schedules[number]
         self._plan(schedule, next_time(schedule.expression, now))
 
@@ -76,11 +73,11 @@ class Schedules:
 
 
 def _ignore(result: Result, now: float) -> None:
-    """Ignore a schedule's result: its function logs its own errors and runs again next time."""
+    """Ignore the result: the function logs its own errors and runs again next time."""
 
 
 def _event(schedule: Schedule, now: float) -> dict[str, Any]:
-    """Return what EventBridge Scheduler sends."""
+    """Return the event that EventBridge Scheduler sends."""
     return {
         "version": "0",
         "id": str(uuid4()),

@@ -1,4 +1,4 @@
-"""A delivery to a stream on its way: records, the processor's event, and its answers sorted."""
+"""A delivery to a stream in progress: its records, the processor's event, and the results."""
 
 import base64
 from collections import defaultdict, deque
@@ -15,7 +15,7 @@ from kernel import json_text
 
 
 class Chunk(NamedTuple):
-    """Records of one call of the processor, how often they failed, and from when to try."""
+    """Records of one call of the processor, with their failed calls and the time of the next."""
 
     rows: Sequence[Any]
     failed: int = 0
@@ -23,14 +23,14 @@ class Chunk(NamedTuple):
 
 
 class Processed(NamedTuple):
-    """A record that the processor answered, with its row as JSON text."""
+    """A processed record, with its row as JSON text."""
 
     row: Any
     line: bytes
 
 
 class StreamDelivery:
-    """Records on their way through the processor into files."""
+    """The records of one delivery, from the processor to files."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class StreamDelivery:
         return not self.chunks and self.waiting == 0
 
     def add_error(self, kind: str, row: Any, code: str, message: str, raw: bytes) -> None:
-        """Put a record with the errors of its arrival day."""
+        """Add a record to the errors of its arrival day."""
         failed = {
             "attemptsMade": 1,
             "arrivalTimestamp": int(row["arrived_at"] * 1000),
@@ -68,8 +68,8 @@ class StreamDelivery:
         self.errors[kind, day_of(row)].append(orjson.dumps(failed))
 
 
-def no_row(line: bytes) -> str:
-    """Return why a line is no row of a table, or nothing: it must be one JSON object."""
+def row_problem(line: bytes) -> str:
+    """Return why a line is not a row, or an empty text: a row is one JSON object."""
     try:
         row = json_text.read(line)
     except json_text.InvalidJSON as error:
@@ -78,7 +78,7 @@ def no_row(line: bytes) -> str:
 
 
 def firehose_event(target: Target, rows: Sequence[Any]) -> dict[str, Any]:
-    """Return the event of the processor, as Firehose sends it."""
+    """Return the processor's event in the form that Firehose sends."""
     return {
         "invocationId": f"{target.name}-{rows[0]['id']}",
         "deliveryStreamArn": f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{target.name}",
@@ -95,7 +95,7 @@ def firehose_event(target: Target, rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def envelope_of(row: Any) -> bytes:
-    """Return a record's event, with the name of its replay if it is of one."""
+    """Return a record's event, with the replay's name if it is replayed."""
     envelope: bytes = row["envelope"].encode()
     if row["replay"] is not None:
         envelope = envelope[:-1] + b',"replay-name":' + orjson.dumps(row["replay"]) + b"}"

@@ -1,8 +1,8 @@
 """Firehose: buffered deliveries become rows of Parquet files.
 
-A delivery to a stream stays in the journal until its file has its final name: delivered means
-renamed. A crash in between delivers again, which the table's view counts once. Files are written in
-a background thread, so the engine goes on with the orders meanwhile.
+A delivery to a stream is deleted from the journal only after its file has its final name. A crash
+in between delivers the records again; the table's view removes duplicates. A background thread
+writes the files, so the engine does not wait for them.
 
 A record that cannot be processed or converted goes to the stream's error prefix, and the others of
 its batch are delivered (Amazon Data Firehose, "Handle failure in data transformation" and "Handle
@@ -15,14 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infra.local.directory.crash_marker import NOTHING, CrashMarker, Item, Kind
+from infra.local.directory.crash_marker import NO_ITEM, CrashMarker, Item, Kind
 from infra.local.engine.backlog import NEVER
 from infra.local.engine.bus import Bus
+from infra.local.engine.component import Component
+from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.parquet import (
     UnconvertibleRows,
-    converts_apart,
-    converts_here,
+    conversion_here,
+    conversion_in_process,
     unconvertible,
     write_lines,
     write_parquet,
@@ -34,30 +36,30 @@ from infra.local.engine.stream_delivery import (
     day_of,
     envelope_of,
     firehose_event,
-    no_row,
+    row_problem,
 )
 from infra.local.template.stack import Stream, Target
 from infra.local.workers.invocations import Result
 
 ROWS = 2_000
-"""Records of one delivery at most, and rows of one file: they are held in memory."""
+"""Maximum records of one delivery, and rows of one file: they are held in memory."""
 
 CHUNK = 200
-"""Records of one call of the processor at most; a turn of the engine makes one such call."""
+"""Maximum records of one call of the processor; a turn of the engine makes one such call."""
 
 RETRY = 5.0
-"""Seconds before a delivery or a chunk that failed is tried again."""
+"""Seconds before a failed delivery or chunk is retried."""
 
 ATTEMPTS = 3
-"""Calls of the processor with the same records that fail, until these are halved.
+"""Failed calls of the processor with the same records, after which the records are halved.
 
-Firehose retries as often, then gives up the whole batch. Here one record alone is given up, and
-only if the processor answers for others: one that always fails is waited for.
+Firehose makes as many retries, then gives up the batch. Here a single record is given up, and only
+if the processor answers for others: a processor that always fails is retried without end.
 """
 
 INVALID_ROW = "DataFormatConversion.InvalidRow"
 PROCESSING, CONVERSION = "processing-failed", "format-conversion-failed"
-"""Types of errors in the error prefix (Amazon Data Firehose, "Custom prefixes for S3 objects")."""
+"""Error types in the error prefix (Amazon Data Firehose, "Custom prefixes for S3 objects")."""
 
 _ERROR_TYPE = "!{firehose:error-output-type}"
 _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
@@ -65,18 +67,18 @@ _ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 RunInBackground = Callable[
     [Callable[[], None], Callable[[BaseException | None, float], None]], None
 ]
-"""``(work, done)``: do work in the background; ``done(error, now)`` follows in a later turn."""
+"""``(work, done)``: run work in the background; ``done(error, now)`` follows in a later turn."""
 
 
 class ProcessorError(Exception):
-    """The processor fails, whatever it is given."""
+    """The processor fails for every record."""
 
 
-class Streams:
-    """The streams of a stack (a component).
+class Streams(Component):
+    """The streams of a stack.
 
-    ``suspects`` are records, by the ids of their deliveries, that a process was handling when it
-    ended: each is processed alone, and converted in a process of its own.
+    ``suspects`` are ranges of delivery ids whose records a process was handling when it ended. Each
+    record is processed alone, and converted in a separate process.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Streams:
         bus: Bus,
         boundary: Boundary,
         bucket: Path,
-        behind: RunInBackground,
+        run_in_background: RunInBackground,
         background: CrashMarker,
     ) -> None:
         self.stack = bus.stack
@@ -92,10 +94,10 @@ class Streams:
         self.bus = bus
         self.invoke = boundary.calls.invoke
         self.bucket = bucket
-        self.behind = behind
+        self.run_in_background = run_in_background
         self.boundary = boundary
         self.background = background
-        self.targets = [one for one in bus.targets.values() if one.kind == "stream"]
+        self.targets = [target for target in bus.targets.values() if target.kind == "stream"]
         self.busy: set[str] = set()
         self.suspects: list[tuple[int, int]] = []
         self._begun: list[StreamDelivery] = []
@@ -105,32 +107,36 @@ class Streams:
 
     @property
     def is_writing(self) -> bool:
-        """Whether files are being written; a chunk that failed only waits for its time."""
+        """Whether files are being written; deliveries at the processor do not count."""
         return len(self.busy) > len(self._begun)
 
-    def resume(self, now: float) -> None:
-        """Do nothing: deliveries are read from the journal."""
+    def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
+        """Set the suspects; deliveries are read from the journal in any case."""
+        self.suspects = suspects.records
 
     def work(self, now: float) -> bool:
-        """Begin a delivery where a buffer is full or old enough; return whether one began."""
-        found = False
+        """Call the processor for due chunks, and begin deliveries of full or old buffers.
+
+        Return whether there was any.
+        """
+        worked = False
         for delivery in list(self._begun):
-            found |= self._process(delivery, now)
+            worked |= self._process(delivery, now)
         for target in self.targets:
             full = self.bus.routed[target.key] >= ROWS
             due = self.bus.backlog.is_due(target.key, now) or (full and not self.failures)
             if target.key not in self.busy and due:
-                found |= self._begin(target, now)
-        return found
+                worked |= self._begin(target, now)
+        return worked
 
     def next_due(self) -> float:
-        """Return when a buffer, or a chunk that failed, is due."""
+        """Return when the next buffer or failed chunk is due."""
         chunks = [chunk.due for delivery in self._begun for chunk in delivery.chunks]
         free = (target.key for target in self.targets if target.key not in self.busy)
         return min([*chunks, self.bus.backlog.next_due(free)], default=NEVER)
 
-    def flush(self) -> None:
-        """Deliver what is buffered in the next turns, before its interval is over."""
+    def flush_buffers(self) -> None:
+        """Deliver all buffers in the next turns, before their intervals are over."""
         for target in self.targets:
             self.bus.backlog.wake(target.key, 0.0)
 
@@ -173,8 +179,8 @@ class Streams:
         return any(first <= number <= last for first, last in self.suspects)
 
     def _process(self, delivery: StreamDelivery, now: float) -> bool:
-        """Call the processor with the next records that are due; return whether there were any."""
-        chunk = next((one for one in delivery.chunks if one.due <= now), None)
+        """Call the processor with the next due chunk; return whether there was one."""
+        chunk = next((chunk for chunk in delivery.chunks if chunk.due <= now), None)
         if chunk is None:
             return False
         delivery.chunks.remove(chunk)
@@ -193,10 +199,10 @@ class Streams:
         self.invoke(processor, firehose_event(target, rows), done)
 
     def _done(self, delivery: StreamDelivery, chunk: Chunk, result: Result, now: float) -> None:
-        """Sort the processor's answer; call it again with what failed as a whole."""
+        """Sort the processor's answer; retry the chunk if the call failed."""
         delivery.waiting -= 1
         first = chunk.rows[0]["id"]
-        # not marked: the background thread may end the process while this marker is still written
+        # no marker: the background thread may end the process while this marker has its old item
         error = self.boundary.attempt(
             Kind.RECORD,
             first,
@@ -205,33 +211,33 @@ class Streams:
             chunk,
             result,
             now,
-            marked=NOTHING,
+            marked=NO_ITEM,
         )
         if error is not None:
             self._retry(delivery, chunk, described(error), now)
-        self._sorted(delivery, now)
+        self._finish_if_processed(delivery, now)
 
     def _take_answer(
         self, delivery: StreamDelivery, chunk: Chunk, result: Result, now: float
     ) -> None:
-        answered = result.payload.get("records") if isinstance(result.payload, dict) else None
+        records = result.payload.get("records") if isinstance(result.payload, dict) else None
         if result.error is not None:
             problem = f"{result.error['errorType']}: {result.error['errorMessage']}"
             self._retry(delivery, chunk, problem, now)
-        elif not isinstance(answered, list):
+        elif not isinstance(records, list):
             self._retry(delivery, chunk, "the processor's answer has no list of records", now)
         else:
             delivery.answered = True
-            self._sort(delivery, chunk, answered)
+            self._sort(delivery, chunk, records)
 
-    def _sorted(self, delivery: StreamDelivery, now: float) -> None:
-        """Go on with a delivery once the processor has answered for each record."""
+    def _finish_if_processed(self, delivery: StreamDelivery, now: float) -> None:
+        """Finish a delivery once the processor has answered for each record."""
         if delivery.is_processed:
             self._begun.remove(delivery)
             self._finish(delivery, now)
 
     def _retry(self, delivery: StreamDelivery, chunk: Chunk, problem: str, now: float) -> None:
-        """Try records again; those that fail again and again are halved, the last is given up."""
+        """Retry a chunk; after `ATTEMPTS` failures halve it, and give up a single record."""
         failed = chunk.failed + 1
         if failed < ATTEMPTS:
             delivery.chunks.append(Chunk(chunk.rows, failed, now + RETRY))
@@ -243,18 +249,18 @@ class Streams:
             delivery.hopeless.append((chunk.rows[0], problem))
 
     def _give_up(self, delivery: StreamDelivery, row: Any, code: str, problem: str) -> None:
-        """Put a record with the errors, though the processor did not ask for that."""
+        """Add a record to the errors, and record the failure."""
         delivery.add_error(PROCESSING, row, code, problem, envelope_of(row))
         self.boundary.failures.add(Item(Kind.RECORD, row["id"], row["id"]), code, problem)
 
-    def _sort(self, delivery: StreamDelivery, chunk: Chunk, answered: list[Any]) -> None:
-        """Put each record with the rows, or with the errors, of its arrival day."""
+    def _sort(self, delivery: StreamDelivery, chunk: Chunk, records: list[Any]) -> None:
+        """Add each record to the rows, or to the errors, of its arrival day."""
         unanswered = {str(row["id"]): row for row in chunk.rows}
-        for record in answered:
+        for record in records:
             number = record.get("recordId") if isinstance(record, dict) else None
             row = unanswered.pop(number, None) if isinstance(number, str) else None
             if row is None:
-                continue  # of no record that was asked about, or answered twice
+                continue  # an unknown record, or a second answer
             try:
                 self._take(delivery, row, record)
             except (KeyError, TypeError, ValueError) as error:
@@ -267,7 +273,7 @@ class Streams:
     def _take(self, delivery: StreamDelivery, row: Any, record: Mapping[str, Any]) -> None:
         if record["result"] == "Ok":
             line = a2b_base64(record["data"], strict_mode=True)
-            problem = no_row(line)
+            problem = row_problem(line)
             if problem:
                 delivery.add_error(CONVERSION, row, INVALID_ROW, problem, line)
                 return
@@ -281,23 +287,23 @@ class Streams:
             delivery.add_error(PROCESSING, row, code, problem, envelope_of(row))
 
     def _finish(self, delivery: StreamDelivery, now: float) -> None:
-        """Have the files written; on a failure leave the deliveries for later."""
+        """Write the files in the background; if the processor always fails, retry later."""
         if delivery.hopeless and not delivery.answered:
             self._end(delivery, ProcessorError(delivery.hopeless[0][1]), now)
             return
         for row, problem in delivery.hopeless:
             self._give_up(delivery, row, "Lambda.FunctionError", problem)
         stream = self.stack.streams[delivery.target.name]
-        self.behind(partial(self._write, stream, delivery), partial(self._end, delivery))
+        self.run_in_background(partial(self._write, stream, delivery), partial(self._end, delivery))
 
     def _end(self, delivery: StreamDelivery, error: BaseException | None, now: float) -> None:
-        """Drop the deliveries whose files are written; a sink that fails holds up no order."""
+        """Delete the deliveries whose files are written; after an error, retry them later."""
         key = delivery.target.key
         self._ended.add(key)
         if error is not None:
             self.failures += 1
-            told = isinstance(error, ProcessorError)
-            self.last_error = str(error) if told else described(error)
+            is_processor = isinstance(error, ProcessorError)
+            self.last_error = str(error) if is_processor else described(error)
             self.bus.backlog.wake(key, now + RETRY)
             return
         self.failures = 0
@@ -321,35 +327,35 @@ class Streams:
             for (kind, day), errors in delivery.errors.items():
                 self._write_errors(stream, kind, day, name, errors)
         finally:
-            self.background.enter(NOTHING)
+            self.background.enter(NO_ITEM)
 
     def _write_rows(
         self, stream: Stream, delivery: StreamDelivery, rows: list[Processed], path: Path
     ) -> None:
-        """Write rows to a file; those that do not convert go to the errors of their day."""
+        """Write rows to a file; unconvertible rows go to the errors of their day."""
         good = rows
         if delivery.alone:
-            good = self._converted(delivery, rows, converts_apart(stream.columns))
+            good = self._converted(delivery, rows, conversion_in_process(stream.columns))
         try:
             if good:
-                write_parquet([one.line for one in good], stream.columns, path)
+                write_parquet([record.line for record in good], stream.columns, path)
         except UnconvertibleRows:
-            good = self._converted(delivery, good, converts_here(stream.columns))
+            good = self._converted(delivery, good, conversion_here(stream.columns))
             if good:
-                write_parquet([one.line for one in good], stream.columns, path)
+                write_parquet([record.line for record in good], stream.columns, path)
 
     def _converted(
         self,
         delivery: StreamDelivery,
         rows: list[Processed],
-        converts: Callable[[Sequence[bytes]], str],
+        problem_with: Callable[[Sequence[bytes]], str],
     ) -> list[Processed]:
-        """Return the rows that convert; put the others with the errors."""
-        bad = unconvertible(rows, lambda one: one.line, converts)
-        for one, problem in bad:
-            delivery.add_error(CONVERSION, one.row, INVALID_ROW, problem, one.line)
-        kept = {id(one) for one, _ in bad}
-        return [one for one in rows if id(one) not in kept]
+        """Return the rows that convert; add the others to the errors."""
+        bad = unconvertible(rows, lambda record: record.line, problem_with)
+        for record, problem in bad:
+            delivery.add_error(CONVERSION, record.row, INVALID_ROW, problem, record.line)
+        excluded = {id(record) for record, _ in bad}
+        return [record for record in rows if id(record) not in excluded]
 
     def _write_errors(
         self, stream: Stream, kind: str, day: str, name: str, errors: list[bytes]
@@ -360,8 +366,8 @@ class Streams:
         folder = self.bucket / prefix.replace(_ERROR_TYPE, kind)
         write_lines(folder / f"{name}.jsonl", b"\n".join(errors) + b"\n")
 
-    def put_aside(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
-        """Write a record to its stream's error prefix, as it came."""
+    def quarantine(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
+        """Write a record unchanged to its stream's error prefix."""
         rows = self._deliveries("d.id = ?", number)
         if not rows or self.bus.targets[rows[0]["target"]].kind != "stream":
             return

@@ -1,6 +1,7 @@
-"""The kinds of rule targets: each a class, in one table that the template's reader knows too.
+"""The kinds of rule targets: each is a class, and a row of `TARGETS`.
 
-To add a kind: a class with `room` and `deliver`, and its row in `TARGETS`.
+To add a kind, write a class with `room` and `deliver`, and add it to `TARGETS`. The template's
+reader gets the table from `infra.local.stack_loader`.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -12,14 +13,13 @@ from kernel import json_text
 
 if TYPE_CHECKING:
     from infra.local.engine.bus import Delivery
-    from infra.local.engine.executions import Executions
-    from infra.local.engine.queues import Queues
+    from infra.local.engine.component import EngineParts
 
 UNLIMITED = 1 << 30
 
 
 class DeliveryError(Expected):
-    """A target did not take an event; ``final`` if no retry can change that."""
+    """A target refuses an event; ``final`` if no retry can help."""
 
     def __init__(self, code: str, message: str, *, final: bool = False) -> None:
         super().__init__(message)
@@ -28,10 +28,10 @@ class DeliveryError(Expected):
 
 
 class RuleTarget(Protocol):
-    """What takes the events of a rule.
+    """A kind of rule target.
 
     ``service`` is the service in a target's ARN, ``kind`` the target's kind in the stack, and
-    ``resources`` the table of the stack that has its resources.
+    ``resources`` the kind of resource that the ARN names (see `Stack.named`).
     """
 
     service: ClassVar[str]
@@ -39,30 +39,30 @@ class RuleTarget(Protocol):
     resources: ClassVar[str]
 
     def room(self) -> int:
-        """Return how many more events it takes now; the others wait in the journal."""
+        """Return how many more events the target takes now; the others wait in the journal."""
 
     def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
-        """Take an event.
+        """Deliver an event.
 
         Raises
         ------
         DeliveryError
-            It does not take this one, now or at all.
+            The target refuses the event, for now or for good.
         """
 
 
 class QueueTarget:
-    """A queue: the event becomes a message."""
+    """A queue target: the event becomes a message."""
 
     service: ClassVar[str] = "sqs"
     kind: ClassVar[str] = "queue"
     resources: ClassVar[str] = "queues"
 
-    def __init__(self, queues: "Queues", executions: "Executions") -> None:  # noqa: ARG002
-        self._queues = queues
+    def __init__(self, parts: "EngineParts") -> None:
+        self._queues = parts.queues
 
     def room(self) -> int:
-        """Return no bound: a queue keeps its messages in the journal."""
+        """Return `UNLIMITED`: a queue's messages are in the journal."""
         return UNLIMITED
 
     def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
@@ -71,21 +71,21 @@ class QueueTarget:
 
 
 class MachineTarget:
-    """A state machine: the event starts an execution."""
+    """A state machine target: the event starts an execution."""
 
     service: ClassVar[str] = "states"
     kind: ClassVar[str] = "machine"
     resources: ClassVar[str] = "machines"
 
-    def __init__(self, queues: "Queues", executions: "Executions") -> None:  # noqa: ARG002
-        self._executions = executions
+    def __init__(self, parts: "EngineParts") -> None:
+        self._executions = parts.executions
 
     def room(self) -> int:
         """Return how many more executions fit into memory."""
         return self._executions.room()
 
     def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
-        """Start an execution whose input is the event, as it was sent."""
+        """Start an execution whose input is the event as it was sent."""
         name, text = f"{delivery.event_id}-{delivery.id}", delivery.envelope
         try:
             self._executions.start(target.name, name, json_text.parse(text), now, text=text)
@@ -94,23 +94,23 @@ class MachineTarget:
 
 
 class StreamTarget:
-    """A Firehose stream: its events wait in the journal until the stream's buffer is delivered."""
+    """A Firehose target: its deliveries stay in the journal until the stream has written them."""
 
     service: ClassVar[str] = "firehose"
     kind: ClassVar[str] = "stream"
     resources: ClassVar[str] = "streams"
 
-    def __init__(self, queues: "Queues", executions: "Executions") -> None:
+    def __init__(self, parts: "EngineParts") -> None:
         pass
 
     def room(self) -> int:
-        """Return none: the stream reads its deliveries itself (`infra.local.engine.streams`)."""
+        """Return 0: the stream reads its deliveries itself (`infra.local.engine.streams`)."""
         return 0
 
     def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:  # noqa: ARG002
-        """Refuse: nothing is delivered one by one."""
+        """Refuse: a stream's deliveries are never made one by one."""
         raise DeliveryError("INTERNAL", f"{target.name} reads its deliveries itself")
 
 
-TARGETS = {one.service: one for one in (QueueTarget, MachineTarget, StreamTarget)}
+TARGETS = {target.service: target for target in (QueueTarget, MachineTarget, StreamTarget)}
 """The kinds of targets, by the service in a target's ARN."""

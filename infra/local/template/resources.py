@@ -20,17 +20,24 @@ everything else                     refused, by name
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from infra.asl import DefinitionError, Machine, compile_definition
-from infra.local.engine.integrations import KNOWN
-from infra.local.engine.targets import TARGETS
 from infra.local.template.functions import LocalValue, read_functions
 from infra.local.template.http_api import read_http_api
 from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, read_yaml
-from infra.local.template.stack import Queue, Rule, Stack, StateMachine, Stream, Target
+from infra.local.template.stack import (
+    Queue,
+    Rule,
+    Stack,
+    StateMachine,
+    Stream,
+    Supported,
+    Target,
+    TargetKind,
+)
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
 RUN = {  # resource type: service and resource prefix of its ARN
@@ -108,8 +115,10 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
     }
 
 
-def load(path: Path, parameters: Mapping[str, str], local_value: LocalValue) -> Stack:
-    """Return the stack of a template.
+def load(
+    path: Path, parameters: Mapping[str, str], local_value: LocalValue, supported: Supported
+) -> Stack:
+    """Return the stack of a template (see `infra.local.stack_loader.load`).
 
     Raises
     ------
@@ -121,8 +130,11 @@ def load(path: Path, parameters: Mapping[str, str], local_value: LocalValue) -> 
     try:
         read_functions(template, stack, local_value)
         read_http_api(template, stack)
-        for read in (_read_buses, _read_queues, _read_state_machines, _read_streams, _read_rules):
-            read(template, stack)
+        _read_buses(template, stack)
+        _read_queues(template, stack)
+        _read_state_machines(template, stack, supported.integrations)
+        _read_streams(template, stack)
+        _read_rules(template, stack, supported.targets)
         _check_references(stack)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         if isinstance(error, TemplateError):
@@ -161,7 +173,7 @@ def _read_queues(template: Template, stack: Stack) -> None:
         )
 
 
-def _read_state_machines(template: Template, stack: Stack) -> None:
+def _read_state_machines(template: Template, stack: Stack, integrations: Collection[str]) -> None:
     run = {"Name", "Type", "DefinitionUri", "DefinitionSubstitutions"}
     inert = {"Role", "Logging", "Tracing"}
     kind = "AWS::Serverless::StateMachine"
@@ -173,12 +185,14 @@ def _read_state_machines(template: Template, stack: Stack) -> None:
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
             get("Type", "STANDARD"),
-            compiled(definition, name, str(path)),
+            compiled(definition, name, str(path), integrations),
             json.dumps(definition),  # which is YAML too
         )
 
 
-def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
+def compiled(
+    definition: Mapping[str, Any], name: str, place: str, integrations: Collection[str]
+) -> Machine:
     """Return a definition compiled.
 
     Raises
@@ -187,7 +201,7 @@ def compiled(definition: Mapping[str, Any], name: str, place: str) -> Machine:
         The definition is invalid; the message has the place in it.
     """
     try:
-        return compile_definition(definition, name=name, integrations=KNOWN)
+        return compile_definition(definition, name=name, integrations=integrations)
     except DefinitionError as error:
         raise TemplateError(place, str(error)) from None
 
@@ -242,11 +256,11 @@ def _read_streams(template: Template, stack: Stack) -> None:
         )
 
 
-def _read_rules(template: Template, stack: Stack) -> None:
+def _read_rules(template: Template, stack: Stack, kinds: Mapping[str, TargetKind]) -> None:
     run = {"EventBusName", "EventPattern", "Targets"}
     for name, place, get in template.properties("AWS::Events::Rule", run, {"Description"}):
         targets = tuple(
-            _target(stack, name, target, f"{place}.Targets[{n}]")
+            _target(stack, name, target, f"{place}.Targets[{n}]", kinds)
             for n, target in enumerate(get("Targets", []))
         )
         ids = [target.id for target in targets]
@@ -261,19 +275,25 @@ def _read_rules(template: Template, stack: Stack) -> None:
             raise TemplateError(f"{place}.EventBusName", problem)
 
 
-def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> Target:
+def _target(
+    stack: Stack,
+    rule: str,
+    target: Mapping[str, Any],
+    place: str,
+    kinds: Mapping[str, TargetKind],
+) -> Target:
     for key in target:
         if key not in {"Id", "Arn", "RoleArn", "RetryPolicy", "DeadLetterConfig"}:
             raise TemplateError(f"{place}.{key}", "is not supported on one machine")
     arn: str = target["Arn"]
     service = arn.split(":")[2]
-    if service not in TARGETS:
+    if service not in kinds:
         raise TemplateError(
             f"{place}.Arn", f"targets of {service} are not supported on one machine"
         )
-    target_kind = TARGETS[service]
+    kind = kinds[service]
     try:
-        name = stack.named(target_kind.resources, arn)
+        name = stack.named(kind.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})
@@ -281,7 +301,7 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
     return Target(
         rule,
         target["Id"],
-        target_kind.kind,
+        kind.kind,
         name,
         float(policy.get("MaximumEventAgeInSeconds", 86_400)),
         int(policy.get("MaximumRetryAttempts", 185)),

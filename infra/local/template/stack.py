@@ -1,8 +1,8 @@
 """The resources of a template, in the form that the runtime runs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.asl import Machine
 from infra.patterns import Pattern
@@ -163,6 +163,8 @@ class Stack:
     schedules: list[Schedule] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     cors: Cors | None = None
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Resources of kinds that only one rule target or integration uses, by kind and name."""
 
     @property
     def dead_letter_queues(self) -> list[str]:
@@ -185,8 +187,31 @@ class Stack:
         KeyError
             The table has no such resource.
         """
-        known: Mapping[str, Any] = getattr(self, kind)
+        known: Mapping[str, Any] = self.others[kind] if kind in self.others else getattr(self, kind)
         name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:
             raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")
         return name
+
+
+class TargetKind(NamedTuple):
+    """A kind of rule target: ``resources`` is the kind of resource that a target's ARN names."""
+
+    kind: str
+    resources: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """The parts of a template that depend on the engine.
+
+    Parameters
+    ----------
+    targets : Mapping[str, TargetKind]
+        The kinds of rule targets, by the service in a target's ARN.
+    integrations : Collection[str]
+        The names of the task integrations.
+    """
+
+    targets: Mapping[str, TargetKind]
+    integrations: Collection[str]

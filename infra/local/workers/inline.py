@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.directory.crash_marker import NOTHING, CrashMarker
+from infra.local.directory.crash_marker import NO_ITEM, CrashMarker
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.execution_environment import ExecutionEnvironment
 from infra.local.workers.invocations import Invocation, Result
@@ -45,7 +45,7 @@ class InlineInvoker:
         answer, error, metrics = self.environment.invoke(
             invocation.function.name, invocation.payload, self.offset
         )
-        self.marker.enter(NOTHING)
+        self.marker.enter(NO_ITEM)
         return [
             Result(
                 invocation.id,

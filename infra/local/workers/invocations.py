@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from infra.local.directory.crash_marker import NOTHING, Ids
+from infra.local.directory.crash_marker import NO_ITEM, ItemIds
 from infra.local.template.stack import Function
 
 
@@ -17,7 +17,7 @@ class Invocation(NamedTuple):
     id: int
     function: Function
     payload: bytes
-    item: Ids = NOTHING
+    item: ItemIds = NO_ITEM
 
 
 class Result(NamedTuple):
@@ -39,7 +39,7 @@ OnResult = Callable[[Result, float], None]
 Invoke = Callable[..., int]
 """``(function, payload, on_result, item) -> id``: call a function after the commit;
 ``on_result(result, now)`` is called in a later turn
-(`infra.local.engine.function_calls.Calls.invoke`)."""
+(`infra.local.engine.function_calls.FunctionCalls.invoke`)."""
 
 
 class Invoker(Protocol):

@@ -1,4 +1,4 @@
-"""The backlog says when it is worth looking into the journal, and never looks in vain."""
+"""The backlog: keys are due exactly when the journal may have due rows."""
 
 from math import inf
 
@@ -8,26 +8,26 @@ NOW = 1_000.0
 
 
 def emptied() -> Backlog:
-    """Return a backlog of which everything was fetched."""
+    """Return a backlog whose keys all rest."""
     backlog = Backlog(["a", "b"])
     backlog.rest("a", None)
     backlog.rest("b", None)
     return backlog
 
 
-def test_at_the_start_every_key_is_worth_a_look() -> None:
+def test_every_key_is_due_at_the_start() -> None:
     backlog = Backlog(["a", "b"])
     assert backlog.is_due("a", NOW)
     assert backlog.is_due("b", NOW)
 
 
-def test_a_key_that_rests_is_worth_none() -> None:
+def test_a_resting_key_is_not_due() -> None:
     backlog = emptied()
     assert not backlog.is_due("a", NOW)
     assert backlog.next_due() == inf
 
 
-def test_what_a_turn_adds_counts_once_the_turn_is_committed() -> None:
+def test_a_row_of_a_turn_counts_after_the_commit() -> None:
     backlog = emptied()
     backlog.wake("a", NOW)
     assert not backlog.is_due("a", NOW)
@@ -36,7 +36,7 @@ def test_what_a_turn_adds_counts_once_the_turn_is_committed() -> None:
     assert not backlog.is_due("b", NOW)
 
 
-def test_what_is_due_later_is_worth_a_look_then() -> None:
+def test_a_later_row_is_due_at_its_time() -> None:
     backlog = emptied()
     backlog.wake("a", NOW + 5)
     backlog.committed()
@@ -45,7 +45,7 @@ def test_what_is_due_later_is_worth_a_look_then() -> None:
     assert backlog.next_due() == NOW + 5
 
 
-def test_the_earliest_row_counts_whatever_comes_after() -> None:
+def test_the_earliest_row_decides_when_a_key_is_due() -> None:
     backlog = emptied()
     backlog.wake("a", NOW + 5)
     backlog.wake("a", NOW + 9)
@@ -55,7 +55,7 @@ def test_the_earliest_row_counts_whatever_comes_after() -> None:
     assert backlog.next_due() == NOW + 5
 
 
-def test_what_was_added_in_the_turn_that_looked_is_not_forgotten() -> None:
+def test_a_row_added_in_the_turn_of_a_rest_is_still_counted() -> None:
     backlog = Backlog(["a"])
     backlog.wake("a", NOW)
     backlog.rest("a", NOW + 60)
@@ -79,7 +79,7 @@ def test_a_commit_counts_once() -> None:
     assert not backlog.is_due("a", NOW)
 
 
-def test_a_backlog_knows_its_keys() -> None:
+def test_a_backlog_contains_its_keys() -> None:
     backlog = Backlog(["a"])
     assert "a" in backlog
     assert "c" not in backlog

@@ -1,16 +1,16 @@
-"""Time as a port."""
+"""The clocks: real time, and skipping time."""
 
 import time
 
 from infra.local.clock import Clock, SkippingClock
 
 
-def test_the_real_clock_has_the_machines_time() -> None:
+def test_the_real_clock_has_the_hosts_time() -> None:
     assert abs(Clock().now() - time.time()) < 1
     assert not Clock().skips
 
 
-def test_a_skipping_clock_jumps_to_what_is_due_and_goes_on_from_there() -> None:
+def test_a_skipping_clock_jumps_to_a_moment_and_runs_on_from_it() -> None:
     clock = SkippingClock()
     due = clock.now() + 3_600
     clock.skip_to(due)

@@ -22,7 +22,7 @@ EVENTS = [
 DICTIONARIES = {
     "history_dictionary_1.txt": "4e2eaaaaa6798a1a27216a867e1e1f0d07b329c57dcecf629252dc6f5d628a1f",
 }
-"""Each dictionary that was ever shipped: a directory may have pieces that need it."""
+"""The digest of each shipped dictionary: a directory may have pieces that need it."""
 
 
 def test_a_piece_keeps_its_events_and_its_snapshot() -> None:
@@ -36,7 +36,7 @@ def test_a_piece_without_a_snapshot_keeps_its_events() -> None:
     assert events_in(packed(EVENTS, None)) == EVENTS
 
 
-def test_a_piece_of_before_the_dictionaries_is_read() -> None:
+def test_a_piece_from_before_the_dictionaries_is_readable() -> None:
     text = unpacked_text(packed(EVENTS, {"root": {}}))
     piece = ZstdCompressor(level=1).compress(text)
 
@@ -44,7 +44,7 @@ def test_a_piece_of_before_the_dictionaries_is_read() -> None:
     assert snapshot_in(piece) == {"root": {}}
 
 
-def test_a_changed_piece_keeps_what_was_not_changed() -> None:
+def test_a_changed_piece_keeps_its_unchanged_parts() -> None:
     piece = changed(packed(EVENTS, None), lambda event: event._replace(timestamp=13.0), dict)
 
     assert events_in(piece) == [event._replace(timestamp=13.0) for event in EVENTS]

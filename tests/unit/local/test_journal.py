@@ -1,4 +1,4 @@
-"""The journal: a turn's writes are one transaction, and what answers a caller is durable."""
+"""The journal: a turn's writes are one transaction, and answers to callers are durable."""
 
 import os
 import sqlite3
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.directory.journal import Batch, Journal
-from infra.local.engine.metrics import Measurements
+from infra.local.engine.metrics import Metrics
 from infra.local.workers.invocations import Result
 from storage.sqlite.database import Database
 
@@ -28,7 +28,7 @@ def journal(database: Database) -> Journal:
 
 
 def bodies(database: Database) -> list[str]:
-    """Return what is in the journal."""
+    """Return the events in the journal."""
     return [row["body"] for row in database.rows("select body from definitions order by id")]
 
 
@@ -52,7 +52,7 @@ def test_a_row_that_sqlite_cannot_hold_is_refused_at_once(value: object) -> None
 @pytest.mark.parametrize(
     "value", [None, True, 1.5, "é", "\U0001f600", b"x", (1 << 63) - 1, -(1 << 63)]
 )
-def test_whatever_sqlite_holds_is_taken(
+def test_every_value_that_sqlite_holds_is_accepted(
     journal: Journal, database: Database, value: object
 ) -> None:
     database.connection.execute("create table any_value (value)")
@@ -67,7 +67,9 @@ def test_an_empty_batch_is_no_commit(journal: Journal) -> None:
     assert journal.commits == 0
 
 
-def test_nothing_of_a_turn_is_seen_before_its_commit(journal: Journal, database: Database) -> None:
+def test_no_row_of_a_turn_is_visible_before_its_commit(
+    journal: Journal, database: Database
+) -> None:
     journal.batch.add(INSERT, "1", "a")
     assert bodies(database) == []
     journal.commit()
@@ -82,7 +84,7 @@ def test_a_commit_writes_a_turn_once(journal: Journal, database: Database) -> No
     assert bodies(database) == ["a"]
 
 
-def test_a_turn_is_written_whole_or_not_at_all(journal: Journal, database: Database) -> None:
+def test_a_turn_is_written_atomically(journal: Journal, database: Database) -> None:
     journal.batch.add(INSERT, "1", "a")
     journal.batch.add("insert into schedules values (?, '', ?)", "twice", 1.0)
     journal.batch.add("insert into schedules values (?, '', ?)", "twice", 2.0)
@@ -92,9 +94,7 @@ def test_a_turn_is_written_whole_or_not_at_all(journal: Journal, database: Datab
     assert database.rows("select * from schedules") == []
 
 
-def test_a_turn_that_failed_is_not_mixed_into_the_next(
-    journal: Journal, database: Database
-) -> None:
+def test_a_failed_turn_is_not_mixed_into_the_next(journal: Journal, database: Database) -> None:
     journal.batch.add(INSERT, "1", None)
     with pytest.raises(sqlite3.IntegrityError):
         journal.commit()
@@ -104,7 +104,7 @@ def test_a_turn_that_failed_is_not_mixed_into_the_next(
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_commit_outlives_a_power_cut_if_somebody_was_answered(
+def test_a_commit_is_durable_if_a_caller_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, durable: bool
 ) -> None:
     database = Database(str(tmp_path / "a.db"))
@@ -119,14 +119,14 @@ def test_a_commit_outlives_a_power_cut_if_somebody_was_answered(
     database.close()
 
 
-def test_the_next_turn_is_durable_only_if_it_says_so(journal: Journal) -> None:
+def test_durability_is_set_anew_for_each_turn(journal: Journal) -> None:
     journal.batch.durable = True
     journal.batch.add(INSERT, "1", "a")
     journal.commit()
     assert not journal.batch.durable
 
 
-def test_ids_go_on_where_the_last_process_left_them(journal: Journal, database: Database) -> None:
+def test_ids_continue_after_a_restart(journal: Journal, database: Database) -> None:
     first = journal.next_id("events")
     assert journal.next_id("events") == first + 1
     journal.batch.add("insert into events values (?, ?, ?, ?, ?, ?, ?)", 7, "", "", None, "", 0, 0)
@@ -147,10 +147,10 @@ ROWS = {
 
 
 @pytest.mark.parametrize("table", ROWS)
-def test_an_id_is_never_given_twice_though_its_row_is_gone(
+def test_the_id_of_a_deleted_row_is_never_reused(
     journal: Journal, database: Database, table: str
 ) -> None:
-    """Files are named for deliveries, dead letters and their runs for messages."""
+    """Parquet files have names from deliveries; dead letters and their runs from messages."""
     given = [journal.next_id(table) for _ in range(3)]
     for number in given:
         journal.batch.add(ROWS[table], number)
@@ -160,7 +160,7 @@ def test_an_id_is_never_given_twice_though_its_row_is_gone(
     assert Journal(database).next_id(table) > max(given)
 
 
-# ---- metrics, added up in the journal
+# ---- metrics, summed in the journal
 
 EMF = (
     '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["service"]],'
@@ -169,15 +169,15 @@ EMF = (
 
 
 def result(*values: str) -> Result:
-    """Return the result of an invocation that measured these values."""
+    """Return the result of an invocation with these metrics."""
     return Result(1, None, None, [EMF % value for value in values], 0.1)
 
 
-def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database: Database) -> None:
-    measurements = Measurements(journal)
+def test_metrics_are_summed_by_minute_across_turns(journal: Journal, database: Database) -> None:
+    metrics = Metrics(journal)
     for measured, now in ((result("[3, 1]"), 60.0), (result("5"), 119.0), (result("2"), 120.0)):
-        measurements.add(measured, now)
-        measurements.flush()
+        metrics.add(measured, now)
+        metrics.flush()
         journal.commit()
     assert [dict(row) for row in database.rows("select * from metrics order by minute")] == [
         {
@@ -204,9 +204,9 @@ def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database:
 
 
 def test_metrics_are_written_once(journal: Journal, database: Database) -> None:
-    measurements = Measurements(journal)
-    measurements.add(result("1"), 0)
+    metrics = Metrics(journal)
+    metrics.add(result("1"), 0)
     for _ in range(2):
-        measurements.flush()
+        metrics.flush()
         journal.commit()
     assert [row["count"] for row in database.rows("select count from metrics")] == [1]

@@ -1,4 +1,4 @@
-"""Schedules: when they are due, what they send, and that one that was missed runs once, at once."""
+"""Schedules: due times, the event of a run, and a single run for missed ones."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ FRIDAY = at("2027-01-15T08:00:00")
         ("cron(0 0 29 2 ? *)", "2028-02-29T00:00:00"),
     ],
 )
-def test_an_expression_says_when_it_is_next_due_in_utc(expression: str, due: str) -> None:
+def test_the_next_time_of_an_expression_is_in_utc(expression: str, due: str) -> None:
     assert next_time(expression, FRIDAY) == at(due)
 
 
@@ -65,7 +65,7 @@ def test_an_expression_says_when_it_is_next_due_in_utc(expression: str, due: str
         "",
     ],
 )
-def test_an_expression_that_cannot_be_kept_is_refused(expression: str) -> None:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(TemplateError, match="ScheduleExpression"):
         next_time(expression, FRIDAY)
 
@@ -74,7 +74,7 @@ def test_an_expression_that_cannot_be_kept_is_refused(expression: str) -> None:
 
 
 class Rig:
-    """Schedules over a journal, whose functions are noted."""
+    """Schedules over a journal, with a record of their function calls."""
 
     def __init__(self, folder: Path, *schedules: Schedule) -> None:
         self.database = Database(str(folder / "journal.db"))
@@ -111,7 +111,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def called(rig: Rig) -> list[str]:
-    """Return the functions that were called."""
+    """Return the called functions."""
     return [name for name, _ in rig.calls]
 
 
@@ -125,7 +125,7 @@ def test_a_schedule_runs_when_it_is_due_and_not_before(rig: Rig) -> None:
     assert not rig.work(schedules, FRIDAY + 301)
 
 
-def test_a_function_gets_what_eventbridge_scheduler_sends(rig: Rig) -> None:
+def test_a_function_gets_the_event_of_eventbridge_scheduler(rig: Rig) -> None:
     schedules = rig.start(FRIDAY)
     rig.work(schedules, FRIDAY + 300)
     [(_, event)] = rig.calls
@@ -142,7 +142,7 @@ def test_a_function_gets_what_eventbridge_scheduler_sends(rig: Rig) -> None:
     }
 
 
-def test_a_run_that_was_missed_while_nothing_ran_is_made_up_for_once(rig: Rig) -> None:
+def test_a_missed_schedule_runs_once_at_the_start(rig: Rig) -> None:
     schedules = rig.start(FRIDAY)
     rig.work(schedules, FRIDAY + 300)
     rig.calls.clear()
@@ -153,21 +153,21 @@ def test_a_run_that_was_missed_while_nothing_ran_is_made_up_for_once(rig: Rig) -
     assert later.next_due() == FRIDAY + 5_300
 
 
-def test_a_schedule_that_never_ran_is_made_up_for_too(rig: Rig) -> None:
+def test_a_missed_schedule_that_never_ran_runs_too(rig: Rig) -> None:
     rig.work(rig.start(FRIDAY), FRIDAY + 1)
     at_ten = at("2027-01-15T10:00:00")
     rig.work(rig.start(at_ten), at_ten)
     assert "Report" in called(rig)
 
 
-def test_restarts_more_often_than_the_rate_do_not_keep_a_schedule_from_running(rig: Rig) -> None:
+def test_restarts_more_frequent_than_the_rate_do_not_delay_a_schedule(rig: Rig) -> None:
     for minute in range(12):
         now = FRIDAY + 60 * minute
         rig.work(rig.start(now), now)
     assert called(rig).count("Reconcile") == 2
 
 
-def test_a_schedule_whose_expression_has_changed_keeps_the_new_one(rig: Rig) -> None:
+def test_a_changed_expression_replaces_the_planned_time(rig: Rig) -> None:
     rig.stack.schedules[0] = Schedule("Often", "Reconcile", "rate(30 days)")
     schedules = rig.start(FRIDAY)
     schedules.run(rig.stack.schedules[0], FRIDAY)
@@ -176,14 +176,14 @@ def test_a_schedule_whose_expression_has_changed_keeps_the_new_one(rig: Rig) -> 
     assert rig.start(FRIDAY + 60).due["Often"] <= FRIDAY + 360
 
 
-def test_a_schedule_run_by_hand_is_next_due_from_then(rig: Rig) -> None:
+def test_a_manual_run_plans_the_next_time_from_then(rig: Rig) -> None:
     schedules = rig.start(FRIDAY)
     schedules.run(rig.stack.schedules[0], FRIDAY + 100)
     assert called(rig) == ["Reconcile"]
     assert schedules.next_due() == FRIDAY + 400
 
 
-def test_a_function_that_fails_runs_again_next_time(rig: Rig) -> None:
+def test_a_failing_function_runs_again_at_the_next_time(rig: Rig) -> None:
     schedules = rig.start(FRIDAY)
     rig.work(schedules, FRIDAY + 300)
     error = {"errorType": "Oops", "errorMessage": "no"}

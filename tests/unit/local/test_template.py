@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from infra.local.platform import TEMPLATE as SHIPPED
+from infra.local.stack_loader import load
 from infra.local.template.loader import Template, TemplateError
-from infra.local.template.resources import load
 from infra.local.template.stack import Stack
 from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
 

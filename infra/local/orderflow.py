@@ -1,0 +1,91 @@
+"""The profile of this product: all that the generic engine knows about orders.
+
+The engine runs any template. What it cannot read from a template is here: which state machine an
+order starts, which queues get the dead letters that the engine itself writes, which function
+reconciles orders, and where a document names its order. Names are the logical ids of
+``template.yaml``; the state machine has a name of its own there.
+
+This module imports nothing of the engine, so that every layer can import it.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.sqlite.database import Database
+
+ATTENTION_QUEUE = "AttentionQueue"
+"""The dead-letter queue of orders that an operator must check."""
+
+QUARANTINE_QUEUE = "QuarantineQueue"
+"""The dead-letter queue of events that break their contract, and of held orders."""
+
+ORDERS_TABLE = "OrdersTable"
+"""The table that shares the journal's database; every other table is the sandbox's."""
+
+RECONCILER = "ReconcileFunction"
+"""The function whose schedule restarts orders that no run works on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Names of a template's resources that have a special role.
+
+    Parameters
+    ----------
+    order_machine : str
+        State machine that processes one order: ``Order Created`` and outbox rows of kind ``run``
+        start it, and the redrive of a held order's dead letter.
+    order_consumer : str
+        ``consumer`` in the dead letters of runs of `order_machine`.
+    outbox_dead_letters : str
+        Queue of outbox rows that cannot be sent.
+    held_orders : str
+        Queue of orders whose runs the engine no longer starts.
+    """
+
+    order_machine: str
+    order_consumer: str
+    outbox_dead_letters: str
+    held_orders: str
+
+
+ORDERFLOW = Profile(
+    order_machine="orderflow-order-processing",
+    order_consumer="order_processing",
+    outbox_dead_letters=ATTENTION_QUEUE,
+    held_orders=QUARANTINE_QUEUE,
+)
+"""The profile of ``template.yaml``."""
+
+
+def order_id_in(document: Any) -> str | None:
+    """Return the id of the order that an event or a run's input is about, if it names one."""
+    if not isinstance(document, dict):
+        return None
+    for holder in (document, document.get("detail"), document.get("resume")):
+        order_id = holder.get("order_id") if isinstance(holder, dict) else None
+        if isinstance(order_id, str):
+            return order_id
+    return None
+
+
+def create_tables(database: "Database") -> None:
+    """Create the services' tables, so that an operator can query them before the first order."""
+    from high_value.store import SQLiteReviews
+    from inventory.store import SQLiteInventory
+    from notifications.store import SQLiteMails
+    from orders.store import SQLiteKeys
+    from payments.store import SQLiteLedger
+    from shipping.store import SQLiteShipments
+
+    stores = (
+        SQLiteInventory,
+        SQLiteLedger,
+        SQLiteShipments,
+        SQLiteReviews,
+        SQLiteMails,
+        SQLiteKeys,
+    )
+    for store in stores:
+        store(database)
