@@ -1,12 +1,12 @@
-"""What `infra` raises for a person to mend; errors of the services are in `kernel.errors`."""
+"""Errors of `infra` for the user; the errors of the services are in `kernel.errors`."""
 
 
 class Refusal(Exception):
-    """It was not done: the text is one line that says why, and what to do."""
+    """A command or request was refused; the message is one line with the reason and the remedy."""
 
 
 class InvalidRequest(Refusal):
-    """A request as a whole is refused, with AWS's error code."""
+    """A request was refused completely, with AWS's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

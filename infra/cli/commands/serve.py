@@ -13,7 +13,7 @@ from infra.local.engine.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
-from infra.server.server import Server, admission, listening, url
+from infra.server.server import Server, admission, open_listener, url
 from inventory.store import SQLiteInventory
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
@@ -55,7 +55,7 @@ def serve(
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
     with (
-        listening(host, port) as listener,  # a port that is taken leaves the directory as it is
+        open_listener(host, port) as listener,  # a port that is taken leaves the directory as it is
         platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
     ):
         inventory = SQLiteInventory(engine.journal.database)

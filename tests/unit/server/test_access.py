@@ -9,7 +9,7 @@ from infra.server.access import Access, Admission, Refused
 from infra.server.hosts import allowed_host
 from infra.server.server import ServerError, admission
 from infra.server.tokens import OPERATE, SCOPES, Caller, InvalidTokens, Tokens, read_tokens
-from tests.unit.server.asking import PORT, request
+from tests.unit.server.requests import PORT, request
 
 SHOP, EVIL, OWN = "https://shop.example", "http://evil.example", "http://localhost:8080"
 ACCESS = Access(PORT, Cors(origins=(SHOP,)), Admission())
@@ -155,7 +155,7 @@ def test_a_token_without_the_routes_scope_is_forbidden() -> None:
     refused = refusal_of_route(WRITE, ("Authorization", f"Bearer {READER}"))
     assert (refused.status, str(refused)) == (
         403,
-        "the token of report has not the scope orders/write",
+        "the token of report does not have the scope orders/write",
     )
     assert "insufficient_scope" in refused.headers["www_authenticate"]
 
@@ -226,12 +226,12 @@ def test_a_file_names_each_token_its_subject_and_its_scopes(tmp_path: Path) -> N
     [
         ("", "has no token"),
         ("# nobody\n", "has no token"),
-        (f"short ops {OPERATE}", ":1: the token is no text of 32 or more letters"),
-        (f"{'é' * 40} ops {OPERATE}", ":1: the token is no text"),
+        (f"short ops {OPERATE}", ":1: the token is not 32 or more letters"),
+        (f"{'é' * 40} ops {OPERATE}", ":1: the token is not 32 or more"),
         (f"{WRITER} shop", ":1: has no subject or no scope"),
         (WRITER, ":1: has no subject or no scope"),
         (f"{WRITER} shop orders/delete", ":1: the scope 'orders/delete' is none of orders/operate"),
-        (f"{WRITER} a {OPERATE}\n{WRITER} b {OPERATE}", ":2: the token is an earlier line's"),
+        (f"{WRITER} a {OPERATE}\n{WRITER} b {OPERATE}", ":2: the token is on an earlier line"),
     ],
 )
 def test_a_file_that_is_none_is_refused_and_shows_no_token(
@@ -275,7 +275,7 @@ def test_others_are_served_with_tokens_alone(host: str, tokens: Path) -> None:
 
 
 def test_a_name_for_others_needs_tokens(tokens: Path) -> None:
-    with pytest.raises(ServerError, match=r"--allowed-host shop\.example lets others ask"):
+    with pytest.raises(ServerError, match=r"--allowed-host shop\.example admits others"):
         admission("127.0.0.1", ["shop.example"], None)
     admitted = admission("127.0.0.1", ["shop.example", "api.example:443"], tokens)
     assert admitted.names == (allowed_host("shop.example"), allowed_host("api.example:443"))

@@ -18,13 +18,13 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Cors, Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.aws_api import LOOKUPS, MATCHING
+from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN
 from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
 from infra.server.tokens import OPERATE, Caller, Tokens
 from storage.sqlite.database import Database
-from tests.unit.server.asking import PORT, scope
+from tests.unit.server.requests import PORT, scope
 
 if TYPE_CHECKING:
     from infra.server.aws_api import AwsApi
@@ -325,7 +325,7 @@ def test_a_request_that_is_given_up_is_told_to_come_again(port: Port) -> None:
         return await asked
 
     assert asyncio.run(cancelled()).status == 503
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 @pytest.mark.parametrize("sent", [[], [{"type": "http.request", "body": b"{", "more_body": True}]])
@@ -333,7 +333,7 @@ def test_a_request_whose_client_hung_up_is_not_taken_for_whole(port: Port, sent:
     pieces = [*sent, {"type": "http.disconnect"}]
     assert asyncio.run(port.converse(scope("POST", "/orders"), pieces)).status == 0
     assert port.events == []
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 NAMES = st.sampled_from(
@@ -404,7 +404,7 @@ def test_long_matching_delays_no_lookup(port: Port) -> None:
     matching = threading.Semaphore(0)
 
     def answers(target: str, _: bytes) -> Any:
-        if target == MATCHING:
+        if target == TEST_EVENT_PATTERN:
             matching.release()
             assert goes_on.wait(10)
         return {"target": target}
@@ -413,7 +413,7 @@ def test_long_matching_delays_no_lookup(port: Port) -> None:
 
     async def all_at_once() -> list[Answer]:
         slow = [
-            asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", MATCHING)))
+            asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", TEST_EVENT_PATTERN)))
             for _ in range(2 * MAX_THREADS)
         ]
         while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread says so

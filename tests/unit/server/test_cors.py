@@ -3,9 +3,9 @@
 import pytest
 
 from infra.local.template.stack import Cors
-from infra.server.cors import shared
+from infra.server.cors import with_cors_headers
 from infra.server.reply import Reply
-from tests.unit.server.asking import request
+from tests.unit.server.requests import request
 
 SHOP = "https://shop.example"
 CORS = Cors(
@@ -20,7 +20,7 @@ ASKS = ("Access-Control-Request-Method", "POST")
 
 def told(method: str, *headers: tuple[str, str], cors: Cors = CORS) -> dict[str, str]:
     """Return the headers that CORS adds to an answer."""
-    return dict(shared(cors, request(method, "/orders", *headers), Reply(200)).headers)
+    return dict(with_cors_headers(cors, request(method, "/orders", *headers), Reply(200)).headers)
 
 
 def test_a_preflight_of_an_allowed_origin_is_told_what_it_may_do() -> None:
@@ -81,5 +81,7 @@ def test_what_is_not_configured_is_not_said() -> None:
 
 def test_a_functions_own_cors_headers_are_replaced() -> None:
     reply = Reply(200, (("access-control-allow-origin", "*"), ("location", "/orders/1")))
-    found = shared(CORS, request("GET", "/orders", ("Origin", "http://evil.example")), reply)
+    found = with_cors_headers(
+        CORS, request("GET", "/orders", ("Origin", "http://evil.example")), reply
+    )
     assert found.headers == (("location", "/orders/1"), ("vary", "origin"))

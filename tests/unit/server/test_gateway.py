@@ -8,7 +8,7 @@ import pytest
 from infra.local.template.stack import Route
 from infra.server.gateway import MalformedAnswer, event_of, reply_of
 from infra.server.tokens import Caller
-from tests.unit.server.asking import request
+from tests.unit.server.requests import request
 
 ROUTE = Route("GET", "/orders", "Api", ("orders/read",))
 

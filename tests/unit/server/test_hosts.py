@@ -5,8 +5,8 @@ from http import HTTPStatus
 import pytest
 
 from infra.server.access import Access, Admission, Refused
-from infra.server.hosts import Authority, InvalidHost, OwnNames, allowed_host, parse
-from tests.unit.server.asking import PORT, request
+from infra.server.hosts import Authority, InvalidHost, ServerNames, allowed_host, parse
+from tests.unit.server.requests import PORT, request
 
 ACCESS = Access(PORT, None, Admission())
 OPEN = Access(
@@ -205,7 +205,7 @@ def test_a_name_to_be_allowed_that_no_request_can_name_is_refused(text: str) -> 
     ],
 )
 def test_an_origin_is_ours_by_scheme_name_and_port(origin: str, *, ours: bool) -> None:
-    assert OwnNames(PORT, OPEN.names.given).are_origin(origin) is ours
+    assert ServerNames(PORT, OPEN.names.allowed).include_origin(origin) is ours
 
 
 def test_a_text_that_is_no_host_is_none() -> None:

@@ -16,7 +16,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.http import MAX_AT_ONCE, MAX_BODY, Application
+from infra.server.http import MAX_ACTIVE, MAX_BODY, Application
 from infra.server.log import PortLog
 from infra.server.server import ServerError, check_address
 from storage.sqlite.database import Database
@@ -211,7 +211,7 @@ def test_a_body_has_a_limit(port: Port, size: int, status: int) -> None:
 
 
 def test_more_requests_than_are_answered_at_once_are_told_to_come_again(port: Port) -> None:
-    port.application.at_once = MAX_AT_ONCE
+    port.application.active = MAX_ACTIVE
     status, headers, body = port.ask("GET", "/health")
     assert (status, headers["retry-after"]) == (429, "1")
     assert json.loads(body)["status"] == 429
@@ -223,7 +223,7 @@ def test_more_requests_than_are_answered_at_once_are_told_to_come_again(port: Po
 def test_a_request_that_was_answered_makes_room_for_the_next(port: Port) -> None:
     port.ask("GET", "/health")
     port.ask("POST", "/orders", b"x" * (MAX_BODY + 1))
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 def test_anything_but_http_is_left_unanswered(port: Port) -> None:
@@ -307,5 +307,5 @@ def test_the_machines_own_address_is_taken(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])  # noqa: S104
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    with pytest.raises(ServerError, match="not this machine's own address"):
+    with pytest.raises(ServerError, match="not a loopback address"):
         check_address(host)

@@ -13,7 +13,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.http import MAX_AT_ONCE, Application
+from infra.server.http import MAX_ACTIVE, Application
 from infra.server.log import PortLog
 from storage.sqlite.database import Database
 
@@ -79,15 +79,15 @@ def port(tmp_path: Path) -> Any:
 
 def test_as_many_requests_as_the_limit_says_are_answered_at_once_and_no_more(port: Port) -> None:
     async def play() -> list[int]:
-        waiting = [asyncio.ensure_future(port.get()) for _ in range(MAX_AT_ONCE + 1)]
-        await port.until(lambda: len(port.engine.asked) >= MAX_AT_ONCE)
+        waiting = [asyncio.ensure_future(port.get()) for _ in range(MAX_ACTIVE + 1)]
+        await port.until(lambda: len(port.engine.asked) >= MAX_ACTIVE)
         await port.until(lambda: any(one.done() for one in waiting))
         for asked in port.engine.asked:
             asked.set_result(Result(1, {"statusCode": 200, "body": "{}"}, None, [], 0.1))
         return [(await one)[0] for one in waiting]
 
-    assert sorted(asyncio.run(play())) == [200] * MAX_AT_ONCE + [429]
-    assert len(port.engine.asked) == MAX_AT_ONCE
+    assert sorted(asyncio.run(play())) == [200] * MAX_ACTIVE + [429]
+    assert len(port.engine.asked) == MAX_ACTIVE
 
 
 def test_whoever_waits_when_the_engine_fails_is_told_so_and_so_is_who_comes_later(
@@ -103,7 +103,7 @@ def test_whoever_waits_when_the_engine_fails_is_told_so_and_so_is_who_comes_late
     for status, problem in asyncio.run(play()):
         assert status == 503
         assert "the platform has stopped" in problem["detail"]
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 def test_an_answer_that_came_before_the_engine_failed_counts(port: Port) -> None:
