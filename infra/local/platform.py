@@ -10,7 +10,7 @@ from high_value.store import SQLiteReviews
 from infra.local.directory.clock_rebase import rebase
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import SCHEMA as JOURNAL
-from infra.local.directory.sandbox import clock_of
+from infra.local.directory.sandbox import clock_for
 from infra.local.engine.clock import Clock
 from infra.local.engine.crash_marker import MarkerFile
 from infra.local.engine.engine import Engine
@@ -73,7 +73,7 @@ def platform(
     stack = stack_of(directory, template, parameters)
     directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
-        clock = clock or clock_of(database)
+        clock = clock or clock_for(database)
         invoker: WorkerPool | InlineInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)

@@ -21,7 +21,7 @@ from infra.audit.quick import quick_findings
 from infra.contracts.catalogue import SOLD_OUT
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.journal import VERSION
-from infra.local.directory.migrations import FOLDER, STEPS, meaning, upgrade
+from infra.local.directory.migrations import FOLDER, STEPS, migrate, normalized
 from storage.sqlite.database import Database
 from tests.fakes.older import KILLED, SETTLED, ahead, asked, template, unpacked
 from tests.faults.scene import Scene, forget
@@ -55,7 +55,7 @@ def figures(directory: DataDirectory) -> list[Any]:
 def schema(directory: DataDirectory) -> dict[str, str]:
     """Return what each table, index and view is, in a form that can be compared."""
     query = "select type || ' ' || name, sql from sqlite_master where sql is not null"
-    return {name: meaning(sql) for name, sql in asked(directory, query)}
+    return {name: normalized(sql) for name, sql in asked(directory, query)}
 
 
 def content(directory: DataDirectory) -> tuple[Any, ...]:
@@ -213,7 +213,7 @@ def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -
         database = Database(str(older.database))
         database.connection.set_authorizer(Refusing(number))
         try:
-            upgrade(database, before[0])
+            migrate(database, before[0])
         except sqlite3.DatabaseError:
             database.connection.set_authorizer(None)
             database.close()
@@ -228,12 +228,12 @@ def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -
 KILL = """
 import os, signal, sys
 from storage.sqlite.database import Database
-from infra.local.directory.migrations import upgrade
+from infra.local.directory.migrations import migrate
 from tests.integration.test_upgrade import Refusing
 database = Database(sys.argv[1])
 end = lambda: os.kill(os.getpid(), signal.SIGKILL)
 database.connection.set_authorizer(Refusing(int(sys.argv[2]), end))
-upgrade(database, int(sys.argv[3]))
+migrate(database, int(sys.argv[3]))
 """
 
 
@@ -259,7 +259,7 @@ def test_one_that_cannot_be_brought_up_to_date_is_refused_in_a_line(tmp_path: Pa
     with pytest.raises(DataDirectoryError) as refused, older.writer():
         pass
     said = str(refused.value)
-    assert f"cannot be brought from version 2 to {VERSION}: CHECK constraint failed" in said
+    assert f"cannot be migrated from version 2 to {VERSION}: CHECK constraint failed" in said
     assert "nothing was changed" in said
     assert content(older) == before
 

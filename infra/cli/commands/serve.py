@@ -69,7 +69,7 @@ def serve(
         address = url(host, server.port)
 
         def started() -> None:
-            where.publish(address, admitted.local_token)
+            where.publish_endpoint(address, admitted.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  curl {address}/health",
@@ -80,7 +80,7 @@ def serve(
         try:
             server.run(started)
         finally:
-            where.withdraw()
+            where.withdraw_endpoint()
             reader.close()
     console.print("stopped; everything accepted is in the journal and goes on at the next start")
     finish({"stopped": True}, as_json=as_json)
