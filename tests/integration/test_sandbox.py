@@ -1,4 +1,4 @@
-"""The sandbox's gateway and carrier: what each token and each street makes them do."""
+"""The sandbox's gateway and carrier: their behaviour for each token and each street."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -23,11 +23,11 @@ from tests.fakes.records import NOW
 from tests.integration.dynamo_stores import OneAtATime, create, moto
 
 KEY = charge_id("A-1")
-NO_ANSWER = "no answer"
+NO_ANSWER, REFUSED = "no answer", "refused"
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -42,16 +42,16 @@ def clock() -> Clock:
 
 
 class Sandbox(Protocol):
-    """The sandbox's own record; every call opens it anew, as another process would."""
+    """The sandbox's database; every call opens it again, like another process."""
 
     def gateway(self, now: Callable[[], float]) -> Gateway: ...
     def carrier(self) -> Carrier: ...
 
     def charges(self) -> list[Mapping[str, object]]:
-        """Return the gateway's own record."""
+        """Return the gateway's charges."""
 
     def parcels(self) -> int:
-        """Return how many shipments the carrier's own record has."""
+        """Return the number of the carrier's shipments."""
 
 
 class SQLiteSandbox:
@@ -100,7 +100,7 @@ class DynamoSandbox:
         return sum(item["sk"] == "shipment" for item in self.table.scan())
 
     def close(self) -> None:
-        """Leave the table to moto."""
+        """Do nothing: moto deletes the table."""
 
 
 @pytest.fixture(scope="module")
@@ -129,19 +129,19 @@ def charge(token: str | None, order_id: str = "A-1") -> Charge:
 
 
 def answers(call: Callable[[], object], times: int) -> list[str]:
-    """Call the gateway so often; return the status that each answer had."""
-    found = []
+    """Call the gateway some times; return the status of each answer."""
+    statuses = []
     for _ in range(times):
         try:
-            found.append(str(getattr(call(), "status", None)))
+            statuses.append(str(getattr(call(), "status", None)))
         except PaymentGatewayError:
-            found.append(NO_ANSWER)
-    return found
+            statuses.append(NO_ANSWER)
+    return statuses
 
 
 def charged(sandbox: Sandbox) -> int:
-    """Return how often the gateway's own record says that money was taken and is still there."""
-    return sum(kept["status"] == ChargeStatus.CHARGED for kept in sandbox.charges())
+    """Return the number of charges that are not refunded."""
+    return sum(row["status"] == ChargeStatus.CHARGED for row in sandbox.charges())
 
 
 # ---- the gateway's tokens
@@ -163,7 +163,7 @@ def charged(sandbox: Sandbox) -> int:
         ("tok_unavailable_x", ["CHARGED"], 1),
     ],
 )
-def test_what_a_token_makes_of_a_charge(
+def test_a_token_decides_the_answers_to_a_charge(
     gateway: Gateway, sandbox: Sandbox, token: str | None, calls: list[str], made: int
 ) -> None:
     assert answers(lambda: gateway.charge(charge(token)), len(calls)) == calls
@@ -171,7 +171,7 @@ def test_what_a_token_makes_of_a_charge(
 
 
 @pytest.mark.parametrize(
-    ("token", "found"),
+    ("token", "status"),
     [
         ("tok_timeout", None),
         ("tok_lose_answer", "CHARGED"),
@@ -179,12 +179,12 @@ def test_what_a_token_makes_of_a_charge(
         ("tok_decline", "DECLINED"),
     ],
 )
-def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
-    gateway: Gateway, token: str, found: str | None
+def test_a_token_decides_the_record_after_the_first_charge(
+    gateway: Gateway, token: str, status: str | None
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     record = gateway.find(KEY)
-    assert (record.status if record else None) == found
+    assert (record.status if record else None) == status
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_what_the_gateway_knows_of_a_charge_after_its_first_call(
         ("tok_decline", ["DECLINED"]),
     ],
 )
-def test_what_a_token_makes_of_a_refund(
+def test_a_token_decides_the_answers_to_a_refund(
     gateway: Gateway, sandbox: Sandbox, token: str, calls: list[str]
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 2)
@@ -207,7 +207,7 @@ def test_what_a_token_makes_of_a_refund(
     assert charged(sandbox) == (1 if calls[-1] == NO_ANSWER else 0)
 
 
-def test_orders_have_charges_and_failures_of_their_own(gateway: Gateway, sandbox: Sandbox) -> None:
+def test_each_order_has_its_own_charge_and_failures(gateway: Gateway, sandbox: Sandbox) -> None:
     for order_id in ("A-1", "A-2"):
         calls = answers(partial(gateway.charge, charge("tok_timeout", order_id)), 2)
         assert calls == [NO_ANSWER, "CHARGED"]
@@ -215,10 +215,10 @@ def test_orders_have_charges_and_failures_of_their_own(gateway: Gateway, sandbox
     assert charged(sandbox) == 1
 
 
-# ---- what the gateway remembers
+# ---- the gateway's record
 
 
-def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
+def test_a_repeated_charge_has_the_first_answer_and_reference(
     gateway: Gateway,
 ) -> None:
     first, again = (gateway.charge(charge(token)) for token in ("tok_visa", "tok_decline"))
@@ -226,32 +226,32 @@ def test_a_charge_is_answered_as_it_was_made_and_by_the_same_reference(
     assert gateway.charge(charge(None, "A-2")).reference != first.reference
 
 
-def test_the_gateway_keeps_what_it_was_asked_to_charge(gateway: Gateway, sandbox: Sandbox) -> None:
+def test_the_gateway_records_the_requested_charge(gateway: Gateway, sandbox: Sandbox) -> None:
     gateway.charge(charge("tok_visa"))
     [row] = sandbox.charges()
-    kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
-    assert kept == (KEY, "A-1", 3700, "EUR", NOW)
+    recorded = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
+    assert recorded == (KEY, "A-1", 3700, "EUR", NOW)
 
 
 @pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
-def test_after_a_day_the_key_is_forgotten_and_a_blind_charge_is_a_second_one(
+def test_after_a_day_the_key_has_expired_and_a_blind_charge_is_a_second_one(
     gateway: Gateway, sandbox: Sandbox, clock: Clock, age: float, made: int
 ) -> None:
-    """F10: this is why the ledger and the gateway's record are asked first."""
+    """F10: this is why the ledger and the gateway's record are read first."""
     gateway.charge(charge("tok_visa"))
     clock.time += age
     gateway.charge(charge("tok_visa"))
     assert charged(sandbox) == made
 
 
-def test_the_gateways_own_record_is_never_forgotten(gateway: Gateway, clock: Clock) -> None:
+def test_the_gateways_record_never_expires(gateway: Gateway, clock: Clock) -> None:
     made = gateway.charge(charge("tok_visa"))
     clock.time += 91 * 86_400
     assert gateway.find(KEY) == made
     assert gateway.refund(KEY).status == "REFUNDED"
 
 
-def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
+def test_an_unknown_charge_cannot_be_refunded(
     gateway: Gateway,
 ) -> None:
     assert gateway.find(KEY) is None
@@ -262,36 +262,36 @@ def test_what_was_never_charged_is_not_known_and_cannot_be_refunded(
 # ---- voids
 
 
-def test_a_void_leaves_a_mark_that_refuses_a_later_charge_for_ever(
+def test_a_void_before_the_charge_refuses_the_charge_for_ever(
     gateway: Gateway, sandbox: Sandbox, clock: Clock
 ) -> None:
     assert gateway.void(KEY).status == "VOIDED"
     for age in (0, KEY_LIFETIME, 91 * 86_400):
         clock.time = NOW + age
         assert gateway.charge(charge("tok_visa")).status == "VOIDED"
-    found = gateway.find(KEY)
-    assert found is not None
-    assert (found.status, charged(sandbox)) == ("VOIDED", 0)
+    record = gateway.find(KEY)
+    assert record is not None
+    assert (record.status, charged(sandbox)) == ("VOIDED", 0)
 
 
 @pytest.mark.parametrize(
     ("token", "status"),
     [("tok_visa", "CHARGED"), ("tok_lose_answer", "CHARGED"), ("tok_decline", "DECLINED")],
 )
-def test_a_void_of_what_was_decided_tells_what_was_decided(
+def test_a_void_of_a_decided_charge_returns_its_status(
     gateway: Gateway, token: str, status: str
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     assert gateway.void(KEY).status == status
 
 
-def test_a_gateway_that_takes_no_charge_still_voids(gateway: Gateway) -> None:
+def test_an_unavailable_gateway_still_voids(gateway: Gateway) -> None:
     answers(lambda: gateway.charge(charge("tok_unavailable")), 3)
     assert gateway.void(KEY).status == "VOIDED"
     assert answers(lambda: gateway.charge(charge("tok_unavailable")), 1) == ["VOIDED"]
 
 
-def test_what_was_refunded_stays_so(gateway: Gateway) -> None:
+def test_a_refunded_charge_remains_refunded(gateway: Gateway) -> None:
     gateway.charge(charge("tok_visa"))
     gateway.refund(KEY)
     assert gateway.void(KEY).status == "REFUNDED"
@@ -310,33 +310,34 @@ def consignment(street: str = "1 Loop Lane", shipment_id: str = "shipment-1") ->
     return Consignment(shipment_id, "A-1", {**ADDRESS, "street": street})
 
 
-def taken(carrier: Carrier, street: str, times: int) -> list[str]:
-    found = []
+def create_answers(carrier: Carrier, street: str, times: int) -> list[str]:
+    """Create a shipment some times; return the status of each answer."""
+    statuses = []
     for _ in range(times):
         try:
-            found.append(str(carrier.create(consignment(street)).status))
+            statuses.append(str(carrier.create(consignment(street)).status))
         except CarrierError:
-            found.append("not taken")
-    return found
+            statuses.append(REFUSED)
+    return statuses
 
 
 @pytest.mark.parametrize(
     ("street", "calls"),
     [
         ("1 Loop Lane", ["CREATED", "CREATED"]),
-        ("SANDBOX FAIL 1", ["not taken", "CREATED"]),
-        ("SANDBOX FAIL 2", ["not taken", "not taken", "CREATED", "CREATED"]),
-        ("SANDBOX FAIL", ["not taken"] * 6),
+        ("SANDBOX FAIL 1", [REFUSED, "CREATED"]),
+        ("SANDBOX FAIL 2", [REFUSED, REFUSED, "CREATED", "CREATED"]),
+        ("SANDBOX FAIL", [REFUSED] * 6),
         ("1 SANDBOX FAIL", ["CREATED"]),
     ],
 )
-def test_what_a_street_makes_the_carrier_do(
+def test_a_street_decides_the_answers_of_the_carrier(
     carrier: Carrier, street: str, calls: list[str]
 ) -> None:
-    assert taken(carrier, street, len(calls)) == calls
+    assert create_answers(carrier, street, len(calls)) == calls
 
 
-def test_a_shipment_has_one_tracking_number_whoever_asks(
+def test_a_shipment_has_one_tracking_number_in_every_process(
     carrier: Carrier, sandbox: Sandbox
 ) -> None:
     first = carrier.create(consignment())
@@ -348,18 +349,18 @@ def test_a_shipment_has_one_tracking_number_whoever_asks(
     assert sandbox.parcels() == 2
 
 
-def test_an_order_without_an_address_is_taken_too(carrier: Carrier) -> None:
+def test_an_order_without_an_address_is_accepted(carrier: Carrier) -> None:
     assert carrier.create(Consignment("shipment-1", "A-1", None)).status == "CREATED"
 
 
-def test_a_voided_shipment_stays_voided(carrier: Carrier) -> None:
+def test_a_voided_shipment_remains_voided(carrier: Carrier) -> None:
     created = carrier.create(consignment())
     voided = carrier.void("shipment-1")
     assert (voided.status, voided.tracking_number) == ("VOIDED", created.tracking_number)
     assert carrier.create(consignment()) == voided == carrier.void("shipment-1")
 
 
-def test_a_void_before_the_shipment_leaves_a_mark_that_refuses_it(carrier: Carrier) -> None:
+def test_a_void_before_the_shipment_refuses_it(carrier: Carrier) -> None:
     carrier.void("shipment-1")
     assert carrier.create(consignment()).status == "VOIDED"
     assert carrier.create(consignment(shipment_id="shipment-2")).status == "CREATED"

@@ -1,4 +1,4 @@
-"""The journal: a turn's writes are one transaction, and what answers a caller is durable."""
+"""The journal: a turn's writes are one transaction, durable if it answers a caller."""
 
 import os
 import sqlite3
@@ -28,11 +28,11 @@ def journal(database: Database) -> Journal:
 
 
 def bodies(database: Database) -> list[str]:
-    """Return what is in the journal."""
+    """Return the bodies in the journal."""
     return [row["body"] for row in database.rows("select body from definitions order by id")]
 
 
-def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None:
+def test_a_batch_groups_rows_by_statement_in_their_order() -> None:
     batch = WriteBatch()
     batch.add("first", 1)
     batch.add("second", "a")
@@ -41,7 +41,7 @@ def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None
 
 
 @pytest.mark.parametrize("value", ["\ud800", 1 << 63, -(1 << 63) - 1, {"a": 1}, [1], object()])
-def test_a_row_that_sqlite_cannot_hold_is_refused_at_once(value: object) -> None:
+def test_a_value_that_sqlite_cannot_store_is_refused_when_added(value: object) -> None:
     batch = WriteBatch()
     batch.add(INSERT, "1", "a")
     with pytest.raises((TypeError, ValueError)):
@@ -52,7 +52,7 @@ def test_a_row_that_sqlite_cannot_hold_is_refused_at_once(value: object) -> None
 @pytest.mark.parametrize(
     "value", [None, True, 1.5, "é", "\U0001f600", b"x", (1 << 63) - 1, -(1 << 63)]
 )
-def test_whatever_sqlite_holds_is_taken(
+def test_every_value_that_sqlite_can_store_is_accepted(
     journal: Journal, database: Database, value: object
 ) -> None:
     database.connection.execute("create table any_value (value)")
@@ -61,13 +61,13 @@ def test_whatever_sqlite_holds_is_taken(
     assert database.rows("select value from any_value")[0]["value"] == value
 
 
-def test_an_empty_batch_is_no_commit(journal: Journal) -> None:
+def test_an_empty_batch_is_not_committed(journal: Journal) -> None:
     assert not WriteBatch()
     journal.commit()
     assert journal.commits == 0
 
 
-def test_nothing_of_a_turn_is_seen_before_its_commit(journal: Journal, database: Database) -> None:
+def test_a_turn_is_invisible_before_its_commit(journal: Journal, database: Database) -> None:
     journal.batch.add(INSERT, "1", "a")
     assert bodies(database) == []
     journal.commit()
@@ -82,7 +82,7 @@ def test_a_commit_writes_a_turn_once(journal: Journal, database: Database) -> No
     assert bodies(database) == ["a"]
 
 
-def test_a_turn_is_written_whole_or_not_at_all(journal: Journal, database: Database) -> None:
+def test_a_turn_is_atomic(journal: Journal, database: Database) -> None:
     journal.batch.add(INSERT, "1", "a")
     journal.batch.add("insert into schedules values (?, '', ?)", "twice", 1.0)
     journal.batch.add("insert into schedules values (?, '', ?)", "twice", 2.0)
@@ -92,7 +92,7 @@ def test_a_turn_is_written_whole_or_not_at_all(journal: Journal, database: Datab
     assert database.rows("select * from schedules") == []
 
 
-def test_a_turn_that_failed_is_not_mixed_into_the_next(
+def test_the_writes_of_a_failed_turn_are_not_in_the_next(
     journal: Journal, database: Database
 ) -> None:
     journal.batch.add(INSERT, "1", None)
@@ -104,29 +104,29 @@ def test_a_turn_that_failed_is_not_mixed_into_the_next(
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_commit_outlives_a_power_cut_if_somebody_was_answered(
+def test_a_durable_commit_is_synced_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, durable: bool
 ) -> None:
     database = Database(str(tmp_path / "a.db"))
     journal = Journal(database)
-    seen: list[str] = []
-    database.connection.set_trace_callback(lambda text: seen.append(text.lower()))
-    monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("sync"))
+    calls: list[str] = []
+    database.connection.set_trace_callback(lambda text: calls.append(text.lower()))
+    monkeypatch.setattr(os, "fdatasync", lambda _: calls.append("sync"))
     journal.batch.add(INSERT, "1", "a")
     journal.batch.durable = durable
     journal.commit()
-    assert seen[-2:] == ["commit", "sync"] if durable else seen[-1:] == ["commit"]
+    assert calls[-2:] == ["commit", "sync"] if durable else calls[-1:] == ["commit"]
     database.close()
 
 
-def test_the_next_turn_is_durable_only_if_it_says_so(journal: Journal) -> None:
+def test_a_turn_after_a_durable_one_is_not_durable(journal: Journal) -> None:
     journal.batch.durable = True
     journal.batch.add(INSERT, "1", "a")
     journal.commit()
     assert not journal.batch.durable
 
 
-def test_ids_go_on_where_the_last_process_left_them(journal: Journal, database: Database) -> None:
+def test_ids_continue_after_a_restart(journal: Journal, database: Database) -> None:
     first = journal.next_id("events")
     assert journal.next_id("events") == first + 1
     journal.batch.add("insert into events values (?, ?, ?, ?, ?, ?, ?)", 7, "", "", None, "", 0, 0)
@@ -135,7 +135,7 @@ def test_ids_go_on_where_the_last_process_left_them(journal: Journal, database: 
 
 
 @pytest.mark.parametrize("table", ["events", "deliveries", "executions", "messages"])
-def test_each_table_counts_its_own_ids(journal: Journal, table: str) -> None:
+def test_each_table_has_its_own_ids(journal: Journal, table: str) -> None:
     assert [journal.next_id(table) for _ in range(3)] == [1, 2, 3]
 
 
@@ -147,20 +147,20 @@ ROWS = {
 
 
 @pytest.mark.parametrize("table", ROWS)
-def test_an_id_is_never_given_twice_though_its_row_is_gone(
+def test_the_id_of_a_deleted_row_is_never_reused(
     journal: Journal, database: Database, table: str
 ) -> None:
-    """Files are named for deliveries, dead letters and their runs for messages."""
-    given = [journal.next_id(table) for _ in range(3)]
-    for number in given:
+    """Files have the ids of deliveries, dead letters and redrives those of messages."""
+    ids = [journal.next_id(table) for _ in range(3)]
+    for number in ids:
         journal.batch.add(ROWS[table], number)
     journal.commit()
     journal.batch.add(f"delete from {table}")
     journal.commit()
-    assert Journal(database).next_id(table) > max(given)
+    assert Journal(database).next_id(table) > max(ids)
 
 
-# ---- metrics, added up in the journal
+# ---- metrics, aggregated in the journal
 
 EMF = (
     '{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["service"]],'
@@ -169,11 +169,13 @@ EMF = (
 
 
 def result(*values: str) -> Result:
-    """Return the result of an invocation that measured these values."""
+    """Return the result of an invocation with these measurements."""
     return Result(1, None, None, [EMF % value for value in values], 0.1)
 
 
-def test_metrics_are_added_up_by_minute_across_turns(journal: Journal, database: Database) -> None:
+def test_metrics_are_aggregated_by_minute_across_turns(
+    journal: Journal, database: Database
+) -> None:
     measurements = Measurements(journal)
     for measured, now in ((result("[3, 1]"), 60.0), (result("5"), 119.0), (result("2"), 120.0)):
         measurements.add(measured, now)
