@@ -124,7 +124,7 @@ def _moment(where: DataDirectory) -> Iterator[dict[str, Database]]:
     carrier may have more on record of an order in flight, but no order that the archive lacks.
     """
     with ExitStack() as stack:
-        reader = stack.enter_context(closing(where.reader(as_it_is=True)))
+        reader = stack.enter_context(closing(where.reader(unmigrated=True)))
         databases = {ORDERS: reader}
         if where.sandbox.exists():
             sandbox = stack.enter_context(closing(Database(str(where.sandbox), read_only=True)))

@@ -105,7 +105,7 @@ class LettersHere:
         if served is not None:
             answers: list[Answer] = self._ask(served, operation, request)["letters"]
             return answers
-        self.where.require()
+        self.where.require_database()
         with platform(self.where, clock=Clock(), workers=0) as engine:
             engine.accept_only = True
             answer = engine.call(lambda now: act(engine, now))
@@ -131,7 +131,7 @@ class LettersHere:
 
     def _redriven(self, request: dict[str, Any], wait: float) -> list[Answer]:
         """Open the platform; with a wait, process what is due until each letter's end is known."""
-        self.where.require()
+        self.where.require_database()
         ids, who = request["ids"], request["who"]
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
             engine.accept_only = not wait

@@ -10,7 +10,7 @@ from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase
 from infra.local.directory.crash_marker import MarkerFile
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.directory.sandbox import clock_of
+from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.engine.engine import Engine
 from infra.local.orderflow import ORDERFLOW, Profile, create_tables
@@ -80,7 +80,7 @@ def platform(
     _check_names(stack, ORDERFLOW)
     directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
-        clock = clock or clock_of(database)
+        clock = clock or clock_for(database)
         invoker: WorkerPool | InlineInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)

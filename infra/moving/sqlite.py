@@ -9,7 +9,7 @@ from typing import Any
 from infra.audit.directory import imported
 from infra.audit.in_flight import RECONCILER
 from infra.errors import MoveError
-from infra.local.directory.journal import KIND, REAL, Journal, keep
+from infra.local.directory.journal import KIND, REAL, Journal, set_directory_value
 from infra.local.orderflow import create_tables
 from infra.local.template.stack import Stack
 from infra.moving.export_file import Checked
@@ -138,7 +138,7 @@ class SQLitePlace:
         try:
             with self.database.write(durable=True) as connection:
                 yield
-                keep(connection, KIND, REAL)
+                set_directory_value(connection, KIND, REAL)
                 for schedule in self.stack.schedules:
                     if schedule.function == RECONCILER:  # it comes at once where nothing else does
                         connection.execute(

@@ -1,1 +1,1 @@
-"""The one port of ``orders serve``: the HTTP API, and AWS's own clients, in front of the engine."""
+"""The HTTP server of ``orders serve``: one port for the HTTP API and for AWS's own clients."""

@@ -1,22 +1,22 @@
-"""The checks that every request passes before anything is done for it.
+"""Access control: the checks of every request before it is processed.
 
-1. `Host` is a name of this server's own (`infra.server.hosts`).
-2. A request that changes something comes from no other site. A browser says where a request comes
-   from, by ``Sec-Fetch-Site`` and ``Origin``, and no page can change what it says:
+1. `Host` is a name of this server (`infra.server.hosts`).
+2. An unsafe request does not come from another site. A browser sends the origin of a request in
+   ``Sec-Fetch-Site`` and ``Origin``, which no page can change:
 
    ==========================================  ===================================================
    ``Sec-Fetch-Site``, ``Origin``              an unsafe method is
    ==========================================  ===================================================
-   neither                                     let through: curl, boto3, the AWS CLI
-   ``Origin: null``                            refused, whatever else is there
-   ``same-origin`` or ``none``                 let through
-   an origin of our own                        let through
-   an origin that ``CorsConfiguration`` allows let through on the HTTP API's routes alone
+   neither                                     accepted: curl, boto3, the AWS CLI
+   ``Origin: null``                            always refused
+   ``same-origin`` or ``none``                 accepted
+   an origin of this server                    accepted
+   an origin that ``CorsConfiguration`` allows accepted on the HTTP API's routes alone
    anything else                               refused with 403
    ==========================================  ===================================================
 
-3. Where tokens are mandatory, the caller has one with the scope of the route; AWS's operations need
-   ``orders/operate``. A preflight has no token, and a route without an authorizer needs none.
+3. If tokens are mandatory, the caller's token has the scope of the route; AWS's operations need
+   ``orders/operate``. A preflight and a route without an authorizer need no token.
 
 Sources: Fetch Metadata Request Headers, section 2.3; RFC 6454, section 7; RFC 6750, section 3; API
 Gateway Developer Guide, "Configure CORS for HTTP APIs" and "Control access to HTTP APIs with JWT
@@ -28,30 +28,30 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from infra.local.template.stack import Cors, Route
-from infra.server.cors import may_ask
-from infra.server.hosts import Authority, OwnNames, parse
-from infra.server.reply import Reply, aws_error, problem
+from infra.server.cors import is_allowed
+from infra.server.hosts import Authority, ServerNames, parse
+from infra.server.reply import Reply, aws_error, problem_document
 from infra.server.request import SAFE_METHODS, Request
 from infra.server.tokens import OPERATE, Caller, Tokens
 
-_OURS = frozenset({"same-origin", "none"})
+_OWN_SITE = frozenset({"same-origin", "none"})
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The names of this server, and the holders of tokens; without tokens, the local user asks."""
+    """The names and tokens of a server; without tokens, every caller is the local user."""
 
     names: tuple[Authority, ...] = ()
     tokens: Tokens | None = None
 
     @property
     def local_token(self) -> str | None:
-        """The token with which this machine's own commands ask, if tokens are mandatory."""
+        """The token of local commands, if tokens are mandatory."""
         return None if self.tokens is None else self.tokens.local
 
 
 class Refused(Exception):
-    """A request is refused; ``code`` is what AWS's clients are told."""
+    """A request was refused; ``code`` is the error code for AWS's clients."""
 
     def __init__(self, status: HTTPStatus, code: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -60,35 +60,36 @@ class Refused(Exception):
         self.headers = headers
 
     def reply(self, request: Request) -> Reply:
-        """Return the answer, in the protocol of the request."""
+        """Return the response in the protocol of the request."""
         if request.is_aws:
             return aws_error(self.status, self.code, str(self), request.aws_type)
-        return problem(self.status, str(self), **self.headers)
+        return problem_document(self.status, str(self), **self.headers)
 
 
 class Access:
-    """The checks of one server on one port."""
+    """The access control of one server on one port."""
 
     def __init__(self, port: int, cors: Cors | None, admission: Admission) -> None:
-        self.names = OwnNames(port, admission.names)
+        self.names = ServerNames(port, admission.names)
         self.cors = cors
         self.tokens = admission.tokens
-        self._misplaced = lru_cache(maxsize=64)(self._what_is_wrong_with)
+        self._host_refusals = lru_cache(maxsize=64)(self._host_refusal)
 
     def check_host(self, request: Request) -> None:
-        """Raise `Refused` if a request is for another server.
+        """Raise `Refused` for a request to another server.
 
-        A target in absolute form names a host as well: both must be ours (RFC 9112, section 3.2.2).
+        A target in absolute form names a host too: both must be this server's (RFC 9112, section
+        3.2.2).
         """
         if len(request.hosts) != 1:
             number = "no Host header" if not request.hosts else "more than one Host header"
             raise _malformed(f"the request has {number}; send one, such as {self._example()}")
         for host in (request.hosts[0], *_host_of(request.target)):
-            refused = self._misplaced(host)
-            if refused is not None:
-                raise Refused(*refused)
+            refusal = self._host_refusals(host)
+            if refusal is not None:
+                raise Refused(*refusal)
 
-    def _what_is_wrong_with(self, host: str) -> tuple[HTTPStatus, str, str] | None:
+    def _host_refusal(self, host: str) -> tuple[HTTPStatus, str, str] | None:
         authority = parse(host)
         if authority is None:
             detail = f"Host {host[:80]!r} is no host and port; send one such as {self._example()}"
@@ -96,32 +97,32 @@ class Access:
         if authority in self.names:
             return None
         detail = (
-            f"Host {host[:80]!r} is not this server; it is {self._example()}, and any name that"
-            " `orders serve --allowed-host NAME` gives it"
+            f"Host {host[:80]!r} is not this server; its names are {self._example()}, and those of"
+            " `orders serve --allowed-host NAME`"
         )
         return HTTPStatus.MISDIRECTED_REQUEST, "AccessDeniedException", detail
 
     def check_origin(self, request: Request, *, on_api: bool) -> None:
-        """Raise `Refused` if a page of another site asks for a change."""
+        """Raise `Refused` for an unsafe request from a page of another site."""
         if request.method in SAFE_METHODS:
             return
         site, origin = (request.headers.get(name) for name in ("sec-fetch-site", "origin"))
         if origin is None and site is None:
             return
         if origin != "null" and (
-            site in _OURS
-            or (origin is not None and self.names.are_origin(origin))
-            or (on_api and may_ask(self.cors, origin))
+            site in _OWN_SITE
+            or (origin is not None and self.names.include_origin(origin))
+            or (on_api and is_allowed(self.cors, origin))
         ):
             return
-        told = f"Origin {origin[:80]!r}" if origin is not None else f"Sec-Fetch-Site {site!r:.80}"
-        detail = f"{told} is another site's, whose pages may change nothing here"
+        sender = f"Origin {origin[:80]!r}" if origin is not None else f"Sec-Fetch-Site {site!r:.80}"
+        detail = f"{sender} is another site's, whose pages may change nothing here"
         if on_api:
             detail += "; `orders serve --parameter CorsOrigins=ORIGIN` allows an origin"
         raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def caller_of_route(self, request: Request, route: Route) -> Caller | None:
-        """Return the caller of a route; the local user has no name.
+        """Return the caller of a route; None is the local user.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class Access:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "AccessDeniedException",
-                f"the token of {caller.subject} has not the scope {needed}",
+                f"the token of {caller.subject} does not have the scope {needed}",
                 www_authenticate=f'Bearer error="insufficient_scope", scope="{needed}"',
             )
         return caller
@@ -149,7 +150,7 @@ class Access:
     def check_operator(self, request: Request) -> None:
         """Raise `Refused` if the caller of an AWS operation has no token with the operator's scope.
 
-        AWS's clients send it as the session token of their credentials.
+        AWS's clients send the token as the session token of their credentials.
         """
         if self.tokens is None:
             return
@@ -164,7 +165,7 @@ class Access:
             detail = "The security token included in the request is invalid."
             raise Refused(HTTPStatus.FORBIDDEN, "UnrecognizedClientException", detail)
         if OPERATE not in caller.scopes:
-            detail = f"the token of {caller.subject} has not the scope {OPERATE}"
+            detail = f"the token of {caller.subject} does not have the scope {OPERATE}"
             raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def _example(self) -> str:
@@ -172,7 +173,7 @@ class Access:
 
 
 def _host_of(target: str) -> tuple[str, ...]:
-    """Return the host in a target of absolute form; any other target has none."""
+    """Return the host in a target of absolute form, or an empty tuple."""
     if target.startswith(("/", "*")):
         return ()
     _, separator, rest = target.partition("://")
@@ -180,12 +181,12 @@ def _host_of(target: str) -> tuple[str, ...]:
 
 
 def _bearer(request: Request) -> str | None:
-    """Return the token in ``Authorization``; as API Gateway, take it without its scheme too."""
-    sent = request.headers.get("authorization")
-    if not sent:
+    """Return the token in ``Authorization``; like API Gateway, accept it without a scheme."""
+    value = request.headers.get("authorization")
+    if not value:
         return None
-    scheme, _, token = sent.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else sent
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else value
 
 
 def _unauthorized(detail: str, challenge: str) -> Refused:

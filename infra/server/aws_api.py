@@ -1,15 +1,15 @@
-"""The operations that AWS's own clients may call, a closed table.
+"""The operations of AWS's own clients: a closed table.
 
 ==================  ===============================================================================
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
-                    ``ListExecutions`` (the last three for EXPRESS too, which AWS does not offer)
-Orderflow           for ``orders dead-letters``: see `infra.server.dead_letters_api`
-everything else     ``UnknownOperationException``, with this list
+                    ``ListExecutions`` (the last three for EXPRESS too, unlike AWS)
+Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`
+everything else     refused: ``UnknownOperationException``, with this list
 ==================  ===============================================================================
 
-Requests and answers are those of the JSON protocols: ``X-Amz-Target`` names the operation, times
-are epoch seconds.
+Requests and responses use the JSON protocols: ``X-Amz-Target`` names the operation, times are epoch
+seconds.
 """
 
 import re
@@ -32,27 +32,32 @@ from storage.sqlite.database import Database
 
 Answer = dict[str, Any]
 HISTORY_PAGE = 1_000
-LARGEST_PAGE = 1_000
-"""Entries of a page (Step Functions API, maxResults of ListExecutions and GetExecutionHistory)."""
+"""Default entries of a page of GetExecutionHistory."""
 
-LAST_INTEGER = (1 << 63) - 1
-"""The largest integer that a field may have; none is that large."""
+MAX_PAGE = 1_000
+"""Maximum entries of a page.
 
-MATCHING = "AWSEvents.TestEventPattern"
+Source: Step Functions API, maxResults of ListExecutions and GetExecutionHistory.
+"""
+
+MAX_INTEGER = (1 << 63) - 1
+"""Maximum of an integer field, which SQLite can compare."""
+
+TEST_EVENT_PATTERN = "AWSEvents.TestEventPattern"
 
 LOOKUPS = frozenset(
     {
-        MATCHING,
+        TEST_EVENT_PATTERN,
         "AWSEvents.DescribeReplay",
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
         "AWSStepFunctions.ListExecutions",
     }
 )
-"""Operations that ask nothing of the engine and may take long; any thread may call them."""
+"""Operations that do not use the engine and may take long; any thread may call them."""
 
-# What the fields of requests are; one that is absent or null is complained of where it is needed.
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
+# Types of the fields of requests; a required field that is absent or null is refused later.
+_FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
     "Destination": dict,
@@ -63,34 +68,34 @@ _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
 class AwsApi:
-    """Answers operations for one engine.
+    """The operations on one engine.
 
-    ``reader`` is a connection of its own, for what is only looked up; one thread at a time has it.
+    ``reader`` is a separate connection for `LOOKUPS`; one thread at a time uses it.
     """
 
     def __init__(self, engine: Engine, reader: Database) -> None:
         self.engine = engine
         self.reader = reader
-        self._reading = threading.Lock()
+        self._reader_lock = threading.Lock()
         self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
             "AWSEvents.PutEvents": self._put_events,
-            MATCHING: self._test_event_pattern,
+            TEST_EVENT_PATTERN: self._test_event_pattern,
             "AWSEvents.StartReplay": self._start_replay,
-            "AWSEvents.DescribeReplay": self._looking_up(self._describe_replay),
+            "AWSEvents.DescribeReplay": self._with_reader(self._describe_replay),
             "AWSStepFunctions.StartExecution": self._start_execution,
-            "AWSStepFunctions.DescribeExecution": self._looking_up(self._describe_execution),
-            "AWSStepFunctions.GetExecutionHistory": self._looking_up(self._history),
-            "AWSStepFunctions.ListExecutions": self._looking_up(self._list),
+            "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
+            "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
+            "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             **letter_operations(engine),
         }
 
     def answer(self, target: str, body: bytes) -> Answer | Future[Answer]:
-        """Return the answer to an operation, or the future that will have it.
+        """Return the answer of an operation, or the future of it.
 
         Raises
         ------
         InvalidRequest
-            Refused, with AWS's error code; also out of the future.
+            The request is refused; the future may raise it too.
         """
         operation = self.operations.get(target)
         if operation is None:
@@ -108,16 +113,16 @@ class AwsApi:
             _check_field(field, value)
         return operation(request)
 
-    def _looking_up(
+    def _with_reader(
         self, operation: Callable[[Mapping[str, Any]], Answer]
     ) -> Callable[[Mapping[str, Any]], Answer]:
-        """Return an operation that has the reader to itself."""
+        """Return an operation that runs with the lock of the reader."""
 
-        def alone(request: Mapping[str, Any]) -> Answer:
-            with self._reading:
+        def locked(request: Mapping[str, Any]) -> Answer:
+            with self._reader_lock:
                 return operation(request)
 
-        return alone
+        return locked
 
     def _put_events(self, request: Mapping[str, Any]) -> Future[Answer]:
         return self.engine.call(lambda now: self.engine.put_events(request.get("Entries"), now))
@@ -144,11 +149,11 @@ class AwsApi:
         start, end = (_time(request, key) for key in ("EventStartTime", "EventEndTime"))
         destination = request.get("Destination") or {}
         filters = destination.get("FilterArns") or []
-        if not isinstance(filters, list) or not all(isinstance(one, str) for one in filters):
+        if not isinstance(filters, list) or not all(isinstance(arn, str) for arn in filters):
             raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
         archive = _text(request, "EventSourceArn").rsplit("/", 1)[-1]
         if archive != self.engine.stack.archive:
-            message = f"Archive {archive} does not exist; this machine has"
+            message = f"Archive {archive} does not exist; the archive is"
             raise InvalidRequest(
                 "ResourceNotFoundException", f"{message} {self.engine.stack.archive}."
             )
@@ -187,7 +192,7 @@ class AwsApi:
         }
 
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
-        machine = self._machine(_text(request, "stateMachineArn"))
+        state_machine = self._state_machine(_text(request, "stateMachineArn"))
         name = request.get("name") or str(uuid4())
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
@@ -199,7 +204,7 @@ class AwsApi:
 
         def start(now: float) -> Answer:
             try:
-                started = self.engine.executions.start(machine, name, body, now)
+                started = self.engine.executions.start(state_machine, name, body, now)
             except TaskError as error:
                 code = error.error.rpartition(".")[2].removesuffix("Exception")
                 code = {"DataLimitExceeded": "InvalidExecutionInput"}.get(code, code)
@@ -212,9 +217,9 @@ class AwsApi:
 
     def _describe_execution(self, request: Mapping[str, Any]) -> Answer:
         row = self._execution(request)
-        machine = self.engine.stack.machines[row["machine"]]
+        state_machine = self.engine.stack.machines[row["machine"]]
         answer = {
-            **_summary(row, machine),
+            **_summary(row, state_machine),
             "input": row["input"],
             "inputDetails": {"included": True},
         }
@@ -230,7 +235,7 @@ class AwsApi:
         events = execution_history(self.reader, row["id"])
         if request.get("reverseOrder"):
             events.reverse()
-        size = _page(request, HISTORY_PAGE)
+        size = _page_size(request, HISTORY_PAGE)
         first = _token(request, 0)
         page: Answer = {"events": events[first : first + size]}
         if first + size < len(events):
@@ -238,8 +243,8 @@ class AwsApi:
         return page
 
     def _list(self, request: Mapping[str, Any]) -> Answer:
-        name = self._machine(_text(request, "stateMachineArn"))
-        size = _page(request, 100)
+        name = self._state_machine(_text(request, "stateMachineArn"))
+        size = _page_size(request, 100)
         before = _token(request, 1 << 62)
         status = request.get("statusFilter")
         rows = self.reader.rows(
@@ -251,13 +256,13 @@ class AwsApi:
             status,
             size,
         )
-        machine = self.engine.stack.machines[name]
-        page: Answer = {"executions": [_summary(row, machine) for row in rows]}
+        state_machine = self.engine.stack.machines[name]
+        page: Answer = {"executions": [_summary(row, state_machine) for row in rows]}
         if len(rows) == size:
             page["nextToken"] = str(rows[-1]["id"])
         return page
 
-    def _machine(self, reference: str) -> str:
+    def _state_machine(self, reference: str) -> str:
         try:
             return self.engine.stack.named("machines", reference)
         except KeyError:
@@ -269,9 +274,9 @@ class AwsApi:
         _, _, tail = reference.partition(":execution:")
         row = None
         if tail:
-            machine, _, name = tail.partition(":")
+            state_machine, _, name = tail.partition(":")
             row = self.reader.row(
-                "select * from executions where machine = ? and name = ?", machine, name
+                "select * from executions where machine = ? and name = ?", state_machine, name
             )
         elif ":express:" in reference and (number := _number(reference.rpartition(":")[2])):
             row = self.reader.row("select * from executions where id = ?", number)
@@ -287,10 +292,10 @@ def execution_history(reader: Database, number: int) -> list[Any]:
     return [event.to_json() for row in rows for event in events_in(row["piece"])]
 
 
-def _summary(row: Any, machine: Any) -> Answer:
+def _summary(row: Any, state_machine: Any) -> Answer:
     answer = {
-        "executionArn": arn(machine, row["name"], row["id"]),
-        "stateMachineArn": machine.arn,
+        "executionArn": arn(state_machine, row["name"], row["id"]),
+        "stateMachineArn": state_machine.arn,
         "name": row["name"],
         "status": row["status"],
         "startDate": row["started_at"],
@@ -305,19 +310,19 @@ def _replay_arn(name: str) -> str:
 
 
 def _check_field(field: str, value: Any) -> None:
-    """Raise `InvalidRequest` for a field of another type, or a number that no field has."""
-    kind = _KINDS.get(field)
+    """Raise `InvalidRequest` for a field of another type, or a number out of range."""
+    kind = _FIELD_TYPES.get(field)
     if kind is int and isinstance(value, bool):
         raise InvalidRequest("SerializationException", f"{field} is of another type")
     if kind is not None and value is not None and not isinstance(value, kind):
         raise InvalidRequest("SerializationException", f"{field} is of another type")
-    for one in value if isinstance(value, list) else (value,):
-        if isinstance(one, int) and abs(one) > LAST_INTEGER:
-            raise InvalidRequest("ValidationException", f"{field} is out of range: {one:.3g}")
+    for number in value if isinstance(value, list) else (value,):
+        if isinstance(number, int) and abs(number) > MAX_INTEGER:
+            raise InvalidRequest("ValidationException", f"{field} is out of range: {number:.3g}")
 
 
 def _event(text: str) -> dict[str, Any]:
-    """Return the event of TestEventPattern."""
+    """Return the event in a TestEventPattern request."""
     try:
         event = read(text)
     except InvalidJSON:
@@ -327,13 +332,11 @@ def _event(text: str) -> dict[str, Any]:
     return event
 
 
-def _page(request: Mapping[str, Any], default: int) -> int:
-    """Return the number of entries of a page; 0 means the default."""
+def _page_size(request: Mapping[str, Any], default: int) -> int:
+    """Return the maximum entries of a page; 0 means the default."""
     size = request.get("maxResults")
-    if size is not None and not 0 <= size <= LARGEST_PAGE:
-        bound = (
-            "greater than or equal to 0" if size < 0 else f"less than or equal to {LARGEST_PAGE}"
-        )
+    if size is not None and not 0 <= size <= MAX_PAGE:
+        bound = "greater than or equal to 0" if size < 0 else f"less than or equal to {MAX_PAGE}"
         message = f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
         constraint = f"constraint: Member must have value {bound}"
         raise InvalidRequest("ValidationException", f"{message} {constraint}")
@@ -349,8 +352,8 @@ def _token(request: Mapping[str, Any], default: int) -> int:
 
 
 def _number(text: str) -> int | None:
-    """Return the whole number in a text, if it has one that SQLite can compare."""
-    if not text.isdecimal() or len(text) > len(str(LAST_INTEGER)) or int(text) > LAST_INTEGER:
+    """Return the integer in a text, or None if it has none that SQLite can compare."""
+    if not text.isdecimal() or len(text) > len(str(MAX_INTEGER)) or int(text) > MAX_INTEGER:
         return None
     return int(text)
 

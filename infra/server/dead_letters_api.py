@@ -1,14 +1,14 @@
-"""Operations on dead letters, of the server that has the directory open.
+"""The API operations on dead letters, for a directory that the server has open.
 
 =======================  ==========================================================================
-``RedriveDeadLetters``   ``ids`` (none for all): put them on their way again
-``DiscardDeadLetters``   ``ids``, ``reason``: take them out of their queues, kept for 14 days
-``RestoreDeadLetters``   ``ids``: put discarded ones back
-``EditDeadLetter``       ``id``, ``event``: give it another event
+``RedriveDeadLetters``   ``ids`` (empty for all): redrive them
+``DiscardDeadLetters``   ``ids``, ``reason``: remove them from their queues, kept for 14 days
+``RestoreDeadLetters``   ``ids``: put discarded dead letters back
+``EditDeadLetter``       ``id``, ``event``: replace its event
 =======================  ==========================================================================
 
-Each takes the name of the person as ``who``. It answers ``letters``: for each its ``id``, a
-``state`` and a ``message``.
+Each takes the person's name as ``who``. The response has ``letters``: the ``id`` of each dead
+letter, a ``state`` and a ``message``.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,11 @@ Operation = Callable[[Mapping[str, Any]], "Future[Answer]"]
 KINDS: Mapping[str, type] = {"ids": list, "who": str, "reason": str, "id": int}
 """Types of the fields of these requests."""
 
-MAX_TEXT = 1_000
-"""Characters of a reason; of a name, a tenth."""
+MAX_REASON = 1_000
+"""Maximum characters of a reason."""
+
+MAX_NAME = 100
+"""Maximum characters of a person's name."""
 
 _LARGEST = (1 << 63) - 1
 
@@ -40,18 +43,19 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
         ids, who = _ids(request, least=0), _who(request)
 
         def run(now: float) -> Answer:
-            done = engine.dead_letters.redrive(ids, who, now)
-            return {"redriven": sum(one["state"] == "running" for one in done), "letters": done}
+            letters = engine.dead_letters.redrive(ids, who, now)
+            redriven = sum(letter["state"] == "running" for letter in letters)
+            return {"redriven": redriven, "letters": letters}
 
         return engine.call(run)
 
     def discard(request: Mapping[str, Any]) -> "Future[Answer]":
-        ids, who, reason = _ids(request), _who(request), (request.get("reason") or "").strip()
+        ids, who = _ids(request), _who(request)
+        reason = (request.get("reason") or "").strip()[:MAX_REASON]
         if not reason:
             raise InvalidRequest("ValidationException", "reason: is missing; say why")
-        kept = reason[:MAX_TEXT]
         return engine.call(
-            lambda now: {"letters": engine.dead_letters.discard(ids, kept, who, now)}
+            lambda now: {"letters": engine.dead_letters.discard(ids, reason, who, now)}
         )
 
     def restore(request: Mapping[str, Any]) -> "Future[Answer]":
@@ -85,4 +89,4 @@ def _ids(request: Mapping[str, Any], least: int = 1) -> list[int]:
 
 
 def _who(request: Mapping[str, Any]) -> str:
-    return (request.get("who") or OPERATOR)[: MAX_TEXT // 10]
+    return (request.get("who") or OPERATOR)[:MAX_NAME]

@@ -1,4 +1,4 @@
-"""A request as API Gateway's HTTP API gives it to a function, and the function's answer as a reply.
+"""Convert a request to API Gateway's event for a function, and the function's answer to a response.
 
 Source: API Gateway Developer Guide, "Create AWS Lambda proxy integrations for HTTP APIs", payload
 format 2.0; "Control access to HTTP APIs with JWT authorizers" for ``requestContext.authorizer``.
@@ -21,14 +21,14 @@ from kernel.json_text import write
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
-_CONNECTIONS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
-"""Headers that are the connection's, not the answer's."""
+_CONNECTION_HEADERS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+"""Headers of the connection, not of the response."""
 
-_LEAST_STATUS, _LAST_STATUS = 200, 599
+_MIN_STATUS, _MAX_STATUS = 200, 599
 
 
 class MalformedAnswer(ValueError):
-    """A function answered what is no HTTP answer; the message says why."""
+    """A function's answer is not a valid HTTP response; the message has the reason."""
 
 
 def event_of(
@@ -38,9 +38,9 @@ def event_of(
     body: bytes,
     caller: Caller | None,
 ) -> dict[str, Any]:
-    """Return a request as an HTTP API sends it.
+    """Return a request as the event of an HTTP API.
 
-    Cookies are in a list of their own, and a repeated query parameter is joined by commas.
+    Cookies are in a separate list; the values of a repeated query parameter are joined by commas.
     """
     key = f"{route.method} {route.path}"
     try:
@@ -67,7 +67,7 @@ def event_of(
     if caller is not None:
         claims = {"sub": caller.subject, "scope": " ".join(sorted(caller.scopes))}
         context["authorizer"] = {"jwt": {"claims": claims, "scopes": list(route.scopes) or None}}
-    found: dict[str, Any] = {
+    event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": key,
         "rawPath": request.path,
@@ -80,30 +80,30 @@ def event_of(
         "isBase64Encoded": encoded,
     }
     if request.cookies:
-        found["cookies"] = list(request.cookies)
-    return found
+        event["cookies"] = list(request.cookies)
+    return event
 
 
 def reply_of(answer: Any) -> Reply:
-    """Return a function's answer as HTTP; one without a status is the body of a 200.
+    """Return a function's answer as a response; without a status it is the body of a 200.
 
     Raises
     ------
     MalformedAnswer
-        Its status, headers, cookies or body are none.
+        Its status, headers, cookies or body are invalid.
     """
     if not isinstance(answer, Mapping) or "statusCode" not in answer:
         return Reply(200, (("content-type", "application/json"),), write(answer))
-    made = Reply(_status(answer["statusCode"]), _headers(answer), _body(answer))
-    return made.defaulting({"content-type": "text/plain; charset=utf-8"})
+    reply = Reply(_status(answer["statusCode"]), _headers(answer), _body(answer))
+    return reply.with_defaults({"content-type": "text/plain; charset=utf-8"})
 
 
-def _status(given: Any) -> int:
+def _status(value: Any) -> int:
     try:
-        status = int(given)
+        status = int(value)
     except (TypeError, ValueError):
-        raise MalformedAnswer(f"statusCode is {given!r:.80}") from None
-    if not _LEAST_STATUS <= status <= _LAST_STATUS:
+        raise MalformedAnswer(f"statusCode is {value!r:.80}") from None
+    if not _MIN_STATUS <= status <= _MAX_STATUS:
         raise MalformedAnswer(f"statusCode is {status}")
     return status
 
@@ -117,15 +117,15 @@ def _headers(answer: Mapping[str, Any]) -> Headers:
     for name, value in pairs:
         if not _HEADER_NAME.fullmatch(name) or _UNSENDABLE.search(value):
             raise MalformedAnswer(f"the header {name!r:.80} is malformed")
-    return tuple(pair for pair in pairs if pair[0] not in _CONNECTIONS)
+    return tuple(pair for pair in pairs if pair[0] not in _CONNECTION_HEADERS)
 
 
-def _value(given: Any) -> str:
-    if isinstance(given, bool):
-        return str(given).lower()
-    if not isinstance(given, str | int | float):
-        raise MalformedAnswer(f"a header's value is {given!r:.80}")
-    return str(given)
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise MalformedAnswer(f"a header's value is {value!r:.80}")
+    return str(value)
 
 
 def _body(answer: Mapping[str, Any]) -> bytes:
@@ -136,5 +136,5 @@ def _body(answer: Mapping[str, Any]) -> bytes:
         raise MalformedAnswer("body is no text")
     try:
         return base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
-    except ValueError as error:  # no base64, or a lone surrogate
+    except ValueError as error:  # not base64, or a lone surrogate
         raise MalformedAnswer(f"body cannot be sent: {error}") from None

@@ -1,21 +1,21 @@
-"""Host names: what a request says it is for, and the names that this server answers to.
+"""Check the ``Host`` header of a request against the names of this server.
 
-A page of a hostile site can have its own name resolve to this machine (DNS rebinding). The browser
-then takes this server for that site, and the ``Host`` header alone tells.
+A hostile site can resolve its own name to this host's address (DNS rebinding). The browser then
+treats this server as that site; only the ``Host`` header shows the difference.
 
 ==============================  ===================================================================
-`Host`                          answered
+`Host`                          accepted
 ==============================  ===================================================================
-``localhost``, ``127.0.0.0/8``  if the port is ours; without one it is the scheme's (80)
-``[::1]``                       the same, in any spelling of that address
-given by ``--allowed-host``     with the port given there, or with any port
+``localhost``, ``127.0.0.0/8``  with this server's port; the default is the scheme's (80)
+``[::1]``                       the same, in any spelling of the address
+from ``--allowed-host``         with the port of the option, or with any port
 another name or port            421
 missing, twice, malformed       400 (RFC 9112, section 3.2), in HTTP/1.0 as well
 ==============================  ===================================================================
 
-Names are compared without regard to case and are otherwise taken literally: ``localhost.``,
-``127.1``, ``2130706433`` and ``[::ffff:127.0.0.1]`` are other names. No browser sends one of them
-for an address that a user has typed, save the last.
+Names are compared literally, ignoring case: ``localhost.``, ``127.1``, ``2130706433`` and
+``[::ffff:127.0.0.1]`` are other names. For an address that a user has typed, a browser sends none
+of them but the last.
 """
 
 import ipaddress
@@ -38,25 +38,31 @@ class Authority(NamedTuple):
 
 
 class InvalidHost(Refusal):
-    """A host name was given that no request can name."""
+    """An option has a host name that no ``Host`` header can have."""
 
 
 def parse(text: str) -> Authority | None:
-    """Return the host and port in a text such as ``127.0.0.1:8080``; nothing if it has none."""
-    found = _AUTHORITY.fullmatch(text)
-    if found is None:
+    """Return the host and port in a text such as ``127.0.0.1:8080``, or None."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
         return None
-    name = found[1].lower()
+    name = match[1].lower()
     if name.startswith("["):
         try:
             name = f"[{ipaddress.IPv6Address(name[1:-1]).compressed}]"
         except ValueError:
             return None
-    return Authority(name, int(found[2]) if found[2] else None)
+    return Authority(name, int(match[2]) if match[2] else None)
 
 
 def allowed_host(text: str) -> Authority:
-    """Return the name in an option ``--allowed-host``, or raise `InvalidHost`."""
+    """Return the host and port in an option ``--allowed-host``.
+
+    Raises
+    ------
+    InvalidHost
+        The text is no host name.
+    """
     authority = parse(text)
     if authority is None:
         raise InvalidHost(
@@ -67,7 +73,7 @@ def allowed_host(text: str) -> Authority:
 
 
 def is_loopback(name: str) -> bool:
-    """Say whether a name is that of this machine alone."""
+    """Return whether a name is the loopback's."""
     if name in ("localhost", LOOPBACK):
         return True
     try:
@@ -76,24 +82,24 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-class OwnNames:
-    """The names of one server: the loopback's with its port, and those that it was given."""
+class ServerNames:
+    """The names of one server: the loopback's with its port, and ``--allowed-host``'s."""
 
-    def __init__(self, port: int, given: Iterable[Authority] = ()) -> None:
+    def __init__(self, port: int, allowed: Iterable[Authority] = ()) -> None:
         self.port = port
-        self.given = tuple(given)
+        self.allowed = tuple(allowed)
 
     def __contains__(self, authority: Authority) -> bool:
-        """Say whether a request for this host is for this server; the scheme is http."""
+        """Return whether a request to this host is for this server; the scheme is http."""
         port = 80 if authority.port is None else authority.port
         if is_loopback(authority.name):
-            return port == self.port or self._is_given(authority.name, port)
-        return self._is_given(authority.name, port)
+            return port == self.port or self._is_allowed(authority.name, port)
+        return self._is_allowed(authority.name, port)
 
-    def are_origin(self, origin: str) -> bool:
-        """Say whether an origin, such as ``http://localhost:8080``, is this server's own.
+    def include_origin(self, origin: str) -> bool:
+        """Return whether an origin, such as ``http://localhost:8080``, is this server's.
 
-        A name that was given may be a proxy's, which speaks https.
+        An allowed name may be that of a proxy for https.
         """
         scheme, separator, rest = origin.partition("://")
         authority = parse(rest)
@@ -102,7 +108,7 @@ class OwnNames:
         if scheme == "http":
             return authority in self
         port = 443 if authority.port is None else authority.port
-        return scheme == "https" and self._is_given(authority.name, port)
+        return scheme == "https" and self._is_allowed(authority.name, port)
 
-    def _is_given(self, name: str, port: int) -> bool:
-        return any(one.name == name and one.port in (None, port) for one in self.given)
+    def _is_allowed(self, name: str, port: int) -> bool:
+        return any(entry.name == name and entry.port in (None, port) for entry in self.allowed)

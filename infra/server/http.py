@@ -1,7 +1,7 @@
-"""The one port: the HTTP API's routes to their function, and AWS's operations at ``POST /``.
+"""The ASGI application: the HTTP API's routes, and AWS's operations at ``POST /``.
 
-A request that fails, fails alone: whatever is raised for it is its answer, 500 in the form of its
-protocol, and is in the log with its id.
+A failing request affects no other: an exception becomes a 500 in the request's protocol, and is
+logged with the request's id.
 """
 
 import asyncio
@@ -17,53 +17,53 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, MATCHING, Answer, AwsApi
+from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, Answer, AwsApi
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
-from infra.server.reply import SAFE, Reply, aws_error, problem
+from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
 from kernel.json_text import write
 from storage.sqlite.database import Database
 
 MAX_BODY = 1_048_576
-"""Bytes of a request's body: more than any event may have."""
+"""Maximum bytes of a request's body: more than any event may have."""
 
-MAX_AT_ONCE = 64
-"""Requests that are answered at once: more are told to come again, so that memory stays bounded."""
+MAX_ACTIVE = 64
+"""Maximum concurrent requests: others are told to retry, so that memory is bounded."""
 
 MAX_THREADS = 2
-"""Threads that match patterns, and as many others that look things up."""
+"""Threads that match patterns, and as many that read from the database."""
 
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 LONG_BODY = 65_536
-"""Bytes of a body that a thread reads in place of the port's loop."""
+"""Bytes of a body above which a thread parses it, instead of the event loop."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Found = list[tuple[Route, Mapping[str, str]]]
-"""Routes of a path, each with the path's parameters."""
+Matches = list[tuple[Route, Mapping[str, str]]]
+"""Routes that match a path, each with the path's parameters."""
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The engine has failed: what is asked of it has no answer any more."""
+    """The engine has failed and will answer no request."""
 
 
 class TooLarge(Exception):
-    """The request's body is larger than any that is taken."""
+    """The request's body is larger than `MAX_BODY`."""
 
 
-class HungUp(Exception):
-    """The client has gone before its request was whole; no answer is sent."""
+class Disconnected(Exception):
+    """The client disconnected before its request was complete; no response is sent."""
 
 
 class Application:
     """The ASGI application of one engine.
 
-    ``access`` decides who may ask; ``log`` keeps what failed.
+    ``access`` decides which requests are allowed; ``log`` records failures.
     """
 
     def __init__(self, engine: Engine, reader: Database, access: Access, log: PortLog) -> None:
@@ -71,101 +71,107 @@ class Application:
         self.api = AwsApi(engine, reader)
         self.access = access
         self.log = log
-        self.at_once = 0
+        self.active = 0
         self._stopped = False
-        self._asked: set[Future[Any]] = set()
+        self._pending: set[Future[Any]] = set()
         self._threads = ThreadPoolExecutor(MAX_THREADS, "port")
         self._matching = ThreadPoolExecutor(MAX_THREADS, "port-matching")
         self.routes = [(_compiled(route.path), route) for route in engine.stack.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             return
         request = Request.of(scope)
         try:
             self.access.check_host(request)
-            found = self._found(request.path)
-            reply = await self._reply(request, found, receive)
-            if found and self.access.cors is not None:
-                reply = cors.shared(self.access.cors, request, reply)
+            matches = self._matching_routes(request.path)
+            reply = await self._reply(request, matches, receive)
+            if matches and self.access.cors is not None:
+                reply = cors.with_cors_headers(self.access.cors, request, reply)
         except Refused as refused:
             reply = refused.reply(request)
-        except HungUp:
+        except Disconnected:
             return
-        await _send(reply.defaulting(SAFE), send)
+        await _send(reply.with_defaults(SAFE), send)
 
-    async def _reply(self, request: Request, found: Found, receive: Receive) -> Reply:
-        """Return the answer to a request that is for this server, whatever becomes of it."""
+    async def _reply(self, request: Request, matches: Matches, receive: Receive) -> Reply:
+        """Return the response to a request for this server; any exception becomes a response."""
         try:
-            self.access.check_origin(request, on_api=bool(found))
-            return await self._answer_in_turn(request, found, receive)
+            self.access.check_origin(request, on_api=bool(matches))
+            return await self._dispatch(request, matches, receive)
         except Refused as refused:
             return refused.reply(request)
         except TooLarge:
             detail = f"the body is larger than {MAX_BODY} bytes; an event has at most 262144"
-            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            return problem_document(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         except (Stopped, asyncio.CancelledError):
-            detail = "the platform has stopped; ask again once it has been started"
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
-        except HungUp:
+            detail = "the platform has stopped; retry when it is running again"
+            return problem_document(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        except Disconnected:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary around a request
-            self.log.failed(request.id, f"{request.method} {request.path}", error)
+        except Exception as error:  # noqa: BLE001 - the error boundary of a request
+            self.log.log_exception(request.id, f"{request.method} {request.path}", error)
             return _failure(request)
 
-    async def _answer_in_turn(self, request: Request, found: Found, receive: Receive) -> Reply:
-        self.at_once += 1
+    async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
+        self.active += 1
         try:
-            if self.at_once > MAX_AT_ONCE:
+            if self.active > MAX_ACTIVE:
                 return _busy(request)
             if request.is_aws:
                 self.access.check_operator(request)
                 return await self._aws(request, await _body(receive))
-            for route, parameters in found:
+            for route, parameters in matches:
                 if route.method == request.method:
                     caller = self.access.caller_of_route(request, route)
                     event = event_of(route, parameters, request, await _body(receive), caller)
                     return await self._invoke(route, event, request)
-            return self._elsewhere(request, [route for route, _ in found])
+            return self._no_route(request, [route for route, _ in matches])
         finally:
-            self.at_once -= 1
+            self.active -= 1
 
-    def _found(self, path: str) -> Found:
+    def _matching_routes(self, path: str) -> Matches:
         matches = ((pattern.fullmatch(path), route) for pattern, route in self.routes)
         return [(route, match.groupdict()) for match, route in matches if match is not None]
 
-    def _elsewhere(self, request: Request, routes: list[Route]) -> Reply:
-        """Return the answer where no route takes the request."""
+    def _no_route(self, request: Request, routes: list[Route]) -> Reply:
+        """Return the response to a request without a route."""
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
             detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
-            return problem(HTTPStatus.NOT_FOUND, detail)
+            return problem_document(HTTPStatus.NOT_FOUND, detail)
         allowed = ", ".join(route.method for route in routes)
         if request.method == "OPTIONS" and self.access.cors is not None:
-            return Reply(HTTPStatus.NO_CONTENT)  # to which `cors.shared` adds what is allowed
+            return Reply(HTTPStatus.NO_CONTENT)  # `cors.with_cors_headers` adds the allowed methods
         detail = f"{request.path} takes {allowed}"
-        return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed)
+        return problem_document(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed)
 
-    async def _answer(self, asked: Future[T]) -> T:
-        """Wait for the engine's answer, or until it is known that there will be none."""
-        self._asked.add(asked)
+    async def _result(self, future: Future[T]) -> T:
+        """Wait for a result of the engine.
+
+        Raises
+        ------
+        Stopped
+            The engine has failed.
+        """
+        self._pending.add(future)
         try:
             if self._stopped:
                 raise Stopped
-            return await asyncio.wrap_future(asked)
+            return await asyncio.wrap_future(future)
         finally:
-            self._asked.discard(asked)
+            self._pending.discard(future)
 
     def abandon(self) -> None:
-        """Let nobody wait for the engine any more; its thread calls this when it has failed."""
+        """End all waits for the engine; its thread calls this when it has failed."""
         self._stopped = True
-        for asked in self._asked.copy():
-            if not asked.done():
-                asked.set_exception(Stopped())
+        for future in self._pending.copy():
+            if not future.done():
+                future.set_exception(Stopped())
 
     def close(self) -> None:
-        """Begin nothing more in the threads."""
+        """Start no more work in the threads."""
         for pool in (self._threads, self._matching):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -175,31 +181,31 @@ class Application:
             answer = await self._operate(request.headers["x-amz-target"], body)
         except InvalidRequest as error:
             refusal = aws_error(HTTPStatus.BAD_REQUEST, error.code, str(error), request.aws_type)
-            return refusal.having(dict(own))
+            return refusal.with_headers(dict(own))
         return Reply(HTTPStatus.OK, own, write(answer))
 
     async def _operate(self, target: str, body: bytes) -> Answer:
-        """Have an operation answered, in a thread if it may take long."""
+        """Run an operation, in a thread if it may take long."""
         operate = partial(self.api.answer, target, body)
         if target in LOOKUPS or len(body) > LONG_BODY:
-            pool = self._matching if target == MATCHING else self._threads
+            pool = self._matching if target == TEST_EVENT_PATTERN else self._threads
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
-        return await self._answer(answer) if isinstance(answer, Future) else answer
+        return await self._result(answer) if isinstance(answer, Future) else answer
 
     async def _invoke(self, route: Route, event: dict[str, Any], request: Request) -> Reply:
         takes_orders = route.method not in UNCHANGING
-        asked = self.engine.call_function(route.function, event, takes_orders=takes_orders)
-        result = await self._answer(asked)
+        future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
+        result = await self._result(future)
         if result.error is not None:
-            self.log.answered(request.id, f"{route.method} {route.path}", result.error)
+            self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
             return _failure(request)
-        return reply_of(result.payload).having({"apigw-requestid": request.id})
+        return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
 
 
 def _compiled(path: str) -> re.Pattern[str]:
-    """Return the pattern of a route's path, such as ``/orders/{order_id}``."""
+    """Return the regular expression of a path, such as ``/orders/{order_id}``."""
     parts = re.split(r"\{(\w+)\}", path)
     steps = (
         re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts)
@@ -208,12 +214,20 @@ def _compiled(path: str) -> re.Pattern[str]:
 
 
 async def _body(receive: Receive) -> bytes:
-    """Return a request's whole body, or raise `TooLarge` or `HungUp`."""
+    """Return a request's body.
+
+    Raises
+    ------
+    TooLarge
+        It is larger than `MAX_BODY`.
+    Disconnected
+        The client disconnected.
+    """
     chunks = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise HungUp
+            raise Disconnected
         chunks += message.get("body", b"")
         if len(chunks) > MAX_BODY:
             raise TooLarge
@@ -231,22 +245,22 @@ async def _send(reply: Reply, send: Send) -> None:
 
 
 def _busy(request: Request) -> Reply:
-    """Return what makes a client come again: AWS's clients do so by themselves."""
+    """Return the response that makes a client retry; AWS's clients retry by themselves."""
     if request.is_aws:
         code, message = "ThrottlingException", "Rate exceeded"
         reply = aws_error(HTTPStatus.BAD_REQUEST, code, message, request.aws_type)
-        return reply.having({"retry-after": "1"})
-    detail = "too many requests at once; come again"
-    return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after="1")
+        return reply.with_headers({"retry-after": "1"})
+    detail = "too many concurrent requests; retry later"
+    return problem_document(HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after="1")
 
 
 def _failure(request: Request) -> Reply:
-    """Return the answer to a request that failed inside; it tells nothing but where to look."""
+    """Return the response to a request that failed; it has only the id of the log line."""
     if request.is_aws:
         message = f"the request could not be processed; the log has it as {request.id}"
         code = "InternalFailure"
         reply = aws_error(HTTPStatus.INTERNAL_SERVER_ERROR, code, message, request.aws_type)
-        return reply.having({"x-amzn-requestid": request.id})
+        return reply.with_headers({"x-amzn-requestid": request.id})
     detail = f"the request could not be processed; the log has it as {request.id}"
-    reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
-    return reply.having({"apigw-requestid": request.id})
+    reply = problem_document(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    return reply.with_headers({"apigw-requestid": request.id})

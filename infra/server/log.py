@@ -1,4 +1,4 @@
-"""Failures inside the port, as lines of the functions' log."""
+"""Log failures in the port as lines of the functions' log."""
 
 import json
 import traceback
@@ -10,16 +10,16 @@ from kernel import clock
 
 
 class PortLog:
-    """Appends to ``orderflow.log``; each line names its request.
+    """A log that appends to ``orderflow.log``; each line has its request's id.
 
-    A log that cannot be written costs its lines and nothing else.
+    If the file cannot be written, only the log lines are lost.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def failed(self, request_id: str, what: str, error: BaseException) -> None:
-        """Write down an exception with its traceback."""
+    def log_exception(self, request_id: str, what: str, error: BaseException) -> None:
+        """Log an exception with its traceback."""
         self._write(
             request_id,
             f"{what} failed",
@@ -27,18 +27,18 @@ class PortLog:
             exception="".join(traceback.format_exception(error)),
         )
 
-    def answered(self, request_id: str, what: str, error: Any) -> None:
-        """Write down the error with which a function ended, such as its timeout."""
+    def log_function_error(self, request_id: str, what: str, error: Any) -> None:
+        """Log the error of a function, such as its timeout."""
         self._write(request_id, f"{what} failed", error=error)
 
-    def _write(self, request_id: str, message: str, **more: Any) -> None:
+    def _write(self, request_id: str, message: str, **fields: Any) -> None:
         line = {
             "level": "ERROR",
             "message": message,
             "timestamp": clock.timestamp(clock.now()),
             "service": "port",
             "request_id": request_id,
-            **more,
+            **fields,
         }
         with suppress(OSError), self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps(line, default=repr) + "\n")

@@ -1,4 +1,4 @@
-"""Answers of the port: problem documents (RFC 9457), AWS's errors, and the headers of them all."""
+"""Responses: problem documents (RFC 9457), AWS's errors, and the headers of every response."""
 
 import json
 from collections.abc import Mapping
@@ -15,31 +15,31 @@ SAFE: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-"""Headers of every answer: no browser keeps, frames, guesses at or shares it with other sites."""
+"""Headers of every response: no caching, framing, content sniffing or sharing with other sites."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; header names are in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: Headers = ()
     body: bytes = b""
 
-    def having(self, headers: Mapping[str, str]) -> "Reply":
-        """Return this answer with these headers in place of its own of the same name."""
+    def with_headers(self, headers: Mapping[str, str]) -> "Reply":
+        """Return this response with headers added or replaced."""
         kept = tuple(pair for pair in self.headers if pair[0] not in headers)
         return Reply(self.status, (*kept, *headers.items()), self.body)
 
-    def defaulting(self, headers: Mapping[str, str]) -> "Reply":
-        """Return this answer with those of these headers that it does not have."""
+    def with_defaults(self, headers: Mapping[str, str]) -> "Reply":
+        """Return this response with the headers added that it does not have."""
         known = {name for name, _ in self.headers}
         added = tuple(pair for pair in headers.items() if pair[0] not in known)
         return Reply(self.status, (*self.headers, *added), self.body)
 
 
-def problem(status: HTTPStatus, detail: str, **headers: str) -> Reply:
-    """Return a problem document; a header ``retry_after`` is ``retry-after``."""
+def problem_document(status: HTTPStatus, detail: str, **headers: str) -> Reply:
+    """Return a problem document; the keyword ``retry_after`` is the header ``retry-after``."""
     document = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     more = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     kind = (("content-type", "application/problem+json"),)
@@ -47,7 +47,7 @@ def problem(status: HTTPStatus, detail: str, **headers: str) -> Reply:
 
 
 def aws_error(status: int, code: str, message: str, kind: str) -> Reply:
-    """Return an error of AWS's JSON protocols."""
+    """Return an error in AWS's JSON protocols; ``kind`` is the content type."""
     document = {"__type": code, "message": message}
     headers = (("content-type", kind), ("x-amzn-errortype", code))
     return Reply(status, headers, json.dumps(document).encode())

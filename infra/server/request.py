@@ -1,4 +1,4 @@
-"""A request as the port sees it, whatever it asks for."""
+"""An HTTP request without its body, for both protocols of the port."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from uuid import uuid4
 Scope = MutableMapping[str, Any]
 
 TARGET = "orderflow.target"
-"""The extension of a scope that has the request's target as it was sent."""
+"""The extension of an ASGI scope with the raw request target."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -21,7 +21,7 @@ class Request:
     """A request without its body.
 
     Header names are in lower case, and repeated headers are joined by commas. ``hosts`` has every
-    ``Host`` header; ``target`` is the request's target as it was sent.
+    ``Host`` header; ``target`` is the raw request target.
     """
 
     method: str
@@ -39,7 +39,7 @@ class Request:
     def of(cls, scope: Scope) -> "Request":
         """Return the request of an ASGI scope.
 
-        White space around a header's value is no part of it (RFC 9110, section 5.5).
+        White space around a header's value is removed (RFC 9110, section 5.5).
         """
         headers: dict[str, str] = {}
         cookies: list[str] = []
@@ -47,7 +47,7 @@ class Request:
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
             if name == "cookie":
-                cookies += [one for part in value.split(";") if (one := part.strip(" \t"))]
+                cookies += [cookie for part in value.split(";") if (cookie := part.strip(" \t"))]
                 continue
             if name == "host":
                 hosts.append(value)
@@ -71,12 +71,12 @@ class Request:
 
     @property
     def is_preflight(self) -> bool:
-        """Whether a browser asks what a page of another origin may do (Fetch, CORS preflight)."""
-        asked = {"origin", "access-control-request-method"}
-        return self.method == "OPTIONS" and asked <= self.headers.keys()
+        """Whether this is a CORS preflight (Fetch, "CORS-preflight request")."""
+        required = {"origin", "access-control-request-method"}
+        return self.method == "OPTIONS" and required <= self.headers.keys()
 
     @property
     def aws_type(self) -> str:
-        """The content type that AWS's clients expect the answer in: that of their request."""
+        """The content type of the response to an AWS client: that of its request."""
         kind = self.headers.get("content-type", "")
         return kind if kind in _AWS_TYPES else "application/x-amz-json-1.1"

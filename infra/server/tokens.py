@@ -1,13 +1,13 @@
-"""Tokens of the callers of a server that others can reach.
+"""Bearer tokens of the callers of a server that other hosts can reach.
 
-A file names them, one a line; it must be readable by its owner alone::
+A file has one token a line; only its owner may have access to it::
 
     # token                                     subject    scopes
     3bVb0b0oZl0Zr1lXbYt0Xn8yJwS5sYx2d0hJm8rQ9fE  shop       orders/read orders/write
     pT8m1Qv6cW0yLr4uXe9zKf2hNs7bGd5jAo3iRt1wUq0  operator   orders/operate
 
-Tokens are compared by digest and in constant time, so an answer's time tells nothing about them. A
-changed file is read at the next start.
+Tokens are compared by digest and in constant time, so the response time reveals nothing about them.
+A changed file is read at the next start.
 """
 
 import hmac
@@ -22,32 +22,32 @@ from typing import NamedTuple
 from infra.errors import Refusal
 
 OPERATE = "orders/operate"
-"""The scope of AWS's operations, which may put any event, replay, and redrive."""
+"""The scope of AWS's operations: put any event, replay, redrive."""
 
 SCOPES = frozenset({"orders/read", "orders/write", OPERATE})
 
-SHORTEST = 32
-"""Characters of a token, so that it cannot be guessed; `secrets.token_urlsafe` makes 43."""
+MIN_LENGTH = 32
+"""Minimum characters of a token, against guessing; `secrets.token_urlsafe` makes 43."""
 
-_TOKEN = re.compile(rf"[A-Za-z0-9._~+/-]{{{SHORTEST},512}}=*")
+_TOKEN = re.compile(rf"[A-Za-z0-9._~+/-]{{{MIN_LENGTH},512}}=*")
 """A bearer token (RFC 6750, section 2.1)."""
 
-_MAKE = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_HOW_TO_MAKE = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 class InvalidTokens(Refusal):
-    """The file of tokens cannot be used; the message says the line and the way out."""
+    """The file of tokens cannot be used; the message has the line and the remedy."""
 
 
 class Caller(NamedTuple):
-    """A holder of a token."""
+    """The holder of a token."""
 
     subject: str
     scopes: frozenset[str]
 
 
 class Tokens:
-    """The tokens of one server, and one that the local user's commands are given."""
+    """The tokens of one server, and a generated one for local commands."""
 
     def __init__(self, callers: Mapping[str, Caller]) -> None:
         self.local = secrets.token_urlsafe(32)
@@ -55,12 +55,12 @@ class Tokens:
         self._callers = {_digest(token): caller for token, caller in known.items()}
 
     def find(self, token: str) -> Caller | None:
-        """Return the holder of a token, if it is one."""
-        asked, found = _digest(token), None
+        """Return the holder of a token, or None."""
+        digest, holder = _digest(token), None
         for known, caller in self._callers.items():
-            if hmac.compare_digest(known, asked):
-                found = caller
-        return found
+            if hmac.compare_digest(known, digest):
+                holder = caller
+        return holder
 
 
 def read_tokens(path: Path) -> Tokens:
@@ -69,7 +69,7 @@ def read_tokens(path: Path) -> Tokens:
     Raises
     ------
     InvalidTokens
-        It cannot be read, others may read it, or a line is malformed.
+        The file cannot be read, is open to other users, or has a malformed line.
     """
     try:
         mode = path.stat().st_mode
@@ -94,12 +94,15 @@ def read_tokens(path: Path) -> Tokens:
 
 
 def _problem(words: list[str], known: Mapping[str, Caller]) -> str | None:
-    """Return what is wrong with a line; the token itself is never shown."""
+    """Return the problem with a line, or None; the token itself is never shown."""
     token, *rest = words
     if _TOKEN.fullmatch(token) is None:
-        return f"the token is no text of {SHORTEST} or more letters, digits and -._~+/; {_MAKE}"
+        return (
+            f"the token is not {MIN_LENGTH} or more letters, digits and -._~+/: make one with"
+            f" {_HOW_TO_MAKE}"
+        )
     if token in known:
-        return "the token is an earlier line's; each caller needs one of its own"
+        return "the token is on an earlier line too; each caller needs its own"
     if len(rest) < 2:  # noqa: PLR2004 - a subject and a scope
         return f"has no subject or no scope; a line is: TOKEN SUBJECT SCOPE …, of {_scopes()}"
     unknown = [scope for scope in rest[1:] if scope not in SCOPES]

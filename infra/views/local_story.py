@@ -195,7 +195,7 @@ def mail_of(where: DataDirectory, order_id: str) -> bytes:
     from notifications.mail import sandbox_mail
     from notifications.mime import to_bytes
 
-    where.require()
+    where.require_database()
     sent = None
     if where.sandbox.exists():
         sent = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)

@@ -1,4 +1,4 @@
-"""Headless Chromium, as it is in Debian: one page, until the page has told its site what it saw."""
+"""Headless Chromium, as in Debian: shows one page until the page has reported to its site."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ BROWSER = "chromium"
 
 _OPTIONS = (
     "--headless=new",
-    "--no-sandbox",  # a container's root has none
+    "--no-sandbox",  # not available to root in a container
     "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
@@ -25,13 +25,13 @@ _OPTIONS = (
 
 
 def is_installed() -> bool:
-    """Say whether the browser is on this machine."""
+    """Return whether the browser is installed."""
     return shutil.which(BROWSER) is not None
 
 
 @contextmanager
-def showing(url: str, folder: Path, names: dict[str, str]) -> Iterator[None]:
-    """Show a page while the block runs; ``names`` are host names and the addresses they have."""
+def show(url: str, folder: Path, names: dict[str, str]) -> Iterator[None]:
+    """Show a page in the block; ``names`` maps host names to addresses."""
     mapped = ", ".join(f"MAP {name} {address}" for name, address in names.items())
     rules = f"{mapped}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
     with (folder / "chromium.log").open("ab") as log:

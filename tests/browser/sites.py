@@ -1,4 +1,4 @@
-"""The sites whose pages a user has open: each serves its page, and hears what the page saw."""
+"""Sites whose pages a user has open: each serves its page and receives the page's report."""
 
 import http.client
 import json
@@ -10,17 +10,17 @@ from typing import Any, Self
 
 FILES = Path(__file__).parent / "files"
 PATIENCE = 60.0
-"""Seconds until a page is given up that has not told what it saw."""
+"""Timeout, in seconds, for the report of a page."""
 
-_OF_A_CONNECTION = ("connection", "content-length", "transfer-encoding")
+_CONNECTION_HEADERS = ("connection", "content-length", "transfer-encoding")
 
 
 class Site(ThreadingHTTPServer):
-    """A site on an address of this machine.
+    """A site on a local address.
 
-    Its page is a file with words replaced; it posts what it saw to ``/report``. ``POST /bounce``
-    redirects to what the query names, with method and body. A site that is ``rebound`` passes on
-    whatever else is asked of it, as if its name had been given another address meanwhile.
+    Its page is a file with words replaced; the page posts its report to ``/report``. ``POST
+    /bounce`` redirects to the URL in the query, with method and body. A site that is ``rebound``
+    forwards all other requests, as if its name had been resolved to another address.
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class Site(ThreadingHTTPServer):
     ) -> None:
         super().__init__(address, _Handler)
         self.page, self.words, self.rebound = page, words, rebound
-        self._told: dict[str, Any] = {}
-        self._heard = threading.Event()
+        self._report: dict[str, Any] = {}
+        self._reported = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever)
 
     def __enter__(self) -> Self:
@@ -47,24 +47,24 @@ class Site(ThreadingHTTPServer):
         self.server_close()
 
     def report(self) -> dict[str, Any]:
-        """Wait until the page has told what it saw, and return that."""
-        assert self._heard.wait(PATIENCE), "the page has told nothing"
-        return self._told
+        """Wait for the page's report, and return it."""
+        assert self._reported.wait(PATIENCE), "the page has not reported"
+        return self._report
 
-    def hear(self, body: bytes) -> None:
-        """Take what the page saw."""
-        self._told = json.loads(body)
-        self._heard.set()
+    def take_report(self, body: bytes) -> None:
+        """Store the page's report."""
+        self._report = json.loads(body)
+        self._reported.set()
 
-    def shown(self) -> bytes:
+    def content(self) -> bytes:
         """Return the page."""
         text = (FILES / self.page).read_text(encoding="utf-8")
-        for word, meaning in self.words.items():
-            text = text.replace(f"%{word}%", meaning)
+        for word, value in self.words.items():
+            text = text.replace(f"%{word}%", value)
         return text.encode()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: the browser has hung up."""
+        """Log nothing: the browser has disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,46 +75,46 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path, _, query = self.path.partition("?")
-        asked = (self.command, path)
-        if asked == ("GET", f"/{self.server.page}"):
-            self._answer(200, self.server.shown(), {"Content-Type": "text/html; charset=utf-8"})
-        elif asked == ("POST", "/report"):
-            self.server.hear(body)
+        route = (self.command, path)
+        if route == ("GET", f"/{self.server.page}"):
+            self._answer(200, self.server.content(), {"Content-Type": "text/html; charset=utf-8"})
+        elif route == ("POST", "/report"):
+            self.server.take_report(body)
             self._answer(204, b"", {})
-        elif asked == ("POST", "/bounce"):
+        elif route == ("POST", "/bounce"):
             self._answer(307, b"", {"Location": query})
         elif self.server.rebound is not None:
-            self._pass_on(self.server.rebound, body)
+            self._forward(self.server.rebound, body)
         else:
             self._answer(404, b"", {})
 
     do_GET = do_POST = do_PATCH = do_OPTIONS = handle_any  # noqa: N815 - names of the library
 
-    def _pass_on(self, address: tuple[str, int], body: bytes) -> None:
-        """Ask another server the same, with each header as it is."""
-        onward = http.client.HTTPConnection(*address, timeout=10)
-        onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+    def _forward(self, address: tuple[str, int], body: bytes) -> None:
+        """Send the request unchanged to another server, and return its response."""
+        connection = http.client.HTTPConnection(*address, timeout=10)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            onward.putheader(name, value)
-        onward.endheaders(body)
-        reply = onward.getresponse()
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        reply = connection.getresponse()
         headers = {
             name: value
             for name, value in reply.getheaders()
-            if name.lower() not in _OF_A_CONNECTION
+            if name.lower() not in _CONNECTION_HEADERS
         }
         self._answer(reply.status, reply.read(), headers)
-        onward.close()
+        connection.close()
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        with suppress(OSError):  # the browser may be gone
+        with suppress(OSError):  # the browser may have disconnected
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            if status != 204:  # which has no length
+            if status != 204:  # 204 has no length
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Programs that are no browser: curl and the AWS CLI ask as they do, without a header of theirs."""
+"""Programs without browser headers: curl and the AWS CLI."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve with tokens."""
+    """Serve a directory with tokens."""
     folder = tmp_path_factory.mktemp("guarded")
     tokens = folder / "tokens"
     tokens.write_text(f"{TOKEN} ops orders/read orders/write orders/operate\n")
@@ -37,7 +37,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def said(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a program to its end."""
     return subprocess.run(
         command,
@@ -50,37 +50,39 @@ def said(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]
     )
 
 
-def asked(*arguments: str) -> tuple[int, Any]:
-    """Return the status and the JSON that curl is answered with."""
-    done = said("curl", "-sS", "-w", "\n%{http_code}", *arguments)
+def curl_answer(*arguments: str) -> tuple[int, Any]:
+    """Return the status and the JSON of curl's response."""
+    done = run("curl", "-sS", "-w", "\n%{http_code}", *arguments)
     assert done.returncode == 0, done.stderr
     body, _, status = done.stdout.rpartition("\n")
     return int(status), json.loads(body)
 
 
 @curl
-def test_curl_orders_and_reads_with_what_it_sends_by_itself(server: Served) -> None:
+def test_curl_places_and_reads_orders_without_extra_headers(server: Served) -> None:
     orders = f"{server.address}/orders"
-    status, placed = asked("-d", json.dumps(ORDER), orders)
+    status, placed = curl_answer("-d", json.dumps(ORDER), orders)
     assert status == 201
-    assert asked(f"{orders}/{placed['order_id']}")[0] == 200
-    again = [asked("-d", json.dumps(ORDER), "-H", "Idempotency-Key: k-1", orders) for _ in range(2)]
+    assert curl_answer(f"{orders}/{placed['order_id']}")[0] == 200
+    again = [
+        curl_answer("-d", json.dumps(ORDER), "-H", "Idempotency-Key: k-1", orders) for _ in range(2)
+    ]
     assert [status for status, _ in again] == [201, 200]
-    assert asked("-X", "PATCH", "-d", "{}", f"{orders}/{placed['order_id']}")[0] in (409, 422)
-    assert asked(f"http://localhost:{server.port}/health")[0] == 200
-    assert asked("-H", "Host: evil.example", f"{server.address}/health")[0] == 421
+    assert curl_answer("-X", "PATCH", "-d", "{}", f"{orders}/{placed['order_id']}")[0] in (409, 422)
+    assert curl_answer(f"http://localhost:{server.port}/health")[0] == 200
+    assert curl_answer("-H", "Host: evil.example", f"{server.address}/health")[0] == 421
 
 
 @curl
 def test_curl_sends_a_token(guarded: Served) -> None:
     orders = f"{guarded.address}/orders"
-    assert asked("-d", json.dumps(ORDER), orders)[0] == 401
-    sent = ("-H", f"Authorization: Bearer {TOKEN}")
-    assert asked(*sent, "-d", json.dumps(ORDER), orders)[0] == 201
+    assert curl_answer("-d", json.dumps(ORDER), orders)[0] == 401
+    header = ("-H", f"Authorization: Bearer {TOKEN}")
+    assert curl_answer(*header, "-d", json.dumps(ORDER), orders)[0] == 201
 
 
 def put(server: Served, folder: Path, order_id: str, **environment: str) -> Any:
-    """Put an order with the AWS CLI; return how it ended."""
+    """Put an order with the AWS CLI; return the completed process."""
     detail = {**ORDER, "order_id": order_id, "total": 10, "timestamp": "2026-01-31T12:00:00Z"}
     entry = {
         "EventBusName": "orders-bus",
@@ -93,7 +95,7 @@ def put(server: Served, folder: Path, order_id: str, **environment: str) -> Any:
     where = ("--endpoint-url", server.address, "--region", "us-east-1")
     keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_MAX_ATTEMPTS": "1"}
     command = ("aws", "events", "put-events", "--entries", f"file://{entries}", *where)
-    return said(*command, **keys, **environment)
+    return run(*command, **keys, **environment)
 
 
 @aws
@@ -105,7 +107,7 @@ def test_the_aws_cli_puts_events(server: Served, tmp_path: Path) -> None:
 
 
 @aws
-def test_the_aws_cli_sends_a_token_as_its_sessions(guarded: Served, tmp_path: Path) -> None:
+def test_the_aws_cli_sends_a_token_as_session_token(guarded: Served, tmp_path: Path) -> None:
     refused = put(guarded, tmp_path, "CLI-2")
     assert refused.returncode != 0
     assert "MissingAuthenticationTokenException" in refused.stderr

@@ -11,12 +11,12 @@ from storage.sqlite.database import database
 
 
 def echo(event: Any, context: Any) -> Any:
-    """Answer with what came in."""
+    """Return the event."""
     return event
 
 
 def seen(event: Any, context: Any) -> dict[str, Any]:
-    """Answer with the process, the environment and the context that the invocation has."""
+    """Return the process, the environment and the context of the invocation."""
     return {
         "pid": os.getpid(),
         "environment": {key: os.environ.get(key) for key in event["variables"]},
@@ -34,38 +34,38 @@ def fails(event: Any, context: Any) -> Any:
     raise LookupError(event["message"])
 
 
-def unsayable(event: Any, context: Any) -> Any:
-    """Answer with what is no JSON."""
+def answers_no_json(event: Any, context: Any) -> Any:
+    """Return a value that is not JSON."""
     return {"a": object()}
 
 
-class Untold(Exception):
-    """An error whose message cannot be told."""
+class Unreadable(Exception):
+    """An error whose message cannot be read."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
 
 
-def fails_untold(event: Any, context: Any) -> Any:
-    """Raise an error whose message cannot be told."""
-    raise Untold
+def fails_unreadable(event: Any, context: Any) -> Any:
+    """Raise an error whose message cannot be read."""
+    raise Unreadable
 
 
-def prints_half_a_pair(event: Any, context: Any) -> Any:
-    """Print and measure text that UTF-8 does not have."""
-    sys.stdout.write("half \ud800 a pair\n")
+def prints_lone_surrogate(event: Any, context: Any) -> Any:
+    """Print and measure text that UTF-8 cannot encode."""
+    sys.stdout.write("lone \ud800 surrogate\n")
     sys.stdout.write('{"_aws": "\ud800"}')
     return event
 
 
 def sleeps(event: Any, context: Any) -> Any:
-    """Take so many seconds."""
+    """Sleep for some seconds."""
     time.sleep(event["seconds"])
     return event
 
 
 def hangs(event: Any, context: Any) -> Any:
-    """Never answer, and do not let oneself be asked to stop."""
+    """Never return, and ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         time.sleep(1)
@@ -77,24 +77,24 @@ def crashes(event: Any, context: Any) -> Any:
 
 
 def leaves(event: Any, context: Any) -> Any:
-    """End the process politely."""
+    """Exit with `sys.exit`."""
     sys.exit(1)
 
 
 def large(event: Any, context: Any) -> Any:
-    """Answer with so many bytes."""
+    """Return a text of some bytes."""
     return "x" * event["bytes"]
 
 
 def prints(event: Any, context: Any) -> Any:
-    """Say something, and measure something."""
+    """Print a line and a metric."""
     sys.stdout.write(event["line"] + "\n")
     sys.stdout.write('{"_aws":{"CloudWatchMetrics":[]}}\n')
     return None
 
 
 def writes(event: Any, context: Any) -> Any:
-    """Write a number, then do as told: raise, take a while, or end the process."""
+    """Write a number; then raise, sleep or return, as the event says."""
     with database(os.environ["STORE_URL"]).write() as connection:
         connection.execute("insert into t values (?)", (event["n"],))
         if "raises" in event:
@@ -104,9 +104,9 @@ def writes(event: Any, context: Any) -> Any:
 
 
 def stubborn(event: Any, context: Any) -> Any:
-    """Swallow every signal and every exception, and write numbers for ever.
+    """Ignore every signal and every exception, and write numbers for ever.
 
-    Each is a transaction of its own, or all are one that does not end, if `open` is true.
+    Each is its own transaction; if `open` is true, all are in one that does not end.
     """
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}:
         signal.signal(number, signal.SIG_IGN)
@@ -120,5 +120,5 @@ def stubborn(event: Any, context: Any) -> Any:
                     time.sleep(0.01)
                     if not left_open:
                         break
-        except BaseException:  # noqa: BLE001, S110 - what it is there for
+        except BaseException:  # noqa: BLE001, S110 - it ignores every exception
             pass

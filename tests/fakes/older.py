@@ -1,4 +1,4 @@
-"""Data directories that older versions have written (see tests/fixtures/directories/README.md)."""
+"""Data directories of older versions (see tests/fixtures/directories/README.md)."""
 
 import shutil
 import sqlite3
@@ -20,7 +20,7 @@ KILLED = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*-killed.ta
 
 @cache
 def template() -> Stack:
-    """Return the stack that an audit needs, which is the same for all directories."""
+    """Return the stack for an audit, the same for all directories."""
     return stack_of(DataDirectory(FOLDER))
 
 
@@ -32,18 +32,18 @@ def unpacked(name: str, folder: Path) -> DataDirectory:
 
 
 def copied(directory: DataDirectory, folder: Path) -> DataDirectory:
-    """Return a copy of a directory that nothing has open, in a folder."""
+    """Return a copy of a closed directory, in a folder."""
     shutil.copytree(directory.root, folder / "data")
     return DataDirectory(folder / "data")
 
 
 def asked(directory: DataDirectory, query: str) -> list[Any]:
-    """Return what the database says, whatever its version is."""
+    """Return the rows of a query, for any version of the directory."""
     with closing(sqlite3.connect(directory.database)) as connection:
         return connection.execute(query).fetchall()
 
 
 def ahead(directory: DataDirectory) -> float:
-    """Return how many seconds a clock is ahead that goes on from where a directory was left."""
+    """Return how many seconds ahead a clock must be to continue a directory's times."""
     [(last,)] = asked(directory, "select max(arrived_at) from events")
     return float(last) - time.time()

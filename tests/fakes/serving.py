@@ -1,4 +1,4 @@
-"""The command as a process: `orders …` to its end, and `orders serve` on a free port."""
+"""The command in a process: `orders …` until it ends, and `orders serve` on a free port."""
 
 import http.client
 import json
@@ -18,16 +18,16 @@ from botocore.config import Config
 
 COMMAND = Path(sys.executable).with_name("orders")
 PATIENCE = 30.0
-"""Seconds after which a process that does not do what it should is given up."""
+"""Timeout, in seconds, for a process and its effects."""
 
 
 def orders(
-    *arguments: object, timeout: float = 60, given: bytes = b""
+    *arguments: object, timeout: float = 60, stdin: bytes = b""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end."""
+    """Run the command until it ends."""
     done = subprocess.run(
         [COMMAND, *map(str, arguments)],
-        input=given,
+        input=stdin,
         capture_output=True,
         timeout=timeout,
         check=False,
@@ -38,14 +38,14 @@ def orders(
 
 
 def answer(*arguments: object, timeout: float = 60) -> Any:
-    """Return the JSON object on the last line of a command that succeeds."""
+    """Return the JSON object on the last line of a command, which must succeed."""
     done = orders(*arguments, "--json", timeout=timeout)
     assert done.returncode == 0, f"{done.args}: {done.stderr}{done.stdout}"
     return json.loads(done.stdout.splitlines()[-1])
 
 
 class Served:
-    """`orders serve` in a data directory; killed at the latest when the block ends."""
+    """`orders serve` in a data directory; killed at the end of the block."""
 
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
@@ -73,7 +73,7 @@ class Served:
             )
 
     def start(self) -> None:
-        """Start the process, and wait until it answers."""
+        """Start the process, and wait until it listens."""
         self.begin()
         assert self.process is not None
         endpoint = self.data / "endpoint"
@@ -83,31 +83,33 @@ class Served:
             assert time.monotonic() < end, "no endpoint: " + self.output()
             time.sleep(0.01)
         self.address = endpoint.read_text().strip()
-        socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()  # it listens already
+        socket.create_connection(
+            ("127.0.0.1", self.port), PATIENCE
+        ).close()  # the socket listens before the endpoint is published
 
     @property
     def port(self) -> int:
-        """The port that it took."""
+        """The port of the server."""
         return int(self.address.rpartition(":")[2])
 
     def output(self) -> str:
-        """Return what the process printed."""
+        """Return the output of the process."""
         return (self.data.parent / "serve.out").read_text()
 
     def stop(self, how: int = signal.SIGINT) -> int:
-        """Ask the process to end, as Ctrl-C does; return its exit code."""
+        """Send a signal, by default that of Ctrl-C; return the exit code."""
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """Let the process be gone."""
+        """Kill the process, if it is running."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def client(self, service: str) -> Any:
-        """Return a client of AWS's own for this server; it never asks twice."""
+        """Return a boto3 client for this server, without retries."""
         return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.address,
@@ -124,7 +126,7 @@ class Served:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
-        """Return the status and the JSON that an HTTP request is answered with."""
+        """Return the status and the JSON of the response to a request."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
@@ -135,19 +137,19 @@ class Served:
             connection.close()
 
     def rows(self, query: str, *parameters: object) -> list[Any]:
-        """Return what the database says now."""
+        """Return the rows of a query."""
         return rows(self.data / "orderflow.db", query, *parameters)
 
     def until(self, query: str, wanted: object, seconds: float = PATIENCE) -> None:
-        """Wait until a query's first value is this."""
+        """Wait until a query's first value is ``wanted``."""
         end = time.monotonic() + seconds
-        while (found := self.rows(query)[0][0]) != wanted:
-            assert time.monotonic() < end, f"{found} is not {wanted}: {query}\n{self.output()}"
+        while (value := self.rows(query)[0][0]) != wanted:
+            assert time.monotonic() < end, f"{value} is not {wanted}: {query}\n{self.output()}"
             time.sleep(0.05)
 
 
 def rows(database: Path, query: str, *parameters: object) -> list[Any]:
-    """Return what a database says, read beside whoever writes to it."""
+    """Return the rows of a query, concurrently with the database's writer."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(query, parameters).fetchall()

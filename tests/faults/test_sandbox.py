@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from infra.local.clock import Clock, SkippingClock
-from infra.local.directory.clock_rebase import DUE, HAPPENED, bring_back
+from infra.local.directory.clock_rebase import DUE_TIMES, PAST_TIMES, rebase_to_real_time
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.directory.journal import AHEAD, KIND
-from infra.local.directory.sandbox import clock_of
+from infra.local.directory.journal import CLOCK_AHEAD, KIND
+from infra.local.directory.sandbox import clock_for
 from infra.local.settle import work_off
 from infra.server.aws_api import AwsApi, execution_history
 from tests.fakes.serving import rows
@@ -96,7 +96,7 @@ def test_a_schedule_comes_again_within_its_own_interval(interrupted: Scene) -> N
 def test_a_clock_that_is_as_far_ahead_finds_nothing_to_bring_back(interrupted: Scene) -> None:
     [_, due] = _outside(interrupted.root)
     with interrupted.open(later=AHEAD_BY * 2) as machine:
-        assert kept(machine, AHEAD) == str(AHEAD_BY * 2)
+        assert kept(machine, CLOCK_AHEAD) == str(AHEAD_BY * 2)
         assert machine.rows("select resume_at from orders where order_id = 'V'") == [
             {"resume_at": due}
         ]
@@ -191,7 +191,7 @@ def test_the_next_sandbox_run_begins_at_the_present(interrupted: Scene) -> None:
 
 
 def test_an_export_is_of_the_present(interrupted: Scene) -> None:
-    bring_back(DataDirectory(interrupted.root))
+    rebase_to_real_time(DataDirectory(interrupted.root))
     assert too_late(interrupted.root) == {}
 
 
@@ -213,7 +213,7 @@ def test_every_time_that_is_kept_can_be_brought_back(interrupted: Scene) -> None
     }
     named = {
         f"{table}.{name}"
-        for columns in (HAPPENED, DUE)
+        for columns in (PAST_TIMES, DUE_TIMES)
         for table in columns
         for name in columns[table]
     }
@@ -337,4 +337,4 @@ def test_a_directory_that_only_has_stock_may_become_a_sandbox(scene: Scene) -> N
         machine.receive(TEA=1)
     with new(scene) as machine:
         assert machine.engine.clock.skips
-        assert isinstance(clock_of(machine.database), SkippingClock)
+        assert isinstance(clock_for(machine.database), SkippingClock)

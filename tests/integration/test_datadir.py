@@ -254,10 +254,10 @@ def test_a_server_is_found_by_the_address_it_wrote(
 
 def test_to_look_for_a_server_never_keeps_a_writer_out(directory: DataDirectory) -> None:
     with directory.writer():
-        directory.publish("http://127.0.0.1:1234", None)
+        directory.publish_endpoint("http://127.0.0.1:1234", None)
     assert directory.served_at() is None
     with directory.writer():
-        directory.publish("http://127.0.0.1:1234", None)
+        directory.publish_endpoint("http://127.0.0.1:1234", None)
         assert directory.served_at() == "http://127.0.0.1:1234"
 
 
@@ -265,7 +265,7 @@ def test_the_address_of_a_server_that_was_killed_is_not_the_next_writers(
     directory: DataDirectory,
 ) -> None:
     with directory.writer():
-        directory.publish("http://127.0.0.1:1234", None)
+        directory.publish_endpoint("http://127.0.0.1:1234", None)
     with directory.writer():
         assert directory.served_at() is None
 

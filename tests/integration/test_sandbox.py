@@ -24,11 +24,11 @@ from tests.fakes.records import NOW
 from tests.integration.dynamo_stores import OneAtATime, create, moto
 
 KEY = charge_id("A-1")
-NO_ANSWER = "no answer"
+NO_ANSWER, REFUSED = "no answer", "refused"
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -43,16 +43,16 @@ def clock() -> Clock:
 
 
 class Sandbox(Protocol):
-    """The sandbox's own record; every call opens it again, like another process."""
+    """The sandbox's database; every call opens it again, like another process."""
 
     def gateway(self, now: Callable[[], float]) -> Gateway: ...
     def carrier(self) -> Carrier: ...
 
     def charges(self) -> list[Mapping[str, object]]:
-        """Return the gateway's own record."""
+        """Return the gateway's charges."""
 
     def parcels(self) -> int:
-        """Return how many shipments the carrier's own record has."""
+        """Return the number of the carrier's shipments."""
 
 
 class SQLiteSandbox:
@@ -101,7 +101,7 @@ class DynamoSandbox:
         return sum(item["sk"] == "shipment" for item in self.table.scan())
 
     def close(self) -> None:
-        """Leave the table to moto."""
+        """Do nothing: moto deletes the table."""
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +131,18 @@ def charge(token: str | None, order_id: str = "A-1") -> Charge:
 
 def answers(call: Callable[[], object], times: int) -> list[str]:
     """Call the gateway this many times; return the status of each answer."""
-    found = []
+    statuses = []
     for _ in range(times):
         try:
-            found.append(str(getattr(call(), "status", None)))
+            statuses.append(str(getattr(call(), "status", None)))
         except PaymentGatewayError:
-            found.append(NO_ANSWER)
-    return found
+            statuses.append(NO_ANSWER)
+    return statuses
 
 
 def charged(sandbox: Sandbox) -> int:
-    """Return the number of charges in the gateway's own record that are not refunded."""
-    return sum(kept["status"] == ChargeStatus.CHARGED for kept in sandbox.charges())
+    """Return the number of charges in the number of that are not refunded."""
+    return sum(row["status"] == ChargeStatus.CHARGED for row in sandbox.charges())
 
 
 # ---- the gateway's tokens
@@ -172,7 +172,7 @@ def test_the_token_selects_the_result_of_a_charge(
 
 
 @pytest.mark.parametrize(
-    ("token", "found"),
+    ("token", "status"),
     [
         ("tok_timeout", None),
         ("tok_lose_answer", "CHARGED"),
@@ -181,11 +181,11 @@ def test_the_token_selects_the_result_of_a_charge(
     ],
 )
 def test_the_gateways_record_after_the_first_call(
-    gateway: Gateway, token: str, found: str | None
+    gateway: Gateway, token: str, status: str | None
 ) -> None:
     answers(lambda: gateway.charge(charge(token)), 1)
     record = gateway.find(KEY)
-    assert (record.status if record else None) == found
+    assert (record.status if record else None) == status
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_orders_have_separate_charges_and_failures(gateway: Gateway, sandbox: Sa
     assert charged(sandbox) == 1
 
 
-# ---- what the gateway remembers
+# ---- the gateway's record
 
 
 def test_a_repeated_charge_returns_the_first_status_and_reference(
@@ -230,8 +230,8 @@ def test_a_repeated_charge_returns_the_first_status_and_reference(
 def test_the_gateway_stores_the_requested_charge(gateway: Gateway, sandbox: Sandbox) -> None:
     gateway.charge(charge("tok_visa"))
     [row] = sandbox.charges()
-    kept = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
-    assert kept == (KEY, "A-1", 3700, "EUR", NOW)
+    recorded = (row["key"], row["order_id"], row["amount"], row["currency"], row["at"])
+    assert recorded == (KEY, "A-1", 3700, "EUR", NOW)
 
 
 @pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
@@ -245,7 +245,7 @@ def test_after_a_day_the_key_is_forgotten_and_a_repeated_charge_is_a_second_one(
     assert charged(sandbox) == made
 
 
-def test_the_gateways_own_record_is_never_forgotten(gateway: Gateway, clock: Clock) -> None:
+def test_the_gateways_record_never_expires(gateway: Gateway, clock: Clock) -> None:
     made = gateway.charge(charge("tok_visa"))
     clock.time += 91 * 86_400
     assert gateway.find(KEY) == made
@@ -270,9 +270,9 @@ def test_a_void_writes_a_permanent_mark_that_refuses_a_later_charge(
     for age in (0, KEY_LIFETIME, 91 * 86_400):
         clock.time = NOW + age
         assert gateway.charge(charge("tok_visa")).status == "VOIDED"
-    found = gateway.find(KEY)
-    assert found is not None
-    assert (found.status, charged(sandbox)) == ("VOIDED", 0)
+    record = gateway.find(KEY)
+    assert record is not None
+    assert (record.status, charged(sandbox)) == ("VOIDED", 0)
 
 
 @pytest.mark.parametrize(
@@ -311,30 +311,31 @@ def consignment(street: str = "1 Loop Lane", shipment_id: str = "shipment-1") ->
     return Consignment(shipment_id, "A-1", {**ADDRESS, "street": street})
 
 
-def taken(carrier: Carrier, street: str, times: int) -> list[str]:
-    found = []
+def create_answers(carrier: Carrier, street: str, times: int) -> list[str]:
+    """Create a shipment some times; return the status of each answer."""
+    statuses = []
     for _ in range(times):
         try:
-            found.append(str(carrier.create(consignment(street)).status))
+            statuses.append(str(carrier.create(consignment(street)).status))
         except CarrierError:
-            found.append("not taken")
-    return found
+            statuses.append(REFUSED)
+    return statuses
 
 
 @pytest.mark.parametrize(
     ("street", "calls"),
     [
         ("1 Loop Lane", ["CREATED", "CREATED"]),
-        ("SANDBOX FAIL 1", ["not taken", "CREATED"]),
-        ("SANDBOX FAIL 2", ["not taken", "not taken", "CREATED", "CREATED"]),
-        ("SANDBOX FAIL", ["not taken"] * 6),
+        ("SANDBOX FAIL 1", [REFUSED, "CREATED"]),
+        ("SANDBOX FAIL 2", [REFUSED, REFUSED, "CREATED", "CREATED"]),
+        ("SANDBOX FAIL", [REFUSED] * 6),
         ("1 SANDBOX FAIL", ["CREATED"]),
     ],
 )
 def test_the_street_selects_the_carriers_behaviour(
     carrier: Carrier, street: str, calls: list[str]
 ) -> None:
-    assert taken(carrier, street, len(calls)) == calls
+    assert create_answers(carrier, street, len(calls)) == calls
 
 
 def test_a_shipment_has_one_tracking_number(carrier: Carrier, sandbox: Sandbox) -> None:
@@ -351,7 +352,7 @@ def test_an_order_without_an_address_is_shipped_too(carrier: Carrier) -> None:
     assert carrier.create(Consignment("shipment-1", "A-1", None)).status == "CREATED"
 
 
-def test_a_voided_shipment_stays_voided(carrier: Carrier) -> None:
+def test_a_voided_shipment_remains_voided(carrier: Carrier) -> None:
     created = carrier.create(consignment())
     voided = carrier.void("shipment-1")
     assert (voided.status, voided.tracking_number) == ("VOIDED", created.tracking_number)

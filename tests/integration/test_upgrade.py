@@ -1,4 +1,4 @@
-"""Directories of older versions, made by those versions' own code: opened, and taken up."""
+"""Migration of directories that older versions wrote with their own code."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from infra.audit.directory import audit
 from infra.audit.quick import quick_findings
 from infra.contracts.catalogue import SOLD_OUT
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
-from infra.local.directory.migrations import FOLDER, STEPS, meaning, upgrade
+from infra.local.directory.migrations import FOLDER, STEPS, migrate, normalized
 from infra.local.directory.schema import VERSION
 from storage.sqlite.database import Database
 from tests.fakes.older import KILLED, SETTLED, ahead, asked, template, unpacked
@@ -53,24 +53,24 @@ def figures(directory: DataDirectory) -> list[Any]:
 
 
 def schema(directory: DataDirectory) -> dict[str, str]:
-    """Return what each table, index and view is, in a form that can be compared."""
+    """Return the definition of each table, index and view, in a normal form."""
     query = "select type || ' ' || name, sql from sqlite_master where sql is not null"
-    return {name: meaning(sql) for name, sql in asked(directory, query)}
+    return {name: normalized(sql) for name, sql in asked(directory, query)}
 
 
 def content(directory: DataDirectory) -> tuple[Any, ...]:
-    """Return the version of a database, and all that it has."""
+    """Return the version, the schema and the rows of a database."""
     with closing(sqlite3.connect(directory.database)) as connection:
         [(version,)] = connection.execute("pragma user_version").fetchall()
         schema = connection.execute("select type, name, sql from sqlite_master").fetchall()
         tables = [name for kind, name, _ in schema if kind == "table"]
-        rows = {one: connection.execute(f"select * from {one}").fetchall() for one in tables}
+        rows = {table: connection.execute(f"select * from {table}").fetchall() for table in tables}
     return version, schema, rows
 
 
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
-    """Leave nothing in this process of the platforms that are opened in it."""
+    """Reset the process after the platforms that a test opens in it."""
     environment = dict(os.environ)
     forget()
     yield
@@ -80,7 +80,7 @@ def alone() -> Iterator[None]:
     os.environ.update(environment)
 
 
-# ---- opened
+# ---- the migrated directory
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +92,14 @@ def new_schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_there_is_a_directory_of_each_older_version(tmp_path: Path) -> None:
-    found = [asked(unpacked(name, tmp_path / name), "pragma user_version")[0][0] for name in EVERY]
-    assert set(found) == set(range(1, VERSION))
+    versions = [
+        asked(unpacked(name, tmp_path / name), "pragma user_version")[0][0] for name in EVERY
+    ]
+    assert set(versions) == set(range(1, VERSION))
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_has_what_it_had_and_the_schema_of_a_new_directory(
+def test_it_keeps_its_data_and_has_the_schema_of_a_new_directory(
     name: str, tmp_path: Path, new_schema: dict[str, str]
 ) -> None:
     older = unpacked(name, tmp_path)
@@ -113,7 +115,7 @@ def test_it_has_what_it_had_and_the_schema_of_a_new_directory(
 
 
 @pytest.mark.parametrize("way", ["reader", "writer"])
-def test_any_command_may_be_the_first_to_open_it(way: str, tmp_path: Path) -> None:
+def test_a_reader_and_a_writer_migrate_it(way: str, tmp_path: Path) -> None:
     older = unpacked("version-1-settled", tmp_path)
     if way == "reader":
         older.reader().close()
@@ -123,8 +125,8 @@ def test_any_command_may_be_the_first_to_open_it(way: str, tmp_path: Path) -> No
     assert asked(older, "pragma user_version") == [(VERSION,)]
 
 
-def test_no_id_is_used_twice_after_it(tmp_path: Path) -> None:
-    """The first builds counted anew once a table was empty; files are named after deliveries."""
+def test_no_id_is_reused_after_it(tmp_path: Path) -> None:
+    """The first builds reused the ids of an emptied table; files have the ids of deliveries."""
     older = unpacked("version-1-first-settled", tmp_path)
     used = max(int(path.stem.rpartition("-")[2]) for path in older.bucket.rglob("*.parquet"))
     with older.writer():
@@ -135,7 +137,7 @@ def test_no_id_is_used_twice_after_it(tmp_path: Path) -> None:
         assert last[table] >= asked(older, f"select max({column}) from {table}")[0][0]
 
 
-def test_what_a_person_has_added_to_the_database_stays(tmp_path: Path) -> None:
+def test_a_users_own_view_is_unchanged(tmp_path: Path) -> None:
     older = unpacked("version-2-settled", tmp_path)
     mine = "create view mine as select order_id, total from orders where status = 'COMPLETED'"
     with closing(sqlite3.connect(older.database)) as connection:
@@ -167,15 +169,15 @@ def test_the_time_of_a_change_becomes_that_of_each_field(tmp_path: Path) -> None
         ("3.sql", "65c6cb6c5b667d3d722a15d97742e264"),
     ],
 )
-def test_a_step_that_was_released_is_never_changed(name: str, digest: str) -> None:
+def test_a_released_step_is_never_changed(name: str, digest: str) -> None:
     assert sha256((FOLDER / name).read_bytes()).hexdigest()[:32] == digest
 
 
-# ---- whole or not at all
+# ---- atomicity
 
 
 class Refusing:
-    """Has SQLite refuse the n-th change of a table, an index or a row."""
+    """An authorizer that refuses the n-th change of a table, an index or a row."""
 
     CHANGES = frozenset(
         {
@@ -190,20 +192,20 @@ class Refusing:
     )
 
     def __init__(self, number: int, act: Callable[[], int] = lambda: sqlite3.SQLITE_DENY) -> None:
-        self.left = number
+        self.remaining = number
         self.act = act
 
     def __call__(self, action: int, *_: object) -> int:
         if action in self.CHANGES:
-            self.left -= 1
-            if self.left == 0:
+            self.remaining -= 1
+            if self.remaining == 0:
                 return self.act()
         return sqlite3.SQLITE_OK
 
 
 @pytest.mark.parametrize("name", ["version-1-first-killed", "version-3-of-1-killed"])
-def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -> None:
-    """The first builds' directories go through all steps, the other rebuilds most tables.
+def test_an_error_at_any_change_rolls_back(name: str, tmp_path: Path) -> None:
+    """The first builds' directory runs every step, the other one rebuilds most tables.
 
     Every third change is refused, to save time.
     """
@@ -213,7 +215,7 @@ def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -
         database = Database(str(older.database))
         database.connection.set_authorizer(Refusing(number))
         try:
-            upgrade(database, before[0])
+            migrate(database, before[0])
         except sqlite3.DatabaseError:
             database.connection.set_authorizer(None)
             database.close()
@@ -228,17 +230,17 @@ def test_an_error_at_any_change_leaves_it_as_it_was(name: str, tmp_path: Path) -
 KILL = """
 import os, signal, sys
 from storage.sqlite.database import Database
-from infra.local.directory.migrations import upgrade
+from infra.local.directory.migrations import migrate
 from tests.integration.test_upgrade import Refusing
 database = Database(sys.argv[1])
 end = lambda: os.kill(os.getpid(), signal.SIGKILL)
 database.connection.set_authorizer(Refusing(int(sys.argv[2]), end))
-upgrade(database, int(sys.argv[3]))
+migrate(database, int(sys.argv[3]))
 """
 
 
 @pytest.mark.parametrize("step", range(len(STEPS)))
-def test_a_process_that_is_killed_meanwhile_leaves_it_as_it_was(step: int, tmp_path: Path) -> None:
+def test_a_killed_process_rolls_back(step: int, tmp_path: Path) -> None:
     older = unpacked("version-1-killed", tmp_path)
     before = content(older)
     number = 2 + 15 * step
@@ -248,7 +250,7 @@ def test_a_process_that_is_killed_meanwhile_leaves_it_as_it_was(step: int, tmp_p
     assert content(older) == before
 
 
-def test_one_that_cannot_be_brought_up_to_date_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_migrated_is_refused_with_the_reason(tmp_path: Path) -> None:
     older = unpacked("version-2-settled", tmp_path)
     with closing(sqlite3.connect(older.database)) as connection:
         connection.executescript(
@@ -258,13 +260,13 @@ def test_one_that_cannot_be_brought_up_to_date_is_refused_in_a_line(tmp_path: Pa
     before = content(older)
     with pytest.raises(DataDirectoryError) as refused, older.writer():
         pass
-    said = str(refused.value)
-    assert f"cannot be brought from version 2 to {VERSION}: CHECK constraint failed" in said
-    assert "nothing was changed" in said
+    message = str(refused.value)
+    assert f"cannot be migrated from version 2 to {VERSION}: CHECK constraint failed" in message
+    assert "nothing was changed" in message
     assert content(older) == before
 
 
-# ---- taken up
+# ---- the next run
 
 
 def settle(directory: DataDirectory, act: Callable[[Host], object] = lambda _: None) -> None:
@@ -273,8 +275,8 @@ def settle(directory: DataDirectory, act: Callable[[Host], object] = lambda _: N
         act(machine)
 
 
-def sound(directory: DataDirectory) -> None:
-    """Say that an audit finds nothing, by all its parts."""
+def check_audit(directory: DataDirectory) -> None:
+    """Check that no part of an audit has a finding."""
     report = audit(directory, template())
     assert [str(finding) for finding in report.findings.first] == []
     reader = directory.reader()
@@ -283,12 +285,12 @@ def sound(directory: DataDirectory) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_keeps_every_invariant_as_it_was_left(name: str, tmp_path: Path) -> None:
-    sound(unpacked(name, tmp_path))
+def test_it_keeps_every_invariant_before_the_next_run(name: str, tmp_path: Path) -> None:
+    check_audit(unpacked(name, tmp_path))
 
 
 def wanted(envelope: str, cancelled: set[str]) -> tuple[str, str]:
-    """Return an order and how it has to end, by its event."""
+    """Return an order and its expected last status, from its event."""
     detail = json.loads(envelope)["detail"]
     fails = (
         detail.get("payment_token") == "tok_decline"
@@ -300,7 +302,7 @@ def wanted(envelope: str, cancelled: set[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_what_was_in_flight_goes_on_to_its_end(name: str, tmp_path: Path) -> None:
+def test_work_in_flight_is_completed(name: str, tmp_path: Path) -> None:
     older = unpacked(name, tmp_path)
     created = "select envelope from events where detail_type = 'Order Created'"
     asked_for = "select order_id from events where detail_type = 'Order Cancelled'"
@@ -315,11 +317,11 @@ def test_what_was_in_flight_goes_on_to_its_end(name: str, tmp_path: Path) -> Non
     assert asked(older, "select sum(total) from orders where status = 'COMPLETED'") == [(paid,)]
     for table in ("outbox", "deliveries", "messages"):
         assert asked(older, f"select count(*) from {table}") == [(0,)], table
-    sound(older)
+    check_audit(older)
 
 
 @pytest.mark.parametrize("name", ["version-1-settled", "version-3-settled"])
-def test_what_had_ended_stays_and_what_waited_or_failed_is_seen_to(
+def test_ended_orders_are_unchanged_and_waiting_or_failed_ones_continue(
     name: str, tmp_path: Path
 ) -> None:
     older = unpacked(name, tmp_path)
@@ -332,4 +334,4 @@ def test_what_had_ended_stays_and_what_waited_or_failed_is_seen_to(
     assert (state["X-WAITS"], state["X-STUCK"]) == ("FAILED", "COMPENSATING")
     queues = {letter["queue"] for letter in letters}
     assert {"AttentionQueue", "QuarantineQueue", "ConfirmationsDeadLetterQueue"} <= queues
-    sound(older)
+    check_audit(older)

@@ -268,7 +268,7 @@ def test_nothing_of_the_tokens_is_left_behind(tmp_path: Path, tokens: Path) -> N
     ("options", "said"),
     [
         (("--host", "0.0.0.0"), "give --token-file FILE"),  # noqa: S104
-        (("--allowed-host", "shop.example"), "--allowed-host shop.example lets others ask"),
+        (("--allowed-host", "shop.example"), "--allowed-host shop.example admits others"),
         (("--allowed-host", "*"), "is no host name"),
         (("--token-file", "nothing"), "nothing cannot be read"),
         (("--parameter", "Colour=red"), "Parameters.Colour: is not a parameter"),

@@ -1,4 +1,4 @@
-"""Workers: real processes that run handlers, are killed at a timeout and replaced after a crash."""
+"""Worker processes run handlers, are killed at a timeout and replaced after a crash."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from storage.sqlite.database import Database
 
 ROOT = Path(__file__).parents[2]
 SOON = 0.3
-"""Seconds: the timeout of functions that are to run into it."""
+"""Seconds: the timeout of the functions that exceed it."""
 
 MORE_THAN_A_PIPE = 5_000_000
 
@@ -41,15 +41,15 @@ FUNCTIONS = {
         "also_seen", "arn", "tests.fakes.functions.seen", 30, 512, {"A": "of also_seen"}
     ),
     "fails": function("fails"),
-    "unsayable": function("unsayable"),
+    "answers_no_json": function("answers_no_json"),
     "sleeps": function("sleeps"),
     "hangs": function("hangs", SOON),
     "crashes": function("crashes"),
     "leaves": function("leaves"),
     "large": function("large"),
     "prints": function("prints"),
-    "prints_half_a_pair": function("prints_half_a_pair"),
-    "fails_untold": function("fails_untold"),
+    "prints_lone_surrogate": function("prints_lone_surrogate"),
+    "fails_unreadable": function("fails_unreadable"),
 }
 
 
@@ -67,12 +67,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]
 
 
 def numbers(store: Database) -> list[int]:
-    """Return what stands in the database."""
+    """Return the numbers in the database."""
     return [row["n"] for row in store.rows("select n from t order by n")]
 
 
 class Pool:
-    """A pool, and what a test asks of it."""
+    """A pool with the calls of a test."""
 
     def __init__(self, log: Path, size: int) -> None:
         self.log = log
@@ -88,13 +88,13 @@ class Pool:
         return self.count
 
     def results(self, number: int, seconds: float = 20) -> list[Result]:
-        """Return so many results in the order in which they came."""
-        found: list[Result] = []
+        """Return ``number`` results in the order of their arrival."""
+        results: list[Result] = []
         end = time.monotonic() + seconds
-        while len(found) < number:
-            assert time.monotonic() < end, f"{len(found)} of {number} results in {seconds} s"
-            found += [one for one in self.pool.poll(0.1) if one.id >= 0]
-        return found
+        while len(results) < number:
+            assert time.monotonic() < end, f"{len(results)} of {number} results in {seconds} s"
+            results += [result for result in self.pool.poll(0.1) if result.id >= 0]
+        return results
 
     def call(self, name: str, **payload: Any) -> Result:
         """Return the result of one invocation."""
@@ -112,7 +112,7 @@ Make = Callable[[int], Pool]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return what opens a pool of so many workers; they end with the test, whatever they do."""
+    """Return a factory of pools; their processes are killed at the end of the test."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     opened: list[Pool] = []
 
@@ -130,7 +130,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 
 
 def alive(process: int) -> bool:
-    """Say whether a process runs."""
+    """Return whether a process is running."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -139,7 +139,7 @@ def alive(process: int) -> bool:
 
 
 def gone_within(seconds: float, *processes: int) -> bool:
-    """Say whether processes end in this time."""
+    """Return whether processes end within a time."""
     end = time.monotonic() + seconds
     while any(alive(process) for process in processes):
         if time.monotonic() > end:
@@ -148,7 +148,7 @@ def gone_within(seconds: float, *processes: int) -> bool:
     return True
 
 
-# ---- what a handler gets and answers
+# ---- events and results of a handler
 
 
 def test_a_function_answers_with_its_payload(make: Make) -> None:
@@ -157,52 +157,52 @@ def test_a_function_answers_with_its_payload(make: Make) -> None:
     assert result.seconds >= 0
 
 
-def test_an_error_is_told_by_its_class_its_message_and_its_trace(make: Make) -> None:
+def test_an_error_has_its_class_message_and_trace(make: Make) -> None:
     error = make(1).call("fails", message="nothing there").error
     assert error is not None
     assert (error["errorType"], error["errorMessage"]) == ("LookupError", "nothing there")
     assert "functions.py" in error["stackTrace"][-1]
 
 
-def test_an_answer_that_is_no_json_is_the_functions_error(make: Make) -> None:
+def test_a_result_that_is_not_json_is_the_functions_error(make: Make) -> None:
     pool = make(1)
-    error = pool.call("unsayable").error
+    error = pool.call("answers_no_json").error
     assert error is not None
     assert pool.call("echo", still="here").payload == {"still": "here"}
 
 
-def test_an_error_whose_message_cannot_be_told_is_told_by_its_class(make: Make) -> None:
+def test_an_error_whose_message_cannot_be_read_has_its_class(make: Make) -> None:
     pool = make(1)
     before = pool.workers()
-    error = pool.call("fails_untold").error
+    error = pool.call("fails_unreadable").error
     assert error is not None
-    told = (error["errorType"], error["errorMessage"])
-    assert told == ("Untold", "its message cannot be read: ValueError")
+    reported = (error["errorType"], error["errorMessage"])
+    assert reported == ("Unreadable", "its message cannot be read: ValueError")
     assert pool.workers() == before
 
 
-def test_text_that_utf_8_does_not_have_costs_no_worker(make: Make) -> None:
+def test_text_that_utf_8_cannot_encode_does_not_end_a_worker(make: Make) -> None:
     pool = make(1)
     before = pool.workers()
-    result = pool.call("prints_half_a_pair", a=1)
+    result = pool.call("prints_lone_surrogate", a=1)
     assert (result.payload, result.metrics) == ({"a": 1}, ['{"_aws": "\\ud800"}'])
-    assert "half \\ud800 a pair" in pool.log.read_text()
+    assert "lone \\ud800 surrogate" in pool.log.read_text()
     assert pool.workers() == before
 
 
-def test_each_function_has_its_own_environment_whoever_ran_before(make: Make) -> None:
+def test_each_function_has_only_its_own_variables(make: Make) -> None:
     pool = make(1)
     variables = ["A", "B", "AWS_LAMBDA_FUNCTION_NAME"]
-    found = [
+    environments = [
         pool.call(name, variables=variables).payload["environment"]
         for name in ("seen", "also_seen", "seen")
     ]
-    one = {"A": "of seen", "B": "only here", "AWS_LAMBDA_FUNCTION_NAME": "seen"}
-    other = {"A": "of also_seen", "B": None, "AWS_LAMBDA_FUNCTION_NAME": "also_seen"}
-    assert found == [one, other, one]
+    first = {"A": "of seen", "B": "only here", "AWS_LAMBDA_FUNCTION_NAME": "seen"}
+    second = {"A": "of also_seen", "B": None, "AWS_LAMBDA_FUNCTION_NAME": "also_seen"}
+    assert environments == [first, second, first]
 
 
-def test_a_context_says_what_runs_and_how_long_it_may(make: Make) -> None:
+def test_a_context_has_the_function_and_its_remaining_time(make: Make) -> None:
     pool = make(1)
     first, second = (pool.call("seen", variables=[]).payload for _ in range(2))
     assert (first["name"], first["memory"]) == ("seen", 256)
@@ -211,13 +211,13 @@ def test_a_context_says_what_runs_and_how_long_it_may(make: Make) -> None:
     assert first["request"] != second["request"]
 
 
-def test_a_handler_sees_the_platforms_clock(make: Make) -> None:
+def test_a_handler_uses_the_platforms_clock(make: Make) -> None:
     pool = make(1)
     pool.pool.offset = 86_400.0
     assert abs(pool.call("seen", variables=[]).payload["now"] - time.time() - 86_400) < 60
 
 
-def test_what_a_handler_prints_goes_to_the_log_and_what_it_measures_to_the_result(
+def test_output_goes_to_the_log_and_metrics_to_the_result(
     make: Make,
 ) -> None:
     pool = make(1)
@@ -227,10 +227,10 @@ def test_what_a_handler_prints_goes_to_the_log_and_what_it_measures_to_the_resul
     assert pool.call("echo").metrics == []
 
 
-# ---- side by side, and in order
+# ---- concurrency and order
 
 
-def test_results_of_one_worker_come_in_the_order_of_the_invocations(make: Make) -> None:
+def test_results_of_one_worker_are_in_the_order_of_the_invocations(make: Make) -> None:
     pool = make(1)
     numbers = [pool.submit("echo", n=number) for number in range(50)]
     results = pool.results(50)
@@ -238,7 +238,7 @@ def test_results_of_one_worker_come_in_the_order_of_the_invocations(make: Make) 
     assert [result.payload["n"] for result in results] == list(range(50))
 
 
-def test_workers_run_side_by_side(make: Make) -> None:
+def test_workers_run_concurrently(make: Make) -> None:
     pool = make(2)
     for _ in range(2):
         pool.submit("sleeps", seconds=0.5)
@@ -247,7 +247,7 @@ def test_workers_run_side_by_side(make: Make) -> None:
     assert time.monotonic() - started < 0.95
 
 
-def test_a_worker_is_given_a_few_invocations_ahead_and_no_more(make: Make) -> None:
+def test_a_worker_prefetches_a_limited_number_of_invocations(make: Make) -> None:
     pool = make(1)
     for _ in range(PREFETCH + 3):
         pool.submit("sleeps", seconds=0.05)
@@ -256,25 +256,25 @@ def test_a_worker_is_given_a_few_invocations_ahead_and_no_more(make: Make) -> No
     pool.results(PREFETCH + 3)
 
 
-def test_results_are_gathered_while_the_workers_have_enough_to_do(make: Make) -> None:
-    """Each look at them is a commit."""
+def test_results_are_gathered_while_the_workers_are_busy(make: Make) -> None:
+    """Each `poll` is followed by a commit."""
     pool = make(1)
     for _ in range(PREFETCH):
         pool.submit("sleeps", seconds=0.002)
-    gathered = [one for one in pool.pool.poll(5) if one.id >= 0]
+    gathered = [result for result in pool.pool.poll(5) if result.id >= 0]
     assert len(gathered) > 1
     pool.results(PREFETCH - len(gathered))
 
 
-def test_a_single_result_is_waited_with_for_no_other(make: Make) -> None:
+def test_a_single_result_does_not_wait_for_another(make: Make) -> None:
     pool = make(1)
     pool.submit("echo")
     pool.submit("sleeps", seconds=0.5)
-    assert [one.id for one in pool.pool.poll(5)] == [1]
+    assert [result.id for result in pool.pool.poll(5)] == [1]
     pool.results(1)
 
 
-def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
+def test_a_large_payload_is_never_prefetched(make: Make) -> None:
     pool = make(1)
     pool.submit("sleeps", seconds=0.2)
     pool.submit("echo", text="x" * PREFETCH_BYTES)
@@ -284,7 +284,7 @@ def test_a_large_payload_is_never_sent_ahead(make: Make) -> None:
 
 
 @pytest.mark.parametrize("levels", [255, 1_000, 1_003])
-def test_a_payload_as_deep_as_any_event_goes_both_ways(make: Make, levels: int) -> None:
+def test_a_payload_of_maximum_depth_is_sent_and_returned(make: Make, levels: int) -> None:
     deep = json.loads('{"a":' * (levels - 2) + "18446744073709551616" + "}" * (levels - 2))
     result = make(1).call("echo", deep=deep)
     if levels <= MAX_DEPTH:
@@ -294,7 +294,7 @@ def test_a_payload_as_deep_as_any_event_goes_both_ways(make: Make, levels: int) 
         assert result.error["errorType"] == "Runtime.MarshalError"
 
 
-def test_payloads_larger_than_a_pipe_go_both_ways_at_once(make: Make) -> None:
+def test_payloads_larger_than_a_pipe_are_sent_and_returned_concurrently(make: Make) -> None:
     pool = make(2)
     for _ in range(6):
         pool.submit("echo", text="x" * MORE_THAN_A_PIPE)
@@ -306,7 +306,7 @@ def test_payloads_larger_than_a_pipe_go_both_ways_at_once(make: Make) -> None:
     assert sizes == [MORE_THAN_A_PIPE] * 12
 
 
-def test_answers_larger_than_a_pipe_do_not_block_what_is_sent_ahead(make: Make) -> None:
+def test_results_larger_than_a_pipe_do_not_block_prefetching(make: Make) -> None:
     pool = make(1)
     for _ in range(8):
         pool.submit("large", bytes=MORE_THAN_A_PIPE)
@@ -332,7 +332,7 @@ def test_a_function_past_its_timeout_is_killed_and_its_worker_replaced(make: Mak
 
 
 @pytest.mark.parametrize("left_open", [False, True], ids=["committed", "uncommitted"])
-def test_a_function_that_swallows_everything_is_gone_at_its_timeout_and_writes_no_more(
+def test_a_function_that_ignores_signals_is_killed_at_its_timeout_and_stops_writing(
     make: Make, store: Database, *, left_open: bool
 ) -> None:
     pool = make(1)
@@ -351,7 +351,7 @@ def test_a_function_that_swallows_everything_is_gone_at_its_timeout_and_writes_n
     assert numbers(store) == [1, *written]
 
 
-def test_a_function_that_swallows_everything_keeps_no_other_waiting(
+def test_a_function_that_ignores_signals_does_not_block_the_others(
     make: Make, store: Database
 ) -> None:
     pool = make(2)
@@ -365,11 +365,11 @@ def test_a_function_that_swallows_everything_keeps_no_other_waiting(
     assert set(range(5)) <= set(numbers(store))
 
 
-def test_a_function_that_takes_its_time_within_its_timeout_is_left_alone(make: Make) -> None:
+def test_a_slow_function_within_its_timeout_is_not_killed(make: Make) -> None:
     assert make(1).call("sleeps", seconds=SOON + 0.2).error is None
 
 
-def test_an_invocation_sent_ahead_has_its_own_full_timeout(make: Make) -> None:
+def test_a_prefetched_invocation_has_its_full_timeout(make: Make) -> None:
     pool = make(1)
     pool.submit("sleeps", seconds=SOON + 0.2)
     pool.submit("hangs")
@@ -383,7 +383,7 @@ def test_an_invocation_sent_ahead_has_its_own_full_timeout(make: Make) -> None:
 
 
 @pytest.mark.parametrize("way", ["crashes", "leaves"])
-def test_a_crash_fails_the_invocation_that_ran_and_what_was_ahead_goes_on(
+def test_a_crash_fails_the_running_invocation_and_runs_the_prefetched_ones(
     make: Make, way: str
 ) -> None:
     pool = make(1)
@@ -396,18 +396,18 @@ def test_a_crash_fails_the_invocation_that_ran_and_what_was_ahead_goes_on(
     assert error["errorType"] == "Runtime.ExitError"
     assert way in error["errorMessage"]
     assert [results[number].payload["n"] for number in ahead] == [2, 3]
-    assert list(results) == sorted(results), "what was ahead goes on in its order"
+    assert list(results) == sorted(results), "prefetched invocations run in their order"
 
 
-def test_an_answer_that_was_given_before_the_crash_counts(make: Make) -> None:
+def test_a_result_from_before_a_crash_is_kept(make: Make) -> None:
     pool = make(1)
     answered, crashed = pool.submit("sleeps", seconds=0.05), pool.submit("crashes")
     [worker] = pool.workers()
-    found = pool.pool.poll(0)
+    received = pool.pool.poll(0)
     assert gone_within(5, worker)
     after = pool.submit("echo", n=3)
-    found += pool.results(3 - len(found))
-    results = {result.id: result for result in found}
+    received += pool.results(3 - len(received))
+    results = {result.id: result for result in received}
     assert results[answered].payload == {"seconds": 0.05}
     assert results[crashed].error is not None
     assert results[after].payload == {"n": 3}
@@ -425,7 +425,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(make: Make) -> None:
     assert len(pool.workers()) == 2
 
 
-def test_an_idle_worker_that_is_gone_costs_no_invocation(make: Make) -> None:
+def test_an_idle_worker_that_ended_fails_no_invocation(make: Make) -> None:
     pool = make(1)
     [worker] = pool.workers()
     os.kill(worker, signal.SIGKILL)
@@ -434,7 +434,7 @@ def test_an_idle_worker_that_is_gone_costs_no_invocation(make: Make) -> None:
     assert pool.call("echo", fine=True).payload == {"fine": True}
 
 
-def test_crash_after_crash_the_pool_goes_on(make: Make) -> None:
+def test_a_pool_survives_repeated_crashes(make: Make) -> None:
     pool = make(2)
     for _ in range(10):
         pool.submit("crashes")
@@ -445,7 +445,7 @@ def test_crash_after_crash_the_pool_goes_on(make: Make) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_handlers_that_cannot_be_imported_are_an_error_at_the_start(
+def test_a_handler_that_cannot_be_imported_is_an_error_at_the_start(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     missing = {"gone": Function("gone", "arn", "no.such.module.handler", 3, 128, {})}
@@ -461,7 +461,7 @@ def test_handlers_that_cannot_be_imported_are_an_error_at_the_start(
 # ---- the end
 
 
-def test_a_wait_for_results_can_be_ended_from_another_thread(make: Make) -> None:
+def test_wake_ends_a_poll(make: Make) -> None:
     pool = make(1)
     pool.pool.wake()
     started = time.monotonic()
@@ -469,7 +469,7 @@ def test_a_wait_for_results_can_be_ended_from_another_thread(make: Make) -> None
     assert time.monotonic() - started < 5
 
 
-def test_a_wait_for_results_ends_when_its_time_is_over(make: Make) -> None:
+def test_a_poll_ends_at_its_timeout(make: Make) -> None:
     started = time.monotonic()
     assert make(1).pool.poll(0.2) == []
     assert 0.2 <= time.monotonic() - started < 2
@@ -484,7 +484,7 @@ def test_all_processes_end_with_the_pool(make: Make) -> None:
     assert ended
 
 
-def test_a_hung_worker_does_not_outlive_its_pool_for_ever(make: Make) -> None:
+def test_a_hung_worker_is_killed_after_its_pool_is_closed(make: Make) -> None:
     pool = make(1)
     pool.submit("hangs")
     pool.pool.poll(0)
@@ -512,7 +512,7 @@ time.sleep(60)
 """
 
 
-def test_when_the_engine_is_killed_its_workers_end_by_themselves(tmp_path: Path) -> None:
+def test_workers_end_when_the_engine_is_killed(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     engine = subprocess.Popen(
         [sys.executable, "-c", ENGINE, str(tmp_path / "log")],
@@ -534,10 +534,10 @@ def test_when_the_engine_is_killed_its_workers_end_by_themselves(tmp_path: Path)
                 os.kill(process, signal.SIGKILL)
 
 
-# ---- writes in groups
+# ---- group commits
 
 
-def test_what_was_answered_stands(make: Make, store: Database) -> None:
+def test_the_writes_of_answered_invocations_are_committed(make: Make, store: Database) -> None:
     pool = make(1)
     for number in range(20):
         pool.submit("writes", n=number)
@@ -546,34 +546,34 @@ def test_what_was_answered_stands(make: Make, store: Database) -> None:
     assert numbers(store) == list(range(20))
 
 
-def test_one_that_fails_half_done_takes_nothing_of_the_others(make: Make, store: Database) -> None:
+def test_a_failed_write_does_not_roll_back_the_others(make: Make, store: Database) -> None:
     pool = make(1)
     for number in range(4):
         pool.submit("writes", n=number)
-    failed = pool.submit("writes", n=4, raises="told to")
+    failed = pool.submit("writes", n=4, raises="on purpose")
     for number in (5, 6):
         pool.submit("writes", n=number)
     results = {result.id: result for result in pool.results(7)}
     error = results[failed].error
     assert error is not None
-    assert error["errorMessage"] == "told to"
-    assert [one.id for one in results.values() if one.error is not None] == [failed]
+    assert error["errorMessage"] == "on purpose"
+    assert [result.id for result in results.values() if result.error is not None] == [failed]
     assert numbers(store) == [0, 1, 2, 3, 5, 6]
 
 
-def test_a_worker_that_dies_leaves_nothing_of_what_it_did_not_answer(
+def test_a_worker_that_dies_commits_no_write_of_an_unanswered_invocation(
     make: Make, store: Database
 ) -> None:
     pool = make(1)
     pool.submit("writes", n=1)
     pool.submit("crashes")
     pool.submit("writes", n=2)
-    answered = [one.payload["n"] for one in pool.results(3) if one.error is None]
+    answered = [result.payload["n"] for result in pool.results(3) if result.error is None]
     assert numbers(store) == sorted(answered)
     assert 2 in answered
 
 
-def test_what_waits_behind_a_slow_one_is_done_by_another(make: Make, store: Database) -> None:
+def test_invocations_behind_a_slow_one_run_on_another_worker(make: Make, store: Database) -> None:
     pool = make(2)
     first = pool.call("writes", n=0).payload["pid"]
     slow = pool.submit("writes", n=1, seconds=10 * SLOW)
@@ -581,4 +581,4 @@ def test_what_waits_behind_a_slow_one_is_done_by_another(make: Make, store: Data
     results = pool.results(7)
     assert [result.id for result in results] == [*quick, slow]
     assert {result.payload["pid"] for result in results} > {first}
-    assert numbers(store) == list(range(8)), "what the slow one wrote keeps nobody from writing"
+    assert numbers(store) == list(range(8)), "the slow invocation holds no write lock"

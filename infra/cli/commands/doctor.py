@@ -157,7 +157,7 @@ def _orders(where: DataDirectory) -> Check:
     if not where.database.exists():
         return Check(name, "none yet")
     try:
-        with closing(where.reader(as_it_is=True)) as database:
+        with closing(where.reader(unmigrated=True)) as database:
             [(version,)] = database.rows("pragma user_version")
             if version < VERSION:
                 return Check(name, f"of version {version}, brought up to date by the next command")
@@ -179,7 +179,7 @@ def _items(where: DataDirectory) -> Check:
     if not where.database.exists():
         return Check(name, "none yet")
     try:
-        reader = where.reader(as_it_is=True)
+        reader = where.reader(unmigrated=True)
     except DataDirectoryError as error:
         return Check(name, str(error), "do what it says")
     table = reader.row("select 1 from sqlite_master where name = 'failures'")

@@ -23,7 +23,7 @@ from infra.cli.options import (
 )
 from infra.deployed.account import Account
 from infra.local.clock import Clock
-from infra.local.directory.clock_rebase import bring_back, rebase
+from infra.local.directory.clock_rebase import rebase, rebase_to_real_time
 from infra.local.platform import stack_of
 from infra.moving import export_file as bundle
 from infra.moving import s3
@@ -184,7 +184,7 @@ def _source(there: DynamoPlace | None, data: Path) -> Iterator[Place]:
         yield there
         return
     where = directory(data)
-    bring_back(where)  # another place has the machine's time
+    rebase_to_real_time(where)  # another place has the machine's time
     with closing(where.reader()) as database:
         yield SQLitePlace(database, str(where.root), stack_of(where))
 

@@ -96,7 +96,7 @@ def report(
         _report_there(there, chosen, as_json=as_json)
         return
     where = directory(data)
-    where.require()
+    where.require_database()
     ports = usecases.Ports(
         DuckDBWarehouse(where.bucket), FolderReportStore(where.bucket / "reports"), clock.now
     )
@@ -108,7 +108,7 @@ def report(
 def _answer(there: "DeployedStack | None", data: Path, name_or_sql: str) -> tuple[list[str], Rows]:
     if there is None:
         where = directory(data)
-        where.require()
+        where.require_database()
         return run_query(where.root, name_or_sql)
     from infra.deployed import warehouse
 

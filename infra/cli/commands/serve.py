@@ -12,7 +12,7 @@ from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
-from infra.server.server import Server, admission, listening, url
+from infra.server.server import Server, admission, open_listener, url
 from infra.terminal.output import console, finish
 from inventory.store import SQLiteInventory
 
@@ -55,7 +55,7 @@ def serve(
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
     with (
-        listening(host, port) as listener,  # a port that is taken leaves the directory as it is
+        open_listener(host, port) as listener,  # a port that is taken leaves the directory as it is
         platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
     ):
         inventory = SQLiteInventory(engine.journal.database)
@@ -69,7 +69,7 @@ def serve(
         address = url(host, server.port)
 
         def started() -> None:
-            where.publish(address, admitted.local_token)
+            where.publish_endpoint(address, admitted.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  curl {address}/health",
@@ -80,7 +80,7 @@ def serve(
         try:
             server.run(started)
         finally:
-            where.withdraw()
+            where.withdraw_endpoint()
             reader.close()
     console.print("stopped; everything accepted is in the journal and goes on at the next start")
     finish({"stopped": True}, as_json=as_json)

@@ -1,12 +1,12 @@
-"""Bringing a directory's times back to the clock that opens it, after a run has skipped time.
+"""Rebase the times in a sandbox directory to real time, after a run has skipped time.
 
-A run of a sandbox keeps how far its clock was ahead of the machine's. When the directory is opened
-the next time, nothing in it may be later than that clock says:
+A run stores how far its clock was ahead of real time. At the next opening no time in the directory
+may be later than the clock:
 
-- a time at which something is due comes by so much earlier, so that its wait is as long as before;
-- a time at which something happened becomes the present, if it is later.
+- a due time is moved back by the difference, so that the remaining wait is unchanged;
+- a past time that is later than the clock becomes the present.
 
-Both keep the order of times. Parquet files and the text of events stay as they were delivered.
+Both keep the order of times. Parquet files and the text of events are not changed.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from infra.asl import HistoryEvent
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.history_pieces import changed
-from infra.local.directory.journal import AHEAD, keep
+from infra.local.directory.journal import CLOCK_AHEAD, set_directory_value
 from storage.sqlite.database import Database
 
 Columns = Mapping[str, tuple[str, ...]]
 
-HAPPENED: Columns = {
+PAST_TIMES: Columns = {
     "orders": ("created_at", "updated_at"),
     "timeline": ("at",),
     "outbox": ("created_at",),
@@ -44,49 +44,51 @@ HAPPENED: Columns = {
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),
 }
-"""Columns by table that say when something happened."""
+"""Columns by table with the time of a past event."""
 
-DUE: Columns = {
+DUE_TIMES: Columns = {
     "orders": ("lease_until", "resume_at"),
     "deliveries": ("due",),
     "executions": ("wake_at",),
     "messages": ("visible_at",),
 }
-"""Columns by table that say when something is due, or how long something holds."""
+"""Columns by table with the time when something is due or expires."""
 
-PARTNERS: Columns = {"gateway_charges": ("charged_at",), "mail_messages": ("sent_at",)}
-"""The same as `HAPPENED`, in the sandbox's own database."""
+PARTNER_TIMES: Columns = {"gateway_charges": ("charged_at",), "mail_messages": ("sent_at",)}
+"""Columns as in `PAST_TIMES`, in the sandbox's database of its partners."""
 
 
 def rebase(directory: DataDirectory, database: Database, clock: Clock) -> None:
-    """Bring back what is later than the clock says, if the clock before was ahead of it.
+    """Move back the times later than the clock, if the previous clock was ahead of it.
 
-    The caller is the directory's one writer, and nothing of the platform runs yet. After a crash
-    in between, the next start does it.
+    The caller is the directory's writer, before the platform runs. After a crash in between, the
+    next start repeats it.
     """
-    row = database.row("select value from directory where key = ?", AHEAD)
+    row = database.row("select value from directory where key = ?", CLOCK_AHEAD)
     now = clock.now()
-    by = float(row[0]) - clock.offset if row else _latest(database) - now
-    if by > 0:
+    shift = float(row[0]) - clock.offset if row else _latest(database) - now
+    if shift > 0:
         _rebase_partners(directory, now)
-    if by > 0 or row is None or float(row[0]) != clock.offset:
+    if shift > 0 or row is None or float(row[0]) != clock.offset:
         with database.write() as connection:
-            if by > 0:
-                _rebase(connection, by, now)
-            keep(connection, AHEAD, str(clock.offset))
+            if shift > 0:
+                _rebase(connection, shift, now)
+            set_directory_value(connection, CLOCK_AHEAD, str(clock.offset))
 
 
-def bring_back(directory: DataDirectory) -> None:
-    """Bring a directory's times back for a reader whom its run's clock would mislead.
+def rebase_to_real_time(directory: DataDirectory) -> None:
+    """Rebase a directory for a reader that uses real time.
 
     Raises
     ------
     DataDirectoryError
-        There is no directory, or the run still goes on.
+        There is no directory, or a run has it open.
     """
     reader = directory.reader()
-    kept = reader.row("select 1 from sqlite_master where name = 'directory'")
-    row = reader.row("select value from directory where key = ?", AHEAD) if kept else None
+    has_table = reader.row("select 1 from sqlite_master where name = 'directory'")
+    row = (
+        reader.row("select value from directory where key = ?", CLOCK_AHEAD) if has_table else None
+    )
     reader.close()
     if row is not None and float(row[0]) > 0:
         with directory.writer() as database:
@@ -94,7 +96,7 @@ def bring_back(directory: DataDirectory) -> None:
 
 
 def _latest(database: Database) -> float:
-    """Return when something happened last in a directory of which nothing else is known."""
+    """Return the latest time in a directory that has no clock offset stored."""
     row = database.row(
         "select max(coalesce((select max(updated_at) from orders), 0),"
         " coalesce((select max(arrived_at) from events), 0))"
@@ -103,21 +105,21 @@ def _latest(database: Database) -> float:
 
 
 def _rebase_partners(directory: DataDirectory, now: float) -> None:
-    """Bring back the sandbox's own record first: to do it twice changes nothing."""
+    """Rebase the partners' database, before the journal; a second time changes nothing."""
     if not directory.sandbox.exists():
         return
     partners = Database(str(directory.sandbox))
     try:
         with partners.write() as connection:
-            _move(connection, PARTNERS, {}, 0.0, now)
+            _move(connection, PARTNER_TIMES, {}, 0.0, now)
     finally:
         partners.close()
 
 
-def _rebase(connection: Connection, by: float, now: float) -> None:
-    _rebase_histories(connection, by, now)
-    _move(connection, HAPPENED, DUE, by, now)
-    # the next time follows from the expression, as for a schedule that is new
+def _rebase(connection: Connection, shift: float, now: float) -> None:
+    _rebase_histories(connection, shift, now)
+    _move(connection, PAST_TIMES, DUE_TIMES, shift, now)
+    # the engine computes the next time from the expression, as for a new schedule
     connection.execute("delete from schedules where next_at > ?", (now,))
     minute = int(now // 60) * 60
     connection.execute(
@@ -130,59 +132,65 @@ def _rebase(connection: Connection, by: float, now: float) -> None:
     connection.execute("delete from metrics where minute > ?", (minute,))
 
 
-def _move(connection: Connection, happened: Columns, due: Columns, by: float, now: float) -> None:
-    """Move the columns of each table that is there."""
-    for table in {**happened, **due}:
-        found = connection.execute(f"select name from pragma_table_info('{table}')").fetchall()
-        known = {name for (name,) in found}
-        moved = {name: f"min({name}, :now)" for name in happened.get(table, ()) if name in known}
+def _move(connection: Connection, past: Columns, due: Columns, shift: float, now: float) -> None:
+    """Move the times in each table that exists."""
+    for table in {**past, **due}:
+        rows = connection.execute(f"select name from pragma_table_info('{table}')").fetchall()
+        known = {name for (name,) in rows}
+        moved = {name: f"min({name}, :now)" for name in past.get(table, ()) if name in known}
         for name in known & set(due.get(table, ())):
-            moved[name] = f"iif({name} > :now, {name} - :by, {name})"
+            moved[name] = f"iif({name} > :now, {name} - :shift, {name})"
         if moved:
             changes = ", ".join(f"{name} = {value}" for name, value in moved.items())
             later = " or ".join(f"{name} > :now" for name in moved)
             connection.execute(
-                f"update {table} set {changes} where {later}", {"by": by, "now": now}
+                f"update {table} set {changes} where {later}", {"shift": shift, "now": now}
             )
 
 
-def _rebase_histories(connection: Connection, by: float, now: float) -> None:
-    """Bring back the histories of executions that still run, or that ended later than now."""
-    moved = connection.execute(
+def _rebase_histories(connection: Connection, shift: float, now: float) -> None:
+    """Rebase the histories of executions that are running, or that ended later than now."""
+    executions = connection.execute(
         "select id from executions where status = 'RUNNING' or ended_at > ?", (now,)
     ).fetchall()
-    for (execution,) in moved:
+    for (execution,) in executions:
         pieces = connection.execute(
             "select id, piece from history where execution_id = ?", (execution,)
         ).fetchall()
         for number, piece in pieces:
-            after = changed(piece, lambda one: _told(one, now), lambda one: _shot(one, by, now))
-            connection.execute("update history set piece = ? where id = ?", (after, number))
+            rebased = changed(
+                piece,
+                lambda event: _rebase_event(event, now),
+                lambda snapshot: _rebase_snapshot(snapshot, shift, now),
+            )
+            connection.execute("update history set piece = ? where id = ?", (rebased, number))
 
 
-def _told(event: HistoryEvent, now: float) -> HistoryEvent:
+def _rebase_event(event: HistoryEvent, now: float) -> HistoryEvent:
     return event._replace(timestamp=min(event.timestamp, now))
 
 
-def _shot(shot: dict[str, Any], by: float, now: float) -> dict[str, Any]:
-    """Return an execution's snapshot (`infra.asl.execution`) brought back."""
+def _rebase_snapshot(snapshot: dict[str, Any], shift: float, now: float) -> dict[str, Any]:
+    """Return an execution's snapshot (`infra.asl.execution`) with its times rebased."""
     return {
-        **shot,
-        "times_out_at": _due(shot["times_out_at"], by, now),
-        "history": [_told(HistoryEvent(*row), now).to_row() for row in shot["history"]],
-        "root": _frame(shot["root"], by, now),
+        **snapshot,
+        "times_out_at": _rebase_due(snapshot["times_out_at"], shift, now),
+        "history": [_rebase_event(HistoryEvent(*row), now).to_row() for row in snapshot["history"]],
+        "root": _rebase_frame(snapshot["root"], shift, now),
     }
 
 
-def _frame(frame: dict[str, Any], by: float, now: float) -> dict[str, Any]:
-    """Return a frame brought back; a task's ``due`` is a few seconds, and stays as it is."""
+def _rebase_frame(frame: dict[str, Any], shift: float, now: float) -> dict[str, Any]:
+    """Return a frame with its times rebased; a task's ``due``, a few seconds, is unchanged."""
     return {
         **frame,
         "entered_at": min(frame["entered_at"], now),
-        "due": _due(frame["due"], by, now),
-        "children": [[index, _frame(child, by, now)] for index, child in frame["children"]],
+        "due": _rebase_due(frame["due"], shift, now),
+        "children": [
+            [index, _rebase_frame(child, shift, now)] for index, child in frame["children"]
+        ],
     }
 
 
-def _due(moment: float | None, by: float, now: float) -> float | None:
-    return moment - by if moment is not None and moment > now else moment
+def _rebase_due(due: float | None, shift: float, now: float) -> float | None:
+    return due - shift if due is not None and due > now else due

@@ -1,4 +1,4 @@
-"""The data directory: what lies where, and who may write to it."""
+"""The data directory: its paths, its write lock, and the address of its server."""
 
 import fcntl
 import os
@@ -18,28 +18,28 @@ from storage.sqlite.database import Database
 
 
 class DataDirectoryError(Refusal):
-    """The data directory cannot be used; the message says why and what to do."""
+    """The data directory cannot be used; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
-    """Paths in a data directory."""
+    """A data directory."""
 
     root: Path
 
     @property
     def database(self) -> Path:
-        """The orders, and the runtime's journal."""
+        """The database of the orders and the engine's journal."""
         return self.root / "orderflow.db"
 
     @property
     def sandbox(self) -> Path:
-        """What the sandbox's gateway, carrier and mail server remember."""
+        """The database of the sandbox's gateway, carrier and mail server."""
         return self.root / "sandbox.db"
 
     @property
     def bucket(self) -> Path:
-        """What Firehose delivered, and the reports."""
+        """The folder with Firehose's deliveries and the reports."""
         return self.root / "bucket"
 
     @property
@@ -49,17 +49,17 @@ class DataDirectory:
 
     @property
     def marker(self) -> Path:
-        """Where the engine notes which item it handles (`infra.local.directory.crash_marker`)."""
+        """The file with the item that the engine handles (`infra.local.directory.crash_marker`)."""
         return self.root / "handling"
 
     @property
     def endpoint(self) -> Path:
-        """Where ``orders serve`` says on which address it listens."""
+        """The file with the address of ``orders serve``."""
         return self.root / "endpoint"
 
     @property
     def endpoint_token(self) -> Path:
-        """The file with the token of this machine's own commands, if the server wants tokens."""
+        """The file with the token of local commands, if tokens are mandatory."""
         return self.root / "endpoint.token"
 
     @property
@@ -67,7 +67,7 @@ class DataDirectory:
         return self.root / "writer.pid"
 
     def served_at(self) -> str | None:
-        """Return the address of the server that writes here now, if there is one."""
+        """Return the address of the server that has the directory open, or None."""
         try:
             address = self.endpoint.read_text().strip()
             lock = self._lock.open()
@@ -78,11 +78,11 @@ class DataDirectory:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return address
-        return None  # nobody holds the lock: a server that was killed left its address
+        return None  # the lock is free: a killed server left its address
 
-    def publish(self, address: str, token: str | None) -> None:
-        """Let this machine's commands find a server; only its user can read the token."""
-        self.withdraw()
+    def publish_endpoint(self, address: str, token: str | None) -> None:
+        """Write a server's address and token (readable by its user alone) for local commands."""
+        self.withdraw_endpoint()
         if token is not None:
             descriptor = os.open(self.endpoint_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
@@ -90,27 +90,27 @@ class DataDirectory:
         written = self.endpoint.with_suffix(".new")
         try:
             written.write_text(address + "\n")
-            written.rename(self.endpoint)  # a reader sees the whole address or none
+            written.rename(self.endpoint)  # atomic: a reader never sees a part of the address
         except OSError as error:
             message = f"{self.endpoint} cannot be written: {error.strerror}"
             raise DataDirectoryError(message) from None
 
-    def withdraw(self) -> None:
-        """Remove what `publish` wrote."""
+    def withdraw_endpoint(self) -> None:
+        """Delete the files of `publish_endpoint`."""
         for path in (self.endpoint, self.endpoint_token):
             path.unlink(missing_ok=True)
 
     def token(self) -> str | None:
-        """Return the token with which the server that writes here is asked, if it wants one."""
+        """Return the token for the server that has the directory open, or None."""
         try:
             return self.endpoint_token.read_text()
         except OSError:
             return None
 
     def local_value(self, _variable: str, value: str) -> str:
-        """Return what a function's variable says here: AWS's services become files.
+        """Return the local value of a function's variable: AWS's services become files.
 
-        ``dynamodb://OrdersTable`` is the database, any other table and ``ses://`` are the
+        ``dynamodb://OrdersTable`` is the database, any other table and ``ses://`` are in the
         sandbox's; ``s3://`` and ``athena://`` are the bucket's folder.
         """
         scheme, _, rest = value.partition("://")
@@ -123,52 +123,52 @@ class DataDirectory:
             return f"duckdb://{quote(str(self.bucket))}"
         return value
 
-    def require(self) -> None:
-        """Raise `DataDirectoryError` if nothing was ever run here."""
+    def require_database(self) -> None:
+        """Raise `DataDirectoryError` if the directory was never used."""
         if not self.database.exists():
             raise DataDirectoryError(
                 f"{self.root} has no orders yet; run `orders run` or `orders serve` there first"
             )
 
-    def reader(self, *, as_it_is: bool = False) -> Database:
-        """Open the database beside its writer; it is never written to through this.
+    def reader(self, *, unmigrated: bool = False) -> Database:
+        """Open the database read-only, concurrently with its writer.
 
-        What an older version wrote is brought up to date first, unless it is read ``as_it_is``.
+        A directory of an older version is migrated first, unless it may be ``unmigrated``.
         """
-        self.require()
+        self.require_database()
         database = self._open(read_only=True)
-        if 0 < self._check_version(database) < VERSION and not as_it_is:
+        if 0 < self._check_version(database) < VERSION and not unmigrated:
             with self.writer():
                 pass
         return database
 
     @contextmanager
     def writer(self) -> Iterator[Database]:
-        """Open the database as its one writing process, creating what is missing.
+        """Open the database as the only writing process, creating the directory if necessary.
 
         Raises
         ------
         DataDirectoryError
-            In use, not writable, of a newer version, or not a database.
+            It is in use, not writable, of a newer version, or not a database.
         """
         with self._locked():
             database = self._open()
             try:
                 version = self._check_version(database)
                 if 0 < version < VERSION:
-                    self._upgrade(database, version)
+                    self._migrate(database, version)
                 database.connection.execute(f"pragma user_version = {VERSION}")
                 yield database
             except sqlite3.OperationalError as error:
                 raise DataDirectoryError(
-                    f"{self.database} cannot be written: {error}; nothing was lost: once it can,"
-                    " `orders run --count 0` goes on with what was accepted"
+                    f"{self.database} cannot be written: {error}; accepted events are saved: once"
+                    " it can be written, `orders run --count 0` continues"
                 ) from error
             finally:
                 database.close()
 
     def check_files(self) -> None:
-        """Raise `DataDirectoryError` if a file is there that cannot be written; change nothing."""
+        """Raise `DataDirectoryError` if an existing file cannot be written; change nothing."""
         for path in (self.log, self.sandbox, self.endpoint, self.database):
             if os.path.lexists(path):
                 try:
@@ -180,7 +180,7 @@ class DataDirectory:
                     ) from None
 
     def check_writable(self) -> None:
-        """Raise `DataDirectoryError` if this process could not write here; change nothing."""
+        """Raise `DataDirectoryError` if this process cannot be the writer; change nothing."""
         self.check_files()
         with self._locked():
             if self.database.exists():
@@ -196,19 +196,19 @@ class DataDirectory:
                 f"{self.database} cannot be opened: {error}; name another directory with --data"
             ) from None
 
-    def _upgrade(self, database: Database, version: int) -> None:
-        from infra.local.directory.migrations import upgrade  # only who needs it waits for it
+    def _migrate(self, database: Database, version: int) -> None:
+        from infra.local.directory.migrations import migrate  # rarely needed, slow to import
 
         try:
-            upgrade(database, version)
+            migrate(database, version)
         except (sqlite3.Error, zlib.error, ValueError) as error:
             raise DataDirectoryError(
-                f"{self.database} cannot be brought from version {version} to {VERSION}: {error};"
-                " nothing was changed: correct that, or go on with the Orderflow that wrote it"
+                f"{self.database} cannot be migrated from version {version} to {VERSION}: {error};"
+                " nothing was changed: correct that, or use the Orderflow that wrote it"
             ) from error
 
     def _check_database(self) -> None:
-        """Raise `DataDirectoryError` if a database is there that cannot be used."""
+        """Raise `DataDirectoryError` if an existing database cannot be used."""
         if self.database.exists():
             database = self._open(read_only=True)
             try:
@@ -218,7 +218,7 @@ class DataDirectory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._check_database()  # a directory that is refused is left as it is
+        self._check_database()  # a refused directory is not changed
         try:
             for folder in (self.root, self.bucket):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -234,10 +234,10 @@ class DataDirectory:
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
                 raise DataDirectoryError(
-                    f"{self.root} is in use by {holder}; stop it, go through its endpoint,"
+                    f"{self.root} is in use by {holder}; stop it, use its endpoint,"
                     " or name another directory with --data"
                 ) from None
-            self.endpoint.unlink(missing_ok=True)  # of a server that was killed
+            self.endpoint.unlink(missing_ok=True)  # from a killed server
             lock.seek(0)
             lock.truncate()
             lock.write(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'orders'})")
@@ -253,6 +253,6 @@ class DataDirectory:
         if version > VERSION:
             raise DataDirectoryError(
                 f"{self.root} was written by a newer Orderflow (version {version}, this one knows"
-                f" {VERSION}); install that one, or name another directory with --data"
+                f" {VERSION}); install that version, or name another directory with --data"
             )
         return version

@@ -1,7 +1,7 @@
-"""The runtime's journal: what was accepted and how far it has come, in the services' database.
+"""The engine's journal: accepted events and their progress, in the services' database.
 
-A turn of the engine collects its writes in a `Batch` and commits them as one transaction before
-anything that they say is acted upon or acknowledged.
+A turn of the engine collects its writes in a `WriteBatch` and commits them in one transaction,
+before it acts on them or acknowledges them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,36 +13,36 @@ from storage.sqlite.database import Database
 from storage.sqlite.schema import ORDERS
 
 FAILURES_KEPT = 14 * 86_400.0
-"""Seconds for which the journal keeps what is known of a failed item."""
+"""Retention of failed items, in seconds."""
 
 SUSPECTS_KEPT = 86_400.0
-"""Seconds for which an item that ended the process stays a suspect."""
+"""Seconds for which an item that ended the process remains a suspect."""
 
-_KEEP = (
+_SET_VALUE = (
     "insert into directory values (?, ?)"
     " on conflict do update set value = excluded.value where value <> excluded.value"
 )
-KIND, AHEAD = "kind", "ahead"
-"""Keys of the table ``directory``: what the directory is, and how many seconds its clock is ahead
-of the machine's (`infra.local.directory.sandbox`, `infra.local.directory.clock_rebase`)."""
+KIND, CLOCK_AHEAD = "kind", "ahead"
+"""Keys of the table ``directory``: the kind, and how many seconds its clock is ahead of real time
+(`infra.local.directory.sandbox`, `infra.local.directory.clock_rebase`)."""
 
 SANDBOX, REAL = "sandbox", "real"
-"""What a directory is: time is skipped in a sandbox only."""
+"""Kinds of a directory; time is skipped in a sandbox only."""
 
 
-def keep(connection: Connection, key: str, value: str) -> None:
-    """Keep a value of the table ``directory`` within the caller's transaction."""
-    connection.execute(_KEEP, (key, value))
+def set_directory_value(connection: Connection, key: str, value: str) -> None:
+    """Set a value in the table ``directory`` within the caller's transaction."""
+    connection.execute(_SET_VALUE, (key, value))
 
 
-_HELD = {str, int, float, bytes, bool, type(None)}
-_BEYOND = 1 << 63
+_SQLITE_TYPES = {str, int, float, bytes, bool, type(None)}
+_INTEGER_LIMIT = 1 << 63
 
 
-class Batch:
-    """The writes of one turn, of the same statement together.
+class WriteBatch:
+    """The writes of one turn, grouped by statement.
 
-    So what one turn writes twice to the same row must be one statement.
+    Two writes of a turn to the same row must therefore use the same statement.
     """
 
     def __init__(self) -> None:
@@ -59,18 +59,18 @@ class Batch:
         Raises
         ------
         TypeError, ValueError
-            SQLite holds no such value: at the commit, it would be every item's failure.
+            SQLite cannot store the value; at the commit it would fail every item of the turn.
         """
         for value in values:
             kind = type(value)
             if kind is str:
                 if not value.isascii():
-                    _check_held(value)
+                    _check_value(value)
             elif kind is int:
-                if not -_BEYOND <= value < _BEYOND:
-                    _check_held(value)
-            elif kind not in _HELD:
-                _check_held(value)
+                if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+                    _check_value(value)
+            elif kind not in _SQLITE_TYPES:
+                _check_value(value)
         rows = self._rows.get(statement)
         if rows is None:
             rows = self._rows[statement] = []
@@ -78,11 +78,11 @@ class Batch:
         self.added.append(rows)
 
     def mark(self) -> int:
-        """Return how many rows the batch has, for `rewind`."""
+        """Return the number of rows, for `rewind`."""
         return len(self.added)
 
     def rewind(self, mark: int) -> None:
-        """Roll back to a mark: an item that failed leaves no row."""
+        """Roll back to a mark, so that a failed item leaves no row."""
         for rows in reversed(self.added[mark:]):
             rows.pop()
         del self.added[mark:]
@@ -92,39 +92,39 @@ class Batch:
         return ((statement, rows) for statement, rows in self._rows.items() if rows)
 
 
-def _check_held(value: object) -> None:
-    """Raise unless SQLite holds a value."""
+def _check_value(value: object) -> None:
+    """Raise `TypeError` or `ValueError` unless SQLite can store a value."""
     if isinstance(value, str):
-        value.encode()  # raises on half a surrogate pair
+        value.encode()  # raises for a lone surrogate
     elif isinstance(value, int):
-        if not -_BEYOND <= value < _BEYOND:
+        if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             raise ValueError(f"an integer of {value.bit_length()} bits is beyond SQLite's 64")
-    elif type(value) not in _HELD:
-        raise TypeError(f"SQLite holds no {type(value).__name__}")
+    elif type(value) not in _SQLITE_TYPES:
+        raise TypeError(f"SQLite cannot store a {type(value).__name__}")
 
 
 class Journal:
-    """The journal's tables, ids and commits."""
+    """The journal of one engine: its tables, ids and commits."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         database.define(ORDERS)
         database.define(JOURNAL)
-        # no id is used twice, whatever was deleted: names of Parquet files follow from them
+        # an id is never reused, even of a deleted row: names of Parquet files depend on ids
         self._ids: dict[str, int] = {
             row["name"]: row["seq"]
             for row in database.rows("select name, seq from sqlite_sequence")
         }
-        self.batch = Batch()
+        self.batch = WriteBatch()
         self.commits = 0
 
     def next_id(self, table: str) -> int:
-        """Return the id of a new row; one process writes these tables, so it counts them itself."""
+        """Return the id of a new row; the process counts ids, as the only writer of the tables."""
         self._ids[table] = self._ids.get(table, 0) + 1
         return self._ids[table]
 
-    def forget(self, now: float) -> None:
-        """Drop what is kept for a while only: failures and suspects."""
+    def delete_expired(self, now: float) -> None:
+        """Delete failures and suspects whose retention has passed."""
         self.batch.add("delete from failures where at < ?", now - FAILURES_KEPT)
         self.batch.add("delete from suspects where at < ?", now - SUSPECTS_KEPT)
         self.batch.add(
@@ -132,16 +132,16 @@ class Journal:
         )
 
     def make_real(self) -> None:
-        """Make the directory a real one in this turn: an order from outside came with it."""
-        self.batch.add(_KEEP, KIND, REAL)
+        """Make the directory real in this turn, which has an order from outside."""
+        self.batch.add(_SET_VALUE, KIND, REAL)
 
-    def keep_ahead(self, seconds: float) -> None:
-        """Keep how far the clock is ahead, before anything is written at its time."""
-        self.batch.add(_KEEP, AHEAD, str(seconds))
+    def save_clock_offset(self, seconds: float) -> None:
+        """Store how far the clock is ahead, before a row has its time."""
+        self.batch.add(_SET_VALUE, CLOCK_AHEAD, str(seconds))
 
     def commit(self) -> None:
-        """Commit the turn's writes; all that was answered to a caller outlives a power cut."""
-        batch, self.batch = self.batch, Batch()
+        """Commit the turn's writes; a batch that answers a caller is synced to disk."""
+        batch, self.batch = self.batch, WriteBatch()
         if not batch:
             return
         with self.database.write(durable=batch.durable) as connection:

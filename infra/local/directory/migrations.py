@@ -1,7 +1,7 @@
-"""Bringing a data directory of an older version up to date.
+"""Migrate a data directory of an older version to the current version.
 
 Each step is frozen: its SQL is text in ``versions/``, and its Python imports nothing of this
-project. So a step does the same in every later version, whatever the schema is then.
+project. A step therefore has the same effect in every later version, with any later schema.
 """
 
 import re
@@ -17,15 +17,15 @@ from storage.sqlite.database import Database
 
 FOLDER = Path(__file__).with_name("versions")
 
-UNUSED = 1_000_000_000
-"""Ids from which rows are counted where an older version may have used one twice: the first builds
-kept no record of the ids of rows that are gone."""
+ASSUMED_LAST_ID = 1_000_000_000
+"""The last id of a table that may have reused ids: the first builds did not record the
+ids of deleted rows."""
 
 
-def upgrade(database: Database, version: int) -> None:
-    """Make a database of an older version one of this version, whole or not at all.
+def migrate(database: Database, version: int) -> None:
+    """Migrate a database of an older version in one transaction.
 
-    A view of a person's own stays as it is: a table that is made anew keeps its name.
+    A user's own views are unchanged, because a rebuilt table keeps its name.
     Source: SQLite, ALTER TABLE, "Compatibility Note".
     """
     database.connection.execute("pragma legacy_alter_table = on")
@@ -36,7 +36,7 @@ def upgrade(database: Database, version: int) -> None:
 
 
 def _to_2(connection: Connection) -> None:
-    """Keep timelines by order, and an execution's snapshot in its history, which only grows."""
+    """Key timelines by order, and store an execution's snapshot in its append-only history."""
     if "amended_at" not in _columns(connection, "orders"):
         connection.execute("alter table orders add column amended_at text")
     for statement in _statements("2.sql"):
@@ -54,65 +54,65 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Say by a column of its own that an order has not ended."""
+    """Add a column for orders that have not ended."""
     for statement in _statements("3.sql"):
         connection.execute(statement)
 
 
 def _to_4(connection: Connection) -> None:
-    """Give every table, index and view the text that it has in a new directory of version 4."""
+    """Give every table, index and view the SQL text of a new directory of version 4."""
     amended = dict.fromkeys(("shipping_address_as_of", "email_as_of"), "amended_at")
-    _bring(connection, "4.sql", {"orders": amended, "schedules": {"expression": "''"}})
+    _conform(connection, "4.sql", {"orders": amended, "schedules": {"expression": "''"}})
 
 
-Copied = Mapping[str, Mapping[str, str]]
-"""By table and column: the SQL of a value for a column that the older table does not have."""
+NewColumns = Mapping[str, Mapping[str, str]]
+"""By table and column: the SQL expression for a column that the older table does not have."""
 
 
-def _bring(connection: Connection, name: str, copied: Copied) -> None:
-    """Create what of a schema is missing, and make anew what reads otherwise, with its rows."""
-    wanted = {_named(statement): statement for statement in _statements(name)}
+def _conform(connection: Connection, file: str, new_columns: NewColumns) -> None:
+    """Create missing tables, indexes and views, and rebuild those with a different definition."""
+    wanted = {_created_name(statement): statement for statement in _statements(file)}
     query = "select name, type, tbl_name, sql from sqlite_master where sql is not null"
-    found = {row[0]: (row[1], row[2], row[3]) for row in connection.execute(query)}
+    existing = {row[0]: (row[1], row[2], row[3]) for row in connection.execute(query)}
     stale = {
-        each
-        for each, statement in wanted.items()
-        if each not in found or meaning(found[each][2]) != meaning(statement)
+        name
+        for name, statement in wanted.items()
+        if name not in existing or normalized(existing[name][2]) != normalized(statement)
     }
-    for each, (kind, table, _) in found.items():
-        if kind != "table" and each in wanted and stale & {each, table}:
-            connection.execute(f"drop {kind} {each}")
-            stale.add(each)
-    for each, statement in wanted.items():
-        if each in stale and statement.startswith("create table") and each in found:
-            _rebuild(connection, each, statement, copied.get(each, {}))
-        elif each in stale:
+    for name, (kind, table, _) in existing.items():
+        if kind != "table" and name in wanted and stale & {name, table}:
+            connection.execute(f"drop {kind} {name}")
+            stale.add(name)
+    for name, statement in wanted.items():
+        if name in stale and statement.startswith("create table") and name in existing:
+            _rebuild(connection, name, statement, new_columns.get(name, {}))
+        elif name in stale:
             connection.execute(statement)
 
 
-def _rebuild(connection: Connection, table: str, statement: str, copied: Mapping[str, str]) -> None:
-    """Make a table anew with the rows that it has; columns that are new get their defaults."""
+def _rebuild(connection: Connection, table: str, statement: str, new: Mapping[str, str]) -> None:
+    """Rebuild a table with its rows; other new columns get their defaults."""
     old = f"old_{table}"
     connection.execute(f"alter table {table} rename to {old}")
     connection.execute(statement)
     known = _columns(connection, old)
     sources = {
-        column: column if column in known else copied[column]
+        column: column if column in known else new[column]
         for column in _columns(connection, table)
-        if column in known or column in copied
+        if column in known or column in new
     }
     names, values = ", ".join(sources), ", ".join(sources.values())
     connection.execute(f"insert into {table} ({names}) select {values} from {old}")
     if "autoincrement" in statement:
-        _count_on(connection, table, old)
+        _continue_ids(connection, table, old)
     connection.execute(f"drop table {old}")
 
 
-def _count_on(connection: Connection, table: str, old: str) -> None:
-    """Let the ids of a table that was made anew go on where they were."""
+def _continue_ids(connection: Connection, table: str, old: str) -> None:
+    """Continue the ids of a rebuilt table after the last one."""
     last = connection.execute("select seq from sqlite_sequence where name = ?", (old,)).fetchone()
     if last is None and table in ("deliveries", "messages"):
-        last = (UNUSED,)
+        last = (ASSUMED_LAST_ID,)
     if last is None:
         last = connection.execute(f"select coalesce(max(rowid), 0) from {table}").fetchone()
     connection.execute("delete from sqlite_sequence where name = ?", (table,))
@@ -134,13 +134,13 @@ def _statements(name: str) -> Iterator[str]:
             statement = ""
 
 
-def _named(statement: str) -> str:
-    """Return what a statement creates."""
+def _created_name(statement: str) -> str:
+    """Return the name of the table, index or view that a statement creates."""
     return re.split(r"[\s(]+", statement, maxsplit=3)[2]
 
 
-def meaning(statement: str) -> str:
-    """Return a statement that creates something, in the one form in which two can be compared."""
+def normalized(statement: str) -> str:
+    """Return a ``create`` statement in a normal form, for comparison."""
     text = re.sub(r'["`]', "", statement)
     text = re.sub(r"\s*([(),=])\s*", r"\1", " ".join(text.split()))
     return re.sub(r"(?i)^(create \w+) if not exists", r"\1", text).lower()

@@ -279,7 +279,7 @@ class Engine:
         """Move the clock forward to a moment; the next turn journals the clock's offset."""
         assert isinstance(self.clock, SkippingClock)
         self.clock.skip_to(moment)
-        self.journal.keep_ahead(self.clock.offset)
+        self.journal.save_clock_offset(self.clock.offset)
 
     def run_schedule(self, function: str) -> None:
         """Run a function's schedule now, due or not."""
@@ -315,7 +315,7 @@ class Engine:
             self._sweep_at = now + SWEEP
             self.bus.forget(now)
             self.dead_letters.expire(now)
-            self.journal.forget(now)
+            self.journal.delete_expired(now)
 
     def _commit(self, now: float) -> None:
         """Commit the turn, then call functions and answer callers.

@@ -1,4 +1,4 @@
-"""Access: no page of another site changes anything; where tokens are mandatory, all need one."""
+"""Access control: requests from pages of other sites, tokens, and the names of the server."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from infra.server.access import Access, Admission, Refused
 from infra.server.hosts import allowed_host
 from infra.server.server import ServerError, admission
 from infra.server.tokens import OPERATE, SCOPES, Caller, InvalidTokens, Tokens, read_tokens
-from tests.unit.server.asking import PORT, request
+from tests.unit.server.requests import PORT, request
 
 SHOP, EVIL, OWN = "https://shop.example", "http://evil.example", "http://localhost:8080"
 ACCESS = Access(PORT, Cors(origins=(SHOP,)), Admission())
@@ -19,9 +19,9 @@ UNSAFE = ("POST", "PATCH", "PUT", "DELETE")
 def passes(
     method: str, site: str | None, origin: str | None, *, on_api: bool, access: Access = ACCESS
 ) -> bool:
-    """Say whether a request with these headers of a browser is let through."""
-    sent = (("Sec-Fetch-Site", site), ("Origin", origin))
-    headers = [(name, value) for name, value in sent if value is not None]
+    """Return whether a request with these browser headers is accepted."""
+    values = (("Sec-Fetch-Site", site), ("Origin", origin))
+    headers = [(name, value) for name, value in values if value is not None]
     try:
         access.check_origin(request(method, "/orders", *headers), on_api=on_api)
     except Refused as refused:
@@ -42,7 +42,7 @@ def passes(
         (None, None, True),  # curl, boto3, the AWS CLI
         ("same-origin", OWN, True),
         ("same-origin", None, True),
-        ("none", None, True),  # typed by the user
+        ("none", None, True),  # an address typed by the user
         (None, OWN, True),
         ("cross-site", OWN, True),  # a page of http://localhost:8080 asks http://127.0.0.1:8080
         ("cross-site", EVIL, False),
@@ -62,21 +62,21 @@ def passes(
         (None, f"{OWN},{EVIL}", False),
     ],
 )
-def test_a_change_is_taken_from_programs_and_from_our_own_pages(
+def test_unsafe_requests_are_accepted_from_programs_and_own_pages(
     method: str, site: str | None, origin: str | None, *, allowed: bool, on_api: bool
 ) -> None:
     assert passes(method, site, origin, on_api=on_api) is allowed
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", None])
-def test_an_allowed_origin_may_change_things_by_the_http_api_alone(site: str | None) -> None:
+def test_an_allowed_origin_may_send_unsafe_requests_to_the_http_api_alone(site: str | None) -> None:
     assert passes("POST", site, SHOP, on_api=True)
     assert not passes("POST", site, SHOP, on_api=False)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("origin", [EVIL, "null", SHOP])
-def test_what_changes_nothing_may_be_asked_by_any_page(method: str, origin: str) -> None:
+def test_safe_requests_are_accepted_from_any_page(method: str, origin: str) -> None:
     assert passes(method, "cross-site", origin, on_api=True)
 
 
@@ -92,7 +92,7 @@ def test_what_changes_nothing_may_be_asked_by_any_page(method: str, origin: str)
         ((), SHOP, False),
     ],
 )
-def test_an_origin_may_be_allowed_by_its_scheme_or_all_at_once(
+def test_origins_may_be_allowed_by_scheme_or_all(
     origins: tuple[str, ...], origin: str, *, allowed: bool
 ) -> None:
     access = Access(PORT, Cors(origins=origins), Admission())
@@ -104,7 +104,7 @@ def test_without_a_cors_configuration_no_other_origin_is_allowed() -> None:
     assert not passes("POST", "cross-site", SHOP, on_api=True, access=access)
 
 
-def test_an_origin_of_a_name_that_was_given_is_our_own() -> None:
+def test_an_origin_of_an_allowed_host_is_an_own_origin() -> None:
     access = Access(PORT, None, Admission((allowed_host("shop.example"),)))
     assert passes("POST", None, SHOP, on_api=False, access=access)
 
@@ -126,13 +126,13 @@ ANY = Route("GET", "/any", "Api")
 
 
 @pytest.mark.parametrize("sent", [f"Bearer {WRITER}", f"bearer  {WRITER}", WRITER])
-def test_the_holder_of_a_token_is_who_asks(sent: str) -> None:
+def test_the_holder_of_a_token_is_the_caller(sent: str) -> None:
     caller = GUARDED.caller_of_route(request("POST", "/orders", ("Authorization", sent)), WRITE)
     assert caller == Caller("shop", frozenset({"orders/read", "orders/write"}))
 
 
 def refusal_of_route(route: Route, *headers: tuple[str, str]) -> Refused:
-    """Return with what a call of a route is refused."""
+    """Return the refusal of a call of a route."""
     with pytest.raises(Refused) as refused:
         GUARDED.caller_of_route(request("POST", "/orders", *headers), route)
     return refused.value
@@ -155,18 +155,18 @@ def test_a_token_without_the_routes_scope_is_forbidden() -> None:
     refused = refusal_of_route(WRITE, ("Authorization", f"Bearer {READER}"))
     assert (refused.status, str(refused)) == (
         403,
-        "the token of report has not the scope orders/write",
+        "the token of report does not have the scope orders/write",
     )
     assert "insufficient_scope" in refused.headers["www_authenticate"]
 
 
-def test_a_route_without_an_authorizer_needs_no_token_and_one_without_scopes_needs_any() -> None:
+def test_a_public_route_needs_no_token_and_a_route_without_scopes_any_token() -> None:
     assert GUARDED.caller_of_route(request(), HEALTH) is None
     sent = ("Authorization", f"Bearer {OPERATOR}")
     assert GUARDED.caller_of_route(request("GET", "/any", sent), ANY) is not None
 
 
-def test_without_tokens_the_local_user_asks() -> None:
+def test_without_tokens_the_caller_is_the_local_user() -> None:
     assert ACCESS.caller_of_route(request("POST"), WRITE) is None
     ACCESS.check_operator(request("POST", "/"))
 
@@ -195,7 +195,7 @@ def test_any_other_caller_of_an_operation_is_refused(
     assert (refused.value.status, refused.value.code) == (403, code)
 
 
-def test_the_local_users_commands_have_a_token_of_their_own() -> None:
+def test_local_commands_have_their_own_token() -> None:
     local = TOKENS.find(TOKENS.local)
     assert local is not None
     assert local.scopes == SCOPES
@@ -213,8 +213,8 @@ def written(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_file_names_each_token_its_subject_and_its_scopes(tmp_path: Path) -> None:
-    text = f"# who\n\n{WRITER} shop orders/read orders/write\n{OPERATOR}\tops\torders/operate\n"
+def test_a_line_has_a_token_a_subject_and_scopes(tmp_path: Path) -> None:
+    text = f"# comment\n\n{WRITER} shop orders/read orders/write\n{OPERATOR}\tops\torders/operate\n"
     tokens = read_tokens(written(tmp_path, text))
     assert tokens.find(WRITER) == Caller("shop", frozenset({"orders/read", "orders/write"}))
     assert tokens.find(OPERATOR) == Caller("ops", frozenset({OPERATE}))
@@ -222,35 +222,35 @@ def test_a_file_names_each_token_its_subject_and_its_scopes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
         ("", "has no token"),
-        ("# nobody\n", "has no token"),
-        (f"short ops {OPERATE}", ":1: the token is no text of 32 or more letters"),
-        (f"{'é' * 40} ops {OPERATE}", ":1: the token is no text"),
+        ("# comment\n", "has no token"),
+        (f"short ops {OPERATE}", ":1: the token is not 32 or more letters"),
+        (f"{'é' * 40} ops {OPERATE}", ":1: the token is not 32 or more"),
         (f"{WRITER} shop", ":1: has no subject or no scope"),
         (WRITER, ":1: has no subject or no scope"),
         (f"{WRITER} shop orders/delete", ":1: the scope 'orders/delete' is none of orders/operate"),
-        (f"{WRITER} a {OPERATE}\n{WRITER} b {OPERATE}", ":2: the token is an earlier line's"),
+        (f"{WRITER} a {OPERATE}\n{WRITER} b {OPERATE}", ":2: the token is on an earlier line"),
     ],
 )
-def test_a_file_that_is_none_is_refused_and_shows_no_token(
-    tmp_path: Path, text: str, said: str
+def test_a_malformed_file_is_refused_without_showing_a_token(
+    tmp_path: Path, text: str, problem: str
 ) -> None:
     with pytest.raises(InvalidTokens) as refused:
         read_tokens(written(tmp_path, text))
-    assert said in str(refused.value)
+    assert problem in str(refused.value)
     assert WRITER not in str(refused.value)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])
-def test_a_file_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_file_that_other_users_can_access_is_refused(tmp_path: Path, mode: int) -> None:
     path = written(tmp_path, f"{WRITER} shop orders/read", mode)
     with pytest.raises(InvalidTokens, match=f"open to others; run `chmod 600 {path}`"):
         read_tokens(path)
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidTokens, match="cannot be read: No such file"):
         read_tokens(tmp_path / "nothing")
     path = written(tmp_path, "")
@@ -259,7 +259,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         read_tokens(path)
 
 
-# ---- where it may listen, and for whom
+# ---- addresses and names
 
 
 @pytest.fixture
@@ -268,30 +268,30 @@ def tokens(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "shop.example"])  # noqa: S104
-def test_others_are_served_with_tokens_alone(host: str, tokens: Path) -> None:
+def test_other_hosts_need_tokens(host: str, tokens: Path) -> None:
     with pytest.raises(ServerError, match="give --token-file FILE"):
         admission(host, [], None)
     assert admission(host, [], tokens).tokens is not None
 
 
-def test_a_name_for_others_needs_tokens(tokens: Path) -> None:
-    with pytest.raises(ServerError, match=r"--allowed-host shop\.example lets others ask"):
+def test_an_allowed_host_needs_tokens(tokens: Path) -> None:
+    with pytest.raises(ServerError, match=r"--allowed-host shop\.example admits others"):
         admission("127.0.0.1", ["shop.example"], None)
     admitted = admission("127.0.0.1", ["shop.example", "api.example:443"], tokens)
     assert admitted.names == (allowed_host("shop.example"), allowed_host("api.example:443"))
 
 
-def test_an_address_that_was_given_is_a_name_of_the_server(tokens: Path) -> None:
+def test_the_address_is_a_name_of_the_server(tokens: Path) -> None:
     assert admission("192.168.1.5", [], tokens).names == (allowed_host("192.168.1.5"),)
     assert admission("fe80::1", [], tokens).names == (allowed_host("[fe80::1]"),)
     assert admission("0.0.0.0", [], tokens).names == ()  # noqa: S104
 
 
-def test_without_options_the_local_user_is_served_without_a_token() -> None:
+def test_without_options_the_local_user_needs_no_token() -> None:
     assert admission("127.0.0.1", [], None) == Admission()
 
 
-def test_a_file_of_tokens_makes_tokens_mandatory_on_the_loopback_too(tokens: Path) -> None:
+def test_with_a_token_file_tokens_are_mandatory_on_the_loopback_too(tokens: Path) -> None:
     access = Access(PORT, None, admission("localhost", [], tokens))
     with pytest.raises(Refused):
         access.caller_of_route(request("POST"), WRITE)

@@ -1,4 +1,4 @@
-"""The boundary around a request: whatever is raised for it is its answer, and the port goes on."""
+"""The error boundary of a request: an exception becomes its response, and affects no other."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Cors, Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.aws_api import LOOKUPS, MATCHING
+from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN
 from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
 from infra.server.tokens import OPERATE, Caller, Tokens
 from storage.sqlite.database import Database
-from tests.unit.server.asking import PORT, scope
+from tests.unit.server.requests import PORT, scope
 
 if TYPE_CHECKING:
     from infra.server.aws_api import AwsApi
@@ -35,7 +35,7 @@ TOKEN = "t" * 40
 
 
 class Answer(NamedTuple):
-    """The answer to a client."""
+    """A response to a client."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Port:
-    """The port in front of an engine whose one function does what a test says."""
+    """The port of an engine whose one function a test replaces."""
 
     def __init__(
         self, folder: Path, cors: Cors | None = None, tokens: Tokens | None = None
@@ -72,21 +72,21 @@ class Port:
         future.set_result(self.function(event))
         return future
 
-    def operates(self, operation: Callable[[], Any]) -> None:
-        """Let every operation of AWS's do this."""
+    def replace_operations(self, operation: Callable[[], Any]) -> None:
+        """Replace every AWS operation."""
         self.application.api = cast(
             "AwsApi", SimpleNamespace(answer=lambda target, body: operation())
         )
 
     def ask(self, *arguments: Any, body: bytes = b"", **options: Any) -> Answer:
-        return asyncio.run(self.asked(*arguments, body=body, **options))
+        return asyncio.run(self.ask_async(*arguments, body=body, **options))
 
-    async def asked(self, *arguments: Any, body: bytes = b"", **options: Any) -> Answer:
+    async def ask_async(self, *arguments: Any, body: bytes = b"", **options: Any) -> Answer:
         pieces = [{"type": "http.request", "body": body}]
         return await self.converse(scope(*arguments, **options), pieces)
 
-    async def converse(self, asked: dict[str, Any], pieces: list[dict[str, Any]]) -> Answer:
-        """Have a request answered that comes in these pieces."""
+    async def converse(self, scope: dict[str, Any], pieces: list[dict[str, Any]]) -> Answer:
+        """Return the response to a request whose body arrives in pieces."""
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
@@ -95,14 +95,14 @@ class Port:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self.application(asked, receive, send)
+        await self.application(scope, receive, send)
         if not sent:
             return Answer(0, {}, b"")
         headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Answer(sent[0]["status"], headers, sent[1]["body"])
 
     def logged(self) -> list[Any]:
-        """Return what the log has."""
+        """Return the lines of the log."""
         text = self.log.read_text() if self.log.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
@@ -132,7 +132,7 @@ def breaks() -> Any:
     raise KeyError("secret")
 
 
-# ---- who may ask, on every route and method
+# ---- access, on every route and method
 
 EVERYWHERE = [
     ("GET", "/health"),
@@ -146,7 +146,7 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYWHERE)
-def test_another_host_is_answered_nowhere(port: Port, method: str, path: str) -> None:
+def test_another_host_is_refused_on_every_route(port: Port, method: str, path: str) -> None:
     answer = port.ask(method, path, host="evil.example")
     assert answer.status == 421
     assert answer.json["status"] == 421
@@ -156,22 +156,22 @@ def test_another_host_is_answered_nowhere(port: Port, method: str, path: str) ->
 
 @pytest.mark.parametrize("operation", ["AWSEvents.PutEvents", "Orderflow.RedriveDeadLetters"])
 def test_another_host_reaches_no_operation(port: Port, operation: str) -> None:
-    port.operates(lambda: pytest.fail("it was called"))
+    port.replace_operations(lambda: pytest.fail("it was called"))
     answer = port.ask("POST", "/", ("X-Amz-Target", operation), host="evil.example:8080")
     assert (answer.status, answer.json["__type"]) == (421, "AccessDeniedException")
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", SHOP, "null"])
 def test_a_page_of_another_site_reaches_no_operation(port: Port, origin: str) -> None:
-    port.operates(lambda: pytest.fail("it was called"))
+    port.replace_operations(lambda: pytest.fail("it was called"))
     answer = port.ask("POST", "/", PUT, ("Origin", origin))
     assert (answer.status, answer.json["__type"]) == (403, "AccessDeniedException")
 
 
-def test_a_page_of_an_allowed_origin_may_order_and_read_the_answer(port: Port) -> None:
+def test_a_page_of_an_allowed_origin_may_place_an_order_and_read_the_response(port: Port) -> None:
     port.function = lambda _: result({"statusCode": 201, "body": "made"})
-    asked = ("Access-Control-Request-Method", "POST")
-    preflight = port.ask("OPTIONS", "/orders", ("Origin", SHOP), asked)
+    method = ("Access-Control-Request-Method", "POST")
+    preflight = port.ask("OPTIONS", "/orders", ("Origin", SHOP), method)
     assert (preflight.status, preflight.body) == (204, b"")
     assert preflight.headers["access-control-allow-methods"] == "POST"
     assert "content-length" not in preflight.headers
@@ -181,9 +181,9 @@ def test_a_page_of_an_allowed_origin_may_order_and_read_the_answer(port: Port) -
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
-def test_a_page_of_another_origin_may_not(port: Port) -> None:
-    asked = ("Access-Control-Request-Method", "POST")
-    preflight = port.ask("OPTIONS", "/orders", ("Origin", "http://evil.example"), asked)
+def test_a_page_of_another_origin_is_refused(port: Port) -> None:
+    method = ("Access-Control-Request-Method", "POST")
+    preflight = port.ask("OPTIONS", "/orders", ("Origin", "http://evil.example"), method)
     assert preflight.status == 204
     assert not any(name.startswith("access-control") for name in preflight.headers)
     assert port.ask("POST", "/orders", ("Origin", "http://evil.example")).status == 403
@@ -191,14 +191,14 @@ def test_a_page_of_another_origin_may_not(port: Port) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing"])
-def test_a_preflight_of_what_is_no_route_is_told_nothing(port: Port, path: str) -> None:
-    asked = ("Access-Control-Request-Method", "POST")
-    answer = port.ask("OPTIONS", path, ("Origin", SHOP), asked)
+def test_a_preflight_without_a_route_has_no_cors_headers(port: Port, path: str) -> None:
+    method = ("Access-Control-Request-Method", "POST")
+    answer = port.ask("OPTIONS", path, ("Origin", SHOP), method)
     assert answer.status == 404
     assert not any(name.startswith("access-control") for name in answer.headers)
 
 
-def test_a_token_is_asked_for_before_anything_is_done(guarded: Port) -> None:
+def test_a_token_is_checked_before_the_function_is_called(guarded: Port) -> None:
     refused = guarded.ask("POST", "/orders")
     assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert guarded.events == []
@@ -209,14 +209,14 @@ def test_a_token_is_asked_for_before_anything_is_done(guarded: Port) -> None:
 
 
 def test_a_preflight_and_a_public_route_need_no_token(guarded: Port) -> None:
-    asked = ("Access-Control-Request-Method", "POST")
-    assert guarded.ask("OPTIONS", "/orders", ("Origin", SHOP), asked).status == 204
+    method = ("Access-Control-Request-Method", "POST")
+    assert guarded.ask("OPTIONS", "/orders", ("Origin", SHOP), method).status == 204
     guarded.function = lambda _: result({"statusCode": 200, "body": "ok"})
     assert guarded.ask("GET", "/health").status == 200
 
 
 def test_an_operation_needs_the_operators_token(guarded: Port) -> None:
-    guarded.operates(lambda: {"done": True})
+    guarded.replace_operations(lambda: {"done": True})
     refused = guarded.ask("POST", "/", PUT)
     code = "MissingAuthenticationTokenException"
     assert (refused.status, refused.json["__type"]) == (403, code)
@@ -225,7 +225,7 @@ def test_an_operation_needs_the_operators_token(guarded: Port) -> None:
 
 @pytest.mark.parametrize(("method", "path"), EVERYWHERE)
 @pytest.mark.parametrize("host", ["localhost:8080", "evil.example"])
-def test_every_answer_has_the_safe_headers(port: Port, method: str, path: str, host: str) -> None:
+def test_every_response_has_the_safe_headers(port: Port, method: str, path: str, host: str) -> None:
     port.function = lambda _: result({"statusCode": 200, "body": ""})
     answer = port.ask(method, path, host=host)
     assert SAFE.items() <= answer.headers.items()
@@ -237,10 +237,10 @@ def test_a_function_may_set_a_safe_header_itself(port: Port) -> None:
     assert port.ask("GET", "/health").headers["cache-control"] == "max-age=60"
 
 
-# ---- what fails
+# ---- failures
 
 
-def test_a_function_that_cannot_be_called_is_a_500_in_the_log_with_its_id(port: Port) -> None:
+def test_a_function_that_cannot_be_called_is_a_500_and_is_logged_with_the_id(port: Port) -> None:
     port.function = lambda _: breaks()
     answer = port.ask("GET", "/health")
     assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
@@ -255,7 +255,7 @@ def test_a_function_that_cannot_be_called_is_a_500_in_the_log_with_its_id(port: 
     assert port.ask("GET", "/health").status == 200
 
 
-def test_a_function_that_fails_is_in_the_log_with_its_error(port: Port) -> None:
+def test_the_error_of_a_function_is_logged(port: Port) -> None:
     port.function = lambda _: result(
         error={"errorType": "Sandbox.Timedout", "errorMessage": "late"}
     )
@@ -269,7 +269,7 @@ def test_a_function_that_fails_is_in_the_log_with_its_error(port: Port) -> None:
 @pytest.mark.parametrize(
     "payload", [{"statusCode": "x"}, {"statusCode": 200, "headers": {"a": "\r\n"}}]
 )
-def test_an_answer_that_is_no_http_is_a_500(port: Port, payload: Any) -> None:
+def test_a_malformed_answer_is_a_500(port: Port, payload: Any) -> None:
     port.function = lambda _: result(payload)
     assert port.ask("GET", "/health").status == 500
     assert port.logged()[0]["exception_name"] == "MalformedAnswer"
@@ -287,53 +287,53 @@ def test_an_operation_that_fails_is_an_internal_failure(
         future.set_exception(KeyError("secret"))
         return future
 
-    port.operates(fails)
+    port.replace_operations(fails)
     answer = port.ask("POST", "/", ("X-Amz-Target", operation))
     assert (answer.status, answer.json["__type"]) == (500, "InternalFailure")
     assert b"secret" not in answer.body
     [line] = port.logged()
     assert line["request_id"] == answer.headers["x-amzn-requestid"]
     assert "KeyError" in line["exception"]
-    port.operates(lambda: {"done": True})
+    port.replace_operations(lambda: {"done": True})
     assert port.ask("POST", "/", PUT).json == {"done": True}
 
 
-def test_an_answer_that_is_no_json_is_an_internal_failure(port: Port) -> None:
-    port.operates(lambda: {"when": object()})
+def test_an_answer_that_is_not_json_is_an_internal_failure(port: Port) -> None:
+    port.replace_operations(lambda: {"when": object()})
     assert port.ask("POST", "/", PUT).status == 500
 
 
-def test_an_integer_beyond_64_bits_is_answered_as_it_is(port: Port) -> None:
-    port.operates(lambda: {"number": 2**70})
+def test_an_integer_beyond_64_bits_is_in_the_response(port: Port) -> None:
+    port.replace_operations(lambda: {"number": 2**70})
     assert port.ask("POST", "/", PUT).json == {"number": 2**70}
 
 
-def test_a_log_that_cannot_be_written_costs_its_lines_alone(port: Port) -> None:
+def test_a_log_that_cannot_be_written_does_not_change_the_response(port: Port) -> None:
     port.log.mkdir()
     port.function = lambda _: breaks()
     assert port.ask("GET", "/health").status == 500
 
 
-def test_a_request_that_is_given_up_is_told_to_come_again(port: Port) -> None:
+def test_a_cancelled_request_is_a_503(port: Port) -> None:
     never: Future[Any] = Future()
-    port.operates(lambda: never)
+    port.replace_operations(lambda: never)
 
     async def cancelled() -> Answer:
-        asked = asyncio.create_task(port.asked("POST", "/", PUT))
+        task = asyncio.create_task(port.ask_async("POST", "/", PUT))
         await asyncio.sleep(0.01)
-        asked.cancel()
-        return await asked
+        task.cancel()
+        return await task
 
     assert asyncio.run(cancelled()).status == 503
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 @pytest.mark.parametrize("sent", [[], [{"type": "http.request", "body": b"{", "more_body": True}]])
-def test_a_request_whose_client_hung_up_is_not_taken_for_whole(port: Port, sent: list[Any]) -> None:
+def test_an_incomplete_request_is_not_processed(port: Port, sent: list[Any]) -> None:
     pieces = [*sent, {"type": "http.disconnect"}]
     assert asyncio.run(port.converse(scope("POST", "/orders"), pieces)).status == 0
     assert port.events == []
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
 NAMES = st.sampled_from(
@@ -352,14 +352,14 @@ VALUES = PIECES | st.text(st.characters(max_codepoint=255), max_size=20)
     st.binary(max_size=20),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_sent_is_answered_and_calls_the_function_only_under_our_name(
+def test_any_request_is_answered_and_calls_the_function_only_with_an_own_host(
     port: Port,
     method: str,
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
 ) -> None:
-    port.operates(dict)
+    port.replace_operations(dict)
     port.function = lambda _: result({"statusCode": 200, "body": ""})
     port.events.clear()
     hosts = [value for name, value in headers if name == "host"]
@@ -368,30 +368,30 @@ def test_whatever_is_sent_is_answered_and_calls_the_function_only_under_our_name
     assert 200 <= answer.status < 500
     assert SAFE.keys() <= answer.headers.keys()
     if port.events:
-        assert [one.strip(" \t").lower() for one in hosts] in ([], ["localhost:8080"])
+        assert [host.strip(" \t").lower() for host in hosts] in ([], ["localhost:8080"])
 
 
-# ---- what takes long
+# ---- slow requests
 
 
 @pytest.mark.parametrize("operation", sorted(LOOKUPS))
 def test_a_long_lookup_delays_no_other_request(port: Port, operation: str) -> None:
-    goes_on = threading.Event()
+    released = threading.Event()
 
-    def takes_long() -> Any:
-        assert goes_on.wait(10)
+    def slow_operation() -> Any:
+        assert released.wait(10)
         return {"done": True}
 
-    port.operates(takes_long)
+    port.replace_operations(slow_operation)
     port.function = lambda _: result({"statusCode": 200, "body": "ok"})
 
     async def both() -> tuple[Answer, float, Answer]:
-        slow = asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", operation)))
+        slow = asyncio.create_task(port.ask_async("POST", "/", ("X-Amz-Target", operation)))
         await asyncio.sleep(0.01)
-        began = time.monotonic()
-        health = await port.asked("GET", "/health")
-        waited = time.monotonic() - began
-        goes_on.set()
+        started = time.monotonic()
+        health = await port.ask_async("GET", "/health")
+        waited = time.monotonic() - started
+        released.set()
         return health, waited, await slow
 
     health, waited, slow = asyncio.run(both())
@@ -400,40 +400,42 @@ def test_a_long_lookup_delays_no_other_request(port: Port, operation: str) -> No
 
 
 def test_long_matching_delays_no_lookup(port: Port) -> None:
-    goes_on = threading.Event()
+    released = threading.Event()
     matching = threading.Semaphore(0)
 
     def answers(target: str, _: bytes) -> Any:
-        if target == MATCHING:
+        if target == TEST_EVENT_PATTERN:
             matching.release()
-            assert goes_on.wait(10)
+            assert released.wait(10)
         return {"target": target}
 
     port.application.api = cast("AwsApi", SimpleNamespace(answer=answers))
 
-    async def all_at_once() -> list[Answer]:
+    async def concurrently() -> list[Answer]:
         slow = [
-            asyncio.create_task(port.asked("POST", "/", ("X-Amz-Target", MATCHING)))
+            asyncio.create_task(port.ask_async("POST", "/", ("X-Amz-Target", TEST_EVENT_PATTERN)))
             for _ in range(2 * MAX_THREADS)
         ]
-        while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread says so
+        while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread releases it
             await asyncio.sleep(0.001)
         lookup = ("X-Amz-Target", "AWSStepFunctions.ListExecutions")
-        quick = await asyncio.wait_for(port.asked("POST", "/", lookup), 5)
-        goes_on.set()
+        quick = await asyncio.wait_for(port.ask_async("POST", "/", lookup), 5)
+        released.set()
         return [quick, *await asyncio.gather(*slow)]
 
-    assert [answer.status for answer in asyncio.run(all_at_once())] == [200] * (1 + 2 * MAX_THREADS)
+    assert [answer.status for answer in asyncio.run(concurrently())] == [200] * (
+        1 + 2 * MAX_THREADS
+    )
 
 
 @pytest.mark.parametrize(("size", "in_thread"), [(LONG_BODY, False), (LONG_BODY + 1, True)])
-def test_a_long_body_is_read_in_a_thread(port: Port, size: int, *, in_thread: bool) -> None:
+def test_a_long_body_is_parsed_in_a_thread(port: Port, size: int, *, in_thread: bool) -> None:
     threads: list[str] = []
 
     def operation() -> dict[str, Any]:
         threads.append(threading.current_thread().name)
         return {}
 
-    port.operates(operation)
+    port.replace_operations(operation)
     port.ask("POST", "/", PUT, body=b" " * size)
     assert [name.startswith("port") for name in threads] == [in_thread]

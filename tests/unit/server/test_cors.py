@@ -1,11 +1,11 @@
-"""CORS: what a page of another origin is told, as API Gateway's HTTP API tells it."""
+"""CORS headers, as in API Gateway's HTTP API."""
 
 import pytest
 
 from infra.local.template.stack import Cors
-from infra.server.cors import shared
+from infra.server.cors import with_cors_headers
 from infra.server.reply import Reply
-from tests.unit.server.asking import request
+from tests.unit.server.requests import request
 
 SHOP = "https://shop.example"
 CORS = Cors(
@@ -18,13 +18,13 @@ CORS = Cors(
 ASKS = ("Access-Control-Request-Method", "POST")
 
 
-def told(method: str, *headers: tuple[str, str], cors: Cors = CORS) -> dict[str, str]:
-    """Return the headers that CORS adds to an answer."""
-    return dict(shared(cors, request(method, "/orders", *headers), Reply(200)).headers)
+def cors_headers(method: str, *headers: tuple[str, str], cors: Cors = CORS) -> dict[str, str]:
+    """Return the headers that CORS adds to a response."""
+    return dict(with_cors_headers(cors, request(method, "/orders", *headers), Reply(200)).headers)
 
 
-def test_a_preflight_of_an_allowed_origin_is_told_what_it_may_do() -> None:
-    assert told("OPTIONS", ("Origin", SHOP), ASKS) == {
+def test_a_preflight_of_an_allowed_origin_has_the_methods_and_headers() -> None:
+    assert cors_headers("OPTIONS", ("Origin", SHOP), ASKS) == {
         "vary": "origin",
         "access-control-allow-origin": SHOP,
         "access-control-allow-methods": "GET,POST",
@@ -34,8 +34,8 @@ def test_a_preflight_of_an_allowed_origin_is_told_what_it_may_do() -> None:
     }
 
 
-def test_an_answer_to_an_allowed_origin_may_be_read_with_the_headers_that_are_exposed() -> None:
-    assert told("POST", ("Origin", SHOP)) == {
+def test_a_response_to_an_allowed_origin_has_the_exposed_headers() -> None:
+    assert cors_headers("POST", ("Origin", SHOP)) == {
         "vary": "origin",
         "access-control-allow-origin": SHOP,
         "access-control-expose-headers": "location,date",
@@ -48,32 +48,32 @@ def test_an_answer_to_an_allowed_origin_may_be_read_with_the_headers_that_are_ex
     ["http://evil.example", "https://shop.example.evil", "https://shop.example:8443", "null"],
 )
 @pytest.mark.parametrize("headers", [(), (ASKS,)])
-def test_any_other_origin_is_told_nothing(
+def test_any_other_origin_gets_no_cors_headers(
     origin: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
     method = "OPTIONS" if headers else "GET"
-    assert told(method, ("Origin", origin), *headers) == {"vary": "origin"}
+    assert cors_headers(method, ("Origin", origin), *headers) == {"vary": "origin"}
 
 
-def test_a_request_without_an_origin_is_told_nothing() -> None:
-    assert told("GET") == told("OPTIONS", ASKS) == {"vary": "origin"}
+def test_a_request_without_an_origin_gets_no_cors_headers() -> None:
+    assert cors_headers("GET") == cors_headers("OPTIONS", ASKS) == {"vary": "origin"}
 
 
-def test_all_origins_are_told_a_star_which_holds_for_every_page() -> None:
-    headers = told("GET", ("Origin", "http://any.example"), cors=Cors(origins=("*",)))
+def test_all_origins_are_allowed_with_a_star() -> None:
+    headers = cors_headers("GET", ("Origin", "http://any.example"), cors=Cors(origins=("*",)))
     assert headers["access-control-allow-origin"] == "*"
     assert "vary" not in headers
 
 
 def test_credentials_are_allowed_with_the_origin_itself() -> None:
     cors = Cors(origins=("https://*",), credentials=True)
-    headers = told("GET", ("Origin", SHOP), cors=cors)
+    headers = cors_headers("GET", ("Origin", SHOP), cors=cors)
     assert headers["access-control-allow-origin"] == SHOP
     assert headers["access-control-allow-credentials"] == "true"
 
 
-def test_what_is_not_configured_is_not_said() -> None:
-    headers = told("OPTIONS", ("Origin", SHOP), ASKS, cors=Cors(origins=(SHOP,)))
+def test_absent_fields_have_no_header() -> None:
+    headers = cors_headers("OPTIONS", ("Origin", SHOP), ASKS, cors=Cors(origins=(SHOP,)))
     assert [name for name in headers if name.startswith("access-control")] == [
         "access-control-allow-origin"
     ]
@@ -81,5 +81,7 @@ def test_what_is_not_configured_is_not_said() -> None:
 
 def test_a_functions_own_cors_headers_are_replaced() -> None:
     reply = Reply(200, (("access-control-allow-origin", "*"), ("location", "/orders/1")))
-    found = shared(CORS, request("GET", "/orders", ("Origin", "http://evil.example")), reply)
-    assert found.headers == (("location", "/orders/1"), ("vary", "origin"))
+    response = with_cors_headers(
+        CORS, request("GET", "/orders", ("Origin", "http://evil.example")), reply
+    )
+    assert response.headers == (("location", "/orders/1"), ("vary", "origin"))

@@ -1,4 +1,4 @@
-"""Payload format 2.0: what a function is given of a request, and what becomes of its answer."""
+"""Payload format 2.0: the event of a request, and the response of a function's answer."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from infra.local.template.stack import Route
 from infra.server.gateway import MalformedAnswer, event_of, reply_of
 from infra.server.tokens import Caller
-from tests.unit.server.asking import request
+from tests.unit.server.requests import request
 
 ROUTE = Route("GET", "/orders", "Api", ("orders/read",))
 
@@ -17,35 +17,34 @@ def event(
     *headers: tuple[str, str], caller: Caller | None = None, **options: Any
 ) -> dict[str, Any]:
     """Return the event of a request with these headers."""
-    asked = request("GET", "/orders", *headers, **options)
-    return event_of(ROUTE, {}, asked, b"", caller)
+    return event_of(ROUTE, {}, request("GET", "/orders", *headers, **options), b"", caller)
 
 
-def test_a_repeated_header_is_joined_by_commas_in_the_order_it_came() -> None:
-    found = event(("Idempotency-Key", "a"), ("X-Other", "1"), ("idempotency-key", "b"))
-    assert found["headers"]["idempotency-key"] == "a,b"
-    assert found["headers"]["x-other"] == "1"
+def test_a_repeated_header_is_joined_by_commas_in_order() -> None:
+    result = event(("Idempotency-Key", "a"), ("X-Other", "1"), ("idempotency-key", "b"))
+    assert result["headers"]["idempotency-key"] == "a,b"
+    assert result["headers"]["x-other"] == "1"
 
 
 @pytest.mark.parametrize("padded", [" a", "a ", "\ta\t", "  a  "])
-def test_white_space_around_a_value_is_dropped_and_within_it_kept(padded: str) -> None:
+def test_white_space_around_a_value_is_removed(padded: str) -> None:
     assert event(("X-Key", padded))["headers"]["x-key"] == "a"
     assert event(("X-Key", f"{padded} b"))["headers"]["x-key"].split() == ["a", "b"]
 
 
-def test_cookies_are_in_a_list_of_their_own_and_in_no_header() -> None:
-    found = event(("Cookie", "a=1; b=2;"), ("cookie", " c=3"))
-    assert found["cookies"] == ["a=1", "b=2", "c=3"]
-    assert "cookie" not in found["headers"]
+def test_cookies_are_in_a_separate_list_and_in_no_header() -> None:
+    result = event(("Cookie", "a=1; b=2;"), ("cookie", " c=3"))
+    assert result["cookies"] == ["a=1", "b=2", "c=3"]
+    assert "cookie" not in result["headers"]
 
 
-def test_a_request_without_cookies_has_no_list_of_them() -> None:
+def test_a_request_without_cookies_has_no_list() -> None:
     assert "cookies" not in event()
 
 
 def test_a_repeated_query_parameter_is_joined_by_commas() -> None:
-    found = event(query="x=1&x=2&y=")
-    assert found["queryStringParameters"] == {"x": "1,2", "y": ""}
+    result = event(query="x=1&x=2&y=")
+    assert result["queryStringParameters"] == {"x": "1,2", "y": ""}
 
 
 def test_the_holder_of_a_token_is_in_the_claims() -> None:
@@ -101,7 +100,7 @@ def test_a_body_without_a_type_is_plain_text() -> None:
     assert reply.headers == (("content-type", "text/plain; charset=utf-8"),)
 
 
-def test_headers_of_the_connection_are_the_ports_own() -> None:
+def test_headers_of_the_connection_are_removed() -> None:
     headers = {"Content-Length": "1", "Connection": "close", "Transfer-Encoding": "chunked"}
     reply = reply_of({"statusCode": 200, "headers": headers, "body": "longer"})
     assert [name for name, _ in reply.headers] == ["content-type"]
@@ -128,6 +127,6 @@ def test_headers_of_the_connection_are_the_ports_own() -> None:
         {"statusCode": 200, "body": "no base64 é", "isBase64Encoded": True},
     ],
 )
-def test_an_answer_that_is_none_is_refused_whole(answer: dict[str, Any]) -> None:
+def test_an_invalid_answer_is_refused(answer: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswer):
         reply_of(answer)

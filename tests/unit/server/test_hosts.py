@@ -1,12 +1,12 @@
-"""`Host`: a request is answered only under a name that is this server's own."""
+"""`Host`: a request is accepted only with a name of this server."""
 
 from http import HTTPStatus
 
 import pytest
 
 from infra.server.access import Access, Admission, Refused
-from infra.server.hosts import Authority, InvalidHost, OwnNames, allowed_host, parse
-from tests.unit.server.asking import PORT, request
+from infra.server.hosts import Authority, InvalidHost, ServerNames, allowed_host, parse
+from tests.unit.server.requests import PORT, request
 
 ACCESS = Access(PORT, None, Admission())
 OPEN = Access(
@@ -26,7 +26,7 @@ OURS = (
 OTHERS = (
     "evil.example",
     "evil.example:8080",
-    "localhost",  # the port is then 80
+    "localhost",  # with the default port 80
     "localhost:80",
     "localhost:8081",
     "localhost:",
@@ -69,8 +69,8 @@ MALFORMED = (
 )
 
 
-def answered(host: str, access: Access = ACCESS) -> HTTPStatus:
-    """Return with which status a request for a host is refused, or 200."""
+def status_of(host: str, access: Access = ACCESS) -> HTTPStatus:
+    """Return the status with which a request for a host is refused, or 200."""
     try:
         access.check_host(request(host=host))
     except Refused as refused:
@@ -79,28 +79,28 @@ def answered(host: str, access: Access = ACCESS) -> HTTPStatus:
 
 
 @pytest.mark.parametrize("host", OURS)
-def test_a_name_of_the_loopback_with_our_port_is_answered(host: str) -> None:
-    assert answered(host) == 200
+def test_a_name_of_the_loopback_with_the_servers_port_is_accepted(host: str) -> None:
+    assert status_of(host) == 200
 
 
 @pytest.mark.parametrize("host", OTHERS)
 def test_any_other_name_or_port_is_misdirected(host: str) -> None:
-    assert answered(host) == 421
+    assert status_of(host) == 421
 
 
 @pytest.mark.parametrize("host", MALFORMED)
-def test_a_host_that_is_none_is_a_bad_request(host: str) -> None:
-    assert answered(host) == 400
+def test_a_malformed_host_is_a_bad_request(host: str) -> None:
+    assert status_of(host) == 400
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost:80"])
 def test_without_a_port_a_name_means_port_80(host: str) -> None:
-    assert answered(host, Access(80, None, Admission())) == 200
+    assert status_of(host, Access(80, None, Admission())) == 200
 
 
 @pytest.mark.parametrize("padded", [" localhost:8080", "localhost:8080\t", " \tlocalhost:8080 "])
-def test_white_space_around_a_host_is_no_part_of_it(padded: str) -> None:
-    assert answered(padded) == 200
+def test_white_space_around_a_host_is_ignored(padded: str) -> None:
+    assert status_of(padded) == 200
 
 
 def test_a_request_without_a_host_is_a_bad_request() -> None:
@@ -128,13 +128,13 @@ def test_two_hosts_are_a_bad_request_even_if_they_are_the_same(second: str) -> N
         ("*", 200),
     ],
 )
-def test_a_host_in_the_target_must_be_ours_as_well(target: str, status: int) -> None:
-    found = 200
+def test_a_host_in_the_target_must_be_this_servers_too(target: str, status: int) -> None:
+    answered = 200
     try:
         ACCESS.check_host(request(target=target))
     except Refused as refused:
-        found = refused.status
-    assert found == status
+        answered = refused.status
+    assert answered == status
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_a_host_in_the_target_must_be_ours_as_well(target: str, status: int) -> 
         ("evil.example", 421),
     ],
 )
-def test_a_name_that_was_given_is_answered_with_its_port_or_any(host: str, status: int) -> None:
-    assert answered(host, OPEN) == status
+def test_an_allowed_host_is_accepted_with_its_port_or_any(host: str, status: int) -> None:
+    assert status_of(host, OPEN) == status
 
 
-def test_a_refusal_says_what_would_be_right() -> None:
+def test_a_refusal_names_the_remedy() -> None:
     with pytest.raises(Refused, match=r"'evil\.example' .* localhost:8080, .*--allowed-host NAME"):
         ACCESS.check_host(request(host="evil.example"))
 
@@ -171,23 +171,23 @@ def test_a_refusal_says_what_would_be_right() -> None:
         ("[fe80::0:1]:80", Authority("[fe80::1]", 80)),
     ],
 )
-def test_a_name_to_be_allowed_may_have_a_port(text: str, authority: Authority) -> None:
+def test_an_allowed_host_may_have_a_port(text: str, authority: Authority) -> None:
     assert allowed_host(text) == authority
 
 
 @pytest.mark.parametrize("text", ["", "*", "*.shop.example", "https://shop.example", "a b", "::1"])
-def test_a_name_to_be_allowed_that_no_request_can_name_is_refused(text: str) -> None:
+def test_an_invalid_allowed_host_is_refused(text: str) -> None:
     with pytest.raises(InvalidHost, match=r"is no host name; give one such as shop\.example"):
         allowed_host(text)
 
 
 @pytest.mark.parametrize(
-    ("origin", "ours"),
+    ("origin", "own"),
     [
         ("http://localhost:8080", True),
         ("http://127.0.0.1:8080", True),
         ("http://[::1]:8080", True),
-        ("https://localhost:8080", False),  # this server speaks no https
+        ("https://localhost:8080", False),  # the server has no https
         ("http://localhost:8081", False),
         ("http://localhost", False),
         ("http://evil.example", False),
@@ -204,9 +204,9 @@ def test_a_name_to_be_allowed_that_no_request_can_name_is_refused(text: str) -> 
         ("http://api.example", False),
     ],
 )
-def test_an_origin_is_ours_by_scheme_name_and_port(origin: str, *, ours: bool) -> None:
-    assert OwnNames(PORT, OPEN.names.given).are_origin(origin) is ours
+def test_an_own_origin_has_the_scheme_name_and_port(origin: str, *, own: bool) -> None:
+    assert ServerNames(PORT, OPEN.names.allowed).include_origin(origin) is own
 
 
-def test_a_text_that_is_no_host_is_none() -> None:
+def test_a_text_without_a_host_is_none() -> None:
     assert parse("a b") is None

@@ -1,4 +1,4 @@
-"""The one port: routes to their function in the HTTP API's form, and everything else refused."""
+"""The routes of the port: requests reach their function, and all others are refused."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.http import MAX_AT_ONCE, MAX_BODY, Application
+from infra.server.http import MAX_ACTIVE, MAX_BODY, Application
 from infra.server.log import PortLog
 from infra.server.server import ServerError, check_address
 from storage.sqlite.database import Database
@@ -28,7 +28,7 @@ ANSWER = {"statusCode": 201, "headers": {"Content-Type": "text/plain"}, "body": 
 
 
 class FakeEngine:
-    """An engine whose one function answers what it is told to."""
+    """An engine whose one function gives the answer of a test."""
 
     def __init__(self) -> None:
         self.stack = Stack(
@@ -52,7 +52,7 @@ class FakeEngine:
 
 
 class Port:
-    """The application, and what a client asks of it."""
+    """The application, with the requests of a client."""
 
     def __init__(self, folder: Path) -> None:
         self.engine = FakeEngine()
@@ -70,7 +70,7 @@ class Port:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body of the answer."""
+        """Return status, headers and body of the response."""
         pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)] or [b""]
         sent: list[Any] = []
         scope = {
@@ -95,8 +95,8 @@ class Port:
 
         asyncio.run(self.application(scope, receive, send))
         start, end = sent
-        found = {name.decode(): value.decode() for name, value in start["headers"]}
-        return start["status"], found, end["body"]
+        received = {name.decode(): value.decode() for name, value in start["headers"]}
+        return start["status"], received, end["body"]
 
 
 @pytest.fixture
@@ -134,26 +134,26 @@ def test_a_request_reaches_its_function_in_payload_format_2(port: Port) -> None:
     assert (context["domainName"], context["stage"]) == ("127.0.0.1:8080", "$default")
 
 
-def test_a_functions_answer_is_the_answer(port: Port) -> None:
+def test_a_functions_answer_is_the_response(port: Port) -> None:
     status, headers, body = port.ask("POST", "/orders")
     assert (status, body) == (201, b"made")
     assert (headers["content-type"], headers["content-length"]) == ("text/plain", "4")
 
 
-def test_an_answer_may_be_binary(port: Port) -> None:
+def test_a_response_may_be_binary(port: Port) -> None:
     encoded = base64.b64encode(b"\x00\xff").decode()
     port.engine.answer = {"statusCode": 200, "body": encoded, "isBase64Encoded": True}
     assert port.ask("GET", "/health")[2] == b"\x00\xff"
 
 
-def test_a_body_that_is_no_text_arrives_encoded(port: Port) -> None:
+def test_a_binary_body_is_encoded(port: Port) -> None:
     port.ask("POST", "/orders", b"\xff\xfe")
     [event] = port.engine.events
     assert event["isBase64Encoded"] is True
     assert base64.b64decode(event["body"]) == b"\xff\xfe"
 
 
-def test_a_request_without_a_body_has_none(port: Port) -> None:
+def test_a_request_without_a_body_has_no_body(port: Port) -> None:
     port.ask("GET", "/health")
     assert port.engine.events[0]["body"] is None
 
@@ -177,9 +177,7 @@ def test_a_path_may_have_parameters(
 @pytest.mark.parametrize(
     "path", ["/nothing", "/", "/orders/", "/orders/a/b", "/healthy", "/x/health"]
 )
-def test_a_path_that_nothing_serves_is_a_404_that_names_what_there_is(
-    port: Port, path: str
-) -> None:
+def test_an_unknown_path_is_a_404_that_names_the_routes(port: Port, path: str) -> None:
     status, headers, body = port.ask("GET", path)
     problem = json.loads(body)
     assert (status, headers["content-type"]) == (404, "application/problem+json")
@@ -188,13 +186,13 @@ def test_a_path_that_nothing_serves_is_a_404_that_names_what_there_is(
     assert port.engine.events == []
 
 
-def test_a_method_that_a_path_does_not_take_is_a_405_that_says_which_it_takes(port: Port) -> None:
+def test_another_method_is_a_405_that_names_the_allowed_ones(port: Port) -> None:
     status, headers, body = port.ask("DELETE", "/orders/A-1")
     assert (status, headers["allow"]) == (405, "GET")
     assert json.loads(body)["detail"] == "/orders/A-1 takes GET"
 
 
-def test_a_function_that_fails_is_a_500_that_tells_nothing_of_the_inside(port: Port) -> None:
+def test_the_error_of_a_function_is_a_500_without_details(port: Port) -> None:
     port.engine.error = {"errorType": "KeyError", "errorMessage": "secret"}
     status, headers, body = port.ask("GET", "/health")
     assert (status, headers["content-type"]) == (500, "application/problem+json")
@@ -203,15 +201,15 @@ def test_a_function_that_fails_is_a_500_that_tells_nothing_of_the_inside(port: P
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_BODY, 201), (MAX_BODY + 1, 413)])
 def test_a_body_has_a_limit(port: Port, size: int, status: int) -> None:
-    found, _, body = port.ask("POST", "/orders", b"x" * size)
-    assert found == status
+    answered, _, body = port.ask("POST", "/orders", b"x" * size)
+    assert answered == status
     assert len(port.engine.events) == (1 if status == 201 else 0)
     if status == 413:
         assert str(MAX_BODY) in json.loads(body)["detail"]
 
 
-def test_more_requests_than_are_answered_at_once_are_told_to_come_again(port: Port) -> None:
-    port.application.at_once = MAX_AT_ONCE
+def test_requests_beyond_the_limit_are_told_to_retry(port: Port) -> None:
+    port.application.active = MAX_ACTIVE
     status, headers, body = port.ask("GET", "/health")
     assert (status, headers["retry-after"]) == (429, "1")
     assert json.loads(body)["status"] == 429
@@ -220,13 +218,13 @@ def test_more_requests_than_are_answered_at_once_are_told_to_come_again(port: Po
     assert port.engine.events == []
 
 
-def test_a_request_that_was_answered_makes_room_for_the_next(port: Port) -> None:
+def test_an_answered_request_is_not_active(port: Port) -> None:
     port.ask("GET", "/health")
     port.ask("POST", "/orders", b"x" * (MAX_BODY + 1))
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
-def test_anything_but_http_is_left_unanswered(port: Port) -> None:
+def test_other_protocols_are_not_answered(port: Port) -> None:
     async def never() -> Any:
         raise AssertionError
 
@@ -237,13 +235,13 @@ def test_anything_but_http_is_left_unanswered(port: Port) -> None:
 
 
 def aws(port: Port, answer: Callable[[], Any], target: str = "AWSEvents.PutEvents") -> Any:
-    """Return the reply to an operation that answers this way."""
+    """Return the response to an operation with this answer."""
     port.application.api = cast("AwsApi", SimpleNamespace(answer=lambda name, body: answer()))
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
     return port.ask("POST", "/", b"{}", headers)
 
 
-def test_an_operation_is_answered_in_the_protocol_it_came_in(port: Port) -> None:
+def test_an_operation_is_answered_in_the_protocol_of_the_request(port: Port) -> None:
     status, headers, body = aws(port, lambda: {"FailedEntryCount": 0})
     assert (status, json.loads(body)) == (200, {"FailedEntryCount": 0})
     assert headers["content-type"] == "application/x-amz-json-1.1"
@@ -275,17 +273,17 @@ def test_a_refused_operation_is_a_400_with_awss_code(port: Port, *, later: bool)
     assert json.loads(body) == {"__type": "ValidationException", "message": "too many"}
 
 
-def test_an_unknown_operation_is_refused_with_those_there_are(port: Port) -> None:
+def test_an_unknown_operation_is_refused_with_the_list_of_operations(port: Port) -> None:
     headers = {"X-Amz-Target": "AWSEvents.DeleteRule"}
     status, _, body = port.ask("POST", "/", b"{}", headers)
-    told = json.loads(body)
-    assert (status, told["__type"]) == (400, "UnknownOperationException")
+    error = json.loads(body)
+    assert (status, error["__type"]) == (400, "UnknownOperationException")
     for operation in ("PutEvents", "StartReplay", "DescribeExecution", "ListExecutions"):
-        assert operation in told["message"]
+        assert operation in error["message"]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"5", b"\xff"])
-def test_a_request_that_is_no_json_object_is_refused(port: Port, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(port: Port, body: bytes) -> None:
     headers = {"X-Amz-Target": "AWSEvents.PutEvents"}
     status, _, answer = port.ask("POST", "/", body, headers)
     assert (status, json.loads(answer)["__type"]) == (400, "SerializationException")
@@ -297,15 +295,15 @@ def test_the_operations_are_at_the_root_alone(port: Port) -> None:
     assert port.ask("POST", "/", b"{}")[0] == 404
 
 
-# ---- where it may listen
+# ---- addresses
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
-def test_the_machines_own_address_is_taken(host: str) -> None:
+def test_a_loopback_address_is_accepted(host: str) -> None:
     check_address(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])  # noqa: S104
-def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    with pytest.raises(ServerError, match="not this machine's own address"):
+def test_an_address_that_other_hosts_can_reach_is_refused(host: str) -> None:
+    with pytest.raises(ServerError, match="not a loopback address"):
         check_address(host)

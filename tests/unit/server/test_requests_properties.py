@@ -1,4 +1,4 @@
-"""What clients of AWS may send: any JSON is answered or refused, and the engine goes on."""
+"""Requests of AWS's clients: any JSON is answered or refused, and the engine continues."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ entries = st.fixed_dictionaries(
         "TraceHeader": json_values,
     },
 )
-SOUND: dict[str, dict[str, Any]] = {
+VALID: dict[str, dict[str, Any]] = {
     "AWSEvents.PutEvents": {"Entries": [entry(), entry("Flow")]},
     "AWSEvents.TestEventPattern": {
         "EventPattern": '{"source": ["shop"]}',
@@ -87,8 +87,8 @@ def fresh(tmp_path: Path) -> Iterator[Rig]:
     rig.close()
 
 
-def asked(rig: Rig, operation: str, body: bytes) -> dict[str, Any] | None:
-    """Return the answer to a request, or nothing if it is refused with AWS's error code."""
+def answer_to(rig: Rig, operation: str, body: bytes) -> dict[str, Any] | None:
+    """Return the answer to a request, or None if it is refused with AWS's error code."""
     api = AwsApi(rig.engine, rig.database)
     try:
         answer = api.answer(operation, body)
@@ -106,32 +106,30 @@ def asked(rig: Rig, operation: str, body: bytes) -> dict[str, Any] | None:
 
 
 def count(rig: Rig) -> int:
-    """Return how many events are journalled."""
+    """Return the number of events in the journal."""
     [row] = rig.rows("select count(*) as events from events")
     return int(row["events"])
 
 
 @given(st.lists(entries, max_size=3) | json_values)
-def test_whatever_the_entries_are_what_was_accepted_is_journalled_and_nothing_else(
-    rig: Rig, given_entries: Any
-) -> None:
+def test_exactly_the_accepted_entries_are_in_the_journal(rig: Rig, given_entries: Any) -> None:
     before = count(rig)
-    answer = asked(rig, "AWSEvents.PutEvents", orjson.dumps({"Entries": given_entries}))
-    accepted = [one for one in answer["Entries"] if "EventId" in one] if answer else []
+    answer = answer_to(rig, "AWSEvents.PutEvents", orjson.dumps({"Entries": given_entries}))
+    accepted = [entry for entry in answer["Entries"] if "EventId" in entry] if answer else []
     assert count(rig) == before + len(accepted)
 
 
 @given(st.binary(max_size=20) | json_values.map(lambda value: json.dumps(value).encode()))
 @example(nested(100_000).encode())
 def test_any_body_of_any_operation_is_answered_or_refused(rig: Rig, body: bytes) -> None:
-    for operation in (*SOUND, "AWSEvents.Nonsense", ""):
-        asked(rig, operation, body)
+    for operation in (*VALID, "AWSEvents.Nonsense", ""):
+        answer_to(rig, operation, body)
 
 
-def test_an_event_too_complex_for_a_pattern_is_no_valid_event(fresh: Rig) -> None:
+def test_an_event_too_complex_for_a_pattern_is_not_valid(fresh: Rig) -> None:
     pattern = {"detail": {"a": {"b": {"x": [1], "y": [1], "z": [1]}}}}
     detail = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
-    sound = SOUND["AWSEvents.TestEventPattern"]
+    sound = VALID["AWSEvents.TestEventPattern"]
     event = json.dumps(json.loads(sound["Event"]) | {"detail": detail})
     request = {"EventPattern": json.dumps(pattern), "Event": event}
     with pytest.raises(
@@ -143,9 +141,9 @@ def test_an_event_too_complex_for_a_pattern_is_no_valid_event(fresh: Rig) -> Non
     assert refused.value.code == "ValidationException"
 
 
-@pytest.mark.parametrize("operation", SOUND)
-def test_the_sound_requests_are_answered(fresh: Rig, operation: str) -> None:
-    answer = asked(fresh, operation, orjson.dumps(SOUND[operation]))
+@pytest.mark.parametrize("operation", VALID)
+def test_valid_requests_are_answered(fresh: Rig, operation: str) -> None:
+    answer = answer_to(fresh, operation, orjson.dumps(VALID[operation]))
     assert (answer is None) is (operation == "AWSEvents.DescribeReplay")
 
 
@@ -189,10 +187,10 @@ UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("request_body", UNWRITABLE.values(), ids=UNWRITABLE)
-def test_an_entry_that_cannot_be_journalled_is_refused_and_the_engine_goes_on(
+def test_an_entry_that_cannot_be_stored_is_refused_and_the_engine_continues(
     fresh: Rig, request_body: dict[str, Any]
 ) -> None:
-    answer = asked(fresh, "AWSEvents.PutEvents", orjson.dumps(request_body))
+    answer = answer_to(fresh, "AWSEvents.PutEvents", orjson.dumps(request_body))
     assert answer is None or answer["FailedEntryCount"] == 1
     assert count(fresh) == 0
 
@@ -201,11 +199,11 @@ def test_an_entry_that_cannot_be_journalled_is_refused_and_the_engine_goes_on(
 def test_a_field_of_another_type_is_refused(
     fresh: Rig, operation: str, fields: dict[str, Any]
 ) -> None:
-    assert asked(fresh, operation, json.dumps({**SOUND[operation], **fields}).encode()) is None
+    assert answer_to(fresh, operation, json.dumps({**VALID[operation], **fields}).encode()) is None
 
 
 def refusal(rig: Rig, operation: str, fields: dict[str, Any]) -> tuple[str, str]:
-    """Return the code and the message with which a request is refused."""
+    """Return the code and the message of a refusal."""
     with pytest.raises(InvalidRequest) as refused:
         AwsApi(rig.engine, rig.database).answer(operation, json.dumps(fields).encode())
     return refused.value.code, str(refused.value)
@@ -227,15 +225,15 @@ NO_EVENT = {
 
 
 @pytest.mark.parametrize("event", NO_EVENT.values(), ids=NO_EVENT)
-def test_an_event_to_be_tried_that_is_none_is_not_valid(fresh: Rig, event: str) -> None:
+def test_a_malformed_event_for_a_pattern_is_not_valid(fresh: Rig, event: str) -> None:
     fields = {"EventPattern": '{"source": ["shop"]}', "Event": event}
-    told = ("ValidationException", "Parameter Event is not valid.")
-    assert refusal(fresh, "AWSEvents.TestEventPattern", fields) == told
+    expected = ("ValidationException", "Parameter Event is not valid.")
+    assert refusal(fresh, "AWSEvents.TestEventPattern", fields) == expected
 
 
 @pytest.mark.parametrize("pattern", [nested(1_001), nested(100_000), nested(100_000, '{"a":')])
 def test_a_pattern_that_is_nested_too_deep_is_refused(fresh: Rig, pattern: str) -> None:
-    fields = {"EventPattern": pattern, "Event": SOUND["AWSEvents.TestEventPattern"]["Event"]}
+    fields = {"EventPattern": pattern, "Event": VALID["AWSEvents.TestEventPattern"]["Event"]}
     code, _ = refusal(fresh, "AWSEvents.TestEventPattern", fields)
     assert code == "InvalidEventPatternException"
 
@@ -245,24 +243,24 @@ def test_a_pattern_that_is_nested_too_deep_is_refused(fresh: Rig, pattern: str) 
     [(-1, "greater than or equal to 0"), (1_001, "less than or equal to 1000")],
 )
 def test_a_page_out_of_bounds_is_refused_with_the_bound(fresh: Rig, size: int, bound: str) -> None:
-    fields = {**SOUND["AWSStepFunctions.ListExecutions"], "maxResults": size}
+    fields = {**VALID["AWSStepFunctions.ListExecutions"], "maxResults": size}
     code, message = refusal(fresh, "AWSStepFunctions.ListExecutions", fields)
     assert code == "ValidationException"
     assert f"Value '{size}' at 'maxResults'" in message
     assert message.endswith(f"Member must have value {bound}")
 
 
-def test_a_page_of_none_is_a_page_of_the_default_size(fresh: Rig) -> None:
-    fields = {**SOUND["AWSStepFunctions.ListExecutions"], "maxResults": 0, "nextToken": None}
-    answer = asked(fresh, "AWSStepFunctions.ListExecutions", json.dumps(fields).encode())
+def test_a_page_size_of_0_is_the_default(fresh: Rig) -> None:
+    fields = {**VALID["AWSStepFunctions.ListExecutions"], "maxResults": 0, "nextToken": None}
+    answer = answer_to(fresh, "AWSStepFunctions.ListExecutions", json.dumps(fields).encode())
     assert answer is not None
-    assert [one["name"] for one in answer["executions"]] == ["one"]
+    assert [execution["name"] for execution in answer["executions"]] == ["one"]
 
 
-@pytest.mark.parametrize("operation", SOUND)
+@pytest.mark.parametrize("operation", VALID)
 @settings(max_examples=FEWER)
 @given(data=st.data())
 def test_a_damaged_request_is_answered_or_refused(
     fresh: Rig, operation: str, data: st.DataObject
 ) -> None:
-    asked(fresh, operation, orjson.dumps(data.draw(damaged(st.just(SOUND[operation])))))
+    answer_to(fresh, operation, orjson.dumps(data.draw(damaged(st.just(VALID[operation])))))

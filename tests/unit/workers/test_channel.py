@@ -1,4 +1,4 @@
-"""Messages between the engine and a worker arrive whole, in order, whatever a read brings."""
+"""Messages between the engine and a worker arrive complete and in order, for any read size."""
 
 import socket
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def ends() -> Iterator[tuple[socket.socket, Channel]]:
     theirs.close()
 
 
-def test_messages_arrive_as_they_were_sent_several_at_once(
+def test_several_messages_arrive_in_one_read(
     ends: tuple[socket.socket, Channel],
 ) -> None:
     theirs, ours = ends
@@ -26,7 +26,7 @@ def test_messages_arrive_as_they_were_sent_several_at_once(
     assert ours.receive() == [b"one", b"", b"three\n"]
 
 
-def test_half_a_message_is_waited_for(ends: tuple[socket.socket, Channel]) -> None:
+def test_receive_waits_for_the_rest_of_a_message(ends: tuple[socket.socket, Channel]) -> None:
     theirs, ours = ends
     theirs.sendall(b"\x03\x00\x00\x00one\x05\x00")
     assert ours.receive() == [b"one"]
@@ -37,7 +37,7 @@ def test_half_a_message_is_waited_for(ends: tuple[socket.socket, Channel]) -> No
     writer.join()
 
 
-def test_a_large_message_arrives_whole(ends: tuple[socket.socket, Channel]) -> None:
+def test_a_large_message_arrives_complete(ends: tuple[socket.socket, Channel]) -> None:
     theirs, ours = ends
     message = bytes(range(256)) * 8_000
     writer = Thread(target=lambda: Channel(theirs).send([message, b"next"]))
@@ -49,7 +49,7 @@ def test_a_large_message_arrives_whole(ends: tuple[socket.socket, Channel]) -> N
     assert received == [message, b"next"]
 
 
-def test_what_was_said_before_the_end_counts(ends: tuple[socket.socket, Channel]) -> None:
+def test_messages_sent_before_the_end_are_received(ends: tuple[socket.socket, Channel]) -> None:
     theirs, ours = ends
     Channel(theirs).send([b"last"])
     theirs.close()
@@ -58,7 +58,7 @@ def test_what_was_said_before_the_end_counts(ends: tuple[socket.socket, Channel]
         ours.receive()
 
 
-def test_who_has_gone_is_sent_nothing(ends: tuple[socket.socket, Channel]) -> None:
+def test_sending_to_a_closed_end_raises(ends: tuple[socket.socket, Channel]) -> None:
     theirs, ours = ends
     theirs.close()
     with pytest.raises(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""A request to the port, put together by a test."""
+"""Requests to the port, for unit tests."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def scope(
     query: str = "",
 ) -> dict[str, Any]:
     """Return the ASGI scope of a request."""
-    sent = [("host", host)] if host is not None else []
+    own = [("host", host)] if host is not None else []
     return {
         "type": "http",
         "method": method,
@@ -26,7 +26,7 @@ def scope(
         "client": ("127.0.0.1", 5),
         "headers": [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in (*sent, *headers)
+            for name, value in (*own, *headers)
         ],
         "extensions": {TARGET: target or path},
     }

@@ -1,4 +1,4 @@
-"""The HTTP API of a template: its CORS configuration is read whole, or refused by name."""
+"""The HTTP API of a template: its CORS configuration is read, or refused with the path."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def stack(folder: Path, *apis: dict[str, Any]) -> Stack:
-    """Return the stack of a template with HTTP APIs of these properties."""
+    """Return the stack of a template whose HTTP APIs have these properties."""
     resources = {
         f"Api{number}": {"Type": "AWS::Serverless::HttpApi", "Properties": properties}
         for number, properties in enumerate(apis)
@@ -40,14 +40,14 @@ def stack(folder: Path, *apis: dict[str, Any]) -> Stack:
 
 
 def cors(folder: Path, configured: Any) -> Cors | None:
-    """Return what is made of a CORS configuration."""
+    """Return a CORS configuration as it is read."""
     return stack(folder, {"CorsConfiguration": configured}).cors
 
 
 def test_the_shipped_template_allows_the_origins_of_its_parameter() -> None:
-    given = {"CorsOrigins": "http://localhost:3000,https://shop.example"}
-    found = load(TEMPLATE, given, lambda _, value: value)
-    assert found.cors == Cors(
+    parameters = {"CorsOrigins": "http://localhost:3000,https://shop.example"}
+    shipped = load(TEMPLATE, parameters, lambda _, value: value)
+    assert shipped.cors == Cors(
         origins=("http://localhost:3000", "https://shop.example"),
         methods=("GET", "PATCH", "POST"),
         headers=("authorization", "content-type", "idempotency-key"),
@@ -55,9 +55,9 @@ def test_the_shipped_template_allows_the_origins_of_its_parameter() -> None:
     )
 
 
-def test_the_shipped_template_says_which_scope_each_route_needs() -> None:
-    found = load(TEMPLATE, {}, lambda _, value: value)
-    scopes = {(route.method, route.path): (route.scopes, route.public) for route in found.routes}
+def test_the_shipped_template_has_the_scope_of_each_route() -> None:
+    shipped = load(TEMPLATE, {}, lambda _, value: value)
+    scopes = {(route.method, route.path): (route.scopes, route.public) for route in shipped.routes}
     assert scopes == {
         ("GET", "/health"): ((), True),
         ("POST", "/orders"): (("orders/write",), False),
@@ -88,7 +88,7 @@ def test_every_property_is_read_and_references_are_resolved(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("configured", "found"),
+    ("configured", "expected"),
     [
         (True, Cors(origins=("*",))),
         (False, None),
@@ -98,13 +98,13 @@ def test_every_property_is_read_and_references_are_resolved(folder: Path) -> Non
         ({"MaxAge": -1}, Cors(max_age=-1)),
     ],
 )
-def test_a_configuration_may_be_a_switch_or_leave_things_out(
-    folder: Path, configured: Any, found: Cors | None
+def test_a_configuration_may_be_a_boolean_or_partial(
+    folder: Path, configured: Any, expected: Cors | None
 ) -> None:
-    assert cors(folder, configured) == found
+    assert cors(folder, configured) == expected
 
 
-def test_an_api_without_a_configuration_has_none(folder: Path) -> None:
+def test_an_api_without_a_configuration_has_no_cors(folder: Path) -> None:
     assert stack(folder, {}).cors is None
     assert stack(folder, {"DefaultRouteSettings": {"ThrottlingRateLimit": 5}}).cors is None
 
@@ -130,7 +130,7 @@ def test_an_api_without_a_configuration_has_none(folder: Path) -> None:
         (["*"], ""),
     ],
 )
-def test_what_is_not_understood_is_refused_with_its_place(
+def test_an_invalid_configuration_is_refused_with_its_path(
     folder: Path, configured: Any, place: str
 ) -> None:
     with pytest.raises(TemplateError) as refused:
@@ -146,6 +146,6 @@ def test_another_property_of_the_api_is_refused_by_name(folder: Path) -> None:
 
 
 def test_one_machine_has_one_configuration(folder: Path) -> None:
-    one = {"CorsConfiguration": True}
+    api = {"CorsConfiguration": True}
     with pytest.raises(TemplateError, match="is a second HTTP API's; one machine has one"):
-        stack(folder, one, one)
+        stack(folder, api, api)

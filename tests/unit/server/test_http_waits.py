@@ -1,4 +1,4 @@
-"""Requests that wait for the engine: how many at once, and what they are told when it stops."""
+"""Requests that wait for the engine: their maximum number, and their end when it stops."""
 
 import asyncio
 import json
@@ -13,21 +13,21 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.http import MAX_AT_ONCE, Application
+from infra.server.http import MAX_ACTIVE, Application
 from infra.server.log import PortLog
 from storage.sqlite.database import Database
 
 
 class Waiting:
-    """An engine whose function answers when a test lets it."""
+    """An engine whose function answers when a test resolves its future."""
 
     def __init__(self) -> None:
         self.stack = Stack(routes=[Route("GET", "/health", "Api")])
-        self.asked: list[Future[Result]] = []
+        self.futures: list[Future[Result]] = []
 
     def call_function(self, function: str, event: Any, **_: Any) -> "Future[Result]":
-        self.asked.append(Future())
-        return self.asked[-1]
+        self.futures.append(Future())
+        return self.futures[-1]
 
 
 class Port:
@@ -40,7 +40,7 @@ class Port:
         self.application = Application(engine, self.database, access, PortLog(folder / "log"))
 
     async def get(self) -> tuple[int, Any]:
-        """Return status and document of an answer."""
+        """Return the status and the document of a response."""
         sent: list[Any] = []
         scope = {
             "type": "http",
@@ -62,12 +62,12 @@ class Port:
         return sent[0]["status"], json.loads(sent[1]["body"])
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Let the others on the loop go on until something is so."""
+        """Run the other tasks of the loop until a condition holds."""
         for _ in range(10_000):
             if condition():
                 return
             await asyncio.sleep(0)
-        raise AssertionError("it does not come to that")
+        raise AssertionError("the condition never holds")
 
 
 @pytest.fixture
@@ -77,25 +77,25 @@ def port(tmp_path: Path) -> Any:
     opened.database.close()
 
 
-def test_as_many_requests_as_the_limit_says_are_answered_at_once_and_no_more(port: Port) -> None:
+def test_the_limit_of_concurrent_requests(port: Port) -> None:
     async def play() -> list[int]:
-        waiting = [asyncio.ensure_future(port.get()) for _ in range(MAX_AT_ONCE + 1)]
-        await port.until(lambda: len(port.engine.asked) >= MAX_AT_ONCE)
-        await port.until(lambda: any(one.done() for one in waiting))
-        for asked in port.engine.asked:
-            asked.set_result(Result(1, {"statusCode": 200, "body": "{}"}, None, [], 0.1))
-        return [(await one)[0] for one in waiting]
+        waiting = [asyncio.ensure_future(port.get()) for _ in range(MAX_ACTIVE + 1)]
+        await port.until(lambda: len(port.engine.futures) >= MAX_ACTIVE)
+        await port.until(lambda: any(task.done() for task in waiting))
+        for future in port.engine.futures:
+            future.set_result(Result(1, {"statusCode": 200, "body": "{}"}, None, [], 0.1))
+        return [(await task)[0] for task in waiting]
 
-    assert sorted(asyncio.run(play())) == [200] * MAX_AT_ONCE + [429]
-    assert len(port.engine.asked) == MAX_AT_ONCE
+    assert sorted(asyncio.run(play())) == [200] * MAX_ACTIVE + [429]
+    assert len(port.engine.futures) == MAX_ACTIVE
 
 
-def test_whoever_waits_when_the_engine_fails_is_told_so_and_so_is_who_comes_later(
+def test_waiting_and_later_requests_are_a_503_when_the_engine_has_failed(
     port: Port,
 ) -> None:
     async def play() -> list[tuple[int, Any]]:
         waiting = [asyncio.ensure_future(port.get()) for _ in range(3)]
-        await port.until(lambda: len(port.engine.asked) == 3)
+        await port.until(lambda: len(port.engine.futures) == 3)
         port.application.abandon()
         waiting.append(asyncio.ensure_future(port.get()))
         return await asyncio.wait_for(asyncio.gather(*waiting), 5)
@@ -103,15 +103,15 @@ def test_whoever_waits_when_the_engine_fails_is_told_so_and_so_is_who_comes_late
     for status, problem in asyncio.run(play()):
         assert status == 503
         assert "the platform has stopped" in problem["detail"]
-    assert port.application.at_once == 0
+    assert port.application.active == 0
 
 
-def test_an_answer_that_came_before_the_engine_failed_counts(port: Port) -> None:
+def test_an_answer_from_before_the_failure_is_sent(port: Port) -> None:
     async def play() -> tuple[int, Any]:
         waiting = asyncio.ensure_future(port.get())
-        await port.until(lambda: len(port.engine.asked) == 1)
+        await port.until(lambda: len(port.engine.futures) == 1)
         done = Result(1, {"statusCode": 200, "body": '{"ok": true}'}, None, [], 0.1)
-        port.engine.asked[0].set_result(done)
+        port.engine.futures[0].set_result(done)
         port.application.abandon()
         return await asyncio.wait_for(waiting, 5)
 

@@ -1,4 +1,4 @@
-"""Templates: references are resolved, and what cannot run here is refused by name and place."""
+"""Templates: references are resolved; unsupported parts are refused with name and path."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ ATTRIBUTES = {"Ref": "the-name", "Arn": "arn:aws:x:us-east-1:000000000000:the-na
 
 
 def same(variable: str, value: str) -> str:
-    """Leave a function's environment as it is."""
+    """Return the value of a variable unchanged."""
     return value
 
 
@@ -44,13 +44,13 @@ def stack(folder: Path, text: str = TEMPLATE, **parameters: str) -> Stack:
 
 
 def changed(**resources: Any) -> str:
-    """Return the template with resources added; what they refer to stands in the long form."""
+    """Return the template with resources added, whose references are in the long form."""
     text = yaml.safe_dump({"Resources": resources})
     return TEMPLATE + "\n".join(text.splitlines()[1:]) + "\n"
 
 
 def refusal(folder: Path, text: str = TEMPLATE, **parameters: str) -> TemplateError:
-    """Return the error with which a template is refused."""
+    """Return the error of a refused template."""
     with pytest.raises(TemplateError) as refused:
         stack(folder, text, **parameters)
     return refused.value
@@ -90,16 +90,14 @@ Resources:
         ("5", 5),
     ],
 )
-def test_references_are_replaced_wherever_they_stand(
-    folder: Path, written: str, resolved: Any
-) -> None:
+def test_references_are_resolved_at_every_depth(folder: Path, written: str, resolved: Any) -> None:
     template = read(folder, REFERRING.replace("WRITTEN", written))
     value = template.resources["Thing"]["Properties"]["X"]
     assert template.resolve(value, "Here") == resolved
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "problem"),
     [
         ({"Ref": "Nothing"}, "refers to 'Nothing', which the template does not have"),
         ({"Fn::GetAtt": ["Nothing", "Arn"]}, "refers to 'Nothing'"),
@@ -112,32 +110,32 @@ def test_references_are_replaced_wherever_they_stand(
         ({"Condition": "IsProd"}, "Condition is not supported"),
     ],
 )
-def test_what_cannot_be_resolved_is_refused_with_its_place(
-    folder: Path, value: Any, said: str
+def test_an_unresolvable_reference_is_refused_with_its_path(
+    folder: Path, value: Any, problem: str
 ) -> None:
     template = read(folder, REFERRING)
     with pytest.raises(TemplateError) as refused:
         template.resolve({"a": [1, value]}, "Resources.X.Properties.Y")
     assert refused.value.place == "Resources.X.Properties.Y.a[1]"
-    assert said in refused.value.problem
+    assert problem in refused.value.problem
 
 
 # ---- parameters
 
 
 @pytest.mark.parametrize(
-    ("parameters", "place", "said"),
+    ("parameters", "place", "problem"),
     [
         ({"Stage": "test"}, "Parameters.Stage", "'test' is none of ['dev', 'prod']"),
         ({"Colour": "red"}, "Parameters.Colour", "is not a parameter of the template"),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_refused(
-    folder: Path, parameters: dict[str, str], place: str, said: str
+def test_an_invalid_parameter_is_refused(
+    folder: Path, parameters: dict[str, str], place: str, problem: str
 ) -> None:
     with pytest.raises(TemplateError) as refused:
         read(folder, REFERRING, **parameters)
-    assert (refused.value.place, refused.value.problem) == (place, said)
+    assert (refused.value.place, refused.value.problem) == (place, problem)
 
 
 def test_a_parameter_without_a_default_needs_a_value(folder: Path) -> None:
@@ -148,12 +146,12 @@ def test_a_parameter_without_a_default_needs_a_value(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["270", "many"])
-def test_a_parameter_keeps_the_bounds_that_the_template_sets(value: str) -> None:
+def test_a_parameter_has_the_bounds_of_the_template(value: str) -> None:
     with pytest.raises(TemplateError, match="LeaseSeconds"):
         load(SHIPPED, {"LeaseSeconds": value}, same)
 
 
-def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
+def test_references_to_parameters_have_their_values(folder: Path) -> None:
     assert stack(folder).machines["shop-flow"].kind == "STANDARD"
     assert stack(folder, FlowType="EXPRESS").machines["shop-flow"].kind == "EXPRESS"
 
@@ -162,7 +160,7 @@ def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "problem"),
     [
         (None, "cannot be read"),
         (b"a: [", "is not YAML"),
@@ -181,8 +179,8 @@ def test_parameters_reach_what_refers_to_them(folder: Path) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_file_that_is_no_template_is_refused_by_its_name(
-    tmp_path: Path, content: bytes | None, said: str
+def test_a_file_that_is_not_a_template_is_refused_by_its_name(
+    tmp_path: Path, content: bytes | None, problem: str
 ) -> None:
     path = tmp_path / "template.yaml"
     if content is not None:
@@ -190,14 +188,14 @@ def test_a_file_that_is_no_template_is_refused_by_its_name(
     with pytest.raises(TemplateError) as refused:
         load(path, {}, same)
     assert refused.value.place == str(path)
-    assert said in refused.value.problem
+    assert problem in refused.value.problem
 
 
-# ---- what the runtime does not have
+# ---- unsupported resources and properties
 
 
 @pytest.mark.parametrize(
-    ("name", "resource", "place", "said"),
+    ("name", "resource", "place", "problem"),
     [
         (
             "Topic",
@@ -318,16 +316,16 @@ def test_a_file_that_is_no_template_is_refused_by_its_name(
         ),
     ],
 )
-def test_what_the_template_asks_for_and_the_runtime_lacks_is_refused_by_name_and_place(
-    folder: Path, name: str, resource: dict[str, Any], place: str, said: str
+def test_an_unsupported_resource_or_property_is_refused_with_name_and_path(
+    folder: Path, name: str, resource: dict[str, Any], place: str, problem: str
 ) -> None:
     error = refusal(folder, changed(**{name: resource}))
     assert error.place == place
-    assert said in error.problem
+    assert problem in error.problem
 
 
 @pytest.mark.parametrize(
-    ("kind", "properties", "said"),
+    ("kind", "properties", "problem"),
     [
         pytest.param("SQS", {"FilterCriteria": {"Filters": []}}, "FilterCriteria"),
         pytest.param("SQS", {"FunctionResponseTypes": []}, "FunctionResponseTypes"),
@@ -343,8 +341,8 @@ def test_what_the_template_asks_for_and_the_runtime_lacks_is_refused_by_name_and
         pytest.param("HttpApi", {"Path": "/{proxy+}"}, "Path"),
     ],
 )
-def test_a_property_of_an_event_that_the_runtime_would_not_keep_is_refused(
-    folder: Path, kind: str, properties: dict[str, Any], said: str
+def test_an_unsupported_property_of_an_event_source_is_refused(
+    folder: Path, kind: str, properties: dict[str, Any], problem: str
 ) -> None:
     known: dict[str, dict[str, Any]] = {
         "SQS": {"Queue": {"Fn::GetAtt": ["Work", "Arn"]}},
@@ -356,11 +354,11 @@ def test_a_property_of_an_event_that_the_runtime_would_not_keep_is_refused(
         "Type": "AWS::Serverless::Function",
         "Properties": {"Handler": "a.b", "Events": {"E": source}},
     }
-    assert said in str(refusal(folder, changed(Extra=resource)))
+    assert problem in str(refusal(folder, changed(Extra=resource)))
 
 
 @pytest.mark.parametrize("expression", ["often", "rate(5 fortnights)", "cron(0 9 * * ? 2027)"])
-def test_a_schedule_that_cannot_be_kept_is_refused_when_the_template_is_read(
+def test_an_unsupported_schedule_is_refused_when_the_template_is_read(
     folder: Path, expression: str
 ) -> None:
     resource = {
@@ -389,7 +387,7 @@ def rule(**properties: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("resource", "said"),
+    ("resource", "problem"),
     [
         ({"Type": "AWS::SQS::Queue", "Condition": "IsProd"}, "Condition"),
         (rule(EventBusName="another-bus"), "another-bus"),
@@ -398,26 +396,26 @@ def rule(**properties: Any) -> dict[str, Any]:
     ],
     ids=["a condition", "a rule of another bus", "a rule of the default bus", "a target id twice"],
 )
-def test_what_would_run_differently_here_is_refused(
-    folder: Path, resource: dict[str, Any], said: str
+def test_a_resource_that_would_behave_differently_is_refused(
+    folder: Path, resource: dict[str, Any], problem: str
 ) -> None:
-    assert said in str(refusal(folder, changed(Extra=resource)))
+    assert problem in str(refusal(folder, changed(Extra=resource)))
 
 
-def test_a_queue_may_have_a_name_of_its_own(folder: Path) -> None:
+def test_a_queue_may_have_its_own_name(folder: Path) -> None:
     named = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "own-name"}}
     target = [{"Id": "1", "Arn": {"Fn::GetAtt": ["Named", "Arn"]}}]
-    found = stack(folder, changed(Named=named, Extra=rule(Targets=target)))
-    assert "own-name" in found.queues
+    queues = stack(folder, changed(Named=named, Extra=rule(Targets=target))).queues
+    assert "own-name" in queues
 
 
-def test_an_archive_without_a_pattern_keeps_everything(folder: Path) -> None:
+def test_an_archive_without_a_pattern_stores_every_event(folder: Path) -> None:
     text = TEMPLATE.replace("      EventPattern: {source: [shop]}\n", "")
     pattern = stack(folder, text).archive_pattern
     assert pattern is None or pattern.matches({"source": "anybody"})
 
 
-def test_what_the_runtime_understands_and_skips_is_skipped(folder: Path) -> None:
+def test_inert_resources_are_skipped(folder: Path) -> None:
     text = changed(
         Role={"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"Fn::If": ["x", 1, 2]}]}},
         Policy={"Type": "AWS::SQS::QueuePolicy", "Properties": {"Any": "thing"}},
@@ -429,7 +427,7 @@ def test_what_the_runtime_understands_and_skips_is_skipped(folder: Path) -> None
 
 
 def definition(folder: Path, body: Any) -> TemplateError:
-    """Return the error with which a template is refused that has this definition."""
+    """Return the error of a template with this definition."""
     path = folder / "flow.asl.yaml"
     path.write_text(body if isinstance(body, str) else yaml.safe_dump(body))
     return refusal(folder)
@@ -437,12 +435,12 @@ def definition(folder: Path, body: Any) -> TemplateError:
 
 def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
     (folder / "flow.asl.yaml").write_text(yaml.safe_dump(flow(Step=task("${Other}"))))
-    found = yaml.safe_load(stack(folder).machines["shop-flow"].definition)
-    assert found["States"]["Step"]["Resource"].endswith(":function:Other")
+    substituted = yaml.safe_load(stack(folder).machines["shop-flow"].definition)
+    assert substituted["States"]["Step"]["Resource"].endswith(":function:Other")
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "problem"),
     [
         (flow(Step=task("${Missing}")), "${Missing} has no value in the template"),
         (flow(Step=task(Next="Nowhere")), "Missing 'Next' target: Nowhere"),
@@ -456,22 +454,22 @@ def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_definition_that_cannot_run_is_refused_with_its_file_and_state(
-    folder: Path, body: Any, said: str
+def test_an_invalid_definition_is_refused_with_its_file_and_state(
+    folder: Path, body: Any, problem: str
 ) -> None:
     error = definition(folder, body)
     assert error.place == str(folder / "flow.asl.yaml")
-    assert said in error.problem
+    assert problem in error.problem
 
 
-def test_a_definition_that_is_not_there_is_refused_by_its_file(folder: Path) -> None:
+def test_a_missing_definition_is_refused_by_its_file(folder: Path) -> None:
     (folder / "flow.asl.yaml").unlink()
     error = refusal(folder)
     assert error.place == str(folder / "flow.asl.yaml")
     assert "cannot be read" in error.problem
 
 
-# ---- what is read
+# ---- the resources of a stack
 
 
 def test_a_target_has_its_retry_policy_and_dead_letter_queue(folder: Path) -> None:
@@ -500,11 +498,11 @@ def test_a_queue_has_its_visibility_retention_and_redrive_policy(folder: Path) -
     assert (untouched.dead_letters, untouched.max_receives) == (None, 0)
 
 
-def test_a_queue_that_nobody_consumes_holds_dead_letters(folder: Path) -> None:
+def test_a_queue_without_a_consumer_is_a_dead_letter_queue(folder: Path) -> None:
     assert stack(folder).dead_letter_queues == ["WorkLetters", "TargetLetters", "Untouched"]
 
 
-def test_a_function_has_its_own_settings_over_the_globals(folder: Path) -> None:
+def test_a_functions_settings_override_the_globals(folder: Path) -> None:
     text = (
         "Globals: {Function: {Timeout: 7, MemorySize: 512,"
         " Environment: {Variables: {A: global, B: global}}}}\n"
@@ -544,7 +542,7 @@ def test_resources_are_found_by_name_arn_or_url(
     assert stack(folder).named(kind, reference) == name
 
 
-def test_a_name_that_nothing_has_is_answered_with_the_names_there_are(folder: Path) -> None:
+def test_an_unknown_name_is_refused_with_the_known_names(folder: Path) -> None:
     with pytest.raises(KeyError, match="'Gone' does not exist; there are SubFlow, shop-flow"):
         stack(folder).named("machines", "Gone")
 
@@ -560,7 +558,7 @@ def test_the_shipped_template_loads() -> None:
     ]
 
 
-# ---- whatever is wrong, it is told as the template's error
+# ---- any malformed template is a TemplateError
 
 ONE_OF_EACH: dict[str, Any] = {
     "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": "bus"}},
@@ -623,8 +621,8 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if path:
         yield path
     items = list(value.items()) if isinstance(value, dict) else []
-    for key, one in items + list(enumerate(value if isinstance(value, list) else [])):
-        yield from _paths(one, (*path, key))
+    for key, entry in items + list(enumerate(value if isinstance(value, list) else [])):
+        yield from _paths(entry, (*path, key))
 
 
 def _without(holder: Any, key: Any) -> None:
@@ -640,7 +638,7 @@ def _number(holder: Any, key: Any) -> None:
 
 
 @pytest.mark.parametrize("damage", [_without, _nonsense, _number])
-def test_a_template_with_something_missing_or_wrong_is_refused_as_such_or_loads(
+def test_a_damaged_template_loads_or_is_a_template_error(
     folder: Path, damage: Callable[[Any, Any], None]
 ) -> None:
     raw: dict[str, str] = {}
@@ -654,6 +652,6 @@ def test_a_template_with_something_missing_or_wrong_is_refused_as_such_or_loads(
             stack(folder, yaml.safe_dump({"Resources": resources}))
         except TemplateError:
             continue
-        except Exception as error:  # noqa: BLE001 - that there is no other is the test
+        except Exception as error:  # noqa: BLE001 - the test is that there is no other
             raw[".".join(map(str, path))] = repr(error)
     assert raw == {}

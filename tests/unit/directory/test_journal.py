@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.directory.journal import Batch, Journal
+from infra.local.directory.journal import Journal, WriteBatch
 from infra.local.engine.metrics import Metrics
 from infra.local.workers.invocations import Result
 from storage.sqlite.database import Database
@@ -33,7 +33,7 @@ def bodies(database: Database) -> list[str]:
 
 
 def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None:
-    batch = Batch()
+    batch = WriteBatch()
     batch.add("first", 1)
     batch.add("second", "a")
     batch.add("first", 2)
@@ -42,7 +42,7 @@ def test_a_batch_keeps_the_rows_of_a_statement_together_in_their_order() -> None
 
 @pytest.mark.parametrize("value", ["\ud800", 1 << 63, -(1 << 63) - 1, {"a": 1}, [1], object()])
 def test_a_row_that_sqlite_cannot_hold_is_refused_at_once(value: object) -> None:
-    batch = Batch()
+    batch = WriteBatch()
     batch.add(INSERT, "1", "a")
     with pytest.raises((TypeError, ValueError)):
         batch.add(INSERT, "2", value)
@@ -62,7 +62,7 @@ def test_every_value_that_sqlite_holds_is_accepted(
 
 
 def test_an_empty_batch_is_no_commit(journal: Journal) -> None:
-    assert not Batch()
+    assert not WriteBatch()
     journal.commit()
     assert journal.commits == 0
 
