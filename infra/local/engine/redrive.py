@@ -1,10 +1,9 @@
 """The way back of a dead letter: its successor, stored in the turn that removes the letter."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from infra.dead_letters.reason import ATTENTION
+from infra.dead_letters.router import ToOrder, ToQueue, ToRun, ToTarget, UnknownConsumer, route
 from infra.errors import InvalidRequest
 from infra.local.engine.bus import Bus
 from infra.local.engine.executions import Executions
@@ -60,29 +59,33 @@ class WaysBack:
         Raises
         ------
         InvalidRequest
-            The letter has no way back.
+            The letter has no destination.
         """
         try:
             return self._take(letter, number, now)
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            problem = "it has no way back: send its event again by hand, or discard the letter"
+            problem = "it has no destination: send its event again by hand, or discard the letter"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
     def _take(self, letter: Letter, number: int, now: float) -> Successor:
         attributes, body = letter["attributes"], letter["body"]
-        if "SOURCE_QUEUE" in attributes:
-            return self._send(attributes["SOURCE_QUEUE"], self._text(letter), now)
-        if "TARGET" in attributes:
-            return self._deliver(attributes["TARGET"], letter, now)
-        if letter["queue"] == ATTENTION:
-            return self._resume(letter, number, now)
-        event = body["event"]
-        if body["consumer"] == "order_processing":
-            return self._start(_name("redrive", letter["id"], number), event, now)
-        again = event if isinstance(event, str) else json.dumps(event)
-        return self._send(self._queue_of(body["consumer"]), again, now)
+        source, target = attributes.get("SOURCE_QUEUE"), attributes.get("TARGET")
+        try:
+            way = route(self.stack, letter["queue"], body, source=source, target=target)
+        except UnknownConsumer as error:
+            raise _gone(f"consumer {error.consumer}") from None
+        if isinstance(way, ToQueue):
+            text = self._text(letter) if way.text is None else way.text
+            return self._send(way.queue, text, now)
+        if isinstance(way, ToTarget):
+            return self._deliver(way.target, letter, now)
+        if isinstance(way, ToOrder):
+            return self._resume(way.order_id, letter, number, now)
+        if isinstance(way, ToRun):
+            return self._start(_name("redrive", letter["id"], number), way.event, now)
+        raise KeyError(type(way).__name__)  # only AWS has these destinations
 
     def _send(self, queue: str, text: str, now: float) -> Successor:
         if queue not in self.stack.queues:
@@ -104,9 +107,8 @@ class WaysBack:
         number = self.bus.deliver_again(target, self._text(letter), seq, now)
         return Successor("delivery", str(number))
 
-    def _resume(self, letter: Letter, number: int, now: float) -> Successor:
+    def _resume(self, order_id: str, letter: Letter, number: int, now: float) -> Successor:
         """Start a run that takes the order over from a run that has ended."""
-        order_id = letter["body"]["order_id"]
         ended = self._ended_holder(order_id)
         resume = {"order_id": order_id, **({"after": ended} if ended else {})}
         name = _name(f"{order_id[:48]}-redrive", letter["id"], number)
@@ -127,12 +129,6 @@ class WaysBack:
     def _start(self, name: str, body: Any, now: float) -> Successor:
         self.executions.start(self.machine, name, body, now)
         return Successor("execution", name)
-
-    def _queue_of(self, consumer: str) -> str:
-        for source in self.stack.consumers:
-            if self.stack.functions[source.function].handler.split(".")[-2] == consumer:
-                return source.queue
-        raise _gone(f"consumer {consumer}")
 
 
 def _name(head: str, letter: int, number: int) -> str:

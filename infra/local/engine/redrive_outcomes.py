@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from infra.dead_letters.order_text import order_in_words
 from infra.dead_letters.reason import ATTENTION, QUARANTINE, content_of, message_in, reason_of
 from infra.local.engine.execution_rows import order_id_in
-from infra.views.order_text import order_told
 from kernel.clock import timestamp
 from kernel.json_text import parse
 from storage.sqlite.database import Database
@@ -78,7 +78,7 @@ class Successors:
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
         if not order:
             return Verdict(failed or "its run has succeeded", back=failed is not None)
-        told = order_told(order)
+        told = order_in_words(order)
         if order["in_flight"] is None:
             return Verdict(told)
         holder = order["lease_owner"]
@@ -125,7 +125,7 @@ class Successors:
         held = content.get("event", content) if isinstance(content, dict) else content
         order_id = order_id_in(held)
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
-        return Verdict(f"{what}; {order_told(order)}" if order else what)
+        return Verdict(f"{what}; {order_in_words(order)}" if order else what)
 
     def _replaced(self, letter: int) -> Verdict:
         row = self.database.row("select queue, body, attributes from messages where id = ?", letter)
