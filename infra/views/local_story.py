@@ -23,8 +23,8 @@ from infra.views.order_story import (
 )
 from kernel.clock import timestamp
 from kernel.money import from_minor
-from kernel.order_record import OrderRecord
-from storage.sqlite.database import RECORD, Database, to_record
+from kernel.order_record import Line, OrderRecord
+from storage.sqlite.database import RECORD, Database
 
 
 def read_story(where: DataDirectory, order_id: str) -> OrderStory:
@@ -37,7 +37,7 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     """
     database = where.reader()
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-    record = None if row is None else to_record(row)
+    record = None if row is None else _record(row)
     events = _events(database, order_id)
     if record is None and not events:
         raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
@@ -75,7 +75,7 @@ def list_orders(
         customer,
         limit,
     )
-    return [summary_of(to_record(row)) for row in rows]
+    return [summary_of(_record(row)) for row in rows]
 
 
 def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
@@ -96,6 +96,18 @@ def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
     if mail is None:
         raise NotFound(f"no mail was sent for order {order_id!r}")
     return to_bytes(mail)
+
+
+def _record(row: Any) -> OrderRecord:
+    """Return a row as a record, whose statuses stay text: a damaged one must be shown as well."""
+    address = row["shipping_address"]
+    fields = {
+        **dict(row),
+        "items": tuple(Line(*line) for line in json.loads(row["items"])),
+        "shipping_address": json.loads(address) if address else None,
+        "cancel_requested": bool(row["cancel_requested"]),
+    }
+    return OrderRecord(**fields)
 
 
 def _events(database: Database, order_id: str) -> list[StoryEvent]:

@@ -461,7 +461,7 @@ def test_letters_are_listed_and_redriven_by_their_ids(stack: DeployedStack) -> N
     assert letter["id"] == number
     assert answer("dead-letters", "redrive", number)["redriven"] == 1
     [closed] = answer("dead-letters", "history")["closed_letters"]
-    assert (closed.id, closed.closing.state) == (number, "REDRIVEN")
+    assert (closed["id"], closed["state"]) == (number, "REDRIVEN")
     assert refusal("dead-letters", "show", "none", "--region", REGION).startswith(
         "there is no dead"
     )

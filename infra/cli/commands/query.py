@@ -31,7 +31,7 @@ def query(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Query the Parquet files in SQL, on AWS through Athena; without a query, list the named ones."""
+    """Query the Parquet files in SQL, on AWS with Athena; without a query, list the named ones."""
     if name_or_sql is None:
         _list_queries(as_json=as_json)
         return
