@@ -1,88 +1,93 @@
-"""The output of ``orders dead-letters``; text from outside is never read as markup."""
+"""Output of ``orders dead-letters``; text from outside is never interpreted as markup."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.terminal.output import Styled, Table, console
+from infra.views.dead_letter import DeadLetter, HistoryEntry
 
 SHOWN = 200
-"""Letters that a table has; ``--json`` has all."""
+"""Dead letters of a table; ``--json`` has all."""
 
 _STYLES = {"done": "green", "sent": "green", "back": "yellow", "refused": "red"}
 _FACTS = ("id", "queue", "since", "from", "order_id", "reason", "state", "outcome", "closed")
 
 
-def show_open(letters: Sequence[Mapping[str, Any]], pending: int) -> None:
-    """Print the open letters, and how many others are redriven and not done yet."""
-    if letters:
+def show_open(dead_letters: Sequence[DeadLetter], pending: int) -> None:
+    """Print the open dead letters, and the number of redriven ones without an outcome."""
+    if dead_letters:
         table = Table("id", "queue", "since (UTC)", "order", "reason")
-        for letter in letters[:SHOWN]:
-            head = (letter["id"], letter["queue"], _moment(letter["since"]))
-            table.add_row(*head, letter["order_id"], letter["reason"])
+        for item in dead_letters[:SHOWN]:
+            since = _to_seconds(item.since)
+            table.add_row(item.id, item.queue, since, item.order_id, item.reason)
         console.print(table)
     else:
         console.print("no dead letters")
-    if len(letters) > SHOWN:
-        console.print(f"the oldest {SHOWN} of {len(letters)}; --json has all")
+    if len(dead_letters) > SHOWN:
+        console.print(f"the oldest {SHOWN} of {len(dead_letters)}; --json has all")
     if pending:
         console.print(
             f"{pending} more are redriven, and their successors have not ended:"
-            " `orders dead-letters history` has them"
+            " see `orders dead-letters history`"
         )
 
 
-def show_closed(letters: Sequence[Mapping[str, Any]]) -> None:
-    """Print the letters that were taken out of their queues, the newest last."""
-    if not letters:
-        console.print("no letters were closed in the last 14 days")
+def show_closed(dead_letters: Sequence[DeadLetter]) -> None:
+    """Print the closed dead letters, the newest last."""
+    if not dead_letters:
+        console.print("no dead letters were closed in the last 14 days")
         return
-    table = Table("id", "queue", "closed (UTC)", "state", "order", "what became of it")
-    for letter in letters[-SHOWN:]:
-        became = str(letter["outcome"])
-        if letter["replaced_by"] is not None:
-            became += f" (dead letter {letter['replaced_by']})"
-        head = (letter["id"], letter["queue"], _moment(letter["closed"]))
-        table.add_row(*head, letter["state"], letter["order_id"], became)
+    table = Table("id", "queue", "closed (UTC)", "state", "order", "outcome")
+    for item in dead_letters[-SHOWN:]:
+        assert item.closing is not None
+        outcome = str(item.closing.outcome)
+        if item.closing.replaced_by is not None:
+            outcome += f" (dead letter {item.closing.replaced_by})"
+        closed = _to_seconds(item.closing.closed)
+        table.add_row(item.id, item.queue, closed, item.closing.state, item.order_id, outcome)
     console.print(table)
-    if any(letter["state"] in ("DISCARDED", "EXPIRED") for letter in letters):
-        console.print("`orders dead-letters undo ID` puts a discarded or expired one back")
+    if any(
+        item.closing and item.closing.state in ("DISCARDED", "EXPIRED") for item in dead_letters
+    ):
+        console.print("`orders dead-letters undo ID` restores a discarded or expired one")
 
 
-def show_one(letter: Mapping[str, Any]) -> None:
-    """Print one letter whole, with what was done with it."""
+def show_one(dead_letter: DeadLetter) -> None:
+    """Print one dead letter with its history and its body."""
+    facts = dead_letter.to_json()
     grid = Table()
     for key in _FACTS:
-        if letter.get(key) is not None:
-            grid.add_row(Styled(key.replace("_", " "), "bold"), letter[key])
-    for entry in letter.get("history", ()):
-        grid.add_row(Styled(entry["what"].lower(), "bold"), _entry(letter, entry))
+        if facts.get(key) is not None:
+            grid.add_row(Styled(key.replace("_", " "), "bold"), facts[key])
+    for entry in dead_letter.history or ():
+        grid.add_row(Styled(entry.what.lower(), "bold"), _entry(dead_letter, entry))
     console.print(grid)
-    console.print_json(letter["body"])
+    console.print_json(dead_letter.body)
 
 
-def _entry(letter: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
-    """Return what was done with a letter in a line."""
-    detail, said = entry["detail"], f"{entry['at']} by {entry['who']}"
-    if entry["letter"] != letter["id"]:
-        said += f", as dead letter {entry['letter']}"
-    told = detail.get("reason") or detail.get("outcome") or detail.get("successor")
+def _entry(dead_letter: DeadLetter, entry: HistoryEntry) -> str:
+    """Return an operation on a dead letter in one line."""
+    detail, line = entry.detail, f"{entry.at} by {entry.who}"
+    if entry.letter != dead_letter.id:
+        line += f", as dead letter {entry.letter}"
+    result = detail.get("reason") or detail.get("outcome") or detail.get("successor")
     if "before" in detail:
-        told = ", ".join(_differences(detail["before"], detail["after"], ""))
-    return f"{said}: {told}" if told else said
+        result = ", ".join(_differences(detail["before"], detail["after"], ""))
+    return f"{line}: {result}" if result else line
 
 
 def _differences(before: Any, after: Any, path: str) -> list[str]:
-    """Return which fields an edit has changed, each with what it was and what it is."""
+    """Return the fields that an edit has changed, each with its old and new value."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in before if name in after] + [
             name for name in after if name not in before
         ]
-        gone = [f"{path}{name} removed" for name in before if name not in after and path]
-        return gone + [
-            one
+        removed = [f"{path}{name} removed" for name in before if name not in after and path]
+        return removed + [
+            difference
             for name in names
-            for one in _differences(before.get(name), after[name], f"{path}{name}.")
+            for difference in _differences(before.get(name), after[name], f"{path}{name}.")
         ]
     if before == after:
         return []
@@ -90,7 +95,7 @@ def _differences(before: Any, after: Any, path: str) -> list[str]:
 
 
 def show_answers(answers: Sequence[Mapping[str, Any]]) -> None:
-    """Print what was done with each letter."""
+    """Print the result of an operation for each dead letter."""
     grid = Table()
     for answer in answers[:SHOWN]:
         message = answer["message"]
@@ -103,6 +108,6 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> None:
         console.print(f"the first {SHOWN} of {len(answers)}; --json has all")
 
 
-def _moment(at: str) -> str:
-    """Return a time to the second, as a table has it."""
+def _to_seconds(at: str) -> str:
+    """Return a time without fractions of a second."""
     return at[:19].replace("T", " ")

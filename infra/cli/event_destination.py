@@ -1,4 +1,4 @@
-"""Where events are put: this machine's journal, the server that has it open, or AWS."""
+"""Destinations of events: the local journal, the server that has it open, or EventBridge."""
 
 import random
 import time
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from infra.cli.batching import Entry
 from infra.cli.errors import CommandError
+from infra.cli.event_files import Line
 from infra.contracts.snippets import BUS
 from infra.deployed.account import Account, translate_errors
 from infra.local.clock import Clock
@@ -15,28 +15,31 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 
+Entry = dict[str, Any]
+"""An entry of a PutEvents request."""
+
 ATTEMPTS = 5
-"""How often failed entries are sent again before a command gives up."""
+"""How often failed entries are sent before a command gives up."""
 
 _LONGEST_WAIT = 8.0
 
-_PASSING = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
-"""Codes of entries that may be accepted another time (EventBridge, PutEventsResultEntry)."""
+_RETRYABLE = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
+"""Error codes of entries that are worth a retry (EventBridge, PutEventsResultEntry)."""
 
 
 class EventDestination(Protocol):
-    """Takes PutEvents requests."""
+    """A receiver of PutEvents requests."""
 
     where: str
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        """Return PutEvents' answer for each entry."""
+        """Return PutEvents' result for each entry."""
 
 
-class JournalOutlet:
-    """The journal of this machine; ``orders run`` or ``orders serve`` works off what it takes.
+class JournalDestination:
+    """The journal of a data directory; ``orders run`` or ``orders serve`` processes its events.
 
-    Its directory is a real one from the first event on (`infra.local.directory.sandbox`).
+    The first event ends the directory's time as a sandbox (`infra.local.directory.sandbox`).
     """
 
     def __init__(self, engine: Engine, where: DataDirectory) -> None:
@@ -45,15 +48,15 @@ class JournalOutlet:
         self.where = str(where.root)
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        """Return PutEvents' answer for each entry."""
+        """Return PutEvents' result for each entry."""
         answer = self.engine.call(lambda now: self.engine.put_events(list(entries), now))
         self.engine.turn(0)
         results: list[dict[str, Any]] = answer.result(0)["Entries"]
         return results
 
 
-class ClientOutlet:
-    """EventBridge through boto3: on AWS, or at an endpoint such as ``orders serve``'s."""
+class EventBridgeDestination:
+    """EventBridge through boto3: on AWS, or at an endpoint such as that of ``orders serve``."""
 
     def __init__(self, account: Account) -> None:
         self.client = account.client("events")
@@ -62,17 +65,17 @@ class ClientOutlet:
             self._require_bus()
 
     def put(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        """Return PutEvents' answer for each entry."""
+        """Return PutEvents' result for each entry."""
         with translate_errors(
             f"EventBridge at {self.where}", "deploy the stack, or correct --region"
         ):
-            answer: list[dict[str, Any]] = self.client.put_events(Entries=entries)["Entries"]
-        return answer
+            results: list[dict[str, Any]] = self.client.put_events(Entries=entries)["Entries"]
+        return results
 
     def _require_bus(self) -> None:
-        """Raise `CommandError` if there is no such bus: AWS accepts events for it and drops them.
+        """Raise `AWSError` if the bus does not exist: AWS accepts events for it and drops them.
 
-        Who may put events may perhaps not ask for the bus; that is no reason to refuse them.
+        A caller with PutEvents may lack DescribeEventBus, so AccessDenied is ignored.
         """
         from botocore.exceptions import ClientError
 
@@ -87,41 +90,46 @@ class ClientOutlet:
 
 
 @contextmanager
-def outlet(where: DataDirectory, account: Account | None) -> Iterator[EventDestination]:
-    """Open the outlet to an account; without one, this machine's."""
+def open_destination(where: DataDirectory, account: Account | None) -> Iterator[EventDestination]:
+    """Open the bus of an account or, without an account, the local bus."""
     served = where.served_at() if account is None else None
     if account is not None or served:
-        yield ClientOutlet(account or Account(served, token=where.token()))
+        yield EventBridgeDestination(account or Account(served, token=where.token()))
         return
     with platform(where, clock=Clock(), workers=0) as engine:
-        yield JournalOutlet(engine, where)
+        yield JournalDestination(engine, where)
 
 
-def put_all(outlet: EventDestination, entries: Sequence[Entry]) -> int:
-    """Put a batch, sending only failed entries again; return how many were accepted.
+def to_entry(line: Line, bus: str) -> Entry:
+    """Return the PutEvents entry of an event from a file."""
+    return {"EventBusName": bus, **(line.entry or {})}
+
+
+def put_all(destination: EventDestination, entries: Sequence[Entry]) -> int:
+    """Put a batch, with retries of its failed entries alone; return how many were accepted.
 
     Raises
     ------
     CommandError
-        Some entry was never accepted; the first error is named.
+        An entry failed at every attempt; the message has the first error.
     """
-    left = list(entries)
+    pending = list(entries)
     failed: list[tuple[Entry, dict[str, Any]]] = []
     for attempt in range(ATTEMPTS):
-        answers = outlet.put(left)
+        results = destination.put(pending)
         failed = [
-            (entry, answer)
-            for entry, answer in zip(left, answers, strict=True)
-            if "ErrorCode" in answer
+            (entry, result)
+            for entry, result in zip(pending, results, strict=True)
+            if "ErrorCode" in result
         ]
         if not failed:
             return len(entries)
-        if not any(answer["ErrorCode"] in _PASSING for _, answer in failed):
+        if not any(result["ErrorCode"] in _RETRYABLE for _, result in failed):
             break
-        left = [entry for entry, _ in failed]
+        pending = [entry for entry, _ in failed]
         time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.2 * 2**attempt)))  # noqa: S311
     error = failed[0][1]
     raise CommandError(
-        f"{len(failed)} of {len(entries)} events were not accepted by {outlet.where}:"
+        f"{len(failed)} of {len(entries)} events were not accepted by {destination.where}:"
         f" {error['ErrorCode']}: {error.get('ErrorMessage', '')}"
     )

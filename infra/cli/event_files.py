@@ -33,9 +33,9 @@ __all__ = [
     "MAX_LINE",
     "Line",
     "UnreadableFile",
-    "passed_over",
     "read_event",
     "read_events",
+    "skipped_files",
     "to_put_entry",
 ]
 
@@ -89,10 +89,10 @@ def read_events(path: Path | str) -> Iterator[Line]:
     return (line for file in files for line in _read(TextSource(file)))
 
 
-def passed_over(folder: Path) -> list[str]:
-    """Return the files of a folder that `read_events` passes over because of their names.
+def skipped_files(folder: Path) -> list[str]:
+    """Return the files of a folder that `read_events` skips because of their names.
 
-    Files that are known to hold no events, such as schemas, are not among them.
+    Known files without events, such as schemas, are not among them.
     """
     return sorted(
         str(path.relative_to(folder))

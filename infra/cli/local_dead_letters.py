@@ -1,4 +1,4 @@
-"""The dead letters of this machine: read from the database, changed by its one writer."""
+"""Operations on a data directory's dead letters: by its server or, without one, by this process."""
 
 import json
 import time
@@ -10,100 +10,107 @@ from typing import Any
 import typer
 
 from infra.cli.errors import CommandError
-from infra.cli.operator import operator
-from infra.dead_letters.reading import Letter, closed_letters, history, letters
+from infra.errors import NotFound
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform, stack_of
+from infra.views.dead_letter import DeadLetter
+from infra.views.local_dead_letters import (
+    closed_dead_letters,
+    find_dead_letter,
+    open_dead_letters,
+)
 from storage.sqlite.database import Database
 
 Answer = dict[str, Any]
 
 POLL = 0.1
-"""Seconds between two looks at what became of a letter."""
+"""Seconds between two reads of a redriven dead letter."""
 
 DRAIN = 10.0
-"""Seconds that functions get to end which were called when the command has its answer."""
+"""Seconds that running functions get to end once the command has its answers."""
 
 WORKERS = 2
 
 
-class LettersHere:
-    """The dead letters in a data directory."""
+class LocalDeadLetters:
+    """The dead letters of a data directory; ``who`` is the user that operations are logged for."""
 
-    def __init__(self, where: DataDirectory) -> None:
+    def __init__(self, where: DataDirectory, who: str) -> None:
         self.where = where
+        self.who = who
         self.queues = stack_of(where).dead_letter_queues
 
-    def letters(self, queue: str | None = None) -> list[Letter]:
-        """Return the open letters of one queue or of all, the oldest first."""
+    def open(self, queue: str | None = None) -> list[DeadLetter]:
+        """Return the open dead letters of one queue or of all, the oldest first."""
         if queue is not None and queue not in self.queues:
-            these = ", ".join(self.queues)
-            raise CommandError(f"{queue!r} is no dead-letter queue; these are: {these}")
-        return letters(self.where.reader(), [queue] if queue else self.queues)
+            known = ", ".join(self.queues)
+            raise NotFound(f"{queue!r} is no dead-letter queue; these are: {known}")
+        return open_dead_letters(self.where.reader(), [queue] if queue else self.queues)
 
-    def closed(self) -> list[Letter]:
-        """Return the letters that were taken out of their queues, the newest last."""
-        return closed_letters(self.where.reader())
+    def closed(self) -> list[DeadLetter]:
+        """Return the closed dead letters, the newest last."""
+        return closed_dead_letters(self.where.reader())
 
-    def find(self, number: str) -> Letter | None:
-        """Return a letter with its history, wherever it is now."""
-        reader, ids = self.where.reader(), [_number(number)]
-        found = letters(reader, self.queues, ids) or closed_letters(reader, ids)
-        return {**found[0], "history": history(reader, ids[0])} if found else None
+    def find(self, number: str) -> DeadLetter | None:
+        """Return an open or closed dead letter with its history."""
+        return find_dead_letter(self.where.reader(), self.queues, _number(number))
 
     def redrive(self, ids: Sequence[str], wait: float) -> Answer:
-        """Put letters on their way again; wait so many seconds for what becomes of them."""
-        request = {"ids": [_number(one) for one in ids], "who": operator()}
-        served = self.where.served_at()
-        if served is None:
-            return {"letters": self._redriven(request, wait), "served": False}
-        answers = self._ask(served, "RedriveDeadLetters", request)["letters"]
+        """Redrive dead letters; wait so many seconds for their outcomes."""
+        numbers = [_number(text) for text in ids]
+        address = self.where.served_at()
+        if address is None:
+            return {"letters": self._redrive_here(numbers, wait), "served": False}
+        request = {"ids": numbers, "who": self.who}
+        answers = self._request(address, "RedriveDeadLetters", request)["letters"]
         reader, end = self.where.reader(), time.monotonic() + wait
-        while _running(answers) and time.monotonic() < end:
+        while _any_running(answers) and time.monotonic() < end:
             time.sleep(POLL)
-            answers = [self._outcome(reader, one) for one in answers]
+            answers = [self._with_outcome(reader, answer) for answer in answers]
         return {"letters": answers, "served": True}
 
     def discard(self, ids: Sequence[str], reason: str) -> list[Answer]:
-        """Take letters out of their queues for good."""
-        numbers, who = [_number(one) for one in ids], operator()
-        return self._done(
+        """Remove dead letters from their queues for good."""
+        numbers = [_number(text) for text in ids]
+        return self._operate(
             "DiscardDeadLetters",
-            {"ids": numbers, "reason": reason, "who": who},
-            lambda engine, now: engine.dead_letters.discard(numbers, reason, who, now),
+            {"ids": numbers, "reason": reason},
+            lambda engine, now: engine.dead_letters.discard(numbers, reason, self.who, now),
         )
 
     def restore(self, ids: Sequence[str]) -> list[Answer]:
-        """Put discarded letters back into their queues."""
-        numbers, who = [_number(one) for one in ids], operator()
-        return self._done(
+        """Put discarded or expired dead letters back into their queues."""
+        numbers = [_number(text) for text in ids]
+        return self._operate(
             "RestoreDeadLetters",
-            {"ids": numbers, "who": who},
-            lambda engine, now: engine.dead_letters.restore(numbers, who, now),
+            {"ids": numbers},
+            lambda engine, now: engine.dead_letters.restore(numbers, self.who, now),
         )
 
-    def edit(self, number: str, event: Any) -> Answer:
-        """Give a letter another event."""
-        one, who = _number(number), operator()
-        [answer] = self._done(
+    def edit(self, text: str, event: Any) -> Answer:
+        """Replace the event of a dead letter."""
+        number = _number(text)
+        [answer] = self._operate(
             "EditDeadLetter",
-            {"id": one, "event": event, "who": who},
-            lambda engine, now: [engine.dead_letters.edit(one, event, who, now)],
+            {"id": number, "event": event},
+            lambda engine, now: [engine.dead_letters.edit(number, event, self.who, now)],
         )
         return answer
 
-    def _done(
+    def _operate(
         self,
         operation: str,
         request: dict[str, Any],
         act: Callable[[Engine, float], list[Answer]],
     ) -> list[Answer]:
-        """Have the server do something that has the directory or, without one, do it here."""
-        served = self.where.served_at()
-        if served is not None:
-            answers: list[Answer] = self._ask(served, operation, request)["letters"]
+        """Send an operation to the directory's server or, without one, run it here."""
+        address = self.where.served_at()
+        if address is not None:
+            answers: list[Answer] = self._request(address, operation, {**request, "who": self.who})[
+                "letters"
+            ]
             return answers
         self.where.require_database()
         with platform(self.where, clock=Clock(), workers=0) as engine:
@@ -112,71 +119,72 @@ class LettersHere:
             engine.turn(0)
             return answer.result(0)
 
-    def _ask(self, address: str, operation: str, request: dict[str, Any]) -> Any:
-        """Have the server that writes the data directory do it."""
+    def _request(self, address: str, operation: str, request: dict[str, Any]) -> Any:
+        """Return the server's answer to an operation."""
         headers = {"X-Amz-Target": f"Orderflow.{operation}"}
         token = self.where.token()
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        asked = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
+        post = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
             address + "/", json.dumps(request).encode(), headers
         )
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(post, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise CommandError(json.load(error)["message"]) from None
         except OSError as error:
             raise CommandError(f"{address} does not answer: {error}") from None
 
-    def _redriven(self, request: dict[str, Any], wait: float) -> list[Answer]:
-        """Open the platform; with a wait, process what is due until each letter's end is known."""
+    def _redrive_here(self, numbers: Sequence[int], wait: float) -> list[Answer]:
+        """Open the platform; with a wait, process what is due until each outcome is known."""
         self.where.require_database()
-        ids, who = request["ids"], request["who"]
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
             engine.accept_only = not wait
-            asked = engine.call(lambda now: engine.dead_letters.redrive(ids, who, now))
+            call = engine.call(lambda now: engine.dead_letters.redrive(numbers, self.who, now))
             engine.turn(0)
-            answers, end = asked.result(0), time.monotonic() + wait
-            while _running(answers) and time.monotonic() < end:
+            answers, end = call.result(0), time.monotonic() + wait
+            while _any_running(answers) and time.monotonic() < end:
                 engine.turn(POLL if engine.next_due(schedules=False) > engine.clock.now() else 0)
-                answers = [self._outcome(engine.journal.database, one) for one in answers]
-            engine.accept_only = True  # what is called is journalled, and nothing is begun
+                database = engine.journal.database
+                answers = [self._with_outcome(database, answer) for answer in answers]
+            engine.accept_only = True  # running functions may end; their calls are only journalled
             end = time.monotonic() + (DRAIN if wait else 0.0)
             while not engine.idle and time.monotonic() < end:
                 engine.turn(POLL)
             return answers
 
-    def _outcome(self, database: Database, answer: Answer) -> Answer:
-        """Return a redriven letter's answer with what has become of it meanwhile."""
+    def _with_outcome(self, database: Database, answer: Answer) -> Answer:
+        """Return the answer about a redriven dead letter with its outcome so far."""
         if answer["state"] != "running":
             return answer
         number = answer["id"]
-        back = letters(database, self.queues, [number])
-        if back:
-            return {**answer, **_back(back[0])}
-        closed = closed_letters(database, [number])
-        if not closed or closed[0]["state"] == "PENDING":
+        returned = open_dead_letters(database, self.queues, [number])
+        if returned:
+            return {**answer, **_back(returned[0])}
+        closed = closed_dead_letters(database, [number])
+        closing = closed[0].closing if closed else None
+        if closing is None or closing.state == "PENDING":
             return answer
-        replaced = closed[0]["replaced_by"]
-        if replaced is None:
-            return {**answer, "state": "done", "message": closed[0]["outcome"]}
-        successor = letters(database, self.queues, [replaced])
+        replacement = closing.replaced_by
+        if replacement is None:
+            return {**answer, "state": "done", "message": closing.outcome}
+        successor = open_dead_letters(database, self.queues, [replacement])
         if successor:
-            return {**answer, **_back(successor[0]), "letter": replaced}
-        message = f"letter {replaced} took its place: {closed[0]['outcome']}"
-        return {**answer, "state": "back", "message": message, "letter": replaced}
+            return {**answer, **_back(successor[0]), "letter": replacement}
+        message = f"letter {replacement} replaced it: {closing.outcome}"
+        return {**answer, "state": "back", "message": message, "letter": replacement}
 
 
-def _back(letter: Letter) -> Answer:
-    return {"state": "back", "message": f"back in {letter['queue']}: {letter['reason']}"}
+def _back(dead_letter: DeadLetter) -> Answer:
+    return {"state": "back", "message": f"back in {dead_letter.queue}: {dead_letter.reason}"}
 
 
-def _running(answers: Sequence[Answer]) -> bool:
-    return any(one["state"] == "running" for one in answers)
+def _any_running(answers: Sequence[Answer]) -> bool:
+    return any(answer["state"] == "running" for answer in answers)
 
 
-def _number(given: str) -> int:
-    if not given.isascii() or not given.isdecimal() or int(given) >= 1 << 63:
-        raise typer.BadParameter(f"{given!r} is no id of this machine's dead letters: a number")
-    return int(given)
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= 1 << 63:
+        raise typer.BadParameter(f"{text!r} is no id of a local dead letter: it must be a number")
+    return int(text)

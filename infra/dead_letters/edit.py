@@ -1,4 +1,4 @@
-"""Putting the event of a dead letter right: its fields by their paths, held to its contract."""
+"""Correction of a dead letter's event: fields are set by path, and the contract is checked."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,65 +15,66 @@ ENVELOPE = frozenset(
         *("detail", "replay-name"),
     }
 )
-"""The fields of an event's envelope; any other field is one of its detail."""
+"""The fields of an event's envelope; any other field belongs to its detail."""
 
-_STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<place>\d+)\]")
+_STEP = re.compile(r"(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]")
 
 
 class NothingToEdit(Refusal):
-    """The letter has no event that could be edited."""
+    """The dead letter has no event."""
 
 
 class InvalidEdit(Refusal):
-    """The edit cannot be made, or its event breaks its contract; the message names the field."""
+    """The edit is impossible, or its event breaks its contract; the message names the field."""
 
 
-def event_in(letter: Mapping[str, Any]) -> Any:
-    """Return the event of a letter, or its text where that is no JSON.
+def event_in(dead_letter: Mapping[str, Any]) -> Any:
+    """Return the event of a dead letter, or its text if that is no JSON.
 
     Raises
     ------
     NothingToEdit
-        The letter has no event.
+        The dead letter has no event.
     """
-    body = letter["body"]
-    if letter["queue"] == ATTENTION:
+    body = dead_letter["body"]
+    if dead_letter["queue"] == ATTENTION:
         raise NothingToEdit(
-            f"dead letter {letter['id']} is about an order and has no event: correct what its"
-            " reason says, then redrive it"
+            f"dead letter {dead_letter['id']} is about an order and has no event: fix the cause"
+            " in its reason, then redrive it"
         )
     if isinstance(body, dict) and "consumer" in body and "event" in body:
         return body["event"]
     if isinstance(body, str) or (isinstance(body, dict) and "detail-type" in body):
         return body
     raise NothingToEdit(
-        f"dead letter {letter['id']} has no event: redrive it, or discard it with a reason"
+        f"dead letter {dead_letter['id']} has no event: redrive it, or discard it with a reason"
     )
 
 
-def with_event(letter: Mapping[str, Any], event: Mapping[str, Any]) -> Any:
-    """Return the body of a letter with another event.
+def with_event(dead_letter: Mapping[str, Any], event: Mapping[str, Any]) -> Any:
+    """Return the body of a dead letter with another event.
 
-    Fields of the envelope that the event leaves out stay as they were.
+    Envelope fields that the new event lacks are kept.
     """
-    body, before = letter["body"], event_in(letter)
-    kept = before if isinstance(before, dict) else {}
-    whole = {name: value for name, value in kept.items() if name in ENVELOPE} | dict(event)
+    body, before = dead_letter["body"], event_in(dead_letter)
+    original = before if isinstance(before, dict) else {}
+    envelope = {name: value for name, value in original.items() if name in ENVELOPE}
+    complete = envelope | dict(event)
     if isinstance(body, dict) and "consumer" in body:
-        return {**body, "event": whole}
-    return whole
+        return {**body, "event": complete}
+    return complete
 
 
-def checked(event: object) -> Mapping[str, Any]:
-    """Return an event that keeps its contract.
+def require_contract(event: object) -> Mapping[str, Any]:
+    """Return an event if it keeps its contract.
 
     Raises
     ------
     InvalidEdit
-        It does not; the message names the field.
+        It breaks its contract; the message names the field.
     """
     from kernel.errors import InvalidEvent
-    from kernel.events import parse  # pydantic: only an edit waits for it
+    from kernel.events import parse  # imports pydantic, which only an edit needs
 
     if not isinstance(event, Mapping):
         raise InvalidEdit("an event is a JSON object with source, detail-type and detail")
@@ -84,33 +85,33 @@ def checked(event: object) -> Mapping[str, Any]:
     return event
 
 
-def edited(event: Any, changes: Sequence[str], removed: Sequence[str]) -> Any:
-    """Return an event with some fields set, each by ``path=value``, and others removed.
+def edit_fields(event: Any, changes: Sequence[str], removed: Sequence[str]) -> Any:
+    """Return an event with fields set, each by ``path=value``, and others removed.
 
-    A path is such as ``detail.items[0].quantity``; ``currency`` is ``detail.currency``. A value is
-    JSON or, where it is none, text.
+    An example of a path is ``detail.items[0].quantity``; ``currency`` means ``detail.currency``. A
+    value is JSON; anything else is text.
 
     Raises
     ------
     InvalidEdit
-        A path leads nowhere, or the event is no JSON object.
+        A path does not exist, or the event is no JSON object.
     """
     if not isinstance(event, dict):
         raise InvalidEdit(
-            "the event is no JSON object, so it has no fields: send a whole one with --file"
+            "the event is no JSON object, so it has no fields: replace it with --file"
         )
     changed = deepcopy(event)
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:
             raise InvalidEdit(f"--set {change}: is not of the form FIELD=VALUE")
-        *way, last = _steps(path)
-        _put(_holder(changed, way, path), last, _value(text), path)
+        *parents, last = _steps(path)
+        _put(_container(changed, parents, path), last, _value(text), path)
     for path in removed:
-        *way, last = _steps(path)
-        holder = _holder(changed, way, path)
+        *parents, last = _steps(path)
+        container = _container(changed, parents, path)
         try:
-            del holder[last]
+            del container[last]
         except (KeyError, IndexError, TypeError):
             raise InvalidEdit(f"--unset {path}: there is no such field") from None
     return changed
@@ -136,31 +137,31 @@ def _parsed(path: str) -> Iterator[str | int]:
         step = _STEP.match(path, at)
         if step is None:
             raise InvalidEdit(f"{path!r} is no field: name one such as detail.items[0].quantity")
-        yield step["name"] if step["place"] is None else int(step["place"])
+        yield step["name"] if step["index"] is None else int(step["index"])
         at = step.end()
         if at < len(path) and path[at] == ".":
             at += 1
 
 
-def _holder(event: Any, way: Sequence[str | int], path: str) -> Any:
-    """Return the object or list that has the last step of a path; objects are made on the way."""
-    holder = event
-    for step in way:
-        if isinstance(holder, dict) and isinstance(step, str):
-            holder = holder.setdefault(step, {})
-        elif isinstance(holder, list) and isinstance(step, int) and step < len(holder):
-            holder = holder[step]
+def _container(event: Any, parents: Sequence[str | int], path: str) -> Any:
+    """Return the object or list that holds the last step of a path; missing objects are created."""
+    container = event
+    for step in parents:
+        if isinstance(container, dict) and isinstance(step, str):
+            container = container.setdefault(step, {})
+        elif isinstance(container, list) and isinstance(step, int) and step < len(container):
+            container = container[step]
         else:
             raise InvalidEdit(f"{path}: there is no {step!r} in the event")
-    return holder
+    return container
 
 
-def _put(holder: Any, last: str | int, value: Any, path: str) -> None:
-    named = isinstance(holder, dict) and isinstance(last, str)
-    placed = isinstance(holder, list) and isinstance(last, int)
-    if placed and last == len(holder):
-        holder.append(value)
-    elif named or (placed and int(last) < len(holder)):
-        holder[last] = value
+def _put(container: Any, last: str | int, value: Any, path: str) -> None:
+    is_member = isinstance(container, dict) and isinstance(last, str)
+    is_element = isinstance(container, list) and isinstance(last, int)
+    if is_element and last == len(container):
+        container.append(value)
+    elif is_member or (is_element and int(last) < len(container)):
+        container[last] = value
     else:
         raise InvalidEdit(f"{path}: there is no {last!r} in the event")

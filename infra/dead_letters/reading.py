@@ -1,4 +1,4 @@
-"""Dead letters, read: messages in queues without a consumer, closed letters, and their history."""
+"""Rows of dead letters: open ones in queues without a consumer, closed ones, and their history."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,18 @@ from storage.sqlite.database import Database
 Letter = dict[str, Any]
 
 OPERATOR = "an operator"
-"""The name of a person who gave none."""
+"""The name of a user without one."""
 
 
 def letters(database: Database, queues: Sequence[str], ids: Sequence[int] = ()) -> list[Letter]:
-    """Return the dead letters in these queues, or those of them with these ids, oldest first."""
+    """Return the dead letters in these queues, or those of these ids, the oldest first."""
     marks = ", ".join("?" * len(queues))
-    named = "and id in (select value from json_each(?))" if ids else ""
-    given = [json.dumps(list(ids))] if ids else []
+    condition = "and id in (select value from json_each(?))" if ids else ""
+    parameters = [json.dumps(list(ids))] if ids else []
     rows = database.rows(
-        f"select * from messages where queue in ({marks}) {named} order by id", *queues, *given
+        f"select * from messages where queue in ({marks}) {condition} order by id",
+        *queues,
+        *parameters,
     )
     return [_letter(row) for row in rows]
 
@@ -29,28 +31,30 @@ def letters(database: Database, queues: Sequence[str], ids: Sequence[int] = ()) 
 def _letter(row: Any) -> Letter:
     attributes = json.loads(row["attributes"])
     body = content_of(row["body"])
-    held: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    event = held.get("event", body)
+    content: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    event = content.get("event", body)
     return {
         "id": row["id"],
         "queue": row["queue"],
         "since": attributes.get("SINCE") or timestamp(row["sent_at"]),
         "reason": reason_of(body, attributes),
-        "order_id": order_id_in(held) or order_id_in(event),
-        "from": held.get("consumer") or attributes.get("TARGET") or attributes.get("SOURCE_QUEUE"),
+        "order_id": order_id_in(content) or order_id_in(event),
+        "from": content.get("consumer")
+        or attributes.get("TARGET")
+        or attributes.get("SOURCE_QUEUE"),
         "attributes": attributes,
         "body": body,
     }
 
 
 def closed_letters(database: Database, ids: Sequence[int] = ()) -> list[Letter]:
-    """Return the letters that were taken out of their queues, or those with these ids.
+    """Return the dead letters that left their queues, or those of these ids, the newest last.
 
-    Each has the fields that `letters` gives, its ``state`` (`infra.local.engine.dead_letter_rows`),
-    ``closed`` and the letter that it was ``replaced_by``. The newest is the last.
+    Each has the fields of `letters`, its ``state`` (see `infra.local.engine.dead_letter_rows`), the
+    time ``closed``, and the dead letter that it was ``replaced_by``.
     """
     if database.row("select 1 from sqlite_master where name = 'closed_letters'") is None:
-        return []  # no engine of this version has opened the directory yet
+        return []  # written by an older version
     wanted = set(ids)
     rows = database.rows("select * from closed_letters order by closed_at, id")
     return [
@@ -67,7 +71,7 @@ def closed_letters(database: Database, ids: Sequence[int] = ()) -> list[Letter]:
 
 
 def history(database: Database, number: int) -> list[Letter]:
-    """Return what was done with a letter, and with those that it replaced, the oldest first."""
+    """Return the operations on a dead letter and on those it replaced, the oldest first."""
     if database.row("select 1 from sqlite_master where name = 'letter_log'") is None:
         return []
     rows = database.rows(

@@ -7,26 +7,25 @@ from typing import Any
 from infra.local import orderflow
 
 ATTENTION = orderflow.ATTENTION_QUEUE
-"""The queue of orders that a person has to see to."""
+"""The queue of orders that need an operator."""
 
 QUARANTINE = orderflow.QUARANTINE_QUEUE
-"""The queue of events that keep no contract."""
+"""The queue of events that break their contract."""
 
-UNTOLD = "its function reported it as failed; the log says why"
-"""The reason of a message whose function gave none."""
-
+UNTOLD = "its function reported it as failed; the log has the reason"
+"""The reason of a message whose function reported none."""
 
 _SIGNS = frozenset({"SOURCE_QUEUE", "TARGET", "REASON"})
-"""Attributes that a message gets when it is given up."""
+"""Attributes that mark a message as given up."""
 
 
-def is_letter(queue: str, attributes: Mapping[str, str]) -> bool:
-    """Say whether a message waits for an operator, and not for its function."""
+def is_dead_letter(queue: str, attributes: Mapping[str, str]) -> bool:
+    """Return whether a message waits for an operator, and not for its function."""
     return queue in (ATTENTION, QUARANTINE) or not _SIGNS.isdisjoint(attributes)
 
 
 def reason_of(body: object, attributes: Mapping[str, str]) -> str:
-    """Return why a message is a dead letter, with what came of its last redrive."""
+    """Return why a message is a dead letter, with the outcome of its last redrive."""
     parts = [_first_reason(body, attributes)]
     if "TIMES" in attributes:
         parts.append(f"{attributes['TIMES']} times, the last {attributes['LAST']}")
@@ -48,12 +47,12 @@ def _first_reason(body: object, attributes: Mapping[str, str]) -> str:
 
 
 def own_reason(reason: Mapping[str, Any]) -> str:
-    """Return what the platform says of a letter that it put aside itself."""
+    """Return the reason in a dead letter that the platform itself wrote."""
     return f"{reason.get('error')}: {reason.get('message') or message_in(reason.get('cause'))}"
 
 
 def message_in(cause: object) -> str:
-    """Return the sentence in an error's cause: Lambda sends it as JSON."""
+    """Return the message in an error's cause, which Lambda sends as JSON."""
     try:
         return str(json.loads(str(cause))["errorMessage"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -61,7 +60,7 @@ def message_in(cause: object) -> str:
 
 
 def content_of(text: str) -> object:
-    """Return what is in a body, or the text itself where that is no JSON."""
+    """Return a body as parsed JSON, or its text if it is no JSON."""
     try:
         content: object = json.loads(text)
     except (ValueError, RecursionError):

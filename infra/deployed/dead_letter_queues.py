@@ -1,10 +1,10 @@
-"""The dead-letter queues of a deployed stack: letters received, given back, sent, deleted.
+"""The dead-letter queues of a deployed stack: receive, release, send and delete dead letters.
 
-SQS shows messages by handing them out, so looking receives: a letter is held for a minute at most,
-and given back as soon as it was looked at. The messages that SQS hands out are a sample.
+SQS shows a message only by handing it out, so listing receives: each message is hidden for a minute
+at most, and released as soon as it was read. SQS hands out a sample of the messages.
 
-An edited or restored letter is another message for SQS. It keeps its id in an attribute, and copies
-of one letter are one.
+An edited or restored dead letter is a new message for SQS. An attribute keeps its own id, and
+copies with the same id count as one dead letter.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,46 +13,51 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.dead_letters.reading import Letter
 from infra.dead_letters.reason import content_of, reason_of
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
 from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.views.dead_letter import DeadLetter
 from kernel.clock import timestamp
 
-HELD = 60
-"""Seconds for which a letter that was received is hidden from others."""
+VISIBILITY_TIMEOUT = 60
+"""Seconds for which a received dead letter is hidden from other receivers."""
 
 BATCH = 10
 """Messages of one request (SQS, message quotas)."""
 
-PASSES = 100
-"""Requests to one queue: at most 1,000 letters of it are looked at."""
+MAX_REQUESTS = 100
+"""Receive requests to one queue: at most 1,000 of its dead letters are read."""
 
 LETTER, EDITED, SINCE = "LETTER", "EDITED", "SINCE"
-"""Message attributes: a letter's own id, when it was edited, and since when it is a letter."""
+"""Message attributes: the dead letter's own id, its last edit, and when it became one."""
 
 REDEPLOY = "the stack was changed meanwhile: try again"
 
 
 @dataclass(slots=True)
-class Held:
-    """A letter in our hands: its text and attributes as SQS has them, and SQS's receipts for it."""
+class Received:
+    """A received dead letter: its text and attributes in SQS, and the receipts of its copies."""
 
-    letter: Letter
+    dead_letter: DeadLetter
     text: str
     attributes: Mapping[str, Any]
     sent: int
     receipts: list[str] = field(default_factory=list)
 
 
-class LetterQueues:
+class DeadLetterQueues:
     """The dead-letter queues of a stack.
 
-    An empty one is waited for ``patience`` seconds. A wait asks all servers of a queue; without one
-    SQS asks some (SQS, short and long polling).
+    Parameters
+    ----------
+    stack
+        The deployed stack.
+    patience
+        Seconds of long polling. A long poll asks all servers of a queue, a short poll only some
+        (SQS, short and long polling).
     """
 
     def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
@@ -68,24 +73,26 @@ class LetterQueues:
         }
 
     @contextmanager
-    def received(self, queues: Sequence[str], held_for: float = HELD) -> Iterator[dict[str, Held]]:
-        """Hold the letters of these queues; those that are left at the end are given back."""
+    def received(
+        self, queues: Sequence[str], visibility_timeout: float = VISIBILITY_TIMEOUT
+    ) -> Iterator[dict[str, Received]]:
+        """Receive dead letters by id; release those not deleted at the end of the block."""
         with ThreadPoolExecutor(len(queues) or 1) as pool:
-            found = pool.map(lambda queue: self._receive(queue, held_for), queues)
-            held = {number: one for letters in found for number, one in letters.items()}
+            batches = pool.map(lambda queue: self._receive(queue, visibility_timeout), queues)
+            received = {number: item for batch in batches for number, item in batch.items()}
         try:
-            yield held
+            yield received
         finally:
-            self._give_back(held.values())
+            self._release(received.values())
 
-    def delete(self, held: Held) -> None:
-        """Delete a letter, with all its copies."""
-        for receipt in held.receipts:
-            queue = self.stack.name(held.letter["queue"])
+    def delete(self, received: Received) -> None:
+        """Delete a dead letter with all its copies."""
+        for receipt in received.receipts:
+            queue = self.stack.name(received.dead_letter.queue)
             self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=receipt)
 
     def send(self, queue: str, text: str, attributes: Mapping[str, Any], **own: str) -> None:
-        """Send a letter to its queue, with its attributes and ``own`` ones."""
+        """Send a dead letter to its queue, with its attributes and ``own`` ones."""
         mine = {name: {"DataType": "String", "StringValue": value} for name, value in own.items()}
         self.sqs.send_message(
             QueueUrl=self.stack.name(queue),
@@ -94,23 +101,23 @@ class LetterQueues:
         )
 
     def move(self, queue: str) -> int:
-        """Have SQS move a queue's letters to where they came from; return about how many."""
+        """Start SQS's redrive of a queue; return the approximate number of messages."""
         with translate_errors(f"the queue {queue}", REDEPLOY):
-            found = self.sqs.get_queue_attributes(
+            attributes = self.sqs.get_queue_attributes(
                 QueueUrl=self.stack.name(queue),
                 AttributeNames=["QueueArn", "ApproximateNumberOfMessages"],
             )["Attributes"]
-            self.sqs.start_message_move_task(SourceArn=found["QueueArn"])
-        return int(found["ApproximateNumberOfMessages"])
+            self.sqs.start_message_move_task(SourceArn=attributes["QueueArn"])
+        return int(attributes["ApproximateNumberOfMessages"])
 
-    def _receive(self, queue: str, held_for: float) -> dict[str, Held]:
-        held: dict[str, Held] = {}
+    def _receive(self, queue: str, visibility_timeout: float) -> dict[str, Received]:
+        received: dict[str, Received] = {}
         with translate_errors(f"the queue {queue}", REDEPLOY):
-            for _ in range(PASSES):
+            for _ in range(MAX_REQUESTS):
                 messages = self.sqs.receive_message(
                     QueueUrl=self.stack.name(queue),
                     MaxNumberOfMessages=BATCH,
-                    VisibilityTimeout=int(held_for),
+                    VisibilityTimeout=int(visibility_timeout),
                     WaitTimeSeconds=self.patience,
                     MessageAttributeNames=["All"],
                     MessageSystemAttributeNames=["SentTimestamp"],
@@ -118,28 +125,28 @@ class LetterQueues:
                 if not messages:
                     break
                 for message in messages:
-                    self._hold(held, queue, message)
-        return held
+                    self._add(received, queue, message)
+        return received
 
-    def _hold(self, held: dict[str, Held], queue: str, message: Mapping[str, Any]) -> None:
-        """Add a message to what is held; of several copies of a letter the newest counts."""
-        letter = self._letter(queue, message)
+    def _add(self, received: dict[str, Received], queue: str, message: Mapping[str, Any]) -> None:
+        """Add a message; of several copies of a dead letter the newest counts."""
+        dead_letter = self._dead_letter(queue, message)
         attributes = dict(message.get("MessageAttributes", {}))
         sent = int(message["Attributes"]["SentTimestamp"])
-        one = Held(letter, message["Body"], attributes, sent)
-        known = held.get(letter["id"])
-        if known is not None:
-            one.receipts += known.receipts
-            if known.sent > sent:
-                one.letter, one.text, one.attributes = known.letter, known.text, known.attributes
-                one.sent = known.sent
-        one.receipts.append(message["ReceiptHandle"])
-        held[letter["id"]] = one
+        item = Received(dead_letter, message["Body"], attributes, sent)
+        copy = received.get(str(dead_letter.id))
+        if copy is not None:
+            item.receipts += copy.receipts
+            if copy.sent > sent:
+                item.dead_letter, item.text = copy.dead_letter, copy.text
+                item.attributes, item.sent = copy.attributes, copy.sent
+        item.receipts.append(message["ReceiptHandle"])
+        received[str(dead_letter.id)] = item
 
-    def _give_back(self, held: Iterable[Held]) -> None:
+    def _release(self, received: Iterable[Received]) -> None:
         by_queue: dict[str, list[str]] = {}
-        for one in held:
-            by_queue.setdefault(one.letter["queue"], []).extend(one.receipts)
+        for item in received:
+            by_queue.setdefault(item.dead_letter.queue, []).extend(item.receipts)
         for queue, receipts in by_queue.items():
             for first in range(0, len(receipts), BATCH):
                 entries = [
@@ -151,7 +158,7 @@ class LetterQueues:
                         QueueUrl=self.stack.name(queue), Entries=entries
                     )
 
-    def _letter(self, queue: str, message: Mapping[str, Any]) -> Letter:
+    def _dead_letter(self, queue: str, message: Mapping[str, Any]) -> DeadLetter:
         attributes = {
             name: value["StringValue"]
             for name, value in message.get("MessageAttributes", {}).items()
@@ -161,29 +168,29 @@ class LetterQueues:
         content: Mapping[str, Any] = body if isinstance(body, dict) else {}
         source = self.sources.get(queue)
         sent = timestamp(int(message["Attributes"]["SentTimestamp"]) / 1000)
-        return {
-            "id": attributes.get(LETTER) or message["MessageId"],
-            "queue": queue,
-            "since": attributes.get(SINCE) or sent,
-            "reason": _reason(content, attributes, source.max_receives if source else 0),
-            "order_id": order_id_in(content) or order_id_in(content.get("event")),
-            "from": content.get("consumer")
+        return DeadLetter(
+            id=attributes.get(LETTER) or message["MessageId"],
+            queue=queue,
+            since=attributes.get(SINCE) or sent,
+            reason=_reason(content, attributes, source.max_receives if source else 0),
+            order_id=order_id_in(content) or order_id_in(content.get("event")),
+            source=content.get("consumer")
             or attributes.get("TARGET_ARN")
             or (content.get("requestContext") or {}).get("functionArn")
-            or (source and source.name),
-            "attributes": attributes,
-            "body": body,
-        }
+            or (source.name if source else None),
+            attributes=attributes,
+            body=body,
+        )
 
 
 def _reason(body: Mapping[str, Any], attributes: Mapping[str, str], max_receives: int) -> str:
-    """Return what the platform, EventBridge, Lambda or SQS says of a letter, in that order."""
+    """Return the reason by the platform, EventBridge, Lambda or SQS, in that order."""
     failure, context = body.get("responsePayload"), body.get("requestContext")
-    given = dict(attributes)
+    reasons = dict(attributes)
     if isinstance(failure, dict):
-        given.setdefault("REASON", f"{failure.get('errorType')}: {failure.get('errorMessage')}")
+        reasons.setdefault("REASON", f"{failure.get('errorType')}: {failure.get('errorMessage')}")
     elif isinstance(context, dict) and context.get("condition"):
-        given.setdefault("REASON", str(context["condition"]))
+        reasons.setdefault("REASON", str(context["condition"]))
     elif max_receives:
-        given.setdefault("REASON", f"received {max_receives} times without success")
-    return reason_of(body, given)
+        reasons.setdefault("REASON", f"received {max_receives} times without success")
+    return reason_of(body, reasons)

@@ -1,65 +1,66 @@
-"""Why messages of a deployed stack failed, as their functions logged it."""
+"""Reasons of a deployed stack's dead letters, from the log of their functions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from infra.dead_letters.reading import Letter
 from infra.deployed.stack import DeployedStack
 from infra.local.engine.batch_failures import failure_reasons
 from infra.local.template.stack import Queue
+from infra.views.dead_letter import DeadLetter
 
-AT_ONCE = 20
-"""Letters that are looked up together: a filter pattern has at most 1,024 characters."""
+MAX_IDS = 20
+"""Dead letters of one query: a filter pattern has at most 1,024 characters."""
 
 PAGES = 20
-"""Pages of log events that are read at most."""
+"""Maximum number of pages of log events."""
 
 SLACK = 3_600.0
-"""Seconds for which a message may have waited beyond its tries."""
+"""Seconds that a message may have waited in addition to its receives."""
 
 
 def logged_reasons(
-    stack: DeployedStack, letters: Sequence[Letter], sources: Mapping[str, Queue]
+    stack: DeployedStack, dead_letters: Sequence[DeadLetter], sources: Mapping[str, Queue]
 ) -> dict[str, str]:
-    """Return the reasons of letters that a queue gave up, as far as the log has them.
+    """Return the reasons of dead letters that a queue gave up, by id, as far as they are logged.
 
     SQS keeps a message's id when it moves it to a dead-letter queue, and a function logs its reason
     under that id (`lambda_support.queue_messages`).
     """
-    asked = [one for one in letters if one["queue"] in sources][:AT_ONCE]
+    failed = [item for item in dead_letters if item.queue in sources][:MAX_IDS]
     group = stack.names.get("FunctionsLogGroup")
-    if not asked or group is None:
+    if not failed or group is None:
         return {}
-    begin = min(_seconds(one["since"]) for one in asked)
-    end = max(_seconds(one["since"]) + _tries(sources[one["queue"]]) for one in asked)
+    begin = min(_seconds(item.since) for item in failed)
+    end = max(_seconds(item.since) + _patience(sources[item.queue]) for item in failed)
     try:
-        return _read(stack, group, [str(one["id"]) for one in asked], begin, end)
-    except Exception:  # noqa: BLE001 - a reason more is no reason to fail: the rights may be missing
+        return _read(stack, group, [str(item.id) for item in failed], begin, end)
+    except Exception:  # noqa: BLE001 - the list is useful without: permissions may be missing
         return {}
 
 
 def _read(
     stack: DeployedStack, group: str, ids: Sequence[str], begin: float, end: float
 ) -> dict[str, str]:
-    """Return the last reason of each message in a stretch of the log."""
+    """Return the last reason of each message, from a period of the log."""
     request = {
         "logGroupName": group,
-        "filterPattern": " ".join(f'?"{one}"' for one in ids),
+        "filterPattern": " ".join(f'?"{number}"' for number in ids),
         "startTime": int(begin * 1000),
         "endTime": int(end * 1000),
     }
     client = stack.client("logs")
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for _ in range(PAGES):
         page = client.filter_log_events(**request)
-        found |= failure_reasons([event["message"] for event in page["events"]])
+        reasons |= failure_reasons([event["message"] for event in page["events"]])
         if "nextToken" not in page:
             break
         request["nextToken"] = page["nextToken"]
-    return {one: reason for one, reason in found.items() if one in ids}
+    return {number: reason for number, reason in reasons.items() if number in ids}
 
 
-def _tries(queue: Queue) -> float:
+def _patience(queue: Queue) -> float:
+    """Return the seconds after which a queue has given up a message."""
     return queue.visibility * queue.max_receives + SLACK
 
 

@@ -1,14 +1,14 @@
-"""Records of dead letters of a deployed stack, in its table, each kept for 14 days.
+"""Records of a deployed stack's dead letters in its table, each kept for 14 days.
 
 ==============  ===================================================================================
-attribute       what it has
+attribute       content
 ==============  ===================================================================================
 ``pk``, ``sk``  ``letter#ID``, ``letter``
 ``state``       ``OPEN`` (back in its queue), ``REDRIVEN`` or ``DISCARDED``
-``log``         what was done with it, each as JSON: when, who, what, and what belongs to it
-``text``        the message's body, and ``given`` its attributes: what undo sends again
-``gpk, gsk``    the index: ``letters`` and the time, unless the letter is open
-``ttl``         when DynamoDB may drop it, in epoch seconds
+``log``         its history, a list of JSON: when, who, what, and details
+``text``        the message's body, and ``given`` its attributes: undo sends both again
+``gpk, gsk``    the index: ``letters`` and the time, unless it is open
+``ttl``         when DynamoDB may delete it, in epoch seconds
 ==============  ===================================================================================
 """
 
@@ -16,93 +16,95 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.dead_letters.reading import Letter
 from infra.dead_letters.reason import content_of
-from infra.deployed.dead_letter_queues import Held
+from infra.deployed.dead_letter_queues import Received
 from infra.local.engine.dead_letter_rows import KEPT
+from infra.views.dead_letter import Closing, DeadLetter, HistoryEntry
 from kernel.clock import timestamp
 from storage.dynamodb.table import Item, Table, Update
 
-LETTERS = "letters"
+INDEX = "letters"
 
 
-class LetterRecords:
-    """The records of a stack's letters."""
+class DeadLetterRecords:
+    """The records of a stack's dead letters; ``who`` is the user that operations are logged for."""
 
     def __init__(self, table: Table, now: Callable[[], float], who: str) -> None:
         self.table = table
         self.now = now
         self.who = who
 
-    def note(self, held: Held, what: str, *, state: str = "OPEN", **detail: object) -> None:
-        """Add to what was done with a letter, and say which state that leaves it in."""
-        now, letter = self.now(), held.letter
-        entry = {"at": timestamp(now), "who": self.who, "what": what, "detail": detail}
-        update = Update(f"letter#{letter['id']}", "letter")
+    def add(self, received: Received, what: str, *, state: str = "OPEN", **detail: object) -> None:
+        """Add an operation to a dead letter's history, and write its new state."""
+        now, dead_letter = self.now(), received.dead_letter
+        update = Update(f"letter#{dead_letter.id}", "letter")
         update.put(
             state=state,
-            queue=letter["queue"],
-            since=letter["since"],
-            reason=letter["reason"],
-            about=letter["order_id"],
-            origin=letter["from"],
+            queue=dead_letter.queue,
+            since=dead_letter.since,
+            reason=dead_letter.reason,
+            about=dead_letter.order_id,
+            origin=dead_letter.source,
             outcome=str(detail.get("reason") or detail.get("outcome") or what.lower()),
             closed=timestamp(now),
-            text=held.text,
-            given=json.dumps(held.attributes),
+            text=received.text,
+            given=json.dumps(received.attributes),
             ttl=int(now + KEPT),
         )
         if state == "OPEN":
             update.remove("gpk", "gsk")
         else:
-            update.put(gpk=LETTERS, gsk=timestamp(now))
-        log, empty, added = update.name("log"), update.value([]), update.value([json.dumps(entry)])
-        update.set(log, f"list_append(if_not_exists({log}, {empty}), {added})")
+            update.put(gpk=INDEX, gsk=timestamp(now))
+        log, empty = update.name("log"), update.value([])
+        entry = update.value([self._entry(now, what, detail)])
+        update.set(log, f"list_append(if_not_exists({log}, {empty}), {entry})")
         self.table.write(update)
 
-    def reopened(self, number: str) -> None:
-        """Note that a letter is back in its queue."""
-        entry = {"at": timestamp(self.now()), "who": self.who, "what": "RESTORED", "detail": {}}
+    def reopen(self, number: str) -> None:
+        """Record that a dead letter is back in its queue."""
         update = Update(f"letter#{number}", "letter")
         update.put(state="OPEN")
         update.remove("gpk", "gsk")
-        log = update.name("log")
-        update.set(log, f"list_append({log}, {update.value([json.dumps(entry)])})")
+        log, entry = update.name("log"), update.value([self._entry(self.now(), "RESTORED", {})])
+        update.set(log, f"list_append({log}, {entry})")
         self.table.write(update)
 
     def find(self, number: str) -> Item | None:
-        """Return a letter's record, if there is one that has not run out."""
+        """Return a dead letter's record, unless it has expired."""
         item = self.table.get(f"letter#{number}", "letter")
         return None if item is None or item["ttl"] < self.now() else item
 
-    def closed(self) -> list[Letter]:
-        """Return the letters that were taken out of their queues, the newest last."""
-        keys = self.table.query("gpk = :letters", letters=LETTERS)
+    def closed(self) -> list[DeadLetter]:
+        """Return the closed dead letters, the newest last."""
+        keys = self.table.query("gpk = :letters", letters=INDEX)
         items = self.table.get_all([(key["pk"], key["sk"]) for key in keys])
-        found = [told(item) for item in items if item["ttl"] >= self.now()]
-        return sorted(found, key=lambda letter: str(letter["closed"]))
+        current = [item for item in items if item["ttl"] >= self.now()]
+        return [
+            closed_dead_letter(item) for item in sorted(current, key=lambda item: item["closed"])
+        ]
 
-    def history(self, number: str) -> list[Letter]:
-        """Return what was done with a letter, the oldest first."""
+    def history(self, number: str) -> list[HistoryEntry]:
+        """Return the operations on a dead letter, the oldest first."""
         item = self.find(number)
         log = item["log"] if item else []
-        return [{"letter": number, **json.loads(entry)} for entry in log]
+        return [HistoryEntry(letter=number, **json.loads(entry)) for entry in log]
+
+    def _entry(self, now: float, what: str, detail: Mapping[str, object]) -> str:
+        entry = {"at": timestamp(now), "who": self.who, "what": what, "detail": detail}
+        return json.dumps(entry)
 
 
-def told(item: Mapping[str, Any]) -> Letter:
-    """Return a record as `infra.dead_letters.reading.closed_letters` tells of a letter."""
-    given = json.loads(item["given"])
-    return {
-        "id": str(item["pk"]).partition("#")[2],
-        "queue": item["queue"],
-        "since": item["since"],
-        "reason": item["reason"],
-        "order_id": item["about"],
-        "from": item["origin"],
-        "attributes": {name: value.get("StringValue") for name, value in given.items()},
-        "body": content_of(item["text"]),
-        "state": item["state"],
-        "outcome": item["outcome"],
-        "closed": item["closed"],
-        "replaced_by": None,
-    }
+def closed_dead_letter(item: Mapping[str, Any]) -> DeadLetter:
+    """Return the dead letter of a record."""
+    attributes = json.loads(item["given"])
+    return DeadLetter(
+        id=str(item["pk"]).partition("#")[2],
+        queue=item["queue"],
+        since=item["since"],
+        reason=item["reason"],
+        order_id=item["about"],
+        source=item["origin"],
+        attributes={name: value.get("StringValue") for name, value in attributes.items()},
+        body=content_of(item["text"]),
+        closing=Closing(item["state"], item["outcome"], item["closed"], None),
+    )

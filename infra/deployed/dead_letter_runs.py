@@ -1,7 +1,7 @@
-"""Runs that redriven letters of a deployed stack became: whether they have taken their orders.
+"""Runs of ``order_processing`` that replace redriven dead letters of a deployed stack.
 
-Step Functions has no record of an EXPRESS run. But a run that claims an order writes its name into
-the order's item, and a run that fails for good leaves a letter with its name.
+Step Functions has no record of an EXPRESS execution. But a run that claims an order writes its name
+into the order's item, and a run that fails for good leaves a dead letter with its name.
 """
 
 import time
@@ -10,31 +10,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from infra.dead_letters.order_text import order_in_words
 from infra.dead_letters.reason import ATTENTION, QUARANTINE
 from infra.deployed.account import translate_errors
-from infra.deployed.dead_letter_queues import REDEPLOY, Held, LetterQueues
+from infra.deployed.dead_letter_queues import REDEPLOY, DeadLetterQueues, Received
 from infra.deployed.stack import DeployedStack
-from infra.views.order_text import order_told
 from kernel.clock import timestamp
 from kernel.order_record import OrderRecord
 from kernel.order_status import Status
 
 POLL = 0.5
-"""Seconds between two looks at an order."""
+"""Seconds between two reads of an order."""
 
-LOOKS = 4
-"""Looks at orders for one look into the queues, which costs each letter a receive."""
+READS_PER_RECEIVE = 4
+"""Reads of orders per poll of the queues, which adds a receive to each dead letter there."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A run that a letter was redriven as.
+    """A run that replaces a dead letter.
 
-    ``epoch`` is its order's before; ``owns`` says that it has taken the order, or has left a letter
-    of its own: then the reconciler, or that letter, has taken the letter's place.
+    ``epoch`` is that of its order before the start. ``owns`` is set once the run has claimed the
+    order, or has left a dead letter of its own: then the reconciler, or that dead letter, replaces
+    the redriven one.
     """
 
-    held: Held
+    received: Received
     name: str
     arn: str
     order_id: str | None
@@ -44,17 +45,17 @@ class Run:
 
     @property
     def is_stored(self) -> bool:
-        """Whether something durable has taken the letter's place."""
+        """Whether the dead letter has a durable replacement."""
         return self.owns or (self.answer is not None and self.answer["state"] == "done")
 
 
 class Runs:
-    """Starts runs of order_processing for letters, and watches them."""
+    """Starts runs for dead letters, and watches them."""
 
     def __init__(
         self,
         stack: DeployedStack,
-        queues: LetterQueues,
+        queues: DeadLetterQueues,
         now: Callable[[], float],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -68,105 +69,105 @@ class Runs:
         self.states = stack.client("stepfunctions")
         self.orders = DynamoOrders(stack.table())
 
-    def start(self, held: Held, body: str, name: str) -> Run:
-        """Start a run; one that was started under this name before is the one."""
-        order_id = held.letter["order_id"]
+    def start(self, received: Received, body: str, name: str) -> Run:
+        """Start a run, or return the one that was started under this name before."""
+        order_id = received.dead_letter.order_id
         before = self.orders.find(order_id) if order_id else None
-        arn = f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
         known = suppress(self.states.exceptions.ExecutionAlreadyExists)
-        with translate_errors(f"the run of {held.letter['id']}", REDEPLOY), known:
+        with translate_errors(f"the run of {received.dead_letter.id}", REDEPLOY), known:
             self.states.start_execution(stateMachineArn=self.machine, name=name, input=body)
-        return Run(held, name, arn, order_id, before.epoch if before else 0)
+        return Run(received, name, self._arn(name), order_id, before.epoch if before else 0)
 
-    def holder(self, order_id: str) -> str | None:
-        """Return the run that holds an order although it has ended, as far as AWS tells."""
+    def ended_holder(self, order_id: str) -> str | None:
+        """Return the run that holds an order's lease although it has ended, as far as AWS knows."""
         record = self.orders.find(order_id)
         if record is None or record.lease_owner is None or record.lease_until <= self.now():
             return None
-        arn = f"{self.machine.replace(':stateMachine:', ':execution:')}:{record.lease_owner}"
-        status = self._status(arn)
+        status = self._status(self._arn(record.lease_owner))
         return record.lease_owner if status not in (None, "RUNNING") else None
 
-    def watch(self, runs: Sequence[Run], held: Iterable[Held], wait: float) -> None:
-        """Look what becomes of runs until all is known or so many seconds have passed.
+    def watch(self, runs: Sequence[Run], received: Iterable[Received], wait: float) -> None:
+        """Poll runs until each has an answer, or ``wait`` seconds have passed.
 
-        ``held`` are the letters in our hands, which the queues do not show meanwhile.
+        ``received`` are the dead letters that this process has received: the queues hide them.
         """
-        self._left(runs, held)
-        end, looks = time.monotonic() + wait, 0
+        self._match(runs, received)
+        end, reads = time.monotonic() + wait, 0
         while True:
             for run in runs:
-                self._look(run)
-            open_runs = [run for run in runs if run.answer is None]
-            if open_runs and looks % LOOKS == LOOKS - 1:
-                self._look_into_queues(open_runs)
-                open_runs = [run for run in runs if run.answer is None]
-            looks += 1
-            if not open_runs or time.monotonic() + POLL > end:
+                self._read_order(run)
+            pending = _pending(runs)
+            if pending and reads % READS_PER_RECEIVE == READS_PER_RECEIVE - 1:
+                self._poll_queues(pending)
+                pending = _pending(runs)
+            reads += 1
+            if not pending or time.monotonic() + POLL > end:
                 break
             self.sleep(POLL)
-        self._look_into_queues([run for run in runs if run.answer is None])
-        for run in runs:
-            if run.answer is None:
-                run.answer = self._unknown(run)
+        self._poll_queues(_pending(runs))
+        for run in _pending(runs):
+            run.answer = self._unfinished(run)
 
-    def _look(self, run: Run) -> None:
-        """Look at a run's order and, of a STANDARD run, at the run itself."""
+    def _read_order(self, run: Run) -> None:
+        """Read a run's order and, of a STANDARD run, its status."""
         if run.answer is not None:
             return
         record = self.orders.find(run.order_id) if run.order_id else None
-        if record is not None and (record.lease_owner == run.name or _moved(record, run)):
+        if record is not None and (record.lease_owner == run.name or _was_claimed(record, run)):
             run.owns = True
         if record is not None and (record.ended or (run.owns and _waits(record))):
-            run.answer = {"state": "done", "message": order_told(record._asdict())}
+            run.answer = {"state": "done", "message": order_in_words(record._asdict())}
         elif not run.owns and record and self._status(run.arn) == "SUCCEEDED":
-            why = f"its run was ignored, and the letter stays: {self._why(record)}"
-            run.answer = {"state": "back", "message": why}
+            reason = f"its run was ignored, and the letter stays: {self._order_and_holder(record)}"
+            run.answer = {"state": "back", "message": reason}
 
-    def _look_into_queues(self, runs: Sequence[Run]) -> None:
-        """Look for letters that these runs have left."""
+    def _poll_queues(self, runs: Sequence[Run]) -> None:
+        """Receive the dead letters that these runs have left."""
         if not runs:
             return
-        with self.queues.received([QUARANTINE, ATTENTION]) as held:
-            self._left(runs, held.values())
+        with self.queues.received([QUARANTINE, ATTENTION]) as received:
+            self._match(runs, received.values())
 
-    def _left(self, runs: Sequence[Run], held: Iterable[Held]) -> None:
-        """Answer for those runs that have left one of these letters."""
-        left = {
-            one.letter["body"]["execution"]: one.letter
-            for one in held
-            if isinstance(one.letter["body"], dict) and "execution" in one.letter["body"]
+    def _match(self, runs: Sequence[Run], received: Iterable[Received]) -> None:
+        """Answer for the runs that have left one of these dead letters."""
+        by_run = {
+            item.dead_letter.body["execution"]: item.dead_letter
+            for item in received
+            if isinstance(item.dead_letter.body, dict) and "execution" in item.dead_letter.body
         }
         for run in runs:
-            letter = left.get(run.name)
-            if letter is not None:
+            dead_letter = by_run.get(run.name)
+            if dead_letter is not None:
                 run.owns = True
-                message = f"back in {letter['queue']}: {letter['reason']}"
-                run.answer = {"state": "back", "message": message, "letter": letter["id"]}
+                message = f"back in {dead_letter.queue}: {dead_letter.reason}"
+                run.answer = {"state": "back", "message": message, "letter": dead_letter.id}
 
-    def _unknown(self, run: Run) -> dict[str, Any]:
-        """Answer for a run of which nothing final is known."""
+    def _unfinished(self, run: Run) -> dict[str, Any]:
+        """Return the answer for a run whose result is unknown."""
         record = self.orders.find(run.order_id) if run.order_id else None
         status = self._status(run.arn)
         if status in ("FAILED", "TIMED_OUT", "ABORTED"):
             run.owns = False
             return {"state": "back", "message": f"its run {status}, and the letter stays"}
         if run.owns:
-            told = order_told(record._asdict()) if record else f"order {run.order_id}"
-            return {"state": "running", "message": f"{told}; its run {run.name} has the order"}
-        why = f": {self._why(record)}" if record else ""
-        message = f"its run {run.name} has not taken the order, and the letter stays{why}"
+            order = order_in_words(record._asdict()) if record else f"order {run.order_id}"
+            return {"state": "running", "message": f"{order}; its run {run.name} has the order"}
+        reason = f": {self._order_and_holder(record)}" if record else ""
+        message = f"its run {run.name} has not taken the order, and the letter stays{reason}"
         return {"state": "running", "message": message}
 
-    def _why(self, record: OrderRecord) -> str:
-        told = order_told(record._asdict())
+    def _order_and_holder(self, record: OrderRecord) -> str:
+        order = order_in_words(record._asdict())
         if record.lease_owner is None or record.lease_until <= self.now():
-            return told
+            return order
         until = timestamp(record.lease_until)
-        return f"{told}, held by run {record.lease_owner} until {until}"
+        return f"{order}, held by run {record.lease_owner} until {until}"
+
+    def _arn(self, name: str) -> str:
+        return f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
 
     def _status(self, arn: str) -> str | None:
-        """Return the state of a STANDARD run; of an EXPRESS one nothing is known."""
+        """Return the status of a STANDARD run; that of an EXPRESS run is unknown."""
         from botocore.exceptions import ClientError
 
         try:
@@ -175,8 +176,12 @@ class Runs:
             return None
 
 
-def _moved(record: OrderRecord, run: Run) -> bool:
-    """Say whether an order was claimed since the run was started, and let go."""
+def _pending(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.answer is None]
+
+
+def _was_claimed(record: OrderRecord, run: Run) -> bool:
+    """Return whether an order was claimed and released since the run was started."""
     return record.epoch > run.epoch and record.lease_owner is None
 
 

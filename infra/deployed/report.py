@@ -31,7 +31,7 @@ class Page:
     url: str
 
 
-def report(stack: DeployedStack, day: date) -> Page:
+def report_page(stack: DeployedStack, day: date) -> Page:
     """Return the report of a day, rendered now if it is not there or from before the day's end.
 
     Raises

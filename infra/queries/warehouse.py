@@ -74,16 +74,16 @@ def sql_of(name_or_sql: str) -> str:
     return given
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a cell as JSON has it: amounts and times as text, what is no number as null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): json_value(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [json_value(one) for one in value]
     return str(value)
 
 

@@ -1,181 +1,213 @@
-"""One order's whole story, read from the data directory."""
+"""Orders of a data directory: the story of one, a list, and the mail that confirmed one."""
 
 import json
 from typing import Any
 
-from infra.dead_letters.reason import content_of, is_letter, reason_of
+from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
+from infra.views.order_facts import facts_of, readable_detail, summary_of
+from infra.views.order_story import (
+    OrderStory,
+    OrderSummary,
+    Payment,
+    Retry,
+    Review,
+    StockLevel,
+    StoryDeadLetter,
+    StoryEvent,
+    StoryRequest,
+    StoryRun,
+    StoryShipment,
+    TimelineEntry,
+)
 from kernel.clock import timestamp
 from kernel.money import from_minor
+from kernel.order_record import Line, OrderRecord
 from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD
 
-Story = dict[str, Any]
 
-
-def story(where: DataDirectory, order_id: str) -> Story:
-    """Return all that is known of an order.
+def read_story(where: DataDirectory, order_id: str) -> OrderStory:
+    """Return everything known about an order.
 
     Raises
     ------
     NotFound
-        There is no such order; the message says what is similar.
+        Neither a record nor an event has this id; the message names a similar one.
     """
     database = where.reader()
-    row = database.row("select * from orders where order_id = ?", order_id)
+    row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
+    record = None if row is None else _record(row)
     events = _events(database, order_id)
-    if row is None and not events:
+    if record is None and not events:
         raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
     messages = _messages(database, order_id)
-    told: Story = {"order_id": order_id, "status": "UNKNOWN", "total": None}
-    if row is not None:
-        told |= _order(row)
-    told |= {
-        "events": events,
-        "timeline": _timeline(database, order_id),
-        "payments": _payments(database, where, order_id),
-        "stock": _stock(database, told.get("items", [])),
-        "shipment": _shipment(database, order_id),
-        "runs": _runs(database, order_id),
-        "review": _review(database, order_id),
-        "mail": _mail(database, order_id),
-        "requests": _requests(database, order_id),
-        "dead_letters": _dead_letters(messages),
-        "retries": _retries(messages),
-    }
-    return told
+    return OrderStory(
+        order_id=order_id,
+        status=str(record.status) if record else "UNKNOWN",
+        total=from_minor(record.total) if record else None,
+        facts=facts_of(record) if record else None,
+        events=events,
+        timeline=_timeline(database, order_id),
+        payments=_payments(database, where, order_id),
+        stock=_stock(database, record),
+        shipment=_shipment(database, order_id),
+        runs=_runs(database, order_id),
+        review=_review(database, order_id),
+        mail=_mail(database, order_id),
+        requests=_requests(database, order_id),
+        dead_letters=_dead_letters(messages),
+        retries=_retries(messages),
+    )
 
 
-def _order(row: Any) -> Story:
-    items = [
-        {"sku": sku, "quantity": quantity, "unit_price": from_minor(price)}
-        for sku, quantity, price in json.loads(row["items"])
-    ]
+def list_orders(
+    where: DataDirectory, status: str | None, customer: str | None, limit: int
+) -> list[OrderSummary]:
+    """Return the orders of a status and a customer, or of any, the newest first."""
+    rows = where.reader().rows(
+        f"select {RECORD} from orders"
+        " where (? is null or status = ?) and (? is null or customer_id = ?)"
+        " order by created_at desc, order_id desc limit ?",
+        status,
+        status,
+        customer,
+        customer,
+        limit,
+    )
+    return [summary_of(_record(row)) for row in rows]
+
+
+def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
+    """Return the mail that confirmed an order, as the content of an ``.eml`` file.
+
+    Raises
+    ------
+    NotFound
+        No mail was sent.
+    """
+    from notifications.mail import sandbox_mail
+    from notifications.mime import to_bytes
+
+    where.require_database()
+    mail = None
+    if where.sandbox.exists():
+        mail = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
+    if mail is None:
+        raise NotFound(f"no mail was sent for order {order_id!r}")
+    return to_bytes(mail)
+
+
+def _record(row: Any) -> OrderRecord:
+    """Return a row as a record, whose statuses stay text: a damaged one must be shown as well."""
     address = row["shipping_address"]
-    return {
-        "status": row["status"],
-        "total": from_minor(row["total"]),
-        "currency": row["currency"],
-        "customer_id": row["customer_id"],
-        "items": items,
-        "placed_at": row["placed_at"],
-        "email": row["email"],
+    fields = {
+        **dict(row),
+        "items": tuple(Line(*line) for line in json.loads(row["items"])),
         "shipping_address": json.loads(address) if address else None,
-        "attempts": row["attempts"],
-        "epoch": row["epoch"],
-        "reservation": row["reservation"],
         "cancel_requested": bool(row["cancel_requested"]),
-        "failure": row["failure"] and {"reason": row["failure"], "message": row["failure_message"]},
-        "correlation_id": row["correlation_id"],
     }
+    return OrderRecord(**fields)
 
 
-def _events(database: Database, order_id: str) -> list[Story]:
+def _events(database: Database, order_id: str) -> list[StoryEvent]:
     rows = database.rows(
         "select id, detail_type, arrived_at, envelope from events where order_id = ? order by seq",
         order_id,
     )
     return [
-        {
-            "id": row["id"],
-            "type": row["detail_type"],
-            "arrived_at": timestamp(row["arrived_at"]),
-            "event_id": _metadata(row["envelope"]).get("event_id"),
-        }
+        StoryEvent(
+            id=row["id"],
+            type=row["detail_type"],
+            arrived_at=timestamp(row["arrived_at"]),
+            event_id=_metadata(row["envelope"]).get("event_id"),
+        )
         for row in rows
     ]
 
 
 def _metadata(envelope: str) -> dict[str, Any]:
-    found = json.loads(envelope)["detail"].get("metadata")
-    return found if isinstance(found, dict) else {}
+    metadata = json.loads(envelope)["detail"].get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
-def _timeline(database: Database, order_id: str) -> list[Story]:
+def _timeline(database: Database, order_id: str) -> list[TimelineEntry]:
     rows = database.rows("select * from timeline where order_id = ? order by seq", order_id)
     return [
-        {
-            "at": timestamp(row["at"]),
-            "what": row["what"],
-            "epoch": row["epoch"],
-            "detail": _readable(json.loads(row["detail"])),
-        }
+        TimelineEntry(
+            at=timestamp(row["at"]),
+            what=row["what"],
+            epoch=row["epoch"],
+            detail=readable_detail(json.loads(row["detail"])),
+        )
         for row in rows
     ]
 
 
-def _readable(detail: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry's detail with its amounts as the outside has them."""
-    amounts = ("amount", "threshold")
-    return {key: from_minor(one) if key in amounts else one for key, one in detail.items()}
-
-
-def _payments(database: Database, where: DataDirectory, order_id: str) -> list[Story]:
+def _payments(database: Database, where: DataDirectory, order_id: str) -> list[Payment]:
     rows = database.rows("select * from charges where order_id = ?", order_id)
-    asked = rows and where.sandbox.exists()
-    gateway = Database(str(where.sandbox), read_only=True) if asked else None
-    payments = []
-    for row in rows:
-        known = gateway and gateway.row(
-            "select status from gateway_charges where key = ? order by id desc", row["charge_id"]
+    has_gateway = rows and where.sandbox.exists()
+    gateway = Database(str(where.sandbox), read_only=True) if has_gateway else None
+    return [
+        Payment(
+            charge_id=row["charge_id"],
+            status=row["status"],
+            amount=from_minor(row["amount"]),
+            currency=row["currency"],
+            reference=row["reference"],
+            opened_at=timestamp(row["opened_at"]),
+            updated_at=timestamp(row["updated_at"]),
+            gateway=_gateway_status(gateway, row["charge_id"]),
         )
-        payments.append(
-            {
-                "charge_id": row["charge_id"],
-                "status": row["status"],
-                "amount": from_minor(row["amount"]),
-                "currency": row["currency"],
-                "reference": row["reference"],
-                "opened_at": timestamp(row["opened_at"]),
-                "updated_at": timestamp(row["updated_at"]),
-                "gateway": known and known["status"],
-            }
-        )
-    return payments
+        for row in rows
+    ]
 
 
-def _stock(database: Database, items: list[Story]) -> list[Story]:
-    skus = sorted({item["sku"] for item in items})
+def _gateway_status(gateway: Database | None, charge_id: str) -> str | None:
+    row = gateway and gateway.row(
+        "select status from gateway_charges where key = ? order by id desc", charge_id
+    )
+    return row["status"] if row else None
+
+
+def _stock(database: Database, record: OrderRecord | None) -> list[StockLevel]:
+    skus = sorted(record.demand) if record else []
     marks = ", ".join("?" * len(skus))
     rows = database.rows(f"select * from stock where sku in ({marks}) order by sku", *skus)
-    return [dict(row) for row in rows]
+    return [StockLevel(**dict(row)) for row in rows]
 
 
-def _shipment(database: Database, order_id: str) -> Story | None:
+def _shipment(database: Database, order_id: str) -> StoryShipment | None:
     row = database.row("select * from shipments where order_id = ?", order_id)
     if row is None:
         return None
-    return {
-        "shipment_id": row["shipment_id"],
-        "status": row["status"],
-        "tracking_number": row["tracking_number"] if row["status"] == "CREATED" else None,
-        "updated_at": timestamp(row["updated_at"]),
-    }
-
-
-def _runs(database: Database, order_id: str) -> list[Story]:
-    rows = database.rows(
-        "select * from executions where order_id = ? order by id",
-        order_id,
+    return StoryShipment(
+        shipment_id=row["shipment_id"],
+        status=row["status"],
+        tracking_number=row["tracking_number"] if row["status"] == "CREATED" else None,
+        updated_at=timestamp(row["updated_at"]),
     )
+
+
+def _runs(database: Database, order_id: str) -> list[StoryRun]:
+    rows = database.rows("select * from executions where order_id = ? order by id", order_id)
     return [
-        {
-            "machine": row["machine"],
-            "name": row["name"],
-            "status": row["status"],
-            "started_at": timestamp(row["started_at"]),
-            "seconds": row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
-            "error": row["error"],
-        }
+        StoryRun(
+            machine=row["machine"],
+            name=row["name"],
+            status=row["status"],
+            started_at=timestamp(row["started_at"]),
+            seconds=row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
+            error=row["error"],
+        )
         for row in rows
     ]
 
 
-def _review(database: Database, order_id: str) -> Story | None:
+def _review(database: Database, order_id: str) -> Review | None:
     row = database.row("select * from reviews where order_id = ?", order_id)
-    if row is None:
-        return None
-    return {"status": row["status"], "flagged_at": timestamp(row["flagged_at"])}
+    return None if row is None else Review(row["status"], timestamp(row["flagged_at"]))
 
 
 def _mail(database: Database, order_id: str) -> str | None:
@@ -184,36 +216,16 @@ def _mail(database: Database, order_id: str) -> str | None:
     return f"sent {timestamp(row['at'])}" if row else None
 
 
-def mail_of(where: DataDirectory, order_id: str) -> bytes:
-    """Return the mail that confirmed an order, as an ``.eml`` file has it.
-
-    Raises
-    ------
-    NotFound
-        None was sent.
-    """
-    from notifications.mail import sandbox_mail
-    from notifications.mime import to_bytes
-
-    where.require_database()
-    sent = None
-    if where.sandbox.exists():
-        sent = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
-    if sent is None:
-        raise NotFound(f"no mail was sent for order {order_id!r}")
-    return to_bytes(sent)
-
-
-def _requests(database: Database, order_id: str) -> list[Story]:
-    """Return the requests that are kept for an order that has not come."""
+def _requests(database: Database, order_id: str) -> list[StoryRequest]:
+    """Return the requests that arrived before their order and wait for it."""
     rows = database.rows(
         "select name, came_at from early_requests where order_id = ? order by came_at", order_id
     )
-    return [{"type": row["name"], "since": timestamp(row["came_at"])} for row in rows]
+    return [StoryRequest(row["name"], timestamp(row["came_at"])) for row in rows]
 
 
 def _messages(database: Database, order_id: str) -> list[Any]:
-    """Return the rows of the messages that are about an order, wherever they are."""
+    """Return the rows of all messages about an order, in any queue."""
     return database.rows(
         "select * from messages where iif(json_valid(body), coalesce("
         "json_extract(body, '$.order_id'), json_extract(body, '$.detail.order_id'),"
@@ -223,31 +235,29 @@ def _messages(database: Database, order_id: str) -> list[Any]:
     )
 
 
-def _dead_letters(messages: list[Any]) -> list[Story]:
-    """Return those messages that wait for an operator."""
+def _dead_letters(messages: list[Any]) -> list[StoryDeadLetter]:
+    """Return the messages that wait for an operator."""
     return [
-        {
-            "id": row["id"],
-            "queue": row["queue"],
-            "reason": reason_of(content_of(row["body"]), _attributes(row)),
-        }
+        StoryDeadLetter(
+            row["id"], row["queue"], reason_of(content_of(row["body"]), _attributes(row))
+        )
         for row in messages
-        if is_letter(row["queue"], _attributes(row))
+        if is_dead_letter(row["queue"], _attributes(row))
     ]
 
 
-def _retries(messages: list[Any]) -> list[Story]:
-    """Return those messages that have failed and are tried again."""
+def _retries(messages: list[Any]) -> list[Retry]:
+    """Return the failed messages that are received again."""
     return [
-        {
-            "id": row["id"],
-            "queue": row["queue"],
-            "attempts": row["receives"],
-            "next": timestamp(row["visible_at"]),
-            "reason": _attributes(row)["ERROR"],
-        }
+        Retry(
+            id=row["id"],
+            queue=row["queue"],
+            attempts=row["receives"],
+            next=timestamp(row["visible_at"]),
+            reason=_attributes(row)["ERROR"],
+        )
         for row in messages
-        if "ERROR" in _attributes(row) and not is_letter(row["queue"], _attributes(row))
+        if "ERROR" in _attributes(row) and not is_dead_letter(row["queue"], _attributes(row))
     ]
 
 

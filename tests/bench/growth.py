@@ -24,7 +24,7 @@ from infra.cli.generator import generate
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
-from infra.views.local_story import story
+from infra.views.local_story import read_story
 from tests.bench.platform_burst import TENTHS, Memory
 from tests.fakes.serving import COMMAND
 
@@ -61,7 +61,7 @@ def _tenth(engine: Engine, where: DataDirectory, number: int, orders: int) -> di
         "in_flight": ran["in_flight"],
         "per_second": ran["orders_per_second"],
         "show_seconds": _seconds(lambda: _command("show", sought, where.root), ROUNDS),
-        "look_up_seconds": _seconds(lambda: story(where, sought), ROUNDS),
+        "look_up_seconds": _seconds(lambda: read_story(where, sought).to_json(), ROUNDS),
         "database_mb": round(database.stat().st_size / 1e6, 1),
         "wal_mb": round(Path(f"{database}-wal").stat().st_size / 1e6, 1),
         "resident_mb": round(memory.resident),

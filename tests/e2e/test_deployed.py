@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from infra.deployed import story as deployed
+from infra.deployed import orders as deployed
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
 from infra.errors import Refusal
@@ -15,7 +15,7 @@ from infra.local.platform import TEMPLATE
 from infra.local.template.loader import REGION
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.sqlite import SQLitePlace
-from infra.views.local_story import story
+from infra.views.local_story import read_story
 from tests.host import host, order
 from tests.rehearsal.template import read
 
@@ -34,7 +34,9 @@ def _moved(root: Path) -> tuple[dict[str, Any], list[Any]]:
         machine.put(order("T-1", items=DEAR, total=1000), order("T-2", payment_token="tok_decline"))
         machine.settle()
         rows = list(SQLitePlace(machine.database, "here").rows())
-        return story(machine.directory, "T-1"), [row for row in rows if row["kind"] != "event"]
+        return read_story(machine.directory, "T-1").to_json(), [
+            row for row in rows if row["kind"] != "event"
+        ]
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def stack(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]
 def test_the_story_of_a_deployed_order_is_that_of_one_machine(
     here: Any, stack: DeployedStack
 ) -> None:
-    ours, theirs = here[0], deployed.story(stack, "T-1")
+    ours, theirs = here[0], deployed.read_story(stack, "T-1").to_json()
     assert theirs.keys() == ours.keys()
     ours["payments"][0]["gateway"] = None
     for key in ours.keys() - ONLY_HERE:
@@ -74,18 +76,21 @@ def test_the_story_of_a_deployed_order_is_that_of_one_machine(
 def test_events_and_runs_of_a_deployed_order_follow_from_its_timeline(
     here: Any, stack: DeployedStack
 ) -> None:
-    ours, theirs = here[0], deployed.story(stack, "T-1")
+    ours, theirs = here[0], deployed.read_story(stack, "T-1").to_json()
     assert {one["type"] for one in theirs["events"]} == {one["type"] for one in ours["events"]}
     assert [run["name"] for run in theirs["runs"]] == [run["name"] for run in ours["runs"]]
 
 
 def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack) -> None:
-    assert {one["order_id"] for one in deployed.orders(stack, None, None, 20)} == {"T-1", "T-2"}
-    [failed] = deployed.orders(stack, "FAILED", "C-1", 20)
-    assert (failed["order_id"], failed["failure"]) == ("T-2", "PaymentDeclined")
-    assert deployed.orders(stack, None, "C-9", 20) == []
+    assert {order.order_id for order in deployed.list_orders(stack, None, None, 20)} == {
+        "T-1",
+        "T-2",
+    }
+    [failed] = deployed.list_orders(stack, "FAILED", "C-1", 20)
+    assert (failed.order_id, failed.failure) == ("T-2", "PaymentDeclined")
+    assert deployed.list_orders(stack, None, "C-9", 20) == []
 
 
 def test_an_order_that_is_not_there_is_told_of(stack: DeployedStack) -> None:
     with pytest.raises(Refusal, match="no order has the id 'T-9'"):
-        deployed.story(stack, "T-9")
+        deployed.read_story(stack, "T-9").to_json()

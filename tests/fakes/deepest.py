@@ -17,7 +17,7 @@ from typing import Any
 from infra.asl import Ended, TimerFired, compile_definition
 from infra.asl.execution import Execution
 from infra.audit.in_flight import orders_in
-from infra.dead_letters.edit import edited
+from infra.dead_letters.edit import edit_fields
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.template.loader import TemplateError, read_yaml
 from infra.patterns import InvalidPattern, compile_pattern
@@ -59,7 +59,7 @@ def write_and_parse() -> None:
 def show() -> None:
     value = deep(MAX_CARRIED)
     assert repr(value) == repr(copy.deepcopy(value))
-    edited({"detail": value}, ["detail.x=1"], [])
+    edit_fields({"detail": value}, ["detail.x=1"], [])
 
 
 def keep_in_dynamodb() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.dead_letters.reading import closed_letters, history, letters
-from infra.views.local_story import story
+from infra.views.local_story import read_story
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 from tests.fakes.redrives import redrive
@@ -238,7 +238,7 @@ def test_a_mail_that_is_tried_again_is_told_of_as_that_and_as_no_dead_letter(
     machine.put(order(email="ada@bounce.example"))
     while not machine.rows("select 1 from messages where attributes like '%ERROR%'"):
         machine.engine.turn(0)
-    told = story(machine.directory, "T-1")
+    told = read_story(machine.directory, "T-1").to_json()
     assert told["dead_letters"] == []
     [retry] = told["retries"]
     assert (retry["queue"], retry["attempts"]) == ("ConfirmationsQueue", 1)
@@ -252,7 +252,7 @@ def test_a_mail_that_never_goes_out_is_a_dead_letter_that_says_why(machine: Host
     machine.settle()
     [letter] = open_letters(machine)
     assert "received 5 times without success; MailError: " in letter["reason"]
-    told = story(machine.directory, "T-1")
+    told = read_story(machine.directory, "T-1").to_json()
     assert told["retries"] == []
     assert [one["reason"] for one in told["dead_letters"]] == [letter["reason"]]
 

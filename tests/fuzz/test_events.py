@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from infra.cli.batching import to_entry
+from infra.cli.event_destination import to_entry
 from infra.cli.event_files import UnreadableFile, read_events
 from kernel import json_text
 from kernel.errors import InvalidEvent

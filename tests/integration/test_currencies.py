@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.commands.show import amount
-from infra.views.local_story import mail_of, story
+from infra.cli.order_output import amount
+from infra.views.local_story import confirmation_mail, read_story
 from storage.sqlite.database import Database
 from tests.faults.scene import Scene
 from tests.host import Host, event, order
@@ -41,10 +41,10 @@ def test_an_order_is_charged_in_the_smallest_unit_and_shown_in_its_decimals(
     [row] = sandbox.rows("select amount, currency from gateway_charges")
     sandbox.close()
     assert tuple(row) == (charged, currency)
-    mail = mail_of(machine.directory, "T-1").decode()
+    mail = confirmation_mail(machine.directory, "T-1").decode()
     assert f"{currency} {shown}\r\n" in mail
     assert f"{currency} {shown}.00" not in mail
-    told = story(machine.directory, "T-1")
+    told = read_story(machine.directory, "T-1").to_json()
     assert amount(told["total"], told["currency"]) == f"{shown} {currency}"
     assert told["payments"][0]["amount"] == total
 

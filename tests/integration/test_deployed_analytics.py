@@ -15,7 +15,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from infra.deployed import warehouse
-from infra.deployed.report import report
+from infra.deployed.report import report_page
 from infra.deployed.stack import DeployedStack
 from infra.errors import Refusal
 from infra.queries.warehouse import QueryError, sql_of
@@ -205,14 +205,14 @@ def test_a_report_that_is_there_is_given_an_address_that_expires(stack: Deployed
 
 
 def test_a_report_that_is_not_there_is_rendered(stack: DeployedStack) -> None:
-    page = report(stack, YESTERDAY)
+    page = report_page(stack, YESTERDAY)
     assert calls(stack) == [("daily-report", {"date": str(YESTERDAY)})]
     assert requests.get(page.url, timeout=5).text == "<!doctype html>"
 
 
 def test_a_report_from_before_the_days_end_is_rendered_anew(stack: DeployedStack) -> None:
     written(stack, TODAY)
-    report(stack, TODAY)
+    report_page(stack, TODAY)
     assert calls(stack) == [("daily-report", {"date": str(TODAY)})]
 
 
@@ -221,4 +221,4 @@ def test_a_function_that_fails_is_told_of(stack: DeployedStack) -> None:
     stack.account.functions.failure = failure  # type: ignore[attr-defined]
     said = f"the report of {YESTERDAY} was not rendered: WarehouseError: no answer; the functions'"
     with pytest.raises(Refusal, match=re.escape(said)):
-        report(stack, YESTERDAY)
+        report_page(stack, YESTERDAY)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.deployed.dead_letters import DeadLetters
+from infra.deployed.dead_letters import DeployedDeadLetters
 from infra.deployed.stack import DeployedStack
 from kernel.order_record import Entry, Line, OrderRecord
 from kernel.order_status import Status
@@ -71,8 +71,8 @@ def runs(stack: DeployedStack) -> list[tuple[str, Any]]:
     return [(one["name"], json.loads(one["input"])) for one in told]
 
 
-def letters_of(stack: DeployedStack) -> DeadLetters:
-    return DeadLetters(stack, patience=0)
+def letters_of(stack: DeployedStack) -> DeployedDeadLetters:
+    return DeployedDeadLetters(stack, patience=0)
 
 
 def redriven(stack: DeployedStack, *ids: str, wait: float = 0.0) -> list[dict[str, Any]]:
@@ -140,22 +140,22 @@ def test_a_letter_tells_its_reason_its_order_and_where_it_failed(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], told: object
 ) -> None:
     number = put(stack, queue, body, **attributes)
-    [letter] = letters_of(stack).letters()
-    assert (letter["id"], letter["queue"], letter["body"]) == (number, queue, body)
-    assert (letter["reason"], letter["order_id"], letter["from"]) == told
+    [letter] = letters_of(stack).open()
+    assert (letter.id, letter.queue, letter.body) == (number, queue, body)
+    assert (letter.reason, letter.order_id, letter.source) == told
 
 
 def test_looking_takes_no_letter_away_and_hides_none(stack: DeployedStack) -> None:
     sent = {put(stack, "QuarantineQueue", {**QUARANTINED, "n": n}) for n in range(25)}
     for _ in range(2):
-        assert {letter["id"] for letter in letters_of(stack).letters()} == sent
+        assert {letter.id for letter in letters_of(stack).open()} == sent
 
 
 def test_every_queue_that_nobody_consumes_is_looked_at(stack: DeployedStack) -> None:
     consumed = {name for name, one in QUEUES.items() if "RedrivePolicy" in one["Properties"]}
     for name in QUEUES:
         put(stack, name, {})
-    assert {letter["queue"] for letter in letters_of(stack).letters()} == QUEUES.keys() - consumed
+    assert {letter.queue for letter in letters_of(stack).open()} == QUEUES.keys() - consumed
 
 
 # ---- the way back
@@ -256,7 +256,7 @@ def test_a_run_that_leaves_a_letter_of_its_own_has_taken_the_old_ones_place(
     [done] = redriven(stack, number)
     assert (done["state"], done["letter"]) == ("back", anew)
     assert done["message"] == "back in AttentionQueue: CarrierError: no answer"
-    assert [letter["id"] for letter in letters_of(stack).letters()] == [anew]
+    assert [letter.id for letter in letters_of(stack).open()] == [anew]
 
 
 def test_a_lease_is_taken_over_from_a_run_that_has_ended_as_step_functions_says(
@@ -308,7 +308,7 @@ def test_of_all_letters_sqs_moves_those_that_a_queue_gave_up(stack: DeployedStac
     assert [one["state"] for one in done["letters"]] == ["sent"]
     assert done["moving"]["OrderChangesDeadLetterQueue"] == 1
     assert texts(stack, "OrderChangesQueue") == [json.dumps(EVENT)]
-    assert letters_of(stack).letters() == []
+    assert letters_of(stack).open() == []
 
 
 # ---- what is not sent
@@ -327,7 +327,7 @@ def test_a_letter_stays_until_its_goal_has_accepted_it_and_holds_up_no_other(
     assert (refused["id"], refused["state"]) == (first, "refused")
     assert "was not found" in refused["message"]
     assert (sent["id"], sent["state"]) == (second, "sent")
-    assert [letter["id"] for letter in letters_of(stack).letters()] == [first]
+    assert [letter.id for letter in letters_of(stack).open()] == [first]
 
 
 @pytest.mark.parametrize("body", ["hello", {}, {"consumer": "nobody", "event": EVENT}, [1]])
@@ -337,16 +337,16 @@ def test_a_letter_without_a_way_back_stays_and_holds_up_no_other(
     bad, good = put(stack, "QuarantineQueue", body), put(stack, "QuarantineQueue", UNREADABLE)
     answers = {one["id"]: one for one in redriven(stack, bad, good)}
     assert answers[bad]["state"] == "refused"
-    assert "no way back" in answers[bad]["message"]
+    assert "no destination" in answers[bad]["message"]
     assert answers[good]["state"] == "sent"
-    assert [letter["id"] for letter in letters_of(stack).letters()] == [bad]
+    assert [letter.id for letter in letters_of(stack).open()] == [bad]
 
 
 def test_a_letter_that_was_not_seen_is_told_of(stack: DeployedStack) -> None:
     put(stack, "QuarantineQueue", QUARANTINED)
     [answer] = redriven(stack, "nobody")
     assert answer["state"] == "refused"
-    assert "nobody was not seen" in answer["message"]
+    assert "nobody was not received" in answer["message"]
     assert runs(stack) == []
 
 
@@ -385,19 +385,20 @@ def test_a_discarded_letter_is_in_the_table_and_undo_brings_it_back_under_its_id
 ) -> None:
     number = put(stack, "QuarantineQueue", QUARANTINED, ANY="attribute")
     [done] = letters_of(stack).discard([number], "a test of ours")
-    assert (done["state"], letters_of(stack).letters()) == ("discarded", [])
+    assert (done["state"], letters_of(stack).open()) == ("discarded", [])
     [closed] = letters_of(stack).closed()
-    assert (closed["id"], closed["state"], closed["outcome"]) == (
+    assert closed.closing is not None
+    assert (closed.id, closed.closing.state, closed.closing.outcome) == (
         number,
         "DISCARDED",
         "a test of ours",
     )
-    assert closed["body"] == QUARANTINED
+    assert closed.body == QUARANTINED
     [back] = letters_of(stack).restore([number])
     assert back["state"] == "restored"
-    [letter] = letters_of(stack).letters()
-    assert (letter["id"], letter["body"]) == (number, QUARANTINED)
-    assert letter["attributes"]["ANY"] == "attribute"
+    [letter] = letters_of(stack).open()
+    assert (letter.id, letter.body) == (number, QUARANTINED)
+    assert letter.attributes["ANY"] == "attribute"
     assert letters_of(stack).closed() == []
     [again] = letters_of(stack).restore([number])
     assert again["state"] == "refused"
@@ -418,10 +419,10 @@ def test_an_edited_letter_keeps_its_id_and_what_it_was_is_on_record(stack: Deplo
     assert done["state"] == "edited"
     letter = letters_of(stack).find(number)
     assert letter is not None
-    assert (letter["id"], letter["body"]["event"]) == (number, right)
-    assert "edited 20" in letter["reason"]
-    [entry] = letter["history"]
-    assert (entry["what"], entry["detail"]) == ("EDITED", {"before": "{not JSON", "after": right})
+    assert (letter.id, letter.body["event"]) == (number, right)
+    assert "edited 20" in letter.reason
+    [entry] = letter.history or []
+    assert (entry.what, entry.detail) == ("EDITED", {"before": "{not JSON", "after": right})
     assert len(texts(stack, "QuarantineQueue")) == 1
 
 
@@ -430,9 +431,9 @@ def test_copies_of_a_letter_that_a_crash_left_are_one_and_go_together(
 ) -> None:
     number = put(stack, "QuarantineQueue", UNREADABLE)
     put(stack, "QuarantineQueue", {**UNREADABLE, "event": "{right"}, LETTER=number)
-    assert [letter["id"] for letter in letters_of(stack).letters()] == [number]
+    assert [letter.id for letter in letters_of(stack).open()] == [number]
     redriven(stack, number)
-    assert letters_of(stack).letters() == []
+    assert letters_of(stack).open() == []
     assert texts(stack, "HighValueQueue") == ["{right"]
 
 
@@ -448,8 +449,8 @@ def test_a_messages_reason_is_looked_up_in_the_log(stack: DeployedStack) -> None
         logEvents=[{"timestamp": int(time.time() * 1000), "message": json.dumps(told)}],
     )
     logged = DeployedStack({**stack.names, "FunctionsLogGroup": "functions"}, stack.account)
-    [letter] = letters_of(logged).letters()
-    assert letter["reason"] == "received 5 times without success; MailError: no such mailbox"
+    [letter] = letters_of(logged).open()
+    assert letter.reason == "received 5 times without success; MailError: no such mailbox"
 
 
 # ---- the commands

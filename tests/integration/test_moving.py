@@ -16,7 +16,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from infra.audit.directory import audit
-from infra.cli.commands import export_import as moving
+from infra.cli.commands.export import export_
+from infra.cli.commands.import_ import import_
 from infra.cli.generator import Generated, generate
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
@@ -43,8 +44,8 @@ from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
 COUNT, SEED = 30, 7
 
 app = typer.Typer()
-app.command("export")(moving.export_)
-app.command("import")(moving.import_)
+app.command("export")(export_)
+app.command("import")(import_)
 
 
 def orders_run(*arguments: object) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from infra.cli.commands import export_import as moving
+from infra.cli.commands.export import export_
+from infra.cli.commands.import_ import import_
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.moving import export_file as bundle
@@ -23,8 +24,8 @@ from tests.fakes.records import NOW, order
 from tests.integration.dynamo_stores import DynamoStores, moto
 
 app = typer.Typer()
-app.command("export")(moving.export_)
-app.command("import")(moving.import_)
+app.command("export")(export_)
+app.command("import")(import_)
 
 INSERT = (
     "insert into events (id, detail_type, order_id, envelope, arrived_at, archived)"

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from infra.cli.batching import Entry
 from infra.cli.errors import CommandError
-from infra.cli.event_destination import put_all
+from infra.cli.event_destination import Entry, put_all
 from infra.contracts.snippets import BUS
 from infra.deployed.account import Account
 from tests.integration.deployed import run

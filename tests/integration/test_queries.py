@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.cli.chart_page import render_chart
-from infra.queries.warehouse import QueryError, plain, queries, run_query
+from infra.queries.warehouse import QueryError, json_value, queries, run_query
 from tests.unit.analytics.lake import NOON, Event, completed, deliver, envelope, order
 
 SATURDAY = date(2026, 1, 31)
@@ -215,9 +215,9 @@ def test_cells_are_plain_json() -> None:
         [Decimal(1)],
     ]
     expected = [1, "a", None, True, "1265811.86", "2026-01-31", "2026-01-31 12:00:00", ["1"]]
-    assert plain(row) == expected
-    assert plain({"a": float("nan"), "b": 0.5}) == {"a": None, "b": 0.5}
-    json.dumps(plain([b"bytes", timedelta(seconds=1)]))
+    assert json_value(row) == expected
+    assert json_value({"a": float("nan"), "b": 0.5}) == {"a": None, "b": 0.5}
+    json.dumps(json_value([b"bytes", timedelta(seconds=1)]))
 
 
 def chart(tmp_path: Path, columns: list[str], rows: list[tuple[Any, ...]]) -> str:

@@ -7,9 +7,9 @@ import pytest
 from infra.dead_letters.edit import (
     InvalidEdit,
     NothingToEdit,
-    checked,
-    edited,
+    edit_fields,
     event_in,
+    require_contract,
     with_event,
 )
 
@@ -47,7 +47,7 @@ def quarantined(event: Any = EVENT) -> dict[str, Any]:
     ],
 )
 def test_a_field_is_set_by_its_path(change: str, path: tuple[Any, ...], value: Any) -> None:
-    found: Any = edited(EVENT, [change], [])["detail"]
+    found: Any = edit_fields(EVENT, [change], [])["detail"]
     for step in path:
         found = found[step]
     assert found == value
@@ -55,11 +55,11 @@ def test_a_field_is_set_by_its_path(change: str, path: tuple[Any, ...], value: A
 
 
 def test_a_field_of_the_envelope_is_named_as_it_is() -> None:
-    assert edited(EVENT, ["source=shop"], [])["source"] == "shop"
+    assert edit_fields(EVENT, ["source=shop"], [])["source"] == "shop"
 
 
 def test_a_field_is_removed() -> None:
-    assert "total" not in edited(EVENT, [], ["total"])["detail"]
+    assert "total" not in edit_fields(EVENT, [], ["total"])["detail"]
 
 
 @pytest.mark.parametrize(
@@ -78,25 +78,25 @@ def test_a_path_that_leads_nowhere_is_named(
     changes: list[str], removed: list[str], problem: str
 ) -> None:
     with pytest.raises(InvalidEdit, match=problem):
-        edited(EVENT, changes, removed)
+        edit_fields(EVENT, changes, removed)
 
 
 def test_an_event_that_is_no_json_is_replaced_whole_or_not_at_all() -> None:
     assert event_in(quarantined("{not JSON")) == "{not JSON"
     with pytest.raises(InvalidEdit, match="--file"):
-        edited("{not JSON", ["currency=USD"], [])
+        edit_fields("{not JSON", ["currency=USD"], [])
 
 
 def test_an_event_that_breaks_its_contract_is_refused_by_its_field() -> None:
     with pytest.raises(InvalidEdit, match=r"detail\.currency"):
-        checked(EVENT)
-    assert checked(edited(EVENT, ["currency=USD"], []))
+        require_contract(EVENT)
+    assert require_contract(edit_fields(EVENT, ["currency=USD"], []))
 
 
 @pytest.mark.parametrize("event", [None, 5, "text", [EVENT]])
 def test_what_is_no_object_is_no_event(event: object) -> None:
     with pytest.raises(InvalidEdit, match="JSON object"):
-        checked(event)
+        require_contract(event)
 
 
 def test_a_quarantined_events_letter_keeps_its_reason_and_its_envelope() -> None:

@@ -1,50 +1,34 @@
-"""``orders audit``: the invariants of ``docs/reliability.md``, checked over a whole place."""
+"""``orders audit``: check the invariants of ``docs/reliability.md``."""
 
 from infra.audit.findings import Report
 from infra.cli.errors import CommandError
-from infra.cli.options import (
-    DATA,
-    Data,
-    EndpointUrl,
-    Json,
-    Profile,
-    Region,
-    StackName,
-    deployed,
-    directory,
-)
+from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.local.platform import stack_of
 from infra.terminal.output import Table, console, finish
 from kernel import clock
 
 
-def audit(
-    endpoint_url: EndpointUrl = None,
-    profile: Profile = None,
-    region: Region = None,
-    stack: StackName = None,
-    data: Data = DATA,
-    as_json: Json = False,
-) -> None:
-    """Check every invariant of docs/reliability.md over a directory or a deployed stack.
+@expand_options
+def audit(*, stack: StackOptions, data: Data = DATA, as_json: Json = False) -> None:
+    """Check every invariant of docs/reliability.md in a data directory or a deployed stack.
 
-    It changes nothing, and may run while orders go on. It ends with 1 if an invariant is broken,
-    and shows the first ten findings: the order or SKU, what is wrong, and the way out.
+    An audit only reads, and may run while orders are processed. It exits with 1 if an invariant is
+    broken, and shows the first ten findings: the order or SKU, the problem, and the remedy.
 
     A directory is read as of one moment. The items of a stack are read one after the other, its
-    queues by a sample, and its events not at all.
+    queues as a sample, and its events not at all.
     """
-    there = deployed(endpoint_url, profile, region, stack)
-    if there is None:
-        from infra.audit import directory as here
+    deployed = stack.deployed_stack()
+    if deployed is None:
+        from infra.audit import directory as audit_of_directory
 
         where = directory(data)
-        report, place = here.audit(where, stack_of(where)), str(where.root)
+        report, name = audit_of_directory.audit(where, stack_of(where)), str(where.root)
     else:
-        from infra.audit import stack as away
+        from infra.audit import stack as audit_of_stack
 
-        report, place = away.audit(there, clock.now()), there.name("OrdersTable")
-    _tell(report, place)
+        report, name = audit_of_stack.audit(deployed, clock.now()), deployed.name("OrdersTable")
+    _show(report, name)
     number = report.findings.number
     finish(
         {
@@ -60,22 +44,22 @@ def audit(
     if number:
         shown = len(report.findings.first)
         raise CommandError(
-            f"{place} breaks invariants: {number} findings"
+            f"{name} breaks invariants: {number} findings"
             + (f", of which the first {shown} are shown" if number > shown else "")
         )
 
 
-def _tell(report: Report, place: str) -> None:
+def _show(report: Report, name: str) -> None:
     if report.findings.first:
-        table = Table("invariant", "of", "what is wrong", "the way out")
+        table = Table("invariant", "of", "problem", "remedy")
         for finding in report.findings.first:
             cells = (finding.invariant, finding.subject, finding.problem, finding.remedy)
             table.add_row(*cells)
         console.print(table)
     figures = ", ".join(
-        f"{number} {name.replace('_', ' ')}" for name, number in report.checked.items()
+        f"{number} {kind.replace('_', ' ')}" for kind, number in report.checked.items()
     )
-    console.print(f"checked in {place}: {figures or 'nothing'}")
+    console.print(f"checked in {name}: {figures or 'nothing'}")
     for line in report.unchecked:
         console.print(f"not checked: {line}")
     if not report.findings.number:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.batching import tell_passed_over
 from infra.cli.errors import CommandError
 from infra.cli.event_files import Line, UnreadableFile, read_events
+from infra.cli.event_reader import print_skipped_files
 from infra.cli.options import Json
 from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
@@ -83,7 +83,7 @@ def validate(
     """Check events against their contracts; exit 1 if any breaks its own."""
     events, problems, unreadable = 0, [], 0
     for file in files:
-        tell_passed_over(Path(file))
+        print_skipped_files(Path(file))
         try:
             for line in read_events(file):
                 events += 1

@@ -13,13 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.batching import batches, tell_passed_over, to_entry
-from infra.cli.commands.stock import receipt_of, received
 from infra.cli.errors import CommandError
+from infra.cli.event_destination import to_entry
 from infra.cli.event_files import Line, read_events
+from infra.cli.event_reader import print_skipped_files
 from infra.cli.generator import Generated, generate, next_seed
 from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
 from infra.cli.progress import Progress
+from infra.cli.receiving import receipt_of, receive
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
@@ -30,6 +31,7 @@ from infra.views.unfinished import Waiting, overdue, waiting
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from kernel.clock import timestamp
+from lambda_support.batches import batches, entry_size
 
 CHUNK = 100
 """Events that are put on the bus in one turn."""
@@ -72,12 +74,12 @@ def run(
     if source is None:
         generated = generate(200 if count is None else count, seed or next_seed(where))
     if source is not None:
-        tell_passed_over(source)
+        print_skipped_files(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
     with platform(where, workers=workers) as engine:
         if stock is not None and receipt is not None:
             store = SQLiteInventory(engine.journal.database)
-            received(stock, receipt, store, engine.clock.now())
+            receive(stock, receipt, store, engine.clock.now())
         units = generated.receipt if generated is not None and stock is None else None
         result = Run(engine, where).take(lines, units)
     _tell(result, where, generated)
@@ -156,7 +158,8 @@ class Run:
                 else:
                     good.append(to_entry(line, bus))
             answers = [
-                self.engine.call(partial(self.engine.bus.put, batch)) for batch in batches(good)
+                self.engine.call(partial(self.engine.bus.put, batch))
+                for batch in batches(good, entry_size)
             ]
             self.engine.turn(0)
             for answer in answers:

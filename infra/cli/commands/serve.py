@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.commands.stock import receipt_of, received
 from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
+from infra.cli.receiving import receipt_of, receive
 from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
@@ -60,7 +60,7 @@ def serve(
     ):
         inventory = SQLiteInventory(engine.journal.database)
         if stock is not None and receipt is not None:
-            received(stock, receipt, inventory, engine.clock.now())
+            receive(stock, receipt, inventory, engine.clock.now())
         elif _never_received(engine):
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample's, so that the examples work")

@@ -1,106 +1,54 @@
-"""``orders show`` and ``orders list``: orders as they stand."""
+"""``orders show``: the story of one order."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infra.cli.errors import CommandError
-from infra.cli.options import (
-    DATA,
-    Data,
-    EndpointUrl,
-    Json,
-    Profile,
-    Region,
-    StackName,
-    deployed,
-    directory,
-)
-from infra.local.directory.data_directory import DataDirectory
+from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
+from infra.cli.order_output import STYLES, amount
 from infra.terminal.output import Styled, Table, console, finish
-from infra.views.local_story import Story, mail_of, story
-from kernel.clock import timestamp
-from kernel.money import from_minor, text, to_minor
-from kernel.order_status import Status
+from infra.views.local_story import confirmation_mail, read_story
+from infra.views.order_story import OrderStory, Payment, Retry
 
 LINES = 6
 ENTRIES = 24
-"""What fits on one screen."""
+"""Lines of an order and entries of its timeline that fit on one screen."""
 
-_STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING": "yellow"}
+_FIRST, _LAST = 12, 11
+"""Entries before and after the gap in a longer timeline."""
 
 
+@expand_options
 def show(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    *,
     mail: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.eml", help="Write its confirmation as any mail reader has it."),
+        typer.Option(metavar="FILE.eml", help="Write its confirmation mail to a file."),
     ] = None,
-    endpoint_url: EndpointUrl = None,
-    profile: Profile = None,
-    region: Region = None,
-    stack: StackName = None,
+    stack: StackOptions,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Tell one order's whole story: events, states with attempts, payments, stock, shipment."""
-    there = deployed(endpoint_url, profile, region, stack)
-    if there is None:
-        told = story(directory(data), order_id)
+    """Show everything about one order: events, states with attempts, payments, stock, shipment."""
+    deployed = stack.deployed_stack()
+    if deployed is None:
+        story = read_story(directory(data), order_id)
         if mail is not None:
-            _write(mail, mail_of(directory(data), order_id))
+            _write(mail, confirmation_mail(directory(data), order_id))
     elif mail is not None:
-        raise CommandError("--mail: a deployed stack's mails are with SES, which keeps none")
+        raise CommandError("--mail: SES sends a deployed stack's mails, and keeps none")
     else:
-        from infra.deployed import story as away
+        from infra.deployed import orders
 
-        told = away.story(there, order_id)
-    head = f"{told['order_id']} {told['status']}"
-    console.print(Styled(head, f"bold {_STYLES.get(told['status'], '')}"), "")
-    console.print(_head(told), "", _timeline(told), "", _facts(told))
-    finish(told, as_json=as_json)
-
-
-def list_orders(
-    status: Annotated[Status | None, typer.Option(help="Only orders of this status.")] = None,
-    customer: Annotated[str | None, typer.Option(help="Only orders of this customer.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
-    endpoint_url: EndpointUrl = None,
-    profile: Profile = None,
-    region: Region = None,
-    stack: StackName = None,
-    data: Data = DATA,
-    as_json: Json = False,
-) -> None:
-    """List orders, the newest first."""
-    there = deployed(endpoint_url, profile, region, stack)
-    if there is None:
-        orders = _orders(directory(data), status, customer, limit)
-    else:
-        from infra.deployed import story as away
-
-        orders = away.orders(there, status, customer, limit)
-    table = Table("order", "status", "total", "updated (UTC)", "customer", "reason", "waits")
-    for order in orders:
-        table.add_row(
-            order["order_id"],
-            Styled(order["status"], _STYLES.get(order["status"], "")),
-            amount(order["total"], order["currency"]),
-            order["updated_at"][5:16].replace("T", " "),
-            order["customer_id"],
-            order["failure"],
-            order["attempts"] or None,
-        )
-    console.print(table)
-    if len(orders) == limit:
-        console.print(f"the newest {limit}; --limit shows more")
-    finish({"orders": orders}, as_json=as_json)
-
-
-def amount(number: float, currency: str) -> str:
-    """Return an amount with the decimals of its currency, such as ``500 JPY``."""
-    return f"{text(to_minor(number), currency)} {currency}"
+        story = orders.read_story(deployed, order_id)
+    head = f"{story.order_id} {story.status}"
+    console.print(Styled(head, f"bold {STYLES.get(story.status, '')}"), "")
+    console.print(_head(story), "", _timeline(story), "", _facts(story))
+    finish(story.to_json(), as_json=as_json)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -110,105 +58,77 @@ def _write(file: Path, content: bytes) -> None:
         raise CommandError(f"--mail: {file} cannot be written: {error.strerror}") from None
 
 
-def _orders(
-    where: DataDirectory, status: Status | None, customer: str | None, limit: int
-) -> list[Story]:
-    rows = where.reader().rows(
-        "select order_id, customer_id, status, total, currency, attempts, failure, updated_at"
-        " from orders where (? is null or status = ?) and (? is null or customer_id = ?)"
-        " order by created_at desc, order_id desc limit ?",
-        status,
-        status,
-        customer,
-        customer,
-        limit,
-    )
-    return [
-        {
-            **dict(row),
-            "total": from_minor(row["total"]),
-            "updated_at": timestamp(row["updated_at"]),
-        }
-        for row in rows
-    ]
-
-
-def _head(told: Story) -> Table:
+def _head(story: OrderStory) -> Table:
     table = Table()
-    if told["total"] is None:
+    facts = story.facts
+    if facts is None or story.total is None:
         table.add_row("no record: its events opened no order")
         return table
-    items = [f"{item['quantity']} x {item['sku']}" for item in told["items"]]
-    more = f" and {len(items) - LINES} more" if len(items) > LINES else ""
-    facts = {
-        "customer": told["customer_id"],
-        "placed": told["placed_at"],
-        "total": amount(told["total"], told["currency"]),
-        "runs": f"{len(told['runs'])} runs, waited {told['attempts']} times",
-        "lines": ", ".join(items[:LINES]) + more,
+    lines = [f"{line.quantity} x {line.sku}" for line in facts.items]
+    more = f" and {len(lines) - LINES} more" if len(lines) > LINES else ""
+    rows = {
+        "customer": facts.customer_id,
+        "placed": facts.placed_at,
+        "total": amount(story.total, facts.currency),
+        "runs": f"{len(story.runs)} runs, waited {facts.attempts} times",
+        "lines": ", ".join(lines[:LINES]) + more,
     }
-    if told["failure"]:
-        facts["reason"] = f"{told['failure']['reason']}: {told['failure']['message']}"
-    for label, value in facts.items():
+    if facts.failure:
+        rows["reason"] = f"{facts.failure.reason}: {facts.failure.message}"
+    for label, value in rows.items():
         table.add_row(Styled(label, "bold"), value)
     return table
 
 
-def _timeline(told: Story) -> Table:
+def _timeline(story: OrderStory) -> Table:
     table = Table("when (UTC)", "what", "epoch", "detail")
-    entries = told["timeline"]
-    shown = entries if len(entries) <= ENTRIES else [*entries[:12], None, *entries[-11:]]
+    entries = story.timeline
+    fits = len(entries) <= ENTRIES
+    shown = entries if fits else [*entries[:_FIRST], None, *entries[-_LAST:]]
     for entry in shown:
         if entry is None:
-            table.add_row("…", f"{len(entries) - 23} more", "", "see --json")
+            table.add_row("…", f"{len(entries) - _FIRST - _LAST} more", "", "see --json")
             continue
-        detail = ", ".join(f"{key} {value}" for key, value in entry["detail"].items())
-        when = entry["at"].replace("T", " ").rstrip("Z")
-        table.add_row(when, entry["what"], entry["epoch"], detail)
+        detail = ", ".join(f"{key} {value}" for key, value in entry.detail.items())
+        when = entry.at.replace("T", " ").rstrip("Z")
+        table.add_row(when, entry.what, entry.epoch, detail)
     return table
 
 
-def _facts(told: Story) -> Table:
-    counts: dict[str, int] = {}
-    for event in told["events"]:
-        counts[event["type"]] = counts.get(event["type"], 0) + 1
-    facts = [
-        (
-            "events",
-            ", ".join(
-                f"{name} x{number}" if number > 1 else name for name, number in counts.items()
-            ),
-        )
+def _facts(story: OrderStory) -> Table:
+    counts = Counter(event.type for event in story.events)
+    events = [f"{name} x{number}" if number > 1 else name for name, number in counts.items()]
+    rows = [("events", ", ".join(events))]
+    rows += [("payment", _payment(payment)) for payment in story.payments]
+    if story.facts and story.facts.reservation:
+        rows.append(("stock", story.facts.reservation))
+    if story.shipment:
+        number = story.shipment.tracking_number or ""
+        rows.append(("shipment", f"{story.shipment.status} {number}".strip()))
+    if story.review:
+        rows.append(("review", f"{story.review.status} (high value)"))
+    if story.mail:
+        rows.append(("mail", story.mail))
+    rows += [
+        ("request", f"{request.type} since {request.since}, kept for a day until its order arrives")
+        for request in story.requests
     ]
-    for payment in told["payments"]:
-        paid = amount(payment["amount"], payment["currency"])
-        says = f", gateway says {payment['gateway']}" if payment["gateway"] else ""
-        facts.append(("payment", f"{payment['status']} {paid}{says}"))
-    if told.get("reservation"):
-        facts.append(("stock", told["reservation"]))
-    if told["shipment"]:
-        number = told["shipment"]["tracking_number"] or ""
-        facts.append(("shipment", f"{told['shipment']['status']} {number}".strip()))
-    if told["review"]:
-        facts.append(("review", f"{told['review']['status']} (high value)"))
-    if told["mail"]:
-        facts.append(("mail", told["mail"]))
-    facts += [
-        ("request", f"{one['type']} since {one['since']}, kept for a day until its order comes")
-        for one in told["requests"]
+    rows += [
+        ("dead letter", f"{dead_letter.queue} #{dead_letter.id}: {dead_letter.reason}")
+        for dead_letter in story.dead_letters
     ]
-    facts += [
-        ("dead letter", f"{letter['queue']} #{letter['id']}: {letter['reason']}")
-        for letter in told["dead_letters"]
-    ]
-    facts += [("tried again", _retry(message)) for message in told["retries"]]
+    rows += [("retry", _retry(retry)) for retry in story.retries]
     table = Table()
-    for label, value in facts:
+    for label, value in rows:
         table.add_row(Styled(label, "bold"), value)
     return table
 
 
-def _retry(message: Story) -> str:
-    """Return when a message is tried again, and what it failed of."""
-    number = message["attempts"] + 1
-    return f"{message['queue']} at {message['next']}, attempt {number}: {message['reason']}"
+def _payment(payment: Payment) -> str:
+    gateway = f", gateway says {payment.gateway}" if payment.gateway else ""
+    return f"{payment.status} {amount(payment.amount, payment.currency)}{gateway}"
+
+
+def _retry(retry: Retry) -> str:
+    """Return when a message is received again, and why it failed."""
+    return f"{retry.queue} at {retry.next}, attempt {retry.attempts + 1}: {retry.reason}"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from infra.dead_letters.edit import checked, event_in, with_event
+from infra.dead_letters.edit import event_in, require_contract, with_event
 from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest, Refusal
 from infra.local.engine.attention_queue import INDEX, open_letter
@@ -180,7 +180,7 @@ class DeadLetters(Component):
 
         def change(letter: Mapping[str, Any]) -> Answer:
             try:
-                before, body = event_in(letter), with_event(letter, checked(event))
+                before, body = event_in(letter), with_event(letter, require_contract(event))
             except Refusal as error:
                 raise InvalidRequest("ValidationException", str(error)) from None
             self.journal.batch.add(

@@ -1,13 +1,13 @@
 """Redrive: stores the successor of a dead letter, in the turn that closes the dead letter."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from infra.dead_letters.router import ToOrder, ToQueue, ToRun, ToTarget, UnknownConsumer, route
 from infra.errors import InvalidRequest
 from infra.local.engine.component import EngineParts
 from infra.local.engine.integrations import TaskError
-from infra.local.orderflow import ATTENTION_QUEUE, Profile
+from infra.local.orderflow import Profile
 
 Letter = Mapping[str, Any]
 
@@ -65,22 +65,26 @@ class Redrive:
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            problem = "it has no way back: send its event again by hand, or discard the letter"
+            problem = "it has no destination: send its event again by hand, or discard the letter"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
     def _successor(self, letter: Letter, number: int, now: float) -> Successor:
         attributes, body = letter["attributes"], letter["body"]
-        if "SOURCE_QUEUE" in attributes:
-            return self._send_message(attributes["SOURCE_QUEUE"], self._text(letter), now)
-        if "TARGET" in attributes:
-            return self._deliver(attributes["TARGET"], letter, now)
-        if letter["queue"] == ATTENTION_QUEUE:
-            return self._resume(letter, number, now)
-        event = body["event"]
-        if body["consumer"] == self.profile.order_consumer:
-            return self._start(_name("redrive", letter["id"], number), event, now)
-        text = event if isinstance(event, str) else json.dumps(event)
-        return self._send_message(self._queue_of(body["consumer"]), text, now)
+        source, target = attributes.get("SOURCE_QUEUE"), attributes.get("TARGET")
+        try:
+            destination = route(self.stack, letter["queue"], body, source=source, target=target)
+        except UnknownConsumer as error:
+            raise _missing(f"consumer {error.consumer}") from None
+        if isinstance(destination, ToQueue):
+            text = self._text(letter) if destination.text is None else destination.text
+            return self._send_message(destination.queue, text, now)
+        if isinstance(destination, ToTarget):
+            return self._deliver(destination.target, letter, now)
+        if isinstance(destination, ToOrder):
+            return self._resume(destination.order_id, letter, number, now)
+        if isinstance(destination, ToRun):
+            return self._start(_name("redrive", letter["id"], number), destination.event, now)
+        raise KeyError(type(destination).__name__)  # only AWS has these destinations
 
     def _send_message(self, queue: str, text: str, now: float) -> Successor:
         if queue not in self.stack.queues:
@@ -102,9 +106,8 @@ class Redrive:
         number = self.bus.deliver_again(target, self._text(letter), seq, now)
         return Successor("delivery", str(number))
 
-    def _resume(self, letter: Letter, number: int, now: float) -> Successor:
+    def _resume(self, order_id: str, letter: Letter, number: int, now: float) -> Successor:
         """Start a run that takes over the order's lease from a run that has ended."""
-        order_id = letter["body"]["order_id"]
         ended = self._ended_holder(order_id)
         resume = {"order_id": order_id, **({"after": ended} if ended else {})}
         name = _name(f"{order_id[:48]}-redrive", letter["id"], number)
@@ -125,12 +128,6 @@ class Redrive:
     def _start(self, name: str, body: Any, now: float) -> Successor:
         self.executions.start(self.profile.order_machine, name, body, now)
         return Successor("execution", name)
-
-    def _queue_of(self, consumer: str) -> str:
-        for source in self.stack.consumers:
-            if self.stack.functions[source.function].handler.split(".")[-2] == consumer:
-                return source.queue
-        raise _missing(f"consumer {consumer}")
 
 
 def _name(head: str, letter: int, number: int) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from infra.dead_letters.order_text import order_in_words
 from infra.dead_letters.reason import content_of, message_in, reason_of
 from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE, order_id_in
-from infra.views.order_text import order_told
 from kernel.clock import timestamp
 from kernel.json_text import parse
 from storage.sqlite.database import Database
@@ -78,7 +78,7 @@ class RedriveOutcomes:
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
         if not order:
             return Outcome(failed or "its run has succeeded", reopen=failed is not None)
-        state = order_told(order)
+        state = order_in_words(order)
         if order["in_flight"] is None:
             return Outcome(state)
         holder = order["lease_owner"]
@@ -124,7 +124,7 @@ class RedriveOutcomes:
         event = content.get("event", content) if isinstance(content, dict) else content
         order_id = order_id_in(event)
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
-        return Outcome(f"{text}; {order_told(order)}" if order else text)
+        return Outcome(f"{text}; {order_in_words(order)}" if order else text)
 
     def _replaced(self, letter: int) -> Outcome:
         row = self.database.row("select queue, body, attributes from messages where id = ?", letter)

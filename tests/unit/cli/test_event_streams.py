@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.cli import text_source
-from infra.cli.event_files import Line, passed_over, read_events, to_put_entry
+from infra.cli.event_files import Line, read_events, skipped_files, to_put_entry
 from infra.cli.json_stream import MAX_VALUE, Fault, JSONStream, Value, compact, member
 from kernel.events import SOURCE
 from tests.strategies import json_values, nested
@@ -372,14 +372,14 @@ def test_a_folders_files_are_read_whatever_the_case_of_their_names(tmp_path: Pat
     (tmp_path / "b.NdJson").write_text(ONE[1])
     (tmp_path / "c.JSONL.GZ").write_bytes(gzip.compress(ONE[2].encode()))
     assert found(list(read_events(tmp_path))) == ["A-1", "A-2", "A-3"]
-    assert passed_over(tmp_path) == []
+    assert skipped_files(tmp_path) == []
 
 
-def test_the_files_of_a_folder_that_are_passed_over_are_named(tmp_path: Path) -> None:
+def test_skipped_files_of_a_folder_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(ONE[0])
     (tmp_path / "deep").mkdir()
     for name in ("deep/notes.txt", "backup.json.bak", "archive.tar.gz", "no-suffix"):
         (tmp_path / name).write_text("?")
     (tmp_path / "schema.json").write_text("{}")
     wanted = ["archive.tar.gz", "backup.json.bak", "deep/notes.txt", "no-suffix"]
-    assert passed_over(tmp_path) == wanted
+    assert skipped_files(tmp_path) == wanted

@@ -1,4 +1,4 @@
-"""The state of an order in a few words."""
+"""The state of an order in a few words, for the outcome of a redrive."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from kernel.clock import timestamp
 _MONEY = {"REFUNDED": "refunded", "VOIDED": "not charged", "DECLINED": "declined"}
 
 
-def order_told(order: Mapping[str, Any] | Any) -> str:
+def order_in_words(order: Mapping[str, Any] | Any) -> str:
     """Return an order's state, such as ``order A-1: refunded, CANCELLED``.
 
     ``order`` has the fields of a record: a row of the table ``orders``, or a dictionary.

@@ -1,55 +1,52 @@
 """`orders dead-letters` shows text from outside as text."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
 from infra.terminal.output import plain
+from infra.views.dead_letter import Closing, DeadLetter, HistoryEntry
 
 HOSTILE = "[/x] [bold]b[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J \u202ebackwards \ud800 ü 漢"
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def letter(**fields: Any) -> dict[str, Any]:
-    """Return a letter that holds hostile text wherever it can."""
-    known = {
-        "id": 7,
-        "queue": "QuarantineQueue",
-        "since": "2026-01-31T12:00:00.000Z",
-        "reason": HOSTILE,
-        "order_id": HOSTILE,
-        "from": HOSTILE,
-        "attributes": {},
-        "body": {"event": {"detail": {"order_id": HOSTILE}}},
-    }
-    return known | fields
+def dead_letter(**fields: Any) -> DeadLetter:
+    """Return a dead letter with hostile text in every field that can have it."""
+    known = DeadLetter(
+        id=7,
+        queue="QuarantineQueue",
+        since="2026-01-31T12:00:00.000Z",
+        reason=HOSTILE,
+        order_id=HOSTILE,
+        source=HOSTILE,
+        attributes={},
+        body={"event": {"detail": {"order_id": HOSTILE}}},
+    )
+    return replace(known, **fields)
 
 
-CLOSED = {
-    "state": "DISCARDED",
-    "closed": "2026-01-31T12:00:00.000Z",
-    "outcome": HOSTILE,
-    "replaced_by": None,
-}
+CLOSING = Closing("DISCARDED", HOSTILE, "2026-01-31T12:00:00.000Z", None)
 HISTORY = [
-    {
-        "letter": 7,
-        "at": "2026-01-31T12:00:00.000Z",
-        "who": HOSTILE,
-        "what": "EDITED",
-        "detail": {"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: "right"}},
-    }
+    HistoryEntry(
+        letter=7,
+        at="2026-01-31T12:00:00.000Z",
+        who=HOSTILE,
+        what="EDITED",
+        detail={"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: "right"}},
+    )
 ]
 
 
 @pytest.mark.parametrize(
     "show",
     [
-        lambda: show_open([letter()], 1),
-        lambda: show_closed([letter(**CLOSED)]),
-        lambda: show_one(letter(history=HISTORY)),
+        lambda: show_open([dead_letter()], 1),
+        lambda: show_closed([dead_letter(closing=CLOSING)]),
+        lambda: show_one(dead_letter(history=HISTORY)),
         lambda: show_answers([{"id": 7, "state": "back", "message": HOSTILE, "letter": 8}]),
     ],
     ids=["list", "history", "show", "redrive"],

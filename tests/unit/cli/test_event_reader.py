@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.commands.emit import Reader
+from infra.cli.event_reader import EventReader
 from tests.fakes.events import envelope
 
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folders_events_come_by_their_times(folder: Path) -> None:
-    lines = list(Reader([folder]).events())
+    lines = list(EventReader([folder]).events())
     assert [line.event and line.event.detail.order_id for line in lines] == [
         "EARLY",
         "MIDDLE",
@@ -42,7 +42,7 @@ def test_a_folders_events_come_by_their_times(folder: Path) -> None:
 
 def test_a_files_events_come_as_they_stand(folder: Path) -> None:
     files = [folder / "b.ndjson", folder / "a.json"]
-    lines = list(Reader(files).events())
+    lines = list(EventReader(files).events())
     assert [line.event and line.event.detail.order_id for line in lines] == [
         "EARLY",
         "MIDDLE",
@@ -53,11 +53,11 @@ def test_a_files_events_come_as_they_stand(folder: Path) -> None:
 def test_what_is_rejected_and_what_is_passed_over_is_told(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = Reader([folder])
+    reader = EventReader([folder])
     assert len(list(reader.events())) == 3
     assert reader.rejected == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(f"{folder}: passed over")
+    assert said[0].startswith(f"{folder}: skipped")
     assert said[0].endswith(": notes.txt")
     assert said[1].startswith(f"rejected {folder}/a.json:1: is not JSON (")
     assert len(said) == 2

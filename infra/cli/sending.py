@@ -1,0 +1,50 @@
+"""Sending of events to a bus, in batches or at a rate."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import chain
+
+from infra.cli.event_destination import EventDestination, JournalDestination, put_all, to_entry
+from infra.cli.event_files import Line
+from infra.cli.event_reader import EventReader
+from infra.contracts.snippets import BUS
+from infra.terminal.output import console
+from lambda_support.batches import batches, entry_size
+
+
+def send(
+    events: Iterator[Line],
+    reader: EventReader,
+    opening: AbstractContextManager[EventDestination],
+    rate: float | None = None,
+) -> int:
+    """Put events on a bus and print the counts; return how many were accepted.
+
+    The destination is opened only if there is an event. ``rate`` is in events per second.
+    """
+    first = next(events, None)
+    if first is None:
+        console.print(f"0 events accepted, {reader.rejected} rejected")
+        return 0
+    with opening as destination:
+        accepted = _put_at_rate(chain([first], events), rate, destination)
+        counts = f"{accepted} events accepted by {destination.where}, {reader.rejected} rejected"
+        console.print(counts)
+        if isinstance(destination, JournalDestination):
+            console.print(
+                "They are in the journal. `orders serve` processes them; `orders run --count 0`"
+                " processes what is due now and lists what waits"
+            )
+    return accepted
+
+
+def _put_at_rate(events: Iterator[Line], rate: float | None, destination: EventDestination) -> int:
+    entries = (to_entry(line, BUS) for line in events)
+    if rate is None:
+        return sum(put_all(destination, batch) for batch in batches(entries, entry_size))
+    started, accepted = time.monotonic(), 0
+    for entry in entries:
+        time.sleep(max(0.0, started + accepted / rate - time.monotonic()))
+        accepted += put_all(destination, [entry])
+    return accepted
