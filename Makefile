@@ -15,7 +15,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is complete, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
-.PHONY: help run serve test test-fast test-browser check lint types imports template contracts schemas conformance bench rehearse \
+.PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate doors crash exports test-sfn-local lock clean queries build deploy credentials \
 	bench-imports bench-clients bench-growth
 
@@ -33,6 +33,7 @@ serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:80
 test: .venv/.dev ## Run every test except test-browser, in parallel
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
+.PHONY: test-fast
 test-fast: .venv/.dev ## Run the pure tests, about 20 seconds
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow' tests/unit tests/contract
 
@@ -102,7 +103,7 @@ conformance: .venv/.dev ## Compare the runtime with AWS's recorded answers (VECT
 simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
-doors: .venv/.dev ## Send any JSON through every entrance (EXAMPLES=N for each)
+doors: .venv/.dev ## Put any JSON through every door (EXAMPLES=N a door)
 	$(BIN)/python -m pytest tests/doors --examples $(or $(EXAMPLES),5000)
 
 crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=N, SEED=N)
