@@ -1,38 +1,43 @@
-# Needs Python 3.11 or newer with pip, and make; everything else is installed into .venv from the
-# locks, whose hashes pip checks:
+# Needs Python 3.11 or newer with pip, and make. Everything else is installed from the locks, whose
+# hashes pip checks:
 #
-#   requirements.lock       what runs, and hatchling, which installs the project   -> .venv
-#   requirements-dev.lock   the same, and what tests and checks it                 -> .venv
-#   requirements-sam.lock   the SAM CLI, whose pins conflict with the above        -> .venv-sam
-#   requirements-ministack.lock   MiniStack, whose pins do too                     -> .venv-ministack
-#   requirements-bench.lock       DBOS, a peer to measure beside                   -> .venv-bench
-#   requirements-checkov.lock     checkov, whose pins do too                       -> .venv-checkov
-#   infra/layer/requirements.txt  what services/ needs in Lambda, at the versions of the first
+#   requirements.lock             runtime, and hatchling, which installs the project   -> .venv
+#   requirements-dev.lock         runtime, tests and checks                            -> .venv
+#   requirements-sam.lock         SAM CLI: its pins conflict with the above            -> .venv-sam
+#   requirements-ministack.lock   MiniStack: conflicting pins                          -> .venv-ministack
+#   requirements-bench.lock       DBOS, compared by `make bench`                       -> .venv-bench
+#   requirements-checkov.lock     checkov: conflicting pins                            -> .venv-checkov
+#   infra/layer/requirements.txt  the Lambda layer of services/, at the runtime's versions
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
-# --no-deps: a lock is whole, so pip has nothing to resolve.
+# --no-deps: a lock is complete, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries build artefact deploy credentials \
 	bench-imports bench-clients bench-growth
 
-help: ## Say what there is to make (the default)
+help: ## List the targets (the default)
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/.runtime ## Take 200 generated orders through the whole platform
+run: .venv/.runtime ## Process 200 generated orders of every kind
 	$(BIN)/orders run --count 200
 
 serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:8080
 	$(BIN)/orders serve
 
-test: .venv/.dev ## Run every test but those of test-browser
+# The tests wait for disks and processes, so four workers use two cores.
+test: .venv/.dev ## Run every test except test-browser, in parallel
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-test-browser: .venv/.dev ## Have a hostile page in headless Chromium try the port (Debian's chromium)
+.PHONY: test-fast
+test-fast: .venv/.dev ## Run the pure tests, about 20 seconds
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow' tests/unit tests/contract
+
+test-browser: .venv/.dev ## Attack the port from a page in headless Chromium (Debian's chromium)
 	@command -v chromium >/dev/null || { \
 		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser -rs
@@ -49,8 +54,8 @@ types: .venv/.dev
 imports: .venv/.dev
 	$(BIN)/lint-imports --no-logo
 
-# Made-up credentials, no telemetry, its state beside it: `sam validate` then asks nobody and leaves
-# nothing in the home directory.
+# Fake credentials, no telemetry, state inside the environment: `sam validate` then makes no request
+# and writes nothing to the home directory.
 SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none \
 	AWS_SECRET_ACCESS_KEY=none __SAM_CLI_APP_DIR=.venv-sam/.state
 
@@ -58,18 +63,18 @@ template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
 	$(BIN)/python -m infra.queries.athena --check
 	$(BIN)/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	@$(SAM_ENV) .venv-sam/bin/sam validate --lint --template template.yaml
-	@# checkov knows no YAML merge keys: it gets what SAM would upload
+	@# checkov does not support YAML merge keys: it checks the template as SAM uploads it
 	@mkdir -p .aws-sam/spelt-out && .venv-sam/bin/python -c 'from samcli.yamlhelper import *; \
 		print(yaml_dump(yaml_parse(open("template.yaml").read())))' > .aws-sam/spelt-out/template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml --file .aws-sam/spelt-out/template.yaml
 
-bench-imports: .venv/.dev ## Measure each handler's import beside boto3 with pydantic
+bench-imports: .venv/.dev ## Measure each handler's import, compared with boto3 and pydantic
 	$(BIN)/python -m tests.bench.imports
 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
 
-build: .venv-sam/.installed ## Build what `make deploy` uploads, for Lambda on ARM, into .aws-sam
+build: .venv-sam/.installed ## Build the functions and their layer, for Lambda on ARM, into .aws-sam
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
 	@.venv-sam/bin/python -m infra.packaging.definitions
 	@.venv-sam/bin/python -m infra.packaging.artefact
@@ -85,9 +90,9 @@ deploy: credentials artefact ## Deploy to AWS (ENV=dev, staging or prod; see sam
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
 
 credentials: .venv-sam/.installed
-	@$(if $(filter $(ENV),$(STAGES)),,echo "make deploy: ENV=$(ENV) is none of $(STAGES)" >&2; exit 1)
+	@$(if $(filter $(ENV),$(STAGES)),,echo "make deploy: ENV=$(ENV) is not one of $(STAGES)" >&2; exit 1)
 	@.venv-sam/bin/python -c 'import boto3, sys; sys.exit(boto3.Session().get_credentials() is None)' || { \
-		echo 'make deploy: there are no AWS credentials here; sign in (aws sso login), or set AWS_PROFILE' >&2; \
+		echo 'make deploy: no AWS credentials found; sign in (aws sso login), or set AWS_PROFILE' >&2; \
 		exit 1; }
 
 contracts: .venv/.dev
@@ -97,10 +102,10 @@ contracts: .venv/.dev
 schemas: .venv/.runtime ## Generate events_schema/ from services/kernel/events.py
 	$(BIN)/python -m infra.contracts.schemas
 
-conformance: .venv/.dev ## Hold the runtime to AWS's answers (VECTORS=DIR for other cases)
+conformance: .venv/.dev ## Compare the runtime with AWS's recorded answers (VECTORS=DIR)
 	$(BIN)/python -m pytest tests/conformance $(if $(VECTORS),--vectors '$(VECTORS)')
 
-simulate: .venv/.dev ## Play simulated runs full of faults (SEEDS=N, JOBS=N)
+simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
@@ -108,20 +113,20 @@ fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 
 doors: fuzz
 
-crash: .venv/.dev ## Kill the server while orders go through (ORDERS=N, KILLS=N, SEED=N)
+crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=N, SEED=N)
 	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
 
 exports: .venv/.dev ## Export and back up during a burst, and audit each (COUNT=N)
 	$(BIN)/python -m pytest tests/e2e/test_exports.py -s --exports $(or $(COUNT),200)
 
-bench-clients: .venv/.dev ## Measure clients that put events at once (CLIENTS=N, SECONDS=N)
+bench-clients: .venv/.dev ## Measure concurrent PutEvents clients (CLIENTS=N, SECONDS=N)
 	$(BIN)/python -m tests.bench.clients --clients $(or $(CLIENTS),10) --seconds $(or $(SECONDS),60)
 
-bench-growth: .venv/.dev ## Measure whether many orders slow the next ones down (ORDERS=N)
+bench-growth: .venv/.dev ## Measure the speed of a large directory (ORDERS=N)
 	$(BIN)/python -m tests.bench.growth --orders $(or $(ORDERS),100000)
 
-bench: .venv/.dev .venv-bench/.installed ## Measure the platform beside a bare loop and DBOS (ORDERS=N)
+bench: .venv/.dev .venv-bench/.installed ## Compare the platform with a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
 rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine
@@ -132,15 +137,15 @@ SFN_LOCAL ?= http://127.0.0.1:8083
 test-sfn-local: .venv/.dev ## Run the mocked scenarios on Step Functions Local (docker compose up)
 	$(BIN)/python -m tests.rehearsal.sfn_local --endpoint-url $(SFN_LOCAL)
 
-# --universal: one lock for every supported Python and platform. Versions stay as they are locked
-# unless pyproject.toml, or UPGRADE=1, asks for others.
+# --universal: one lock for every supported Python and platform. Locked versions stay unless
+# pyproject.toml or UPGRADE=1 requires others.
 UV := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
-# Lambda's Python runtimes bring boto3 and what it needs (Lambda, Python runtimes).
+# Lambda's Python runtimes contain boto3 and its dependencies (Lambda, Python runtimes).
 IN_LAMBDA := boto3 botocore python-dateutil s3transfer six urllib3
 
-lock: .venv-lock/.installed ## Resolve the locks anew from pyproject.toml (UPGRADE=1 for newest versions)
+lock: .venv-lock/.installed ## Resolve the locks from pyproject.toml (UPGRADE=1 for newest versions)
 	$(UV) pyproject.toml --group build -o requirements.lock
 	$(UV) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(UV) --group pyproject.toml:sam -o requirements-sam.lock
@@ -148,26 +153,26 @@ lock: .venv-lock/.installed ## Resolve the locks anew from pyproject.toml (UPGRA
 	$(UV) --group pyproject.toml:checkov -o requirements-checkov.lock
 	$(UV) --group pyproject.toml:bench -o requirements-bench.lock
 	$(UV) --group pyproject.toml:layer -c requirements.lock $(IN_LAMBDA:%=--no-emit-package %) -o infra/layer/requirements.txt
-	@! grep -n '://' requirements*.lock infra/layer/requirements.txt || { echo 'make lock: a lock holds an address.' >&2; exit 1; }
+	@! grep -n '://' requirements*.lock infra/layer/requirements.txt || { echo 'make lock: a lock contains an address.' >&2; exit 1; }
 
 clean: ## Remove environments and caches; the data in .orderflow stays
 	rm -rf .venv .venv-bench .venv-sam .venv-ministack .venv-checkov .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp is written only after its environment is whole, so that an interrupted install is resumed.
-# Debian's Python cannot put pip into a venv without its package python3-venv; its pip can.
+# A stamp is written after its environment is complete, so an interrupted install is resumed.
+# Debian's Python cannot install pip into a venv without its package python3-venv; its pip can.
 define create-venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Orderflow needs Python 3.11 or newer, but '$(PYTHON) --version' says: $$($(PYTHON) --version 2>&1)" >&2; \
-		echo 'Name another one, for example: make run PYTHON=python3.12' >&2; exit 1; }
+		echo "Orderflow needs Python 3.11 or newer, but '$(PYTHON) --version' is: $$($(PYTHON) --version 2>&1)" >&2; \
+		echo 'Name another interpreter, for example: make run PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Installing $(1) into $(@D) ...'
 	@$(PYTHON) -m venv $(@D) || { \
-		echo 'Trying with the pip that is here ...' >&2; $(PYTHON) -m venv --without-pip $(@D) && \
+		echo 'Trying with the installed pip ...' >&2; $(PYTHON) -m venv --without-pip $(@D) && \
 		$(PYTHON) -m pip --python $(@D)/bin/python install -qq --no-input pip; }
 endef
 
 .venv/.created:
-	$(call create-venv,what Orderflow needs)
+	$(call create-venv,the runtime of Orderflow)
 	@touch $@
 
 .venv/.runtime: requirements.lock pyproject.toml .venv/.created

@@ -1,6 +1,6 @@
-"""The options of the tests; the conformance tests' frame: their cases, and a count by category.
+"""The options of the tests, the slow tests, and the cases and the summary of the conformance tests.
 
-A conformance test takes the argument `case` and says with a marker which files hold its cases:
+A conformance test takes the argument `case` and names the files of its cases with a marker:
 
     @pytest.mark.vectors("event_patterns.jsonl", category="event_patterns")
     def test_rule(case): ...
@@ -9,9 +9,9 @@ A conformance test takes the argument `case` and says with a marker which files 
     @pytest.mark.vectors("states.jsonl", "states_masked.jsonl")
     def test_machine(case): ...
 
-`case` is one line of those files, a dict; the test's id is the case's name; its category is the
-marker's, else the case's own up to a slash, else the file's name. Where a file is absent, the test
-is skipped, once. Any other test joins the count with `@pytest.mark.category("name")`.
+`case` is one line of those files, a dict. The test's id is the case's name. Its category is the
+marker's, else the case's own up to a slash, else the file's name. If a file is absent, the test is
+skipped once. Any other test joins the summary with `@pytest.mark.category("name")`.
 """
 
 from collections import Counter
@@ -23,6 +23,17 @@ import pytest
 from tests.conformance.vectors import load_vectors, vectors_directory
 
 DEFAULT_VECTORS = Path(__file__).parents[1] / "../shared/conformance"
+SLOW = {
+    "test_contracts.py",  # writes the generated folder several times
+    "test_duckdb_warehouse.py",
+    "test_event_streams.py",  # files of some megabytes
+    "test_flatten_properties.py",
+    "test_imports.py",  # an interpreter for each handler
+    "test_interpreter_properties.py",
+    "test_matching_lists.py",  # brute force
+}
+"""Files of pure tests that `make test-fast` leaves out: together two thirds of the time."""
+
 ABSENT = pytest.StashKey[list[str]]()
 COUNTED_AS = {
     "passed": "passed",
@@ -48,9 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="tests/fuzz: examples of each input; 50 (the default) are the same at every run",
     )
     for name, default, meaning in (
-        ("orders", 300, "orders that go through"),
-        ("kills", 5, "times that the server is killed"),
-        ("seed", 1, "what the orders and the moments of the kills follow from"),
+        ("orders", 300, "number of orders"),
+        ("kills", 5, "number of kills of the server"),
+        ("seed", 1, "seed of the orders and of the moments of the kills"),
     ):
         parser.addoption(
             f"--crash-{name}",
@@ -72,6 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ABSENT] = []
     for marker in (
+        "slow: left out of `make test-fast`",
         "vectors(*files, category=None): run the test once for each case of these files",
         "category(name): count the test under this name in the conformance summary",
     ):
@@ -101,6 +113,8 @@ def _cases(config: pytest.Config, files: tuple[str, ...], category: str | None) 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.name in SLOW:
+        item.add_marker("slow")
     marker = item.get_closest_marker("category")
     if marker is not None:
         # Reports carry a test's properties, not its markers.

@@ -1,4 +1,4 @@
-"""A whole platform in a temporary directory, for tests: real template, handlers and stores."""
+"""A platform in a temporary directory, for tests: shipped template, handlers and stores."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def event(name: str, order_id: str = "T-1", **fields: Any) -> dict[str, Any]:
 
 
 class Host:
-    """A platform, and what a test asks of it."""
+    """An open platform, with the operations and look-ups of tests."""
 
     def __init__(self, engine: Engine, directory: DataDirectory) -> None:
         self.engine = engine
@@ -58,7 +58,7 @@ class Host:
         SQLiteInventory(self.database).receive(receipt, self.engine.clock.now())
 
     def put(self, *events: dict[str, Any], bus: str = "orders-bus") -> list[dict[str, Any]]:
-        """Put events on the bus and journal them; return PutEvents' answers."""
+        """Put events on the bus and commit them; return the entries of PutEvents' answer."""
         entries = [
             {
                 "EventBusName": bus,
@@ -70,8 +70,8 @@ class Host:
         ]
         answer = self.engine.call(lambda now: self.engine.bus.put(entries, now))
         self.engine.turn(0)
-        found: list[dict[str, Any]] = answer.result(0)["Entries"]
-        return found
+        results: list[dict[str, Any]] = answer.result(0)["Entries"]
+        return results
 
     def settle(self) -> None:
         """Work until nothing is due."""
@@ -87,13 +87,13 @@ class Host:
         return None if row is None else row[0]
 
     def events(self, order_id: str = "T-1") -> list[str]:
-        """Return the types of the events that the platform published of an order."""
+        """Return the types of the published events of an order."""
         rows = self.rows("select detail_type from events where order_id = ? order by seq", order_id)
         requests = {"Order Created", "Order Updated", "Order Cancelled"}
         return [row["detail_type"] for row in rows if row["detail_type"] not in requests]
 
     def timeline(self, order_id: str = "T-1") -> list[str]:
-        """Return what happened to an order, in a word each."""
+        """Return the entries of an order's timeline, a word each."""
         rows = self.rows("select what from timeline where order_id = ? order by seq", order_id)
         return [row["what"] for row in rows]
 
@@ -107,7 +107,7 @@ class Host:
         return [self.path(row["id"]) for row in rows]
 
     def path(self, execution: int) -> str:
-        """Return an execution's states in order; the branches of the Parallel in parentheses."""
+        """Return an execution's states in order; those of the Parallel in parentheses."""
         names = [
             event["stateEnteredEventDetails"]["name"]
             for event in execution_history(self.database, execution)
@@ -125,11 +125,11 @@ class Host:
         return " → ".join(outside)
 
     def kept(self) -> int:
-        """Return how many requests are kept for orders that have not come."""
+        """Return the number of requests that are kept for unknown orders."""
         return len(self.rows("select * from early_requests"))
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Return what waits in queues that nobody consumes."""
+        """Return the messages in queues without a consumer."""
         queues = self.engine.stack.dead_letter_queues
         marks = ", ".join("?" * len(queues))
         return self.rows(f"select * from messages where queue in ({marks})", *queues)
@@ -137,7 +137,7 @@ class Host:
 
 @contextmanager
 def host(root: Path, **options: Any) -> Iterator[Host]:
-    """Open a platform in a folder, with handlers in this process unless told otherwise."""
+    """Open a platform in a folder, by default with handlers in this process."""
     directory = DataDirectory(root)
     options = {"clock": SkippingClock(), "workers": 0, **options}
     with platform(directory, **options) as engine:

@@ -1,6 +1,6 @@
 """Write docs/reliability.md from the tests: ``python -m tests.reliability [--check]``.
 
-A test of a fault says in its docstring ``Fn: fault -> what holds``.
+The docstring of a fault's test is ``Fn: fault -> outcome``.
 """
 
 import ast
@@ -14,7 +14,7 @@ from tests.simulation.mutations import MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
-FAULTS = range(1, 40)
+FAULTS = range(1, 45)
 _CLAIM = re.compile(r"F(\d+): (.+?) -> (.+?)\.?", re.DOTALL)
 
 HEAD = """\
@@ -22,16 +22,16 @@ HEAD = """\
 
 # Reliability
 
-What holds after every step of every run, under any fault below:
+These invariants hold after every step of every run, under any fault below:
 
-- **Money**: of each order, charges less refunds are 0 or its total; it is never charged twice; at
-  the end a COMPLETED order has paid exactly its total and any other nothing, in the ledger and in
-  the gateway's own record alike.
-- **Stock**: of each SKU, 0 ≤ reserved ≤ on hand, and on hand + shipped - restocked = received.
-- **Shipment**: an order has at most one that is not voided, and none unless it is paid; a failed or
-  cancelled order has none.
-- **End**: every accepted order reaches COMPLETED, FAILED or CANCELLED, or something of it stands in
-  a dead-letter queue with the reason. None is lost, none stays in between for ever.
+- **Money**: charges less refunds of an order are 0 or its total; an order is never charged twice.
+  At its end a COMPLETED order has paid exactly its total and any other order nothing, in the ledger
+  and in the gateway's own record alike.
+- **Stock**: for each SKU, 0 ≤ reserved ≤ on hand, and on hand + shipped - restocked = received.
+- **Shipment**: an order has at most one shipment that is not voided, and none unless it is paid; a
+  failed or cancelled order has none.
+- **End**: every accepted order reaches COMPLETED, FAILED or CANCELLED, or a dead-letter queue has a
+  message of it with the reason. No order is lost or stays unfinished permanently.
 - **Events**: every change of state that has an event publishes it at least once, each time with the
   same event id.
 
@@ -39,46 +39,46 @@ What holds after every step of every run, under any fault below:
 
 Each fault has a test that runs through the shipped template, workflows and handlers.
 
-| fault | what happens | what holds | test |
+| fault | event | outcome | test |
 |---|---|---|---|
 """
 
 SIMULATION = """
 ## Simulation
 
-`make simulate SEEDS=2000` plays whole platforms in memory, each with a handful of orders, a virtual
-clock, and faults that the seed chooses: calls that are lost, late, repeated or killed at any of
-their commits; crashes; executions that vanish or run twice; partners and sinks that are away. After
-every commit the promises above are checked against a model that knows only what clients sent and
-were told. A seed that fails prints the shortest trace found and the command that plays it again
+`make simulate SEEDS=2000` runs complete platforms in memory, each with a few orders, a virtual
+clock, and faults chosen by the seed: calls that are lost, late, repeated or killed at any of their
+commits; crashes; executions that vanish or run twice; unavailable partners and sinks. After every
+commit the invariants above are checked against a model that knows only the requests and answers of
+clients. A seed that fails prints the shortest sequence of faults and the command that repeats it
 (`tests/simulation/`).
 
-So that it is known to find mistakes, these are made on purpose; each is caught within its number of
+The simulation itself is tested with mutations of the code; each is caught within its number of
 seeds (`tests/simulation/test_mutations.py`):
 
-| mistake | caught within |
+| mutation | caught within |
 |---|---|
 """
 
 CRASHES = """
 ## Real crashes, full disks, many clients
 
-`make crash ORDERS=2000 KILLS=20 SEED=1` (about a minute) puts generated orders of every kind
-through `orders serve` with boto3 while the process is killed with SIGKILL, also in the middle of an
-answer and while it takes up its work; what was not acknowledged is put again. Then the directory is
-audited from outside (`tests/e2e/audit.py`): database, ledger beside the gateway's own record,
-shipments, mails, Parquet, dead letters. `make test` does it with 300 orders and 5 kills, and lets
-the disk run full or be read-only (`tests/e2e/test_disk.py`).
+`make crash ORDERS=2000 KILLS=20 SEED=1` (about a minute) sends generated orders of every kind to
+`orders serve` with boto3 while the process is killed with SIGKILL, also during an answer and during
+recovery; events without an acknowledgement are sent again. Then the directory is audited from
+outside (`tests/e2e/audit.py`): database, ledger and the gateway's own record, shipments, mails,
+Parquet, dead letters. `make test` does it with 300 orders and 5 kills, and with a full and a
+read-only disk (`tests/e2e/test_disk.py`).
 
-`make bench-clients CLIENTS=10 SECONDS=60` has clients put events as fast as they can, and counts
-what was acknowledged and is not there; `make bench-growth ORDERS=100000` measures whether many
-orders slow down the next ones, and `orders show`.
+`make bench-clients CLIENTS=10 SECONDS=60` has clients put events as fast as possible, and counts
+acknowledged events that are missing. `make bench-growth ORDERS=100000` measures the speed of new
+orders and of `orders show` in a large directory.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a test shows: a fault's number, what happens, and what holds."""
+    """A fault's number, the fault, its outcome, and the test that shows it."""
 
     number: int
     fault: str
@@ -87,47 +87,49 @@ class Claim:
 
 
 def claims() -> list[Claim]:
-    """Return what the tests claim, in order of the faults.
+    """Return the claims of the tests, sorted by fault.
 
     Raises
     ------
     ValueError
-        A fault has no test, or a test of a fault no such docstring.
+        A fault has no test, or a fault's test has another form of docstring.
     """
-    found = sorted(_found(), key=lambda claim: claim.number)
-    missing = set(FAULTS) - {claim.number for claim in found}
+    all_claims = sorted(_claims(), key=lambda claim: claim.number)
+    missing = set(FAULTS) - {claim.number for claim in all_claims}
     if missing:
         raise ValueError(f"no test of {', '.join(f'F{number}' for number in sorted(missing))}")
-    return found
+    return all_claims
 
 
-def _found() -> Iterator[Claim]:
+def _claims() -> Iterator[Claim]:
     for path in sorted((ROOT / "tests" / "faults").glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_f"):
                 continue
             claim = _CLAIM.fullmatch(ast.get_docstring(node) or "")
             if claim is None or not node.name.startswith(f"test_f{int(claim[1]):02d}_"):
-                raise ValueError(f"{path.name}: {node.name} does not say 'Fn: fault -> what holds'")
-            place = f"{path.relative_to(ROOT)}::{node.name}"
-            yield Claim(int(claim[1]), claim[2], claim[3], place)
+                raise ValueError(
+                    f"{path.name}: {node.name} has no docstring 'Fn: fault -> outcome'"
+                )
+            test = f"{path.relative_to(ROOT)}::{node.name}"
+            yield Claim(int(claim[1]), claim[2], claim[3], test)
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the text of docs/reliability.md."""
     rows = [
         f"| F{claim.number} | {claim.fault} | {claim.outcome} | `{claim.test}` |"
         for claim in claims()
     ]
-    mistakes = [
+    mutations = [
         f"| {(mutate.__doc__ or name).rstrip('.')} | {seeds} |"
         for name, (seeds, mutate) in MUTATIONS.items()
     ]
-    return HEAD + "\n".join(rows) + "\n" + SIMULATION + "\n".join(mistakes) + "\n" + CRASHES
+    return HEAD + "\n".join(rows) + "\n" + SIMULATION + "\n".join(mutations) + "\n" + CRASHES
 
 
 def main() -> int:
-    """Write the page, or say with ``--check`` whether it is as the tests have it."""
+    """Write the page; with ``--check`` return 1 if the page differs from the tests."""
     if "--check" in sys.argv[1:]:
         return int(PAGE.read_text(encoding="utf-8") != page())
     PAGE.write_text(page(), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""``python -m tests.skipped DIR``: work a data directory off to its end, whatever it is.
+"""``python -m tests.skipped DIR``: process a data directory to its end with skipped time.
 
-`orders run` skips time in a sandbox only. A test that has served orders asks the engine itself.
+`orders run` skips time in a sandbox only. A test with served orders uses the engine itself.
 """
 
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def work_to_the_end(data: Path, timeout: float = 120) -> Any:
-    """Skip time in a process of its own until nothing is due; return what `orders run` tells."""
+    """Skip time in a separate process until nothing is due; return the result of `orders run`."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.skipped", data],
         cwd=ROOT,
@@ -31,10 +31,10 @@ def work_to_the_end(data: Path, timeout: float = 120) -> Any:
 
 
 def main() -> None:
-    """Print what a run of no orders tells."""
-    where = DataDirectory(Path(sys.argv[1]))
-    with platform(where, clock=SkippingClock()) as engine:
-        result = Run(engine, where).take(iter(()), None)
+    """Print the result of a run without new orders."""
+    directory = DataDirectory(Path(sys.argv[1]))
+    with platform(directory, clock=SkippingClock()) as engine:
+        result = Run(engine, directory).take(iter(()), None)
     sys.stdout.write(json.dumps(result))
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that several property-based tests draw from."""
+"""Hypothesis strategies shared by property-based tests."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 LARGEST = 2**53
-"""Integers up to here are the same for every reader of JSON."""
+"""The largest integer that every JSON reader reads exactly."""
 
 scalars = (
     st.none()
@@ -16,7 +16,7 @@ scalars = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=12)
 )
-"""JSON values that hold no others."""
+"""JSON values without inner values."""
 
 json_values = st.recursive(
     scalars,
@@ -25,23 +25,22 @@ json_values = st.recursive(
     ),
     max_leaves=10,
 )
-"""Any JSON value, not deep."""
+"""Any shallow JSON value."""
 
 json_objects = st.dictionaries(st.text(max_size=6), json_values, max_size=4)
 
 
 def nested(depth: int, opening: str = "[", inner: str = "1") -> str:
-    """Return JSON text of arrays, or of objects, inside each other."""
+    """Return JSON text of nested arrays, or of nested objects."""
     closing = "]" if opening == "[" else "}"
     return opening * depth + inner + closing * depth
 
 
 @st.composite
-def damaged(draw: st.DrawFn, sound: st.SearchStrategy[Any]) -> Any:
-    """Return a sound JSON value with one place in it replaced, removed, or added to."""
-    value = json.loads(json.dumps(draw(sound)))
-    places = list(_places(value))
-    put, remove = draw(st.sampled_from(places))
+def damaged(draw: st.DrawFn, valid: st.SearchStrategy[Any]) -> Any:
+    """Return a valid JSON value with one part replaced or removed."""
+    value = json.loads(json.dumps(draw(valid)))
+    put, remove = draw(st.sampled_from(_edits(value)))
     if draw(st.booleans()):
         remove()
     else:
@@ -49,18 +48,18 @@ def damaged(draw: st.DrawFn, sound: st.SearchStrategy[Any]) -> Any:
     return value
 
 
-def _places(value: Any) -> list[tuple[Callable[[Any], None], Callable[[], Any]]]:
-    """Return, for each place in a value, what replaces it and what removes it."""
+def _edits(value: Any) -> list[tuple[Callable[[Any], None], Callable[[], Any]]]:
+    """Return two functions for each part of a value: one replaces it, one removes it."""
     if isinstance(value, dict):
         keys: list[Any] = list(value)
     elif isinstance(value, list):
         keys = list(range(len(value)))
     else:
         return []
-    found = []
+    edits = []
     for key in keys:
-        found += [(_putter(value, key), _remover(value, key)), *_places(value[key])]
-    return found
+        edits += [(_putter(value, key), _remover(value, key)), *_edits(value[key])]
+    return edits
 
 
 def _putter(holder: Any, key: Any) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""The times in a data directory, looked at from outside: what is later than the present."""
+"""The times in a data directory that are later than the present, read from outside."""
 
 import json
 import sqlite3
@@ -23,28 +23,28 @@ DELAYS = {
     "messages.visible_at": 180.0,
     "schedules.next_at": DAY,
 }
-"""Seconds for which each kind of time may be later than the present: its own delay."""
+"""The longest delay in seconds of each column: it may be later than now by that much."""
 
 
 def later_than_now(data: Path) -> dict[str, float]:
-    """Return the columns of a data directory with a time later than now, and by how much."""
-    now, found = time.time(), dict[str, float]()
+    """Return by column how far, in seconds, a directory's times are later than now."""
+    now, latest = time.time(), dict[str, float]()
     for file in ("orderflow.db", "sandbox.db"):
         if (data / file).exists():
             for name, moment in _times(data / file):
                 if now < moment < now + CENTURY:
-                    found[name] = max(found.get(name, 0.0), moment - now)
-    return found
+                    latest[name] = max(latest.get(name, 0.0), moment - now)
+    return latest
 
 
 def too_late(data: Path) -> dict[str, float]:
-    """Return those that are later than now by more than their own delay."""
+    """Return the columns that are later than now by more than their own delay."""
     later = later_than_now(data)
     return {name: ahead for name, ahead in later.items() if ahead > DELAYS.get(name, 0.0)}
 
 
 def _times(file: Path) -> Iterator[tuple[str, float]]:
-    """Return each number in a database that may be a time, with its table and column."""
+    """Yield each number in a database that may be a time, with its table and column."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
         tables = "select name from sqlite_master where type = 'table'"
         for (table,) in database.execute(tables).fetchall():

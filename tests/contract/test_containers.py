@@ -1,4 +1,4 @@
-"""The files for Docker, which no engine here runs: what can be held to without one."""
+"""The Docker files, checked without Docker."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def _stages() -> dict[str, list[str]]:
     return stages
 
 
-def test_there_are_the_platform_step_functions_local_and_ministack() -> None:
+def test_the_services_are_the_platform_step_functions_local_and_ministack() -> None:
     assert set(SERVICES) == {"orderflow", "stepfunctions-local", "test-sfn-local", "ministack"}
 
 
@@ -37,14 +37,14 @@ def test_the_client_of_step_functions_local_runs_the_mounted_tests() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_port_is_published_on_the_loopback_alone(name: str) -> None:
+def test_a_port_is_published_on_the_loopback_only(name: str) -> None:
     service = SERVICES[name]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert ("ports" in service) != ("network_mode" in service)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_a_service_mounts_or_builds_is_there(name: str) -> None:
+def test_a_services_mounts_and_build_contexts_exist(name: str) -> None:
     service = SERVICES[name]
     for mount in service.get("volumes", []):
         source = mount.partition(":")[0]
@@ -62,7 +62,7 @@ def test_the_mock_configuration_is_where_it_is_mounted() -> None:
 
 
 @pytest.mark.parametrize("stage", ["ministack", "platform"])
-def test_an_image_runs_as_nobody_special_and_says_whether_it_is_well(stage: str) -> None:
+def test_an_image_runs_as_an_unprivileged_user_with_a_health_check(stage: str) -> None:
     lines = _stages()[stage]
     user = lines.index("USER orderflow")
     assert any(line.startswith("HEALTHCHECK ") for line in lines)
@@ -70,7 +70,7 @@ def test_an_image_runs_as_nobody_special_and_says_whether_it_is_well(stage: str)
     assert "useradd --create-home --uid 10001 orderflow" in " ".join(_stages()["base"])
 
 
-def test_images_are_built_from_the_locks_and_from_what_is_let_in() -> None:
+def test_images_are_built_from_the_locks_and_the_allowed_files() -> None:
     let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     for lines in _stages().values():
         for line in lines:

@@ -1,4 +1,4 @@
-"""The contracts: files are as the models are, examples keep them, nothing breaks unnoticed."""
+"""The contracts: generated files match the models, examples are valid, breaks are detected."""
 
 import copy
 import json
@@ -55,11 +55,11 @@ def envelope(name: str, detail: object) -> JSON:
 # Generated files
 
 
-def test_every_generated_file_is_as_the_models_have_it() -> None:
+def test_every_generated_file_matches_the_models() -> None:
     assert differing(FOLDER) == {}, "run: make schemas"
 
 
-def test_a_folder_is_made_whole_and_changelogs_are_kept(tmp_path: Path) -> None:
+def test_a_folder_is_completed_and_changelogs_are_kept(tmp_path: Path) -> None:
     write(tmp_path)
     assert differing(tmp_path) == {}
     changelog = tmp_path / "order-created/CHANGELOG.md"
@@ -90,7 +90,7 @@ def test_files_end_in_one_newline_and_have_unix_line_ends(tmp_path: Path) -> Non
         assert not content.endswith(b"\n\n"), path
 
 
-def test_the_check_names_each_file_that_differs_and_what_to_run(
+def test_the_check_names_each_different_file_and_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "FOLDER", tmp_path)
@@ -124,7 +124,7 @@ def test_an_event_has_three_examples_at_least(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
-def test_an_example_keeps_its_contract_in_every_form(path: Path) -> None:
+def test_an_example_is_valid_under_every_form_of_its_contract(path: Path) -> None:
     event = read(path)
     assert list(event) == ["source", "detail-type", "time", "detail"]
     assert slug(event["detail-type"]) == path.parts[-3]
@@ -134,7 +134,7 @@ def test_an_example_keeps_its_contract_in_every_form(path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: f"{slug(one.event)}/{one.name}")
-def test_an_example_says_what_it_follows_from(example: Example) -> None:
+def test_an_example_names_its_cause(example: Example) -> None:
     order_id = example.envelope["detail"]["order_id"]
     [created] = [
         one for one in examples()["Order Created"] if one.envelope["detail"]["order_id"] == order_id
@@ -157,12 +157,12 @@ def test_no_two_examples_are_the_same_event() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_the_threshold_has_an_example_on_either_side() -> None:
+def test_the_threshold_has_an_example_on_each_side() -> None:
     totals = {one.envelope["detail"]["total"] for one in examples()["Order Created"]}
     assert {999.99, 1000.00} <= totals
 
 
-def test_examples_name_what_the_catalogue_sells_at_its_price() -> None:
+def test_examples_have_products_and_prices_of_the_catalogue() -> None:
     prices = {product.sku: from_minor(product.unit_price_minor) for product in CATALOGUE}
     lines = [line for one in EXAMPLES for line in one.envelope["detail"].get("items", ())]
     assert lines
@@ -264,7 +264,7 @@ BEYOND_A_SCHEMA = {
 
 
 def accepted(detail: object) -> list[bool]:
-    """Return who takes an order: the two schemas, and the model."""
+    """Return whether the two schemas and the model accept an order."""
     event = envelope("Order Created", detail)
     try:
         parse(event)
@@ -275,7 +275,7 @@ def accepted(detail: object) -> list[bool]:
 
 
 @pytest.mark.parametrize("detail", GOOD.values(), ids=GOOD)
-def test_schemas_and_model_take_the_same(detail: object) -> None:
+def test_schemas_and_model_accept_the_same(detail: object) -> None:
     assert accepted(detail) == [True, True, True]
 
 
@@ -285,7 +285,7 @@ def test_schemas_and_model_refuse_the_same(detail: object) -> None:
 
 
 @pytest.mark.parametrize("detail", BEYOND_A_SCHEMA.values(), ids=BEYOND_A_SCHEMA)
-def test_the_model_refuses_what_a_schema_cannot_say(detail: object) -> None:
+def test_the_model_refuses_more_than_a_schema_can_express(detail: object) -> None:
     assert accepted(detail) == [True, True, False]
 
 
@@ -313,7 +313,7 @@ def test_every_required_field_is_required_by_schemas_and_model(name: str) -> Non
 # The gate
 
 
-def test_nothing_differs_from_the_release_without_the_version_that_takes() -> None:
+def test_a_difference_from_the_release_has_its_new_version() -> None:
     assert set(released()) <= set(CONTRACTS)
     assert not problems(released(), present()), "\n".join(problems(released(), present()))
 
@@ -375,8 +375,8 @@ def swap_const(schema: JSON) -> None:
 
 Mutation = Callable[[JSON], object]
 
-# what is done to Order Created (sent by others) and to Order Completed (sent by the platform),
-# what is said of it, and whether it breaks the one and the other
+# a change of Order Created (sent by others) and of Order Completed (sent by the platform), its
+# description, and whether it breaks the first and the second
 MUTATIONS: list[tuple[Mutation, str, bool, bool]] = [
     (lambda s: drop(s, "customer_id"), "detail.customer_id is removed", True, True),
     (lambda s: drop(s, "metadata"), "detail.metadata is removed", True, True),
@@ -408,7 +408,7 @@ MUTATIONS: list[tuple[Mutation, str, bool, bool]] = [
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one[1] or "words alone")
 @pytest.mark.parametrize("name", ["Order Created", "Order Completed"])
-def test_a_change_breaks_whom_it_should(
+def test_a_change_breaks_the_expected_parties(
     name: str, mutation: tuple[Mutation, str, bool, bool]
 ) -> None:
     change, said, breaks_request, breaks_fact = mutation
@@ -430,7 +430,7 @@ def changed(mutation: Mutation, version: str) -> list[str]:
     return problems({"Order Created": Contract("1.3", old.schema)}, {"Order Created": new})
 
 
-def test_a_breaking_change_takes_a_new_major_version() -> None:
+def test_a_breaking_change_requires_a_new_major_version() -> None:
     for version in ("1.3", "1.4"):
         [problem] = changed(lambda schema: drop(schema, "customer_id"), version)
         assert problem.startswith("Order Created: detail.customer_id is removed.")
@@ -439,25 +439,25 @@ def test_a_breaking_change_takes_a_new_major_version() -> None:
     assert not changed(lambda schema: drop(schema, "customer_id"), "2.0")
 
 
-def test_a_compatible_change_takes_a_new_minor_version() -> None:
+def test_a_compatible_change_requires_a_new_minor_version() -> None:
     [problem] = changed(lambda schema: add(schema, "note"), "1.3")
     assert "detail.note is new" in problem
     assert 'set version = "1.4"' in problem
     assert not changed(lambda schema: add(schema, "note"), "1.4")
 
 
-def test_words_alone_take_no_version() -> None:
+def test_a_change_of_descriptions_requires_no_version() -> None:
     assert not changed(rule("total", description="Another word."), "1.3")
 
 
-def test_versions_never_go_back_and_events_never_go() -> None:
+def test_versions_never_decrease_and_events_are_never_removed() -> None:
     [older] = changed(lambda _: None, "1.2")
     assert "older than 1.3" in older
     [gone] = problems({"Order Eaten": Contract("1.0", {})}, present())
     assert gone.startswith("Order Eaten is removed")
 
 
-def test_a_release_is_refused_while_the_gate_is_closed(
+def test_a_release_is_refused_while_a_change_is_incompatible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
@@ -476,7 +476,7 @@ def test_a_release_is_refused_while_the_gate_is_closed(
 # The index page and AsyncAPI
 
 
-def test_a_changelog_gives_versions_and_what_is_new() -> None:
+def test_a_changelog_gives_versions_and_their_changes() -> None:
     text = "# X\n\nWords.\n\n## 1.1\n\n- One\n  of two lines.\n- Two.\n\n## 1.0\n\n- First.\n"
     assert releases(text) == [
         Release("1.1", ("One of two lines.", "Two.")),
@@ -484,7 +484,7 @@ def test_a_changelog_gives_versions_and_what_is_new() -> None:
     ]
 
 
-def test_every_link_of_the_page_leads_somewhere_in_the_folder() -> None:
+def test_every_link_of_the_page_resolves_in_the_folder() -> None:
     page = (FOLDER / "index.html").read_text(encoding="utf-8").partition("<script>")[0]
     anchors = set(re.findall(r'id="([^"]+)"', page))
     links = re.findall(r'(?:href|src)="([^"]+)"', page)
@@ -498,7 +498,7 @@ def test_every_link_of_the_page_leads_somewhere_in_the_folder() -> None:
     assert "@import" not in page
 
 
-def test_the_page_says_what_answers_a_request() -> None:
+def test_the_page_names_the_answers_of_a_request() -> None:
     assert set(ANSWERS) <= REQUESTS
     assert {answer for those in ANSWERS.values() for answer in those} <= set(CONTRACTS)
 

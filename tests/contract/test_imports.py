@@ -1,4 +1,4 @@
-"""What a handler must not import where it starts: every cold start pays for each module."""
+"""Modules that a handler must not import at its start: each lengthens every cold start."""
 
 import json
 import os
@@ -28,7 +28,7 @@ NEVER = {
 }
 
 OPTIONAL = {"orjson"}
-"""Packages that are used where they are installed; Lambda has none of them."""
+"""Optional packages, which Lambda does not have."""
 
 
 @cache
@@ -44,7 +44,7 @@ MODULES = "print(json.dumps([name for name, module in sys.modules.items() if mod
 
 
 def modules_after(program: str, **environment: str) -> frozenset[str]:
-    """Return the modules that an interpreter of its own has at the end of a program."""
+    """Return the modules of a new interpreter at the end of a program."""
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "services")}
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport json, sys; {MODULES}"],
@@ -69,7 +69,7 @@ def test_only_the_api_imports_the_http_resolver(handler: str) -> None:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_what_a_handler_imports_is_in_the_layer(handler: str) -> None:
+def test_the_imports_of_a_handler_are_in_the_layer(handler: str) -> None:
     requirements = (ROOT / "infra/layer/requirements.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^([a-z0-9-]+)==", requirements, re.MULTILINE)
     layer = {pin.replace("-", "_") for pin in pins}
@@ -81,9 +81,7 @@ def test_what_a_handler_imports_is_in_the_layer(handler: str) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("module", OPTIONAL)
-def test_a_handler_starts_where_an_optional_package_is_not_installed(
-    module: str, handler: str
-) -> None:
+def test_a_handler_starts_without_an_optional_package(module: str, handler: str) -> None:
     absent = f"import sys; sys.modules[{module!r}] = None"
     assert handler in modules_after(f"{absent}; import {handler}")
 
@@ -100,13 +98,13 @@ assert instrumented(lambda event, context: event["order_id"])({"order_id": "A-1"
 @pytest.mark.parametrize(
     ("header", "traced"), [("Sampled=1", True), ("Sampled=0", False), ("", False)]
 )
-def test_a_sampled_invocation_alone_pays_for_the_tracer(header: str, *, traced: bool) -> None:
+def test_only_a_sampled_invocation_imports_the_tracer(header: str, *, traced: bool) -> None:
     trace = f"Root=1-6924a1b0-0123456789abcdef01234567;Parent=0123456789abcdef;{header}"
     known = modules_after(CALL, _X_AMZN_TRACE_ID=trace, LAMBDA_TASK_ROOT="/var/task")
     assert ("aws_xray_sdk" in known) == traced
 
 
 @pytest.mark.parametrize("module", ["pydantic", "infra.asl", "email.mime.multipart", "boto3"])
-def test_orders_show_answers_without_waiting_for_what_it_does_not_use(module: str) -> None:
+def test_orders_show_does_not_import_unused_modules(module: str) -> None:
     here = f"import sys; sys.path.append({str(ROOT)!r}); import infra.cli.commands.show"
     assert module not in modules_after(here)

@@ -1,4 +1,4 @@
-"""The template keeps what no linter knows: dead letters, settings, permissions, limits."""
+"""The template's rules beyond linters: dead letters, settings, permissions, limits."""
 
 import json
 import re
@@ -29,12 +29,12 @@ POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERT
 SHORTER_VISIBILITY = {
     "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
 }
-"""Queues whose messages come back before six times their consumer's timeout, each with why."""
+"""Queues with a visibility timeout under six times the consumer's timeout, with the reasons."""
 
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
 )
-"""Actions on what has no name of its own (Service authorization reference)."""
+"""Actions without a resource type (Service authorization reference)."""
 
 TABLE_ACTIONS = {
     "get": "dynamodb:GetItem",
@@ -46,7 +46,7 @@ TABLE_ACTIONS = {
     "change": "dynamodb:UpdateItem",
     "delete": "dynamodb:DeleteItem",
 }
-"""What the methods of `storage.dynamodb.table.Table` need."""
+"""Actions of the methods of `storage.dynamodb.table.Table`."""
 
 
 def of_type(kind: str) -> dict[str, Properties]:
@@ -70,7 +70,7 @@ def named(reference: Any) -> str:
 
 
 def events(kind: str) -> dict[str, tuple[str, Properties]]:
-    """Return the events of a type: by name, whose they are and what they say."""
+    """Return the events of a type by name, with their function and their properties."""
     return {
         f"{function}/{name}": (function, event["Properties"])
         for function, properties in FUNCTIONS.items()
@@ -137,7 +137,7 @@ def test_a_queue_with_a_consumer_has_dead_letters(queue: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", events("ScheduleV2"))
-def test_a_schedule_and_what_it_calls_have_dead_letters(schedule: str) -> None:
+def test_a_schedule_and_its_function_have_dead_letters(schedule: str) -> None:
     function, event = events("ScheduleV2")[schedule]
     assert event["RetryPolicy"]
     assert is_dead_letter_queue(event["DeadLetterConfig"]["Arn"])
@@ -160,7 +160,7 @@ def test_one_poison_message_is_retried_alone(event: str) -> None:
 
 
 @pytest.mark.parametrize("queue", DEAD_LETTER_QUEUES)
-def test_dead_letters_are_kept_as_long_as_sqs_can_and_somebody_is_told(queue: str) -> None:
+def test_dead_letters_have_the_longest_retention_and_an_alarm(queue: str) -> None:
     assert QUEUES[queue]["MessageRetentionPeriod"] == 14 * 86_400
     watched = {
         named(dimension["Value"])
@@ -172,7 +172,7 @@ def test_dead_letters_are_kept_as_long_as_sqs_can_and_somebody_is_told(queue: st
 
 
 @pytest.mark.parametrize("alarm", of_type("CloudWatch::Alarm"))
-def test_an_alarm_says_what_it_means_and_tells_somebody(alarm: str) -> None:
+def test_an_alarm_has_a_description_and_a_recipient(alarm: str) -> None:
     properties = of_type("CloudWatch::Alarm")[alarm]
     assert properties["AlarmDescription"].endswith(".")
     assert properties["AlarmActions"] == [
@@ -184,13 +184,13 @@ def test_an_alarm_says_what_it_means_and_tells_somebody(alarm: str) -> None:
 
 
 @pytest.mark.parametrize("queue", CONSUMERS)
-def test_a_message_stays_hidden_six_times_as_long_as_its_consumer_may_take(queue: str) -> None:
+def test_a_visibility_timeout_is_six_times_the_consumers_timeout(queue: str) -> None:
     times = 2 if queue in SHORTER_VISIBILITY else 6
     timeout = FUNCTIONS[CONSUMERS[queue]]["Timeout"]
     assert QUEUES[queue]["VisibilityTimeout"] >= times * timeout
 
 
-def test_defaults_are_those_of_the_settings() -> None:
+def test_defaults_equal_those_of_the_settings() -> None:
     fields = settings_of("orders").model_fields
     for parameter, field in (
         ("LeaseSeconds", "lease_seconds"),
@@ -204,12 +204,12 @@ def test_defaults_are_those_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_functions_variables_are_its_services_settings(function: str) -> None:
+def test_a_functions_variables_are_settings_of_its_service(function: str) -> None:
     known = {name.upper() for name in settings_of(service(function)).model_fields}
     assert variables(function) <= known
 
 
-def test_variables_of_all_functions_are_some_services_settings() -> None:
+def test_global_variables_are_settings_of_a_service() -> None:
     known = {
         name.upper()
         for function in FUNCTIONS
@@ -238,7 +238,7 @@ def test_a_function_has_every_setting_that_has_no_default(function: str) -> None
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_functions_handler_exists_and_its_logs_say_whose_it_is(function: str) -> None:
+def test_a_functions_handler_exists_and_its_logs_name_its_service(function: str) -> None:
     assert "\ndef handler(event" in handler_file(function).read_text()
     own = FUNCTIONS[function]["Environment"]["Variables"]
     assert own["POWERTOOLS_SERVICE_NAME"] == service(function)
@@ -257,7 +257,7 @@ def handler_file(function: str) -> Path:
 # One source for each fact
 
 
-def test_requests_and_what_is_no_known_event_go_to_the_queue_of_changes() -> None:
+def test_requests_and_unknown_events_go_to_the_queue_of_changes() -> None:
     pattern = of_type("Events::Rule")["OrderChangesRule"]["EventPattern"]
     requests = {OrderUpdated.name, OrderCancelled.name}
     assert pattern["source"] == [SOURCE]
@@ -265,7 +265,7 @@ def test_requests_and_what_is_no_known_event_go_to_the_queue_of_changes() -> Non
     assert set(others["anything-but"]) == set(CONTRACTS) - requests
 
 
-def test_the_rules_threshold_is_the_functions() -> None:
+def test_the_rule_and_the_function_have_the_same_threshold() -> None:
     pattern = of_type("Events::Rule")["HighValueRule"]["EventPattern"]
     [[_, total]] = [one["numeric"] for one in pattern["detail"]["total"]]
     own = FUNCTIONS["FlagHighValueFunction"]["Environment"]["Variables"]
@@ -280,7 +280,7 @@ def test_the_table_has_the_columns_of_the_rows() -> None:
     assert table["PartitionKeys"] == [{"Name": PARTITION, "Type": "string"}]
 
 
-def test_athenas_queries_are_those_of_the_pack() -> None:
+def test_athenas_queries_are_generated() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     assert generated(text) == text
 
@@ -329,14 +329,14 @@ def test_a_role_names_its_actions_and_resources(role: str) -> None:
                 assert NAMELESS.fullmatch(action), action
 
 
-def test_every_role_is_somebodys() -> None:
+def test_every_role_is_used() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     for role in ROLES:
         assert f"!GetAtt {role}.Arn" in text
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_functions_permissions_are_its_roles_alone(function: str) -> None:
+def test_a_function_has_the_permissions_of_its_role_only(function: str) -> None:
     assert named(FUNCTIONS[function]["Role"]) in ROLES
     assert "Policies" not in FUNCTIONS[function], "ignored beside Role; put them into the role"
 
@@ -344,7 +344,7 @@ def test_a_functions_permissions_are_its_roles_alone(function: str) -> None:
 @pytest.mark.parametrize(
     "name", ["orders", "inventory", "payments", "shipping", "notifications", "high_value"]
 )
-def test_a_service_may_do_with_tables_what_its_adapters_do(name: str) -> None:
+def test_a_service_has_the_table_actions_of_its_adapters(name: str) -> None:
     source = "".join(
         (ROOT / "services" / module).read_text()
         for module in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
@@ -356,7 +356,7 @@ def test_a_service_may_do_with_tables_what_its_adapters_do(name: str) -> None:
     assert granted - {f"dynamodb:{action}" for action in stream} == used
 
 
-def test_the_platform_publishes_its_own_events_alone() -> None:
+def test_the_platform_may_publish_its_own_events_only() -> None:
     published = set(CONTRACTS) - {OrderUpdated.name, OrderCancelled.name}
     publishing = [role for role in ROLES if actions(role, "events")]
     assert publishing == ["ReconcileRole", "RelayRole"]
@@ -367,7 +367,7 @@ def test_the_platform_publishes_its_own_events_alone() -> None:
         assert set(condition["events:detail-type"]) == published
 
 
-def test_consumers_read_their_own_queue_alone() -> None:
+def test_consumers_may_read_their_own_queue_only() -> None:
     for queue, function in CONSUMERS.items():
         role = named(FUNCTIONS[function]["Role"])
         read = [one for one in statements(role) if "sqs:ReceiveMessage" in listed(one["Action"])]
@@ -393,7 +393,7 @@ def test_a_queue_is_encrypted(queue: str) -> None:
 
 
 @pytest.mark.parametrize("group", of_type("Logs::LogGroup"))
-def test_a_log_group_forgets(group: str) -> None:
+def test_a_log_group_has_a_retention(group: str) -> None:
     assert of_type("Logs::LogGroup")[group]["RetentionInDays"]
 
 
@@ -405,7 +405,7 @@ def test_functions_and_workflows_log_into_groups_of_the_stack() -> None:
 
 
 @pytest.mark.parametrize("route", events("HttpApi"))
-def test_a_route_takes_a_token_with_its_scope(route: str) -> None:
+def test_a_route_requires_a_token_with_its_scope(route: str) -> None:
     _, event = events("HttpApi")[route]
     if event["Path"] == "/health":
         assert event["Auth"] == {"Authorizer": "NONE"}
@@ -432,7 +432,7 @@ TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
         ({"Environment": "prod", **ISSUER, **TOPIC}, []),
     ],
 )
-def test_a_stage_is_not_deployed_without_what_it_needs(
+def test_a_stage_is_not_deployed_without_its_parameters(
     parameters: Mapping[str, str], missing: list[str]
 ) -> None:
     refused = [

@@ -1,4 +1,4 @@
-"""The order of the steps, forward and back, read from the definition that ships."""
+"""The order of the steps, forward and compensating, read from the shipped definition."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -32,14 +32,14 @@ FUNCTIONS = {
     "QuarantineOrder": None,
     "RequestAttention": None,
 }
-"""The function that each task calls; None where it calls a service."""
+"""The function of each task; None for a service integration."""
 
 NEVER_RETRIED = {"LeaseLost", "DuplicateOrder", "OrderCancelled", "PaymentDeclined", "OutOfStock"}
-"""Errors that the same call would meet again."""
+"""Errors that a retry repeats."""
 
 
 def choices(name: str) -> list[tuple[list[tuple[str, Any]], str]]:
-    """Return a choice's rules: what each compares, and where it leads."""
+    """Return a choice's rules: their comparisons and their next states."""
     return [
         (
             [
@@ -104,7 +104,7 @@ def test_an_order_is_completed_only_if_it_is_taken_from_stock_and_shipped() -> N
 
 
 def test_the_compensation_path_has_one_order_and_one_end() -> None:
-    """The shipment first: what was refunded must not be on its way."""
+    """The shipment first: a refunded order must not be shipped."""
     followed = ["Compensate"]
     while "Next" in STATES[followed[-1]] and len(followed) <= len(BACK):
         followed.append(STATES[followed[-1]]["Next"])
@@ -142,7 +142,7 @@ def test_compensation_starts_after_all_branches_have_ended() -> None:
 
 
 def test_an_order_with_a_charge_ends_completed_compensated_waiting_or_in_a_queue() -> None:
-    """No way leads from the charge to an end that forgets it."""
+    """No path from the charge ends without handling it."""
     after = reachable("ProcessPayment")
     ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
     assert ends == {"OrderWaiting", "RunSuperseded", "AttentionRequested"}

@@ -1,4 +1,4 @@
-"""The workflows end whatever happens, name errors that exist, and fit the times of the template."""
+"""The workflows always end, name existing errors, and fit the timeouts of the template."""
 
 from collections.abc import Iterator, Mapping
 from inspect import getmembers, isclass
@@ -31,7 +31,7 @@ AWS_ERRORS = {
     "Lambda.Unknown",
     "Runtime.ExitError",
 }
-"""Those we use of Step Functions, error names and Lambda service exceptions."""
+"""The used ones of Step Functions' error names and Lambda's service exceptions."""
 
 State = Mapping[str, Any]
 
@@ -142,6 +142,6 @@ def test_a_workflows_role_allows_its_calls_only(machine: str) -> None:
 
 
 def logical_id(reference: Mapping[str, Any]) -> str:
-    """Return whom a reference names; of a `!Sub`, its text."""
+    """Return the logical id in a reference; of a `!Sub`, its text."""
     found = reference.get("Ref") or reference.get("Fn::GetAtt") or [reference["Fn::Sub"]]
     return found.removesuffix(".Alias") if isinstance(found, str) else str(found[0])

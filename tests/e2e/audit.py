@@ -1,4 +1,4 @@
-"""A data directory audited from outside: what in it breaks a promise of `docs/reliability.md`."""
+"""An audit of a data directory from outside: violations of `docs/reliability.md`."""
 
 import base64
 import json
@@ -20,18 +20,18 @@ FACTS = {
     "CANCELLED": "Order Cancellation Confirmed",
 }
 REPEATED = "Order Backordered"
-"""Published once for each time that an order waits; everything else once."""
+"""Published once for each wait of an order; every other event once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What clients sent and were told, and what was there for it."""
+    """The events of clients, their acknowledgements, and the received stock."""
 
     details: Mapping[str, Mapping[str, Any]]
     """The detail of each valid order by its id."""
 
     ends: Mapping[str, str]
-    """The status that each of them has to end in."""
+    """The expected last status of each of them."""
 
     invalid: Collection[str]
     """The ids of orders that break the contract."""
@@ -43,15 +43,15 @@ class Sent:
     """The ids of the events that were acknowledged."""
 
     def completed(self) -> list[str]:
-        """Return the orders that have to be paid and shipped."""
+        """Return the orders that must be paid and shipped."""
         return [order_id for order_id, end in self.ends.items() if end == "COMPLETED"]
 
     def totals(self) -> dict[str, int]:
-        """Return what has to be paid for each of these, in minor units."""
+        """Return the amount of each of these, in minor units."""
         return {one: to_minor(self.details[one]["total"]) for one in self.completed()}
 
     def units(self) -> Counter[str]:
-        """Return the units by SKU that have to be shipped."""
+        """Return the units to be shipped, by SKU."""
         units: Counter[str] = Counter()
         for order_id in self.completed():
             for item in self.details[order_id]["items"]:
@@ -61,21 +61,21 @@ class Sent:
 
 @dataclass(frozen=True)
 class Books:
-    """What a data directory holds."""
+    """The records of a data directory."""
 
     data: Path
 
     def journal(self, query: str) -> list[Any]:
-        """Return what the database says."""
+        """Return rows of the orders' database."""
         return rows(self.data / "orderflow.db", query)
 
     def partners(self, query: str) -> list[Any]:
-        """Return what the own records of the gateway, the carrier and the mail server say."""
+        """Return rows of the records of gateway, carrier and mail server."""
         return rows(self.data / "sandbox.db", query)
 
     @cached_property
     def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """Each event on the bus: its type and its detail."""
+        """The type and the detail of each event on the bus."""
         found = self.journal("select detail_type, envelope from events")
         return [(kind, json.loads(envelope)["detail"]) for kind, envelope in found]
 
@@ -87,7 +87,7 @@ class Books:
 
 
 def audit(data: Path, sent: Sent) -> list[str]:
-    """Return what breaks a promise, in a line each; nothing if all is well."""
+    """Return a line for each violation."""
     books = Books(data)
     return [
         f"{check.__name__.strip('_')}: {problem}"
@@ -110,7 +110,7 @@ def _files(books: Books, _: Sent) -> Iterator[str]:
 
 
 def _ends(books: Books, sent: Sent) -> Iterator[str]:
-    """Every order ends as it should, and no event that was acknowledged is gone."""
+    """Every order has its expected end, and no acknowledged event is lost."""
     there = {event for (event,) in books.journal("select id from events")}
     lost = set(sent.acknowledged) - there
     if lost:
@@ -119,7 +119,7 @@ def _ends(books: Books, sent: Sent) -> Iterator[str]:
 
 
 def _rest(books: Books, sent: Sent) -> Iterator[str]:
-    """Nothing is left in between, and each dead letter has its reason."""
+    """No work is unfinished, and each dead letter has its reason."""
     letters = answer("dead-letters", "list", "--data", books.data)["dead_letters"]
     for letter in letters:
         if letter["order_id"] not in sent.invalid or not letter["reason"]:
@@ -138,7 +138,7 @@ def _rest(books: Books, sent: Sent) -> Iterator[str]:
 
 
 def _money(books: Books, sent: Sent) -> Iterator[str]:
-    """A completed order has paid its total once and no other anything, in both books."""
+    """Only completed orders have paid, their total, once, in both books."""
     gateway = books.partners("select key, order_id, status, amount from gateway_charges")
     record = {key: tuple(rest) for key, *rest in gateway}
     for name, book in (("ledger", books.ledger), ("gateway's record", record)):
@@ -169,7 +169,7 @@ def _shipments(books: Books, sent: Sent) -> Iterator[str]:
 
 
 def _mails(books: Books, sent: Sent) -> Iterator[str]:
-    """Whoever completed has a mail, and nobody has one who never paid."""
+    """Each completed order has a mail, and no unpaid order has one."""
     mailed = {order_id for (order_id,) in books.partners("select name from mail_messages")}
     wanted = {one for one in sent.completed() if sent.details[one].get("email")}
     yield from (f"{order_id} has no mail" for order_id in sorted(wanted - mailed))
@@ -185,7 +185,7 @@ def _mails(books: Books, sent: Sent) -> Iterator[str]:
 
 
 def _events(books: Books, sent: Sent) -> Iterator[str]:
-    """Each fact has its event, with one and the same id however often it was published."""
+    """Each fact has its event, with one id however often it was published."""
     ids: dict[tuple[str, str], set[str]] = {}
     for kind, detail in books.events:
         if detail.get("metadata"):
@@ -205,7 +205,7 @@ def _events(books: Books, sent: Sent) -> Iterator[str]:
 
 
 def _sink(books: Books, sent: Sent) -> Iterator[str]:
-    """The analysts have every event on the bus once, or its error prefix has it."""
+    """Every event of the bus is in the analysts' view once, or under the error prefix."""
     columns = "order_id, event_type, event_id"
     with connect(books.data / "bucket") as connection:
         raw = connection.execute(f"select {columns} from order_events_raw").fetchall()

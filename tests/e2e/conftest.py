@@ -1,4 +1,4 @@
-"""Whole runs: each in a process of its own, since services keep their wiring for a process."""
+"""Fixtures of end-to-end tests: runs in separate processes, because a process caches its wiring."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def _call(connection: Any, function: Callable[..., Any], arguments: tuple[Any, .
 
 @pytest.fixture(scope="session")
 def apart() -> Callable[..., Any]:
-    """Call a function in a process of its own and return its answer."""
+    """Call a function in a forked process and return its answer."""
 
     def call(function: Callable[..., Any], *arguments: Any) -> Any:
         ours, theirs = FORK.Pipe()

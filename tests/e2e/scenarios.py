@@ -1,4 +1,4 @@
-"""The situations of `workflows/README.md`, by name, and how each is brought about."""
+"""The situations of `workflows/README.md` by name, with functions that produce them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def _address(street: str) -> dict[str, Any]:
 
 
 def _put(*events: dict[str, Any]) -> Callable[[Host], None]:
-    """Put events on the bus and work until nothing is due, one after the other."""
+    """Put events on the bus one by one, and settle after each."""
 
     def do(machine: Host) -> None:
         for one in events:
@@ -31,7 +31,7 @@ def _put(*events: dict[str, Any]) -> Callable[[Host], None]:
 
 
 def _together(*events: dict[str, Any]) -> Callable[[Host], None]:
-    """Put events on the bus in one request, and work until nothing is due."""
+    """Put events on the bus in one request, and settle."""
 
     def do(machine: Host) -> None:
         machine.put(*events)
@@ -98,7 +98,7 @@ SITUATIONS: dict[str, Callable[[Host], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a situation led to, as the table has it."""
+    """The outcome of a situation, in the words of the table."""
 
     paths: str
     status: str
@@ -106,7 +106,7 @@ class Story:
 
 
 def run_situation(name: str, root: Path) -> Story:
-    """Bring a situation about on a platform of its own, and tell what it led to."""
+    """Produce a situation on a new platform, and return its outcome."""
     with host(root) as machine:
         machine.receive(TEA=1000, VASE=0)
         SITUATIONS[name](machine)

@@ -1,4 +1,4 @@
-"""A disk that is nearly full, or read-only: mounts that this process and its children alone see."""
+"""Full and read-only disks: mounts that only this process and its children see."""
 
 import ctypes
 import os
@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 _NEW_MOUNTS, _NEW_USERS = 0x0002_0000, 0x1000_0000
-"""CLONE_NEWNS, CLONE_NEWUSER (unshare(2)): who is root of a namespace may mount in it."""
+"""CLONE_NEWNS, CLONE_NEWUSER (unshare(2)): the root of a namespace may mount in it."""
 
 
 def why_not(folder: Path) -> str:
-    """Return why nothing can be mounted here; nothing if it can."""
+    """Return the reason why mounting fails here, or an empty text."""
     command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs"]
     try:
         done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
@@ -20,7 +20,7 @@ def why_not(folder: Path) -> str:
 
 
 def mount(folder: Path, kilobytes: int) -> None:
-    """Mount a disk of so many kB; call it in a process of its own, with whose end it is gone."""
+    """Mount a disk of this size; the end of the calling process unmounts it."""
     maps = {"uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_NEW_MOUNTS | _NEW_USERS):
@@ -34,7 +34,7 @@ def mount(folder: Path, kilobytes: int) -> None:
 
 
 def remount(folder: Path, option: str) -> None:
-    """Make it another size (``size=9m``) or read-only (``ro``)."""
+    """Change a mounted disk's size (``size=9m``) or make it read-only (``ro``)."""
     subprocess.run(["mount", "-o", f"remount,{option}", folder], check=True)
 
 

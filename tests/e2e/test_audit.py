@@ -1,4 +1,4 @@
-"""The audit of a data directory finds what it is there for: each damage under its promise."""
+"""The audit of `tests.e2e.audit` finds each damage."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sent]:
-    """Return a directory in which all is well, and what was sent to it."""
+    """Return a sound directory, and the events that were sent to it."""
     data = tmp_path_factory.mktemp("audit") / "data"
     answer("run", "--count", GENERATED.count, "--seed", GENERATED.seed, "--data", data)
     acknowledged = [event for (event,) in rows(data / "orderflow.db", "select id from events")]
@@ -44,19 +44,19 @@ def without(pattern: str) -> Damage:
 ONE = "(select order_id from orders where status = 'COMPLETED' limit 1)"
 COLUMNS = "key, order_id, amount, currency, token, status, charged_at"
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "an order that stays in between": (
+    "an unfinished order": (
         sql(f"update orders set status = 'CHARGED', in_flight = 1 where order_id = {ONE}"),
         "ends: .*: CHARGED, not COMPLETED",
     ),
-    "events that are gone": (
+    "lost events": (
         sql("delete from events where detail_type = 'Order Created'"),
         "ends: .* acknowledged events are not in the journal",
     ),
-    "an outbox that was left": (
+    "an outbox that is not empty": (
         sql("insert into outbox values (9, 'run', '{}', 0)"),
         "rest: 1 outbox are left",
     ),
-    "a dead letter that nothing explains": (
+    "a dead letter without an explanation": (
         sql("insert into messages values (99999, 'AttentionQueue', '{}', 0, 0, 0, '{}')"),
         "rest: dead letter in AttentionQueue",
     ),
@@ -80,11 +80,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         sql("update stock set shipped = shipped - 1, on_hand = on_hand + 1 where shipped > 0"),
         "stock: stock shipped of",
     ),
-    "shipments that the carrier has not": (
+    "shipments unknown to the carrier": (
         sql("update carrier_shipments set status = 'VOIDED'", "sandbox.db"),
         "shipments: carrier_shipments of .*: None, not 1",
     ),
-    "a mail that is gone": (
+    "a lost mail": (
         sql("delete from mail_messages limit 1", "sandbox.db"),
         "mails: .* has no mail",
     ),
@@ -92,7 +92,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         sql(f"delete from events where detail_type = 'Order Completed' and order_id = {ONE}"),
         "events: last event of .*: None, not Order Completed",
     ),
-    "a file of the sink that is gone": (
+    "a lost file of the sink": (
         without("bucket/order_events/*/*.parquet"),
         "sink: .* is missing",
     ),
@@ -100,18 +100,18 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.fixture(scope="module")
-def found(ran: tuple[Path, Sent], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what the audit says of a directory with all of these damages."""
+def findings(ran: tuple[Path, Sent], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the audit of a directory with all of these damages."""
     data = shutil.copytree(ran[0], tmp_path_factory.mktemp("damaged") / "data")
     for damage, _ in DAMAGES.values():
         damage(data)
     return "\n".join(audit(data, ran[1]))
 
 
-def test_where_all_is_well_nothing_is_found(ran: tuple[Path, Sent]) -> None:
+def test_a_sound_directory_has_no_finding(ran: tuple[Path, Sent]) -> None:
     assert audit(*ran) == []
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_each_damage_is_found(found: str, name: str) -> None:
-    assert re.search(f"^{DAMAGES[name][1]}", found, re.MULTILINE), found
+def test_each_damage_is_found(findings: str, name: str) -> None:
+    assert re.search(f"^{DAMAGES[name][1]}", findings, re.MULTILINE), findings

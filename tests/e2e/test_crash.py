@@ -22,20 +22,20 @@ from tests.fakes.serving import Served
 from tests.skipped import work_to_the_end
 
 SPREAD = 1.2
-"""Seconds over which events are put between two kills."""
+"""Seconds of put events between two kills."""
 
 AIMED = 0.7
-"""Share of the kills that hit a server that is just answering PutEvents, or has just answered."""
+"""Share of the kills during or just after an answer to PutEvents."""
 
 STARTS = 0.2
-"""Share of the kills after which the server is killed again while it takes up its work."""
+"""Share of the kills with another kill during the recovery."""
 
 PATIENCE = 30.0
-"""Seconds in which the last server ends the orders; what then waits for stock is skipped."""
+"""Seconds for the last server to end the orders; the waits for stock are skipped after that."""
 
 
 class Upstream(threading.Thread):
-    """A system that emits events: what was not acknowledged it puts again, as it was."""
+    """A system that emits events, and repeats those without an acknowledgement."""
 
     def __init__(self, server: Served, entries: Sequence[Entry], chance: random.Random) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class Upstream(threading.Thread):
         return False
 
     def aim(self, chance: random.Random) -> None:
-        """Wait until just after events were sent on their way, or were acknowledged."""
+        """Wait until just after a request or an acknowledgement."""
         moment, within = chance.choice([(self.asked, 0.02), (self.told, 0.0)])
         moment.clear()
         if moment.wait(SPREAD):
             time.sleep(chance.uniform(0, within))
 
 
-def test_after_kills_at_random_moments_every_promise_holds(
+def test_after_kills_at_random_moments_every_invariant_holds(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     orders, kills, seed = (
@@ -102,7 +102,7 @@ def test_after_kills_at_random_moments_every_promise_holds(
 def kill_often(
     server: Served, generated: Generated, kills: int, chance: random.Random
 ) -> list[str]:
-    """Put the events while the server is killed; return the ids of those acknowledged."""
+    """Put the events while the server is killed; return the acknowledged ids."""
     entries, acknowledged, again = list(to_entries(generated)), list[str](), 0
     for kill in range(kills):
         share = entries[len(entries) * kill // kills : len(entries) * (kill + 1) // kills]
@@ -123,7 +123,7 @@ def kill_often(
 
 
 def work_off(server: Served) -> None:
-    """Wait until the server, by itself, has ended what need not wait."""
+    """Wait until the server has ended all orders that need not wait."""
     counts = "select count(*), coalesce(sum(status in ('WAITING', 'COMPLETED', 'FAILED',"
     counts += " 'CANCELLED')), 0) from orders"
     end = time.monotonic() + PATIENCE

@@ -23,7 +23,7 @@ from tests.skipped import work_to_the_end
 GENERATED = generate(120, 3)
 RUN = ("run", "--count", GENERATED.count, "--seed", GENERATED.seed, "--data")
 TOO_SMALL = 1_200
-"""The kB in which these orders find no room."""
+"""A disk size in kB that is too small for these orders."""
 
 AMPLE = 100_000
 
@@ -38,7 +38,7 @@ def mounts(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def one_line(done: "CompletedProcess[str]") -> str:
-    """Return what a command that fails says: one line, and no trace."""
+    """Return the message of a failed command: one line without a traceback."""
     assert done.returncode == 1, done
     said = [line for line in done.stderr.splitlines() if not line.startswith("rejected ")]
     assert len(said) == 1, done.stderr
@@ -46,7 +46,7 @@ def one_line(done: "CompletedProcess[str]") -> str:
     return said[0]
 
 
-# ---- no space
+# ---- full disk
 
 
 @pytest.mark.usefixtures("mounts")
@@ -65,17 +65,17 @@ def run_on_a_full_disk(folder: Path) -> list[str]:
     return audit(disk / "data", sent(GENERATED, invalid=False))
 
 
-def test_a_run_whose_files_cannot_grow_stops_and_completes_everything_once_they_can(
+def test_a_run_with_a_file_size_limit_stops_and_completes_everything_without_it(
     tmp_path: Path,
 ) -> None:
-    """As with a quota: another error of the system than that of a full disk."""
+    """A quota gives another system error than a full disk."""
     assert "disk I/O error" in one_line(limited(TOO_SMALL // 4, *RUN, tmp_path / "data"))
     assert answer(*RUN, tmp_path / "data")["sink_error"] is None
     assert audit(tmp_path / "data", sent(GENERATED, invalid=False)) == []
 
 
 def limited(kilobytes: int, *arguments: object) -> "CompletedProcess[str]":
-    """Run the command where no file that it writes itself can be larger than this."""
+    """Run the command with a limit of the size of its files."""
     process = subprocess.Popen(
         [COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -85,7 +85,7 @@ def limited(kilobytes: int, *arguments: object) -> "CompletedProcess[str]":
 
 
 @pytest.mark.usefixtures("mounts")
-def test_a_server_on_a_full_disk_stops_and_has_all_that_it_acknowledged(
+def test_a_server_on_a_full_disk_stops_and_keeps_all_acknowledged_events(
     apart: Apart, tmp_path: Path
 ) -> None:
     assert apart(serve_on_a_full_disk, tmp_path) == []
@@ -112,19 +112,19 @@ def serve_on_a_full_disk(folder: Path) -> list[str]:
 
 
 def put(server: Served, entries: list[Entry]) -> list[str]:
-    """Put events until there is no answer; return the ids of those acknowledged."""
+    """Put events until an answer is missing; return the acknowledged ids."""
     client, acknowledged = server.client("events"), list[str]()
     try:
         for first in range(0, len(entries), 10):
             told = client.put_events(Entries=entries[first : first + 10])
             acknowledged += [entry["EventId"] for entry in told["Entries"]]
     except (BotoCoreError, ClientError):
-        pass  # so these were not acknowledged
+        pass  # not acknowledged
     return acknowledged
 
 
 @pytest.mark.usefixtures("mounts")
-def test_orders_go_on_while_there_is_no_space_for_the_sink_and_it_catches_up(
+def test_orders_continue_on_a_full_disk_of_the_sink_and_it_catches_up(
     apart: Apart, tmp_path: Path
 ) -> None:
     assert apart(run_with_a_full_sink, tmp_path) == []
@@ -142,7 +142,7 @@ def run_with_a_full_sink(folder: Path) -> list[str]:
     return audit(data, sent(GENERATED, invalid=False))
 
 
-def test_orders_go_on_while_there_is_no_space_for_the_log(tmp_path: Path) -> None:
+def test_orders_continue_on_a_full_disk_of_the_log(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "orderflow.log").symlink_to("/dev/full")
@@ -150,7 +150,7 @@ def test_orders_go_on_while_there_is_no_space_for_the_log(tmp_path: Path) -> Non
     assert audit(data, sent(GENERATED, invalid=False)) == []
 
 
-# ---- nothing writable
+# ---- read-only disk
 
 WRITING = {
     "run": ["run", "--count", 5],
@@ -170,7 +170,7 @@ READING = {
 def read_only(
     mounts: None, apart: Apart, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, "CompletedProcess[str]"]:
-    """Return how each command ended in a directory that is read-only."""
+    """Return the result of each command in a read-only directory."""
     told: dict[str, CompletedProcess[str]] = apart(
         on_a_read_only_disk, tmp_path_factory.mktemp("read-only"), WRITING | READING
     )
@@ -199,14 +199,14 @@ def with_a_read_only_database(folder: Path) -> "CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_what_writes_says_in_one_line_that_the_directory_is_read_only(
+def test_a_writing_command_reports_a_read_only_directory_in_one_line(
     read_only: dict[str, "CompletedProcess[str]"], name: str
 ) -> None:
     assert "Read-only file system" in one_line(read_only[name])
 
 
 @pytest.mark.parametrize("name", READING)
-def test_what_reads_answers_or_says_in_one_line_why_not(
+def test_a_reading_command_answers_or_reports_the_reason_in_one_line(
     read_only: dict[str, "CompletedProcess[str]"], name: str
 ) -> None:
     done = read_only[name]

@@ -19,17 +19,17 @@ from tests.e2e.upstream import to_entries
 from tests.fakes.serving import Served
 
 BURST = 400
-"""Orders that are generated at a time."""
+"""Orders of one burst."""
 
 PAUSE = 0.1
-"""Seconds between two requests of ten events: the platform falls behind, and catches up."""
+"""Seconds between two requests of ten events: the platform lags, and catches up."""
 
 ROUNDS = 20
-"""Exports of one directory, before a new one is begun: each is larger than the one before."""
+"""Exports of one directory before the next directory, because its size grows."""
 
 
 class Burst(threading.Thread):
-    """Puts orders of every kind, one burst after the other, until the block ends."""
+    """A context that puts bursts of orders of every kind until its end."""
 
     def __init__(self, server: Served) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Burst(threading.Thread):
             self.failure = error
 
 
-def test_each_export_and_backup_during_a_burst_is_of_one_sound_moment(
+def test_each_export_and_backup_during_a_burst_has_one_consistent_moment(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     left = int(pytestconfig.getoption("--exports"))
@@ -83,7 +83,7 @@ def test_each_export_and_backup_during_a_burst_is_of_one_sound_moment(
 
 
 def during_a_burst(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """Export, back up and audit so often while orders come; return the totals of each export."""
+    """Export, back up and audit repeatedly during bursts; return the totals of each export."""
     stock = folder / "stock.csv"
     folder.mkdir()
     units = {
@@ -116,13 +116,13 @@ def one_round(data: Path, folder: Path) -> dict[str, Any]:
 
 
 def sound(data: Path) -> None:
-    """Say that an audit of a directory finds nothing."""
+    """Assert that an audit of a directory finds nothing."""
     told = answer("audit", "--data", data)
     assert (told["number"], told["findings"]) == (0, [])
 
 
 def answer(*arguments: object) -> Any:
-    """Return the JSON object on the last line of a command that succeeds, run in this process."""
+    """Run a command in this process; return the JSON object on its last line."""
     result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert result.exception is None, f"{arguments}: {result.output} {result.exception!r}"
     return json.loads(result.stdout.splitlines()[-1])

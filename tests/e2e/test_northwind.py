@@ -1,4 +1,4 @@
-"""830 real orders of the Northwind company, with stock for all of them and with far too little."""
+"""830 real orders of the Northwind company, with sufficient and with insufficient stock."""
 
 import csv
 from itertools import islice
@@ -12,7 +12,7 @@ from tests.fakes.serving import answer, orders, rows
 NORTHWIND = Path(__file__).parents[2] / "../shared/data/northwind"
 FILE = NORTHWIND / "order_created.ndjson"
 SLICE = 120
-"""Orders of the run with too little stock: each that waits is tried 13 times."""
+"""Orders of the run with insufficient stock: each waiting order has 13 attempts."""
 
 pytestmark = pytest.mark.skipif(
     not FILE.is_file(), reason=f"no Northwind orders at {FILE.resolve()}"
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def ample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
-    """Run the whole file twice; return the directory and what both runs said."""
+    """Run the entire file twice; return the directory and both results."""
     data = tmp_path_factory.mktemp("ample") / "data"
     command = ("run", "--from", FILE, "--stock", NORTHWIND / "stock_ample.csv", "--data", data)
     return data, answer(*command, timeout=120), answer(*command, timeout=120)
@@ -29,7 +29,7 @@ def ample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """Run the first of the orders on the stock that the company had."""
+    """Run the first orders on the company's own stock."""
     folder = tmp_path_factory.mktemp("tight")
     with FILE.open() as whole:
         (folder / "first.ndjson").write_text("".join(islice(whole, SLICE)))
@@ -52,7 +52,7 @@ TOTALS = {
 }
 
 
-def test_with_stock_for_all_of_them_all_complete(ample: tuple[Path, Any, Any]) -> None:
+def test_with_sufficient_stock_all_orders_complete(ample: tuple[Path, Any, Any]) -> None:
     _, first, _ = ample
     wanted = {
         "accepted": 830,
@@ -108,7 +108,7 @@ def test_the_gateways_and_the_carriers_own_records_agree(ample: tuple[Path, Any,
     assert rows(data / "sandbox.db", "select count(*) from carrier_shipments") == [(830,)]
 
 
-def test_one_orders_whole_story_fits_one_screen(ample: tuple[Path, Any, Any]) -> None:
+def test_the_story_of_an_order_fits_one_screen(ample: tuple[Path, Any, Any]) -> None:
     data, _, _ = ample
     done = orders("show", "nw-10248", "--data", data)
     assert done.returncode == 0
@@ -118,7 +118,7 @@ def test_one_orders_whole_story_fits_one_screen(ample: tuple[Path, Any, Any]) ->
     assert len(shown.splitlines()) <= 40
 
 
-def test_with_too_little_stock_every_order_ends_and_nothing_is_oversold(
+def test_with_insufficient_stock_every_order_ends_and_nothing_is_oversold(
     tight: tuple[Path, Any],
 ) -> None:
     data, ran = tight
@@ -136,7 +136,7 @@ def test_with_too_little_stock_every_order_ends_and_nothing_is_oversold(
     assert ran["units_shipped"] == sum(shipped for *_, shipped in left) <= sum(had.values())
 
 
-def test_an_order_without_stock_costs_nobody_anything(tight: tuple[Path, Any]) -> None:
+def test_an_order_without_stock_is_never_charged(tight: tuple[Path, Any]) -> None:
     data, _ = tight
     failed = "select order_id from orders where status = 'FAILED'"
     reasons = rows(data / "orderflow.db", "select distinct failure from orders where failure <> ''")

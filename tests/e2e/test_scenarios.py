@@ -1,4 +1,4 @@
-"""The scenario table of `workflows/README.md` is what happens."""
+"""The platform behaves as the scenario table of `workflows/README.md`."""
 
 import re
 from collections.abc import Callable
@@ -33,13 +33,13 @@ def test_the_table_has_every_situation() -> None:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_situation_leads_where_the_table_says(
+def test_a_situation_has_the_outcome_of_the_table(
     situation: str, tmp_path: Path, apart: Callable[..., Any]
 ) -> None:
     assert apart(run_situation, situation, tmp_path) == TABLE[situation]
 
 
-def test_the_table_enters_every_state_but_those_of_failing_infrastructure() -> None:
+def test_the_table_enters_every_state_except_those_of_failing_infrastructure() -> None:
     definition = yaml.safe_load((WORKFLOWS / "order_processing.asl.yaml").read_text())
     states = set(definition["States"])
     for branch in definition["States"]["ParallelFulfillment"]["Branches"]:

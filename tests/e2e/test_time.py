@@ -1,4 +1,4 @@
-"""Time is skipped in a sandbox only: what `orders run` does in a directory that is real."""
+"""Time is skipped in a sandbox only: `orders run` in a real directory."""
 
 import json
 import signal
@@ -57,12 +57,12 @@ def stock_of(folder: Path, **units: int) -> Path:
     return path
 
 
-# ---- orders that were served
+# ---- served orders
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory of a server that has stopped, with two orders that wait for stock."""
+    """Return a directory of a stopped server, with two orders that wait for stock."""
     data = tmp_path_factory.mktemp("served") / "data"
     with Served(data) as server:
         for number in range(2):
@@ -73,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def test_an_order_that_waits_goes_on_waiting(served: Path) -> None:
+def test_a_waiting_order_continues_to_wait(served: Path) -> None:
     before = rows(served / "orderflow.db", STATE)
     timers = "select id, wake_at from executions where status = 'RUNNING' order by id"
     due = rows(served / "orderflow.db", timers)
@@ -91,7 +91,7 @@ def test_an_order_that_waits_goes_on_waiting(served: Path) -> None:
     assert "`orders serve` does it when it is due" in done.stdout
 
 
-def test_a_directory_that_is_real_stays_real(served: Path, tmp_path: Path) -> None:
+def test_a_real_directory_stays_real(served: Path, tmp_path: Path) -> None:
     events = file_of(tmp_path, detail("V-2", VASE), detail("T-1", TEA))
     ran = answer("run", "--from", events, "--data", served)
     assert (ran["sandbox"], ran["completed"], ran["in_flight"]) == (False, 1, 3)
@@ -101,7 +101,7 @@ def test_a_directory_that_is_real_stays_real(served: Path, tmp_path: Path) -> No
 # ---- real time
 
 
-def test_what_was_emitted_is_done_in_real_time_and_the_sink_has_it(tmp_path: Path) -> None:
+def test_emitted_orders_are_processed_in_real_time_and_reach_the_sink(tmp_path: Path) -> None:
     data = tmp_path / "data"
     retried = detail("T-2", TEA, payment_token="tok_timeout")  # answered at the second call
     answer("emit", file_of(tmp_path, detail("T-1", TEA), retried), "--data", data)
@@ -129,7 +129,7 @@ def test_an_order_from_another_command_makes_a_sandbox_real(
 
 
 def run_then(folder: Path, command: str, file: str) -> list[str]:
-    """Run an order in a sandbox, then have a command bring another; return what it was, and is."""
+    """Run an order in a sandbox, add one by a command; return the kind before and after."""
     data, other = folder / "data", folder / "other"
     events = file_of(folder, detail("T-1", TEA))
     with platform(DataDirectory(data), workers=0) as engine:
@@ -163,7 +163,7 @@ def test_a_run_in_real_time_may_be_interrupted(served: Path, tmp_path: Path) -> 
 
 
 def _until(data: Path, query: str, wanted: float) -> None:
-    """Wait until a query's value is at least this."""
+    """Wait until a query's value is at least ``wanted``."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with suppress(OperationalError):
@@ -177,7 +177,7 @@ def _until(data: Path, query: str, wanted: float) -> None:
 # ---- a sandbox, then a server in the same directory
 
 
-def test_a_sandbox_run_that_was_killed_leaves_a_server_no_time_in_the_future(
+def test_after_a_killed_sandbox_run_a_server_has_no_time_in_the_future(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"
@@ -208,11 +208,11 @@ def test_a_sandbox_run_that_was_killed_leaves_a_server_no_time_in_the_future(
     assert too_late(data) == {}
 
 
-# ---- a run that leaves work undone
+# ---- a run with unfinished work
 
 
 def stopped_early(folder: Path) -> tuple[int, str, str]:
-    """Run two orders on a platform that stops before it has done anything with them."""
+    """Run two orders on a platform that stops before it processes them."""
     vars(infra.cli.commands.run)["settle"] = lambda *_: None
     events = file_of(folder, detail("A", TEA), detail("B", TEA))
     arguments = ["run", "--from", str(events), "--data", str(folder / "data"), "--json"]
@@ -220,7 +220,7 @@ def stopped_early(folder: Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout.splitlines()[-1], str(result.exception)
 
 
-def test_a_run_that_leaves_orders_unbegun_fails_and_says_how_many(
+def test_a_run_with_orders_that_have_not_begun_fails_with_their_number(
     tmp_path: Path, apart: Callable[..., Any]
 ) -> None:
     code, told, error = apart(stopped_early, tmp_path)

@@ -1,4 +1,4 @@
-"""What an upstream system sends, generated orders of every kind, and what has to come of them."""
+"""The events of an upstream system, generated orders of every kind, and their expected ends."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -18,13 +18,13 @@ ENDS = {
     "carrier refuses": "FAILED",
     "cancelled": "CANCELLED",
 }
-"""How an order of a kind ends; one that is rejected never begins."""
+"""The last status of each kind of order; a rejected order has none."""
 
 Entry = dict[str, str]
 
 
 def to_entries(generated: Generated) -> Iterator[Entry]:
-    """Return the events as PutEvents takes them, those that break the contract too."""
+    """Yield the entries of PutEvents, also of events that violate the contract."""
     for _, event in generated.events:
         yield {
             "EventBusName": "orders-bus",
@@ -35,7 +35,7 @@ def to_entries(generated: Generated) -> Iterator[Entry]:
 
 
 def stock_file(generated: Generated, folder: Path) -> Path:
-    """Write the stock that the orders need."""
+    """Write a stock file with the units of the orders."""
     path = folder / "stock.csv"
     units = generated.receipt.units.items()
     path.write_text("sku,on_hand\n" + "".join(f"{sku},{number}\n" for sku, number in units))
@@ -43,7 +43,7 @@ def stock_file(generated: Generated, folder: Path) -> Path:
 
 
 def sent(generated: Generated, acknowledged: Collection[str] = (), *, invalid: bool = True) -> Sent:
-    """Return what has to come of these events; ``invalid`` if those that are reached the bus."""
+    """Return the expectations; ``invalid`` if the invalid events reached the bus too."""
     details: dict[str, Any] = {}
     kinds: dict[str, str] = {}
     for kind, event in generated.events:

@@ -1,4 +1,4 @@
-"""A platform for each test, in this process, and opened again where a test restarts it."""
+"""Fixtures: a platform for each test, in this process, which a test can restart."""
 
 import os
 from collections.abc import Iterator

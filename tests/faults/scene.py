@@ -1,6 +1,6 @@
-"""What the tests of faults share: opening and killing a platform, and what others have on record.
+"""Helpers of the tests of faults: open and kill a platform, read its and its partners' records.
 
-Gateway and carrier are asked for their own records, never the platform.
+Charges and shipments are read from the gateway's and the carrier's own records.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ NEVER_SHIPPED = {"name": "A", "street": "SANDBOX FAIL", "city": "C", "country": 
 
 
 class Killed(BaseException):
-    """The process ends here: no handler and no engine may catch it."""
+    """The end of the process: no handler and no engine may catch it."""
 
 
 def forget() -> None:
-    """Forget what a process has in memory: its wirings and its connections."""
+    """Clear the memory of a process: its wirings and its connections."""
     for service in SERVICES:
         for value in vars(import_module(f"{service}.wiring")).values():
             if isinstance(value, PerFunction):
@@ -37,7 +37,7 @@ def forget() -> None:
 
 
 def let_go(machine: Host) -> None:
-    """Close the files of this process that would otherwise be closed at its end."""
+    """Close the files that the end of a process would close."""
     invoker: Any = machine.engine.invoker
     invoker.environment.close()
     for path in (machine.directory.database, machine.directory.sandbox):
@@ -54,9 +54,9 @@ class Scene:
 
     @contextmanager
     def open(self, *, later: float = 0.0, **options: Any) -> Iterator[Host]:
-        """Open the platform, ``later`` by so many seconds; `Killed` ends it without a trace.
+        """Open the platform ``later`` seconds from now; `Killed` ends it without a clean-up.
 
-        Its clock skips, unless another is given; ``None`` leaves it to the directory.
+        Its clock skips by default; with the clock ``None`` the directory decides.
         """
         forget()
         skipping = SkippingClock()
@@ -86,14 +86,14 @@ def shipped(machine: Host, order_id: str = "T-1") -> list[str]:
 
 
 def stock(machine: Host, sku: str = "TEA") -> dict[str, int]:
-    """Return the units of a SKU on hand, reserved, shipped and back."""
+    """Return the units of a SKU on hand, reserved, shipped and restocked."""
     query = "select on_hand, reserved, shipped, restocked from stock where sku = ?"
     [row] = machine.rows(query, sku)
     return row
 
 
 def untouched(units: int) -> dict[str, int]:
-    """Return the stock of a SKU of which nothing was ever taken."""
+    """Return the stock of a SKU without any reservation."""
     return {"on_hand": units, "reserved": 0, "shipped": 0, "restocked": 0}
 
 
@@ -104,7 +104,7 @@ def dead_letters(machine: Host) -> list[tuple[str, str]]:
 
 
 def has_completed_once(machine: Host, order_id: str = "T-1") -> bool:
-    """Say whether an order is completed with one charge, one shipment and one event, of one id."""
+    """Return whether an order completed with one charge, one shipment and one event id."""
     query = (
         "select distinct json_extract(envelope, '$.detail.metadata.event_id') as id from events"
         " where order_id = ? and detail_type = 'Order Completed'"
@@ -115,7 +115,7 @@ def has_completed_once(machine: Host, order_id: str = "T-1") -> bool:
 
 
 def is_undone(machine: Host, order_id: str = "T-1") -> bool:
-    """Say whether nothing of an order is left: no money, no units, no shipment."""
+    """Return whether an order has no charge, no reserved units and no shipment."""
     clean = not {"CHARGED"} & {*paid(machine, order_id)} and not {"CREATED"} & {
         *shipped(machine, order_id)
     }
@@ -124,12 +124,12 @@ def is_undone(machine: Host, order_id: str = "T-1") -> bool:
 
 
 class Straggler:
-    """Takes the next call of a function, reports it as timed out, and lets it go on later."""
+    """A function's next call, reported as timed out and continued later."""
 
     def __init__(self, machine: Host, function: str) -> None:
         self.machine = machine
         self.function = function
-        self.kept: Invocation | None = None
+        self.call: Invocation | None = None
         invoker: Any = machine.engine.invoker
         self._environment = invoker.environment
         self._submit = invoker.submit
@@ -137,16 +137,16 @@ class Straggler:
         self._reports: list[Result] = []
         invoker.submit, invoker.poll = self._take, self._answer
 
-    def go_on(self) -> bytes:
-        """Let the call go on now; return its error, which nobody waits for any more."""
-        assert self.kept is not None
+    def resume(self) -> bytes:
+        """Continue the call; return its error, which has no caller any more."""
+        assert self.call is not None
         offset = self.machine.engine.clock.offset
-        _, error, _ = self._environment.invoke(self.function, self.kept.payload, offset)
+        _, error, _ = self._environment.invoke(self.function, self.call.payload, offset)
         return bytes(error)
 
     def _take(self, invocation: Invocation) -> None:
-        if self.kept is None and invocation.function.name == self.function:
-            self.kept = invocation
+        if self.call is None and invocation.function.name == self.function:
+            self.call = invocation
             error = timed_out(invocation.function)
             self._reports.append(Result(invocation.id, None, error, [], 0.0))
         else:

@@ -1,4 +1,4 @@
-"""Faults of events: repeated, late, refused, malformed, out of order, and lost on the way."""
+"""Faults of events: repeated, late, refused, malformed, out of order, lost in transit."""
 
 import json
 import time
@@ -54,7 +54,7 @@ def test_f03_a_replay_long_after(machine: Host, seconds: float) -> None:
 
 
 def test_f04_the_same_order_id_with_other_content(machine: Host) -> None:
-    """F4: the same order id, other content -> the first stands; OrderConflict is seen, counted."""
+    """F4: the same order id, other content -> the first is kept; OrderConflict is recorded."""
     machine.put(order())
     machine.settle()
     machine.put(order(customer_id="C-2"))
@@ -67,7 +67,7 @@ def test_f04_the_same_order_id_with_other_content(machine: Host) -> None:
 
 
 class Flaky:
-    """An outlet onto a platform's bus that refuses every second entry of its first requests."""
+    """An event destination that refuses every second entry of its first requests."""
 
     where = "here"
 
@@ -126,15 +126,15 @@ def test_f06_a_crash_between_the_write_and_its_event(
         machine.settle()
     with scene.open() as machine:
         outbox = machine.rows("select body from outbox")
-        stands = machine.status() == "COMPLETED"
-        assert stands is (moment == "after")
-        assert stands is any("Order Completed" in row["body"] for row in outbox)
+        is_written = machine.status() == "COMPLETED"
+        assert is_written is (moment == "after")
+        assert is_written is any("Order Completed" in row["body"] for row in outbox)
         machine.settle()
         assert has_completed_once(machine)
 
 
 def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
-    """Kill the process in the transaction that completes an order, or right after it."""
+    """Kill the process in the transaction that completes an order, or after its commit."""
     write_change, complete = storage.sqlite.records.write_change, orders.usecases.complete
 
     def write_or_die(connection: Any, change: Change) -> None:
@@ -153,7 +153,7 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
 
 
 class BusPublisher:
-    """The relay's publisher onto the bus of one machine."""
+    """A publisher of the relay that puts events on the bus of one machine."""
 
     def __init__(self, machine: Host) -> None:
         self.machine = machine
@@ -174,10 +174,10 @@ def _created(order_id: str) -> Message:
 
 
 def test_f07_a_relay_that_dies_after_the_publish(machine: Host) -> None:
-    """F7: crash of the relay after the publish -> a duplicate, which is absorbed."""
+    """F7: crash of the relay after the publish -> a duplicate event; one charge and shipment."""
     outbox = FakeOutbox(item={"1.0": _created("T-1")})
     ports = Ports(outbox, BusPublisher(machine), machine.engine.clock.now, lambda _: None)
-    outbox.broken.append(Killed())  # type: ignore[arg-type] # it dies, so it is no Exception
+    outbox.broken.append(Killed())  # type: ignore[arg-type] # a kill is not an Exception
     with pytest.raises(Killed):
         catch_up(ports, lambda: 60.0)
     assert outbox.remaining == ["item/1.0"]
@@ -189,7 +189,7 @@ def test_f07_a_relay_that_dies_after_the_publish(machine: Host) -> None:
 
 
 def test_f21_an_event_over_the_limit(machine: Host) -> None:
-    """F21: an event over the size limit -> refused at the edge with the limit and the size."""
+    """F21: an event over the size limit -> refused at the port, with the limit and the size."""
     large = order(email=f"{'a' * MAX_EVENT_BYTES}@example.com")
     with pytest.raises(InvalidRequest, match=rf"\d+ bytes of {MAX_EVENT_BYTES}"):
         machine.put(large)
@@ -230,7 +230,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("what", MALFORMED)
-def test_f22_an_event_that_keeps_no_contract(machine: Host, what: str) -> None:
+def test_f22_an_event_that_violates_its_contract(machine: Host, what: str) -> None:
     """F22: malformed, unknown, newer schema -> quarantined by each consumer, at once; no flag."""
     machine.put(MALFORMED[what])
     machine.settle()
@@ -246,7 +246,7 @@ def test_f22_an_event_that_keeps_no_contract(machine: Host, what: str) -> None:
 
 
 def test_f27_events_out_of_order(machine: Host) -> None:
-    """F27: Cancelled before Created, Updated after Completed -> taken into account, or noted."""
+    """F27: Cancelled before Created, Updated after Completed -> applied, or noted as ignored."""
     machine.put(event("Order Cancelled", "T-1"))
     while not machine.kept():
         machine.engine.turn(0)
@@ -261,8 +261,8 @@ def test_f27_events_out_of_order(machine: Host) -> None:
     assert dead_letters(machine) == []
 
 
-def test_f27_an_address_that_comes_before_its_order(machine: Host) -> None:
-    """F27: Updated before Created -> the order goes to the new address."""
+def test_f27_an_address_that_precedes_its_order(machine: Host) -> None:
+    """F27: Updated before Created -> the order is shipped to the new address."""
     address = {"name": "A", "street": "2 Mill Lane", "city": "C", "country": "Y"}
     machine.put(event("Order Updated", "T-1", shipping_address=address))
     while not machine.kept():
@@ -290,7 +290,7 @@ def test_f27_an_address_that_comes_before_its_order(machine: Host) -> None:
     ],
 )
 def test_f28_totals_at_the_boundary_and_beyond(machine: Host, total: str, outcome: str) -> None:
-    """F28: 999.99, 1000, NaN, 1e400, … -> the boundary is exact; nonsense is refused by name."""
+    """F28: 999.99, 1000, NaN, 1e400, … -> the boundary is exact; invalid totals are refused."""
     lines = f'[{{"sku": "TEA", "quantity": 1, "unit_price": {total}}}]'
     detail = json.dumps({**order()["detail"], "total": None, "items": None})
     detail = detail.replace('"total": null', f'"total": {total}')

@@ -1,4 +1,4 @@
-"""Faults during a redrive: a lock, a crash, a failure of the new run."""
+"""Faults during a redrive: a lease, a crash, a failure of the new run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ MINUTE = 60.0
 BACK_IN_STOCK = {"on_hand": 10, "reserved": 0, "shipped": 1, "restocked": 1}
 
 
-AT_FIRST, FOR_EVER = "tok_refund_fails_5", "tok_refund_fails"
+AT_FIRST, ALWAYS = "tok_refund_fails_5", "tok_refund_fails"
 
 
 def refund_fails(machine: Host, token: str = AT_FIRST) -> int:
-    """Let an order's refund fail for good; return its letter."""
+    """Let an order's refund fail permanently; return the id of its dead letter."""
     machine.receive(TEA=10)
     machine.put(order(shipping_address=NEVER_SHIPPED, payment_token=token))
     while not dead_letters(machine):
@@ -38,7 +38,7 @@ def open_letters(machine: Host) -> list[dict[str, Any]]:
 
 
 def redriven(machine: Host, *ids: int) -> Any:
-    """Redrive letters; return what is answered."""
+    """Redrive letters; return the answer."""
     asked = machine.engine.call(lambda now: redrive(machine.engine, ids, now))
     machine.engine.turn(0)
     return asked.result(0)
@@ -49,17 +49,17 @@ def closed(machine: Host, number: int) -> dict[str, Any] | None:
 
 
 def work(machine: Host, number: int, within: float = MINUTE) -> None:
-    """Work until a redriven letter's fate is known, skipping no more than so many seconds."""
+    """Work until the outcome of a redriven letter is known; skip ``within`` seconds at most."""
     end = machine.engine.clock.now() + within
     while (letter := closed(machine, number)) is not None and letter["state"] == "PENDING":
-        assert machine.engine.clock.now() < end, "the letter is redriven, and nothing comes of it"
+        assert machine.engine.clock.now() < end, "the redriven letter has no outcome"
         if not machine.engine.turn(0) and machine.engine.idle:
             machine.engine.skip()
 
 
 @pytest.mark.parametrize("ahead", [0.0, 6_000.0])
 def test_f40_a_redrive_while_a_dead_run_holds_the_order(scene: Scene, ahead: float) -> None:
-    """F40: a redrive while a dead run holds the order, perhaps for hours -> it is done at once."""
+    """F40: a redrive while a dead run holds the order -> the new run takes it over at once."""
     with scene.open(later=ahead) as machine:
         number = refund_fails(machine)
     with scene.open() as machine:
@@ -82,7 +82,7 @@ def test_f40_a_redrive_while_a_dead_run_holds_the_order(scene: Scene, ahead: flo
 def test_f41_a_crash_during_a_redrive(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str, commit: int
 ) -> None:
-    """F41: kill -9 at any moment of a redrive -> the letter or its successor is stored."""
+    """F41: kill -9 at any commit of a redrive -> the letter or its successor is stored."""
     with scene.open() as machine:
         number = refund_fails(machine)
     with monkeypatch.context() as patch, scene.open() as machine:
@@ -100,7 +100,7 @@ def test_f41_a_crash_during_a_redrive(
 
 
 def is_seen(machine: Host, number: int) -> bool:
-    """Say whether a letter is open or has a run as its successor."""
+    """Return whether a letter is open or has a run as its successor."""
     letter = closed(machine, number)
     if letter is None:
         return number in [one["id"] for one in open_letters(machine)]
@@ -126,7 +126,7 @@ def kill_at_commit(patch: pytest.MonkeyPatch, database: Database, number: int, m
 
 
 def hold_by_another(machine: Host) -> None:
-    """Let another run have claimed the order."""
+    """Give the order's lease to another run."""
     with machine.database.write() as connection:
         connection.execute(
             "update orders set lease_owner = 'somebody', lease_until = 9e9, version = version + 1"
@@ -139,8 +139,8 @@ def hold_by_another(machine: Host) -> None:
 
 
 def test_f42_a_redrive_that_fails_again(machine: Host) -> None:
-    """F42: a redriven run fails as before -> a letter says so, and what was tried."""
-    number = refund_fails(machine, FOR_EVER)
+    """F42: a redriven run fails as before -> a new letter, with the history of the old one."""
+    number = refund_fails(machine, ALWAYS)
     redriven(machine, number)
     work(machine, number)
     [letter] = open_letters(machine)
@@ -154,9 +154,9 @@ def test_f42_a_redrive_that_fails_again(machine: Host) -> None:
 
 
 def test_f42_a_redrive_whose_run_vanishes(scene: Scene) -> None:
-    """F42: a redriven run vanishes without a trace -> the letter is back with the reason."""
+    """F42: a redriven run vanishes without a trace -> the letter returns with the reason."""
     with scene.open() as machine:
-        number = refund_fails(machine, FOR_EVER)
+        number = refund_fails(machine, ALWAYS)
         redriven(machine, number)
         with machine.database.write() as connection:
             connection.execute("delete from executions where name like '%-redrive-%'")
@@ -168,8 +168,8 @@ def test_f42_a_redrive_whose_run_vanishes(scene: Scene) -> None:
 
 
 def test_f42_a_redrive_that_is_ignored(machine: Host) -> None:
-    """F42: a redriven run is ignored: a run that ended meanwhile holds it -> the letter is back."""
-    number = refund_fails(machine, FOR_EVER)
+    """F42: a redriven run is ignored because an ended run holds the order -> the letter returns."""
+    number = refund_fails(machine, ALWAYS)
     redriven(machine, number)
     hold_by_another(machine)
     while "OrderIgnored" not in machine.paths()[-1]:
@@ -182,12 +182,12 @@ def test_f42_a_redrive_that_is_ignored(machine: Host) -> None:
     assert "its run was ignored: run somebody, which has ended, holds it" in letter["reason"]
 
 
-def test_f42_a_redrive_beside_a_run_that_does_the_same(machine: Host) -> None:
-    """F42: another run has the order at that moment -> the letter waits for what that one does."""
+def test_f42_a_redrive_while_another_run_does_the_same(machine: Host) -> None:
+    """F42: another run has the order at that moment -> the letter waits for that run."""
     number = refund_fails(machine)
     executions, name = machine.engine.executions, machine.engine.profile.order_machine
     resume = {"resume": {"order_id": "T-1"}}
-    machine.engine.clock.offset += 301.0  # the lease has run out
+    machine.engine.clock.offset += 301.0  # the lease has expired
     machine.engine.call(lambda now: executions.start(name, "twin", resume, now))
     while "twin" not in {row["lease_owner"] for row in machine.rows("select * from orders")}:
         machine.engine.turn(0)
@@ -198,8 +198,8 @@ def test_f42_a_redrive_beside_a_run_that_does_the_same(machine: Host) -> None:
     assert (letter["state"], letter["outcome"]) == ("DONE", "order T-1: refunded, FAILED")
 
 
-def test_f43_an_event_that_is_put_right(machine: Host) -> None:
-    """F43: a quarantined order is put right and redriven -> it is an order; both are on record."""
+def test_f43_an_event_that_is_edited(machine: Host) -> None:
+    """F43: a quarantined order is edited and redriven -> it completes; both events are kept."""
     machine.receive(TEA=10)
     machine.put(order(currency="usd"))
     machine.settle()
@@ -221,8 +221,8 @@ def test_f43_an_event_that_is_put_right(machine: Host) -> None:
 
 
 def test_f44_a_refund_that_fails_at_every_reconciliation(machine: Host) -> None:
-    """F44: a refund fails at every reconciliation -> one open letter, which says how often."""
-    number = refund_fails(machine, FOR_EVER)
+    """F44: a refund fails at every reconciliation -> one open letter with a failure count."""
+    number = refund_fails(machine, ALWAYS)
     machine.settle()
     assert len(machine.paths()) > 2
     [letter] = open_letters(machine)
@@ -232,7 +232,7 @@ def test_f44_a_refund_that_fails_at_every_reconciliation(machine: Host) -> None:
     assert letter["body"]["execution"] == newest["name"]
 
 
-def test_a_mail_that_is_tried_again_is_told_of_as_that_and_as_no_dead_letter(
+def test_a_mail_in_retry_is_listed_as_a_retry_and_not_as_a_dead_letter(
     machine: Host,
 ) -> None:
     machine.put(order(email="ada@bounce.example"))
@@ -247,7 +247,7 @@ def test_a_mail_that_is_tried_again_is_told_of_as_that_and_as_no_dead_letter(
     assert retry["next"] == timestamp(row["visible_at"])
 
 
-def test_a_mail_that_never_goes_out_is_a_dead_letter_that_says_why(machine: Host) -> None:
+def test_a_mail_that_never_succeeds_is_a_dead_letter_with_its_reason(machine: Host) -> None:
     machine.put(order(email="ada@bounce.example"))
     machine.settle()
     [letter] = open_letters(machine)
@@ -257,7 +257,7 @@ def test_a_mail_that_never_goes_out_is_a_dead_letter_that_says_why(machine: Host
     assert [one["reason"] for one in told["dead_letters"]] == [letter["reason"]]
 
 
-def test_a_request_for_an_order_that_is_not_here_says_so_in_its_letter(machine: Host) -> None:
+def test_a_request_for_an_unknown_order_is_a_dead_letter_with_that_reason(machine: Host) -> None:
     machine.put(event("Order Cancelled", "never"))
     machine.settle()
     [letter] = open_letters(machine)

@@ -1,4 +1,4 @@
-"""Faults of the machine: targets and sinks away, clocks that jump, work that is lost."""
+"""Faults of the host: failing targets and sinks, jumping clocks, lost work."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ HIGH_VALUE: dict[str, Any] = {
 
 
 def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
-    """F23: a rule's target fails for good -> retried by its policy, dead letter; redrive works."""
+    """F23: a rule's target always fails -> retried by its policy, dead letter; redrive works."""
     takers, attempts = machine.engine.bus.rule_targets, Counter[str]()
 
     class Failing(QueueTarget):
@@ -83,28 +83,28 @@ def test_f24_one_poison_message_in_a_batch(machine: Host) -> None:
 
 
 def _batches(machine: Host, function: str) -> list[int]:
-    """Return the sizes of the batches that a function takes from now on."""
+    """Return a list that gets the size of each later batch of a function."""
     sizes: list[int] = []
     invoker: Any = machine.engine.invoker
     submit = invoker.submit
 
-    def overheard(invocation: Any) -> None:
+    def record(invocation: Any) -> None:
         if invocation.function.name == function:
             sizes.append(len(json.loads(invocation.payload)["Records"]))
         submit(invocation)
 
-    invoker.submit = overheard
+    invoker.submit = record
     return sizes
 
 
-def test_f25_a_sink_that_is_away(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F25: analytics sink unavailable -> orders go on; it catches up; nothing is missing."""
+def test_f25_an_unavailable_sink(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F25: analytics sink unavailable -> orders continue; the sink catches up completely."""
 
-    def away(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(infra.local.engine.streams, "write_parquet", away)
+        patch.setattr(infra.local.engine.streams, "write_parquet", fail)
         machine.put(*(order(f"T-{number}") for number in range(3)))
         machine.settle()
     assert all(has_completed_once(machine, f"T-{number}") for number in range(3))
@@ -115,7 +115,7 @@ def test_f25_a_sink_that_is_away(machine: Host, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_f25_a_restart_between_two_deliveries(scene: Scene) -> None:
-    """F25: a restart between two deliveries -> no file takes another's place."""
+    """F25: a restart between two deliveries -> no file replaces another."""
     for number in range(3):
         with scene.open() as machine:
             machine.receive(TEA=number + 1)
@@ -146,20 +146,20 @@ def _analysed(machine: Host, view: str = "order_events") -> Counter[str]:
 
 
 def test_f29_a_run_that_sleeps_past_its_lease(machine: Host) -> None:
-    """F29: clock jumps, a run wakes beside its successor -> its writes are fenced off."""
+    """F29: the clock jumps, a run wakes after its successor -> its writes are fenced off."""
     sleeper = Straggler(machine, "CheckInventoryFunction")
     machine.put(order())
-    while sleeper.kept is None:
+    while sleeper.call is None:
         machine.engine.turn(0)
     machine.engine.clock.offset += 2 * 3_600.0
     machine.settle()
     assert has_completed_once(machine)
-    assert b"LeaseLost" in sleeper.go_on()
+    assert b"LeaseLost" in sleeper.resume()
     assert has_completed_once(machine)
 
 
 def test_f30_a_definition_that_changes(scene: Scene, tmp_path: Path) -> None:
-    """F30: the definition changes while executions run -> they end on the one they began with."""
+    """F30: the definition changes while executions run -> they end on their own definition."""
     with scene.open() as machine:
         machine.receive(TEA=2)
         machine.put(order("T-1"))
@@ -176,7 +176,7 @@ def test_f30_a_definition_that_changes(scene: Scene, tmp_path: Path) -> None:
 
 
 def _changed(folder: Path) -> Path:
-    """Return a template whose workflow has a state more."""
+    """Return a template whose workflow has one more state."""
     shutil.copytree(ROOT / "workflows", folder / "workflows")
     shutil.copy(ROOT / "template.yaml", folder)
     path = folder / "workflows" / "order_processing.asl.yaml"
@@ -188,8 +188,10 @@ def _changed(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_f32_kill_at_any_moment(scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """F32: kill -9 at any moment, then restart -> everything holds; work goes on by itself."""
+def test_f32_a_kill_at_any_commit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """F32: kill -9 at any commit, then restart -> every invariant holds; work resumes."""
     with scene.open() as machine:
         machine.receive(TEA=1000)
     orders = {number: order(f"T-{number}") for number in range(1, 40, 3)}
@@ -201,13 +203,13 @@ def test_f32_kill_at_any_moment(scene: Scene, monkeypatch: pytest.MonkeyPatch, m
     with scene.open() as machine:
         for number, created in orders.items():
             if not machine.rows("select 1 from events where order_id = ?", f"T-{number}"):
-                machine.put(created)  # it was killed before it had acknowledged
+                machine.put(created)  # killed before the acknowledgement
         machine.settle()
         assert all(has_completed_once(machine, f"T-{number}") for number in orders)
 
 
 def _kill_at_commit(patch: pytest.MonkeyPatch, number: int, moment: str) -> None:
-    """Kill the process at its n-th commit from now on."""
+    """Kill the process before or after its n-th commit."""
     write, commits = Database.write, [0]
 
     @contextmanager
@@ -239,8 +241,8 @@ def test_f33_an_execution_that_vanishes(scene: Scene, status: str | None) -> Non
         assert has_completed_once(machine)
 
 
-def test_f34_a_relay_that_is_away_for_days(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F34: the relay is away for two days -> its entries are still there; then they are sent."""
+def test_f34_a_relay_that_stops_for_days(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F34: the relay stops for two days -> outbox rows are kept, then sent."""
     with scene.open() as machine:
         machine.receive(TEA=1)
         monkeypatch.setattr(machine.engine.outbox, "work", lambda _: False)

@@ -1,4 +1,4 @@
-"""Faults of partners: a gateway that loses answers, a carrier that refuses, mail that bounces."""
+"""Faults of partners: lost answers of the gateway, refusing carrier, bouncing mail."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_f08_an_answer_that_is_lost(machine: Host) -> None:
 
 
 def _kill_in_charge(patch: pytest.MonkeyPatch, moment: str) -> None:
-    """Kill the process as it asks the gateway: before that has charged, or after."""
+    """Kill the process in its call of the gateway, before or after the charge."""
     charge = SandboxGateway.charge
 
     def charge_and_die(self: SandboxGateway, asked: Any) -> None:
@@ -42,10 +42,10 @@ def _kill_in_charge(patch: pytest.MonkeyPatch, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_f09_a_process_killed_in_mid_charge(
+def test_f09_a_process_killed_during_a_charge(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """F9: process killed in mid-charge -> it stands PENDING; the same key is asked; one charge."""
+    """F9: process killed during a charge -> PENDING; the retry has the same key; one charge."""
     with scene.open() as machine, monkeypatch.context() as patch:
         machine.receive(TEA=1)
         _kill_in_charge(patch, moment)
@@ -60,7 +60,7 @@ def test_f09_a_process_killed_in_mid_charge(
 def test_f10_a_retry_after_the_gateway_forgot_the_key(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F10: retried long after the key is forgotten -> ledger, gateway's record; not blindly."""
+    """F10: a retry after the gateway forgot the key -> its record is read first; one charge."""
     with scene.open() as machine, monkeypatch.context() as patch:
         machine.receive(TEA=1)
         _kill_in_charge(patch, "after")
@@ -68,13 +68,13 @@ def test_f10_a_retry_after_the_gateway_forgot_the_key(
         machine.settle()
     assert 2 * DAY > KEY_LIFETIME
     with scene.open(later=2 * DAY) as machine:
-        monkeypatch.setattr(SandboxGateway, "charge", None)  # nobody may ask for a charge again
+        monkeypatch.setattr(SandboxGateway, "charge", None)  # a second charge would fail here
         machine.settle()
         assert has_completed_once(machine)
 
 
 def test_f11_a_declined_card(machine: Host) -> None:
-    """F11: card declined -> asked once; stock released; Order Failed."""
+    """F11: card declined -> one attempt; stock released; Order Failed."""
     machine.put(order(payment_token="tok_decline"))
     machine.settle()
     assert (machine.status(), paid(machine)) == ("FAILED", ["DECLINED"])
@@ -84,7 +84,7 @@ def test_f11_a_declined_card(machine: Host) -> None:
 
 
 @pytest.mark.parametrize(("token", "runs"), [("tok_timeout", 1), ("tok_unavailable_6", 2)])
-def test_f12_a_gateway_that_is_away_for_a_while(machine: Host, token: str, runs: int) -> None:
+def test_f12_a_gateway_that_recovers(machine: Host, token: str, runs: int) -> None:
     """F12: gateway 5xx, 429, timeout -> backoff with full jitter, then recovery; one charge."""
     machine.put(order(payment_token=token))
     machine.settle()
@@ -92,8 +92,8 @@ def test_f12_a_gateway_that_is_away_for_a_while(machine: Host, token: str, runs:
     assert len(machine.paths()) == runs
 
 
-def test_f12_a_gateway_that_stays_away(machine: Host) -> None:
-    """F12: a gateway away for good -> given up once it confirms that nothing will be charged."""
+def test_f12_a_gateway_that_stays_unavailable(machine: Host) -> None:
+    """F12: gateway permanently unavailable -> the order fails once the charge is voided."""
     machine.put(order(payment_token="tok_unavailable"))
     machine.settle()
     assert machine.status() == "FAILED"
@@ -122,10 +122,10 @@ def test_f17_a_mail_that_fails(machine: Host) -> None:
 
 
 def test_f17_a_mail_to_a_wrong_address(machine: Host) -> None:
-    """F17: no mail server takes its address -> set aside with the reason; corrected, it is sent."""
+    """F17: an invalid e-mail address -> quarantined with the reason; sent once corrected."""
     machine.put(order(email="ada@example.com"))
     machine.engine.turn(0)
-    wrong = "update orders set email = 'a,b@example.com'"  # as older contracts took it
+    wrong = "update orders set email = 'a,b@example.com'"  # as older contracts accepted it
     while machine.database.connection.execute(wrong).rowcount == 0:
         machine.engine.turn(0)
     machine.settle()
@@ -142,7 +142,7 @@ def test_f17_a_mail_to_a_wrong_address(machine: Host) -> None:
 
 
 def test_f18_a_refund_that_fails(machine: Host) -> None:
-    """F18: refund fails -> retried, then in an operator's queue with the reason; never silent."""
+    """F18: refund fails -> retried, then in the operator's queue with the reason."""
     machine.put(order(shipping_address=NEVER_SHIPPED, payment_token="tok_refund_fails"))
     machine.settle()
     assert (machine.status(), paid(machine)) == ("COMPENSATING", ["CHARGED"])
@@ -160,7 +160,7 @@ def test_f19_a_compensation_that_runs_twice(machine: Host) -> None:
     executions = machine.engine.executions
     name = machine.engine.profile.order_machine
     resume = {"resume": {"order_id": "T-1"}}
-    for _ in range(2):  # of one name, so that both are given the order
+    for _ in range(2):  # of one name, so that both get the order
         machine.engine.call(lambda now: executions.start(name, "twin", resume, now))
     machine.engine.clock.offset += 1_000.0
     machine.settle()

@@ -1,4 +1,4 @@
-"""Faults of single items: data, parameters, targets and records that nobody can carry."""
+"""Faults of single items: data, parameters, targets and records that cannot be processed."""
 
 import base64
 import json
@@ -29,15 +29,15 @@ HIGH_VALUE: dict[str, Any] = {
 }
 
 
-def goes_on(machine: Host, number: int = 1) -> None:
-    """See that a plain order completes, now and after a restart."""
+def check_that_orders_complete(machine: Host, number: int = 1) -> None:
+    """Check that a plain order completes."""
     machine.put(order(f"T-{number}"))
     machine.settle()
     assert has_completed_once(machine, f"T-{number}")
 
 
 def with_detail(text: str) -> dict[str, str]:
-    """Return the entry of an order whose detail has a field more, as text."""
+    """Return the entry of an order whose detail has one more field, as text."""
     detail = json.dumps(order(POISON)["detail"])[:-1]
     entry = {"EventBusName": "orders-bus", "Source": "orders.service"}
     return {**entry, "DetailType": "Order Created", "Detail": f'{detail},"more":{text}}}'}
@@ -65,8 +65,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", [*CARRIED, *REFUSED])
-def test_f35_an_event_that_cannot_be_carried(scene: Scene, kind: str) -> None:
-    """F35: an event that is deep, huge, odd -> carried to its end, or refused; others go on."""
+def test_f35_an_extreme_event(scene: Scene, kind: str) -> None:
+    """F35: a deep, huge or odd event -> processed to its end, or refused; others continue."""
     entry = with_detail((CARRIED | REFUSED)[kind])
     with scene.open() as machine:
         machine.receive(TEA=1000)
@@ -74,9 +74,9 @@ def test_f35_an_event_that_cannot_be_carried(scene: Scene, kind: str) -> None:
         machine.engine.turn(0)
         [answer] = asked.result(0)["Entries"]
         assert answer.get("ErrorCode") == (None if kind in CARRIED else "MalformedDetail")
-        goes_on(machine)
+        check_that_orders_complete(machine)
     with scene.open() as machine:
-        goes_on(machine, 2)
+        check_that_orders_complete(machine, 2)
         assert has_completed_once(machine, POISON) is (kind in CARRIED)
         assert dead_letters(machine) == []
         query = "select envelope from events where detail_type = 'Order Created' and order_id = ?"
@@ -125,7 +125,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], Any]] = {
 def test_f36_a_task_whose_parameters_are_of_another_type(
     scene: Scene, tmp_path: Path, kind: str
 ) -> None:
-    """F36: a task's parameters of another type -> this execution fails alone, States.Runtime."""
+    """F36: a task's parameters of another type -> only this execution fails, States.Runtime."""
     state, value = PARAMETERS[kind]
     template = _with_state(tmp_path / "changed", state)
     with scene.open(template=template) as machine:
@@ -138,11 +138,11 @@ def test_f36_a_task_whose_parameters_are_of_another_type(
         assert (row["status"], row["error"]) == expected
     with scene.open() as machine:
         machine.engine.run_schedule("ReconcileFunction")
-        goes_on(machine)
+        check_that_orders_complete(machine)
 
 
 def _with_state(folder: Path, state: dict[str, Any]) -> Path:
-    """Return a template whose workflow has one state alone, which reads the event's ``x``."""
+    """Return a template whose workflow is one state, which reads the event's ``x``."""
     shutil.copytree(ROOT / "workflows", folder / "workflows")
     shutil.copy(ROOT / "template.yaml", folder)
     text = json.dumps(state).replace("$.x", "$.detail.x")
@@ -158,12 +158,12 @@ def _with_state(folder: Path, state: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, RecursionError, KeyError, OSError])
 def test_f37_a_target_that_raises_anything(scene: Scene, error: type[Exception]) -> None:
-    """F37: a target raises anything -> retried by its policy, dead letter; others go on."""
+    """F37: a target raises any error -> retried by its policy, dead letter; others continue."""
 
     class Raising(QueueTarget):
         def deliver(self, target: Any, delivery: Any, now: float) -> None:
             if POISON in delivery.envelope:
-                raise error("nobody foresaw this")
+                raise error("an unexpected error")
             super().deliver(target, delivery, now)
 
     with scene.open() as machine:
@@ -171,7 +171,7 @@ def test_f37_a_target_that_raises_anything(scene: Scene, error: type[Exception])
         engine = machine.engine
         engine.bus.rule_targets["queue"] = Raising(engine.parts)
         machine.put(order(POISON, **HIGH_VALUE), order("T-2", **HIGH_VALUE))
-        goes_on(machine)
+        check_that_orders_complete(machine)
         assert has_completed_once(machine, POISON)
         [(queue, reason)] = dead_letters(machine)
         assert queue == "TargetsDeadLetterQueue"
@@ -194,7 +194,7 @@ def _ends_deliveries(machine: Host) -> None:
 
 
 def _ends_calls_of(*functions: str) -> Patch:
-    """Return what lets functions end the process, which is the engine's, for the poison."""
+    """Return a patch by which these functions kill the engine's process for the poison."""
 
     def patch(machine: Host) -> None:
         invoker: Any = machine.engine.invoker
@@ -218,7 +218,7 @@ def _ending(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _ends_submissions(machine: Host) -> None:
-    """Let the engine itself end as an execution begins its first step."""
+    """Kill the engine's process when the poison's execution begins its first step."""
     executions = machine.engine.executions
     run = executions._run  # noqa: SLF001
 
@@ -254,7 +254,7 @@ ENDS: dict[str, tuple[Patch, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("kind", ENDS)
 def test_f38_an_item_that_ends_the_process(scene: Scene, kind: str) -> None:
-    """F38: an item ends the process twice -> put aside with the reason; all others go on."""
+    """F38: an item ends the process twice -> quarantined with the reason; others continue."""
     patch, queues = ENDS[kind]
     with scene.open() as machine:
         machine.receive(TEA=1000)
@@ -264,7 +264,7 @@ def test_f38_an_item_that_ends_the_process(scene: Scene, kind: str) -> None:
     ends.append(_in_a_process(lambda: _put_poison(scene, patch, first=False, later=DAY)))
     assert ends == [signal.SIGKILL, signal.SIGKILL, 0, 0]
     with scene.open(later=2 * DAY) as machine:
-        goes_on(machine, 3)
+        check_that_orders_complete(machine, 3)
         assert all(has_completed_once(machine, f"T-{number}") for number in (1, 2))
         found = dead_letters(machine)
         assert {queue for queue, _ in found} == set(queues)
@@ -272,15 +272,15 @@ def test_f38_an_item_that_ends_the_process(scene: Scene, kind: str) -> None:
         [told] = machine.rows("select message from failures where error = 'ProcessEnded'")
         assert "it is not tried again" in told["message"]
         if kind == "an outbox entry":
-            return  # an event that could not be published: its letter is the sign
+            return  # the event cannot be published; its letter is the result
         machine.engine.call(lambda now: redrive(machine.engine, [], now))
         machine.settle()
-        assert has_completed_once(machine, POISON), "a person starts it again"
+        assert has_completed_once(machine, POISON), "its redrive starts it again"
         assert dead_letters(machine) == []
 
 
 def _put_poison(scene: Scene, patch: Patch, *, first: bool, later: float = 0.0) -> None:
-    """Run the platform until nothing is due; put the poison among other orders at first."""
+    """Run the platform until nothing is due; first put the poison among other orders."""
     with scene.open(later=later) as machine:
         patch(machine)
         if first:
@@ -292,7 +292,7 @@ def _put_poison(scene: Scene, patch: Patch, *, first: bool, later: float = 0.0) 
 
 
 def _in_a_process(work: Callable[[], None]) -> int:
-    """Do something in a process of its own; return the signal that ended it, or 0."""
+    """Call ``work`` in a forked process; return the signal that ended it, or 0."""
     process = os.fork()
     if process == 0:
         try:
@@ -302,7 +302,7 @@ def _in_a_process(work: Callable[[], None]) -> int:
             traceback.print_exc()
             os._exit(1)
     _, status = os.waitpid(process, 0)
-    assert status in {0, signal.SIGKILL}, "see its traceback"
+    assert status in {0, signal.SIGKILL}, "see the traceback of the process"
     return status
 
 
@@ -343,7 +343,7 @@ def test_f39_a_record_that_cannot_be_processed_or_converted(scene: Scene, kind: 
 
         handlers["ProcessRecordsFunction"] = answer
         machine.put(*(order(one) for one in ("T-2", "T-3")), event("Order Cancelled", POISON))
-        goes_on(machine)
+        check_that_orders_complete(machine)
         assert _analysed(machine) == {"T-1", "T-2", "T-3"}
         assert _errors(machine) == [code]
         assert machine.rows("select * from deliveries") == []

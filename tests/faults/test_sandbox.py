@@ -1,4 +1,4 @@
-"""A sandbox whose time was skipped, opened with the machine's clock; and what makes it real."""
+"""A sandbox with skipped time, opened with the real clock; and the end of a sandbox."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ from tests.host import Host, event, order
 from tests.times import DELAYS, later_than_now, too_late
 
 AHEAD_BY = 1_500.0
-"""Seconds that a run skips here before it is killed: a few waits for stock."""
+"""Seconds that a run skips before it is killed: a few waits for stock."""
 
 
 def skip_until(machine: Host, ahead: float) -> None:
-    """Work and skip time until the clock is so many seconds ahead."""
+    """Work and skip time until the clock is ``ahead`` seconds ahead."""
     engine = machine.engine
     while engine.clock.offset < ahead:
         if not engine.turn(0) and engine.idle:
@@ -34,10 +34,10 @@ def skip_until(machine: Host, ahead: float) -> None:
 
 @pytest.fixture
 def interrupted(scene: Scene) -> Scene:
-    """A sandbox whose run was killed while orders waited, far ahead of the machine's time.
+    """A sandbox whose run was killed while orders waited, far ahead of the real time.
 
-    V waits for stock, R cannot be refunded, C was cancelled and has not come, the mail of M
-    bounces; T was completed at the beginning, L later on.
+    V waits for stock, R cannot be refunded, C was cancelled before it was created, the mail of M
+    bounces; T was completed at the beginning, L later.
     """
     with scene.open() as machine:
         machine.receive(TEA=10, VASE=0)
@@ -58,7 +58,7 @@ def interrupted(scene: Scene) -> Scene:
 
 
 def kill(*_: object) -> None:
-    """Let the process be gone."""
+    """Kill the process."""
     raise Killed
 
 
@@ -68,10 +68,10 @@ def kept(machine: Host, key: str) -> str | None:
     return None if row is None else row[0]
 
 
-# ---- bringing times back
+# ---- rebasing times
 
 
-def test_without_it_times_are_far_ahead(interrupted: Scene) -> None:
+def test_before_the_rebase_times_are_far_ahead(interrupted: Scene) -> None:
     later = later_than_now(interrupted.root)
     wanted = {"orders.resume_at", "orders.updated_at", "timeline.at", "executions.started_at"}
     wanted |= {"executions.wake_at", "history.due", "history.timestamp", "messages.visible_at"}
@@ -87,13 +87,13 @@ def test_no_time_is_later_than_now_by_more_than_its_own_delay(interrupted: Scene
         assert set(later_than_now(interrupted.root)) <= set(DELAYS)
 
 
-def test_a_schedule_comes_again_within_its_own_interval(interrupted: Scene) -> None:
+def test_a_schedule_is_due_within_its_own_interval(interrupted: Scene) -> None:
     with interrupted.open(clock=Clock()) as machine:
         due = machine.engine.schedules.due
         assert min(due.values()) <= machine.engine.clock.now() + 300
 
 
-def test_a_clock_that_is_as_far_ahead_finds_nothing_to_bring_back(interrupted: Scene) -> None:
+def test_a_clock_that_is_as_far_ahead_rebases_nothing(interrupted: Scene) -> None:
     [_, due] = _outside(interrupted.root)
     with interrupted.open(later=AHEAD_BY * 2) as machine:
         assert kept(machine, CLOCK_AHEAD) == str(AHEAD_BY * 2)
@@ -104,20 +104,20 @@ def test_a_clock_that_is_as_far_ahead_finds_nothing_to_bring_back(interrupted: S
 
 @pytest.fixture
 def waits(interrupted: Scene) -> Iterator[tuple[Host, float]]:
-    """The interrupted sandbox, opened with the machine's clock, and what V had left to wait."""
+    """The interrupted sandbox, opened with the real clock, and the remaining wait of V."""
     [ahead, resume_at] = _outside(interrupted.root)
     with interrupted.open(clock=Clock()) as machine:
         yield machine, resume_at - ahead
 
 
 def _outside(root: Path) -> list[float]:
-    """Return how far the clock was ahead, and when V was to be resumed."""
+    """Return the seconds that the clock was ahead, and the time at which V resumes."""
     [(ahead,)] = rows(root / "orderflow.db", "select value from directory where key = 'ahead'")
     [(at,)] = rows(root / "orderflow.db", "select resume_at from orders where order_id = 'V'")
     return [float(ahead), at]
 
 
-def test_what_is_due_comes_earlier_by_what_was_skipped(waits: tuple[Host, float]) -> None:
+def test_due_times_move_earlier_by_the_skipped_time(waits: tuple[Host, float]) -> None:
     machine, due = waits
     [row] = machine.rows("select resume_at, updated_at, created_at from orders where order_id='V'")
     assert row["resume_at"] == pytest.approx(due, abs=1e-3)
@@ -131,7 +131,7 @@ def test_what_is_due_comes_earlier_by_what_was_skipped(waits: tuple[Host, float]
     assert machine.engine.next_due(schedules=True) < machine.engine.clock.now() + 301
 
 
-def test_what_happened_keeps_its_order(waits: tuple[Host, float]) -> None:
+def test_past_times_keep_their_order(waits: tuple[Host, float]) -> None:
     machine, _ = waits
     for number in [row["id"] for row in machine.rows("select id from executions")]:
         times = [one["timestamp"] for one in execution_history(machine.database, number)]
@@ -142,7 +142,7 @@ def test_what_happened_keeps_its_order(waits: tuple[Host, float]) -> None:
         assert times == sorted(times)
 
 
-def test_orders_go_on_with_the_attempts_that_they_had(interrupted: Scene) -> None:
+def test_orders_continue_with_their_number_of_attempts(interrupted: Scene) -> None:
     with interrupted.open(clock=Clock()) as machine:
         [before] = machine.rows("select attempts, epoch from orders where order_id = 'V'")
         work_off(machine.engine)
@@ -158,14 +158,14 @@ def test_orders_go_on_with_the_attempts_that_they_had(interrupted: Scene) -> Non
         assert after["attempts"] == before["attempts"]
 
 
-def test_a_lease_of_a_run_that_is_gone_runs_out_in_its_own_time(interrupted: Scene) -> None:
+def test_a_lease_of_a_dead_run_expires_after_its_own_duration(interrupted: Scene) -> None:
     with interrupted.open(clock=Clock()) as machine:
         [row] = machine.rows("select lease_owner, lease_until from orders where order_id = 'R'")
         assert row["lease_owner"] is not None
         assert row["lease_until"] < machine.engine.clock.now() + 300
 
 
-def test_it_is_done_once(interrupted: Scene) -> None:
+def test_times_are_rebased_once(interrupted: Scene) -> None:
     with interrupted.open(clock=Clock()) as machine:
         before = machine.rows("select * from orders"), machine.rows("select * from history")
     with interrupted.open(clock=Clock()) as machine:
@@ -174,7 +174,7 @@ def test_it_is_done_once(interrupted: Scene) -> None:
         )
 
 
-def test_what_was_measured_is_kept(interrupted: Scene) -> None:
+def test_metrics_are_kept(interrupted: Scene) -> None:
     with interrupted.open(later=AHEAD_BY * 2) as machine:
         summed = "select name, sum(count), sum(sum) from metrics group by name order by name"
         before = machine.rows(summed)
@@ -190,13 +190,13 @@ def test_the_next_sandbox_run_begins_at_the_present(interrupted: Scene) -> None:
         assert machine.status("V") == "FAILED"
 
 
-def test_an_export_is_of_the_present(interrupted: Scene) -> None:
+def test_an_export_has_rebased_times(interrupted: Scene) -> None:
     rebase_to_real_time(DataDirectory(interrupted.root))
     assert too_late(interrupted.root) == {}
 
 
-def test_a_directory_of_an_older_version_is_brought_back_too(interrupted: Scene) -> None:
-    """It does not say how far its clock was ahead: what an order went through last does."""
+def test_a_directory_of_an_older_version_is_rebased_too(interrupted: Scene) -> None:
+    """It does not store how far its clock was ahead: the latest time of an order tells."""
     with interrupted.open(later=AHEAD_BY * 2) as machine:
         machine.database.connection.execute("drop table directory")
     with interrupted.open(clock=Clock()):
@@ -204,11 +204,11 @@ def test_a_directory_of_an_older_version_is_brought_back_too(interrupted: Scene)
         assert late == set()
 
 
-def test_every_time_that_is_kept_can_be_brought_back(interrupted: Scene) -> None:
-    """A new column of a time has its place in `infra.local.directory.clock_rebase` first."""
+def test_every_column_of_a_time_is_rebased(interrupted: Scene) -> None:
+    """A new column of a time needs an entry in `infra.local.directory.clock_rebase`."""
     others = {
-        *("metrics.sum", "metrics.minimum", "metrics.maximum"),  # what was measured
-        *("replays.start_at", "replays.end_at"),  # the range that somebody asked for
+        *("metrics.sum", "metrics.minimum", "metrics.maximum"),  # measured values
+        *("replays.start_at", "replays.end_at"),  # the requested range
         "schedules.next_at",  # follows from its expression
     }
     named = {
@@ -228,7 +228,7 @@ def test_every_time_that_is_kept_can_be_brought_back(interrupted: Scene) -> None
     assert times - others <= named
 
 
-# ---- what makes a directory real
+# ---- the end of a sandbox
 
 
 def new(scene: Scene) -> Any:
@@ -236,7 +236,7 @@ def new(scene: Scene) -> Any:
     return scene.open(clock=None)
 
 
-def test_a_new_directory_is_a_sandbox_and_stays_one_while_runs_alone_bring_orders(
+def test_a_new_directory_stays_a_sandbox_while_all_orders_come_from_runs(
     scene: Scene,
 ) -> None:
     for number in range(2):
@@ -293,7 +293,7 @@ def call(machine: Host, *, takes_orders: bool) -> None:
         (lambda machine: call(machine, takes_orders=False), "sandbox"),
     ],
 )
-def test_an_order_from_outside_makes_it_real_for_good(
+def test_an_order_from_outside_makes_a_directory_real_permanently(
     scene: Scene, door: Callable[[Host], None], kind: str
 ) -> None:
     with new(scene) as machine:
@@ -304,7 +304,7 @@ def test_an_order_from_outside_makes_it_real_for_good(
         assert machine.engine.clock.skips is (kind == "sandbox")
 
 
-def test_it_is_real_before_the_function_that_takes_the_order_is_called(scene: Scene) -> None:
+def test_a_directory_is_real_before_the_function_of_the_order_is_called(scene: Scene) -> None:
     with new(scene) as machine:
         invoker: Any = machine.engine.invoker
         invoker.submit = kill
@@ -313,7 +313,7 @@ def test_it_is_real_before_the_function_that_takes_the_order_is_called(scene: Sc
         assert kept(machine, KIND) == "real"
 
 
-def test_a_request_that_fails_makes_nothing_real(scene: Scene) -> None:
+def test_a_failed_request_leaves_a_sandbox(scene: Scene) -> None:
     with new(scene) as machine:
         with pytest.raises(Exception, match="greater than or equal to 1"):
             ask(machine, "AWSEvents.PutEvents", Entries=[])
@@ -322,7 +322,7 @@ def test_a_request_that_fails_makes_nothing_real(scene: Scene) -> None:
 
 @pytest.mark.parametrize("left", ["order", "event"])
 def test_a_directory_without_the_mark_is_real(scene: Scene, left: str) -> None:
-    """As those of older versions are."""
+    """Directories of older versions have no mark."""
     with scene.open() as machine:
         machine.put(order("T") if left == "order" else event("Order Updated", "none"))
         machine.settle()
@@ -332,7 +332,7 @@ def test_a_directory_without_the_mark_is_real(scene: Scene, left: str) -> None:
         assert kept(machine, KIND) is None
 
 
-def test_a_directory_that_only_has_stock_may_become_a_sandbox(scene: Scene) -> None:
+def test_a_directory_with_stock_alone_may_become_a_sandbox(scene: Scene) -> None:
     with scene.open(clock=Clock()) as machine:
         machine.receive(TEA=1)
     with new(scene) as machine:

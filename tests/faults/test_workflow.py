@@ -1,4 +1,4 @@
-"""Faults within a workflow: stock that is short, siblings and stragglers, cancellations."""
+"""Faults within a workflow: missing stock, siblings, stragglers, cancellations."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_f14_one_of_several_lines_out_of_stock(machine: Host) -> None:
 
 
 def test_f15_stock_that_never_arrives(machine: Host) -> None:
-    """F15: stock never arrives -> checked again so often, then OutOfStock; nothing is charged."""
+    """F15: stock never arrives -> 12 waits, then OutOfStock; nothing is charged."""
     machine.put(order(items=VASE))
     machine.settle()
     assert machine.timeline().count("WAITING") == 12
@@ -51,8 +51,8 @@ def test_f15_stock_that_never_arrives(machine: Host) -> None:
     assert (machine.status(), paid(machine)) == ("FAILED", [])
 
 
-def test_f20_a_branch_fails_while_its_sibling_is_in_flight(machine: Host) -> None:
-    """F20: a branch times out, its sibling in flight -> compensation starts after the join."""
+def test_f20_a_branch_that_fails_while_its_sibling_runs(machine: Host) -> None:
+    """F20: a branch times out while its sibling runs -> compensation starts after the join."""
     Straggler(machine, "UpdateInventoryFunction")
     machine.put(order())
     machine.settle()
@@ -71,12 +71,12 @@ STRAGGLERS: dict[str, tuple[type, str]] = {
 
 @pytest.mark.parametrize("function", STRAGGLERS)
 def test_f20_a_timed_out_function_that_begins_at_the_end(machine: Host, function: str) -> None:
-    """F20: a timed-out function works after all is over -> it is fenced off; no effect."""
+    """F20: a timed-out function continues after the end -> it is fenced off; no effect."""
     late = Straggler(machine, function)
     machine.put(order())
     machine.settle()
     before = machine.status(), paid(machine), shipped(machine), stock(machine)
-    assert b"LeaseLost" in late.go_on()
+    assert b"LeaseLost" in late.resume()
     assert (machine.status(), paid(machine), shipped(machine), stock(machine)) == before
     assert has_completed_once(machine) or is_undone(machine)
 
@@ -85,20 +85,20 @@ def test_f20_a_timed_out_function_that_begins_at_the_end(machine: Host, function
 def test_f20_a_timed_out_function_that_is_overtaken(
     machine: Host, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """F20: it is overtaken in the middle -> it finds the mark, or undoes itself; no effect."""
+    """F20: it is overtaken before its effect -> refused by the mark, or undone; no effect."""
     late = Straggler(machine, function)
     machine.put(order())
-    while late.kept is None:
+    while late.call is None:
         machine.engine.turn(0)
     with monkeypatch.context() as patch:
         _overtake(patch, machine, *STRAGGLERS[function])
-        assert late.go_on() != b""
+        assert late.resume() != b""
     assert machine.status() in {"FAILED", "CANCELLED"}
     assert is_undone(machine)
 
 
 def _overtake(patch: pytest.MonkeyPatch, machine: Host, owner: type, call: str) -> None:
-    """Let everything else come to its end just before a call, the first time it is made."""
+    """Cancel the order and settle before the first call of a method."""
     original = getattr(owner, call)
     made: list[Any] = []
 
@@ -117,7 +117,7 @@ def _cancel(machine: Host) -> None:
 
 
 def test_f31_a_cancellation_at_every_point(machine: Host) -> None:
-    """F31: cancelled at every point, twice -> released, refunded, or refused once it is shipped."""
+    """F31: cancelled at every point, twice -> released, refunded, or refused once shipped."""
     ends = set()
     for turns in range(-1, 24):
         order_id = f"T{turns}"
@@ -142,7 +142,7 @@ def test_f31_a_cancellation_at_every_point(machine: Host) -> None:
 
 
 def test_f31_a_cancellation_of_an_order_that_waits(machine: Host) -> None:
-    """F31: cancelled while it waits, held by nobody -> released, and confirmed."""
+    """F31: cancelled while it waits, without a lease -> released and confirmed."""
     machine.put(order(items=VASE))
     while machine.status() != "WAITING":
         machine.engine.turn(0)
