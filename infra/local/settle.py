@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from infra.local.engine.engine import Engine
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
 
 SINK_ATTEMPTS = 5
@@ -79,7 +79,7 @@ def _requests(database: Database) -> int:
 def _until_given_up(engine: Engine) -> float:
     """Return in how many seconds the last request is given up whose order did not come."""
     row = engine.journal.database.row("select max(came_at) from early_requests")
-    return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
+    return max(LEASE, row[0] + RETENTION + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def in_flight(database: Database) -> int:

@@ -97,11 +97,11 @@ class DynamoOrders(DynamoRecords):
             raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
         return change.after
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         """Keep a request for an order that is not here yet, once."""
         put_kept(self.table, request)
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the requests of each order that did not come, the last of them before a time."""
         found = []
         for part in range(SHARDS):
@@ -226,7 +226,7 @@ class DynamoOutbox:
     def __init__(self, table: Table) -> None:
         self.table = table
 
-    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
+    def added_by(self, record: Mapping[str, Any]) -> OutboxItem | None:
         """Return what the write behind a record of the table's stream put into an outbox."""
         image = record["dynamodb"].get("NewImage", {})
         if "new" not in image or "out" not in image:
@@ -234,7 +234,7 @@ class DynamoOutbox:
         known = from_item({name: image[name] for name in _NEEDED if name in image})
         return _parcel(known, known["new"].split())
 
-    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
+    def overdue(self, before: float, limit: int) -> list[OutboxItem]:
         """Return what was put into outboxes before this time and is still there."""
         found: list[OutboxItem] = []
         for item in _open_items(self.table):
@@ -248,7 +248,7 @@ class DynamoOutbox:
                 break
         return found
 
-    def accepted(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
+    def remove(self, parcel: OutboxItem, ids: Sequence[str]) -> None:
         """Remove messages that were accepted; other writers of the item are not disturbed."""
         pk, sk = parcel.key
         if sk != ORDER and len(ids) == len(parcel.messages):
@@ -303,7 +303,7 @@ def _if_kept(update: Update, requests: Sequence[EarlyRequest]) -> None:
 
 
 def put_kept(table: Table, request: EarlyRequest) -> None:
-    """Keep a request in the item of its order, once (see `orders.usecases.OrderStore.keep`)."""
+    """Store a request in the item of its order, once (see `OrderStore.keep_request`)."""
     detail = json_text.write(request.detail).decode()
     stored = [request.event_id, request.name, detail, request.came_at, request.heard]
     first = Update(*order_key(request.order_id))

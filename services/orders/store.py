@@ -40,7 +40,7 @@ class SQLiteOrders(SQLiteRecords):
                 _write_key(connection, key, order_id, change.after.created_at)
         return change.after
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         """Keep a request for an order that is not here yet, once."""
         with self.database.write() as connection:
             query = "select 1 from orders where order_id = ?"
@@ -57,7 +57,7 @@ class SQLiteOrders(SQLiteRecords):
                 f"insert into early_requests ({_KEPT}) values ({marks})", tuple(values.values())
             )
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the requests of each order that did not come, the last of them before a time."""
         rows = self.database.rows(
             "select order_id from early_requests group by order_id having max(came_at) < ?"

@@ -30,7 +30,7 @@ class FakeOrders(FakeRecords):
         self.kept.pop(change.before.order_id, None)
         return self.write(change)
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         if self._others:
             self._others.popleft()()
         if request.order_id in self.records:
@@ -41,7 +41,7 @@ class FakeOrders(FakeRecords):
         if request.request_id not in {one.request_id for one in kept}:
             kept.append(request)
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         late = [kept for kept in self.kept.values() if max(one.came_at for one in kept) < before]
         return late[:limit]
 

@@ -463,7 +463,7 @@ def test_a_page_after_an_unknown_order_is_refused(api: Api) -> None:
 def test_an_unknown_parameter_is_refused_by_name(api: Api, name: str) -> None:
     answer = api("GET", "/orders", query={"customer_id": "C-42", name: "FAILED"})
     assert answer.problem[:2] == (422, name[:80])
-    assert "the known ones are customer_id, limit, after" in answer.problem[2]
+    assert "known are customer_id, limit, after" in answer.problem[2]
 
 
 def test_an_empty_parameter_is_absent(api: Api) -> None:

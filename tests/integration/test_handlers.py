@@ -27,7 +27,7 @@ from kernel.order_record import (
     Status,
 )
 from lambda_support import settings
-from orders.early_requests import KEPT, MAX_KEPT
+from orders.early_requests import MAX_KEPT, RETENTION
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
 from storage.sqlite.database import SQLiteRecords, database
@@ -451,7 +451,7 @@ def test_the_reconciler_expires_requests_whose_order_did_not_arrive(
 ) -> None:
     retried(update("A-9"))
     assert reconcile.handler({}, CONTEXT)["given_up"] == 0
-    monkeypatch.setattr(clock, "_offset", vars(clock)["_offset"] + KEPT + 1)
+    monkeypatch.setattr(clock, "_offset", vars(clock)["_offset"] + RETENTION + 1)
     assert reconcile.handler({}, CONTEXT)["given_up"] == 1
     [letter] = outbox(workflow)
     assert letter.body["queue"] == QUEUE

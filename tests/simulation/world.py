@@ -23,7 +23,7 @@ from infra.local.engine.crash_marker import NOTHING, Ids, Item, Markers
 from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
 from infra.local.workers.inline import InlineInvoker
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -273,9 +273,9 @@ class World(Clock):
     def _outlast(self) -> bool:
         """Let the day pass for which requests are kept; return whether any is left."""
         row = self.stage.store.row("select max(came_at) from early_requests")
-        if row is None or row[0] is None or self._time > row[0] + KEPT + HORIZON:
+        if row is None or row[0] is None or self._time > row[0] + RETENTION + HORIZON:
             return False
-        self._time = max(self._time, row[0] + KEPT)
+        self._time = max(self._time, row[0] + RETENTION)
         self._stops_at = max(self._stops_at, self._time + HORIZON)
         return True
 

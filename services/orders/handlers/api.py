@@ -116,7 +116,8 @@ def list_orders() -> Response[str]:
     start = store.find(after) if after else None
     if after and (start is None or start.customer_id != customer_id):
         raise InvalidInput(
-            "after", f"{after[:80]!r} is not an order of this customer; send the last answer's `next`"
+            "after",
+            f"{after[:80]!r} is not an order of this customer; send the last answer's `next`",
         )
     records = store.by_customer(customer_id, limit + 1, after)
     page = records[:limit]
@@ -240,9 +241,7 @@ def _query(*known: str) -> dict[str, str]:
     parameters = app.current_event.query_string_parameters or {}
     for name in parameters:
         if name not in known:
-            raise InvalidInput(
-                name[:80], f"is not a known parameter; known are {', '.join(known)}"
-            )
+            raise InvalidInput(name[:80], f"is not a known parameter; known are {', '.join(known)}")
     return {name: value for name, value in parameters.items() if value}
 
 

@@ -11,7 +11,7 @@ from kernel.clock import timestamp
 from kernel.errors import OrderCancelled, OrderNotFound
 from kernel.order_record import Status
 from orders.change_requests import apply_request, expire_requests
-from orders.early_requests import KEPT, MAX_KEPT
+from orders.early_requests import MAX_KEPT, RETENTION
 from orders.model import Amendment
 from orders.usecases import (
     Policy,
@@ -159,8 +159,8 @@ def test_the_number_of_early_requests_per_order_is_bounded() -> None:
 
 def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> None:
     store = FakeOrders()
-    apply_request(CANCEL, ports(store, NOW - KEPT))
-    apply_request(MOVE, ports(store, NOW - KEPT))
+    apply_request(CANCEL, ports(store, NOW - RETENTION))
+    apply_request(MOVE, ports(store, NOW - RETENTION))
     assert expire_requests(ports(store)) == 0
     assert expire_requests(ports(store, NOW + 0.5)) == 2
     assert store.kept == {}
@@ -178,7 +178,7 @@ def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> N
 
 def test_an_order_that_arrives_while_its_request_expires_gets_the_request() -> None:
     store = FakeOrders()
-    apply_request(CANCEL, ports(store, NOW - 2 * KEPT))
+    apply_request(CANCEL, ports(store, NOW - 2 * RETENTION))
     store.before_next_write(lambda: claim(envelope(), RUN, ports(store)))
     assert expire_requests(ports(store)) == 0
     assert store.only.cancel_requested
