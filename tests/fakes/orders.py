@@ -17,7 +17,7 @@ class FakeOrders(FakeRecords):
         super().__init__(*records)
         self.lost: list[OrderRecord] = []
         self.silent: list[Mapping[str, Any]] = []
-        self.asked: list[tuple[str, float, float, int]] = []
+        self.queries: list[tuple[str, float, float, int]] = []
         self.kept: dict[str, list[EarlyRequest]] = {}
 
     def open(
@@ -60,15 +60,15 @@ class FakeOrders(FakeRecords):
         raise NotImplementedError("looked up in a database: see the tests of the stores")
 
     def is_unconfirmed(self, order_id: str) -> bool:
-        said = {entry.what for one, entry in self.timeline if one == order_id}
-        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & said == {"CONFIRMATION_FAILED"}
+        noted = {entry.what for one, entry in self.timeline if one == order_id}
+        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & noted == {"CONFIRMATION_FAILED"}
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
-        self.asked.append(("stranded", now, grace, limit))
+        self.queries.append(("stranded", now, grace, limit))
         return self.lost
 
     def events_without_order(self, since: float, before: float) -> list[Mapping[str, Any]]:
-        self.asked.append(("events_without_order", since, before, 0))
+        self.queries.append(("events_without_order", since, before, 0))
         return self.silent
 
 

@@ -82,8 +82,8 @@ def test_an_order_is_written_with_its_early_requests(
     assert (record.cancel_requested, record.cancel_event_id) == (True, "event-9")
     assert (record.email, record.version) == ("old@example.com", 1)
     assert record.shipping_address == {**ADDRESS, "region": None, "postal_code": None}
-    told = [(entry.what, entry.at) for _, entry in stores.timeline("A-1")]
-    assert told == [
+    entries = [(entry.what, entry.at) for _, entry in stores.timeline("A-1")]
+    assert entries == [
         ("CHANGED", NOW),
         ("CANCEL_REQUESTED", NOW + 1),
         ("CHANGED", NOW + 2),

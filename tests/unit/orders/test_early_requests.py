@@ -115,8 +115,8 @@ def test_the_event_of_a_placed_order_ignores_early_requests() -> None:
     record, new = place(created(email="ada@example.com"), ports(store))
     assert new
     assert record.email == "bob@example.com"
-    [told] = store.events
-    assert told.detail.email == "ada@example.com"
+    [published] = store.events
+    assert published.detail.email == "ada@example.com"
     [entry] = [message.body for message in store.outbox]
     event = {"source": "orders.service", "detail-type": "Order Created"}
     claim({**event, "detail": json.loads(str(entry["Detail"]))}, RUN, ports(store))
@@ -166,14 +166,14 @@ def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> N
     assert store.kept == {}
     first, second = (message.body for message in store.outbox)
     assert first["queue"] == second["queue"] == "quarantine"
-    letter: Any = first["body"]
-    assert letter["reason"] == {
+    dead_letter: Any = first["body"]
+    assert dead_letter["reason"] == {
         "error": "OrderNotFound",
         "message": "order A-1 did not arrive within 24 hours of this request",
     }
-    assert letter["consumer"] == "change_order"
-    apply_request(letter["event"], ports(store))
-    assert store.kept["A-1"][0].event_id == "event-9", "a letter that is sent back is kept again"
+    assert dead_letter["consumer"] == "change_order"
+    apply_request(dead_letter["event"], ports(store))
+    assert store.kept["A-1"][0].event_id == "event-9", "a redriven dead letter is stored again"
 
 
 def test_an_order_that_arrives_while_its_request_expires_gets_the_request() -> None:
