@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from infra.local.engine.engine import Engine
 from infra.local.orderflow import RECONCILER
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
 
 SINK_ATTEMPTS = 5
@@ -80,7 +80,7 @@ def _early_requests(database: Database) -> int:
 def _early_requests_expire_in(engine: Engine) -> float:
     """Return in how many seconds the last of the early requests expires."""
     row = engine.journal.database.row("select max(came_at) from early_requests")
-    return max(LEASE, row[0] + KEPT + 1.0 - engine.clock.now()) if row and row[0] else LEASE
+    return max(LEASE, row[0] + RETENTION + 1.0 - engine.clock.now()) if row and row[0] else LEASE
 
 
 def in_flight(database: Database) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.local.template.stack import Stack
 from kernel import json_text
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
 
 SLACK = 1.0
@@ -53,7 +53,7 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
     ]
     found += _of(database, "order", "are tried again", _RUNNING_ORDERS)
     found += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
-    found += _of(database, "request", "wait for an order", _EARLY_REQUESTS, KEPT)
+    found += _of(database, "request", "wait for an order", _EARLY_REQUESTS, RETENTION)
     for consumer in stack.consumers:
         does = f"are tried again by {consumer.function}"
         query = "select count(*) as count, min(visible_at) as at from messages where queue = ?"

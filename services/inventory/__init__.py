@@ -1,1 +1,1 @@
-"""Inventory: what is on hand, who has reserved it, and what has left."""
+"""Inventory: stock on hand, reservations, and shipped units."""

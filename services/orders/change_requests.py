@@ -69,7 +69,7 @@ def _apply(event: Event[Any], arrived_at: float, ports: Ports) -> None:
         else:
             _amend(event, arrived_at, ports)
     except OrderNotFound:
-        ports.store.keep(early_requests.request_of(event, ports.now(), arrived_at))
+        ports.store.keep_request(early_requests.request_of(event, ports.now(), arrived_at))
 
 
 def _amend(event: Event[OrderUpdated], arrived_at: float, ports: Ports) -> None:
@@ -101,10 +101,10 @@ def _arrival(envelope: Mapping[str, Any], now: float) -> float:
 def expire_requests(ports: Ports, limit: int = 1000) -> int:
     """Replace expired early requests by dead letters; return the number of requests.
 
-    A request has expired when its order did not arrive within `early_requests.KEPT` seconds.
+    A request has expired when its order did not arrive within `early_requests.RETENTION` seconds.
     """
     now, expired = ports.now(), 0
-    for requests in ports.store.outlasted(now - early_requests.KEPT, limit):
+    for requests in ports.store.expired_requests(now - early_requests.RETENTION, limit):
         dead_letters = [
             early_requests.dead_letter(request, CONSUMER, ports.quarantine_queue)
             for request in requests

@@ -100,11 +100,11 @@ class DynamoOrders(DynamoRecords):
             raise VersionConflict(f"order {change.before.order_id} has come meanwhile") from None
         return change.after
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         """Store a request for an order that does not exist yet, once."""
         put_request(self.table, request)
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the early requests of each missing order whose newest one is older than a time."""
         outlasted = []
         for part in range(SHARDS):
@@ -217,7 +217,7 @@ class DynamoOutbox:
     def __init__(self, table: Table) -> None:
         self.table = table
 
-    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
+    def added_by(self, record: Mapping[str, Any]) -> OutboxItem | None:
         """Return the messages that a write added to an outbox, from its record in the stream."""
         image = record["dynamodb"].get("NewImage", {})
         if "new" not in image or "out" not in image:
@@ -225,7 +225,7 @@ class DynamoOutbox:
         item = from_item({name: image[name] for name in _NEEDED if name in image})
         return _outbox_item(item, item["new"].split())
 
-    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
+    def overdue(self, before: float, limit: int) -> list[OutboxItem]:
         """Return the messages that are in outboxes since before this time."""
         leftovers: list[OutboxItem] = []
         for item in _open_items(self.table):
@@ -239,7 +239,7 @@ class DynamoOutbox:
                 break
         return leftovers
 
-    def accepted(self, outbox_item: OutboxItem, ids: Sequence[str]) -> None:
+    def remove(self, outbox_item: OutboxItem, ids: Sequence[str]) -> None:
         """Remove accepted messages, without a conflict with other writers of the item."""
         pk, sk = outbox_item.key
         if sk != ORDER and len(ids) == len(outbox_item.messages):
@@ -294,7 +294,7 @@ def _require_requests(update: Update, requests: Sequence[EarlyRequest]) -> None:
 
 
 def put_request(table: Table, request: EarlyRequest) -> None:
-    """Store a request in the item of its order, once (see `orders.usecases.OrderStore.keep`)."""
+    """Store a request in the item of its order, once (see `OrderStore.keep_request`)."""
     detail = json_text.write(request.detail).decode()
     stored = [request.event_id, request.name, detail, request.came_at, request.heard]
     first = Update(*order_key(request.order_id))

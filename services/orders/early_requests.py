@@ -15,7 +15,7 @@ from kernel.quarantine import quarantined
 from orders import model
 from orders.model import Amendment
 
-KEPT = 86_400.0
+RETENTION = 86_400.0
 """Seconds for which the requests of an order are stored, from the last request."""
 
 MAX_KEPT = 20
@@ -108,7 +108,7 @@ def _change(record: OrderRecord, request: EarlyRequest) -> Change | None:
 
 def dead_letter(request: EarlyRequest, consumer: str, queue: str) -> Message:
     """Return the dead letter of a request whose order did not arrive in time."""
-    hours = int(KEPT // 3600)
+    hours = int(RETENTION // 3600)
     problem = f"order {request.order_id} did not arrive within {hours} hours of this request"
     event = {"source": SOURCE, "detail-type": request.name, "detail": request.detail}
     return quarantined(json.dumps(event), OrderNotFound(problem), consumer=consumer, queue=queue)

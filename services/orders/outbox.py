@@ -49,13 +49,13 @@ class OutboxItem:
 class Outbox(Protocol):
     """The outboxes of all table items."""
 
-    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
+    def added_by(self, record: Mapping[str, Any]) -> OutboxItem | None:
         """Return the messages that the write of a stream record added to an outbox."""
 
-    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
+    def overdue(self, before: float, limit: int) -> list[OutboxItem]:
         """Return the messages that were added before this time and are still in an outbox."""
 
-    def accepted(self, item: OutboxItem, ids: Sequence[str]) -> None:
+    def remove(self, item: OutboxItem, ids: Sequence[str]) -> None:
         """Remove accepted messages, without a conflict for other writers of the item."""
 
 
@@ -100,7 +100,7 @@ def relay(
     returns the seconds that the invocation has left.
     """
     added = {
-        record["dynamodb"]["SequenceNumber"]: ports.outbox.arrived(record) for record in records
+        record["dynamodb"]["SequenceNumber"]: ports.outbox.added_by(record) for record in records
     }
     items = {number: item for number, item in added.items() if item is not None}
     failed = _send(items.values(), ports, time_left)
@@ -114,7 +114,7 @@ def catch_up(
 
     Returns the number of items whose messages were sent, and the reasons of the other items.
     """
-    items = ports.outbox.leftovers(ports.now() - GRACE, limit)
+    items = ports.outbox.overdue(ports.now() - GRACE, limit)
     failed = _send(items, ports, time_left)
     return len(items) - len(failed), sorted(set(failed.values()))
 
@@ -158,7 +158,7 @@ def _remove_accepted(request: Sequence[_PendingMessage], outbox: Outbox) -> dict
     failed = {}
     for key, messages in accepted.items():
         try:
-            outbox.accepted(messages[0].item, [message.id for message in messages])
+            outbox.remove(messages[0].item, [message.id for message in messages])
         except OrderflowError as error:
             failed[key] = str(error)
     return failed

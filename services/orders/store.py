@@ -31,7 +31,7 @@ class SQLiteOrders(SQLiteRecords):
                 _write_key(connection, key, order_id, change.after.created_at)
         return change.after
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         """Store a request for an order that does not exist yet, once."""
         with self.database.write() as connection:
             query = "select 1 from orders where order_id = ?"
@@ -49,7 +49,7 @@ class SQLiteOrders(SQLiteRecords):
                 tuple(values.values()),
             )
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the early requests of each missing order whose newest one is older than a time."""
         rows = self.database.rows(
             "select order_id from early_requests group by order_id having max(came_at) < ?"

@@ -56,7 +56,7 @@ class OrderStore(Records, Protocol):
             The order exists, or the key was used meanwhile.
         """
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         """Store a request for an order that does not exist yet, once.
 
         Raises
@@ -67,7 +67,7 @@ class OrderStore(Records, Protocol):
             Too many requests are stored for it already.
         """
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the requests of each order whose last request arrived before this time."""
 
     def give_up(

@@ -17,7 +17,7 @@ class FakeOrders(FakeRecords):
         super().__init__(*records)
         self.lost: list[OrderRecord] = []
         self.silent: list[Mapping[str, Any]] = []
-        self.asked: list[tuple[str, float, float, int]] = []
+        self.queries: list[tuple[str, float, float, int]] = []
         self.kept: dict[str, list[EarlyRequest]] = {}
 
     def open(
@@ -30,7 +30,7 @@ class FakeOrders(FakeRecords):
         self.kept.pop(change.before.order_id, None)
         return self.write(change)
 
-    def keep(self, request: EarlyRequest) -> None:
+    def keep_request(self, request: EarlyRequest) -> None:
         if self._others:
             self._others.popleft()()
         if request.order_id in self.records:
@@ -41,7 +41,7 @@ class FakeOrders(FakeRecords):
         if request.request_id not in {one.request_id for one in kept}:
             kept.append(request)
 
-    def outlasted(self, before: float, limit: int) -> list[list[EarlyRequest]]:
+    def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         late = [kept for kept in self.kept.values() if max(one.came_at for one in kept) < before]
         return late[:limit]
 
@@ -60,15 +60,15 @@ class FakeOrders(FakeRecords):
         raise NotImplementedError("looked up in a database: see the tests of the stores")
 
     def is_unconfirmed(self, order_id: str) -> bool:
-        said = {entry.what for one, entry in self.timeline if one == order_id}
-        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & said == {"CONFIRMATION_FAILED"}
+        noted = {entry.what for one, entry in self.timeline if one == order_id}
+        return {"CONFIRMATION_FAILED", "CONFIRMATION_SENT"} & noted == {"CONFIRMATION_FAILED"}
 
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
-        self.asked.append(("stranded", now, grace, limit))
+        self.queries.append(("stranded", now, grace, limit))
         return self.lost
 
     def events_without_order(self, since: float, before: float) -> list[Mapping[str, Any]]:
-        self.asked.append(("events_without_order", since, before, 0))
+        self.queries.append(("events_without_order", since, before, 0))
         return self.silent
 
 

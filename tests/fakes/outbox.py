@@ -17,14 +17,14 @@ class FakeOutbox:
         }
         self.broken: deque[Exception] = deque()
 
-    def arrived(self, record: Mapping[str, Any]) -> OutboxItem | None:
+    def added_by(self, record: Mapping[str, Any]) -> OutboxItem | None:
         item: OutboxItem | None = record["dynamodb"].get("item")
         return item
 
-    def leftovers(self, before: float, limit: int) -> list[OutboxItem]:
+    def overdue(self, before: float, limit: int) -> list[OutboxItem]:
         return self.pending[:limit]
 
-    def accepted(self, item: OutboxItem, ids: Sequence[str]) -> None:
+    def remove(self, item: OutboxItem, ids: Sequence[str]) -> None:
         if self.broken:
             raise self.broken.popleft()
         for name in ids:

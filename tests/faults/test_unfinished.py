@@ -14,7 +14,7 @@ from infra.local.engine.targets import DeliveryError, MachineTarget
 from infra.terminal.output import Terminal
 from infra.views import summary
 from infra.views.unfinished import Waiting, not_begun, overdue, waiting
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from tests.faults.scene import NEVER_SHIPPED, VASE, dead_letters
 from tests.host import Host, event, order
 
@@ -113,7 +113,7 @@ def test_what_waits_is_told_by_its_reason(machine: Host) -> None:
     assert "1 order waits for the reconciler" in found
     kept = found.pop("1 request waits for an order")
     now = engine.clock.now()
-    assert now < kept.next_at < now + KEPT
+    assert now < kept.next_at < now + RETENTION
     assert all(now - 601 < one.next_at < now + 301 for one in found.values())
 
 

@@ -73,8 +73,8 @@ class Shop:
     def relayed(self) -> None:
         """Empty the outboxes, as the relay does."""
         outbox = DynamoOutbox(self.table)
-        for parcel in outbox.leftovers(NOW + 1, 100):
-            outbox.accepted(parcel, list(parcel.messages))
+        for parcel in outbox.overdue(NOW + 1, 100):
+            outbox.remove(parcel, list(parcel.messages))
 
     def audit(self, later: float = 60) -> Report:
         return audit(self.stack, NOW + later, sleep=lambda _: None, patience=0)

@@ -44,9 +44,9 @@ def test_an_order_is_charged_in_the_smallest_unit_and_shown_in_its_decimals(
     mail = confirmation_mail(machine.directory, "T-1").decode()
     assert f"{currency} {shown}\r\n" in mail
     assert f"{currency} {shown}.00" not in mail
-    told = read_story(machine.directory, "T-1").to_json()
-    assert amount(told["total"], told["currency"]) == f"{shown} {currency}"
-    assert told["payments"][0]["amount"] == total
+    shown_story = read_story(machine.directory, "T-1").to_json()
+    assert amount(shown_story["total"], shown_story["currency"]) == f"{shown} {currency}"
+    assert shown_story["payments"][0]["amount"] == total
 
 
 def test_a_fraction_of_a_yen_is_quarantined_with_its_reason_and_never_charged(
@@ -55,8 +55,8 @@ def test_a_fraction_of_a_yen_is_quarantined_with_its_reason_and_never_charged(
     machine.put(yen(12.34))
     machine.settle()
     assert machine.status() is None
-    [letter] = machine.dead_letters()
-    assert "12.34 has decimals, and JPY has none" in letter["body"]
+    [dead_letter] = machine.dead_letters()
+    assert "12.34 has decimals, and JPY has none" in dead_letter["body"]
 
 
 def test_a_refund_in_yen_publishes_the_full_amount(machine: Host) -> None:

@@ -191,8 +191,8 @@ def test_an_order_is_open_in_the_index_until_it_has_ended_and_its_outbox_is_empt
     )
     assert item(stores)["gpk"].startswith("open#")
     outbox = DynamoOutbox(stores.table)
-    [parcel] = outbox.leftovers(NOW + 1, 10)
-    outbox.accepted(parcel, list(parcel.messages))
+    [parcel] = outbox.overdue(NOW + 1, 10)
+    outbox.remove(parcel, list(parcel.messages))
     assert (item(stores)["gpk"], item(stores)["out"]) == ("C-42", {})
 
 
@@ -200,7 +200,7 @@ def test_an_order_that_ended_without_a_message_is_moved_by_the_reconciler(
     stores: DynamoStores,
 ) -> None:
     placed(stores, status=Status.CANCELLED)
-    assert DynamoOutbox(stores.table).leftovers(NOW + 1, 10) == []
+    assert DynamoOutbox(stores.table).overdue(NOW + 1, 10) == []
     assert item(stores)["gpk"] == "C-42"
     assert [one.order_id for one in stores.orders().by_customer("C-42", 10, None)] == ["A-1"]
 
@@ -209,7 +209,7 @@ def test_a_customers_open_and_ended_orders_are_one_list(stores: DynamoStores) ->
     for number in range(6):
         status = Status.COMPLETED if number % 2 else Status.RECEIVED
         placed(stores, order_id=f"A-{number}", created_at=NOW + number, status=status)
-    DynamoOutbox(stores.table).leftovers(NOW + 1, 10)
+    DynamoOutbox(stores.table).overdue(NOW + 1, 10)
     listed: list[str] = []
     while page := stores.orders().by_customer("C-42", 2, listed[-1] if listed else None):
         listed += [one.order_id for one in page]
@@ -219,9 +219,9 @@ def test_a_customers_open_and_ended_orders_are_one_list(stores: DynamoStores) ->
 def test_a_message_to_a_settled_order_opens_it_again_in_the_index(stores: DynamoStores) -> None:
     record = placed(stores, status=Status.COMPLETED)
     outbox = DynamoOutbox(stores.table)
-    outbox.leftovers(NOW + 1, 10)
+    outbox.overdue(NOW + 1, 10)
     stores.orders().save(record.change(Entry("X", NOW), messages=(EVENT,)))
-    assert [parcel.key for parcel in outbox.leftovers(NOW + 1, 10)] == [("order#A-1", "order")]
+    assert [parcel.key for parcel in outbox.overdue(NOW + 1, 10)] == [("order#A-1", "order")]
 
 
 # ---- reviews and mails
@@ -240,8 +240,8 @@ def test_a_review_may_come_before_its_order_and_is_opened_once(stores: DynamoSto
     placed(stores)
     assert [one.what for _, one in stores.timeline("A-1")] == ["HIGH_VALUE_FLAGGED"]
     outbox = DynamoOutbox(stores.table)
-    [parcel] = outbox.leftovers(NOW + 1, 10)
-    outbox.accepted(parcel, list(parcel.messages))
+    [parcel] = outbox.overdue(NOW + 1, 10)
+    outbox.remove(parcel, list(parcel.messages))
     assert "gpk" not in item(stores, "review")
 
 

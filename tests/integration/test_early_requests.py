@@ -14,7 +14,7 @@ from kernel.order_record import Entry, Message, OrderRecord
 from orders import change_requests, idempotent_placement, lost_events
 from orders import usecases as orders
 from orders.dynamodb import DynamoKeys, DynamoOrders, DynamoOutbox
-from orders.early_requests import KEPT, MAX_KEPT, EarlyRequest
+from orders.early_requests import MAX_KEPT, RETENTION, EarlyRequest
 from orders.idempotency_key import Key, Keys
 from orders.store import SQLiteKeys, SQLiteOrders
 from orders.usecases import Policy, Ports
@@ -82,14 +82,14 @@ def test_an_order_is_written_with_its_early_requests(
     assert (record.cancel_requested, record.cancel_event_id) == (True, "event-9")
     assert (record.email, record.version) == ("old@example.com", 1)
     assert record.shipping_address == {**ADDRESS, "region": None, "postal_code": None}
-    told = [(entry.what, entry.at) for _, entry in stores.timeline("A-1")]
-    assert told == [
+    entries = [(entry.what, entry.at) for _, entry in stores.timeline("A-1")]
+    assert entries == [
         ("CHANGED", NOW),
         ("CANCEL_REQUESTED", NOW + 1),
         ("CHANGED", NOW + 2),
         ("RECEIVED", NOW + 4),
     ]
-    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+    assert stores.orders().expired_requests(NOW + 10 * RETENTION, 10) == []
 
 
 def test_an_early_request_opens_no_order(stores: Stores) -> None:
@@ -102,7 +102,7 @@ def test_an_early_request_opens_no_order(stores: Stores) -> None:
         orders.cancel("A-1", None, None, ports(stores))
     with pytest.raises(OrderNotFound):
         orders.claim({"resume": {"order_id": "A-1"}}, RUN, ports(stores))
-    assert list(store.stranded(NOW + 10 * KEPT, 0.0, 10)) == []
+    assert list(store.stranded(NOW + 10 * RETENTION, 0.0, 10)) == []
     assert store.by_customer("C-42", 10, None) == []
     assert stores.outbox() == []
 
@@ -127,7 +127,7 @@ def test_a_concurrent_request_and_order_see_each_other(
         assert not [result for result in results if isinstance(result, Exception)]
         record = stores.orders().read(order_id)
         assert (record.cancel_requested, record.email) == (True, "ada@example.com")
-    assert stores.orders().outlasted(NOW + 10 * KEPT, 100) == []
+    assert stores.orders().expired_requests(NOW + 10 * RETENTION, 100) == []
 
 
 def under_a_key(ports: Ports, *, order_id: str = "A-1") -> object:
@@ -147,7 +147,7 @@ def test_an_order_placed_with_a_key_is_written_with_its_early_requests(
     _, new = cast("tuple[OrderRecord, bool]", under_a_key(ports(stores)))
     record, again = cast("tuple[OrderRecord, bool]", under_a_key(ports(stores)))
     assert (new, again, record.cancel_requested) == (True, False, True)
-    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+    assert stores.orders().expired_requests(NOW + 10 * RETENTION, 10) == []
 
 
 def test_a_concurrent_request_and_order_with_a_key_see_each_other(stores: Stores) -> None:
@@ -160,7 +160,7 @@ def test_a_concurrent_request_and_order_with_a_key_see_each_other(stores: Stores
         results = at_once(*tasks)
         assert not [result for result in results if isinstance(result, Exception)]
         assert stores.orders().read(order_id).cancel_requested
-    assert stores.orders().outlasted(NOW + 10 * KEPT, 100) == []
+    assert stores.orders().expired_requests(NOW + 10 * RETENTION, 100) == []
 
 
 class BetweenReadAndWrite:
@@ -197,10 +197,10 @@ def test_a_request_stored_between_an_orders_read_and_write_is_applied(
 def test_an_order_written_between_a_requests_read_and_write_is_changed(
     stores: Stores, comes: Callable[[Ports], object]
 ) -> None:
-    store: Any = BetweenReadAndWrite(stores.orders(), partial(comes, ports(stores)), "keep")
+    store: Any = BetweenReadAndWrite(stores.orders(), partial(comes, ports(stores)), "keep_request")
     change_requests.apply_request(CANCEL, replace(ports(stores), store=store))
     assert stores.orders().read("A-1").cancel_requested
-    assert stores.orders().outlasted(NOW + 10 * KEPT, 10) == []
+    assert stores.orders().expired_requests(NOW + 10 * RETENTION, 10) == []
 
 
 def test_a_second_request_between_two_attempts_is_applied(stores: Stores) -> None:
@@ -220,17 +220,17 @@ def test_at_most_max_kept_requests_are_stored_and_a_repeated_one_is_recognized(
     take(stores, moved("a0@example.com"))
     with pytest.raises(OrderNotFound, match="20 requests wait for it already"):
         take(stores, CANCEL)
-    [kept] = stores.orders().outlasted(NOW + 1, 10)
+    [kept] = stores.orders().expired_requests(NOW + 1, 10)
     assert len(kept) == MAX_KEPT
 
 
 def test_dead_letters_replace_expired_requests_in_one_write(stores: Stores) -> None:
     take(stores, CANCEL)
     take(stores, moved("b@example.com"), NOW + 10)
-    take(stores, envelope("Order Cancelled", order_id="A-2"), NOW + KEPT)
-    late = ports(stores, NOW + KEPT + 5)
+    take(stores, envelope("Order Cancelled", order_id="A-2"), NOW + RETENTION)
+    late = ports(stores, NOW + RETENTION + 5)
     assert change_requests.expire_requests(late) == 0, "kept for a day from the last of them on"
-    late = ports(stores, NOW + KEPT + 11)
+    late = ports(stores, NOW + RETENTION + 11)
     assert change_requests.expire_requests(late) == 2
     assert change_requests.expire_requests(late) == 0
     sent = [message for message, _ in stores.outbox()]
@@ -245,7 +245,7 @@ def test_dead_letters_replace_expired_requests_in_one_write(stores: Stores) -> N
 def test_a_request_applied_to_its_order_does_not_expire(stores: Stores) -> None:
     take(stores, CANCEL)
     store = stores.orders()
-    [kept] = store.outlasted(NOW + 1, 10)
+    [kept] = store.expired_requests(NOW + 1, 10)
     orders.claim(envelope(), RUN, ports(stores))
     with pytest.raises(VersionConflict):
         store.give_up(kept, [Message("message", {"queue": "q", "body": {}})], NOW)
@@ -256,17 +256,17 @@ def test_a_request_applied_to_its_order_does_not_expire(stores: Stores) -> None:
 def test_requests_do_not_expire_if_another_arrived_meanwhile(stores: Stores) -> None:
     take(stores, CANCEL)
     store = stores.orders()
-    [kept] = store.outlasted(NOW + 1, 10)
+    [kept] = store.expired_requests(NOW + 1, 10)
     take(stores, moved("b@example.com"))
     with pytest.raises(VersionConflict):
         store.give_up(kept, [Message("message", {"queue": "q", "body": {}})], NOW)
-    assert (len(store.outlasted(NOW + 1, 10)[0]), stores.outbox()) == (2, [])
+    assert (len(store.expired_requests(NOW + 1, 10)[0]), stores.outbox()) == (2, [])
 
 
 def test_a_request_with_any_text_is_stored_unchanged(stores: Stores) -> None:
     reason = "\N{CROSS MARK} '\"\\ \x00 \u200b" + "x" * 400
     take(stores, envelope("Order Cancelled", reason=reason))
-    [[kept]] = stores.orders().outlasted(NOW + 1, 10)
+    [[kept]] = stores.orders().expired_requests(NOW + 1, 10)
     assert isinstance(kept, EarlyRequest)
     assert kept.detail["reason"] == reason
 
@@ -294,8 +294,8 @@ def test_the_relay_ignores_stored_requests_and_sends_their_dead_letters(
 ) -> None:
     take(dynamodb, CANCEL)
     outbox = DynamoOutbox(Table(dynamodb.table.name, lambda: dynamodb.client))
-    assert outbox.leftovers(NOW + 10 * KEPT, 10) == []
-    change_requests.expire_requests(ports(dynamodb, NOW + 2 * KEPT))
-    [parcel] = outbox.leftovers(NOW + 10 * KEPT, 10)
-    outbox.accepted(parcel, list(parcel.messages))
+    assert outbox.overdue(NOW + 10 * RETENTION, 10) == []
+    change_requests.expire_requests(ports(dynamodb, NOW + 2 * RETENTION))
+    [parcel] = outbox.overdue(NOW + 10 * RETENTION, 10)
+    outbox.remove(parcel, list(parcel.messages))
     assert dynamodb.everything() == {}

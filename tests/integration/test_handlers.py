@@ -21,7 +21,7 @@ from kernel import clock, errors
 from kernel.order_record import Message, OrderRecord
 from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from lambda_support import settings
-from orders.early_requests import KEPT, MAX_KEPT
+from orders.early_requests import MAX_KEPT, RETENTION
 from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
 from storage.sqlite.database import database
@@ -185,8 +185,8 @@ def test_a_runs_owner_is_its_executions_name(workflow: Workflow) -> None:
 def test_an_execution_that_resumes_an_order_takes_the_same_path(workflow: Workflow) -> None:
     place(created(), orders.wiring.ports())
     recovery = yaml.safe_load((WORKFLOWS / "order_recovery.asl.yaml").read_text())
-    asked = recovery["States"]["ResumeOrder"]["Parameters"]["Input"]
-    assert asked == {"resume": {"order_id.$": "$.order_id"}}
+    input_ = recovery["States"]["ResumeOrder"]["Parameters"]["Input"]
+    assert input_ == {"resume": {"order_id.$": "$.order_id"}}
     workflow.data = {"resume": {"order_id": "A-1"}}
     assert workflow.call("ValidateOrder")["order_id"] == "A-1"
 
@@ -405,9 +405,9 @@ def test_an_invalid_message_is_quarantined_at_once(
 ) -> None:
     place(created(), orders.wiring.ports())
     assert retried(update("A-1"), body) == []
-    letter = outbox(workflow)[-1]
-    assert (letter.kind, letter.body["queue"]) == ("message", QUEUE)
-    content: Any = letter.body["body"]
+    message = outbox(workflow)[-1]
+    assert (message.kind, message.body["queue"]) == ("message", QUEUE)
+    content: Any = message.body["body"]
     assert content["consumer"] == "change_order"
     assert content["event"] == (None if body == "null" else body)
     assert content["reason"]["error"] == "InvalidEvent"
@@ -446,10 +446,10 @@ def test_the_reconciler_expires_requests_whose_order_did_not_arrive(
 ) -> None:
     retried(update("A-9"))
     assert reconcile.handler({}, CONTEXT)["given_up"] == 0
-    monkeypatch.setattr(clock, "_offset", vars(clock)["_offset"] + KEPT + 1)
+    monkeypatch.setattr(clock, "_offset", vars(clock)["_offset"] + RETENTION + 1)
     assert reconcile.handler({}, CONTEXT)["given_up"] == 1
-    [letter] = outbox(workflow)
-    assert letter.body["queue"] == QUEUE
+    [message] = outbox(workflow)
+    assert message.body["queue"] == QUEUE
 
 
 def test_the_reconciler_returns_the_number_of_started_runs(workflow: Workflow) -> None:

@@ -40,8 +40,8 @@ def post(
     """Place an order with an API Gateway event; every user except the local one has a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
     if sender or claims:
-        told = {"sub": sender, **claims} if sender else claims
-        context["authorizer"] = {"jwt": {"claims": told, "scopes": ["orders/write"]}}
+        token = {"sub": sender, **claims} if sender else claims
+        context["authorizer"] = {"jwt": {"claims": token, "scopes": ["orders/write"]}}
     event = {
         "version": "2.0",
         "routeKey": "POST /orders",
@@ -129,8 +129,8 @@ def test_another_body_with_a_known_key_is_a_conflict_that_names_the_key(
     other = post({**body, **change}, "k-1")
     assert (first.status, other.status) == (201, 409)
     assert other.body["field"] == "Idempotency-Key"
-    told = "Idempotency-Key: 'k-1' was sent with another body; a new order needs a new key"
-    assert other.body["detail"] == told
+    detail = "Idempotency-Key: 'k-1' was sent with another body; a new order needs a new key"
+    assert other.body["detail"] == detail
     assert wiring.ports().store.find("A-2") is None
 
 
@@ -227,15 +227,15 @@ def test_header_and_metadata_that_differ_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "is empty"), ("x" * (MAX_LENGTH + 1), "has 256 characters")]
+    ("text", "problem"), [("", "is empty"), ("x" * (MAX_LENGTH + 1), "has 256 characters")]
 )
-def test_an_invalid_key_is_refused_by_its_field(text: str, said: str) -> None:
+def test_an_invalid_key_is_refused_by_its_field(text: str, problem: str) -> None:
     for answer, field in (
         (post(NEW, text), "Idempotency-Key"),
         (post(keyed(text)), "metadata.idempotency_key"),
     ):
         assert (answer.status, answer.body["field"]) == (422, field)
-        assert said in answer.body["detail"]
+        assert problem in answer.body["detail"]
         assert "send from 1 to 255" in answer.body["detail"]
 
 

@@ -231,7 +231,7 @@ def test_a_crash_before_the_removal_repeats_the_event_with_the_same_id(aws: AWS)
     aws.publisher.put(
         [
             message
-            for item in aws.ports().outbox.leftovers(NOW + 1, 9)
+            for item in aws.ports().outbox.overdue(NOW + 1, 9)
             for message in item.messages.values()
         ]
     )

@@ -68,8 +68,8 @@ def test_the_same_units_in_another_form_are_one_receipt(
     assert here("stock", "receive", file, *option)["received"] is True
     for name, content in FORMS.items():
         file.write_bytes(content)
-        told = here("stock", "receive", file, *option)
-        assert (told["received"], told["units"]) == (False, 0), name
+        receipt = here("stock", "receive", file, *option)
+        assert (receipt["received"], receipt["units"]) == (False, 0), name
 
 
 def test_a_repeated_receipt_is_reported_with_its_time_and_a_remedy(
@@ -79,9 +79,9 @@ def test_a_repeated_receipt_is_reported_with_its_time_and_a_remedy(
     run("stock", "receive", file, *data)
     known = run("stock", "receive", file, *data)
     assert known.exit_code == 0
-    said = " ".join(known.output.split())
-    assert re.search(r"nothing added: the same units were received before, at \d{4}-\d\d-", said)
-    assert "if this is another delivery, name its number with --delivery" in said
+    output = " ".join(known.output.split())
+    assert re.search(r"nothing added: the same units were received before, at \d{4}-\d\d-", output)
+    assert "if this is another delivery, name its number with --delivery" in output
 
 
 def test_a_delivery_of_the_same_units_is_received_by_its_number(file: Path, tmp_path: Path) -> None:
@@ -93,16 +93,16 @@ def test_a_delivery_of_the_same_units_is_received_by_its_number(file: Path, tmp_
     assert (again["received"], again["units"]) == (False, 0)
     assert again["received_at"].endswith("Z")
     file.write_text("sku,on_hand\nTEA,6\n")
-    said = refusal("stock", "receive", file, "--delivery", "LN-4711/2", *data)
-    assert said.startswith("delivery LN-4711/2: was received with other units at ")
+    output = refusal("stock", "receive", file, "--delivery", "LN-4711/2", *data)
+    assert output.startswith("delivery LN-4711/2: was received with other units at ")
     rows = DataDirectory(tmp_path / "data").reader().rows("select sku, on_hand from stock")
     assert {row["sku"]: row["on_hand"] for row in rows} == {"TEA": 10, "CAKE": 4}
 
 
 @pytest.mark.parametrize("number", ["a b", "-x", "x" * 65, "\x1b", "ü"])
 def test_a_deliverys_number_is_a_short_word(file: Path, tmp_path: Path, number: str) -> None:
-    said = refusal("stock", "receive", file, f"--delivery={number}", "--data", tmp_path / "d")
-    assert said.startswith("--delivery: ")
+    output = refusal("stock", "receive", file, f"--delivery={number}", "--data", tmp_path / "d")
+    assert output.startswith("--delivery: ")
     assert not (tmp_path / "d").exists()
 
 
@@ -114,15 +114,15 @@ def test_a_file_received_by_version_0_1_is_recognized(file: Path, tmp_path: Path
     data = ("--data", tmp_path / "data")
     for end, mark in (("\n", ""), ("\r\n", ""), ("\n", "\ufeff")):
         file.write_bytes(f"{mark}sku,on_hand{end}TEA,5{end}CAKE,2{end}".encode())
-        told = here("stock", "receive", file, *data)
-        assert (told["received"], told["received_at"]) == (False, "2001-09-09T01:46:40.000Z")
+        receipt = here("stock", "receive", file, *data)
+        assert (receipt["received"], receipt["received_at"]) == (False, "2001-09-09T01:46:40.000Z")
 
 
 def test_a_run_reports_whether_its_stock_was_received(file: Path, tmp_path: Path) -> None:
-    given = ("run", "--count", 0, "--workers", 0, "--stock", file, "--data", tmp_path / "data")
-    assert f"{file}: 7 units of 2 SKUs received\n" in orders(*given).stdout
-    assert "the same units were received before, at" in orders(*given).stderr
-    numbered = orders(*given, "--delivery", "2")
+    arguments = ("run", "--count", 0, "--workers", 0, "--stock", file, "--data", tmp_path / "data")
+    assert f"{file}: 7 units of 2 SKUs received\n" in orders(*arguments).stdout
+    assert "the same units were received before, at" in orders(*arguments).stderr
+    numbered = orders(*arguments, "--delivery", "2")
     assert f"{file}: 7 units of 2 SKUs received by delivery 2\n" in numbered.stdout
     rows = DataDirectory(tmp_path / "data").reader().rows("select on_hand from stock")
     assert sorted(row["on_hand"] for row in rows) == [4, 10]
@@ -139,9 +139,9 @@ def test_a_served_directory_is_refused_with_a_remedy(file: Path, tmp_path: Path)
     where = DataDirectory(tmp_path / "data")
     with where.writer():
         where.endpoint.write_text("http://127.0.0.1:8080\n")
-        said = refusal("stock", "receive", file, "--data", where.root)
-    assert "is served at http://127.0.0.1:8080" in said
-    assert "orders serve --stock" in said
+        output = refusal("stock", "receive", file, "--data", where.root)
+    assert "is served at http://127.0.0.1:8080" in output
+    assert "orders serve --stock" in output
 
 
 def test_a_file_that_cannot_be_received_changes_nothing(

@@ -1,7 +1,7 @@
 """The relay's real clients against services that refuse part of what they are sent.
 
-moto takes whatever it is given; so this is a server of ours on a port, which answers as AWS's
-services do and notes what it was asked, and what the outboxes held at that moment.
+moto accepts every request, so this is a server on a port that answers like AWS. It records
+the requests, and the outboxes at that moment.
 """
 
 import json
@@ -33,10 +33,10 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answering)
         self.daemon_threads = True
         self.replies: deque[Reply] = deque()
-        self.asked: list[tuple[str, list[str]]] = []
-        """For each request its operation, and what it was about."""
+        self.requests: list[tuple[str, list[str]]] = []
+        """The operation of each request, and the names of its messages."""
         self.held: list[list[str]] = []
-        """For each request what the outboxes held."""
+        """The messages in the outboxes at each request."""
         self.outbox = FakeOutbox()
 
 
@@ -46,7 +46,7 @@ class Answering(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.server.asked.append((operation, about(request)))
+        self.server.requests.append((operation, about(request)))
         self.server.held.append(self.server.outbox.remaining)
         reply = self.server.replies.popleft() if self.server.replies else accepting
         status, answer = reply(request)
@@ -82,11 +82,11 @@ def refusing(*places: int, code: str = "InternalFailure") -> Reply:
             return 200, {"executionArn": "arn:aws:states:::execution", "startDate": NOW}
         entries = request["Entries"]
         if "QueueUrl" in request:
-            told = [entry["Id"] for entry in entries]
-            failed = [{"Id": told[one], "Code": code, "SenderFault": False} for one in places]
+            ids = [entry["Id"] for entry in entries]
+            failed = [{"Id": ids[place], "Code": code, "SenderFault": False} for place in places]
             done = [
                 {"Id": one, "MessageId": one, "MD5OfMessageBody": ""}
-                for place, one in enumerate(told)
+                for place, one in enumerate(ids)
                 if place not in places
             ]
             return 200, {"Successful": done[::-1], "Failed": failed[::-1]}  # in no order
@@ -165,7 +165,7 @@ def test_refused_entries_are_sent_again_in_order_and_accepted_ones_removed(
     ports = holding(service, *map(kind, "pqrst"))
     service.replies += [refusing(0, 2, 3), refusing(1, code="ThrottlingException")]
     assert send(ports, service) == {}
-    assert service.asked == [
+    assert service.requests == [
         (operation, ["p", "q", "r", "s", "t"]),
         (operation, ["p", "r", "s"]),
         (operation, ["r"]),
@@ -182,7 +182,7 @@ def test_an_entry_refused_at_every_attempt_stays_with_its_reason(
     service.replies += [refusing(1), *[refusing(0)] * ATTEMPTS]
     [(record, reason)] = send(ports, service).items()
     assert (record, reason.split(":")[0]) == ("b", "InternalFailure")
-    assert [about for _, about in service.asked] == [["p", "q"], *[["q"]] * (ATTEMPTS - 1)]
+    assert [about for _, about in service.requests] == [["p", "q"], *[["q"]] * (ATTEMPTS - 1)]
     assert service.outbox.remaining == ["b/1"]
     service.replies.clear()
     assert catch_up(ports, lambda: 60.0) == (1, [])
@@ -205,7 +205,7 @@ def test_a_refused_request_does_not_affect_others(service: Service) -> None:
     ports = holding(service, *map(event, "klmnopqrstu"), message("v"))
     service.replies += [refusing(9), failing("ValidationException"), accepting]
     assert send(ports, service) == {}
-    assert service.asked == [
+    assert service.requests == [
         ("PutEvents", list("klmnopqrst")),
         ("PutEvents", ["u"]),
         ("SendMessageBatch", ["v"]),
@@ -215,20 +215,20 @@ def test_a_refused_request_does_not_affect_others(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "asked"),
+    ("code", "started"),
     [
-        ("ExecutionAlreadyExists", ["r", "s"]),  # it was asked for before
+        ("ExecutionAlreadyExists", ["r", "s"]),  # it was started before
         ("ExecutionLimitExceeded", ["r", "s", "r"]),
         ("InvalidExecutionInput", ["r", "s", "r"]),
     ],
 )
 def test_a_refused_run_is_started_again_and_an_existing_one_is_not(
-    service: Service, code: str, asked: list[str]
+    service: Service, code: str, started: list[str]
 ) -> None:
     ports = holding(service, run("r"), run("s"))
     service.replies += [failing(code)]
     assert send(ports, service) == {}
-    assert service.asked == [("StartExecution", [name]) for name in asked]
+    assert service.requests == [("StartExecution", [name]) for name in started]
     assert service.outbox.remaining == []
 
 

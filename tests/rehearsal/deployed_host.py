@@ -15,7 +15,7 @@ from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from kernel.order_record import OrderRecord
 from orders.dynamodb import requests_in
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from payments.dynamodb import charge_of
 from storage.dynamodb.attributes import from_item
 from storage.dynamodb.order_item import is_order, order_key, to_record
@@ -216,7 +216,7 @@ class DeployedHost:
                 return
             reconciled = reconciled + 1 if remaining == unfinished else 1
             unfinished = remaining
-            self.stack.skip(LEASE if remaining[0] else KEPT + LEASE)
+            self.stack.skip(LEASE if remaining[0] else RETENTION + LEASE)
             self.stack.reconcile()
 
     def kept(self) -> int:

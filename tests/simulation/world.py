@@ -24,7 +24,7 @@ from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
 from infra.local.orderflow import ORDERFLOW
 from infra.local.workers.inline import InlineInvoker
-from orders.early_requests import KEPT
+from orders.early_requests import RETENTION
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -274,9 +274,9 @@ class World(Clock):
     def _outlast(self) -> bool:
         """Advance the clock by the day for which requests are kept; return whether any was."""
         row = self.stage.store.row("select max(came_at) from early_requests")
-        if row is None or row[0] is None or self._time > row[0] + KEPT + HORIZON:
+        if row is None or row[0] is None or self._time > row[0] + RETENTION + HORIZON:
             return False
-        self._time = max(self._time, row[0] + KEPT)
+        self._time = max(self._time, row[0] + RETENTION)
         self._stops_at = max(self._stops_at, self._time + HORIZON)
         return True
 

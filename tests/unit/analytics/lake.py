@@ -32,7 +32,7 @@ def envelope(name: str, detail: Mapping[str, Any], **more: Any) -> Event:
 
 
 def order(order_id: str = "A-1", *lines: tuple[str, int, float], **more: Any) -> dict[str, Any]:
-    """Return the detail of an event about a whole order, of two green teas unless told."""
+    """Return the detail of an event about a whole order, of two green teas by default."""
     lines = lines or (("TEA-GREEN", 2, 12.5),)
     return {
         "order_id": order_id,

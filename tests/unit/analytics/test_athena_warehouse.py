@@ -33,7 +33,7 @@ FIRST: list[str | None] = [
 
 
 class Athena:
-    """The three calls of a client, with what they were given."""
+    """The three calls of a client, with their arguments."""
 
     def __init__(self, *states: str, pages: list[list[list[str | None]]] | None = None) -> None:
         self.states = list(states)

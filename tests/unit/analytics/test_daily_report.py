@@ -22,10 +22,10 @@ class Warehouse:
     """A warehouse without rows that records its queries."""
 
     def __init__(self) -> None:
-        self.asked: list[Sequence[str]] = []
+        self.queries: list[Sequence[str]] = []
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
-        self.asked.append(parameters)
+        self.queries.append(parameters)
         return []
 
 
@@ -37,15 +37,15 @@ class ReportStore:
 
     def put(self, name: str, content: str) -> str:
         self.pages[name] = content
-        return f"shelf/{name}"
+        return f"reports/{name}"
 
 
 def test_the_report_queries_its_day_and_has_it_in_its_name() -> None:
-    warehouse, shelf = Warehouse(), ReportStore()
-    where = daily_report(date(2026, 1, 31), Ports(warehouse, shelf, lambda: NOW))
-    assert where == "shelf/dt=2026-01-31/report.html"
-    assert list(shelf.pages) == ["dt=2026-01-31/report.html"]
-    assert {tuple(parameters) for parameters in warehouse.asked} == {("2026-01-31",)}
+    warehouse, reports = Warehouse(), ReportStore()
+    where = daily_report(date(2026, 1, 31), Ports(warehouse, reports, lambda: NOW))
+    assert where == "reports/dt=2026-01-31/report.html"
+    assert list(reports.pages) == ["dt=2026-01-31/report.html"]
+    assert {tuple(parameters) for parameters in warehouse.queries} == {("2026-01-31",)}
 
 
 @pytest.mark.parametrize(

@@ -118,15 +118,15 @@ def test_without_metadata_a_publishers_retry_is_the_same_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "in_utc"),
+    ("timestamp", "in_utc"),
     [
         ("2026-01-31T12:00:00Z", "2026-01-31 12:00:00.000"),
         ("2026-01-31T23:30:00-05:00", "2026-02-01 04:30:00.000"),
         ("2026-01-31T12:00:00.123456+01:00", "2026-01-31 11:00:00.123"),
     ],
 )
-def test_times_are_in_utc(given: str, in_utc: str) -> None:
-    flat = flatten(envelope("Order Created", order(timestamp=given)), ARRIVED)
+def test_times_are_in_utc(timestamp: str, in_utc: str) -> None:
+    flat = flatten(envelope("Order Created", order(timestamp=timestamp)), ARRIVED)
     assert flat["event_time"] == in_utc
 
 

@@ -11,9 +11,9 @@ NAME = "dt=2026-01-31/report.html"
 
 
 def test_a_folder_stores_the_newest_page(tmp_path: Path) -> None:
-    shelf = FolderReportStore(tmp_path / "reports")
-    shelf.put(NAME, "old")
-    where = shelf.put(NAME, "new ä")
+    reports = FolderReportStore(tmp_path / "reports")
+    reports.put(NAME, "old")
+    where = reports.put(NAME, "new ä")
     assert where == str(tmp_path / "reports" / NAME)
     assert Path(where).read_text(encoding="utf-8") == "new ä"
     assert [path.name for path in Path(where).parent.iterdir()] == ["report.html"]

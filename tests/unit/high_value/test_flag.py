@@ -121,11 +121,11 @@ def test_an_invalid_event_is_quarantined_with_its_reason(store: Store, ports: Po
     assert flag(body, ports) == "QUARANTINED"
     [(message, at)] = store.sent
     assert (message.kind, message.body["queue"], at) == ("message", QUEUE, NOW)
-    letter: Any = message.body["body"]
-    assert letter["consumer"] == "flag_high_value"
-    assert letter["event"] == json.loads(body)
-    assert letter["reason"]["error"] == "InvalidEvent"
-    assert letter["reason"]["message"].startswith("detail.items[0].unit_price: ")
+    dead_letter: Any = message.body["body"]
+    assert dead_letter["consumer"] == "flag_high_value"
+    assert dead_letter["event"] == json.loads(body)
+    assert dead_letter["reason"]["error"] == "InvalidEvent"
+    assert dead_letter["reason"]["message"].startswith("detail.items[0].unit_price: ")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_the_reason_names_the_invalid_field(
     store: Store, ports: Ports, body: str, field: str
 ) -> None:
     assert flag(body, ports) == "QUARANTINED"
-    letter: Any = store.sent[0][0].body["body"]
-    assert letter["reason"]["message"].startswith(f"{field}: ")
+    dead_letter: Any = store.sent[0][0].body["body"]
+    assert dead_letter["reason"]["message"].startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize("body", ["not JSON", created("NaN"), created("1e400")])
@@ -152,6 +152,6 @@ def test_a_body_that_is_not_strict_json_is_quarantined_as_text(
     store: Store, ports: Ports, body: str
 ) -> None:
     flag(body, ports)
-    letter: Any = store.sent[0][0].body["body"]
-    assert letter["event"] == body
-    json.dumps(letter, allow_nan=False)
+    dead_letter: Any = store.sent[0][0].body["body"]
+    assert dead_letter["event"] == body
+    json.dumps(dead_letter, allow_nan=False)

@@ -93,13 +93,15 @@ def test_a_currency_can_have_its_own_threshold(
     assert flagged(orders) == ["A-2", "A-4", "A-5"]
 
 
-@pytest.mark.parametrize("given", ["JPY", "JPY=", "JPY=much", "YEN=150000", "JPY=999.99", "JPY=-5"])
+@pytest.mark.parametrize(
+    "setting", ["JPY", "JPY=", "JPY=much", "YEN=150000", "JPY=999.99", "JPY=-5"]
+)
 def test_an_invalid_currency_threshold_is_refused_by_name(
-    orders: Database, monkeypatch: pytest.MonkeyPatch, given: str
+    orders: Database, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     wiring.ports.cache_clear()
-    monkeypatch.setenv("HIGH_VALUE_THRESHOLDS", given)
-    with pytest.raises(InvalidSettings, match=f"HIGH_VALUE_THRESHOLDS: '{given}' is not"):
+    monkeypatch.setenv("HIGH_VALUE_THRESHOLDS", setting)
+    with pytest.raises(InvalidSettings, match=f"HIGH_VALUE_THRESHOLDS: '{setting}' is not"):
         wiring.ports()
 
 

@@ -74,7 +74,7 @@ class Mailer:
 
     def send(self, name: str, mail: Mail) -> None:
         if self.fails:
-            raise MailError("told to")
+            raise MailError("refused by the test")
         self.mails.append((name, mail))
 
 
@@ -130,7 +130,9 @@ def test_a_failed_mail_is_not_marked_and_is_retried() -> None:
     with pytest.raises(MailError):
         confirm("A-1", ports(store, mailer))
     assert store.marks == {}
-    assert store.notes == [("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": "told to"}))]
+    assert store.notes == [
+        ("A-1", Entry("CONFIRMATION_FAILED", NOW, {"reason": "refused by the test"}))
+    ]
     mailer.fails = False
     assert confirm("A-1", ports(store, mailer))
 

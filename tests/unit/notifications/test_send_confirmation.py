@@ -75,10 +75,13 @@ def test_an_unmailable_confirmation_is_quarantined_at_once_with_its_reason(outbo
     [row] = orders.rows("select kind, body from outbox")
     message = json.loads(row["body"])
     assert (row["kind"], message["queue"]) == ("message", "quarantine")
-    letter = message["body"]
-    assert (letter["consumer"], letter["event"]) == ("send_confirmation", {"order_id": "A-1"})
-    assert letter["reason"]["error"] == "UnmailableAddress"
-    assert "before the @ they take ASCII letters" in letter["reason"]["message"]
+    dead_letter = message["body"]
+    assert (dead_letter["consumer"], dead_letter["event"]) == (
+        "send_confirmation",
+        {"order_id": "A-1"},
+    )
+    assert dead_letter["reason"]["error"] == "UnmailableAddress"
+    assert "before the @ they take ASCII letters" in dead_letter["reason"]["message"]
 
 
 def test_the_ids_of_all_failed_messages_are_returned(outbox: Path) -> None:

@@ -12,7 +12,7 @@ from kernel.errors import OrderCancelled, OrderNotFound
 from kernel.lease import require_active
 from kernel.order_status import Status
 from orders.change_requests import apply_request, expire_requests
-from orders.early_requests import KEPT, MAX_KEPT
+from orders.early_requests import MAX_KEPT, RETENTION
 from orders.model import Amendment
 from orders.usecases import (
     Policy,
@@ -116,8 +116,8 @@ def test_the_event_of_a_placed_order_ignores_early_requests() -> None:
     record, new = place(created(email="ada@example.com"), ports(store))
     assert new
     assert record.email == "bob@example.com"
-    [told] = store.events
-    assert told.detail.email == "ada@example.com"
+    [published] = store.events
+    assert published.detail.email == "ada@example.com"
     [entry] = [message.body for message in store.outbox]
     event = {"source": "orders.service", "detail-type": "Order Created"}
     claim({**event, "detail": json.loads(str(entry["Detail"]))}, RUN, ports(store))
@@ -160,26 +160,26 @@ def test_the_number_of_early_requests_per_order_is_bounded() -> None:
 
 def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> None:
     store = FakeOrders()
-    apply_request(CANCEL, ports(store, NOW - KEPT))
-    apply_request(MOVE, ports(store, NOW - KEPT))
+    apply_request(CANCEL, ports(store, NOW - RETENTION))
+    apply_request(MOVE, ports(store, NOW - RETENTION))
     assert expire_requests(ports(store)) == 0
     assert expire_requests(ports(store, NOW + 0.5)) == 2
     assert store.kept == {}
     first, second = (message.body for message in store.outbox)
     assert first["queue"] == second["queue"] == "quarantine"
-    letter: Any = first["body"]
-    assert letter["reason"] == {
+    dead_letter: Any = first["body"]
+    assert dead_letter["reason"] == {
         "error": "OrderNotFound",
         "message": "order A-1 did not arrive within 24 hours of this request",
     }
-    assert letter["consumer"] == "change_order"
-    apply_request(letter["event"], ports(store))
-    assert store.kept["A-1"][0].event_id == "event-9", "a letter that is sent back is kept again"
+    assert dead_letter["consumer"] == "change_order"
+    apply_request(dead_letter["event"], ports(store))
+    assert store.kept["A-1"][0].event_id == "event-9", "a redriven dead letter is stored again"
 
 
 def test_an_order_that_arrives_while_its_request_expires_gets_the_request() -> None:
     store = FakeOrders()
-    apply_request(CANCEL, ports(store, NOW - 2 * KEPT))
+    apply_request(CANCEL, ports(store, NOW - 2 * RETENTION))
     store.before_next_write(lambda: claim(envelope(), RUN, ports(store)))
     assert expire_requests(ports(store)) == 0
     assert store.only.cancel_requested

@@ -15,10 +15,10 @@ from tests.fakes.records import NOW
 class Sink:
     def __init__(self, **heard: float) -> None:
         self.heard = heard
-        self.asked: list[tuple[float, float]] = []
+        self.queries: list[tuple[float, float]] = []
 
     def created(self, since: float, before: float) -> Mapping[str, float]:
-        self.asked.append((since, before))
+        self.queries.append((since, before))
         return self.heard
 
 
@@ -66,7 +66,7 @@ def test_periods_are_compared_once_and_without_gaps() -> None:
     sink, known = Sink(), Known()
     for now in (NOW, NOW + 300, NOW + 90_000):
         search(Ports(sink, Archive(), known, lambda now=now: now))  # type: ignore[misc]
-    assert sink.asked == [
+    assert sink.queries == [
         (NOW - SETTLED - FIRST_PERIOD, NOW - SETTLED),
         (NOW - SETTLED, NOW + 300 - SETTLED),
         (NOW + 300 - SETTLED, NOW + 90_000 - SETTLED),
@@ -84,10 +84,10 @@ def test_a_period_whose_replay_failed_is_compared_again() -> None:
 class Warehouse:
     def __init__(self, *rows: Mapping[str, Any]) -> None:
         self.answer = list(rows)
-        self.asked: list[tuple[str, Sequence[str]]] = []
+        self.queries: list[tuple[str, Sequence[str]]] = []
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[Mapping[str, Any]]:
-        self.asked.append((sql, parameters))
+        self.queries.append((sql, parameters))
         return self.answer
 
 
@@ -96,7 +96,7 @@ def test_the_query_of_the_rows_limits_the_day_and_the_time() -> None:
     sink = AthenaSink(warehouse)  # type: ignore[arg-type]
     since = datetime(2026, 1, 30, 23, 59, tzinfo=UTC).timestamp()
     assert sink.created(since, since + 120) == {"A": 1.5}
-    [(sql, parameters)] = warehouse.asked
+    [(sql, parameters)] = warehouse.queries
     assert sql.count("?") == len(parameters)
     assert parameters == [
         "2026-01-30",

@@ -490,17 +490,17 @@ def test_address_and_email_can_be_changed_until_the_shipment(
     assert (change.after.status, change.after.epoch) == (record.status, EPOCH)
 
 
-def moved(record: OrderRecord, at: str | None, **asked: Any) -> OrderRecord:
+def moved(record: OrderRecord, at: str | None, **fields: Any) -> OrderRecord:
     """Return a record after an amendment that is effective at this time."""
-    wanted = Amendment(asked.get("address"), asked.get("email"), at)
-    change = amend(record, wanted, NOW)
+    amendment = Amendment(fields.get("address"), fields.get("email"), at)
+    change = amend(record, amendment, NOW)
     return record if change is None else change.after
 
 
 def test_an_amendment_of_the_same_time_and_value_is_not_written() -> None:
     record = moved(order(email="ada@example.com"), "2026-01-31T12:30:00Z", email="ada@example.com")
-    wanted = Amendment(None, "ada@example.com", "2026-01-31T12:30:00Z")
-    assert amend(record, wanted, NOW) is None
+    amendment = Amendment(None, "ada@example.com", "2026-01-31T12:30:00Z")
+    assert amend(record, amendment, NOW) is None
 
 
 def test_the_latest_update_of_each_field_wins_in_any_order() -> None:
@@ -526,8 +526,8 @@ def test_an_update_with_the_same_value_supersedes_earlier_updates() -> None:
 
 def test_an_outdated_field_of_an_update_is_ignored_and_noted() -> None:
     record = moved(order(), "2026-01-31T13:00:00Z", email="new@example.com")
-    wanted = Amendment(ELSEWHERE, "old@example.com", "2026-01-31T12:00:00Z")
-    change = amend(record, wanted, NOW)
+    amendment = Amendment(ELSEWHERE, "old@example.com", "2026-01-31T12:00:00Z")
+    change = amend(record, amendment, NOW)
     assert change is not None
     assert (change.after.email, change.after.shipping_address) == ("new@example.com", ELSEWHERE)
     assert [entry.what for entry in change.entries] == ["CHANGED", "CHANGE_IGNORED"]
@@ -564,8 +564,8 @@ def test_a_future_time_stored_by_an_older_version_is_ignored() -> None:
 
 
 def test_the_senders_time_is_recorded() -> None:
-    wanted = Amendment(None, "ada@example.com", timestamp(NOW), "2099-01-01T00:00:00Z")
-    change = amend(order(), wanted, NOW)
+    amendment = Amendment(None, "ada@example.com", timestamp(NOW), "2099-01-01T00:00:00Z")
+    change = amend(order(), amendment, NOW)
     assert change is not None
     assert change.entries[0].detail == {"fields": ["email"], "as_of": "2099-01-01T00:00:00Z"}
     assert change.after.email_as_of == timestamp(NOW)

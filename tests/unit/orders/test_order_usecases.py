@@ -353,8 +353,8 @@ def test_order_completed_has_charge_and_shipment() -> None:
     event = the_event(store, "Order Completed", of=DONE)
     assert isinstance(event.detail, OrderCompleted)
     assert tells_the_order(event.detail, DONE)
-    told = (event.detail.charge_id, event.detail.shipment_id, event.detail.tracking_number)
-    assert told == ("charge-1", "shipment-1", "TRACK-1")
+    published = (event.detail.charge_id, event.detail.shipment_id, event.detail.tracking_number)
+    assert published == ("charge-1", "shipment-1", "TRACK-1")
 
 
 def test_an_order_completes_once() -> None:
@@ -465,14 +465,14 @@ def test_an_order_is_placed_with_its_event_in_one_write() -> None:
     assert (record.status, record.epoch, record.version) == (Status.RECEIVED, 0, 1)
     assert (record.lease_owner, record.lease_until) == (None, 0.0)
     assert store.timeline == [("A-1", Entry("RECEIVED", NOW))]
-    [told] = store.events
-    assert isinstance(told.detail, OrderCreated)
-    assert (told.event_id, told.correlation_id) == ("event-1", "request-1")
-    assert told.detail.metadata is not None
-    assert told.detail.metadata.causation_id is None
-    assert told.detail.content_hash == record.content_hash == event.detail.content_hash
-    assert told.detail.payment_token == "tok_visa"
-    assert told.detail.timestamp == event.detail.timestamp
+    [published] = store.events
+    assert isinstance(published.detail, OrderCreated)
+    assert (published.event_id, published.correlation_id) == ("event-1", "request-1")
+    assert published.detail.metadata is not None
+    assert published.detail.metadata.causation_id is None
+    assert published.detail.content_hash == record.content_hash == event.detail.content_hash
+    assert published.detail.payment_token == "tok_visa"
+    assert published.detail.timestamp == event.detail.timestamp
 
 
 def test_an_order_placed_twice_is_one_order_and_one_event() -> None:
@@ -712,7 +712,7 @@ def test_invalid_events_do_not_block_valid_events() -> None:
 def test_a_young_event_is_not_lost() -> None:
     store = FakeOrders()
     assert reconcile(ports(store), limit=50) == 0
-    assert store.asked == [
+    assert store.queries == [
         ("stranded", NOW, 300.0, 50),
         ("events_without_order", NOW - 7 * 86_400, NOW - 900, 0),
     ]

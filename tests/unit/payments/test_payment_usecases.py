@@ -119,15 +119,15 @@ def test_an_order_that_waited_for_the_gateway_is_charged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "total", "asked"),
+    ("currency", "total", "amount"),
     [("EUR", 3700, 3700), ("USD", 1, 1), ("JPY", 123_400, 1_234), ("KRW", 100, 1)],
 )
 def test_the_gateway_charges_in_the_smallest_unit_of_the_currency(
-    currency: str, total: int, asked: int
+    currency: str, total: int, amount: int
 ) -> None:
     store, gateway = reserved(currency=currency, total=total), FakeGateway()
     assert pay("A-1", EPOCH, ports(store, gateway)) == CHARGED
-    assert gateway.money == asked
+    assert gateway.money == amount
     assert store.entered[-1].amount == total
 
 
@@ -494,7 +494,7 @@ def test_the_gateway_is_not_called_without_an_open_charge(charge: str | None) ->
     assert (gateway.calls, store.entered, store.outbox) == ([], [], [])
 
 
-# ---- F18, F19: refunds that fail, are lost, or are asked for twice
+# ---- F18, F19: refunds that fail, are lost, or are repeated
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
