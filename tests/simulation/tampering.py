@@ -10,8 +10,8 @@ import pytest
 from infra.asl import RunTask
 from infra.local.engine.bus import Delivery
 from infra.local.engine.engine import Engine
-from infra.local.engine.executions import LoadedExecution
 from infra.local.engine.integrations import TaskError
+from infra.local.engine.loaded_execution import LoadedExecution
 from infra.local.engine.targets import DeliveryError
 from infra.local.template.stack import Schedule, Target
 from tests.simulation.faults import Kind

@@ -4,10 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
-from uuid import uuid4
+from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
@@ -15,15 +13,21 @@ from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.error_boundary import Boundary, described
+from infra.local.engine.put_events import (
+    checked_entries,
+    failure_of,
+    head_of,
+    invalid,
+    refusal_of,
+    time_of,
+)
 from infra.local.engine.targets import DeliveryError, RuleTarget
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent
 from kernel import json_text
-from kernel.clock import timestamp
 from kernel.json_text import parse, write
-from lambda_support.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -87,7 +91,7 @@ class Bus(Component):
         InvalidRequest
             The request is malformed or too large.
         """
-        checked = _checked(entries)
+        checked = checked_entries(entries)
         self.journal.batch.durable = True
         results = [self._put(entry, now) for entry in checked]
         failed = sum("ErrorCode" in result for result in results)
@@ -98,7 +102,7 @@ class Bus(Component):
         if bus != self.stack.bus:
             message = f"Event bus {bus} does not exist; this machine has {self.stack.bus}."
             return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
-        refused = _refused(entry)
+        refused = refusal_of(entry)
         if refused:
             return refused
         text, detail = entry["Detail"], None
@@ -108,12 +112,12 @@ class Bus(Component):
         if not isinstance(detail, dict):
             return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
         try:
-            time = _time(entry.get("Time"), now)
+            time = time_of(entry.get("Time"), now)
         except (OverflowError, ValueError) as error:
-            return _invalid("Time", f"{error}.")
-        head, seq = _head(entry, time), self.journal.next_id("events")
+            return invalid("Time", f"{error}.")
+        head, seq = head_of(entry, time), self.journal.next_id("events")
         failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
-        return {"EventId": head["id"]} if failed is None else _failure(failed)
+        return {"EventId": head["id"]} if failed is None else failure_of(failed)
 
     def accept(self, entry: Mapping[str, Any], now: float) -> str:
         """Journal an event that a service published; return the event's id.
@@ -123,10 +127,10 @@ class Bus(Component):
         InvalidRequest
             The entry is not a valid event.
         """
-        refused = _refused(entry)
+        refused = refusal_of(entry)
         if refused:
             raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
-        head, text = _head(entry, _time(entry.get("Time"), now)), entry["Detail"]
+        head, text = head_of(entry, time_of(entry.get("Time"), now)), entry["Detail"]
         self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
         event_id: str = head["id"]
         return event_id
@@ -315,31 +319,9 @@ class Bus(Component):
         )
 
 
-def _head(entry: Mapping[str, Any], time: str) -> dict[str, Any]:
-    """Return an event's envelope without its detail."""
-    return {
-        "version": "0",
-        "id": str(uuid4()),
-        "detail-type": entry["DetailType"],
-        "source": entry["Source"],
-        "account": ACCOUNT,
-        "time": time,
-        "region": REGION,
-        "resources": entry.get("Resources") or [],
-    }
-
-
 def _delivery(row: Any) -> Delivery:
     envelope = _replayed(row["envelope"], row["replay"])
     return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
-
-
-def _failure(error: Exception) -> dict[str, str]:
-    """Return the answer for a valid event that could not be journalled."""
-    if isinstance(error, InvalidRequest):
-        return _invalid("Detail", str(error))
-    message = f"The event could not be processed: {type(error).__name__}."
-    return {"ErrorCode": "InternalFailure", "ErrorMessage": message}
 
 
 def _as_refusal(error: Exception) -> DeliveryError:
@@ -354,60 +336,6 @@ def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
         return [rule for rule in rules if rule.pattern.matches(envelope)]
     except TooComplexEvent as error:
         raise InvalidRequest("InvalidArgument", str(error)) from None
-
-
-def _checked(entries: object) -> list[Mapping[str, Any]]:
-    """Return a request's entries, or raise the error that AWS answers."""
-    are_objects = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-    if not are_objects or not entries:
-        raise _violated("Member must have length greater than or equal to 1")
-    checked = cast("list[Mapping[str, Any]]", entries)
-    if len(checked) > MAX_ENTRIES:
-        raise _violated(f"Member must have length less than or equal to {MAX_ENTRIES}")
-    size = sum(entry_size(entry) for entry in checked)
-    if size > MAX_BYTES:
-        over = f"over the limit: {size} bytes of {MAX_BYTES}."
-        message = f"Total size of the entries in the request is {over}"
-        raise InvalidRequest("ValidationException", message)
-    return checked
-
-
-def _refused(entry: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the error of an entry's fields, if one is invalid; the detail is not parsed."""
-    for name in ("Source", "DetailType", "Detail"):
-        if not entry.get(name):
-            return _invalid(name, f"{name} is a required argument.")
-    for name in ("Source", "DetailType"):
-        if not isinstance(entry[name], str):
-            return _invalid(name, f"{name} is text.")
-    resources = entry.get("Resources") or []
-    if not isinstance(resources, list) or not all(isinstance(arn, str) for arn in resources):
-        return _invalid("Resources", "Resources is a list of ARNs.")
-    return None
-
-
-def _invalid(name: str, reason: str) -> dict[str, str]:
-    message = f"Parameter {name} is not valid. Reason: {reason}"
-    return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
-
-
-def _violated(constraint: str) -> InvalidRequest:
-    message = "1 validation error detected: Value at 'entries' failed to satisfy constraint:"
-    return InvalidRequest("ValidationException", f"{message} {constraint}")
-
-
-def _time(time: object, now: float) -> str:
-    """Return an event's time, to the second as in EventBridge."""
-    moment = now
-    if isinstance(time, int | float):
-        moment = float(time)
-    elif isinstance(time, str):
-        try:
-            parsed = datetime.fromisoformat(time)
-        except ValueError:
-            parsed = datetime.fromtimestamp(now, UTC)
-        moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
-    return timestamp(moment).split(".")[0] + "Z"
 
 
 def _replayed(envelope: str, replay: str | None) -> str:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Any
 
@@ -15,7 +14,6 @@ from infra.asl import (
     Ended,
     Execution,
     HistoryEvent,
-    Machine,
     RunTask,
     SetTimer,
     Signal,
@@ -24,12 +22,13 @@ from infra.asl import (
     TimerFired,
 )
 from infra.asl.errors import RUNTIME
-from infra.local.directory.crash_marker import NO_ITEM, Item, ItemIds, Kind
+from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import NEVER, Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
+from infra.local.engine.definitions import Definitions
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.execution_rows import (
     END,
@@ -42,11 +41,10 @@ from infra.local.engine.execution_rows import (
     context_of,
     removed_machine,
 )
-from infra.local.engine.integrations import KNOWN, FunctionCall, TaskError, TaskIntegration
+from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegration
+from infra.local.engine.loaded_execution import LoadedExecution
 from infra.local.engine.quarantined_orders import HELD, QuarantinedOrders
 from infra.local.orderflow import order_id_in
-from infra.local.template.loader import read_yaml
-from infra.local.template.resources import compiled
 from infra.local.template.stack import Stack, StateMachine
 from infra.local.workers.invocations import Invoke, Result
 from kernel import json_text
@@ -67,23 +65,6 @@ _RUNNING = "running"
 _LAST = 25_000  # the id of the event that ends a history which cannot be read
 _RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
 _WIDEST = 4  # bytes of a character in UTF-8 at most
-
-
-class LoadedExecution:
-    """An execution in memory, with its open tasks and timers."""
-
-    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
-
-    def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
-        self.id = number
-        self.item: ItemIds = (Kind.EXECUTION, number, number)  # for the crash marker
-        self.name = name  # of the state machine
-        self.machine = machine
-        self.execution = execution
-        self.row: tuple[Any, ...] | None = None  # to insert at the next flush
-        self.wake_at: float | None = None  # of its row
-        self.tasks: dict[int, float | None] = {}
-        self.timers: dict[int, float] = {}
 
 
 class Executions(Component):
@@ -118,8 +99,7 @@ class Executions(Component):
         self._timers: list[tuple[float, int, int]] = []
         self._dirty: dict[int, LoadedExecution] = {}
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
-        self._machines: dict[str, Machine] = {}
-        self._current = {name: self._define(machine) for name, machine in stack.machines.items()}
+        self.definitions = Definitions(journal, stack.machines)
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
         """Let the executions that were in memory be loaded again."""
@@ -166,7 +146,7 @@ class Executions(Component):
                     f"Execution Already Exists: '{taken}'",
                 )
         number = self.journal.next_id("executions")
-        definition = self._current[machine]
+        definition = self.definitions.current[machine]
         row = (number, name, machine, described.kind, definition, order_id, text, now)
         self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
         self.boundary.undo.append(partial(self._forget, machine, name, number))
@@ -251,17 +231,6 @@ class Executions(Component):
         self.backlog.committed()
         self._fresh.clear()
 
-    def _define(self, machine: StateMachine) -> str:
-        """Journal a definition, so that its executions end on it; return its id."""
-        number = sha256(machine.definition.encode()).hexdigest()[:16]
-        self.journal.batch.add(
-            "insert into definitions values (?, ?) on conflict do nothing",
-            number,
-            machine.definition,
-        )
-        self._machines[number] = machine.machine
-        return number
-
     def _known(self, machine: StateMachine, name: str) -> Any:
         return self._fresh.get((machine.name, name)) or self.journal.database.row(
             "select id, status, input from executions where machine = ? and name = ?",
@@ -271,7 +240,7 @@ class Executions(Component):
 
     def _begin(self, row: tuple[Any, ...], machine: StateMachine, body: Any, now: float) -> None:
         number, name, _, _, definition, _, _, started = row
-        compiled_machine = self._machines[definition]
+        compiled_machine = self.definitions.compiled[definition]
         context = context_of(machine, number, name, body, started)
         empty = Execution(compiled_machine, context)
         live = LoadedExecution(number, machine.name, compiled_machine, empty)
@@ -331,7 +300,7 @@ class Executions(Component):
         self.journal.batch.add(END, "FAILED", "null", RUNTIME, cause, now, number)
 
     def _load(self, row: Any, now: float) -> None:
-        machine = self._machine(row["definition"], row["machine"])
+        machine = self.definitions.machine(row["definition"], row["machine"])
         described = self.stack.machines.get(row["machine"]) or removed_machine(row, machine)
         number, body = row["id"], json_text.parse(row["input"])
         last = self.journal.database.row(LAST_PIECE, number)
@@ -347,17 +316,6 @@ class Executions(Component):
             live = self.live[number] = LoadedExecution(number, row["machine"], machine, execution)
             self._continue(live, now, self._resume)
         live.wake_at = row["wake_at"]
-
-    def _machine(self, definition: str, name: str) -> Machine:
-        machine = self._machines.get(definition)
-        if machine is None:
-            row = self.journal.database.row("select body from definitions where id = ?", definition)
-            assert row is not None
-            place = f"definition {definition}"
-            machine = self._machines[definition] = compiled(
-                read_yaml(row[0], place), name, place, KNOWN
-            )
-        return machine
 
     def _advance(self, live: LoadedExecution, signal: Signal, now: float) -> None:
         live.tasks.pop(signal.token, None)
