@@ -23,7 +23,7 @@ def _stages() -> dict[str, list[str]]:
     return stages
 
 
-def test_the_services_are_the_platform_step_functions_local_and_ministack() -> None:
+def test_there_are_the_platform_step_functions_local_and_ministack() -> None:
     assert set(SERVICES) == {"orderflow", "stepfunctions-local", "test-sfn-local", "ministack"}
 
 

@@ -104,7 +104,7 @@ def test_an_order_is_completed_only_if_it_is_taken_from_stock_and_shipped() -> N
 
 
 def test_the_compensation_path_has_one_order_and_one_end() -> None:
-    """The shipment first: a refunded order must not be shipped."""
+    """The shipment first: what was refunded must not be on its way."""
     followed = ["Compensate"]
     while "Next" in STATES[followed[-1]] and len(followed) <= len(BACK):
         followed.append(STATES[followed[-1]]["Next"])
@@ -142,7 +142,7 @@ def test_compensation_starts_after_all_branches_have_ended() -> None:
 
 
 def test_an_order_with_a_charge_ends_completed_compensated_waiting_or_in_a_queue() -> None:
-    """No path from the charge ends without handling it."""
+    """No way leads from the charge to an end that forgets it."""
     after = reachable("ProcessPayment")
     ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
     assert ends == {"OrderWaiting", "RunSuperseded", "AttentionRequested"}

@@ -134,7 +134,7 @@ def test_f06_a_crash_between_the_write_and_its_event(
 
 
 def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
-    """Kill the process in the transaction that completes an order, or after its commit."""
+    """Kill the process in the transaction that completes an order, or right after it."""
     write_change, complete = storage.sqlite.records.write_change, orders.usecases.complete
 
     def write_or_die(connection: Any, change: Change) -> None:
@@ -153,7 +153,7 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
 
 
 class BusPublisher:
-    """A publisher of the relay that puts events on the bus of one machine."""
+    """The relay's outlet onto the bus of one machine."""
 
     def __init__(self, machine: Host) -> None:
         self.machine = machine
@@ -177,7 +177,7 @@ def test_f07_a_relay_that_dies_after_the_publish(machine: Host) -> None:
     """F7: crash of the relay after the publish -> a duplicate event; one charge and shipment."""
     outbox = FakeOutbox(item={"1.0": _created("T-1")})
     ports = Ports(outbox, BusPublisher(machine), machine.engine.clock.now, lambda _: None)
-    outbox.broken.append(Killed())  # type: ignore[arg-type] # a kill is not an Exception
+    outbox.broken.append(Killed())  # type: ignore[arg-type] # it dies, so it is no Exception
     with pytest.raises(Killed):
         catch_up(ports, lambda: 60.0)
     assert outbox.remaining == ["item/1.0"]

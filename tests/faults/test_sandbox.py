@@ -190,7 +190,7 @@ def test_the_next_sandbox_run_begins_at_the_present(interrupted: Scene) -> None:
         assert machine.status("V") == "FAILED"
 
 
-def test_an_export_has_rebased_times(interrupted: Scene) -> None:
+def test_an_export_is_of_the_present(interrupted: Scene) -> None:
     rebase_to_real_time(DataDirectory(interrupted.root))
     assert too_late(interrupted.root) == {}
 

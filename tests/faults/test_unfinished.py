@@ -1,4 +1,4 @@
-"""What a run's summary says of orders that have not begun, of what waits, and of what failed."""
+"""A run's summary of orders that have not begun, of waits, and of failed items."""
 
 import io
 import json
@@ -25,7 +25,7 @@ create table failures (id integer primary key, at real not null, kind text not n
 
 
 def begun(machine: Host, since: int = 0) -> int:
-    """Return how many orders have not begun."""
+    """Return the number of orders that have not begun."""
     return not_begun(machine.database, machine.engine.stack, since)
 
 
@@ -38,7 +38,7 @@ def test_an_accepted_order_whose_event_is_not_delivered_has_not_begun(machine: H
     assert begun(machine) == 2
 
 
-def test_an_order_whose_run_has_taken_no_step_has_not_begun(machine: Host) -> None:
+def test_an_order_whose_run_has_not_made_a_step_has_not_begun(machine: Host) -> None:
     machine.put(order("A"))
     machine.engine.turn(0)
     assert machine.rows("select 1 from deliveries where target like 'OrderCreated%'") == []
@@ -47,28 +47,28 @@ def test_an_order_whose_run_has_taken_no_step_has_not_begun(machine: Host) -> No
     assert (machine.status("A"), begun(machine)) == ("COMPLETED", 0)
 
 
-def test_an_event_that_is_nowhere_any_more_has_not_begun(machine: Host) -> None:
+def test_an_order_whose_event_vanished_has_not_begun(machine: Host) -> None:
     machine.engine.accept_only = True
     machine.put(order("A"))
     machine.database.connection.execute("delete from deliveries")
     assert (begun(machine), begun(machine, since=1)) == (1, 0)
 
 
-def test_what_was_refused_is_no_order_that_has_not_begun(machine: Host) -> None:
+def test_a_refused_order_does_not_count_as_not_begun(machine: Host) -> None:
     machine.put(order("A", total=1))
     machine.settle()
     assert [queue for queue, _ in dead_letters(machine)] == ["QuarantineQueue"]
     assert begun(machine) == 0
 
 
-def test_what_no_rule_takes_to_a_workflow_is_no_order_that_has_not_begun(machine: Host) -> None:
+def test_an_event_without_a_workflow_does_not_count_as_not_begun(machine: Host) -> None:
     machine.put({**order("A"), "source": "somebody.else"})
     machine.settle()
     assert machine.rows("select 1 from executions") == []
     assert begun(machine) == 0
 
 
-def test_an_event_in_a_dead_letter_queue_is_no_order_that_has_not_begun(machine: Host) -> None:
+def test_an_event_in_a_dead_letter_queue_does_not_count_as_not_begun(machine: Host) -> None:
     class Refusing(MachineTarget):
         def deliver(self, *_: Any) -> None:
             raise DeliveryError("NO_PERMISSIONS", "not allowed", final=True)
@@ -81,10 +81,10 @@ def test_an_event_in_a_dead_letter_queue_is_no_order_that_has_not_begun(machine:
     assert begun(machine) == 0
 
 
-# ---- what is due, and what waits
+# ---- due work, and waits
 
 
-def test_what_is_due_and_not_done_is_overdue(machine: Host) -> None:
+def test_due_work_that_was_not_done_is_overdue(machine: Host) -> None:
     now, stack = machine.engine.clock.now(), machine.engine.stack
     machine.engine.accept_only = True
     machine.put(order("A"), event("Order Updated", "C"))
@@ -95,7 +95,7 @@ def test_what_is_due_and_not_done_is_overdue(machine: Host) -> None:
     assert overdue(machine.database, stack, machine.engine.clock.now() + 10) == 0
 
 
-def test_what_waits_is_told_by_its_reason(machine: Host) -> None:
+def test_waits_are_grouped_by_their_reason(machine: Host) -> None:
     machine.put(
         *(order(f"V-{number}", items=VASE) for number in range(2)),
         order("G", payment_token="tok_unavailable"),
@@ -126,11 +126,11 @@ def test_what_waits_is_told_by_its_reason(machine: Host) -> None:
         (Waiting(3, "delivery", "are tried again", 0.0), "3 deliveries are tried again"),
     ],
 )
-def test_what_waits_is_told_in_a_sentence(one: Waiting, text: str) -> None:
+def test_a_wait_is_printed_as_a_sentence(one: Waiting, text: str) -> None:
     assert one.text == text
 
 
-# ---- what failed, and what was put aside
+# ---- failed and quarantined items
 
 
 @pytest.mark.parametrize("body", ["no JSON", "[" * 2_000 + "]" * 2_000, '{"event": ' * 1_500])
@@ -165,13 +165,13 @@ def test_items_that_failed_since_the_runs_begin_are_counted_and_named(machine: H
 
 
 def shown(machine: Host, ran: dict[str, Any]) -> str:
-    """Return what a person sees of a run."""
+    """Return the printed summary of a run."""
     with redirect_stdout(io.StringIO()) as printed:
         show_run(Terminal(), ran, machine.directory, None)
     return printed.getvalue()
 
 
-def test_a_wait_is_told_with_its_time_of_day_and_its_distance(machine: Host) -> None:
+def test_a_wait_is_printed_with_its_time_of_day_and_its_duration(machine: Host) -> None:
     ran = infra.cli.commands.run.Run(machine.engine, machine.directory).take(iter(()), None)
     soon, later = (datetime.now(UTC).timestamp() + seconds for seconds in (100, 200_000))
     ran["waiting"] = [
@@ -185,7 +185,7 @@ def test_a_wait_is_told_with_its_time_of_day_and_its_distance(machine: Host) -> 
 
 
 def _moment(seconds: float) -> str:
-    """Return a time of day, with its date if that is no longer today."""
+    """Return a time of day, with its date if it is not today."""
     then = _iso(seconds)
     today = then[:10] == datetime.now(UTC).date().isoformat()
     return then[11:19] if today else f"{then[:10]} {then[11:19]}"
