@@ -1,4 +1,4 @@
-"""An order in a currency without decimals: charged, mailed, shown and reported in whole units."""
+"""An order in a currency without decimals is charged, mailed and reported in entire units."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -31,7 +31,7 @@ def yen(total: float, order_id: str = "T-1", currency: str = "JPY") -> dict[str,
     ("currency", "total", "charged", "shown"),
     [("JPY", 500, 500, "500"), ("KRW", 9_999, 9_999, "9999"), ("USD", 12.5, 1_250, "12.50")],
 )
-def test_an_order_is_charged_in_the_smallest_unit_and_told_in_its_decimals(
+def test_an_order_is_charged_in_the_smallest_unit_and_shown_with_its_decimals(
     machine: Host, currency: str, total: float, charged: int, shown: str
 ) -> None:
     machine.put(yen(total, currency=currency))
@@ -44,12 +44,12 @@ def test_an_order_is_charged_in_the_smallest_unit_and_told_in_its_decimals(
     mail = mail_of(machine.directory, "T-1").decode()
     assert f"{currency} {shown}\r\n" in mail
     assert f"{currency} {shown}.00" not in mail
-    told = story(machine.directory, "T-1")
-    assert amount(told["total"], told["currency"]) == f"{shown} {currency}"
-    assert told["payments"][0]["amount"] == total
+    shown_order = story(machine.directory, "T-1")
+    assert amount(shown_order["total"], shown_order["currency"]) == f"{shown} {currency}"
+    assert shown_order["payments"][0]["amount"] == total
 
 
-def test_a_fraction_of_a_yen_is_put_aside_with_its_reason_and_never_charged(machine: Host) -> None:
+def test_a_fraction_of_a_yen_is_quarantined_and_never_charged(machine: Host) -> None:
     machine.put(yen(12.34))
     machine.settle()
     assert machine.status() is None
@@ -57,7 +57,7 @@ def test_a_fraction_of_a_yen_is_put_aside_with_its_reason_and_never_charged(mach
     assert "12.34 has decimals, and JPY has none" in letter["body"]
 
 
-def test_a_refund_in_yen_is_the_event_of_the_whole_amount(machine: Host) -> None:
+def test_the_event_of_a_refund_in_yen_has_the_full_amount(machine: Host) -> None:
     address = {"name": "A", "street": "SANDBOX FAIL", "city": "C", "country": "Y"}
     placed = yen(500)
     placed["detail"]["shipping_address"] = address

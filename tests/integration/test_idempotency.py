@@ -37,11 +37,11 @@ class Answer(NamedTuple):
 def post(
     body: Mapping[str, Any] | str, key: str | None = None, sender: str = LOCAL, **claims: str
 ) -> Answer:
-    """Place an order as API Gateway hands it over; all but the local user have a token."""
+    """Place an order with API Gateway's event; all senders but the local user have a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
     if sender or claims:
-        told = {"sub": sender, **claims} if sender else claims
-        context["authorizer"] = {"jwt": {"claims": told, "scopes": ["orders/write"]}}
+        of_sender = {"sub": sender, **claims} if sender else claims
+        context["authorizer"] = {"jwt": {"claims": of_sender, "scopes": ["orders/write"]}}
     event = {
         "version": "2.0",
         "routeKey": "POST /orders",
@@ -87,7 +87,7 @@ def test_a_retry_with_its_key_is_the_same_order(body: dict[str, Any]) -> None:
     assert first.body == again.body == third.body
 
 
-def test_a_retry_may_write_its_names_in_another_order() -> None:
+def test_a_retry_may_have_its_members_in_another_order() -> None:
     assert post(NEW, "k-1").status == 201
     assert post(dict(reversed(NEW.items())), "k-1").status == 200
     assert post(json.dumps(NEW, indent=2), "k-1").status == 200
@@ -99,7 +99,7 @@ def test_another_key_is_another_order() -> None:
     assert first.body["order_id"] != other.body["order_id"]
 
 
-def test_the_order_of_a_key_is_answered_as_it_is_now() -> None:
+def test_a_retry_returns_the_present_state_of_the_order() -> None:
     placed = post(NEW, "k-1").body
     store = wiring.ports().store
     record = store.read(placed["order_id"])
@@ -129,17 +129,17 @@ def test_another_body_under_a_key_is_a_conflict_that_names_the_key(
     other = post({**body, **change}, "k-1")
     assert (first.status, other.status) == (201, 409)
     assert other.body["field"] == "Idempotency-Key"
-    told = "Idempotency-Key: 'k-1' was sent with another body; a new order needs a new key"
-    assert other.body["detail"] == told
+    message = "Idempotency-Key: 'k-1' was sent with another body; a new order needs a new key"
+    assert other.body["detail"] == message
     assert wiring.ports().store.find("A-2") is None
 
 
-def test_the_id_that_an_order_was_given_is_another_body_too() -> None:
+def test_an_added_order_id_makes_another_body() -> None:
     placed = post(NEW, "k-1").body
     assert post({**NEW, "order_id": placed["order_id"]}, "k-1").status == 409
 
 
-def test_a_body_without_the_order_id_that_the_first_had_is_another() -> None:
+def test_a_missing_order_id_makes_another_body() -> None:
     assert post({**NEW, "order_id": "A-1"}, "k-1").status == 201
     assert post(NEW, "k-1").status == 409
 
@@ -158,7 +158,7 @@ def test_two_senders_with_one_key_have_two_orders(one: str, other: str) -> None:
     assert post(NEW, "k-1", one).body == first.body
 
 
-def test_senders_whose_names_and_keys_make_one_text_have_two_orders() -> None:
+def test_senders_and_keys_with_the_same_concatenation_have_two_orders() -> None:
     first, second = post(NEW, "b|c", "a"), post(NEW, "c", "a|b")
     assert (first.status, second.status) == (201, 201)
 
@@ -169,7 +169,7 @@ def test_a_client_without_a_subject_is_known_by_its_id() -> None:
     assert post(NEW, "k-1", client_id="one").status == 200
 
 
-# ---- keys and orders that were there before
+# ---- existing keys and orders
 
 
 def test_a_key_with_the_id_of_a_known_order_is_kept_for_that_order() -> None:
@@ -223,13 +223,13 @@ def test_header_and_metadata_that_differ_are_refused() -> None:
     assert post(keyed(None), "k-1").status == 201
 
 
-# ---- what is no key
+# ---- invalid keys
 
 
 @pytest.mark.parametrize(
     ("text", "said"), [("", "is empty"), ("x" * (LONGEST + 1), "has 256 characters")]
 )
-def test_a_key_that_is_none_is_refused_by_its_place(text: str, said: str) -> None:
+def test_an_invalid_key_is_refused_with_its_location(text: str, said: str) -> None:
     for answer, field in (
         (post(NEW, text), "Idempotency-Key"),
         (post(keyed(text)), "metadata.idempotency_key"),
@@ -245,28 +245,28 @@ def test_any_other_text_is_a_key(text: str) -> None:
     assert post(NEW, text).status == 200
 
 
-def test_a_key_that_is_no_text_is_refused_by_the_contract() -> None:
+def test_a_key_of_another_type_is_refused_by_the_contract() -> None:
     answer = post(keyed(5))
     assert (answer.status, answer.body["field"]) == (422, "metadata.idempotency_key")
 
 
-def test_a_body_that_is_refused_uses_no_key_up() -> None:
+def test_a_refused_body_does_not_use_its_key() -> None:
     assert post({**NEW, "items": []}, "k-1").status == 422
     assert post(NEW, "k-1").status == 201
 
 
-def test_what_was_asked_for_is_what_decides() -> None:
+def test_the_content_of_the_request_decides() -> None:
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert fingerprint({"a": [1, 2]}) != fingerprint({"a": [2, 1]})
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
 
 
-# ---- at once
+# ---- concurrent requests
 
 
 @pytest.fixture
 def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
-    """Open the ports anew, as another process would."""
+    """Open the ports again, as another process would."""
     if _store == "dynamodb":
         return wiring.ports
 
@@ -278,7 +278,7 @@ def opened(tmp_path: Path, _store: str) -> Callable[[], usecases.Ports]:
 
 
 def at_once(tasks: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Run tasks that start together; return what each returned or raised."""
+    """Run tasks that start together; return the result or error of each."""
     barrier = threading.Barrier(len(tasks))
 
     def run(task: Callable[[], T]) -> T | Exception:
@@ -293,7 +293,7 @@ def at_once(tasks: Sequence[Callable[[], T]]) -> list[T | Exception]:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_of_requests_at_once_with_one_key_one_places_the_order(
+def test_of_concurrent_requests_with_one_key_one_places_the_order(
     opened: Callable[[], usecases.Ports], *, named: bool
 ) -> None:
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
@@ -309,7 +309,7 @@ def test_of_requests_at_once_with_one_key_one_places_the_order(
     assert len({record.order_id for record, _ in placed}) == 1
 
 
-def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
+def test_of_two_concurrent_bodies_with_one_key_one_is_a_conflict(
     opened: Callable[[], usecases.Ports],
 ) -> None:
     def task(number: int) -> Callable[[], tuple[OrderRecord, bool]]:
@@ -325,10 +325,10 @@ def test_of_two_bodies_at_once_under_one_key_one_is_an_order_and_one_a_conflict(
     assert len({record.order_id for record, _ in placed}) == 1
 
 
-# ---- beside requests that came before the order
+# ---- early requests
 
 
-def test_an_order_that_was_cancelled_before_is_placed_with_its_key_and_cancelled() -> None:
+def test_an_order_with_an_earlier_cancellation_is_placed_with_its_key_and_cancelled() -> None:
     usecases.take_change(envelope("Order Cancelled", order_id="K-1"), wiring.ports())
     body = {**NEW, "order_id": "K-1"}
     assert [post(body, "k").status for _ in range(2)] == [201, 200]
