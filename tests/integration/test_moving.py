@@ -442,4 +442,4 @@ def test_a_file_or_a_place_that_is_not_there_is_said(
     assert "has no orders yet" in refusal("export", tmp_path / "x.ndjson", "--data", nowhere)
     table = ("--table", "nowhere", "--region", "us-east-1")
     for command in ("import", "export"):
-        assert "the DynamoDB table nowhere does not exist" in refusal(command, small, *table)
+        assert "the DynamoDB table nowhere was not found" in refusal(command, small, *table)
