@@ -61,17 +61,17 @@ class Contract(BaseModel):
 
 
 class Metadata(Contract):
-    """Where an event comes from; optional on the way in."""
+    """The origin of an event; optional in requests."""
 
     event_id: Name | None = Field(None, description="Same for every delivery of this event.")
     schema_version: Annotated[str, StringConstraints(pattern=r"^\d{1,4}\.\d{1,4}$")] | None = Field(
         None, description="Version of the contract, major.minor.", examples=["1.0"]
     )
     correlation_id: str | None = Field(
-        None, max_length=128, description="Same for all that follows from one request."
+        None, max_length=128, description="Same for all events that result from one request."
     )
     causation_id: str | None = Field(
-        None, max_length=128, description="Event id of what this event follows from."
+        None, max_length=128, description="Id of the event that caused this event."
     )
     idempotency_key: str | None = Field(
         None, max_length=128, description="The caller's own key of the request."
@@ -91,10 +91,10 @@ class Item(Contract):
 
 
 class Address(Contract):
-    """Where to ship to."""
+    """A shipping address."""
 
-    name: Text = Field(description="Who receives it.")
-    street: Text = Field(description="Street and number, and what else leads to the door.")
+    name: Text = Field(description="The recipient.")
+    street: Text = Field(description="Street, number, and further directions to the door.")
     city: Text
     region: Text | None = Field(None, description="State, province or county, where mail needs it.")
     postal_code: PostalCode | None = None
@@ -113,11 +113,11 @@ class _Addressed(Contract):
 
 
 class Shortage(Contract):
-    """A line that stock does not cover."""
+    """A line of an order that stock does not cover."""
 
     sku: Identifier = Field(description="Stock keeping unit.")
     requested: Count = Field(description="Units ordered.")
-    available: Count = Field(description="Units that were free when it was checked.")
+    available: Count = Field(description="Available units at the time of the check.")
 
 
 class Detail(Contract):
@@ -127,18 +127,18 @@ class Detail(Contract):
     version: ClassVar[str] = "1.0"
 
     order_id: Identifier = Field(description="The order's id.", examples=["A-1001"])
-    timestamp: Timestamp = Field(description="When it happened.")
+    timestamp: Timestamp = Field(description="The time of the event.")
     metadata: Metadata | None = Field(
-        None, description="Where it comes from; optional in what upstream sends."
+        None, description="The origin of the event; optional in requests."
     )
 
 
 class OrderDetail(Detail):
     """The fields of every event about an entire order."""
 
-    customer_id: Identifier = Field(description="Who ordered.", examples=["C-42"])
+    customer_id: Identifier = Field(description="The customer.", examples=["C-42"])
     currency: Currency = Field(
-        description="ISO 4217 code; one without decimals, such as JPY, takes whole amounts.",
+        description="ISO 4217 code; currencies without decimals, such as JPY, take integers.",
         examples=["USD"],
     )
     items: tuple[Item, ...] = Field(
@@ -161,13 +161,13 @@ class OrderDetail(Detail):
 
 
 class OrderCreated(OrderDetail, _Addressed):
-    """A customer ordered; the platform takes it from here."""
+    """A customer placed an order, which the platform processes."""
 
     name = "Order Created"
     version = "1.1"
 
     email: Email | None = Field(
-        None, description="Where the confirmation goes; ASCII before the @."
+        None, description="Address of the confirmation; ASCII before the @."
     )
     payment_token: Token | None = Field(None, description="The gateway's token; never card data.")
 
@@ -201,7 +201,7 @@ class OrderCreated(OrderDetail, _Addressed):
 
 
 class OrderUpdated(Detail, _Addressed):
-    """The address or the e-mail address of an order is to change."""
+    """A request to change the address or the e-mail address of an order."""
 
     name = "Order Updated"
     version = "1.1"
@@ -209,7 +209,7 @@ class OrderUpdated(Detail, _Addressed):
     email: Email | None = Field(
         None,
         validate_default=True,
-        description="Where the confirmation goes now; ASCII before the @.",
+        description="New address of the confirmation; ASCII before the @.",
     )
 
     @field_validator("email")
@@ -236,7 +236,7 @@ class OrderCancelled(Detail):
 
 
 class OrderBackordered(OrderDetail):
-    """Stock does not cover the order yet; it is checked again later."""
+    """Stock does not cover the order yet; the platform checks it again later."""
 
     name = "Order Backordered"
 
@@ -244,12 +244,12 @@ class OrderBackordered(OrderDetail):
 
 
 class OrderCompleted(OrderDetail):
-    """The order is paid, taken from stock and on its way."""
+    """The order is paid, taken from stock and shipped."""
 
     name = "Order Completed"
 
-    charge_id: str = Field(description="The charge: one for an order's whole life.")
-    shipment_id: str = Field(description="The shipment: one for an order's whole life.")
+    charge_id: str = Field(description="Id of the order's only charge.")
+    shipment_id: str = Field(description="Id of the order's only shipment.")
     tracking_number: str = Field(description="The carrier's number.")
 
 
@@ -267,7 +267,7 @@ class OrderCancellationConfirmed(OrderDetail):
 
     name = "Order Cancellation Confirmed"
 
-    reason: str | None = Field(None, description="As the request gave it.")
+    reason: str | None = Field(None, description="The reason of the request.")
 
 
 class OrderCancellationRefused(Detail):
@@ -275,30 +275,30 @@ class OrderCancellationRefused(Detail):
 
     name = "Order Cancellation Refused"
 
-    reason: str = Field(description="A sentence on why it was too late.")
+    reason: str = Field(description="A sentence on the reason, such as a shipped order.")
 
 
 class PaymentRefunded(Detail):
-    """What was charged for an order was paid back."""
+    """The charge of an order was refunded."""
 
     name = "Payment Refunded"
 
-    customer_id: Identifier = Field(description="Who ordered.")
+    customer_id: Identifier = Field(description="The customer.")
     currency: Currency = Field(description="ISO 4217 code.")
-    amount: Money = Field(description="What was paid back: the order's total.")
-    charge_id: str = Field(description="The charge that was paid back.")
+    amount: Money = Field(description="The refund: the order's total.")
+    charge_id: str = Field(description="Id of the refunded charge.")
     reason: str = Field(description="Error name, such as CarrierError, or OrderCancelled.")
 
 
 class HighValueOrderFlagged(Detail):
-    """An order of high value waits for a person's review."""
+    """A high-value order waits for a manual review."""
 
     name = "High Value Order Flagged"
 
-    customer_id: Identifier = Field(description="Who ordered.")
+    customer_id: Identifier = Field(description="The customer.")
     currency: Currency = Field(description="ISO 4217 code.")
     total: Money = Field(description="The order's total.")
-    threshold: Money = Field(description="The total from which orders are reviewed.")
+    threshold: Money = Field(description="The smallest total that is reviewed.")
 
 
 CONTRACTS: dict[str, type[Detail]] = {

@@ -30,7 +30,7 @@ class SandboxMailer:
     """
 
     def __init__(self, database: "Database") -> None:
-        from storage.sqlite.schema import SANDBOX_MAILS
+        from storage.sqlite.schema import SANDBOX_MAILS  # Lambda imports this module too
 
         self.database = database
         database.commits_first = True

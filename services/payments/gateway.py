@@ -40,7 +40,7 @@ class SandboxGateway:
     """A gateway (see `payments.usecases.Gateway`) in a database of its own."""
 
     def __init__(self, database: "Database", now: Callable[[], float]) -> None:
-        from storage.sqlite.schema import SANDBOX_GATEWAY
+        from storage.sqlite.schema import SANDBOX_GATEWAY  # Lambda imports this module too
 
         self.database = database
         database.commits_first = True

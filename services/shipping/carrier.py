@@ -26,7 +26,7 @@ class SandboxCarrier:
     """A carrier (see `shipping.usecases.Carrier`) in a database of its own."""
 
     def __init__(self, database: "Database") -> None:
-        from storage.sqlite.schema import SANDBOX_CARRIER
+        from storage.sqlite.schema import SANDBOX_CARRIER  # Lambda imports this module too
 
         self.database = database
         database.commits_first = True

@@ -40,7 +40,7 @@ _AS_THE_API_HAS_IT = (
 
 @contextmanager
 def moto() -> Iterator["OneAtATime"]:
-    """Return a client of an AWS of its own: once a module, since that takes a while."""
+    """Return the client of a new AWS; one for each module, since it is slow to start."""
     engine = os.environ.get("ORDERFLOW_TEST_DYNAMODB")
     if engine:
         session = boto3.Session("testing", "testing", region_name="us-east-1")
@@ -51,7 +51,7 @@ def moto() -> Iterator["OneAtATime"]:
 
 
 class OneAtATime:
-    """A client whose requests wait for each other; ``calls`` has them all."""
+    """A client with one request at a time; ``calls`` has all requests."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -70,7 +70,7 @@ class OneAtATime:
 
 
 def create(client: Any, resource: str = "OrdersTable", *, stream: bool = False) -> Table:
-    """Create a new table as the template has it, with its stream if wanted, and return it."""
+    """Create a new table from the template, optionally with its stream, and return it."""
     name = f"{resource}-{next(_NUMBERS)}"
     asked = dict(_asked(resource))
     if not stream:

@@ -1,4 +1,4 @@
-"""The stores under test, and what a test looks at behind their backs.
+"""The stores under test, with direct reads of their tables.
 
 `dynamo_stores.DynamoStores` is the second adapter; both are parameters of the fixture ``stores``.
 """
@@ -23,10 +23,10 @@ from storage.sqlite.database import Database
 
 
 class Stores(Protocol):
-    """Every call of a service's name opens its store anew, as another process would."""
+    """The stores of the services; each call opens a store again, as another process would."""
 
     broken: tuple[type[Exception], ...]
-    """What a write raises whose values cannot be stored."""
+    """The errors of a write with invalid values."""
 
     def orders(self) -> OrderStore: ...
     def inventory(self) -> InventoryStore: ...
@@ -37,19 +37,19 @@ class Stores(Protocol):
         """Return an order's timeline, each entry with the epoch that wrote it."""
 
     def outbox(self) -> list[tuple[Message, float]]:
-        """Return what is to be sent, oldest first, and since when."""
+        """Return the messages of the outbox with their times, the oldest first."""
 
     def charges(self) -> dict[str, tuple[str, int, str | None]]:
-        """Return status, amount and the gateway's reference of every charge by order."""
+        """Return status, amount and the gateway's reference of every charge, by order."""
 
     def parcels(self) -> dict[str, tuple[str, str]]:
-        """Return status and tracking number of every shipment by order."""
+        """Return status and tracking number of every shipment, by order."""
 
     def stock(self) -> dict[str, Stock]:
         """Return all stock by SKU."""
 
     def everything(self) -> Mapping[str, Any]:
-        """Return all that is stored, to be compared."""
+        """Return the content of all tables, for comparisons."""
 
     def close(self) -> None: ...
 

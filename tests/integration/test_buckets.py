@@ -1,4 +1,4 @@
-"""A move through a bucket: sent in parts, fetched, and told of where the bucket is not there."""
+"""Export to a bucket and import from it: uploads in parts, and missing buckets."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ IN_REGION = ("--region", REGION)
 
 @pytest.fixture
 def here(tmp_path: Path) -> tuple[str, ...]:
-    """A data directory with stock, as the option that names it."""
+    """The option that names a data directory with stock."""
     option = ("--data", str(tmp_path / "data"))
     assert run("stock", "receive", STOCK, *option).exception is None
     return option
@@ -27,7 +27,7 @@ def aws(stack: DeployedStack, here: tuple[str, ...]) -> DeployedStack:
 
 
 @pytest.mark.parametrize("name", ["moves/orders.ndjson.gz", "orders.ndjson"])
-def test_what_is_exported_to_a_bucket_is_imported_from_it(
+def test_an_export_to_a_bucket_is_imported_from_it(
     aws: DeployedStack, here: tuple[str, ...], tmp_path: Path, name: str
 ) -> None:
     address = f"s3://{BUCKET}/{name}"
@@ -41,7 +41,7 @@ def test_what_is_exported_to_a_bucket_is_imported_from_it(
     assert [tuple(row) for row in rows[0]] == [tuple(row) for row in rows[1]] != []
 
 
-def test_a_large_file_goes_up_in_parts(
+def test_a_large_file_is_uploaded_in_parts(
     aws: DeployedStack, here: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "PART", 100)
@@ -60,16 +60,14 @@ def test_a_stacks_table_is_moved_by_the_stacks_name(
 
 
 @pytest.mark.parametrize("address", ["s3://", "s3://bucket", "s3://bucket/", "s3://bucket/folder/"])
-def test_an_address_that_names_no_file_is_refused(
+def test_an_address_without_a_file_is_refused(
     aws: DeployedStack, here: tuple[str, ...], address: str
 ) -> None:
     for command in ("export", "import"):
         assert "names no file; send one such as" in refusal(command, address, *here, *IN_REGION)
 
 
-def test_a_bucket_or_a_file_that_is_not_there_is_told_of(
-    aws: DeployedStack, here: tuple[str, ...]
-) -> None:
+def test_a_missing_bucket_or_file_is_reported(aws: DeployedStack, here: tuple[str, ...]) -> None:
     for command in ("export", "import"):
         said = refusal(command, "s3://no-such-bucket/x.ndjson", *here, *IN_REGION)
         assert said.startswith("s3://no-such-bucket/x.ndjson was not found")

@@ -1,4 +1,4 @@
-"""An order in a currency without decimals is charged, mailed, shown and reported without them."""
+"""An order in a currency without decimals is charged, mailed and reported without them."""
 
 from collections.abc import Iterator
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The data directory: one writer, any number of readers, and what is refused in one clear line."""
+"""The data directory: one writer, any number of readers, and errors in one line."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def directory(tmp_path: Path) -> DataDirectory:
 
 @pytest.fixture
 def holder(directory: DataDirectory) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
-    """Return what starts another process that writes to the directory; it ends with the test."""
+    """Return a function that starts another writer process, which ends with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
@@ -54,7 +54,7 @@ def holder(directory: DataDirectory) -> Iterator[Callable[[], "subprocess.Popen[
 # ---- one writer
 
 
-def test_the_writer_makes_what_is_missing(directory: DataDirectory) -> None:
+def test_the_writer_creates_missing_files(directory: DataDirectory) -> None:
     with directory.writer() as database:
         row = database.row("pragma user_version")
         assert row is not None
@@ -63,7 +63,7 @@ def test_the_writer_makes_what_is_missing(directory: DataDirectory) -> None:
     assert directory.bucket.is_dir()
 
 
-def test_a_second_writer_is_refused_and_told_who_has_it(
+def test_a_second_writer_is_refused_with_the_name_of_the_first(
     directory: DataDirectory, holder: Callable[[], Any]
 ) -> None:
     with directory.writer():
@@ -87,7 +87,7 @@ def test_a_second_writer_in_the_same_process_is_refused_too(directory: DataDirec
         pass
 
 
-def test_a_refused_writer_changes_nothing_of_who_has_it(
+def test_a_refused_writer_does_not_change_the_lock_file(
     directory: DataDirectory, holder: Callable[[], Any]
 ) -> None:
     process = holder()
@@ -96,15 +96,13 @@ def test_a_refused_writer_changes_nothing_of_who_has_it(
             pass
 
 
-def test_after_the_writer_has_left_another_may_come(directory: DataDirectory) -> None:
+def test_after_a_writer_another_may_write(directory: DataDirectory) -> None:
     for _ in range(2):
         with directory.writer() as database:
             assert database.row("select 1") is not None
 
 
-def test_a_writer_that_was_killed_holds_nothing(
-    directory: DataDirectory, holder: Callable[[], Any]
-) -> None:
+def test_a_killed_writer_holds_no_lock(directory: DataDirectory, holder: Callable[[], Any]) -> None:
     process = holder()
     process.kill()
     process.wait()
@@ -112,7 +110,7 @@ def test_a_writer_that_was_killed_holds_nothing(
         assert database.row("select 1") is not None
 
 
-def test_an_error_within_gives_the_directory_back(directory: DataDirectory) -> None:
+def test_an_error_of_the_writer_releases_the_lock(directory: DataDirectory) -> None:
     with pytest.raises(ZeroDivisionError), directory.writer():
         raise ZeroDivisionError
     with directory.writer():
@@ -122,7 +120,7 @@ def test_an_error_within_gives_the_directory_back(directory: DataDirectory) -> N
 # ---- readers
 
 
-def test_a_reader_reads_beside_the_writer_what_is_committed(directory: DataDirectory) -> None:
+def test_a_reader_reads_the_committed_rows_of_a_running_writer(directory: DataDirectory) -> None:
     with directory.writer() as writer:
         writer.connection.execute("create table t (n integer)")
         reader = directory.reader()
@@ -142,22 +140,24 @@ def test_a_reader_changes_nothing(directory: DataDirectory) -> None:
     reader.close()
 
 
-def test_a_reader_of_nothing_is_told_what_to_run_first(directory: DataDirectory) -> None:
+def test_a_reader_of_an_empty_directory_is_refused_with_the_first_command(
+    directory: DataDirectory,
+) -> None:
     with pytest.raises(DataDirectoryError, match="no orders yet; run `orders run`"):
         directory.reader()
     assert not directory.root.exists()
 
 
-# ---- what cannot be used
+# ---- unusable directories
 
 
 def newer(directory: DataDirectory) -> None:
-    """Let a newer version have written the directory."""
+    """Make the directory one of a newer version."""
     with directory.writer() as database:
         database.connection.execute(f"pragma user_version = {VERSION + 1}")
 
 
-def test_a_directory_of_a_newer_version_is_left_as_it_is(directory: DataDirectory) -> None:
+def test_a_directory_of_a_newer_version_is_not_changed(directory: DataDirectory) -> None:
     newer(directory)
     for opened in (directory.writer, directory.reader):
         with pytest.raises(DataDirectoryError) as refused:
@@ -181,7 +181,7 @@ def _enter(opened: Any) -> None:
         pytest.param("reader"),
     ],
 )
-def test_a_file_that_is_no_database_is_named(
+def test_a_file_other_than_a_database_is_named(
     directory: DataDirectory, content: bytes, way: str
 ) -> None:
     directory.root.mkdir()
@@ -201,8 +201,8 @@ def test_a_file_where_the_directory_should_be_is_refused(tmp_path: Path, place: 
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Let this process be a user without rights, if it is root."""
+def as_unprivileged_user() -> Iterator[None]:
+    """Drop root's permissions from this process, if it is root."""
     own = os.geteuid()
     if own == 0:
         os.seteuid(65_534)
@@ -212,12 +212,12 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(own)
 
 
-def test_a_directory_that_may_not_be_written_to_is_refused() -> None:
+def test_a_read_only_directory_is_refused_to_a_writer() -> None:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         directory = DataDirectory(Path(folder))
         with (
-            as_nobody(),
+            as_unprivileged_user(),
             pytest.raises(DataDirectoryError, match=r"not writable \(Permission denied\)"),
             directory.writer(),
         ):
@@ -225,19 +225,19 @@ def test_a_directory_that_may_not_be_written_to_is_refused() -> None:
         Path(folder).chmod(0o755)
 
 
-def test_who_may_only_read_reads() -> None:
+def test_a_read_only_directory_can_be_read() -> None:
     with TemporaryDirectory() as folder:
         directory = DataDirectory(Path(folder))
         with directory.writer() as writer:
             writer.connection.execute("create table t (n integer)")
         for path in (directory.root, *directory.root.iterdir()):
             path.chmod(0o555)
-        with as_nobody():
+        with as_unprivileged_user():
             assert directory.reader().rows("select * from t") == []
         directory.root.chmod(0o755)
 
 
-# ---- who serves
+# ---- the address of a server
 
 
 def test_a_server_is_found_by_the_address_it_wrote(
@@ -252,7 +252,7 @@ def test_a_server_is_found_by_the_address_it_wrote(
     assert directory.served_at() is None, "an address that a killed server left is no server"
 
 
-def test_to_look_for_a_server_never_keeps_a_writer_out(directory: DataDirectory) -> None:
+def test_a_search_for_a_server_does_not_block_a_writer(directory: DataDirectory) -> None:
     with directory.writer():
         directory.publish_endpoint("http://127.0.0.1:1234", None)
     assert directory.served_at() is None
@@ -261,7 +261,7 @@ def test_to_look_for_a_server_never_keeps_a_writer_out(directory: DataDirectory)
         assert directory.served_at() == "http://127.0.0.1:1234"
 
 
-def test_the_address_of_a_server_that_was_killed_is_not_the_next_writers(
+def test_the_next_writer_removes_the_address_of_a_killed_server(
     directory: DataDirectory,
 ) -> None:
     with directory.writer():
@@ -270,7 +270,7 @@ def test_the_address_of_a_server_that_was_killed_is_not_the_next_writers(
         assert directory.served_at() is None
 
 
-# ---- what AWS's services become
+# ---- files in place of AWS's services
 
 
 @pytest.mark.parametrize(
@@ -284,11 +284,11 @@ def test_the_address_of_a_server_that_was_killed_is_not_the_next_writers(
         ("plain", "plain"),
     ],
 )
-def test_a_functions_urls_lead_to_files(directory: DataDirectory, value: str, place: str) -> None:
+def test_a_functions_urls_become_files(directory: DataDirectory, value: str, place: str) -> None:
     assert directory.local_value("ANY_URL", value) == place.format(directory.root)
 
 
-def test_what_answers_a_caller_outside_commits_so_that_it_outlives_a_power_cut(
+def test_functions_of_the_http_api_sync_each_commit(
     directory: DataDirectory,
 ) -> None:
     stack = stack_of(directory)

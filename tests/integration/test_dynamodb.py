@@ -1,4 +1,4 @@
-"""What the stores promise on DynamoDB alone (see `test_stores` for the rest)."""
+"""Properties of the stores on DynamoDB only (see `test_stores` for the others)."""
 
 import subprocess
 import sys
@@ -84,11 +84,11 @@ def test_ids_are_stored_as_bytes(text: str) -> None:
     "text",
     ["", "A-1", "0B1F2C3D-1111-4222-8333-444455556666", "ab" * 16, "AB" * 32, "a_b", "abcd"],
 )
-def test_other_text_is_stored_as_it_is(text: str) -> None:
+def test_other_text_is_stored_unchanged(text: str) -> None:
     assert compact_id(text) == text
 
 
-def test_what_has_its_default_is_not_stored(stores: DynamoStores) -> None:
+def test_defaults_are_not_stored(stores: DynamoStores) -> None:
     placed(stores, lease_owner=None, lease_until=0.0, payment_token=None, epoch=0)
     found = " ".join(item(stores))
     assert found == "pk sk cust cur tot items plac hash evt corr crea upd v tl out gpk gsk"
@@ -101,7 +101,7 @@ def test_an_item_of_an_older_shape_is_read_with_defaults(stores: DynamoStores) -
 
 
 def test_an_item_with_one_time_for_both_fields_is_read(stores: DynamoStores) -> None:
-    """0.1.0 wrote one; a change of one field then has a time of its own."""
+    """Version 0.1.0 wrote one time; a change of one field then writes its own."""
     at, later = "2026-01-31T12:30:00Z", "2026-01-31T13:00:00Z"
     placed(stores)
     _edit(stores, "SET amd = :at", {":at": {"S": at}})
@@ -144,7 +144,7 @@ def _edit(stores: DynamoStores, expression: str, values: Mapping[str, Any] | Non
     )
 
 
-def test_a_full_timeline_is_only_counted_on(stores: DynamoStores) -> None:
+def test_a_full_timeline_only_counts_further_entries(stores: DynamoStores) -> None:
     record = placed(stores)
     many = tuple(Entry("MANY", NOW) for _ in range(MAX_ENTRIES - 1))
     record = stores.orders().save(record.change(*many))
@@ -157,7 +157,7 @@ def test_a_full_timeline_is_only_counted_on(stores: DynamoStores) -> None:
         stores.orders().save(record._replace(version=1).change(*many[:1]))
 
 
-def test_no_flood_of_notes_hides_what_happens(stores: DynamoStores) -> None:
+def test_notes_leave_room_for_steps_in_the_timeline(stores: DynamoStores) -> None:
     record = placed(stores)
     for number in range(MAX_NOTED + 5):
         stores.orders().note("A-1", Entry("DUPLICATE_IGNORED", NOW + number))
@@ -166,13 +166,13 @@ def test_no_flood_of_notes_hides_what_happens(stores: DynamoStores) -> None:
     assert (len(whats), whats[-1], item(stores)["more"]) == (MAX_NOTED + 1, "COMPENSATING", 5)
 
 
-def test_no_text_in_a_timeline_is_without_end(stores: DynamoStores) -> None:
+def test_a_long_text_in_a_timeline_is_cut(stores: DynamoStores) -> None:
     stores.orders().save(placed(stores).change(Entry("WAITING", NOW, {"message": "x" * 32_768})))
     [(_, entry)] = stores.timeline("A-1")
     assert entry.detail == {"message": "x" * (MAX_TEXT - 1) + "…"}
 
 
-def test_a_note_on_an_order_that_is_not_there_says_so(stores: DynamoStores) -> None:
+def test_a_note_on_a_missing_order_is_refused(stores: DynamoStores) -> None:
     with pytest.raises(OrderNotFound):
         stores.orders().note("A-1", Entry("X", NOW))
     assert stores.everything() == {}
@@ -245,7 +245,7 @@ def test_a_review_may_come_before_its_order_and_is_opened_once(stores: DynamoSto
     assert "gpk" not in item(stores, "review")
 
 
-def test_a_mail_is_marked_once_beside_its_order(stores: DynamoStores) -> None:
+def test_a_mail_is_marked_once_in_its_orders_collection(stores: DynamoStores) -> None:
     store = DynamoMails(stores.table)
     placed(stores)
     assert not store.sent("m-1", "A-1")
@@ -275,7 +275,7 @@ def test_a_receipt_larger_than_a_transaction_is_received_in_parts_once(
     assert {sku: stock.on_hand for sku, stock in stores.stock().items()} == units
 
 
-def test_a_large_delivery_that_was_interrupted_goes_on_with_its_own_units_only(
+def test_an_interrupted_large_delivery_is_completed_with_its_own_units_only(
     stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
@@ -320,7 +320,7 @@ def test_the_largest_order_is_one_transaction(stores: DynamoStores) -> None:
     assert short.value.missing[-1] == Shortage("SKU-97", 2, 0)
 
 
-def test_a_charge_is_of_its_orders_total(stores: DynamoStores) -> None:
+def test_a_charge_has_its_orders_total(stores: DynamoStores) -> None:
     entry = LedgerEntry("charge-1", "A-1", 1, "EUR", ChargeStatus.PENDING, None)
     with pytest.raises(ValueError, match="must be its total, 3700"):
         stores.ledger().enter(placed(stores).change(), entry)
@@ -366,7 +366,7 @@ CONFLICT = error("TransactionCanceledException", "None", "TransactionConflict")
         error("TransactionConflictException"),
     ],
 )
-def test_a_write_that_meets_a_transaction_is_tried_again_after_a_while(
+def test_a_write_that_conflicts_with_a_transaction_is_retried_with_backoff(
     stores: DynamoStores, answer: Mapping[str, Any]
 ) -> None:
     waits: list[float] = []
@@ -378,7 +378,7 @@ def test_a_write_that_meets_a_transaction_is_tried_again_after_a_while(
     assert all(0 <= wait <= 0.02 * 2**attempt for attempt, wait in enumerate(waits))
 
 
-def test_a_write_that_meets_transactions_for_ever_has_its_step_read_again(
+def test_a_write_that_keeps_conflicting_with_transactions_raises_a_conflict(
     stores: DynamoStores,
 ) -> None:
     client = Refusing(stores.client, *[CONFLICT] * 6)
@@ -395,15 +395,13 @@ def test_a_write_that_meets_transactions_for_ever_has_its_step_read_again(
         ("ValidationException", "refused the request: ValidationException: of the test"),
     ],
 )
-def test_what_aws_refuses_for_good_is_one_sentence(
-    stores: DynamoStores, code: str, problem: str
-) -> None:
+def test_a_refusal_of_aws_is_one_sentence(stores: DynamoStores, code: str, problem: str) -> None:
     store = DynamoRecords(Table("orders", lambda: Refusing(stores.client, error(code))))
     with pytest.raises(StoreError, match=problem):
         store.find("A-1")
 
 
-def test_a_table_that_is_not_there_says_what_to_do(aws_client: OneAtATime) -> None:
+def test_a_missing_table_says_what_to_do(aws_client: OneAtATime) -> None:
     store = DynamoRecords(Table("nowhere", lambda: aws_client))
     uses: list[Callable[[], object]] = [
         lambda: store.find("A-1"),
@@ -445,7 +443,7 @@ except OrderflowError as error:
             "StoreError the DynamoDB table orders did not answer: Could not connect",
         ),
     ],
-    ids=["no region", "no credentials", "nobody answers"],
+    ids=["no region", "no credentials", "no answer"],
 )
 def test_without_aws_it_says_what_to_do(environment: dict[str, str], said: str) -> None:
     nothing = {"PATH": "", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -498,7 +496,7 @@ print(*sorted({"boto3", "sqlite3"} & set(sys.modules)))
     ("scheme", "mailer", "imported"),
     [("sqlite:///:memory:", "sqlite:///:memory:", "sqlite3"), ("dynamodb://x", "ses://a@b.c", "")],
 )
-def test_only_what_the_url_asks_for_is_imported(scheme: str, mailer: str, imported: str) -> None:
+def test_only_the_adapter_of_the_url_is_imported(scheme: str, mailer: str, imported: str) -> None:
     """With DynamoDB boto3 is imported by the first request; no client is made before."""
     names = ("STORE_URL", "GATEWAY_URL", "CARRIER_URL")
     other = {"MAILER_URL": mailer, "QUARANTINE_QUEUE_URL": "q", "PATH": ""}
@@ -515,13 +513,13 @@ def test_only_what_the_url_asks_for_is_imported(scheme: str, mailer: str, import
 # ---- orders that never began
 
 
-def test_orders_that_are_not_there_are_named(stores: DynamoStores) -> None:
+def test_missing_orders_are_named(stores: DynamoStores) -> None:
     placed(stores)
     many = [f"A-{number}" for number in range(150)]
     assert stores.orders().unknown(many) == [one for one in many if one != "A-1"]
 
 
-def test_how_far_the_sink_was_compared_is_remembered(stores: DynamoStores) -> None:
+def test_the_time_of_the_last_comparison_with_the_sink_is_stored(stores: DynamoStores) -> None:
     assert stores.orders().compared() == 0.0
     stores.orders().mark_compared(NOW)
     stores.orders().mark_compared(NOW + 0.5)
@@ -555,8 +553,8 @@ CREATED = envelope(
 )
 
 
-def test_what_a_happy_order_of_three_lines_costs(stores: DynamoStores) -> None:
-    """In an order of n lines the two transactions have n + 1 items, of 2 units each."""
+def test_the_units_of_a_happy_order_of_three_lines(stores: DynamoStores) -> None:
+    """An order of n lines has two transactions of n + 1 items, with 2 units each."""
     meter = Meter(stores.client)
     metered = Table(stores.table.name, lambda: meter)
     moments = iter(range(100))

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 def post(
     body: Mapping[str, Any] | str, key: str | None = None, sender: str = LOCAL, **claims: str
 ) -> Answer:
-    """Place an order with an API Gateway event; every user except the local one has a token."""
+    """Place an order with an API Gateway's event; every user except the local one has a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
     if sender or claims:
         token = {"sub": sender, **claims} if sender else claims
@@ -169,7 +169,7 @@ def test_a_client_without_a_subject_is_known_by_its_id() -> None:
     assert post(NEW, "k-1", client_id="one").status == 200
 
 
-# ---- keys and orders that were there before
+# ---- existing keys and orders
 
 
 def test_a_key_with_the_id_of_an_existing_order_is_stored_for_that_order() -> None:
@@ -223,7 +223,7 @@ def test_header_and_metadata_that_differ_are_refused() -> None:
     assert post(keyed(None), "k-1").status == 201
 
 
-# ---- what is no key
+# ---- invalid keys
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_the_fingerprint_follows_from_the_requests_content() -> None:
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
 
 
-# ---- at once
+# ---- concurrent requests
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_one_of_two_concurrent_bodies_with_one_key_is_a_conflict(
     assert len({record.order_id for record, _ in placed}) == 1
 
 
-# ---- beside requests that came before the order
+# ---- early requests
 
 
 def test_an_order_with_an_early_cancellation_is_placed_with_its_key_and_cancelled() -> None:

@@ -457,4 +457,4 @@ def test_a_missing_file_or_place_is_reported(small: Path, aws: OneAtATime, tmp_p
     assert "has no orders yet" in refusal("export", tmp_path / "x.ndjson", "--data", nowhere)
     table = ("--table", "nowhere", "--region", "us-east-1")
     for command in ("import", "export"):
-        assert "the DynamoDB table nowhere does not exist" in refusal(command, small, *table)
+        assert "the DynamoDB table nowhere was not found" in refusal(command, small, *table)

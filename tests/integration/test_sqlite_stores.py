@@ -1,4 +1,4 @@
-"""What the stores promise on SQLite alone (see `test_stores` for the rest)."""
+"""Properties of the stores on SQLite only (see `test_stores` for the others)."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ def stores(tmp_path: Path) -> Iterator[SQLiteStores]:
     opened.close()
 
 
-# ---- the sink, which is the bus's journal on one machine
+# ---- the sink: on one machine, the bus's journal
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_url_names_a_file_and_one_process_has_one_connection_to_it(tmp_path: P
         ("sqlite:////nowhere/at/all.db", "the folder of /nowhere/at/all.db does not exist"),
     ],
 )
-def test_a_url_that_leads_nowhere_says_why(url: str, problem: str) -> None:
+def test_a_url_without_a_database_says_why(url: str, problem: str) -> None:
     with pytest.raises(InvalidSettings, match=problem):
         database(url)
 
 
-def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
+def test_the_next_process_reads_the_committed_rows(tmp_path: Path) -> None:
     first = SQLiteStores(tmp_path)
     written = first.orders().save(order(version=0).change())
     first.close()
@@ -105,7 +105,7 @@ def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> Non
 def test_without_a_write_ahead_log_each_commit_is_synced_by_sqlite(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in memory, or on a file system that shares none between processes."""
+    """In memory, or on a file system without shared memory."""
     monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("there is no log to sync"))
     database = Database(":memory:")
     with database.write(durable=True) as connection:
@@ -114,7 +114,7 @@ def test_without_a_write_ahead_log_each_commit_is_synced_by_sqlite(
     database.close()
 
 
-def test_what_the_disk_does_not_take_is_told_as_sqlite_tells_it(
+def test_a_failed_sync_is_raised_as_an_error_of_sqlite(
     stores: SQLiteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -129,7 +129,7 @@ def test_what_the_disk_does_not_take_is_told_as_sqlite_tells_it(
         pass
 
 
-def test_a_database_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+def test_a_process_waits_while_another_creates_the_database(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     other = Database(str(path))
     other.connection.execute("pragma journal_mode = delete")  # as a file is at first
@@ -151,7 +151,7 @@ def test_a_database_that_another_process_is_just_making_is_waited_for(tmp_path: 
         other.close()
 
 
-def test_a_message_as_deep_as_any_event_goes_into_the_outbox(tmp_path: Path) -> None:
+def test_the_outbox_takes_a_message_of_the_deepest_event(tmp_path: Path) -> None:
     records = SQLiteRecords(Database(str(tmp_path / "x.db")))
     body = {"queue": "Q", "body": {"event": json.loads('{"a":' * 1_001 + "1" + "}" * 1_001)}}
     records.send(Message("message", body), 0.0)
@@ -160,7 +160,7 @@ def test_a_message_as_deep_as_any_event_goes_into_the_outbox(tmp_path: Path) -> 
     records.database.close()
 
 
-def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_a_full_disk(tmp_path: Path) -> None:
     full = Database(str(tmp_path / "full.db"))
     full.define("create table things (thing)")
     full.connection.execute("pragma max_page_count = 10")
@@ -169,7 +169,7 @@ def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
     full.close()
 
 
-def test_a_commit_that_fails_is_no_obstacle_to_the_next_write(tmp_path: Path) -> None:
+def test_a_failed_commit_does_not_block_the_next_write(tmp_path: Path) -> None:
     store = Database(str(tmp_path / "x.db"))
     store.define(
         "create table parents (id integer primary key);"

@@ -1,4 +1,4 @@
-"""What every store promises, shown on real files: the same tests for each adapter."""
+"""Properties of every store, on real files: the same tests for each adapter."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +56,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
 
 
 def at_once(*tasks: Callable[[], T]) -> list[T | Exception]:
-    """Run tasks in threads that start together; return what each returned or raised."""
+    """Run tasks in threads that start together; return the result or error of each."""
     barrier = threading.Barrier(len(tasks))
 
     def run(task: Callable[[], T]) -> T | Exception:
@@ -106,8 +106,8 @@ WRITERS: dict[str, Writer] = {
 # ---- records
 
 
-def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
-    whole = order(
+def test_a_record_is_read_unchanged(stores: Stores) -> None:
+    record = order(
         version=0,
         email="ada@example.com",
         shipping_address=ADDRESS,
@@ -129,8 +129,8 @@ def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
         failure="CarrierError",
         failure_message="no van: \N{CROSS MARK}",
     )
-    assert all(value not in (None, "") for value in whole)
-    written = stores.orders().save(whole.change())
+    assert all(value not in (None, "") for value in record)
+    written = stores.orders().save(record.change())
     for store in (stores.orders(), stores.inventory(), stores.ledger(), stores.shipments()):
         read = store.read("A-1")
         assert read == written == store.find("A-1")
@@ -138,7 +138,7 @@ def test_a_record_is_read_as_it_was_written(stores: Stores) -> None:
         assert type(read.status) is Status
 
 
-def test_a_record_without_what_is_optional_is_read_as_it_was_written(stores: Stores) -> None:
+def test_a_record_without_optional_fields_is_read_unchanged(stores: Stores) -> None:
     written = placed(stores, payment_token=None, lease_owner=None)
     assert stores.orders().read("A-1") == written
 
@@ -160,13 +160,13 @@ def test_an_unknown_order_is_not_found(stores: Stores) -> None:
         stores.orders().read("A-1")
 
 
-def test_orders_do_not_touch_each_other(stores: Stores) -> None:
+def test_a_write_changes_one_order_only(stores: Stores) -> None:
     first, second = placed(stores), placed(stores, order_id="A-2")
     stores.orders().save(first.change(attempts=5))
     assert stores.orders().read("A-2") == second
 
 
-def test_the_timeline_keeps_what_happened_in_order_and_who_wrote_it(stores: Stores) -> None:
+def test_the_timeline_has_its_entries_in_order_with_their_epochs(stores: Stores) -> None:
     store, record = stores.orders(), placed(stores)
     entries = (Entry("ONE", NOW, {"a": 1}), Entry("TWO", NOW + 1, {"b": [2]}))
     store.save(record.change(*entries, epoch=EPOCH + 1))
@@ -179,7 +179,7 @@ def test_the_timeline_keeps_what_happened_in_order_and_who_wrote_it(stores: Stor
     assert store.read("A-1").version == 2
 
 
-def test_messages_wait_in_the_outbox_in_the_order_of_their_writes(stores: Stores) -> None:
+def test_the_outbox_has_its_messages_in_the_order_of_their_writes(stores: Stores) -> None:
     store, record = stores.orders(), placed(stores)
     messages = tuple(Message(kind, {"n": n}) for n, kind in enumerate(("event", "run", "message")))
     store.save(record.change(Entry("X", NOW + 1), messages=messages))
@@ -187,7 +187,7 @@ def test_messages_wait_in_the_outbox_in_the_order_of_their_writes(stores: Stores
     assert stores.outbox() == [*((message, NOW + 1) for message in messages), (EVENT, NOW + 2)]
 
 
-# ---- one write, whole or not at all, and on one version only
+# ---- one atomic write, on one version only
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -201,7 +201,7 @@ def test_state_timeline_and_messages_are_one_write(stores: Stores, writer: str) 
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_write_on_an_older_version_leaves_nothing(stores: Stores, writer: str) -> None:
+def test_a_write_on_an_older_version_changes_nothing(stores: Stores, writer: str) -> None:
     stocked(stores, TEA=2)
     change = reservation(placed(stores))
     stores.orders().save(change.before.change(attempts=1))
@@ -212,7 +212,7 @@ def test_a_write_on_an_older_version_leaves_nothing(stores: Stores, writer: str)
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_second_first_write_leaves_nothing(stores: Stores, writer: str) -> None:
+def test_a_second_first_write_changes_nothing(stores: Stores, writer: str) -> None:
     stocked(stores, TEA=2)
     placed(stores)
     before = stores.everything()
@@ -222,7 +222,7 @@ def test_a_second_first_write_leaves_nothing(stores: Stores, writer: str) -> Non
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_change_of_an_order_that_is_not_there_leaves_nothing(stores: Stores, writer: str) -> None:
+def test_a_change_of_a_missing_order_changes_nothing(stores: Stores, writer: str) -> None:
     stocked(stores, TEA=2)
     before = stores.everything()
     with pytest.raises(VersionConflict):
@@ -231,7 +231,7 @@ def test_a_change_of_an_order_that_is_not_there_leaves_nothing(stores: Stores, w
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_message_that_cannot_be_kept_takes_the_state_with_it(stores: Stores, writer: str) -> None:
+def test_an_invalid_message_rolls_the_state_back(stores: Stores, writer: str) -> None:
     stocked(stores, TEA=2)
     change = reservation(placed(stores))._replace(messages=(EVENT, Message("event", UNSTORABLE)))
     before = stores.everything()
@@ -252,9 +252,7 @@ def test_a_message_that_cannot_be_kept_takes_the_state_with_it(stores: Stores, w
     ],
     ids=["more than is reserved", "no number", "no reference", "no tracking number"],
 )
-def test_a_state_that_goes_with_what_cannot_be_written_is_not_written(
-    stores: Stores, write: Writer
-) -> None:
+def test_a_state_is_not_written_without_its_other_rows(stores: Stores, write: Writer) -> None:
     stocked(stores, TEA=2)
     change = reservation(placed(stores))
     before = stores.everything()
@@ -264,7 +262,7 @@ def test_a_state_that_goes_with_what_cannot_be_written_is_not_written(
     WRITERS["save"](stores, change)  # and the store goes on
 
 
-def test_of_first_writes_at_once_one_stands(stores: Stores) -> None:
+def test_of_concurrent_first_writes_one_succeeds(stores: Stores) -> None:
     claims = [
         order(version=0, lease_owner=f"run-{n}").change(Entry("RECEIVED", NOW), messages=(EVENT,))
         for n in range(THREADS)
@@ -281,8 +279,8 @@ def test_of_first_writes_at_once_one_stands(stores: Stores) -> None:
     assert (len(stores.timeline("A-1")), len(stores.outbox())) == (1, 1)
 
 
-def test_of_changes_at_once_every_one_is_seen(stores: Stores) -> None:
-    """Each reads again until its write is the next one: no update is lost."""
+def test_of_concurrent_changes_none_is_lost(stores: Stores) -> None:
+    """Each step is repeated until its write succeeds: no update is lost."""
     placed(stores, lease_owner=None, lease_until=0.0, content_hash="x", epoch=0)
     opened = [orders.Ports(stores.orders(), lambda: NOW, Policy()) for _ in range(THREADS)]
     results = at_once(
@@ -298,8 +296,8 @@ def test_of_changes_at_once_every_one_is_seen(stores: Stores) -> None:
     assert len(stores.timeline("A-1")) == THREADS
 
 
-def test_of_runs_at_once_one_claims_the_order(stores: Stores) -> None:
-    """F1: the same event delivered to many runs at once."""
+def test_of_concurrent_runs_one_claims_the_order(stores: Stores) -> None:
+    """F1: concurrent runs of the same event."""
     opened = [orders.Ports(stores.orders(), lambda: NOW, Policy()) for _ in range(THREADS)]
     results = at_once(
         *(
@@ -370,10 +368,10 @@ def test_all_lines_are_reserved_or_none(
     assert stores.everything() == before
 
 
-def test_a_step_that_was_overtaken_is_told_so_before_it_is_told_of_a_shortage(
+def test_a_conflict_is_raised_before_a_shortage(
     stores: Stores,
 ) -> None:
-    """Its own twin may have what is missing."""
+    """A concurrent twin of the step may hold the missing units."""
     stocked(stores, TEA=2)
     change = reservation(placed(stores))
     stores.inventory().move(change, Move.RESERVE, {"TEA": 2})
@@ -381,7 +379,7 @@ def test_a_step_that_was_overtaken_is_told_so_before_it_is_told_of_a_shortage(
         stores.inventory().move(change, Move.RESERVE, {"TEA": 2})
 
 
-def test_units_move_and_every_one_of_them_is_accounted_for(stores: Stores) -> None:
+def test_moves_of_units_keep_the_counts_consistent(stores: Stores) -> None:
     stocked(stores, TEA=3, CUP=1)
     store, record = stores.inventory(), placed(stores)
     for move, expected in (
@@ -398,14 +396,14 @@ def test_units_move_and_every_one_of_them_is_accounted_for(stores: Stores) -> No
 
 
 @pytest.mark.parametrize("move", [Move.COMMIT, Move.RELEASE])
-def test_no_more_is_taken_or_released_than_is_reserved(stores: Stores, move: Move) -> None:
+def test_only_reserved_units_are_committed_or_released(stores: Stores, move: Move) -> None:
     stocked(stores, TEA=10)
     with pytest.raises(stores.broken):
         stores.inventory().move(placed(stores).change(), move, {"TEA": 1})
     assert stores.stock() == {"TEA": Stock("TEA", 10, on_hand=10)}
 
 
-def test_nothing_is_sold_twice_however_many_ask_at_once(stores: Stores) -> None:
+def test_concurrent_orders_do_not_oversell(stores: Stores) -> None:
     stocked(stores, TEA=10, CUP=1000)
     ids = [f"A-{n}" for n in range(40)]
     for order_id in ids:
@@ -437,7 +435,7 @@ def test_a_receipt_adds_its_units_once(stores: Stores) -> None:
     assert stores.stock() == {"TEA": Stock("TEA", 7, 7), "CUP": Stock("CUP")}
 
 
-def test_a_delivery_is_known_by_its_number_whatever_else_has_the_same_units(
+def test_a_delivery_is_known_by_its_number(
     stores: Stores,
 ) -> None:
     units = {"TEA": 5, "CUP": 0}
@@ -450,7 +448,7 @@ def test_a_delivery_is_known_by_its_number_whatever_else_has_the_same_units(
     assert stores.stock()["TEA"] == Stock("TEA", 15, 15)
 
 
-def test_the_units_of_a_numbered_delivery_are_not_received_once_more_without_it(
+def test_the_units_of_a_numbered_delivery_are_not_received_again_without_the_number(
     stores: Stores,
 ) -> None:
     assert stores.inventory().receive(Receipt.of({"TEA": 5}, "D-1"), NOW)
@@ -468,7 +466,7 @@ def test_a_deliverys_number_with_other_units_is_refused(stores: Stores) -> None:
     assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
 
 
-def test_a_receipt_of_an_earlier_version_stays_known(stores: Stores) -> None:
+def test_a_receipt_of_an_earlier_version_is_known(stores: Stores) -> None:
     stores.inventory().receive(Receipt("digest of bytes", {"TEA": 5}), NOW)
     receipt = Receipt.of({"TEA": 5}, earlier=["another", "digest of bytes"])
     assert not stores.inventory().receive(receipt, NOW + 9)
@@ -477,7 +475,7 @@ def test_a_receipt_of_an_earlier_version_stays_known(stores: Stores) -> None:
     assert stores.stock() == {"TEA": Stock("TEA", 10, 10)}
 
 
-def test_a_receipt_received_twice_at_once_adds_its_units_once(stores: Stores) -> None:
+def test_concurrent_receipts_add_their_units_once(stores: Stores) -> None:
     opened = [stores.inventory() for _ in range(THREADS)]
     receipt = Receipt("digest", {"TEA": 5})
     results = at_once(*(lambda store=store: store.receive(receipt, NOW) for store in opened))
@@ -485,7 +483,7 @@ def test_a_receipt_received_twice_at_once_adds_its_units_once(stores: Stores) ->
     assert stores.stock() == {"TEA": Stock("TEA", 5, 5)}
 
 
-def test_a_receipt_that_cannot_be_added_was_not_received(stores: Stores) -> None:
+def test_a_failed_receipt_is_not_marked_as_received(stores: Stores) -> None:
     store = stores.inventory()
     with pytest.raises(stores.broken):
         store.receive(Receipt("digest", {"CUP": 1, "TEA": -1}), NOW)
@@ -496,7 +494,7 @@ def test_a_receipt_that_cannot_be_added_was_not_received(stores: Stores) -> None
 # ---- ledger and shipments
 
 
-def test_the_ledger_has_one_entry_an_order_whatever_becomes_of_it(stores: Stores) -> None:
+def test_the_ledger_has_one_entry_for_each_order(stores: Stores) -> None:
     store, record = stores.ledger(), placed(stores)
     for status, reference, kept in (
         ("PENDING", None, None),
@@ -508,7 +506,7 @@ def test_the_ledger_has_one_entry_an_order_whatever_becomes_of_it(stores: Stores
         assert store.read("A-1").charge == status
 
 
-def test_the_ledger_takes_no_second_charge_of_an_order(stores: Stores) -> None:
+def test_the_ledger_refuses_a_second_charge_of_an_order(stores: Stores) -> None:
     store, record = stores.ledger(), placed(stores)
     record = store.enter(record.change(), entry("CHARGED"))
     before = stores.everything()
@@ -526,7 +524,7 @@ def test_an_order_has_one_shipment_which_may_be_voided(stores: Stores) -> None:
     assert store.read("A-1").shipment == "VOIDED"
 
 
-def test_an_order_takes_no_second_shipment(stores: Stores) -> None:
+def test_a_second_shipment_of_an_order_is_refused(stores: Stores) -> None:
     store, record = stores.shipments(), placed(stores)
     record = store.put(record.change(), parcel())
     with pytest.raises(stores.broken):
@@ -534,7 +532,7 @@ def test_an_order_takes_no_second_shipment(stores: Stores) -> None:
     assert stores.parcels() == {"A-1": ("CREATED", "TRACK-1")}
 
 
-# ---- what is looked for
+# ---- queries
 
 
 GRACE = 300.0
@@ -553,7 +551,7 @@ NOBODY: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
         ("placed long ago, never run", order(**NOBODY, updated_at=NOW - GRACE - 1), True),
         ("it waits for its time", waiting(), False),
         ("its time has come", waiting(resume_at=NOW), False),
-        ("its time came, and nobody", waiting(resume_at=NOW - GRACE - 1, updated_at=0.0), True),
+        ("its time to resume has passed", waiting(resume_at=NOW - GRACE - 1, updated_at=0.0), True),
         ("touched while it waits", waiting(resume_at=NOW - GRACE - 1, updated_at=NOW), False),
         ("resumed, and held", waiting(resume_at=0.0, lease_owner="r", lease_until=NOW + 1), False),
         ("resumed, and its run is gone", order(resume_at=NOW - 400, lease_until=NOW - 1), True),
@@ -562,7 +560,7 @@ NOBODY: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
         ("cancelled", order(status="CANCELLED", **NOBODY, updated_at=0.0), False),
     ],
 )
-def test_an_order_is_stranded_when_neither_run_nor_timer_comes_back_to_it(
+def test_an_order_is_stranded_when_no_run_and_no_timer_continues_it(
     stores: Stores,
     situation: str,
     record: OrderRecord,
@@ -573,7 +571,7 @@ def test_an_order_is_stranded_when_neither_run_nor_timer_comes_back_to_it(
     assert found == ([written] if stranded else []), situation
 
 
-def test_so_many_stranded_orders_are_found_at_once(stores: Stores) -> None:
+def test_a_limited_number_of_stranded_orders_is_returned(stores: Stores) -> None:
     for n in range(5):
         placed(stores, order_id=f"A-{n}", lease_until=NOW - 1)
     assert len(stores.orders().stranded(NOW, GRACE, 3)) == 3
@@ -590,7 +588,7 @@ def test_a_reconciled_order_is_claimed_by_its_run(stores: Stores) -> None:
     assert orders.reconcile(ports) == 0
 
 
-def test_a_customers_orders_come_newest_first_page_by_page(stores: Stores) -> None:
+def test_a_customers_orders_are_listed_newest_first_page_by_page(stores: Stores) -> None:
     for order_id, at in (("A-1", 10.0), ("A-2", 30.0), ("A-3", 20.0), ("A-4", 20.0)):
         placed(stores, order_id=order_id, created_at=at)
     placed(stores, order_id="B-1", customer_id="C-43", created_at=25.0)

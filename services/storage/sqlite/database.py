@@ -97,7 +97,7 @@ class Database:
             self.release_write_lock()
 
     def acquire_write_lock(self, *, wait: bool) -> bool:
-        """Acquire the write lock; return whether it was free, if not told to ``wait`` for it.
+        """Acquire the write lock; without ``wait``, return false if another connection holds it.
 
         SQLite's own wait polls with sleeps of up to 100 ms. A file lock wakes its waiter at once,
         and the operating system releases it when the holder dies.

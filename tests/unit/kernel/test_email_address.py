@@ -1,4 +1,4 @@
-"""An address that a contract takes is one that mail can be sent to; any other is refused."""
+"""Contracts and mails accept the same e-mail addresses."""
 
 from email import message_from_bytes
 from email.policy import default
@@ -27,7 +27,7 @@ def label(length: int) -> str:
 
 
 def taken(address: object) -> bool:
-    """Say whether both contracts take an address; they never differ."""
+    """Return whether both contracts accept an address; they never differ."""
     answers = []
     for contract, name in ((OrderCreated, "Order Created"), (OrderUpdated, "Order Updated")):
         try:
@@ -59,7 +59,7 @@ addresses = st.one_of(
 @example("o'hara+tag@example.co.uk")
 @example("a@ex\u200bample.com")
 @example(f"{LOCAL_64}@{label(63)}.{label(63)}.{label(57)}.com")
-def test_each_address_that_a_contract_takes_can_be_mailed_to(address: str) -> None:
+def test_mail_can_be_sent_to_each_accepted_address(address: str) -> None:
     if not taken(address):
         with pytest.raises(UnmailableAddress) as refused:
             render(CONFIRMATION, "orders@example.com", address, 0.0)
@@ -134,7 +134,7 @@ def test_an_address_is_written_in_ascii(address: str, ascii_form: str) -> None:
         "a@" + ".".join(["".join(chr(0x4E00 + 97 * n) for n in range(14))] * 7) + ".com",
     ],
 )
-def test_an_address_that_mail_servers_do_not_take_is_refused(address: str) -> None:
+def test_an_address_that_mail_servers_refuse_is_refused(address: str) -> None:
     assert not taken(address)
     with pytest.raises(UnmailableAddress):
         render(CONFIRMATION, "orders@example.com", address, 0.0)

@@ -1,4 +1,4 @@
-"""What an event must say, what is said of one that does not, and which events are the same."""
+"""The contracts of events: accepted values, error messages, and derived ids."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def lines(number: int) -> dict[str, Any]:
     return {"items": [TEA] * number, "total": number}
 
 
-def test_an_upstream_need_send_no_more_than_the_order() -> None:
+def test_an_event_needs_only_the_fields_of_the_order() -> None:
     event = parse(envelope())
     assert isinstance(event.detail, OrderCreated)
     assert event.name == "Order Created"
@@ -59,7 +59,7 @@ def test_an_upstream_need_send_no_more_than_the_order() -> None:
     assert optional == (None, None, None)
 
 
-def test_what_nobody_knows_here_is_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     more = {"gift": True, "metadata": {"tenant": "x"}, "shipping_address": {**ADDRESS, "floor": 3}}
     event = created(**more)
     assert event.detail.shipping_address == Address(**ADDRESS)
@@ -81,7 +81,7 @@ def test_what_nobody_knows_here_is_ignored() -> None:
     ],
     ids=lambda fields: ", ".join(fields)[:40],
 )
-def test_what_is_just_within_the_contract_is_taken(fields: dict[str, Any]) -> None:
+def test_values_at_the_limits_of_the_contract_are_accepted(fields: dict[str, Any]) -> None:
     created(**fields)
 
 
@@ -176,7 +176,7 @@ def test_what_is_just_within_the_contract_is_taken(fields: dict[str, Any]) -> No
         ),
     ],
 )
-def test_a_broken_contract_names_the_field_and_the_problem(
+def test_a_contract_violation_names_the_field_and_the_problem(
     fields: dict[str, Any], field: str, problem: str
 ) -> None:
     with pytest.raises(InvalidEvent, match=re.escape(problem)) as refused:
@@ -194,14 +194,14 @@ def test_a_time_of_another_form_than_rfc_3339_is_refused(written: str) -> None:
         created(timestamp=written)
 
 
-def test_the_first_of_several_problems_is_told_and_the_others_are_counted() -> None:
+def test_the_first_of_several_problems_is_shown_and_the_others_are_counted() -> None:
     with pytest.raises(
         InvalidEvent, match=r"^detail.order_id: is missing; send it \(and 2 more\)$"
     ):
         created(order_id=..., currency="XXX", email="ada")
 
 
-def test_a_bad_line_is_one_problem() -> None:
+def test_an_invalid_line_is_one_problem() -> None:
     with pytest.raises(InvalidEvent, match=r"'3' is not a whole number; send one such as 3$"):
         created(**line(quantity="3"))
 
@@ -212,7 +212,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("given", [None, 5, "text", [1]])
-def test_a_detail_that_is_no_object_is_refused(given: object) -> None:
+def test_a_detail_other_than_an_object_is_refused(given: object) -> None:
     with pytest.raises(InvalidEvent, match=r"^detail: is not a JSON object; send one$"):
         parse_detail(OrderCreated, given)
 
@@ -241,18 +241,20 @@ def test_a_field_is_named_as_its_sender_knows_it(fields: dict[str, Any], message
         ({"detail": None}, "detail: is not a JSON object"),
     ],
 )
-def test_an_envelope_of_something_else_is_refused(change: dict[str, Any], message: str) -> None:
+def test_an_envelope_of_another_source_or_type_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InvalidEvent, match=f"^{re.escape(message)}"):
         parse(envelope() | change)
 
 
 @pytest.mark.parametrize("written", ["2026-01-31t12:00:00z", "2016-12-31T23:59:60Z"])
-def test_a_time_in_small_letters_or_in_a_leap_second_is_one(written: str) -> None:
+def test_a_time_may_have_small_letters_or_a_leap_second(written: str) -> None:
     assert created(timestamp=written).detail.timestamp == written
 
 
 @pytest.mark.parametrize("currency", sorted(WITHOUT_DECIMALS))
-def test_whole_amounts_of_a_currency_without_decimals_are_taken(currency: str) -> None:
+def test_integer_amounts_of_a_currency_without_decimals_are_accepted(currency: str) -> None:
     for price in (500, 500.0, 500.00):
         event = created(**line(unit_price=price) | {"currency": currency, "total": price})
         assert event.detail.total == 50_000
@@ -289,7 +291,7 @@ def test_text_without_a_visible_character_is_refused_by_field(field: str, blank:
 
 
 @pytest.mark.parametrize("text", ["-", "é", "日", "\U0001f600", "\u0627", "a\u200b", "\x00b", "."])
-def test_text_with_a_visible_character_is_taken_as_it_is(text: str) -> None:
+def test_text_with_a_visible_character_is_accepted_unchanged(text: str) -> None:
     event = created(shipping_address={**ADDRESS, "region": text, "name": text})
     assert event.detail.address is not None
     assert (event.detail.address["region"], event.detail.address["name"]) == (text, text)
@@ -297,7 +299,7 @@ def test_text_with_a_visible_character_is_taken_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("blank", ["", *BLANK])
 def test_a_blank_reason_or_origin_is_none(blank: str) -> None:
-    """A cancellation counts without its reason."""
+    """A cancellation is valid without a reason."""
     cancelled: Any = parse(envelope("Order Cancelled", reason=blank)).detail
     assert cancelled.reason is None
     names = ("correlation_id", "causation_id", "idempotency_key")
@@ -305,7 +307,7 @@ def test_a_blank_reason_or_origin_is_none(blank: str) -> None:
     assert event.correlation_id == "event-1"
 
 
-def test_a_change_must_change_something() -> None:
+def test_an_update_needs_at_least_one_field() -> None:
     with pytest.raises(InvalidEvent, match=r"^detail\.email: nothing to change; send"):
         parse(envelope("Order Updated", email=None))
     parse(envelope("Order Updated"))
@@ -352,7 +354,7 @@ def test_a_total_is_read_exactly_or_refused(written: str, hundredths: int | str)
 @pytest.mark.parametrize(
     ("written", "problem"), [("999.995", "more than two decimals"), ("NaN", "not a finite number")]
 )
-def test_a_total_that_is_nonsense_is_named_itself(written: str, problem: str) -> None:
+def test_an_invalid_total_is_named_in_the_error(written: str, problem: str) -> None:
     body = envelope()
     body["detail"]["total"] = json.loads(written)
     with pytest.raises(InvalidEvent, match=rf"^detail\.total: .*{problem}"):
@@ -380,7 +382,7 @@ OTHER: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", SAME, ids=str)
-def test_the_same_order_has_the_same_content_whatever_surrounds_it(fields: Any) -> None:
+def test_an_order_has_one_content_hash_with_any_metadata(fields: Any) -> None:
     assert created(**fields).detail.content_hash == created().detail.content_hash
 
 
@@ -389,16 +391,16 @@ def test_other_content_has_another_hash() -> None:
     assert len(set(hashes)) == len(OTHER) + 1
 
 
-def test_an_amount_is_the_same_content_however_it_is_written() -> None:
-    whole, point = (parse(with_total(written)).detail for written in ("440", "440.00"))
-    assert isinstance(whole, OrderCreated)
-    assert isinstance(point, OrderCreated)
-    assert whole.content_hash == point.content_hash
-    assert derived_event_id(whole) == derived_event_id(point)
+def test_spellings_of_one_amount_have_one_content_hash() -> None:
+    integer, decimal = (parse(with_total(written)).detail for written in ("440", "440.00"))
+    assert isinstance(integer, OrderCreated)
+    assert isinstance(decimal, OrderCreated)
+    assert integer.content_hash == decimal.content_hash
+    assert derived_event_id(integer) == derived_event_id(decimal)
 
 
-def test_hashes_and_ids_outlive_every_release() -> None:
-    """Records keep them for years: an order replayed then must still be the same order."""
+def test_hashes_and_ids_are_stable_across_releases() -> None:
+    """Records keep them for years: a replayed order must then have the same ids."""
     address = {**ADDRESS, "region": "Somerset", "postal_code": "BA1 1AA"}
     event = created(email="ada@example.com", shipping_address=address)
     assert event.detail.content_hash == (
@@ -436,12 +438,12 @@ def test_another_detail_type_is_another_event() -> None:
     assert update != cancel
 
 
-def test_a_publishers_own_ids_stand() -> None:
+def test_a_publishers_own_ids_are_used() -> None:
     event = created(metadata={"event_id": "mine", "correlation_id": "request-7"})
     assert (event.event_id, event.correlation_id) == ("mine", "request-7")
 
 
-def test_what_follows_from_an_event_without_a_correlation_is_correlated_by_its_id() -> None:
+def test_without_a_correlation_id_the_event_id_is_the_correlation_id() -> None:
     assert created().correlation_id == created().event_id
     assert created(metadata={"event_id": "mine"}).correlation_id == "mine"
 
@@ -493,7 +495,7 @@ ORDER: dict[str, Any] = WHOLE | {
     ],
     ids=lambda published: published.name,
 )
-def test_what_is_published_is_read_as_it_was_meant(published: OrderDetail) -> None:
+def test_a_published_event_is_parsed_without_a_change(published: OrderDetail) -> None:
     entry = to_entry(published)
     assert (entry["Source"], entry["DetailType"]) == ("orders.service", published.name)
     assert "null" not in entry["Detail"]
@@ -508,7 +510,7 @@ def test_money_is_a_json_number_outside() -> None:
     assert body["items"] == [{"sku": "TEA", "quantity": 2, "unit_price": 18.5}]
 
 
-def test_upstream_asks_and_the_platform_tells() -> None:
+def test_requests_come_from_upstream_and_all_other_events_from_the_platform() -> None:
     assert {"Order Created", "Order Updated", "Order Cancelled"} == REQUESTS
     assert set(CONTRACTS) - REQUESTS == {
         "Order Backordered",

@@ -1,4 +1,4 @@
-"""Events: what is built is read again as it was; what comes in is an event or is refused."""
+"""Properties of events: a round trip changes nothing; any input is an event or is refused."""
 
 import json
 from datetime import datetime
@@ -24,7 +24,7 @@ from kernel.money import CURRENCIES, WITHOUT_DECIMALS, from_minor
 from tests.strategies import damaged, json_values
 
 FEWER = max(settings().max_examples // len(CONTRACTS), 10)
-"""Examples of each contract: so many as others have in all."""
+"""Examples of each contract, as many as other tests have in all."""
 
 identifiers = st.builds("{}{}".format, st.sampled_from("aZ9"), st.text("aZ9._-", max_size=8))
 words = st.builds(
@@ -94,7 +94,7 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def details(draw: st.DrawFn, contract: type[Detail]) -> dict[str, Any]:
-    """Return a detail that keeps its contract."""
+    """Return a detail that conforms to its contract."""
     fields = contract.model_fields
     required = {
         name: REQUIRED[name] for name in fields if fields[name].is_required() and name != "items"
@@ -116,7 +116,7 @@ def details(draw: st.DrawFn, contract: type[Detail]) -> dict[str, Any]:
 
 
 def sent(detail: Detail) -> Event[Detail]:
-    """Return a detail as its consumers read it from the bus."""
+    """Return a detail after a round trip over the bus."""
     entry = to_entry(detail)
     return parse(
         {
@@ -130,7 +130,7 @@ def sent(detail: Detail) -> Event[Detail]:
 @pytest.mark.parametrize("name", CONTRACTS)
 @settings(max_examples=FEWER)
 @given(data=st.data())
-def test_what_is_sent_is_read_as_it_was_and_is_the_same_event(
+def test_a_sent_event_is_parsed_unchanged_and_has_the_same_id(
     name: str, data: st.DataObject
 ) -> None:
     event = parse_detail(CONTRACTS[name], data.draw(details(CONTRACTS[name])))
@@ -142,7 +142,7 @@ def test_what_is_sent_is_read_as_it_was_and_is_the_same_event(
 @given(
     details(OrderCreated), st.sampled_from(["timestamp", "payment_token", "metadata", "unknown"])
 )
-def test_the_content_of_an_order_is_what_was_ordered_and_nothing_else(
+def test_the_content_hash_depends_on_the_ordered_content_only(
     detail: dict[str, Any], changed: str
 ) -> None:
     other = {"timestamp": "2026-01-31T12:00:00Z", "payment_token": "tok", "unknown": [1]}
@@ -156,9 +156,7 @@ def test_the_content_of_an_order_is_what_was_ordered_and_nothing_else(
 @pytest.mark.parametrize("name", CONTRACTS)
 @settings(max_examples=FEWER)
 @given(data=st.data())
-def test_a_damaged_event_is_still_one_or_is_refused_with_its_field(
-    name: str, data: st.DataObject
-) -> None:
+def test_a_damaged_event_is_valid_or_refused_with_its_field(name: str, data: st.DataObject) -> None:
     detail = data.draw(damaged(details(CONTRACTS[name])))
     try:
         parse({"source": SOURCE, "detail-type": name, "detail": detail})

@@ -1,4 +1,4 @@
-"""What is taken as JSON text, and that what was taken can be read and written again."""
+"""JSON text: limits of the input, and round trips of every accepted value."""
 
 import json
 from typing import Any
@@ -29,14 +29,14 @@ def nested(levels: int, opening: str = '{"a":', closing: str = "}") -> str:
 
 @pytest.fixture(params=["orjson", "standard library"])
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Read by each library: Lambda's layer has the standard one only."""
+    """Read with each library: Lambda's layer has only the standard one."""
     if request.param != "orjson":
         monkeypatch.setattr(json_text, "_quick", json_text._Standard)  # noqa: SLF001
     return str(request.param)
 
 
 @given(VALUES)
-def test_what_is_written_is_read_and_parsed_as_it_was(value: Any) -> None:
+def test_written_text_is_read_and_parsed_unchanged(value: Any) -> None:
     text = json_text.write(value)
     assert json_text.parse(text) == json_text.read(text) == json_text.read(text.decode()) == value
 
@@ -52,7 +52,7 @@ def test_both_libraries_read_the_same(value: Any) -> None:
 
 @pytest.mark.parametrize("levels", [1, 252, 255, MAX_DEPTH])
 @pytest.mark.parametrize("brackets", [('{"a":', "}"), ("[", "]")])
-def test_nesting_up_to_the_limit_is_carried(
+def test_nesting_up_to_the_limit_is_read_and_written(
     reader: str, levels: int, brackets: tuple[str, str]
 ) -> None:
     text = nested(levels, *brackets)
@@ -83,7 +83,7 @@ def test_the_levels_of_a_value_are_those_of_its_text(
         assert json_text.is_nested_deeper(value, most) is (levels > most)
 
 
-def test_a_value_that_holds_itself_or_one_other_often_is_soon_measured() -> None:
+def test_a_value_that_contains_itself_or_repeats_another_is_measured_quickly() -> None:
     held: list[Any] = []
     held.append(held)
     assert json_text.is_nested_deeper(held)
@@ -94,12 +94,12 @@ def test_a_value_that_holds_itself_or_one_other_often_is_soon_measured() -> None
     assert not json_text.is_nested_deeper(shared, 1_000)
 
 
-def test_brackets_within_text_are_no_nesting(reader: str) -> None:
+def test_brackets_in_strings_are_not_nesting(reader: str) -> None:
     text = json.dumps({"a": '[{"' * 2_000, "b": ["\\", "]"]})
     assert json_text.read(text)["b"] == ["\\", "]"]
 
 
-def test_many_lists_side_by_side_are_no_nesting(reader: str) -> None:
+def test_sibling_lists_are_not_nested(reader: str) -> None:
     assert json_text.read(json.dumps([[]] * 5_000)) == [[]] * 5_000
 
 
@@ -108,7 +108,7 @@ def test_many_lists_side_by_side_are_no_nesting(reader: str) -> None:
     ["", "{", "nul", "NaN", "[Infinity]", "-Infinity", "1e400", "-1e400", "9" * 400, "9" * 5_000]
     + ["[1,]", '"\\ud800"', '{"a": "\\udfff"}', "\ud800", '"\t"', b"\xff", "01", "\ufeff1"],
 )
-def test_what_is_no_json_is_refused(reader: str, text: str | bytes) -> None:
+def test_text_that_is_not_json_is_refused(reader: str, text: str | bytes) -> None:
     with pytest.raises(InvalidJSON):
         json_text.read(text)
 
@@ -124,7 +124,9 @@ def test_the_last_of_equal_names_counts(reader: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1, 2}, object()])
-def test_what_is_no_json_value_is_not_written(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_is_not_json_is_not_written(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(json_text, "_quick", json_text._Standard)  # noqa: SLF001
     with pytest.raises((TypeError, ValueError)):
         json_text.write(value)

@@ -66,13 +66,13 @@ def test_a_json_number_is_read_exactly(number: float | Decimal, hundredths: int)
         (10**400, "larger than 999999999.99"),
     ],
 )
-def test_nonsense_is_refused_and_named(value: object, problem: str) -> None:
+def test_an_invalid_amount_is_refused_and_named(value: object, problem: str) -> None:
     with pytest.raises(ValueError, match=re.escape(problem)):
         to_minor(value)
 
 
 @given(st.integers(0, MAXIMUM))
-def test_every_amount_survives_the_way_out_and_in(hundredths: int) -> None:
+def test_every_amount_survives_a_round_trip(hundredths: int) -> None:
     assert to_minor(from_minor(hundredths)) == hundredths
     assert to_minor(float(text(hundredths))) == hundredths
 
@@ -85,7 +85,7 @@ def test_an_amount_is_shown_with_two_decimals(hundredths: int, shown: str) -> No
     assert text(hundredths) == shown
 
 
-def test_a_currency_of_more_than_two_decimals_is_not_taken() -> None:
+def test_a_currency_of_more_than_two_decimals_is_not_supported() -> None:
     assert {"USD", "EUR", "GBP", "JPY", "CHF"} <= CURRENCIES
     assert not (WITH_THREE_DECIMALS | {"XXX", "XTS"}) & CURRENCIES
     assert all(len(code) == 3 and code.isupper() for code in CURRENCIES)

@@ -1,4 +1,4 @@
-"""Money: whatever is sent, hundredths or a reason; hundredths survive every way out and in."""
+"""Properties of money: any input is an amount or refused; round trips change no amount."""
 
 import json
 from decimal import Decimal

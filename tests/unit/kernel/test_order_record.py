@@ -1,4 +1,4 @@
-"""An order's record: statuses only go forward, and a run writes only while the order is its own."""
+"""The order's record: status transitions, the lease's guards, and changes."""
 
 from itertools import product
 
@@ -25,7 +25,7 @@ FORWARD = IN_FLIGHT - {Status.COMPENSATING}
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
-def test_a_status_goes_only_where_an_orders_life_allows(before: Status, after: Status) -> None:
+def test_a_status_changes_only_by_an_allowed_transition(before: Status, after: Status) -> None:
     record = order(status=before)
     if after is before or after in ALLOWED[before].split():
         assert record.change(status=after).after.status is after
@@ -52,7 +52,7 @@ def test_a_run_holds_an_order_by_its_epoch_until_it_ends(status: Status, epoch: 
 
 
 @pytest.mark.parametrize("status", sorted(FORWARD))
-def test_a_run_goes_forward_unless_the_order_is_to_be_cancelled(status: Status) -> None:
+def test_a_run_is_active_unless_the_order_is_to_be_cancelled(status: Status) -> None:
     record = order(status=status)
     assert require_active(record, EPOCH) is record
     with pytest.raises(LeaseLost):
@@ -61,19 +61,19 @@ def test_a_run_goes_forward_unless_the_order_is_to_be_cancelled(status: Status) 
         require_active(order(status=status, cancel_requested=True), EPOCH)
 
 
-def test_a_run_does_not_go_forward_with_an_order_that_is_undone() -> None:
+def test_a_run_is_not_active_on_an_order_in_compensation() -> None:
     undone = order(status=Status.COMPENSATING, failure="PaymentDeclined")
     with pytest.raises(OrderCancelled, match="A-1 is undone after PaymentDeclined"):
         require_active(undone, EPOCH)
 
 
-def test_the_fence_comes_before_the_request_to_cancel() -> None:
+def test_a_lost_lease_is_reported_before_a_cancellation() -> None:
     with pytest.raises(LeaseLost):
         require_active(order(cancel_requested=True), EPOCH - 1)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_only_an_order_in_compensation_is_undone(status: Status) -> None:
+def test_only_an_order_with_the_status_compensating_is_compensated(status: Status) -> None:
     record = order(status=status, cancel_requested=True)
     if status is Status.COMPENSATING:
         assert require_compensating(record, EPOCH) is record
@@ -84,12 +84,12 @@ def test_only_an_order_in_compensation_is_undone(status: Status) -> None:
             require_compensating(record, EPOCH)
 
 
-def test_lines_of_one_sku_are_one_demand() -> None:
+def test_lines_of_one_sku_are_summed() -> None:
     lines = (Line("TEA", 2, 100), Line("CUP", 1, 100), Line("TEA", 3, 90))
     assert order(items=lines).demand == {"TEA": 5, "CUP": 1}
 
 
-def test_a_change_is_of_one_version_and_raises_it_by_one() -> None:
+def test_a_change_raises_the_version_by_one() -> None:
     before = order(version=7)
     message = Message("event", {})
     change = before.change(
@@ -102,13 +102,13 @@ def test_a_change_is_of_one_version_and_raises_it_by_one() -> None:
     assert change.after == order(version=8, attempts=3, updated_at=NOW + 1)
 
 
-def test_a_change_without_an_entry_is_not_news() -> None:
+def test_a_change_without_an_entry_keeps_the_time_of_the_last_update() -> None:
     before = order()
     assert before.change(attempts=1).after.updated_at == before.updated_at
 
 
 class Step:
-    """A step that meets another writer so many times."""
+    """A step with a given number of conflicts."""
 
     def __init__(self, conflicts: int) -> None:
         self.conflicts = conflicts
@@ -122,20 +122,20 @@ class Step:
 
 
 @pytest.mark.parametrize("conflicts", [0, 1, CONFLICT_RETRIES])
-def test_a_step_starts_over_when_another_writer_got_in_between(conflicts: int) -> None:
+def test_a_step_is_repeated_after_a_conflict(conflicts: int) -> None:
     step = Step(conflicts)
     assert retry_on_conflict(step)("A-1", epoch=3) == "done"
     assert step.calls == [("A-1", 3)] * (conflicts + 1)
 
 
-def test_a_step_gives_up_when_others_always_get_in_between() -> None:
+def test_a_step_gives_up_after_the_maximum_of_conflicts() -> None:
     step = Step(conflicts=1_000)
     with pytest.raises(VersionConflict):
         retry_on_conflict(step)("A-1", epoch=3)
     assert len(step.calls) == CONFLICT_RETRIES + 1
 
 
-def test_only_a_conflict_makes_a_step_start_over() -> None:
+def test_only_a_conflict_repeats_a_step() -> None:
     calls = []
 
     @retry_on_conflict

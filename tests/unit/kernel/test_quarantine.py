@@ -1,4 +1,4 @@
-"""An event that no retry can mend is read strictly, and put aside with the reason."""
+"""Quarantine: strict parsing, and the message with the reason."""
 
 import json
 from typing import Any
@@ -27,20 +27,20 @@ def test_a_message_is_an_event_in_its_envelope() -> None:
     ],
     ids=lambda value: value[:20],
 )
-def test_a_message_that_is_no_event_says_so(body: str, problem: str) -> None:
+def test_a_message_without_an_event_is_refused(body: str, problem: str) -> None:
     with pytest.raises(InvalidEvent, match=rf"^body: {problem}.*send an event in its envelope$"):
         envelope_of(body)
 
 
 def letter(body: str) -> Any:
-    """Return what goes to the quarantine queue for this body."""
+    """Return the quarantine queue's message for a body."""
     error = InvalidEvent("detail.email", "is not one")
     message = quarantined(body, error, consumer="change_order", queue=QUEUE)
     assert (message.kind, message.body["queue"]) == ("message", QUEUE)
     return message.body["body"]
 
 
-def test_a_letter_has_the_event_its_reader_and_the_reason() -> None:
+def test_a_quarantined_message_has_the_event_its_consumer_and_the_reason() -> None:
     assert letter(json.dumps(envelope())) == {
         "reason": {"error": "InvalidEvent", "message": "detail.email: is not one"},
         "consumer": "change_order",
@@ -49,7 +49,7 @@ def test_a_letter_has_the_event_its_reader_and_the_reason() -> None:
 
 
 @pytest.mark.parametrize("body", ["no JSON", '{"total": NaN}', '{"total": 1e400}', "[" * 100_000])
-def test_what_is_no_strict_json_is_kept_as_its_text(body: str) -> None:
+def test_a_body_that_is_not_strict_json_is_kept_as_text(body: str) -> None:
     written = letter(body)
     assert written["event"] == body
     json.dumps(written, allow_nan=False)
