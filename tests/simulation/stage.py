@@ -231,9 +231,9 @@ def _template(root: Path, workflow_type: str) -> Stack:
 def _stack(root: Path, hooks: Hooks) -> Stack:
     """Return the stack with its chance from the seed."""
     stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type")))
-    stack.machines = {
+    stack.state_machines = {
         name: replace(one, machine=replace(one.machine, random=hooks.chance))
-        for name, one in stack.machines.items()
+        for name, one in stack.state_machines.items()
     }
     return stack
 

@@ -371,7 +371,7 @@ class Engine:
         elif kind == "run":
             self._start_run(body, now)
         else:
-            queue = self.stack.named("queues", body["queue"])
+            queue = self.stack.name_of("queues", body["queue"])
             self.queues.send(queue, json.dumps(body["body"]), {}, now)
 
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:

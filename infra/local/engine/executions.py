@@ -118,7 +118,7 @@ class Executions:
         self._dirty: dict[int, LoadedExecution] = {}
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
         self._machines: dict[str, Machine] = {}
-        self._current = {name: self._define(one) for name, one in stack.machines.items()}
+        self._current = {name: self._define(one) for name, one in stack.state_machines.items()}
 
     def resume(self, now: float) -> None:  # noqa: ARG002 - the component's
         """Take up again what a process that is gone had in memory."""
@@ -148,7 +148,7 @@ class Executions:
             A STANDARD execution of this name exists with other input or has ended, or the input
             is too large; or the order is held (`infra.local.engine.quarantined_orders`).
         """
-        described, order_id = self.stack.machines[machine], order_id_in(body)
+        described, order_id = self.stack.state_machines[machine], order_id_in(body)
         if machine == self.quarantined_machine and self._is_held(order_id):
             raise TaskError(HELD, f"order {order_id} is held; redrive its letter")
         text = json_text.write(body).decode() if text is None else text
@@ -336,7 +336,7 @@ class Executions:
 
     def _load(self, row: Any, now: float) -> None:
         machine = self._machine(row["definition"], row["machine"])
-        described = self.stack.machines.get(row["machine"]) or removed_machine(row, machine)
+        described = self.stack.state_machines.get(row["machine"]) or removed_machine(row, machine)
         number, body = row["id"], json_text.parse(row["input"])
         last = self.journal.database.row(LAST_PIECE, number)
         if last is None:

@@ -168,7 +168,7 @@ def _read_state_machines(template: Template, stack: Stack) -> None:
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
-        stack.machines[name] = StateMachine(
+        stack.state_machines[name] = StateMachine(
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
             get("Type", "STANDARD"),
@@ -272,7 +272,7 @@ def _target(stack: Stack, rule: str, target: Mapping[str, Any], place: str) -> T
         )
     target_kind = TARGETS[service]
     try:
-        name = stack.named(target_kind.resources, arn)
+        name = stack.name_of(target_kind.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})
