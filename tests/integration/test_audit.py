@@ -14,7 +14,7 @@ from infra.audit.in_flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory
 from kernel.events import published_event_id
-from tests.fakes.older import asked, copied, template, unpacked
+from tests.fakes.older import copied, select, template, unpacked
 from tests.integration.deployed import run
 
 PAID, FAILED, REFUNDED, HIGH, SHORT = (
@@ -228,7 +228,7 @@ def test_a_letter_that_a_person_discarded_is_an_answer(
 def test_what_the_gateway_charged_is_in_the_currencys_own_unit(
     directory: DataDirectory, amount: str, number: int
 ) -> None:
-    [(total,)] = asked(directory, f"select total / 100 from orders where order_id = '{PAID}'")
+    [(total,)] = select(directory, f"select total / 100 from orders where order_id = '{PAID}'")
     yen = f"currency = 'JPY' where order_id = '{PAID}'"
     change(directory, f"update orders set total = {total} * 100, {yen}")
     change(directory, f"update charges set amount = {total} * 100, {yen}")

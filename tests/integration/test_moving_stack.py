@@ -19,7 +19,7 @@ from infra.moving.sqlite import SQLitePlace
 from inventory.model import Move, Receipt
 from kernel.order_record import Entry, Message, Reservation, Status
 from storage.dynamodb.records import DynamoRecords
-from tests.fakes.older import asked, unpacked
+from tests.fakes.older import select, unpacked
 from tests.fakes.records import NOW, order
 from tests.integration import deployed
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
@@ -101,7 +101,7 @@ def test_a_stacks_dead_letters_are_carried_and_stay_where_they_are(
     answer("import", back, "--data", goal.root)
     sources = "select json_extract(attributes, '$.SOURCE_QUEUE') from messages where queue = ?"
     query = sources.replace("?", "'ConfirmationsDeadLetterQueue'")
-    assert asked(goal, query) == [("ConfirmationsQueue",)]
+    assert select(goal, query) == [("ConfirmationsQueue",)]
     assert answer("audit", "--data", goal.root)["ok"]
 
 

@@ -23,7 +23,7 @@ from kernel import json_text
 from storage.sqlite.database import Database
 from storage.sqlite.group_commit import GroupCommit
 
-SLOW = 0.1
+RETURN_AFTER = 0.1
 """Seconds of one invocation after which a worker returns its queued invocations unrun."""
 
 RETURNED = b"back"
@@ -82,7 +82,7 @@ class _Worker:
         if not self._running:
             return  # it has just ended: `_run_requests` commits and continues
         self.group.flush()
-        if self.group.is_open or time.monotonic() - self._started < SLOW:
+        if self.group.is_open or time.monotonic() - self._started < RETURN_AFTER:
             return
         while select([self.channel], [], [], 0)[0]:
             self._requests.extend(self.channel.receive())
