@@ -65,7 +65,7 @@ class _Output(io.TextIOBase):
 
 
 class ExecutionEnvironment:
-    """Runs the handlers of these functions in this process.
+    """The handlers of some functions, run in this process.
 
     Parameters
     ----------

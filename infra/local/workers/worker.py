@@ -40,7 +40,7 @@ TIMER_INTERVAL = 0.02
 
 
 class _Worker:
-    """The loop of a worker: runs invocations, commits their writes, then sends the results."""
+    """The loop of a worker: run invocations, commit their writes, then send the results."""
 
     def __init__(self, channel: Channel, environment: ExecutionEnvironment) -> None:
         self.channel = channel
