@@ -46,7 +46,7 @@ def stack_of(
 
 def _check_names(stack: Stack, profile: Profile) -> None:
     """Raise `TemplateError` if the stack lacks a resource that the profile names."""
-    names = {"machines": [profile.order_machine]}
+    names = {"state_machines": [profile.order_machine]}
     names["queues"] = [profile.outbox_dead_letters, profile.held_orders]
     for kind, required in names.items():
         for name in required:

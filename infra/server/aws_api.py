@@ -217,7 +217,7 @@ class AwsApi:
 
     def _describe_execution(self, request: Mapping[str, Any]) -> Answer:
         row = self._execution(request)
-        state_machine = self.engine.stack.machines[row["machine"]]
+        state_machine = self.engine.stack.state_machines[row["machine"]]
         answer = {
             **_summary(row, state_machine),
             "input": row["input"],
@@ -256,7 +256,7 @@ class AwsApi:
             status,
             size,
         )
-        state_machine = self.engine.stack.machines[name]
+        state_machine = self.engine.stack.state_machines[name]
         page: Answer = {"executions": [_summary(row, state_machine) for row in rows]}
         if len(rows) == size:
             page["nextToken"] = str(rows[-1]["id"])
@@ -264,7 +264,7 @@ class AwsApi:
 
     def _state_machine(self, reference: str) -> str:
         try:
-            return self.engine.stack.named("machines", reference)
+            return self.engine.stack.name_of("state_machines", reference)
         except KeyError:
             message = f"State Machine Does Not Exist: '{reference}'"
             raise InvalidRequest("StateMachineDoesNotExist", message) from None

@@ -108,7 +108,7 @@ def _template(where: DataDirectory) -> Check:
         stack = stack_of(where)
     except TemplateError as error:
         return Check("template", str(error), f"correct {TEMPLATE.name} or the file named")
-    counts = (len(stack.functions), len(stack.rules), len(stack.machines))
+    counts = (len(stack.functions), len(stack.rules), len(stack.state_machines))
     return Check("template", "{} functions, {} rules, {} workflows".format(*counts))
 
 

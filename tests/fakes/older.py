@@ -37,7 +37,7 @@ def copied(directory: DataDirectory, folder: Path) -> DataDirectory:
     return DataDirectory(folder / "data")
 
 
-def asked(directory: DataDirectory, query: str) -> list[Any]:
+def select(directory: DataDirectory, query: str) -> list[Any]:
     """Return the rows of a query, for any version of the directory."""
     with closing(sqlite3.connect(directory.database)) as connection:
         return connection.execute(query).fetchall()
@@ -45,5 +45,5 @@ def asked(directory: DataDirectory, query: str) -> list[Any]:
 
 def ahead(directory: DataDirectory) -> float:
     """Return how many seconds ahead a clock must be to continue a directory's times."""
-    [(last,)] = asked(directory, "select max(arrived_at) from events")
+    [(last,)] = select(directory, "select max(arrived_at) from events")
     return float(last) - time.time()

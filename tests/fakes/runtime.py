@@ -232,7 +232,7 @@ class Rig:
         self._writer = self.directory.writer()
         self.database = self._writer.__enter__()
         self.functions = FakeFunctions(self.handlers)
-        profile = ORDERFLOW if ORDERFLOW.order_machine in stack.machines else PROFILE
+        profile = ORDERFLOW if ORDERFLOW.order_machine in stack.state_machines else PROFILE
         functions = cast("Any", self.functions)
         self.engine = Engine(
             stack, self.database, self.directory, functions, self.clock, profile=profile

@@ -83,9 +83,8 @@ class Served:
             assert time.monotonic() < end, "no endpoint: " + self.output()
             time.sleep(0.01)
         self.address = endpoint.read_text().strip()
-        socket.create_connection(
-            ("127.0.0.1", self.port), PATIENCE
-        ).close()  # the socket listens before the endpoint is published
+        # the socket listens before the endpoint is published
+        socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
 
     @property
     def port(self) -> int:

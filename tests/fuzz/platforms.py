@@ -201,7 +201,7 @@ class Small(Platform):
         **options: Any,
     ) -> None:
         super().__init__(folder)
-        self.handlers: dict[str, Handler] = {"Worker": lambda _: None, "Step": lambda given: given}
+        self.handlers: dict[str, Handler] = {"Worker": lambda _: None, "Step": lambda event: event}
         self.handlers |= {"Tick": lambda _: None, "Other": lambda _: None, **(handlers or {})}
         self.template, self.files, self.options = template, files or {}, options
         self._stack: Stack | None = None

@@ -60,8 +60,8 @@ def check_answer(shipped: Shipped, method: str, path: str, **parts: Any) -> None
 
 
 def test_a_body_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
-    def put(given: tuple[tuple[str, str], bytes]) -> None:
-        (method, path), body = given
+    def put(case: tuple[tuple[str, str], bytes]) -> None:
+        (method, path), body = case
         check_answer(shipped, method, path, body=body)
 
     extended = [json.dumps(ORDER)[:-1] + f',"x":{text or 1}}}' for text in REPORTED]
@@ -70,8 +70,8 @@ def test_a_body_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
 
 
 def test_any_path_query_and_headers(fuzz: Fuzz, shipped: Shipped) -> None:
-    def put(given: tuple[str, str, bytes, Any]) -> None:
-        method, path, query, fields = given
+    def put(case: tuple[str, str, bytes, Any]) -> None:
+        method, path, query, fields = case
         check_answer(
             shipped, method, path, query=query, headers=fields, body=json.dumps(ORDER).encode()
         )

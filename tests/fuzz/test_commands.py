@@ -51,9 +51,9 @@ def test_commands_read_events_of_any_json(fuzz: Fuzz, shipped: Shipped, tmp_path
         output_of("import", file, "--data", other)
         assert events(other) == events(directory)
 
-    def put(given: tuple[str, str]) -> None:
+    def put(case: tuple[str, str]) -> None:
         nonlocal count
-        kind, text = given
+        kind, text = case
         fields = {"EventBusName": "orders-bus", "Source": "orders.service", "DetailType": kind}
         texts = [text, text.replace("{", '{"order_id":"A-1",', 1).replace(",}", "}")]
         shipped.put([{**fields, "Detail": detail} for detail in texts])

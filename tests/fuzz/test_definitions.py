@@ -19,8 +19,8 @@ def test_every_definition_with_any_input(fuzz: Fuzz, folder: Path) -> None:
     text, files = template()
     small = Small(folder, template=text, files=files)
 
-    def start(given: tuple[Any, int]) -> None:
-        value, part = given
+    def start(case: tuple[Any, int]) -> None:
+        value, part = case
         for number in range(part % PARTS, len(DEFINITIONS), PARTS):
             name = small.engine.executions.new_name()
             small.rig.start(name, value, state_machine_name(number))

@@ -59,12 +59,12 @@ def _is_valid(kind: str, text: str) -> bool:
 def test_a_detail_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
     fixed = [(kind, text) for kind in CONSUMED for text in REPORTED]
     strategy = st.tuples(KINDS, objects | texts)
-    fuzz(shipped, strategy, lambda given: check_processed(shipped, *given), fixed)
+    fuzz(shipped, strategy, lambda case: check_processed(shipped, *case), fixed)
 
 
 def test_an_order_with_one_damaged_place(fuzz: Fuzz, shipped: Shipped) -> None:
     details = damaged(st.just(ORDER)).map(json.dumps)
-    fuzz(shipped, st.tuples(KINDS, details), lambda given: check_processed(shipped, *given))
+    fuzz(shipped, st.tuples(KINDS, details), lambda case: check_processed(shipped, *case))
 
 
 entries = st.fixed_dictionaries(
@@ -110,8 +110,8 @@ HEAD = '"id":"1","account":"0","source":"shop","time":"2026-01-01T00:00:00Z","re
 
 
 def test_a_pattern_and_an_event_of_any_json(fuzz: Fuzz, small: Small) -> None:
-    def ask(given: tuple[str, str, str]) -> None:
-        pattern, text, is_event = given
+    def ask(case: tuple[str, str, str]) -> None:
+        pattern, text, is_event = case
         event = text if is_event else f'{{{HEAD},"resources":[],"detail-type":"x","detail":{text}}}'
         request = json_text.write({"EventPattern": pattern, "Event": event})
         reply = Port(small.engine).call("AWSEvents.TestEventPattern", request)
@@ -133,8 +133,8 @@ def test_a_pattern_and_an_event_of_any_json(fuzz: Fuzz, small: Small) -> None:
 def test_a_file_of_any_json(fuzz: Fuzz, shipped: Shipped, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
 
-    def send(given: tuple[str, str]) -> None:
-        kind, text = given
+    def send(case: tuple[str, str]) -> None:
+        kind, text = case
         event = f'{{"source":"orders.service","detail-type":"{kind}","detail":{text}}}'
         lines = event if kind else text
         path.write_bytes(f"{lines}\n{json.dumps(order('FILED-1'))}\n".encode(errors="replace"))

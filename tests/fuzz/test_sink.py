@@ -65,7 +65,7 @@ def test_an_answer_of_the_processor_of_any_kind(fuzz: Fuzz, shipped: Shipped) ->
     bucket = Bucket()
 
     def process(template: Any) -> None:
-        processor = Processor(shipped, lambda given: answer_for(given["records"], template))
+        processor = Processor(shipped, lambda event: answer_for(event["records"], template))
         bucket.new(shipped.host.directory.bucket)
         number = len(template) if isinstance(template, list) else 1
         shipped.host.put(*[event("Order Teleported")] * min(MAX_ENTRIES, max(1, number)))
@@ -101,11 +101,11 @@ class Processor:
     def __exit__(self, *_: object) -> None:
         del self.handlers["ProcessRecordsFunction"]
 
-    def _handle(self, given: Any, _: object) -> Any:
+    def _handle(self, event: Any, _: object) -> Any:
         """Answer, and record whether each record is dropped by the first answer for it."""
-        answer = self.answer(given)
+        answer = self.answer(event)
         self.answers.append(answer)
-        unanswered = {record["recordId"] for record in given["records"]}
+        unanswered = {record["recordId"] for record in event["records"]}
         records = answer.get("records") if isinstance(answer, dict) else None
         for record in records if isinstance(records, list) else ():
             number = record.get("recordId") if isinstance(record, dict) else None

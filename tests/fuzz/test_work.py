@@ -22,8 +22,8 @@ from tests.strategies import damaged
 def test_a_message_of_any_text(fuzz: Fuzz, shipped: Shipped) -> None:
     """A consumer takes the message, or it is in a dead-letter queue."""
 
-    def send(given: tuple[str, str]) -> None:
-        queue, text = given
+    def send(case: tuple[str, str]) -> None:
+        queue, text = case
         queues = shipped.engine.queues
         shipped.engine.call(lambda now: queues.send(queue, text, {}, now))
         shipped.rest()
@@ -113,12 +113,12 @@ class Handlers:
         outline: dict[str, Any] = {"name": "Step", "handler": "none", "arn": "a", "memory": 1}
         outline |= {"timeout": 1, "variables": {}}
         self.environment = ExecutionEnvironment({"Step": outline}, log)
-        self.environment._handlers["Step"] = lambda given, _: (  # noqa: SLF001 - it has no module
+        self.environment._handlers["Step"] = lambda _event, _: (  # noqa: SLF001 - it has no module
             self.behaviour() if self.behaviour else {"x": 1}
         )
 
-    def _called(self, given: Any) -> Any:
-        answer, error, _ = self.environment.invoke("Step", json_text.write(given), 0.0)
+    def _called(self, event: Any) -> Any:
+        answer, error, _ = self.environment.invoke("Step", json_text.write(event), 0.0)
         if error:
             body = json_text.parse(error)
             raise FunctionError(body["errorType"], body["errorMessage"])
@@ -153,9 +153,9 @@ def test_an_answer_of_any_kind(fuzz: Fuzz, folder: Path, tmp_path: Path) -> None
         assert not small.rig.queue("Work")
         assert direct.done()
 
-    given: st.SearchStrategy[Behaviour] = answers.map(lambda value: partial(_given, value))
+    returning: st.SearchStrategy[Behaviour] = answers.map(lambda value: partial(_given, value))
     raising = st.sampled_from(ERRORS).map(lambda error: partial(_raised, error))
-    strategy: st.SearchStrategy[Behaviour] = given | st.sampled_from(ODD) | raising
+    strategy: st.SearchStrategy[Behaviour] = returning | st.sampled_from(ODD) | raising
     fixed: list[Behaviour] = [*ODD, *(partial(_raised, error) for error in ERRORS)]
     fixed += [partial(_given, value) for value in REPORTED_VALUES]
     try:
@@ -184,8 +184,8 @@ bodies = st.one_of(objects | texts, *(damaged(st.just(body)).map(json.dumps) for
 def test_an_outbox_row_of_any_json(fuzz: Fuzz, shipped: Shipped) -> None:
     """The row is published, or becomes a dead letter."""
 
-    def put(given: tuple[str, str]) -> None:
-        kind, body = given
+    def put(case: tuple[str, str]) -> None:
+        kind, body = case
         before = _counted(shipped)
         with shipped.host.database.write() as connection:
             query = "insert into outbox (kind, body, created_at) values (?, ?, 0)"

@@ -14,7 +14,7 @@ from infra.audit.in_flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory
 from kernel.idempotency import published_event_id
-from tests.fakes.older import asked, copied, template, unpacked
+from tests.fakes.older import copied, select, template, unpacked
 from tests.integration.deployed import run
 
 PAID, FAILED, REFUNDED, HIGH, SHORT = (
@@ -230,7 +230,7 @@ def test_a_closed_dead_letter_accounts_for_its_order(
 def test_the_gateways_amount_is_in_the_smallest_unit_of_the_currency(
     directory: DataDirectory, amount: str, number: int
 ) -> None:
-    [(total,)] = asked(directory, f"select total / 100 from orders where order_id = '{PAID}'")
+    [(total,)] = select(directory, f"select total / 100 from orders where order_id = '{PAID}'")
     yen = f"currency = 'JPY' where order_id = '{PAID}'"
     change(directory, f"update orders set total = {total} * 100, {yen}")
     change(directory, f"update charges set amount = {total} * 100, {yen}")

@@ -22,7 +22,7 @@ from infra.audit.directory import audit
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
-from tests.fakes.older import ahead, asked, copied, template, unpacked
+from tests.fakes.older import ahead, copied, select, template, unpacked
 from tests.faults.scene import Scene
 from tests.integration.deployed import run
 from tests.integration.test_upgrade import alone, content, figures
@@ -121,7 +121,7 @@ def test_orders_in_flight_continue_after_a_restore(tmp_path: Path) -> None:
         with Scene(directory.root).open(later=later) as machine:
             machine.settle()
         sound(directory)
-        ends.append(asked(directory, "select order_id, status from orders order by order_id"))
+        ends.append(select(directory, "select order_id, status from orders order by order_id"))
     assert ends[0] == ends[1]
     assert files(goal).keys() != set()
 
@@ -138,7 +138,7 @@ def test_a_backup_during_a_write_has_the_committed_rows_only(
         writer.connection.execute("rollback")
     goal = DataDirectory(tmp_path / "goal")
     answer("restore", file, "--data", goal.root)
-    digests = {digest for (digest,) in asked(goal, "select digest from receipts")}
+    digests = {digest for (digest,) in select(goal, "select digest from receipts")}
     assert "committed" in digests
     assert "not committed" not in digests
 
@@ -147,8 +147,8 @@ def test_files_that_a_restore_delivers_again_are_excluded(
     source: DataDirectory, tmp_path: Path
 ) -> None:
     """A file of a later delivery would be counted twice after the restore."""
-    [(waiting,)] = asked(source, "select min(id) from deliveries")
-    [(last,)] = asked(source, "select seq from sqlite_sequence where name = 'deliveries'")
+    [(waiting,)] = select(source, "select min(id) from deliveries")
+    [(last,)] = select(source, "select seq from sqlite_sequence where name = 'deliveries'")
     folder = source.bucket / "order_events" / "dt=2026-11-28"
     names = {
         f"{waiting:012d}-{waiting:012d}.parquet": False,
@@ -175,7 +175,7 @@ def test_a_delivery_of_another_target_excludes_no_file(
     with source.writer() as database:
         database.connection.execute("update deliveries set target = 'HighValueRule/HighValueQueue'")
     before = files(source)
-    [(waiting,)] = asked(source, "select min(id) from deliveries")
+    [(waiting,)] = select(source, "select min(id) from deliveries")
     name = f"{waiting:012d}-{waiting:012d}.parquet"
     (source.bucket / name).write_bytes(b"delivered")
     file = tmp_path / "orders.tar"
@@ -198,7 +198,7 @@ def test_a_directory_of_an_older_version_is_backed_up_and_restored_without_migra
     answer("restore", file, "--data", goal.root)
     assert content(older) == content(goal) == before
     sound(goal)
-    assert asked(goal, "pragma user_version") == [(VERSION,)]
+    assert select(goal, "pragma user_version") == [(VERSION,)]
 
 
 # ---- refusals without effect

@@ -25,7 +25,7 @@ from kernel.order_status import Reservation, Status
 from orders.dynamodb import DynamoKeys
 from orders.idempotency_key import Key
 from orders.store import SQLiteKeys, SQLiteOrders
-from tests.fakes.older import ahead, asked, template, unpacked
+from tests.fakes.older import ahead, select, template, unpacked
 from tests.fakes.records import NOW, order
 from tests.faults.scene import Scene
 from tests.integration.deployed import run
@@ -88,14 +88,14 @@ def test_every_accepted_order_ends_in_its_new_place(name: str, tmp_path: Path) -
     source = unpacked(name, tmp_path)
     created = "select envelope from events where detail_type = 'Order Created'"
     requests = "select order_id from events where detail_type = 'Order Cancelled'"
-    cancelled = {order_id for (order_id,) in asked(source, requests)}
-    ends = dict(wanted(envelope, cancelled) for (envelope,) in asked(source, created))
+    cancelled = {order_id for (order_id,) in select(source, requests)}
+    ends = dict(wanted(envelope, cancelled) for (envelope,) in select(source, created))
     goal = moved(source, tmp_path)
     later = ahead(goal)
     with Scene(goal.root).open(later=later) as machine:
         machine.settle()
-    assert dict(asked(goal, "select order_id, status from orders")) == ends
-    mailed = {order_id for (order_id,) in asked(goal, "select order_id from mails")}
+    assert dict(select(goal, "select order_id, status from orders")) == ends
+    mailed = {order_id for (order_id,) in select(goal, "select order_id from mails")}
     assert {order_id for order_id, end in ends.items() if end == "COMPLETED"} <= mailed
     sound(goal)
 
@@ -122,7 +122,7 @@ def test_a_deleted_dead_letter_does_not_reappear(tmp_path: Path) -> None:
     with goal.writer() as database:
         database.connection.execute("delete from messages")
     assert answer("import", tmp_path / "moved.ndjson.gz", "--data", goal.root)["added"] == 0
-    assert asked(goal, "select count(*) from messages") == [(0,)]
+    assert select(goal, "select count(*) from messages") == [(0,)]
 
 
 def test_equal_dead_letters_are_all_moved(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_equal_dead_letters_are_all_moved(tmp_path: Path) -> None:
         database.connection.execute(copy)
     goal = moved(source, tmp_path)
     count = "select count(*) from messages"
-    assert asked(goal, count) == asked(source, count)
+    assert select(goal, count) == select(source, count)
 
 
 def test_analysts_have_the_same_rows_once_the_new_place_runs(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_an_import_that_fails_midway_is_rolled_back(tmp_path: Path) -> None:
     assert "does not take a line (CHECK constraint failed" in message
     assert "nothing was imported" in message
     for table in ("orders", "stock", "receipts", "events", "messages", "imports"):
-        assert asked(DataDirectory(goal), f"select count(*) from {table}") == [(0,)]
+        assert select(DataDirectory(goal), f"select count(*) from {table}") == [(0,)]
 
 
 KEY = Key("subject", "k-1", "f" * 64)
@@ -386,7 +386,7 @@ def test_a_file_of_version_1_is_imported(tmp_path: Path) -> None:
     sound(goal)
     with Scene(goal.root).open(later=ahead(goal)) as machine:
         machine.settle()
-    state = dict(asked(goal, "select order_id, status from orders"))
+    state = dict(select(goal, "select order_id, status from orders"))
     assert state["X-WAITS"] == "FAILED"
     source = unpacked("version-3-settled", tmp_path)
     assert answer("import", VERSION_1, "--data", source.root)["added"] == 0

@@ -20,7 +20,7 @@ from inventory.model import Move, Receipt
 from kernel.order_record import Entry, Message
 from kernel.order_status import Reservation, Status
 from storage.dynamodb.records import DynamoRecords
-from tests.fakes.older import asked, unpacked
+from tests.fakes.older import select, unpacked
 from tests.fakes.records import NOW, order
 from tests.integration import deployed
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
@@ -102,7 +102,7 @@ def test_a_stacks_dead_letters_are_exported_and_stay_in_their_queues(
     answer("import", back, "--data", goal.root)
     sources = "select json_extract(attributes, '$.SOURCE_QUEUE') from messages where queue = ?"
     query = sources.replace("?", "'ConfirmationsDeadLetterQueue'")
-    assert asked(goal, query) == [("ConfirmationsQueue",)]
+    assert select(goal, query) == [("ConfirmationsQueue",)]
     assert answer("audit", "--data", goal.root)["ok"]
 
 

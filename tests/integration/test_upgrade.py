@@ -23,7 +23,7 @@ from infra.local.directory.data_directory import DataDirectory, DataDirectoryErr
 from infra.local.directory.migrations import FOLDER, STEPS, migrate, normalized
 from infra.local.directory.schema import VERSION
 from storage.sqlite.database import Database
-from tests.fakes.older import KILLED, SETTLED, ahead, asked, template, unpacked
+from tests.fakes.older import KILLED, SETTLED, ahead, select, template, unpacked
 from tests.faults.scene import Scene, forget
 from tests.host import Host
 
@@ -49,13 +49,13 @@ FIGURES = (
 
 
 def figures(directory: DataDirectory) -> list[Any]:
-    return [asked(directory, query) for query in FIGURES]
+    return [select(directory, query) for query in FIGURES]
 
 
 def schema(directory: DataDirectory) -> dict[str, str]:
     """Return the definition of each table, index and view, in a normal form."""
     query = "select type || ' ' || name, sql from sqlite_master where sql is not null"
-    return {name: normalized(sql) for name, sql in asked(directory, query)}
+    return {name: normalized(sql) for name, sql in select(directory, query)}
 
 
 def content(directory: DataDirectory) -> tuple[Any, ...]:
@@ -93,7 +93,7 @@ def new_schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_there_is_a_directory_of_each_older_version(tmp_path: Path) -> None:
     versions = [
-        asked(unpacked(name, tmp_path / name), "pragma user_version")[0][0] for name in EVERY
+        select(unpacked(name, tmp_path / name), "pragma user_version")[0][0] for name in EVERY
     ]
     assert set(versions) == set(range(1, VERSION))
 
@@ -110,8 +110,8 @@ def test_it_keeps_its_data_and_has_the_schema_of_a_new_directory(
     with Scene(older.root).open():
         pass
     assert schema(older) == new_schema
-    assert asked(older, "pragma user_version") == [(VERSION,)]
-    assert asked(older, "pragma integrity_check") == [("ok",)]
+    assert select(older, "pragma user_version") == [(VERSION,)]
+    assert select(older, "pragma integrity_check") == [("ok",)]
 
 
 @pytest.mark.parametrize("way", ["reader", "writer"])
@@ -122,7 +122,7 @@ def test_a_reader_and_a_writer_migrate_it(way: str, tmp_path: Path) -> None:
     else:
         with older.writer():
             pass
-    assert asked(older, "pragma user_version") == [(VERSION,)]
+    assert select(older, "pragma user_version") == [(VERSION,)]
 
 
 def test_no_id_is_reused_after_it(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_no_id_is_reused_after_it(tmp_path: Path) -> None:
     used = max(int(path.stem.rpartition("-")[2]) for path in older.bucket.rglob("*.parquet"))
     with older.writer():
         pass
-    last = dict(asked(older, "select name, seq from sqlite_sequence"))
+    last = dict(select(older, "select name, seq from sqlite_sequence"))
     assert last["deliveries"] > used
     for table, column in (("events", "seq"), ("executions", "id"), ("messages", "id")):
-        assert last[table] >= asked(older, f"select max({column}) from {table}")[0][0]
+        assert last[table] >= select(older, f"select max({column}) from {table}")[0][0]
 
 
 def test_a_users_own_view_is_unchanged(tmp_path: Path) -> None:
@@ -142,10 +142,10 @@ def test_a_users_own_view_is_unchanged(tmp_path: Path) -> None:
     mine = "create view mine as select order_id, total from orders where status = 'COMPLETED'"
     with closing(sqlite3.connect(older.database)) as connection:
         connection.execute(mine)
-    before = asked(older, "select * from mine")
+    before = select(older, "select * from mine")
     with older.writer():
         pass
-    assert asked(older, "select * from mine") == before != []
+    assert select(older, "select * from mine") == before != []
 
 
 def test_the_time_of_a_change_becomes_that_of_each_field(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_time_of_a_change_becomes_that_of_each_field(tmp_path: Path) -> None
         )
     older.reader().close()
     query = "select order_id, shipping_address_as_of, email_as_of from orders order by order_id"
-    times = {order_id: rest for order_id, *rest in asked(older, query)}
+    times = {order_id: rest for order_id, *rest in select(older, query)}
     assert times.pop("X-WAITS") == [changed, changed]
     assert all(rest == [None, None] for rest in times.values())
 
@@ -224,7 +224,7 @@ def test_an_error_at_any_change_rolls_back(name: str, tmp_path: Path) -> None:
         database.close()
         break
     assert number > 1
-    assert asked(older, "pragma user_version") == [(VERSION,)]
+    assert select(older, "pragma user_version") == [(VERSION,)]
 
 
 KILL = """
@@ -306,17 +306,17 @@ def test_work_in_flight_is_completed(name: str, tmp_path: Path) -> None:
     older = unpacked(name, tmp_path)
     created = "select envelope from events where detail_type = 'Order Created'"
     asked_for = "select order_id from events where detail_type = 'Order Cancelled'"
-    cancelled = {order_id for (order_id,) in asked(older, asked_for)}
-    ends = dict(wanted(envelope, cancelled) for (envelope,) in asked(older, created))
+    cancelled = {order_id for (order_id,) in select(older, asked_for)}
+    ends = dict(wanted(envelope, cancelled) for (envelope,) in select(older, created))
     settle(older)
-    assert dict(asked(older, "select order_id, status from orders")) == ends
+    assert dict(select(older, "select order_id, status from orders")) == ends
     assert {"COMPLETED", "FAILED", "CANCELLED"} == set(ends.values())
     paid = sum(
-        amount for (amount,) in asked(older, "select amount from charges where status = 'CHARGED'")
+        amount for (amount,) in select(older, "select amount from charges where status = 'CHARGED'")
     )
-    assert asked(older, "select sum(total) from orders where status = 'COMPLETED'") == [(paid,)]
+    assert select(older, "select sum(total) from orders where status = 'COMPLETED'") == [(paid,)]
     for table in ("outbox", "deliveries", "messages"):
-        assert asked(older, f"select count(*) from {table}") == [(0,)], table
+        assert select(older, f"select count(*) from {table}") == [(0,)], table
     check_audit(older)
 
 
@@ -326,11 +326,11 @@ def test_ended_orders_are_unchanged_and_waiting_or_failed_ones_continue(
 ) -> None:
     older = unpacked(name, tmp_path)
     ended = "select * from orders where status in ('COMPLETED', 'FAILED', 'CANCELLED')"
-    before = asked(older, f"select order_id, status, version from ({ended})")
+    before = select(older, f"select order_id, status, version from ({ended})")
     letters: list[dict[str, Any]] = []
     settle(older, lambda machine: letters.extend(machine.dead_letters()))
-    assert set(before) < set(asked(older, f"select order_id, status, version from ({ended})"))
-    state = dict(asked(older, "select order_id, status from orders"))
+    assert set(before) < set(select(older, f"select order_id, status, version from ({ended})"))
+    state = dict(select(older, "select order_id, status from orders"))
     assert (state["X-WAITS"], state["X-STUCK"]) == ("FAILED", "COMPENSATING")
     queues = {letter["queue"] for letter in letters}
     assert {"AttentionQueue", "QuarantineQueue", "ConfirmationsDeadLetterQueue"} <= queues

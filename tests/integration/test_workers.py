@@ -16,7 +16,7 @@ import pytest
 from infra.local.template.stack import Function
 from infra.local.workers.invocations import Invocation, Result
 from infra.local.workers.pool import WorkerError, WorkerPool
-from infra.local.workers.worker import SLOW
+from infra.local.workers.worker import RETURN_AFTER
 from infra.local.workers.worker_handle import PREFETCH, PREFETCH_BYTES
 from kernel.json_text import MAX_DEPTH
 from storage.sqlite.database import Database
@@ -576,7 +576,7 @@ def test_a_worker_that_dies_commits_no_write_of_an_unanswered_invocation(
 def test_invocations_behind_a_slow_one_run_on_another_worker(make: Make, store: Database) -> None:
     pool = make(2)
     first = pool.call("writes", n=0).payload["pid"]
-    slow = pool.submit("writes", n=1, seconds=10 * SLOW)
+    slow = pool.submit("writes", n=1, seconds=10 * RETURN_AFTER)
     quick = [pool.submit("writes", n=number) for number in range(2, 8)]
     results = pool.results(7)
     assert [result.id for result in results] == [*quick, slow]

@@ -230,9 +230,9 @@ def _template(root: Path, workflow_type: str) -> Stack:
 def _stack(root: Path, hooks: Hooks) -> Stack:
     """Return the stack with chance from the seed."""
     stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type")))
-    stack.machines = {
+    stack.state_machines = {
         name: replace(workflow, machine=replace(workflow.machine, random=hooks.chance))
-        for name, workflow in stack.machines.items()
+        for name, workflow in stack.state_machines.items()
     }
     return stack
 

@@ -131,7 +131,7 @@ class Tampering:
     ) -> str:
         fault = self.befalls("execution", f"{machine}/{order_in(str(body))}")
         arn = start(machine, name, body, now, text=text)
-        express = self.engine.stack.machines[machine].kind == "EXPRESS"
+        express = self.engine.stack.state_machines[machine].kind == "EXPRESS"
         if fault is Kind.VANISHED:
             number = self.engine.journal.next_id("executions") - 1
             self.doomed[number] = LIFETIMES[number % len(LIFETIMES)]

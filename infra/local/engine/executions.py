@@ -99,7 +99,7 @@ class Executions(Component):
         self._timers: list[tuple[float, int, int]] = []
         self._dirty: dict[int, LoadedExecution] = {}
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
-        self.definitions = Definitions(journal, stack.machines)
+        self.definitions = Definitions(journal, stack.state_machines)
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
         """Let the executions that were in memory be loaded again."""
@@ -129,7 +129,7 @@ class Executions(Component):
             A STANDARD execution of this name exists with other input or has ended; or the input
             is too large; or the order is held (`infra.local.engine.quarantined_orders`).
         """
-        described, order_id = self.stack.machines[machine], order_id_in(body)
+        described, order_id = self.stack.state_machines[machine], order_id_in(body)
         if machine == self.order_machine and self.quarantined_orders.holds(order_id):
             raise TaskError(HELD, f"order {order_id} is held; redrive its dead letter")
         text = json_text.write(body).decode() if text is None else text
@@ -301,7 +301,7 @@ class Executions(Component):
 
     def _load(self, row: Any, now: float) -> None:
         machine = self.definitions.machine(row["definition"], row["machine"])
-        described = self.stack.machines.get(row["machine"]) or removed_machine(row, machine)
+        described = self.stack.state_machines.get(row["machine"]) or removed_machine(row, machine)
         number, body = row["id"], json_text.parse(row["input"])
         last = self.journal.database.row(LAST_PIECE, number)
         if last is None:

@@ -162,7 +162,7 @@ class InvokeFunction:
 
 def _function(stack: "Stack", reference: str) -> str:
     try:
-        return stack.named("functions", reference)
+        return stack.name_of("functions", reference)
     except KeyError as error:
         raise TaskError("Lambda.ResourceNotFoundException", str(error.args[0])) from None
 
@@ -185,7 +185,7 @@ class SendMessage:
         body = parameters["MessageBody"]
         text = body if isinstance(body, str) else json_text.write(body).decode()
         try:
-            queue = self._stack.named("queues", parameters["QueueUrl"])
+            queue = self._stack.name_of("queues", parameters["QueueUrl"])
         except KeyError as error:
             raise TaskError("SQS.QueueDoesNotExistException", str(error.args[0])) from None
         return self._queues.send(queue, text, {}, now)
@@ -238,7 +238,7 @@ class StartExecution:
         """Start the execution."""
         parameters = task.parameters
         try:
-            machine = self._stack.named("machines", parameters["StateMachineArn"])
+            machine = self._stack.name_of("state_machines", parameters["StateMachineArn"])
         except KeyError as error:
             missing = "StepFunctions.StateMachineDoesNotExistException"
             raise TaskError(missing, str(error.args[0])) from None

@@ -75,7 +75,7 @@ class Outbox(Component):
         elif kind == "run":
             self._start_run(body, now)
         else:
-            queue = self.parts.stack.named("queues", body["queue"])
+            queue = self.parts.stack.name_of("queues", body["queue"])
             self.parts.queues.send(queue, json.dumps(body["body"]), {}, now)
 
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:

@@ -75,7 +75,7 @@ class MachineTarget:
 
     service: ClassVar[str] = "states"
     kind: ClassVar[str] = "machine"
-    resources: ClassVar[str] = "machines"
+    resources: ClassVar[str] = "state_machines"
 
     def __init__(self, parts: "EngineParts") -> None:
         self._executions = parts.executions

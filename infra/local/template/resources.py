@@ -181,7 +181,7 @@ def _read_state_machines(template: Template, stack: Stack, integrations: Collect
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
-        stack.machines[name] = StateMachine(
+        stack.state_machines[name] = StateMachine(
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
             get("Type", "STANDARD"),
@@ -293,7 +293,7 @@ def _target(
         )
     kind = kinds[service]
     try:
-        name = stack.named(kind.resources, arn)
+        name = stack.name_of(kind.resources, arn)
     except KeyError as error:
         raise TemplateError(f"{place}.Arn", str(error.args[0])) from None
     policy = target.get("RetryPolicy", {})

@@ -158,7 +158,7 @@ class Stack:
     queues: dict[str, Queue] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
-    machines: dict[str, StateMachine] = field(default_factory=dict)
+    state_machines: dict[str, StateMachine] = field(default_factory=dict)
     streams: dict[str, Stream] = field(default_factory=dict)
     schedules: list[Schedule] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
@@ -172,13 +172,13 @@ class Stack:
         consumed = {consumer.queue for consumer in self.consumers}
         return [name for name in self.queues if name not in consumed]
 
-    def named(self, kind: str, reference: str) -> str:
+    def name_of(self, table: str, reference: str) -> str:
         """Return the name of a resource that is referred to by name, ARN or URL.
 
         Parameters
         ----------
-        kind : str
-            The table: ``functions``, ``queues``, ``streams`` or ``machines``.
+        table : str
+            ``functions``, ``queues``, ``streams`` or ``state_machines``.
         reference : str
             The name, ARN or URL.
 
@@ -187,7 +187,9 @@ class Stack:
         KeyError
             The table has no such resource.
         """
-        known: Mapping[str, Any] = self.others[kind] if kind in self.others else getattr(self, kind)
+        known: Mapping[str, Any] = (
+            self.others[table] if table in self.others else getattr(self, table)
+        )
         name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:
             raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")

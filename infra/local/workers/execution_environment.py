@@ -65,7 +65,7 @@ class _Output(io.TextIOBase):
 
 
 class ExecutionEnvironment:
-    """Runs the handlers of these functions in this process.
+    """The handlers of some functions, run in this process.
 
     Parameters
     ----------
@@ -113,9 +113,8 @@ class ExecutionEnvironment:
         """
         clock.shift(offset)
         if not self._count:
-            self._prefix = (
-                f"{os.getpid():08x}"  # not earlier: the process that loads forks the workers
-            )
+            # not in `__init__`: the process that loads the handlers forks the workers
+            self._prefix = f"{os.getpid():08x}"
         self._count += 1
         context = Context(self.functions[name], f"{self._prefix}-{self._count:012x}")
         stdout, sys.stdout = sys.stdout, self._output  # noqa: TID251 - to the log

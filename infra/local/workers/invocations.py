@@ -43,7 +43,7 @@ Invoke = Callable[..., int]
 
 
 class Invoker(Protocol):
-    """Runs handlers; ``offset`` is how many seconds the platform's clock is ahead of real time."""
+    """A runner of handlers; the platform's clock is ``offset`` seconds ahead of real time."""
 
     offset: float
 

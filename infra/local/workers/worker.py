@@ -23,7 +23,7 @@ from infra.local.workers.group_commit import GroupCommit
 from kernel import json_text
 from storage.sqlite.database import use_write_strategy
 
-SLOW = 0.1
+RETURN_AFTER = 0.1
 """Seconds of one invocation after which a worker returns its queued invocations unrun."""
 
 RETURNED = b"back"
@@ -40,7 +40,7 @@ TIMER_INTERVAL = 0.02
 
 
 class _Worker:
-    """The loop of a worker: runs invocations, commits their writes, then sends the results."""
+    """The loop of a worker: run invocations, commit their writes, then send the results."""
 
     def __init__(self, channel: Channel, environment: ExecutionEnvironment) -> None:
         self.channel = channel
@@ -82,7 +82,7 @@ class _Worker:
         if not self._running:
             return  # it has just ended: `_run_requests` commits and continues
         self.group.flush()
-        if self.group.is_open or time.monotonic() - self._started < SLOW:
+        if self.group.is_open or time.monotonic() - self._started < RETURN_AFTER:
             return
         while select([self.channel], [], [], 0)[0]:
             self._requests.extend(self.channel.receive())

@@ -152,8 +152,8 @@ def test_a_parameter_has_the_bounds_of_the_template(value: str) -> None:
 
 
 def test_references_to_parameters_have_their_values(folder: Path) -> None:
-    assert stack(folder).machines["shop-flow"].kind == "STANDARD"
-    assert stack(folder, FlowType="EXPRESS").machines["shop-flow"].kind == "EXPRESS"
+    assert stack(folder).state_machines["shop-flow"].kind == "STANDARD"
+    assert stack(folder, FlowType="EXPRESS").state_machines["shop-flow"].kind == "EXPRESS"
 
 
 # ---- the file itself
@@ -435,7 +435,7 @@ def definition(folder: Path, body: Any) -> TemplateError:
 
 def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
     (folder / "flow.asl.yaml").write_text(yaml.safe_dump(flow(Step=task("${Other}"))))
-    substituted = yaml.safe_load(stack(folder).machines["shop-flow"].definition)
+    substituted = yaml.safe_load(stack(folder).state_machines["shop-flow"].definition)
     assert substituted["States"]["Step"]["Resource"].endswith(":function:Other")
 
 
@@ -533,25 +533,29 @@ def test_a_function_without_settings_has_lambdas_defaults(folder: Path) -> None:
         ("functions", "arn:aws:lambda:us-east-1:000000000000:function:Step", "Step"),
         ("functions", "Step", "Step"),
         ("queues", "https://sqs.us-east-1.amazonaws.com/000000000000/Work", "Work"),
-        ("machines", "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow", "shop-flow"),
+        (
+            "state_machines",
+            "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow",
+            "shop-flow",
+        ),
     ],
 )
 def test_resources_are_found_by_name_arn_or_url(
     folder: Path, kind: str, reference: str, name: str
 ) -> None:
-    assert stack(folder).named(kind, reference) == name
+    assert stack(folder).name_of(kind, reference) == name
 
 
 def test_an_unknown_name_is_refused_with_the_known_names(folder: Path) -> None:
     with pytest.raises(KeyError, match="'Gone' does not exist; there are SubFlow, shop-flow"):
-        stack(folder).named("machines", "Gone")
+        stack(folder).name_of("state_machines", "Gone")
 
 
 def test_the_shipped_template_loads() -> None:
     shipped = load(SHIPPED, {}, same)
     assert shipped.bus == "orders-bus"
     assert len(shipped.rules) == 4
-    assert len(shipped.machines) == 2
+    assert len(shipped.state_machines) == 2
     assert [schedule.expression for schedule in shipped.schedules] == [
         "rate(5 minutes)",
         "cron(0 9 * * ? *)",
