@@ -1,4 +1,4 @@
-"""An account of AWS that a command asks, and what its clients raise said in one line."""
+"""An AWS account, and its clients' errors as one line each."""
 
 import os
 import re
@@ -12,48 +12,48 @@ from infra.errors import AWSError
 from infra.local.template.loader import REGION
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
-"""Seconds; a command has more time than a function."""
+"""Timeouts in seconds; a command may wait longer than a function."""
 
 ATTEMPTS = 4
-"""Calls in all, in the retry mode ``standard``: throttling, 5xx and lost connections only."""
+"""Calls including retries. Mode ``standard`` retries throttling, 5xx and lost connections only."""
 
 TOKEN = "ORDERS_TOKEN"  # noqa: S105 - a name
-"""The environment variable with the token for a server that is named by --endpoint-url."""
+"""The environment variable with the token for a server at --endpoint-url."""
 
 _SIGN_IN = "sign in (`aws sso login`), or name a --profile that has credentials"
 
-_REFUSALS = (
+_MESSAGES = (
     (
         re.compile(
             "ExpiredToken|IncompleteSignature|Invalid(AccessKeyId|ClientTokenId|Signature)"
             "|MissingAuthenticationToken|SignatureDoesNotMatch|UnrecognizedClient"
         ),
-        "{asked}: AWS does not accept the credentials ({message}); " + _SIGN_IN,
+        "{subject}: AWS does not accept the credentials ({message}); " + _SIGN_IN,
     ),
     (
         re.compile("AccessDenied|AuthorizationError|Forbidden|^403|NotAuthorized"),
-        "{asked}: these credentials may not do it ({message}); extend their policy",
+        "{subject}: these credentials lack an IAM permission ({message}); extend their policy",
     ),
     (
         re.compile("Throttl|TooManyRequests|LimitExceeded|SlowDown"),
-        "{asked}: AWS is asked for too much at once ({message}); try again in a minute",
+        "{subject}: AWS throttles the requests ({message}); try again in a minute",
     ),
     (
         re.compile("NoSuch|NotFound|NonExistent|DoesNotExist|^404|does not exist|not found"),
-        "{asked} was not found ({message}); {mend}",
+        "{subject} was not found ({message}); {remedy}",
     ),
 )
-"""What codes and messages of AWS's errors mean, and what to do then."""
+"""Messages for AWS's error codes and error messages, with remedies."""
 
 _CREDENTIALS = ("Credential", "SSO", "Token")
-"""What is in the names of botocore's errors that a sign-in mends."""
+"""Parts of the names of botocore's errors that a sign-in fixes."""
 
 
 @dataclass(frozen=True)
 class Account:
     """An account and region of AWS, or an endpoint that answers for them.
 
-    ``token`` is what a server of ``orders serve`` wants of its callers, if it wants tokens.
+    ``token`` is for an ``orders serve`` that requires tokens.
     """
 
     endpoint_url: str | None = None
@@ -63,23 +63,23 @@ class Account:
 
     @property
     def where(self) -> str:
-        """The account's name for a person."""
+        """The account's name in messages."""
         return self.endpoint_url or "AWS"
 
     @cached_property
     def session(self) -> Any:
-        """A session of boto3; an endpoint of one's own takes any credentials."""
+        """A boto3 session; a local endpoint takes any credentials."""
         import boto3
 
-        own = self.endpoint_url is not None and self.profile is None
-        key = "local" if own else None
+        is_local = self.endpoint_url is not None and self.profile is None
+        key = "local" if is_local else None
         with translated("AWS's configuration", "name a --profile that is in it"):
             return boto3.Session(
                 profile_name=self.profile,
-                region_name=self.region or (REGION if own else None),
+                region_name=self.region or (REGION if is_local else None),
                 aws_access_key_id=key,
                 aws_secret_access_key=key,
-                aws_session_token=self.token or os.environ.get(TOKEN) if own else None,
+                aws_session_token=self.token or os.environ.get(TOKEN) if is_local else None,
             )
 
     def client(self, service: str, **config: Any) -> Any:
@@ -103,11 +103,11 @@ class Account:
 
 
 @contextmanager
-def translated(asked: str, mend: str) -> Iterator[None]:
-    """Raise what boto3 raises as `AWSError`.
+def translated(subject: str, remedy: str) -> Iterator[None]:
+    """Raise errors of boto3 within the block as `AWSError`.
 
-    ``asked`` names who was asked, such as ``the stack orderflow``; ``mend`` says what to do where
-    that is not there.
+    ``subject`` names the resource, such as ``the stack orderflow``; ``remedy`` is for the case that
+    it does not exist.
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -115,32 +115,34 @@ def translated(asked: str, mend: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise AWSError(_refusal(error.response, asked, mend)) from None
-    except Boto3Error as error:  # a transfer's; what AWS said is behind it
-        said = error.__context__
-        if isinstance(said, ClientError):
-            raise AWSError(_refusal(said.response, asked, mend)) from None
-        raise AWSError(_silence(said or error, asked)) from None
+        raise AWSError(_response_message(error.response, subject, remedy)) from None
+    except Boto3Error as error:  # of a transfer, with AWS's error as its context
+        cause = error.__context__
+        if isinstance(cause, ClientError):
+            raise AWSError(_response_message(cause.response, subject, remedy)) from None
+        raise AWSError(_client_message(cause or error, subject)) from None
     except BotoCoreError as error:
-        raise AWSError(_silence(error, asked)) from None
+        raise AWSError(_client_message(error, subject)) from None
 
 
-def _refusal(response: Mapping[str, Any], asked: str, mend: str) -> str:
-    found = response.get("Error", {})
-    code, message = str(found.get("Code", "Unknown")), found.get("Message") or "no reason given"
-    said = message if code in message else f"{code}: {message}"
-    for pattern, sentence in _REFUSALS:
+def _response_message(response: Mapping[str, Any], subject: str, remedy: str) -> str:
+    """Return the message for an error that AWS answered."""
+    error = response.get("Error", {})
+    code, message = str(error.get("Code", "Unknown")), error.get("Message") or "no reason given"
+    full = message if code in message else f"{code}: {message}"
+    for pattern, sentence in _MESSAGES:
         if pattern.search(code) or pattern.search(message):
-            return sentence.format(asked=asked, message=said.rstrip("."), mend=mend)
-    return f"{asked} did not do it: {said}"
+            return sentence.format(subject=subject, message=full.rstrip("."), remedy=remedy)
+    return f"{subject} failed: {full}"
 
 
-def _silence(error: BaseException, asked: str) -> str:
-    name, said = type(error).__name__, str(error).rstrip(".")
+def _client_message(error: BaseException, subject: str) -> str:
+    """Return the message for an error without an answer of AWS."""
+    name, text = type(error).__name__, str(error).rstrip(".")
     if name == "NoRegionError":
-        return f"{asked}: no region is known; name one with --region, or set AWS_REGION"
+        return f"{subject}: no region is known; name one with --region, or set AWS_REGION"
     if name == "ProfileNotFound":
-        return f"{asked}: {said}; `aws configure list-profiles` has those that are"
+        return f"{subject}: {text}; `aws configure list-profiles` lists the profiles"
     if any(part in name for part in _CREDENTIALS):
-        return f"{asked}: {said}; {_SIGN_IN}"
-    return f"{asked} did not answer: {said}; try again, or correct --region or --endpoint-url"
+        return f"{subject}: {text}; {_SIGN_IN}"
+    return f"{subject} did not answer: {text}; try again, or correct --region or --endpoint-url"

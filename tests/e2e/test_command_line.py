@@ -324,7 +324,7 @@ def _refused(folder: Path) -> dict[str, tuple[list[object], str]]:
         "stock missing": (stock("no"), "no.csv: cannot be read: No such file"),
         "stock column": (stock("column"), "column.csv:1: unknown column 'colour'"),
         "stock negative": (stock("negative"), "negative.csv:2 on_hand: -1 is not between"),
-        "stock twice": (stock("twice"), "twice.csv:3: TEA stands there twice"),
+        "stock twice": (stock("twice"), "twice.csv:3: TEA is listed twice"),
         "stock empty": (stock("header"), "is empty; its first line is sku,on_hand"),
         "directory is a file": (["run", "--count", 1, "--data", folder / "file"], "not writable"),
         "nothing was run": (["list", *data], "no orders yet; run `orders run`"),
@@ -538,7 +538,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
 
 
 def test_a_run_that_was_stopped_says_how_it_goes_on(stopped: tuple[Path, int, str]) -> None:
-    assert "`orders run --count 0` goes on" in stopped[2]
+    assert "`orders run --count 0` continues" in stopped[2]
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(stopped: tuple[Path, int, str]) -> None:

@@ -30,4 +30,4 @@ def test_without_an_order_of_the_happy_path_it_says_what_to_run(tmp_path: Path) 
     answer("run", "--count", 0, "--data", tmp_path)
     done = orders("cost", "--data", tmp_path)
     assert done.returncode == 1
-    assert "run `orders run --count 100` there first" in done.stderr
+    assert "run `orders run --count 100` first" in done.stderr

@@ -122,11 +122,11 @@ def refused(code: str, message: str) -> ClientError:
         ),
         (
             refused("AccessDeniedException", "no policy allows it"),
-            "may not do it (AccessDeniedException: no policy allows it); extend their policy",
+            "lack an IAM permission (AccessDeniedException: no policy allows it); extend",
         ),
         (
             refused("ThrottlingException", "Rate exceeded"),
-            "it: AWS is asked for too much at once (ThrottlingException: Rate exceeded); try again",
+            "it: AWS throttles the requests (ThrottlingException: Rate exceeded); try again",
         ),
         (refused("NoSuchBucket", "none"), "it was not found (NoSuchBucket: none); look there"),
         (refused("404", "Not Found"), "it was not found (404: Not Found); look there"),
@@ -134,7 +134,7 @@ def refused(code: str, message: str) -> ClientError:
             refused("InvalidRequestException", "WorkGroup x is not found."),
             "it was not found (InvalidRequestException: WorkGroup x is not found); look there",
         ),
-        (refused("Other", "no"), "it did not do it: Other: no"),
+        (refused("Other", "no"), "it failed: Other: no"),
         (S3UploadFailedError("cut off"), "it did not answer: cut off; try again"),
     ],
 )

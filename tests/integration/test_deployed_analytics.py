@@ -109,7 +109,7 @@ def test_a_select_is_taken(stack: DeployedStack, sql: str) -> None:
 )
 def test_what_is_no_select_is_refused(stack: DeployedStack, sql: str) -> None:
     wrangler = Wrangler()
-    with pytest.raises(QueryError, match="one SELECT is taken"):
+    with pytest.raises(QueryError, match="a query must be one SELECT"):
         warehouse.run_query(stack, sql, wrangler)
     assert wrangler.asked == []
 

@@ -300,7 +300,7 @@ def test_lines_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
         ("zip.ndjson", b"PK\x03\x04\x14\0\0\0\x08\0", "is binary"),
         ("empty.ndjson.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("picture.json.gz", gzip.compress(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", mtime=0), "is binary"),
-        ("cut.json.gz", gzip.compress(b"{}", mtime=0)[:9], "is cut off: gzip says that there is"),
+        ("cut.json.gz", gzip.compress(b"{}", mtime=0)[:9], "is cut off: gzip expects more"),
         ("damaged.json.gz", b"\x1f\x8b\x08\0 no gzip at all", "is damaged: gzip cannot unpack it"),
         ("picture.json", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is binary"),
         ("wide.json", "\ufeff{}".encode("utf-16-le"), "is binary, or text in UTF-16"),

@@ -227,7 +227,7 @@ def test_a_value_beyond_all_measure_is_passed_over_where_nothing_is_between(tmp_
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [
-        ("cut", lambda data: data[: len(data) // 2], "is cut off: gzip says that there is more"),
+        ("cut", lambda data: data[: len(data) // 2], "is cut off: gzip expects more data"),
         ("damaged", lambda data: data[:-8] + b"\0" * 8, "is damaged: gzip cannot unpack it"),
         ("more behind", lambda data: data + b"more", "is damaged: gzip cannot unpack it"),
     ],
@@ -245,7 +245,7 @@ def test_a_gzipped_file_that_is_broken_further_on_says_so(
 def test_a_file_that_unpacks_without_end_is_a_problem_and_takes_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes
 ) -> None:
-    monkeypatch.setattr(text_source, "ALWAYS_TAKEN", 1_000_000)
+    monkeypatch.setattr(text_source, "ALWAYS_ACCEPTED", 1_000_000)
     monkeypatch.setattr(text_source, "MAX_RATIO", 100)
     content = ONE[0].encode() + b"\n" + filling * (40_000_000 // len(filling))
     path = tmp_path / "bomb.ndjson.gz"
