@@ -25,7 +25,7 @@ _HIDDEN = re.compile(
     "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     # letters without a glyph, tags, and selectors that can carry a message
     "\u115f\u1160\u3164\uffa0\U000e0000-\U000e0fff]"
-    # joiners beside ASCII: scripts and emoji that need them have other letters around
+    # joiners next to ASCII: scripts and emoji that need them have other letters around them
     "|[\u200c\u200d](?![^\x00-\x7f])|(?<![^\x00-\x7f])[\u200c\u200d]"
 )
 """Characters that control a terminal, or that a reader cannot see."""

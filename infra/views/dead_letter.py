@@ -59,5 +59,9 @@ class DeadLetter:
             "attributes": self.attributes,
             "body": self.body,
             **(asdict(self.closing) if self.closing else {}),
-            **({} if self.history is None else {"history": [asdict(one) for one in self.history]}),
+            **(
+                {}
+                if self.history is None
+                else {"history": [asdict(entry) for entry in self.history]}
+            ),
         }

@@ -90,7 +90,7 @@ def test_without_awswrangler_the_way_out_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "awswrangler", None)
     said = refusal("query", "revenue_by_day", *PLACE)
-    assert "awswrangler, which is not installed here; run `" in said
+    assert "awswrangler, which is not installed; run `" in said
     assert "orderflow[athena]" in said
 
 

@@ -127,7 +127,7 @@ def diff(
             for change in listed:
                 console.print(f"{title}: {change}")
         if not changes:
-            console.print(f"{name or 'The event'}: no change affects validity.")
+            console.print(f"{name or 'The event'}: nothing changed that affects validity.")
     if breaking:
         raise typer.Exit(1)
 
