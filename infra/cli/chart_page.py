@@ -1,4 +1,4 @@
-"""A query's answer as a page of charts: one for each of its figures."""
+"""A page with one chart for each numeric column of a query's answer."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from analytics import charts
 MAX_CHARTS = 4
 MAX_BARS = 40
 MAX_COLUMNS = 31
-"""More days than a month has are drawn as a line."""
+"""Maximum number of columns; a longer series is drawn as a line."""
 
 MAX_ROWS = 500
 
@@ -21,17 +21,17 @@ Row = Sequence[Any]
 
 
 def render_chart(columns: Sequence[str], rows: Sequence[Row], path: Path, title: str) -> None:
-    """Write a self-contained page: columns or lines over time, bars for all else, and the table."""
-    numbers = [_is_figure(rows, place) for place in range(len(columns))]
-    figures = [place for place, number in enumerate(numbers) if number][:MAX_CHARTS]
+    """Write a self-contained page: columns or lines over time, bars otherwise, and the table."""
+    numeric = [_is_numeric(rows, index) for index in range(len(columns))]
+    figures = [index for index, number in enumerate(numeric) if number][:MAX_CHARTS]
     body = "".join(
-        charts.section(columns[place], _chart(columns[place], rows, numbers, place))
-        for place in figures
+        charts.section(columns[index], _chart(columns[index], rows, numeric, index))
+        for index in figures
     )
     if not figures:
-        body = '<p class="muted">There is no figure to draw.</p>\n'
+        body = '<p class="muted">The answer has no numeric column.</p>\n'
     cells = [[_text(value) for value in row] for row in rows[:MAX_ROWS]]
-    body += charts.section("Rows", charts.table(columns, cells, numbers))
+    body += charts.section("Rows", charts.table(columns, cells, numeric))
     shown = f", the first {MAX_ROWS} shown" if len(rows) > MAX_ROWS else ""
     page = charts.page(title, f"{_counted(len(rows), 'row')}{shown}", body)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -39,8 +39,8 @@ def render_chart(columns: Sequence[str], rows: Sequence[Row], path: Path, title:
     part.replace(path)
 
 
-def _chart(label: str, rows: Sequence[Row], numbers: Sequence[bool], figure: int) -> str:
-    names = [place for place, number in enumerate(numbers) if not number]
+def _chart(label: str, rows: Sequence[Row], numeric: Sequence[bool], figure: int) -> str:
+    names = [index for index, number in enumerate(numeric) if not number]
     if not names or not all(isinstance(row[names[0]], date) for row in rows):
         return _bars(label, rows, names, figure)
     series = list(dict.fromkeys(_name(row, names[1:]) for row in rows))
@@ -49,8 +49,8 @@ def _chart(label: str, rows: Sequence[Row], numbers: Sequence[bool], figure: int
         return _bars(label, rows, names, figure)
     times = sorted({row[names[0]] for row in rows})
     values = {
-        one: {row[names[0]]: _float(row[figure]) for row in rows if _name(row, names[1:]) == one}
-        for one in series
+        name: {row[names[0]]: _float(row[figure]) for row in rows if _name(row, names[1:]) == name}
+        for name in series
     }
     if len(series) == 1 and len(times) <= MAX_COLUMNS:
         only = values[series[0]]
@@ -58,30 +58,30 @@ def _chart(label: str, rows: Sequence[Row], numbers: Sequence[bool], figure: int
     return charts.lines(
         [_seconds(moment) for moment in times],
         [_text(moment) for moment in times],
-        {one: [values[one].get(moment) for moment in times] for one in series},
+        {name: [values[name].get(moment) for moment in times] for name in series},
         label,
     )
 
 
 def _bars(label: str, rows: Sequence[Row], names: Sequence[int], figure: int) -> str:
     points = [
-        (_name(row, names) or f"row {place}", _float(row[figure]) or 0.0)
-        for place, row in enumerate(rows[:MAX_BARS], 1)
+        (_name(row, names) or f"row {number}", _float(row[figure]) or 0.0)
+        for number, row in enumerate(rows[:MAX_BARS], 1)
     ]
-    left_out = len(rows) - len(points)
-    note = f'<p class="muted">Without a bar: {_counted(left_out, "row")}.</p>\n' if left_out else ""
+    omitted = len(rows) - len(points)
+    note = f'<p class="muted">Without a bar: {_counted(omitted, "row")}.</p>\n' if omitted else ""
     return charts.bars(points, label) + note
 
 
-def _is_figure(rows: Sequence[Row], place: int) -> bool:
-    cells = [row[place] for row in rows if row[place] is not None]
+def _is_numeric(rows: Sequence[Row], index: int) -> bool:
+    cells = [row[index] for row in rows if row[index] is not None]
     return bool(cells) and all(
         isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells
     )
 
 
-def _name(row: Row, places: Sequence[int]) -> str:
-    return " · ".join(_text(row[place]) for place in places)
+def _name(row: Row, indexes: Sequence[int]) -> str:
+    return " · ".join(_text(row[index]) for index in indexes)
 
 
 def _text(value: Any) -> str:

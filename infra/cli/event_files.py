@@ -1,9 +1,9 @@
 """Events from files: JSON, JSON lines, folders of them, or standard input; gzipped or not.
 
-An event comes in either of two forms: the envelope that a consumer gets (``source``,
+An event has one of two forms: the envelope that a consumer receives (``source``,
 ``detail-type``, ``detail``, and perhaps ``time``), or the entry of a PutEvents request (``Source``,
-``DetailType``, ``Detail`` as text or object, and perhaps ``Time``). How events follow one another
-is `infra.cli.json_stream`'s.
+``DetailType``, ``Detail`` as text or object, and perhaps ``Time``). `infra.cli.json_stream` splits
+a file into events.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,17 +47,17 @@ MAX_LINE = MAX_VALUE
 
 _KEYS = {"source": "Source", "detail-type": "DetailType", "detail": "Detail"}
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
-_UNSURE = (b"0" * 16, b"e000", b"e+000", b"e-000")
-"""Shapes of numbers that a double may not hold: it holds 15 digits and an exponent of two."""
+_IMPRECISE = (b"0" * 16, b"e000", b"e+000", b"e-000")
+"""Shapes of numbers beyond a double's precision: 15 digits, and an exponent of two digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event of a file, or what is wrong with it.
+    """One event of a file, or its problem.
 
-    ``number`` is the line where it begins, ``text`` its JSON. Either ``envelope``, ``event`` and
-    ``entry`` are set (the entry is what PutEvents is sent, without a bus), or ``problem`` is, which
-    begins with the ``field`` if it lies in one.
+    ``number`` is its first line, ``text`` its JSON. Either ``envelope``, ``event`` and ``entry``
+    (for PutEvents, without a bus) are set, or ``problem``, which starts with the invalid
+    ``field``, if there is one.
     """
 
     path: str
@@ -73,13 +73,13 @@ class Line:
 def read_events(path: Path | str) -> Iterator[Line]:
     """Yield each event of a file, of a folder's files in the order of their names, or of ``-``.
 
-    What is malformed is yielded as a problem, and the rest goes on. Events are read as they are
-    asked for, so a file of any length takes little memory.
+    A malformed event is yielded as a problem, and reading continues. Events are read lazily, so a
+    file of any length takes little memory.
 
     Raises
     ------
     UnreadableFile
-        At the call, before anything is yielded.
+        A file holds no events. It is raised by the call, before the first event.
     """
     if not Path(path).is_dir():
         return _read(TextSource(str(path)))
@@ -110,9 +110,9 @@ def check_readable(path: Path | str) -> None:
 
 
 def to_put_entry(envelope: Mapping[str, Any], detail: str = "") -> dict[str, Any]:
-    """Return the PutEvents entry, without a bus, that sends what was read.
+    """Return the PutEvents entry of an envelope, without a bus.
 
-    ``detail`` is the detail's text; without it, the envelope's is written.
+    ``detail`` is the detail's text; if it is empty, the envelope's detail is serialized.
     """
     entry = {
         "Source": envelope["source"],
@@ -127,10 +127,10 @@ def to_put_entry(envelope: Mapping[str, Any], detail: str = "") -> dict[str, Any
 
 
 def read_event(path: str, number: int, text: str) -> Line:
-    """Return the event in JSON text, or what is wrong with it."""
+    """Return the event in a JSON text, or its problem."""
     data = text.encode(errors="surrogateescape")
     try:
-        value = read(data, MAX_DEPTH + 1)  # the envelope is a level of its own
+        value = read(data, MAX_DEPTH + 1)  # the envelope adds a level
     except InvalidJSON as error:
         return Line(path, number, problem=explained(error))
     if not isinstance(value, dict):
@@ -166,17 +166,17 @@ def _read(source: TextSource) -> Iterator[Line]:
     stream = JSONStream(source.chunks(), by_line=source.begins_with_a_line(named=named_as_lines))
     with source:
         try:
-            for found in stream:
-                if isinstance(found, Value):
-                    yield read_event(source.path, found.number, found.text)
+            for item in stream:
+                if isinstance(item, Value):
+                    yield read_event(source.path, item.number, item.text)
                 else:
-                    yield Line(source.path, found.number, problem=found.problem)
+                    yield Line(source.path, item.number, problem=item.problem)
         except DamagedFile as error:
             yield Line(source.path, stream.number, problem=str(error))
 
 
 def _envelope(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an event's envelope, whichever form it came in."""
+    """Return the envelope of an event in either form."""
     is_entry = _is_entry(value)
     for key, name in _KEYS.items():
         if (name if is_entry else key) not in value:
@@ -203,27 +203,27 @@ def _is_entry(value: Mapping[str, Any]) -> bool:
 
 
 def _detail_text(value: Mapping[str, Any], text: str, data: bytes) -> str:
-    """Return a detail's text as it was given, if writing its value might change a number."""
+    """Return a detail's original text if serializing its value might change a number."""
     name = "Detail" if _is_entry(value) else "detail"
-    given = value[name]
-    if isinstance(given, str):
-        return given
+    detail = value[name]
+    if isinstance(detail, str):
+        return detail
     # a regular expression takes ten times as long
     shape = data.translate(_SHAPE, b".")
-    return compact(member(text, name)) if any(one in shape for one in _UNSURE) else ""
+    return compact(member(text, name)) if any(part in shape for part in _IMPRECISE) else ""
 
 
-def _check_time(field: str, given: object) -> object:
-    """Return a time as text; an entry may have it in seconds since 1970."""
+def _check_time(field: str, moment: object) -> object:
+    """Return a time as text; an entry may have epoch seconds."""
     try:
-        if field == "Time" and isinstance(given, int | float):
-            return timestamp(given)
-        if given is not None:
-            datetime.fromisoformat(given)  # type: ignore[arg-type]  # no text: TypeError
+        if field == "Time" and isinstance(moment, int | float):
+            return timestamp(moment)
+        if moment is not None:
+            datetime.fromisoformat(moment)  # type: ignore[arg-type]  # TypeError for other types
     except (TypeError, ValueError, OverflowError):
-        problem = f"{given!r} is not an RFC 3339 time; send one such as 2026-01-31T12:00:00Z"
+        problem = f"{moment!r} is not an RFC 3339 time; send one such as 2026-01-31T12:00:00Z"
         raise InvalidEvent(field, problem) from None
-    return given
+    return moment
 
 
 def _check_size(entry: Mapping[str, Any]) -> None:

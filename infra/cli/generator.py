@@ -1,4 +1,4 @@
-"""Generated orders: of every kind, the same for the same seed, with the stock that they need."""
+"""Generated orders of every kind with their stock, reproducible by a seed."""
 
 import random
 from collections import Counter
@@ -27,19 +27,19 @@ KINDS = {
     "duplicate": 20,
     "rejected": 10,
 }
-"""How many of a thousand orders are of each kind; the first orders show every kind once."""
+"""Orders of each kind in a thousand; the first orders have each kind once."""
 
 PLAIN = 100_00
-"""Orders of products below this price stay below what is flagged as of high value."""
+"""Maximum price of products in orders that must not be flagged as of high value."""
 
-KEPT = 500
-"""From how many of the first events a duplicate is chosen."""
+DUPLICATED = 500
+"""A duplicate repeats one of this many first events."""
 
 EXPECTED = {
     "completed": "paid, taken from stock, shipped",
     "high value": "the same, and flagged for review",
     "declined": "the card is refused: failed, stock released",
-    "out of stock": "tried again until it is given up: failed, nothing charged",
+    "out of stock": "retried until it is given up: failed, nothing charged",
     "cancelled": "cancelled while it waits for stock",
     "gateway trouble": "no answer, or a lost one: retried, charged once, completed",
     "carrier refuses": "paid, then no shipment: refunded, restocked, failed",
@@ -55,7 +55,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Generated:
-    """Generated orders and what belongs to them."""
+    """Generated orders with their stock, and their number by kind."""
 
     count: int
     seed: int
@@ -64,7 +64,7 @@ class Generated:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> Iterator[Line]:
-        """Return the events as if they were read from a file."""
+        """Yield the events like those of a file."""
         path = f"generated-{self.seed}"
         for number, (kind, envelope) in enumerate(self.events, 1):
             problem = "detail.items[0].quantity: 0: input should be greater than or equal to 1"
@@ -75,7 +75,7 @@ class Generated:
 
 
 def next_seed(where: DataDirectory) -> int:
-    """Return the first seed of which the data directory has no orders."""
+    """Return the first seed without orders in the data directory."""
     if not where.database.exists():
         return 1
     row = where.reader().row(
@@ -86,7 +86,7 @@ def next_seed(where: DataDirectory) -> int:
 
 
 def generate(count: int, seed: int) -> Generated:
-    """Return this many orders of every kind, the same for the same seed."""
+    """Return ``count`` orders of all kinds; a seed always gives the same ones."""
     chance = random.Random(seed)  # noqa: S311 - orders, not secrets
     names, weights = list(KINDS), list(KINDS.values())
     events: list[tuple[str, dict[str, Any]]] = []
@@ -95,14 +95,14 @@ def generate(count: int, seed: int) -> Generated:
     for number in range(count):
         kind = names[number] if number < len(names) else chance.choices(names, weights)[0]
         if kind == "duplicate":
-            known = [event for other, event in events[:KEPT] if other == "completed"]
-            events.append((kind, chance.choice(known)))
+            completed = [event for other, event in events[:DUPLICATED] if other == "completed"]
+            events.append((kind, chance.choice(completed)))
         else:
             order = _order(number, kind, seed, chance)
             events.append((kind, _event("Order Created", order)))
             if kind == "cancelled":
-                asked = {key: order[key] for key in ("order_id", "timestamp")}
-                events.append((kind, _event("Order Cancelled", {**asked, "reason": "on request"})))
+                about = {key: order[key] for key in ("order_id", "timestamp")}
+                events.append((kind, _event("Order Cancelled", {**about, "reason": "on request"})))
             for item in order["items"]:
                 if kind != "rejected" and item["sku"] != SOLD_OUT:
                     demand[item["sku"]] += item["quantity"]

@@ -1,11 +1,11 @@
-"""JSON values one after another in text of any length: lines, lists, or nothing between them.
+"""A stream of JSON values in text of any length, separated by lines, commas or nothing.
 
 A stream has objects, with or without blanks or commas between them, lists of objects, and requests
-of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is read as soon as it is whole.
-So the same events are found whether each has a line, each has several, or all have one (as Amazon
-Data Firehose writes objects into a file).
+of PutEvents (``{"Entries": […]}``, the form of the AWS CLI). Each is yielded as soon as it is
+complete. So an event may have its own line, several lines, or share one line with all others (as
+Amazon Data Firehose writes objects into a file).
 
-What is malformed is a `Fault` with its line, and reading goes on: at the next line where each line
+A malformed value is a `Fault` with its line, and reading continues: at the next line if each line
 has its own objects, or else where one object ends and the next begins.
 """
 
@@ -18,7 +18,7 @@ from kernel.events import MAX_EVENT_BYTES
 from kernel.json_text import MAX_DEPTH, InvalidJSON, is_too_deep, read
 
 MAX_VALUE = 8 * MAX_EVENT_BYTES
-"""Characters of a value: room for an event however JSON escapes it; a longer one holds none."""
+"""Maximum characters of a value: an event fits even if JSON escapes every character."""
 
 CUT_OFF = "is cut off in the middle of an event"
 NO_EVENT = "is no event: an event is a JSON object with source, detail-type and detail"
@@ -30,7 +30,7 @@ _ID = r'"EndpointId"\s*:\s*(?:null|"[^"\\]*")\s*'
 _REQUEST = re.compile(r"\{\s*(?:" + _ID + r',\s*)?"Entries"\s*:\s*\[', re.ASCII)
 _REQUEST_END = re.compile(r"\s*(?:,\s*" + _ID + r")?\}", re.ASCII)
 _AHEAD = 1_000
-"""Characters in which a request says that it is one."""
+"""Characters that are enough to recognize a request."""
 
 _RESUME = {
     (False, False): re.compile(r"(?=\{)"),
@@ -38,30 +38,30 @@ _RESUME = {
     (True, False): re.compile(r"\n|(?=\{)"),
     (True, True): re.compile(r"\n|\}[ \t\r]*(?=\{)"),
 }
-"""Where reading goes on after what is malformed: by line or not, within an object or not."""
+"""Where reading continues after a fault: by line or not, within an object or not."""
 
 _TAIL = 16
-"""An error so near to the end of what is known, in characters, may be of a value that goes on."""
+"""An error this close to the end of the buffer, in characters, may be of an incomplete value."""
 
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # to find where a value ends
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # finds the end of a value
 
 
 class Value(NamedTuple):
-    """The text of a JSON value, and the line where it begins."""
+    """The text of a JSON value, and its first line."""
 
     number: int
     text: str
 
 
 class Fault(NamedTuple):
-    """What is wrong, and the line where it is."""
+    """A problem, and its line."""
 
     number: int
     problem: str
 
 
-class _Known:
-    """The part of a text that is read and not yet done with, and the place in it."""
+class _Buffer:
+    """The part of a text that is read and not yet consumed, and the position in it."""
 
     def __init__(self, chunks: Iterator[str]) -> None:
         self.text = ""
@@ -71,7 +71,7 @@ class _Known:
         self._line_begins = 0
 
     def more(self) -> bool:
-        """Read a chunk, and forget what is behind; return false at the end."""
+        """Read a chunk, and drop the consumed text; return false at the end."""
         chunk = next(self._chunks, "")
         if chunk:
             self.text = self.text[self.at :] + chunk
@@ -80,12 +80,12 @@ class _Known:
         return bool(chunk)
 
     def ahead(self, size: int) -> None:
-        """Read until so many characters are known, if there are."""
+        """Read until so many characters are buffered, or the text ends."""
         while len(self.text) - self.at < size and self.more():
             pass
 
     def go(self, to: int) -> None:
-        """Go forward, and count lines."""
+        """Advance to a position, and count lines."""
         lines = self.text.count("\n", self.at, to)
         if lines:
             self.number += lines
@@ -93,7 +93,7 @@ class _Known:
         self.at = to
 
     def skip_blanks(self) -> str:
-        """Go to what is not blank; return its first character, or nothing at the end."""
+        """Skip blanks; return the next character, or empty text at the end."""
         while True:
             self.go(_after_blanks(self.text, self.at))
             if self.at < len(self.text):
@@ -103,13 +103,13 @@ class _Known:
 
     @property
     def line_end(self) -> int:
-        """The end of the line here, as far as it is known."""
+        """The end of the current line, as far as it is buffered."""
         end = self.text.find("\n", self.at)
         return len(self.text) if end < 0 else end
 
     @property
     def column(self) -> int:
-        """How many characters of the line come before this place."""
+        """The number of characters of the line before this position."""
         return self.at - self._line_begins
 
 
@@ -121,34 +121,34 @@ class JSONStream:
     chunks
         Text; a byte that is not UTF-8 is a lone surrogate (``surrogateescape``).
     by_line
-        Whether each line has objects of its own: a malformed one ends with its line then.
+        Whether each line has its own objects, so that a malformed one ends with its line.
     """
 
     def __init__(self, chunks: Iterator[str], *, by_line: bool) -> None:
-        self._known = _Known(chunks)
+        self._buffer = _Buffer(chunks)
         self._by_line = by_line
 
     @property
     def number(self) -> int:
-        """The line that reading has come to."""
-        return self._known.number
+        """The line of the current position."""
+        return self._buffer.number
 
     def __iter__(self) -> Iterator[Value | Fault]:
-        """Yield each value, and each fault where it is."""
-        known, before = self._known, ""
-        while begins := known.skip_blanks():
-            known.ahead(_AHEAD)
-            request = _REQUEST.match(known.text, known.at)
+        """Yield values and faults in the order of the text."""
+        buffer, before = self._buffer, ""
+        while begins := buffer.skip_blanks():
+            buffer.ahead(_AHEAD)
+            request = _REQUEST.match(buffer.text, buffer.at)
             if (request or begins == "[") and self._by_line and isinstance(self._extent(), Fault):
-                request, begins = None, "{"  # as a value it is named and its line passed over
+                request, begins = None, "{"  # as a value, its fault is yielded and its line skipped
             if request:
                 yield from self._list(request.end(), _REQUEST_END)
             elif begins == "[":
-                yield from self._list(known.at + 1, None)
+                yield from self._list(buffer.at + 1, None)
             elif begins == "{":
                 yield self._value()
             elif begins == "," and before:
-                known.go(known.at + 1)
+                buffer.go(buffer.at + 1)
                 continue
             elif before == "[" and not self._by_line:
                 yield self._fault("there is more after the list")
@@ -157,128 +157,128 @@ class JSONStream:
             before = begins
 
     def _value(self) -> Value | Fault:
-        """Return the value that begins here, and go behind it."""
-        known = self._known
+        """Return the value at this position, and advance to its end."""
+        buffer = self._buffer
         end = self._extent()
         if isinstance(end, Fault):
             return self._resumed(end)
-        found = Value(known.number, known.text[known.at : end])
-        known.go(end)
-        return found
+        value = Value(buffer.number, buffer.text[buffer.at : end])
+        buffer.go(end)
+        return value
 
     def _extent(self) -> int | Fault:
-        """Return where the value ends that begins here, once that is known."""
-        known = self._known
+        """Return the end of the value at this position; read as far as needed."""
+        buffer = self._buffer
         while True:
             try:
-                _, end = _DECODER.raw_decode(known.text, known.at)
+                _, end = _DECODER.raw_decode(buffer.text, buffer.at)
             except RecursionError:
-                return Fault(known.number, _TOO_DEEP)
+                return Fault(buffer.number, _TOO_DEEP)
             except json.JSONDecodeError as error:
-                cut = error.pos >= len(known.text) - _TAIL or error.msg.startswith("Unterminated")
-                if cut and len(known.text) - known.at <= MAX_VALUE and known.more():
+                cut = error.pos >= len(buffer.text) - _TAIL or error.msg.startswith("Unterminated")
+                if cut and len(buffer.text) - buffer.at <= MAX_VALUE and buffer.more():
                     continue
-                if not cut or len(known.text) - known.at <= MAX_VALUE:
+                if not cut or len(buffer.text) - buffer.at <= MAX_VALUE:
                     return self._described(error)
-                end = len(known.text)
-            if end - known.at > MAX_VALUE:
-                return Fault(known.number, f"the {'line' * self._by_line or 'value'} {_TOO_LONG}")
-            if end == len(known.text) and known.text[-1] not in '}]"' and known.more():
-                continue  # digits may go on
+                end = len(buffer.text)
+            if end - buffer.at > MAX_VALUE:
+                return Fault(buffer.number, f"the {'line' * self._by_line or 'value'} {_TOO_LONG}")
+            if end == len(buffer.text) and buffer.text[-1] not in '}]"' and buffer.more():
+                continue  # a number may have more digits
             return end
 
     def _list(self, start: int, end: re.Pattern[str] | None) -> Iterator[Value | Fault]:
-        """Yield the values of a list that starts here, and go behind its end.
+        """Yield the values of a list that starts here, and advance to its end.
 
-        After a fault only lines say where reading goes on; without them it ends.
+        After a fault reading continues at the next line; if lines have no meaning, it ends.
         """
-        known, number, elements = self._known, self._known.number, 0
-        known.go(start)
-        while (begins := known.skip_blanks()) != "]":
+        buffer, number, elements = self._buffer, self._buffer.number, 0
+        buffer.go(start)
+        while (begins := buffer.skip_blanks()) != "]":
             if elements and begins == ",":
-                known.go(known.at + 1)
-                begins = known.skip_blanks()
+                buffer.go(buffer.at + 1)
+                begins = buffer.skip_blanks()
             elif elements and begins:
                 begins = "a list needs ',' or ']' here"
-            one: Value | Fault
+            element: Value | Fault
             if not begins:
-                one = Fault(known.number, CUT_OFF)
+                element = Fault(buffer.number, CUT_OFF)
             else:
-                one = self._value() if len(begins) == 1 else self._fault(begins)
-            yield one
-            if isinstance(one, Fault):
-                self._pass_over()
+                element = self._value() if len(begins) == 1 else self._fault(begins)
+            yield element
+            if isinstance(element, Fault):
+                self._skip_rest()
                 return
             elements += 1
-        known.go(known.at + 1)
+        buffer.go(buffer.at + 1)
         if end is not None:
-            known.ahead(_AHEAD)
-            closed = end.match(known.text, known.at)
+            buffer.ahead(_AHEAD)
+            closed = end.match(buffer.text, buffer.at)
             if closed is None:
                 yield self._fault("a request ends with '}' after its entries")
-                self._pass_over()
+                self._skip_rest()
                 return
-            known.go(closed.end())
+            buffer.go(closed.end())
         elif self._by_line and not elements:
             yield Fault(number, NO_EVENT)
 
     # ---- faults
 
     def _fault(self, problem: str) -> Fault:
-        """Return a fault that is here, and go to where reading goes on."""
-        known = self._known
-        error = json.JSONDecodeError(problem, known.text, known.at)
+        """Return a fault at this position, and advance to where reading continues."""
+        buffer = self._buffer
+        error = json.JSONDecodeError(problem, buffer.text, buffer.at)
         return self._resumed(self._described(error), within=False)
 
     def _described(self, error: json.JSONDecodeError) -> Fault:
-        """Return what an error is, and the line where it is."""
-        known = self._known
-        if is_too_deep(known.text[known.at : max(error.pos, known.line_end)]):
-            return Fault(known.number, _TOO_DEEP)
+        """Return the fault of a decoding error."""
+        buffer = self._buffer
+        if is_too_deep(buffer.text[buffer.at : max(error.pos, buffer.line_end)]):
+            return Fault(buffer.number, _TOO_DEEP)
         if not self._by_line:
-            lines = known.text.count("\n", known.at, error.pos)
-            return Fault(known.number + lines, malformed(error))
-        if error.pos >= known.line_end:
-            return Fault(known.number, CUT_OFF)
+            lines = buffer.text.count("\n", buffer.at, error.pos)
+            return Fault(buffer.number + lines, malformed(error))
+        if error.pos >= buffer.line_end:
+            return Fault(buffer.number, CUT_OFF)
         try:
-            line = known.text[known.at : known.line_end]
+            line = buffer.text[buffer.at : buffer.line_end]
             read(line.encode(errors="surrogateescape"))
         except InvalidJSON as wrong:
-            return Fault(known.number, explained(wrong, known.column))
-        return Fault(known.number, NO_EVENT)
+            return Fault(buffer.number, explained(wrong, buffer.column))
+        return Fault(buffer.number, NO_EVENT)
 
     def _resumed(self, fault: Fault, *, within: bool = True) -> Fault:
-        """Go behind what is malformed, to the next line or object; return the fault.
+        """Advance past the malformed text, to the next line or object; return the fault.
 
-        ``within`` an object, another one does not begin before it may have ended.
+        ``within`` an object, another one cannot begin before a closing brace.
         """
-        known = self._known
+        buffer = self._buffer
         ends = _RESUME[self._by_line, within]
-        while (found := ends.search(known.text, known.at)) is None:
-            rest = known.text.rstrip(" \t\r\n")
-            known.go(max(known.at, len(rest) - 1 if rest.endswith("}") else len(known.text)))
-            if not known.more():
-                known.go(len(known.text))
+        while (match := ends.search(buffer.text, buffer.at)) is None:
+            rest = buffer.text.rstrip(" \t\r\n")
+            buffer.go(max(buffer.at, len(rest) - 1 if rest.endswith("}") else len(buffer.text)))
+            if not buffer.more():
+                buffer.go(len(buffer.text))
                 return fault
-        known.go(found.end())
+        buffer.go(match.end())
         return fault
 
-    def _pass_over(self) -> None:
-        """Go to the end, unless lines say where reading goes on."""
-        known = self._known
+    def _skip_rest(self) -> None:
+        """Advance to the end, unless reading continues at the next line."""
+        buffer = self._buffer
         while not self._by_line:
-            known.go(len(known.text))
-            if not known.more():
+            buffer.go(len(buffer.text))
+            if not buffer.more():
                 return
 
 
 def malformed(error: json.JSONDecodeError, column: int = 0) -> str:
-    """Return what is wrong with JSON, as the standard library or orjson found it.
+    """Return the problem in an error of the standard library or orjson.
 
-    ``column`` is how many characters of the line come before the JSON.
+    ``column`` is the number of characters of the line before the JSON.
     """
-    place = error.doc[error.pos : error.pos + 1]
-    if "UTF-8" in error.msg or "\udc80" <= place <= "\udcff":
+    character = error.doc[error.pos : error.pos + 1]
+    if "UTF-8" in error.msg or "\udc80" <= character <= "\udcff":
         return "is not UTF-8 text; save it as UTF-8"
     cut = error.pos >= len(error.doc.rstrip())
     if cut or error.msg.startswith(("unexpected end", "Unterminated")):
@@ -287,40 +287,40 @@ def malformed(error: json.JSONDecodeError, column: int = 0) -> str:
 
 
 def explained(error: InvalidJSON, column: int = 0) -> str:
-    """Return what is wrong with JSON that `kernel.json_text` refused."""
+    """Return the problem of JSON that `kernel.json_text` refused."""
     cause = error.__context__
     return malformed(cause, column) if isinstance(cause, json.JSONDecodeError) else str(error)
 
 
 def member(text: str, name: str) -> str:
-    """Return the text of an object's member; of a name given twice, the last one.
+    """Return the text of an object's member, the last one of a repeated name.
 
     Parameters
     ----------
     text
-        A JSON object that was read before.
+        A valid JSON object.
     name
-        The name of a member that it has.
+        The name of one of its members.
     """
-    found = ""
+    value = ""
     at = _after_blanks(text, 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
         start = _after_blanks(text, _after_blanks(text, at) + 1)
         _, at = _DECODER.raw_decode(text, start)
         if key == name:
-            found = text[start:at]
+            value = text[start:at]
         at = _after_blanks(text, at)
         if text[at] == ",":
             at = _after_blanks(text, at + 1)
-    return found
+    return value
 
 
 _BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
 
 
 def compact(text: str) -> str:
-    """Return JSON text without blanks between its parts, all else as it is."""
+    """Return JSON text without blanks between its tokens."""
     return _BLANKS.sub(r"\1", text)
 
 

@@ -106,7 +106,7 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**values)
 
     vars(expanded)["__signature__"] = inspect.Signature(parameters)
-    expanded.__annotations__ = {one.name: one.annotation for one in parameters}
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return expanded
 
 

@@ -1,10 +1,10 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
 from typing import Self
 
-# the bar shows figures of ours alone, so that it may go past `infra.terminal.output`
+# the bar shows our own figures only, so it need not use `infra.terminal.output`
 from rich.progress import (  # noqa: TID251
     BarColumn,
     MofNCompleteColumn,
@@ -18,10 +18,11 @@ from storage.sqlite.database import Database
 
 EVERY = 0.2
 EVERY_PLAIN = 5.0
+"""Seconds between two updates: of the bar, and of plain lines."""
 
 
 class Progress:
-    """How many of the events that were put on the bus have had their order end."""
+    """The number of events on the bus, and of executions that have ended."""
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -53,13 +54,13 @@ class Progress:
             self._bar.stop()
 
     def accepted(self, total: int) -> None:
-        """Note how many events are on the bus."""
+        """Set the number of events on the bus."""
         self._total = total
         if self._bar:
             self._bar.update(self._task, total=total)
 
-    def worked(self, database: Database) -> None:
-        """Show how far the work has come, now and then."""
+    def show(self, database: Database) -> None:
+        """Show the progress, at most once per interval."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + (EVERY if self._bar else EVERY_PLAIN)

@@ -1,4 +1,4 @@
-"""What ``orders run`` shows a person: a table of what happened, where it lies, what to try next."""
+"""Output of ``orders run``: its figures, the paths of its files, and commands to try next."""
 
 from datetime import UTC, datetime
 from shutil import which
@@ -11,14 +11,14 @@ from infra.terminal.output import Styled, Table, Terminal
 _ROWS = (
     ("accepted", "events put on the bus"),
     ("rejected", "events that break their contract, never on the bus"),
-    ("quarantined", "events put aside with a reason"),
-    ("duplicates", "events of an order that was known: ignored"),
+    ("quarantined", "events quarantined with a reason"),
+    ("duplicates", "events of a known order: ignored"),
     ("completed", "orders paid, taken from stock and shipped"),
-    ("failed", "orders undone: nothing charged, reserved or shipped"),
-    ("cancelled", "orders undone on request"),
+    ("failed", "compensated orders: nothing charged, reserved or shipped"),
+    ("cancelled", "orders compensated on request"),
     ("in_flight", "orders that have not ended"),
     ("not_begun", "accepted orders without a record"),
-    ("dead_letters", "messages waiting for an operator"),
+    ("dead_letters", "messages that wait for an operator"),
     ("failed_items", "items that the platform could not handle; the log has their traces"),
     ("high_value", "orders flagged for review"),
     ("revenue", "of completed orders"),
@@ -27,13 +27,13 @@ _ROWS = (
 _ALARMING = ("in_flight", "not_begun", "dead_letters", "failed_items", "quarantined")
 
 SHOWN = 10
-"""Failed items that are named one by one."""
+"""Failed items that are printed one by one."""
 
 
 def show_run(
     console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
 ) -> None:
-    """Print what a run did."""
+    """Print the result of a run."""
     if generated is not None and generated.count:
         console.print(_kinds(generated), "")
     table = Table(title="This run")
@@ -44,31 +44,31 @@ def show_run(
     console.print(table)
     _failures(console, result)
     _waiting(console, result, datetime.now(UTC))
-    _where(console, result, where, generated)
+    _files(console, result, where, generated)
 
 
 def _failures(console: Terminal, result: dict[str, Any]) -> None:
-    """Name the first of the items that failed."""
-    for one in result["failures"][:SHOWN]:
-        named = f"failed {one['kind']} {one['item']}: {one['error']}: {one['message']}"
-        console.print(named, style="yellow")
+    """Print the first failed items."""
+    for item in result["failures"][:SHOWN]:
+        line = f"failed {item['kind']} {item['item']}: {item['error']}: {item['message']}"
+        console.print(line, style="yellow")
 
 
 def _waiting(console: Terminal, result: dict[str, Any], now: datetime) -> None:
-    """Say what waits, and until when."""
+    """Print what waits, and until when."""
     if not result["waiting"]:
         return
-    console.print("", Styled("What still waits", "bold"))
-    for one in result["waiting"]:
-        first = "" if one["count"] == 1 else ", the first"
-        until = _moment(datetime.fromisoformat(one["next_at"]), now)
-        console.print(f"{one['what']}{first} until {until}")
+    console.print("", Styled("Waiting", "bold"))
+    for item in result["waiting"]:
+        first = "" if item["count"] == 1 else ", the first"
+        until = _moment(datetime.fromisoformat(item["next_at"]), now)
+        console.print(f"{item['what']}{first} until {until}")
     if not result["sandbox"]:
-        console.print("`orders serve` does it when it is due, `orders run --count 0` after that")
+        console.print("`orders serve` processes it when due, `orders run --count 0` afterwards")
 
 
 def _moment(then: datetime, now: datetime) -> str:
-    """Return a time of day in UTC, with its date if that is another day, and how far it is."""
+    """Return a time of day in UTC, with the date if it is not today, and the remaining time."""
     form = "%H:%M:%S UTC" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S UTC"
     return f"{then.strftime(form)} ({_distance((then - now).total_seconds())})"
 
@@ -82,7 +82,7 @@ def _distance(seconds: float) -> str:
 
 def _kinds(generated: Generated) -> Table:
     title = f"{generated.count} generated orders (seed {generated.seed})"
-    table = Table("kind", "orders", "what happens to them", title=title)
+    table = Table("kind", "orders", "result", title=title)
     for kind, meaning in EXPECTED.items():
         table.add_row(kind, generated.kinds[kind], meaning)
     return table
@@ -92,7 +92,7 @@ def _style(name: str, result: dict[str, Any]) -> str:
     return "yellow" if name in _ALARMING and result[name] else ""
 
 
-def _where(
+def _files(
     console: Terminal, result: dict[str, Any], where: DataDirectory, generated: Generated | None
 ) -> None:
     files = len(list(where.bucket.glob("order_events/dt=*/*.parquet")))
@@ -111,9 +111,9 @@ def _where(
     console.print("", Styled("What to try next", "bold"))
     table = Table()
     table.add_row(f"{command} list{data}", "the orders, the newest first")
-    table.add_row(f"{command} query revenue_by_day{data}", "what the analysts see")
+    table.add_row(f"{command} query revenue_by_day{data}", "revenue, from the analysts' files")
     table.add_row(f"{command} report{data}", "the daily report, as a page")
     if result["totals"]["dead_letters"]:
-        table.add_row(f"{command} dead-letters list{data}", "what waits for you, and why")
+        table.add_row(f"{command} dead-letters list{data}", "messages that need an operator")
     table.add_row(f"{command} serve{data}", "the HTTP API and the AWS endpoint")
     console.print(table)

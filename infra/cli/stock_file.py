@@ -1,4 +1,4 @@
-"""Stock files: ``sku,on_hand`` as CSV, read whole or refused."""
+"""Stock files: ``sku,on_hand`` as CSV; a file with an invalid line is refused."""
 
 import csv
 import re
@@ -18,14 +18,14 @@ _BOM = "\ufeff"
 
 
 def read_stock(path: Path, delivery: str = "") -> Receipt:
-    """Return the receipt in a stock file: known by the delivery's number, or else by its units.
+    """Return the receipt in a stock file, identified by the delivery's number or else by its units.
 
-    Line ends, quotes, blanks and the order of columns and lines do not count.
+    Line ends, quotes, blanks and the order of columns and lines do not matter.
 
     Raises
     ------
     InvalidStock
-        The file, or a line of it, is not as it should be; the line is named and nothing is taken.
+        The file or a line of it is invalid; the message names the line.
     """
     if delivery and not _DELIVERY.fullmatch(delivery):
         raise InvalidStock(
@@ -53,17 +53,17 @@ def read_stock(path: Path, delivery: str = "") -> Receipt:
             continue
         sku, count = _line(f"{path}:{number}", dict(zip(header, row, strict=False)), len(row))
         if sku in units:
-            raise InvalidStock(f"{path}:{number}", f"{sku} stands there twice; add its lines up")
+            raise InvalidStock(f"{path}:{number}", f"{sku} is listed twice; add its lines up")
         units[sku] = count
     if not units:
         raise InvalidStock(str(path), "has no line of stock after its header")
-    return Receipt.of(units, delivery, _digests_of_before(content, text))
+    return Receipt.of(units, delivery, _digests_of_version_0_1(content, text))
 
 
-def _digests_of_before(content: bytes, text: str) -> Iterator[str]:
-    """Yield the digests under which version 0.1 knew a file: those of its bytes.
+def _digests_of_version_0_1(content: bytes, text: str) -> Iterator[str]:
+    """Yield the digests by which version 0.1 identified a file: those of its bytes.
 
-    The same lines as other systems write them are among them.
+    They include those of the same lines with other line ends or a byte order mark.
     """
     yield sha256(content).hexdigest()
     lines = text.splitlines()
@@ -77,7 +77,7 @@ def _header(path: Path, rows: list[list[str]]) -> list[str]:
     header = [name.strip() for name in rows[0]]
     unknown = [name for name in header if name not in HEADER]
     if unknown:
-        raise InvalidStock(f"{path}:1", f"unknown column {unknown[0]!r}; there are sku and on_hand")
+        raise InvalidStock(f"{path}:1", f"unknown column {unknown[0]!r}; use sku and on_hand")
     if sorted(header) != sorted(HEADER):
         raise InvalidStock(f"{path}:1", "the columns are sku,on_hand")
     return header
@@ -85,7 +85,7 @@ def _header(path: Path, rows: list[list[str]]) -> list[str]:
 
 def _line(place: str, row: dict[str, str], cells: int) -> tuple[str, int]:
     if cells != len(HEADER):
-        raise InvalidStock(place, f"has {cells} cells where there are 2")
+        raise InvalidStock(place, f"has {cells} cells instead of 2")
     sku, count = row["sku"].strip(), row["on_hand"].strip()
     if not _SKU.fullmatch(sku):
         raise InvalidStock(f"{place} sku", f"{sku!r} is not a SKU: letters, digits, '.', '_', '-'")

@@ -21,18 +21,19 @@ _SNIFFED = 4096
 _BOM = "\ufeff"
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
-"""What zlib is told for gzip's format (zlib manual, inflateInit2)."""
+"""zlib's ``wbits`` for the gzip format (zlib manual, inflateInit2)."""
 
-MAX_RATIO, ALWAYS_TAKEN = 200, 64_000_000
-"""A gzipped file may have so many times its size, and so many bytes in any case: lines of JSON have
-at most some 50 times, a file made to fill a disk has 1,000."""
+MAX_RATIO, ALWAYS_ACCEPTED = 200, 64_000_000
+"""Maximum ratio of a gzipped file's unpacked size, and the bytes that are always accepted.
 
+Lines of JSON have a ratio of about 50 at most, a file made to fill a disk one of 1,000.
+"""
 
 _NOT_EVENTS = "no file of events does: unpack it yourself if it is one"
 
 
 class UnreadableFile(Refusal, ValueError):
-    """A file holds no events that could be read: it is missing, empty or binary."""
+    """A file has no readable events: it is missing, empty or binary."""
 
     def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -41,16 +42,16 @@ class UnreadableFile(Refusal, ValueError):
 
 
 class DamagedFile(Exception):
-    """A file cannot be read beyond this place."""
+    """A file cannot be read beyond this position."""
 
 
 class TextSource:
-    """A file's text; its beginning is read at once.
+    """A file's text; the constructor reads its beginning.
 
     Raises
     ------
     UnreadableFile
-        There is no such file, or it has no text.
+        The file does not exist, or has no text.
     """
 
     def __init__(self, path: str) -> None:
@@ -82,17 +83,17 @@ class TextSource:
         self.close()
 
     def close(self) -> None:
-        """Close the file; standard input stays open."""
+        """Close the file, but not standard input."""
         if self.path != STDIN:
             self._stream.close()
 
     def chunks(self) -> Iterator[str]:
-        """Yield the text from its beginning; a byte that is not UTF-8 is a lone surrogate.
+        """Yield the text from its beginning; a byte that is not UTF-8 becomes a lone surrogate.
 
         Raises
         ------
         DamagedFile
-            The file ends too early, or unpacks to far more than its size.
+            The file is cut off, or its unpacked size exceeds `MAX_RATIO`.
         """
         yield self._head
         if self._damage is not None:
@@ -103,7 +104,7 @@ class TextSource:
             raise DamagedFile(f"cannot be read further: {error.strerror}") from None
 
     def begins_with_a_line(self, *, named: bool) -> bool:
-        """Say whether each line has events of its own, as the first line or else the name says."""
+        """Return whether each line has whole events, by the first line or the file's name."""
         first = self._head.lstrip().partition("\n")[0]
         with suppress(ValueError, RecursionError):
             json.JSONDecoder(parse_int=str).raw_decode(first)
@@ -121,7 +122,7 @@ class TextSource:
             raise UnreadableFile(self.path, problem) from None
 
     def _beginning(self) -> str:
-        """Return the beginning: the first line with text, unless that is too long."""
+        """Return the first line with text, up to a maximum length."""
         head = ""
         while "\n" not in head.lstrip() and len(head) <= _LONGEST_HEAD:
             try:
@@ -140,7 +141,7 @@ class TextSource:
             raise UnreadableFile(self.path, problem)
         if not head.strip():
             raise UnreadableFile(
-                self.path, "is empty; it should hold an event a line, or a JSON list"
+                self.path, "is empty; it should have one event per line, or a JSON list"
             )
         return head
 
@@ -151,7 +152,7 @@ def _raw(stream: Any) -> Iterator[bytes]:
 
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of chunks, unpacked if they are gzip's."""
+    """Yield the bytes of chunks, unpacked if they are gzipped."""
     first = b""
     while len(first) < len(_GZIP) and (chunk := next(chunks, b"")):
         first += chunk
@@ -163,7 +164,7 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _members(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of gzip's members, one after another (RFC 1952, section 2.2)."""
+    """Yield the content of all gzip members (RFC 1952, section 2.2)."""
     inflater = zlib.decompressobj(_GZIP_WINDOW)
     packed = unpacked = 0
     for chunk in chunks:
@@ -177,16 +178,16 @@ def _members(chunks: Iterator[bytes]) -> Iterator[bytes]:
             except zlib.error as error:
                 raise DamagedFile(f"is damaged: gzip cannot unpack it ({error})") from None
             unpacked += len(data)
-            if unpacked > ALWAYS_TAKEN + MAX_RATIO * packed:
+            if unpacked > ALWAYS_ACCEPTED + MAX_RATIO * packed:
                 raise DamagedFile(f"unpacks to more than {MAX_RATIO} times its size; {_NOT_EVENTS}")
             if data:
                 yield data
             full = len(data) == _CHUNK and not inflater.eof
             waiting = inflater.unconsumed_tail
-            if inflater.eof:  # another member, or the zeros that fill a tape's block
+            if inflater.eof:  # another member, or the zeros that pad a tape's block
                 waiting = inflater.unused_data.lstrip(b"\0")
     if not inflater.eof:
-        raise DamagedFile("is cut off: gzip says that there is more")
+        raise DamagedFile("is cut off: gzip expects more data")
 
 
 def _decoded(chunks: Iterator[bytes]) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""A stack on AWS, as the `orders` command sees it: found by its name, asked through boto3."""
+"""A stack on AWS, found by its name and read through boto3."""

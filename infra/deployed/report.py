@@ -10,51 +10,51 @@ from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import AWSError
 
-SHELF = "reports"
+PREFIX = "reports"
 """The prefix, or folder, of the reports in the bucket."""
 
 EXPIRY = 3600
-"""Seconds for which an address is good; for less, if the credentials end before."""
+"""Seconds for which a URL is valid, unless the credentials expire before."""
 
 _PATIENCE = 150.0
 """Seconds to wait for the function, whose timeout is 120."""
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-_MEND = "deploy the stack anew"
+_REMEDY = "deploy the stack again"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a report is, and an address for a browser."""
+    """The location of a report, and a URL for a browser."""
 
     location: str
     url: str
 
 
 def report_page(stack: DeployedStack, day: date) -> Page:
-    """Return the report of a day, rendered now if it is not there or from before the day's end.
+    """Return the report of a day; render it if it is missing, or older than the end of its day.
 
     Raises
     ------
     AWSError
-        The function failed, or AWS did not do it.
+        The function failed, or AWS refused a call.
     """
-    bucket, key = stack.name("AnalyticsBucket"), f"{SHELF}/{report_name(day)}"
+    bucket, key = stack.name("AnalyticsBucket"), f"{PREFIX}/{report_name(day)}"
     s3 = stack.client("s3", signature_version="s3v4", s3=_addressing(stack))
-    if not _is_whole(s3, bucket, key, day):
+    if not _is_complete(s3, bucket, key, day):
         _render(stack, day)
-    with translate_errors(f"the bucket {bucket}", _MEND):
+    with translate_errors(f"the bucket {bucket}", _REMEDY):
         url = s3.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=EXPIRY
         )
     return Page(f"s3://{bucket}/{key}", url)
 
 
-def _is_whole(s3: Any, bucket: str, key: str, day: date) -> bool:
-    """Say whether a report is there that was written after its day."""
+def _is_complete(s3: Any, bucket: str, key: str, day: date) -> bool:
+    """Return whether the report exists and was written after its day."""
     from botocore.exceptions import ClientError
 
-    with translate_errors(f"the bucket {bucket}", _MEND):
+    with translate_errors(f"the bucket {bucket}", _REMEDY):
         try:
             written: datetime = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
         except ClientError as error:
@@ -69,14 +69,14 @@ def _render(stack: DeployedStack, day: date) -> None:
     client = stack.client(
         "lambda", read_timeout=_PATIENCE, retries={"mode": "standard", "total_max_attempts": 1}
     )
-    with translate_errors(f"the function {function}", _MEND):
+    with translate_errors(f"the function {function}", _REMEDY):
         answer = client.invoke(
             FunctionName=function, Payload=json.dumps({"date": day.isoformat()}).encode()
         )
-        said = answer["Payload"].read().decode()
+        payload = answer["Payload"].read().decode()
     if "FunctionError" in answer:
         raise AWSError(
-            f"the report of {day} was not rendered: {_reason(said)}; the functions' log has more"
+            f"the report of {day} was not rendered: {_reason(payload)}; the functions' log has more"
         )
 
 
@@ -89,5 +89,5 @@ def _reason(payload: str) -> str:
 
 
 def _addressing(stack: DeployedStack) -> dict[str, str]:
-    """Return how a bucket is addressed: by a host of its region on AWS, since the URL is signed."""
+    """Return the addressing style: on AWS by a host of the region, since the URL is signed."""
     return {"addressing_style": "auto" if stack.account.endpoint_url else "virtual"}

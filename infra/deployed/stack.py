@@ -14,7 +14,7 @@ from storage.dynamodb.table import Table
 class DeployedStack:
     """A stack on AWS, or at an endpoint that answers for it.
 
-    ``names`` are its resources' by their ids in the template.
+    ``names`` are the names of its resources by their ids in the template.
     """
 
     names: Mapping[str, str]
@@ -25,7 +25,7 @@ class DeployedStack:
         return self.account.client(service, **config)
 
     def table(self) -> Table:
-        """Return the table of its orders."""
+        """Return the table of the orders."""
         client = self.client("dynamodb")
         return Table(self.name("OrdersTable"), lambda: client)
 
@@ -33,7 +33,7 @@ class DeployedStack:
         """Return the name that AWS gave a resource of the template."""
         if logical_id not in self.names:
             raise NotFound(
-                f"the stack has no {logical_id}; name Orderflow's with --stack, or deploy it anew"
+                f"the stack has no {logical_id}; name Orderflow's with --stack, or deploy it again"
             )
         return self.names[logical_id]
 
@@ -48,13 +48,15 @@ def find(account: Account, name: str | None = None) -> DeployedStack:
     """
     name = name or STACK
     client = account.client("cloudformation")
-    asked = f"the stack {name} at {account.where}"
-    with translate_errors(asked, "deploy it, or name another with --stack, --region or --profile"):
+    subject = f"the stack {name} at {account.where}"
+    with translate_errors(
+        subject, "deploy it, or name another with --stack, --region or --profile"
+    ):
         pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
-        found = {
-            one["LogicalResourceId"]: one["PhysicalResourceId"]
+        names = {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages
-            for one in page["StackResourceSummaries"]
-            if "PhysicalResourceId" in one
+            for resource in page["StackResourceSummaries"]
+            if "PhysicalResourceId" in resource
         }
-    return DeployedStack(found, account)
+    return DeployedStack(names, account)

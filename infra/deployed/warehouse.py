@@ -1,4 +1,4 @@
-"""The analysts' SQL on Athena, through awswrangler; an extra, since that brings 300 MB."""
+"""The analysts' SQL on Athena, through awswrangler: an optional extra of 300 MB."""
 
 import re
 import warnings
@@ -11,48 +11,48 @@ from infra.errors import NotInstalled
 from infra.queries.warehouse import QueryError, Rows, sql_of
 
 _SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
-_PLACES = ("athena", "glue", "s3", "sts")
+_SERVICES = ("athena", "glue", "s3", "sts")
 
 
 def awswrangler() -> Any:
-    """Return the library, or raise `NotInstalled` where it is not installed."""
+    """Return the library, or raise `NotInstalled`."""
     try:
         return import_module("awswrangler")
     except ImportError:
         raise NotInstalled(
-            "Athena is asked through awswrangler, which is not installed here;"
+            "queries on Athena need awswrangler, which is not installed;"
             " run `.venv/bin/python -m pip install -e '.[athena]'` (the extra orderflow[athena])"
         ) from None
 
 
 def run_query(stack: DeployedStack, name_or_sql: str, wrangler: Any) -> tuple[list[str], Rows]:
-    """Return the columns and rows of a named query, or of one SELECT, as Athena answers it.
+    """Return the columns and rows of a named query, or of one SELECT, from Athena.
 
     ``wrangler`` is the module `awswrangler`.
 
     Raises
     ------
     QueryError
-        No such name, no SELECT, or Athena does not take it.
+        The name is unknown, it is no SELECT, or Athena rejects it.
     AWSError
-        AWS did not do it.
+        AWS refused a call.
     """
     sql = sql_of(name_or_sql)
     if not _SELECT.match(sql):
-        raise QueryError("one SELECT is taken, which reads order_events; nothing else")
-    for service in _PLACES if stack.account.endpoint_url else ():
+        raise QueryError("a query must be one SELECT, which reads order_events")
+    for service in _SERVICES if stack.account.endpoint_url else ():
         setattr(wrangler.config, f"{service}_endpoint_url", stack.account.endpoint_url)
     workgroup = stack.name("Workgroup")
-    mend = "name Orderflow's stack with --stack, or deploy it anew"
-    with translate_errors(f"Athena's workgroup {workgroup}", mend), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas 3 at what awswrangler 3.17 asks of it
+    remedy = "name Orderflow's stack with --stack, or deploy it again"
+    with translate_errors(f"Athena's workgroup {workgroup}", remedy), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas 3 warns about calls of awswrangler 3.17
         failures = wrangler.exceptions
         try:
             frame = wrangler.athena.read_sql_query(
                 sql,
                 database=stack.name("AnalyticsDatabase"),
                 workgroup=workgroup,
-                ctas_approach=False,  # which would take the right to create tables
+                ctas_approach=False,  # it would need the permission to create tables
                 boto3_session=stack.account.session,
             )
         except (failures.QueryFailed, failures.QueryCancelled, failures.NoFilesFound) as error:

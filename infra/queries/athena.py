@@ -1,8 +1,8 @@
-"""``python -m infra.queries.athena``: write our SQL for Athena into ``template.yaml``, or check it.
+"""``python -m infra.queries.athena``: write Athena's SQL into ``template.yaml``, or check it.
 
-The named queries are those of ``infra/queries/``; the view ``order_events`` is that of
-``services/analytics/order_events.sql``, with the columns of `analytics.flatten.COLUMNS`. They stand
-in the template between two marks, so that `sam deploy` needs this one file.
+The template has the named queries of ``infra/queries/``, and the view ``order_events`` of
+``services/analytics/order_events.sql`` with the columns of `analytics.flatten.COLUMNS`, between two
+marker lines. So `sam deploy` needs this one file.
 """
 
 import json
@@ -26,7 +26,7 @@ _VIEW_TYPES = {
     "timestamp": "timestamp(3)",
     "array<string>": "array(varchar)",
 }
-"""What Athena calls Glue's types; the others have one name."""
+"""Athena's names of Glue's types, where they differ."""
 
 app = typer.Typer(add_completion=False)
 
@@ -34,7 +34,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def athena(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if the template differs.")
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if the template differs.")
     ] = False,
     template: Annotated[Path, typer.Option(help="The template.")] = TEMPLATE,
 ) -> None:
@@ -42,7 +42,7 @@ def athena(
     before = template.read_text(encoding="utf-8")
     after = generated(before)
     if check and after != before:
-        errors.print(f"{template.name} is not as infra/queries/ has it. Run: make queries")
+        errors.print(f"{template.name} differs from infra/queries/. Run: make queries")
         raise typer.Exit(1)
     if after != before:
         template.write_text(after, encoding="utf-8")
@@ -50,7 +50,7 @@ def athena(
 
 
 def generated(template: str) -> str:
-    """Return a template with what stands between the marks made anew."""
+    """Return a template with the part between the markers generated again."""
     head, begin, rest = template.partition(f"{BEGIN}\n")
     _, end, tail = rest.partition(f"{END}\n")
     if not begin or not end:
@@ -79,7 +79,7 @@ def _named_query(query: Query) -> str:
 def _view(columns: Mapping[str, str]) -> str:
     """Return the view's table: Athena reads a view from the comment in its original text.
 
-    The select has its database from ``schema``, which is known when the stack is deployed.
+    The select gets its database from ``schema``, which is known at deployment.
     """
     typed = ",\n  ".join(
         json.dumps({"name": name, "type": _VIEW_TYPES.get(kind, kind)})

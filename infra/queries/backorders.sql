@@ -1,4 +1,4 @@
--- SKUs that orders had to wait for, and how many units were missing at most
+-- SKUs that orders waited for, and the maximum number of missing units
 select
     split_part(short, '|', 1) as sku,
     count(distinct order_id) as orders,

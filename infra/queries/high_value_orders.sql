@@ -1,4 +1,4 @@
--- Orders that were flagged for their high value, and what became of them
+-- Orders that were flagged for their high value, and their outcomes
 select
     flagged.order_id,
     flagged.customer_id,

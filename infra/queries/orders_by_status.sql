@@ -1,4 +1,4 @@
--- Orders by where they are now, and what they are worth
+-- Orders by their status, and their total value
 select
     status,
     currency,
@@ -17,7 +17,7 @@ from (
             else 'RECEIVED'
         end as status
     from (
-        -- two events may open one order, of which the first stands: the platform's own events know
+        -- two events may open one order, and the first counts: the platform's own events have its total
         select
             order_id,
             event_type,
@@ -32,7 +32,7 @@ from (
             ) as place
         from order_events
         where total is not null and event_type <> 'High Value Order Flagged'
-    ) as told
+    ) as opened
     group by order_id
 ) as orders
 group by 1, 2

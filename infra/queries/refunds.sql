@@ -1,4 +1,4 @@
--- What was paid back, by day, currency and reason
+-- Refunds by day, currency and reason
 select
     cast(event_time as date) as day,
     currency,

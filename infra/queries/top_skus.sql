@@ -1,4 +1,4 @@
--- The 20 SKUs of which most units were shipped, and their revenue
+-- The 20 SKUs with the most shipped units, and their revenue
 select
     split_part(line, '|', 1) as sku,
     currency,

@@ -1,4 +1,4 @@
-"""Questions to the Parquet files of a data directory: the named queries, and SQL of one's own."""
+"""Queries on the Parquet files of a data directory: the named ones, and any SELECT."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Rows = list[tuple[Any, ...]]
 
 
 class QueryError(Refusal, ValueError):
-    """A query cannot be answered; the message is one line."""
+    """A query is invalid, or failed; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query of the pack, which runs unchanged on DuckDB and on Athena."""
+    """A named query, the same for DuckDB and for Athena."""
 
     name: str
     title: str
@@ -35,12 +35,12 @@ def queries() -> list[Query]:
 def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
     """Return the columns and rows of a named query, or of one SELECT in SQL.
 
-    The query sees the views ``order_events`` and ``order_events_raw`` and can change nothing.
+    The query can read the views ``order_events`` and ``order_events_raw``, and change nothing.
 
     Raises
     ------
     QueryError
-        No such name, no single SELECT, or DuckDB does not take it.
+        The name is unknown, it is no single SELECT, or DuckDB rejects it.
     """
     import duckdb
 
@@ -48,7 +48,7 @@ def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
     try:
         statements = duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-            raise QueryError("one SELECT is taken, which reads order_events; nothing else")
+            raise QueryError("a query must be one SELECT, which reads order_events")
         with connect(data_dir / "bucket") as connection:
             answer = connection.execute(sql)
             return [column[0] for column in answer.description or ()], answer.fetchall()
@@ -57,7 +57,7 @@ def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
 
 
 def sql_of(name_or_sql: str) -> str:
-    """Return the SQL of a name; what has more than one word is SQL already.
+    """Return the SQL of a named query; a text of several words is SQL already.
 
     Raises
     ------
@@ -65,25 +65,25 @@ def sql_of(name_or_sql: str) -> str:
         No query has this name.
     """
     named = {query.name: query for query in queries()}
-    given = name_or_sql.strip()
-    name = given.replace("-", "_")
+    text = name_or_sql.strip()
+    name = text.replace("-", "_")
     if name in named:
         return named[name].sql
-    if not given or re.fullmatch(r"[\w.-]+", given):
-        raise QueryError(f"no query is named {given!r}; there are: {', '.join(named)}")
-    return given
+    if not text or re.fullmatch(r"[\w.-]+", text):
+        raise QueryError(f"no query is named {text!r}; there are: {', '.join(named)}")
+    return text
 
 
 def json_value(value: Any) -> Any:
-    """Return a cell as JSON has it: amounts and times as text, what is no number as null."""
+    """Return a cell as a JSON value: amounts and times as text, NaN and infinity as null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): json_value(one) for key, one in value.items()}
+        return {str(key): json_value(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [json_value(one) for one in value]
+        return [json_value(element) for element in value]
     return str(value)
 
 
@@ -93,6 +93,6 @@ def _query(path: Path) -> Query:
 
 
 def _one_line(message: str) -> str:
-    """Return DuckDB's message without the picture of where in the query it is."""
-    said = message.partition("\n\nLINE ")[0]
-    return " ".join(said.split())
+    """Return DuckDB's message without its excerpt of the query."""
+    text = message.partition("\n\nLINE ")[0]
+    return " ".join(text.split())

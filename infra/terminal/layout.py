@@ -1,8 +1,8 @@
-"""Tables as lines of text: a word is never cut, whatever the width.
+"""Layout of tables as lines of text: a word is never cut, at any width.
 
-On a terminal, columns whose longest words fit into a line are laid out side by side, and text is
-wrapped between words. Columns without room, and rows with a longer word, give way: they are printed
-below the row as ``label value``. Into a pipe a row is one line with every value in full.
+On a terminal, a line has the columns whose longest words fit, and text is wrapped between words.
+Other columns, and the cells of rows with a longer word, are printed below the row as
+``label value``. In a pipe a row is one line with every value in full.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -14,16 +14,16 @@ GAP = 2
 """Blanks between two columns."""
 
 INDENT = "    "
-"""The beginning of a line below its row."""
+"""The start of a line below its row."""
 
 PROSE = 24
-"""The least width of a column of sentences, in character cells."""
+"""The minimum width of a column of sentences, in character cells."""
 
 LONG = 40
-"""Character cells; a longer word does not widen its column for all other rows. A UUID has 36."""
+"""Character cells; a longer word does not widen its column. A UUID has 36."""
 
 PADDED = 100
-"""Character cells; into a pipe, a longer value does not move the column after it in other rows."""
+"""Character cells; in a pipe, a longer value does not widen its column."""
 
 
 class Piece(NamedTuple):
@@ -45,43 +45,43 @@ def lay_out(
     Parameters
     ----------
     rows
-        Cells, as many in each row.
+        Cells; all rows have the same number.
     heads
-        The labels of the columns; without any, no heading is printed.
+        The labels of the columns; if empty, no heading is printed.
     width
-        Character cells of a line; None into a pipe.
+        Character cells of a line; None for a pipe.
     right
-        The places of columns that are aligned at the right.
+        The indexes of right-aligned columns.
     """
     columns = len(heads) or max(map(len, rows), default=0)
-    whole = [heads, *rows] if heads else rows
+    all_rows = [heads, *rows] if heads else rows
     if width is None:
-        widths = [min(_widest(whole, place), PADDED) for place in range(columns)]
+        widths = [min(_widest(all_rows, index), PADDED) for index in range(columns)]
     else:
-        widths = _widths(whole, columns, width)
+        widths = _widths(all_rows, columns, width)
     grid = _Grid(widths, right)
     if heads:
-        yield from grid.lines([heads[place] for place in grid.places])
+        yield from grid.lines([heads[index] for index in grid.indexes])
     for row in rows:
         yield from _row(row, heads, grid, width)
 
 
 def _row(row: Row, heads: Row, grid: "_Grid", width: int | None) -> Iterator[Line]:
     if width is None:
-        yield grid.line([row[place] for place in grid.places])
+        yield grid.line([row[index] for index in grid.indexes])
         return
-    below = [place for place in range(len(row)) if place not in grid.places]
+    below = [index for index in range(len(row)) if index not in grid.indexes]
     if grid.fits(row):
-        yield from grid.lines([row[place] for place in grid.places])
+        yield from grid.lines([row[index] for index in grid.indexes])
     else:
         yield from ([Piece(line, row[0].style)] for line in wrap(row[0].text, width))
         below = list(range(1, len(row)))
-    pairs = [(heads[place].text if heads else "", row[place]) for place in below]
+    pairs = [(heads[index].text if heads else "", row[index]) for index in below]
     yield from _below([pair for pair in pairs if pair[1].text], width)
 
 
 def _below(pairs: Sequence[tuple[str, Piece]], width: int) -> Iterator[Line]:
-    """Yield labels with their values, as many on a line as fit."""
+    """Yield labels with their values, as many per line as fit."""
     line: Line = []
     used = 0
     for label, value in pairs:
@@ -96,7 +96,7 @@ def _below(pairs: Sequence[tuple[str, Piece]], width: int) -> Iterator[Line]:
         if used + size > width:
             first, *others = wrap(f"{label} {value.text}".strip(), width - used)
             yield [*line, Piece(first, value.style)]
-            yield from ([Piece(INDENT * 2), Piece(one, value.style)] for one in others)
+            yield from ([Piece(INDENT * 2), Piece(text, value.style)] for text in others)
             line = []
             continue
         line += [Piece(f"{label} " if label else "", "dim"), value]
@@ -106,22 +106,22 @@ def _below(pairs: Sequence[tuple[str, Piece]], width: int) -> Iterator[Line]:
 
 
 class _Grid:
-    """Columns side by side: those that have a width."""
+    """The columns that have a width."""
 
     def __init__(self, widths: Sequence[int], right: Collection[int]) -> None:
-        self.places = [place for place, width in enumerate(widths) if width]
-        self.widths = [widths[place] for place in self.places]
-        self.right = [place in right for place in self.places]
+        self.indexes = [index for index, width in enumerate(widths) if width]
+        self.widths = [widths[index] for index in self.indexes]
+        self.right = [index in right for index in self.indexes]
 
     def fits(self, row: Row) -> bool:
-        """Say whether no word of a row is longer than its column."""
+        """Return whether every word of a row fits its column."""
         return all(
-            _longest_word(row[place].text) <= width
-            for place, width in zip(self.places, self.widths, strict=True)
+            _longest_word(row[index].text) <= width
+            for index, width in zip(self.indexes, self.widths, strict=True)
         )
 
     def lines(self, cells: Sequence[Piece]) -> Iterator[Line]:
-        """Yield the lines of cells that fit, each wrapped within its column."""
+        """Yield the lines of fitting cells, each wrapped within its column."""
         wrapped = [wrap(cell.text, width) for cell, width in zip(cells, self.widths, strict=True)]
         for number in range(max(map(len, wrapped), default=0)):
             yield self.line(
@@ -132,44 +132,44 @@ class _Grid:
             )
 
     def line(self, cells: Sequence[Piece]) -> Line:
-        """Return one line of cells, padded but for the last."""
+        """Return one line of cells; all but the last are padded."""
         line: Line = []
-        last = max((place for place, cell in enumerate(cells) if cell.text), default=0)
-        for place, cell in enumerate(cells[: last + 1]):
-            padding = " " * (self.widths[place] - cell_len(cell.text))
-            if self.right[place]:
+        last = max((index for index, cell in enumerate(cells) if cell.text), default=0)
+        for index, cell in enumerate(cells[: last + 1]):
+            padding = " " * (self.widths[index] - cell_len(cell.text))
+            if self.right[index]:
                 line += [Piece(padding), cell]
             else:
-                line += [cell, Piece(padding if place < last else "")]
-            line.append(Piece(" " * GAP if place < last else ""))
+                line += [cell, Piece(padding if index < last else "")]
+            line.append(Piece(" " * GAP if index < last else ""))
         return [piece for piece in line if piece.text]
 
 
 def _widths(rows: Sequence[Row], columns: int, width: int) -> list[int]:
-    """Return the width of each column; 0 for those without room."""
+    """Return the width of each column; 0 for one that does not fit."""
     wanted = [0] * columns
     widths = [0] * columns
-    left = width + GAP
-    for place in range(columns):
-        texts = [row[place].text for row in rows if place < len(row)]
+    free = width + GAP
+    for index in range(columns):
+        texts = [row[index].text for row in rows if index < len(row)]
         usual = [text for text in texts if _longest_word(text) <= LONG]
-        wanted[place] = max(map(cell_len, usual), default=1)
+        wanted[index] = max(map(cell_len, usual), default=1)
         word = max(map(_longest_word, usual), default=1)
-        least = max(word, min(wanted[place], PROSE), 1)
-        if place == 0 or least + GAP <= left:
-            widths[place] = min(least, width)
-            left -= widths[place] + GAP
-    taken = [place for place in range(columns) if widths[place]]
-    for number, place in enumerate(sorted(taken, key=lambda one: wanted[one] - widths[one])):
-        share = max(left, 0) // (len(taken) - number)
-        more = max(min(wanted[place] - widths[place], share), 0)
-        widths[place] += more
-        left -= more
+        least = max(word, min(wanted[index], PROSE), 1)
+        if index == 0 or least + GAP <= free:
+            widths[index] = min(least, width)
+            free -= widths[index] + GAP
+    shown = [index for index in range(columns) if widths[index]]
+    for number, index in enumerate(sorted(shown, key=lambda index: wanted[index] - widths[index])):
+        share = max(free, 0) // (len(shown) - number)
+        more = max(min(wanted[index] - widths[index], share), 0)
+        widths[index] += more
+        free -= more
     return widths
 
 
-def _widest(rows: Sequence[Row], place: int) -> int:
-    return max((cell_len(row[place].text) for row in rows if place < len(row)), default=0)
+def _widest(rows: Sequence[Row], index: int) -> int:
+    return max((cell_len(row[index].text) for row in rows if index < len(row)), default=0)
 
 
 def _longest_word(text: str) -> int:
@@ -177,7 +177,7 @@ def _longest_word(text: str) -> int:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Return text in lines of a width, broken between words; a longer word has its own line."""
+    """Return text in lines of a width, broken between words; a longer word gets its own line."""
     if cell_len(text) <= width:
         return [text]
     lines: list[str] = []

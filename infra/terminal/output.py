@@ -1,9 +1,8 @@
-"""What commands print: for a person, and as one JSON object for a program.
+"""Output of commands: text for a person, and one JSON object for a program.
 
-All that a command says goes through this module, and no other part of ``infra`` prints (ruff's
-``banned-api``). So text from outside, such as an order's fields, a file's name, a cell of an answer
-or an error of AWS, reaches the terminal only through `plain`: as text, never as markup and never as
-a control sequence.
+All output of ``infra`` goes through this module (ruff's ``banned-api``). So text from outside, such
+as an order's fields, a file's name, a cell of a query's answer or an error of AWS, reaches the
+terminal only through `plain`: as text, never as markup or as a control sequence.
 """
 
 import io
@@ -26,10 +25,10 @@ _HIDDEN = re.compile(
     "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     # letters without a glyph, tags, and selectors that can carry a message
     "\u115f\u1160\u3164\uffa0\U000e0000-\U000e0fff]"
-    # joiners beside ASCII: scripts and emoji that need them have other letters around
+    # joiners next to ASCII: scripts and emoji that need them have other letters around them
     "|[\u200c\u200d](?![^\x00-\x7f])|(?<![^\x00-\x7f])[\u200c\u200d]"
 )
-"""Characters that a terminal acts on, or that a reader cannot see."""
+"""Characters that control a terminal, or that a reader cannot see."""
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -39,8 +38,8 @@ def plain(text: object) -> str:
     return _HIDDEN.sub(_escape, str(text))
 
 
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
     code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
@@ -57,24 +56,23 @@ class Styled(NamedTuple):
 
 
 class Table:
-    """Rows below their columns' names; a cell that is None is empty.
+    """A table with a heading, or without columns a list of labels and values.
 
-    Without columns it has no heading, as for labels with their values. ``right`` names the columns
-    that are aligned at the right.
+    A None cell is empty. ``right`` names the right-aligned columns.
     """
 
     def __init__(self, *columns: str, title: str = "", right: tuple[str, ...] = ()) -> None:
         self.title = title
         self._heads = [Piece(plain(column), "bold") for column in columns]
-        self._right = [place for place, column in enumerate(columns) if column in right]
+        self._right = [index for index, column in enumerate(columns) if column in right]
         self._rows: list[list[Piece]] = []
 
     def add_row(self, *cells: object, style: str = "") -> None:
-        """Add a row: a text, a `Styled` one, or any object, for each column."""
+        """Add a row: for each column a text, a `Styled` text, or any object."""
         self._rows.append([_piece(cell, style) for cell in cells])
 
     def lines(self, width: int | None) -> Iterator[Line]:
-        """Yield the lines for a terminal of this width; None into a pipe."""
+        """Yield the lines for a terminal of this width; None is a pipe."""
         if self.title:
             yield [Piece(plain(self.title), "italic")]
         yield from lay_out(self._rows, self._heads, width, self._right)
@@ -95,28 +93,28 @@ class Terminal:
 
     @property
     def width(self) -> int | None:
-        """Character cells of a line; None where nothing limits it."""
+        """Character cells of a line; None without a limit."""
         return self.rich.width if self.is_terminal else None
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks at it, rather than a pipe or a file."""
+        """Whether the output is a terminal, not a pipe or a file."""
         return self.rich.file.isatty()
 
     def print(self, *parts: object, style: str = "") -> None:
-        """Print texts, each as one line, and tables; without any, an empty line.
+        """Print texts, one per line, and tables; without arguments, an empty line.
 
-        On a terminal, texts on standard output are wrapped between words.
+        Texts on standard output are wrapped between words if it is a terminal.
         """
         width = self.width
         for part in parts or ("",):
             if isinstance(part, Table):
                 self._write(part.lines(width))
                 continue
-            whole = _piece(part, style)
+            piece = _piece(part, style)
             wraps = self._wraps and width is not None
-            lines = wrap(whole.text, width or 0) if wraps else [whole.text]
-            self._write([[Piece(line, whole.style)] for line in lines])
+            lines = wrap(piece.text, width or 0) if wraps else [piece.text]
+            self._write([[Piece(line, piece.style)] for line in lines])
 
     def print_json(self, value: object) -> None:
         """Print a value as JSON on several lines."""
@@ -125,7 +123,7 @@ class Terminal:
             self._write([[Piece(_HIDDEN.sub(_json_escape, line))]])
 
     def _write(self, lines: Any) -> None:
-        if self.rich.color_system is None:  # rich takes 50 µs a line
+        if self.rich.color_system is None:  # rich takes 50 µs per line
             text = "".join(f"{''.join(piece.text for piece in line)}\n" for line in lines)
             self.rich.file.write(text)
             self.rich.file.flush()
@@ -135,8 +133,8 @@ class Terminal:
             self.rich.print(Text.assemble(*pieces), soft_wrap=True)
 
 
-def _json_escape(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else r"\u007f"
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else r"\u007f"
 
 
 console = Terminal()
@@ -144,14 +142,14 @@ errors = Terminal(error=True)
 
 
 def finish(result: dict[str, Any], *, as_json: bool) -> None:
-    """Print a command's result as one JSON object on the last line, if that was asked for."""
+    """Print a command's result as one JSON object on the last line, if ``as_json`` is set."""
     if as_json:
         sys.stdout.flush()
         sys.stdout.write(as_one_line(result) + "\n")
 
 
 def as_one_line(value: object) -> str:
-    """Return a value as JSON in printable ASCII; a number that JSON has not is null."""
+    """Return a value as JSON in printable ASCII; a number outside JSON is null."""
     try:
         text = json.dumps(value, allow_nan=False)
     except ValueError:
@@ -163,19 +161,19 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(element) for element in value]
     return value
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error as one line."""
     line = re.sub(r"[ \t\r\n]+", " ", message.strip())
     errors.print(f"orders: {line}", style="red")
 
 
-def take_any_character() -> None:
-    """Let standard output take characters that its encoding lacks, as standard error does."""
+def accept_any_character() -> None:
+    """Let standard output escape characters that its encoding lacks, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -49,7 +49,7 @@ class DeadLetter:
 
     def to_json(self) -> dict[str, Any]:
         """Return the dead letter as ``orders dead-letters --json`` prints it."""
-        return {
+        result = {
             "id": self.id,
             "queue": self.queue,
             "since": self.since,
@@ -58,6 +58,9 @@ class DeadLetter:
             "from": self.source,
             "attributes": self.attributes,
             "body": self.body,
-            **(asdict(self.closing) if self.closing else {}),
-            **({} if self.history is None else {"history": [asdict(one) for one in self.history]}),
         }
+        if self.closing is not None:
+            result |= asdict(self.closing)
+        if self.history is not None:
+            result["history"] = [asdict(entry) for entry in self.history]
+        return result

@@ -1,4 +1,4 @@
-"""What happened to orders, counted in the data directory."""
+"""Figures of orders, counted in the data directory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from storage.sqlite.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a run began: what came before it is not its own."""
+    """The figures at the start of a run; the run's own are the differences to it."""
 
     completed: int
     failed: int
@@ -28,7 +28,7 @@ class Mark:
 
 
 def mark(database: Database, stack: Stack) -> Mark:
-    """Return where things stand now; what has ended stays ended, so differences tell of a run."""
+    """Return the present figures. Ended orders stay ended, so a difference belongs to a run."""
     statuses = _statuses(database)
     return Mark(
         completed=statuses.get("COMPLETED", 0),
@@ -48,7 +48,7 @@ def mark(database: Database, stack: Stack) -> Mark:
 
 
 def of_run(database: Database, since: Mark, stack: Stack) -> dict[str, Any]:
-    """Return what happened since a mark.
+    """Return the figures of a run since its mark.
 
     ``not_begun`` counts accepted orders without a record, ``in_flight`` orders that have not ended.
     """
@@ -70,7 +70,7 @@ def of_run(database: Database, since: Mark, stack: Stack) -> dict[str, Any]:
 
 
 def failures(database: Database, condition: str, value: float) -> list[dict[str, Any]]:
-    """Return the items whose handling failed, the oldest first: kind, item, error and message."""
+    """Return the items whose handling failed, the oldest first."""
     if not _has_failures(database):
         return []
     query = f"select id, at, kind, item, error, message from failures where {condition} order by id"
@@ -78,7 +78,7 @@ def failures(database: Database, condition: str, value: float) -> list[dict[str,
 
 
 def _has_failures(database: Database) -> bool:
-    """Say whether the directory keeps failures: one of an older version does not."""
+    """Return whether the directory has a table of failures: older versions have none."""
     return database.row("select 1 from sqlite_master where name = 'failures'") is not None
 
 
@@ -87,7 +87,7 @@ def _last_failure(database: Database) -> int:
 
 
 def totals(database: Database, stack: Stack) -> dict[str, Any]:
-    """Return the figures of the whole directory."""
+    """Return the figures of all orders of the directory."""
     statuses = _statuses(database)
     return {
         "orders": sum(statuses.values()),
@@ -126,9 +126,9 @@ def _dead_letters(database: Database, queues: list[str]) -> int:
 
 
 def _quarantined(database: Database) -> int:
-    """Return how many events were put aside, an event of several consumers counted once.
+    """Return the number of quarantined events; one of several consumers counts once.
 
-    A body that SQLite does not read (nested deeper than it reads, or no JSON) counts by itself.
+    A body that SQLite cannot parse (nested too deep, or no JSON) counts as an event of its own.
     """
     return _number(
         database,

@@ -1,4 +1,4 @@
-"""What is not done in a data directory: orders that have not begun, and what waits until when."""
+"""Unfinished work of a data directory: orders that have not begun, and waiting items."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
 
 SLACK = 1.0
-"""Seconds that something may be due without being late."""
+"""Seconds that an item may be due without being overdue."""
 
 _REASONS = {
     "OutOfStock": "for stock",
     "PaymentGatewayError": "for the payment gateway",
     "PaymentUnavailable": "for the payment gateway",
 }
-"""What an order waits for, by the error that it waits after."""
+"""The reason of an order's wait, by the error before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Items of one kind that wait; ``next_at`` is when the first is due, in epoch seconds."""
+    """Waiting items of one kind; ``next_at`` is when the first is due, in epoch seconds."""
 
     count: int
     item: str
@@ -43,25 +43,25 @@ _PLURALS = {"delivery": "deliveries"}
 
 
 def waiting(database: Database, stack: Stack) -> list[Waiting]:
-    """Return what is not due yet: orders first, then what is tried again."""
-    found = [
+    """Return the waiting items: orders first, then retries."""
+    items = [
         Waiting(row["count"], "order", f"wait {_reason(row['waiting_for'])}", row["at"])
         for row in database.rows(
             "select waiting_for, count(*) as count, min(resume_at) as at from orders"
             " where in_flight = 1 and status = 'WAITING' group by waiting_for order by at"
         )
     ]
-    found += _of(database, "order", "are tried again", _RUNNING_ORDERS)
-    found += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
-    found += _of(database, "request", "wait for an order", _EARLY_REQUESTS, RETENTION)
+    items += _of(database, "order", "are tried again", _RUNNING_ORDERS)
+    items += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
+    items += _of(database, "request", "wait for an order", _EARLY_REQUESTS, RETENTION)
     for consumer in stack.consumers:
         does = f"are tried again by {consumer.function}"
         query = "select count(*) as count, min(visible_at) as at from messages where queue = ?"
-        found += _of(database, "message", does, query, consumer.queue)
+        items += _of(database, "message", does, query, consumer.queue)
     for key, kind in _targets(stack).items():
         query = "select count(*) as count, min(due) as at from deliveries where target = ?"
-        found += _of(database, "delivery", f"are tried again at the {kind} {key}", query, key)
-    return found
+        items += _of(database, "delivery", f"are tried again at the {kind} {key}", query, key)
+    return items
 
 
 def _reason(waiting_for: str | None) -> str:
@@ -87,13 +87,13 @@ def _of(database: Database, item: str, does: str, query: str, *parameters: objec
 
 
 def _targets(stack: Stack) -> dict[str, str]:
-    """Return the targets that events are delivered to one by one, with their kinds."""
+    """Return the kinds of the targets that get one event per delivery, by key."""
     targets = [target for rule in stack.rules for target in rule.targets]
     return {target.key: target.kind for target in targets if target.kind != "stream"}
 
 
 def overdue(database: Database, stack: Stack, now: float) -> int:
-    """Return how many items are due and are not being worked on by anybody."""
+    """Return the number of items that are due and not being processed."""
     at = now - SLACK
     queues = [consumer.queue for consumer in stack.consumers]
     targets = list(_targets(stack))
@@ -113,10 +113,10 @@ def overdue(database: Database, stack: Stack, now: float) -> int:
 
 
 def not_begun(database: Database, stack: Stack, since: int) -> int:
-    """Return how many accepted orders have no record, though nothing has refused them.
+    """Return the number of accepted orders without a record that were not refused.
 
-    Their event waits for its delivery, or their run for its first step. An event that came after
-    ``since`` and is nowhere any more counts as well.
+    Their event waits for its delivery, or their run for its first step. An event after ``since``
+    that has neither a delivery nor a run nor a dead letter counts as well.
     """
     machines = {
         target.key: target.name
@@ -140,7 +140,7 @@ def not_begun(database: Database, stack: Stack, since: int) -> int:
 
 
 def _lost(database: Database, stack: Stack, machines: dict[str, str], since: int) -> Iterator[Any]:
-    """Return events that a rule takes to a state machine and that never came there."""
+    """Return the events that match a rule of a state machine and never reached it."""
     names = list(machines.values())
     candidates = database.rows(
         "select id, order_id, envelope from events e where seq > ?"
@@ -155,17 +155,19 @@ def _lost(database: Database, stack: Stack, machines: dict[str, str], since: int
     )
     if not candidates:
         return
-    letters = _letters(database, stack)
-    rules = [rule for rule in stack.rules if {one.key for one in rule.targets} & set(machines)]
+    dead_letters = _dead_letter_ids(database, stack)
+    rules = [
+        rule for rule in stack.rules if {target.key for target in rule.targets} & set(machines)
+    ]
     for row in candidates:
         envelope = json_text.parse(row["envelope"])
-        taken = any(rule.pattern.matches(envelope) for rule in rules)
-        if taken and row["id"] not in letters:
+        matches = any(rule.pattern.matches(envelope) for rule in rules)
+        if matches and row["id"] not in dead_letters:
             yield row
 
 
-def _letters(database: Database, stack: Stack) -> set[str]:
-    """Return the ids of events that a target's dead-letter queue holds."""
+def _dead_letter_ids(database: Database, stack: Stack) -> set[str]:
+    """Return the ids of events in the dead-letter queues of targets."""
     queues = stack.dead_letter_queues
     rows = database.rows(
         f"select body from messages where queue in ({_marks(queues)})"

@@ -84,7 +84,7 @@ def ran(data: Path) -> Any:
     return answer("run", "--count", 60, "--seed", 5, "--data", data)
 
 
-def test_a_run_tells_exactly_what_is_documented(ran: Any) -> None:
+def test_a_runs_json_has_the_documented_keys(ran: Any) -> None:
     assert set(ran) - BESIDE == RUN
     assert set(ran["totals"]) == TOTALS
 
@@ -164,7 +164,7 @@ def test_an_order_without_a_mail_leaves_no_file(data: Path, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_show_tells_an_orders_whole_story(told: Callable[[str], Any]) -> None:
+def test_show_has_the_complete_story_of_an_order(told: Callable[[str], Any]) -> None:
     shown = told("show")
     wanted = {"order_id", "status", "total", "events", "timeline", "payments", "shipment"}
     assert wanted <= set(shown)
@@ -187,9 +187,7 @@ def test_list_has_all_orders_or_those_of_a_status(ran: Any, told: Callable[[str]
     assert all(order["failure"] for order in failed)
 
 
-def test_query_answers_from_the_parquet_files_what_the_run_said(
-    ran: Any, told: Callable[[str], Any]
-) -> None:
+def test_query_agrees_with_the_figures_of_the_run(ran: Any, told: Callable[[str], Any]) -> None:
     counted = told("query")
     assert counted["columns"] == ["event_type", "count(DISTINCT event_id)"]
     found = dict(counted["rows"])
@@ -209,12 +207,12 @@ def test_named_queries_charts_and_the_report_are_answered(told: Callable[[str], 
     assert "<html" in report.read_text()
 
 
-def test_doctor_finds_nothing_to_mend(told: Callable[[str], Any]) -> None:
+def test_doctor_finds_no_problem(told: Callable[[str], Any]) -> None:
     assert [check for check in told("doctor")["checks"] if not check["ok"]] == []
     assert told("doctor")["ok"]
 
 
-def test_audit_finds_every_invariant_kept(ran: Any, told: Callable[[str], Any]) -> None:
+def test_audit_finds_no_broken_invariant(ran: Any, told: Callable[[str], Any]) -> None:
     assert told("audit")["ok"]
     assert told("audit")["checked"]["orders"] == ran["totals"]["orders"]
 
@@ -223,7 +221,7 @@ def test_the_contracts_are_listed(told: Callable[[str], Any]) -> None:
     assert len(told("events")["events"]) == 10
 
 
-def test_a_run_for_people_is_a_table_and_where_everything_is(
+def test_a_run_without_json_prints_a_table_and_paths(
     told: Callable[[str], Any], data: Path
 ) -> None:
     assert told("show"), "whoever looks has looked"
@@ -278,7 +276,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
 
 
-def test_malformed_lines_are_counted_and_the_rest_goes_on(bad: Any) -> None:
+def test_malformed_lines_are_counted_and_the_others_processed(bad: Any) -> None:
     assert (bad["accepted"], bad["rejected"]) == (GOOD, len(LINES) - GOOD - 1)
     assert (bad["completed"], bad["failed"], bad["in_flight"]) == (2, 1, 0)
     assert bad["quarantined"] == bad["dead_letters"] == 0
@@ -324,7 +322,7 @@ def _refused(folder: Path) -> dict[str, tuple[list[object], str]]:
         "stock missing": (stock("no"), "no.csv: cannot be read: No such file"),
         "stock column": (stock("column"), "column.csv:1: unknown column 'colour'"),
         "stock negative": (stock("negative"), "negative.csv:2 on_hand: -1 is not between"),
-        "stock twice": (stock("twice"), "twice.csv:3: TEA stands there twice"),
+        "stock twice": (stock("twice"), "twice.csv:3: TEA is listed twice"),
         "stock empty": (stock("header"), "is empty; its first line is sku,on_hand"),
         "directory is a file": (["run", "--count", 1, "--data", folder / "file"], "not writable"),
         "nothing was run": (["list", *data], "no orders yet; run `orders run`"),
@@ -361,7 +359,7 @@ def refused(
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_done_is_said_in_one_line(refused: Callable[[str], Any], name: str) -> None:
+def test_a_refusal_is_one_line(refused: Callable[[str], Any], name: str) -> None:
     done, said = refused(name)
     assert said in one_line(done)
 
@@ -370,14 +368,14 @@ def test_every_refusal_is_in_the_table(tmp_path: Path) -> None:
     assert list(_refused(tmp_path)) == REFUSED
 
 
-def test_a_directory_in_use_is_refused_with_who_has_it(ran: Any, data: Path) -> None:
+def test_a_directory_in_use_is_refused_with_the_process(ran: Any, data: Path) -> None:
     with DataDirectory(data).writer():
         said = one_line(orders("run", "--count", 1, "--data", data))
     assert "is in use by process" in said
     assert "--data" in said
 
 
-def test_a_directory_that_doctor_has_looked_at_is_still_without_orders(tmp_path: Path) -> None:
+def test_doctor_creates_no_orders(tmp_path: Path) -> None:
     orders("doctor", "--data", tmp_path)
     assert "no orders yet" in one_line(orders("list", "--data", tmp_path))
 
@@ -400,7 +398,7 @@ def emit(folder: Path, *lines: str) -> Any:
     return answer("emit", folder / "emitted.ndjson", "--data", folder / "data")
 
 
-def test_what_emit_journalled_a_run_of_nothing_works_off(tmp_path: Path) -> None:
+def test_a_run_without_orders_processes_emitted_events(tmp_path: Path) -> None:
     (tmp_path / "stock.csv").write_text("sku,on_hand\nTEA,50\n")
     told = emit(tmp_path, *(line(f"A-{number}") for number in range(25)))
     assert told == {"accepted": 25, "rejected": 0}
@@ -422,9 +420,7 @@ def emit_often(folder: Path) -> list[int]:
     return codes
 
 
-def test_to_emit_again_and_again_uses_up_no_message(
-    tmp_path: Path, apart: Callable[..., Any]
-) -> None:
+def test_repeated_emits_exhaust_no_message(tmp_path: Path, apart: Callable[..., Any]) -> None:
     assert apart(emit_often, tmp_path) == [0] * 10
     database = tmp_path / "data" / "orderflow.db"
     letters = "select count(*) from messages where queue = 'HighValueDeadLetterQueue'"
@@ -432,7 +428,7 @@ def test_to_emit_again_and_again_uses_up_no_message(
     assert rows(database, "select coalesce(max(receives), 0) from messages") == [(0,)]
 
 
-def test_emit_refuses_bad_events_and_takes_the_others(tmp_path: Path) -> None:
+def test_emit_rejects_invalid_events_and_accepts_the_others(tmp_path: Path) -> None:
     (tmp_path / "mixed.ndjson").write_text(f"{line('A-1')}\n{line('A-2', total=1)}\n")
     done = orders("emit", tmp_path / "mixed.ndjson", "--data", tmp_path / "data")
     assert done.returncode == 1
@@ -440,7 +436,7 @@ def test_emit_refuses_bad_events_and_takes_the_others(tmp_path: Path) -> None:
     assert "1 events were rejected; the others were taken" in done.stderr
 
 
-def test_emit_puts_no_fact_unless_it_is_told_to(tmp_path: Path) -> None:
+def test_emit_puts_facts_only_with_the_option(tmp_path: Path) -> None:
     """An Order Completed of somebody else would be revenue."""
     fact = next(Path("events_schema/order-completed/examples").glob("*.json"))
     refused = orders("emit", fact, "--data", tmp_path / "data")
@@ -488,7 +484,7 @@ def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path:
         assert server.process.poll() is None
 
 
-def test_a_letter_of_any_text_is_listed_discarded_and_put_back(tmp_path: Path) -> None:
+def test_a_dead_letter_of_any_text_is_listed_discarded_and_restored(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         detail = json.loads(line("A-1"))["detail"]
         server.client("events").put_events(
@@ -537,11 +533,11 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     return data, running.returncode, said
 
 
-def test_a_run_that_was_stopped_says_how_it_goes_on(stopped: tuple[Path, int, str]) -> None:
-    assert "`orders run --count 0` goes on" in stopped[2]
+def test_a_stopped_run_prints_how_to_continue(stopped: tuple[Path, int, str]) -> None:
+    assert "`orders run --count 0` continues" in stopped[2]
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(stopped: tuple[Path, int, str]) -> None:
+def test_a_stopped_run_continues(stopped: tuple[Path, int, str]) -> None:
     data, code, said = stopped
     assert (code, "Traceback" in said) == (130, False)
     ran = answer("run", "--count", 0, "--data", data)
@@ -566,7 +562,7 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_dead_letters_are_listed_shown_and_sent_on_their_way_again(lettered: Path) -> None:
+def test_dead_letters_are_listed_shown_and_redriven(lettered: Path) -> None:
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
     assert (letter["queue"], letter["order_id"]) == ("QuarantineQueue", "never")
@@ -603,13 +599,13 @@ def test_a_redrive_without_a_server_is_done_before_the_command_ends(tmp_path: Pa
     assert rows(data / "orderflow.db", "select count(*) from messages") == [(0,)]
 
 
-def test_a_dead_letter_that_is_not_there_is_said_to_be_missing(lettered: Path) -> None:
+def test_a_missing_dead_letter_is_reported(lettered: Path) -> None:
     done = orders("dead-letters", "redrive", 999, "--no-wait", "--data", lettered / "data")
     assert "1 were refused" in one_line(done)
     assert "there is no dead letter 999" in done.stdout
 
 
-def test_a_replay_can_be_looked_at_first_and_then_charges_nobody_twice(tmp_path: Path) -> None:
+def test_a_replay_has_a_dry_run_and_charges_no_order_twice(tmp_path: Path) -> None:
     examples = ROOT / "events_schema" / "order-created" / "examples"
     data = tmp_path / "data"
     stock = ROOT / "events_schema" / "sample_stock.csv"
@@ -628,7 +624,7 @@ def test_a_replay_can_be_looked_at_first_and_then_charges_nobody_twice(tmp_path:
     assert rows(data / "orderflow.db", ignored) == [(first["accepted"],)]
 
 
-def test_a_replay_keeps_its_pace(tmp_path: Path) -> None:
+def test_a_replay_keeps_its_rate(tmp_path: Path) -> None:
     (tmp_path / "events.ndjson").write_text("\n".join(line(f"A-{n}") for n in range(6)))
     told = answer(
         "replay", tmp_path / "events.ndjson", "--rate", 5, "--limit", 4, "--data", tmp_path / "data"
@@ -641,7 +637,7 @@ def test_a_replay_keeps_its_pace(tmp_path: Path) -> None:
 # ---- the sink
 
 
-def test_orders_go_on_while_the_sink_is_away_and_it_catches_up(tmp_path: Path) -> None:
+def test_orders_complete_during_an_outage_of_the_sink_which_catches_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "bucket").mkdir(parents=True)
     (data / "bucket" / "order_events").write_text("a file where the folder should be")

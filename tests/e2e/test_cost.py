@@ -30,4 +30,4 @@ def test_without_a_happy_order_the_message_names_the_command(tmp_path: Path) -> 
     answer("run", "--count", 0, "--data", tmp_path)
     done = orders("cost", "--data", tmp_path)
     assert done.returncode == 1
-    assert "run `orders run --count 100` there first" in done.stderr
+    assert "run `orders run --count 100` first" in done.stderr

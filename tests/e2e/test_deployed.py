@@ -63,9 +63,7 @@ def stack(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]
         yield found
 
 
-def test_the_story_of_a_deployed_order_is_that_of_one_machine(
-    here: Any, stack: DeployedStack
-) -> None:
+def test_a_deployed_orders_story_equals_the_local_one(here: Any, stack: DeployedStack) -> None:
     ours, theirs = here[0], deployed.read_story(stack, "T-1").to_json()
     assert theirs.keys() == ours.keys()
     ours["payments"][0]["gateway"] = None
@@ -91,6 +89,6 @@ def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack)
     assert deployed.list_orders(stack, None, "C-9", 20) == []
 
 
-def test_an_order_that_is_not_there_is_told_of(stack: DeployedStack) -> None:
+def test_a_missing_order_is_reported(stack: DeployedStack) -> None:
     with pytest.raises(Refusal, match="no order has the id 'T-9'"):
         deployed.read_story(stack, "T-9").to_json()

@@ -170,7 +170,7 @@ def refused(
 
 @pytest.mark.parametrize("data", ["new", "there"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_refused_command_leaves_everything_as_it_was(
+def test_a_refused_command_changes_nothing(
     refused: dict[str, Refused], name: str, data: str
 ) -> None:
     one = refused[f"{name}, {data}"]
@@ -181,7 +181,7 @@ def test_a_refused_command_leaves_everything_as_it_was(
 
 
 @pytest.mark.parametrize("name", NOTHING_THERE)
-def test_where_nothing_was_run_nothing_is_made(refused: dict[str, Refused], name: str) -> None:
+def test_a_refused_command_creates_no_directory(refused: dict[str, Refused], name: str) -> None:
     assert refused[name].code != 0
     assert "no orders yet" in refused[name].said
     assert refused[name].made == []
@@ -256,7 +256,7 @@ def unusable(
 
 @pytest.mark.parametrize("command", [" ".join(map(str, one)) for one in WRITING])
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_directory_that_cannot_be_used_is_told_of_and_left_as_it_is(
+def test_an_unusable_directory_is_reported_and_not_changed(
     unusable: dict[str, Refused], name: str, command: str
 ) -> None:
     one = unusable[f"{name}, {command}"]

@@ -158,7 +158,7 @@ def test_a_run_in_real_time_may_be_interrupted(served: Path, tmp_path: Path) -> 
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=PATIENCE)[1].decode()
     assert (running.returncode, "Traceback" in said) == (130, False)
-    assert "`orders run --count 0` goes on" in said
+    assert "`orders run --count 0` continues" in said
     assert too_late(served) == {}
 
 

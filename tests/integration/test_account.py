@@ -79,14 +79,14 @@ def test_a_stack_is_found_by_its_name() -> None:
         ("import", "nowhere.ndjson", "--stack", "orderflow"),
     ],
 )
-def test_a_stack_that_is_not_there_is_told_of(command: tuple[str, ...]) -> None:
+def test_a_missing_stack_is_reported(command: tuple[str, ...]) -> None:
     with cloudformation(400, MISSING) as address:
         said = refusal(*command, "--endpoint-url", address)
     assert said.startswith(f"the stack orderflow at {address} was not found")
     assert said.endswith("deploy it, or name another with --stack, --region or --profile")
 
 
-def test_a_stack_named_alone_is_asked_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_name_alone_selects_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
@@ -101,7 +101,7 @@ def test_a_stack_named_alone_is_asked_of_aws(monkeypatch: pytest.MonkeyPatch) ->
         (("--region", "no where"), "correct --region or --endpoint-url"),
     ],
 )
-def test_an_option_that_names_nothing_is_told_of(options: tuple[str, ...], said: str) -> None:
+def test_an_invalid_option_is_reported(options: tuple[str, ...], said: str) -> None:
     assert said in refusal("list", *options)
 
 
@@ -122,7 +122,7 @@ def refused(code: str, message: str) -> ClientError:
         ),
         (
             refused("AccessDeniedException", "no policy allows it"),
-            "may not do it (AccessDeniedException: no policy allows it); extend their policy",
+            "lack an IAM permission (AccessDeniedException: no policy allows it); extend",
         ),
         (
             refused("ThrottlingException", "Rate exceeded"),
@@ -138,7 +138,7 @@ def refused(code: str, message: str) -> ClientError:
         (S3UploadFailedError("cut off"), "it did not answer: cut off; try again"),
     ],
 )
-def test_what_a_client_raises_is_one_line_with_a_way_out(error: Exception, said: str) -> None:
+def test_a_clients_error_becomes_one_line_with_a_remedy(error: Exception, said: str) -> None:
     with pytest.raises(Refusal) as raised, translate_errors("it", "look there"):
         raise error
     assert str(raised.value).startswith(said) or said in str(raised.value)

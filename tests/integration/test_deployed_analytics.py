@@ -70,7 +70,7 @@ class Wrangler:
         return Frame()
 
 
-def test_a_named_query_is_asked_of_athena_in_the_stacks_workgroup(
+def test_a_named_query_runs_on_athena_in_the_stacks_workgroup(
     stack: DeployedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrangler = Wrangler()
@@ -85,12 +85,12 @@ def test_a_named_query_is_asked_of_athena_in_the_stacks_workgroup(
     assert asked["ctas_approach"] is False
 
 
-def test_without_awswrangler_the_way_out_is_told(
+def test_without_awswrangler_the_remedy_is_printed(
     stack: DeployedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "awswrangler", None)
     said = refusal("query", "revenue_by_day", *PLACE)
-    assert "awswrangler, which is not installed here; run `" in said
+    assert "awswrangler, which is not installed; run `" in said
     assert "orderflow[athena]" in said
 
 
@@ -98,7 +98,7 @@ def test_without_awswrangler_the_way_out_is_told(
     "sql",
     ["select 1", "WITH a AS (select 1) select * from a", "-- why\n(select 1)", "/* a */select 1"],
 )
-def test_a_select_is_taken(stack: DeployedStack, sql: str) -> None:
+def test_a_select_is_accepted(stack: DeployedStack, sql: str) -> None:
     wrangler = Wrangler()
     warehouse.run_query(stack, sql, wrangler)
     assert wrangler.asked[0]["sql"] == sql
@@ -107,9 +107,9 @@ def test_a_select_is_taken(stack: DeployedStack, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql", ["drop table order_events", "insert into x select 1", "-- select\nx y"]
 )
-def test_what_is_no_select_is_refused(stack: DeployedStack, sql: str) -> None:
+def test_another_statement_than_a_select_is_refused(stack: DeployedStack, sql: str) -> None:
     wrangler = Wrangler()
-    with pytest.raises(QueryError, match="one SELECT is taken"):
+    with pytest.raises(QueryError, match="a query must be one SELECT"):
         warehouse.run_query(stack, sql, wrangler)
     assert wrangler.asked == []
 
@@ -132,7 +132,7 @@ def test_what_is_no_select_is_refused(stack: DeployedStack, sql: str) -> None:
         ),
     ],
 )
-def test_a_query_that_fails_is_told_of_in_one_line(
+def test_a_failed_query_is_reported_in_one_line(
     stack: DeployedStack, failure: Exception, said: str
 ) -> None:
     with pytest.raises((QueryError, Refusal)) as raised:
@@ -193,7 +193,7 @@ def calls(stack: DeployedStack) -> object:
     return stack.account.functions.calls  # type: ignore[attr-defined]
 
 
-def test_a_report_that_is_there_is_given_an_address_that_expires(stack: DeployedStack) -> None:
+def test_a_stored_report_gets_a_url_that_expires(stack: DeployedStack) -> None:
     written(stack, YESTERDAY)
     told = answer("report", "--date", YESTERDAY)
     assert told["report"] == f"s3://{BUCKET}/reports/dt={YESTERDAY}/report.html"
@@ -204,19 +204,19 @@ def test_a_report_that_is_there_is_given_an_address_that_expires(stack: Deployed
     assert requests.get(told["url"], timeout=5).text == "<!doctype html>"
 
 
-def test_a_report_that_is_not_there_is_rendered(stack: DeployedStack) -> None:
+def test_a_missing_report_is_rendered(stack: DeployedStack) -> None:
     page = report_page(stack, YESTERDAY)
     assert calls(stack) == [("daily-report", {"date": str(YESTERDAY)})]
     assert requests.get(page.url, timeout=5).text == "<!doctype html>"
 
 
-def test_a_report_from_before_the_days_end_is_rendered_anew(stack: DeployedStack) -> None:
+def test_a_report_older_than_the_days_end_is_rendered_again(stack: DeployedStack) -> None:
     written(stack, TODAY)
     report_page(stack, TODAY)
     assert calls(stack) == [("daily-report", {"date": str(TODAY)})]
 
 
-def test_a_function_that_fails_is_told_of(stack: DeployedStack) -> None:
+def test_a_failed_function_is_reported(stack: DeployedStack) -> None:
     failure = {"errorType": "WarehouseError", "errorMessage": "no answer"}
     stack.account.functions.failure = failure  # type: ignore[attr-defined]
     said = f"the report of {YESTERDAY} was not rendered: WarehouseError: no answer; the functions'"

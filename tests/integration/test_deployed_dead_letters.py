@@ -136,7 +136,7 @@ def opened(stack: DeployedStack, **fields: Any) -> DynamoOrders:
         ("QuarantineQueue", "hello", {}, ("unknown", None, None)),
     ],
 )
-def test_a_letter_tells_its_reason_its_order_and_where_it_failed(
+def test_a_dead_letter_has_its_reason_its_order_and_its_source(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], told: object
 ) -> None:
     number = put(stack, queue, body, **attributes)
@@ -145,13 +145,13 @@ def test_a_letter_tells_its_reason_its_order_and_where_it_failed(
     assert (letter.reason, letter.order_id, letter.source) == told
 
 
-def test_looking_takes_no_letter_away_and_hides_none(stack: DeployedStack) -> None:
+def test_listing_neither_removes_nor_hides_dead_letters(stack: DeployedStack) -> None:
     sent = {put(stack, "QuarantineQueue", {**QUARANTINED, "n": n}) for n in range(25)}
     for _ in range(2):
         assert {letter.id for letter in letters_of(stack).open()} == sent
 
 
-def test_every_queue_that_nobody_consumes_is_looked_at(stack: DeployedStack) -> None:
+def test_every_queue_without_a_consumer_is_listed(stack: DeployedStack) -> None:
     consumed = {name for name, one in QUEUES.items() if "RedrivePolicy" in one["Properties"]}
     for name in QUEUES:
         put(stack, name, {})
@@ -174,7 +174,7 @@ def test_every_queue_that_nobody_consumes_is_looked_at(stack: DeployedStack) -> 
         ),
     ],
 )
-def test_a_letter_goes_back_to_its_queue(
+def test_a_dead_letter_goes_back_to_its_queue(
     stack: DeployedStack, dead: str, body: object, attributes: dict[str, str], goal: str
 ) -> None:
     number = put(stack, dead, body, **attributes)
@@ -185,7 +185,7 @@ def test_a_letter_goes_back_to_its_queue(
     assert texts(stack, dead) == []
 
 
-def test_a_redriven_message_names_the_letter_that_it_was(stack: DeployedStack) -> None:
+def test_a_redriven_message_has_the_id_of_its_dead_letter(stack: DeployedStack) -> None:
     number = put(stack, "OrderChangesDeadLetterQueue", EVENT)
     redriven(stack, number)
     [message] = stack.client("sqs").receive_message(
@@ -194,7 +194,7 @@ def test_a_redriven_message_names_the_letter_that_it_was(stack: DeployedStack) -
     assert message["MessageAttributes"]["REDRIVEN"]["StringValue"] == number
 
 
-def test_a_quarantined_event_goes_to_its_consumer_as_it_came(stack: DeployedStack) -> None:
+def test_a_quarantined_event_goes_to_its_consumer_unchanged(stack: DeployedStack) -> None:
     redriven(stack, put(stack, "QuarantineQueue", UNREADABLE))
     assert texts(stack, "HighValueQueue") == ["{not JSON"]
 
@@ -207,7 +207,7 @@ def test_a_quarantined_event_goes_to_its_consumer_as_it_came(stack: DeployedStac
         ("TargetsDeadLetterQueue", EVENT, {"TARGET_ARN": MACHINE}, EVENT),
     ],
 )
-def test_a_letter_of_the_workflow_starts_it_again_and_goes_once_its_run_has_the_order(
+def test_a_dead_letter_of_the_workflow_is_deleted_once_its_run_has_the_order(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], given: object
 ) -> None:
     number = put(stack, queue, body, **attributes)
@@ -221,7 +221,7 @@ def test_a_letter_of_the_workflow_starts_it_again_and_goes_once_its_run_has_the_
     assert texts(stack, queue) == []
 
 
-def test_what_a_run_did_is_waited_for_and_told(stack: DeployedStack) -> None:
+def test_a_redrive_waits_for_the_outcome_of_its_run(stack: DeployedStack) -> None:
     number = put(stack, "AttentionQueue", ATTENTION)
     orders = opened(stack, status=Status.COMPENSATING, lease_owner="run-1", lease_until=9e9)
 
@@ -238,7 +238,7 @@ def test_what_a_run_did_is_waited_for_and_told(stack: DeployedStack) -> None:
     assert texts(stack, "AttentionQueue") == []
 
 
-def test_a_run_that_is_ignored_leaves_the_letter_with_the_reason(stack: DeployedStack) -> None:
+def test_an_ignored_run_leaves_the_dead_letter_with_the_reason(stack: DeployedStack) -> None:
     number = put(stack, "AttentionQueue", ATTENTION)
     opened(stack, status=Status.COMPENSATING, lease_owner="run-2", lease_until=9e9)
     [done] = redriven(stack, number)
@@ -248,7 +248,7 @@ def test_a_run_that_is_ignored_leaves_the_letter_with_the_reason(stack: Deployed
     assert texts(stack, "AttentionQueue") == [json.dumps(ATTENTION)]
 
 
-def test_a_run_that_leaves_a_letter_of_its_own_has_taken_the_old_ones_place(
+def test_a_dead_letter_of_the_run_replaces_the_redriven_one(
     stack: DeployedStack,
 ) -> None:
     number = put(stack, "AttentionQueue", ATTENTION)
@@ -272,7 +272,7 @@ def test_a_lease_is_taken_over_from_a_run_that_has_ended_as_step_functions_says(
     assert (f"redrive-{number}", given) in runs(stack)
 
 
-def test_an_event_that_firehose_did_not_take_is_put_into_its_stream(stack: DeployedStack) -> None:
+def test_an_event_that_firehose_refused_is_put_into_its_stream(stack: DeployedStack) -> None:
     redriven(stack, put(stack, "TargetsDeadLetterQueue", EVENT, TARGET_ARN=STREAM))
     bucket, s3 = stack.name("AnalyticsBucket"), stack.client("s3")
     [stored] = s3.list_objects_v2(Bucket=bucket)["Contents"]
@@ -293,7 +293,7 @@ def test_an_event_that_firehose_did_not_take_is_put_into_its_stream(stack: Deplo
         ("RelayDeadLetterQueue", OF_THE_RELAY, {}, ("reconcile", {})),
     ],
 )
-def test_a_failed_call_is_called_again_and_for_the_relay_the_reconciler(
+def test_a_failed_call_is_repeated_and_for_the_relay_the_reconciler_is_called(
     stack: DeployedStack, queue: str, body: object, attributes: dict[str, str], call: object
 ) -> None:
     redriven(stack, put(stack, queue, body, **attributes))
@@ -301,7 +301,7 @@ def test_a_failed_call_is_called_again_and_for_the_relay_the_reconciler(
     assert texts(stack, queue) == []
 
 
-def test_of_all_letters_sqs_moves_those_that_a_queue_gave_up(stack: DeployedStack) -> None:
+def test_redrive_all_lets_sqs_move_messages_that_a_queue_gave_up(stack: DeployedStack) -> None:
     put(stack, "OrderChangesDeadLetterQueue", EVENT)
     put(stack, "QuarantineQueue", UNREADABLE)
     done = letters_of(stack).redrive()
@@ -314,7 +314,7 @@ def test_of_all_letters_sqs_moves_those_that_a_queue_gave_up(stack: DeployedStac
 # ---- what is not sent
 
 
-def test_a_letter_stays_until_its_goal_has_accepted_it_and_holds_up_no_other(
+def test_a_dead_letter_stays_until_its_destination_accepts_it(
     stack: DeployedStack,
 ) -> None:
     first, second = (
@@ -331,7 +331,7 @@ def test_a_letter_stays_until_its_goal_has_accepted_it_and_holds_up_no_other(
 
 
 @pytest.mark.parametrize("body", ["hello", {}, {"consumer": "nobody", "event": EVENT}, [1]])
-def test_a_letter_without_a_way_back_stays_and_holds_up_no_other(
+def test_a_dead_letter_without_a_destination_stays_and_affects_no_other(
     stack: DeployedStack, body: object
 ) -> None:
     bad, good = put(stack, "QuarantineQueue", body), put(stack, "QuarantineQueue", UNREADABLE)
@@ -342,7 +342,7 @@ def test_a_letter_without_a_way_back_stays_and_holds_up_no_other(
     assert [letter.id for letter in letters_of(stack).open()] == [bad]
 
 
-def test_a_letter_that_was_not_seen_is_told_of(stack: DeployedStack) -> None:
+def test_a_dead_letter_that_was_not_received_is_reported(stack: DeployedStack) -> None:
     put(stack, "QuarantineQueue", QUARANTINED)
     [answer] = redriven(stack, "nobody")
     assert answer["state"] == "refused"
@@ -363,7 +363,7 @@ def test_a_crash_between_the_start_and_the_deletion_repeats_the_same_run(
     assert texts(stack, "QuarantineQueue") == []
 
 
-def test_a_letter_whose_run_failed_gets_another_run_the_next_time(stack: DeployedStack) -> None:
+def test_a_dead_letter_whose_run_failed_gets_another_run(stack: DeployedStack) -> None:
     number = put(stack, "AttentionQueue", ATTENTION)
     client, machine = stack.client("stepfunctions"), stack.name("OrderProcessing")
     failed = client.start_execution(stateMachineArn=machine, name=f"redrive-{number}", input="{}")
@@ -380,7 +380,7 @@ def test_a_letter_whose_run_failed_gets_another_run_the_next_time(stack: Deploye
 # ---- discarded, put back, put right
 
 
-def test_a_discarded_letter_is_in_the_table_and_undo_brings_it_back_under_its_id(
+def test_a_discarded_dead_letter_is_in_the_table_and_undo_restores_its_id(
     stack: DeployedStack,
 ) -> None:
     number = put(stack, "QuarantineQueue", QUARANTINED, ANY="attribute")
@@ -404,7 +404,7 @@ def test_a_discarded_letter_is_in_the_table_and_undo_brings_it_back_under_its_id
     assert again["state"] == "refused"
 
 
-def test_what_is_kept_of_a_letter_runs_out_after_14_days(stack: DeployedStack) -> None:
+def test_the_record_of_a_dead_letter_expires_after_14_days(stack: DeployedStack) -> None:
     number = put(stack, "QuarantineQueue", QUARANTINED)
     letters_of(stack).discard([number], "a test of ours")
     item = stack.table().get(f"letter#{number}", "letter")
@@ -412,7 +412,9 @@ def test_what_is_kept_of_a_letter_runs_out_after_14_days(stack: DeployedStack) -
     assert abs(item["ttl"] - time.time() - 14 * 86_400) < 600
 
 
-def test_an_edited_letter_keeps_its_id_and_what_it_was_is_on_record(stack: DeployedStack) -> None:
+def test_an_edited_dead_letter_keeps_its_id_and_its_original_is_recorded(
+    stack: DeployedStack,
+) -> None:
     number = put(stack, "QuarantineQueue", UNREADABLE)
     right = {"source": "orders.service", "detail-type": "Order Cancelled", "detail": {}}
     done = letters_of(stack).edit(number, right)
@@ -426,7 +428,7 @@ def test_an_edited_letter_keeps_its_id_and_what_it_was_is_on_record(stack: Deplo
     assert len(texts(stack, "QuarantineQueue")) == 1
 
 
-def test_copies_of_a_letter_that_a_crash_left_are_one_and_go_together(
+def test_copies_of_a_dead_letter_after_a_crash_count_as_one(
     stack: DeployedStack,
 ) -> None:
     number = put(stack, "QuarantineQueue", UNREADABLE)
@@ -437,7 +439,7 @@ def test_copies_of_a_letter_that_a_crash_left_are_one_and_go_together(
     assert texts(stack, "HighValueQueue") == ["{right"]
 
 
-def test_a_messages_reason_is_looked_up_in_the_log(stack: DeployedStack) -> None:
+def test_a_messages_reason_is_read_from_the_log(stack: DeployedStack) -> None:
     number = put(stack, "ConfirmationsDeadLetterQueue", {"order_id": "A-1"})
     client = stack.client("logs")
     client.create_log_group(logGroupName="functions")
@@ -456,7 +458,7 @@ def test_a_messages_reason_is_looked_up_in_the_log(stack: DeployedStack) -> None
 # ---- the commands
 
 
-def test_letters_are_listed_and_redriven_by_their_ids(stack: DeployedStack) -> None:
+def test_dead_letters_are_listed_and_redriven_by_id(stack: DeployedStack) -> None:
     number = put(stack, "QuarantineQueue", UNREADABLE)
     [letter] = answer("dead-letters", "list", "--queue", "QuarantineQueue")["dead_letters"]
     assert letter["id"] == number

@@ -277,7 +277,7 @@ def test_what_has_no_bar_is_counted(tmp_path: Path) -> None:
 def test_an_answer_without_figures_is_a_table(
     tmp_path: Path, columns: list[str], rows: list[tuple[Any, ...]]
 ) -> None:
-    assert "There is no figure to draw." in chart(tmp_path, columns, rows)
+    assert "The answer has no numeric column." in chart(tmp_path, columns, rows)
 
 
 def test_figures_without_a_name_are_drawn_by_row(tmp_path: Path) -> None:

@@ -148,5 +148,5 @@ def test_a_file_that_cannot_be_received_changes_nothing(
     stack: DeployedStack, file: Path, tmp_path: Path
 ) -> None:
     file.write_text("sku,on_hand\nTEA,5\nTEA,6\n")
-    assert "TEA stands there twice" in refusal("stock", "receive", file, "--stack", "x")
+    assert "TEA is listed twice" in refusal("stock", "receive", file, "--stack", "x")
     assert list(stack.table().scan()) == []

@@ -501,7 +501,7 @@ def test_it_ends_cleanly_in_the_middle_of_its_work_and_a_restart_goes_on(
         assert server.stop(how) == 0
         assert not (server.data / "endpoint").exists()
         assert "Traceback" not in server.output()
-        assert "stopped; everything accepted is in the journal" in server.output()
+        assert "stopped; accepted events are saved" in server.output()
         left = server.rows("select count(*) from orders where status = 'COMPLETED'")[0][0]
         server.start()
         server.until("select count(*) from orders where status = 'COMPLETED'", 30)

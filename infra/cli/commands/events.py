@@ -1,4 +1,4 @@
-"""``orders events``: the contracts, and files of events checked against them."""
+"""``orders events``: the contracts of events, and their checks on files."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
 from infra.contracts.fields import Field, detail_fields
 from infra.contracts.folder import EXAMPLES, FOLDER, SCHEMA, slug
-from infra.terminal.output import Styled, Table, complain, console, finish
+from infra.terminal.output import Styled, Table, console, finish, print_error
 from kernel.events import REQUESTS
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_events(as_json: Json = False) -> None:
-    """List every event: its version, who sends it, what it means."""
+    """List every event with its version, sender and meaning."""
     rows = [_summary(name, contract) for name, contract in present().items()]
     if as_json:
         finish({"events": rows}, as_json=True)
@@ -44,11 +44,11 @@ def show(
     name: Annotated[str, typer.Argument(help="Such as order-created or 'Order Created'.")],
     as_json: Json = False,
 ) -> None:
-    """Show one event: its fields, an example, and where its schema is."""
-    found = _event_name(name)
-    contract = present()[found]
+    """Show one event: its fields, an example, and the path of its schema."""
+    event = _event_name(name)
+    contract = present()[event]
     fields = detail_fields(contract.schema)
-    example = _example(found)
+    example = _example(event)
     if as_json:
         rows = [
             {
@@ -61,11 +61,11 @@ def show(
             }
             for field in fields
         ]
-        shown = {**_summary(found, contract), "fields": rows, "example": example}
+        shown = {**_summary(event, contract), "fields": rows, "example": example}
         finish(shown, as_json=True)
         return
-    summary = _summary(found, contract)
-    console.print(Styled(f"{found} {contract.version}, from {summary['from']}", "bold"))
+    summary = _summary(event, contract)
+    console.print(Styled(f"{event} {contract.version}, from {summary['from']}", "bold"))
     console.print(summary["meaning"], "", _field_table(fields), "")
     if example:
         console.print_json(example)
@@ -80,7 +80,7 @@ def validate(
     ],
     as_json: Json = False,
 ) -> None:
-    """Check events against their contracts; exit 1 if any breaks its own."""
+    """Check events against their contracts; exit with 1 if one breaks its contract."""
     events, problems, unreadable = 0, [], 0
     for file in files:
         print_skipped_files(Path(file))
@@ -93,7 +93,7 @@ def validate(
                         console.print(f"{line.path}:{line.number}: {line.problem}")
         except UnreadableFile as error:
             unreadable += 1
-            complain(str(error))
+            print_error(str(error))
     summary = {
         "events": events,
         "valid": events - len(problems),
@@ -103,18 +103,18 @@ def validate(
     if as_json:
         finish({**summary, "problems": problems}, as_json=True)
     else:
-        console.print(_sentence(summary))
+        console.print(_counts(summary))
     if problems or unreadable:
         raise typer.Exit(1)
 
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="A schema file, or an event to hold to its release.")],
+    old: Annotated[str, typer.Argument(help="A schema file, or a released event's name.")],
     new: Annotated[str | None, typer.Argument(help="The newer schema file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two schemas of an event; exit 1 if who relies on the older one would break."""
+    """Compare two schemas of an event; exit with 1 if users of the older one would break."""
     name, before, after = _pair(old, new)
     changes = compare(before, after)
     breaking = [change for change in changes if change.breaks(name)]
@@ -127,13 +127,13 @@ def diff(
             for change in listed:
                 console.print(f"{title}: {change}")
         if not changes:
-            console.print(f"{name or 'The event'}: nothing changed that decides what is valid.")
+            console.print(f"{name or 'The event'}: nothing changed that affects validity.")
     if breaking:
         raise typer.Exit(1)
 
 
 def _pair(old: str, new: str | None) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
-    """Return what is compared: the event's name and two schemas."""
+    """Return the event's name and the two schemas to compare."""
     if new is not None:
         after = _schema(new)
         return str(after.get("title", "")), _schema(old), after
@@ -143,7 +143,7 @@ def _pair(old: str, new: str | None) -> tuple[str, Mapping[str, Any], Mapping[st
     baseline = released()
     if name not in baseline:
         raise CommandError(
-            f"{name} is not released yet; python -m infra.contracts.schemas --release does that"
+            f"{name} is not released yet; run python -m infra.contracts.schemas --release"
         )
     return name, baseline[name].schema, present()[name].schema
 
@@ -160,15 +160,15 @@ def _schema(path: str) -> Mapping[str, Any]:
     return content
 
 
-def _event_name(given: str) -> str:
-    """Return the detail type that somebody means: case, spaces and hyphens do not count."""
+def _event_name(text: str) -> str:
+    """Return the detail type of a name; case, spaces and hyphens are ignored."""
     names = {_letters(name): name for name in present()}
-    found = names.get(_letters(given))
-    if found is None:
-        close = get_close_matches(_letters(given), names, 1)
+    name = names.get(_letters(text))
+    if name is None:
+        close = get_close_matches(_letters(text), names, 1)
         hint = f"did you mean {slug(names[close[0]])}?" if close else "see: orders events list"
-        raise CommandError(f"no event is named {given!r}; {hint}")
-    return found
+        raise CommandError(f"no event is named {text!r}; {hint}")
+    return name
 
 
 def _letters(name: str) -> str:
@@ -194,9 +194,9 @@ def _example(name: str) -> Any:
 def _field_table(fields: Sequence[Field]) -> Table:
     table = Table("Field", "Type", "", "Meaning and limits")
     for field in fields:
-        limits = ", ".join(one for one in (field.limits, field.pattern) if one)
-        said = f"{field.description} ({limits})" if limits and field.description else limits
-        meaning = said or field.description
+        limits = ", ".join(filter(None, (field.limits, field.pattern)))
+        limited = f"{field.description} ({limits})" if limits and field.description else limits
+        meaning = limited or field.description
         table.add_row(field.name, field.type, "required" * field.required, meaning)
     return table
 
@@ -210,12 +210,12 @@ def _problem(line: Line) -> dict[str, Any]:
     }
 
 
-def _sentence(summary: Mapping[str, int]) -> str:
-    said = [f"{summary['events']:,} events: {summary['valid']:,} valid"]
-    said += [f"{summary['invalid']:,} invalid"] if summary["invalid"] else []
+def _counts(summary: Mapping[str, int]) -> str:
+    counts = [f"{summary['events']:,} events: {summary['valid']:,} valid"]
+    counts += [f"{summary['invalid']:,} invalid"] if summary["invalid"] else []
     files = summary["unreadable_files"]
-    said += [f"{files} file{'s' * (files > 1)} could not be read"] if files else []
-    return ", ".join(said) + "."
+    counts += [f"{files} file{'s' * (files > 1)} could not be read"] if files else []
+    return ", ".join(counts) + "."
 
 
 def _plain(changes: Sequence[Change]) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
-"""``orders run``: start the platform, send events, work until nothing is due, say what happened.
+"""``orders run``: send events, and process them until nothing is due.
 
-Time is skipped in a sandbox (`infra.local.directory.sandbox`). Elsewhere a run works in real time:
-it does what is due, and says what waits until when.
+Waits are skipped in a sandbox (`infra.local.directory.sandbox`). Elsewhere a run works in real
+time: it processes what is due, and lists what waits until when.
 """
 
 import time
@@ -34,16 +34,16 @@ from kernel.clock import timestamp
 from lambda_support.batches import batches, entry_size
 
 CHUNK = 100
-"""Events that are put on the bus in one turn."""
+"""Events that are put on the bus in one turn of the engine."""
 
 SHOWN = 10
-"""Rejected events that are told of one by one."""
+"""Rejected events that are printed one by one."""
 
 
 def run(
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Events: JSON, a line each or not."),
+        typer.Option("--from", metavar="FILE", help="Events: JSON, one per line or not."),
     ] = None,
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
@@ -51,20 +51,20 @@ def run(
     delivery: Delivery = "",
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Generated orders to send; 0 only does what is due."),
+        typer.Option(min=0, help="Generated orders to send; 0 only processes what is due."),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="What the generated orders follow from; new ones, if not given."),
+        typer.Option(help="Seed of the generated orders; the default is the first unused one."),
     ] = None,
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Take orders through the whole platform, on this machine.
+    """Process orders with the complete platform, on this machine.
 
-    While every order of the data directory came from this command, waits are skipped. In any other
-    directory it works in real time: it ends once nothing is due soon, and says what waits.
+    Waits are skipped as long as this command sent every order of the data directory. In any other
+    directory the run works in real time: it ends once nothing is due soon, and lists what waits.
     """
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
@@ -82,20 +82,20 @@ def run(
             receive(stock, receipt, store, engine.clock.now())
         units = generated.receipt if generated is not None and stock is None else None
         result = Run(engine, where).take(lines, units)
-    _tell(result, where, generated)
+    _show(result, where, generated)
     finish(result, as_json=as_json)
-    problems = _unfinished(result)
+    problems = _failures_of(result)
     if problems:
         raise CommandError("; ".join(problems))
 
 
-def _unfinished(result: dict[str, Any]) -> list[str]:
-    """Return what a run should have done and did not."""
+def _failures_of(result: dict[str, Any]) -> list[str]:
+    """Return the reasons for which a run has failed."""
     problems = []
     if result["not_begun"] and (result["sandbox"] or result["overdue"]):
         problems.append(f"{result['not_begun']} accepted orders have not begun; see the log")
     if result["overdue"]:
-        problems.append(f"{result['overdue']} items are due and were not done; see the log")
+        problems.append(f"{result['overdue']} items are due and were not processed; see the log")
     if result["sink_error"]:
         problems.append(f"the analytics sink failed: {result['sink_error']}")
     return problems
@@ -114,16 +114,16 @@ class Run:
         self.problems: list[str] = []
 
     def take(self, lines: Iterator[Line], receipt: Receipt | None) -> dict[str, Any]:
-        """Send events and work until nothing is due; return the summary."""
+        """Send events and process them until nothing is due; return the summary."""
         store = SQLiteInventory(self.database)
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
         before = summary.mark(self.database, self.engine.stack)
         started = time.perf_counter()
         with Progress() as progress:
-            self._feed(lines, progress)
+            self._send(lines, progress)
             work = settle if self.sandbox else work_off
-            work(self.engine, lambda: progress.worked(self.database))
+            work(self.engine, lambda: progress.show(self.database))
         seconds = time.perf_counter() - started
         return self._summary(before, seconds)
 
@@ -141,25 +141,25 @@ class Run:
             "totals": summary.totals(self.database, stack),
             "problems": self.problems[:100],
             "failures": summary.failures(self.database, "id > ?", before.failure)[:100],
-            "waiting": [_told(one) for one in waiting(self.database, stack)],
+            "waiting": [_in_json(item) for item in waiting(self.database, stack)],
             "overdue": overdue(self.database, stack, self.engine.clock.now()),
             "sink_error": sink_error,
             "sandbox": self.sandbox,
         }
 
-    def _feed(self, lines: Iterator[Line], progress: Progress) -> None:
-        """Put events on the bus while the platform works on the first of them."""
+    def _send(self, lines: Iterator[Line], progress: Progress) -> None:
+        """Put events on the bus while the platform processes the first ones."""
         bus = self.engine.stack.bus
         while chunk := list(islice(lines, CHUNK)):
-            good = []
+            entries = []
             for line in chunk:
                 if line.envelope is None:
                     self._reject(f"{line.path}:{line.number}: {line.problem}")
                 else:
-                    good.append(to_entry(line, bus))
+                    entries.append(to_entry(line, bus))
             answers = [
                 self.engine.call(partial(self.engine.bus.put, batch))
-                for batch in batches(good, entry_size)
+                for batch in batches(entries, entry_size)
             ]
             self.engine.turn(0)
             for answer in answers:
@@ -177,11 +177,11 @@ class Run:
             errors.print(f"rejected {problem}", style="yellow")
 
 
-def _told(one: Waiting) -> dict[str, Any]:
-    return {"what": one.text, "count": one.count, "next_at": timestamp(one.next_at)}
+def _in_json(item: Waiting) -> dict[str, Any]:
+    return {"what": item.text, "count": item.count, "next_at": timestamp(item.next_at)}
 
 
-def _tell(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:
+def _show(result: dict[str, Any], where: DataDirectory, generated: Generated | None) -> None:
     from infra.cli.run_output import show_run
 
     show_run(console, result, where, generated)

@@ -20,18 +20,18 @@ SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="An address of this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free port.")] = 8080,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name under which others ask; with --token-file."),
+        typer.Option(metavar="NAME", help="Another name in Host headers; with --token-file."),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Who may ask, a line each: TOKEN SUBJECT SCOPE …"),
+        typer.Option(metavar="FILE", help="Tokens, one per line: TOKEN SUBJECT SCOPE …"),
     ] = None,
     parameter: Annotated[
         list[str] | None,
@@ -44,18 +44,20 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C.
 
-    Without tokens only this machine's programs are served, by the names of the loopback, and pages
-    of the origins that the template's parameter CorsOrigins has. With --token-file every request
-    needs a token: `Authorization: Bearer TOKEN` (scopes orders/read, orders/write), and for AWS's
-    clients AWS_SESSION_TOKEN (scope orders/operate). It is plain HTTP: put a proxy that speaks
-    https in front of whatever leaves this machine.
+    Without --token-file only programs of this machine are served, by the names of the loopback,
+    and pages of the origins in the template's parameter CorsOrigins. With --token-file every
+    request needs a token: `Authorization: Bearer TOKEN` (scopes orders/read, orders/write), and for
+    AWS's clients AWS_SESSION_TOKEN (scope orders/operate). The port speaks plain HTTP: for access
+    from other machines, put an HTTPS proxy in front.
     """
     where = directory(data)
-    admitted = admission(host, allowed_host or [], token_file)
+    access = admission(host, allowed_host or [], token_file)
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
     with (
-        open_listener(host, port) as listener,  # a port that is taken leaves the directory as it is
+        open_listener(
+            host, port
+        ) as listener,  # first: a used port must leave the directory unchanged
         platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
     ):
         inventory = SQLiteInventory(engine.journal.database)
@@ -63,26 +65,26 @@ def serve(
             receive(stock, receipt, inventory, engine.clock.now())
         elif _never_received(engine):
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
-            console.print("no stock yet: received the sample's, so that the examples work")
+            console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, listener, admitted, where.log)
+        server = Server(engine, reader, listener, access, where.log)
         address = url(host, server.port)
 
         def started() -> None:
-            where.publish_endpoint(address, admitted.local_token)
+            where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  curl {address}/health",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
-            console.print(*lines, *_remarks(engine, admitted))
+            console.print(*lines, *_access_notes(engine, access))
 
         try:
             server.run(started)
         finally:
             where.withdraw_endpoint()
             reader.close()
-    console.print("stopped; everything accepted is in the journal and goes on at the next start")
+    console.print("stopped; accepted events are saved and continue at the next start")
     finish({"stopped": True}, as_json=as_json)
 
 
@@ -90,18 +92,18 @@ def _never_received(engine: Engine) -> bool:
     return engine.journal.database.row("select 1 from receipts limit 1") is None
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
-    """Return template parameters given as NAME=VALUE."""
-    pairs = [one.partition("=") for one in given]
+def _parameters(texts: list[str]) -> dict[str, str]:
+    """Return the template parameters in texts of the form NAME=VALUE."""
+    pairs = [text.partition("=") for text in texts]
     for name, separator, _ in pairs:
         if not (name and separator):
             raise typer.BadParameter(f"{name!r} has no value: write --parameter NAME=VALUE")
     return {name: value for name, _, value in pairs}
 
 
-def _remarks(engine: Engine, admitted: Admission) -> list[str]:
-    """Return what a person should know of who may ask."""
-    if admitted.tokens is not None:
+def _access_notes(engine: Engine, access: Admission) -> list[str]:
+    """Return what the user should know about access to the server."""
+    if access.tokens is not None:
         return ["a token is needed: `Authorization: Bearer TOKEN`, or AWS_SESSION_TOKEN=TOKEN"]
     cors = engine.stack.cors
     if cors is not None and cors.allows_all:

@@ -51,7 +51,7 @@ HISTORY = [
     ],
     ids=["list", "history", "show", "redrive"],
 )
-def test_markup_is_shown_as_it_is_and_control_characters_are_not_sent(
+def test_markup_is_shown_as_text_and_control_characters_are_escaped(
     show: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show()

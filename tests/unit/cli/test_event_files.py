@@ -56,7 +56,7 @@ def order_ids(lines: list[Line]) -> list[str | None]:
 # Forms
 
 
-def test_a_line_gives_its_envelope_its_event_and_where_it_stood(tmp_path: Path) -> None:
+def test_a_line_has_its_envelope_its_event_and_its_number(tmp_path: Path) -> None:
     event = {**created(), "time": "2026-01-31T12:00:00Z"}
     [line] = read(tmp_path, lines_of(event))
     assert (line.path, line.number, line.problem) == (str(tmp_path / "events.ndjson"), 1, None)
@@ -82,7 +82,7 @@ def test_an_entrys_time_may_be_in_seconds(tmp_path: Path) -> None:
     assert line.envelope["time"] == "2026-01-31T12:00:00.000Z"
 
 
-def test_what_eventbridge_adds_is_kept(tmp_path: Path) -> None:
+def test_fields_that_eventbridge_adds_are_kept(tmp_path: Path) -> None:
     event = {**created(), "version": "0", "id": "x", "account": "1", "resources": []}
     [line] = read(tmp_path, lines_of(event))
     assert line.envelope == event
@@ -110,7 +110,7 @@ def test_an_event_is_read_from_files_of_every_form(tmp_path: Path, name: str, co
     assert order_ids(read(tmp_path, content, name)) == ["A-1"]
 
 
-def test_events_of_a_json_document_are_found_where_they_begin(tmp_path: Path) -> None:
+def test_events_of_a_json_document_have_their_first_line(tmp_path: Path) -> None:
     listed = json.dumps([created("A-1"), created("A-2")], indent=1)
     lines = read(tmp_path, listed, "list.json")
     assert order_ids(lines) == ["A-1", "A-2"]
@@ -123,7 +123,7 @@ def test_an_empty_list_holds_no_events(tmp_path: Path) -> None:
     assert read(tmp_path, "[]", "list.json") == []
 
 
-def test_standard_input_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     content = lines_of(created("A-1"), created("A-2")).encode()
     stdin = SimpleNamespace(buffer=io.BytesIO(content))
     monkeypatch.setattr("sys.stdin", stdin)
@@ -170,7 +170,7 @@ BAD_LINES = [
     [case[1:] for case in BAD_LINES],
     ids=[case[0] for case in BAD_LINES],
 )
-def test_a_malformed_line_is_named_and_the_rest_goes_on(
+def test_a_malformed_line_is_named_and_the_others_are_read(
     tmp_path: Path, content: object, field: str | None, problem: str
 ) -> None:
     first, bad, last = read(tmp_path, lines_of(created("A-1"), content, created("A-2")))
@@ -186,7 +186,7 @@ def test_zeros_far_into_a_file_are_a_malformed_line(tmp_path: Path) -> None:
     assert (bad.number, bad.event) == (41, None)
 
 
-def test_a_file_that_ends_in_the_middle_of_a_line_says_so(tmp_path: Path) -> None:
+def test_a_line_that_is_cut_off_is_reported(tmp_path: Path) -> None:
     whole = lines_of(created("A-1"), created("A-2"))
     for cut in (whole[:-2], whole[:-50], whole[: len(whole) // 2 + 1]):
         first, half = read(tmp_path, cut)
@@ -194,7 +194,7 @@ def test_a_file_that_ends_in_the_middle_of_a_line_says_so(tmp_path: Path) -> Non
         assert (half.number, half.problem) == (2, "is cut off in the middle of an event")
 
 
-def test_a_document_that_is_cut_off_gives_what_is_whole(tmp_path: Path) -> None:
+def test_a_document_that_is_cut_off_gives_its_complete_events(tmp_path: Path) -> None:
     whole = json.dumps([created("A-1"), created("A-2")], indent=1)
     for cut in (whole[:-2], whole[:-1], whole[:-20]):
         *lines, half = read(tmp_path, cut, "list.json")
@@ -212,7 +212,7 @@ def test_a_document_that_is_cut_off_gives_what_is_whole(tmp_path: Path) -> None:
         (lambda text: text.replace("25.0", "NaN", 1), 2, "is not JSON"),
     ],
 )
-def test_a_malformed_document_says_in_which_line(
+def test_a_malformed_document_is_reported_with_its_line(
     tmp_path: Path, change: Any, line: int, problem: str
 ) -> None:
     text = json.dumps([created("A-1"), created("A-2")], indent=1)
@@ -240,7 +240,7 @@ def test_a_number_of_any_length_is_a_problem_of_its_line(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", ["latin.ndjson", "latin.json"])
-def test_text_in_another_encoding_says_so(tmp_path: Path, name: str) -> None:
+def test_text_in_another_encoding_is_reported(tmp_path: Path, name: str) -> None:
     event = created(shipping_address=None, email="é@example.com")
     text = json.dumps(event, ensure_ascii=False, indent=1 if name == "latin.json" else None)
     [line] = read(tmp_path, text.encode("latin-1"), name)
@@ -266,7 +266,7 @@ def test_an_event_is_as_large_as_the_bus_takes_and_no_larger(tmp_path: Path) -> 
     assert over.problem == "detail: the event has 262,145 bytes; the bus takes 262,144 at most"
 
 
-def test_a_line_beyond_all_measure_is_passed_over(tmp_path: Path) -> None:
+def test_a_line_of_excessive_length_is_skipped(tmp_path: Path) -> None:
     huge = '{"x": "' + "y" * (2 * MAX_LINE) + '"}'
     lines = read(tmp_path, lines_of(created("A-1"), huge, created("A-2"), huge))
     assert order_ids(lines) == ["A-1", None, "A-2", None]
@@ -274,7 +274,7 @@ def test_a_line_beyond_all_measure_is_passed_over(tmp_path: Path) -> None:
     assert "the line has more than 2,097,152 bytes" in str(lines[1].problem)
 
 
-def test_lines_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
+def test_lines_are_read_lazily(tmp_path: Path) -> None:
     path = tmp_path / "long.ndjson"
     line = json.dumps(created(note="x" * 10_000)) + "\n"
     path.write_text(line * 3_000)
@@ -300,7 +300,7 @@ def test_lines_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
         ("zip.ndjson", b"PK\x03\x04\x14\0\0\0\x08\0", "is binary"),
         ("empty.ndjson.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("picture.json.gz", gzip.compress(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", mtime=0), "is binary"),
-        ("cut.json.gz", gzip.compress(b"{}", mtime=0)[:9], "is cut off: gzip says that there is"),
+        ("cut.json.gz", gzip.compress(b"{}", mtime=0)[:9], "is cut off: gzip expects more"),
         ("damaged.json.gz", b"\x1f\x8b\x08\0 no gzip at all", "is damaged: gzip cannot unpack it"),
         ("picture.json", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is binary"),
         ("wide.json", "\ufeff{}".encode("utf-16-le"), "is binary, or text in UTF-16"),
@@ -348,7 +348,7 @@ def test_every_published_example_is_read() -> None:
     assert not [line for line in lines if line.problem]
 
 
-def test_what_was_read_is_sent_as_an_entry(tmp_path: Path) -> None:
+def test_an_event_is_sent_as_an_entry(tmp_path: Path) -> None:
     event = {**created(), "time": "2026-01-31T12:00:00Z", "resources": ["arn:x"], "id": "x"}
     [line] = read(tmp_path, lines_of(event))
     assert line.envelope is not None

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folders_events_come_by_their_times(folder: Path) -> None:
+def test_events_of_a_folder_are_sorted_by_time(folder: Path) -> None:
     lines = list(EventReader([folder]).events())
     assert [line.event and line.event.detail.order_id for line in lines] == [
         "EARLY",
@@ -40,7 +40,7 @@ def test_a_folders_events_come_by_their_times(folder: Path) -> None:
     assert lines[0].envelope["account"] == "123456789012"
 
 
-def test_a_files_events_come_as_they_stand(folder: Path) -> None:
+def test_events_of_files_keep_their_order(folder: Path) -> None:
     files = [folder / "b.ndjson", folder / "a.json"]
     lines = list(EventReader(files).events())
     assert [line.event and line.event.detail.order_id for line in lines] == [
@@ -50,7 +50,7 @@ def test_a_files_events_come_as_they_stand(folder: Path) -> None:
     ]
 
 
-def test_what_is_rejected_and_what_is_passed_over_is_told(
+def test_rejected_events_and_skipped_files_are_printed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader = EventReader([folder])

@@ -88,7 +88,7 @@ def test_the_same_events_are_read_from_every_form(tmp_path: Path, form: str, nam
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_gzipped_file_is_read_as_what_it_holds(tmp_path: Path, form: str) -> None:
+def test_a_gzipped_file_is_read_as_its_content(tmp_path: Path, form: str) -> None:
     packed = gzip.compress(FORMS[form].encode(), mtime=0)
     plain = [(line.number, line.envelope) for line in read(tmp_path, FORMS[form])]
     for name in ("events.ndjson.gz", "events.json"):
@@ -113,7 +113,7 @@ separators = st.tuples(blanks, st.sampled_from([None, 1, 4]))
     st.sampled_from(["stream", "list", "request"]),
 )
 @example([("", 1), ("", None)], "events.ndjson", "stream")
-def test_events_are_found_in_the_lines_where_they_begin(
+def test_events_have_their_first_line(
     tmp_path_factory: pytest.TempPathFactory,
     parts: list[tuple[str, int | None]],
     name: str,
@@ -161,7 +161,7 @@ streams = st.lists(
     st.lists(st.integers(1, 40), min_size=1, max_size=4),
     st.sampled_from(["", "lines"]),
 )
-def test_what_is_found_does_not_depend_on_how_the_text_arrives(
+def test_events_do_not_depend_on_the_chunks_of_the_text(
     text: str, sizes: list[int], lines: str
 ) -> None:
     whole = list(JSONStream(iter([text]), by_line=bool(lines)))
@@ -179,18 +179,14 @@ BAD = ['{"source" 1}', '{"a": [1}', '{"a": "x', '{"a": {"b": 1}', "nonsense", "[
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("name", ["events.json", "events.ndjson"])
-def test_a_malformed_line_costs_no_other_line_its_event(
-    tmp_path: Path, bad: str, name: str
-) -> None:
+def test_a_malformed_line_affects_no_other_line(tmp_path: Path, bad: str, name: str) -> None:
     lines = read(tmp_path, f"{ONE[0]}\n{bad}\n{ONE[1]}\n{bad}\n{bad}\n{ONE[2]}\n", name)
     assert found(lines) == ["A-1", None, "A-2", None, None, "A-3"]
     assert [line.number for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("bad", ['{"source" 1}', '{"a": [1}', '{"a": {"b": 1}', "{]}", "x"])
-def test_a_malformed_object_costs_no_other_that_follows_without_a_line(
-    tmp_path: Path, bad: str
-) -> None:
+def test_a_malformed_object_affects_no_other_on_its_line(tmp_path: Path, bad: str) -> None:
     assert found(read(tmp_path, ONE[0] + bad + ONE[1] + ONE[2])) == ["A-1", None, "A-2", "A-3"]
 
 
@@ -203,7 +199,7 @@ def test_a_malformed_object_of_several_lines_is_one_problem(tmp_path: Path) -> N
     assert lines[1].problem == "is not JSON (Expecting ':' delimiter, column 16)"
 
 
-def test_an_entry_that_is_no_event_costs_no_other(tmp_path: Path) -> None:
+def test_an_entry_that_is_no_event_affects_no_other(tmp_path: Path) -> None:
     request = {"Entries": [entry(EVENTS[0]), {"Source": "x"}, 5, entry(EVENTS[1])]}
     lines = read(tmp_path, json.dumps(request, indent=1))
     assert found(lines) == ["A-1", None, None, "A-2"]
@@ -211,13 +207,13 @@ def test_an_entry_that_is_no_event_costs_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "]", "]x", '], "More": 1}', "}"])
-def test_a_request_that_does_not_end_as_one_says_so(tmp_path: Path, end: str) -> None:
+def test_a_request_with_a_wrong_end_is_reported(tmp_path: Path, end: str) -> None:
     *lines, last = read(tmp_path, '{"Entries": [\n' + json.dumps(entry(EVENTS[0])) + end)
     assert found(lines) == ["A-1"]
     assert (last.number, last.event) == (2, None)
 
 
-def test_a_value_beyond_all_measure_is_passed_over_where_nothing_is_between(tmp_path: Path) -> None:
+def test_a_value_of_excessive_length_is_skipped_without_separators(tmp_path: Path) -> None:
     huge = '{"x": "' + "y" * (2 * MAX_VALUE) + '"}'
     lines = read(tmp_path, ONE[0] + huge + ONE[1])
     assert found(lines) == ["A-1", None, "A-2"]
@@ -227,12 +223,12 @@ def test_a_value_beyond_all_measure_is_passed_over_where_nothing_is_between(tmp_
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [
-        ("cut", lambda data: data[: len(data) // 2], "is cut off: gzip says that there is more"),
+        ("cut", lambda data: data[: len(data) // 2], "is cut off: gzip expects more data"),
         ("damaged", lambda data: data[:-8] + b"\0" * 8, "is damaged: gzip cannot unpack it"),
         ("more behind", lambda data: data + b"more", "is damaged: gzip cannot unpack it"),
     ],
 )
-def test_a_gzipped_file_that_is_broken_further_on_says_so(
+def test_damage_within_a_gzipped_file_is_reported(
     tmp_path: Path, name: str, change: Any, problem: str
 ) -> None:
     text = "".join(json.dumps(created(f"A-{number}", note="ü" * 99)) for number in range(3_000))
@@ -242,10 +238,10 @@ def test_a_gzipped_file_that_is_broken_further_on_says_so(
 
 
 @pytest.mark.parametrize("filling", [b" ", b"\n", b"[", b'{"a": "', b'"'])
-def test_a_file_that_unpacks_without_end_is_a_problem_and_takes_no_memory(
+def test_a_gzip_bomb_is_reported_and_takes_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes
 ) -> None:
-    monkeypatch.setattr(text_source, "ALWAYS_TAKEN", 1_000_000)
+    monkeypatch.setattr(text_source, "ALWAYS_ACCEPTED", 1_000_000)
     monkeypatch.setattr(text_source, "MAX_RATIO", 100)
     content = ONE[0].encode() + b"\n" + filling * (40_000_000 // len(filling))
     path = tmp_path / "bomb.ndjson.gz"
@@ -265,7 +261,7 @@ def test_a_file_that_unpacks_without_end_is_a_problem_and_takes_no_memory(
 
 
 @pytest.mark.parametrize("form", ["nothing between", "list", "request", "gzipped"])
-def test_events_of_every_form_are_read_as_they_are_asked_for(tmp_path: Path, form: str) -> None:
+def test_events_of_every_form_are_read_lazily(tmp_path: Path, form: str) -> None:
     one = json.dumps(created(note="x" * 10_000))
     sent = json.dumps(entry(json.loads(one)))
     content = {
@@ -301,7 +297,7 @@ EXACT = [
 
 @pytest.mark.parametrize("number", EXACT)
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_detail_is_sent_with_the_numbers_that_stand_in_the_file(
+def test_a_detail_is_sent_with_the_numbers_of_the_file(
     tmp_path: Path, number: str, indent: int | None
 ) -> None:
     note = 'a  \\" b'
@@ -313,7 +309,7 @@ def test_a_detail_is_sent_with_the_numbers_that_stand_in_the_file(
     assert "\n" not in line.entry["Detail"]
 
 
-def test_the_text_of_an_entrys_detail_is_sent_as_it_is(tmp_path: Path) -> None:
+def test_the_text_of_an_entrys_detail_is_sent_unchanged(tmp_path: Path) -> None:
     text = json.dumps(created()["detail"], indent=3) + " "
     event = {"Source": SOURCE, "DetailType": "Order Created", "Detail": text}
     [line] = read(tmp_path, json.dumps(event))
@@ -343,7 +339,7 @@ numbers = st.from_regex(
 
 @given(numbers)
 @example("-0")
-def test_no_number_changes_its_value_on_the_way(
+def test_no_number_changes_its_value_when_it_is_sent(
     tmp_path_factory: pytest.TempPathFactory, number: str
 ) -> None:
     text = json.dumps(created(more=0)).replace('"more": 0', f'"more": {number}')
@@ -354,7 +350,7 @@ def test_no_number_changes_its_value_on_the_way(
 
 
 @given(json_values, json_values)
-def test_a_members_text_is_its_own_and_compact_text_is_the_same_value(
+def test_a_member_has_its_text_and_compact_text_the_same_value(
     value: object, other: object
 ) -> None:
     text = json.dumps({"other": other, "detail": 1, "x": {"detail": 2}, "y": value}, indent=2)
@@ -367,7 +363,7 @@ def test_a_members_text_is_its_own_and_compact_text_is_the_same_value(
 # ---- folders
 
 
-def test_a_folders_files_are_read_whatever_the_case_of_their_names(tmp_path: Path) -> None:
+def test_file_names_of_a_folder_match_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "a.JSON").write_text(ONE[0])
     (tmp_path / "b.NdJson").write_text(ONE[1])
     (tmp_path / "c.JSONL.GZ").write_bytes(gzip.compress(ONE[2].encode()))

@@ -62,7 +62,7 @@ def test_show_takes_a_name_in_any_spelling(name: str) -> None:
     assert fields["items[].quantity"]["limits"] == "1 to 1,000,000"
 
 
-def test_show_tells_fields_an_example_and_where_the_schema_is() -> None:
+def test_show_prints_fields_an_example_and_the_schemas_path() -> None:
     result = run("show", "order-cancelled")
     assert result.exit_code == 0
     for said in ("Order Cancelled", "order_id", "required", "detail-type", "schema.json"):
@@ -80,7 +80,7 @@ def test_an_unknown_event_is_one_line_with_a_hint(name: str, hint: str) -> None:
     assert refusal(result) == f"no event is named {name!r}; {hint}"
 
 
-def test_validate_counts_what_is_valid() -> None:
+def test_validate_counts_valid_events() -> None:
     result = run("validate", FOLDER)
     assert result.exit_code == 0
     assert result.stdout.endswith(" valid.\n")
@@ -157,7 +157,7 @@ def test_diff_against_the_release_is_empty_when_nothing_changed(
     assert "nothing changed" in result.stdout
 
 
-def test_diff_tells_breaking_from_compatible_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diff_separates_breaking_and_compatible_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     old = copy.deepcopy(dict(present()["Order Created"].schema))
     detail = old["$defs"]["OrderCreated"]["properties"]
     detail["colour"] = {"type": "string"}
@@ -187,7 +187,9 @@ def test_diff_compares_two_schema_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
-def test_diff_refuses_what_is_no_schema_in_one_line(tmp_path: Path, content: str | None) -> None:
+def test_diff_refuses_a_file_without_a_schema_in_one_line(
+    tmp_path: Path, content: str | None
+) -> None:
     path = tmp_path / "x.json"
     if content is not None:
         path.write_text(content)
@@ -196,7 +198,7 @@ def test_diff_refuses_what_is_no_schema_in_one_line(tmp_path: Path, content: str
     assert refusal(result).startswith(f"{path}: ")
 
 
-def test_diff_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diff_names_a_missing_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "released", dict)
     assert "is not released yet" in refusal(run("diff", "order-created"))
     assert "second schema file" in refusal(run("diff", EXAMPLE))

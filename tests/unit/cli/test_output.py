@@ -102,7 +102,7 @@ def test_markup_and_control_sequences_are_printed_as_text_everywhere(
     assert re.sub("[ \n]+", " ", said).count(wanted) >= 4
 
 
-def test_styles_are_ours_alone() -> None:
+def test_text_from_outside_has_no_style() -> None:
     terminal = Terminal()
     terminal.rich = Console(file=Window(), force_terminal=True, color_system="standard")
     terminal.print(Styled("[green]\x1b[1m", "red"))
@@ -180,7 +180,7 @@ def test_no_word_is_cut_and_no_cell_is_lost_at_any_width(
 
 
 @given(tables)
-def test_into_a_pipe_a_row_is_one_line_with_full_values(
+def test_in_a_pipe_a_row_is_one_line_with_full_values(
     table: tuple[list[str], list[list[str]]],
 ) -> None:
     heads, rows = table
@@ -200,7 +200,7 @@ def test_columns_line_up_while_their_words_fit() -> None:
     ]
 
 
-def test_columns_without_room_give_way_and_keep_their_values() -> None:
+def test_columns_without_room_are_printed_below_with_their_values() -> None:
     rows = [[UUID, "COMPLETED", "C-42", "OutOfStock"], ["A-1", "FAILED", "C-43", ""]]
     assert lines(["order", "status", "customer", "reason"], rows, 50) == [
         "order                                 status",
@@ -211,7 +211,7 @@ def test_columns_without_room_give_way_and_keep_their_values() -> None:
     ]
 
 
-def test_one_long_id_takes_nothing_from_the_other_rows() -> None:
+def test_one_long_id_does_not_widen_the_other_rows() -> None:
     rows = [["X" * 64, "COMPLETED", "C-42"], ["A-1", "FAILED", "C-43"]]
     assert LONG < 64
     assert lines(["order", "status", "customer"], rows, 40) == [
@@ -231,7 +231,7 @@ def test_sentences_are_wrapped_between_words() -> None:
     ]
 
 
-def test_figures_are_aligned_at_the_right_where_it_is_asked_for() -> None:
+def test_figures_are_right_aligned_on_request() -> None:
     table = Table("line", "USD", right=("USD",))
     table.add_row("s3 puts", 0.01)
     table.add_row("total", 27.5)

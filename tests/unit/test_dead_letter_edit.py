@@ -54,7 +54,7 @@ def test_a_field_is_set_by_its_path(change: str, path: tuple[Any, ...], value: A
     assert EVENT["detail"]["currency"] == "usd", "the event itself stays as it was"
 
 
-def test_a_field_of_the_envelope_is_named_as_it_is() -> None:
+def test_a_field_of_the_envelope_is_set_by_its_name() -> None:
     assert edit_fields(EVENT, ["source=shop"], [])["source"] == "shop"
 
 
@@ -74,14 +74,12 @@ def test_a_field_is_removed() -> None:
         ([], ["never"], "there is no such field"),
     ],
 )
-def test_a_path_that_leads_nowhere_is_named(
-    changes: list[str], removed: list[str], problem: str
-) -> None:
+def test_an_invalid_path_is_named(changes: list[str], removed: list[str], problem: str) -> None:
     with pytest.raises(InvalidEdit, match=problem):
         edit_fields(EVENT, changes, removed)
 
 
-def test_an_event_that_is_no_json_is_replaced_whole_or_not_at_all() -> None:
+def test_an_event_that_is_no_json_can_only_be_replaced() -> None:
     assert event_in(quarantined("{not JSON")) == "{not JSON"
     with pytest.raises(InvalidEdit, match="--file"):
         edit_fields("{not JSON", ["currency=USD"], [])
@@ -94,19 +92,19 @@ def test_an_event_that_breaks_its_contract_is_refused_by_its_field() -> None:
 
 
 @pytest.mark.parametrize("event", [None, 5, "text", [EVENT]])
-def test_what_is_no_object_is_no_event(event: object) -> None:
+def test_a_value_other_than_an_object_is_no_event(event: object) -> None:
     with pytest.raises(InvalidEdit, match="JSON object"):
         require_contract(event)
 
 
-def test_a_quarantined_events_letter_keeps_its_reason_and_its_envelope() -> None:
+def test_an_edited_quarantined_event_keeps_its_reason_and_envelope() -> None:
     right = {"source": "orders.service", "detail-type": "Order Created", "detail": {}}
     body = with_event(quarantined(), right)
     assert body["consumer"] == "order_processing"
     assert body["event"] == {**right, "id": "e-1"}
 
 
-def test_the_event_of_a_message_or_a_target_is_the_letters_body() -> None:
+def test_the_event_of_a_message_or_a_target_is_the_body() -> None:
     letter = {"id": 7, "queue": "TargetsDeadLetterQueue", "body": EVENT}
     assert event_in(letter) == EVENT
     assert with_event(letter, {**EVENT, "detail": {}})["detail"] == {}
@@ -120,6 +118,8 @@ def test_the_event_of_a_message_or_a_target_is_the_letters_body() -> None:
         ("SchedulesDeadLetterQueue", [1], "has no event"),
     ],
 )
-def test_a_letter_without_an_event_has_nothing_to_edit(queue: str, body: object, why: str) -> None:
+def test_a_dead_letter_without_an_event_cannot_be_edited(
+    queue: str, body: object, why: str
+) -> None:
     with pytest.raises(NothingToEdit, match=why):
         event_in({"id": 7, "queue": queue, "body": body})

@@ -29,14 +29,14 @@ class Refusing:
         return [{"ErrorCode": self.code, "ErrorMessage": "not allowed"} for _ in entries]
 
 
-def test_an_entry_that_no_retry_can_mend_is_sent_once() -> None:
+def test_an_entry_with_a_permanent_error_is_sent_once() -> None:
     outlet = Refusing("NotAuthorizedForSourceException")
     with pytest.raises(CommandError, match="1 of 1 events were not accepted by AWS: NotAuth"):
         put_all(outlet, [{}])
     assert outlet.asked == 1
 
 
-def test_a_bus_that_is_not_there_is_told_of_before_anything_is_sent() -> None:
+def test_a_missing_bus_is_reported_before_an_event_is_sent() -> None:
     with mock_aws():
         result = run("emit", EXAMPLE, "--region", "us-east-1")
     assert str(result.exception).startswith(f"the bus {BUS} was not found")
