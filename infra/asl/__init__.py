@@ -3,6 +3,8 @@
 machine = compile_definition(definition, name="order_processing")
 execution, effects = machine.start(input, context, now)
 effects = machine.advance(execution, TaskSucceeded(token, output), now)
+
+The host performs the effects and reports their results as signals.
 """
 
 from infra.asl.definition import compile_definition

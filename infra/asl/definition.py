@@ -1,4 +1,4 @@
-"""Compiling a definition: every path, template, rule and retrier once, and refusing the rest.
+"""The compiler of definitions: it compiles every expression once and refuses unknown fields.
 
 Source: "Amazon States Language" in the AWS Step Functions Developer Guide; states-language.net.
 """
@@ -33,11 +33,22 @@ def compile_definition(
     random: Callable[[], float] = chance.random,
     express: bool = False,
 ) -> Machine:
-    """Compile a definition; raises DefinitionError.
+    """Compile a definition.
 
-    `integrations` are what a Task may call: optimised integrations such as `sqs:sendMessage`, and
-    `lambda` for a function by its own ARN; any, if they are not given.
-    `random` gives floats in [0, 1): the chance in jitter, States.UUID and States.MathRandom.
+    Parameters
+    ----------
+    integrations
+        The integrations that a Task may call: optimised ones such as ``sqs:sendMessage``, and
+        ``lambda`` for a function by its own ARN. None allows all.
+    random
+        Source of floats in [0, 1) for jitter, ``States.UUID`` and ``States.MathRandom``.
+    express
+        Whether the state machine is an Express one, which has no ``.sync`` or callback tasks.
+
+    Raises
+    ------
+    DefinitionError
+        The definition is invalid, or uses a feature that is not supported.
     """
     if is_nested_deeper(definition):
         raise DefinitionError("", f"The definition is nested deeper than {MAX_DEPTH} levels")
@@ -63,7 +74,7 @@ class _Compiler:
         }
 
     def table(self, fields: Fields) -> StateTable:
-        """Compile a `StartAt` and its `States`; every name is unique, every state reachable."""
+        """Compile ``StartAt`` and ``States``; each name must be unique, each state reachable."""
         start, definitions = fields.require("StartAt", str), fields.nested("States")
         states: dict[str, State] = {}
         targets: dict[str, list[tuple[str, str]]] = {}
@@ -91,17 +102,17 @@ class _Compiler:
 
 
 def _check_targets(targets: dict[str, list[tuple[str, str]]], place: str) -> None:
-    """Follow the states from the start, `""`: all targets exist, all states are met."""
-    met, left = {""}, [""]
-    while left:
-        for source, target in targets[left.pop()]:
+    """Check that all targets exist and that each state is reachable from ``""``, the start."""
+    reached, queue = {""}, [""]
+    while queue:
+        for source, target in targets[queue.pop()]:
             if target not in targets or not target:
                 problem = f"Missing '{source.rsplit('/', 1)[1]}' target: {target}"
                 raise DefinitionError(source, problem, "MISSING_TRANSITION_TARGET")
-            if target not in met:
-                met.add(target)
-                left.append(target)
+            if target not in reached:
+                reached.add(target)
+                queue.append(target)
     for name in targets:
-        if name not in met:
+        if name not in reached:
             problem = f'State "{name}" is not reachable.'
             raise DefinitionError(f"{place}/{name}", problem, "MISSING_TRANSITION_TARGET")

@@ -1,4 +1,4 @@
-"""What the interpreter wants of its host (effects), and what the host tells it (signals)."""
+"""Effects, which the interpreter requests of its host, and signals, which the host sends back."""
 
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -7,14 +7,22 @@ from infra.asl.expressions.values import JSON
 Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT"]
 
 EXECUTION_TIMER = 0
-"""The token of the timer for the definition's own `TimeoutSeconds`."""
+"""The token of the timer for the definition's own ``TimeoutSeconds``."""
 
 
 class RunTask(NamedTuple):
-    """Call `resource`; answer with TaskSucceeded, TaskFailed or, past `timeout`, TimerFired.
+    """A request to call ``resource``.
 
-    `parameters` is a function's payload, or the request of `arn:aws:states:::service:action`.
-    `timeout` is in seconds from when the call begins; `attempt` counts from 0.
+    The host answers with `TaskSucceeded`, `TaskFailed` or, after ``timeout``, `TimerFired`.
+
+    Attributes
+    ----------
+    parameters
+        The payload of a function, or the request of ``arn:aws:states:::service:action``.
+    timeout
+        Seconds from the start of the call.
+    attempt
+        Number of earlier attempts.
     """
 
     token: int
@@ -26,20 +34,20 @@ class RunTask(NamedTuple):
 
 
 class SetTimer(NamedTuple):
-    """Answer with TimerFired at `due`, in epoch seconds."""
+    """A request for `TimerFired` at ``due``, in epoch seconds."""
 
     token: int
     due: float
 
 
 class CancelTask(NamedTuple):
-    """Nobody waits for this task or timer any more."""
+    """A cancelled task or timer: its signal would be ignored."""
 
     token: int
 
 
 class Ended(NamedTuple):
-    """The execution is over; always the last effect."""
+    """The end of the execution; always the last effect."""
 
     status: Status
     output: JSON
@@ -48,7 +56,7 @@ class Ended(NamedTuple):
 
 
 class TaskSucceeded(NamedTuple):
-    """A task answered. `size` is the output's length as JSON text in bytes, where it is known."""
+    """The output of a task; ``size`` is its length as JSON text in bytes, if known."""
 
     token: int
     output: JSON
@@ -56,7 +64,7 @@ class TaskSucceeded(NamedTuple):
 
 
 class TaskFailed(NamedTuple):
-    """A task failed."""
+    """The failure of a task."""
 
     token: int
     error: str
@@ -64,7 +72,7 @@ class TaskFailed(NamedTuple):
 
 
 class TimerFired(NamedTuple):
-    """A timer, or the timeout of a task, is due."""
+    """The end of a timer, or the timeout of a task."""
 
     token: int
 

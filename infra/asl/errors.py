@@ -4,10 +4,10 @@ AslError
 ├── DefinitionError        a definition is refused
 ├── ExpressionError        a text is not a path, a filter or an intrinsic function
 ├── StateFailure           a state fails with an error name that Retry and Catch may match
-│   ├── DataLimitExceeded  what a state hands on is larger than 256 KiB
-│   └── TerminalFailure    States.Runtime: the execution ends, whatever Retry and Catch say
-├── PathNotFoundError      a path meets no value
-└── IntrinsicError         an intrinsic function cannot work with its arguments
+│   ├── DataLimitExceeded  a state's data exceed 256 KiB
+│   └── TerminalFailure    States.Runtime: ends the execution regardless of Retry and Catch
+├── PathNotFoundError      a path selects no value
+└── IntrinsicError         an intrinsic function rejects its arguments
 """
 
 from collections.abc import Callable
@@ -22,14 +22,20 @@ TIMEOUT = "States.Timeout"
 
 
 class AslError(Exception):
-    """Something is wrong with a definition or an execution."""
+    """An error in a definition or an execution."""
 
 
 class DefinitionError(AslError):
-    """A definition cannot be run as it stands.
+    """A refused definition.
 
-    `place` is a path as AWS writes it (`/States/Pay/Retry[0]`), `problem` says what is wrong there,
-    `code` is the code of AWS's ValidateStateMachineDefinition.
+    Attributes
+    ----------
+    place
+        The location as AWS writes it: ``/States/Pay/Retry[0]``.
+    problem
+        The problem at that location.
+    code
+        The diagnostic code of AWS's ValidateStateMachineDefinition.
     """
 
     def __init__(self, place: str, problem: str, code: str = "SCHEMA_VALIDATION_FAILED") -> None:
@@ -40,11 +46,11 @@ class DefinitionError(AslError):
 
 
 class ExpressionError(AslError):
-    """A text is not a path, a filter or an intrinsic function."""
+    """A text that is not a path, a filter or an intrinsic function."""
 
 
 class StateFailure(AslError):
-    """A state fails; the error name and the cause are those of DescribeExecution."""
+    """The failure of a state, with the error name and the cause of DescribeExecution."""
 
     def __init__(self, error: str | None, cause: str | None) -> None:
         super().__init__(f"{error}: {cause}")
@@ -52,12 +58,12 @@ class StateFailure(AslError):
         self.cause = cause
 
     def as_output(self) -> dict[str, str]:
-        """What a catcher hands on."""
+        """Return the output of a catcher."""
         return {"Error": self.error or "", "Cause": self.cause or ""}
 
 
 class DataLimitExceeded(StateFailure):
-    """What a state hands on is larger than 256 KiB.
+    """The failure of a state whose data exceed 256 KiB.
 
     Source: "Handling errors in Step Functions workflows" in the AWS Step Functions Developer Guide.
     """
@@ -68,16 +74,16 @@ class DataLimitExceeded(StateFailure):
 
 
 class TerminalFailure(StateFailure):
-    """A state fails in a way that ends the execution."""
+    """The failure of a state that ends the execution."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(RUNTIME, cause)
 
 
 class PathNotFoundError(AslError):
-    """A path meets no value; the message is the one of Jayway JsonPath, which AWS passes on.
+    """A path that selects no value, with the message of Jayway JsonPath, which AWS passes on.
 
-    The message may be long, and a filter needs none: it is written when somebody reads it.
+    The message may be long and a filter needs none, so a callable composes it on demand.
     """
 
     def __init__(self, message: str | Callable[[], str]) -> None:
@@ -89,4 +95,4 @@ class PathNotFoundError(AslError):
 
 
 class IntrinsicError(AslError):
-    """An intrinsic function cannot work with its arguments."""
+    """Invalid arguments of an intrinsic function."""

@@ -1,7 +1,7 @@
 """The state of one execution, a tree of frames, and its snapshot.
 
 A frame is one thread of control: the execution itself, a branch of a Parallel, an iteration of a
-Map. It is also the scope in which the expressions of the state it is in are read.
+Map. It is also the scope that its state's expressions read.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from infra.asl.interpreter import Machine
     from infra.asl.states.state import State, StateTable
 
-_KEPT_OF_FRAME = (
+_FRAME_FIELDS = (
     *("input", "alive", "entered_id", "entered_at", "last_id", "attempts"),
     *("activity", "token", "due", "request", "results", "started", "failed", "limit", "tolerated"),
 )
-_kept_of_frame = attrgetter(*_KEPT_OF_FRAME)
-_KEPT_OF_EXECUTION = (
+_frame_values = attrgetter(*_FRAME_FIELDS)
+_EXECUTION_FIELDS = (
     *("context", "status", "output", "error", "cause"),
     *("times_out_at", "last_token", "last_event_id"),
 )
@@ -30,7 +30,7 @@ _KEPT_OF_EXECUTION = (
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One thread of control, at one state."""
+    """One thread of control and its current state."""
 
     execution: "Execution"
     table: "StateTable"
@@ -40,7 +40,7 @@ class Frame:
     input: JSON = None
     alive: bool = True
     variables: Mapping[str, JSON] = field(init=False)
-    """Replaced, never changed in place: a child shares its parent's."""
+    """Replaced, never changed in place, because a child shares its parent's."""
     item: dict[str, JSON] | None = field(init=False)
     random: Callable[[], float] = field(init=False)
     entered_id: int = 0
@@ -48,7 +48,8 @@ class Frame:
     last_id: int = field(init=False)
     attempts: list[int] = field(default_factory=list)
     activity: str = ""
-    """What it waits for: "task", with its request; "wait" or "retry", a timer; or nothing."""
+    """The reason to wait: ``"task"``, with ``request``; ``"wait"`` or ``"retry"``, a timer; or
+    ``""``."""
     token: int = 0
     due: float | None = None
     request: JSON = None
@@ -58,8 +59,8 @@ class Frame:
     failed: int = 0
     limit: int = 0
     tolerated: float = 0
-    found: tuple[JSON, list[JSON]] | None = None
-    """A Map's data and items; not kept, since its paths find the same again."""
+    map_source: tuple[JSON, list[JSON]] | None = None
+    """A Map's data and items; not in the snapshot, since its paths select the same again."""
 
     def __post_init__(self) -> None:
         parent = self.parent
@@ -71,7 +72,7 @@ class Frame:
 
     @property
     def context(self) -> JSON:
-        """The context object, `$$`."""
+        """The context object, ``$$``."""
         state: dict[str, JSON] = {
             "EnteredTime": format_timestamp(self.entered_at),
             "Name": self.state.name,
@@ -82,14 +83,14 @@ class Frame:
         return {**self.execution.context, "State": state, **item}
 
     def fork(self, index: int) -> "Frame":
-        """A new child."""
+        """Create a child frame."""
         child = Frame(self.execution, self.state.table_of_child(index), self, index)
         self.children[index] = child
         return child
 
     def snapshot(self) -> dict[str, JSON]:
-        """All of it as JSON, its children included."""
-        shot = dict(zip(_KEPT_OF_FRAME, _kept_of_frame(self), strict=True))
+        """Return the frame and its children as JSON."""
+        shot = dict(zip(_FRAME_FIELDS, _frame_values(self), strict=True))
         parent = self.parent
         if parent is None or self.variables is not parent.variables:
             shot["variables"] = self.variables
@@ -99,8 +100,8 @@ class Frame:
         return {**shot, "state": self.state.name, "children": children}
 
     def restore(self, shot: Mapping[str, Any]) -> None:
-        """Become what a snapshot was taken of."""
-        for name in (*_KEPT_OF_FRAME, *({"variables", "item"} & shot.keys())):
+        """Load the fields of a snapshot, and its children."""
+        for name in (*_FRAME_FIELDS, *({"variables", "item"} & shot.keys())):
             setattr(self, name, shot[name])
         self.state = self.table.states[shot["state"]]
         if self.activity:
@@ -111,7 +112,7 @@ class Frame:
 
 @dataclass(eq=False)
 class Execution:
-    """One execution: made by Machine.start or Execution.restore, changed by its Machine alone."""
+    """One execution: made by `Machine.start` or `Execution.restore`, changed by `Machine` only."""
 
     machine: "Machine"
     context: Mapping[str, JSON]
@@ -130,21 +131,21 @@ class Execution:
         self.root = Frame(self, self.machine.table)
 
     def drain_history(self) -> list[HistoryEvent]:
-        """The events since the last call."""
+        """Return and remove the events since the last call."""
         events, self.history = self.history, []
         return events
 
     def snapshot(self) -> dict[str, JSON]:
-        """All of it as JSON, events not drained yet included."""
-        shot = {name: getattr(self, name) for name in _KEPT_OF_EXECUTION}
+        """Return the execution as JSON, including events that are not drained yet."""
+        shot = {name: getattr(self, name) for name in _EXECUTION_FIELDS}
         history = [event.to_row() for event in self.history]
         return {**shot, "history": history, "root": self.root.snapshot()}
 
     @classmethod
     def restore(cls, shot: Mapping[str, Any], machine: "Machine") -> "Execution":
-        """The execution a snapshot was taken of; `machine` is of the same definition."""
+        """Return the execution of a snapshot; ``machine`` must have the same definition."""
         execution = cls(machine, shot["context"])
-        for name in _KEPT_OF_EXECUTION:
+        for name in _EXECUTION_FIELDS:
             setattr(execution, name, shot[name])
         execution.history = [HistoryEvent(*event) for event in shot["history"]]
         execution.root.restore(shot["root"])

@@ -1,4 +1,4 @@
-"""Reading a definition field by field, each refusal with its place."""
+"""Access to the fields of a definition; each refusal names its location."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ _TYPES: dict[type, str] = {str: "String", list: "Array", dict: "Object", bool: "
 
 
 class Fields:
-    """An object of a definition. It notes which fields were read, and which states they name."""
+    """An object of a definition. It records which fields were read, and which states they name."""
 
     def __init__(self, value: JSON, place: str, targets: list[tuple[str, str]]) -> None:
         if not isinstance(value, Mapping):
@@ -38,16 +38,16 @@ class Fields:
         return field in self.value
 
     def refuse(self, problem: str, field: str | None = None) -> DefinitionError:
-        """The error to raise for a field, or for the whole."""
+        """Return the error to raise for a field, or for the object."""
         return DefinitionError(f"{self.place}/{field}" if field else self.place, problem)
 
     def refuse_unread(self) -> None:
-        """Refuse what nothing has asked for."""
+        """Raise DefinitionError if a field was not read."""
         if self.unread:
             raise self.refuse(f"Field '{min(self.unread)}' is not supported")
 
     def get(self, field: str, kind: type[T], default: Any = None) -> T:
-        """The value of an optional field."""
+        """Return the value of an optional field."""
         self.unread.discard(field)
         value = self.value.get(field, default)
         if field in self.value and not isinstance(value, kind):
@@ -55,7 +55,7 @@ class Fields:
         return value  # type: ignore[no-any-return]
 
     def require(self, field: str, kind: type[T]) -> T:
-        """The value of a field that must be there, and must not be empty."""
+        """Return the value of a field that must be present and not empty."""
         if field not in self.value:
             raise self.refuse(f"The field '{field}' is required but was missing")
         value = self.get(field, kind)
@@ -64,7 +64,7 @@ class Fields:
         return value
 
     def one_of(self, *fields: str) -> str | None:
-        """Which of the fields is there; two exclude each other."""
+        """Return the name of the field that is present, or None; two exclude each other."""
         present = [field for field in fields if field in self.value]
         self.unread.difference_update(fields)
         if len(present) > 1:
@@ -75,7 +75,7 @@ class Fields:
     def number(
         self, field: str, default: Any, least: float, most: float, kinds: tuple[type, ...] = (int,)
     ) -> Any:
-        """A number within bounds."""
+        """Return a number within bounds."""
         self.unread.discard(field)
         if field not in self.value:
             return default
@@ -87,31 +87,31 @@ class Fields:
         return value
 
     def nested(self, field: str) -> "Fields":
-        """An object within."""
+        """Return the object in a required field."""
         return Fields(self.require(field, dict), f"{self.place}/{field}", self.targets)
 
     def each(self, field: str) -> "Iterator[Fields]":
-        """The objects of an array, none when it is absent."""
+        """Yield the objects of an array, none if it is absent."""
         for index, item in enumerate(self.get(field, list, [])):
             fields = Fields(item, f"{self.place}/{field}[{index}]", self.targets)
             yield fields
             fields.refuse_unread()
 
     def target(self, field: str) -> str:
-        """The name of a state to go on with."""
+        """Return the name of a successor state, and record it."""
         name = self.require(field, str)
         self.targets.append((f"{self.place}/{field}", name))
         return name
 
     def template(self, field: str, kind: type[Any] = object) -> Reader | None:
-        """A payload template."""
+        """Compile a payload template."""
         value: JSON = self.get(field, kind)
         return compile_template(value, f"{self.place}/{field}") if field in self.value else None
 
     def path(self, field: str, missing: str | None = None) -> Reader:
-        """A path: `$` where it is absent, an empty object where it is null.
+        """Compile a path: ``$`` if it is absent, an empty object if it is null.
 
-        Where it meets nothing it raises TerminalFailure, with Jayway's reason if none is given.
+        A path that selects nothing raises TerminalFailure, with ``missing`` or Jayway's reason.
         """
         self.unread.discard(field)
         text = self.value.get(field, "$")
@@ -121,10 +121,10 @@ class Fields:
         def failure(_searched: JSON, error: Exception) -> TerminalFailure:
             return TerminalFailure(missing or f"Invalid path '{text}' : {error}")
 
-        return self._compiled(field, lambda given: compile_path(given, failure))
+        return self._compiled(field, lambda path: compile_path(path, failure))
 
     def result_path(self) -> Put:
-        """What combines a state's input with its result."""
+        """Compile ``ResultPath``, which puts a state's result into its input."""
         self.unread.discard("ResultPath")
         if self.value.get("ResultPath", "$") is None:
             return lambda data, _result: data
@@ -144,7 +144,7 @@ class Fields:
         kinds: tuple[type, ...] = (int,),
         refusal: str = "{field} must be from {least} to {most}.",
     ) -> Callable[[JSON, Scope], Any]:
-        """A number within bounds that may be given by a path (`MaxConcurrencyPath`)."""
+        """Compile a number within bounds that a path may provide (``MaxConcurrencyPath``)."""
         path, (least, most) = f"{field}Path", bounds
         if self.one_of(field, path) != path:
             number = self.number(field, default, least, most, kinds)
@@ -158,8 +158,8 @@ class Fields:
                 problem = f"refers to value {shown} which is not a valid integer: {text}"
                 raise TerminalFailure(f"The {path} field {problem}")
             if not least <= value <= most:
-                told = {"field": field, "least": least, "most": most, "value": value}
-                raise TerminalFailure(refusal.format_map(told))
+                names = {"field": field, "least": least, "most": most, "value": value}
+                raise TerminalFailure(refusal.format_map(names))
             return value
 
         return read_number

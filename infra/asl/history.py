@@ -1,6 +1,6 @@
 """The events of an execution, as GetExecutionHistory lists them.
 
-An event keeps the values it tells of; their JSON text is made only for somebody who asks.
+An event holds values; `HistoryEvent.to_json` renders their JSON text on demand.
 Source: "HistoryEvent" in the AWS Step Functions API Reference.
 """
 
@@ -22,11 +22,11 @@ class HistoryEvent(NamedTuple):
     details: dict[str, JSON]
 
     def to_row(self) -> list[JSON]:
-        """The event as it is kept: its fields in order, nothing rendered."""
+        """Return the event as it is stored: its fields in order, nothing rendered."""
         return list(self)
 
     def to_json(self) -> dict[str, JSON]:
-        """The event in the shape of GetExecutionHistory."""
+        """Return the event in the shape of GetExecutionHistory."""
         event: dict[str, Any] = {
             "timestamp": self.timestamp,
             "type": self.type,

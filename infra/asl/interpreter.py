@@ -1,6 +1,6 @@
-"""The interpreter: an execution and one signal give its next state and the effects wanted.
+"""The interpreter: it applies one signal to an execution and returns the effects to perform.
 
-It never calls, sleeps, writes or reads a clock; the host performs the effects.
+It is sans-IO: it never calls, sleeps, writes or reads a clock; the host performs the effects.
 """
 
 from collections import deque
@@ -38,7 +38,7 @@ _MAX_EVENTS = 25_000  # "Service quotas" of AWS Step Functions: events of one ex
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A compiled definition, made by compile_definition; it holds nothing of any execution."""
+    """A state machine, compiled by `compile_definition`; it has no state of any execution."""
 
     name: str
     table: StateTable
@@ -46,36 +46,39 @@ class Machine:
     random: Callable[[], float]
 
     def start(self, input: JSON, context: JSON, now: float) -> Started:  # noqa: A002
-        """Start on an input; `context` has `Execution` and `StateMachine` of the context object."""
+        """Start an execution.
+
+        ``context`` has ``Execution`` and ``StateMachine`` of the context object.
+        """
         execution = Execution(self, context)
-        turn = Turn(execution, now)
-        turn.begin(input)
-        return execution, turn.run()
+        advance = Advance(execution, now)
+        advance.begin(input)
+        return execution, advance.run()
 
     def advance(self, execution: Execution, signal: Signal, now: float) -> list[Effect]:
-        """Take one signal in; one for a token no longer known changes nothing."""
-        turn = Turn(execution, now)
-        turn.take(signal)
-        return turn.run()
+        """Apply one signal; a signal with an unknown token is ignored."""
+        advance = Advance(execution, now)
+        advance.take(signal)
+        return advance.run()
 
     def abort(self, execution: Execution, cause: str, now: float) -> list[Effect]:
-        """End an execution as FAILED with States.Runtime, whatever it waits for."""
-        turn = Turn(execution, now)
-        turn.end("FAILED", None, RUNTIME, cause)
-        return turn.effects
+        """End an execution as FAILED with ``States.Runtime`` and cancel its tasks and timers."""
+        advance = Advance(execution, now)
+        advance.end("FAILED", None, RUNTIME, cause)
+        return advance.effects
 
     def resume(self, execution: Execution, now: float) -> list[Effect]:
-        """What the host must take up again after a restart, as it was wanted first."""
-        turn = Turn(execution, now)
+        """Return the effects that a restarted host must perform again, as first requested."""
+        advance = Advance(execution, now)
         if execution.times_out_at is not None:
-            turn.effects.append(SetTimer(EXECUTION_TIMER, execution.times_out_at))
+            advance.effects.append(SetTimer(EXECUTION_TIMER, execution.times_out_at))
         for _, frame in sorted(execution.pending.items()):
-            turn.want(frame)
-        return turn.effects
+            advance.request(frame)
+        return advance.effects
 
 
-class Turn:
-    """One call of the interpreter: the execution moves on until all of it waits."""
+class Advance:
+    """One call of the interpreter: the execution advances until each frame waits or has ended."""
 
     __slots__ = ("effects", "execution", "now", "ready")
 
@@ -85,21 +88,21 @@ class Turn:
         self.effects: list[Effect] = []
         self.ready: deque[Frame] = deque()
 
-    def begin(self, given: JSON) -> None:
-        """Enter the first state."""
+    def begin(self, data: JSON) -> None:
+        """Enter the first state with the input of the execution."""
         execution, root = self.execution, self.execution.root
         role = execution.context.get("Execution", {}).get("RoleArn")
-        details = {"input": given} if role is None else {"input": given, "roleArn": role}
+        details = {"input": data} if role is None else {"input": data, "roleArn": role}
         self.record(root, "ExecutionStarted", details)
         root.last_id = 0  # AWS lets the first state's event follow event 0
         if execution.machine.timeout is not None:
             execution.times_out_at = self.now + execution.machine.timeout
             self.effects.append(SetTimer(EXECUTION_TIMER, execution.times_out_at))
-        root.input = given
+        root.input = data
         self.ready.append(root)
 
     def take(self, signal: Signal) -> None:
-        """Hand a signal to the state that waits for it."""
+        """Pass a signal to the state that waits for it."""
         execution = self.execution
         if signal.token == EXECUTION_TIMER and execution.times_out_at is not None:
             execution.root.last_id = 0
@@ -113,11 +116,11 @@ class Turn:
         self._settle(frame)
         if retry:
             self._guard(frame, frame.state.enter, self, frame)
-        elif frame.state.answered is not None:
-            self._guard(frame, frame.state.answered, self, frame, signal)
+        elif frame.state.on_answer is not None:
+            self._guard(frame, frame.state.on_answer, self, frame, signal)
 
     def run(self) -> list[Effect]:
-        """Go on until nothing can."""
+        """Enter states until no frame is ready; return the effects."""
         while self.ready:
             frame = self.ready.popleft()
             if frame.alive:
@@ -138,14 +141,14 @@ class Turn:
         self._guard(frame, state.enter, self, frame)
 
     def _guard(self, frame: Frame, action: Callable[..., None], *arguments: Any) -> None:
-        """Let what goes wrong while a state is worked on be that state's failure."""
+        """Call ``action``; a StateFailure that it raises fails the frame's state."""
         try:
             action(*arguments)
         except StateFailure as failure:
             self.fail(frame, _located(frame, failure))
 
     def record(self, frame: Frame, kind: str, details: dict[str, JSON]) -> int:
-        """Append an event that follows the frame's last one; its id."""
+        """Append an event after the frame's last one; return its id."""
         execution = self.execution
         execution.last_event_id = event_id = execution.last_event_id + 1
         execution.history.append(HistoryEvent(event_id, frame.last_id, self.now, kind, details))
@@ -153,15 +156,18 @@ class Turn:
         return event_id
 
     def wait(self, frame: Frame, activity: str, due: float | None) -> None:
-        """Wait for a task, `frame.request`, for `due` seconds; or for a timer, until `due`."""
+        """Wait for the task of ``frame.request`` for ``due`` seconds, or for a timer until ``due``.
+
+        ``activity`` is ``"task"``, ``"wait"`` or ``"retry"``.
+        """
         execution = self.execution
         execution.last_token = frame.token = execution.last_token + 1
         frame.activity, frame.due = activity, due
         execution.pending[frame.token] = frame
-        self.want(frame)
+        self.request(frame)
 
-    def want(self, frame: Frame) -> None:
-        """Tell the host what a frame waits for."""
+    def request(self, frame: Frame) -> None:
+        """Append the effect for the task or timer that a frame waits for."""
         if frame.activity == "task":
             task = (frame.token, frame.state.resource, frame.request, frame.due)
             self.effects.append(RunTask(*task, frame.state.name, sum(frame.attempts)))
@@ -173,9 +179,12 @@ class Turn:
         frame.activity, frame.due, frame.request = "", None, None
 
     def leave(self, frame: Frame, output: JSON, assigned: JSON, successor: str | None) -> None:
-        """Leave the frame's state for its successor, or finish.
+        """Leave the frame's state for its successor, or end the frame.
 
-        Raises DataLimitExceeded, and leaves nothing, where the state hands on too much.
+        Raises
+        ------
+        DataLimitExceeded
+            The output or the assigned variables exceed 256 KiB; the frame is unchanged.
         """
         state = frame.state
         if exceeds_data_limit(output):
@@ -194,18 +203,18 @@ class Turn:
             self._join(frame, output)
 
     def _join(self, child: Frame, outcome: JSON) -> None:
-        """Tell the parent of a child's output, or of its StateFailure; end what has no parent."""
+        """Pass a child's output or StateFailure to its parent; end the execution if it has none."""
         parent = child.parent
-        if parent is not None and parent.state.joined is not None:
+        if parent is not None and parent.state.on_child_end is not None:
             child.alive = False
             del parent.children[child.index]
             parent.last_id = child.last_id
-            self._guard(parent, parent.state.joined, self, parent, child, outcome)
+            self._guard(parent, parent.state.on_child_end, self, parent, child, outcome)
         else:
             self.end("SUCCEEDED", outcome, None, None)
 
     def fail(self, frame: Frame, failure: StateFailure) -> None:
-        """Retry, catch, or let the failure reach whoever is around."""
+        """Retry or catch a failure, or pass it to the parent."""
         if isinstance(failure, TerminalFailure):
             self.execution.root.last_id = 0  # AWS lets such an end follow event 0
             self._give_up(frame, failure)
@@ -243,8 +252,8 @@ class Turn:
                     assigned = catcher.assign(result, frame) if catcher.assign else None
                     output = catcher.put(frame.input, result)
                     self.leave(frame, output, assigned, catcher.next)
-                except StateFailure as another:
-                    self._give_up(frame, _located(frame, another))
+                except StateFailure as second:
+                    self._give_up(frame, _located(frame, second))
                 return True
         return False
 
@@ -278,17 +287,17 @@ class Turn:
         if status == "SUCCEEDED":
             self.record(root, "ExecutionSucceeded", {"output": output})
         else:
-            timed_out = status == "TIMED_OUT"  # of which AWS names the error in the event alone
-            told = {"error": TIMEOUT if timed_out else error, "cause": cause}
-            details = {field: text for field, text in told.items() if text is not None}
+            timed_out = status == "TIMED_OUT"  # AWS names its error in the event only
+            texts = {"error": TIMEOUT if timed_out else error, "cause": cause}
+            details = {field: text for field, text in texts.items() if text is not None}
             self.record(root, "ExecutionTimedOut" if timed_out else "ExecutionFailed", details)
         self.effects.append(Ended(status, output, error, cause))
 
 
 def _located(frame: Frame, failure: StateFailure) -> StateFailure:
-    """The failure with AWS's sentence in front that says where it came up.
+    """Return the failure with its location prepended, in AWS's words.
 
-    One about the size of data names its state already.
+    A DataLimitExceeded names its state already.
     """
     if isinstance(failure, DataLimitExceeded):
         return failure

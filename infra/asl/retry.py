@@ -1,4 +1,4 @@
-"""Retriers and catchers: which failures they match, and what they make of them."""
+"""Retriers and catchers: the failures that they match, the delay and the next state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ _MAX_DELAY_SECONDS = 31_622_400
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """What retriers and catchers have in common: the names of `ErrorEquals`, wildcards included."""
+    """The error names of ``ErrorEquals``, wildcards included: the base of retriers and catchers."""
 
     errors: frozenset[str]
 
     def matches(self, failure: StateFailure) -> bool:
-        """`States.ALL` means any error, `States.TaskFailed` any but a timeout."""
+        """Return whether an error name matches a failure.
+
+        ``States.ALL`` matches any error, ``States.TaskFailed`` any except a timeout.
+        """
         if failure.error in self.errors or ALL in self.errors:
             return True
         return TASK_FAILED in self.errors and failure.error != TIMEOUT
@@ -25,7 +28,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Retrier(Matcher):
-    """One entry of `Retry`."""
+    """One entry of ``Retry``."""
 
     interval: float
     max_attempts: int
@@ -34,14 +37,17 @@ class Retrier(Matcher):
     full_jitter: bool
 
     def delay(self, attempts: int, random: Callable[[], float]) -> float:
-        """The seconds to wait after so many retries; full jitter draws from zero to all of them."""
+        """Return the seconds to wait after ``attempts`` retries.
+
+        Full jitter draws a number between zero and the delay.
+        """
         delay = min(self.interval * self.backoff_rate ** min(attempts, 100), self.max_delay)
         return delay * random() if self.full_jitter else delay
 
 
 @dataclass(frozen=True, slots=True)
 class Catcher(Matcher):
-    """One entry of `Catch`."""
+    """One entry of ``Catch``."""
 
     put: Put
     assign: Reader | None
@@ -49,7 +55,7 @@ class Catcher(Matcher):
 
 
 def compile_retriers(fields: Fields) -> list[Retrier]:
-    """The entries of `Retry`; raises DefinitionError."""
+    """Compile the entries of ``Retry``; raise DefinitionError if one is invalid."""
     return [
         Retrier(
             _errors(retrier),
@@ -64,7 +70,7 @@ def compile_retriers(fields: Fields) -> list[Retrier]:
 
 
 def compile_catchers(fields: Fields) -> list[Catcher]:
-    """The entries of `Catch`; raises DefinitionError."""
+    """Compile the entries of ``Catch``; raise DefinitionError if one is invalid."""
     return [
         Catcher(
             _errors(catcher),

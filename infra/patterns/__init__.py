@@ -1,6 +1,6 @@
 """Amazon EventBridge's event patterns: compiled once, matched as EventBridge matches them.
 
-A language of its own, with no I/O, that the runtime, the command line and the tests share.
+A language without I/O that the runtime, the command line and the tests share.
 """
 
 from infra.patterns.matching import Pattern, compile_pattern

@@ -1,10 +1,10 @@
 """Event patterns, matched as Amazon EventBridge matches them.
 
-A pattern is compiled once, to rules (`$or` multiplied out) of conditions on dotted field names.
-`tokens` reads its JSON, `operators` holds what a condition can say, `rules` holds an event to them.
+A pattern is compiled once, to rules (``$or`` multiplied out) of conditions on dotted field names.
+`tokens` reads its JSON, `operators` compiles conditions, `rules` matches an event.
 
-Source: "Comparison operators for use in event patterns" in the EventBridge User Guide; where it is
-silent, the open source matcher aws/event-ruler.
+Source: "Comparison operators for use in event patterns" in the EventBridge User Guide; for details
+that it omits, the open source matcher aws/event-ruler.
 """
 
 import json
@@ -16,44 +16,45 @@ from infra.patterns.rules import Rule
 from infra.patterns.tokens import InvalidPattern, Tokens, take, tokens_of, until
 
 MAX_CHARACTERS = 4096
-"""Length of a pattern as JSON text (EventBridge API Reference, PutRule and TestEventPattern)."""
+"""Maximum length of a pattern as JSON text (EventBridge API Reference, PutRule and
+TestEventPattern)."""
 
 MAX_COMBINATIONS = 1000
-"""Rules that `$or` multiplies out to (EventBridge User Guide, Comparison operators)."""
+"""Maximum number of rules after ``$or`` is multiplied out (EventBridge User Guide, Comparison
+operators)."""
 
 _Conditions: TypeAlias = dict[str, Condition]
 
 
 class Pattern:
-    """A compiled event pattern: one of its rules must hold."""
+    """A compiled event pattern: at least one of its rules must hold."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
 
     def matches(self, event: Mapping[str, Any]) -> bool:
-        """Return whether the event, as parsed from JSON, meets the pattern.
+        """Return whether the event, parsed from JSON, matches the pattern.
 
-        It takes time in proportion to the event and to the number of rules.
+        The time is proportional to the size of the event and to the number of rules.
 
         Raises
         ------
         TooComplexEvent
-            Keys of the event overlap in more ways than can be tried.
+            Keys of the event overlap in too many ways to search.
         """
         fields = event if isinstance(event, dict) else dict(event)
         return any(rule.matches(fields) for rule in self._rules)
 
 
 def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
-    """Return the pattern ready to match, from JSON text or from what such text parses to.
+    """Compile a pattern from JSON text or from a parsed JSON object.
 
     Raises
     ------
     InvalidPattern
-        EventBridge refuses the pattern; the message is the first line of its own where that is
-        known.
+        EventBridge refuses the pattern; the message is the first line of EventBridge's, if known.
     """
-    text = pattern if isinstance(pattern, str) else _written(pattern)
+    text = pattern if isinstance(pattern, str) else _to_text(pattern)
     if len(text) > MAX_CHARACTERS:
         raise InvalidPattern(f"It is longer than {MAX_CHARACTERS} characters")
     tokens = tokens_of(text)
@@ -62,7 +63,7 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
     return Pattern([Rule(conditions) for conditions in alternatives])
 
 
-def _written(pattern: Mapping[str, Any]) -> str:
+def _to_text(pattern: Mapping[str, Any]) -> str:
     return json.dumps(pattern, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -78,7 +79,7 @@ _RESERVED_IN_OR = frozenset(
 def _object(
     tokens: Tokens, prefix: str, alternatives: list[_Conditions], *, inside_or: bool
 ) -> list[_Conditions]:
-    """Add the conditions of an object to each alternative; return the alternatives then."""
+    """Add the conditions of an object to each alternative; return the resulting alternatives."""
     empty = True
     for _, key in until(tokens, "}"):
         empty = False

@@ -1,10 +1,10 @@
-"""The operators of event patterns: each compiled, once, to a test of a value.
+"""The operators of event patterns: each is compiled once to a test of a value.
 
-An operator takes the tokens that follow its name, up to the brace that closes it, and raises
-InvalidPattern, in EventBridge's words, for the first that is wrong.
+An operator consumes the tokens after its name, up to its closing brace, and raises InvalidPattern
+at the first wrong token, with EventBridge's message.
 
-Source: "Comparison operators for use in event patterns" in the EventBridge User Guide; where it is
-silent, the open source matcher aws/event-ruler.
+Source: "Comparison operators for use in event patterns" in the EventBridge User Guide; for details
+that it omits, the open source matcher aws/event-ruler.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ Address: TypeAlias = tuple[int, int]  # IP version, the address as a number
 
 
 class Condition(NamedTuple):
-    """The values that one field may have; `may_be_absent` if it need have none."""
+    """The accepted values of one field; ``may_be_absent`` if the field is optional."""
 
     accepts: Test
     may_be_absent: bool
@@ -34,7 +34,7 @@ TOO_MANY = "Too many elements in numeric expression"
 
 
 def expression(tokens: Tokens) -> Test:
-    """The test that an object in a list of wanted values stands for: {"prefix": "EU-"}."""
+    """Compile an object in a list of accepted values, such as ``{"prefix": "EU-"}``."""
     name = take(tokens, "name", "Match expression name not found")
     match name:
         case "prefix" | "suffix":
@@ -58,8 +58,8 @@ def expression(tokens: Tokens) -> Test:
 
 
 def one_of(literals: Iterable[object]) -> Test:
-    """The test for being one of these JSON values."""
-    # Python takes True for 1 and False for 0; JSON does not.
+    """Return the test for equality with one of these JSON values."""
+    # In Python True equals 1 and False equals 0; in JSON they differ.
     constants = {literal for literal in literals if _is_constant(literal)}
     others = {literal for literal in literals if not _is_constant(literal)}
     return lambda value: value in (constants if _is_constant(value) else others)
@@ -70,7 +70,7 @@ def _is_constant(value: object) -> bool:
 
 
 def is_absent(_value: object) -> bool:
-    """The test that {"exists": false} stands for: no value passes."""
+    """Return False: the test of ``{"exists": false}``, which no value passes."""
     return False
 
 
@@ -122,7 +122,7 @@ def _wildcard(text: str) -> StringTest:
     parts = [""]
     for piece in re.finditer(r"\*+|\\[*\\]?|[^*\\]+", text):
         plain = piece.group()
-        where = f"at pos {len(text[: piece.start()].encode()) + 1}"  # bytes, the open quote first
+        where = f"at pos {len(text[: piece.start()].encode()) + 1}"  # in bytes, from the open quote
         if plain == "\\":
             raise InvalidPattern(f"Invalid escape character {where}")
         if plain.startswith("**"):
@@ -154,7 +154,7 @@ def _has_in_order(parts: list[str]) -> StringTest:
     return test
 
 
-_NO_STRING = {  # what may stand inside anything-but, and what is said when its value is no string
+_NO_STRING = {  # operators allowed in anything-but, and the error if the value is no string
     "prefix": "prefix/suffix match pattern must be a string",
     "suffix": "prefix/suffix match pattern must be a string",
     "wildcard": "wildcard match pattern must be a string",
@@ -249,7 +249,7 @@ def _on_numbers(sign: str, bound: float) -> Test:
 
 
 def _number(text: str) -> float:
-    # Compared as 64-bit floats, or not at all (ComparableNumber in event-ruler).
+    # Only numbers that a 64-bit float represents are comparable (ComparableNumber in event-ruler).
     number = float(text)
     with suppress(InvalidOperation):
         if Decimal(repr(number)) == Decimal(text):
@@ -262,7 +262,7 @@ _IP_BITS = {4: 32, 6: 128}
 
 
 def ip_address(text: str) -> Test | None:
-    """The test for being the IP address of this text, however written; None if it is none."""
+    """Return the test for equality with an IP address in any notation; None if it is no address."""
     address = _address(text)
     return None if address is None else _between(address, address)
 
@@ -301,5 +301,5 @@ def _cidr(text: str) -> Test:
     version, number = low
     if bits >= _IP_BITS[version]:
         raise InvalidPattern(f"IPv{version} mask bits must be < {_IP_BITS[version]}")
-    # From the address as written, not from the block's first (CIDR.java in event-ruler).
+    # The range starts at the given address, not at the block's first (CIDR.java in event-ruler).
     return _between(low, (version, number | (1 << _IP_BITS[version] - bits) - 1))

@@ -1,8 +1,8 @@
 """Fields that several keys of one object lead to, such as "a.b" and "b" within "a".
 
-Their values may be in lists that do not depend on each other, so that finding elements which meet
-all conditions is a search. It is exact, and given up beyond a number of steps in proportion to the
-values and the conditions: no other part of matching takes longer than walking the event.
+Their values may be in independent lists, so finding elements that meet all conditions is a search.
+The search is exact. It stops after a number of steps proportional to the values and the
+conditions, because all other parts of matching are linear in the size of the event.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,29 @@ from typing import TypeAlias
 from infra.patterns.operators import Condition
 
 Place: TypeAlias = tuple["Place", int, int] | None
-"""The place around it, a list, and the element of that list; None for no list."""
+"""The enclosing place, the number of a list and the index of its element; None outside lists."""
 
 Values: TypeAlias = list[tuple[object, Place]]
 
 _LEAST_STEPS = 200_000
 _STEPS = 32
-"""Steps allowed for each value and condition."""
+"""Steps allowed per value and condition."""
 
 
 class TooComplexEvent(ValueError):
-    """Keys of an event overlap in more ways than can be tried."""
+    """An event whose keys overlap in too many ways to search."""
 
 
 def can_hold(name: str, conditions: Sequence[Condition], values: Sequence[Values]) -> bool:
-    """Return whether conditions, in their order, hold together for these values of each.
+    """Return whether conditions, in their order, hold together; each has its own values.
 
     Raises
     ------
     TooComplexEvent
-        The search takes too many steps; `name` is the field that the keys lead to.
+        The search takes too many steps; ``name`` is the field that the keys lead to.
     """
-    accepted = [_accepted(one, its) for one, its in zip(conditions, values, strict=True)]
+    pairs = zip(conditions, values, strict=True)
+    accepted = [_accepted(condition, its_values) for condition, its_values in pairs]
     for condition, places in zip(conditions, accepted, strict=True):
         if not condition.may_be_absent and not any(accepts for _, accepts in places):
             return False
@@ -42,7 +43,7 @@ def can_hold(name: str, conditions: Sequence[Condition], values: Sequence[Values
 
 
 def _accepted(condition: Condition, values: Values) -> list[tuple[Place, bool]]:
-    """Return the places that have a value, and whether the condition accepts one there."""
+    """Return the places that have a value, and whether the condition accepts a value there."""
     places: dict[int, tuple[Place, bool]] = {}  # by identity: values in one element share the place
     for value, place in values:
         _, accepts = places.get(id(place), (None, False))
@@ -51,10 +52,16 @@ def _accepted(condition: Condition, values: Values) -> list[tuple[Place, bool]]:
 
 
 class _Search:
-    """The choice of one element of each list.
+    """The search for one element of each list.
 
-    For each condition it has whether no value meets it too, and the places of its values with
-    whether they are accepted.
+    Attributes
+    ----------
+    may_be_absent
+        For each condition, whether absence meets it.
+    accepted
+        For each condition, the places of its values and whether it accepts them.
+    steps
+        Remaining steps.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class _Search:
         self.steps = steps
 
     def holds(self, at: int, chosen: dict[int, int]) -> bool:
-        """Return whether conditions from `at` on hold in the chosen elements of lists."""
+        """Return whether the conditions from index ``at`` hold in the chosen list elements."""
         if at == len(self.accepted):
             return True
         absent = True
@@ -83,7 +90,7 @@ class _Search:
         return absent and self.may_be_absent[at] and self.holds(at + 1, chosen)
 
     def _merged(self, chosen: dict[int, int], place: Place) -> dict[int, int] | None:
-        """Return the chosen elements with those of a place; None if they contradict each other."""
+        """Return the chosen elements plus those of a place; None if they contradict."""
         self._step(1)
         new = {}
         while place is not None:

@@ -1,13 +1,13 @@
-"""Rules of a pattern: the conditions that must hold together, kept as a tree of their fields.
+"""Rules of a pattern: conditions that must hold together, as a tree of their fields.
 
 Conditions hold together if their values are in the same element of each list that they share
-("JSON Array Matching", README of aws/event-ruler). In a tree that is a question of each list by
-itself: one of its elements must meet everything that is asked of it, and fields of different lists
-do not depend on each other. So an event is walked once a rule, whatever lists it has.
+("JSON Array Matching", README of aws/event-ruler). The tree decides each list separately: one of
+its elements must meet all conditions on that list, and fields of different lists are independent.
+So a rule walks an event once, regardless of its lists.
 
-Absence depends on the order of names, as in event-ruler (ACFinder.java): conditions are taken in
-the order of their dotted names, and a field is absent if the list elements in which the conditions
-before it were met have no value of it.
+Absence depends on the order of names, as in event-ruler (ACFinder.java): conditions apply in the
+order of their dotted names, and a field is absent if it has no value in the list elements that met
+the earlier conditions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,34 +18,34 @@ from infra.patterns.operators import Condition
 from infra.patterns.overlaps import Values, can_hold
 
 _Present: TypeAlias = dict[tuple[int, int], int]
-"""Which conditions' fields have a value: a mask by field and by object or list."""
+"""Conditions whose fields have a value: a bit mask by field and by object or list."""
 
 
 class Rule:
     """Conditions by dotted field name, all of which must hold."""
 
     def __init__(self, conditions: Mapping[str, Condition]) -> None:
-        self._at_the_top = [(name, one) for name, one in conditions.items() if "." not in name]
+        self._top_level = [item for item in conditions.items() if "." not in item[0]]
         self._event = _Field("")
         for index, name in enumerate(sorted(conditions)):
             self._event.add(name, conditions[name], 1 << index)
 
     def matches(self, event: dict[str, Any]) -> bool:
-        """Return whether the event, as parsed from JSON, meets all conditions.
+        """Return whether the event, parsed from JSON, meets all conditions.
 
         Raises
         ------
         TooComplexEvent
-            Keys of the event overlap in more ways than can be tried.
+            Keys of the event overlap in too many ways to search.
         """
         return not self._is_ruled_out(event) and self._event.is_met_in(event, {})
 
     def _is_ruled_out(self, event: dict[str, Any]) -> bool:
-        """Return whether text at the top of the event, such as its source, meets no condition.
+        """Return whether a top-level text field, such as ``source``, fails its condition.
 
-        Most events miss most rules so, and then nothing else of them is looked at.
+        Most events miss most rules this way, so nested fields need not be read.
         """
-        for name, condition in self._at_the_top:
+        for name, condition in self._top_level:
             value = event.get(name)
             if isinstance(value, str) and not condition.accepts(value):
                 return True
@@ -53,10 +53,10 @@ class Rule:
 
 
 class _Field:
-    """A field that conditions name, or that holds such fields.
+    """A field with a condition, or with such fields below it.
 
-    Conditions are bits, in the order of their names: `own` is the condition on this field, `mask`
-    has all at it and below, `needed` those of them that no absence meets.
+    Conditions are bits, in the order of their names: ``own`` is the condition on this field,
+    ``mask`` has all conditions at it and below, ``needed`` those that absence does not meet.
     """
 
     def __init__(self, name: str) -> None:
@@ -68,7 +68,7 @@ class _Field:
         self.below: dict[str, _Field] = {}
 
     def add(self, name: str, condition: Condition, bit: int) -> None:
-        """Add the condition on the field of this name, dotted and seen from here."""
+        """Add a condition on a field below; its dotted name is relative to this field."""
         field = self
         for key in name.split("."):
             field.count(condition, bit)
@@ -83,9 +83,9 @@ class _Field:
             self.needed |= bit
 
     def way(self, key: str) -> list["_Field"]:
-        """Return the fields that a key of an object leads through, or nothing.
+        """Return the fields along a key of an object, or an empty list.
 
-        The key "a.b" is as good as "b" within "a".
+        The key "a.b" is equivalent to "b" within "a".
         """
         field = self.below.get(key)
         if field is not None:
@@ -123,13 +123,13 @@ class _Field:
         return True
 
     def _is_met_by_ways(self, ways: list[tuple[list["_Field"], Any]], present: _Present) -> bool:
-        """Return whether the fields below are met by keys of which some have a dot."""
+        """Return whether keys, some of them dotted, meet the fields below."""
         ends = {way[-1]: value for way, value in ways}
         passed = {field for way, _ in ways for field in way[:-1]}
         todo = list(self.below.values())
         while todo:
             field = todo.pop()
-            if field in ends and field in passed:  # by several ways to one field
+            if field in ends and field in passed:  # several keys lead to one field
                 if not can_hold(field.name, *field.searched(ends)):
                     return False
             elif field in ends:
@@ -142,9 +142,9 @@ class _Field:
         return True
 
     def _is_met_in_list(self, outermost: list[Any], present: _Present) -> bool:
-        """Return whether a list, or a list directly within it, meets all at this field and below.
+        """Return whether a list, or a list directly within it, meets all conditions here and below.
 
-        The lists still to be tried say whether the field's own condition is still to be met.
+        Each list in ``todo`` has a flag: whether the field's own condition is still to be met.
         """
         todo: list[tuple[list[Any], bool]] = [(outermost, bool(self.own))]
         tried: set[tuple[int, bool]] = set()
@@ -153,21 +153,21 @@ class _Field:
             if (id(elements), own) in tried:
                 continue
             tried.add((id(elements), own))
-            nested = [one for one in elements if isinstance(one, (dict, list))]
+            nested = [element for element in elements if isinstance(element, (dict, list))]
             if own:
-                lists = [one for one in nested if isinstance(one, list)]
-                todo += [(one, True) for one in self._that_have(self.own, lists, present)]
+                lists = [element for element in nested if isinstance(element, list)]
+                todo += [(inner, True) for inner in self._that_have(self.own, lists, present)]
                 if not self._own_is_met(elements, nested, present):
                     continue
             deeper = self._elements_for(self.mask & ~self.own, nested, present)
             if deeper is None:
                 return True
-            for one in deeper:
-                if isinstance(one, list):
-                    todo.append((one, False))
-                elif (id(one), False) not in tried:
-                    tried.add((id(one), False))
-                    if self._is_met_in_object(one, present):
+            for element in deeper:
+                if isinstance(element, list):
+                    todo.append((element, False))
+                elif (id(element), False) not in tried:
+                    tried.add((id(element), False))
+                    if self._is_met_in_object(element, present):
                         return True
         return False
 
@@ -176,42 +176,43 @@ class _Field:
         assert self.condition is not None
         if len(nested) < len(elements):
             accepts = self.condition.accepts
-            return any(accepts(one) for one in elements if not isinstance(one, (dict, list)))
+            return any(accepts(value) for value in elements if not isinstance(value, (dict, list)))
         return self.condition.may_be_absent and not any(
-            self.present_in(one, present) & self.own for one in nested
+            self.present_in(element, present) & self.own for element in nested
         )
 
     def _elements_for(self, wanted: int, nested: list[Any], present: _Present) -> list[Any] | None:
-        """Return the elements of a list that may meet all wanted conditions; None if none need to.
+        """Return the elements of a list that may meet all wanted conditions.
 
-        The first condition whose field has a value in the list decides for an element with one.
-        Those before it saw the field absent from the whole list.
+        None means that no element has to meet them. The first condition whose field has a value
+        in the list selects the elements with such a value. For the conditions before it, the
+        field is absent from the list.
         """
         if not wanted & ~self.needed:
             return nested if wanted else None
-        there = 0
-        for one in nested:
-            there |= self.present_in(one, present) & wanted
-        first = there & -there
+        found = 0
+        for element in nested:
+            found |= self.present_in(element, present) & wanted
+        first = found & -found
         before = wanted & (first - 1) if first else wanted
         if before & self.needed:
             return []
         return self._that_have(first, nested, present) if first else None
 
     def _that_have(self, bit: int, nested: list[Any], present: _Present) -> list[Any]:
-        """Return the elements where the condition's field has a value; all, if it must have one."""
+        """Return the elements where the condition's field has a value; all if none is optional."""
         if not self.mask & ~self.needed:
             return nested
-        return [one for one in nested if self.present_in(one, present) & bit]
+        return [element for element in nested if self.present_in(element, present) & bit]
 
     def present_in(self, value: Any, present: _Present) -> int:
-        """Return the conditions at this field and below whose fields have a value in this one."""
+        """Return the conditions at this field and below whose fields have a value in ``value``."""
         if isinstance(value, list) and (id(self), id(value)) not in present:
-            for one in reversed(_lists_in(value)):  # the innermost first
+            for inner in reversed(_lists_in(value)):  # the innermost first
                 mask = 0
-                for element in one:
+                for element in inner:
                     mask |= self._present_in(element, present)
-                present[id(self), id(one)] = mask
+                present[id(self), id(inner)] = mask
         return self._present_in(value, present)
 
     def _present_in(self, value: Any, present: _Present) -> int:
@@ -228,14 +229,15 @@ class _Field:
         return mask
 
     def searched(self, ends: Mapping["_Field", Any]) -> tuple[list[Condition], list[Values]]:
-        """Return the conditions at this field and below, and the values of each with places."""
+        """Return the conditions at this field and below, and each one's values with places."""
         found: dict[int, Values] = {}
         arrays = count()
         for field, value in ends.items():
             if field.mask & self.mask == field.mask:
                 field.collect(value, found, arrays)
         conditions = sorted(self.conditions())
-        return [one for _, one in conditions], [found.get(bit, []) for bit, _ in conditions]
+        values = [found.get(bit, []) for bit, _ in conditions]
+        return [condition for _, condition in conditions], values
 
     def conditions(self) -> Iterator[tuple[int, Condition]]:
         if self.condition is not None:
@@ -246,22 +248,22 @@ class _Field:
     def collect(self, value: Any, found: dict[int, Values], arrays: Iterator[int]) -> None:
         todo: list[Any] = [(self, value, None)]
         while todo:
-            field, one, place = todo.pop()
-            if isinstance(one, dict):
-                ways = ((field.way(key), inner) for key, inner in one.items())
+            field, node, place = todo.pop()
+            if isinstance(node, dict):
+                ways = ((field.way(key), inner) for key, inner in node.items())
                 todo += [(way[-1], inner, place) for way, inner in ways if way]
-            elif isinstance(one, list):
+            elif isinstance(node, list):
                 array = next(arrays)
-                for index, inner in enumerate(one):
+                for index, inner in enumerate(node):
                     nested = isinstance(inner, (dict, list))
                     todo.append((field, inner, (place, array, index) if nested else place))
             elif field.own:
-                found.setdefault(field.own, []).append((one, place))
+                found.setdefault(field.own, []).append((node, place))
 
 
 def _lists_in(value: list[Any]) -> list[list[Any]]:
-    """Return a list and the lists directly within each other in it, an outer one first."""
+    """Return a list and its directly nested lists, an outer list before its inner lists."""
     lists = [value]
-    for one in lists:
-        lists += [inner for inner in one if isinstance(inner, list)]
+    for outer in lists:
+        lists += [inner for inner in outer if isinstance(inner, list)]
     return lists

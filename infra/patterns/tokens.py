@@ -1,7 +1,7 @@
-"""The JSON of an event pattern, token by token.
+"""The JSON tokens of an event pattern.
 
-EventBridge reads a pattern as a stream, so the first thing wrong in it is the one reported, be it
-the JSON or what it says. What is no JSON is refused in the words of Jackson, its parser.
+EventBridge reads a pattern as a stream, so it reports the first error, in the JSON or in its
+meaning. Invalid JSON is refused with the messages of Jackson, EventBridge's parser.
 """
 
 import json
@@ -13,7 +13,7 @@ from kernel.json_text import MAX_DEPTH
 
 
 class InvalidPattern(ValueError):
-    """An event pattern that EventBridge refuses; the message is the first line of its own."""
+    """An event pattern that EventBridge refuses, with the first line of EventBridge's message."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Event pattern is not valid. Reason: {reason}")
@@ -22,8 +22,12 @@ class InvalidPattern(ValueError):
 class Token(NamedTuple):
     """A JSON token.
 
-    `kind` is one of { } [ ] name string number constant end; `text` is what stands there, a
-    string's or a name's without quotes and escapes.
+    Attributes
+    ----------
+    kind
+        One of ``{ } [ ] name string number constant end``.
+    text
+        The source text; for a string or a name the unescaped text without quotes.
     """
 
     kind: str
@@ -41,17 +45,20 @@ _VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false
 
 
 def tokens_of(text: str) -> Tokens:
-    """The tokens of a JSON text; "end" where there is none; what follows the value is not read.
+    """Yield the tokens of a JSON value, or the token "end" if the text is empty.
 
-    Raises InvalidPattern when the reading comes to something that is no JSON.
+    Text after the value is not read. Reading raises InvalidPattern at the first invalid token.
     """
     return _Reader(text).value()
 
 
 def take(tokens: Tokens, kind: str, otherwise: str) -> str:
-    """The text of the next token, which must be of this kind.
+    """Return the text of the next token, which must be of this kind.
 
-    Raises InvalidPattern, with the reason given, where it is not.
+    Raises
+    ------
+    InvalidPattern
+        The token is of another kind; ``otherwise`` is the reason.
     """
     token = next(tokens)
     if token.kind != kind:
@@ -60,7 +67,7 @@ def take(tokens: Tokens, kind: str, otherwise: str) -> str:
 
 
 def until(tokens: Tokens, closing: str) -> Tokens:
-    """The tokens before this closing one, which is taken too."""
+    """Return the tokens before this closing token, and consume the closing token."""
     return iter(tokens.__next__, Token(closing, closing))
 
 
@@ -94,7 +101,7 @@ class _Reader:
             raise InvalidPattern(
                 f"Document nesting depth ({self._depth}) exceeds the maximum allowed ({MAX_DEPTH})"
             )
-        yield Token(opening, self._read_one())
+        yield Token(opening, self._read_character())
         more = self._peek_inside(noun, start) != closing
         while more:
             if opening == "{":
@@ -102,12 +109,12 @@ class _Reader:
             yield from self.value()
             more = self._peek_inside(noun, start) == ","
             if more:
-                self._read_one()
+                self._read_character()
                 self._peek(between)
         following = self._peek()
         self._depth -= 1
         if following == closing:
-            yield Token(closing, self._read_one())
+            yield Token(closing, self._read_character())
         elif following in "]}":
             raise InvalidPattern(
                 f"Unexpected close marker '{following}': expected '{closing}'"
@@ -122,7 +129,7 @@ class _Reader:
         name = Token("name", self._string(" in field name"))
         if self._peek(at_end) != ":":
             raise self._unexpected("was expecting a colon to separate field name and value")
-        self._read_one()
+        self._read_character()
         self._peek(at_end)
         return name
 
@@ -166,14 +173,14 @@ class _Reader:
             )
         return following
 
-    def _read(self, what: re.Pattern[str]) -> str:
-        found = what.match(self._text, self._at)
-        if found is None:
+    def _read(self, expression: re.Pattern[str]) -> str:
+        match = expression.match(self._text, self._at)
+        if match is None:
             return ""
-        self._at = found.end()
-        return found.group()
+        self._at = match.end()
+        return match.group()
 
-    def _read_one(self) -> str:
+    def _read_character(self) -> str:
         self._at += 1
         return self._text[self._at - 1]
 

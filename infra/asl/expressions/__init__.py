@@ -1,1 +1,1 @@
-"""What reads data in a definition: paths, templates, intrinsic functions, choice rules."""
+"""The expressions of a definition: paths, templates, intrinsic functions, choice rules."""

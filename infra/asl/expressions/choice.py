@@ -1,6 +1,6 @@
 """The rules of a Choice state.
 
-A comparison of two types is false, never an error. A path that meets nothing ends the execution,
+A comparison of two types is false, never an error. A path that selects nothing ends the execution,
 except in IsPresent. Source: "Choice state" in the AWS Step Functions Developer Guide.
 """
 
@@ -41,12 +41,14 @@ _COMPARISONS = {
     for relation, compare in _RELATIONS.items()
     if kind != "Boolean" or relation == "Equals"
 }
-_BESIDES = {"Variable", "Next", "Assign", "Comment"}
+_NOT_OPERATORS = {"Variable", "Next", "Assign", "Comment"}
 
 
 def compile_rule(rule: JSON, place: str) -> Rule:
-    """Compile a rule, and the rules in it, to a predicate; raises DefinitionError."""
-    tests = [name for name in rule if name not in _BESIDES] if isinstance(rule, Mapping) else []
+    """Compile a rule and its nested rules to a predicate; raise DefinitionError if invalid."""
+    tests = (
+        [name for name in rule if name not in _NOT_OPERATORS] if isinstance(rule, Mapping) else []
+    )
     if len(tests) != 1:
         raise DefinitionError(place, "A Choice Rule must have exactly one comparison operator")
     name, operand, place = tests[0], rule[tests[0]], f"{place}/{tests[0]}"
@@ -71,7 +73,7 @@ def compile_rule(rule: JSON, place: str) -> Rule:
 
 
 def _test(name: str, operand: JSON) -> Callable[[JSON], bool] | None:
-    """What an operator asks of the variable alone; None where there is no such operator."""
+    """Compile an operator with a constant operand; return None for an unknown operator."""
     if name == "StringMatches" and isinstance(operand, str):
         parts = _parts(operand)
         return lambda value: isinstance(value, str) and _has_in_order(value, parts)
@@ -84,7 +86,9 @@ def _test(name: str, operand: JSON) -> Callable[[JSON], bool] | None:
         convert, compare = _COMPARISONS[name]
         expected = convert(operand)
         if expected is not None:
-            return lambda value: (it := convert(value)) is not None and compare(it, expected)
+            return lambda value: (
+                (converted := convert(value)) is not None and compare(converted, expected)
+            )
     return None
 
 
@@ -125,9 +129,9 @@ def _parts(text: str) -> list[str]:
 
 
 def _has_in_order(value: str, parts: list[str]) -> bool:
-    """Return whether a text is these parts with any text between them.
+    """Return whether a text consists of these parts with any text between them.
 
-    Each part is taken where it comes first, so a text is read once, however many stars there are.
+    Each part matches at its first occurrence, so the time is linear for any number of stars.
     """
     first, *rest = parts
     if not rest:

@@ -1,8 +1,8 @@
-"""Filters of JSONPath, such as `[?(@.status == 0 && @.year > 1990)]`, as Jayway JsonPath has them.
+"""Filters of JSONPath, such as ``[?(@.status == 0 && @.year > 1990)]``, as in Jayway JsonPath.
 
-Terms are joined by `&&` and `||`, without parentheses; values of two types are never equal and
-have no order. Regular expressions (`=~`) are refused: AWS does not support them ("Using JSONPath
-paths", AWS Step Functions Developer Guide), and one may take forever on a text.
+Terms are joined by ``&&`` and ``||``, without parentheses; values of two types are never equal and
+have no order. Regular expressions (``=~``) are refused: AWS does not support them ("Using JSONPath
+paths", AWS Step Functions Developer Guide), and their matching time is unbounded.
 """
 
 import json
@@ -36,7 +36,13 @@ _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
 def parse_filter(
     text: str, position: int, compile_path: Callable[[str], Any]
 ) -> tuple[Predicate, int]:
-    """The filter that starts at `position`, and the position behind it; raises ExpressionError."""
+    """Parse the filter at ``position``; return its predicate and the position after it.
+
+    Raises
+    ------
+    ExpressionError
+        The text is not a supported filter.
+    """
     alternatives: list[list[Predicate]] = [[]]
     then = ""
     while then != ")]":
@@ -44,7 +50,7 @@ def parse_filter(
         if term is None:
             if _REGULAR_EXPRESSION.match(text, position):
                 raise ExpressionError("a filter by a regular expression (=~) is not supported")
-            raise ExpressionError(f"no filter is known as '{text[position:]}'")
+            raise ExpressionError(f"'{text[position:]}' is not a supported filter")
         alternatives[-1].append(_term(term, compile_path("$" + term["path"])))
         then, position = term["then"], term.end()
         if then == "||":

@@ -1,4 +1,4 @@
-"""The intrinsic functions of the Amazon States Language: `States.Format('{}!', $.name)`.
+"""The intrinsic functions of the Amazon States Language: ``States.Format('{}!', $.name)``.
 
 Source: "Intrinsic functions for JSONPath states" in the AWS Step Functions Developer Guide.
 """
@@ -33,22 +33,27 @@ _PATH = re.compile(r"""\$(?:\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\]
 
 
 class _Quoted(str):
-    """A string literal, its escapes still in it: Format must tell braces from escaped ones."""
+    """A string literal before unescaping: Format distinguishes braces from escaped braces."""
 
     __slots__ = ()
 
 
 def compile_intrinsic(text: str) -> Reader:
-    """Compile a call, with the calls and paths in it; raises ExpressionError.
+    """Compile a call with its nested calls and paths.
 
-    What it gives raises TerminalFailure where a path meets nothing or a function refuses.
+    The reader raises TerminalFailure if a path selects nothing or a function rejects an argument.
+
+    Raises
+    ------
+    ExpressionError
+        The text is not a call of a known function.
     """
     try:
         call, end = _compile_call(text, 0, 1)
     except ValueError as error:
         raise ExpressionError(f"cannot be read: {type(error).__name__}") from None
     if text[end:].strip():
-        raise ExpressionError(f"nothing is known as '{text[end:]}'")
+        raise ExpressionError(f"unexpected text after the call: '{text[end:]}'")
 
     def read(data: JSON, scope: Scope) -> JSON:
         try:
@@ -57,7 +62,7 @@ def compile_intrinsic(text: str) -> Reader:
             problem = f"The function '{text}' had the following error: {error}"
             raise TerminalFailure(problem) from error
         except (MemoryError, OverflowError, RecursionError, ValueError) as error:
-            # a number beyond what can be counted with, a text nested beyond what can be read
+            # a number out of range, or JSON text nested too deep for the parser
             problem = f"The function '{text[:80]}' had the following error: {error!r}"
             raise TerminalFailure(problem[:1_000]) from None
 
@@ -67,12 +72,12 @@ def compile_intrinsic(text: str) -> Reader:
 def _compile_call(text: str, start: int, depth: int) -> tuple[Reader, int]:
     if depth > json_text.MAX_DEPTH:
         raise ExpressionError(f"calls are nested deeper than {json_text.MAX_DEPTH} levels")
-    found = _CALL.match(text, start)
-    if found is None or found[1] not in _FUNCTIONS:
+    match = _CALL.match(text, start)
+    if match is None or match[1] not in _FUNCTIONS:
         raise ExpressionError(f"no function is called at '{text[start:]}'")
-    function, converters, rest = _FUNCTIONS[found[1]]
+    function, converters, rest = _FUNCTIONS[match[1]]
     arguments: list[Reader] = []
-    position = found.end()
+    position = match.end()
     while not text.startswith(")", position):
         argument, position = _compile_argument(text, position, depth)
         arguments.append(argument)
@@ -83,7 +88,7 @@ def _compile_call(text: str, start: int, depth: int) -> tuple[Reader, int]:
     if rest is not None:
         converters = (*converters, *(len(arguments) - len(converters)) * (rest,))
     if len(converters) != len(arguments):
-        raise ExpressionError(f"States.{found[1]} does not take {len(arguments)} arguments")
+        raise ExpressionError(f"States.{match[1]} does not take {len(arguments)} arguments")
     pairs = list(zip(converters, arguments, strict=True))
 
     def call(data: JSON, scope: Scope) -> JSON:
@@ -139,7 +144,7 @@ def _string(value: JSON) -> str:
 
 
 def _integer(value: JSON) -> int:
-    """The nearest integer; AWS rounds halves up (-1.5 is -1)."""
+    """Return the nearest integer; AWS rounds halves up (-1.5 is -1)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise IntrinsicError(f"{to_json_text(value)} is not a number")
     return value if isinstance(value, int) else math.floor(value + 0.5)
@@ -220,7 +225,7 @@ def _math_random(chance: Chance, first: int, last: int, *seed: int) -> int:
 
 
 def _string_split(_: Chance, text: str, separators: str) -> list[str]:
-    """Split at any of the separators, dropping empty parts, as AWS does."""
+    """Split at each separator and drop empty parts, as AWS does."""
     parts = re.split(f"[{re.escape(separators)}]", text) if separators else [text]
     return [part for part in parts if part]
 
@@ -250,4 +255,5 @@ _FUNCTIONS: dict[str, tuple[Callable[..., JSON], tuple[Convert, ...], Convert | 
     "StringToJson": (_string_to_json, (_unlimited,), None),
     "UUID": (_uuid, (), None),
 }
-"""Each function, called with the source of chance first, and what converts its arguments."""
+"""By name: the function, whose first argument is the random source; the converters of its
+arguments; the converter of further arguments, or None if there are none."""

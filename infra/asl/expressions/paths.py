@@ -1,8 +1,8 @@
-"""JSONPath as AWS has it, which is Jayway JsonPath, and reference paths.
+"""JSONPath as AWS implements it, which is Jayway JsonPath, and reference paths.
 
-A path starts at the state's data (`$`), at the context object (`$$`) or at a variable (`$name`).
-Names and single indices are definite: they give one value or raise PathNotFoundError. All else
-(`[*]`, slices, unions, `..`, filters) gives the list of what was found.
+A path starts at the state's data (``$``), the context object (``$$``) or a variable (``$name``).
+Names and single indices are definite: they select one value or raise PathNotFoundError. All other
+steps (``[*]``, slices, unions, ``..``, filters) give the list of selected values.
 Source: "Paths" in the Amazon States Language; github.com/json-path/JsonPath.
 """
 
@@ -24,7 +24,7 @@ from kernel.json_text import MAX_DEPTH
 
 
 class Scope(Protocol):
-    """What an expression sees besides the state's data: variables, context object, chance."""
+    """An expression's inputs other than the state's data: variables, context object, chance."""
 
     variables: Mapping[str, JSON]
 
@@ -41,8 +41,9 @@ Failure: TypeAlias = Callable[[JSON, PathNotFoundError], Exception]
 Key: TypeAlias = str | int
 Step: TypeAlias = Callable[[Any], Iterable[JSON]]
 
-_MAX_FOUND = 262_144
-"""Values that a path may find; in 256 KiB of data only repeated `..` finds more."""
+_MAX_SELECTED = 262_144
+"""Maximum number of values that a path selects; in 256 KiB of data only repeated ``..`` selects
+more."""
 
 _ROOT = re.compile(r"\$(\$|[^\W\d]\w*)?")
 _KEY = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
@@ -59,10 +60,15 @@ _STEP = re.compile(
 
 
 def compile_path(text: str, failure: Failure | None = None) -> Reader:
-    """Compile a path to a function of the data and the scope; raises ExpressionError.
+    """Compile a path to a function of the data and the scope.
 
-    Where a definite path meets nothing the function raises what `failure` makes of the value that
-    was searched and of the PathNotFoundError, or that error itself.
+    If a definite path selects nothing, the function raises ``failure(searched, error)``, with the
+    searched value and the PathNotFoundError; without ``failure`` it raises that error.
+
+    Raises
+    ------
+    ExpressionError
+        The text is not a path.
     """
     root, steps = _parse(text)
     keys = [step for step in steps if isinstance(step, (str, int))]
@@ -92,10 +98,15 @@ def _variable(scope: Scope, name: str) -> JSON:
 
 
 def compile_reference_path(text: str) -> Put:
-    """Compile a path to one place in the data to a function that puts a value there, in a copy.
+    """Compile a path to a single node to a function that puts a value there, in a copy.
 
-    It makes objects that are missing on the way, and raises StateFailure where the data has no
-    such place. Raises ExpressionError.
+    The function creates missing objects along the path. It raises StateFailure if the path does
+    not fit the data.
+
+    Raises
+    ------
+    ExpressionError
+        The text is not a path to a single node of the state's data.
     """
     root, steps = _parse(text)
     if root is not None or any(map(callable, steps)):
@@ -131,27 +142,27 @@ def _parse(text: JSON) -> tuple[str | None, list[Key | Step]]:
     steps: list[Key | Step] = []
     position = root.end()
     while position < len(text):
-        found = _STEP.match(text, position)
-        if found is None:
-            raise ExpressionError(f"nothing is known as '{text[position:]}'")
-        position, step = found.end(), _parse_step(found)
-        if found["filter"]:
+        match = _STEP.match(text, position)
+        if match is None:
+            raise ExpressionError(f"'{text[position:]}' is not a valid step")
+        position, step = match.end(), _parse_step(match)
+        if match["filter"]:
             predicate, position = parse_filter(text, position, compile_path)
             step = _filtered(predicate)
-        if found["deep"]:
+        if match["deep"]:
             step = _Descent(step if callable(step) else _pick([step]))
         steps.append(step)
     return root[1], steps
 
 
-def _parse_step(found: re.Match[str]) -> Key | Step:
-    if found["name"]:
-        return found["name"]
-    if found["keys"]:
-        keys = [_parse_key(key) for key in re.findall(_KEY, found["keys"])]
+def _parse_step(match: re.Match[str]) -> Key | Step:
+    if match["name"]:
+        return match["name"]
+    if match["keys"]:
+        keys = [_parse_key(key) for key in re.findall(_KEY, match["keys"])]
         return keys[0] if len(keys) == 1 else _pick(keys)
-    if found["slice"]:
-        first, last = (int(bound) if bound else None for bound in found["slice"].split(":"))
+    if match["slice"]:
+        first, last = (int(bound) if bound else None for bound in match["slice"].split(":"))
         return lambda node: node[first:last] if isinstance(node, list) else ()
     return _children
 
@@ -176,12 +187,12 @@ def _definite(keys: list[Any]) -> Callable[[JSON], JSON]:
 
 
 def _missing(data: JSON, keys: list[Key]) -> PathNotFoundError:
-    """Return the error whose text is made only for somebody who asks."""
+    """Return the error, whose message is composed on demand."""
     return PathNotFoundError(lambda: _not_found(data, keys))
 
 
 def _not_found(value: JSON, keys: list[Key]) -> str:
-    """Say as Jayway does what is missing, and whether the path ends there."""
+    """Return Jayway's message, which names the missing step and whether the path ends there."""
     path = "$"
     for depth, key in enumerate(keys, 1):
         if isinstance(key, int) and not isinstance(value, list):
@@ -198,17 +209,17 @@ def _not_found(value: JSON, keys: list[Key]) -> str:
 
 def _indefinite(steps: list[Step]) -> Callable[[JSON], JSON]:
     def read(data: JSON) -> JSON:
-        found: list[JSON] = [data]
+        selected: list[JSON] = [data]
         tree = None
         for step in steps:
             each = step
             if isinstance(step, _Descent):
                 tree = tree or _Tree(data)
                 each = step.within(tree)
-            found = list(islice(chain.from_iterable(map(each, found)), _MAX_FOUND + 1))
-            if len(found) > _MAX_FOUND:
-                raise TerminalFailure(f"The path finds more than {_MAX_FOUND} values")
-        return found
+            selected = list(islice(chain.from_iterable(map(each, selected)), _MAX_SELECTED + 1))
+            if len(selected) > _MAX_SELECTED:
+                raise TerminalFailure(f"The path selects more than {_MAX_SELECTED} values")
+        return selected
 
     return read
 
@@ -234,12 +245,13 @@ def _filtered(predicate: Callable[[JSON], bool]) -> Step:
 
 
 class _Tree:
-    """The objects and lists in some data, each before those within it."""
+    """The objects and lists of some data in document order: each before its descendants."""
 
     def __init__(self, data: JSON) -> None:
         self.nodes: list[JSON] = []
         self.extents: dict[int, tuple[int, int]] = {}
-        """By identity: where in `nodes` an object or list is, and where what it holds ends."""
+        """By identity of an object or list: its index in ``nodes``, and the end of its
+        descendants."""
         todo: list[tuple[JSON, int | None]] = [(data, None)]
         while todo:
             node, start = todo.pop()
@@ -252,30 +264,31 @@ class _Tree:
 
 
 class _Descent:
-    """A step taken from a node and from all within it (`..`), the outer ones first."""
+    """A step from a node and from all its descendants (``..``), the outer ones first."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
 
     def __call__(self, node: JSON) -> Iterable[JSON]:
-        """Take the step from one node."""
+        """Apply the step to one node and its descendants."""
         return self.within(_Tree(node))(node)
 
     def within(self, tree: _Tree) -> Step:
-        """Return the step for nodes of one tree: it is taken once from each, however often asked.
+        """Return the step for nodes of one tree.
 
-        A descent may start at a node and at nodes within that one.
+        It is applied once to each node, although descents may start at a node and at its
+        descendants.
         """
-        found: list[JSON] = []
+        selected: list[JSON] = []
         ends = [0]
         for node in tree.nodes:
-            found += self.step(node)
-            ends.append(len(found))
+            selected += self.step(node)
+            ends.append(len(selected))
 
         def descend(node: JSON) -> Iterable[JSON]:
             if not isinstance(node, (dict, list)):
                 return self.step(node)
             first, last = tree.extents[id(node)]
-            return found[ends[first] : ends[last]]
+            return selected[ends[first] : ends[last]]
 
         return descend

@@ -1,4 +1,4 @@
-"""Payload templates: a field whose name ends in `.$` is a path or an intrinsic function."""
+"""Payload templates: a field whose name ends in ``.$`` is a path or an intrinsic function."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,14 @@ from infra.asl.expressions.values import JSON, to_json_text
 
 
 def compile_expression(text: JSON, field: str, place: str) -> Reader:
-    """Compile the path or the intrinsic function of a field; raises DefinitionError.
+    """Compile the path or the intrinsic function of a field.
 
-    What it gives raises TerminalFailure where a path meets nothing.
+    The reader raises TerminalFailure if a path selects nothing.
+
+    Raises
+    ------
+    DefinitionError
+        The text is neither a path nor a call of an intrinsic function.
     """
     what = f"The JSONPath '{text}' specified for the field '{field}'"
 
@@ -29,12 +34,18 @@ def compile_expression(text: JSON, field: str, place: str) -> Reader:
 
 
 def compile_template(template: JSON, place: str) -> Reader:
-    """Compile a template to a function of the data and the scope; raises DefinitionError."""
+    """Compile a template to a function of the data and the scope.
+
+    Raises
+    ------
+    DefinitionError
+        A field of the template is not a valid expression.
+    """
     return _compile(template, place) or (lambda _data, _scope: template)
 
 
 def _compile(template: JSON, place: str) -> Reader | None:
-    """The function that fills the template in, or None where it is constant."""
+    """Compile a template to the function that fills it in; return None if it is constant."""
     if isinstance(template, Mapping):
         computed: dict[str, Reader] = {}
         for field, value in template.items():

@@ -1,4 +1,4 @@
-"""JSON values: their text, its length, and the timestamps among them."""
+"""JSON values: their text, its length, and timestamps."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from infra.asl.errors import TerminalFailure
 from kernel.json_text import MAX_CARRIED
 
 JSON: TypeAlias = Any
-"""Any JSON value. States share such values; nobody changes one in place."""
+"""Any JSON value. States share values, so they must not be changed in place."""
 
 _MAX_DATA_BYTES = 262_144  # "Service quotas" of AWS Step Functions: input or output of a state
 _TIMESTAMP = re.compile(
@@ -20,55 +20,62 @@ _TIMESTAMP = re.compile(
 
 
 def to_json_text(value: JSON) -> str:
-    """JSON as AWS writes it: no blanks, nothing escaped that need not be."""
+    """Return JSON text as AWS writes it: without blanks and optional escapes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def to_plain_text(value: JSON) -> str:
-    """A string as it is, anything else as JSON."""
+    """Return a string unchanged, any other value as JSON text."""
     return value if isinstance(value, str) else to_json_text(value)
 
 
 def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
-    """Whether a value has more than 256 KiB as JSON text.
+    """Return whether a value exceeds 256 KiB as JSON text.
 
-    `size` is its length in bytes where somebody knows it; otherwise it is written out if need be.
-    Raises TerminalFailure for a value that is nested too deep to be written.
+    ``size`` is its length in bytes, if the caller knows it; otherwise the value is serialised.
+
+    Raises
+    ------
+    TerminalFailure
+        The value is nested too deep to be serialised.
     """
     if size is None:
         try:
             size = len(orjson.dumps(value))
         except TypeError:  # nested deeper, or with larger integers, than orjson writes
-            size = _counted(value)
+            size = _count_bytes(value)
     return size > _MAX_DATA_BYTES
 
 
-def _counted(value: JSON) -> int:
-    """The length of the text; of one beyond the limit, the length that was counted so far.
+def _count_bytes(value: JSON) -> int:
+    """Return the length of a value's JSON text, or any length above the limit if it exceeds it.
 
-    A value may hold another one many times, so its text may be far longer than what is in memory.
+    A value may contain another value many times, so its text may be far longer than its memory.
     """
     size, depth, level = 0, 0, [value]
     while level and size <= _MAX_DATA_BYTES:
         if depth > MAX_CARRIED:
             raise TerminalFailure(f"The data is nested deeper than {MAX_CARRIED} levels.")
         below: list[JSON] = []
-        for one in level:
-            if isinstance(one, dict):
-                size += 2 + max(0, 2 * len(one) - 1)
-                below += one.keys()
-                below += one.values()
-            elif isinstance(one, list):
-                size += 2 + max(0, len(one) - 1)
-                below += one
+        for node in level:
+            if isinstance(node, dict):
+                size += 2 + max(0, 2 * len(node) - 1)
+                below += node.keys()
+                below += node.values()
+            elif isinstance(node, list):
+                size += 2 + max(0, len(node) - 1)
+                below += node
             else:
-                size += len(str(one)) if isinstance(one, int) else len(orjson.dumps(one))
+                size += len(str(node)) if isinstance(node, int) else len(orjson.dumps(node))
         level, depth = below, depth + 1
     return size
 
 
 def parse_timestamp(value: JSON) -> float | None:
-    """The epoch seconds of an RFC 3339 timestamp with `T` and an offset or `Z`, or None."""
+    """Return the epoch seconds of an RFC 3339 timestamp with ``T`` and an offset or ``Z``.
+
+    Any other value gives None.
+    """
     shape = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if shape is None:
         return None
@@ -81,5 +88,5 @@ def parse_timestamp(value: JSON) -> float | None:
 
 
 def format_timestamp(epoch: float) -> str:
-    """As the context object has it, in UTC: `2026-01-31T12:00:00.000Z`."""
+    """Return a time in UTC as the context object has it: ``2026-01-31T12:00:00.000Z``."""
     return f"{datetime.fromtimestamp(epoch, UTC).isoformat(timespec='milliseconds')[:-6]}Z"

@@ -1,1 +1,1 @@
-"""The states, each compiled to functions that ask a Turn for what they want done."""
+"""The state types, each compiled to functions that act on an `Advance`."""

@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
     from infra.asl.effects import Signal
     from infra.asl.execution import Frame
-    from infra.asl.interpreter import Turn
+    from infra.asl.interpreter import Advance
 
 _LONGEST_WAIT = 2**31 - 1
 
 
 def compile_pass(name: str, fields: Fields) -> State:
-    """Give the Result, or the Parameters, or the input."""
+    """Compile a Pass: its output is Result, Parameters or the input."""
     input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
     result, has_result = fields.get("Result", object), "Result" in fields
     succeed = compile_succeed(fields)
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
+    def enter(advance: "Advance", frame: "Frame") -> None:
         data = input_path(frame.input, frame)
         if has_result:
             data = result
         elif parameters:
             data = parameters(data, frame)
             check_parameters(name, data)
-        succeed(turn, frame, data)
+        succeed(advance, frame, data)
 
     return State(name, "Pass", enter)
 
 
 def compile_choice(name: str, fields: Fields) -> State:
-    """Go on with the first choice whose rule holds, or with the default."""
+    """Compile a Choice: its successor is the first choice whose rule holds, or the default."""
     input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
     fields.require("Choices", list)
     choices = []
@@ -50,7 +50,7 @@ def compile_choice(name: str, fields: Fields) -> State:
     otherwise = fields.template("Assign", dict)
     default = fields.target("Default") if "Default" in fields else None
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
+    def enter(advance: "Advance", frame: "Frame") -> None:
         data = input_path(frame.input, frame)
         matching = (choice[1:] for choice in choices if choice[0](data, frame))
         assign, successor = next(matching, (otherwise, default))
@@ -58,28 +58,28 @@ def compile_choice(name: str, fields: Fields) -> State:
             problem = "The state does not point to a next state."
             raise TerminalFailure(f"Failed to transition out of the state. {problem}")
         assigned = assign(data, frame) if assign else None
-        turn.leave(frame, output_path(data, frame), assigned, successor)
+        advance.leave(frame, output_path(data, frame), assigned, successor)
 
     return State(name, "Choice", enter)
 
 
 def compile_succeed_state(name: str, fields: Fields) -> State:
-    """Finish with the input."""
+    """Compile a Succeed: it ends with its input."""
     input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
+    def enter(advance: "Advance", frame: "Frame") -> None:
         output = output_path(input_path(frame.input, frame), frame)
-        turn.leave(frame, output, None, None)
+        advance.leave(frame, output, None, None)
 
     return State(name, "Succeed", enter)
 
 
 def compile_fail(name: str, fields: Fields) -> State:
-    """Fail with an error and a cause."""
-    error, cause = (_told(fields, field) for field in ("Error", "Cause"))
+    """Compile a Fail: it fails with an error and a cause."""
+    error, cause = (_text_reader(fields, field) for field in ("Error", "Cause"))
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
-        turn.fail(frame, StateFailure(error(frame.input, frame), cause(frame.input, frame)))
+    def enter(advance: "Advance", frame: "Frame") -> None:
+        advance.fail(frame, StateFailure(error(frame.input, frame), cause(frame.input, frame)))
 
     return State(name, "Fail", enter)
 
@@ -90,7 +90,7 @@ def _text(value: JSON, path: str) -> str:
     return value
 
 
-def _told(fields: Fields, field: str) -> Reader:
+def _text_reader(fields: Fields, field: str) -> Reader:
     path = f"{field}Path"
     if fields.one_of(field, path) == path:
         read = compile_expression(fields.value[path], path, fields.place)
@@ -100,39 +100,39 @@ def _told(fields: Fields, field: str) -> Reader:
 
 
 def compile_wait(name: str, fields: Fields) -> State:
-    """Wait for a number of seconds, or until a moment that may be past."""
+    """Compile a Wait: for a number of seconds, or until a timestamp, which may be past."""
     input_path, due = fields.path("InputPath"), _due(fields)
     leave = compile_leave(fields)
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
-        moment = due(input_path(frame.input, frame), frame, turn.now)
-        if moment > turn.now + _LONGEST_WAIT:
+    def enter(advance: "Advance", frame: "Frame") -> None:
+        moment = due(input_path(frame.input, frame), frame, advance.now)
+        if moment > advance.now + _LONGEST_WAIT:
             raise TerminalFailure("Wait state delay is too long.")
-        turn.wait(frame, "wait", max(moment, turn.now))
+        advance.wait(frame, "wait", max(moment, advance.now))
 
-    def answered(turn: "Turn", frame: "Frame", _signal: "Signal") -> None:
+    def on_answer(advance: "Advance", frame: "Frame", _signal: "Signal") -> None:
         data = input_path(frame.input, frame)
-        leave(turn, frame, data, data)
+        leave(advance, frame, data, data)
 
-    return State(name, "Wait", enter, answered)
+    return State(name, "Wait", enter, on_answer)
 
 
 def _due(fields: Fields) -> "Callable[[JSON, Scope, float], float]":
-    """When a Wait is over, given its data, its scope and the time now."""
-    given = fields.one_of("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
-    if given is None:
+    """Compile the end of a Wait to a function of its data, its scope and the time now."""
+    field = fields.one_of("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+    if field is None:
         raise fields.refuse("One of Seconds, SecondsPath, Timestamp, TimestampPath is required")
-    value = fields.value[given]
-    if given == "Seconds":
+    value = fields.value[field]
+    if field == "Seconds":
         seconds = fields.number("Seconds", None, 0, MAX_SECONDS)
         return lambda _data, _scope, now: now + seconds
-    if given == "Timestamp":
+    if field == "Timestamp":
         moment = parse_timestamp(value)
         if moment is None:
             raise fields.refuse("String does not match RFC3339 timestamp", "Timestamp")
         return lambda _data, _scope, _now: moment
-    read = fields.path(given, f"The {given} parameter does not reference an input value: {value}")
-    moment_of = _seconds_from_now if given == "SecondsPath" else _moment
+    read = fields.path(field, f"The {field} parameter does not reference an input value: {value}")
+    moment_of = _seconds_from_now if field == "SecondsPath" else _moment
     return lambda data, scope, now: moment_of(value, read(data, scope), now)
 
 

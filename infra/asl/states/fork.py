@@ -1,4 +1,4 @@
-"""Parallel and Map: states with children, which are left when all of these have finished."""
+"""Parallel and Map: states with children; their exit follows the end of the last child."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,28 +16,28 @@ from infra.asl.retry import compile_catchers, compile_retriers
 from infra.asl.states.state import State, StateTable, check_parameters, compile_succeed
 
 if TYPE_CHECKING:
-    from infra.asl.interpreter import Turn
+    from infra.asl.interpreter import Advance
 
 CompileTable: TypeAlias = Callable[[Fields], StateTable]
-Begin: TypeAlias = Callable[["Turn", Frame], None]
+Begin: TypeAlias = Callable[["Advance", Frame], None]
 Prepare: TypeAlias = Callable[[Frame, Frame], JSON]
 
 _INLINE_CONCURRENCY = 40
 
 
 def compile_parallel(name: str, fields: Fields, compile_table: CompileTable) -> State:
-    """Every branch gets the same input."""
+    """Compile a Parallel: every branch gets the same input."""
     input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
     fields.require("Branches", list)
     branches = [compile_table(branch) for branch in fields.each("Branches")]
 
-    def begin(turn: "Turn", frame: Frame) -> None:
+    def begin(advance: "Advance", frame: Frame) -> None:
         data = input_path(frame.input, frame)
         frame.request = parameters(data, frame) if parameters else data
         check_parameters(name, frame.request)
         frame.results = [None] * len(branches)
         frame.limit = len(branches)
-        turn.record(frame, "ParallelStateStarted", {})
+        advance.record(frame, "ParallelStateStarted", {})
 
     def prepare(frame: Frame, _child: Frame) -> JSON:
         return frame.request
@@ -46,7 +46,7 @@ def compile_parallel(name: str, fields: Fields, compile_table: CompileTable) -> 
 
 
 def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State:
-    """An iteration for every item, so many at once."""
+    """Compile a Map: one iteration an item, at most ``MaxConcurrency`` (40) at once."""
     distributed = {"ItemReader", "ItemBatcher", "ResultWriter", "Label"} & fields.unread
     if distributed:
         raise fields.refuse("A distributed Map is not supported", min(distributed))
@@ -60,7 +60,7 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
     concurrency = fields.setting("MaxConcurrency", 0, (0, float("inf")), refusal=refusal)
     tolerated = _tolerated(fields)
 
-    def begin(turn: "Turn", frame: Frame) -> None:
+    def begin(advance: "Advance", frame: Frame) -> None:
         data = input_path(frame.input, frame)
         frame.limit = min(concurrency(data, frame) or _INLINE_CONCURRENCY, _INLINE_CONCURRENCY)
         items = items_path(data, frame)
@@ -68,16 +68,16 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
             problem = f"Map state input must be an array but was: {to_json_text(items)}"
             raise TerminalFailure(problem)
         check_parameters(name, items)
-        turn.record(frame, "MapStateStarted", {"length": len(items)})
+        advance.record(frame, "MapStateStarted", {"length": len(items)})
         frame.results = [None] * len(items)
         frame.tolerated = tolerated(data, frame, len(items))
-        frame.found = (data, items)
+        frame.map_source = (data, items)
 
     def prepare(frame: Frame, child: Frame) -> JSON:
-        if frame.found is None:  # after a restart
-            given = input_path(frame.input, frame)
-            frame.found = (given, items_path(given, frame))
-        data, items = frame.found
+        if frame.map_source is None:  # after a restart
+            source = input_path(frame.input, frame)
+            frame.map_source = (source, items_path(source, frame))
+        data, items = frame.map_source
         item = items[child.index]
         child.item = {"Index": child.index, "Value": item}
         if select is None:
@@ -90,7 +90,7 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
 
 
 class _ItemScope:
-    """The scope of an ItemSelector: the Map state's own, with the item in its context object."""
+    """The scope of an ItemSelector: the Map state's scope with the item in the context object."""
 
     def __init__(self, frame: Frame, item: dict[str, JSON]) -> None:
         self.frame = frame
@@ -104,7 +104,7 @@ class _ItemScope:
 
 
 def _tolerated(fields: Fields) -> Callable[[JSON, Scope, int], float]:
-    """How many of so many iterations may fail: the lesser of the count and the share."""
+    """Compile the number of iterations that may fail: the lesser of the count and the share."""
     count = fields.setting("ToleratedFailureCount", None, (0, float("inf")))
     refusal = "{field} must be between 0 and 100."
     field = "ToleratedFailurePercentage"
@@ -121,47 +121,50 @@ def _tolerated(fields: Fields) -> Callable[[JSON, Scope, int], float]:
 def _fork(
     name: str, kind: str, fields: Fields, tables: Sequence[StateTable], plan: tuple[Begin, Prepare]
 ) -> State:
-    """A state that begins by sizing its results, and prepares the input of each child."""
+    """Compile a state with children from ``begin``, which sizes its results, and ``prepare``.
+
+    ``prepare`` returns the input of a child.
+    """
     begin, prepare = plan
     succeed = compile_succeed(fields)
     is_map = kind == "Map"
 
-    def enter(turn: "Turn", frame: Frame) -> None:
+    def enter(advance: "Advance", frame: Frame) -> None:
         frame.started = frame.failed = 0
-        begin(turn, frame)
-        proceed(turn, frame)
-        frame.request = None  # all branches have it now
+        begin(advance, frame)
+        proceed(advance, frame)
+        frame.request = None  # all branches have received it
 
-    def proceed(turn: "Turn", frame: Frame) -> None:
+    def proceed(advance: "Advance", frame: Frame) -> None:
         while frame.started < len(frame.results) and len(frame.children) < frame.limit:
             child = frame.fork(frame.started)
             frame.started += 1
             child.input = prepare(frame, child)
             if is_map:
-                turn.record(child, "MapIterationStarted", iteration(child))
-            turn.ready.append(child)
+                advance.record(child, "MapIterationStarted", iteration(child))
+            advance.ready.append(child)
         if not frame.children and frame.started == len(frame.results):
-            frame.found = None
-            turn.record(frame, f"{kind}StateSucceeded", {})
-            succeed(turn, frame, frame.results)
+            frame.map_source = None
+            advance.record(frame, f"{kind}StateSucceeded", {})
+            succeed(advance, frame, frame.results)
 
-    def joined(turn: "Turn", frame: Frame, child: Frame, outcome: JSON) -> None:
+    def on_child_end(advance: "Advance", frame: Frame, child: Frame, outcome: JSON) -> None:
         failed = isinstance(outcome, StateFailure)
         if is_map:
             kind_of_end = "MapIterationFailed" if failed else "MapIterationSucceeded"
-            frame.last_id = turn.record(child, kind_of_end, iteration(child))
+            frame.last_id = advance.record(child, kind_of_end, iteration(child))
         frame.failed += failed
         if failed and frame.failed > frame.tolerated:
-            turn.fail(frame, _exceeded() if frame.tolerated else outcome)
+            advance.fail(frame, _exceeded() if frame.tolerated else outcome)
             return
         frame.results[child.index] = outcome.as_output() if failed else outcome
-        proceed(turn, frame)
+        proceed(advance, frame)
 
     def iteration(child: Frame) -> dict[str, JSON]:
         return {"name": name, "index": child.index}
 
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
-    return State(name, kind, enter, None, joined, retriers, catchers, tables)
+    return State(name, kind, enter, None, on_child_end, retriers, catchers, tables)
 
 
 def _exceeded() -> StateFailure:

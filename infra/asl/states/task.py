@@ -1,4 +1,4 @@
-"""Task: have the host call a Lambda function or a service, and take its answer."""
+"""Task: the host calls a Lambda function or a service, and the state takes its answer."""
 
 import re
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from infra.asl.states.state import State, check_parameters, compile_succeed
 
 if TYPE_CHECKING:
     from infra.asl.execution import Frame
-    from infra.asl.interpreter import Turn
+    from infra.asl.interpreter import Advance
 
 _FUNCTION_ARN = re.compile(r"arn:aws[\w-]*:lambda:[\w-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?")
 _INTEGRATION_ARN = re.compile(r"arn:aws[\w-]*:states:::([\w-]+(?::[\w-]+)+)(\.[\w:]+)?")
@@ -22,7 +22,7 @@ _INTEGRATION_ARN = re.compile(r"arn:aws[\w-]*:states:::([\w-]+(?::[\w-]+)+)(\.[\
 def compile_task(
     name: str, fields: Fields, integrations: Collection[str] | None, *, express: bool
 ) -> State:
-    """Compile a Task; a function's own ARN needs the integration `lambda`."""
+    """Compile a Task; a function's own ARN needs the integration ``lambda``."""
     resource = fields.require("Resource", str)
     service = _service(fields, resource, integrations, express=express)
     if "Credentials" in fields:
@@ -37,27 +37,27 @@ def compile_task(
     about = {"resource": resource.rsplit(":", 1)[1], "resourceType": service} if service else {}
     scheduled_about = about or {"resource": resource}
 
-    def enter(turn: "Turn", frame: "Frame") -> None:
+    def enter(advance: "Advance", frame: "Frame") -> None:
         request = input_path(frame.input, frame)
         seconds = timeout(request, frame)
-        heartbeat(request, frame)  # matters to what waits for a task token, but its path must lead
+        heartbeat(request, frame)  # used with task tokens only, but its path must select a value
         if parameters:
             request = parameters(request, frame)
         check_parameters(name, request)
         details = {**scheduled_about, request_field: request}
         if seconds is not None:
             details["timeoutInSeconds"] = seconds
-        turn.record(frame, f"{kind}Scheduled", details)
-        turn.record(frame, f"{kind}Started", about)
+        advance.record(frame, f"{kind}Scheduled", details)
+        advance.record(frame, f"{kind}Started", about)
         frame.request = request
-        turn.wait(frame, "task", seconds)
+        advance.wait(frame, "task", seconds)
 
-    def answered(turn: "Turn", frame: "Frame", signal: Signal) -> None:
+    def on_answer(advance: "Advance", frame: "Frame", signal: Signal) -> None:
         failure: StateFailure
         if isinstance(signal, TaskSucceeded):
             if not exceeds_data_limit(signal.output, signal.size):
-                turn.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
-                succeed(turn, frame, signal.output)
+                advance.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
+                succeed(advance, frame, signal.output)
                 return
             failure = DataLimitExceeded(service or resource, "returned a result")
         elif isinstance(signal, TaskFailed) and signal.error == RUNTIME:
@@ -65,21 +65,21 @@ def compile_task(
         elif isinstance(signal, TaskFailed):
             failure = StateFailure(signal.error, signal.cause)
         else:
-            turn.effects.append(CancelTask(signal.token))
+            advance.effects.append(CancelTask(signal.token))
             failure = StateFailure(TIMEOUT, None)
         outcome = "TimedOut" if failure.error == TIMEOUT else "Failed"
         details = {**about, "error": failure.error, "cause": failure.cause}
-        turn.record(frame, f"{kind}{outcome}", details)
-        turn.fail(frame, failure)
+        advance.record(frame, f"{kind}{outcome}", details)
+        advance.fail(frame, failure)
 
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
-    return State(name, "Task", enter, answered, None, retriers, catchers, resource=resource)
+    return State(name, "Task", enter, on_answer, None, retriers, catchers, resource=resource)
 
 
 def _service(
     fields: Fields, resource: str, integrations: Collection[str] | None, *, express: bool
 ) -> str | None:
-    """The service of an optimised integration, or None for a function's ARN."""
+    """Return the service of an optimised integration, or None for a function's ARN."""
     if _FUNCTION_ARN.fullmatch(resource) and _is_known("lambda", integrations):
         return None
     integration = _INTEGRATION_ARN.fullmatch(resource)

@@ -66,7 +66,7 @@ def test_a_path_takes_steps_in_proportion_to_the_data(
 
 
 def test_a_path_that_finds_more_than_any_data_has_ends_the_execution() -> None:
-    with pytest.raises(TerminalFailure, match="The path finds more than 262144 values"):
+    with pytest.raises(TerminalFailure, match="The path selects more than 262144 values"):
         finds("$..*..*..*", chain(900))
 
 
