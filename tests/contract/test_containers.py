@@ -24,7 +24,16 @@ def _stages() -> dict[str, list[str]]:
 
 
 def test_there_are_the_platform_step_functions_local_and_ministack() -> None:
-    assert set(SERVICES) == {"orderflow", "stepfunctions-local", "ministack"}
+    assert set(SERVICES) == {"orderflow", "stepfunctions-local", "test-sfn-local", "ministack"}
+
+
+def test_the_client_of_step_functions_local_runs_the_mounted_tests() -> None:
+    service = SERVICES["test-sfn-local"]
+    [mounted] = [mount.split(":")[1] for mount in service["volumes"]]
+    module = Path(service["command"][-1].replace(".", "/") + ".py")
+    assert Path("/orderflow") / module.parent == Path(mounted)
+    assert (ROOT / module).is_file()
+    assert service["profiles"] == ["test"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -39,7 +48,7 @@ def test_what_a_service_mounts_or_builds_is_there(name: str) -> None:
     service = SERVICES[name]
     for mount in service.get("volumes", []):
         source = mount.partition(":")[0]
-        assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
+        assert source in COMPOSE["volumes"] or (ROOT / source).exists()
     if "build" in service:
         assert service["build"]["target"] in _stages()
     else:
