@@ -1,5 +1,5 @@
-"""Checks of the invariants of ``docs/reliability.md`` over a whole directory or stack.
+"""Checks of the invariants of ``docs/reliability.md`` over all data of a directory or a stack.
 
-`rules` checks one order, and the stock, for every place and for the file of a move. A directory is
-read as of one moment; an order in flight may be in between, as far as the invariants allow it.
+`rules` checks one order, and the stock, for every place and for export files. A directory is read
+as of one moment; an order in flight may be between two states, if the invariants allow it.
 """

@@ -1,4 +1,4 @@
-"""The audit of a whole data directory, as of one moment."""
+"""The audit of a data directory, as of one moment."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -43,19 +43,19 @@ where not exists (select 1 from events e where e.seq = d.event_seq)
 
 
 def audit(where: DataDirectory, stack: Stack) -> Report:
-    """Return the findings of a data directory; others may write to it meanwhile.
+    """Return the findings of a data directory, which other processes may be writing to.
 
     Raises
     ------
     DataDirectoryError
-        Nothing was ever run there, or it is of a newer version.
+        The platform never ran there, or the directory has a newer version.
     """
     report = Report()
     database = where.reader()
     try:
         with database.snapshot():
             unknown = _check(database, where, stack, report)
-        # an order that came after the moment that was read is no finding
+        # an order that arrived after the audited moment is no finding
         report.findings.add(
             finding for order_id, finding in unknown.items() if not _is_here(database, order_id)
         )
@@ -69,11 +69,11 @@ def audit(where: DataDirectory, stack: Stack) -> Report:
 def _check(
     database: Database, where: DataDirectory, stack: Stack, report: Report
 ) -> dict[str, Finding]:
-    """Run all checks; return the findings of orders that only a partner knows."""
+    """Run all checks; return the findings of orders known only to a partner."""
     add, connection = report.findings.add, database.connection
-    [(said,)] = database.rows("pragma main.quick_check(1)")
-    if said != "ok":
-        add([_damaged(where.database, said)])
+    [(result,)] = database.rows("pragma main.quick_check(1)")
+    if result != "ok":
+        add([_damaged(where.database, result)])
         return {}
     imports = imported(database)
     flight = Flight(connection, stack)
@@ -91,7 +91,7 @@ def _check(
     for name, query in _COUNTS.items():
         report.checked[name] = connection.execute(query).fetchone()[0]
     if imports is not None:
-        report.unchecked.append(MOVED + ("" if imports.whole else ", and their events are there"))
+        report.unchecked.append(MOVED + ("" if imports.whole else ", and so are their events"))
     return partners.unknown
 
 
@@ -107,7 +107,7 @@ _COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """The imports of a directory together: see `infra.moving.sqlite`."""
+    """The imports of a directory, summed up (see `infra.moving.sqlite`)."""
 
     last_event: int
     newest_order: float
@@ -115,7 +115,7 @@ class Imports:
 
 
 def imported(database: Database) -> Imports | None:
-    """Return what was imported into a directory, if anything was."""
+    """Return the imports of a directory, or None."""
     if database.row("select 1 from sqlite_master where name = 'imports'") is None:
         return None
     row = database.row(
@@ -125,16 +125,16 @@ def imported(database: Database) -> Imports | None:
 
 
 def _archive(stack: Stack, seen: float, imports: Imports | None) -> Archive:
-    kept = stack.archive_days * 86_400 - GRACE
-    since = seen - kept if stack.archive_days else 0.0
+    retention = stack.archive_days * 86_400 - GRACE
+    since = seen - retention if stack.archive_days else 0.0
     if imports is None:
         return Archive(since)
     return Archive(since, imports.last_event, 0.0 if imports.whole else imports.newest_order)
 
 
-def _damaged(path: object, said: str) -> Finding:
-    mend = "restore the last good backup with `orders restore`"
-    return Finding(Invariant.FILES, str(path), f"it is damaged ({said})", mend)
+def _damaged(path: object, error: str) -> Finding:
+    remedy = "restore the last good backup with `orders restore`"
+    return Finding(Invariant.FILES, str(path), f"it is damaged ({error})", remedy)
 
 
 def _orders(database: Database) -> Iterator[Finding]:
@@ -146,9 +146,9 @@ def _orders(database: Database) -> Iterator[Finding]:
         try:
             record = to_record(values[:first])
         except (KeyError, TypeError, ValueError) as error:
-            mend = "correct its row, or restore the last good backup"
+            remedy = "correct its row, or restore the last good backup"
             problem = f"it cannot be read ({error!r})"
-            yield Finding(Invariant.FILES, f"order {values[0]}", problem, mend)
+            yield Finding(Invariant.FILES, f"order {values[0]}", problem, remedy)
             continue
         stock.add(record)
         charge = dict(zip(CHARGE, values[first:second], strict=True))
@@ -163,45 +163,47 @@ def _orders(database: Database) -> Iterator[Finding]:
 
 
 def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Return charges and shipments of no order, and orders that the reconciler does not see."""
+    """Yield findings of charges and shipments without order, and of orders wrongly indexed."""
     for row in connection.execute(_UNSEEN):
         problem = f"it is {row['status']}, and its column `in_flight` says otherwise"
-        mend = "set `in_flight` to 1 for an order that has not ended, and to null for any other"
-        yield Finding(Invariant.END, f"order {row['order_id']}", problem, mend)
+        remedy = "set `in_flight` to 1 for an order that has not ended, and to null for any other"
+        yield Finding(Invariant.END, f"order {row['order_id']}", problem, remedy)
     for table, invariant in (("charges", Invariant.MONEY), ("shipments", Invariant.SHIPMENT)):
         for row in connection.execute(_STRAYS.format(table)):
-            problem = f"it is in `{table}`, and no order is here"
-            mend = "restore the last good backup, which has the order"
-            yield Finding(invariant, f"order {row['order_id']}", problem, mend)
+            problem = f"it is in `{table}`, and the order does not exist"
+            remedy = "restore the last good backup, which has the order"
+            yield Finding(invariant, f"order {row['order_id']}", problem, remedy)
 
 
 def check_rest(
     connection: sqlite3.Connection, stack: Stack, reconciled: float
 ) -> Iterator[Finding]:
-    """Return entries that have no goal, or that should have been sent long ago.
+    """Yield findings of pending entries without destination, and of overdue ones.
 
-    The platform has run at ``reconciled``.
+    ``reconciled`` is the time of the reconciler's last run.
     """
     query = "select id, kind, created_at from outbox where created_at < ?"
     for row in connection.execute(query, (reconciled - GRACE,)):
-        problem = f"its {row['kind']} was to be sent {timestamp(row['created_at'])}, and stays"
-        mend = "run `orders serve`, which sends it at once; if it stays, see orderflow.log"
-        yield Finding(Invariant.EVENTS, f"outbox entry {row['id']}", problem, mend)
+        problem = f"its {row['kind']} is pending since {timestamp(row['created_at'])}"
+        remedy = "run `orders serve`, which sends it at once; if it remains, see orderflow.log"
+        yield Finding(Invariant.EVENTS, f"outbox entry {row['id']}", problem, remedy)
     targets = {target.key for rule in stack.rules for target in rule.targets}
     for row in connection.execute("select target, count(*) from deliveries group by target"):
         if row[0] not in targets:
-            problem = f"{row[1]} events are to be delivered, and no rule of the template has it"
-            mend = "put the rule back into the template"
-            yield Finding(Invariant.EVENTS, f"target {row[0]}", problem, mend)
+            problem = (
+                f"{row[1]} events are to be delivered to it, and no rule of the template has it"
+            )
+            remedy = "put the rule back into the template"
+            yield Finding(Invariant.EVENTS, f"target {row[0]}", problem, remedy)
     for row in connection.execute("select queue, count(*) from messages group by queue"):
         if row[0] not in stack.queues:
-            problem = f"{row[1]} messages wait in it, and the template has no such queue"
-            mend = "put the queue back into the template"
-            yield Finding(Invariant.END, f"queue {row[0]}", problem, mend)
+            problem = f"{row[1]} messages are in it, and the template has no such queue"
+            remedy = "put the queue back into the template"
+            yield Finding(Invariant.END, f"queue {row[0]}", problem, remedy)
     for row in connection.execute(_ORPHANS):
         problem = f"its event {row['event_seq']} for {row['target']} is not in the journal"
-        mend = "restore the last good backup, which has the event"
-        yield Finding(Invariant.EVENTS, f"delivery {row['id']}", problem, mend)
+        remedy = "restore the last good backup, which has the event"
+        yield Finding(Invariant.EVENTS, f"delivery {row['id']}", problem, remedy)
 
 
 def _is_here(database: Database, order_id: str) -> bool:

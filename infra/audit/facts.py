@@ -1,4 +1,4 @@
-"""Events: each accepted order goes on, and each change of state that has an event publishes it."""
+"""Events: each accepted order is processed, and each state that has an event published it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ FACTS: Mapping[str, str] = {
     Status.FAILED: "Order Failed",
     Status.CANCELLED: "Order Cancellation Confirmed",
 }
-"""The event of each end."""
+"""The event of each final status."""
 
 REFUNDED, FLAGGED, SHORT = "Payment Refunded", "High Value Order Flagged", "Order Backordered"
 
-LETTERS_KEPT = 14 * 86_400.0
-"""Seconds after which a dead letter is gone from its queue: an event of before had one."""
+DEAD_LETTER_RETENTION = 14 * 86_400.0
+"""Seconds until a dead letter expires: an older event may have had one."""
 
 _ONCE = frozenset({*FACTS.values(), REFUNDED})
-"""Events of which an order has one at most, by its state; others may use these names as well."""
+"""Events that an order's state has at most once; other sources may use these names as well."""
 
 _STATES = """
 select o.order_id, o.status, o.version, o.charge, o.created_at,
@@ -57,11 +57,16 @@ union all select status from executions where machine = ? and name >= ? and name
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """How far back a journal tells of everything.
+    """The range of a journal that has all events.
 
-    ``since`` is the oldest time, in epoch seconds, of which it keeps events. Events up to the
-    sequence number ``imported`` came with an import. The events of orders that were created until
-    ``elsewhere`` stayed where those orders came from.
+    Attributes
+    ----------
+    since
+        Time in epoch seconds from which the journal has events.
+    imported
+        Sequence number up to which events were imported.
+    elsewhere
+        Time in epoch seconds: the events of orders created until then are at their origin.
     """
 
     since: float = 0.0
@@ -70,8 +75,8 @@ class Archive:
 
 
 def check_published(connection: Connection, archive: Archive) -> Iterator[Finding]:
-    """Return states without their event, and events that were published under several ids."""
-    sent = _in_outbox(connection)
+    """Yield findings of states without their event and of events with several ids."""
+    outbox = _outbox_events(connection)
     events = groupby(connection.execute(_PUBLISHED), key=lambda row: row["order_id"])
     order_id, rows = next(events, ("", iter(())))
     for state in connection.cursor().execute(_STATES, (archive.since, archive.elsewhere)):
@@ -81,11 +86,11 @@ def check_published(connection: Connection, archive: Archive) -> Iterator[Findin
         if order_id == state["order_id"]:
             for row in rows:
                 ids.setdefault(row["detail_type"], set()).add(row["event_id"])
-        yield from _facts(state, ids, sent.get(state["order_id"], ()))
+        yield from _facts(state, ids, outbox.get(state["order_id"], ()))
 
 
 def _facts(
-    state: Row, ids: Mapping[str, set[str | None]], sent: Sequence[str]
+    state: Row, ids: Mapping[str, set[str | None]], outbox: Sequence[str]
 ) -> Iterator[Finding]:
     """Compare the events of one order with its state."""
     wrong = partial(Finding, Invariant.EVENTS, f"order {state['order_id']}")
@@ -95,17 +100,17 @@ def _facts(
         (FLAGGED, bool(state["flagged"])),
         (SHORT, bool(state["short"])),
     ):
-        if happened and name not in ids and name not in sent:
-            mend = f"tell those who wait for {name}; `orders show {state['order_id']}` has it"
-            yield wrong(f"{name} has happened, and the event was never published", mend)
+        if happened and name not in ids and name not in outbox:
+            remedy = f"inform the consumers of {name}; `orders show {state['order_id']}` has it"
+            yield wrong(f"{name} has happened, and the event was never published", remedy)
         if name in _ONCE and len(ids.get(name, ())) > happened:
             ours = len(ids[name] & _ids(state, name))
             if ours > 1:
-                mend = "tell those who took it twice, and report it: an id follows from its order"
-                yield wrong(f"{name} was published under {ours} event ids", mend)
+                remedy = "inform its consumers, and report a bug: its id must follow from its order"
+                yield wrong(f"{name} was published under {ours} event ids", remedy)
             if ours and not happened:
-                mend = f"tell those who took it, and compare it with `orders show {state[0]}`"
-                yield wrong(f"{name} was published, and it is {state['status']}", mend)
+                remedy = f"inform its consumers, and compare it with `orders show {state[0]}`"
+                yield wrong(f"{name} was published, and it is {state['status']}", remedy)
 
 
 def _ids(state: Row, name: str) -> set[str | None]:
@@ -114,36 +119,38 @@ def _ids(state: Row, name: str) -> set[str | None]:
     return {published_event_id(state["order_id"], name, version) for version in versions}
 
 
-def _in_outbox(connection: Connection) -> dict[str, list[str]]:
-    """Return the events by order that are still to be published."""
-    found: dict[str, list[str]] = {}
+def _outbox_events(connection: Connection) -> dict[str, list[str]]:
+    """Return the types of the events in the outbox by order."""
+    events: dict[str, list[str]] = {}
     for row in connection.execute("select body from outbox where kind = 'event'"):
         entry = json_text.parse(row["body"])
         for order_id in orders_in(row["body"]):
-            found.setdefault(order_id, []).append(str(entry.get("DetailType")))
-    return found
+            events.setdefault(order_id, []).append(str(entry.get("DetailType")))
+    return events
 
 
 def check_begun(connection: Connection, archive: Archive, flight: Flight) -> Iterator[Finding]:
-    """Return accepted orders that neither began nor were put aside with a reason."""
+    """Yield findings of accepted orders that neither started nor were quarantined."""
     rows = connection.execute(_UNBEGUN, (archive.imported, archive.since)).fetchall()
     waiting = _delivering(connection, flight.starts) if rows else set()
     for row in rows:
         if row["seq"] in waiting or (row["order_id"] and flight.names(row["order_id"])):
             continue
-        begun = (row["order_id"], flight.machine, f"{row['id']}-", f"{row['id']}.")
-        statuses = {one[0] for one in connection.execute(_RUNS, begun)}
-        seen_to = row["arrived_at"] < flight.seen - LETTERS_KEPT or _is_invalid(row["envelope"])
-        if "RUNNING" in statuses or (statuses and seen_to):
+        parameters = (row["order_id"], flight.machine, f"{row['id']}-", f"{row['id']}.")
+        statuses = {run[0] for run in connection.execute(_RUNS, parameters)}
+        expired = row["arrived_at"] < flight.seen - DEAD_LETTER_RETENTION
+        if "RUNNING" in statuses or (statuses and (expired or _is_invalid(row["envelope"]))):
             continue
         subject = f"order {row['order_id']}"
-        came = f"its run ended {', '.join(statuses)}" if statuses else "nothing came of it"
-        problem = f"event {row['id']} was accepted, and {came}, without an order or a dead letter"
-        mend = (
-            "run `orders serve`: the reconciler begins it within a quarter of an hour; after seven"
+        outcome = f"its run ended {', '.join(statuses)}" if statuses else "no run started"
+        problem = (
+            f"event {row['id']} was accepted, and {outcome}, without an order or a dead letter"
+        )
+        remedy = (
+            "run `orders serve`: the reconciler starts it within a quarter of an hour; after seven"
             " days put the event again with `orders emit`"
         )
-        yield Finding(Invariant.END, subject, problem, mend)
+        yield Finding(Invariant.END, subject, problem, remedy)
 
 
 def _delivering(connection: Connection, targets: Sequence[str]) -> set[int]:
@@ -153,7 +160,7 @@ def _delivering(connection: Connection, targets: Sequence[str]) -> set[int]:
 
 
 def _is_invalid(envelope: str) -> bool:
-    """Say whether an event breaks its contract: its run has put it aside, and that was seen to."""
+    """Return whether an event breaks its contract: its run quarantined it, and a person saw it."""
     try:
         parse(json_text.parse(envelope))
     except (InvalidEvent, ValueError, RecursionError):

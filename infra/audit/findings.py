@@ -1,21 +1,18 @@
-"""Findings: the invariant that is broken, its subject, and the way out."""
+"""Findings: a broken invariant, its subject and the remedy."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-KEPT = 10
-"""Findings that are kept to be shown; the others are only counted."""
+SHOWN = 10
+"""Maximum number of findings that are shown; further ones are only counted."""
 
-MOVED = (
-    "orders that were imported: the gateway and the carrier may have them on record where they came"
-    " from"
-)
+MOVED = "imported orders: the gateway's and the carrier's records of them may be at their origin"
 
 
 class Invariant(StrEnum):
-    """The invariants of ``docs/reliability.md``, and the files that hold all of it."""
+    """The invariants of ``docs/reliability.md``, and the integrity of the files."""
 
     FILES = "Files"
     MONEY = "Money"
@@ -27,34 +24,43 @@ class Invariant(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An invariant that is broken: of an order, a SKU or another subject."""
+    """A broken invariant of an order, a SKU or another subject."""
 
     invariant: Invariant
     subject: str
     problem: str
-    mend: str
+    remedy: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.problem}; {self.mend}"
+        return f"{self.subject}: {self.problem}; {self.remedy}"
+
+    def to_json(self) -> dict[str, str]:
+        """Return the finding as ``orders audit --json`` has it."""
+        return {
+            "invariant": self.invariant,
+            "subject": self.subject,
+            "problem": self.problem,
+            "mend": self.remedy,
+        }
 
 
 @dataclass(slots=True)
 class Findings:
-    """The first findings, and how many there are of each invariant."""
+    """The first findings, and the number of findings by invariant."""
 
     first: list[Finding] = field(default_factory=list)
     counts: Counter[Invariant] = field(default_factory=Counter)
 
-    def add(self, found: Iterable[Finding]) -> None:
-        """Count findings; keep the first ones of all."""
-        for finding in found:
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count findings, and keep the first `SHOWN` of all."""
+        for finding in findings:
             self.counts[finding.invariant] += 1
-            if len(self.first) < KEPT:
+            if len(self.first) < SHOWN:
                 self.first.append(finding)
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Total number of findings."""
         return self.counts.total()
 
 

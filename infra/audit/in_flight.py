@@ -1,7 +1,7 @@
-"""Orders that have not ended: something has to come back to each of them.
+"""Orders in flight: each must have work pending.
 
-A run or a timer does, a message on its way, or the reconciler, once a lease or a wait is over; or a
-dead letter waits for a person.
+That is a run or a timer, a pending message, the reconciler once a lease or a wait has ended, or a
+dead letter for a person.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from kernel import json_text
 from kernel.clock import timestamp
 
 GRACE = 900.0
-"""Seconds for which a lease or a wait may be over (a lease, and twice the reconciler's rate)."""
+"""Seconds by which a lease or a wait may be overdue (a lease, and twice the reconciler's rate)."""
 
 RECONCILER = "ReconcileFunction"
 
@@ -34,41 +34,46 @@ select max(at) from (
     union all select max(minute) from metrics)
 """
 
-MEND = (
-    "the reconciler starts it within ten minutes while the platform runs; if it stays, see"
+REMEDY = (
+    "the reconciler starts it within ten minutes while the platform runs; if it remains, see"
     " `orders show {}`"
 )
 
 
 def last_seen(connection: Connection) -> float:
-    """Return when the platform is known to have run last, in epoch seconds."""
+    """Return the last time at which the platform is known to have run, in epoch seconds."""
     row = connection.execute(_LAST).fetchone()
     return float(row[0] or 0.0)
 
 
 def problem_of(order: Any, otherwise: float, reconciled: float, seen: float) -> str | None:
-    """Return the problem of an order in flight that only the reconciler comes back to, if any.
+    """Return the problem of an order in flight that only the reconciler resumes, or None.
 
-    ``order`` has the fields of a record; ``otherwise`` is when something should come where neither
-    a lease nor a wait says so (0: nothing does). The reconciler has run at ``reconciled``, the
-    platform at ``seen``.
+    Parameters
+    ----------
+    order
+        The fields of an order record.
+    otherwise
+        Due time without a lease or a wait; 0 if nothing is due.
+    reconciled, seen
+        Last run of the reconciler and of the platform, in epoch seconds.
     """
-    due, what = otherwise, "what was to come"
+    due, what = otherwise, "its pending step"
     if order["lease_owner"] is not None:
         due, what = order["lease_until"], "the lease of its run"
     elif order["status"] == "WAITING":
         due, what = order["resume_at"], "its wait"
     if not due:
-        return "and no run, message or dead letter is there for it"
+        return "and it has no run, message or dead letter"
     if due < reconciled - GRACE:
-        return f"{what} ended {timestamp(due)}, and nothing comes back to it"
+        return f"{what} ended {timestamp(due)}, and nothing resumes it"
     if due > seen + GRACE:
-        return f"{what} ends only {timestamp(due)}, and no run is there for it"
+        return f"{what} ends only {timestamp(due)}, and it has no run"
     return None
 
 
 def reconciled(connection: Connection, stack: Stack) -> float:
-    """Return when the reconciler has run last, or the platform was started; 0 if it never was."""
+    """Return the last run of the reconciler or start of the platform; 0 if there was none."""
     for schedule in stack.schedules:
         if schedule.function == RECONCILER:
             row = connection.execute(
@@ -80,7 +85,7 @@ def reconciled(connection: Connection, stack: Stack) -> float:
 
 
 class Flight:
-    """The orders in flight of a directory, and the runs and letters that they depend on."""
+    """The orders in flight of a directory, and the runs and dead letters that they depend on."""
 
     def __init__(self, connection: Connection, stack: Stack) -> None:
         self.connection = connection
@@ -94,12 +99,12 @@ class Flight:
         self._named: set[str] | None = None
 
     def check(self) -> Iterator[Finding]:
-        """Return the orders in flight to which nothing comes back."""
+        """Yield findings of orders in flight without pending work."""
         for row in self.connection.execute(_IN_FLIGHT):
             problem = problem_of(row, 0.0, self.reconciled, self.seen)
             if problem and not self._runs(row["order_id"]) and not self.names(row["order_id"]):
-                subject, mend = f"order {row['order_id']}", MEND.format(row["order_id"])
-                yield Finding(Invariant.END, subject, f"it is {row['status']}, {problem}", mend)
+                subject, remedy = f"order {row['order_id']}", REMEDY.format(row["order_id"])
+                yield Finding(Invariant.END, subject, f"it is {row['status']}, {problem}", remedy)
 
     def _runs(self, order_id: str) -> bool:
         query = "select 1 from executions where order_id = ? and status = 'RUNNING'"
@@ -110,14 +115,14 @@ class Flight:
         return self.connection.execute(query, (table,)).fetchone() is not None
 
     def names(self, order_id: str) -> bool:
-        """Say whether a new run, or a dead letter in place of one, is about an order."""
+        """Return whether a pending run, or a dead letter in place of one, is about an order."""
         if self._named is None:
             self._named = set(self._orders())
         return order_id in self._named
 
     def _orders(self) -> Iterator[str]:
         marks = ", ".join("?" * len(self.dead_letters))
-        # what a queue gave up, such as a mail, says nothing of how its order goes on
+        # a message that a queue gave up, such as a mail, does not resume its order
         letters = (
             f"select body from messages where queue in ({marks})"
             " and json_extract(attributes, '$.SOURCE_QUEUE') is null"
@@ -125,7 +130,7 @@ class Flight:
         for row in self.connection.execute(letters, self.dead_letters):
             yield from orders_in(row["body"])
         if self._has("closed_letters"):
-            # redriven, and its successor has not ended; or discarded by a person, with a reason
+            # redriven and its successor has not ended, or discarded by a person with a reason
             closed = "select body from closed_letters where state in ('PENDING', 'DISCARDED')"
             for row in self.connection.execute(closed):
                 yield from orders_in(row["body"])
@@ -140,7 +145,7 @@ class Flight:
 
 
 def orders_in(text: str) -> Iterable[str]:
-    """Return the orders that the body of a message, or what is in it, is about."""
+    """Return the ids of orders in the body of a message or in its nested bodies."""
     try:
         body = json_text.parse(text)
     except (ValueError, RecursionError):
@@ -151,9 +156,9 @@ def orders_in(text: str) -> Iterable[str]:
 def _orders_in(body: Any) -> Iterator[str]:
     if not isinstance(body, dict):
         return
-    found = order_id_in(body)
-    if found is not None:
-        yield found
+    order_id = order_id_in(body)
+    if order_id is not None:
+        yield order_id
     for name in ("event", "input", "body", "Detail", "requestPayload"):
         inner = body.get(name)
         if isinstance(inner, str):

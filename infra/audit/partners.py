@@ -1,8 +1,8 @@
-"""Comparison of the ledger and the shipments with the gateway's and the carrier's own record.
+"""Comparison of the ledger and the shipments with the gateway's and the carrier's own records.
 
-A connection has the orders, the ledger and the shipments; ``partners`` is the database of the
-sandbox, attached to it and read after them. So a partner may know more of an order that was in
-flight, and never less.
+A connection has the orders, the ledger and the shipments; ``partners`` is the sandbox's database,
+attached to it and read later. So a partner may have more on record of an order in flight, never
+less.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from kernel.money import smallest_units, text
 from kernel.order_record import ENDED
 
 UNKNOWN = 1_000
-"""Orders that only a partner knows and that are looked up once more."""
+"""Maximum number of orders known only to a partner that are looked up again."""
 
 _CHARGES = """
 select o.order_id, o.status, o.created_at, c.charge_id, c.status as ledger, (
@@ -47,14 +47,15 @@ left join orders o on o.order_id = p.order_id
 """
 
 _AHEAD = {"CHARGED": {"CHARGED", "REFUNDED"}, "CREATED": {"CREATED", "VOIDED"}}
-"""States at a partner that an order in flight may have, by its state here."""
+"""Partner states that are valid for an order in flight, by the state on our side."""
 
 
 @dataclass(slots=True)
 class Partners:
-    """The check of one place; ``moved`` is when the newest order that was imported was created.
+    """The comparison of one place with its partners.
 
-    Partners stay where they are when orders move: their record of such an order may be missing.
+    ``moved`` is the creation time of the newest imported order. An import does not move the
+    partners' records, so those of orders up to that time may be missing.
     """
 
     connection: Connection
@@ -62,7 +63,7 @@ class Partners:
     unknown: dict[str, Finding] = field(default_factory=dict)
 
     def check(self) -> Iterator[Finding]:
-        """Return the differences; orders that only a partner knows are kept in ``unknown``."""
+        """Yield the differences; collect orders known only to a partner in ``unknown``."""
         query = "select name from partners.sqlite_master"
         tables = {row[0] for row in self.connection.execute(query)}
         if "gateway_charges" in tables:
@@ -80,17 +81,17 @@ class Partners:
         ledger, gateway, key = row["ledger"], row["gateway"], row["charge_id"]
         if self._agree(row, ledger, gateway):
             return
-        mend = f"look up charge {key} at the gateway, and correct the ledger or the charge"
+        remedy = f"look up charge {key} at the gateway, and correct the ledger or the charge"
         problem = f"the ledger has its charge as {ledger}, and the gateway as {gateway}"
-        yield Finding(Invariant.MONEY, _order(row), problem, mend)
+        yield Finding(Invariant.MONEY, _order(row), problem, remedy)
 
     def _shipment(self, row: Row) -> Iterator[Finding]:
         shipment, carrier = row["shipment"], row["carrier"]
         if self._agree(row, shipment, carrier):
             return
-        mend = "look it up at the carrier, and correct the shipments or the carrier's"
+        remedy = "look it up at the carrier, and correct our shipment or the carrier's"
         problem = f"the shipments have it as {shipment}, and the carrier as {carrier}"
-        yield Finding(Invariant.SHIPMENT, _order(row), problem, mend)
+        yield Finding(Invariant.SHIPMENT, _order(row), problem, remedy)
 
     def _agree(self, row: Row, ours: str, theirs: str | None) -> bool:
         if theirs is None and row["created_at"] <= self.moved:
@@ -100,43 +101,46 @@ class Partners:
         return row["status"] not in ENDED and (ours == "PENDING" or theirs in _AHEAD.get(ours, ()))
 
     def _paid(self, row: Row) -> Iterator[Finding]:
-        """Compare the sum that was paid for an order with its total and its end."""
+        """Compare the amount paid for an order with its total and its status."""
         paid, total, status = row["paid"], row["total"], row["status"]
-        mend = f"refund charge {row['key']} at the gateway"
+        remedy = f"refund charge {row['key']} at the gateway"
         if row["times"] > 1:
             problem = f"the gateway charged it {row['times']} times"
-            yield Finding(Invariant.MONEY, _order(row), problem, mend)
+            yield Finding(Invariant.MONEY, _order(row), problem, remedy)
         charged = f"{row['currency']} {paid} (in its smallest units)"
         if status is None:
             if paid:
-                problem = f"the gateway charged {charged} for it, and no order is here"
-                self._keep(row["order_id"], Finding(Invariant.MONEY, _order(row), problem, mend))
+                problem = f"the gateway charged {charged} for it, and the order does not exist"
+                self._keep(row["order_id"], Finding(Invariant.MONEY, _order(row), problem, remedy))
         elif status in ENDED and status != "COMPLETED" and paid:
             problem = f"it is {status}, and the gateway charged {charged} for it"
-            yield Finding(Invariant.MONEY, _order(row), problem, mend)
-        elif paid and (paid, row["currency"]) != (_asked(total, row["ordered"]), row["ordered"]):
+            yield Finding(Invariant.MONEY, _order(row), problem, remedy)
+        elif paid and (paid, row["currency"]) != (
+            _requested(total, row["ordered"]),
+            row["ordered"],
+        ):
             problem = f"its total is {row['ordered']} {text(total)}, the gateway charged {charged}"
-            yield Finding(Invariant.MONEY, _order(row), problem, mend)
+            yield Finding(Invariant.MONEY, _order(row), problem, remedy)
 
     def _carried(self, row: Row) -> Iterator[Finding]:
-        mend = "void the shipment at the carrier"
+        remedy = "void the shipment at the carrier"
         if row["times"] > 1:
             problem = f"the carrier has {row['times']} shipments of it"
-            yield Finding(Invariant.SHIPMENT, _order(row), problem, mend)
+            yield Finding(Invariant.SHIPMENT, _order(row), problem, remedy)
         if row["status"] is None:
-            problem = "the carrier has a shipment of it, and no order is here"
-            self._keep(row["order_id"], Finding(Invariant.SHIPMENT, _order(row), problem, mend))
+            problem = "the carrier has a shipment of it, and the order does not exist"
+            self._keep(row["order_id"], Finding(Invariant.SHIPMENT, _order(row), problem, remedy))
         elif row["status"] in ENDED and row["status"] != "COMPLETED":
             problem = f"it is {row['status']}, and the carrier has its shipment"
-            yield Finding(Invariant.SHIPMENT, _order(row), problem, mend)
+            yield Finding(Invariant.SHIPMENT, _order(row), problem, remedy)
 
     def _keep(self, order_id: str, finding: Finding) -> None:
         if len(self.unknown) < UNKNOWN:
             self.unknown.setdefault(order_id, finding)
 
 
-def _asked(total: int, currency: str) -> int | None:
-    """Return what the gateway is asked for, if it can be asked for a total in this currency."""
+def _requested(total: int, currency: str) -> int | None:
+    """Return the amount of a charge request, or None if the currency cannot express the total."""
     try:
         return smallest_units(total, currency)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The part of an audit that takes a fraction of a second, for any number of orders."""
+"""The quick part of an audit: a fraction of a second for any number of orders."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -15,12 +15,12 @@ from storage.sqlite.database import RECORD, Database, to_record
 
 
 def quick_findings(database: Database) -> list[Finding]:
-    """Return what is wrong with the orders in flight, with what they reserved, and on the way.
+    """Return the findings of orders in flight, their reservations, and pending work.
 
-    Orders that have ended are not read. The database is one that `DataDirectory.reader` opened.
+    Orders that have ended are not read. `DataDirectory.reader` opens the database.
     """
     if database.row("select 1 from sqlite_master where name = 'executions'") is None:
-        return []  # nothing was ever run here
+        return []  # the platform never ran here
     with database.snapshot():
         flight = Flight(database.connection, _stack())
         return [

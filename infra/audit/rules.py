@@ -1,6 +1,6 @@
 """The invariants of one order, and of the stock in comparison with all orders.
 
-They hold after every write, so also for an order in flight. Amounts in hundredths.
+They hold after every write, so for an order in flight too. Amounts are in hundredths.
 """
 
 from collections import defaultdict
@@ -77,16 +77,16 @@ def check_order(record: OrderRecord, charge: Row | None, shipment: Row | None) -
     yield from _money(record, charge)
     if record.reservation not in _RESERVATIONS[record.status]:
         problem = f"it is {record.status}, and its units are {record.reservation}"
-        mend = _LOOK.format(record.order_id, "store's")
-        yield Finding(Invariant.STOCK, f"order {record.order_id}", problem, mend)
+        remedy = _LOOK.format(record.order_id, "store's")
+        yield Finding(Invariant.STOCK, f"order {record.order_id}", problem, remedy)
     yield from _shipment(record, shipment)
 
 
 def _money(record: OrderRecord, charge: Row | None) -> Iterator[Finding]:
     entered = charge or _NOTHING
     subject = f"order {record.order_id}"
-    mend = _LOOK.format(record.order_id, "gateway's")
-    wrong = partial(Finding, Invariant.MONEY, subject, mend=mend)
+    remedy = _LOOK.format(record.order_id, "gateway's")
+    wrong = partial(Finding, Invariant.MONEY, subject, remedy=remedy)
     if entered["status"] != record.charge:
         yield wrong(f"its charge is {record.charge}, and the ledger has {entered['status']}")
     known = charge_id(record.order_id)
@@ -109,8 +109,8 @@ def _money(record: OrderRecord, charge: Row | None) -> Iterator[Finding]:
 def _shipment(record: OrderRecord, shipment: Row | None) -> Iterator[Finding]:
     status, entered = record.status, shipment or _NOTHING
     created = record.shipment is ShipmentStatus.CREATED
-    mend = _LOOK.format(record.order_id, "carrier's")
-    wrong = partial(Finding, Invariant.SHIPMENT, f"order {record.order_id}", mend=mend)
+    remedy = _LOOK.format(record.order_id, "carrier's")
+    wrong = partial(Finding, Invariant.SHIPMENT, f"order {record.order_id}", remedy=remedy)
     if entered["status"] != record.shipment:
         yield wrong(
             f"its shipment is {record.shipment}, and the shipments have {entered['status']}"
@@ -133,7 +133,7 @@ def _shipment(record: OrderRecord, shipment: Row | None) -> Iterator[Finding]:
 
 
 class Units(NamedTuple):
-    """Units of one SKU by the orders."""
+    """Units of one SKU according to the orders."""
 
     reserved: int = 0
     shipped: int = 0
@@ -150,7 +150,7 @@ _MOVED: Mapping[Reservation | None, Units] = {
 
 
 class StockBook:
-    """Sums of the orders' units by SKU, to be compared with the counts of the stock."""
+    """Sums of the orders' units by SKU, for comparison with the counts of the stock."""
 
     def __init__(self) -> None:
         self._units: dict[str, Units] = defaultdict(Units)
@@ -161,21 +161,21 @@ class StockBook:
         if any(moved):
             for sku, units in record.demand.items():
                 self._units[sku] = Units(
-                    *(old + units * one for old, one in zip(self._units[sku], moved, strict=True))
+                    *(old + units * each for old, each in zip(self._units[sku], moved, strict=True))
                 )
 
     def check(self, stock: Iterable[Row], received: int | None) -> Iterator[Finding]:
-        """Return the findings of the counts of all SKUs.
+        """Yield the findings of the counts of all SKUs.
 
-        ``received`` is the number of units of all stock files, if that is known.
+        ``received`` is the number of units in all stock files, if known.
         """
-        left, total = dict(self._units), 0
+        unmatched, total = dict(self._units), 0
         for counts in stock:
             sku = counts["sku"]
             total += counts["received"]
             yield from _counts(counts)
-            yield from _compared(sku, counts, left.pop(sku, Units()))
-        for sku, units in left.items():
+            yield from _compared(sku, counts, unmatched.pop(sku, Units()))
+        for sku, units in unmatched.items():
             yield from _compared(sku, {"reserved": 0, "shipped": 0, "restocked": 0}, units)
         if received is not None and received != total:
             yield Finding(
@@ -189,8 +189,8 @@ class StockBook:
 def _counts(counts: Row) -> Iterator[Finding]:
     reserved, on_hand = counts["reserved"], counts["on_hand"]
     shipped, restocked = counts["shipped"], counts["restocked"]
-    mend = "count the units that are there, and correct the counts while nothing runs"
-    wrong = partial(Finding, Invariant.STOCK, f"SKU {counts['sku']}", mend=mend)
+    remedy = "count the units in stock, and correct the counts while nothing runs"
+    wrong = partial(Finding, Invariant.STOCK, f"SKU {counts['sku']}", remedy=remedy)
     if not 0 <= reserved <= on_hand:
         yield wrong(f"{reserved} units are reserved, and {on_hand} are on hand")
     if on_hand + shipped - restocked != counts["received"] or min(shipped, restocked) < 0:
@@ -204,5 +204,5 @@ def _compared(sku: str, counts: Row, by_orders: Units) -> Iterator[Finding]:
     for name, units in by_orders._asdict().items():
         if counts[name] != units:
             problem = f"{counts[name]} units are {name}, and by the orders {units} are"
-            mend = f"set its `{name}` to {units} while nothing runs"
-            yield Finding(Invariant.STOCK, f"SKU {sku}", problem, mend)
+            remedy = f"set its `{name}` to {units} while nothing runs"
+            yield Finding(Invariant.STOCK, f"SKU {sku}", problem, remedy)

@@ -1,8 +1,8 @@
 """The audit of a deployed stack: its table, and the table of its sandbox.
 
-Items are read one after the other; what can still change is read until it is the same twice. The
-stock is only compared with the orders if that succeeds. Partners are compared in a database in a
-temporary folder, with the same queries as on one machine.
+Items are read one after the other; those that can change are read until two readings agree. The
+stock is compared with the orders only if they do. The comparison with the partners uses a database
+in a temporary folder and the same queries as on one machine.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from infra.audit.findings import MOVED, Finding, Invariant, Report
-from infra.audit.in_flight import GRACE, MEND, orders_in, problem_of
+from infra.audit.in_flight import GRACE, REMEDY, orders_in, problem_of
 from infra.audit.partners import Partners
 from infra.audit.rules import StockBook, check_order
 from infra.deployed.stack import DeployedStack
@@ -53,10 +53,10 @@ def audit(
 ) -> Report:
     """Return the findings of a stack.
 
-    An empty queue is waited for ``patience`` seconds (see `infra.moving.queues`).
+    ``patience`` is the wait for an empty queue in seconds (see `infra.moving.queues`).
     """
     report = Report()
-    report.unchecked.append("Events: no API reads what the bus has archived")
+    report.unchecked.append("Events: no API reads the bus's archive")
     with TemporaryDirectory(prefix="orders-") as folder:
         connection = sqlite3.connect(Path(folder) / "orders.db", isolation_level=None)
         try:
@@ -105,10 +105,10 @@ class _Audit:
             add(self.book.check(self.stock, self.received))
         else:
             self.report.unchecked.append(
-                "Stock: orders moved while they were read, so they were not compared with it; try"
+                "Stock: orders changed while they were read, so they were not compared with it; try"
                 " again"
             )
-        add(self._strands())
+        add(self._check_stranded())
         add(self._partners())
         self.connection.execute("commit")
         self.report.checked |= self.counts
@@ -131,8 +131,8 @@ class _Audit:
             try:
                 record = to_record(item)
             except StoreError as error:
-                mend = "restore the table as of a point in time"
-                yield Finding(Invariant.FILES, f"order {name}", str(error), mend)
+                remedy = "restore the table as of a point in time"
+                yield Finding(Invariant.FILES, f"order {name}", str(error), remedy)
                 return
             yield from self._order(record, item)
 
@@ -148,16 +148,16 @@ class _Audit:
             (*values, record.created_at, shipment_id(record.order_id)),
         )
         if charge:
-            self._beside("charges", record, charge["charge_id"], charge["status"])
+            self._insert("charges", record, charge["charge_id"], charge["status"])
         if shipment:
-            self._beside("shipments", record, shipment["shipment_id"], shipment["status"])
+            self._insert("shipments", record, shipment["shipment_id"], shipment["status"])
         if not record.ended:
             self.counts["in_flight"] += 1
             problem = problem_of(record._asdict(), record.updated_at, self.now, self.now)
             if problem and not item.get("out"):
                 self.stranded.append((record, problem))
 
-    def _beside(self, table: str, record: OrderRecord, key: str, status: str) -> None:
+    def _insert(self, table: str, record: OrderRecord, key: str, status: str) -> None:
         self.counts[table] += 1
         self.connection.execute(
             f"insert or replace into {table} values (?, ?, ?)", (record.order_id, key, str(status))
@@ -167,21 +167,21 @@ class _Audit:
         for stored in (item.get("out") or {}).values():
             message, at = from_message(stored)
             if at < self.now - GRACE:
-                problem = f"its {message.kind} was to be sent {timestamp(at)}, and stays"
-                mend = "see RelayDeadLetterQueue, and the log of RelayFunction"
-                yield Finding(Invariant.EVENTS, f"outbox of {name}", problem, mend)
+                problem = f"its {message.kind} is pending since {timestamp(at)}"
+                remedy = "see RelayDeadLetterQueue, and the log of RelayFunction"
+                yield Finding(Invariant.EVENTS, f"outbox of {name}", problem, remedy)
 
-    def _strands(self) -> Iterator[Finding]:
-        """Return the orders that nothing comes back to, but for those with a dead letter."""
+    def _check_stranded(self) -> Iterator[Finding]:
+        """Yield findings of orders without pending work and without a dead letter."""
         letters = StackQueues(self.stack, self.patience).letters() if self.stranded else iter(())
         named = {order_id for letter in letters for order_id in orders_in(letter["body"])}
         for record, problem in self.stranded:
             if record.order_id not in named:
-                subject, mend = f"order {record.order_id}", MEND.format(record.order_id)
-                yield Finding(Invariant.END, subject, f"it is {record.status}, {problem}", mend)
+                subject, remedy = f"order {record.order_id}", REMEDY.format(record.order_id)
+                yield Finding(Invariant.END, subject, f"it is {record.status}, {problem}", remedy)
 
     def _partners(self) -> Iterator[Finding]:
-        """Compare with the sandbox's table, read after the orders."""
+        """Compare with the sandbox's table, which is read after the orders."""
         if SANDBOX not in self.stack.names:
             self.report.unchecked.append("the partners' own records: the stack has no sandbox")
             return

@@ -155,7 +155,7 @@ def _orders(where: DataDirectory) -> Check:
     if not findings:
         return Check(name, "orders in flight keep every invariant")
     first = findings[0]
-    remedy = f"{first.mend}; `orders audit` checks all orders"
+    remedy = f"{first.remedy}; `orders audit` checks all orders"
     return Check(name, f"{first.subject}: {first.problem}", remedy)
 
 

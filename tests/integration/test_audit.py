@@ -1,4 +1,4 @@
-"""`orders audit` of a directory: each invariant, broken in each table that it is about."""
+"""`orders audit` of a directory: each invariant, broken in each table that it covers."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.audit.directory import audit
-from infra.audit.findings import KEPT, Finding, Report
+from infra.audit.findings import SHOWN, Finding, Report
 from infra.audit.in_flight import last_seen, reconciled
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory
@@ -29,10 +29,10 @@ WAITS, STUCK, WRONG = "X-WAITS", "X-STUCK", "X-WRONG"
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
-    """A directory with orders that completed, failed, were cancelled or wait, and dead letters."""
-    found = unpacked("version-3-settled", tmp_path_factory.mktemp("settled"))
-    found.reader().close()
-    return found
+    """Unpack a directory with completed, failed, cancelled and waiting orders, and dead letters."""
+    directory = unpacked("version-3-settled", tmp_path_factory.mktemp("settled"))
+    directory.reader().close()
+    return directory
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def findings(directory: DataDirectory) -> list[Finding]:
 
 
 def test_a_directory_that_the_platform_wrote_is_sound(directory: DataDirectory) -> None:
-    found = report(directory)
-    assert [str(one) for one in found.findings.first] == []
-    assert found.checked["orders"] == 11
-    assert found.checked["in_flight"] == 2
-    assert found.unchecked == []
+    audited = report(directory)
+    assert [str(finding) for finding in audited.findings.first] == []
+    assert audited.checked["orders"] == 11
+    assert audited.checked["in_flight"] == 2
+    assert audited.unchecked == []
 
 
 A_CHARGE = "'X-9', 'c', 100, 'USD', 'CHARGED', null, 1, 1"
@@ -135,20 +135,20 @@ BROKEN = [
     (AN_EVENT, "Events", PAID),
     (another(PAID, "Order Completed", "Order Failed"), "Events", PAID),
     (another(PAID, "Order Completed", "Payment Refunded"), "Events", PAID),
-    # what cannot be read
+    # unreadable rows
     (f"update orders set items = '{{' where order_id = '{PAID}'", "Files", PAID),
     (f"update orders set status = 'LOST' where order_id = '{PAID}'", "Files", PAID),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sql", "invariant", "subject"), BROKEN)
-def test_what_is_broken_in_the_orders_database_is_named(
+def test_each_broken_invariant_in_the_orders_database_is_reported(
     directory: DataDirectory, sql: str, invariant: str, subject: str
 ) -> None:
     change(directory, sql)
-    found = [one for one in findings(directory) if subject in one.subject]
-    assert invariant in {one.invariant for one in found}, findings(directory)
-    assert all(one.problem and one.mend for one in found)
+    matching = [finding for finding in findings(directory) if subject in finding.subject]
+    assert invariant in {finding.invariant for finding in matching}, findings(directory)
+    assert all(finding.problem and finding.remedy for finding in matching)
 
 
 GATEWAY = "key, order_id, amount, currency, token, status, charged_at"
@@ -168,7 +168,7 @@ AT_PARTNERS = [
     (f"update gateway_charges set status = 'REFUNDED' where order_id = '{PAID}'",
      "Money", PAID, "the gateway as REFUNDED"),
     (f"insert into gateway_charges ({GATEWAY}) values ({NEW})",
-     "Money", "X-9", "no order is here"),
+     "Money", "X-9", "the order does not exist"),
     (f"delete from carrier_shipments where order_id = '{PAID}'",
      "Shipment", PAID, "the carrier as None"),
     (f"update carrier_shipments set status = 'VOIDED' where order_id = '{PAID}'",
@@ -178,40 +178,42 @@ AT_PARTNERS = [
     (f"insert into carrier_shipments values ('s-9', '{PAID}', 'CREATED', null)",
      "Shipment", PAID, "2 shipments of it"),
     ("insert into carrier_shipments values ('s-9', 'X-9', 'CREATED', null)",
-     "Shipment", "X-9", "no order is here"),
+     "Shipment", "X-9", "the order does not exist"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sql", "invariant", "order_id", "problem"), AT_PARTNERS)
-def test_what_is_broken_at_a_partner_is_named(
+def test_each_broken_invariant_at_a_partner_is_reported(
     directory: DataDirectory, sql: str, invariant: str, order_id: str, problem: str
 ) -> None:
     change(directory, sql, sandbox=True)
-    found = findings(directory)
-    assert {(one.invariant, one.subject) for one in found} == {(invariant, f"order {order_id}")}
-    assert any(problem in one.problem for one in found)
+    reported = findings(directory)
+    assert {(finding.invariant, finding.subject) for finding in reported} == {
+        (invariant, f"order {order_id}")
+    }
+    assert any(problem in finding.problem for finding in reported)
 
 
-def test_a_database_that_is_damaged_is_one_finding(directory: DataDirectory) -> None:
+def test_a_damaged_database_is_one_finding(directory: DataDirectory) -> None:
     content = bytearray(directory.database.read_bytes())
     for place in range(20, 40):
         content[place * 4096 : place * 4096 + 100] = b"\xff" * 100
     directory.database.write_bytes(content)
     [only] = findings(directory)
     assert only.invariant == "Files"
-    assert "orders restore" in only.mend
+    assert "orders restore" in only.remedy
 
 
-def test_a_letter_that_was_seen_to_is_no_finding(directory: DataDirectory) -> None:
+def test_a_deleted_dead_letter_is_no_finding(directory: DataDirectory) -> None:
     change(directory, "delete from messages where queue = 'QuarantineQueue'")
     assert findings(directory) == []
 
 
 @pytest.mark.parametrize(("state", "number"), [("DISCARDED", 0), ("PENDING", 0), ("DONE", 1)])
-def test_a_letter_that_a_person_discarded_is_an_answer(
+def test_a_closed_dead_letter_accounts_for_its_order(
     directory: DataDirectory, state: str, number: int
 ) -> None:
-    """Also one whose successor is on its way; once that is done, an order is to be there."""
+    """A pending successor accounts for it too; a successor that is done must have an order."""
     change(
         directory,
         f"delete from executions where order_id = '{WAITS}';"
@@ -221,11 +223,11 @@ def test_a_letter_that_a_person_discarded_is_an_answer(
         f" select 'QuarantineQueue', json_object('event', json(envelope)), '{{}}', 1, '{state}',"
         f" 'why', 1 from events where order_id = '{WAITS}' and detail_type = 'Order Created'",
     )
-    assert [one.invariant for one in findings(directory)] == ["End"] * number
+    assert [finding.invariant for finding in findings(directory)] == ["End"] * number
 
 
 @pytest.mark.parametrize(("amount", "number"), [("total / 100", 0), ("total", 1)])
-def test_what_the_gateway_charged_is_in_the_currencys_own_unit(
+def test_the_gateways_amount_is_in_the_smallest_unit_of_the_currency(
     directory: DataDirectory, amount: str, number: int
 ) -> None:
     [(total,)] = asked(directory, f"select total / 100 from orders where order_id = '{PAID}'")
@@ -234,12 +236,12 @@ def test_what_the_gateway_charged_is_in_the_currencys_own_unit(
     change(directory, f"update charges set amount = {total} * 100, {yen}")
     charged = amount.replace("total", f"({total} * 100)")
     change(directory, f"update gateway_charges set amount = {charged}, {yen}", sandbox=True)
-    assert [one.invariant for one in findings(directory)] == ["Money"] * number
+    assert [finding.invariant for finding in findings(directory)] == ["Money"] * number
 
 
 @pytest.mark.parametrize("status", ["RESERVED", "CHARGED", "COMPENSATING"])
-def test_a_lease_keeps_an_order_until_it_ends(directory: DataDirectory, status: str) -> None:
-    """A run that is gone holds its order for five minutes more; then the reconciler comes."""
+def test_a_lease_accounts_for_an_order_until_it_ends(directory: DataDirectory, status: str) -> None:
+    """A lost run holds the lease for up to five minutes; then the reconciler takes over."""
     held = {"RESERVED": "null", "CHARGED": "'CHARGED'", "COMPENSATING": "'CHARGED'"}[status]
     with closing(sqlite3.connect(directory.database)) as connection:
         seen, ran = last_seen(connection), reconciled(connection, template())
@@ -250,11 +252,11 @@ def test_a_lease_keeps_an_order_until_it_ends(directory: DataDirectory, status: 
             f" update orders set lease_owner = 'gone', status = '{status}', charge = {held},"
             f" lease_until = {ends} where order_id = '{WAITS}'",
         )
-        found = [one for one in findings(directory) if one.invariant == "End"]
-        assert len(found) == number
+        ends_findings = [finding for finding in findings(directory) if finding.invariant == "End"]
+        assert len(ends_findings) == number
 
 
-def test_events_of_others_under_these_names_are_no_finding(directory: DataDirectory) -> None:
+def test_events_of_other_sources_with_these_names_are_no_finding(directory: DataDirectory) -> None:
     theirs = another(PAID, "Order Completed", "Order Failed")
     ours = published_event_id(PAID, "Order Failed", 2)
     change(directory, theirs.replace(ours, "of-somebody-else"))
@@ -274,18 +276,20 @@ def test_events_of_others_under_these_names_are_no_finding(directory: DataDirect
         ("insert into outbox values (99, 'event', '{}', 1)", "Events", "outbox entry 99"),
     ],
 )  # fmt: skip
-def test_the_quick_part_names_what_is_in_flight(
+def test_the_quick_part_reports_orders_in_flight(
     directory: DataDirectory, sql: str, invariant: str, subject: str
 ) -> None:
     reader = directory.reader()
     assert quick_findings(reader) == []
     change(directory, sql)
-    found = quick_findings(reader)
+    reported = quick_findings(reader)
     reader.close()
-    assert (invariant, True) in {(one.invariant, subject in one.subject) for one in found}
+    assert (invariant, True) in {
+        (finding.invariant, subject in finding.subject) for finding in reported
+    }
 
 
-def test_the_quick_part_of_nothing_finds_nothing(tmp_path: Path) -> None:
+def test_the_quick_part_of_an_empty_directory_has_no_findings(tmp_path: Path) -> None:
     empty = DataDirectory(tmp_path / "new")
     with empty.writer():
         reader = empty.reader()
@@ -294,22 +298,22 @@ def test_the_quick_part_of_nothing_finds_nothing(tmp_path: Path) -> None:
 
 
 def doctor(directory: DataDirectory) -> dict[str, Any]:
-    """Return what `orders doctor` says of the orders."""
-    told = json.loads(run("doctor", "--data", directory.root, "--json").stdout.splitlines()[-1])
-    [check] = [one for one in told["checks"] if one["name"] == "orders"]
+    """Return the check `orders` of `orders doctor`."""
+    answer = json.loads(run("doctor", "--data", directory.root, "--json").stdout.splitlines()[-1])
+    [check] = [check for check in answer["checks"] if check["name"] == "orders"]
     return dict(check)
 
 
 def test_doctor_runs_the_quick_part(directory: DataDirectory) -> None:
     assert doctor(directory)["ok"]
     change(directory, "update stock set reserved = 1 where sku = 'TEA-GREEN-100'")
-    told = doctor(directory)
-    assert not told["ok"]
-    assert told["found"].startswith("SKU TEA-GREEN-100: 1 units are reserved")
-    assert "orders audit" in told["mend"]
+    check = doctor(directory)
+    assert not check["ok"]
+    assert check["found"].startswith("SKU TEA-GREEN-100: 1 units are reserved")
+    assert "orders audit" in check["mend"]
 
 
-def test_doctor_leaves_a_directory_of_an_older_version_as_it_is(tmp_path: Path) -> None:
+def test_doctor_does_not_migrate_a_directory_of_an_older_version(tmp_path: Path) -> None:
     older = unpacked("version-1-settled", tmp_path)
     before = older.database.read_bytes()
     assert "of version 1" in doctor(older)["found"]
@@ -325,24 +329,26 @@ def broken(directory: DataDirectory) -> DataDirectory:
     return directory
 
 
-def test_it_exits_with_0_and_says_what_it_looked_at(directory: DataDirectory) -> None:
+def test_it_exits_with_0_and_reports_what_it_checked(directory: DataDirectory) -> None:
     result = run("audit", "--data", directory.root, "--json")
     assert result.exception is None, result.output
-    told = json.loads(result.stdout.splitlines()[-1])
-    assert (told["ok"], told["findings"], told["number"]) == (True, [], 0)
-    assert told["checked"]["orders"] == 11
+    answer = json.loads(result.stdout.splitlines()[-1])
+    assert (answer["ok"], answer["findings"], answer["number"]) == (True, [], 0)
+    assert answer["checked"]["orders"] == 11
     assert "every invariant holds" in result.stdout
 
 
 def test_it_exits_with_1_and_shows_the_first_ten(broken: DataDirectory) -> None:
     change(broken, "update shipments set tracking_number = 'x'")
     result = run("audit", "--data", broken.root, "--json")
-    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    assert not told["ok"]
-    assert len(told["findings"]) == KEPT < told["number"] == sum(told["by_invariant"].values())
-    assert set(told["findings"][0]) == {"invariant", "subject", "problem", "mend"}
-    said = str(result.exception)
-    assert f"{told['number']} findings, of which the first {KEPT} are shown" in said
+    answer: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    assert not answer["ok"]
+    assert (
+        len(answer["findings"]) == SHOWN < answer["number"] == sum(answer["by_invariant"].values())
+    )
+    assert set(answer["findings"][0]) == {"invariant", "subject", "problem", "mend"}
+    message = str(result.exception)
+    assert f"{answer['number']} findings, of which the first {SHOWN} are shown" in message
 
 
 def test_it_changes_nothing(directory: DataDirectory) -> None:
@@ -351,6 +357,6 @@ def test_it_changes_nothing(directory: DataDirectory) -> None:
     assert (directory.database.read_bytes(), directory.sandbox.read_bytes()) == before
 
 
-def test_a_directory_without_orders_is_told_so(tmp_path: Path) -> None:
+def test_a_directory_without_orders_is_an_error(tmp_path: Path) -> None:
     result = run("audit", "--data", tmp_path / "none")
     assert "has no orders yet" in str(result.exception)

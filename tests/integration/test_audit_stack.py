@@ -35,7 +35,7 @@ PAID, FAILED, WAITS, HELD = "A-1", "A-2", "A-3", "A-4"
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A stack with its sandbox, and the use cases that work in it."""
+    """A stack with its sandbox, and the use cases that write to it."""
 
     stack: DeployedStack
     table: Table
@@ -85,11 +85,13 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Shop]:
-    """A paid, a failed, a waiting and a reserved order."""
-    with deployed.stack() as found:
-        client = found.client("dynamodb")
+    """Create a stack with a paid, a failed, a waiting and a reserved order."""
+    with deployed.stack() as deployment:
+        client = deployment.client("dynamodb")
         sandbox = create(client, "SandboxTable")
-        stack = DeployedStack({**found.names, "SandboxTable": sandbox.name}, found.account)
+        stack = DeployedStack(
+            {**deployment.names, "SandboxTable": sandbox.name}, deployment.account
+        )
         opened = Shop(stack, stack.table(), sandbox)
         inventory.receive(Receipt("digest", {"TEA": 9}), opened.stock)
         epoch = opened.claim(PAID)
@@ -118,7 +120,7 @@ def opened() -> Iterator[Shop]:
 
 @pytest.fixture
 def shop(opened: Shop) -> Iterator[Shop]:
-    """The same, as it was before each test."""
+    """Give the same stack, and restore its tables after each test."""
     client = opened.stack.client("dynamodb")
     tables = (opened.table.name, opened.sandbox.name)
     before = {name: client.scan(TableName=name)["Items"] for name in tables}
@@ -132,10 +134,10 @@ def shop(opened: Shop) -> Iterator[Shop]:
 
 def test_a_stack_that_the_platform_wrote_is_sound(shop: Shop) -> None:
     report = shop.audit()
-    assert [str(one) for one in report.findings.first] == []
+    assert [str(finding) for finding in report.findings.first] == []
     checked = {"orders": 4, "in_flight": 2, "charges": 2, "shipments": 2, "skus": 1}
     assert report.checked == checked
-    assert report.unchecked == ["Events: no API reads what the bus has archived"]
+    assert report.unchecked == ["Events: no API reads the bus's archive"]
 
 
 def put(shop: Shop, key: tuple[str, str], **attributes: object) -> None:
@@ -181,39 +183,39 @@ BROKEN: list[tuple[Callable[[Shop], object], str, str]] = [
 
 
 @pytest.mark.parametrize(("act", "invariant", "subject"), BROKEN)
-def test_what_is_broken_is_named(
+def test_each_broken_invariant_is_reported(
     shop: Shop, act: Callable[[Shop], object], invariant: str, subject: str
 ) -> None:
     act(shop)
-    found = [one for one in shop.findings() if subject in one.subject]
-    assert invariant in {one.invariant for one in found}, shop.findings()
+    matching = [finding for finding in shop.findings() if subject in finding.subject]
+    assert invariant in {finding.invariant for finding in matching}, shop.findings()
 
 
-def test_an_order_that_nothing_comes_back_to_is_named_unless_it_has_a_dead_letter(
+def test_an_order_without_pending_work_is_reported_unless_it_has_a_dead_letter(
     shop: Shop,
 ) -> None:
     later = 7200.0
-    ends = {one.subject for one in shop.findings(later) if one.invariant == "End"}
+    ends = {finding.subject for finding in shop.findings(later) if finding.invariant == "End"}
     assert ends == {f"order {WAITS}", f"order {HELD}"}
     letter = {"order_id": HELD, "reason": {"error": "CarrierError", "cause": "{}"}}
     shop.stack.client("sqs").send_message(
         QueueUrl=shop.stack.name("AttentionQueue"), MessageBody=json.dumps(letter)
     )
-    ends = {one.subject for one in shop.findings(later) if one.invariant == "End"}
+    ends = {finding.subject for finding in shop.findings(later) if finding.invariant == "End"}
     assert ends == {f"order {WAITS}"}
     shop.stack.client("sqs").purge_queue(QueueUrl=shop.stack.name("AttentionQueue"))
 
 
-def test_an_outbox_that_stays_is_named(shop: Shop) -> None:
+def test_an_overdue_outbox_is_reported(shop: Shop) -> None:
     DynamoOrders(shop.table).send(Message("run", {"name": "x", "input": {}}), NOW)
     assert shop.findings(60) == []
-    [only] = [one for one in shop.findings(3600) if one.invariant == "Events"]
-    assert "its run was to be sent" in only.problem
-    assert "RelayFunction" in only.mend
+    [only] = [finding for finding in shop.findings(3600) if finding.invariant == "Events"]
+    assert "its run is pending since" in only.problem
+    assert "RelayFunction" in only.remedy
 
 
 class Moving:
-    """A client for which an order moves after each scan and before each reading."""
+    """A client that changes an order after each scan and before each reading."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
@@ -232,7 +234,7 @@ class Moving:
         return request
 
 
-def test_stock_is_not_compared_while_orders_move(shop: Shop) -> None:
+def test_stock_is_not_compared_while_orders_change(shop: Shop) -> None:
     put(shop, stock_key("TEA"), reserved=3)
     moving = Moving(shop)
     account = deployed.FakeAccount(region=deployed.REGION)
@@ -244,11 +246,13 @@ def test_stock_is_not_compared_while_orders_move(shop: Shop) -> None:
     )
     assert moving.notes > 1
     assert report.findings.first == []
-    assert any("orders moved while they were read" in line for line in report.unchecked)
+    assert any("orders changed while they were read" in line for line in report.unchecked)
 
 
-def test_a_stack_without_a_sandbox_says_what_was_not_checked(shop: Shop) -> None:
-    names = {name: one for name, one in shop.stack.names.items() if name != "SandboxTable"}
+def test_a_stack_without_a_sandbox_reports_the_unchecked_part(shop: Shop) -> None:
+    names = {
+        name: physical for name, physical in shop.stack.names.items() if name != "SandboxTable"
+    }
     report = audit(
         DeployedStack(names, shop.stack.account), NOW + 60, sleep=lambda _: None, patience=0
     )
@@ -260,11 +264,11 @@ def test_the_command_exits_with_1_for_a_stack_that_is_broken(
 ) -> None:
     monkeypatch.setattr("infra.deployed.stack.find", lambda account, name: shop.stack)
     monkeypatch.setattr("kernel.clock.time.time", lambda: NOW + 60)
-    told = deployed.answer("audit")
-    assert told["ok"]
+    answer = deployed.answer("audit")
+    assert answer["ok"]
     at_gateway(shop, PAID, amount=999)
     result = deployed.run("audit", *deployed.PLACE, "--json")
-    told = json.loads(result.stdout.splitlines()[-1])
-    assert (told["ok"], told["number"]) == (False, 1)
-    assert told["findings"][0]["subject"] == f"order {PAID}"
+    answer = json.loads(result.stdout.splitlines()[-1])
+    assert (answer["ok"], answer["number"]) == (False, 1)
+    assert answer["findings"][0]["subject"] == f"order {PAID}"
     assert "1 findings" in str(result.exception)

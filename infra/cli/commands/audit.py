@@ -1,7 +1,5 @@
 """``orders audit``: check the invariants of ``docs/reliability.md``."""
 
-from dataclasses import asdict
-
 from infra.audit.findings import Report
 from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
@@ -35,7 +33,7 @@ def audit(*, stack: StackOptions, data: Data = DATA, as_json: Json = False) -> N
     finish(
         {
             "ok": not number,
-            "findings": [asdict(finding) for finding in report.findings.first],
+            "findings": [finding.to_json() for finding in report.findings.first],
             "number": number,
             "by_invariant": report.findings.counts,
             "checked": report.checked,
@@ -55,7 +53,7 @@ def _show(report: Report, name: str) -> None:
     if report.findings.first:
         table = Table("invariant", "of", "problem", "remedy")
         for finding in report.findings.first:
-            cells = (finding.invariant, finding.subject, finding.problem, finding.mend)
+            cells = (finding.invariant, finding.subject, finding.problem, finding.remedy)
             table.add_row(*cells)
         console.print(table)
     figures = ", ".join(

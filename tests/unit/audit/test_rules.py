@@ -1,10 +1,10 @@
-"""The rules of one order, and of the stock: what holds after every write, and what never may."""
+"""The rules of one order and of the stock: valid and invalid states after a write."""
 
 from typing import Any
 
 import pytest
 
-from infra.audit.findings import KEPT, Finding, Findings, Invariant
+from infra.audit.findings import SHOWN, Finding, Findings, Invariant
 from infra.audit.rules import StockBook, check_order
 from kernel.order_record import ChargeStatus, Line, OrderRecord, Reservation, ShipmentStatus, Status
 from payments.model import charge_id
@@ -33,7 +33,7 @@ def state(
 
 
 def found(record: OrderRecord, **changes: Any) -> list[Finding]:
-    """Check a record with the ledger and the shipments that belong to it, but for these changes."""
+    """Check a record with its own ledger entry and shipment, altered by ``changes``."""
     charge: Any = record.charge and {
         "charge_id": record.charge_id,
         "status": record.charge,
@@ -110,11 +110,13 @@ def test_every_state_of_an_orders_life_is_sound(life: Any) -> None:
         (("CHARGED", C.CHARGED, U.RESERVED, S.VOIDED), "Shipment", "its shipment is VOIDED"),
     ],
 )
-def test_a_state_that_breaks_an_invariant_is_named(life: Any, invariant: str, problem: str) -> None:
-    [first, *_] = [one for one in found(state(*life)) if one.invariant == invariant]
+def test_a_state_that_breaks_an_invariant_is_reported(
+    life: Any, invariant: str, problem: str
+) -> None:
+    [first, *_] = [finding for finding in found(state(*life)) if finding.invariant == invariant]
     assert first.subject == "order A-1"
     assert problem in first.problem
-    assert first.mend
+    assert first.remedy
 
 
 PAID = state("COMPLETED", C.CHARGED, U.COMMITTED, S.CREATED)
@@ -132,7 +134,7 @@ PAID = state("COMPLETED", C.CHARGED, U.COMMITTED, S.CREATED)
         ({"tracking_number": "SBX2"}, "Shipment", "the shipments have SBX2"),
     ],
 )
-def test_a_ledger_or_a_shipment_that_alone_differs_is_named(
+def test_a_deviating_ledger_or_shipment_is_reported(
     changes: dict[str, Any], invariant: str, problem: str
 ) -> None:
     [only] = found(PAID, **changes)
@@ -140,28 +142,28 @@ def test_a_ledger_or_a_shipment_that_alone_differs_is_named(
     assert problem in only.problem
 
 
-def test_an_order_has_one_charge_and_one_shipment_whatever_both_books_say() -> None:
+def test_an_order_has_one_charge_and_one_shipment_even_if_both_books_agree_on_others() -> None:
     twice = PAID._replace(charge_id="second", shipment_id="second")
-    assert {one.invariant for one in found(twice)} == {Invariant.MONEY, Invariant.SHIPMENT}
+    assert {finding.invariant for finding in found(twice)} == {Invariant.MONEY, Invariant.SHIPMENT}
 
 
 # ---- stock
 
 
 def counts(sku: str, **fields: int) -> dict[str, Any]:
-    given = {"received": 10, "on_hand": 10, "reserved": 0, "shipped": 0, "restocked": 0, **fields}
-    return {"sku": sku, **given}
+    values = {"received": 10, "on_hand": 10, "reserved": 0, "shipped": 0, "restocked": 0, **fields}
+    return {"sku": sku, **values}
 
 
 def book(*orders: tuple[str, Reservation | None, int]) -> StockBook:
-    kept = StockBook()
+    stock_book = StockBook()
     for sku, units, quantity in orders:
-        kept.add(order(items=(Line(sku, quantity, 100),), reservation=units))
-    return kept
+        stock_book.add(order(items=(Line(sku, quantity, 100),), reservation=units))
+    return stock_book
 
 
 def test_counts_that_follow_from_the_orders_are_sound() -> None:
-    kept = book(
+    stock_book = book(
         ("TEA", None, 9),
         ("TEA", U.RESERVED, 2),
         ("TEA", U.COMMITTED, 3),
@@ -169,7 +171,7 @@ def test_counts_that_follow_from_the_orders_are_sound() -> None:
         ("TEA", U.RESTOCKED, 1),
     )
     tea = counts("TEA", on_hand=7, reserved=2, shipped=4, restocked=1)
-    assert list(kept.check([tea, counts("CUP")], 20)) == []
+    assert list(stock_book.check([tea, counts("CUP")], 20)) == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_counts_that_follow_from_the_orders_are_sound() -> None:
         ({"received": 11, "on_hand": 11}, "its counts have received 11 units, and the stock files"),
     ],
 )
-def test_counts_that_do_not_follow_from_the_orders_are_named(
+def test_counts_that_do_not_follow_from_the_orders_are_reported(
     tea: dict[str, int], problem: str
 ) -> None:
     [first, *_] = book().check([counts("TEA", **tea)], 10)
@@ -193,7 +195,7 @@ def test_counts_that_do_not_follow_from_the_orders_are_named(
     assert first.invariant is Invariant.STOCK
 
 
-def test_units_of_a_sku_without_counts_are_named() -> None:
+def test_units_of_a_sku_without_counts_are_reported() -> None:
     [only] = book(("TEA", U.RESERVED, 2)).check([], 0)
     assert (only.subject, only.problem) == (
         "SKU TEA",
@@ -201,10 +203,10 @@ def test_units_of_a_sku_without_counts_are_named() -> None:
     )
 
 
-def test_only_the_first_findings_are_kept_and_all_are_counted() -> None:
+def test_the_first_findings_are_shown_and_all_are_counted() -> None:
     findings = Findings()
-    findings.add(Finding(Invariant.MONEY, f"order {n}", "p", "m") for n in range(KEPT + 5))
+    findings.add(Finding(Invariant.MONEY, f"order {n}", "p", "m") for n in range(SHOWN + 5))
     findings.add([Finding(Invariant.STOCK, "SKU TEA", "p", "m")])
-    assert [one.subject for one in findings.first] == [f"order {n}" for n in range(KEPT)]
-    assert findings.number == KEPT + 6
-    assert findings.counts == {Invariant.MONEY: KEPT + 5, Invariant.STOCK: 1}
+    assert [finding.subject for finding in findings.first] == [f"order {n}" for n in range(SHOWN)]
+    assert findings.number == SHOWN + 6
+    assert findings.counts == {Invariant.MONEY: SHOWN + 5, Invariant.STOCK: 1}
