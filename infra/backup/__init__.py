@@ -1,6 +1,6 @@
-"""Backups of a data directory: its two databases and its bucket in one archive, whole and checked.
+"""Backups of a data directory: its two databases and its bucket in one verified archive.
 
-Both databases are read as of one moment: the partners' may know more of an order in flight, and
-never less. Of the bucket, the archive has the files that the journal of that moment calls
-delivered; what was still to be delivered then is delivered after a restore.
+Both databases are read as of one moment: the partners' database may have more of an order in
+flight, never less. The archive has those files of the bucket that the journal of that moment
+records as delivered; pending deliveries are made after a restore.
 """

@@ -1,4 +1,4 @@
-"""The archive of a backup: a tar file of regular files, with a manifest of their digests last."""
+"""The archive of a backup: a tar file of regular files that ends with a manifest of digests."""
 
 import os
 import re
@@ -18,26 +18,26 @@ from kernel import json_text
 FORMAT, VERSION = "orderflow-backup", 1
 ORDERS, SANDBOX, BUCKET, MANIFEST = "orderflow.db", "sandbox.db", "bucket/", "manifest.json"
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 _NAME = re.compile(rf"{ORDERS}|{SANDBOX}|{MANIFEST}|{BUCKET}[^/\0]+(?:/[^/\0]+)*")
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError)
 
 
 class Content:
-    """The content of a file of an archive; reading it raises `BackupError` at damage."""
+    """The content of a file in an archive."""
 
     def __init__(self, archive: Path, content: IO[bytes]) -> None:
         self._archive = archive
         self._content = content
 
     def read(self, size: int = -1) -> bytes:
-        """Read on; raise `BackupError` where the archive is damaged."""
+        """Read up to ``size`` bytes; raise `BackupError` if the archive is damaged."""
         with _damage(self._archive):
             return self._content.read(size)
 
 
 class Entry(NamedTuple):
-    """A file of an archive."""
+    """A file in an archive."""
 
     name: str
     size: int
@@ -45,14 +45,14 @@ class Entry(NamedTuple):
 
 
 class Writer:
-    """An archive that is being written."""
+    """A writer of an archive."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
         self.files: dict[str, dict[str, object]] = {}
 
     def add(self, name: str, path: Path) -> None:
-        """Add a file as it is at this moment."""
+        """Add a file with its present content."""
         with path.open("rb") as content:
             described = tarfile.TarInfo(name)
             described.size = os.fstat(content.fileno()).st_size
@@ -62,41 +62,41 @@ class Writer:
         self.files[name] = {"bytes": described.size, "sha256": read.digest}
 
     def end(self, manifest: Mapping[str, object]) -> None:
-        """Add the manifest, which makes the archive whole."""
-        whole = {"format": FORMAT, "version": VERSION, **manifest}
-        text = json_text.write({**whole, "files": self.files})
+        """Add the manifest, which completes the archive."""
+        header = {"format": FORMAT, "version": VERSION}
+        text = json_text.write({**header, **manifest, "files": self.files})
         described = tarfile.TarInfo(MANIFEST)
         described.size = len(text)
         self._tar.addfile(described, BytesIO(text))
 
 
 class _Digested:
-    """Content whose digest is known once it was read."""
+    """Content with a digest of the bytes read so far."""
 
     def __init__(self, content: IO[bytes]) -> None:
         self._content = content
         self._digest = sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """Read on."""
+        """Read up to ``size`` bytes and add them to the digest."""
         piece = self._content.read(size)
         self._digest.update(piece)
         return piece
 
     @property
     def digest(self) -> str:
-        """The digest of what was read, in hexadecimal digits."""
+        """The SHA-256 digest of the bytes read so far, in hexadecimal digits."""
         return self._digest.hexdigest()
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Writer]:
-    """Write an archive within a block, in place of a file of that name once it is checked.
+    """Write an archive within a block; at its end verify the archive and move it to ``path``.
 
     Raises
     ------
     BackupError
-        It cannot be written, or reads otherwise than it was written.
+        The archive cannot be written, or its verification fails.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -114,43 +114,45 @@ def writing(path: Path) -> Iterator[Writer]:
         part.unlink(missing_ok=True)
 
 
-def check(path: Path, called: Path | None = None) -> dict[str, Any]:
-    """Read a whole archive, and return its manifest.
+def check(path: Path, display_name: Path | None = None) -> dict[str, Any]:
+    """Verify all files of an archive, and return its manifest.
+
+    ``display_name`` replaces ``path`` in messages.
 
     Raises
     ------
     BackupError
-        It is no such archive, of a newer version, half written, or damaged.
+        The file is no such archive, has a newer version, is incomplete or damaged.
     """
-    name, found, manifest = called or path, {}, None
-    for entry in entries(path, called):
+    name, found, manifest = display_name or path, {}, None
+    for entry in entries(path, display_name):
         if entry.name == MANIFEST:
             manifest = _manifest(entry.content.read(), name)
         else:
             found[entry.name] = {"bytes": entry.size, "sha256": _digest(entry.content)}
     if manifest is None:
-        raise BackupError(f"{name} ends before its manifest: it was half written; take another")
+        raise BackupError(f"{name} ends before its manifest, so it is incomplete; take another")
     if found != manifest["files"]:
         wrong = sorted(
-            one
-            for one in found.keys() | manifest["files"]
-            if found.get(one) != manifest["files"].get(one)
+            file
+            for file in found.keys() | manifest["files"]
+            if found.get(file) != manifest["files"].get(file)
         )
-        raise BackupError(f"{name} is damaged: its {wrong[0]} is not what was backed up")
+        raise BackupError(f"{name} is damaged: its {wrong[0]} differs from the manifest")
     if ORDERS not in found:
         raise BackupError(f"{name} has no {ORDERS}: it is no backup of a data directory")
     return manifest
 
 
-def entries(path: Path, called: Path | None = None) -> Iterator[Entry]:
-    """Return the files of an archive one after the other, the manifest last.
+def entries(path: Path, display_name: Path | None = None) -> Iterator[Entry]:
+    """Yield the files of an archive in order, the manifest last.
 
     Raises
     ------
     BackupError
-        It cannot be read, or has something that no backup has.
+        The archive cannot be read, or has a member that no backup has.
     """
-    name = called or path
+    name = display_name or path
     with _damage(name), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:*") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None
@@ -160,7 +162,7 @@ def entries(path: Path, called: Path | None = None) -> Iterator[Entry]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Sync the directory entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -189,11 +191,11 @@ def _manifest(text: bytes, name: Path) -> dict[str, Any]:
         manifest = None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BackupError(f"{name} is no backup of `orders backup`")
-    for what, known in (("version", VERSION), ("schema", SCHEMA_VERSION)):
-        if type(manifest.get(what)) is not int or not 1 <= manifest[what] <= known:
+    for field, newest in (("version", VERSION), ("schema", SCHEMA_VERSION)):
+        if type(manifest.get(field)) is not int or not 1 <= manifest[field] <= newest:
             raise BackupError(
-                f"{name} was made by a newer Orderflow ({what} {manifest.get(what)}, this one knows"
-                f" {known}); restore it with that one"
+                f"{name} was made by a newer Orderflow ({field} {manifest.get(field)}, this one"
+                f" knows {newest}); restore it with that version"
             )
     if not isinstance(manifest.get("files"), dict):
         raise BackupError(f"{name} is damaged: its manifest has no files")
@@ -202,7 +204,7 @@ def _manifest(text: bytes, name: Path) -> dict[str, Any]:
 
 def _digest(content: Content) -> str:
     digest = sha256()
-    while piece := content.read(_PIECE):
+    while piece := content.read(_CHUNK):
         digest.update(piece)
     return digest.hexdigest()
 

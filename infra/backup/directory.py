@@ -1,4 +1,4 @@
-"""Backing up a data directory while orders go on, and restoring it."""
+"""Backup of a data directory while orders are processed, and its restore."""
 
 import os
 import re
@@ -30,7 +30,7 @@ from storage.sqlite.database import Database
 Manifest = dict[str, Any]
 
 _DELIVERED = re.compile(r"(\d{12,})-(\d{12,})")
-"""The name of a file that a stream has delivered: the first and the last of its deliveries."""
+"""The name of a file that a stream delivered: the ids of its first and last delivery."""
 
 _FIGURES = {
     "orders": "select count(*) from orders",
@@ -42,16 +42,16 @@ _FIGURES = {
 
 
 def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
-    """Write a checked archive of a directory, also while it is written to; return its manifest.
+    """Write a verified archive of a directory, which may be in use; return its manifest.
 
-    A directory of an older version is archived as it is, so that version can go on from it.
+    A directory of an older version is archived without migration, so that version can restore it.
 
     Raises
     ------
     BackupError
         The archive cannot be written, or a database is damaged.
     DataDirectoryError
-        Nothing was ever run there.
+        The platform never ran there.
     """
     if path.absolute().is_relative_to(where.root):
         raise BackupError(f"{path} is in {where.root} itself; name a file outside of it")
@@ -59,7 +59,7 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
     with (
         _undamaged(where.root),
         _moment(where) as databases,
-        _room(path) as folder,
+        _staging_folder(path) as folder,
         writing(path) as archive,
     ):
         reader = databases[ORDERS]
@@ -83,16 +83,16 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
 
 
 def restore(path: Path, where: DataDirectory) -> Manifest:
-    """Make a directory of an archive; return the archive's manifest.
+    """Create a directory from an archive; return the archive's manifest.
 
     Raises
     ------
     BackupError
-        The archive is damaged, newer or none, or the directory holds something: nothing is done
-        then.
+        The archive is invalid, damaged or newer, or the directory is not empty. Nothing is
+        written then.
     """
     manifest = check(path)
-    _require_nothing(where.root)
+    _require_empty(where.root)
     where.root.parent.mkdir(parents=True, exist_ok=True)
     part = Path(mkdtemp(prefix=f".{where.root.name}.", dir=where.root.parent))
     try:
@@ -102,14 +102,14 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
         (part / BUCKET).mkdir(exist_ok=True)
         for name in (ORDERS, SANDBOX):
             if (part / name).exists():
-                _require_whole(part / name, path)
+                _require_sound(part / name, path)
         part.chmod(0o755)
         sync_folder(part)
         part.rename(where.root)
         sync_folder(where.root.parent)
     except OSError as error:
         raise BackupError(
-            f"{where.root} cannot be restored: {error.strerror or error}; nothing is there"
+            f"{where.root} cannot be restored: {error.strerror or error}; nothing was written"
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -118,10 +118,10 @@ def restore(path: Path, where: DataDirectory) -> Manifest:
 
 @contextmanager
 def _moment(where: DataDirectory) -> Iterator[dict[str, Database]]:
-    """Open the databases of a directory as of one moment; the orders' is the last.
+    """Open the databases of a directory as of one moment; the orders' database is the last.
 
-    Writers of the orders' database wait while both read transactions begin. So the gateway and the
-    carrier may have more on record of an order in flight, but no order that is not in the archive.
+    Writers of the orders' database wait while both read transactions start. So the gateway and the
+    carrier may have more on record of an order in flight, but no order that the archive lacks.
     """
     with ExitStack() as stack:
         reader = stack.enter_context(closing(where.reader(as_it_is=True)))
@@ -147,8 +147,8 @@ def _undamaged(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _room(path: Path) -> Iterator[Path]:
-    """Give a folder in the archive's own for the copies of the databases; it is gone at the end."""
+def _staging_folder(path: Path) -> Iterator[Path]:
+    """Create a folder next to the archive for the copies of the databases; remove it at the end."""
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             yield Path(folder)
@@ -157,40 +157,40 @@ def _room(path: Path) -> Iterator[Path]:
 
 
 def _copy(database: Database, goal: Path) -> None:
-    """Copy a database as of one moment, in one step, for which no writer has to wait.
+    """Copy a database as of one moment in one step, which blocks no writer.
 
-    Source: SQLite, Online Backup API; a copy in several steps begins anew at each write.
+    Source: SQLite, Online Backup API; a copy in several steps restarts at each write.
     """
     try:
         with closing(sqlite3.connect(goal)) as copy:
             database.connection.backup(copy, pages=-1)
     except sqlite3.OperationalError as error:
         raise BackupError(f"{database.path} cannot be copied: {error}; make room") from None
-    _require_whole(goal, Path(database.path))
+    _require_sound(goal, Path(database.path))
 
 
-def _require_whole(database: Path, source: Path) -> None:
+def _require_sound(database: Path, source: Path) -> None:
     """Raise `BackupError` if a copy of a database is damaged."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?immutable=1", uri=True)) as connection:
-            [(said,)] = connection.execute("pragma integrity_check(1)").fetchall()
+            [(result,)] = connection.execute("pragma integrity_check(1)").fetchall()
     except sqlite3.Error as error:
-        said = str(error)
-    if said != "ok":
+        result = str(error)
+    if result != "ok":
         raise BackupError(
-            f"{source} has a damaged {database.name} ({said}); take the last good backup"
+            f"{source} has a damaged {database.name} ({result}); take the last good backup"
         )
 
 
 def _delivered(reader: Database, stack: Stack, bucket: Path) -> Iterator[Path]:
-    """Return the files of a bucket, without those that will be delivered after a restore."""
+    """Yield the files of a bucket, except those that a restore will deliver again."""
     streams = [
         target.key for rule in stack.rules for target in rule.targets if target.kind == "stream"
     ]
     last = reader.row("select seq from sqlite_sequence where name = 'deliveries'")
     for path in sorted(bucket.rglob("*")):
         if path.name.startswith(".") or not path.is_file():
-            continue  # on its way to its name
+            continue  # not renamed to its final name yet
         found = _DELIVERED.fullmatch(path.stem)
         if found is None or (
             last is not None
@@ -206,16 +206,16 @@ def _is_waiting(reader: Database, streams: Sequence[str], first: int, last: int)
     return reader.row(query, first, last, *streams) is not None
 
 
-def _require_nothing(root: Path) -> None:
+def _require_empty(root: Path) -> None:
     try:
-        held = next(root.iterdir(), None)
+        first = next(root.iterdir(), None)
     except FileNotFoundError:
         return
     except OSError as error:
         raise BackupError(f"{root} cannot be restored to: {error.strerror}") from None
-    if held is not None:
+    if first is not None:
         raise BackupError(
-            f"{root} holds {held.name}; nothing was restored: name a new directory with --data"
+            f"{root} has {first.name}; nothing was restored: name a new directory with --data"
         )
 
 

@@ -1,4 +1,4 @@
-"""`orders backup` and `orders restore`: whole and checked, or refused before the first effect."""
+"""`orders backup` and `orders restore`: complete and verified, or refused without any effect."""
 
 import gzip
 import io
@@ -46,10 +46,10 @@ def refusal(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> DataDirectory:
-    """A directory with orders of every kind, messages, dead letters and analysts' files."""
-    found = unpacked("version-3-settled", tmp_path_factory.mktemp("settled"))
-    found.reader().close()
-    return found
+    """Unpack a directory with orders of every kind, messages, dead letters and analysts' files."""
+    directory = unpacked("version-3-settled", tmp_path_factory.mktemp("settled"))
+    directory.reader().close()
+    return directory
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def source(settled: DataDirectory, tmp_path: Path) -> DataDirectory:
 
 @pytest.fixture(scope="module")
 def archived(settled: DataDirectory) -> Path:
-    found = settled.root.parent / "orders.tar"
-    answer("backup", found, "--data", settled.root)
-    return found
+    file = settled.root.parent / "orders.tar"
+    answer("backup", file, "--data", settled.root)
+    return file
 
 
 @pytest.fixture
 def file(archived: Path, tmp_path: Path) -> Path:
-    """A backup of the directory."""
+    """Copy the backup of the directory."""
     return Path(shutil.copy(archived, tmp_path))
 
 
@@ -79,21 +79,21 @@ def files(directory: DataDirectory) -> dict[str, str]:
 
 
 def sound(directory: DataDirectory) -> None:
-    found = audit(directory, template()).findings
-    assert [str(one) for one in found.first] == []
+    findings = audit(directory, template()).findings
+    assert [str(finding) for finding in findings.first] == []
 
 
-# ---- there and back
+# ---- round trip
 
 
 @pytest.mark.parametrize("name", ["orders.tar", "orders.tar.gz", "orders.tgz"])
-def test_a_directory_that_is_restored_is_the_one_that_was_backed_up(
+def test_a_restored_directory_equals_the_directory_that_was_backed_up(
     source: DataDirectory, tmp_path: Path, name: str
 ) -> None:
     file = tmp_path / name
-    told = answer("backup", file, "--data", source.root)
-    assert told["figures"]["orders"] == 11
-    assert told["bytes"] == file.stat().st_size
+    result = answer("backup", file, "--data", source.root)
+    assert result["figures"]["orders"] == 11
+    assert result["bytes"] == file.stat().st_size
     goal = DataDirectory(tmp_path / "deep" / "goal")
     answer("restore", file, "--data", goal.root)
     assert figures(goal) == figures(source)
@@ -109,7 +109,7 @@ def test_a_directory_that_is_restored_is_the_one_that_was_backed_up(
     assert zipped == (name != "orders.tar")
 
 
-def test_orders_in_flight_go_on_where_they_were_restored(tmp_path: Path) -> None:
+def test_orders_in_flight_continue_after_a_restore(tmp_path: Path) -> None:
     killed = unpacked("version-3-killed", tmp_path)
     file = tmp_path / "orders.tar"
     answer("backup", file, "--data", killed.root)
@@ -126,7 +126,7 @@ def test_orders_in_flight_go_on_where_they_were_restored(tmp_path: Path) -> None
     assert files(goal).keys() != set()
 
 
-def test_a_backup_is_made_beside_the_writer_of_what_is_committed(
+def test_a_backup_during_a_write_has_the_committed_rows_only(
     source: DataDirectory, tmp_path: Path
 ) -> None:
     file = tmp_path / "orders.tar"
@@ -143,10 +143,10 @@ def test_a_backup_is_made_beside_the_writer_of_what_is_committed(
     assert "not committed" not in digests
 
 
-def test_files_that_will_be_delivered_again_are_left_out(
+def test_files_that_a_restore_delivers_again_are_excluded(
     source: DataDirectory, tmp_path: Path
 ) -> None:
-    """Of two files of one delivery, the one from after the moment would count twice."""
+    """A file of a later delivery would be counted twice after the restore."""
     [(waiting,)] = asked(source, "select min(id) from deliveries")
     [(last,)] = asked(source, "select seq from sqlite_sequence where name = 'deliveries'")
     folder = source.bucket / "order_events" / "dt=2026-11-28"
@@ -165,11 +165,11 @@ def test_files_that_will_be_delivered_again_are_left_out(
     answer("backup", file, "--data", source.root)
     goal = DataDirectory(tmp_path / "goal")
     answer("restore", file, "--data", goal.root)
-    kept = {path.name for path in (goal.bucket / "order_events" / "dt=2026-11-28").iterdir()}
-    assert {name: name in kept for name in names} == names
+    restored = {path.name for path in (goal.bucket / "order_events" / "dt=2026-11-28").iterdir()}
+    assert {name: name in restored for name in names} == names
 
 
-def test_a_delivery_of_another_target_keeps_no_file_out(
+def test_a_delivery_of_another_target_excludes_no_file(
     source: DataDirectory, tmp_path: Path
 ) -> None:
     with source.writer() as database:
@@ -185,15 +185,15 @@ def test_a_delivery_of_another_target_keeps_no_file_out(
 
 
 @pytest.mark.parametrize("name", ["version-1-settled", "version-3-settled"])
-def test_a_directory_of_an_older_version_is_backed_up_and_restored_as_it_is(
+def test_a_directory_of_an_older_version_is_backed_up_and_restored_without_migration(
     name: str, tmp_path: Path
 ) -> None:
-    """So a backup may be made before a new version is used, and that version's own goes on."""
+    """Users can back up before an upgrade and restore for the older version."""
     older = unpacked(name, tmp_path)
     before = content(older)
     file = tmp_path / "orders.tar"
-    told = answer("backup", file, "--data", older.root)
-    assert told["schema"] == before[0] < VERSION
+    result = answer("backup", file, "--data", older.root)
+    assert result["schema"] == before[0] < VERSION
     goal = DataDirectory(tmp_path / "goal")
     answer("restore", file, "--data", goal.root)
     assert content(older) == content(goal) == before
@@ -201,17 +201,17 @@ def test_a_directory_of_an_older_version_is_backed_up_and_restored_as_it_is(
     assert asked(goal, "pragma user_version") == [(VERSION,)]
 
 
-# ---- what is refused before the first effect
+# ---- refusals without effect
 
 
 def archive(path: Path, members: dict[str, Any]) -> Path:
     """Write a tar file; a value may be a `TarInfo` that needs no content."""
     with tarfile.open(path, "w") as tar:
-        for name, given in members.items():
-            if isinstance(given, tarfile.TarInfo):
-                tar.addfile(given)
+        for name, value in members.items():
+            if isinstance(value, tarfile.TarInfo):
+                tar.addfile(value)
                 continue
-            body = given.encode() if isinstance(given, str) else given
+            body = value.encode() if isinstance(value, str) else value
             described = tarfile.TarInfo(name)
             described.size = len(body)
             tar.addfile(described, io.BytesIO(body))
@@ -220,7 +220,7 @@ def archive(path: Path, members: dict[str, Any]) -> Path:
 
 def members_of(path: Path) -> dict[str, Any]:
     with tarfile.open(path) as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 def with_manifest(path: Path, **changes: Any) -> Path:
@@ -236,25 +236,25 @@ def linked(name: str, goal: str, kind: bytes) -> tarfile.TarInfo:
 
 
 def nothing_at(root: Path) -> bool:
-    """Say whether neither a directory nor a part of one was left."""
-    return not root.exists() and not [one for one in root.parent.iterdir() if "goal" in one.name]
+    """Return whether neither the directory nor a part of it exists."""
+    return not root.exists() and not [path for path in root.parent.iterdir() if "goal" in path.name]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_one_flipped_byte_anywhere_is_found(file: Path, tmp_path: Path, *, zipped: bool) -> None:
-    whole = file.read_bytes()
+def test_one_flipped_byte_anywhere_is_detected(file: Path, tmp_path: Path, *, zipped: bool) -> None:
+    content = file.read_bytes()
     if zipped:
-        whole = gzip.compress(whole, 1)
+        content = gzip.compress(content, 1)
         file = file.with_suffix(".tar.gz")
     goal = tmp_path / "goal"
-    for place in range(200, len(whole) - 2048, max(1, len(whole) // 20)):
-        damaged = bytearray(whole)
+    for place in range(200, len(content) - 2048, max(1, len(content) // 20)):
+        damaged = bytearray(content)
         damaged[place] ^= 0x41
         file.write_bytes(damaged)
         result = run("restore", file, "--data", goal)
         if result.exception is None:  # padding between two files, which is never read
             assert not zipped
-            assert whole[place] == 0
+            assert content[place] == 0
             for path in sorted(goal.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
             goal.rmdir()
@@ -264,10 +264,10 @@ def test_one_flipped_byte_anywhere_is_found(file: Path, tmp_path: Path, *, zippe
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.99])
-def test_a_file_that_was_cut_off_is_refused(file: Path, tmp_path: Path, share: float) -> None:
-    whole = file.read_bytes()
-    manifest = whole.rindex(b'"orderflow-backup"')
-    file.write_bytes(whole[: int(manifest * share)])
+def test_a_truncated_file_is_refused(file: Path, tmp_path: Path, share: float) -> None:
+    content = file.read_bytes()
+    manifest = content.rindex(b'"orderflow-backup"')
+    file.write_bytes(content[: int(manifest * share)])
     refusal("restore", file, "--data", tmp_path / "goal")
     assert nothing_at(tmp_path / "goal")
 
@@ -282,19 +282,19 @@ def test_a_file_that_was_cut_off_is_refused(file: Path, tmp_path: Path, share: f
         (lambda path: archive(path, {"manifest.json": "{"}), "is no backup of `orders backup`"),
         (
             lambda path: archive(path, {**members_of(path), "bucket/extra": "x"}),
-            "its bucket/extra is not what was backed up",
+            "its bucket/extra differs from the manifest",
         ),
         (
             lambda path: archive(
                 path, {n: m for n, m in members_of(path).items() if n != "sandbox.db"}
             ),
-            "its sandbox.db is not what was backed up",
+            "its sandbox.db differs from the manifest",
         ),
         (lambda path: with_manifest(path, version=2), "made by a newer Orderflow (version 2"),
         (lambda path: with_manifest(path, schema=VERSION + 1), "made by a newer Orderflow (schema"),
         (lambda path: with_manifest(path, schema="4"), "made by a newer Orderflow (schema"),
         (lambda path: with_manifest(path, files=[]), "its manifest has no files"),
-        (lambda path: with_manifest(path, files={}), "is not what was backed up"),
+        (lambda path: with_manifest(path, files={}), "differs from the manifest"),
         (lambda path: archive(path, {"../goal/x": "x"}), "'../goal/x', which no backup has"),
         (lambda path: archive(path, {"/etc/x": "x"}), "which no backup has"),
         (lambda path: archive(path, {"bucket/../../goal/x": "x"}), "which no backup has"),
@@ -311,7 +311,7 @@ def test_a_file_that_was_cut_off_is_refused(file: Path, tmp_path: Path, share: f
         (lambda path: path.unlink(), "cannot be read: No such file"),
     ],
 )
-def test_what_is_no_whole_backup_of_ours_is_refused(
+def test_an_invalid_or_foreign_archive_is_refused(
     file: Path, tmp_path: Path, make: Callable[[Path], object], problem: str
 ) -> None:
     make(file)
@@ -320,34 +320,34 @@ def test_what_is_no_whole_backup_of_ours_is_refused(
     assert nothing_at(goal)
 
 
-@pytest.mark.parametrize("held", ["orderflow.db", "bucket", "notes.txt", ".hidden"])
-def test_a_directory_that_holds_something_is_left_as_it_is(
-    file: Path, tmp_path: Path, held: str
+@pytest.mark.parametrize("name", ["orderflow.db", "bucket", "notes.txt", ".hidden"])
+def test_a_directory_that_is_not_empty_is_left_unchanged(
+    file: Path, tmp_path: Path, name: str
 ) -> None:
     goal = tmp_path / "goal"
     goal.mkdir()
-    (goal / held).write_text("mine")
-    said = refusal("restore", file, "--data", goal)
-    assert f"holds {held}; nothing was restored" in said
-    assert [(one.name, one.read_text()) for one in goal.iterdir()] == [(held, "mine")]
+    (goal / name).write_text("mine")
+    message = refusal("restore", file, "--data", goal)
+    assert f"has {name}; nothing was restored" in message
+    assert [(path.name, path.read_text()) for path in goal.iterdir()] == [(name, "mine")]
 
 
-def test_an_empty_directory_may_be_there(file: Path, tmp_path: Path) -> None:
+def test_an_empty_directory_may_exist(file: Path, tmp_path: Path) -> None:
     (tmp_path / "goal").mkdir()
     answer("restore", file, "--data", tmp_path / "goal")
     sound(DataDirectory(tmp_path / "goal"))
 
 
-def test_a_file_where_the_directory_should_be_is_refused(file: Path, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_directory_is_refused(file: Path, tmp_path: Path) -> None:
     (tmp_path / "goal").write_text("mine")
     assert "cannot be restored to" in refusal("restore", file, "--data", tmp_path / "goal")
     assert (tmp_path / "goal").read_text() == "mine"
 
 
-# ---- a backup that cannot be made
+# ---- backups that fail
 
 
-def test_a_directory_without_orders_or_a_goal_that_cannot_be_is_refused(
+def test_a_directory_without_orders_or_an_invalid_destination_is_refused(
     source: DataDirectory, tmp_path: Path
 ) -> None:
     file = tmp_path / "orders.tar"
@@ -360,7 +360,7 @@ def test_a_directory_without_orders_or_a_goal_that_cannot_be_is_refused(
     assert not nowhere.parent.exists()
 
 
-def test_a_damaged_database_is_not_backed_up_over_a_good_one(
+def test_a_damaged_database_does_not_replace_a_good_backup(
     source: DataDirectory, file: Path
 ) -> None:
     before = file.read_bytes()
@@ -370,11 +370,11 @@ def test_a_damaged_database_is_not_backed_up_over_a_good_one(
     source.database.write_bytes(content)
     refusal("backup", file, "--data", source.root)
     assert file.read_bytes() == before
-    assert [one.name for one in file.parent.iterdir() if "orders" in one.name] == [file.name]
+    assert [path.name for path in file.parent.iterdir() if "orders" in path.name] == [file.name]
 
 
-def test_a_disk_that_runs_full_leaves_all_as_it_was(source: DataDirectory, file: Path) -> None:
-    before, kept = file.read_bytes(), content(source)
+def test_a_full_disk_leaves_everything_unchanged(source: DataDirectory, file: Path) -> None:
+    before, unchanged = file.read_bytes(), content(source)
     goal = file.parent / "goal"
 
     def small() -> None:
@@ -388,10 +388,10 @@ def test_a_disk_that_runs_full_leaves_all_as_it_was(source: DataDirectory, file:
             check=False,
             env={**os.environ, "NO_COLOR": "1"},
         )
-        said = done.stderr.decode()
+        message = done.stderr.decode()
         assert done.returncode == 1
-        assert len(said.splitlines()) == 1, said
+        assert len(message.splitlines()) == 1, message
     assert file.read_bytes() == before
-    assert content(source) == kept
-    assert [one.name for one in file.parent.iterdir() if "orders" in one.name] == [file.name]
+    assert content(source) == unchanged
+    assert [path.name for path in file.parent.iterdir() if "orders" in path.name] == [file.name]
     assert nothing_at(goal)
