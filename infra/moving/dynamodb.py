@@ -1,9 +1,8 @@
-"""A DynamoDB table of AWS as a place to move from or to.
+"""A DynamoDB table of AWS as the source or the destination of a move.
 
-No API reads an EventBridge archive or writes to one, so the events that came with a move are kept
-in the table, to be moved on; those that AWS has archived since are replayed from its archive.
-Messages and dead letters that came with a move are sent to the stack's queues, or kept as well
-where only the table is known.
+No API reads or writes an EventBridge archive, so imported events are stored in the table for a
+later export; events that AWS archived since then are replayed from its archive. Imported messages
+and dead letters are sent to the stack's queues, or stored in the table if only the table is known.
 """
 
 import time
@@ -50,7 +49,7 @@ EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
 
 class DynamoPlace:
-    """A table (`infra.moving.place.Place`), and the ``queues`` of a whole stack."""
+    """A table (a `infra.moving.place.Place`), and the ``queues`` of its stack, if known."""
 
     archive = False
 
@@ -66,16 +65,16 @@ class DynamoPlace:
         self._sleep = sleep
 
     def prepare(self) -> None:
-        """Ask for something, so that a table that is not there is told of at once."""
+        """Read an item, so that a missing table raises an error at once."""
         self.table.get("order#", ORDER)
 
     def rows(self) -> Iterator[Row]:
-        """Return everything that is carried.
+        """Yield all exported lines.
 
         Raises
         ------
         MoveError
-            Orders move meanwhile, or messages wait in an outbox, which are not carried.
+            Orders change meanwhile, or an outbox, which is not exported, has messages.
         """
         reading = Reading(self.table, self._sleep)
         for item in reading.settled():
@@ -86,25 +85,25 @@ class DynamoPlace:
             yield from self.queues.letters()
 
     def notes(self) -> list[str]:
-        """Return what is not carried."""
+        """Return a line for each kind of data that is not exported."""
         if self.queues is not None:
             return self.queues.left()
         return [
-            "dead letters are in the stack's queues: name it with --stack, and they are carried"
+            "dead letters are in the stack's queues: name the stack with --stack to export them"
         ]
 
     def find(self, row: Row) -> Row | None:
-        """Return what stands here under a line's id."""
+        """Return the line that the table has under the id of ``row``, or None."""
         item = self.table.get(*_key(row))
         if item is None or EARLY in item:
-            kept = {one.request_id: one for one in kept_in(item)}
-            found = kept.get(row.get("request_id", ""))
-            return _early(found) if found else None
+            kept = {request.request_id: request for request in kept_in(item)}
+            request = kept.get(row.get("request_id", ""))
+            return _early(request) if request else None
         return None if row["kind"] == EARLY else self._row(item)
 
     @contextmanager
     def importing(self, file: Checked, now: float) -> Iterator[None]:
-        """Write what is added within a block; what is interrupted goes on where it was."""
+        """Write added lines one by one; a repeated import completes an interrupted one."""
         yield
         mark = Update(f"{IMPORT}#{file.digest}", IMPORT)
         mark.if_absent()
@@ -113,7 +112,7 @@ class DynamoPlace:
             self.table.write(mark)
 
     def add(self, row: Row) -> None:
-        """Write a line that is not here yet."""
+        """Write a line that the table does not have."""
         kind = row["kind"]
         if kind in ("message", "letter") and self.queues is not None:
             self.queues.send(row)
@@ -131,33 +130,35 @@ class DynamoPlace:
             self.table.write(update)
         except Refused:
             kind, name = identity(row)
-            raise MoveError(f"{kind} {name} was just written to {self.name}; stop that") from None
+            raise MoveError(
+                f"another process just wrote {kind} {name} to {self.name}; stop it"
+            ) from None
 
     def _send(self, row: Row) -> None:
-        """Put a run or an event into an outbox, once: the relay takes it from there."""
+        """Put a run or an event into an outbox once, from which the relay sends it."""
         name = f"outbox#{row['id']}"
         update = Update(name, "outbox")
         update.if_absent()
         message = Message(row["what"], row["body"])
         add_outbox(update, {"0": to_message(message, row["created_at"])}, name)
-        with suppress(Refused):  # an import that was interrupted had sent it
+        with suppress(Refused):  # an interrupted import has sent it
             self.table.write(update)
 
     def _at_rest(self, reading: Reading) -> Iterable[Item]:
-        found = list(reading.moving())
+        items = list(reading.moving())
         if not reading.rested:
             raise MoveError(
-                f"orders move in {self.name}, so no moment can be read: stop what sends them, and"
-                " export again once they rest; or export the table as of a point in time (DynamoDB,"
-                " export to S3)"
+                f"orders in {self.name} change, so it cannot be read as of one moment: stop new"
+                " orders, and export again once all have settled; or export the table as of a point"
+                " in time (DynamoDB, export to S3)"
             )
-        for item in found:
+        for item in items:
             if item.get("out"):
                 raise MoveError(
-                    f"messages wait in the outbox of {_id(item)} in {self.name}; they are sent"
-                    " within minutes, by the relay or the reconciler: then export again"
+                    f"the outbox of {_id(item)} in {self.name} has messages; the relay or the"
+                    " reconciler sends them within minutes: then export again"
                 )
-        return found
+        return items
 
     def _lines(self, item: Item) -> Iterator[Row]:
         if EARLY in item:
@@ -168,7 +169,7 @@ class DynamoPlace:
             yield row
 
     def _row(self, item: Item) -> Row | None:
-        """Return an item as a line; what is no line of its own is none."""
+        """Return an item as a line, or None if it is part of another line."""
         kind = item["sk"].partition("#")[0]
         if kind == ORDER:
             return self._order(item)
@@ -181,22 +182,22 @@ class DynamoPlace:
         return None if reader is None else {"kind": kind, **reader(item)}
 
     def _order(self, item: Item) -> Row:
-        beside = self.table.collection(item["pk"])
-        timeline = [from_entry(stored) for one in beside for stored in one.get("tl", ())]
-        timeline.sort(key=lambda one: one[1].at)
+        collection = self.table.collection(item["pk"])
+        timeline = [from_entry(stored) for entry in collection for stored in entry.get("tl", ())]
+        timeline.sort(key=lambda entry: entry[1].at)
         return {
             "kind": ORDER,
             "record": from_record(record_of(item)),
             "timeline": [
-                {"what": one.what, "at": one.at, "epoch": epoch, "detail": dict(one.detail)}
-                for epoch, one in timeline
+                {"what": entry.what, "at": entry.at, "epoch": epoch, "detail": dict(entry.detail)}
+                for epoch, entry in timeline
             ],
             "charge": charge_of(item),
             "shipment": shipment_of(item),
         }
 
     def _receipt(self, item: Item) -> Row | None:
-        """Return a receipt at its first part."""
+        """Return a receipt for the item of its first part, None for further parts."""
         if item["sk"] != f"{RECEIPT}#0":
             return None
         parts = self.table.collection(item["pk"])
@@ -228,7 +229,7 @@ def _id(item: Item) -> str:
     return str(item["pk"]).partition("#")[2]
 
 
-# ---- lines as items
+# ---- lines to items
 
 
 def _put_stock(update: Update, row: Row) -> None:
@@ -245,7 +246,7 @@ def _put_receipt(update: Update, row: Row) -> None:
 def _put_order(update: Update, row: Row) -> None:
     record = to_record(row["record"])
     values, _ = encoded(record._asdict())
-    timeline = [_entry(one) for one in row["timeline"]]
+    timeline = [_entry(entry) for entry in row["timeline"]]
     update.put(**values, tl=timeline[:MAX_ENTRIES], out={})
     if len(timeline) > MAX_ENTRIES:
         update.put(more=len(timeline) - MAX_ENTRIES)
@@ -259,8 +260,8 @@ def _put_order(update: Update, row: Row) -> None:
         _put_shipment(update, record, row["shipment"])
 
 
-def _entry(one: Mapping[str, Any]) -> list[object]:
-    [stored] = to_entries(one["epoch"], [Entry(one["what"], one["at"], one["detail"])])
+def _entry(entry: Mapping[str, Any]) -> list[object]:
+    [stored] = to_entries(entry["epoch"], [Entry(entry["what"], entry["at"], entry["detail"])])
     return stored
 
 
@@ -278,10 +279,10 @@ def _put_charge(update: Update, record: OrderRecord, charge: Mapping[str, Any]) 
 
 
 def _put_shipment(update: Update, record: OrderRecord, shipment: Mapping[str, Any]) -> None:
-    known = Shipment(
+    stored = Shipment(
         shipment["shipment_id"], ShipmentStatus(shipment["status"]), shipment["tracking_number"]
     )
-    put_shipment(update, record, known, shipment["updated_at"])
+    put_shipment(update, record, stored, shipment["updated_at"])
 
 
 def _put_mail(update: Update, row: Row) -> None:
@@ -319,7 +320,7 @@ _WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
 }
 
 
-# ---- items as lines
+# ---- items to lines
 
 
 def _stock(item: Item) -> Row:

@@ -1,4 +1,4 @@
-"""The file of a move: a header, lines, and their totals, as NDJSON or gzipped NDJSON."""
+"""The export file: a header, lines and their totals, as NDJSON or gzipped NDJSON."""
 
 import gzip
 import os
@@ -16,16 +16,16 @@ from kernel import json_text
 from kernel.clock import timestamp
 
 FORMAT, VERSION = "orderflow", 2
-"""Version 1 had no messages, dead letters and outbox, and an envelope as an object."""
+"""Version 1 has no messages, dead letters and outbox, and its envelopes are objects."""
 
 _SINCE_2 = ("to_be_sent", "messages", "dead_letters")
-"""Totals that version 1 did not have."""
+"""Totals that version 1 does not have."""
 
 
 class Checked(NamedTuple):
-    """A file that was read whole and is sound: its header, totals, digest and number of lines.
+    """A validated file: its header, totals, digest and number of lines.
 
-    ``newest_order`` is when its newest order was created, in epoch seconds.
+    ``newest_order`` is the creation time of its newest order, in epoch seconds.
     """
 
     header: Row
@@ -37,14 +37,14 @@ class Checked(NamedTuple):
     @property
     def has_archive(self) -> bool:
         """Whether the file has all events of its orders."""
-        table = str(self.header.get("from", "")).startswith("the table ")  # as version 1 says it
+        table = str(self.header.get("from", "")).startswith("the table ")  # of version 1
         return bool(self.header.get("archive", not table))
 
 
 def write(path: Path, place: str, rows: Iterable[Row], now: float, *, archive: bool = True) -> Row:
-    """Write a file, there whole or not at all; return its totals.
+    """Write a file atomically; return its totals.
 
-    ``archive`` says whether the lines have all events of their orders.
+    ``archive`` is whether the lines have all events of their orders.
 
     Raises
     ------
@@ -76,27 +76,27 @@ def write(path: Path, place: str, rows: Iterable[Row], now: float, *, archive: b
 
 
 def check(path: Path) -> Checked:
-    """Read a whole file, and return what is known of it.
+    """Validate all lines of a file, and return its header and sums.
 
     Raises
     ------
     MoveError
-        It is no such file, of a newer version, half written, not what its totals say, or breaks
-        an invariant.
+        The file is no export, has a newer version, is incomplete, differs from its totals, or
+        breaks an invariant.
     """
     header = _header(path)
     totals, invariants, end, ids = Totals(), Invariants(), None, set[tuple[str, str]]()
     newest = 0.0
     for number, row in _lines(path):
         if end is not None:
-            raise MoveError(f"{path}:{number}: stands after the totals; export again")
+            raise MoveError(f"{path}:{number}: follows the totals; export again")
         if row["kind"] == "totals":
             end = {name: value for name, value in row.items() if name != "kind"}
             continue
-        found = _identified(path, number, row)
-        if found in ids:
-            raise MoveError(f"{path}:{number}: {' '.join(found)} stands there twice")
-        ids.add(found)
+        key = _identified(path, number, row)
+        if key in ids:
+            raise MoveError(f"{path}:{number}: {' '.join(key)} occurs twice; export again")
+        ids.add(key)
         try:
             check_fields(row)
             totals.add(row)
@@ -105,10 +105,10 @@ def check(path: Path) -> Checked:
                 newest = max(newest, float(row["record"]["created_at"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MoveError(
-                f"{path}:{number}: {' '.join(found)} cannot be read ({error}); export again"
+                f"{path}:{number}: {' '.join(key)} cannot be read ({error}); export again"
             ) from None
     if end is None:
-        raise MoveError(f"{path} ends before its totals: it was half written; export again")
+        raise MoveError(f"{path} ends before its totals, so it is incomplete; export again")
     _compare(path, end, totals.figures, header["version"])
     broken = invariants.broken()
     if broken is not None:
@@ -120,19 +120,22 @@ def check(path: Path) -> Checked:
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """Return the lines of a file that was checked."""
+    """Return the lines of a validated file."""
     return (row for _, row in _lines(path) if row["kind"] != "totals")
 
 
-def _compare(path: Path, said: Row, found: Row, version: int) -> None:
-    """Raise `MoveError` if the totals in a file are not those of its lines."""
-    expected = {name: value for name, value in found.items() if version > 1 or name not in _SINCE_2}
-    if said != expected:
+def _compare(path: Path, declared: Row, actual: Row, version: int) -> None:
+    """Raise `MoveError` if the totals in a file differ from those of its lines."""
+    expected = {
+        name: value for name, value in actual.items() if version > 1 or name not in _SINCE_2
+    }
+    if declared != expected:
         wrong = next(
-            (name for name, value in expected.items() if value != said.get(name)), "list of totals"
+            (name for name, value in expected.items() if value != declared.get(name)),
+            "list of totals",
         )
         raise MoveError(
-            f"{path} is not what was exported: its {wrong} should be {said.get(wrong)}"
+            f"{path} differs from its totals: its {wrong} should be {declared.get(wrong)}"
             f" and are {expected.get(wrong)}; export again"
         )
 
@@ -153,24 +156,24 @@ def _header(path: Path) -> Row:
     version: Any = header.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise MoveError(
-            f"{path} is of version {version}, and {VERSION} is known here; import it with the"
+            f"{path} has version {version}, and this Orderflow knows {VERSION}; import it with the"
             " Orderflow that wrote it, or a newer one"
         )
     return header
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Row]]:
-    """Return all lines behind the header with their numbers, in their present form."""
+    """Yield the lines after the header with their numbers, in the present version's form."""
     version = _header(path)["version"]
     with _readable(path), _opened(path, "rt", zipped=path.suffix == ".gz") as file:
         file.readline()
         for number, line in enumerate(file, 2):
             row = _row(path, number, line)
-            yield number, _present(row) if version == 1 else row
+            yield number, _upgraded(row) if version == 1 else row
 
 
-def _present(row: Row) -> Row:
-    """Return a line of version 1 as this version has it."""
+def _upgraded(row: Row) -> Row:
+    """Return a line of version 1 in the present version's form."""
     envelope = row.get("envelope")
     if row["kind"] != "event" or not isinstance(envelope, dict) or "id" not in envelope:
         return row
@@ -191,7 +194,7 @@ def _identified(path: Path, number: int, row: Row) -> tuple[str, str]:
     try:
         return identity(row)
     except (KeyError, TypeError):
-        raise MoveError(f"{path}:{number}: {row['kind']!r} is no kind that is known") from None
+        raise MoveError(f"{path}:{number}: {row['kind']!r} is an unknown kind") from None
 
 
 def _put(file: IO[str], row: Row) -> None:

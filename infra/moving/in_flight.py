@@ -1,8 +1,8 @@
-"""Runs, events and messages that are on their way in a data directory, as lines of a move.
+"""Pending runs, events and messages of a data directory, as lines of an export.
 
-Runs and deliveries become what they would have led to: a run that holds no order yet, and a message
-in its queue. Timers are not moved; the reconciler comes back to an order when its lease or its wait
-is over.
+Runs and deliveries become their results: a run that has not claimed its order, or a message in its
+queue. Timers are not exported; the reconciler resumes an order when its lease or its wait has
+ended.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ from deliveries d join events e on e.seq = d.event_seq where d.target = ? order 
 
 
 def outbox(connection: sqlite3.Connection) -> Iterator[Row]:
-    """Return the runs and events that services have asked for, but for messages."""
+    """Yield the runs and events of the outbox, without its messages."""
     query = "select kind, body, created_at from outbox where kind <> 'message' order by id"
     for row in connection.execute(query):
         body = json_text.parse(row["body"])
@@ -37,7 +37,7 @@ def outbox(connection: sqlite3.Connection) -> Iterator[Row]:
 
 
 def runs(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
-    """Return the runs of events that have not claimed their order yet, begun or to be begun."""
+    """Yield the runs, started or pending, that have not claimed their order."""
     for target in _targets(stack, "machine"):
         for row in connection.execute(_UNCLAIMED, (target.name,)):
             body = {"name": row["name"], "input": json_text.parse(row["input"])}
@@ -48,7 +48,7 @@ def runs(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
 
 
 def messages(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
-    """Return the messages and dead letters in queues, and those on their way there."""
+    """Yield the messages and dead letters in queues and in the outbox, and pending deliveries."""
     dead = set(stack.dead_letter_queues)
     query = "select queue, body, attributes, sent_at from messages order by id"
     for row in connection.execute(query):
@@ -60,9 +60,9 @@ def messages(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:
             yield _message(target.name, json_text.write(_event(row)).decode(), row["due"])
     query = "select body, created_at from outbox where kind = 'message' order by id"
     for row in connection.execute(query):
-        asked = json_text.parse(row["body"])
-        queue = str(asked["queue"]).rpartition("/")[2].rpartition(":")[2]
-        body = json_text.write(asked["body"]).decode()
+        request = json_text.parse(row["body"])
+        queue = str(request["queue"]).rpartition("/")[2].rpartition(":")[2]
+        body = json_text.write(request["body"]).decode()
         yield _message(queue, body, row["created_at"], dead=queue in dead)
 
 

@@ -1,4 +1,4 @@
-"""The lines of a move held against the invariants of ``docs/reliability.md``."""
+"""Check of an export's lines against the invariants of ``docs/reliability.md``."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from infra.moving.lines import Row, to_record
 
 
 class Invariants:
-    """Lines that come one after the other, and what is wrong with all of them."""
+    """The check of a sequence of lines, which finds the first broken invariant."""
 
     def __init__(self) -> None:
         self._findings = Findings()
@@ -17,7 +17,7 @@ class Invariants:
         self._received = 0
 
     def add(self, row: Row) -> None:
-        """Take a line."""
+        """Check a line, and add it to the sums."""
         if row["kind"] == "stock":
             self._stock[row["sku"]] = row
         elif row["kind"] == "receipt":
@@ -28,7 +28,7 @@ class Invariants:
             self._by_orders.add(record)
 
     def broken(self) -> Finding | None:
-        """Return the first finding, if there is one."""
+        """Return the first finding, or None."""
         if not self._findings.first:
             self._findings.add(self._by_orders.check(self._stock.values(), self._received))
         return next(iter(self._findings.first), None)

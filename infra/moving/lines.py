@@ -1,22 +1,22 @@
-"""What a file of the move has: a JSON object a line, and the totals of all lines.
+"""The lines of an export file, a JSON object each, and the totals of all lines.
 
 ===========  ======================================================================================
-kind         what it has
+kind         content
 ===========  ======================================================================================
 ``stock``    a SKU's counts
-``receipt``  the mark of a stock file that was received
+``receipt``  the mark of a received stock file
 ``order``    an order's record, timeline, charge (the ledger) and shipment
-``mail``     the mark of a mail that was sent
+``mail``     the mark of a sent mail
 ``review``   the review of an order of high value
 ``key``      an idempotency key, and the order that it placed
-``early``    a request that came before its order
+``early``    a request that arrived before its order
 ``event``    an event of the archive, with the text of its envelope
-``outbox``   a run or an event that was still to be sent
-``message``  a message of a queue that is consumed
+``outbox``   a pending run or event
+``message``  a message of a consumed queue
 ``letter``   a dead letter
 ===========  ======================================================================================
 
-Lines without an id of their own get one of their content: see `numbered`.
+Lines without an id of their own get an id from their content (see `numbered`).
 """
 
 from collections import Counter
@@ -51,7 +51,7 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "message": ("id",),
     "letter": ("id",),
 }
-"""Where the id is that a line of each kind has."""
+"""The path to the id of a line, by kind."""
 
 COUNTS = ("received", "on_hand", "reserved", "shipped", "restocked")
 MESSAGE = ("queue", "body", "attributes", "sent_at")
@@ -70,7 +70,7 @@ _TYPES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "message": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
     "letter": {"queue": _TEXT, "body": _TEXT, "attributes": (dict,), "sent_at": _TIME},
 }
-"""Fields that lines of each kind must have, with their types."""
+"""Required fields by kind, with their types."""
 
 _KINDS: Mapping[str, Any] = {
     "status": Status,
@@ -87,16 +87,16 @@ def identity(row: Mapping[str, Any]) -> tuple[str, str]:
     Raises
     ------
     KeyError
-        It is of no kind that is known here, or has no id.
+        The kind is unknown, or the line has no id.
     """
-    found: Any = row
+    value: Any = row
     for step in IDS[row["kind"]]:
-        found = found[step]
-    return row["kind"], str(found)
+        value = value[step]
+    return row["kind"], str(value)
 
 
 def check_fields(row: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if a line lacks a field of its kind, or one is of another type."""
+    """Raise `ValueError` if a line lacks a field of its kind, or a field has a wrong type."""
     for name, types in _TYPES[row["kind"]].items():
         value = row.get(name)
         if not isinstance(value, types) or isinstance(value, bool):
@@ -104,7 +104,7 @@ def check_fields(row: Mapping[str, Any]) -> None:
 
 
 def numbered(rows: Iterable[Row]) -> Iterator[Row]:
-    """Return lines with an id each that follows from the content, and from how often it came."""
+    """Yield lines with an id from their content and the number of its occurrences."""
     times: Counter[str] = Counter()
     for row in rows:
         digest = sha256(json_text.write(dict(sorted(row.items())))).hexdigest()[:32]
@@ -113,14 +113,14 @@ def numbered(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def from_record(record: OrderRecord) -> Row:
-    """Return a record as JSON has it."""
+    """Return a record in JSON's types."""
     row = {name: getattr(record, name) for name in sorted(_NAMES)}
     row["items"] = [[line.sku, line.quantity, line.unit_price] for line in record.items]
     return row
 
 
 def to_record(row: Mapping[str, Any]) -> OrderRecord:
-    """Return the record in a line; what is not known here is left out."""
+    """Return the record in a line; unknown fields are ignored."""
     values = {name: value for name, value in row.items() if name in _NAMES}
     if "amended_at" in row:  # 0.1.0 had one time for both
         for name in ("shipping_address_as_of", "email_as_of"):
@@ -133,10 +133,10 @@ def to_record(row: Mapping[str, Any]) -> OrderRecord:
 
 
 def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two lines are of the same data; a timeline may have grown by notes."""
+    """Return whether two lines have the same data; a timeline may have additional notes."""
     if row["kind"] == "event" and row["envelope"] != other["envelope"]:
         return bool(json_text.parse(row["envelope"]) == json_text.parse(other["envelope"]))
-    if row["kind"] == "key":  # a table has its text no more
+    if row["kind"] == "key":  # a table does not store its text
         return all(row[name] == other[name] for name in ("order_id", "fingerprint"))
     if row["kind"] != "order":
         return row == other
@@ -146,7 +146,7 @@ def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 class Totals:
-    """What lines add up to."""
+    """The sums of lines."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -175,7 +175,7 @@ class Totals:
 
     @property
     def figures(self) -> Row:
-        """The totals, named as `orders run` names them."""
+        """The totals, with the names that ``orders run`` uses."""
         counts = self._counts
         return {
             "orders": counts["order"],

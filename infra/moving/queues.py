@@ -1,7 +1,7 @@
-"""The queues of a deployed stack as a place to move dead letters and messages from or to.
+"""The queues of a deployed stack: export of dead letters, and import of messages.
 
-SQS shows messages by handing them out, so what is read is received: hidden for a minute at most,
-and given back at once. It is a sample of at most 1,000 letters a queue.
+SQS has no read without receive. Received messages get a visibility timeout of a minute, which is
+reset to zero at once. A read is a sample of at most 1,000 dead letters per queue.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,18 +16,19 @@ from infra.local.template.resources import load
 from infra.moving.lines import Row, numbered
 
 HIDDEN = 60
-"""Seconds for which a letter that was received is hidden from others."""
+"""Visibility timeout of a received dead letter, in seconds."""
 
 BATCH, REQUESTS = 10, 100
-"""Messages of one request (SQS, message quotas), and requests to one queue."""
+"""Messages per request (SQS, message quotas), and maximum number of requests to a queue."""
 
 _REDEPLOY = "name the stack of this template, or deploy it anew"
 
 
 class StackQueues:
-    """The queues of a stack; an empty one is waited for ``patience`` seconds.
+    """The queues of a stack; ``patience`` is the wait for an empty queue in seconds.
 
-    A wait asks all servers of a queue; without one SQS asks some (SQS, short and long polling).
+    Long polling queries all servers of a queue, short polling only some (SQS, short and long
+    polling).
     """
 
     def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
@@ -45,23 +46,23 @@ class StackQueues:
         self._seen: dict[str, int] = {}
 
     def letters(self) -> Iterator[Row]:
-        """Return the dead letters that SQS shows."""
+        """Yield the dead letters that SQS returns."""
         with ThreadPoolExecutor(max(1, len(self.dead))) as pool:
-            found = list(pool.map(self._letters, self.dead))
-        yield from numbered(chain.from_iterable(found))
+            queues = list(pool.map(self._letters, self.dead))
+        yield from numbered(chain.from_iterable(queues))
 
     def left(self) -> list[str]:
-        """Return what waits in queues, by SQS's estimate, and is not carried."""
-        found = []
+        """Return a line for each queue with messages that are not exported, by SQS's estimate."""
+        notes = []
         for queue in self.consumed:
             about = self._about(queue)
             if about:
-                found.append(f"about {about} messages wait in {queue}: export again without them")
+                notes.append(f"about {about} messages wait in {queue}: export again without them")
         for queue in self.dead:
             hidden = self._about(queue) - self._seen.get(queue, 0)
             if hidden > 0:
-                found.append(f"about {hidden} dead letters of {queue} were not shown by SQS")
-        return found
+                notes.append(f"SQS did not return about {hidden} dead letters of {queue}")
+        return notes
 
     def send(self, row: Row) -> None:
         """Send a message or a dead letter to its queue."""
@@ -118,7 +119,7 @@ class StackQueues:
         }
         source = self.sources.get(queue)
         if source is not None:
-            # as one machine keeps it: SQS itself knows where a letter came from
+            # as on one machine: SQS itself knows the source queue of a dead letter
             attributes.setdefault("SOURCE_QUEUE", source)
             attributes.setdefault("REASON", "received too often without success")
         return {

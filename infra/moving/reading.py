@@ -1,7 +1,7 @@
-"""Reading a whole DynamoDB table as of one moment.
+"""A read of all items of a DynamoDB table as of one moment.
 
-A scan is no snapshot. So what can still change is read once more, and again, until two readings are
-the same: both are then what was there between them.
+A scan is no snapshot. So items that can change are read again until two readings agree: both then
+show the table between the two readings.
 """
 
 import time
@@ -13,7 +13,7 @@ from storage.dynamodb.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
 from storage.dynamodb.table import Item, Table
 
 READINGS = 5
-"""Times that what can still change is read, at most."""
+"""Maximum number of readings of the items that can change."""
 
 PAUSE = 1.0
 """Seconds between two of these readings."""
@@ -24,9 +24,9 @@ Items = dict[tuple[str, str], Item]
 
 
 class Reading:
-    """One reading of a table: first what is `settled`, then what was `moving`.
+    """One read of a table: first the items `settled`, then those `moving`.
 
-    ``rested`` says, after that, whether it was read as of one moment.
+    After that, ``rested`` is whether the items are as of one moment.
     """
 
     def __init__(self, table: Table, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -36,7 +36,7 @@ class Reading:
         self._moving: Items = {}
 
     def settled(self) -> Iterator[Item]:
-        """Return every item but those that are written again while orders move."""
+        """Yield the items that do not change while orders are processed."""
         for item in self.table.scan():
             if _can_change(item):
                 self._moving[item["pk"], item["sk"]] = item
@@ -44,7 +44,7 @@ class Reading:
                 yield item
 
     def moving(self) -> Iterable[Item]:
-        """Return the other items, as two readings in a row have found them, or as the last did."""
+        """Return the other items as of two readings that agree, or as of the last reading."""
         for attempt in range(READINGS):
             if attempt:
                 self._sleep(PAUSE)
@@ -61,8 +61,8 @@ class Reading:
             for part in range(SHARDS)
             for key in self.table.query("gpk = :part", part=f"{OPEN}#{part}")
         ]
-        found = self.table.get_all([*known, *open_now], consistent=True)
-        return {(item["pk"], item["sk"]): item for item in found}
+        items = self.table.get_all([*known, *open_now], consistent=True)
+        return {(item["pk"], item["sk"]): item for item in items}
 
 
 def _can_change(item: Item) -> bool:

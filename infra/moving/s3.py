@@ -1,4 +1,4 @@
-"""The file of a move in a bucket: written here first, and sent in parts; or fetched first."""
+"""An export file in a bucket: written to a local file and uploaded in parts, or downloaded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,32 +12,32 @@ from infra.errors import MoveError
 SCHEME = "s3://"
 
 PART = 16_000_000
-"""Bytes of a part: 10,000 of them, the most, make 160 GB (S3, multipart upload limits)."""
+"""Bytes per part: the maximum of 10,000 parts makes 160 GB (S3, multipart upload limits)."""
 
-_MEND = "name one that is there, in the region and account of --region and --profile"
+_REMEDY = "name an existing one, in the region and account of --region and --profile"
 
 
 @contextmanager
 def uploaded(address: str, account: Account) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end is put at an ``s3://`` address.
+    """Give a local path to write to, and upload the file to an ``s3://`` address at the end.
 
-    A large file goes up in parts, and is there once all of them are.
+    A large file is uploaded in parts, and exists once the upload is complete.
     """
     bucket, key = _split(address)
     with TemporaryDirectory(prefix="orders-") as folder:
         path = Path(folder) / Path(key).name
         yield path
-        with translated(address, _MEND):
+        with translated(address, _REMEDY):
             account.client("s3").upload_file(str(path), bucket, key, Config=_parts())
 
 
 @contextmanager
 def downloaded(address: str, account: Account) -> Iterator[Path]:
-    """Give the path of what is at an ``s3://`` address; it is gone at the end."""
+    """Download a file of an ``s3://`` address; give its local path, and delete it at the end."""
     bucket, key = _split(address)
     with TemporaryDirectory(prefix="orders-") as folder:
         path = Path(folder) / Path(key).name
-        with translated(address, _MEND):
+        with translated(address, _REMEDY):
             account.client("s3").download_file(bucket, key, str(path), Config=_parts())
         yield path
 
@@ -45,7 +45,7 @@ def downloaded(address: str, account: Account) -> Iterator[Path]:
 def _split(address: str) -> tuple[str, str]:
     bucket, _, key = address.removeprefix(SCHEME).partition("/")
     if not bucket or not key or key.endswith("/"):
-        raise MoveError(f"{address} names no file; send one such as s3://BUCKET/orders.ndjson.gz")
+        raise MoveError(f"{address} names no file; name one such as s3://BUCKET/orders.ndjson.gz")
     return bucket, key
 
 

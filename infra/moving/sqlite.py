@@ -1,4 +1,4 @@
-"""A data directory of one machine as a place to move from or to."""
+"""A data directory of one machine as the source or the destination of a move."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -33,8 +33,9 @@ create table if not exists imports (
 ) without rowid;
 create table if not exists carried (id text primary key) without rowid;
 """
-"""Imports: each file by its digest, with the last event then, the time of its newest order, and
-whether it had all events of its orders; and the ids of its messages, which leave their queues."""
+"""Table ``imports``: each file by its digest, with the last event at that time, the time of its
+newest order, and whether it had all events of its orders. Table ``carried``: the ids of its
+messages, which leave their queues."""
 
 _CHARGE = ("charge_id", "status", "reference", "opened_at", "updated_at")
 _SHIPMENT = ("shipment_id", "status", "tracking_number", "updated_at")
@@ -58,31 +59,31 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("request_id", "order_id", "event_id", "name", "detail", "came_at", "heard"),
     ),
 }
-"""Kinds that are rows of a table, their id first."""
+"""Kinds that are rows of a table, with its columns; the id is the first column."""
 
 _KEY = ("sender", "key", "order_id", "fingerprint", "used_at")
 _IN_FLIGHT = ("outbox", "message", "letter")
 
 
 class SQLitePlace:
-    """A database (`infra.moving.place.Place`), written by its one writer only."""
+    """The database of a data directory (a `infra.moving.place.Place`), used by its one writer."""
 
     def __init__(self, database: Database, name: str, stack: Stack | None = None) -> None:
         self.database = database
         self.name = name
         self.stack = stack or Stack()
-        self._events_known: dict[str, int] | None = None
+        self._known_sequences: dict[str, int] | None = None
         self._waiting: dict[tuple[str, str], Row] | None = None
 
     def prepare(self) -> None:
-        """Create the tables that are not there yet."""
+        """Create missing tables."""
         Journal(self.database)
         for store in STORES:
             store(self.database)
         self.database.define(SCHEMA)
 
     def rows(self) -> Iterator[Row]:
-        """Return everything that is carried, as of one moment."""
+        """Yield all exported lines, as of one moment."""
         with self.database.snapshot():
             for kind, (table, columns) in _TABLES.items():
                 query = f"select {', '.join(columns)} from {table} order by 1"
@@ -97,16 +98,16 @@ class SQLitePlace:
 
     @property
     def archive(self) -> bool:
-        """Whether all events of the orders are here: those of a table stay with its bus."""
+        """Whether the directory has all events of its orders: those of a table stay on its bus."""
         imports = imported(self.database)
         return imports is None or imports.whole
 
     def notes(self) -> list[str]:
-        """Return what is not carried."""
+        """Return no notes, because everything is exported."""
         return []
 
     def find(self, row: Row) -> Row | None:
-        """Return what stands here under a line's id."""
+        """Return the line that the directory has under the id of ``row``, or None."""
         kind, name = identity(row)
         if kind == "order":
             known = self.database.row(f"select {RECORD} from orders where order_id = ?", name)
@@ -117,30 +118,30 @@ class SQLitePlace:
             return self._key(row)
         if kind in _IN_FLIGHT:
             if self.database.row("select 1 from carried where id = ?", name) is not None:
-                return row  # it was brought here before, and may have left since
+                return row  # imported before, and perhaps consumed since
             if self._waiting is None:
-                self._waiting = {identity(one): one for one in self._in_flight()}
+                self._waiting = {identity(waiting): waiting for waiting in self._in_flight()}
             return self._waiting.get((kind, name))
         table, columns = _TABLES[kind]
         query = f"select {', '.join(columns)} from {table} where {columns[0]} = ?"
-        found = self.database.row(query, name)
-        return None if found is None else {"kind": kind, **dict(found)}
+        stored = self.database.row(query, name)
+        return None if stored is None else {"kind": kind, **dict(stored)}
 
     @contextmanager
     def importing(self, file: Checked, now: float) -> Iterator[None]:
-        """Write what is added within a block, and that it came by an import, all or nothing.
+        """Write added lines and the record of the import in one transaction.
 
         Raises
         ------
         MoveError
-            A line cannot be written.
+            A line violates a constraint.
         """
         try:
             with self.database.write(durable=True) as connection:
                 yield
                 keep(connection, KIND, REAL)
                 for schedule in self.stack.schedules:
-                    if schedule.function == RECONCILER:  # it comes at once where nothing else does
+                    if schedule.function == RECONCILER:  # due at once
                         connection.execute(
                             "insert or replace into schedules values (?, ?, 0)",
                             (schedule.name, schedule.expression),
@@ -162,7 +163,7 @@ class SQLitePlace:
             ) from None
 
     def add(self, row: Row) -> None:
-        """Write a line that is not here yet, within `importing`."""
+        """Write a line that the directory does not have, within `importing`."""
         connection, kind = self.database.connection, row["kind"]
         if kind == "order":
             _add_order(connection, row)
@@ -185,7 +186,7 @@ class SQLitePlace:
             "kind": "order",
             "record": from_record(record),
             "timeline": [
-                {**dict(one), "detail": json_text.parse(one["detail"])} for one in timeline
+                {**dict(entry), "detail": json_text.parse(entry["detail"])} for entry in timeline
             ],
             "charge": self._one("charges", _CHARGE, order_id),
             "shipment": self._one("shipments", _SHIPMENT, order_id),
@@ -202,22 +203,25 @@ class SQLitePlace:
         yield from numbered(chain(outbox(connection), *waiting))
 
     def _key(self, row: Row) -> Row | None:
-        """Return an idempotency key that is here; one whose text a table has lost is left there."""
+        """Return an idempotency key of the directory.
+
+        A key without text, from a table, counts as present and is not imported.
+        """
         if row["key"] is None:
             return row
         query = "select order_id, fingerprint from idempotency_keys where sender = ? and key = ?"
-        found = self.database.row(query, row["sender"], row["key"])
-        return None if found is None else {**row, **dict(found)}
+        stored = self.database.row(query, row["sender"], row["key"])
+        return None if stored is None else {**row, **dict(stored)}
 
-    def _known(self) -> dict[str, int]:
-        """Return where the events are in the journal, which has no index of their ids."""
-        if self._events_known is None:
+    def _sequences(self) -> dict[str, int]:
+        """Return sequence numbers by event id, because the journal has no index of ids."""
+        if self._known_sequences is None:
             query = "select id, seq from events"
-            self._events_known = dict(self.database.connection.execute(query).fetchall())
-        return self._events_known
+            self._known_sequences = dict(self.database.connection.execute(query).fetchall())
+        return self._known_sequences
 
     def _sequence(self, event_id: str) -> int:
-        return self._known().get(event_id, 0)
+        return self._sequences().get(event_id, 0)
 
     def _events(self, condition: str, *parameters: object) -> Iterator[Row]:
         query = f"select id, envelope, arrived_at from events where {condition}"
@@ -225,7 +229,7 @@ class SQLitePlace:
             yield {"kind": "event", **dict(row)}
 
     def _add_event(self, connection: sqlite3.Connection, row: Row) -> None:
-        """Add an event, to be delivered to the analysts' files of this place."""
+        """Add an event and its pending delivery to the analysts' files of this directory."""
         envelope = json_text.parse(row["envelope"])
         order_id = envelope["detail"].get("order_id")
         values = {
@@ -237,7 +241,7 @@ class SQLitePlace:
             "archived": 1,
         }
         sequence = _insert(connection, "events", values)
-        self._known()[row["id"]] = sequence
+        self._sequences()[row["id"]] = sequence
         for rule in self.stack.rules:
             for target in rule.targets:
                 if target.kind == "stream" and rule.pattern.matches(envelope):
@@ -255,9 +259,9 @@ def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
     record = to_record(row["record"])
     apply(connection, Change(record._replace(version=0), {}, (), (), record))
-    for one in row["timeline"]:
-        entry = Entry(one["what"], one["at"], one["detail"])
-        add_entry(connection, record.order_id, one["epoch"], entry)
+    for stored in row["timeline"]:
+        entry = Entry(stored["what"], stored["at"], stored["detail"])
+        add_entry(connection, record.order_id, stored["epoch"], entry)
     common = {"order_id": record.order_id}
     if row["charge"]:
         paid = {"amount": record.total, "currency": record.currency}

@@ -1,4 +1,4 @@
-"""Moving from one machine to AWS and back: nothing is lost, and nobody is charged twice."""
+"""Moves from one machine to AWS and back: no data is lost, and no order is charged twice."""
 
 import gzip
 import json
@@ -60,7 +60,7 @@ def orders_run(*arguments: object) -> dict[str, Any]:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(one) for one in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def answer(*arguments: object) -> Any:
@@ -70,7 +70,7 @@ def answer(*arguments: object) -> Any:
 
 
 def refusal(*arguments: object) -> str:
-    """Return what a command says as it fails."""
+    """Return the error message of a command."""
     result = run(*arguments)
     assert isinstance(result.exception, Refusal | StoreError | DataDirectoryError)
     return str(result.exception)
@@ -81,7 +81,7 @@ def to_aws(stores: DynamoStores) -> tuple[str, ...]:
 
 
 def machine_with(root: Path, write: Callable[[Database], object]) -> tuple[str, ...]:
-    """Make a data directory with what ``write`` writes; return the option that names it."""
+    """Make a data directory, call ``write``, and return the option that names the directory."""
     with DataDirectory(root).writer() as database:
         SQLitePlace(database, "").prepare()
         write(database)
@@ -89,8 +89,8 @@ def machine_with(root: Path, write: Callable[[Database], object]) -> tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """A data directory in which orders of every kind have run, and the file of its export."""
+class ExportedDirectory:
+    """A data directory with finished orders of every kind, and its export file."""
 
     root: Path
     generated: Generated
@@ -104,29 +104,29 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    root = tmp_path_factory.mktemp("machine")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedDirectory:
+    root = tmp_path_factory.mktemp("directory")
     totals = orders_run("--count", COUNT, "--seed", SEED, "--data", root / "data")
     assert totals["completed"] > 0 < totals["failed"]
     file = root / "moved.ndjson.gz"
     answer("export", file, "--data", root / "data")
-    return Machine(root / "data", generate(COUNT, SEED), totals, file)
+    return ExportedDirectory(root / "data", generate(COUNT, SEED), totals, file)
 
 
 @pytest.fixture
-def small(machine: Machine, tmp_path: Path) -> Path:
-    """A file with two lines of each kind of the machine's, and the stock of its orders."""
-    kinds = groupby(bundle.rows(machine.file), key=lambda row: row["kind"])
+def small(exported: ExportedDirectory, tmp_path: Path) -> Path:
+    """Write a file with two lines of each kind of the export, and the stock of its orders."""
+    kinds = groupby(bundle.rows(exported.file), key=lambda row: row["kind"])
     rows = [row for _, group in kinds for row in list(group)[:2]]
     assert {row["kind"] for row in rows} == {"stock", "receipt", "order", "mail", "review", "event"}
     rows = [*stock_of(rows), *(row for row in rows if row["kind"] not in ("stock", "receipt"))]
     file = tmp_path / "small.ndjson"
-    bundle.write(file, "machine", rows, NOW)
+    bundle.write(file, "directory", rows, NOW)
     return file
 
 
 def stock_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines of a stock that was received for completed orders, with a unit left."""
+    """Return stock lines that cover the completed orders, with one unit remaining per SKU."""
     shipped: Counter[str] = Counter()
     for row in rows:
         if row["kind"] == "order":
@@ -136,9 +136,9 @@ def stock_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"sku": sku, "received": units + 1, "on_hand": 1, "reserved": 0, "shipped": units}
         for sku, units in sorted(shipped.items())
     ]
-    units = sum(one["received"] for one in counts)
+    units = sum(sku_counts["received"] for sku_counts in counts)
     receipt = {"kind": "receipt", "digest": "delivery", "received_at": NOW, "units": units}
-    return [*({"kind": "stock", **one, "restocked": 0} for one in counts), receipt]
+    return [*({"kind": "stock", **sku_counts, "restocked": 0} for sku_counts in counts), receipt]
 
 
 @pytest.fixture(scope="module")
@@ -155,26 +155,26 @@ def stores(aws: OneAtATime) -> Iterator[DynamoStores]:
 
 
 @pytest.fixture(scope="module")
-def moved(machine: Machine, aws: OneAtATime) -> Iterator[DynamoStores]:
-    """A table to which the machine has moved."""
+def moved(exported: ExportedDirectory, aws: OneAtATime) -> Iterator[DynamoStores]:
+    """Create a table with the imported directory."""
     opened = DynamoStores(aws)
-    result = answer("import", machine.file, *to_aws(opened))
+    result = answer("import", exported.file, *to_aws(opened))
     assert (result["known"], result["totals"]["in_flight"]) == (0, 0)
     yield opened
     opened.close()
 
 
-# ---- there and back
+# ---- round trip
 
 
-def test_a_machine_moves_to_aws_and_back_with_all_that_it_has(
-    machine: Machine, moved: DynamoStores, tmp_path: Path
+def test_a_directory_moves_to_aws_and_back_with_all_its_data(
+    exported: ExportedDirectory, moved: DynamoStores, tmp_path: Path
 ) -> None:
     back = tmp_path / "back.ndjson"
     totals = answer("export", back, *to_aws(moved))["totals"]
-    for name in set(totals) & set(machine.totals):
-        assert totals[name] == machine.totals[name], name
-    assert sorted_rows(back) == sorted_rows(machine.file)
+    for name in set(totals) & set(exported.totals):
+        assert totals[name] == exported.totals[name], name
+    assert sorted_rows(back) == sorted_rows(exported.file)
     assert answer("import", back, "--data", tmp_path / "new")["totals"] == totals
     sound(tmp_path / "new")
     again = tmp_path / "again.ndjson"
@@ -182,57 +182,60 @@ def test_a_machine_moves_to_aws_and_back_with_all_that_it_has(
     answer("import", again, "--data", tmp_path / "newer")
     sound(tmp_path / "newer")
     replayed = tmp_path / "created.ndjson"
-    replayed.write_text("".join(json.dumps(event) + "\n" for event in machine.created))
-    assert orders_run("--from", replayed, "--data", tmp_path / "new") == machine.totals
+    replayed.write_text("".join(json.dumps(event) + "\n" for event in exported.created))
+    assert orders_run("--from", replayed, "--data", tmp_path / "new") == exported.totals
 
 
 def sound(data: Path) -> None:
-    """Say that an audit finds nothing, though the events stayed where they were."""
+    """Assert that an audit has no findings, although the events stayed at their origin."""
     where = DataDirectory(data)
-    assert [str(one) for one in audit(where, stack_of(where)).findings.first] == []
+    assert [str(finding) for finding in audit(where, stack_of(where)).findings.first] == []
 
 
 def sorted_rows(file: Path) -> list[str]:
-    """Return a file's lines in an order of their own, timelines by time alone."""
-    found = []
+    """Return a file's lines sorted, with timelines sorted by time."""
+    lines = []
     for row in bundle.rows(file):
         if row["kind"] == "order":
-            row["timeline"].sort(key=lambda one: (one["at"], one["what"]))
-        found.append(json.dumps(row, sort_keys=True))
-    return sorted(found)
+            row["timeline"].sort(key=lambda entry: (entry["at"], entry["what"]))
+        lines.append(json.dumps(row, sort_keys=True))
+    return sorted(lines)
 
 
-def test_replayed_events_find_their_orders_done_on_aws(
-    machine: Machine, moved: DynamoStores
+def test_replayed_events_are_duplicates_on_aws(
+    exported: ExportedDirectory, moved: DynamoStores
 ) -> None:
-    """The same events again, at the same handlers: nobody is charged twice."""
+    """The same events at the same handlers cause no second charge."""
     before = moved.charges()
     ports = orders.Ports(moved.orders(), lambda: NOW, Policy())
-    for event in machine.created:
+    for event in exported.created:
         with pytest.raises(DuplicateOrder):
             orders.claim(event, "replayed", ports)
-    changed = {**machine.created[0], "detail": {**machine.created[0]["detail"], "email": "x@y.zz"}}
+    changed = {
+        **exported.created[0],
+        "detail": {**exported.created[0]["detail"], "email": "x@y.zz"},
+    }
     with pytest.raises(OrderConflict):
         orders.claim(changed, "replayed", ports)
     assert moved.charges() == before
     assert moved.outbox() == []
 
 
-def test_marks_hold_on_aws(machine: Machine, moved: DynamoStores) -> None:
-    assert not moved.inventory().receive(machine.generated.receipt, NOW)
-    customer = machine.created[0]["detail"]["customer_id"]
+def test_marks_are_effective_on_aws(exported: ExportedDirectory, moved: DynamoStores) -> None:
+    assert not moved.inventory().receive(exported.generated.receipt, NOW)
+    customer = exported.created[0]["detail"]["customer_id"]
     [completed, *_] = moved.orders().by_customer(customer, 9, None)
     assert completed.status is Status.COMPLETED
     assert DynamoMails(moved.table).sent(confirmation_id(completed.order_id), completed.order_id)
 
 
-def test_a_large_receipt_that_was_moved_is_not_received_again(
+def test_a_moved_large_receipt_is_not_received_again(
     stores: DynamoStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
     receipt = Receipt("digest", {f"SKU-{number}": 1 for number in range(9)})
     source = machine_with(
-        tmp_path / "machine", lambda database: SQLiteInventory(database).receive(receipt, NOW)
+        tmp_path / "directory", lambda database: SQLiteInventory(database).receive(receipt, NOW)
     )
     file = tmp_path / "moved.ndjson"
     answer("export", file, *source)
@@ -241,7 +244,7 @@ def test_a_large_receipt_that_was_moved_is_not_received_again(
     assert {stock.on_hand for stock in stores.stock().values()} == {1}
 
 
-def test_deliveries_that_were_moved_are_known_by_their_numbers(
+def test_moved_stock_deliveries_are_known_by_their_numbers(
     stores: DynamoStores, tmp_path: Path
 ) -> None:
     first, second = (Receipt.of({"TEA": 5}, number) for number in ("D-1", "D-2"))
@@ -251,24 +254,26 @@ def test_deliveries_that_were_moved_are_known_by_their_numbers(
             SQLiteInventory(database).receive(receipt, NOW)
 
     file, back = tmp_path / "moved.ndjson", tmp_path / "back.ndjson"
-    answer("export", file, *machine_with(tmp_path / "machine", received))
+    answer("export", file, *machine_with(tmp_path / "directory", received))
     answer("import", file, *to_aws(stores))
     store = stores.inventory()
-    assert [store.receive(one, NOW) for one in (first, second, Receipt.of({"TEA": 5}))] == [
+    assert [store.receive(item, NOW) for item in (first, second, Receipt.of({"TEA": 5}))] == [
         False
     ] * 3
     with pytest.raises(InvalidStock, match="other units"):
         store.receive(Receipt.of({"TEA": 6}, "D-1"), NOW)
     answer("export", back, *to_aws(stores))
-    there, here = (sorted(bundle.rows(one), key=identity) for one in (back, file))
+    there, here = (sorted(bundle.rows(item), key=identity) for item in (back, file))
     assert there == here
 
 
-def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(
+def test_an_order_in_flight_is_resumed_in_its_new_place(
     stores: DynamoStores, tmp_path: Path
 ) -> None:
     held = order(version=0).change(Entry("RECEIVED", NOW), lease_owner="run", lease_until=NOW)
-    source = machine_with(tmp_path / "machine", lambda database: SQLiteOrders(database).save(held))
+    source = machine_with(
+        tmp_path / "directory", lambda database: SQLiteOrders(database).save(held)
+    )
     file = tmp_path / "moved.ndjson"
     assert answer("export", file, *source)["totals"]["in_flight"] == 1
     answer("import", file, *to_aws(stores))
@@ -277,14 +282,12 @@ def test_an_order_in_flight_is_taken_up_where_it_was_moved_to(
     assert [message.kind for message, _ in stores.outbox()] == ["run"]
 
 
-def test_a_request_that_came_before_its_order_is_moved_and_heeded(
-    stores: DynamoStores, tmp_path: Path
-) -> None:
+def test_an_early_request_is_moved_and_applied(stores: DynamoStores, tmp_path: Path) -> None:
     def cancel(database: Database) -> None:
         ports = orders.Ports(SQLiteOrders(database), lambda: NOW, Policy())
         orders.take_change(envelope("Order Cancelled", metadata={"event_id": "event-9"}), ports)
 
-    source, file = machine_with(tmp_path / "machine", cancel), tmp_path / "moved.ndjson"
+    source, file = machine_with(tmp_path / "directory", cancel), tmp_path / "moved.ndjson"
     assert answer("export", file, *source)["totals"]["early_requests"] == 1
     assert answer("import", file, *to_aws(stores))["added"] == 1
     assert answer("import", file, *to_aws(stores))["added"] == 0
@@ -303,7 +306,7 @@ def test_a_file_of_0_1_0_with_one_time_for_both_fields_is_read(
     at = "2026-01-31T12:30:00Z"
     held = order(version=0, email="ada@example.com", email_as_of=at, shipping_address_as_of=at)
     source = machine_with(
-        tmp_path / "machine", lambda database: SQLiteOrders(database).save(held.change())
+        tmp_path / "directory", lambda database: SQLiteOrders(database).save(held.change())
     )
     file = tmp_path / "moved.ndjson"
     answer("export", file, *source)
@@ -321,7 +324,7 @@ def test_a_file_of_0_1_0_with_one_time_for_both_fields_is_read(
     assert (record.email_as_of, record.shipping_address_as_of) == (at, at)
 
 
-# ---- again, and where something else is
+# ---- repeated imports, and other data
 
 
 def test_importing_again_changes_nothing(small: Path, stores: DynamoStores) -> None:
@@ -332,7 +335,7 @@ def test_importing_again_changes_nothing(small: Path, stores: DynamoStores) -> N
     assert stores.everything() == before
 
 
-def test_an_import_that_was_interrupted_goes_on(small: Path, stores: DynamoStores) -> None:
+def test_an_interrupted_import_can_be_completed(small: Path, stores: DynamoStores) -> None:
     first = answer("import", small, *to_aws(stores))
     lost = list(stores.table.scan())[::3]
     for item in lost:
@@ -348,15 +351,15 @@ def order_in(file: Path) -> str:
     return str(next(orders_there)["order_id"])
 
 
-def test_notes_on_an_order_do_not_make_it_another(small: Path, stores: DynamoStores) -> None:
+def test_notes_on_an_order_do_not_conflict(small: Path, stores: DynamoStores) -> None:
     answer("import", small, *to_aws(stores))
     order_id = order_in(small)
     stores.orders().note(order_id, Entry("DUPLICATE_IGNORED", NOW))
     assert answer("import", small, *to_aws(stores))["added"] == 0
 
 
-@pytest.mark.parametrize("place", ["aws", "machine"])
-def test_a_place_that_holds_other_data_is_left_as_it_is(
+@pytest.mark.parametrize("place", ["aws", "directory"])
+def test_a_place_with_other_data_is_left_unchanged(
     small: Path, stores: DynamoStores, tmp_path: Path, place: str
 ) -> None:
     other = order(version=0, order_id=order_in(small)).change()
@@ -365,21 +368,25 @@ def test_a_place_that_holds_other_data_is_left_as_it_is(
         goal = to_aws(stores)
     else:
         goal = machine_with(tmp_path / "new", lambda database: SQLiteOrders(database).save(other))
-    said = refusal("import", small, *goal)
-    assert f"holds other data of order {order_in(small)}; nothing was imported" in said
+    message = refusal("import", small, *goal)
+    assert f"holds other data of order {order_in(small)}; nothing was imported" in message
     assert len(stores.everything()) == (place == "aws")
 
 
-def test_stock_that_is_counted_otherwise_is_refused(small: Path, stores: DynamoStores) -> None:
+def test_stock_with_other_counts_is_refused(small: Path, stores: DynamoStores) -> None:
     sku = next(row["sku"] for row in bundle.rows(small) if row["kind"] == "stock")
     stores.inventory().receive(Receipt("other", {sku: 1}), NOW)
     assert f"holds other data of stock {sku}" in refusal("import", small, *to_aws(stores))
 
 
-def test_what_waits_in_an_outbox_on_aws_is_sent_first(stores: DynamoStores, tmp_path: Path) -> None:
+def test_a_table_with_a_pending_outbox_is_not_exported(
+    stores: DynamoStores, tmp_path: Path
+) -> None:
     file = tmp_path / "moved.ndjson"
     stores.orders().send(Message("run", {"name": "x", "input": {}}), NOW)
-    assert "messages wait in the outbox of" in refusal("export", file, *to_aws(stores))
+    message = refusal("export", file, *to_aws(stores))
+    assert "the outbox of" in message
+    assert "has messages" in message
     assert not list(tmp_path.glob("*moved*"))
 
 
@@ -399,24 +406,30 @@ def _with(line: str, **fields: object) -> str:
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
-        (lambda lines: lines[:-1], "ends before its totals: it was half written"),
+        (lambda lines: lines[:-1], "ends before its totals, so it is incomplete"),
         (lambda lines: lines[:1], "ends before its totals"),
         (lambda lines: [*lines[:3], lines[3][:40]], ":4: is no line of `orders export`"),
         (lambda lines: lines[1:], "is no file of `orders export`"),
         (lambda _: [], ":1: is no line of `orders export`"),
         (lambda _: ["hello\n"], ":1: is no line of `orders export`"),
-        (lambda lines: [_with(lines[0], version=3), *lines[1:]], "is of version 3, and 2 is known"),
-        (lambda lines: [_with(lines[0], version="1"), *lines[1:]], "is of version 1, and 2"),
-        (lambda lines: [*lines[:2], *lines[1:]], "stands there twice"),
-        (lambda lines: [lines[0], *lines[2:]], "is not what was exported: its"),
-        (lambda lines: [*lines, lines[1]], "stands after the totals"),
+        (
+            lambda lines: [_with(lines[0], version=3), *lines[1:]],
+            "has version 3, and this Orderflow knows 2",
+        ),
+        (
+            lambda lines: [_with(lines[0], version="1"), *lines[1:]],
+            "has version 1, and this Orderflow knows 2",
+        ),
+        (lambda lines: [*lines[:2], *lines[1:]], "occurs twice"),
+        (lambda lines: [lines[0], *lines[2:]], "differs from its totals: its"),
+        (lambda lines: [*lines, lines[1]], "follows the totals"),
         (
             lambda lines: [lines[0], _with(lines[1], kind="sock"), *lines[2:]],
-            ":2: 'sock' is no kind that is known",
+            ":2: 'sock' is an unknown kind",
         ),
     ],
 )
-def test_a_file_that_is_not_whole_is_refused_before_anything_is_written(
+def test_an_invalid_file_is_refused_before_any_write(
     small: Path,
     stores: DynamoStores,
     edit: Callable[[list[str]], list[str]],
@@ -426,7 +439,7 @@ def test_a_file_that_is_not_whole_is_refused_before_anything_is_written(
     assert stores.everything() == {}
 
 
-def test_a_zip_that_was_cut_off_or_is_none_is_refused(small: Path, stores: DynamoStores) -> None:
+def test_a_truncated_or_invalid_gzip_file_is_refused(small: Path, stores: DynamoStores) -> None:
     for content in (gzip.compress(small.read_bytes())[:-100], b"hello", b""):
         file = small.with_name("cut.ndjson.gz")
         file.write_bytes(content)
@@ -434,9 +447,7 @@ def test_a_zip_that_was_cut_off_or_is_none_is_refused(small: Path, stores: Dynam
     assert stores.everything() == {}
 
 
-def test_a_file_or_a_place_that_is_not_there_is_said(
-    small: Path, aws: OneAtATime, tmp_path: Path
-) -> None:
+def test_a_missing_file_or_place_is_reported(small: Path, aws: OneAtATime, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     assert "No such file" in refusal("import", nowhere, "--data", tmp_path / "new")
     assert "has no orders yet" in refusal("export", tmp_path / "x.ndjson", "--data", nowhere)

@@ -1,4 +1,4 @@
-"""Orders that move while they are in flight: one moment is read, and all of it goes on there."""
+"""Moves of orders in flight: the export is as of one moment, and all work continues there."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def rows_of(file: Path, *kinds: str) -> list[dict[str, Any]]:
 
 
 def moved(source: DataDirectory, folder: Path) -> DataDirectory:
-    """Move a directory to a new one; its partners stay what they are."""
+    """Move a directory to a new one; copy its partners' records unchanged."""
     file = folder / "moved.ndjson.gz"
     exported = answer("export", file, "--data", source.root)
     goal = DataDirectory(folder / "goal")
@@ -75,17 +75,15 @@ def dump(directory: DataDirectory) -> list[str]:
 
 
 def sound(directory: DataDirectory) -> None:
-    found = audit(directory, template()).findings
-    assert [str(one) for one in found.first] == []
+    findings = audit(directory, template()).findings
+    assert [str(finding) for finding in findings.first] == []
 
 
 # ---- one machine
 
 
 @pytest.mark.parametrize("name", ["version-1-killed", "version-3-killed"])
-def test_every_accepted_order_goes_on_to_its_end_where_it_was_moved_to(
-    name: str, tmp_path: Path
-) -> None:
+def test_every_accepted_order_ends_in_its_new_place(name: str, tmp_path: Path) -> None:
     source = unpacked(name, tmp_path)
     created = "select envelope from events where detail_type = 'Order Created'"
     requests = "select order_id from events where detail_type = 'Order Cancelled'"
@@ -97,26 +95,27 @@ def test_every_accepted_order_goes_on_to_its_end_where_it_was_moved_to(
         machine.settle()
     assert dict(asked(goal, "select order_id, status from orders")) == ends
     mailed = {order_id for (order_id,) in asked(goal, "select order_id from mails")}
-    assert {one for one, end in ends.items() if end == "COMPLETED"} <= mailed
+    assert {order_id for order_id, end in ends.items() if end == "COMPLETED"} <= mailed
     sound(goal)
 
 
-def test_dead_letters_go_along_with_their_reasons_and_times(tmp_path: Path) -> None:
+def test_dead_letters_are_moved_with_their_reasons_and_times(tmp_path: Path) -> None:
     source = unpacked("version-3-settled", tmp_path)
     goal = moved(source, tmp_path)
     queues = stack_of(goal).dead_letter_queues
 
-    def told(directory: DataDirectory) -> list[Any]:
+    def dead_letters_in(directory: DataDirectory) -> list[Any]:
         reader = directory.reader()
-        found = [{**one, "id": None} for one in letters(reader, queues)]
+        dead_letters = [{**letter, "id": None} for letter in letters(reader, queues)]
         reader.close()
-        return found
+        return dead_letters
 
-    assert told(goal) == told(source) != []
-    assert {one["order_id"] for one in told(goal)} >= {"X-STUCK", "X-MAIL", "X-WRONG"}
+    assert dead_letters_in(goal) == dead_letters_in(source) != []
+    order_ids = {letter["order_id"] for letter in dead_letters_in(goal)}
+    assert order_ids >= {"X-STUCK", "X-MAIL", "X-WRONG"}
 
 
-def test_a_dead_letter_that_was_seen_to_does_not_come_again(tmp_path: Path) -> None:
+def test_a_deleted_dead_letter_does_not_reappear(tmp_path: Path) -> None:
     source = unpacked("version-3-settled", tmp_path)
     goal = moved(source, tmp_path)
     with goal.writer() as database:
@@ -125,7 +124,7 @@ def test_a_dead_letter_that_was_seen_to_does_not_come_again(tmp_path: Path) -> N
     assert asked(goal, "select count(*) from messages") == [(0,)]
 
 
-def test_equal_dead_letters_are_all_carried(tmp_path: Path) -> None:
+def test_equal_dead_letters_are_all_moved(tmp_path: Path) -> None:
     source = unpacked("version-3-settled", tmp_path)
     with source.writer() as database:
         copy = (
@@ -138,7 +137,7 @@ def test_equal_dead_letters_are_all_carried(tmp_path: Path) -> None:
     assert asked(goal, count) == asked(source, count)
 
 
-def test_analysts_have_the_same_rows_once_the_new_place_works(tmp_path: Path) -> None:
+def test_analysts_have_the_same_rows_once_the_new_place_runs(tmp_path: Path) -> None:
     source = unpacked("version-3-settled", tmp_path)
     with Scene(source.root).open(later=ahead(source)) as machine:
         machine.settle()
@@ -154,7 +153,7 @@ def test_analysts_have_the_same_rows_once_the_new_place_works(tmp_path: Path) ->
     assert rows(goal) == rows(source) != []
 
 
-def test_an_export_reads_one_moment_whatever_is_committed_meanwhile(tmp_path: Path) -> None:
+def test_an_export_is_as_of_one_moment_despite_concurrent_commits(tmp_path: Path) -> None:
     where = DataDirectory(tmp_path / "data")
     with where.writer() as database:
         SQLitePlace(database, "").prepare()
@@ -181,7 +180,7 @@ def test_an_export_reads_one_moment_whatever_is_committed_meanwhile(tmp_path: Pa
     assert bundle.check(file).totals == totals
 
 
-def test_an_import_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_an_import_that_fails_midway_is_rolled_back(tmp_path: Path) -> None:
     source = unpacked("version-3-settled", tmp_path)
     file = tmp_path / "moved.ndjson"
     answer("export", file, "--data", source.root)
@@ -191,9 +190,9 @@ def test_an_import_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> No
     lines[reviews[0]] = json.dumps({**row, "threshold": row["total"] + 1}) + "\n"
     file.write_text("".join(lines))
     goal = tmp_path / "goal"
-    said = refusal("import", file, "--data", goal)
-    assert "does not take a line (CHECK constraint failed" in said
-    assert "nothing was imported" in said
+    message = refusal("import", file, "--data", goal)
+    assert "does not take a line (CHECK constraint failed" in message
+    assert "nothing was imported" in message
     for table in ("orders", "stock", "receipts", "events", "messages", "imports"):
         assert asked(DataDirectory(goal), f"select count(*) from {table}") == [(0,)]
 
@@ -201,8 +200,8 @@ def test_an_import_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> No
 KEY = Key("subject", "k-1", "f" * 64)
 
 
-def test_idempotency_keys_go_along(tmp_path: Path) -> None:
-    """A retry in the new place is the same order; a table keeps no text of a key to go back."""
+def test_idempotency_keys_are_moved(tmp_path: Path) -> None:
+    """A retry in the new place is the same order; a table stores no text of a key to export."""
     source = unpacked("version-3-settled", tmp_path)
     with source.writer() as database:
         SQLiteKeys(database).keep(KEY, "G7-000001", NOW)
@@ -218,8 +217,8 @@ def test_idempotency_keys_go_along(tmp_path: Path) -> None:
         assert same(keys[0], place.find(keys[0]) or {})
         back = tmp_path / "back.ndjson"
         bundle.write(back, place.name, place.rows(), NOW, archive=False)
-    told = answer("import", back, "--data", tmp_path / "again")
-    assert (told["added"], told["totals"]["keys"]) == (0, 1)
+    result = answer("import", back, "--data", tmp_path / "again")
+    assert (result["added"], result["totals"]["keys"]) == (0, 1)
 
 
 # ---- the invariants of a file
@@ -228,19 +227,19 @@ def test_idempotency_keys_go_along(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    found = folder / "moved.ndjson"
-    answer("export", found, "--data", unpacked("version-3-settled", folder).root)
-    return found
+    file = folder / "moved.ndjson"
+    answer("export", file, "--data", unpacked("version-3-settled", folder).root)
+    return file
 
 
 @pytest.fixture
 def file(exported: Path, tmp_path: Path) -> Path:
-    """A file of a directory with orders of every kind, not zipped."""
+    """Copy the export file of a directory with orders of every kind, not zipped."""
     return Path(shutil.copy(exported, tmp_path))
 
 
 def edited(file: Path, kind: str, edit: Callable[[dict[str, Any]], object]) -> Path:
-    """Change the first line of a kind that `edit` takes, and make the totals those of the lines."""
+    """Change the first line of a kind that `edit` accepts, and recompute the totals."""
     rows = list(bundle.rows(file))
     for row in rows:
         if row["kind"] == kind and edit(row) is not False:
@@ -255,7 +254,7 @@ def edited(file: Path, kind: str, edit: Callable[[dict[str, Any]], object]) -> P
 
 
 def completed(**changes: Any) -> Callable[[dict[str, Any]], object]:
-    """Change something of a completed order: ``charge__status`` is the status of its charge."""
+    """Change fields of a completed order: ``charge__status`` is the status of its charge."""
 
     def edit(row: dict[str, Any]) -> object:
         if row["record"]["status"] != "COMPLETED":
@@ -301,13 +300,13 @@ def without(part: str) -> Callable[[dict[str, Any]], object]:
         ("receipt", lambda row: row.update(units=row["units"] + 1), "breaks Stock"),
     ],
 )
-def test_a_file_that_breaks_an_invariant_is_refused_though_its_totals_are_right(
+def test_a_file_that_breaks_an_invariant_is_refused_despite_correct_totals(
     file: Path, tmp_path: Path, kind: str, edit: Any, problem: str
 ) -> None:
     goal = tmp_path / "goal"
-    said = refusal("import", edited(file, kind, edit), "--data", goal)
-    assert problem in said
-    assert "nothing was imported" in said
+    message = refusal("import", edited(file, kind, edit), "--data", goal)
+    assert problem in message
+    assert "nothing was imported" in message
     assert not goal.exists()
 
 
@@ -328,7 +327,7 @@ def test_a_file_that_breaks_an_invariant_is_refused_though_its_totals_are_right(
         ("receipt", lambda row: row.update(received_at="today")),
     ],
 )
-def test_a_line_of_another_form_is_refused_by_its_number(
+def test_an_invalid_line_is_refused_with_its_number(
     file: Path, tmp_path: Path, kind: str, edit: Any
 ) -> None:
     rows = list(bundle.rows(file))
@@ -339,8 +338,8 @@ def test_a_line_of_another_form_is_refused_by_its_number(
     lines[place] = json.dumps(row) + "\n"
     file.write_text("".join(lines))
     goal = tmp_path / "goal"
-    said = refusal("import", file, "--data", goal)
-    assert f"{file.name}:{place + 1}: " in said
+    message = refusal("import", file, "--data", goal)
+    assert f"{file.name}:{place + 1}: " in message
     assert not goal.exists()
 
 
@@ -353,7 +352,7 @@ def test_a_line_of_another_form_is_refused_by_its_number(
         ("shipments", "delete from shipments"),
     ],
 )
-def test_a_place_whose_ledger_or_shipment_alone_differs_is_left_as_it_is(
+def test_a_place_with_another_ledger_or_shipment_is_left_unchanged(
     file: Path, tmp_path: Path, part: str, sql: str
 ) -> None:
     goal = DataDirectory(tmp_path / "goal")
@@ -369,8 +368,8 @@ def test_a_directory_that_breaks_an_invariant_is_not_exported(tmp_path: Path) ->
     source = unpacked("version-3-settled", tmp_path)
     with source.writer() as database:
         database.connection.execute("update stock set reserved = 1 where sku = 'TEA-GREEN-100'")
-    said = refusal("export", tmp_path / "moved.ndjson", "--data", source.root)
-    assert "breaks Stock, so nothing was exported: SKU TEA-GREEN-100" in said
+    message = refusal("export", tmp_path / "moved.ndjson", "--data", source.root)
+    assert "breaks Stock, so nothing was exported: SKU TEA-GREEN-100" in message
     assert not list(tmp_path.glob("*moved*"))
 
 
@@ -381,8 +380,8 @@ VERSION_1 = Path(__file__).parents[1] / "fixtures" / "bundles" / "version-1.ndjs
 
 def test_a_file_of_version_1_is_imported(tmp_path: Path) -> None:
     goal = DataDirectory(tmp_path / "goal")
-    told = answer("import", VERSION_1, "--data", goal.root)
-    assert (told["known"], told["totals"]["orders"]) == (0, 11)
+    result = answer("import", VERSION_1, "--data", goal.root)
+    assert (result["known"], result["totals"]["orders"]) == (0, 11)
     sound(goal)
     with Scene(goal.root).open(later=ahead(goal)) as machine:
         machine.settle()
@@ -393,7 +392,7 @@ def test_a_file_of_version_1_is_imported(tmp_path: Path) -> None:
 
 
 def test_a_file_of_version_1_that_breaks_an_invariant_is_refused(tmp_path: Path) -> None:
-    """As it was read table after table while orders moved."""
+    """Version 1 read one table after another while orders changed."""
     import gzip
 
     lines = gzip.decompress(VERSION_1.read_bytes()).decode().splitlines()
@@ -403,6 +402,6 @@ def test_a_file_of_version_1_that_breaks_an_invariant_is_refused(tmp_path: Path)
     rows[-1]["stock"]["reserved"] += 1
     file = tmp_path / "torn.ndjson"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said = refusal("import", file, "--data", tmp_path / "goal")
-    assert "breaks Stock, so nothing was imported" in said
+    message = refusal("import", file, "--data", tmp_path / "goal")
+    assert "breaks Stock, so nothing was imported" in message
     assert not (tmp_path / "goal").exists()

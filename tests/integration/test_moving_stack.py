@@ -1,4 +1,4 @@
-"""Moving to and from a deployed stack: its queues, and a table that is read while it rests."""
+"""Moves to and from a deployed stack: its queues, and a consistent read of its table."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -36,31 +36,31 @@ def answer(*arguments: object) -> Any:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the messages and dead letters of a directory."""
+    """Write a file with the messages and dead letters of a directory."""
     folder = tmp_path_factory.mktemp("source")
     where = unpacked("version-3-settled", folder)
     reader = where.reader()
     rows = list(SQLitePlace(reader, "", stack_of(where)).rows())
     reader.close()
-    found = folder / "moved.ndjson.gz"
-    bundle.write(found, "machine", [row for row in rows if row["kind"] in KINDS], NOW)
-    return found
+    path = folder / "moved.ndjson.gz"
+    bundle.write(path, "machine", [row for row in rows if row["kind"] in KINDS], NOW)
+    return path
 
 
 def rows_of(file: Path, *kinds: str) -> list[dict[str, Any]]:
     return [row for row in bundle.rows(file) if row["kind"] in kinds]
 
 
-def held(stack: DeployedStack, queue: str) -> list[dict[str, Any]]:
-    """Return the messages of a queue, which stay there."""
+def messages_in(stack: DeployedStack, queue: str) -> list[dict[str, Any]]:
+    """Return the messages of a queue, without deleting them."""
     taken = stack.client("sqs").receive_message(
         QueueUrl=stack.name(queue),
         MaxNumberOfMessages=10,
         VisibilityTimeout=0,
         MessageAttributeNames=["All"],
     )
-    found: list[dict[str, Any]] = taken.get("Messages", [])
-    return found
+    messages: list[dict[str, Any]] = taken.get("Messages", [])
+    return messages
 
 
 # ---- a stack's queues
@@ -69,34 +69,34 @@ def held(stack: DeployedStack, queue: str) -> list[dict[str, Any]]:
 def test_messages_and_dead_letters_reach_the_stacks_queues_once(
     file: Path, stack: DeployedStack
 ) -> None:
-    told = answer("import", file, *deployed.PLACE)
-    assert told["totals"]["dead_letters"] == 6
-    [bounced] = held(stack, "ConfirmationsDeadLetterQueue")
+    result = answer("import", file, *deployed.PLACE)
+    assert result["totals"]["dead_letters"] == 6
+    [bounced] = messages_in(stack, "ConfirmationsDeadLetterQueue")
     [letter] = [row for row in rows_of(file, "letter") if row["queue"].startswith("Confirm")]
     assert bounced["Body"] == letter["body"]
     source = bounced["MessageAttributes"]["SOURCE_QUEUE"]["StringValue"]
     assert source == letter["attributes"]["SOURCE_QUEUE"] == "ConfirmationsQueue"
-    assert len(held(stack, "AttentionQueue")) == 4
-    assert len(held(stack, "QuarantineQueue")) == 1
-    assert len(held(stack, "OrderChangesQueue")) == 1
+    assert len(messages_in(stack, "AttentionQueue")) == 4
+    assert len(messages_in(stack, "QuarantineQueue")) == 1
+    assert len(messages_in(stack, "OrderChangesQueue")) == 1
     assert answer("import", file, *deployed.PLACE)["added"] == 0
-    assert len(held(stack, "AttentionQueue")) == 4
+    assert len(messages_in(stack, "AttentionQueue")) == 4
 
 
-def test_a_stacks_dead_letters_are_carried_and_stay_where_they_are(
+def test_a_stacks_dead_letters_are_exported_and_stay_in_their_queues(
     file: Path, stack: DeployedStack, tmp_path: Path
 ) -> None:
     answer("import", file, *deployed.PLACE)
     stack.client("sqs").purge_queue(QueueUrl=stack.name("OrderChangesQueue"))
     back = tmp_path / "back.ndjson"
-    told = answer("export", back, *deployed.PLACE)
-    assert [note for note in told["notes"] if "wait in" in note or "not shown" in note] == []
+    result = answer("export", back, *deployed.PLACE)
+    assert [note for note in result["notes"] if "wait in" in note or "not return" in note] == []
 
-    def letters(found: Path) -> list[Any]:
-        return sorted((row["queue"], row["body"]) for row in rows_of(found, "letter"))
+    def dead_letters(path: Path) -> list[Any]:
+        return sorted((row["queue"], row["body"]) for row in rows_of(path, "letter"))
 
-    assert letters(back) == letters(file)
-    assert len(held(stack, "AttentionQueue")) == 4
+    assert dead_letters(back) == dead_letters(file)
+    assert len(messages_in(stack, "AttentionQueue")) == 4
     goal = DataDirectory(tmp_path / "goal")
     answer("import", back, "--data", goal.root)
     sources = "select json_extract(attributes, '$.SOURCE_QUEUE') from messages where queue = ?"
@@ -105,13 +105,15 @@ def test_a_stacks_dead_letters_are_carried_and_stay_where_they_are(
     assert answer("audit", "--data", goal.root)["ok"]
 
 
-def test_what_a_stack_keeps_to_itself_is_said(file: Path, stack: DeployedStack) -> None:
+def test_messages_that_are_not_exported_are_reported(file: Path, stack: DeployedStack) -> None:
     answer("import", file, *deployed.PLACE)
     queues = StackQueues(stack, patience=0)
     assert queues.left()[0].startswith("about 1 messages wait in OrderChangesQueue")
 
 
-def test_a_table_alone_keeps_them_to_be_moved_on(file: Path, tmp_path: Path) -> None:
+def test_a_table_without_stack_stores_messages_for_the_next_export(
+    file: Path, tmp_path: Path
+) -> None:
     with moto() as client:
         stores = DynamoStores(client)
         there = ("--table", stores.table.name, "--region", "us-east-1")
@@ -124,7 +126,7 @@ def test_a_table_alone_keeps_them_to_be_moved_on(file: Path, tmp_path: Path) -> 
         assert (again["added"], again["totals"]["dead_letters"]) == (0, 6)
 
 
-def test_runs_and_events_go_into_the_tables_outbox_once(stack: DeployedStack) -> None:
+def test_runs_and_events_are_put_into_the_tables_outbox_once(stack: DeployedStack) -> None:
     place = DynamoPlace(stack.table(), StackQueues(stack, patience=0))
     run = {"name": "A-1-x", "input": {"resume": {"order_id": "A-1"}}}
     row = {"kind": "outbox", "id": "i", "what": "run", "body": run, "created_at": NOW}
@@ -134,7 +136,7 @@ def test_runs_and_events_go_into_the_tables_outbox_once(stack: DeployedStack) ->
     assert place.find(row) == row
 
 
-# ---- a table is read as of one moment
+# ---- consistent read of a table
 
 
 @pytest.fixture
@@ -143,8 +145,8 @@ def stores() -> Iterator[DynamoStores]:
         yield DynamoStores(client)
 
 
-class Others:
-    """Actions of others while a reader pauses, one at each pause."""
+class ConcurrentActions:
+    """Actions of other processes, one at each pause of the reader."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
@@ -157,7 +159,7 @@ class Others:
 
 
 def claimed(stores: DynamoStores) -> Act:
-    """Have an order that is there reserve its units; return what does it."""
+    """Save an order, and return an action that reserves its units."""
     stores.inventory().receive(Receipt("digest", {"TEA": 9, "CUP": 9}), NOW)
     known = stores.orders().save(order(version=0).change(Entry("RECEIVED", NOW)))
     change = known.change(
@@ -166,32 +168,32 @@ def claimed(stores: DynamoStores) -> Act:
     return lambda: stores.inventory().move(change, Move.RESERVE, known.demand)
 
 
-def test_a_table_that_rests_is_read_twice_at_once(stores: DynamoStores) -> None:
+def test_a_table_at_rest_is_read_twice_without_pause(stores: DynamoStores) -> None:
     claimed(stores)
-    others = Others()
+    others = ConcurrentActions()
     rows = list(DynamoPlace(stores.table, sleep=others).rows())
     assert {row["kind"] for row in rows} == {"stock", "receipt", "order"}
     assert others.pauses == 0
 
 
-class Between(OneAtATime):
-    """A client that lets others write once it has scanned."""
+class ActsAfterScan(OneAtATime):
+    """A client that runs an action after its scan."""
 
     def __init__(self, client: Any, act: Act) -> None:
         super().__init__(client)
         self.act: Act | None = act
 
     def scan(self, **arguments: Any) -> Any:
-        found = self.client.scan(**arguments)
+        page = self.client.scan(**arguments)
         act, self.act = self.act, None
         if act:
             act()
-        return found
+        return page
 
 
-def test_what_moves_after_the_scan_is_read_as_of_one_moment(stores: DynamoStores) -> None:
-    others = Others()
-    client = Between(stores.client, claimed(stores))
+def test_items_that_change_after_the_scan_are_read_again(stores: DynamoStores) -> None:
+    others = ConcurrentActions()
+    client = ActsAfterScan(stores.client, claimed(stores))
     place = DynamoPlace(stores.table.__class__(stores.table.name, lambda: client), sleep=others)
     rows = list(place.rows())
     [record] = [row["record"] for row in rows if row["kind"] == "order"]
@@ -203,16 +205,16 @@ def test_what_moves_after_the_scan_is_read_as_of_one_moment(stores: DynamoStores
     assert others.pauses == 1
 
 
-def test_an_order_that_comes_meanwhile_is_read_too(stores: DynamoStores) -> None:
+def test_an_order_that_arrives_meanwhile_is_read_too(stores: DynamoStores) -> None:
     claimed(stores)
     later = order(order_id="A-2", version=0).change(Entry("RECEIVED", NOW))
-    client = Between(stores.client, lambda: stores.orders().save(later))
+    client = ActsAfterScan(stores.client, lambda: stores.orders().save(later))
     table = stores.table.__class__(stores.table.name, lambda: client)
-    rows = list(DynamoPlace(table, sleep=Others()).rows())
+    rows = list(DynamoPlace(table, sleep=ConcurrentActions()).rows())
     assert {row["record"]["order_id"] for row in rows if row["kind"] == "order"} == {"A-1", "A-2"}
 
 
-def test_a_table_that_never_rests_is_refused(stores: DynamoStores, tmp_path: Path) -> None:
+def test_a_table_that_keeps_changing_is_refused(stores: DynamoStores, tmp_path: Path) -> None:
     claimed(stores)
     records = DynamoRecords(stores.table)
     number = iter(range(99))
@@ -221,25 +223,25 @@ def test_a_table_that_never_rests_is_refused(stores: DynamoStores, tmp_path: Pat
         records.note("A-1", Entry("DUPLICATE_IGNORED", NOW + next(number)))
 
     note()
-    others = Others(*[note] * READINGS)
-    client = Between(stores.client, note)
+    others = ConcurrentActions(*[note] * READINGS)
+    client = ActsAfterScan(stores.client, note)
     table = stores.table.__class__(stores.table.name, lambda: client)
     file = tmp_path / "moved.ndjson"
-    with pytest.raises(Refusal, match="orders move in") as refused:
+    with pytest.raises(Refusal, match="so it cannot be read as of one moment") as refused:
         bundle.write(file, "table", DynamoPlace(table, sleep=others).rows(), NOW)
     assert "point in time" in str(refused.value)
     assert not list(tmp_path.iterdir())
     assert others.pauses == READINGS - 1
 
 
-def test_a_message_in_an_outbox_is_no_rest(stores: DynamoStores) -> None:
+def test_a_table_with_a_message_in_an_outbox_is_refused(stores: DynamoStores) -> None:
     stores.orders().send(Message("run", {"name": "x", "input": {}}), NOW)
-    with pytest.raises(Refusal, match="messages wait in the outbox"):
-        list(DynamoPlace(stores.table, sleep=Others()).rows())
+    with pytest.raises(Refusal, match=r"the outbox of .* has messages"):
+        list(DynamoPlace(stores.table, sleep=ConcurrentActions()).rows())
 
 
-def test_what_cannot_change_is_read_once(stores: DynamoStores) -> None:
+def test_unchangeable_items_are_read_once(stores: DynamoStores) -> None:
     ended = order(version=0, status=Status.FAILED, lease_owner=None).change(Entry("FAILED", NOW))
     stores.orders().save(ended)
-    reading = Reading(stores.table, Others())
+    reading = Reading(stores.table, ConcurrentActions())
     assert [item["sk"] for item in reading.settled()] == ["order"]

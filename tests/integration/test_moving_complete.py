@@ -1,4 +1,4 @@
-"""What a move carries of each kind, to the last field and part."""
+"""A move carries each kind of data completely, to the last field and part."""
 
 import json
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ def stores() -> Iterator[DynamoStores]:
 
 
 def run(*arguments: object) -> Any:
-    result = CliRunner().invoke(app, [str(one) for one in (*arguments, "--json")])
+    result = CliRunner().invoke(app, [str(argument) for argument in (*arguments, "--json")])
     assert result.exception is None, result.output
     return json.loads(result.stdout.splitlines()[-1])
 
 
 def machine(folder: Path) -> Database:
-    """Return the database of a new data directory, which is closed by the caller."""
+    """Return the database of a new data directory, which the caller closes."""
     with DataDirectory(folder).writer() as database:
         SQLitePlace(database, "").prepare()
     return Database(str(DataDirectory(folder).database))
@@ -64,19 +64,19 @@ def put_events(database: Database, *, archived: bool, **ids: str) -> None:
             connection.execute(INSERT, (name, order_id, json.dumps(envelope), NOW, int(archived)))
 
 
-def test_events_of_the_archive_are_carried_and_no_others(tmp_path: Path) -> None:
+def test_only_archived_events_are_exported(tmp_path: Path) -> None:
     source = machine(tmp_path / "old")
-    put_events(source, archived=True, kept="A-1")
-    put_events(source, archived=False, passing="A-2")
+    put_events(source, archived=True, archived_event="A-1")
+    put_events(source, archived=False, other_event="A-2")
     source.close()
     file = tmp_path / "moved.ndjson"
     assert run("export", file, "--data", tmp_path / "old")["totals"]["events"] == 1
-    assert [json.loads(row["envelope"])["id"] for row in lines(file, "event")] == ["kept"]
+    assert [json.loads(row["envelope"])["id"] for row in lines(file, "event")] == ["archived_event"]
 
 
-def test_what_was_imported_can_be_moved_on_with_all_of_it(tmp_path: Path) -> None:
+def test_imported_data_can_be_exported_completely(tmp_path: Path) -> None:
     source = machine(tmp_path / "old")
-    put_events(source, archived=True, one="A-1", two="A-2")
+    put_events(source, archived=True, first="A-1", second="A-2")
     changes = [
         order(version=0, order_id="A-1", epoch=3).change(Entry("RECEIVED", NOW)),
         order(version=0, order_id="A-2", status=Status.CANCELLED).change(Entry("RECEIVED", NOW)),
@@ -92,10 +92,10 @@ def test_what_was_imported_can_be_moved_on_with_all_of_it(tmp_path: Path) -> Non
     for kind in ("order", "event"):
         assert lines(second, kind) == lines(first, kind)
     [moved, _] = lines(second, "order")
-    assert [one["epoch"] for one in moved["timeline"]] == [3, 4]
+    assert [entry["epoch"] for entry in moved["timeline"]] == [3, 4]
 
 
-def test_a_receipt_in_parts_is_carried_with_all_its_units(
+def test_a_receipt_in_parts_is_exported_with_all_its_units(
     tmp_path: Path, stores: DynamoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inventory.dynamodb.TRANSACTION", 5)
@@ -107,7 +107,7 @@ def test_a_receipt_in_parts_is_carried_with_all_its_units(
     assert (receipt["digest"], receipt["units"]) == ("digest", sum(units.values()))
 
 
-def test_a_file_in_a_folder_that_is_not_there_cannot_be_written(tmp_path: Path) -> None:
+def test_a_file_in_a_missing_folder_cannot_be_written(tmp_path: Path) -> None:
     machine(tmp_path / "old").close()
     arguments = ["export", str(tmp_path / "nowhere" / "x.ndjson"), "--data", str(tmp_path / "old")]
     result = CliRunner().invoke(app, arguments)
