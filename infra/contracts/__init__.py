@@ -1,1 +1,1 @@
-"""The contracts as others read them: schemas, examples, AsyncAPI, an index page, and their gate."""
+"""The published contracts: schemas, examples, AsyncAPI, OpenAPI, an index page, and their check."""

@@ -3,13 +3,13 @@
 from typing import Any
 
 from infra.contracts.json_schema import detail_definitions, meaning
+from infra.contracts.sample_orders import examples
 from infra.contracts.snippets import BUS
-from infra.contracts.stories import examples
 from kernel.events import CONTRACTS, REQUESTS, SOURCE, Detail
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the document; ``send`` and ``receive`` are as Orderflow sees them."""
+    """Return the document; ``send`` and ``receive`` are from Orderflow's point of view."""
     schemas: dict[str, Any] = {}
     for contract in CONTRACTS.values():
         schemas |= in_components(detail_definitions(contract))
@@ -18,14 +18,14 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Orderflow events",
             "version": max(contract.version for contract in CONTRACTS.values()),
-            "description": "What Orderflow takes from upstream, and what it tells everyone.",
+            "description": "The events that Orderflow receives and those that it publishes.",
         },
         "defaultContentType": "application/json",
         "servers": {
             "local": {
                 "host": "127.0.0.1:8080",
                 "protocol": "http",
-                "description": "`orders serve`: AWS's own clients work with it as endpoint.",
+                "description": "`orders serve`, as an endpoint for AWS's own clients.",
             },
             "aws": {
                 "host": "events.{region}.amazonaws.com",
@@ -37,7 +37,7 @@ def asyncapi() -> dict[str, Any]:
         "channels": {
             BUS: {
                 "address": BUS,
-                "description": "The event bus; rules choose by `source` and `detail-type`.",
+                "description": "The event bus; rules match `source` and `detail-type`.",
                 "messages": {
                     contract.__name__: {"$ref": f"#/components/messages/{contract.__name__}"}
                     for contract in CONTRACTS.values()
@@ -78,16 +78,16 @@ def _message(contract: type[Detail]) -> dict[str, Any]:
             },
         },
         "examples": [
-            {"name": one.name, "summary": one.shows, "payload": one.envelope}
-            for one in examples()[contract.name]
+            {"name": example.name, "summary": example.shows, "payload": example.envelope}
+            for example in examples()[contract.name]
         ],
     }
 
 
 def in_components(schema: Any) -> Any:
-    """Let references point to the document's own schemas."""
+    """Return a schema whose references point to the document's own schemas."""
     if isinstance(schema, list):
-        return [in_components(one) for one in schema]
+        return [in_components(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {

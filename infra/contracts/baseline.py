@@ -1,4 +1,4 @@
-"""The released contracts, and the gate that holds the present ones to them."""
+"""The released contracts, and the compatibility check of the present ones."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Contract:
 
 
 def present() -> dict[str, Contract]:
-    """Return the contracts as the models have them, by detail type."""
+    """Return the contracts of the models by detail type."""
     return {
         name: Contract(contract.version, envelope_schema(name))
         for name, contract in CONTRACTS.items()
@@ -37,12 +37,12 @@ def present() -> dict[str, Contract]:
 
 
 def released(folder: Path = FOLDER) -> dict[str, Contract]:
-    """Return the contracts as they were released last; none before the first release."""
+    """Return the contracts of the last release; none before the first release."""
     path = folder / BASELINE
     if not path.is_file():
         return {}
     content = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Contract(one["version"], one["schema"]) for name, one in content.items()}
+    return {name: Contract(entry["version"], entry["schema"]) for name, entry in content.items()}
 
 
 def snapshot(contracts: Mapping[str, Contract]) -> dict[str, Any]:
@@ -54,14 +54,14 @@ def snapshot(contracts: Mapping[str, Contract]) -> dict[str, Any]:
 
 
 def problems(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[str]:
-    """Return a sentence for each event that changed without the version that this takes."""
-    gone = [
-        f"{name} is removed, but others send or read it: bring it back in {MODELS}"
+    """Return a sentence for each event that changed without the necessary version."""
+    removed = [
+        f"{name} is removed, but others send or read it: restore it in {MODELS}"
         for name in old
         if name not in new
     ]
-    found = (_problem(name, old[name], new[name]) for name in old if name in new)
-    return gone + [problem for problem in found if problem]
+    sentences = (_problem(name, old[name], new[name]) for name in old if name in new)
+    return removed + [problem for problem in sentences if problem]
 
 
 def _problem(name: str, old: Contract, new: Contract) -> str | None:
@@ -72,16 +72,16 @@ def _problem(name: str, old: Contract, new: Contract) -> str | None:
     changelog = f"events_schema/{slug(name)}/CHANGELOG.md"
     if breaking and new.numbers[0] <= major:
         return (
-            f"{name}: {'; '.join(breaking)}. That breaks who relies on {major}.x."
+            f"{name}: {'; '.join(breaking)}. That breaks users of {major}.x."
             f' Undo it, or set version = "{major + 1}.0" in {class_name} ({MODELS}),'
-            f" write it into {changelog}, and run: make schemas"
+            f" describe it in {changelog}, and run: make schemas"
         )
     if new.numbers < old.numbers:
-        return f"{name}: version {new.version} is older than {old.version}, which is released"
+        return f"{name}: version {new.version} is older than {old.version}, the released version"
     if changes and new.numbers == old.numbers:
         return (
             f"{name}: {'; '.join(map(str, changes))}. Nothing breaks, but {old.version} is released"
             f' without it: set version = "{major}.{minor + 1}" in {class_name} ({MODELS}),'
-            f" write it into {changelog}, and run: make schemas"
+            f" describe it in {changelog}, and run: make schemas"
         )
     return None

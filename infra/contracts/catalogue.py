@@ -1,10 +1,10 @@
-"""What the sample shop sells: the products of the examples and of generated orders."""
+"""The catalogue of the sample shop: the products of the examples and of generated orders."""
 
 from typing import NamedTuple
 
 
 class Product(NamedTuple):
-    """A product; ``unit_price_minor`` in hundredths."""
+    """A product; ``unit_price_minor`` is in hundredths."""
 
     sku: str
     name: str
@@ -27,13 +27,13 @@ CATALOGUE: tuple[Product, ...] = (
 )
 
 SOLD_OUT = "VASE-LIMITED"
-"""The product that is not in stock: an order of it waits."""
+"""The product that is out of stock: an order of it waits."""
 
 ON_HAND = 100_000
 """Units in stock of every other product."""
 
 
 def stock_file() -> str:
-    """Return a stock file (CSV) of the whole catalogue."""
-    lines = [f"{one.sku},{0 if one.sku == SOLD_OUT else ON_HAND}" for one in CATALOGUE]
+    """Return a stock file (CSV) of all products."""
+    lines = [f"{product.sku},{0 if product.sku == SOLD_OUT else ON_HAND}" for product in CATALOGUE]
     return "\n".join(["sku,on_hand", *lines, ""])

@@ -1,9 +1,9 @@
-"""What changed between two schemas of an event, and whether anyone who relies on it would break.
+"""The changes between two schemas of an event, and whether they break its users.
 
-Three parties rely on a contract. Whoever sends it, and the archive, from which events of the same
-major version are replayed: what was valid must stay valid. And whoever reads it: what the platform
-sends must be valid under the contract they know. So a narrower contract breaks any event; a wider
-one breaks the events that the platform alone sends; a field that goes breaks both.
+Three parties rely on a contract. For senders, and for the archive, whose events of the same major
+version are replayed, valid events must stay valid. For consumers, events that the platform sends
+must be valid under the contract they know. So a narrower contract breaks any event; a wider one
+breaks the events that only the platform sends; a removed field breaks both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ Bound = tuple[float, bool]
 
 
 class Effect(StrEnum):
-    """What a change does to those who rely on the contract."""
+    """The effect of a change on the set of valid events."""
 
     NARROWER = "narrower"
     WIDER = "wider"
@@ -47,21 +47,21 @@ class Change:
         return f"{self.field} {self.what}"
 
     def breaks(self, name: str) -> bool:
-        """Say whether this breaks anyone who relies on the event of this name."""
+        """Return whether the change breaks users of the event of this name."""
         if name in REQUESTS:
             return self.effect in (Effect.NARROWER, Effect.BOTH)
         return self.effect is not Effect.HARMLESS
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """Return what changed from one schema to another; descriptions and examples do not count."""
+    """Return the changes between two schemas, except descriptions and examples."""
     before = {node.path: node for node in walk(old)}
     after = {node.path: node for node in walk(new)}
     changes: list[Change] = []
     for path, node in before.items():
         if path in after:
             changes += _changes(node, after[path])
-        elif node.parent in after:  # else the container went, and says so
+        elif node.parent in after:  # otherwise the removed container is reported
             changes.append(Change(path, "is removed", Effect.BOTH))
     for path, node in after.items():
         if path not in before and node.parent in before and not path.endswith("[]"):
@@ -83,15 +83,15 @@ def _changes(old: Node, new: Node) -> Iterator[Change]:
     if narrower or wider:
         what = f"changed its type from {_listed(old.types)} to {_listed(new.types)}"
         yield Change(name, what, _effect(narrower=narrower, wider=wider))
-    for found in (_values(old, new), *_limits(old, new), *_others(old, new)):
-        if found:
-            yield Change(name, *found)
+    for difference in (_values(old, new), *_limits(old, new), *_others(old, new)):
+        if difference:
+            yield Change(name, *difference)
 
 
-Found = tuple[str, Effect]
+Difference = tuple[str, Effect]
 
 
-def _values(old: Node, new: Node) -> Found | None:
+def _values(old: Node, new: Node) -> Difference | None:
     before, after = _allowed(old), _allowed(new)
     if before == after:
         return None
@@ -99,13 +99,13 @@ def _values(old: Node, new: Node) -> Found | None:
         return "is no longer limited to a list of values", Effect.WIDER
     if before is None:
         return f"is now limited to {_listed(after)}", Effect.NARROWER
-    gone, come = before - after, after - before
-    said = [f"no longer takes {_listed(gone)}"] if gone else []
-    said += [f"now takes {_listed(come)}"] if come else []
-    return " and ".join(said), _effect(narrower=bool(gone), wider=bool(come))
+    removed, added = before - after, after - before
+    parts = [f"no longer takes {_listed(removed)}"] if removed else []
+    parts += [f"now takes {_listed(added)}"] if added else []
+    return " and ".join(parts), _effect(narrower=bool(removed), wider=bool(added))
 
 
-def _limits(old: Node, new: Node) -> Iterator[Found | None]:
+def _limits(old: Node, new: Node) -> Iterator[Difference | None]:
     for name, keys in _BOUNDS.items():
         yield _moved(name, _bound(old, *keys), _bound(new, *keys), upper=name == "maximum")
     for limits, upper in ((_LOWER, False), (_UPPER, True)):
@@ -113,7 +113,7 @@ def _limits(old: Node, new: Node) -> Iterator[Found | None]:
             yield _moved(name, _bound(old, key), _bound(new, key), upper=upper)
 
 
-def _moved(name: str, old: Bound | None, new: Bound | None, *, upper: bool) -> Found | None:
+def _moved(name: str, old: Bound | None, new: Bound | None, *, upper: bool) -> Difference | None:
     if old == new:
         return None
     if new is None:
@@ -125,7 +125,7 @@ def _moved(name: str, old: Bound | None, new: Bound | None, *, upper: bool) -> F
     return what, Effect.NARROWER if tighter else Effect.WIDER
 
 
-def _others(old: Node, new: Node) -> Iterator[Found | None]:
+def _others(old: Node, new: Node) -> Iterator[Difference | None]:
     for key in sorted((old.rules.keys() | new.rules.keys()) - _KNOWN):
         before, after = old.rules.get(key), new.rules.get(key)
         if before == after:
@@ -139,7 +139,7 @@ def _others(old: Node, new: Node) -> Iterator[Found | None]:
 
 
 def _covers(wide: frozenset[str], narrow: frozenset[str]) -> bool:
-    """Say whether every value of the narrow types is one of the wide types."""
+    """Return whether the wide types include every value of the narrow types."""
     covered = wide | {"integer"} if "number" in wide else wide
     return not wide or (bool(narrow) and narrow <= covered)
 

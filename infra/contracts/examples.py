@@ -1,7 +1,7 @@
-"""How the examples are built: an order of the sample shop, and each event there can be about it.
+"""Builders of the examples: an order of the sample shop, and each possible event of it.
 
-An example is one event in the form that ``orders emit`` and ``orders replay`` read. Ids agree
-across the examples of an order: who caused what, and what follows from which request.
+An example is one event in the form that ``orders emit`` and ``orders replay`` read. Correlation and
+causation ids agree across the examples of an order.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from storage.sqlite.database import Database
 JSON = dict[str, Any]
 
 THRESHOLD = 100_000
-"""Total in hundredths from which the template's default flags an order."""
+"""Total in hundredths from which an order is flagged, by the template's default."""
 
 _PRICES = {product.sku: product.unit_price_minor for product in CATALOGUE}
 
@@ -51,7 +51,7 @@ GRACE = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One event, and what it shows; ``name`` is its file's."""
+    """One event and its purpose; ``name`` is the name of its file."""
 
     name: str
     shows: str
@@ -77,7 +77,7 @@ class Order:
 
     @property
     def body(self) -> JSON:
-        """What every event about the whole order says."""
+        """The fields of every event about all of the order."""
         items = [
             {"sku": sku, "quantity": quantity, "unit_price": from_minor(_PRICES[sku])}
             for sku, quantity in self.units.items()
@@ -92,12 +92,12 @@ class Order:
 
     @property
     def total(self) -> int:
-        """The total in hundredths."""
+        """Total in hundredths."""
         return sum(quantity * _PRICES[sku] for sku, quantity in self.units.items())
 
     @property
     def created(self) -> JSON:
-        """Its `Order Created` event."""
+        """The order's ``Order Created`` event."""
         return self.request("Order Created", 0, {**self.body, **self.extras})
 
     def request(self, name: str, after: float, fields: JSON) -> JSON:
@@ -115,7 +115,7 @@ class Order:
         return _envelope(name, at, detail)
 
     def cancelled(self, after: float, reason: str | None = None) -> JSON:
-        """Return its `Order Cancelled` event."""
+        """Return the order's ``Order Cancelled`` event."""
         return self.request("Order Cancelled", after, {"reason": reason} if reason else {})
 
     def fact(
@@ -123,7 +123,7 @@ class Order:
     ) -> JSON:
         """Return an event that the platform publishes with this version of the order's record.
 
-        It follows from the order's first event, or answers a ``request``.
+        Its cause is the order's first event, or ``request``.
         """
         cause = parse(self.created)
         at = _later(self.at, after)
@@ -137,7 +137,7 @@ class Order:
         return _envelope(name, at, detail)
 
     def completed(self) -> JSON:
-        """Return its `Order Completed` event."""
+        """Return the order's ``Order Completed`` event."""
         shipment = {
             "charge_id": charge_id(self.order_id),
             "shipment_id": shipment_id(self.order_id),
@@ -146,36 +146,36 @@ class Order:
         return self.fact("Order Completed", 7, 0.84, {**self.body, **shipment})
 
     def flagged(self) -> JSON:
-        """Return its `High Value Order Flagged` event."""
+        """Return the order's ``High Value Order Flagged`` event."""
         review = {"threshold": from_minor(THRESHOLD)}
         return self.fact("High Value Order Flagged", 1, 0.31, {**self._amount("total"), **review})
 
     def backordered(self, available: Mapping[str, int]) -> JSON:
-        """Return its `Order Backordered` event: what is available of the SKUs it lacks."""
+        """Return the order's ``Order Backordered`` event with the available units of its SKUs."""
         missing = [
-            {"sku": sku, "requested": self.units[sku], "available": left}
-            for sku, left in available.items()
+            {"sku": sku, "requested": self.units[sku], "available": units}
+            for sku, units in available.items()
         ]
         return self.fact("Order Backordered", 2, 0.22, {**self.body, "missing": missing})
 
     def failed(self, version: int, after: float, reason: str, message: str) -> JSON:
-        """Return its `Order Failed` event."""
+        """Return the order's ``Order Failed`` event."""
         why = {"reason": reason, "message": message}
         return self.fact("Order Failed", version, after, {**self.body, **why})
 
     def refunded(self, after: float, reason: str) -> JSON:
-        """Return its `Payment Refunded` event."""
+        """Return the order's ``Payment Refunded`` event."""
         fields = {**self._amount("amount"), "charge_id": charge_id(self.order_id), "reason": reason}
         return self.fact("Payment Refunded", 8, after, fields)
 
     def confirmed(self, version: int, after: float, request: JSON) -> JSON:
-        """Return the `Order Cancellation Confirmed` event that answers a request."""
+        """Return the ``Order Cancellation Confirmed`` event that answers a request."""
         reason = request["detail"].get("reason")
         fields = {**self.body, **({"reason": reason} if reason else {})}
         return self.fact("Order Cancellation Confirmed", version, after, fields, request)
 
     def refused(self, after: float, state: str, request: JSON) -> JSON:
-        """Return the `Order Cancellation Refused` event that answers a request."""
+        """Return the ``Order Cancellation Refused`` event that answers a request."""
         fields = {"reason": f"order {self.order_id} is {state} already"}
         version = parse(request).event_id
         return self.fact("Order Cancellation Refused", version, after, fields, request)
@@ -187,7 +187,7 @@ class Order:
 
 
 def _envelope(name: str, at: str, detail: JSON) -> JSON:
-    time = at.partition(".")[0].removesuffix("Z") + "Z"  # EventBridge keeps whole seconds
+    time = at.partition(".")[0].removesuffix("Z") + "Z"  # EventBridge truncates to seconds
     return {"source": SOURCE, "detail-type": name, "time": time, "detail": detail}
 
 
@@ -196,7 +196,7 @@ def _later(at: str, seconds: float) -> str:
 
 
 def _tracking_number(order_id: str) -> str:
-    """Ask the sandbox carrier, whose numbers follow from the shipment."""
+    """Return the tracking number of the sandbox carrier, which derives it from the shipment."""
     database = Database(":memory:")
     consignment = Consignment(shipment_id(order_id), order_id, None)
     number = SandboxCarrier(database).create(consignment).tracking_number

@@ -1,4 +1,4 @@
-"""An event's fields as rows of a table that people read."""
+"""An event's fields as rows of a readable table."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _UNITS = {"string": "characters", "array": "entries"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of an event's detail, by its path in it such as ``items[].sku``."""
+    """A field of an event's detail; ``name`` is its path, such as ``items[].sku``."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class Field:
 def detail_fields(schema: Mapping[str, Any]) -> list[Field]:
     """Return the fields of the detail in an envelope's schema: required ones first, metadata last.
 
-    A list's entries are one row with the list itself.
+    A list and its entries share a row.
     """
     nodes = [node for node in walk(schema) if node.path.startswith("detail.")]
     entries = {node.parent: node for node in nodes if node.path.endswith("[]")}
@@ -56,29 +56,29 @@ def _field(node: Node, entry: Node | None) -> Field:
 def _type(node: Node, entry: Node | None) -> str:
     if node.rules.get("format") == "date-time":
         return "time"
-    name = " or ".join(_TYPES[one] for one in sorted(node.types) if one in _TYPES)
+    name = " or ".join(_TYPES[kind] for kind in sorted(node.types) if kind in _TYPES)
     return f"{name} of {_type(entry, None)}s" if entry else name
 
 
 def limits(node: Node) -> str:
-    """Return what limits a field, in words, its pattern left aside."""
+    """Return the limits of a field in words, without its pattern."""
     rules = node.rules
     if "const" in rules:
         return f"always {rules['const']}"
     if "enum" in rules:
-        return "one of " + ", ".join(str(one) for one in rules["enum"])
-    unit = next((f" {_UNITS[one]}" for one in sorted(node.types) if one in _UNITS), "")
+        return "one of " + ", ".join(str(value) for value in rules["enum"])
+    unit = next((f" {_UNITS[value]}" for value in sorted(node.types) if value in _UNITS), "")
     low = next((rules[key] for key in ("minimum", "minLength", "minItems") if key in rules), None)
     high = next((rules[key] for key in ("maximum", "maxLength", "maxItems") if key in rules), None)
-    said = []
+    parts = []
     if low is not None and high is not None:
-        said.append(f"{low:,} to {high:,}{unit}")
+        parts.append(f"{low:,} to {high:,}{unit}")
     elif low is not None:
-        said.append(f"at least {low:,}{unit}")
+        parts.append(f"at least {low:,}{unit}")
     elif high is not None:
-        said.append(f"at most {high:,}{unit}")
-    said += [f"more than {rules[key]:,}" for key in ("exclusiveMinimum",) if key in rules]
-    said += [f"less than {rules[key]:,}" for key in ("exclusiveMaximum",) if key in rules]
+        parts.append(f"at most {high:,}{unit}")
+    parts += [f"more than {rules[key]:,}" for key in ("exclusiveMinimum",) if key in rules]
+    parts += [f"less than {rules[key]:,}" for key in ("exclusiveMaximum",) if key in rules]
     if rules.get("format") == "date-time":
-        said.append("RFC 3339, with its zone")
-    return ", ".join(said)
+        parts.append("RFC 3339, with its zone")
+    return ", ".join(parts)

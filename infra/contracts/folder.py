@@ -1,4 +1,4 @@
-"""Where the contracts lie: ``events_schema/``, a folder for each event."""
+"""The folder of the contracts: ``events_schema/``, with a folder for each event."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ INDEX = "index.html"
 STOCK = "sample_stock.csv"
 
 NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE})
-"""JSON files beside the examples that hold no event."""
+"""JSON files in the folder that are no examples."""
 
 
 def slug(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Every generated file of ``events_schema/``: as it should be, and as it is."""
+"""The generated files of ``events_schema/``: their expected and their present content."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from infra.contracts.folder import (
 from infra.contracts.index_page import index_page
 from infra.contracts.openapi import openapi
 from infra.contracts.registry import registry_schema
-from infra.contracts.stories import examples
+from infra.contracts.sample_orders import examples
 
 Files = dict[str, str]
 
@@ -32,7 +32,7 @@ Files = dict[str, str]
 def generated(folder: Path) -> Files:
     """Return the text of every generated file by its path in the folder.
 
-    Changelogs are written by hand: the page shows what they say, and they are never written over.
+    Changelogs are edited by hand: the index page shows them, and they are never overwritten.
     """
     contracts = present()
     files: Files = {
@@ -53,7 +53,7 @@ def generated(folder: Path) -> Files:
 
 
 def differing(folder: Path) -> Files:
-    """Return each file that is not as it should be, by its path, with what is wrong."""
+    """Return the problem of each file that differs from its expected content, by path."""
     wanted = generated(folder)
     found = {
         path: "is missing" if not (folder / path).is_file() else "is not as the models have it"
@@ -68,7 +68,7 @@ def differing(folder: Path) -> Files:
 
 
 def write(folder: Path) -> list[str]:
-    """Make every file as it should be; return the paths of those that were not."""
+    """Write all files that differ; return their paths."""
     for path, text in _missing_changelogs(folder):
         _write(folder / path, text)
     changed = differing(folder)
@@ -82,7 +82,7 @@ def write(folder: Path) -> list[str]:
 
 
 def release(folder: Path) -> None:
-    """Make the present contracts the released ones."""
+    """Write the present contracts as the released ones."""
     _write(folder / BASELINE, _json(snapshot(present())))
 
 
@@ -99,7 +99,7 @@ def _changelog(folder: Path, name: str, version: str) -> str:
 
 
 def _stale(folder: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Return generated files of examples and events that are no more."""
+    """Return generated files of removed examples and events."""
     there = [
         path.relative_to(folder).as_posix()
         for pattern in (f"*/{EXAMPLES}/*.json", f"*/{SCHEMA}", f"*/{REGISTRY_SCHEMA}")
@@ -113,7 +113,7 @@ def _json(content: Any) -> str:
 
 
 def _read(path: Path) -> str | None:
-    # bytes, since reading as text would hide other line ends
+    # bytes, because text mode hides other line ends
     return path.read_bytes().decode(errors="replace") if path.is_file() else None
 
 

@@ -1,4 +1,4 @@
-// Copying, tabs and the filter; without it everything is shown.
+// Copy buttons, tabs and the filter; without this script everything is shown.
 for (const button of document.querySelectorAll(".copy")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
@@ -43,7 +43,7 @@ for (const tabs of document.querySelectorAll(".tabs")) {
     tab.setAttribute("role", "tab");
     tab.addEventListener("click", () => {
       const before = tab.getBoundingClientRect().top;
-      choose(panel.dataset.tab); // on every event: who writes Python writes Python
+      choose(panel.dataset.tab); // on every event: a reader of Python needs Python everywhere
       scrollBy({ top: tab.getBoundingClientRect().top - before, behavior: "instant" });
     });
     list.append(tab);
@@ -62,7 +62,7 @@ choose("Payload");
 
 const filter = document.getElementById("filter");
 const events = [...document.querySelectorAll(".event")];
-const links = new Map(events.map((one) => [one, document.querySelector(`nav a[href="#${one.id}"]`)]));
+const links = new Map(events.map((event) => [event, document.querySelector(`nav a[href="#${event.id}"]`)]));
 
 filter.addEventListener("input", () => {
   const words = filter.value.toLowerCase().split(/\s+/);
@@ -92,9 +92,9 @@ const watcher = new IntersectionObserver(
       links.get(target).classList.toggle("here", isIntersecting);
     }
   },
-  { rootMargin: "-20% 0px -79% 0px" }, // a line: one section at a time crosses it
+  { rootMargin: "-20% 0px -79% 0px" }, // a line that one section at a time crosses
 );
 for (const event of events) watcher.observe(event);
 
-// The tabs have moved what an address with #event leads to.
+// The tabs have moved the target of an address with #event.
 document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });

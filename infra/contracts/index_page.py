@@ -1,6 +1,7 @@
-"""The index page of the contracts: what a producer starts from, and a consumer looks things up in.
+"""The index page of the contracts: a start for producers and a reference for consumers.
 
-One file of HTML without anything from elsewhere; its style and its script stand beside this module.
+It is one file of HTML without external resources; its style and its script are files next to this
+module.
 """
 
 import re
@@ -23,7 +24,7 @@ from infra.contracts.folder import (
     STOCK,
     slug,
 )
-from infra.contracts.stories import examples
+from infra.contracts.sample_orders import examples
 from kernel.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
 from kernel.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
 
@@ -43,7 +44,7 @@ ANSWERS: Mapping[str, Sequence[str]] = {
         "Payment Refunded",
     ),
 }
-"""What a producer may hear of after a request."""
+"""Events that may follow a request."""
 
 _TOKENS = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)'
@@ -67,13 +68,13 @@ def index_page(history: Mapping[str, Sequence[Release]]) -> str:
 <a class="brand" href="#top">Orderflow <b>events</b></a>
 <input id="filter" type="search" placeholder="Filter events and fields" aria-label="Filter">
 {_links("You send", [name for name in contracts if name in REQUESTS])}
-{_links("Orderflow tells", [name for name in contracts if name not in REQUESTS])}
+{_links("Orderflow publishes", [name for name in contracts if name not in REQUESTS])}
 {_links("Every event has", ["Metadata"])}
 </nav>
 <main id="top">
 {_introduction()}
 {sections}{_metadata(contracts["Order Created"])}
-<p id="nothing" hidden>No event and no field has that in its name.</p>
+<p id="nothing" hidden>No name of an event or a field matches.</p>
 </main>
 <script>
 {_SCRIPT.read_text(encoding="utf-8")}</script>
@@ -89,8 +90,8 @@ def _links(title: str, names: Sequence[str]) -> str:
 def _introduction() -> str:
     return f"""<header>
 <h1>Put an order on the bus</h1>
-<p class="lede">Everything you can send to Orderflow, and everything it tells in return. Copy a
-payload, send it with the SDK you have, and follow the order to its end.</p>
+<p class="lede">The events that you can send to Orderflow, and the events that it publishes. Copy a
+payload, send it with your SDK, and follow the order to its end.</p>
 <dl class="facts">
 <div><dt>Bus</dt><dd><code>{snippets.BUS}</code></dd></div>
 <div><dt>Source</dt><dd><code>{SOURCE}</code></dd></div>
@@ -101,32 +102,32 @@ payload, send it with the SDK you have, and follow the order to its end.</p>
 </dl>
 </header>
 <section class="plain">
-<h2>From nothing to a shipped order</h2>
+<h2>The first shipped order</h2>
 {_code(snippets.first_order(examples()["Order Created"][0]), "Commands")}
 <ul class="rules">
-<li><b>Send it again whenever you are unsure.</b> The same event is one order, however often it
-arrives; <code>metadata</code> is optional, and without it the content tells.</li>
-<li><b>Send more than is asked for.</b> Unknown fields are ignored, here and by every consumer.</li>
+<li><b>Retries are safe.</b> The same event is one order, however often it arrives;
+<code>metadata</code> is optional, and without it the content identifies the event.</li>
+<li><b>Additional fields are allowed.</b> Orderflow and every consumer ignore unknown fields.</li>
 <li><b>Amounts are numbers with at most two decimals.</b> The total is the sum of quantity times
-unit price, to the cent, and more than 0. A price is what the customer pays for a unit: discount and
-tax are in it, and shipping is a line of its own or in the prices. Amounts of a currency without
+unit price, to the cent, and more than 0. A price is the customer&rsquo;s price of a unit, with
+discount and tax; shipping is a line of its own or in the prices. Amounts of a currency without
 decimals ({_listed(WITHOUT_DECIMALS)}) are whole numbers. Currencies with three decimals
 ({_listed(WITH_THREE_DECIMALS)}) are not supported.</li>
-<li><b>Text is text that can be seen.</b> A name of blanks or zero-width characters is refused. A
-reason of blanks counts as none. An e-mail address is one that any mail server takes: ASCII letters,
+<li><b>Text must be visible.</b> A name of blanks or zero-width characters is refused. A reason of
+blanks counts as absent. An e-mail address must be valid for any mail server: ASCII letters,
 digits, <code>!#$%&amp;'*+/=?^_`{{|}}~-</code> and single dots before the @; its domain may have
 other letters. An optional field that is <code>null</code> is absent.</li>
-<li><b>Requests come in any order.</b> A cancellation or an update that comes before its order is
-kept for a day and counts from the order&rsquo;s first run on. Of two updates of the same field the
-one with the later <code>timestamp</code> counts, whichever comes first; a time more than a minute
+<li><b>Requests may arrive in any order.</b> A cancellation or an update that arrives before its
+order is kept for a day and applies from the order&rsquo;s first run. Of two updates of the same
+field the later <code>timestamp</code> wins, in any order of arrival; a time more than a minute
 ahead of our clock counts as now.</li>
-<li><b>Detail types are written exactly so.</b> An event of another type or in another case is put
-aside with the reason.</li>
-<li><b>A new order takes a new <code>order_id</code>.</b> The same id with other content is
-refused: the first stands. That holds for an order that failed or was cancelled, too: a new payment
-is a new order.</li>
-<li><b>Facts are Orderflow&rsquo;s to tell.</b> Send requests alone: who sends an
-<code>Order Completed</code> puts it into the analysts&rsquo; revenue.</li>
+<li><b>Detail types are case-sensitive.</b> An event of another type or in another case is
+quarantined with the reason.</li>
+<li><b>A new order needs a new <code>order_id</code>.</b> The same id with other content is refused;
+the first content remains. That includes failed and cancelled orders: a new payment is a new
+order.</li>
+<li><b>Only Orderflow publishes facts.</b> Send requests only: an <code>Order Completed</code> from
+another sender is counted in the analysts&rsquo; revenue.</li>
 </ul>
 </section>
 """
@@ -162,8 +163,8 @@ def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
 
 
 def _answers(name: str) -> str:
-    links = [f'<a href="#{slug(one)}">{escape(one)}</a>' for one in ANSWERS.get(name, ())]
-    return f" You hear of it as {', '.join(links[:-1])} or {links[-1]}." if links else ""
+    links = [f'<a href="#{slug(answer)}">{escape(answer)}</a>' for answer in ANSWERS.get(name, ())]
+    return f" It is answered with {', '.join(links[:-1])} or {links[-1]}." if links else ""
 
 
 def _ways(example: Example) -> str:
@@ -184,7 +185,7 @@ def _ways(example: Example) -> str:
 
 
 def _rule(example: Example) -> str:
-    """Return what a consumer gets, and the pattern of the rule that brings it."""
+    """Return the payload for a consumer, and the event pattern of a matching rule."""
     envelope = example.envelope
     panels = "".join(
         f'<div class="panel" data-tab="{label}">{_code(text, "Payload")}</div>'
@@ -194,19 +195,19 @@ def _rule(example: Example) -> str:
         }.items()
     )
     return (
-        "<details><summary>See one, and subscribe</summary>"
+        "<details><summary>Example and subscription</summary>"
         f'<div class="tabs">{panels}</div></details>'
     )
 
 
 def _metadata(contract: Contract) -> str:
-    """Return the section on what every event can carry."""
+    """Return the section on the metadata of every event."""
     fields = [field for field in detail_fields(contract.schema) if _is_common(field)]
     words = " ".join(field.name for field in fields)
     return f"""<section class="event" id="metadata" data-words="{words}">
 <h2><a href="#metadata">Metadata</a></h2>
-<p class="meaning">Where an event comes from, and what it belongs to.</p>
-<p class="muted">Optional in what you send: without an id, an event is known by its content.
+<p class="meaning">The origin of an event, and its correlation with others.</p>
+<p class="muted">Optional in requests: without an id, the content identifies an event.
 Orderflow&rsquo;s own events always have it.</p>
 <h3>Fields of <code>detail.metadata</code></h3>
 {_table(fields)}
@@ -227,8 +228,8 @@ def _code(text: str, label: str) -> str:
 
 
 def _coloured(text: str) -> str:
-    def tag(found: re.Match[str]) -> str:
-        return f'<i class="{found.lastgroup}">{escape(found[0], quote=False)}</i>'
+    def tag(match: re.Match[str]) -> str:
+        return f'<i class="{match.lastgroup}">{escape(match[0], quote=False)}</i>'
 
     return _TOKENS.sub(tag, text)
 
@@ -256,24 +257,24 @@ def _tag(field: Field) -> str:
 
 
 def _limits(field: Field) -> str:
-    said = [escape(field.limits)] if field.limits else []
-    said += [f"<code>{escape(field.pattern)}</code>"] if field.pattern else []
-    return f' <span class="limits">{", ".join(said)}</span>' if said else ""
+    parts = [escape(field.limits)] if field.limits else []
+    parts += [f"<code>{escape(field.pattern)}</code>"] if field.pattern else []
+    return f' <span class="limits">{", ".join(parts)}</span>' if parts else ""
 
 
 def _examples(name: str, shown: Sequence[Example]) -> str:
     links = "".join(
-        f'<li><a href="{slug(name)}/{EXAMPLES}/{one.name}.json">{one.name}</a>'
-        f" <span>{escape(one.shows)}</span></li>\n"
-        for one in shown
+        f'<li><a href="{slug(name)}/{EXAMPLES}/{example.name}.json">{example.name}</a>'
+        f" <span>{escape(example.shows)}</span></li>\n"
+        for example in shown
     )
     return f'<ul class="examples">\n{links}</ul>'
 
 
 def _versions(name: str, history: Sequence[Release]) -> str:
     lines = "".join(
-        f"<li><b>{escape(one.version)}</b> {escape(' '.join(one.changes))}</li>\n"
-        for one in history
+        f"<li><b>{escape(release.version)}</b> {escape(' '.join(release.changes))}</li>\n"
+        for release in history
     )
     files = {
         SCHEMA: "JSON Schema 2020-12",

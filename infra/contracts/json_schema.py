@@ -1,4 +1,4 @@
-"""An event's contract as JSON Schema 2020-12: the whole envelope, as a consumer gets it."""
+"""An event's contract as JSON Schema 2020-12: the complete envelope that a consumer receives."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _ADDED = "EventBridge adds it."
 def envelope_schema(name: str) -> dict[str, Any]:
     """Return the schema of an event in its EventBridge envelope; unknown fields are allowed.
 
-    What the sender decides is required; EventBridge adds the rest of the envelope to every event.
+    The sender's fields are required; EventBridge adds the other fields of the envelope.
     """
     contract = CONTRACTS[name]
     definitions = detail_definitions(contract)
@@ -33,7 +33,7 @@ def envelope_schema(name: str) -> dict[str, Any]:
             "time": {
                 "type": "string",
                 "format": "date-time",
-                "description": "When it was sent, to the second; now unless the sender says.",
+                "description": "Time of sending, in seconds; the present time by default.",
             },
             "region": {"type": "string", "description": f"The AWS region. {_ADDED}"},
             "resources": {
@@ -43,11 +43,11 @@ def envelope_schema(name: str) -> dict[str, Any]:
             },
             "replay-name": {
                 "type": "string",
-                "description": "The archive replay that sent it again; else absent.",
+                "description": "Name of the archive replay that sent it again; otherwise absent.",
             },
             "detail": {
                 "$ref": f"#/$defs/{contract.__name__}",
-                "description": f"What the event says; at most {MAX_EVENT_BYTES:,} bytes.",
+                "description": f"Content of the event; at most {MAX_EVENT_BYTES:,} bytes.",
             },
         },
         "$defs": definitions,
@@ -55,7 +55,7 @@ def envelope_schema(name: str) -> dict[str, Any]:
 
 
 def detail_definitions(contract: type[Detail]) -> dict[str, Any]:
-    """Return the schemas of an event's detail and of all in it, by class name."""
+    """Return the schemas of an event's detail and of its nested models, by class name."""
     schema = contract.model_json_schema()
     definitions = schema.pop("$defs", {})
     definitions[contract.__name__] = schema
@@ -63,21 +63,21 @@ def detail_definitions(contract: type[Detail]) -> dict[str, Any]:
 
 
 def meaning(contract: type[Detail]) -> str:
-    """Return what an event means, in a sentence."""
+    """Return the meaning of an event in a sentence: the first line of its docstring."""
     return (contract.__doc__ or "").partition("\n")[0]
 
 
 def _plain(schema: Any) -> Any:
-    """Leave out what pydantic adds and nobody needs: titles made of names, and null defaults."""
+    """Return a schema without pydantic's additions: titles from names, and null defaults."""
     if isinstance(schema, list):
-        return [_plain(one) for one in schema]
+        return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {
+    plain = {
         key: _plain(value)
         for key, value in schema.items()
         if key not in ("title", "properties") and (key, value) != ("default", None)
     }
     if "properties" in schema:  # a field may be called "title"
-        kept["properties"] = {name: _plain(one) for name, one in schema["properties"].items()}
-    return kept
+        plain["properties"] = {name: _plain(part) for name, part in schema["properties"].items()}
+    return plain

@@ -1,4 +1,4 @@
-"""A schema as a flat list of its fields, references followed, to document or to compare."""
+"""A schema as a flat list of its fields with resolved references, to document or to compare."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from typing import Any
 ANNOTATIONS = frozenset(
     {"$schema", "$id", "$defs", "$comment", "title", "description", "default", "examples"}
 )
-"""Keywords that say nothing about what is valid."""
+"""Keywords without effect on validity."""
 
 _STRUCTURE = frozenset({"$ref", "anyOf", "type", "properties", "required", "items"})
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A field, by its path such as ``detail.items[].sku``, and what it may hold.
+    """A field and its valid values; ``path`` is such as ``detail.items[].sku``.
 
-    ``rules`` are the keywords of JSON Schema that limit it, beside its types.
+    ``rules`` are the other keywords of JSON Schema that restrict it.
     """
 
     path: str
@@ -28,14 +28,14 @@ class Node:
 
     @property
     def parent(self) -> str:
-        """The path of what this field stands in."""
+        """The path of the containing field."""
         if self.path.endswith("[]"):
             return self.path[:-2]
         return self.path.rpartition(".")[0]
 
 
 def walk(schema: Mapping[str, Any]) -> Iterator[Node]:
-    """Yield each field of a schema, a container before what is in it; the root has no path."""
+    """Yield each field of a schema, a container before its fields; the root's path is empty."""
     yield from _walk(schema, schema, "", required=True)
 
 
@@ -53,13 +53,13 @@ def _walk(
     )
     if isinstance(merged.get("items"), Mapping):
         yield from _walk(merged["items"], root, f"{path}[]", required=True)
-    for name, one in merged.get("properties", {}).items():
+    for name, property_schema in merged.get("properties", {}).items():
         below = f"{path}.{name}" if path else name
-        yield from _walk(one, root, below, required=name in merged.get("required", ()))
+        yield from _walk(property_schema, root, below, required=name in merged.get("required", ()))
 
 
 def _merged(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema with its reference followed, and "this or null" as two types of one field."""
+    """Return a schema with resolved references, and "this or null" as two types of one field."""
     merged = dict(schema)
     if "$ref" in merged:
         target: Any = root
@@ -67,9 +67,9 @@ def _merged(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any
             target = target[step]
         merged = _merged(target, root) | merged
     if "anyOf" in merged:
-        choices = [_merged(one, root) for one in merged.pop("anyOf")]
-        real = [one for one in choices if one.get("type") != "null"]
-        if len(real) > 1:  # nothing here has two forms: compared as a whole
+        choices = [_merged(choice, root) for choice in merged.pop("anyOf")]
+        real = [choice for choice in choices if choice.get("type") != "null"]
+        if len(real) > 1:  # alternatives are compared as a unit; no contract has any
             return merged | {"forms": real}
         merged = real[0] | merged
         if len(real) < len(choices):

@@ -1,14 +1,14 @@
-"""The HTTP API in one document: OpenAPI 3.1, its schemas those of the events that it makes.
+"""The HTTP API in one document: OpenAPI 3.1, with the schemas of the events that it creates.
 
-A schema cannot say everything: that a total is the sum of its lines, or that a currency exists. A
-request that breaks such a rule is answered with 422, as the document says.
+A schema cannot express every rule: that a total is the sum of its lines, or that a currency exists.
+A request that breaks such a rule is answered with 422, as documented.
 """
 
 from typing import Any
 
 from infra.contracts.asyncapi import in_components
 from infra.contracts.json_schema import detail_definitions
-from infra.contracts.stories import examples
+from infra.contracts.sample_orders import examples
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_record import Status
 from orders.keys import LONGEST
@@ -16,30 +16,30 @@ from orders.keys import LONGEST
 JSON = dict[str, Any]
 
 PAGE, MAX_PAGE = 20, 100
-"""Orders on a page unless asked otherwise, and at most."""
+"""Orders on a page: the default and the maximum."""
 
 PROBLEM = "application/problem+json"
 
 _SUPPLIED = ("order_id", "timestamp", "total")
-"""What the API fills in where it is left out."""
+"""Fields that the API supplies if they are absent."""
 
 _IN_THE_PATH = ("order_id", "timestamp")
-"""What a request about an order does not say: its path has the id, and its time is now."""
+"""Fields that a request about an order omits: its path has the id, and its time is now."""
 
 _MEANINGS = {
     400: "The body is no JSON object.",
-    401: "A token is needed, or the one that was sent is not known.",
-    403: "The token has not the scope, or a page of another site asks for a change.",
+    401: "The token is missing or unknown.",
+    403: "The token lacks the scope, or a page of another site requests a change.",
     404: "No order has this id.",
-    409: "The order is too far for that, or its id or key is known with other content or payment.",
-    413: "The body is larger than any that is taken.",
+    409: "The order's state forbids it, or its id or key exists with other content or payment.",
+    413: "The body is too large.",
     421: "The Host is not this server's name.",
-    422: "Something sent is wrong; `field` and `detail` say what, and what would be right.",
-    429: "Too many requests at once; come again.",
+    422: "The request is invalid; `field` and `detail` name the problem and the remedy.",
+    429: "Too many concurrent requests; retry later.",
 }
 
 _ANYWHERE = (401, 403, 421)
-"""Statuses of refusals that any operation may answer."""
+"""Statuses of errors that any operation may return."""
 
 
 def openapi() -> JSON:
@@ -49,13 +49,13 @@ def openapi() -> JSON:
         "info": {
             "title": "Orderflow",
             "version": OrderCreated.version,
-            "description": "Place, read, list, change and cancel orders. What is refused is"
-            " answered with a problem document (RFC 9457).",
+            "description": "Place, read, list, change and cancel orders. Errors are problem"
+            " documents (RFC 9457).",
         },
         "servers": [
             {
                 "url": "http://127.0.0.1:8080",
-                "description": "`orders serve`; with a token where it has --token-file.",
+                "description": "`orders serve`; with a token if it has --token-file.",
             },
             {
                 "url": "https://{api}.execute-api.{region}.amazonaws.com",
@@ -95,7 +95,7 @@ _ORDER_ID = {
     "schema": {"type": "string", "minLength": 1},
     "example": "A-1001",
 }
-_SHOWN = {"200": {"description": "The order as it stands.", **_content("Order")}}
+_SHOWN = {"200": {"description": "The present state of the order.", **_content("Order")}}
 _JWT = {
     "type": "http",
     "scheme": "bearer",
@@ -106,29 +106,29 @@ _JWT = {
 
 
 def _operation(name: str, summary: str, answers: JSON, *refusals: int, **more: Any) -> JSON:
-    """Return an operation; without a token it is open on one machine alone."""
-    refused = {
+    """Return an operation; only on one machine is it open without a token."""
+    refusal_answers = {
         str(status): {"description": _MEANINGS[status], **_content("Problem", PROBLEM)}
         for status in sorted({*refusals, *_ANYWHERE})
     }
-    told = {"operationId": name, "summary": summary, **more}
-    return {**told, "security": [{}, {"jwt": []}], "responses": {**answers, **refused}}
+    operation = {"operationId": name, "summary": summary, **more}
+    return {**operation, "security": [{}, {"jwt": []}], "responses": {**answers, **refusal_answers}}
 
 
 def _health() -> JSON:
     schema = {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}
     content = {"application/json": {"schema": schema}}
-    answer = {"200": {"description": "It does.", "content": content}}
-    return {**_operation("health", "Say that the API answers.", answer, 429), "security": []}
+    answer = {"200": {"description": "The API is available.", "content": content}}
+    return {**_operation("health", "Check that the API is available.", answer, 429), "security": []}
 
 
 def _place() -> JSON:
     key = {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A sender's own key of this request: sent again with the same body it is"
-        " the same order, with another body a conflict (409). A key is kept as long as its order."
-        " In its absence `metadata.idempotency_key` counts.",
+        "description": "A sender's own key of this request: a repetition with the same body is the"
+        " same order, with another body a conflict (409). A key is stored as long as its order."
+        " The default is `metadata.idempotency_key`.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
     }
     location = {"Location": {"description": "The order's path.", "schema": {"type": "string"}}}
@@ -136,13 +136,17 @@ def _place() -> JSON:
         "placeOrder",
         "Place an order.",
         {
-            "200": {"description": "It was placed before; this is its state.", **_content("Order")},
-            "201": {"description": "It is placed.", "headers": location, **_content("Order")},
+            "200": {"description": "The order existed; its present state.", **_content("Order")},
+            "201": {
+                "description": "The order is placed.",
+                "headers": location,
+                **_content("Order"),
+            },
         },
         *(400, 409, 413, 422, 429),
-        description="An id, a time and a total are made where they are left out or null. The same"
-        " order again is answered as it is now, also if it failed; with another payment_token it is"
-        " refused.",
+        description="The API supplies an id, a time and a total if they are absent or null. A"
+        " repetition of the same order returns its present state, even if it failed; with another"
+        " payment_token it is refused.",
         parameters=[key],
         requestBody=_body("NewOrder", OrderCreated),
     )
@@ -155,16 +159,16 @@ def _list() -> JSON:
     return _operation(
         "listOrders",
         "List a customer's orders, the newest first.",
-        {"200": {"description": "A page of them.", **_content("Page")}},
+        {"200": {"description": "A page of orders.", **_content("Page")}},
         *(422, 429),
-        description="A parameter of another name is refused; one that is empty is absent.",
+        description="Unknown parameters are refused; empty ones are ignored.",
         parameters=[
             {**customer, "schema": {**text, "minLength": 1}},
             {"name": "limit", "in": "query", "schema": number},
             {
                 "name": "after",
                 "in": "query",
-                "description": "The `next` of the page before, of the same customer.",
+                "description": "`next` of the previous page of the same customer.",
                 "schema": text,
             },
         ],
@@ -177,17 +181,17 @@ def _change() -> JSON:
         "Change the address or the e-mail address of an order that is not shipped yet.",
         _SHOWN,
         *(400, 404, 409, 413, 422, 429),
-        description="After the shipment the e-mail address alone can be corrected, as long as no"
+        description="After the shipment only the e-mail address can be corrected, as long as no"
         " confirmation could be sent to it.",
         requestBody=_body("OrderChange", OrderUpdated),
     )
 
 
 def _cancel() -> JSON:
-    accepted = {"description": "It is asked for; the status tells how it ended."}
+    accepted = {"description": "The cancellation is requested; the status shows its outcome."}
     return _operation(
         "cancelOrder",
-        "Ask for the cancellation of an order.",
+        "Request the cancellation of an order.",
         {"202": {**accepted, **_content("Order")}},
         *(400, 404, 409, 413, 422, 429),
         requestBody={**_body("Cancellation", OrderCancelled), "required": False},
@@ -195,7 +199,7 @@ def _cancel() -> JSON:
 
 
 def _body(name: str, contract: type[Detail]) -> JSON:
-    """Return a request's body, with what the event's first example says of it."""
+    """Return a request's body, with the fields of the event's first example."""
     shown = examples()[contract.name][0].envelope["detail"]
     left_out = {"metadata", *_SUPPLIED} if contract is OrderCreated else {"metadata", *_IN_THE_PATH}
     example = {key: value for key, value in shown.items() if key not in left_out}
@@ -209,7 +213,7 @@ def _schemas() -> JSON:
     cancelled = detail_definitions(OrderCancelled)
     schemas = {
         **{name: created[name] for name in ("Address", "Item", "Metadata")},
-        "NewOrder": _without_need(created["OrderCreated"], _SUPPLIED),
+        "NewOrder": _with_optional(created["OrderCreated"], _SUPPLIED),
         "OrderChange": _without(updated["OrderUpdated"], _IN_THE_PATH),
         "Cancellation": _without(cancelled["OrderCancelled"], _IN_THE_PATH),
         "Order": _order(created["OrderCreated"]["properties"]),
@@ -220,22 +224,22 @@ def _schemas() -> JSON:
                 "orders": {"type": "array", "items": _ref("Order"), "maxItems": MAX_PAGE},
                 "next": {
                     "type": ["string", "null"],
-                    "description": "Where the next page begins (`after`); null if there is none.",
+                    "description": "Value of `after` for the next page; null if there is none.",
                 },
             },
         },
         "Problem": _PROBLEM_DOCUMENT,
     }
-    found: JSON = in_components(schemas)
-    return found
+    resolved: JSON = in_components(schemas)
+    return resolved
 
 
-def _without_need(schema: JSON, names: tuple[str, ...]) -> JSON:
-    """Return a schema in which these fields may be left out or null."""
-    required = [one for one in schema["required"] if one not in names]
+def _with_optional(schema: JSON, names: tuple[str, ...]) -> JSON:
+    """Return a schema in which these fields may be absent or null."""
+    required = [name for name in schema["required"] if name not in names]
     properties = {
-        name: {"anyOf": [told, {"type": "null"}]} if name in names else told
-        for name, told in schema["properties"].items()
+        name: {"anyOf": [field, {"type": "null"}]} if name in names else field
+        for name, field in schema["properties"].items()
     }
     about = {"description": "An order to be placed.", "required": required}
     return {**schema, **about, "properties": properties}
@@ -243,12 +247,12 @@ def _without_need(schema: JSON, names: tuple[str, ...]) -> JSON:
 
 def _without(schema: JSON, names: tuple[str, ...]) -> JSON:
     """Return a schema without these fields."""
-    left = {name: one for name, one in schema["properties"].items() if name not in names}
-    return {"type": "object", "description": schema["description"], "properties": left}
+    remaining = {name: field for name, field in schema["properties"].items() if name not in names}
+    return {"type": "object", "description": schema["description"], "properties": remaining}
 
 
 def _order(fields: JSON) -> JSON:
-    """Return the schema of an order as it is shown (`orders.views.order_view`)."""
+    """Return the schema of an order in a response (`orders.views.order_view`)."""
     text = {"type": "string"}
     named = {"type": "object", "required": ["reason", "message"]}
     failure = {**named, "properties": {"reason": text, "message": text}}
@@ -265,24 +269,24 @@ def _order(fields: JSON) -> JSON:
     }
     return {
         "type": "object",
-        "description": "An order as it stands.",
+        "description": "The present state of an order.",
         "required": list(shown),
         "properties": {
             **shown,
-            "failure": {**failure, "description": "Why it ended without a sale; else absent."},
+            "failure": {**failure, "description": "Reason of a failure; otherwise absent."},
         },
     }
 
 
 _PROBLEM_DOCUMENT = {
     "type": "object",
-    "description": "What is wrong, and what would be right (RFC 9457).",
+    "description": "A problem and its remedy (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"const": "about:blank"},
         "title": {"type": "string"},
         "status": {"enum": sorted(_MEANINGS)},
         "detail": {"type": "string"},
-        "field": {"type": "string", "description": "Which field is wrong; else absent."},
+        "field": {"type": "string", "description": "The invalid field; otherwise absent."},
     },
 }

@@ -18,7 +18,7 @@ def schemas(
         bool, typer.Option("--check", help="Write nothing; exit 1 if a file differs.")
     ] = False,
     publish: Annotated[
-        bool, typer.Option("--release", help="Make these contracts the released ones.")
+        bool, typer.Option("--release", help="Write these contracts as the released ones.")
     ] = False,
 ) -> None:
     """Generate schemas, examples, AsyncAPI and the index page from services/kernel/events.py."""
@@ -28,19 +28,19 @@ def schemas(
     changed = write(FOLDER)
     for path in changed:
         console.print(f"{FOLDER.name}/{path}")
-    console.print(f"{len(changed)} written" if changed else "Everything is as it should be.")
+    console.print(f"{len(changed)} written" if changed else "All files are up to date.")
     if publish:
         _release()
 
 
 def _check() -> None:
     differences = differing(FOLDER)
-    for path, what in differences.items():
-        errors.print(f"{FOLDER.name}/{path} {what}")
+    for path, problem in differences.items():
+        errors.print(f"{FOLDER.name}/{path} {problem}")
     if differences:
         errors.print("Run: make schemas")
         raise typer.Exit(1)
-    console.print(f"{FOLDER.name}/ is as the models have it.")
+    console.print(f"{FOLDER.name}/ agrees with the models.")
 
 
 def _release() -> None:

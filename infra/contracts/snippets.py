@@ -1,7 +1,7 @@
-"""Lines that a producer copies to send an example: the command line and two SDKs.
+"""Snippets that a producer copies to send an example: the command line and two SDKs.
 
-They speak to ``orders serve`` as it stands; it asks nobody for credentials, but the clients want
-some. On AWS the marked lines are left out.
+They address ``orders serve``, which needs no credentials; the clients do, so they get dummy ones.
+On AWS the marked lines are omitted.
 """
 
 import json
@@ -20,7 +20,7 @@ Envelope = Mapping[str, Any]
 
 
 def payload(envelope: Envelope) -> str:
-    """Return an event as it is read from a file."""
+    """Return an event as JSON text for a file."""
     return json.dumps(envelope, ensure_ascii=False, indent=2)
 
 
@@ -35,17 +35,17 @@ def entry(envelope: Envelope) -> dict[str, str]:
 
 
 def pattern(envelope: Envelope) -> str:
-    """Return the event pattern of a rule that chooses all events like this one."""
+    """Return the event pattern that matches all events of this type."""
     return json.dumps({key: [envelope[key]] for key in ("source", "detail-type")}, indent=2)
 
 
 def first_order(example: Example) -> str:
-    """Return the commands that take a first order from nothing to its end."""
+    """Return the commands that set up the platform and process a first order."""
     return (
-        "# put the sample stock on the shelf, then start the platform\n"
+        "# load the sample stock, then start the platform\n"
         f"orders run --count 0 --stock {FOLDER.name}/{STOCK}\n"
         "orders serve\n\n"
-        "# in another terminal: send an order, and see what became of it\n"
+        "# in another terminal: send an order, and show its outcome\n"
         f"orders emit {_path(example)}\n"
         f"orders show {example.envelope['detail']['order_id']}"
     )
@@ -62,7 +62,7 @@ def _path(example: Example) -> str:
 
 
 def aws_command(envelope: Envelope) -> str:
-    """Return the AWS CLI's command."""
+    """Return the command for the AWS CLI."""
     entries = shlex.quote(json.dumps([entry(envelope)], ensure_ascii=False, indent=2))
     return (
         "# on AWS without the line of --endpoint-url\n"

@@ -25,7 +25,7 @@ from infra.contracts.folder import BASELINE, FOLDER, slug
 from infra.contracts.generated import differing, release, write
 from infra.contracts.index_page import ANSWERS
 from infra.contracts.registry import MAX_CHARACTERS
-from infra.contracts.stories import examples
+from infra.contracts.sample_orders import examples
 from kernel.errors import InvalidEvent
 from kernel.events import CONTRACTS, REQUESTS, parse
 from kernel.money import from_minor

@@ -1,6 +1,6 @@
-"""Fourteen orders of the sample shop and what became of them: the examples in ``events_schema/``.
+"""Fourteen orders of the sample shop and their events: the examples in ``events_schema/``.
 
-With the sample stock, and sent to the sandbox, the orders end as they are told here.
+With the sample stock and the sandbox partners, the orders end as described here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from infra.contracts.examples import ADA, GRACE, TOMAS, Example, Order
 from kernel.events import CONTRACTS
 
 WAITED = 12 * 300 + 2
-"""Seconds until an order that waits is given up: twelve waits of five minutes."""
+"""Seconds until a waiting order fails: twelve waits of five minutes."""
 
 FULL = Order(
     "A-1001",
@@ -98,7 +98,7 @@ ANSWER_LOST = Order(
 
 @cache
 def examples() -> Mapping[str, Sequence[Example]]:
-    """Return every example by detail type; the first of each is the one to begin with."""
+    """Return every example by detail type; the first one is the simplest."""
     everything = [
         *_created(),
         *_updated(),
@@ -118,18 +118,18 @@ def examples() -> Mapping[str, Sequence[Example]]:
 
 def _created() -> list[Example]:
     return [
-        Example("minimal", "Only what is required: it is served all the same.", MINIMAL.created),
-        Example("full", "Everything that can be said of an order.", FULL.created),
+        Example("minimal", "The required fields only.", MINIMAL.created),
+        Example("full", "All fields of an order.", FULL.created),
         Example("high-value", "Three lines; a person reviews it.", HIGH_VALUE.created),
-        Example("just-below-high-value", "999.99: nobody reviews it.", JUST_BELOW.created),
+        Example("just-below-high-value", "999.99: no review.", JUST_BELOW.created),
         Example("just-high-value", "1000.00: a person reviews it.", AT_THRESHOLD.created),
         Example("payment-declined", "The sandbox gateway declines this token.", DECLINED.created),
-        Example("payment-unavailable", "The gateway stays away.", GATEWAY_DOWN.created),
+        Example("payment-unavailable", "The gateway stays unavailable.", GATEWAY_DOWN.created),
         Example("answer-lost", "Charged, but the gateway's answer is lost.", ANSWER_LOST.created),
-        Example("out-of-stock", "Waits for stock that never comes.", SOLD_OUT.created),
-        Example("partly-in-stock", "Stock covers most of it, not all.", BULK.created),
-        Example("one-line-short", "One of its lines is in stock.", CANCELLED_WAITING.created),
-        Example("not-carried", "The sandbox carrier never takes this street.", NOT_CARRIED.created),
+        Example("out-of-stock", "Waits for stock that never arrives.", SOLD_OUT.created),
+        Example("partly-in-stock", "The stock covers most of it.", BULK.created),
+        Example("one-line-short", "Only one of its lines is in stock.", CANCELLED_WAITING.created),
+        Example("not-carried", "The sandbox carrier refuses this street.", NOT_CARRIED.created),
         Example("cancelled-too-late", "Shipped before it is cancelled.", TOO_LATE.created),
         Example(
             "cancelled-after-payment", "Charged before it is cancelled.", CANCELLED_PAID.created
@@ -143,7 +143,7 @@ def _updated() -> list[Example]:
     address = {"shipping_address": TOMAS | {"street": "Calle Nueva 21"}}
     return [
         Example("minimal", "A new e-mail address.", MINIMAL.request(name, 4, email)),
-        Example("new-address", "Goes elsewhere.", CANCELLED_WAITING.request(name, 60, address)),
+        Example("new-address", "A new address.", CANCELLED_WAITING.request(name, 60, address)),
         Example(
             "both", "Address and e-mail.", BULK.request(name, 90, email | {"shipping_address": ADA})
         ),
@@ -162,12 +162,12 @@ CANCELLATIONS = {
 
 def _cancelled() -> list[Example]:
     meanings = {
-        "minimal": "Nothing but the order.",
-        "while-waiting": "It waits for stock.",
-        "after-payment": "It is charged already.",
-        "answer-lost": "It is charged, but nobody knows yet.",
-        "too-late": "It is shipped already.",
-        "after-failure": "It has failed already.",
+        "minimal": "The order id only.",
+        "while-waiting": "The order waits for stock.",
+        "after-payment": "The order is already charged.",
+        "answer-lost": "The order is charged, but the answer is lost.",
+        "too-late": "The order is already shipped.",
+        "after-failure": "The order has already failed.",
     }
     return [Example(name, meanings[name], event) for name, event in CANCELLATIONS.items()]
 
@@ -175,9 +175,11 @@ def _cancelled() -> list[Example]:
 def _backordered() -> list[Example]:
     vase = {"VASE-LIMITED": 0}
     return [
-        Example("out-of-stock", "None is left.", SOLD_OUT.backordered(vase)),
+        Example("out-of-stock", "No unit is available.", SOLD_OUT.backordered(vase)),
         Example(
-            "partly-in-stock", "Too few are left.", BULK.backordered({"TEA-GREEN-100": 100_000})
+            "partly-in-stock",
+            "Too few units are available.",
+            BULK.backordered({"TEA-GREEN-100": 100_000}),
         ),
         Example("one-line-short", "One line of two is short.", CANCELLED_WAITING.backordered(vase)),
     ]
@@ -185,12 +187,12 @@ def _backordered() -> list[Example]:
 
 def _completed() -> list[Example]:
     return [
-        Example("minimal", "An order that came without metadata.", MINIMAL.completed()),
+        Example("minimal", "An order without metadata.", MINIMAL.completed()),
         Example("full", "An order of three lines.", FULL.completed()),
-        Example("high-value", "Its review goes on beside it.", HIGH_VALUE.completed()),
+        Example("high-value", "Its review is still open.", HIGH_VALUE.completed()),
         Example("just-below-high-value", "999.99.", JUST_BELOW.completed()),
         Example("just-high-value", "1000.00.", AT_THRESHOLD.completed()),
-        Example("cancelled-too-late", "In spite of a late request.", TOO_LATE.completed()),
+        Example("cancelled-too-late", "Despite a late cancellation.", TOO_LATE.completed()),
     ]
 
 
@@ -207,17 +209,17 @@ def _failed() -> list[Example]:
         ),
         Example(
             "out-of-stock",
-            "Stock did not come within an hour.",
+            "No stock arrived within an hour.",
             SOLD_OUT.failed(27, WAITED, "OutOfStock", short),
         ),
         Example(
             "payment-unavailable",
-            "The gateway did not come back within an hour.",
+            "The gateway did not recover within an hour.",
             GATEWAY_DOWN.failed(31, WAITED + 180, "PaymentUnavailable", silent),
         ),
         Example(
             "not-carried",
-            "Paid back and put back on the shelf.",
+            "Refunded and restocked.",
             NOT_CARRIED.failed(10, 15.4, "CarrierError", refused),
         ),
     ]
@@ -232,12 +234,12 @@ def _cancellations() -> list[Example]:
         ),
         Example(
             "after-payment",
-            "The charge is paid back.",
+            "The charge is refunded.",
             CANCELLED_PAID.confirmed(10, 1.9, CANCELLATIONS["after-payment"]),
         ),
         Example(
             "answer-lost",
-            "The charge was found and paid back.",
+            "The charge was found and refunded.",
             ANSWER_LOST.confirmed(10, 6.3, CANCELLATIONS["answer-lost"]),
         ),
         Example(
@@ -247,7 +249,7 @@ def _cancellations() -> list[Example]:
         ),
         Example(
             "minimal",
-            "It has ended well.",
+            "It has completed.",
             MINIMAL.refused(600.2, "COMPLETED", CANCELLATIONS["minimal"]),
         ),
         Example(
@@ -261,7 +263,9 @@ def _cancellations() -> list[Example]:
 def _refunded() -> list[Example]:
     return [
         Example("after-payment", "On request.", CANCELLED_PAID.refunded(1.6, "OrderCancelled")),
-        Example("not-carried", "Nobody carried it.", NOT_CARRIED.refunded(15.1, "CarrierError")),
+        Example(
+            "not-carried", "The carrier refused it.", NOT_CARRIED.refunded(15.1, "CarrierError")
+        ),
         Example("answer-lost", "The lost charge.", ANSWER_LOST.refunded(6.1, "OrderCancelled")),
     ]
 
@@ -269,6 +273,6 @@ def _refunded() -> list[Example]:
 def _flagged() -> list[Example]:
     return [
         Example("just-high-value", "Exactly the threshold.", AT_THRESHOLD.flagged()),
-        Example("high-value", "An office that moves in.", HIGH_VALUE.flagged()),
-        Example("partly-in-stock", "Flagged though it waits.", BULK.flagged()),
+        Example("high-value", "An order of an office.", HIGH_VALUE.flagged()),
+        Example("partly-in-stock", "Flagged while it waits.", BULK.flagged()),
     ]
