@@ -55,16 +55,16 @@ def generated(folder: Path) -> Files:
 def differing(folder: Path) -> Files:
     """Return the problem of each file that differs from its expected content, by path."""
     wanted = generated(folder)
-    found = {
-        path: "is missing" if not (folder / path).is_file() else "is not as the models have it"
+    problems = {
+        path: "is missing" if not (folder / path).is_file() else "differs from the models"
         for path, text in wanted.items()
         if _read(folder / path) != text
     }
     for path, _ in _missing_changelogs(folder):
-        found[path] = "is missing"
+        problems[path] = "is missing"
     for stale in _stale(folder, wanted):
-        found[stale] = "belongs to no event"
-    return dict(sorted(found.items()))
+        problems[stale] = "belongs to no event"
+    return dict(sorted(problems.items()))
 
 
 def write(folder: Path) -> list[str]:

@@ -1,6 +1,5 @@
-"""What an order costs on AWS: what a run did, a declared model of AWS, and its list prices.
+"""The cost of an order on AWS: the usage of a run, a declared model of AWS, and its list prices.
 
-`usage` reads from the journal what an order of the happy path did; `deployment` says what the
-template and AWS make of that (memory, batches, durations, DynamoDB's units); `bill` multiplies by
-`prices`.
+`usage` reads the usage of an order on the happy path from the journal; `deployment` models the
+template and AWS (memory, batches, durations, DynamoDB's units); `bill` multiplies by `prices`.
 """

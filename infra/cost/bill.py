@@ -10,14 +10,14 @@ from infra.cost.usage import Usage
 from infra.cost.work import CONFIRMATION, Work
 
 REFERENCE_LINES = 2.6
-"""Lines of the order that is priced."""
+"""Lines of the priced order."""
 
 _GB_OF_KB = GB / KB
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one order takes of something; ``price`` in USD for ``per`` of its units."""
+    """The quantity of a resource per order; ``price`` is in USD for ``per`` units."""
 
     name: str
     quantity: float
@@ -36,7 +36,7 @@ Lines = tuple[Line, ...]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What orders cost: Step Functions as EXPRESS, or in its place as STANDARD; and the rest."""
+    """The cost of orders: Step Functions as EXPRESS or STANDARD, the other lines, and mail."""
 
     express: Lines
     standard: Lines
@@ -45,7 +45,7 @@ class Bill:
 
     @property
     def lines(self) -> Lines:
-        """All lines with EXPRESS, mail aside."""
+        """All lines with EXPRESS, without mail."""
         return self.express + self.rest
 
 
@@ -55,12 +55,12 @@ def total(lines: Lines) -> float:
 
 
 def bill(usage: Usage, deployment: Deployment, prices: Prices = PRICES) -> Bill:
-    """Return what reference orders cost, of which each did what ``usage`` says.
+    """Return the bill of reference orders with the given usage each.
 
     Raises
     ------
     KeyError
-        A function of the workflow is none of `STEPS`: say there what it asks of DynamoDB.
+        A function of the workflow is missing in `STEPS`: add its DynamoDB requests there.
     """
     p, work = prices, Work(usage, deployment)
     seconds = work.workflow_seconds(p.express_rounding_ms)
@@ -136,7 +136,7 @@ FUNCTIONS, FUNCTION_SECONDS, FUNCTION_GB = 7, 0.1, 0.25
 
 
 def straightforward(prices: Prices = PRICES) -> Lines:
-    """Return the bill of the design that comes to mind first, mail aside.
+    """Return the bill of a straightforward design for comparison, without mail.
 
     One Standard workflow of nine states (ours without ``FulfillmentChoice``), of which seven are
     functions at 256 MB on x86, 100 ms each, with Lambda's own three lines of log; every run is

@@ -1,4 +1,4 @@
-"""AWS list prices, as figures."""
+"""AWS list prices."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ NOTE = (
 )
 
 KB, GB = 1024, 1024**3
-"""Bytes, as AWS counts them."""
+"""Bytes, in AWS's definition."""
 
 THOUSAND, MILLION = 1_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """USD for what each service charges.
+    """Prices of each service in USD.
 
-    Events are charged by 64 KB, writes by 1 KB and reads by 4 KB, each of Firehose's records by 5.
+    Units are 64 KB for events, 1 KB for writes, 4 KB for reads, and 5 KB for a Firehose record.
     """
 
     standard_per_million: float = 25.0

@@ -1,4 +1,4 @@
-"""Say how large what `sam build` made is: zipped for the upload, unpacked as Lambda counts it."""
+"""Print the sizes of the output of ``sam build``: zipped for the upload, unpacked for Lambda."""
 
 import io
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 BUILD = Path(".aws-sam/build")
 FUNCTION, LAYER = "ValidateOrderFunction", "DependenciesLayer"
-"""SAM builds ``services/`` once for all functions; this is one of the copies."""
+"""SAM builds ``services/`` once for all functions; this function has one of the copies."""
 
 MOST = 250.0
 """MB of a function and its layers together, unpacked (Lambda quotas)."""
@@ -16,7 +16,7 @@ _MB = 1_000_000
 
 
 def main() -> int:
-    """Print the sizes and what is in the layer; 1 if Lambda would refuse them."""
+    """Print the sizes and the packages of the layer; return 1 if Lambda would refuse them."""
     total = 0.0
     for part in (FUNCTION, LAYER):
         zipped, unpacked = _sizes(BUILD / part)
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def _sizes(folder: Path) -> tuple[float, float]:
-    """Return the size of a folder in MB, zipped and as it is."""
+    """Return the size of a folder in MB, zipped and unpacked."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:

@@ -1,4 +1,4 @@
-"""What an order of the happy path did in a run: averages, read from the journal."""
+"""The usage of an order on the happy path in a run: averages, read from the journal."""
 
 import os
 from collections import Counter
@@ -16,10 +16,10 @@ from kernel.events import REQUESTS
 from storage.sqlite.database import Database
 
 SAMPLE = 500
-"""Orders that are looked at, the newest."""
+"""Number of orders in the sample: the newest ones."""
 
 LOG_TAIL = 8 * 1024 * KB
-"""How far from its end the functions' log is read, in bytes."""
+"""Bytes at the end of the functions' log that are read."""
 
 FIREHOSE_ROUNDING, EVENT_ROUNDING = 5 * KB, 64 * KB
 """Bytes that a record is rounded up to (Amazon Data Firehose pricing; EventBridge pricing)."""
@@ -35,7 +35,7 @@ HAPPY = (
     "CONFIRMATION_SENT",
     "COMPLETED",
 )
-"""All that the timeline of such an order says; one placed over HTTP is claimed after that."""
+"""All entries in the timeline of such an order; an order placed over HTTP has CLAIMED as well."""
 
 _ORDERS = f"""
     select order_id, json_array_length(items) as lines,
@@ -62,11 +62,11 @@ _EVENTS = """
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one order did, on the average of so many ``orders``.
+    """The usage of one order, as an average over ``orders`` orders.
 
-    ``functions`` are calls by the function's name in the template, ``messages`` those sent by the
-    queue's name, ``events`` those on the bus by type, of which ``relayed`` came out of the outbox.
-    ``event_units`` are charges for events; ``firehose_bytes`` are rounded up as Firehose does.
+    ``functions`` are calls by the function's name in the template, ``messages`` sent messages by
+    the queue's name, ``events`` those on the bus by type, ``relayed`` those from the outbox.
+    ``event_units`` are billed units of events; ``firehose_bytes`` are rounded up as by Firehose.
     """
 
     orders: int
@@ -86,25 +86,25 @@ class Usage:
 
 
 def read_usage(database: Database, log: Path) -> Usage | None:
-    """Return what orders of the happy path did, if there is one; ``log`` is the functions'."""
+    """Return the usage of orders on the happy path, or None; ``log`` is the functions' log."""
     orders = {row["order_id"]: row for row in database.rows(_ORDERS)}
-    done = {order_id: Counter[tuple[str, str]]() for order_id in orders}
-    named = orjson.dumps(list(orders)).decode()
-    for row in database.rows(_HISTORIES, named):
-        done[row["order_id"]].update(_steps(events_in(row["piece"])))
-    happy = [order_id for order_id in orders if ("failed", "") not in done[order_id]]
+    steps = {order_id: Counter[tuple[str, str]]() for order_id in orders}
+    order_ids = orjson.dumps(list(orders)).decode()
+    for row in database.rows(_HISTORIES, order_ids):
+        steps[row["order_id"]].update(_steps(events_in(row["piece"])))
+    happy = [order_id for order_id in orders if ("failed", "") not in steps[order_id]]
     if not happy:
         return None
-    total = sum((done[order_id] for order_id in happy), Counter[tuple[str, str]]())
+    total = sum((steps[order_id] for order_id in happy), Counter[tuple[str, str]]())
     over_http = {order_id for order_id in happy if orders[order_id]["over_http"]}
-    events = [row for row in database.rows(_EVENTS, named) if row["order_id"] in set(happy)]
+    events = [row for row in database.rows(_EVENTS, order_ids) if row["order_id"] in set(happy)]
     relayed = [
         row for row in events if row["detail_type"] not in REQUESTS or row["order_id"] in over_http
     ]
     number = len(happy)
 
     def average(kind: str) -> dict[str, float]:
-        return {name: count / number for (one, name), count in total.items() if one == kind}
+        return {name: count / number for (step, name), count in total.items() if step == kind}
 
     def types(rows: list[Any]) -> dict[str, float]:
         counts = Counter(row["detail_type"] for row in rows)
@@ -129,7 +129,7 @@ def read_usage(database: Database, log: Path) -> Usage | None:
 
 
 def _steps(history: Iterable[HistoryEvent]) -> Iterator[tuple[str, str]]:
-    """Yield what an execution's events tell of: its start, states, calls and failures."""
+    """Yield the start, states, calls and failures in an execution's events."""
     for event in history:
         kind, details = event.type, event.details
         if kind == "ExecutionStarted":
@@ -147,9 +147,9 @@ def _steps(history: Iterable[HistoryEvent]) -> Iterator[tuple[str, str]]:
 
 
 def _name(reference: str) -> str:
-    """Return a resource's name out of its ARN, with or without an alias, or its URL."""
-    _, found, function = reference.partition(":function:")
-    return function.partition(":")[0] if found else reference.rpartition("/")[2]
+    """Return a resource's name from its ARN, with or without an alias, or its URL."""
+    _, separator, function = reference.partition(":function:")
+    return function.partition(":")[0] if separator else reference.rpartition("/")[2]
 
 
 def _rounded(size: int, unit: int) -> int:
@@ -157,7 +157,7 @@ def _rounded(size: int, unit: int) -> int:
 
 
 def _logged(log: Path, orders: set[str]) -> int:
-    """Return the bytes of the log's last lines that are about these orders."""
+    """Return the bytes of those of the log's last lines that are about these orders."""
     if not log.exists():
         return 0
     with log.open("rb") as file:

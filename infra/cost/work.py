@@ -1,4 +1,4 @@
-"""What an order makes functions and the workflow do: calls, how long they take, what they log."""
+"""The work of functions and the workflow for an order: calls, durations and logs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,17 +23,17 @@ API, CONFIRMATION = "OrdersApiFunction", "SendConfirmationFunction"
 RELAY, PROCESSOR = "RelayFunction", "ProcessRecordsFunction"
 
 BRANCHES = ("UpdateInventoryFunction", "CreateShipmentFunction")
-"""Functions that run beside each other."""
+"""Functions that run in parallel."""
 
 ENTRIES = 10
-"""Events of one PutEvents request (EventBridge quotas)."""
+"""Maximum number of events in a PutEvents request (EventBridge quotas)."""
 
 
 class Work:
     """The work for one order.
 
-    ``done`` says by function for how many orders it does its step, ``batched`` the calls of those
-    functions that take many at once.
+    ``done`` has the number of steps by function, ``batched`` the number of calls of functions that
+    take batches.
     """
 
     def __init__(self, usage: Usage, deployment: Deployment) -> None:
@@ -53,7 +53,7 @@ class Work:
         }
 
     def steps(self) -> Iterator[tuple[Step, float]]:
-        """Yield what is asked of DynamoDB, and how often."""
+        """Yield the steps with requests to DynamoDB, and the number of each."""
         yield from ((STEPS[name], count) for name, count in self.done.items())
         yield from ((RELAYED[name], count) for name, count in self.usage.relayed.items())
 
@@ -64,17 +64,17 @@ class Work:
         return single + sum(self.batched.values())
 
     def gb_seconds(self) -> float:
-        """Return what all calls are charged as."""
+        """Return the billed GB-seconds of all calls."""
         single = ((name, count, STEPS[name], 1.0) for name, count in self.done.items())
         batched = ((name, count, *self._batch(name)) for name, count in self.batched.items())
-        every = [*(one for one in single if one[0] not in self.batched), *batched]
+        every = [*(call for call in single if call[0] not in self.batched), *batched]
         return sum(
             count * self.deployment.gb_seconds(name, self.deployment.milliseconds(name, step, size))
             for name, count, step, size in every
         )
 
     def _batch(self, function: str) -> tuple[Step, float]:
-        """Return what a function does for each that comes in one call, and how many come."""
+        """Return a function's step for each entry of a batch, and the size of the batch."""
         size = self.deployment.batches[function]
         if function == CONFIRMATION:
             return STEPS[CONFIRMATION], size
@@ -85,18 +85,18 @@ class Work:
         return Step(rows=1), FIREHOSE_CHUNK / self.usage.event_bytes * events
 
     def workflow_seconds(self, rounding_ms: int) -> float:
-        """Return how long a run takes: of two branches the slower one; rounded up."""
+        """Return the duration of a run, with the slower of two branches, rounded up."""
         functions = self.usage.functions
         took = {name: self.deployment.milliseconds(name, STEPS[name]) for name in functions}
         spent = sum(count * (took[name] + TASK_MS) for name, count in functions.items())
-        beside = [took[name] + TASK_MS for name in BRANCHES if name in took]
-        if len(beside) == len(BRANCHES):
-            spent -= min(beside)
+        parallel = [took[name] + TASK_MS for name in BRANCHES if name in took]
+        if len(parallel) == len(BRANCHES):
+            spent -= min(parallel)
         others = self.usage.states - sum(functions.values()) - self.confirmations
         return ceil((spent + others * STATE_MS) / rounding_ms) * rounding_ms / 1000
 
     def logged(self) -> float:
-        """Return the bytes in CloudWatch Logs: metrics, what functions say, requests."""
+        """Return the bytes in CloudWatch Logs: metrics, functions' logs, requests."""
         metered = sum(
             STEPS[name].metrics * self.batched.get(name, count) for name, count in self.done.items()
         )
@@ -105,6 +105,6 @@ class Work:
         return metered * EMF_BYTES + access + system + self.usage.log_bytes
 
     def traces(self) -> float:
-        """Return traces: a run is one, with the functions that it calls."""
-        begun = self.usage.executions + self.usage.http_requests + sum(self.batched.values())
-        return begun * self.deployment.sampling
+        """Return the number of traces: a run and the functions that it calls are one trace."""
+        traced = self.usage.executions + self.usage.http_requests + sum(self.batched.values())
+        return traced * self.deployment.sampling

@@ -1,6 +1,6 @@
-"""What the bill says of DynamoDB is what the adapters ask of it: the reference order, on moto.
+"""The bill's DynamoDB units equal those of the adapters: the reference order, on moto.
 
-Sizes are DynamoDB's own (Item sizes and formats), units those of on-demand capacity.
+Sizes follow DynamoDB's rules (Item sizes and formats), units those of on-demand capacity.
 """
 
 import math
@@ -37,7 +37,7 @@ from tests.integration.dynamo_stores import create, moto
 
 ORDER = "G1-000123"
 OWNER = "_".join(["3f0a7c52-5a8e-4d39-9d3b-0a4f1c7e2b11"] * 2)
-"""A run that a rule started: EventBridge names it with two UUIDs."""
+"""The name of a run that a rule started: EventBridge uses two UUIDs."""
 
 ADDRESS = {
     "name": "A. Customer",
@@ -61,7 +61,7 @@ def size(attribute: Mapping[str, Any]) -> int:
             digits = str(value).lstrip("-").replace(".", "").strip("0")
             return math.ceil(len(digits) / 2) + 1 + str(value).startswith("-")
         case "L":
-            return 3 + sum(1 + size(one) for one in value)
+            return 3 + sum(1 + size(item) for item in value)
         case "M":
             return 3 + item_size(value) + len(value)
     return 1
@@ -72,7 +72,7 @@ def item_size(item: Mapping[str, Any]) -> int:
 
 
 class Meter:
-    """A client that counts what it is charged for, by the step that asks."""
+    """A client that counts billed units by step."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -85,21 +85,23 @@ class Meter:
 
     def get_item(self, **request: Any) -> Any:
         answer = self.client.get_item(**request)
-        whole = 1 if request.get("ConsistentRead") else 0.5
-        self.reads[self.step] += max(1, math.ceil(item_size(answer.get("Item", {})) / 4096)) * whole
+        factor = 1 if request.get("ConsistentRead") else 0.5
+        self.reads[self.step] += (
+            max(1, math.ceil(item_size(answer.get("Item", {})) / 4096)) * factor
+        )
         return answer
 
     def update_item(self, **request: Any) -> Any:
         return self._write(self.client.update_item, request, [request], 1)
 
     def transact_write_items(self, **request: Any) -> Any:
-        updates = [one["Update"] for one in request["TransactItems"]]
+        updates = [item["Update"] for item in request["TransactItems"]]
         return self._write(self.client.transact_write_items, request, updates, 2)
 
-    def standing(self, update: Mapping[str, Any]) -> dict[str, Any]:
+    def present(self, update: Mapping[str, Any]) -> dict[str, Any]:
         key = {name: update[name] for name in ("TableName", "Key")}
-        found: dict[str, Any] = self.client.get_item(**key, ConsistentRead=True).get("Item", {})
-        return found
+        item: dict[str, Any] = self.client.get_item(**key, ConsistentRead=True).get("Item", {})
+        return item
 
     def _write(
         self,
@@ -108,20 +110,20 @@ class Meter:
         updates: list[Mapping[str, Any]],
         times: int,
     ) -> Any:
-        before = [self.standing(update) for update in updates]
+        before = [self.present(update) for update in updates]
         answer = operation(**request)
         for update, old in zip(updates, before, strict=True):
-            new = self.standing(update)
+            new = self.present(update)
             larger = max(item_size(old), item_size(new))
-            places = {(one["gpk"]["S"], one["gsk"]["S"]) for one in (old, new) if "gpk" in one}
+            places = {(item["gpk"]["S"], item["gsk"]["S"]) for item in (old, new) if "gpk" in item}
             moved = old.get("gpk") != new.get("gpk") or old.get("gsk") != new.get("gsk")
             index = len(places) if moved else 0
             self.writes[self.step] += math.ceil(larger / 1024) * times + index
         return answer
 
 
-class Others:
-    """Everybody else: the gateway, the carrier, the mail server, the bus."""
+class Partners:
+    """The other services: the gateway, the carrier, the mail server, the bus."""
 
     def find(self, key: str) -> None:
         return None
@@ -147,7 +149,7 @@ def client() -> Iterator[Any]:
 
 
 def event(lines: int) -> dict[str, Any]:
-    """Return the order as upstream sends it."""
+    """Return the event of an order from upstream."""
     items = [
         {"sku": f"TEA-GREEN-{number}00", "quantity": 2, "unit_price": 12.5}
         for number in range(lines)
@@ -167,13 +169,17 @@ def event(lines: int) -> dict[str, Any]:
 
 
 class Platform:
-    """The services on one metered table; each step is played under its function's name."""
+    """The services on one metered table; each step runs under its function's name."""
 
     def __init__(self, client: Any, lines: int) -> None:
         self.meter = Meter(client)
         self.name = create(client).name
         self.event = event(lines)
-        table, others, clock = Table(self.name, lambda: self.meter), Others(), count(1_769_860_800)
+        table, others, clock = (
+            Table(self.name, lambda: self.meter),
+            Partners(),
+            count(1_769_860_800),
+        )
 
         def now() -> float:
             return next(clock) + 0.137
@@ -194,7 +200,7 @@ class Platform:
         self.meter.step = ""
 
     def process(self) -> None:
-        """Take an order along the happy path."""
+        """Process an order on the happy path."""
         with self.as_step("ValidateOrderFunction"):
             epoch = orders.claim(self.event, OWNER, self.orders).epoch
         with self.as_step("CheckInventoryFunction"):
@@ -212,17 +218,17 @@ class Platform:
             notifications.confirm(ORDER, self.mails)
 
     def place(self) -> None:
-        """Take the order over HTTP."""
+        """Place the order over HTTP."""
         with self.as_step("OrdersApiFunction"):
             placed = parse_detail(OrderCreated, self.event["detail"])
             orders.place(placed, self.orders)
         self.send("Order Created")
 
     def send(self, name: str) -> None:
-        """Relay what the order's item has in its outbox."""
+        """Relay the outbox of the order's item."""
         pk, sk = order_key(ORDER)
         key = {"pk": {"S": pk}, "sk": {"S": sk}}
-        image = self.meter.standing({"TableName": self.name, "Key": key})
+        image = self.meter.present({"TableName": self.name, "Key": key})
         record = {"eventID": "1", "dynamodb": {"NewImage": image, "SequenceNumber": "1"}}
         with self.as_step(name):
             assert not relay.relay([record], self.sender, lambda: 60.0)
@@ -233,16 +239,16 @@ class Platform:
 
 
 @pytest.mark.parametrize("lines", [math.floor(REFERENCE_LINES), math.ceil(REFERENCE_LINES)])
-def test_each_step_asks_dynamodb_for_what_the_bill_says(client: Any, lines: int) -> None:
+def test_each_step_uses_the_dynamodb_units_of_the_bill(client: Any, lines: int) -> None:
     platform = Platform(client, lines)
     platform.process()
-    told = {**STEPS, **RELAYED}
-    for name in told.keys() - {"OrdersApiFunction", "Order Created"}:
-        writes = told[name].write_units(lines, PRICES.transaction_multiplier)
-        assert platform.charged(name) == (told[name].reads, writes), name
+    steps = {**STEPS, **RELAYED}
+    for name in steps.keys() - {"OrdersApiFunction", "Order Created"}:
+        writes = steps[name].write_units(lines, PRICES.transaction_multiplier)
+        assert platform.charged(name) == (steps[name].reads, writes), name
 
 
-def test_an_order_over_http_asks_for_what_the_bill_says(client: Any) -> None:
+def test_an_order_over_http_uses_the_dynamodb_units_of_the_bill(client: Any) -> None:
     platform = Platform(client, 3)
     platform.place()
     placed, validated, sent = (

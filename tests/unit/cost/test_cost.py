@@ -1,4 +1,4 @@
-"""The bill agrees with a count by hand of the happy path."""
+"""The bill agrees with a manual calculation of the happy path."""
 
 from dataclasses import replace
 
@@ -36,19 +36,19 @@ DEPLOYED = Deployment(
     system_logs=False,
     buffer_seconds=60,
 )
-"""What the hand counts with; the template may deploy something else."""
+"""The deployment of the manual calculation; the template may differ."""
 
 # One vCPU is 1,769 MB, so that 256 MB take 6.91 times as long; every call 1.5 ms of it, and every
 # request 1.5 ms. A read answers after 4 ms, a write after 6, a transaction after 12, others 150.
 SLOWER = 1769 / 256
-VALIDATE = (1.5 + 2 * 1.5) * SLOWER + 4 + 6  # the order: found or not, written
+VALIDATE = (1.5 + 2 * 1.5) * SLOWER + 4 + 6  # the order: read, written
 CHECK = (1.5 + 2 * 1.5) * SLOWER + 4 + 12  # the order read; it and its lines in a transaction
 PAY = (1.5 + 4 * 1.5) * SLOWER + 4 + 2 * 6 + 150  # PENDING, the gateway, CHARGED
 UPDATE = CHECK
 SHIP = (1.5 + 3 * 1.5) * SLOWER + 4 + 6 + 150  # read, the carrier, written
 COMPLETE = VALIDATE
 MAIL = (1.5 + 4 * 1.5) * SLOWER + 2 * 4 + 6 + 50  # the order, the mark, the mail, the mark
-RELAY = (1.5 / 10 + (1 + 1 / 10) * 1.5) * SLOWER + 6 + 10 / 10  # of ten in a call and a PutEvents
+RELAY = (1.5 / 10 + (1 + 1 / 10) * 1.5) * SLOWER + 6 + 10 / 10  # ten per call and per PutEvents
 MILLISECONDS = (VALIDATE, CHECK, PAY, UPDATE, SHIP, COMPLETE, MAIL, RELAY)
 CHUNK = 1024 * 1024 / 2_048  # orders whose two events make one call of Firehose's processor
 ROWS = (1.5 / CHUNK + 2 * 0.1) * 1769 / 512
@@ -57,9 +57,9 @@ BY_HAND = {
     # Order Created starts one run
     "step_functions_requests": 1.0,
     # four steps in a row, the slower branch, and the end: 20 ms each on top, 2 ms for the three
-    # other states (both choices, the Parallel); 64 MB while it lasts, by 100 ms
+    # other states (both choices, the Parallel); 64 MB, in units of 100 ms
     "step_functions_duration": 0.7 * 64 / 1024,
-    # six steps, a mail, a tenth of a relay, and what Firehose hands over
+    # six steps, a mail, a tenth of a relay, and the call of Firehose's processor
     "lambda_requests": 6 + 1 + 0.1 + 1 / CHUNK,
     "lambda_duration": 0.25 * sum(MILLISECONDS) / 1e3 + 0.5 * ROWS / 1e3,
     # a line of metrics when an order is completed and when a mail is sent
@@ -91,12 +91,12 @@ BY_HAND = {
 }
 
 
-def test_every_line_agrees_with_the_count_by_hand() -> None:
+def test_every_line_agrees_with_the_manual_calculation() -> None:
     lines = bill(ONE_ORDER, DEPLOYED).lines
     assert {line.name: line.quantity for line in lines} == pytest.approx(BY_HAND)
 
 
-def test_a_run_takes_what_its_steps_take_in_a_row() -> None:
+def test_a_run_takes_the_sum_of_its_steps() -> None:
     states = VALIDATE + CHECK + PAY + max(UPDATE, SHIP) + COMPLETE + 5 * 20 + 3 * 2
     assert 600 < states <= 700
 
@@ -124,25 +124,25 @@ def test_each_line_costs_its_quantity_at_the_list_price() -> None:
     )
 
 
-def test_the_total_is_the_lines_and_mail_is_beside_it() -> None:
-    found = bill(ONE_ORDER, DEPLOYED)
-    assert total(found.lines) == pytest.approx(sum(line.usd for line in found.lines))
-    assert found.mail.usd == pytest.approx(100.0)
-    assert "ses_mails" not in {line.name for line in found.lines}
+def test_the_total_is_the_sum_of_the_lines_without_mail() -> None:
+    result = bill(ONE_ORDER, DEPLOYED)
+    assert total(result.lines) == pytest.approx(sum(line.usd for line in result.lines))
+    assert result.mail.usd == pytest.approx(100.0)
+    assert "ses_mails" not in {line.name for line in result.lines}
 
 
-def test_standard_is_paid_by_the_state_and_the_rest_is_the_same() -> None:
-    found = bill(ONE_ORDER, DEPLOYED)
-    [transitions] = found.standard
+def test_standard_is_billed_per_state_and_other_lines_are_the_same() -> None:
+    result = bill(ONE_ORDER, DEPLOYED)
+    [transitions] = result.standard
     assert transitions.usd == pytest.approx(10 * 25.0)
-    assert {line.name for line in found.express} == {
+    assert {line.name for line in result.express} == {
         "step_functions_requests",
         "step_functions_duration",
     }
-    assert found.lines == found.express + found.rest
+    assert result.lines == result.express + result.rest
 
 
-def test_the_straightforward_design_costs_what_the_issue_says() -> None:
+def test_the_straightforward_design_has_its_declared_cost() -> None:
     by_hand = (
         9 * 25.0  # states
         + 7 * 0.20  # functions
@@ -158,7 +158,7 @@ def test_the_straightforward_design_costs_what_the_issue_says() -> None:
     assert round(by_hand, 1) == 258.6
 
 
-def test_an_order_over_http_costs_a_request_a_call_and_what_the_api_writes() -> None:
+def test_an_order_over_http_adds_a_request_a_call_and_the_writes_of_the_api() -> None:
     over_http = replace(
         ONE_ORDER, http_requests=1, relayed={"Order Created": 1, "Order Completed": 1}
     )
@@ -171,13 +171,13 @@ def test_an_order_over_http_costs_a_request_a_call_and_what_the_api_writes() -> 
     assert after["dynamodb_writes"] == pytest.approx(before["dynamodb_writes"] + 2 + 2)
 
 
-def test_a_function_without_a_place_in_the_model_is_no_bargain() -> None:
+def test_a_function_that_the_model_lacks_is_an_error() -> None:
     functions = {**ONE_ORDER.functions, "NewFunction": 1.0}
     with pytest.raises(KeyError, match="NewFunction"):
         bill(replace(ONE_ORDER, functions=functions), DEPLOYED)
 
 
-def test_fuller_batches_and_other_memory_change_the_bill() -> None:
+def test_batch_sizes_and_memory_change_the_bill() -> None:
     usd = total(bill(ONE_ORDER, DEPLOYED).lines)
     batches = {**DEPLOYED.batches, "SendConfirmationFunction": 10}
     assert total(bill(ONE_ORDER, replace(DEPLOYED, batches=batches)).lines) < usd
@@ -192,5 +192,5 @@ def test_the_template_deploys_an_order_for_thirty_dollars_a_million_at_most() ->
     assert total(bill(ONE_ORDER, deployed).lines) <= 30.0
 
 
-def test_prices_are_those_of_their_day() -> None:
+def test_prices_have_their_date() -> None:
     assert (PRICES.writes_per_million, PRICES.standard_per_million) == (0.625, 25.0)
