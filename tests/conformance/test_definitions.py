@@ -1,4 +1,4 @@
-"""Definitions: what AWS refused is refused, in AWS's words, and what it accepted is accepted."""
+"""Definitions are accepted or refused as by AWS, with AWS's messages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Event patterns: what AWS answered is what `infra.patterns` answers."""
+"""Event patterns: `infra.patterns` gives AWS's answers."""
 
 import json
 from typing import Any

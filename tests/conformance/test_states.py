@@ -1,4 +1,4 @@
-"""The workflow language: executions end as they did on AWS, played with a virtual clock."""
+"""The workflow language: executions end as on AWS, with a virtual clock."""
 
 import json
 import re
@@ -21,9 +21,7 @@ DAY = 86_400
 
 
 @pytest.mark.vectors("states.jsonl", "states_masked.jsonl")
-def test_an_execution_ends_as_it_did_on_aws(
-    case: dict[str, Any], request: pytest.FixtureRequest
-) -> None:
+def test_an_execution_ends_as_on_aws(case: dict[str, Any], request: pytest.FixtureRequest) -> None:
     if case["query_language"] != "JSONPath":
         pytest.skip("JSONata is not supported")
     if "DistributedMap" in case["features"]:
@@ -39,7 +37,7 @@ def test_an_execution_ends_as_it_did_on_aws(
 
 
 def _input(case: dict[str, Any]) -> JSON:
-    """The input; for a moment that the recording hid, one so far ahead as the name says."""
+    """Return the input; a masked timestamp is replaced by one as far ahead as the name says."""
     days = re.search(r"test_timestamp_too_far_in_future_boundary\[(\d+)\]", case["name"])
     if days is None or case["input"] != {"start_at": "timestamp"}:
         return case["input"]
@@ -66,7 +64,7 @@ def _context(case: dict[str, Any]) -> JSON:
 
 
 def _perform(functions: list[dict[str, Any]]) -> Callable[[RunTask], Answer]:
-    """The Lambda service of a case: its functions, by name and by ARN."""
+    """Return a Lambda service with the functions of a case, by name and by ARN."""
     by_name = {name: each for each in functions for name in (each["function"], each["arn"])}
 
     def perform(task: RunTask) -> Answer:
@@ -153,7 +151,7 @@ def _check_end(ended: Ended, expect: dict[str, Any]) -> None:
 
 
 def _shown(value: JSON, masked: tuple[str, ...] = (), place: str = "") -> JSON:
-    """A value to compare: without what is masked, and with booleans unlike any number."""
+    """Return a comparable value: masked parts replaced, and booleans distinct from numbers."""
     if place in masked:
         return "masked"
     if isinstance(value, bool):
@@ -175,8 +173,9 @@ def _check_states(host: VirtualHost, case: dict[str, Any]) -> None:
     if not ordered:
         return
     exits = [event.details for event in host.history if event.type.endswith("StateExited")]
-    for exited, told in zip(exits, case["states_exited"], strict=True):
-        assert exited["name"] == told["name"]
-        if not told.get("masked"):
-            assert _shown(exited["output"]) == _shown(told["output"])
-            assert _shown(exited.get("assignedVariables", {})) == _shown(told.get("variables", {}))
+    for exited, recorded in zip(exits, case["states_exited"], strict=True):
+        assert exited["name"] == recorded["name"]
+        if not recorded.get("masked"):
+            variables = recorded.get("variables", {})
+            assert _shown(exited["output"]) == _shown(recorded["output"])
+            assert _shown(exited.get("assignedVariables", {})) == _shown(variables)

@@ -1,4 +1,4 @@
-"""Reads the files of what AWS itself answered (JSON lines) that the conformance tests run."""
+"""The files of AWS's own answers (JSON lines) for the conformance tests."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,14 @@ import pytest
 
 
 def vectors_directory(config: pytest.Config) -> Path:
-    """The directory that --vectors names."""
+    """Return the directory of ``--vectors``."""
     return Path(config.getoption("--vectors")).resolve()
 
 
 def load_vectors(source: pytest.Config | Path, filename: str) -> list[dict[str, Any]]:
-    """The cases of one file, in its order.
+    """Return the cases of one file in their order; raise FileNotFoundError if it is missing.
 
-    `source` is a directory, or pytest's configuration, whose --vectors names it.
-    Raises FileNotFoundError.
+    ``source`` is a directory, or pytest's configuration with ``--vectors``.
     """
     directory = source if isinstance(source, Path) else vectors_directory(source)
     with (directory / filename).open(encoding="utf-8") as lines:

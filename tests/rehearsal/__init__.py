@@ -1,1 +1,1 @@
-"""The rehearsal: the same template deployed to an independent emulator, and what differs there."""
+"""The rehearsal: the template on an independent emulator, compared with one machine."""

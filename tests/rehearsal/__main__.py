@@ -1,4 +1,4 @@
-"""``make rehearse``: deploy to MiniStack, give it and one machine the same input, compare."""
+"""``make rehearse``: deploy to MiniStack, send it and one machine the same input, compare."""
 
 import argparse
 import shutil
@@ -24,11 +24,11 @@ from tests.rehearsal.template import ALTERED, reason
 
 SEED = 7
 
-MEANWHILE = ("out of stock, then received", "cancelled while it waits")
-"""Situations in which something happens while an order waits: there waits take a while."""
+ACT_DURING_WAIT = ("out of stock, then received", "cancelled while it waits")
+"""Situations with an action while an order waits: their waits must take some time."""
 
-SLOW = 0.01
-"""Of the time that they would take: 3 s of 300."""
+WAIT_SCALE = 0.01
+"""Scale of waits in these situations: 3 s instead of 300."""
 
 LOG = Path("build/ministack.log")
 
@@ -36,16 +36,16 @@ Cases = dict[str, tuple[Outcome, Outcome]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rehearse; 0 where nothing differs but what is known to."""
+    """Rehearse; return 0 if all differences are known."""
     options = _options(arguments)
-    # an end from outside is an end as any other: what was started is stopped
+    # exit on SIGTERM as on any error, so that started processes are stopped
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        found = _rehearse(console, options.only or list(SITUATIONS), options.orders)
+        rows = _rehearse(console, options.only or list(SITUATIONS), options.orders)
     except RehearsalError as error:
         errors.print(f"rehearsal: {error}", style="red")
         return 1
-    return _tell(console, found)
+    return _print_result(console, rows)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -83,7 +83,7 @@ def _on_ministack(
 ) -> list[Row]:
     started = time.monotonic()
     deployment = deploy(stack)
-    _tell_of(console, deployment, time.monotonic() - started)
+    _print_deployment(console, deployment, time.monotonic() - started)
     shared = Stack(stack, deployment)
     rows = []
     for number, (name, ours) in enumerate(here.items(), 1):
@@ -107,31 +107,31 @@ def _on_ministack(
 
 def _situation(shared: Stack, name: str, suffix: str) -> Outcome:
     side = DeployedHost(shared, suffix)
-    shared.ministack.configure(_SFN_WAIT_SCALE=SLOW if name in MEANWHILE else 0)
+    shared.ministack.configure(_SFN_WAIT_SCALE=WAIT_SCALE if name in ACT_DURING_WAIT else 0)
     side.receive(TEA=1000, VASE=0)
-    bring_about: Any = SITUATIONS[name]  # it asks for a host, and gets what does for one
-    bring_about(side)
+    act: Any = SITUATIONS[name]  # its parameter is a `Host`; a `DeployedHost` has the same methods
+    act(side)
     return side.outcome()
 
 
 def _kinds(orders: Generated) -> dict[str, str]:
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for kind, event in orders.events:
-        found.setdefault(event["detail"]["order_id"], kind)
-    return found
+        kinds.setdefault(event["detail"]["order_id"], kind)
+    return kinds
 
 
-def _tell_of(console: Terminal, deployment: Deployment, seconds: float) -> None:
+def _print_deployment(console: Terminal, deployment: Deployment, seconds: float) -> None:
     console.print(f"MiniStack: {len(deployment.names)} resources deployed in {seconds:.1f} s")
-    for name, kind in deployment.taken_out.items():
-        console.print(f"  taken out: {name} ({kind}): {reason(kind)}")
+    for name, kind in deployment.removed.items():
+        console.print(f"  removed: {name} ({kind}): {reason(kind)}")
     for name, how in ALTERED.items():
         console.print(f"  altered: {name}: {how}")
 
 
-def _tell(console: Terminal, rows: list[Row]) -> int:
+def _print_result(console: Terminal, rows: list[Row]) -> int:
     differences = comparison.known()
-    table = Table("case", "what", "one machine", "MiniStack", "")
+    table = Table("case", "field", "one machine", "MiniStack", "")
     for row in rows:
         if not row.subject or row.differs:
             case = f"{row.case} {row.subject}".strip()
@@ -143,11 +143,11 @@ def _tell(console: Terminal, rows: list[Row]) -> int:
             console.print(f"known: {why}")
     unexplained = [r for r in rows if r.differs and not comparison.reason(r, differences)]
     for row in unexplained:
-        console.print(f"NOT KNOWN: {row.case} {row.subject}: {row.field}", style="red")
+        console.print(f"UNKNOWN: {row.case} {row.subject}: {row.field}", style="red")
     differing = sum(row.differs for row in rows)
     console.print(
         f"{len(rows)} facts compared: {len(rows) - differing} the same, "
-        f"{differing - len(unexplained)} known differences, {len(unexplained)} not known"
+        f"{differing - len(unexplained)} known differences, {len(unexplained)} unknown"
     )
     return 1 if unexplained else 0
 
@@ -159,14 +159,14 @@ def _mark(row: Row, differences: list[Difference]) -> str:
 
 
 def _counted(rows: list[Row]) -> Table:
-    """Return what became of the generated orders, counted by kind."""
-    table = Table("generated orders", "what", "one machine", "MiniStack")
+    """Return the outcomes of the generated orders, counted by kind."""
+    table = Table("generated orders", "field", "one machine", "MiniStack")
     for field in ("status", "charges"):
         kinds = dict.fromkeys(r.case for r in rows if r.subject)
         for kind in kinds:
-            found = [r for r in rows if r.subject and r.case == kind and r.field == field]
-            ours = Counter(r.here.partition(" ")[0] for r in found)
-            theirs = Counter(r.there.partition(" ")[0] for r in found)
+            matching = [r for r in rows if r.subject and r.case == kind and r.field == field]
+            ours = Counter(r.here.partition(" ")[0] for r in matching)
+            theirs = Counter(r.there.partition(" ")[0] for r in matching)
             table.add_row(kind.removeprefix("generated: "), field, _text(ours), _text(theirs))
     return table
 

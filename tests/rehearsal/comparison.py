@@ -1,4 +1,4 @@
-"""What differs between the two sides, and which differences are known, with the reason."""
+"""The comparison of the two sides, and the known differences with their reasons."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NOTHING = Outcome("none", "no order", "none", "none")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A known difference of a case; ``there`` is a pattern of what MiniStack may say."""
+    """A known difference of a case; ``there`` is a pattern of MiniStack's value."""
 
     case: str
     field: str
@@ -24,7 +24,7 @@ class Difference:
     reason: str
 
     def explains(self, row: "Row") -> bool:
-        """Say whether this is why a row differs."""
+        """Return whether this is the reason of a row's difference."""
         return (
             fnmatchcase(row.case, self.case)
             and row.field == self.field
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One field of one case on both sides; ``subject`` is the order, where a case has several."""
+    """One field of one case on both sides; ``subject`` is the order, if a case has several."""
 
     case: str
     subject: str
@@ -44,17 +44,17 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        """Whether the two sides say different things."""
+        """Whether the two sides have different values."""
         return self.here != self.there
 
 
 def known(path: Path = KNOWN) -> list[Difference]:
     """Return the known differences."""
-    return [Difference(**one) for one in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    return [Difference(**entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
 
 
 def rows(case: str, here: Outcome, there: Outcome, subject: str = "") -> list[Row]:
-    """Return the fields of a case side by side."""
+    """Return the fields of a case with the values of both sides."""
     theirs = there.fields()
     return [
         Row(case, subject, field, ours, theirs[field])
@@ -66,7 +66,7 @@ def rows(case: str, here: Outcome, there: Outcome, subject: str = "") -> list[Ro
 def rows_of_orders(
     kinds: Mapping[str, str], here: Mapping[str, Outcome], there: Mapping[str, Outcome]
 ) -> list[Row]:
-    """Return the fields of all orders side by side; ``kinds`` says what kind each is of."""
+    """Return the fields of all orders with the values of both sides; ``kinds`` is by order."""
     return [
         row
         for order_id in sorted(here.keys() | there.keys())
@@ -80,5 +80,5 @@ def rows_of_orders(
 
 
 def reason(row: Row, differences: Iterable[Difference]) -> str | None:
-    """Return why a row differs, if that is known."""
-    return next((one.reason for one in differences if one.explains(row)), None)
+    """Return the known reason of a row's difference, or None."""
+    return next((known.reason for known in differences if known.explains(row)), None)

@@ -1,7 +1,7 @@
-"""The deployed stack as the scenario table drives it: put events, settle, tell what they led to.
+"""The deployed stack as a host of the scenario table: put events, settle, report outcomes.
 
-Every caller has orders and SKUs of its own: their ids get a suffix on the way in, which is taken
-off again on the way out.
+Every caller has orders and SKUs of its own: their ids get a suffix on input, which is removed from
+the output.
 """
 
 import json
@@ -28,13 +28,13 @@ from tests.rehearsal.outcome import REQUESTS, Outcome
 BUS, TAP = "orders-bus", "rehearsal-tap"
 
 PATIENCE = 240.0
-"""Seconds until orders must have settled."""
+"""Maximum seconds until orders settle."""
 
 _PAUSE = 0.1
 
 
 class Stack:
-    """What all that drives a deployment shares: its events, dead letters and histories."""
+    """The shared state of a deployment: its events, dead letters and histories."""
 
     def __init__(self, ministack: MiniStack, deployment: Deployment) -> None:
         self.ministack = ministack
@@ -59,11 +59,11 @@ class Stack:
         entries = [
             {
                 "EventBusName": BUS,
-                "Source": one["source"],
-                "DetailType": one["detail-type"],
-                "Detail": json.dumps(one["detail"]),
+                "Source": event["source"],
+                "DetailType": event["detail-type"],
+                "Detail": json.dumps(event["detail"]),
             }
-            for one in events
+            for event in events
         ]
         answer = self.bus.put_events(Entries=entries)
         if answer["FailedEntryCount"]:
@@ -74,7 +74,7 @@ class Stack:
         return self._taken(self.tap)
 
     def dead_letters(self) -> list[tuple[str, str]]:
-        """Return the queue and the body of each message that nobody consumes."""
+        """Return the queue and the body of each message in a queue without consumer."""
         return [
             (name, json.dumps(body))
             for name, url in self.deployment.queues.items()
@@ -83,25 +83,25 @@ class Stack:
         ]
 
     def _taken(self, url: str) -> list[Any]:
-        """Take what is in a queue, and return it with what was taken from it before."""
-        known = self._messages.setdefault(url, {})
-        while found := self.sqs.receive_message(
+        """Receive and delete the messages of a queue; return all its messages so far."""
+        received = self._messages.setdefault(url, {})
+        while messages := self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["SentTimestamp"]
         ).get("Messages", []):
-            for one in found:
-                sent = int(one["Attributes"]["SentTimestamp"])
-                known.setdefault(one["MessageId"], (sent, json.loads(one["Body"])))
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
-        return [body for _, body in sorted(known.values(), key=lambda pair: pair[0])]
+            for message in messages:
+                sent = int(message["Attributes"]["SentTimestamp"])
+                received.setdefault(message["MessageId"], (sent, json.loads(message["Body"])))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [body for _, body in sorted(received.values(), key=lambda pair: pair[0])]
 
     def items(self) -> list[dict[str, Any]]:
         """Return every item of the orders' table."""
         return list(self.deployment.table.scan())
 
     def is_quiet(self) -> bool:
-        """Say whether nothing runs, waits in a queue, or is to be published.
+        """Return whether no execution runs, and queues and outboxes are empty.
 
-        What ends one of these begins the next, so the first is asked again at the end.
+        The end of one kind of work starts the next, so executions are checked again at the end.
         """
         before = self._executions()
         if "RUNNING" in before.values() or self._unsent() or self._queued():
@@ -111,13 +111,13 @@ class Stack:
     def _executions(self) -> dict[str, str]:
         paginator = self.states.get_paginator("list_executions")
         return {
-            one["executionArn"]: one["status"]
-            for machine in self._machines()
-            for page in paginator.paginate(stateMachineArn=machine)
-            for one in page["executions"]
+            execution["executionArn"]: execution["status"]
+            for state_machine in self._state_machines()
+            for page in paginator.paginate(stateMachineArn=state_machine)
+            for execution in page["executions"]
         }
 
-    def _machines(self) -> tuple[str, str]:
+    def _state_machines(self) -> tuple[str, str]:
         names = self.deployment.names
         return names["OrderProcessing"], names["OrderRecovery"]
 
@@ -125,8 +125,8 @@ class Stack:
         counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         for name in self.deployment.consumed:
             url = self.deployment.queues[name]
-            found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
-            if any(int(number) for number in found["Attributes"].values()):
+            answer = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
+            if any(int(number) for number in answer["Attributes"].values()):
                 return True
         return False
 
@@ -134,7 +134,7 @@ class Stack:
         return any(item.get("out") for item in self.items())
 
     def skip(self, seconds: float) -> None:
-        """Move the functions' clocks ahead."""
+        """Advance the functions' clocks."""
         self._ahead += seconds
         self.ministack.clock.write_text(str(self._ahead))
 
@@ -148,9 +148,9 @@ class Stack:
 
     def paths(self) -> list[tuple[str, str]]:
         """Return the order and the path of each run of order_processing, in order."""
-        machine = self.deployment.names["OrderProcessing"]
-        pages = self.states.get_paginator("list_executions").paginate(stateMachineArn=machine)
-        runs = [one for page in pages for one in page["executions"]]
+        arn = self.deployment.names["OrderProcessing"]
+        pages = self.states.get_paginator("list_executions").paginate(stateMachineArn=arn)
+        runs = [run for page in pages for run in page["executions"]]
         for run in runs:
             arn = run["executionArn"]
             if arn not in self._paths:
@@ -165,22 +165,22 @@ class Stack:
         return path(event for page in pages for event in page["events"])
 
     def _order(self, arn: str) -> str:
-        given = json.loads(self.states.describe_execution(executionArn=arn)["input"])
-        found: str = (given.get("resume") or given.get("detail") or {}).get("order_id", "")
-        return found
+        data = json.loads(self.states.describe_execution(executionArn=arn)["input"])
+        order_id: str = (data.get("resume") or data.get("detail") or {}).get("order_id", "")
+        return order_id
 
 
 @dataclass(slots=True)
 class Turns:
-    """What a situation takes for an engine: a turn of it is a moment that passes."""
+    """A substitute for the engine in situations: its turn only waits."""
 
     def turn(self, timeout: float) -> None:
-        """Let a moment pass."""
+        """Wait for a tenth of a second."""
         time.sleep(_PAUSE)
 
 
 class DeployedHost:
-    """A deployed stack, and what a situation asks of it (see `tests.host.Host`)."""
+    """A deployed stack with the methods of `tests.host.Host` that situations use."""
 
     def __init__(self, stack: Stack, suffix: str) -> None:
         self.stack = stack
@@ -194,8 +194,8 @@ class DeployedHost:
         self.inventory.receive(Receipt(str(sorted(own.items())), own), time.time())
 
     def put(self, *events: Mapping[str, Any]) -> None:
-        """Put events on the bus, with this one's orders and SKUs."""
-        self.stack.put(self._renamed(one) for one in events)
+        """Put events on the bus, with this host's order ids and SKUs."""
+        self.stack.put(self._renamed(event) for event in events)
 
     def status(self, order_id: str = "T-1") -> str | None:
         """Return an order's status."""
@@ -203,7 +203,7 @@ class DeployedHost:
         return None if record is None else str(record.status)
 
     def settle(self) -> None:
-        """Work until nothing is due; orders that nothing moves are left to the reconciler."""
+        """Wait until nothing is due; call the reconciler for orders without progress."""
         deadline = time.monotonic() + PATIENCE
         reconciled, unfinished = 0, (-1, -1)
         while True:
@@ -211,28 +211,29 @@ class DeployedHost:
                 if time.monotonic() > deadline:
                     raise RehearsalError(f"{self.suffix} did not settle in {PATIENCE:.0f} s")
                 time.sleep(_PAUSE)
-            left = sum(not record.ended for record in self.records().values()), self.kept()
-            if left == (0, 0) or (reconciled >= RECONCILIATIONS and left == unfinished):
+            remaining = sum(not record.ended for record in self.records().values()), self.kept()
+            if remaining == (0, 0) or (reconciled >= RECONCILIATIONS and remaining == unfinished):
                 return
-            reconciled = reconciled + 1 if left == unfinished else 1
-            unfinished = left
-            self.stack.skip(LEASE if left[0] else KEPT + LEASE)
+            reconciled = reconciled + 1 if remaining == unfinished else 1
+            unfinished = remaining
+            self.stack.skip(LEASE if remaining[0] else KEPT + LEASE)
             self.stack.reconcile()
 
     def kept(self) -> int:
-        """Return how many requests are kept for orders that have not come."""
+        """Return the number of requests kept for orders that have not arrived."""
         kept = [request for item in self.stack.items() for request in kept_in(item)]
         return sum(self._is_own(request.order_id) for request in kept)
 
     def records(self) -> dict[str, OrderRecord]:
-        """Return its orders by their own ids."""
+        """Return this host's orders by their ids without suffix."""
         records = [to_record(item) for item in self.stack.items() if is_order(item)]
-        return {self._plain(one.order_id): one for one in records if self._is_own(one.order_id)}
+        own = [record for record in records if self._is_own(record.order_id)]
+        return {self._plain(record.order_id): record for record in own}
 
     def outcome(self) -> Outcome:
-        """Return what its input led to, as far as its orders are concerned together."""
+        """Return the outcome of all orders of this host together."""
         return Outcome(
-            outcome.paths(found for order, found in self.stack.paths() if self._is_own(order)),
+            outcome.paths(path for order, path in self.stack.paths() if self._is_own(order)),
             outcome.status(self.status(), self.letters()),
             outcome.events(self._published()),
             "; ".join(self._charges().values()) or "none",
@@ -240,20 +241,20 @@ class DeployedHost:
         )
 
     def orders(self) -> dict[str, Outcome]:
-        """Return what became of each order."""
+        """Return the outcome of each order."""
         paths, events, charges = self.stack.paths(), self._published(), self._charges()
         return {
             order_id: Outcome(
-                outcome.paths(found for order, found in paths if order == record.order_id),
+                outcome.paths(path for order, path in paths if order == record.order_id),
                 str(record.status),
-                outcome.events(sorted(one for one in events if one[0] == record.order_id)),
+                outcome.events(sorted(event for event in events if event[0] == record.order_id)),
                 charges.get(order_id, "none"),
             )
             for order_id, record in self.records().items()
         }
 
     def letters(self) -> list[str]:
-        """Return the queues in which its dead letters are."""
+        """Return the queues with this host's dead letters."""
         return [queue for queue, body in self.stack.dead_letters() if f"-{self.suffix}" in body]
 
     def _published(self) -> list[tuple[str, str]]:
@@ -262,40 +263,40 @@ class DeployedHost:
         for event in self.stack.published():
             detail = event["detail"]
             if self._is_own(detail["order_id"]) and event["detail-type"] not in REQUESTS:
-                told = (detail["order_id"], event["detail-type"])
-                seen.setdefault(detail["metadata"]["event_id"], told)
+                published = (detail["order_id"], event["detail-type"])
+                seen.setdefault(detail["metadata"]["event_id"], published)
         return list(seen.values())
 
     def _charges(self) -> dict[str, str]:
-        """Return what became of each order's charge."""
+        """Return the state of each order's charge."""
         gateway = self._gateway()
-        found = {}
+        charges = {}
         for order_id, record in self.records().items():
             item = self.stack.deployment.table.get(*order_key(record.order_id))
             charge = charge_of(item) if item else None
             if charge is not None:
-                known = gateway.get(str(charge["charge_id"]), [])
-                found[order_id] = outcome.charge(str(charge["status"]), record.total, known)
-        return found
+                at_gateway = gateway.get(str(charge["charge_id"]), [])
+                charges[order_id] = outcome.charge(str(charge["status"]), record.total, at_gateway)
+        return charges
 
     def _gateway(self) -> dict[str, list[str]]:
-        """Return the gateway's own record: the statuses of each key's charges."""
+        """Return the gateway's own record: the statuses of charges by idempotency key."""
         client = self.stack.deployment.client("dynamodb")
         pages = client.get_paginator("scan").paginate(
             TableName=self.stack.deployment.names["SandboxTable"], ConsistentRead=True
         )
-        found: dict[str, list[str]] = {}
-        for item in (from_item(one) for page in pages for one in page["Items"]):
+        statuses: dict[str, list[str]] = {}
+        for item in (from_item(stored) for page in pages for stored in page["Items"]):
             if item["pk"].startswith("charge#") and "status" in item:
-                found.setdefault(item["pk"].partition("#")[2], []).append(item["status"])
-        return found
+                statuses.setdefault(item["pk"].partition("#")[2], []).append(item["status"])
+        return statuses
 
     def stock(self) -> str:
-        """Return the counts of its SKUs in words."""
+        """Return the counts of this host's SKUs as text."""
         return outcome.stock(self.levels())
 
     def levels(self) -> list[dict[str, Any]]:
-        """Return the counts of its SKUs."""
+        """Return the counts of this host's SKUs."""
         return [
             {
                 **item,

@@ -1,6 +1,6 @@
-"""The stack on MiniStack: deployed through CloudFormation, and found by its logical ids.
+"""The stack on MiniStack: deployed through CloudFormation, with resources by logical id.
 
-``python -m tests.rehearsal.deployment --endpoint-url URL`` deploys to a MiniStack that runs.
+``python -m tests.rehearsal.deployment --endpoint-url URL`` deploys to a running MiniStack.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from tests.rehearsal.package import package
 from tests.rehearsal.template import adapted, parameters, patient, read
 
 VISIBILITY = 3
-"""Seconds after which a queue gives a message again: the template's minutes, made short."""
+"""Visibility timeout in seconds, instead of the template's minutes."""
 
 RECEIVES = 5
-"""Times that it gives a message: up to an hour's worth in the template."""
+"""Maximum receive count, instead of the template's, which takes up to an hour."""
 
 SENDER = "orders@example.com"
-"""The template's sender of mails."""
+"""The template's mail sender."""
 
 _BUCKET, _TIMEOUT = "packages", 120.0
 
@@ -41,9 +41,9 @@ _BUCKET, _TIMEOUT = "packages", 120.0
 class Deployment:
     """A deployed stack."""
 
-    def __init__(self, endpoint: Endpoint, taken_out: Mapping[str, str]) -> None:
+    def __init__(self, endpoint: Endpoint, removed: Mapping[str, str]) -> None:
         self.endpoint = endpoint
-        self.taken_out = taken_out
+        self.removed = removed
         answer = self.client("cloudformation").describe_stack_resources(StackName=STACK)
         self._resources = answer["StackResources"]
         self.names = self._of_type("")
@@ -64,17 +64,17 @@ class Deployment:
 
     @cached_property
     def consumed(self) -> set[str]:
-        """The logical ids of queues that a function takes messages from."""
+        """The logical ids of queues that a function consumes."""
         mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        sources = {one["EventSourceArn"].rsplit(":", 1)[-1] for one in mappings}
+        sources = {mapping["EventSourceArn"].rsplit(":", 1)[-1] for mapping in mappings}
         return {name for name, url in self.queues.items() if url.rsplit("/", 1)[-1] in sources}
 
     def _of_type(self, kind: str) -> dict[str, str]:
         """Return physical names by logical ids."""
         return {
-            one["LogicalResourceId"]: one["PhysicalResourceId"]
-            for one in self._resources
-            if kind in ("", one["ResourceType"])
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for resource in self._resources
+            if kind in ("", resource["ResourceType"])
         }
 
 
@@ -88,7 +88,7 @@ def deploy(endpoint: Endpoint) -> Deployment:
     Raises
     ------
     RehearsalError
-        CloudFormation did not create the stack; its reasons are in the message.
+        CloudFormation did not create the stack; the message has its reasons.
     """
     uploaded = _upload(endpoint)
     body, out = adapted(read(TEMPLATE), uploaded.pop("package"), uploaded)
@@ -104,16 +104,16 @@ def deploy(endpoint: Endpoint) -> Deployment:
     _await(cloudformation, endpoint)
     deployed = Deployment(endpoint, out)
     for name in deployed.consumed:
-        _hurry(deployed.client("sqs"), deployed.queues[name])
-    # as on AWS, where whoever deploys has its sender verified once
+        _shorten_retries(deployed.client("sqs"), deployed.queues[name])
+    # on AWS a person verifies the sender once
     endpoint.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     return deployed
 
 
-def _hurry(sqs: Any, queue: str) -> None:
-    """Have a queue try again soon and give up soon: there is no clock to skip on."""
-    known = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
-    redrive = json.loads(known["Attributes"]["RedrivePolicy"])
+def _shorten_retries(sqs: Any, queue: str) -> None:
+    """Shorten a queue's retries, because MiniStack's clock cannot be moved."""
+    present = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+    redrive = json.loads(present["Attributes"]["RedrivePolicy"])
     attributes = {
         "VisibilityTimeout": str(VISIBILITY),
         "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": RECEIVES}),
@@ -122,7 +122,7 @@ def _hurry(sqs: Any, queue: str) -> None:
 
 
 def _upload(endpoint: Endpoint) -> dict[str, str]:
-    """Put the package and the workflows where CloudFormation finds them; return the places."""
+    """Upload the package and the workflows for CloudFormation; return their S3 URLs."""
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket=_BUCKET)
     contents = {"package": package()}
@@ -137,7 +137,7 @@ def _upload(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _template_url(endpoint: Endpoint, body: Mapping[str, Any]) -> str:
-    """Put a template into a bucket: a request takes 51,200 bytes of one (CloudFormation quotas)."""
+    """Upload a template: a request may have 51,200 bytes of it only (CloudFormation quotas)."""
     endpoint.client("s3").put_object(Bucket=_BUCKET, Key="template.json", Body=json.dumps(body))
     return f"{endpoint.url}/{_BUCKET}/template.json"
 
@@ -147,21 +147,21 @@ def _key(name: str) -> str:
 
 
 def _await(cloudformation: Any, endpoint: Endpoint) -> None:
-    found: dict[str, Any] = {"StackStatus": "not asked"}
+    stack: dict[str, Any] = {"StackStatus": "not requested"}
     deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
-        [found] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-        if found["StackStatus"] == "CREATE_COMPLETE":
+        [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
             return
-        if not found["StackStatus"].endswith("IN_PROGRESS"):
+        if not stack["StackStatus"].endswith("IN_PROGRESS"):
             break
         time.sleep(0.2)
-    reasons = [*endpoint.errors(), found.get("StackStatusReason") or found["StackStatus"]]
+    reasons = [*endpoint.errors(), stack.get("StackStatusReason") or stack["StackStatus"]]
     raise RehearsalError(f"the stack was not created: {'; '.join(reasons)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deploy to a MiniStack that runs, with the sample's stock, so that the examples work."""
+    """Deploy to a running MiniStack, with the sample stock, so that the examples work."""
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal.deployment")
     parser.add_argument("--endpoint-url", default="http://127.0.0.1:4566")
     url = parser.parse_args(arguments).endpoint_url
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     DynamoInventory(deployed.table).receive(read_stock(SAMPLE_STOCK), time.time())
     console.print(
-        f"{len(deployed.names)} resources deployed to {url}, with the sample's stock; try",
+        f"{len(deployed.names)} resources deployed to {url}, with the sample stock; try",
         f"  orders emit events_schema/order-created/examples/minimal.json --endpoint-url {url}",
         f"  orders list --endpoint-url {url}",
     )

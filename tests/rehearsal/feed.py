@@ -1,4 +1,4 @@
-"""Feeding generated orders to either side, a few at a time."""
+"""The feed of generated orders to either side, a few at a time."""
 
 from itertools import islice
 from typing import Any, Protocol
@@ -6,21 +6,21 @@ from typing import Any, Protocol
 from infra.cli.generator import Generated
 
 PORTION = 4
-"""Orders at once: MiniStack starts a process for each function that runs."""
+"""Orders per portion: MiniStack starts a process for each running function."""
 
 
 class Side(Protocol):
-    """Where events are put."""
+    """A side of the rehearsal."""
 
     def put(self, *events: dict[str, Any]) -> object:
         """Put events on the bus in one request."""
 
     def settle(self) -> None:
-        """Work until nothing is due."""
+        """Wait until nothing is due."""
 
 
 def in_portions(side: Side, orders: Generated) -> None:
-    """Put orders on the bus, the next ones when those before have settled."""
+    """Put orders on the bus in portions; wait until each portion has settled."""
     events = iter([event for kind, event in orders.events if kind != "rejected"])
     while portion := list(islice(events, PORTION)):
         side.put(*portion)

@@ -1,4 +1,4 @@
-"""The path of an execution through its states, from its history on Step Functions."""
+"""The path of an execution through its states, from its Step Functions history."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ BRANCHES = (
     ("UpdateInventory", "InventoryNotUpdated"),
     ("CreateShipment", "ShipmentNotCreated"),
 )
-"""The states of each branch; the second is entered when the first has failed for good."""
+"""The states of each branch; the second follows the final failure of the first."""
 
 FAILED = ("FAILED", "NOT_QUEUED")
-"""Outcomes of a branch that its second state answers."""
+"""Outcomes of a branch's second state."""
 
 
 def path(events: Iterable[Mapping[str, Any]]) -> str:
-    """Return the states entered; the branches of the parallel one in parentheses.
+    """Return the entered states; the branches of the Parallel state are in parentheses.
 
-    MiniStack's history has no states inside branches, so they follow from what the branches
-    answered.
+    MiniStack's history has no states inside branches, so they are derived from the branches'
+    outputs.
     """
     names: list[str] = []
     for event in events:

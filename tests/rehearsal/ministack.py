@@ -1,4 +1,4 @@
-"""MiniStack, the emulator, as a process of its own on a free port of this machine."""
+"""MiniStack, the emulator, in a separate process on a free local port."""
 
 import json
 import os
@@ -22,33 +22,33 @@ from infra.terminal.output import errors
 PYTHON = ROOT / ".venv-ministack" / "bin" / "python"
 
 CONCURRENCY = 12
-"""Functions that run at once: it keeps a process for each."""
+"""Maximum number of concurrent functions: MiniStack keeps a process for each."""
 
 _START, _STOP = 30.0, 5.0
-"""Seconds until it must answer, and until it is killed."""
+"""Seconds until MiniStack must answer after its start, and until it is killed."""
 
 
 class RehearsalError(Exception):
-    """The rehearsal cannot go on; the message says why and what to do."""
+    """The rehearsal cannot continue; the message has the cause and the remedy."""
 
 
 class Endpoint:
-    """Where AWS's services answer; any credentials are taken."""
+    """An endpoint of AWS's services that accepts any credentials."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def client(self, service: str) -> Any:
-        """Return a client of a service, as its users have it."""
+        """Return a client of a service."""
         return client(service, self.url)
 
     def errors(self) -> list[str]:
-        """Return what it says went wrong with a stack, where that is to be had."""
+        """Return error messages about a stack, if available."""
         return []
 
 
 class MiniStack(Endpoint):
-    """A MiniStack of our own."""
+    """A MiniStack process that the rehearsal started."""
 
     def __init__(self, url: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
         super().__init__(url)
@@ -57,21 +57,21 @@ class MiniStack(Endpoint):
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """Its log file."""
         return self.folder / "ministack.log"
 
     @property
     def clock(self) -> Path:
-        """How many seconds the functions' clocks are ahead."""
+        """The file with the number of seconds by which the functions' clocks are ahead."""
         return self.folder / "clock"
 
     def errors(self) -> list[str]:
-        """Return what its log says went wrong with a stack: its events give no reason."""
+        """Return the log's error messages about a stack, because stack events have no reason."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line.partition("] ")[2] for line in lines if " ERROR [cloudformation] " in line]
 
     def configure(self, **settings: object) -> None:
-        """Change MiniStack's own settings of Step Functions."""
+        """Change MiniStack's settings of Step Functions."""
         body = {f"stepfunctions.{name}": value for name, value in settings.items()}
         request = Request(  # noqa: S310 - the URL is ours
             f"{self.url}/_ministack/config",
@@ -81,21 +81,21 @@ class MiniStack(Endpoint):
         with urlopen(request, timeout=10) as answer:  # noqa: S310
             applied = json.load(answer)["applied"]
         if applied.keys() != body.keys():
-            raise RehearsalError(f"MiniStack took {sorted(applied)} of {sorted(body)}")
+            raise RehearsalError(f"MiniStack applied {sorted(applied)} of {sorted(body)}")
 
     def megabytes(self) -> float:
-        """Return the memory that it and the functions' processes have."""
+        """Return the memory of MiniStack and the functions' processes."""
         pages = os.sysconf("SC_PAGE_SIZE")
         total = 0
         for entry in Path("/proc").glob("[0-9]*/statm"):
-            with suppress(OSError):  # it has just ended
+            with suppress(OSError):  # the process has just ended
                 if os.getpgid(int(entry.parent.name)) == self.process.pid:
                     total += int(entry.read_text().split()[1]) * pages
         return total / 2**20
 
 
 def client(service: str, url: str) -> Any:
-    """Return a boto3 client of an endpoint that takes any credentials."""
+    """Return a boto3 client of an endpoint that accepts any credentials."""
     import boto3
     from botocore.config import Config
 
@@ -114,12 +114,12 @@ def client(service: str, url: str) -> Any:
 
 @contextmanager
 def ministack() -> Iterator[MiniStack]:
-    """Start MiniStack on a free port of the loopback; it ends with the block, whatever happens.
+    """Start MiniStack on a free loopback port, and stop it at the end of the block.
 
     Raises
     ------
     RehearsalError
-        It is not installed, or does not start.
+        MiniStack is not installed, or does not start.
     """
     if not PYTHON.exists():
         raise RehearsalError("MiniStack is not installed; `make rehearse` installs it")
@@ -157,7 +157,7 @@ def _environment(folder: Path, url: str, port: int) -> Mapping[str, str]:
         "AWS_ENDPOINT_URL": url,  # for the functions' clients
         "AWS_DEFAULT_REGION": REGION,
         "LAMBDA_ACCOUNT_CONCURRENCY": str(CONCURRENCY),
-        "IOT_MTLS_ENABLED": "0",  # it would listen on a port of its own
+        "IOT_MTLS_ENABLED": "0",  # would listen on another port
         "SFTP_ENABLED": "0",
         "REHEARSAL_CLOCK": str(folder / "clock"),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -177,16 +177,16 @@ def _await(stack: MiniStack) -> None:
         with suppress(URLError, OSError), urlopen(f"{stack.url}/_ministack/health", timeout=1):  # noqa: S310
             return
         time.sleep(0.1)
-    said = stack.log.read_text(errors="replace").splitlines()[-5:]
-    raise RehearsalError(f"MiniStack did not start: {' | '.join(said) or 'it said nothing'}")
+    lines = stack.log.read_text(errors="replace").splitlines()[-5:]
+    raise RehearsalError(f"MiniStack did not start: {' | '.join(lines) or 'its log is empty'}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process and those that it started, which are in its group."""
+    """Stop the process and its children, which are in its process group."""
     for kind, patience in ((signal.SIGTERM, _STOP), (signal.SIGKILL, 1.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
     if process.poll() is None:
-        errors.print(f"MiniStack (process {process.pid}) does not end")
+        errors.print(f"MiniStack (process {process.pid}) does not stop")

@@ -1,8 +1,8 @@
-"""The workflow with mocked answers: the configuration that Step Functions Local reads, on any host.
+"""The workflow with mocked answers: the configuration of Step Functions Local, for any host.
 
-A test case is named for a situation of ``workflows/README.md``: ``CardDeclined`` is the first run
-of *card declined*, and ``GatewayAwayForGoodThen`` the run that follows in *gateway away for good*.
-Answers have the numbers of a state's calls, from 0 on: ``"0"`` or ``"1-3"``.
+A test case has the name of a situation in ``workflows/README.md``: ``CardDeclined`` is the first
+run of *card declined*, and ``GatewayAwayForGoodThen`` the second run of *gateway away for good*.
+Answers are keyed by the numbers of a state's calls, from 0: ``"0"`` or ``"1-3"``.
 """
 
 import heapq
@@ -40,26 +40,26 @@ TABLE = ROOT / "workflows" / "README.md"
 MACHINE = "order_processing"
 """The state machine's name in the configuration."""
 
-GIVEN = {
+INPUT = {
     "source": "orders.service",
     "detail-type": "Order Created",
     "detail": {"order_id": "T-1", "total": 12.5},
 }
-"""What every run is started with; its answers do not depend on it."""
+"""The input of every run; the answers do not depend on it."""
 
 _THEN = "Then"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class UnexpectedCall(Exception):
-    """A state was called that its test case has no answer for."""
+    """A call of a state for which the test case has no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestCase:
-    """A run with mocked answers, and the path of states that it takes."""
+    """A run with mocked answers, and its expected path of states."""
 
-    __test__ = False  # no class of tests, whatever its name says
+    __test__ = False  # no class of tests, despite its name
 
     name: str
     states: Mapping[str, str]
@@ -74,37 +74,37 @@ class Mocks:
         self.responses: Mapping[str, Mapping[str, Any]] = self.content["MockedResponses"]
 
     def cases(self) -> list[TestCase]:
-        """Return the test cases, each with the path that the scenario table says."""
+        """Return the test cases, each with its path in the scenario table."""
         expected = dict(_runs())
-        found = self.content["StateMachines"][MACHINE]["TestCases"]
-        return [TestCase(name, states, expected[name]) for name, states in found.items()]
+        cases = self.content["StateMachines"][MACHINE]["TestCases"]
+        return [TestCase(name, states, expected[name]) for name, states in cases.items()]
 
     def answer(self, case: TestCase, state: str, call: int) -> Mapping[str, Any]:
-        """Return what a call of a state answers: ``{"Return": …}`` or ``{"Throw": …}``.
+        """Return the answer of a state's call: ``{"Return": …}`` or ``{"Throw": …}``.
 
         Raises
         ------
         UnexpectedCall
-            The configuration says nothing about it.
+            The configuration has no answer for the call.
         """
         answers = self.responses.get(case.states.get(state, ""), {})
         for calls, answer in answers.items():
             first, _, last = calls.partition("-")
             if int(first) <= call <= int(last or first):
-                found: Mapping[str, Any] = answer
-                return found
-        raise UnexpectedCall(f"{case.name}: nothing is said of call {call} of {state}")
+                typed: Mapping[str, Any] = answer
+                return typed
+        raise UnexpectedCall(f"{case.name}: there is no answer for call {call} of {state}")
 
 
 def definition() -> dict[str, Any]:
-    """Return the workflow with a name for everything that it calls."""
+    """Return the workflow with an ARN or URL for each resource that it calls."""
     text = DEFINITION.read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(_named, text))
-    return found
+    content: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(_reference, text))
+    return content
 
 
 def run(case: TestCase, mocks: Mocks) -> str:
-    """Return the path that a test case takes on the one-machine interpreter; waits cost nothing."""
+    """Return a test case's path on the one-machine interpreter, with a virtual clock."""
     machine = compile_definition(definition(), name=MACHINE)
     calls: Counter[str] = Counter()
     due: list[tuple[float, int, Signal]] = []
@@ -126,8 +126,8 @@ def run(case: TestCase, mocks: Mocks) -> str:
             case Ended():
                 ended = True
 
-    context = {"Execution": {"Name": case.name, "Input": GIVEN}, "StateMachine": {"Name": MACHINE}}
-    execution, effects = machine.start(GIVEN, context, now)
+    context = {"Execution": {"Name": case.name, "Input": INPUT}, "StateMachine": {"Name": MACHINE}}
+    execution, effects = machine.start(INPUT, context, now)
     while True:
         for effect in effects:
             perform(effect)
@@ -144,7 +144,7 @@ def _signal(token: int, answer: Mapping[str, Any]) -> Signal:
     return TaskSucceeded(token, answer["Return"])
 
 
-def _named(match: re.Match[str]) -> str:
+def _reference(match: re.Match[str]) -> str:
     name = match[1]
     if name.endswith("QueueUrl"):
         return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name.removesuffix('Url')}"
@@ -155,11 +155,11 @@ def _named(match: re.Match[str]) -> str:
 
 
 def _runs() -> Iterator[tuple[str, str]]:
-    """Return the names of the test cases that the table has room for, and their paths."""
+    """Yield the names of the test cases in the table, and their paths."""
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| ") and len(cells) > 1 and "ValidateOrder" in cells[1]:
             name = re.sub(r"[^A-Za-z0-9]+", " ", cells[0]).split()
             title = "".join(word[:1].upper() + word[1:].lower() for word in name)
-            for number, taken in enumerate(cells[1].split("; then ")):
-                yield title + _THEN * number, re.sub(r"^\d+ x ", "", taken)
+            for number, cell in enumerate(cells[1].split("; then ")):
+                yield title + _THEN * number, re.sub(r"^\d+ x ", "", cell)

@@ -1,4 +1,4 @@
-"""The same input on the one-machine runtime."""
+"""The rehearsal's input on the one-machine runtime."""
 
 import multiprocessing
 import tempfile
@@ -18,23 +18,23 @@ from tests.rehearsal.outcome import REQUESTS, Outcome
 T = TypeVar("T")
 
 PATIENCE = 120.0
-"""Seconds until it must have answered."""
+"""Maximum seconds until the process answers."""
 
 _FORK = multiprocessing.get_context("fork")
 
 
 def situation(name: str) -> Outcome:
-    """Return what a situation leads to on a machine of its own."""
-    return _apart(_situation, name)
+    """Return the outcome of a situation on a host of its own."""
+    return _in_process(_situation, name)
 
 
 def generated(orders: Generated) -> tuple[dict[str, Outcome], str]:
-    """Return what became of each order, and of the stock."""
-    return _apart(_generated, orders)
+    """Return the outcome of each order, and the stock."""
+    return _in_process(_generated, orders)
 
 
-def _apart(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in a process of its own, since services keep their wiring for a process."""
+def _in_process(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a separate process, because services cache their wiring per process."""
     ours, theirs = _FORK.Pipe()
     process = _FORK.Process(target=_call, args=(theirs, function, arguments), daemon=True)
     process.start()
@@ -56,7 +56,7 @@ def _apart(function: Callable[..., T], *arguments: Any) -> T:
 def _call(connection: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
         connection.send((True, function(*arguments)))
-    except Exception as error:  # noqa: BLE001 - told where it was asked for
+    except Exception as error:  # noqa: BLE001 - reported by the calling process
         connection.send((False, f"{type(error).__name__}: {error}"))
 
 
@@ -66,7 +66,9 @@ def _situation(name: str) -> Outcome:
         SITUATIONS[name](machine)
         return Outcome(
             outcome.paths(machine.paths()),
-            outcome.status(machine.status(), [one["queue"] for one in machine.dead_letters()]),
+            outcome.status(
+                machine.status(), [letter["queue"] for letter in machine.dead_letters()]
+            ),
             outcome.events(_published(machine)),
             "; ".join(_charges(machine).values()) or "none",
             outcome.stock(machine.rows("select * from stock")),
@@ -82,7 +84,7 @@ def _generated(orders: Generated) -> tuple[dict[str, Outcome], str]:
             row["order_id"]: Outcome(
                 outcome.paths(machine.paths(row["order_id"])),
                 row["status"],
-                outcome.events(sorted(one for one in events if one[0] == row["order_id"])),
+                outcome.events(sorted(event for event in events if event[0] == row["order_id"])),
                 charges.get(row["order_id"], "none"),
             )
             for row in machine.rows("select order_id, status from orders order by order_id")

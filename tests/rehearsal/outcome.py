@@ -1,4 +1,4 @@
-"""What orders led to, in words that are the same on both sides."""
+"""Outcomes of orders as texts that are comparable between the two sides."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,12 +7,12 @@ from typing import Any
 from kernel.money import text
 
 REQUESTS = {"Order Created", "Order Updated", "Order Cancelled"}
-"""Events that come from upstream; all others are the platform's own."""
+"""Events from upstream; all others are the platform's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What some input led to."""
+    """The outcome of an input."""
 
     paths: str
     status: str
@@ -21,14 +21,14 @@ class Outcome:
     stock: str = ""
 
     def fields(self) -> Mapping[str, str]:
-        """Return what can be compared, by name."""
+        """Return the comparable fields by name."""
         return asdict(self)
 
 
-def paths(found: Iterable[str]) -> str:
-    """Return paths of runs as the scenario table has them."""
+def paths(runs: Iterable[str]) -> str:
+    """Return the paths of runs in the format of the scenario table."""
     grouped: list[tuple[int, str]] = []
-    for path in found:
+    for path in runs:
         if grouped and grouped[-1][1] == path:
             grouped[-1] = (grouped[-1][0] + 1, path)
         else:
@@ -37,29 +37,29 @@ def paths(found: Iterable[str]) -> str:
     return "; then ".join(shown) or "none"
 
 
-def status(found: str | None, letters: Iterable[str]) -> str:
-    """Return an order's status and the queues that its dead letters are in."""
-    queues = "".join(f", dead letter in {queue}" for queue in sorted(set(letters)))
-    return f"{found or 'no order'}{queues}"
+def status(value: str | None, dead_letter_queues: Iterable[str]) -> str:
+    """Return an order's status and the queues with its dead letters."""
+    queues = "".join(f", dead letter in {queue}" for queue in sorted(set(dead_letter_queues)))
+    return f"{value or 'no order'}{queues}"
 
 
-def events(found: Iterable[tuple[str, str]]) -> str:
+def events(published: Iterable[tuple[str, str]]) -> str:
     """Return the types of orders' events."""
-    return ", ".join(name for _, name in found) or "none"
+    return ", ".join(name for _, name in published) or "none"
 
 
 def charge(ledger: str, amount: int, gateway: Sequence[str]) -> str:
-    """Return what the ledger and the gateway's own record say of a charge."""
+    """Return a charge's state in the ledger and in the gateway's own record."""
     return f"{ledger} {text(amount)} (gateway: {', '.join(gateway) or 'nothing'})"
 
 
 def stock(levels: Iterable[Mapping[str, Any]]) -> str:
-    """Return the counts of each SKU that any order touched."""
+    """Return the counts of each SKU."""
     counts = ("received", "on_hand", "reserved", "shipped", "restocked")
     return (
         "; ".join(
-            f"{one['sku']} " + " ".join(f"{count}={one[count]}" for count in counts)
-            for one in sorted(levels, key=lambda level: str(level["sku"]))
+            f"{level['sku']} " + " ".join(f"{count}={level[count]}" for count in counts)
+            for level in sorted(levels, key=lambda level: str(level["sku"]))
         )
         or "none"
     )

@@ -1,9 +1,9 @@
 """The functions' deployment package, and the program that runs them on MiniStack.
 
-MiniStack's own Python runtime reports every exception as ``Runtime.HandlerError``, so that no
-``ErrorEquals`` of a workflow would ever match. Its custom runtime speaks Lambda's Runtime API, and
-there Lambda's own client for Python (``awslambdaric``) runs the very same handlers: a program named
-``bootstrap`` in the package. Dependencies come from this project's environment, as a layer's would.
+MiniStack's Python runtime reports every exception as ``Runtime.HandlerError``, which matches no
+``ErrorEquals`` of a workflow. Its custom runtime implements Lambda's Runtime API, so a program
+``bootstrap`` in the package runs the same handlers with Lambda's own Python client
+(``awslambdaric``). Dependencies come from this project's environment instead of a layer.
 """
 
 import io
@@ -17,7 +17,7 @@ SOURCES = ROOT / "services"
 
 RUNTIME = "provided.al2023"
 
-_LEFT_OUT = {".pyc", ".orig"}
+_EXCLUDED = {".pyc", ".orig"}
 
 _BOOTSTRAP = """#!{ours}
 import os, sys, time
@@ -34,7 +34,7 @@ def now():
 clock.now = now
 main(["bootstrap", os.environ["_HANDLER"]])
 """
-"""The rehearsal moves the functions' clocks ahead by a number in a file."""
+"""The program; a file has the number of seconds by which the functions' clocks are ahead."""
 
 
 def package() -> bytes:
@@ -42,7 +42,7 @@ def package() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(SOURCES.rglob("*")):
-            if path.is_file() and path.suffix not in _LEFT_OUT:
+            if path.is_file() and path.suffix not in _EXCLUDED:
                 archive.write(path, path.relative_to(SOURCES))
         program = zipfile.ZipInfo("bootstrap")
         program.external_attr = 0o755 << 16

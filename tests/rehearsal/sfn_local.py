@@ -1,7 +1,7 @@
 """``make test-sfn-local``: the mocked scenarios on Step Functions Local, through its boto3 client.
 
-Step Functions Local reads ``workflows/order_processing.mocks.json`` when it starts
-(``SFN_MOCK_CONFIG``); the part of a state machine's ARN behind ``#`` names the test case.
+Step Functions Local reads ``workflows/order_processing.mocks.json`` at its start
+(``SFN_MOCK_CONFIG``); the part of a state machine's ARN after ``#`` is the name of the test case.
 """
 
 import argparse
@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 from infra.terminal.output import console
 from tests.rehearsal.history import path
 from tests.rehearsal.ministack import RehearsalError, client
-from tests.rehearsal.mocks import GIVEN, MACHINE, Mocks, TestCase, definition
+from tests.rehearsal.mocks import INPUT, MACHINE, Mocks, TestCase, definition
 
 URL = "http://127.0.0.1:8083"
 
 ROLE = "arn:aws:iam::123456789012:role/StepFunctionsLocal"
 
 PATIENCE = 60.0
-"""Seconds until a run must have ended; its retries take their time there."""
+"""Maximum seconds until a run ends, with its real retry delays."""
 
 
 def answers(url: str) -> bool:
-    """Say whether anybody listens at an address."""
+    """Return whether a server listens at an address."""
     parts = urlsplit(url)
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1):
@@ -37,30 +37,30 @@ def answers(url: str) -> bool:
 
 
 def create(states: Any, name: str = MACHINE) -> str:
-    """Create the state machine, or bring the one that is there up to date; return its ARN."""
+    """Create or update the state machine; return its ARN."""
     text, arn = json.dumps(definition()), ""
-    for found in states.list_state_machines()["stateMachines"]:
-        if found["name"] == name:
-            arn = found["stateMachineArn"]
+    for existing in states.list_state_machines()["stateMachines"]:
+        if existing["name"] == name:
+            arn = existing["stateMachineArn"]
             states.update_state_machine(stateMachineArn=arn, definition=text)
     if not arn:
-        made = states.create_state_machine(name=name, definition=text, roleArn=ROLE)
-        arn = made["stateMachineArn"]
+        created = states.create_state_machine(name=name, definition=text, roleArn=ROLE)
+        arn = created["stateMachineArn"]
     return arn
 
 
 def run(states: Any, machine: str, case: TestCase) -> str:
-    """Run a test case and return the path of states that it took.
+    """Run a test case and return its path of states.
 
     Raises
     ------
     RehearsalError
-        It did not end in time.
+        The run did not end in time.
     """
     started = states.start_execution(
         stateMachineArn=f"{machine}#{case.name}",
         name=f"{case.name}-{time.time_ns()}",
-        input=json.dumps(GIVEN),
+        input=json.dumps(INPUT),
     )
     arn = started["executionArn"]
     deadline = time.monotonic() + PATIENCE
@@ -73,20 +73,20 @@ def run(states: Any, machine: str, case: TestCase) -> str:
 
 
 def differing(url: str) -> dict[str, str]:
-    """Run every test case; return the paths of those that went elsewhere than the table says."""
+    """Run every test case; return the paths that differ from the table."""
     states = client("stepfunctions", url)
     machine = create(states)
-    found = {}
+    differences = {}
     for case in Mocks().cases():
-        taken = run(states, machine, case)
-        console.print(f"{'ok' if taken == case.expected else 'DIFFERS'}  {case.name}")
-        if taken != case.expected:
-            found[case.name] = taken
-    return found
+        actual = run(states, machine, case)
+        console.print(f"{'ok' if actual == case.expected else 'DIFFERS'}  {case.name}")
+        if actual != case.expected:
+            differences[case.name] = actual
+    return differences
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run every test case; 0 where all take their path, or where nobody answers."""
+    """Run every test case; return 0 if all paths are as expected, or if no server answers."""
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal.sfn_local")
     parser.add_argument("--endpoint-url", default=URL)
     url = parser.parse_args(arguments).endpoint_url
@@ -96,10 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " `docker compose up stepfunctions-local` starts it"
         )
         return 0
-    found = differing(url)
-    for name, taken in found.items():
-        console.print(f"{name} went: {taken}")
-    return 1 if found else 0
+    differences = differing(url)
+    for name, actual in differences.items():
+        console.print(f"{name} took the path: {actual}")
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The template as MiniStack can take it: what is taken out of it or altered, and why."""
+"""The template for MiniStack: removed and altered resources, with the reasons."""
 
 import json
 import platform
@@ -12,7 +12,7 @@ import yaml
 
 from tests.rehearsal.package import RUNTIME
 
-TAKEN_OUT = {
+REMOVED = {
     "AWS::ApplicationInsights::*": "MiniStack has none",
     "AWS::Athena::NamedQuery": "MiniStack has none",
     "AWS::CloudWatch::Alarm, of an expression": "MiniStack has no metric math",
@@ -22,21 +22,21 @@ TAKEN_OUT = {
     "AWS::Serverless::LayerVersion": "the functions' dependencies come from .venv",
     "AWS::XRay::*": "MiniStack has none",
 }
-"""Kinds of resources, and why they are taken out."""
+"""Removed kinds of resources, with the reasons."""
 
 PATIENCE = 6
-"""How many times as long a call may take as the template and the workflows say."""
+"""Factor for the timeouts of the template and the workflows."""
 
 ALTERED = {
     "WorkflowType": "STANDARD, so that histories can be compared",
     "Architecture": "this machine's",
     "Runtime": "a custom one that runs Lambda's own Python client (see tests/rehearsal/package.py)",
-    "timeouts": f"{PATIENCE} times as long: a function begins in a process of its own there",
-    "Tracing": "off: nobody here takes traces",
-    "Environment": "numbers as texts, as CloudFormation makes them; nothing of what is taken out",
+    "timeouts": f"{PATIENCE} times as long: each function starts a process there",
+    "Tracing": "off: there is no X-Ray",
+    "Environment": "numbers as text, as in CloudFormation; no references to removed resources",
     "schedules": "disabled: the rehearsal moves the clock and calls the reconciler itself",
 }
-"""What is said otherwise, and why."""
+"""Altered properties, with the reasons."""
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)[.}]")
@@ -71,7 +71,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parameters() -> dict[str, str]:
-    """Return the parameters that the rehearsal gives the template."""
+    """Return the rehearsal's parameters of the template."""
     arm = platform.machine().lower() in ("arm64", "aarch64")
     return {"WorkflowType": "STANDARD", "Architecture": "arm64" if arm else "x86_64"}
 
@@ -79,19 +79,19 @@ def parameters() -> dict[str, str]:
 def adapted(
     template: Mapping[str, Any], package: str, definitions: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the template as MiniStack can take it, and what was taken out by logical id.
+    """Return the template for MiniStack, and the kinds of removed resources by logical id.
 
-    ``package`` is where the functions' code is; ``definitions`` says it of each workflow's file.
+    ``package`` is the S3 URL of the functions' code, ``definitions`` that of each workflow file.
     """
-    resources = {name: dict(one) for name, one in template["Resources"].items()}
-    out = {name: kind(one) for name, one in resources.items() if reason(kind(one))}
+    resources = {name: dict(body) for name, body in template["Resources"].items()}
+    out = {name: kind(body) for name, body in resources.items() if reason(kind(body))}
     for name in out:
         del resources[name]
     for resource in resources.values():
         if "DependsOn" in resource:
             wanted = resource["DependsOn"]
             wanted = [wanted] if isinstance(wanted, str) else wanted
-            resource["DependsOn"] = [one for one in wanted if one not in out]
+            resource["DependsOn"] = [name for name in wanted if name not in out]
         _alter(resource, definitions, out)
     resources = _without(resources, out)
     body = {
@@ -108,15 +108,15 @@ def adapted(
 
 
 def kind(resource: Mapping[str, Any]) -> str:
-    """Return the kind of a resource: its type, and what else decides whether it is taken out."""
-    found: str = resource["Type"]
-    if found == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
-        return f"{found}, of an expression"
-    return found
+    """Return the kind of a resource: its type, with a suffix for alarms of an expression."""
+    name: str = resource["Type"]
+    if name == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
+        return f"{name}, of an expression"
+    return name
 
 
 def patient(machine: dict[str, Any]) -> dict[str, Any]:
-    """Return a workflow whose tasks may take longer."""
+    """Return a workflow with longer timeouts of tasks."""
     for state in machine["States"].values():
         if state["Type"] == "Task" and "TimeoutSeconds" in state:
             state["TimeoutSeconds"] *= PATIENCE
@@ -126,47 +126,47 @@ def patient(machine: dict[str, Any]) -> dict[str, Any]:
 
 
 def reason(kind: str) -> str | None:
-    """Return why resources of a kind are taken out, if they are."""
-    return next((why for name, why in TAKEN_OUT.items() if fnmatchcase(kind, name)), None)
+    """Return the reason to remove resources of a kind, or None."""
+    return next((why for name, why in REMOVED.items() if fnmatchcase(kind, name)), None)
 
 
 def references(value: Any) -> Iterator[str]:
-    """Return the names that a part of a template refers to."""
+    """Yield the names that a part of a template refers to."""
     if isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, inner in value.items():
             if key == "Ref":
-                yield one
+                yield inner
             elif key == "Fn::GetAtt":
-                yield one[0]
+                yield inner[0]
             elif key == "Fn::Sub":
-                text = one if isinstance(one, str) else one[0]
+                text = inner if isinstance(inner, str) else inner[0]
                 yield from (match[1] for match in _VARIABLE.finditer(text))
             else:
-                yield from references(one)
+                yield from references(inner)
     elif isinstance(value, list):
-        for one in value:
-            yield from references(one)
+        for inner in value:
+            yield from references(inner)
 
 
 def _without(value: Any, out: Mapping[str, str]) -> Any:
-    """Return a part of a template with a name in place of each reference to what is taken out."""
+    """Return a part of a template with a name instead of each reference to a removed resource."""
     if isinstance(value, Mapping):
         if value.keys() & {"Ref", "Fn::GetAtt"}:
             [name] = references(value)
-            return f"taken-out-{name}" if name in out else value
-        return {key: _without(one, out) for key, one in value.items()}
+            return f"removed-{name}" if name in out else value
+        return {key: _without(inner, out) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without(one, out) for one in value]
+        return [_without(inner, out) for inner in value]
     return value
 
 
-def _globals(found: Mapping[str, Any], package: str) -> dict[str, Any]:
-    function = dict(found["Function"])
+def _globals(body: Mapping[str, Any], package: str) -> dict[str, Any]:
+    function = dict(body["Function"])
     function.pop("Layers", None)
     function |= {"CodeUri": package, "Runtime": RUNTIME, "Tracing": "PassThrough"}
     variables = function["Environment"]["Variables"]
     function["Environment"] = {"Variables": {**variables, "TRACING": "off"}}
-    return {**found, "Function": function}
+    return {**body, "Function": function}
 
 
 def _alter(

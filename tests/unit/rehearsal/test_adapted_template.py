@@ -1,4 +1,4 @@
-"""What the rehearsal takes out of the template, and what it says otherwise there."""
+"""The rehearsal's removals and alterations of the template."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def _adapted() -> tuple[dict[str, Any], dict[str, str]]:
     return adapted(read(TEMPLATE), "s3://packages/package", DEFINITIONS)
 
 
-def test_only_listed_kinds_are_taken_out_and_nothing_refers_to_them() -> None:
+def test_only_listed_kinds_are_removed_with_all_references() -> None:
     before = read(TEMPLATE)["Resources"]
     body, out = _adapted()
     assert set(before) - set(body["Resources"]) == set(out)
@@ -23,7 +23,7 @@ def test_only_listed_kinds_are_taken_out_and_nothing_refers_to_them() -> None:
     assert not set(references([body["Resources"], body["Outputs"]])) & set(out)
 
 
-def test_what_carries_orders_stays() -> None:
+def test_resources_that_process_orders_are_not_removed() -> None:
     _, out = _adapted()
     kinds = {kind.split("::")[1] for kind in out.values()}
     assert kinds <= {"Athena", "ApplicationInsights", "CloudWatch", "EventSchemas", "Events",
@@ -38,14 +38,14 @@ def test_parameters_are_of_the_template() -> None:
         assert value in declared[name]["AllowedValues"]
 
 
-def test_the_template_that_is_read_is_left_as_it_is() -> None:
+def test_the_original_template_is_not_changed() -> None:
     template = read(TEMPLATE)
     adapted(template, "s3://packages/package", DEFINITIONS)
     assert "Architectures" in template["Globals"]["Function"]
     assert template["Globals"]["Function"].get("CodeUri") != "s3://packages/package"
 
 
-def test_tasks_in_branches_are_given_time_too() -> None:
+def test_tasks_in_branches_get_longer_timeouts_too() -> None:
     task = {"Type": "Task", "TimeoutSeconds": 10}
     inner: Any = {"States": {"B": dict(task)}}
     machine: Any = {"States": {"A": dict(task), "P": {"Type": "Parallel", "Branches": [inner]}}}

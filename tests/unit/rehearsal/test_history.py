@@ -13,14 +13,14 @@ def _entered(*names: str) -> list[dict[str, Any]]:
 
 
 def _exited(*outcomes: str) -> dict[str, Any]:
-    output = json.dumps({"step": [{"outcome": one} for one in outcomes]})
+    output = json.dumps({"step": [{"outcome": outcome} for outcome in outcomes]})
     return {
         "type": "ParallelStateExited",
         "stateExitedEventDetails": {"name": "ParallelFulfillment", "output": output},
     }
 
 
-def test_branches_are_told_by_what_they_answered() -> None:
+def test_branches_are_derived_from_their_outcomes() -> None:
     taken = path([
         *_entered("ProcessPayment", "ParallelFulfillment"),
         _exited("QUEUED", "COMMITTED", "FAILED"),
@@ -32,7 +32,7 @@ def test_branches_are_told_by_what_they_answered() -> None:
     )
 
 
-def test_states_inside_branches_are_not_told_twice() -> None:
+def test_states_inside_branches_are_not_repeated() -> None:
     inside = _entered("SendConfirmation", "CreateShipment", "UpdateInventory")
     outcomes = _exited("NOT_QUEUED", "COMMITTED", "CREATED")
     assert path([*_entered("ParallelFulfillment"), *inside, outcomes]) == (
@@ -41,5 +41,5 @@ def test_states_inside_branches_are_not_told_twice() -> None:
     )
 
 
-def test_a_run_that_entered_nothing_has_no_path() -> None:
+def test_a_run_without_states_has_an_empty_path() -> None:
     assert path([{"type": "ExecutionStarted"}]) == ""
