@@ -50,7 +50,7 @@ SIMULATION = """
 clock, and faults that the seed chooses: calls that are lost, late, repeated or killed at any of
 their commits; crashes; executions that vanish or run twice; partners and sinks that are away. After
 every commit the promises above are checked against a model that knows only what clients sent and
-were told. A seed that fails prints the shortest story found and the command that plays it again
+were told. A seed that fails prints the shortest trace found and the command that plays it again
 (`tests/simulation/`).
 
 So that it is known to find mistakes, these are made on purpose; each is caught within its number of

@@ -9,7 +9,7 @@ from infra.local.engine.integrations import KNOWN
 
 
 @pytest.mark.vectors("definitions.jsonl", category="definitions")
-def test_a_definition_is_refused_or_accepted_as_aws_did(case: dict[str, Any]) -> None:
+def test_a_definition_is_refused_or_accepted_as_by_aws(case: dict[str, Any]) -> None:
     definition, text = case["definition"], str(case["definition"])
     if "JSONata" in text:
         pytest.skip("JSONata is not supported")

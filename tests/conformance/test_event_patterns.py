@@ -9,7 +9,7 @@ from infra.patterns import InvalidPattern, compile_pattern
 
 
 @pytest.mark.vectors("event_patterns.jsonl", category="event_patterns")
-def test_a_pattern_is_matched_or_refused_as_aws_did(case: dict[str, Any]) -> None:
+def test_a_pattern_is_matched_or_refused_as_by_aws(case: dict[str, Any]) -> None:
     text = case.get("pattern_text") or json.dumps(case["pattern"])
     if case["expect"] == "invalid":
         with pytest.raises(InvalidPattern) as refused:

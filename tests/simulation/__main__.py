@@ -1,4 +1,4 @@
-"""Play seeds: ``python -m tests.simulation --seeds 2000``, or one: ``--seed 17``."""
+"""Simulate seeds: ``python -m tests.simulation --seeds 2000``, or a single one: ``--seed 17``."""
 
 import argparse
 import random
@@ -13,59 +13,59 @@ from tests.simulation.world import Part, World
 
 
 def main() -> int:
-    """Play what was asked for; return 1 if a promise was broken."""
+    """Simulate the requested seeds; return 1 if a promise was broken."""
     options = _options()
     if options.seed is not None:
-        return _play_one(options)
+        return _play_seed(options)
     first = random.randrange(1 << 32) if options.fresh else options.first
     return _play_many(range(first, first + options.seeds), options.jobs, options.mutation)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many seeds")
-    parser.add_argument("--first", type=int, default=1, metavar="SEED", help="the first of them")
-    parser.add_argument("--fresh", action="store_true", help="seeds that nobody played before")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="in so many processes")
-    parser.add_argument("--seed", type=int, help="tell the story of this one seed")
-    parser.add_argument("--actions", help="only these of its actions, by number")
-    parser.add_argument("--faults", help="only these of its faults")
-    parser.add_argument("--mutation", choices=MUTATIONS, default="", help="with this mistake made")
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="number of seeds")
+    parser.add_argument("--first", type=int, default=1, metavar="SEED", help="first seed")
+    parser.add_argument("--fresh", action="store_true", help="random seeds")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="number of processes")
+    parser.add_argument("--seed", type=int, help="print the trace of this seed")
+    parser.add_argument("--actions", help="simulate only these actions, by number")
+    parser.add_argument("--faults", help="simulate only these faults")
+    parser.add_argument("--mutation", choices=MUTATIONS, default="", help="apply this mutation")
     return parser.parse_args()
 
 
-def _play_one(options: argparse.Namespace) -> int:
-    """Tell the story of a seed, or of a part of it."""
-    actions, faults = _some(options.actions), _some(options.faults)
+def _play_seed(options: argparse.Namespace) -> int:
+    """Print the trace of a seed, or of a part of it."""
+    actions, faults = _entries(options.actions), _entries(options.faults)
     part = Part(None if actions is None else frozenset(map(int, actions)), faults)
-    told = World(options.seed, part, mutate=mutation(options.mutation)).play()
-    end = f"broken: {told.broken}" if told.broken else "every promise is kept"
-    _tell("\n".join([*told.story, end]))
-    return int(bool(told.broken))
+    result = World(options.seed, part, mutate=mutation(options.mutation)).play()
+    end = f"broken: {result.broken}" if result.broken else "every promise is kept"
+    _print("\n".join([*result.trace, end]))
+    return int(bool(result.broken))
 
 
-def _some(listed: str | None) -> frozenset[str] | None:
-    """Return what a list names; ``-`` is an empty one."""
+def _entries(listed: str | None) -> frozenset[str] | None:
+    """Return the entries of a list; ``-`` is an empty list."""
     return None if listed is None else frozenset(filter(None, listed.strip("-").split(",")))
 
 
 def _play_many(seeds: Sequence[int], jobs: int, name: str) -> int:
     counts: Counter[str] = Counter()
     failed, began = [], time.monotonic()
-    for number, told in enumerate(play_all(seeds, jobs, name), 1):
-        counts += told.counts
-        if told.broken:
-            failed.append(told)
-            _tell(f"seed {told.seed}: {told.broken.splitlines()[0]}")
+    for number, result in enumerate(play_all(seeds, jobs, name), 1):
+        counts += result.counts
+        if result.broken:
+            failed.append(result)
+            _print(f"seed {result.seed}: {result.broken.splitlines()[0]}")
         if number % 200 == 0:
-            _tell(f"{number} seeds played, {len(failed)} failed")
+            _print(f"{number} seeds played, {len(failed)} failed")
     if failed:
-        _tell(report(min(failed, key=lambda told: len(told.story)), name))
-    _tell(summary(counts, len(seeds), len(failed), began))
+        _print(report(min(failed, key=lambda result: len(result.trace)), name))
+    _print(summary(counts, len(seeds), len(failed), began))
     return int(bool(failed))
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Clients: each does what the plan says, and again for as long as nobody acknowledges it."""
+"""Clients: each performs the actions of the plan, and repeats them until an acknowledgement."""
 
 import json
 from collections.abc import Sequence
@@ -18,51 +18,55 @@ from tests.simulation.poison import Poison, is_injected
 from tests.simulation.workers import Crash
 
 PATIENCE = 5.0
-"""Seconds after which a client without an answer asks again."""
+"""Seconds after which a client without an answer retries."""
 
 FINAL = range(200, 500)
 
 
 class Clients:
-    """The clients of one platform; ``actions`` are numbered, and their time starts at ``begin``."""
+    """The clients of one platform; ``actions`` are numbered, with times relative to ``begin``."""
 
     def __init__(
         self, actions: Sequence[tuple[int, Action]], begin: float, model: Model, poison: Poison
     ) -> None:
         self.poison = poison
-        self._due = [(begin + one.at, number, one) for number, one in actions if not one.when]
+        self._due = [
+            (begin + action.at, number, action) for number, action in actions if not action.when
+        ]
         heapify(self._due)
-        self._watching = [(number, one) for number, one in actions if one.when]
-        self._asked: list[tuple[int, Action, Future[Any]]] = []
+        self._watching = [(number, action) for number, action in actions if action.when]
+        self._pending: list[tuple[int, Action, Future[Any]]] = []
         self.model = model
         self.last = max((at for at, _, _ in self._due), default=begin)
 
     def next_at(self) -> float:
-        """Return when somebody does something next."""
+        """Return the time of the next action."""
         return self._due[0][0] if self._due else float("inf")
 
     @property
     def done(self) -> bool:
-        """Whether nobody has anything left to do or waits for an answer."""
-        return not self._due and not self._asked
+        """Whether no action and no answer is pending."""
+        return not self._due and not self._pending
 
     def watch(self, order_id: str, where: str, now: float) -> None:
-        """Take note that an order got somewhere, for which somebody may have waited."""
-        for one in [
-            one for one in self._watching if (one[1].order_id, one[1].when) == (order_id, where)
+        """Schedule the actions that wait for an order to reach a milestone."""
+        for entry in [
+            (number, action)
+            for number, action in self._watching
+            if (action.order_id, action.when) == (order_id, where)
         ]:
-            self._watching.remove(one)
-            heappush(self._due, (now + one[1].at, *one))
+            self._watching.remove(entry)
+            heappush(self._due, (now + entry[1].at, *entry))
 
     def next(self, now: float) -> tuple[int, Action] | None:
-        """Return what is to be done now, if anything is."""
+        """Return the next action that is due, or None."""
         if not self._due or self._due[0][0] > now:
             return None
         _, number, action = heappop(self._due)
         return number, action
 
-    def ask(self, engine: Engine, number: int, action: Action) -> None:
-        """Put an event, or call the HTTP API; the answer comes later."""
+    def send(self, engine: Engine, number: int, action: Action) -> None:
+        """Put an event, or call the HTTP API; `listen` takes the answer."""
         self.model.sent(action)
         if action.do == "http":
             request = _request(action)
@@ -75,10 +79,10 @@ class Clients:
                 "Detail": json.dumps(action.body["detail"]),
             }
             answer = engine.call(partial(self._put, engine, action.order_id, entry))
-        self._asked.append((number, action, answer))
+        self._pending.append((number, action, answer))
 
     def _put(self, engine: Engine, order_id: str, entry: Any, now: float) -> Any:
-        """Put an entry, as the port does; whatever may happen on the way to the answer."""
+        """Put an entry, as the port does; a fault may replace the answer by an error."""
         answer = engine.bus.put([entry], now)
         error = self.poison.of("request", f"put/{order_id}")
         if error is not None:
@@ -86,7 +90,7 @@ class Clients:
         return answer
 
     def receive(self, store: Database, action: Action, now: float) -> bool:
-        """Receive stock, as the command does; return whether it stands, even after a crash."""
+        """Receive stock, as the command does; raise Crash if the receipt was not committed."""
         digest, units = action.body["digest"], action.body["units"]
         try:
             SQLiteInventory(store).receive(Receipt(digest, units), now)
@@ -97,34 +101,34 @@ class Clients:
         return True
 
     def listen(self, now: float) -> None:
-        """Take the answers that have come."""
-        for asked in [one for one in self._asked if one[2].done()]:
-            self._asked.remove(asked)
-            number, action, answer = asked
+        """Take the available answers."""
+        for entry in [entry for entry in self._pending if entry[2].done()]:
+            self._pending.remove(entry)
+            number, action, answer = entry
             refused = answer.exception()
             if refused is not None and not is_injected(type(refused).__name__):
                 raise refused
-            if refused is not None or not self._told(action, answer.result()):
+            if refused is not None or not self._is_final(action, answer.result()):
                 heappush(self._due, (now + PATIENCE, number, action))
 
-    def hung_up(self, now: float) -> None:
-        """Ask again for what a machine that crashed did not answer."""
-        for number, action, _ in self._asked:
+    def disconnected(self, now: float) -> None:
+        """Schedule retries of all pending requests after a crash."""
+        for number, action, _ in self._pending:
             heappush(self._due, (now + PATIENCE, number, action))
-        self._asked.clear()
+        self._pending.clear()
 
     def again(self, number: int, action: Action, now: float) -> None:
-        """Do something again that came to nothing."""
+        """Schedule the retry of an action."""
         heappush(self._due, (now + PATIENCE, number, action))
 
-    def _told(self, action: Action, answer: Any) -> bool:
-        """Take an answer; return whether it is one."""
+    def _is_final(self, action: Action, answer: Any) -> bool:
+        """Record an acknowledgement; return whether the answer is final."""
         if action.do == "put":
             [entry] = answer["Entries"]
             if entry.get("ErrorCode") == "InternalFailure":
                 return False
             promise("end", "EventId" in entry, f"{action} was refused: {entry}")
-            self.model.told(action, entry["EventId"])
+            self.model.acknowledge(action, entry["EventId"])
             return True
         result: Result = answer
         if result.error is not None or not isinstance(result.payload, dict):
@@ -132,7 +136,7 @@ class Clients:
         if result.payload.get("statusCode") not in FINAL:
             return False
         if result.payload["statusCode"] in (200, 201, 202):
-            self.model.told(action, "")
+            self.model.acknowledge(action, "")
         return True
 
 

@@ -1,7 +1,7 @@
-"""Chance that stays where it is: a roll depends on the seed and on what it is for, on nothing else.
+"""Stable chance: a roll depends on the seed and on its site only.
 
-So leaving an order or a fault out of a story changes little for the others, and a story that fails
-can be made shorter.
+So the removal of an order or a fault changes little for the others, and a failing trace can be
+shortened.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Dice:
         return options[int(self.roll(*site) * len(options))]
 
     def happens(self, chance: float, *site: object) -> bool:
-        """Say whether something of this chance happens at a site."""
+        """Return whether an event of this probability happens at a site."""
         return self.roll(*site) < chance
 
     def uuid(self, *site: object) -> UUID:

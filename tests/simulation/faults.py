@@ -1,7 +1,7 @@
-"""What can go wrong, where, how often, and what of it a run is spared.
+"""The kinds of faults, their places and their rates.
 
-A seed enables some of the kinds only and makes them more or less frequent: faults that come alone
-find other mistakes than faults that come together.
+A seed enables only some of the kinds and scales their rates: single faults find other mistakes than
+combined ones.
 """
 
 from collections import Counter
@@ -13,28 +13,28 @@ from tests.simulation.dice import Dice
 
 
 class Kind(StrEnum):
-    """A fault. The first ones befall a call of a function."""
+    """A kind of fault. The first kinds affect a call of a function."""
 
-    THROTTLED = "throttled"  # refused before it began; the workflow may call again
+    THROTTLED = "throttled"  # refused before its start; the workflow may retry
     KILLED = "killed"  # its process ends at one of its commits
-    LOST = "lost"  # done, but the answer never comes back
-    LATE = "late"  # reported as timed out, and goes on working long after
-    HELD = "held"  # stands still at its commits, so that others get in between
-    TWICE = "twice"  # called a second time, side by side
-    CRASH = "crash"  # the whole machine ends at a commit, and starts again from its journal
+    LOST = "lost"  # done, but the answer is lost
+    LATE = "late"  # reported as timed out, and continues long after
+    HELD = "held"  # paused at its commits, so that other handlers interleave
+    TWICE = "twice"  # called a second time, concurrently
+    CRASH = "crash"  # the host ends at a commit, and restarts from its journal
     DOUBLED = "doubled"  # an event or a message is delivered twice
-    DELAYED = "delayed"  # a target does not take an event now
-    REFUSED = "refused"  # a target does not take an event at all
-    AWAY = "away"  # a partner does not answer, and does nothing
-    UNHEARD = "events_without_order"  # a partner does it, but does not answer
+    DELAYED = "delayed"  # a target refuses an event temporarily
+    REFUSED = "refused"  # a target refuses an event permanently
+    AWAY = "away"  # a partner neither acts nor answers
+    UNHEARD = "unheard"  # a partner acts, but its answer is lost
     UNSENT = "unsent"  # a service that a workflow calls fails
-    VANISHED = "vanished"  # an execution stops without a trace
-    AGAIN = "again"  # an execution runs a second time, under the same name
-    RENAMED = "renamed"  # an execution runs a second time, under another name
-    POISONED = "poisoned"  # what handles an item raises an error that nobody foresaw
-    GARBLED = "garbled"  # a function's answer, and what it measured, make no sense
+    VANISHED = "vanished"  # an execution disappears
+    AGAIN = "again"  # an execution runs a second time, with the same name
+    RENAMED = "renamed"  # an execution runs a second time, with another name
+    POISONED = "poisoned"  # the code that handles an item raises an unexpected error
+    GARBLED = "garbled"  # a function's answer and metrics are malformed
     UNFIT = "unfit"  # a row does not convert
-    DEADLY = "deadly"  # handling an item ends the process, each time
+    DEADLY = "deadly"  # the handling of an item ends the process, each time
 
 
 CALL = {
@@ -67,11 +67,13 @@ RATES: Mapping[str, Mapping[Kind, float]] = {
     "row": {Kind.UNFIT: 0.03},
     "item": {Kind.DEADLY: 0.002, Kind.CRASH: 0.001},
 }
-"""Where what happens, and how often in a seed of middle weather."""
+"""Probability of each kind by place, before scaling."""
 
-WEATHER = (0.0, 0.5, 1.0, 1.0, 2.0, 3.0)
+SCALES = (0.0, 0.5, 1.0, 1.0, 2.0, 3.0)
+"""Factors of all probabilities; a seed picks one."""
+
 ENABLED = 0.6
-"""Chance that a seed has a kind at all."""
+"""Probability that a seed enables a kind."""
 
 
 class Faults:
@@ -82,9 +84,9 @@ class Faults:
     dice : Dice
         The seed's.
     tell : Callable
-        Who is told of each.
+        Called with the description of each fault.
     only : set of str, optional
-        The faults that may happen, as `fired` names them; all, if it is not given.
+        The faults that may happen, by their names in ``fired``; by default all.
     """
 
     def __init__(
@@ -95,16 +97,16 @@ class Faults:
         self.only = only
         self.fired: list[str] = []
         self.calm = False
-        weather = dice.pick(WEATHER, "weather")
-        chance = ENABLED if weather else 0.0
+        scale = dice.pick(SCALES, "weather")
+        chance = ENABLED if scale else 0.0
         enabled = {kind for kind in Kind if dice.happens(chance, "enabled", kind)}
         self._rates = {
-            place: [(kind, rate * weather) for kind, rate in kinds.items() if kind in enabled]
+            place: [(kind, rate * scale) for kind, rate in kinds.items() if kind in enabled]
             for place, kinds in RATES.items()
         }
 
     def at(self, place: str, site: str) -> Kind | None:
-        """Return what goes wrong at a site, if anything does."""
+        """Return the fault at a site, or None."""
         if self.calm or not self._rates[place]:
             return None
         rest = self.dice.roll(place, site)
@@ -120,5 +122,5 @@ class Faults:
         return None
 
     def counts(self) -> Counter[str]:
-        """Return how often each kind happened."""
+        """Return the number of faults by kind."""
         return Counter(name.partition("@")[0] for name in self.fired)

@@ -1,11 +1,11 @@
-"""Handlers that can be held up in the middle: each in a thread, but only ever one of them runs."""
+"""Handlers that can be paused: each has a thread, but only one of them runs at a time."""
 
 import threading
 from collections.abc import Callable
 
 
 class Fibre:
-    """A call that stands still at `pause` and goes on at `resume`."""
+    """A call that `pause` suspends and `resume` continues."""
 
     def __init__(self, body: Callable[[], None]) -> None:
         self.body = body
@@ -30,7 +30,7 @@ class Fibre:
         return self.done
 
     def pause(self) -> None:
-        """Stand still; to be called within the fibre."""
+        """Suspend the fibre; called within it."""
         assert self._thread is not None
         self._thread.theirs.release()
         self._thread.mine.acquire()
@@ -38,7 +38,7 @@ class Fibre:
             raise self._killed
 
     def kill(self, how: BaseException) -> None:
-        """Let it end where it stands, by an exception that nothing in it handles."""
+        """End the fibre at its pause by an exception that its code does not handle."""
         if self._thread is None or self.done:
             self.done = True
             return
@@ -50,10 +50,10 @@ class Fibre:
                 raise
 
     def run(self) -> None:
-        """Run to the end, in the fibre's thread."""
+        """Run to the end in the fibre's thread."""
         try:
             self.body()
-        except BaseException as raised:  # noqa: BLE001 - raised again where it is resumed
+        except BaseException as raised:  # noqa: BLE001 - `resume` raises it again
             self._raised = raised
         self.done = True
 
@@ -65,7 +65,7 @@ def _closed() -> threading.Lock:
 
 
 class _Thread:
-    """A thread that runs fibres, one after the other; making one takes as long as a handler."""
+    """A reusable thread for fibres, because its creation takes as long as a handler."""
 
     def __init__(self) -> None:
         self.mine = _closed()

@@ -1,8 +1,8 @@
-"""What must hold at any moment, whatever happens: written from what is promised, not from code.
+"""The invariants at any moment under any fault: derived from the promises, not from the code.
 
-`Model.check` looks after every commit (`tests.simulation.verdict` when everything has settled).
-Facts come from the ledger, the gateway's own record, the carrier's, the stock, and the orders'
-records; what they are held against comes from what clients sent and were told.
+`Model.check` runs after every commit (`tests.simulation.verdict` once everything has settled). It
+compares the ledger, the gateway's and the carrier's own records, the stock and the orders' records
+with the requests that clients sent and the acknowledgements that they got.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ CHARGES: Mapping[str | None, set[str]] = {
     "PENDING": {"CHARGED", "DECLINED", "REFUNDED", "VOIDED"},
     "CHARGED": {"REFUNDED"},
 }
-"""What may follow in the ledger; everything else is final."""
+"""Allowed transitions in the ledger; all other statuses are final."""
 
 _ORDERS = (
     "select o.order_id, o.status, o.epoch, o.reservation, o.cancel_requested, c.status as charge,"
@@ -35,21 +35,21 @@ _CARRIER = "select order_id from carrier_shipments where status = 'CREATED'"
 
 
 class Violation(BaseException):
-    """A promise is broken; ``rule`` says which. No handler may swallow it on its way."""
+    """A broken promise; ``rule`` is its name. A BaseException, so that no handler catches it."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
 
 
-def promise(rule: str, kept: object, message: str) -> None:
-    """Raise `Violation` unless a promise is kept."""
-    if not kept:
+def promise(rule: str, condition: object, message: str) -> None:
+    """Raise `Violation` unless the condition of a promise holds."""
+    if not condition:
         raise Violation(rule, message)
 
 
 class Order(NamedTuple):
-    """What stands of an order: in its record, in the ledger, and among the shipments."""
+    """The state of an order: in its record, in the ledger and in the shipments."""
 
     id: str
     status: str
@@ -63,7 +63,7 @@ class Order(NamedTuple):
 
 @dataclass(slots=True)
 class Wanted:
-    """What a client ordered."""
+    """A client's order."""
 
     total: int
     units: Mapping[str, int]
@@ -73,7 +73,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Seen:
-    """How far an order has come, as far as anybody could see."""
+    """The last observed state of an order."""
 
     step: int = 0
     status: str = "RECEIVED"
@@ -84,24 +84,24 @@ class Seen:
 
 @dataclass(slots=True)
 class Model:
-    """What clients sent, what they were told, and what was seen so far."""
+    """The requests of clients, their acknowledgements, and the states observed so far."""
 
     wanted: dict[str, Wanted] = field(default_factory=dict)
-    """By order id, from every valid event that was sent, acknowledged or not."""
+    """Orders by id, from every valid event that was sent, acknowledged or not."""
     accepted: set[str] = field(default_factory=set)
-    """Orders of which a valid event was acknowledged."""
+    """Orders with an acknowledged valid event."""
     acknowledged: dict[str, Action] = field(default_factory=dict)
-    """By the id that the bus gave an event."""
+    """Actions by the bus's event id."""
     cancelled: set[str] = field(default_factory=set)
-    """Orders whose cancellation was asked for, with an acknowledgement that promises an answer."""
+    """Orders with an acknowledged cancellation request, which promises an answer."""
     received: Counter[str] = field(default_factory=Counter)
     receipts: set[str] = field(default_factory=set)
     seen: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
     moved: Callable[[str, str], None] = print
-    """Who is told that an order got somewhere: its own status, its charge's, its stock's."""
+    """Called when the status of an order, of its charge or of its stock changes."""
 
     def sent(self, action: Action) -> None:
-        """Note that a client sends an order, whether or not it will be heard."""
+        """Record that a client sends an order, which may get lost."""
         body = action.body if action.do == "put" else action.body["body"]
         if not action.valid or not _creates(action):
             return
@@ -114,8 +114,8 @@ class Model:
         )
         self.wanted.setdefault(action.order_id, wanted)
 
-    def told(self, action: Action, answer: str) -> None:
-        """Note that a client's request was acknowledged: with an event id, or by HTTP."""
+    def acknowledge(self, action: Action, answer: str) -> None:
+        """Record that a client's request was acknowledged: with an event id, or by HTTP."""
         if action.do == "put":
             self.acknowledged[answer] = action
         if not action.valid:
@@ -126,13 +126,13 @@ class Model:
             self.cancelled.add(action.order_id)
 
     def arrives(self, digest: str, units: Mapping[str, int]) -> None:
-        """Note that a stock file was received, perhaps again."""
+        """Record that a stock file was received, perhaps again."""
         if digest not in self.receipts:
             self.receipts.add(digest)
             self.received.update(units)
 
     def check(self, store: Database, sandbox: Database) -> None:
-        """Hold everything that must hold at any moment against what stands now."""
+        """Check all invariants against the present state."""
         charged = self._money(sandbox)
         shipped = {row[0] for row in sandbox.connection.execute(_CARRIER)}
         taken: dict[str, Counter[str]] = defaultdict(Counter)
@@ -141,7 +141,7 @@ class Model:
             self._life(order)
             wanted = self.wanted.get(order.id)
             if wanted is None:
-                raise Violation("end", f"nobody ordered {order.id}")
+                raise Violation("end", f"no client ordered {order.id}")
             if order.reservation is not None:
                 taken[order.reservation].update(wanted.units)
             if order.charge is not None and order.amount != wanted.total:
@@ -149,10 +149,10 @@ class Model:
             _consistent(order, charged.get(order.id) == "CHARGED", order.id in shipped)
         self._stock(store, taken)
         for row in store.connection.execute(_EARLY):
-            raise Violation("end", f"a request is kept although its order {row[0]} is there")
+            raise Violation("end", f"a request is kept although its order {row[0]} exists")
 
     def _money(self, sandbox: Database) -> dict[str, str]:
-        """Check the gateway's own record; return what it says of each order."""
+        """Check the gateway's own record; return its charge status by order."""
         charged: dict[str, str] = {}
         for order_id, amount, status in sandbox.connection.execute(_GATEWAY):
             if status in {"CHARGED", "REFUNDED"}:
@@ -164,7 +164,7 @@ class Model:
         return charged
 
     def _life(self, order: Order) -> None:
-        """Check that neither an order nor its charge goes backwards."""
+        """Check that an order's and its charge's transitions are allowed."""
         seen = self.seen[order.id]
         if order.charge != seen.charge:
             if order.charge not in CHARGES.get(seen.charge, ()):
@@ -190,25 +190,28 @@ class Model:
         seen.status = status
 
     def _stock(self, store: Database, taken: Mapping[str, Counter[str]]) -> None:
-        """Check each SKU against what arrived, and against what orders hold and took."""
-        held, gone, back = taken["RESERVED"], taken["COMMITTED"], taken["RESTOCKED"]
+        """Check each SKU against received units, and against the orders' reservations."""
+        held, committed, restocked_units = (
+            taken[status] for status in ("RESERVED", "COMMITTED", "RESTOCKED")
+        )
         for row in store.connection.execute(_STOCK):
             sku, received, on_hand, reserved, shipped, restocked = row
-            there = 0 <= reserved <= on_hand and on_hand + shipped - restocked == received
-            if not there or received != self.received[sku]:
-                raise Violation("stock", f"{tuple(row)}: {self.received[sku]} came")
-            orders = held[sku], gone[sku] + back[sku], back[sku]
+            consistent = 0 <= reserved <= on_hand and on_hand + shipped - restocked == received
+            if not consistent or received != self.received[sku]:
+                raise Violation("stock", f"{tuple(row)}: {self.received[sku]} received")
+            back = restocked_units[sku]
+            orders = held[sku], committed[sku] + back, back
             if (reserved, shipped, restocked) != orders:
-                raise Violation("stock", f"{tuple(row)}: orders hold, took, gave back {orders}")
+                raise Violation("stock", f"{tuple(row)}: {orders} by the orders")
 
 
-def _consistent(order: Order, paid: bool, there: bool) -> None:  # noqa: FBT001 - two facts
-    """Check an order against what the gateway and the carrier have of it."""
-    shipped = there or order.shipment == "CREATED"
+def _consistent(order: Order, paid: bool, at_carrier: bool) -> None:  # noqa: FBT001 - two facts
+    """Check an order against the gateway's and the carrier's records of it."""
+    shipped = at_carrier or order.shipment == "CREATED"
     if order.status == "COMPLETED":
         if not paid or order.charge != "CHARGED":
             raise Violation("money", f"{order.id} is completed, and not paid")
-        if not there or order.shipment != "CREATED":
+        if not at_carrier or order.shipment != "CREATED":
             raise Violation("shipment", f"{order.id} is completed, and not shipped")
         if order.reservation != "COMMITTED" or order.cancelled:
             raise Violation("end", f"{order.id} is completed: {order}")
@@ -224,5 +227,5 @@ def _consistent(order: Order, paid: bool, there: bool) -> None:  # noqa: FBT001 
 
 
 def _creates(action: Action) -> bool:
-    """Say whether an action places an order."""
+    """Return whether an action places an order."""
     return action.body.get("detail-type") == "Order Created" or action.body.get("path") == "/orders"

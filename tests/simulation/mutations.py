@@ -1,7 +1,7 @@
-"""Mistakes made on purpose, to see that the simulation finds them.
+"""Mutations of the shipped code, which the simulation must detect.
 
-Each takes away one thing that a promise rests on; `MUTATIONS` says within how many seeds it is to
-be caught.
+Each removes one precondition of a promise; `MUTATIONS` has the number of seeds within which it must
+be detected.
 """
 
 import threading
@@ -30,7 +30,7 @@ from tests.simulation.world import Mutate
 
 
 def idempotency_key_dropped(patch: pytest.MonkeyPatch) -> None:
-    """The gateway gets another key with each call."""
+    """Use another idempotency key with each call of the gateway."""
     numbers = count()
 
     def charge(key: str, *rest: Any) -> Charge:
@@ -40,7 +40,7 @@ def idempotency_key_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def charged_blindly(patch: pytest.MonkeyPatch) -> None:
-    """A charge whose outcome is unknown is made again, unasked whether it stands."""
+    """Repeat a charge with an unknown outcome without a query of its state."""
 
     def ask(record: OrderRecord, ports: payments.usecases.Ports) -> GatewayRecord:
         key = charge_id(record.order_id)
@@ -53,17 +53,17 @@ def charged_blindly(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_charge_unmarked(patch: pytest.MonkeyPatch) -> None:
-    """A charge that has not been made is given up without a mark that refuses it later."""
+    """Void an unmade charge without the mark that refuses it later."""
 
     def void(self: SandboxGateway, key: str) -> GatewayRecord:
-        found = self.find(key)
-        return found or GatewayRecord(key, ChargeStatus.VOIDED, "none")
+        known = self.find(key)
+        return known or GatewayRecord(key, ChargeStatus.VOIDED, "none")
 
     patch.setattr(SandboxGateway, "void", void)
 
 
 def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
-    """A caller is answered before the turn is committed."""
+    """Answer a caller before the commit of the turn."""
 
     def answer(self: Engine, request: Any, future: Any, now: float) -> None:
         future.set_result(request(now))
@@ -72,7 +72,7 @@ def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
-    """A delivery is gone before the message that it becomes stands."""
+    """Delete a delivery before its message is committed."""
     send = QueueTarget.deliver
 
     def deliver(self: QueueTarget, target: Any, delivery: Any, now: float) -> None:
@@ -85,12 +85,12 @@ def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def release_skipped(patch: pytest.MonkeyPatch) -> None:
-    """A released reservation leaves its units reserved."""
+    """Keep the units of a released reservation reserved."""
     patch.setitem(inventory.store._MOVES, Move.RELEASE, "reserved = reserved + 0 * :units")  # noqa: SLF001 - the mutation is of this very step
 
 
 def receipt_counted_twice(patch: pytest.MonkeyPatch) -> None:
-    """A stock file adds its units whenever it comes."""
+    """Add the units of a stock file each time it is received."""
     receive = SQLiteInventory.receive
     numbers = count()
 
@@ -101,7 +101,7 @@ def receipt_counted_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def fence_forgotten(patch: pytest.MonkeyPatch) -> None:
-    """A late sibling, or a run that was overtaken, may still write."""
+    """Allow writes of a late handler or a superseded run."""
 
     def require_holder(self: OrderRecord, epoch: int) -> OrderRecord:
         if self.ended:
@@ -112,7 +112,7 @@ def fence_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def event_dropped(patch: pytest.MonkeyPatch) -> None:
-    """A refund's event is left out of the transaction that writes the refund."""
+    """Omit a refund's event from the transaction of the refund."""
     add = storage.sqlite.database.add_message
 
     def add_message(connection: Any, message: Message, at: float) -> None:
@@ -123,9 +123,9 @@ def event_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
-    """The write of a shipment does not look whether the order was cancelled meanwhile."""
+    """Write a shipment without a check for a cancellation meanwhile."""
     record, require_active = shipping.usecases._record, OrderRecord.require_active  # noqa: SLF001 - mutated
-    writing = threading.local()  # handlers that stand still have a thread each
+    writing = threading.local()  # each paused handler has a thread
 
     def record_unseeing(*arguments: Any) -> shipping.usecases.Outcome:
         writing.now = True
@@ -143,7 +143,7 @@ def cancellation_unseen(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
-    """A shipment unknown to the carrier is given up without a mark that refuses it later."""
+    """Void a shipment that the carrier does not know without the mark that refuses it later."""
     void = SandboxCarrier.void
 
     def void_known(self: SandboxCarrier, shipment_id: str) -> Shipment:
@@ -156,12 +156,12 @@ def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
 
 
 def reconciler_off(patch: pytest.MonkeyPatch) -> None:
-    """Nobody looks for orders that nothing comes back to."""
+    """Switch the reconciler off."""
     patch.setattr(orders.usecases, "reconcile", lambda ports: 0)
 
 
 def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
-    """An order is written although requests are kept that came before it."""
+    """Write an order although earlier requests are kept for it."""
     patch.setattr(
         storage.sqlite.database, "_INSERT_FIRST", vars(storage.sqlite.database)["_INSERT"]
     )
@@ -182,4 +182,4 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
 }
-"""Each mutation with the number of seeds, counted from 1, within which it is caught."""
+"""Each mutation with the number of seeds, counted from 1, within which it is detected."""

@@ -1,4 +1,4 @@
-"""What clients do in a seed: orders of every kind, changes, cancellations, stock, bad weather."""
+"""The clients' actions in a seed: orders of every kind, changes, cancellations, stock, outages."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ from typing import Any
 from tests.simulation.dice import Dice
 
 TEA, MUG, VASE, GHOST = "TEA", "MUG", "VASE", "GHOST"
-"""Plenty of it, a few, none yet, and nobody stocks it."""
+"""SKUs: many units, a few, none yet, and unknown to the stock."""
 
 CLIENT_SECONDS = 90.0
-"""For how long clients do something new."""
+"""Seconds in which clients start new actions."""
 
 KINDS: Mapping[str, tuple[float, Mapping[str, Any]]] = {
     "plain": (3, {}),
@@ -34,18 +34,18 @@ KINDS: Mapping[str, tuple[float, Mapping[str, Any]]] = {
     "invalid": (0.7, {"total": 1.0}),
     "newer schema": (0.3, {"schema_version": "2.0"}),
 }
-"""Orders by kind: how often, and how their event differs from a plain one."""
+"""Orders by kind: weight, and differences from a plain order's event."""
 
 NEVER_ENDS = "tok_refund_fails"
-"""The token of a charge that nobody can pay back: its order waits for a person."""
+"""The token of a charge that cannot be refunded: its order waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that a client does, or that befalls the machine from outside.
+    """An action of a client, or an external event.
 
-    ``do`` is put, http, receive, jump, crash, redrive, sink away or sink back. ``at`` is seconds
-    from the beginning on; with ``when``, from when the order gets there: one of `TURNS`.
+    ``do`` is put, http, receive, jump, crash, redrive, sink away or sink back. ``at`` is in seconds
+    from the beginning; with ``when``, from the time when the order reaches that milestone.
     """
 
     at: float
@@ -63,12 +63,12 @@ class Action:
         return f"{self.do} {json.dumps(self.body) if self.body else ''}"
 
 
-TURNS = ("RESERVED", "PENDING", "PENDING", "CHARGED", "COMMITTED", "WAITING", "COMPENSATING")
-"""Where an order gets in its life, for clients who wait for just that moment."""
+MILESTONES = ("RESERVED", "PENDING", "PENDING", "CHARGED", "COMMITTED", "WAITING", "COMPENSATING")
+"""States of an order for which clients wait."""
 
 
 def plan(seed: int) -> list[Action]:
-    """Return what happens in a seed, in order of time."""
+    """Return the actions of a seed in order of time."""
     dice = Dice(seed)
     actions = [_receive(0.0, {TEA: 1000, MUG: 3, VASE: 0}, "first")]
     for number in range(4 + int(dice.roll("orders") * 5)):
@@ -79,7 +79,7 @@ def plan(seed: int) -> list[Action]:
 
 
 def _order(dice: Dice, order_id: str) -> Iterator[Action]:
-    """Yield an order's event, and whatever else its clients do with it."""
+    """Yield an order's event, and the further actions of its clients."""
     at = dice.roll(order_id, "at") * CLIENT_SECONDS / 2
     kind = _kind(dice, order_id)
     detail = _detail(order_id, KINDS[kind][1])
@@ -122,29 +122,29 @@ def _changes(dice: Dice, order_id: str, at: float) -> Iterator[Action]:
             detail = _request(order_id, "updated", shipping_address=address)
             request = _put(moment, order_id, "Order Updated", detail)
         yield replace(request, when=when)
-    for turn in range(2):
-        if not dice.happens((0.4, 0.1)[turn], order_id, "cancelled", turn):
+    for attempt in range(2):
+        if not dice.happens((0.4, 0.1)[attempt], order_id, "cancelled", attempt):
             continue
-        moment, when = _moment(dice, at, order_id, "cancelled at", turn)
-        if dice.happens(0.3, order_id, "cancelled", turn, "http"):
+        moment, when = _moment(dice, at, order_id, "cancelled at", attempt)
+        if dice.happens(0.3, order_id, "cancelled", attempt, "http"):
             request = _http(moment, order_id, "POST", f"/orders/{order_id}/cancel", {})
         else:
-            detail = _request(order_id, f"cancelled-{turn}", reason="changed my mind")
+            detail = _request(order_id, f"cancelled-{attempt}", reason="changed my mind")
             request = _put(moment, order_id, "Order Cancelled", detail)
         yield replace(request, when=when)
 
 
 def _moment(dice: Dice, at: float, *site: object) -> tuple[float, str]:
-    """Return a moment in an order's life: when it gets somewhere, or any other."""
+    """Return a time in an order's life: relative to a milestone, or to the beginning."""
     if dice.happens(0.5, *site, "when"):
-        when = dice.pick(TURNS, *site, "where")
+        when = dice.pick(MILESTONES, *site, "where")
         return dice.pick((0.0, 0.0, 0.1, 0.3, 3.0), *site, "after"), when
     spread = dice.pick((-1.0, 0.5, 1.0, 15.0, 15.0, 60.0, 700.0), *site, "spread")
     return max(0.0, at + dice.roll(*site) * spread), ""
 
 
 def _strays(dice: Dice) -> Iterator[Action]:
-    """Yield events that are about no order or keep no contract."""
+    """Yield events without order, and events that break their contract."""
     if dice.happens(0.1, "unknown type"):
         yield _put(3.0, "X-1", "Order Teleported", _request("X-1", "teleported"), valid=False)
     if dice.happens(0.1, "no order"):
@@ -155,7 +155,7 @@ def _strays(dice: Dice) -> Iterator[Action]:
 
 
 def _surroundings(dice: Dice) -> Iterator[Action]:
-    """Yield stock that arrives late, clocks that jump, crashes, and sinks that are away."""
+    """Yield late stock, clock jumps, crashes, redrives and outages of the sink."""
     if dice.happens(0.6, "stock"):
         at = dice.roll("stock at") * dice.pick((30.0, 900.0), "stock spread")
         for twice in range(1 + dice.happens(0.4, "stock twice")):

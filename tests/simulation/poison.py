@@ -1,6 +1,6 @@
-"""Poison: items whose handler, target or codec raises anything, and items that end the process.
+"""Poison: items whose handler, target or codec raises any error, and items that end the process.
 
-An error that is injected has a name of its own, so that a judge tells it from a mistake.
+Injected errors have names of their own, so that the verdict distinguishes them from mistakes.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.simulation.faults import Kind
 
 MARK = "Poison"
 ENDED = "ended the process twice"
-"""What the engine says of an item that it puts aside."""
+"""The engine's reason for the quarantine of an item."""
 
 ERRORS: tuple[type[Exception], ...] = tuple(
     type(f"{MARK}{kind.__name__}", (kind,), {})
@@ -35,30 +35,30 @@ NONSENSE: tuple[Any, ...] = (
     {"records": [], "batchItemFailures": [{"itemIdentifier": None}]},
     {"records": [5, {"recordId": "none"}], "batchItemFailures": [5]},
 )
-"""Answers that make no sense to anybody; none of them says that all went well."""
+"""Malformed answers; none of them reports success."""
 
 MEASURED = ("{", "[]", '{"_aws": {"CloudWatchMetrics": 5}}', '{"_aws": "\\ud800"}')
-"""Lines of measurements that are none."""
+"""Malformed lines of metrics."""
 
 LASTS = 0.2
-"""Chance that a poison stays in its place: whatever comes there raises, each time."""
+"""Probability that a poison is permanent at its site."""
 
 JOURNALLED = {
     *(Items.DELIVERY, Items.MESSAGE, Items.EXECUTION),
     *(Items.RECORD, Items.OUTBOX),
 }
-"""Kinds of items that come again after a crash, and that can be put aside for good."""
+"""Kinds of items that are repeated after a crash, and that can be quarantined."""
 
 Befalls = Callable[[str, str], Kind | None]
 
 
 def is_injected(error: str) -> bool:
-    """Say whether an error's name is one of ours."""
+    """Return whether an error's name is that of an injected error."""
     return error.startswith(MARK)
 
 
 class Poison:
-    """The poison of one seed; it outlives the machine's crashes."""
+    """The poison of one seed; it survives crashes."""
 
     def __init__(self, dice: Dice, befalls: Befalls) -> None:
         self.dice = dice
@@ -68,7 +68,7 @@ class Poison:
         self.ended = 0
 
     def of(self, place: str, site: str, fault: Kind | None = None) -> Exception | None:
-        """Return the error that is raised at a site this time, if one is."""
+        """Return the error to raise at a site this time, or None."""
         fault = fault or self.befalls(place, site)
         if fault is not Kind.POISONED and site not in self.lasting:
             return None
@@ -77,14 +77,14 @@ class Poison:
         return self.dice.pick(ERRORS, site, "error")(f"injected at {site}")
 
     def is_late(self, site: str) -> bool:
-        """Say whether the error comes after the work is done."""
+        """Return whether the error follows the completed work."""
         return self.dice.happens(0.5, site, "late")
 
     def ends(self, item: Ids) -> bool:
-        """Say whether the process ends as it begins to handle an item."""
+        """Return whether the process ends at the start of an item."""
         kind, first, last = item
         fault = None
-        if not any(kind is one and first <= number <= last for one, number in self.deadly):
+        if not any(kind is other and first <= number <= last for other, number in self.deadly):
             fault = self.befalls("item", f"{kind.label} {first}")
             if fault is None:
                 return False
@@ -94,13 +94,14 @@ class Poison:
         return True
 
     def forget(self, put_aside: str) -> None:
-        """Let the next entry of an outbox be another one, though it has the same number."""
+        """Forget a quarantined outbox entry, because the next entry may have the same number."""
         name, _, _ = put_aside.partition(":")
-        self.deadly -= {one for one in self.deadly if name == f"{Items.OUTBOX.label} {one[1]}"}
+        label = Items.OUTBOX.label
+        self.deadly -= {item for item in self.deadly if name == f"{label} {item[1]}"}
 
 
 class KeptMarker(CrashMarker):
-    """A marker whose item outlives the machine's crash, as the file's does."""
+    """A marker whose item survives a crash, as in the file."""
 
     def __init__(self, kept: Ids, entered: Callable[[Ids], None]) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class KeptMarker(CrashMarker):
         self.entered = entered
 
     def enter(self, item: Ids) -> None:
-        """Note which item is handled from now on."""
+        """Record the item that is handled from now on."""
         self.current = self.kept = item
         if item is not NOTHING:
             self.entered(item)

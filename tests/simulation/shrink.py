@@ -1,42 +1,42 @@
-"""The shortest story of a seed that fails: what can be left out without saving it is left out."""
+"""The shortest trace of a failing seed: actions and faults that it does not need are removed."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tests.simulation.plan import plan
-from tests.simulation.world import Mutate, Part, Told, World, unchanged
+from tests.simulation.world import Mutate, Part, SeedResult, World, unchanged
 
 T = TypeVar("T")
 
 ATTEMPTS = 250
-"""Stories that are tried at most."""
+"""Maximum number of simulations."""
 
 
-def shrink(told: Told, mutate: Mutate = unchanged) -> tuple[Part, Told]:
-    """Return the smallest part of a story found that breaks the same promise, and its telling."""
-    return _Shrinker(told, mutate).run()
+def shrink(result: SeedResult, mutate: Mutate = unchanged) -> tuple[Part, SeedResult]:
+    """Return the smallest part found that breaks the same promise, and its result."""
+    return _Shrinker(result, mutate).run()
 
 
 class _Shrinker:
-    def __init__(self, told: Told, mutate: Mutate) -> None:
-        self.seed, self.rule = told.seed, told.rule
+    def __init__(self, result: SeedResult, mutate: Mutate) -> None:
+        self.seed, self.rule = result.seed, result.rule
         self.mutate = mutate
-        self.actions = list(range(len(plan(told.seed))))
-        self.faults = sorted(set(told.fired))
-        self.best = Part(), told
+        self.actions = list(range(len(plan(result.seed))))
+        self.faults = sorted(set(result.fired))
+        self.best = Part(), result
         self.attempts = ATTEMPTS
 
-    def run(self) -> tuple[Part, Told]:
-        """Leave out faults, whole orders, and single actions, until nothing more can go."""
+    def run(self) -> tuple[Part, SeedResult]:
+        """Remove faults, orders and single actions until no further removal is possible."""
         size = None
         while size != (size := (len(self.actions), len(self.faults))) and self.attempts > 0:
             self.faults = smaller(self.faults, lambda some: self._fails(self.actions, some))
-            self._leave_out_orders()
+            self._remove_orders()
             self.actions = smaller(self.actions, lambda some: self._fails(some, self.faults))
-            self.faults = [one for one in self.faults if one in self.best[1].fired]
+            self.faults = [fault for fault in self.faults if fault in self.best[1].fired]
         return self.best
 
-    def _leave_out_orders(self) -> None:
+    def _remove_orders(self) -> None:
         orders = {number: action.order_id for number, action in enumerate(plan(self.seed))}
         for order_id in sorted({orders[number] for number in self.actions}):
             others = [number for number in self.actions if orders[number] != order_id]
@@ -44,29 +44,29 @@ class _Shrinker:
                 self.actions = others
 
     def _fails(self, actions: Sequence[int], faults: Sequence[str]) -> bool:
-        """Say whether this part of the story breaks the same promise."""
+        """Return whether this part of the seed breaks the same promise."""
         self.attempts -= 1
         if self.attempts < 0:
             return False
         part = Part(frozenset(actions), frozenset(faults))
-        told = World(self.seed, part, mutate=self.mutate).play()
-        if told.rule != self.rule:
+        result = World(self.seed, part, mutate=self.mutate).play()
+        if result.rule != self.rule:
             return False
-        self.best = part, told
+        self.best = part, result
         return True
 
 
 def smaller(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
-    """Return some of these items that still fail: ever smaller runs of them are left out."""
-    left = list(items)
-    size = len(left)
+    """Return a subset of the items that still fails: remove ever smaller slices of them."""
+    remaining = list(items)
+    size = len(remaining)
     while size:
         start = 0
-        while start < len(left):
-            some = left[:start] + left[start + size :]
+        while start < len(remaining):
+            some = remaining[:start] + remaining[start + size :]
             if fails(some):
-                left = some
+                remaining = some
             else:
                 start += size
         size //= 2
-    return left
+    return remaining

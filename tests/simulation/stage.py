@@ -1,8 +1,7 @@
-"""The platform's parts as a simulated process has them: template, stores, handlers, and hooks.
+"""The platform's parts in a simulated process: template, stores, handlers and hooks.
 
-`staged` puts the simulation under the shipped code: a virtual clock, chance from the seed, stores
-in memory, partners that may be away, and a hook before and after each commit. It takes all of it
-away again at its end.
+`staged` patches the shipped code: a virtual clock, chance from the seed, stores in memory, partners
+that may be unavailable, and a hook before and after each commit. It removes all patches at its end.
 """
 
 import logging
@@ -45,11 +44,11 @@ STORE, SANDBOX = "sqlite:///:memory:", "sqlite:///:memory:?of=sandbox"
 SERVICES = ("orders", "inventory", "payments", "shipping", "notifications", "high_value")
 WORKFLOW_TYPES = ("EXPRESS", "EXPRESS", "EXPRESS", "STANDARD")
 UNSTAGED = "DailyReportFunction"
-"""What reads Parquet files, which most simulations do not write."""
+"""The function that reads Parquet files, which most simulations do not write."""
 
 
 class Hooks(Protocol):
-    """What the stage asks the world that is played on it."""
+    """The calls of the stage to the simulated world."""
 
     dice: Dice
 
@@ -60,23 +59,23 @@ class Hooks(Protocol):
         """Return the next number in [0, 1) for jitter and ids."""
 
     def at_commit(self, moment: str) -> None:
-        """Take note that a transaction is about to be written (before) or stands (after)."""
+        """Handle a moment ``before`` or ``after`` the commit of a transaction."""
 
     def partner(self, call: str, order_id: str) -> str | None:
-        """Return whether a partner is away, or stays events_without_order, in this call."""
+        """Return the fault of a partner in this call: ``away``, ``unheard`` or None."""
 
     def mailed(self, name: str) -> None:
-        """Take note of a mail."""
+        """Record a mail."""
 
     def sink(self, path: Path, lines: list[bytes]) -> None:
         """Take a file of the analysts' sink, or raise `OSError`."""
 
     def fits(self, line: bytes) -> bool:
-        """Say whether a row converts."""
+        """Return whether a row converts."""
 
 
 class _Unmeasured:
-    """Metrics that nobody reads."""
+    """Metrics that are discarded."""
 
     metric_set: Mapping[str, Any] = {}
 
@@ -88,7 +87,7 @@ class _Unmeasured:
 
 
 class _Silent:
-    """A log that nobody reads."""
+    """A log that is discarded."""
 
     name = "simulation"
 
@@ -106,7 +105,7 @@ class _Silent:
 
 @cache
 def _defined(database: Database, schema: str) -> None:
-    """Create a schema's tables once a database."""
+    """Create a schema's tables once per database."""
     with database.turn():
         database.connection.executescript(schema)
 
@@ -128,14 +127,14 @@ class Stage:
         self.restarted()
 
     def restarted(self) -> None:
-        """Forget what a process has in memory."""
+        """Clear the caches of a process."""
         for service in SERVICES:
             for value in vars(import_module(f"{service}.wiring")).values():
                 if isinstance(value, PerFunction):
                     value.cache_clear()
 
     def enter(self, function: str) -> None:
-        """Make this process that of a function."""
+        """Set this process's environment to that of a function."""
         if function == self._function:
             return
         settings.enter(function)
@@ -153,12 +152,12 @@ class Stage:
         return {**environment, "AWS_LAMBDA_FUNCTION_NAME": function}
 
     def call(self, invocation: Invocation) -> tuple[Any, dict[str, Any] | None]:
-        """Run a handler; return its answer, or its error as Lambda tells it.
+        """Run a handler; return its answer, or its error in Lambda's form.
 
         Raises
         ------
         AssertionError
-            It raised what is no error of the platform's own.
+            The handler raised an error that is not the platform's own.
         """
         function = invocation.function
         context = Context(
@@ -176,7 +175,7 @@ class Stage:
 
 @contextmanager
 def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
-    """Put the simulation under the shipped code."""
+    """Patch the shipped code for a simulation."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in COMMON.items():
             patch.setenv(name, value)
@@ -224,16 +223,16 @@ def _template(root: Path, workflow_type: str) -> Stack:
 
     parameters = {"MaxAttempts": "3", "WorkflowType": workflow_type}
     stack = load(TEMPLATE, parameters, environment)
-    stack.schedules = [one for one in stack.schedules if one.function != UNSTAGED]
+    stack.schedules = [entry for entry in stack.schedules if entry.function != UNSTAGED]
     return stack
 
 
 def _stack(root: Path, hooks: Hooks) -> Stack:
-    """Return the stack with its chance from the seed."""
+    """Return the stack with chance from the seed."""
     stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type")))
     stack.machines = {
-        name: replace(one, machine=replace(one.machine, random=hooks.chance))
-        for name, one in stack.machines.items()
+        name: replace(workflow, machine=replace(workflow.machine, random=hooks.chance))
+        for name, workflow in stack.machines.items()
     }
     return stack
 
@@ -264,7 +263,7 @@ def _uuids(hooks: Hooks) -> Callable[[], Any]:
 
 
 def _patch_partners(patch: pytest.MonkeyPatch, hooks: Hooks) -> None:
-    """Let the gateway and the carrier be away, or answer in vain; keep mails and files here."""
+    """Make the gateway and the carrier fail by the seed's faults; collect mails and files."""
     for kind, name, error in (
         (SandboxGateway, "charge", PaymentGatewayError),
         (SandboxGateway, "find", PaymentGatewayError),
@@ -310,7 +309,7 @@ def _partner(kind: type, name: str, error: type[Exception], hooks: Hooks) -> Cal
         if fault == "away":
             raise error(f"{kind.__name__} is away")
         answer = original(self, subject)
-        if fault == "events_without_order":
+        if fault == "unheard":
             raise error(f"{kind.__name__} is not heard")
         return answer
 

@@ -1,4 +1,4 @@
-"""Faults between the engine's parts: deliveries, executions, and the services a workflow calls."""
+"""Faults between the engine's parts: deliveries, executions, and services that workflows call."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _ORDER = re.compile(r"order_id\W+([A-Z]-\d+)")
 
 
 class Tampering:
-    """Lets an engine's deliveries, executions and calls go wrong."""
+    """The injection of faults into an engine's deliveries, executions and calls."""
 
     def __init__(self, engine: Engine, poison: Poison, patch: pytest.MonkeyPatch) -> None:
         self.engine = engine
@@ -49,7 +49,7 @@ class Tampering:
         patch.setattr(schedules, "_invoke", partial(self._invoke, schedules._invoke))  # noqa: SLF001
 
     def vanish(self) -> None:
-        """Let executions whose time has come stop without a trace."""
+        """Delete the executions that are due to vanish."""
         for number in list(self.doomed):
             self.doomed[number] -= 1
             if self.doomed[number] <= 0:
@@ -143,6 +143,6 @@ class Tampering:
 
 
 def order_in(text: str) -> str:
-    """Return the order that a text is about, if it is about one."""
-    found = _ORDER.search(text)
-    return found[1] if found else "-"
+    """Return the id of the order in a text, or ``-``."""
+    match = _ORDER.search(text)
+    return match[1] if match else "-"

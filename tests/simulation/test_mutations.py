@@ -1,29 +1,29 @@
-"""The simulation finds mistakes: each one made on purpose is caught within its number of seeds."""
+"""The simulation finds mistakes: each mutation is detected within its number of seeds."""
 
 import multiprocessing
 
 import pytest
 
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.world import Told, World
+from tests.simulation.world import SeedResult, World
 
 FORK = multiprocessing.get_context("fork")
 
 
-def _caught(name: str) -> Told | None:
-    """Return the first seed, told, that catches a mutation."""
+def _caught(name: str) -> SeedResult | None:
+    """Return the result of the first seed that detects a mutation."""
     seeds, mutate = MUTATIONS[name]
-    stories = (World(seed, mutate=mutate).play() for seed in range(1, seeds + 1))
-    return next((told for told in stories if told.broken), None)
+    results = (World(seed, mutate=mutate).play() for seed in range(1, seeds + 1))
+    return next((result for result in results if result.broken), None)
 
 
 @pytest.fixture(scope="module")
-def caught() -> dict[str, Told | None]:
+def caught() -> dict[str, SeedResult | None]:
     with FORK.Pool(2) as pool:
         return dict(zip(MUTATIONS, pool.map(_caught, MUTATIONS, chunksize=1), strict=True))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mistake_is_caught(name: str, caught: dict[str, Told | None]) -> None:
+def test_a_mutation_is_detected(name: str, caught: dict[str, SeedResult | None]) -> None:
     seeds, mutate = MUTATIONS[name]
-    assert caught[name] is not None, f"{seeds} seeds do not see: {mutate.__doc__}"
+    assert caught[name] is not None, f"{seeds} seeds do not detect: {mutate.__doc__}"

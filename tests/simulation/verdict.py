@@ -1,4 +1,4 @@
-"""What must hold once faults have stopped and everything has settled."""
+"""The promises that must hold once faults have stopped and everything has settled."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ HIGH_VALUE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A platform that has settled: its database, what its sink and mailer got, what went wrong."""
+    """A settled platform: its database, the files of its sink, its mails and its faults."""
 
     store: Database
     dead_letter_queues: Sequence[str]
@@ -32,7 +32,7 @@ class Outcome:
     faults: set[str]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows that the sink has, those included that did not convert."""
+        """Return the rows of the sink, including those that did not convert."""
         return self.written() + [row for row in self._failed() if "event_id" in row]
 
     def written(self) -> list[dict[str, Any]]:
@@ -40,20 +40,20 @@ class Outcome:
         return [json.loads(line) for line in self._lines(".parquet")]
 
     def errors(self) -> set[str]:
-        """Return the bus's ids of the events in the sink's error prefix."""
+        """Return the bus's event ids in the sink's error prefix."""
         return {event["id"] for event in self._failed() if "id" in event}
 
     def _failed(self) -> list[dict[str, Any]]:
-        """Return the events that were not processed, and the rows that did not convert."""
+        """Return the unprocessed events, and the rows that did not convert."""
         failed = (json.loads(line)["rawData"] for line in self._lines(".jsonl"))
         return [json.loads(base64.b64decode(data)) for data in failed]
 
     def excused(self, order_id: str) -> bool:
-        """Say whether a dead letter says that poison kept something of an order from its way."""
+        """Return whether a dead letter shows that poison stopped an order."""
         return any(
             f'"{order_id}"' in letter["body"].replace("\\", "")
             and any(mark in letter["attributes"] + letter["body"] for mark in (MARK, ENDED))
-            for letter in letters_of(self)
+            for letter in dead_letters_of(self)
         )
 
     def _lines(self, suffix: str) -> Iterator[bytes]:
@@ -63,26 +63,26 @@ class Outcome:
 
 
 def unsettled(model: Model, outcome: Outcome) -> list[str]:
-    """Return what has not come to an end that lasts: orders that were accepted, and the outbox."""
+    """Return a line for each accepted order without a final state, and for a pending outbox."""
     statuses = _statuses(outcome.store)
-    letters = letters_of(outcome)
-    left = ["the outbox is not empty"] if outcome.store.row("select 1 from outbox") else []
+    letters = dead_letters_of(outcome)
+    pending = ["the outbox is not empty"] if outcome.store.row("select 1 from outbox") else []
     for order_id in sorted(model.accepted | statuses.keys()):
         status = statuses.get(order_id)
         lasting = model.wanted[order_id].token == NEVER_ENDS and "AttentionQueue" in {
             letter["queue"] for letter in letters if order_id in letter["body"]
         }
         if status not in ENDS and not (lasting or outcome.excused(order_id)):
-            left.append(f"{order_id} is {status or 'nowhere'}")
-    return left
+            pending.append(f"{order_id} is {status or 'missing'}")
+    return pending
 
 
 def judge(model: Model, outcome: Outcome) -> None:
-    """Raise `Violation` for the first promise that was not kept."""
-    left = unsettled(model, outcome)
-    promise("end", not left, f"{', '.join(left)}, and nothing moves")
+    """Raise `Violation` for the first broken promise."""
+    pending = unsettled(model, outcome)
+    promise("end", not pending, f"{', '.join(pending)}, and no work is pending")
     published = _published(outcome.store)
-    letters = letters_of(outcome)
+    letters = dead_letters_of(outcome)
     _judge_bus(model, outcome, published)
     _judge_facts(outcome, published)
     _judge_ledger(outcome, published)
@@ -98,51 +98,51 @@ Published = Mapping[str, Mapping[str, set[str]]]
 
 
 def _published(store: Database) -> Published:
-    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    published: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in store.rows("select detail_type, order_id, envelope from events"):
         detail = json.loads(row["envelope"])["detail"]
         event_id = (detail.get("metadata") or {}).get("event_id", "")
-        found[row["order_id"]][row["detail_type"]].add(event_id)
-    return found
+        published[row["order_id"]][row["detail_type"]].add(event_id)
+    return published
 
 
 def _judge_facts(outcome: Outcome, published: Published) -> None:
-    """An order's end has its event, one and the same, and no other."""
+    """Check that an order's final status has exactly one event id, and no other fact exists."""
     for order_id, status in _statuses(outcome.store).items():
         for end, name in FACTS.items():
             wanted = 1 if status == end else 0
-            found = len(published[order_id].get(name, ()))
-            kept = found == wanted or (found < wanted and outcome.excused(order_id))
-            promise("events", kept, f"{order_id} {status}: {found} different {name}")
+            number = len(published[order_id].get(name, ()))
+            holds = number == wanted or (number < wanted and outcome.excused(order_id))
+            promise("events", holds, f"{order_id} {status}: {number} different {name}")
 
 
 def _judge_ledger(outcome: Outcome, published: Published) -> None:
     for row in outcome.store.rows("select order_id, status from charges"):
         order_id = row["order_id"]
         wanted = 1 if row["status"] == "REFUNDED" else 0
-        found = len(published[order_id].get("Payment Refunded", ()))
-        kept = found == wanted or (found < wanted and outcome.excused(order_id))
-        promise("events", kept, f"{order_id}: {found} Payment Refunded")
+        number = len(published[order_id].get("Payment Refunded", ()))
+        holds = number == wanted or (number < wanted and outcome.excused(order_id))
+        promise("events", holds, f"{order_id}: {number} Payment Refunded")
 
 
 def _judge_waits(outcome: Outcome, published: Published) -> None:
-    """Whoever waited for stock was told so."""
+    """Check that an order that waited for stock published Order Backordered."""
     rows = outcome.store.rows(
         "select order_id, count(*) as waits from timeline where what = 'WAITING'"
         " and json_extract(detail, '$.reason') = 'OutOfStock' group by order_id"
     )
     for row in rows:
-        found = len(published[row["order_id"]].get("Order Backordered", ()))
-        fine = found >= 1 or outcome.excused(row["order_id"])
+        number = len(published[row["order_id"]].get("Order Backordered", ()))
+        published_or_excused = number >= 1 or outcome.excused(row["order_id"])
         promise(
             "events",
-            fine and found <= row["waits"],
-            f"{row['order_id']} waited: {found} Order Backordered",
+            published_or_excused and number <= row["waits"],
+            f"{row['order_id']} waited: {number} Order Backordered",
         )
 
 
 def _judge_bus(model: Model, outcome: Outcome, published: Published) -> None:
-    """What was acknowledged is there, and the sink has it, or its error prefix has."""
+    """Check that acknowledged events are in the journal, and in the sink or its error prefix."""
     on_bus = {
         row["id"]: json.loads(row["envelope"])
         for row in outcome.store.rows("select id, envelope from events")
@@ -165,9 +165,9 @@ def _judge_rows(
     events: Iterable[Mapping[str, Any]],
     failed: Iterable[Mapping[str, Any]],
 ) -> None:
-    """The sink has each valid event's id, and no other.
+    """Check that the sink has each valid event's id, and no other.
 
-    One that failed once is in the error prefix, and has a row too if it was delivered twice.
+    A failed event is in the error prefix, and has a row too if it was delivered twice.
     """
     allowed: dict[tuple[str, str], int] = defaultdict(int)
     for event in failed:
@@ -177,9 +177,9 @@ def _judge_rows(
     for event in events:
         detail = event["detail"]
         key = detail["order_id"], event["detail-type"]
-        given = (detail.get("metadata") or {}).get("event_id")
-        if given:
-            named[key].add(given)
+        event_id = (detail.get("metadata") or {}).get("event_id")
+        if event_id:
+            named[key].add(event_id)
         else:
             bare[key].add(json.dumps(detail, sort_keys=True))
     for key in rows.keys() | named.keys() | bare.keys():
@@ -194,7 +194,7 @@ def _judge_rows(
 def _judge_requests(
     model: Model, outcome: Outcome, published: Published, letters: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Each cancellation has its answer; each event nobody can use, and each high value, is seen."""
+    """Check that cancellations are answered, invalid events reported, and high values flagged."""
     known = _statuses(outcome.store)
     ended = "select order_id from executions where status in ('FAILED', 'TIMED_OUT')"
     failed = {row[0] for row in outcome.store.rows(ended)}
@@ -206,7 +206,7 @@ def _judge_requests(
         if action.valid or "vanished" in outcome.faults:
             continue
         seen = _mentions(letters, action.order_id) or action.order_id in failed
-        promise("end", seen, f"nobody sees that {action} is invalid")
+        promise("end", seen, f"the invalid {action} is not reported")
     for order_id, wanted in model.wanted.items():
         if wanted.total >= HIGH_VALUE and order_id in model.accepted & known.keys():
             flags = len(published[order_id].get("High Value Order Flagged", ()))
@@ -215,7 +215,7 @@ def _judge_requests(
 
 
 def _judge_early(outcome: Outcome) -> None:
-    """An order that was cancelled before it came is cancelled, and was never charged."""
+    """Check that an order with an early cancellation is cancelled and was never charged."""
     rows = outcome.store.rows(
         "select order_id, status, charge from orders join timeline as asked using (order_id)"
         " join timeline as came using (order_id) where asked.what = 'CANCEL_REQUESTED'"
@@ -223,22 +223,22 @@ def _judge_early(outcome: Outcome) -> None:
     )
     for row in rows:
         ended = row["status"] == "CANCELLED" or outcome.excused(row["order_id"])
-        kept = ended and row["charge"] is None
-        promise("end", kept, f"{tuple(row)} was cancelled before it came")
+        holds = ended and row["charge"] is None
+        promise("end", holds, f"{tuple(row)} was cancelled before its arrival")
 
 
 def _judge_mails(model: Model, outcome: Outcome, letters: Sequence[Mapping[str, Any]]) -> None:
-    """A completed order's mail is sent, or waits where a person finds it."""
+    """Check that a completed order's mail was sent, or is a dead letter."""
     if "unsent" in outcome.faults:
-        return  # its queue was away: the order goes on without its mail
+        return  # its queue was unavailable: the order continues without its mail
     for order_id, status in _statuses(outcome.store).items():
         if status == "COMPLETED" and model.wanted[order_id].email:
             seen = order_id in outcome.mails or _mentions(letters, order_id)
-            promise("end", seen, f"the mail of {order_id} is gone")
+            promise("end", seen, f"the mail of {order_id} is lost")
 
 
 def _judge_rest(outcome: Outcome) -> None:
-    """Nothing stays in between."""
+    """Check that no work is pending."""
     consumed = f"queue not in ({', '.join('?' * len(outcome.dead_letter_queues))})"
     for what, query, parameters in (
         ("requests before their order", "select count(*) from early_requests", ()),
@@ -250,14 +250,14 @@ def _judge_rest(outcome: Outcome) -> None:
     ):
         row = outcome.store.row(query, *parameters)
         assert row is not None
-        promise("end", row[0] == 0, f"{row[0]} {what} are left")
+        promise("end", row[0] == 0, f"{row[0]} {what} are pending")
 
 
 def _statuses(store: Database) -> dict[str, str]:
     return {row["order_id"]: row["status"] for row in store.rows("select * from orders")}
 
 
-def letters_of(outcome: Outcome) -> list[dict[str, Any]]:
+def dead_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
     """Return the dead letters."""
     marks = ", ".join("?" * len(outcome.dead_letter_queues))
     query = f"select queue, body, attributes from messages where queue in ({marks})"

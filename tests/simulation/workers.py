@@ -1,4 +1,4 @@
-"""Who runs handlers in a simulation: slice after slice, in an order that the seed chooses."""
+"""The simulation's workers: they run handlers in slices, in an order that the seed determines."""
 
 import re
 from collections import Counter
@@ -14,30 +14,30 @@ from tests.simulation.poison import MEASURED, NONSENSE
 from tests.simulation.stage import Stage
 
 LATENCY = 0.2
-"""Seconds that a call takes at most before it begins; so calls overtake each other."""
+"""Maximum seconds until a call starts, so that calls overtake each other."""
 
 PARTNERS = {"ProcessPayment", "RefundPayment", "CreateShipment", "VoidShipment"}
-"""Functions that wait for somebody else."""
+"""Functions that call a partner."""
 
 PAUSES = (0.0, 0.05, 0.3, 2.0, 6.0)
 LATENESS = (0.5, 20.0, 200.0, 400.0, 900.0)
 STOPS = (1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7)
-"""At which moment of its commits, counted before and after each, a handler is killed or late."""
+"""Number of the moment, before or after a commit, at which a handler is killed or late."""
 
 _ORDER = re.compile(rb"order_id\W+([A-Z]-\d+)")
 
 
 class Killed(BaseException):
-    """The process of a handler ends."""
+    """The end of a handler's process."""
 
 
 class Crash(BaseException):
-    """The whole machine ends."""
+    """The crash of the simulated host."""
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One run of a handler. ``number`` is the invocation that waits for its answer, if any does."""
+    """One run of a handler; ``number`` is the invocation that waits for its answer, or None."""
 
     site: str
     invocation: Invocation
@@ -51,7 +51,7 @@ class Task:
 
 
 class Workers:
-    """An `infra.local.workers.invocations.Invoker` whose calls are slow, lost, repeated."""
+    """An `infra.local.workers.invocations.Invoker` with slow, lost and repeated calls."""
 
     def __init__(
         self, stage: Stage, dice: Dice, faults: Faults, before: "Workers | None" = None
@@ -67,10 +67,10 @@ class Workers:
         self._sequence = 0
 
     def submit(self, invocation: Invocation) -> None:
-        """Take an invocation."""
+        """Accept an invocation."""
         name = invocation.function.name.removesuffix("Function")
-        found = _ORDER.search(invocation.payload)
-        head = f"{name}/{found[1].decode() if found else '-'}"
+        match = _ORDER.search(invocation.payload)
+        head = f"{name}/{match[1].decode() if match else '-'}"
         self.counts[head] += 1
         site = f"{head}/{self.counts[head]}"
         partner = name in PARTNERS
@@ -94,13 +94,13 @@ class Workers:
             self._push(twin, begins + self.dice.roll(site, "twin"))
 
     def poll(self, timeout: float) -> list[Result]:
-        """Run the next slice that is due, and return the results that are."""
+        """Run the next due slice, and return the due results."""
         now = self.stage.hooks.now()
         results = []
         while self._reports and self._reports[0][0] <= now:
             _, _, task, result = heappop(self._reports)
             if task.number is not None:
-                task.number = None  # whatever it answers now, nobody hears
+                task.number = None  # its own later answer is ignored
                 results.append(result)
         if self._tasks and self._tasks[0][0] <= now:
             task = heappop(self._tasks)[2]
@@ -110,14 +110,14 @@ class Workers:
         return results
 
     def next_ready(self) -> float:
-        """Return when something is to be run or reported next."""
+        """Return the time of the next slice or result."""
         while self._reports and self._reports[0][2].number is None:
             heappop(self._reports)
         moments = [heap[0][0] for heap in (self._tasks, self._reports) if heap]
         return min(moments, default=float("inf"))
 
     def elapsed(self, number: int) -> float:
-        """Return more than any timeout: each call has its time from when it was asked for."""
+        """Return infinity: the timeout of a call counts from its submission."""
         return float("inf")
 
     def wake(self) -> None:
@@ -128,7 +128,7 @@ class Workers:
         return []
 
     def hold(self) -> None:
-        """Let the running handler stand still here, or end here, if that is its fate."""
+        """Pause or end the running handler here, if its fault says so."""
         task = self.current
         assert task is not None
         task.points += 1
@@ -147,32 +147,32 @@ class Workers:
             self._pause(task, self.dice.pick(PAUSES, *site, "pause"))
 
     def orphans(self) -> list[Task]:
-        """Return the handlers that stand still, to go on though the machine crashed."""
-        held = [task for _, _, task in sorted(self._tasks) if task.fibre and task.points]
-        kept = [task for task in held if self.dice.happens(0.5, task.site, "orphan")]
-        self.close(set(kept))
-        return kept
+        """Return paused handlers that survive the crash of the host, and end the others."""
+        paused = [task for _, _, task in sorted(self._tasks) if task.fibre and task.points]
+        survivors = [task for task in paused if self.dice.happens(0.5, task.site, "orphan")]
+        self.close(set(survivors))
+        return survivors
 
     def adopt(self, orphans: list[Task]) -> None:
-        """Let the handlers of a machine that crashed go on, events_without_order."""
+        """Continue the handlers of a crashed host; their answers are ignored."""
         for task in orphans:
             task.number = None
             if task.fibre is not None:
                 self._push(task, task.ready_at)
 
     def hang_up(self) -> None:
-        """End every handler that stands still: no partner's line stays open for a day."""
-        held = [one for one in self._tasks if one[2].fibre is not None and one[2].points]
-        self._tasks = [one for one in self._tasks if one not in held]
+        """End every paused handler: no connection to a partner stays open for a day."""
+        paused = [entry for entry in self._tasks if entry[2].fibre is not None and entry[2].points]
+        self._tasks = [entry for entry in self._tasks if entry not in paused]
         heapify(self._tasks)
-        for _, _, task in held:
+        for _, _, task in paused:
             assert task.fibre is not None
             task.fibre.kill(Killed())
 
-    def close(self, kept: set[Task] = frozenset()) -> None:  # type: ignore[assignment]
-        """End every handler that stands still, but for those that are kept."""
+    def close(self, survivors: set[Task] = frozenset()) -> None:  # type: ignore[assignment]
+        """End every paused handler, except the survivors."""
         for _, _, task in self._tasks:
-            if task.fibre is not None and task not in kept:
+            if task.fibre is not None and task not in survivors:
                 task.fibre.kill(Killed())
         self._tasks.clear()
 
@@ -186,13 +186,13 @@ class Workers:
         heappush(self._reports, (at, self._sequence, task, result))
 
     def _pause(self, task: Task, seconds: float) -> None:
-        """Stand still; others run meanwhile."""
+        """Pause the handler for some seconds while others run."""
         assert task.fibre is not None
         task.ready_at = self.stage.hooks.now() + seconds
         task.fibre.pause()
 
     def _run(self, task: Task) -> bool:
-        """Run a handler up to where it stands still; return whether it has ended."""
+        """Run a handler up to its next pause; return whether it has ended."""
         self.current = task
         self.stage.enter(task.invocation.function.name)
         try:
@@ -206,7 +206,7 @@ class Workers:
         return True
 
     def _call(self, task: Task) -> None:
-        """Run a handler, to the end unless its process ends before."""
+        """Run a handler, and record its result."""
         number = task.invocation.id
         try:
             payload, error = self.stage.call(task.invocation)

@@ -39,19 +39,19 @@ BEGINNING = 1_769_860_800.0  # 2026-01-31T12:00:00Z
 TICK = 0.001
 ROOT = Path(tempfile.gettempdir()) / "orderflow-simulation"
 AFTERMATH = 300.0
-"""Seconds from the clients' last action on in which faults still happen."""
+"""Seconds after the clients' last action in which faults still happen."""
 
 HORIZON = 6 * 3_600.0
-"""Seconds without faults after which nothing will move any more."""
+"""Seconds without faults after which everything must have settled."""
 
 PATIENCE = 30 * 3_600.0
-"""The same, where a target never takes an event: its policy tries for a day."""
+"""The same, if a target never accepts an event: its retry policy lasts a day."""
 
 QUIET = 20.0
-"""Seconds in which nothing is due that make it worth asking whether all is over."""
+"""Idle seconds after which the simulation checks whether everything has settled."""
 
-MANY = 100
-"""Crashes of one machine that show that it does not come up any more."""
+MAX_CRASHES = 100
+"""Number of crashes that shows that the host does not start any more."""
 
 AWAY = "the sink is away"
 DAY = 86_400.0
@@ -59,35 +59,35 @@ DOWNTIMES = (0.1, 5.0, 700.0)
 NEVER = float("inf")
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
-"""A change of the shipped code, for the length of one simulation."""
+"""A change of the shipped code during one simulation."""
 
 
 def unchanged(_: pytest.MonkeyPatch) -> None:
-    """Leave the shipped code as it is."""
+    """Leave the shipped code unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of a seed's story is played: these actions, these faults; all, where nothing is said."""
+    """A part of a seed: its actions by number and its faults by name; None means all."""
 
     actions: AbstractSet[int] | None = None
     faults: AbstractSet[str] | None = None
 
 
 @dataclass(slots=True)
-class Told:
-    """What a simulation told: its story, and what happened in it, counted."""
+class SeedResult:
+    """The result of a simulation: its trace, its faults, and counts."""
 
     seed: int
-    story: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     broken: str = ""
-    """The promise that was broken and how, if one was."""
+    """The broken promise and the reason, or an empty text."""
 
     @property
     def rule(self) -> str:
-        """The promise that was broken, in a word."""
+        """The name of the broken promise."""
         return self.broken.partition(":")[0]
 
 
@@ -109,7 +109,7 @@ class World(Clock):
         part = part or Part()
         self.dice = Dice(seed)
         self.faults = Faults(self.dice, self.tell, part.faults)
-        self.told = Told(seed, fired=self.faults.fired)
+        self.result = SeedResult(seed, fired=self.faults.fired)
         self.model = Model(moved=self._moved)
         chosen = [
             (number, action)
@@ -132,8 +132,8 @@ class World(Clock):
         self._stops_at = self.clients.last + AFTERMATH
         self._folder = ROOT / str(seed)
 
-    def play(self) -> Told:
-        """Play the story to its end and tell it; if a promise was broken, that is in it."""
+    def play(self) -> SeedResult:
+        """Simulate the seed to its end; return the result, with the broken promise if any."""
         with pytest.MonkeyPatch.context() as self._patch, staged(ROOT, self) as self.stage:
             self.workers = Workers(self.stage, self.dice, self.faults)
             self._mutate(self._patch)
@@ -142,18 +142,18 @@ class World(Clock):
                 self._live()
                 self._judge()
             except Violation as violation:
-                self.told.broken = str(violation)
-            except Exception as error:  # noqa: BLE001 - whatever the code does not handle
-                self.told.broken = f"code: {error!r}\n{traceback.format_exc()}"
+                self.result.broken = str(violation)
+            except Exception as error:  # noqa: BLE001 - an unhandled error is a result too
+                self.result.broken = f"code: {error!r}\n{traceback.format_exc()}"
             finally:
                 self.workers.close()
                 shutil.rmtree(self._folder, ignore_errors=True)
                 with suppress(OSError):
                     ROOT.rmdir()  # unless another simulation uses it
             self._count()
-        return self.told
+        return self.result
 
-    # what the stage asks
+    # the hooks of the stage
 
     def now(self) -> float:
         """Return the virtual time."""
@@ -165,7 +165,7 @@ class World(Clock):
         return self.dice.roll("chance", self._occurred["chance"])
 
     def at_commit(self, moment: str) -> None:
-        """Hold up, kill or crash whoever commits; see that every promise is kept."""
+        """Pause, kill or crash the committing handler or host; check every promise."""
         if self.workers.current is not None:
             if moment == "after":
                 self.model.check(self.stage.store, self.stage.sandbox)
@@ -175,11 +175,11 @@ class World(Clock):
             raise Crash
 
     def partner(self, call: str, order_id: str) -> Kind | None:
-        """Return whether a partner is away, or stays events_without_order, in this call."""
+        """Return the fault of a partner in this call, or None."""
         return self.befalls("partner", f"{call}/{order_id}")
 
     def mailed(self, name: str) -> None:
-        """Take note of a mail."""
+        """Record a mail."""
         self._mails.add(name)
 
     def sink(self, path: Path, lines: list[bytes]) -> None:
@@ -192,35 +192,35 @@ class World(Clock):
         self._files[path] = list(lines)
 
     def fits(self, line: bytes) -> bool:
-        """Say whether a row converts: always, or never."""
+        """Return whether a row converts; each row does always or never."""
         name = str(json.loads(line).get("event_id"))
         if name not in self._fits:
             self._fits[name] = self.faults.at("row", f"row/{name}") is None
         return self._fits[name]
 
     def _handles(self, item: Ids) -> None:
-        """End the process in the middle of an item, if that is its fate."""
+        """Crash in the middle of an item, if the poison says so."""
         if not self._opening and self.poison.ends(item):
             self.tell(f"{item[0].label} {item[1]} ends the process")
             raise Crash
 
     def tell(self, text: str) -> None:
-        """Add a line to the story."""
-        self.told.story.append(f"{self._time - BEGINNING:11.3f}  {text}")
+        """Add a line to the trace."""
+        self.result.trace.append(f"{self._time - BEGINNING:11.3f}  {text}")
 
     def _moved(self, order_id: str, where: str) -> None:
         self.tell(f"{order_id}: {where}")
         self.clients.watch(order_id, where.rpartition(" ")[2], self._time)
 
     def befalls(self, place: str, site: str) -> Kind | None:
-        """Return what goes wrong at a site's next occurrence, if anything does."""
+        """Return the fault at a site's next occurrence, or None."""
         self._occurred[site] += 1
         return self.faults.at(place, f"{site}/{self._occurred[site]}")
 
     # the loop
 
     def _live(self) -> None:
-        """Play until everything is over."""
+        """Simulate until everything has settled."""
         while True:
             try:
                 self._act()
@@ -233,12 +233,12 @@ class World(Clock):
                 self._restart()
 
     def _act(self) -> None:
-        """Do what is due of the plan."""
+        """Perform the due actions of the plan."""
         while (due := self.clients.next(self._time)) is not None:
             number, action = due
             self.tell(str(action))
             if action.do in {"put", "http"}:
-                self.clients.ask(self.engine, number, action)
+                self.clients.send(self.engine, number, action)
             elif action.do == "receive":
                 try:
                     self.clients.receive(self.stage.store, action, self._time)
@@ -257,13 +257,13 @@ class World(Clock):
                 self._away = action.do == "sink away"
 
     def _advance(self) -> bool:
-        """Go to the next moment at which anything happens; return whether there is one."""
+        """Advance the clock to the next due time; return whether there is one."""
         due = self._due()
         if due > self._time + QUIET:
-            left = unsettled(self.model, self._outcome())
-            if self._is_over(due, left) and not self._outlast():
+            pending = unsettled(self.model, self._outcome())
+            if self._is_over(due, pending) and not self._outlast():
                 return False
-            if due == NEVER or left:
+            if due == NEVER or pending:
                 due = min(due, self.engine.next_due(schedules=True))
         if not self.faults.calm and due > self._stops_at and self.clients.done:
             self._calm_down()
@@ -271,7 +271,7 @@ class World(Clock):
         return True
 
     def _outlast(self) -> bool:
-        """Let the day pass for which requests are kept; return whether any is left."""
+        """Advance the clock by the day for which requests are kept; return whether any was."""
         row = self.stage.store.row("select max(came_at) from early_requests")
         if row is None or row[0] is None or self._time > row[0] + KEPT + HORIZON:
             return False
@@ -280,7 +280,7 @@ class World(Clock):
         return True
 
     def _due(self) -> float:
-        """Return when something is due next, but for schedules."""
+        """Return the next due time, without schedules."""
         engine = self.engine.next_due(schedules=False)
         return min(self.clients.next_at(), self.workers.next_ready(), engine)
 
@@ -290,19 +290,19 @@ class World(Clock):
         self._stops_at = self._time + (PATIENCE if self.poison.lasting else HORIZON)
         self.tell("no more faults")
 
-    def _is_over(self, due: float, left: list[str]) -> bool:
-        settled = due == NEVER and not left
+    def _is_over(self, due: float, pending: list[str]) -> bool:
+        settled = due == NEVER and not pending
         return self.faults.calm and (settled or self._time > self._stops_at)
 
     def _restart(self) -> None:
-        """Start the machine again; some handlers that it ran go on beside it."""
+        """Restart the host; some handlers of the crashed one continue concurrently."""
         self._occurred["crashes"] += 1
         number = self._occurred["crashes"]
-        promise("start", number < MANY, f"the machine crashes {number} times")
+        promise("start", number < MAX_CRASHES, f"the machine crashes {number} times")
         self.tell("the machine crashes")
         self.clients.listen(self._time)
         orphans = self.workers.orphans()
-        self.clients.hung_up(self._time)
+        self.clients.disconnected(self._time)
         self._time += self.dice.pick(DOWNTIMES, "downtime", number)
         self.stage.restarted()
         self.workers = Workers(self.stage, self.dice, self.faults, self.workers)
@@ -310,7 +310,7 @@ class World(Clock):
         self._open()
 
     def _open(self) -> None:
-        """Open an engine on what stands in the database."""
+        """Open an engine on the database."""
         directory = DataDirectory(ROOT)
         invoker = cast("InlineInvoker", self.workers)
         markers, left = Markers(), self._marker.kept
@@ -323,10 +323,10 @@ class World(Clock):
         except Crash:
             self._restart()
             return
-        for told in self.engine.put_aside:
-            self.told.counts["put aside"] += 1
-            self.tell(told)
-            self.poison.forget(told)
+        for line in self.engine.put_aside:
+            self.result.counts["put aside"] += 1
+            self.tell(line)
+            self.poison.forget(line)
         self._marker.enter(NOTHING)
         self._opening = False
         self.tampering = Tampering(self.engine, self.poison, self._patch)
@@ -339,11 +339,11 @@ class World(Clock):
             self.engine.stack.dead_letter_queues,
             self._files,
             self._mails,
-            {name.partition("@")[0] for name in self.told.fired},
+            {name.partition("@")[0] for name in self.result.fired},
         )
 
     def _judge(self) -> None:
-        """Hold everything against what was promised; Parquet too, where it was written."""
+        """Check all promises, and the Parquet files if any were written."""
         outcome = self._outcome()
         for row in self.stage.store.rows("select kind, item, error, traceback from failures"):
             if not self._is_expected(row):
@@ -359,7 +359,7 @@ class World(Clock):
                 raise Violation("analytics", f"{number} event ids in Parquet, not {len(ids)}")
 
     def _is_expected(self, row: sqlite3.Row) -> bool:
-        """Say whether an item's failure is one that was injected."""
+        """Return whether an item's failure was injected."""
         error = row["error"]
         garbled = row["kind"] == "record" and error.startswith("Lambda.")
         away = row["kind"] == "record" and AWAY in row["traceback"]
@@ -367,8 +367,8 @@ class World(Clock):
         return is_injected(error) or garbled or away or bool(ended)
 
     def _count(self) -> None:
-        """Count what happened, for a look at whether the mix hits every path."""
-        counts = self.told.counts
-        counts.update(name.partition("@")[0] for name in self.told.fired)
+        """Count faults and outcomes, to show whether the mix reaches every path."""
+        counts = self.result.counts
+        counts.update(name.partition("@")[0] for name in self.result.fired)
         for row in self.stage.store.rows("select status, failure from orders"):
             counts[" ".join(filter(None, (row["status"], row["failure"])))] += 1
