@@ -1,6 +1,6 @@
-"""``make bench``: the platform beside a bare loop and DBOS, in one run on one machine.
+"""``make bench``: compare the platform with a bare loop and DBOS, in one run on one machine.
 
-The three take turns, so that a busy moment of the machine hits them alike; medians are compared.
+The three alternate, so that other load affects them alike; the medians are compared.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TARGETS = {"rate": 300.0, "memory": 400.0, "last_tenth": 0.9, "bare": 0.5, "dbos
 
 
 def main() -> None:
-    """Measure, print the table, and keep the figures."""
+    """Measure, print the table, and save the figures."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -49,7 +49,7 @@ def _round(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure(python: str, script: str, orders: int) -> dict[str, Any]:
-    """Run a measurement in a process of its own; its last line is its answer."""
+    """Run a measurement in a separate process; return its last line of output."""
     if not Path(python).exists():
         return {}
     command = [python, str(Path(__file__).with_name(script)), str(orders)]
@@ -60,19 +60,19 @@ def _measure(python: str, script: str, orders: int) -> dict[str, Any]:
 
 def _summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     rates = {
-        name: median(one[name]["orders"] / one[name]["seconds"] for one in rounds)
+        name: median(round_[name]["orders"] / round_[name]["seconds"] for round_ in rounds)
         for name in ("platform", "bare", "dbos")
         if rounds[0][name]
     }
-    bursts = [one["platform"] for one in rounds]
-    tenths = [median(values) for values in zip(*(one["tenths"] for one in bursts), strict=True)]
+    bursts = [round_["platform"] for round_ in rounds]
+    tenths = [median(values) for values in zip(*(burst["tenths"] for burst in bursts), strict=True)]
     return {
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
         "to_bare": round(rates["platform"] / rates["bare"], 3),
         "to_dbos": round(rates["platform"] / rates["dbos"], 1) if "dbos" in rates else None,
-        "resident_mb": max(one["resident_mb"] for one in bursts),
-        "proportional_mb": max(one["proportional_mb"] for one in bursts),
-        "start_seconds": median(one["start_seconds"] for one in bursts),
+        "resident_mb": max(burst["resident_mb"] for burst in bursts),
+        "proportional_mb": max(burst["proportional_mb"] for burst in bursts),
+        "start_seconds": median(burst["start_seconds"] for burst in bursts),
         "tenths": tenths,
         "last_to_second_tenth": round(tenths[-1] / tenths[1], 3),
     }
@@ -91,7 +91,7 @@ def _machine() -> dict[str, Any]:
 
 def _show(figures: dict[str, Any], out: Path) -> None:
     rates = figures["rates"]
-    table = Table("what", "measured", "bar", "", title="Medians of all rounds")
+    table = Table("figure", "value", "target", "", title="Medians of all rounds")
     last = figures["last_to_second_tenth"]
     rows = [
         ("platform, orders/s end to end", rates["platform"], TARGETS["rate"], True),
@@ -110,7 +110,7 @@ def _show(figures: dict[str, Any], out: Path) -> None:
         table.add_row(name, str(value), f"{sign} {bar}" if bar else "", "" if good else "below")
     console = Console()
     console.print(table)
-    console.print(f"rate of each tenth of the orders that wait for nothing: {figures['tenths']}")
+    console.print(f"rate of each tenth of the orders without a wait: {figures['tenths']}")
     console.print(f"figures: {out}", markup=False)
 
 

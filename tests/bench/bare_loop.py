@@ -1,7 +1,7 @@
-"""A bare loop: the same handlers, called in their order for each order, one commit per order.
+"""A bare loop: the same handlers, called in sequence for each order, with one commit per order.
 
-It does the writes of the happy path and nothing else: no bus, no journal, no history, no process to
-talk to. What it leaves out is what the platform costs.
+It does only the writes of the happy path: without bus, journal, history and worker processes. The
+difference to the platform is the platform's overhead.
 """
 
 import io
@@ -36,12 +36,12 @@ STEPS = (
 
 @contextmanager
 def _within(self: Database, **_: bool) -> Iterator[Connection]:
-    """Write within the transaction that the loop has open."""
+    """Write within the loop's open transaction."""
     yield self.connection
 
 
 def loop(orders: int, seed: int, root: Path) -> dict[str, Any]:
-    """Take the completed ones of generated orders through the handlers; return what it took."""
+    """Process generated orders that complete with the handlers; return the measurements."""
     generated = generate(orders, seed)
     events = [event for kind, event in generated.events if kind == "completed"]
     where = DataDirectory(root)
@@ -79,7 +79,7 @@ def loop(orders: int, seed: int, root: Path) -> dict[str, Any]:
 
 
 def _first(handler: Any, context: Context) -> None:
-    """Let a handler make its wiring, which creates its tables, before the clock runs."""
+    """Call a handler once before the measurement, which creates its wiring and its tables."""
     try:
         handler({"order_id": "none", "epoch": 0}, context)
     except OrderNotFound:
@@ -92,7 +92,7 @@ def _message(order_id: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what the loop took as one JSON object."""
+    """Print the measurements as one JSON object."""
     with TemporaryDirectory() as folder:
         result = loop(int(sys.argv[1]), 1, Path(folder))
     sys.stdout.write(json.dumps(result) + "\n")

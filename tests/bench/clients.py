@@ -1,6 +1,6 @@
-"""``make bench-clients``: clients that put events as fast as they can, and what became of each.
+"""``make bench-clients``: clients that put events as fast as possible, and the fate of each event.
 
-Ten of them for a minute, each a process of its own with boto3 and its default retries.
+By default ten clients run for a minute, each in a separate process with boto3's default retries.
 """
 
 import argparse
@@ -27,28 +27,28 @@ from tests.fakes.serving import Served
 ROOT = Path(__file__).parents[2]
 FORK = multiprocessing.get_context("fork")
 PATIENCE = 1_800.0
-"""Seconds in which the server works off what was put."""
+"""Maximum seconds until the server has processed all events."""
 
 _ENDED = "status in ('COMPLETED', 'FAILED', 'CANCELLED')"
 
 
 @dataclass(slots=True)
-class Told:
-    """What a client was told."""
+class ClientResult:
+    """The answers that a client got."""
 
     acknowledged: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    """How long each request took, its retries included."""
+    """Durations of requests, including retries."""
 
     throttles: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
 
 def client(number: int, address: str, seconds: float, most: int, connection: Any) -> None:
-    """Put events for so many seconds, ten at a time, and send what was told."""
-    told = Told()
+    """Put events for some seconds, ten per request, and send the result to the parent process."""
+    result = ClientResult()
     events = _client(address)
-    events.meta.events.register("response-received.events", _count_throttles(told))
+    events.meta.events.register("response-received.events", _count_throttles(result))
     end = time.monotonic() + seconds
     for first in range(0, most, 10):
         if time.monotonic() >= end:
@@ -58,11 +58,12 @@ def client(number: int, address: str, seconds: float, most: int, connection: Any
         try:
             answered = events.put_events(Entries=entries)
         except (BotoCoreError, ClientError) as error:
-            told.errors[type(error).__name__] += 1
+            result.errors[type(error).__name__] += 1
         else:
-            told.acknowledged += [one["EventId"] for one in answered["Entries"] if "EventId" in one]
-        told.seconds.append(time.perf_counter() - started)
-    connection.send(told)
+            answers = answered["Entries"]
+            result.acknowledged += [entry["EventId"] for entry in answers if "EventId" in entry]
+        result.seconds.append(time.perf_counter() - started)
+    connection.send(result)
 
 
 def _client(address: str) -> Any:
@@ -76,10 +77,10 @@ def _client(address: str) -> Any:
     )
 
 
-def _count_throttles(told: Told) -> Any:
+def _count_throttles(result: ClientResult) -> Any:
     def look(parsed_response: Any = None, **_: Any) -> None:
         error = (parsed_response or {}).get("Error", {})
-        told.throttles += error.get("Code") == "ThrottlingException"
+        result.throttles += error.get("Code") == "ThrottlingException"
 
     return look
 
@@ -103,24 +104,24 @@ def _entry(order_id: str) -> dict[str, str]:
 
 
 def load(folder: Path, clients: int, seconds: float, most: int) -> dict[str, Any]:
-    """Serve, let clients put events, have the rest worked off; return what was measured."""
+    """Serve, run clients, wait until all orders have ended; return the measurements."""
     stock = folder / "stock.csv"
     stock.write_text("sku,on_hand\nTEA,100000000\n")
     with Served(folder / "data", "--stock", str(stock)) as server:
         assert server.process is not None
         with Memory([server.process.pid, *_children(server.process.pid)]) as memory:
-            told = _put(server.address, clients, seconds, most)
+            results = _put(server.address, clients, seconds, most)
             meanwhile = _ended(server)
             started = time.monotonic()
-            wanted = sum(len(one.acknowledged) for one in told)
+            wanted = sum(len(result.acknowledged) for result in results)
             while _ended(server) < wanted and time.monotonic() - started < PATIENCE:
                 time.sleep(1)
             worked = time.monotonic() - started
         code = server.stop()
     return {
         "clients": clients,
-        **_summary(told, seconds),
-        **_kept(server, told),
+        **_summary(results, seconds),
+        **_losses(server, results),
         "ended_meanwhile": meanwhile,
         "work_off_seconds": round(worked, 1),
         "exit_code": code,
@@ -135,8 +136,8 @@ def _ended(server: Served) -> int:
     return int(ended)
 
 
-def _put(address: str, clients: int, seconds: float, most: int) -> list[Told]:
-    """Let clients put events side by side."""
+def _put(address: str, clients: int, seconds: float, most: int) -> list[ClientResult]:
+    """Run clients concurrently; return their results."""
     running = []
     for number in range(clients):
         ours, theirs = FORK.Pipe(duplex=False)
@@ -146,15 +147,15 @@ def _put(address: str, clients: int, seconds: float, most: int) -> list[Told]:
         process.start()
         theirs.close()
         running.append((process, ours))
-    told: list[Told] = []
+    results: list[ClientResult] = []
     for process, ours in running:
-        told.append(ours.recv())
+        results.append(ours.recv())
         process.join()
-    return told
+    return results
 
 
 def _children(pid: int) -> list[int]:
-    """Return the ids of a process's children, and of theirs."""
+    """Return the ids of a process's descendants."""
     own = [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
@@ -163,10 +164,10 @@ def _children(pid: int) -> list[int]:
     return own + [grandchild for child in own for grandchild in _children(child)]
 
 
-def _summary(told: list[Told], seconds: float) -> dict[str, Any]:
-    taken = [1000 * second for one in told for second in one.seconds]
+def _summary(results: list[ClientResult], seconds: float) -> dict[str, Any]:
+    taken = [1000 * second for result in results for second in result.seconds]
     cuts = quantiles(taken, n=100)
-    acknowledged = sum(len(one.acknowledged) for one in told)
+    acknowledged = sum(len(result.acknowledged) for result in results)
     return {
         "requests": len(taken),
         "acknowledged": acknowledged,
@@ -174,35 +175,35 @@ def _summary(told: list[Told], seconds: float) -> dict[str, Any]:
         "p50_ms": round(cuts[49], 1),
         "p99_ms": round(cuts[98], 1),
         "longest_ms": round(max(taken), 1),
-        "throttles": sum(one.throttles for one in told),
-        "errors": dict(sum((one.errors for one in told), Counter[str]())),
+        "throttles": sum(result.throttles for result in results),
+        "errors": dict(sum((result.errors for result in results), Counter[str]())),
     }
 
 
-def _kept(server: Served, told: list[Told]) -> dict[str, int]:
-    """Return how many acknowledged events are gone, and how many of their orders did not end."""
-    there = dict(server.rows("select id, order_id from events"))
+def _losses(server: Served, results: list[ClientResult]) -> dict[str, int]:
+    """Return the numbers of lost acknowledged events, and of their orders that did not end."""
+    stored = dict(server.rows("select id, order_id from events"))
     done = {order for (order,) in server.rows(f"select order_id from orders where {_ENDED}")}
-    acknowledged = [event for one in told for event in one.acknowledged]
+    acknowledged = [event for result in results for event in result.acknowledged]
     return {
-        "lost": sum(event not in there for event in acknowledged),
-        "not_ended": sum(there.get(event) not in done for event in acknowledged),
+        "lost": sum(event not in stored for event in acknowledged),
+        "not_ended": sum(stored.get(event) not in done for event in acknowledged),
     }
 
 
 def main() -> int:
-    """Measure, print the table, keep the figures; 1 if anything acknowledged was lost."""
+    """Measure, print the table, save the figures; return 1 if an acknowledged event was lost."""
     parser = argparse.ArgumentParser(prog="make bench-clients", description=__doc__)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--most", type=int, default=100_000, help="orders at most")
+    parser.add_argument("--most", type=int, default=100_000, help="maximum number of orders")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "clients.json")
     chosen = parser.parse_args()
     with TemporaryDirectory() as folder:
         figures = load(Path(folder), chosen.clients, chosen.seconds, chosen.most)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    table = Table("what", "measured", title=f"{chosen.clients} clients, {chosen.seconds:g} s")
+    table = Table("figure", "value", title=f"{chosen.clients} clients, {chosen.seconds:g} s")
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), str(value))
     Console().print(table)

@@ -1,7 +1,7 @@
-"""DBOS on SQLite: a workflow of six empty steps, as often as orders come (run in `.venv-bench`).
+"""DBOS on SQLite: a workflow of six empty steps per order (run in ``.venv-bench``).
 
-Prints one JSON object: ``orders``, ``seconds``. The best of two ways is taken: one after the other,
-and through a pool of threads.
+It prints one JSON object: ``orders``, ``seconds``. The figures are of the faster of two ways:
+sequential, and with a thread pool.
 """
 
 import json
@@ -26,14 +26,14 @@ def step(number: int) -> int:
 
 @DBOS.workflow()
 def order(number: int) -> int:
-    """Take six steps."""
+    """Run six steps."""
     for at in range(STEPS):
         step(number + at)
     return number
 
 
 def main() -> None:
-    """Run both ways and print the quicker."""
+    """Run both ways and print the faster one's figures."""
     orders = int(sys.argv[1])
     logging.disable(logging.WARNING)
     with TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""``make bench-growth``: whether orders stay as quick when there are many of them already.
+"""``make bench-growth``: whether many existing orders slow down new ones.
 
-They come in tenths. After each it is measured how long `orders show` takes, as a command, and how
-large everything has become; at the end, how long it takes to open all that again.
+The orders are processed in tenths. After each tenth the duration of the command ``orders show`` and
+the sizes are measured; at the end, the duration of a new start.
 """
 
 import argparse
@@ -31,15 +31,15 @@ from tests.fakes.serving import COMMAND
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
 SHOWN_IN = 0.5
-"""Seconds in which `orders show` answers."""
+"""Maximum seconds for ``orders show``."""
 
 
 def grow(orders: int, root: Path) -> dict[str, Any]:
-    """Take orders through the platform, a tenth after the other; return what was measured."""
+    """Process orders in tenths; return the measurements."""
     where = DataDirectory(root)
     with platform(where, workers=2) as engine:
         tenths = [_tenth(engine, where, number, orders) for number in range(1, TENTHS + 1)]
-    _command("run", "--count", "0", root)  # takes back the time that was skipped, once
+    _command("run", "--count", "0", root)  # rebases the skipped time, once
     return {
         "orders": orders,
         "tenths": tenths,
@@ -49,7 +49,7 @@ def grow(orders: int, root: Path) -> dict[str, Any]:
 
 
 def _tenth(engine: Engine, where: DataDirectory, number: int, orders: int) -> dict[str, Any]:
-    """Take a tenth of the orders through, and look at what there is now."""
+    """Process a tenth of the orders, and measure durations and sizes."""
     generated = generate(orders // TENTHS, number)
     lines = (line for line in generated.lines() if line.envelope)
     with Memory([os.getpid(), *engine.invoker.processes()]) as memory:
@@ -69,23 +69,23 @@ def _tenth(engine: Engine, where: DataDirectory, number: int, orders: int) -> di
 
 
 def _command(name: str, *arguments: object) -> None:
-    *given, data = map(str, arguments)
-    command = [str(COMMAND), name, *given, "--data", data, "--json"]
+    *options, data = map(str, arguments)
+    command = [str(COMMAND), name, *options, "--data", data, "--json"]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
-def _seconds(what: Callable[[], object], rounds: int) -> float:
-    """Return how long something takes, the median of some rounds."""
+def _seconds(action: Callable[[], object], rounds: int) -> float:
+    """Return the median duration of an action over some rounds."""
     taken = []
     for _ in range(rounds):
         started = time.perf_counter()
-        what()
+        action()
         taken.append(time.perf_counter() - started)
     return round(median(taken), 4)
 
 
 def main() -> int:
-    """Measure, print the table, keep the figures; 1 if an order is not shown quickly enough."""
+    """Measure, print the table, save the figures; return 1 if ``orders show`` is too slow."""
     parser = argparse.ArgumentParser(prog="make bench-growth", description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "growth.json")
@@ -100,7 +100,7 @@ def main() -> int:
     console = Console()
     console.print(table)
     console.print(f"last tenth to second tenth: {figures['last_to_second']}")
-    console.print(f"opening it again: {figures['start_seconds']} s")
+    console.print(f"new start: {figures['start_seconds']} s")
     console.print(f"figures: {chosen.out}", markup=False)
     return int(max(tenth["show_seconds"] for tenth in figures["tenths"]) > SHOWN_IN)
 

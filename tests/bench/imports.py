@@ -1,7 +1,7 @@
-"""``make bench-imports``: what each handler's import costs, beside boto3 with pydantic.
+"""``make bench-imports``: the cost of each handler's import, compared with boto3 and pydantic.
 
-Processor time over a bare interpreter's, median of several runs that take turns: a cold start is
-hardly more than this, and other work on the machine does not show in it.
+It is the processor time above that of a bare interpreter, the median of several alternating runs. A
+cold start takes hardly more, and other load on the machine does not affect it.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from infra.local.template.loader import Template
 
 ROOT = Path(__file__).parents[2]
 BAR, AIM = 1.15, 0.7
-"""Of what boto3 with a client and pydantic with a model take."""
+"""Limit as a share of the time of boto3 with a client and pydantic with a model."""
 
 REASONS: dict[str, str] = {}
-"""Handlers above the bar, each with why it cannot be below."""
+"""Handlers above the limit, each with the reason."""
 
 PAIR = """
 import boto3
@@ -42,16 +42,16 @@ def handlers() -> list[str]:
 
 
 def main() -> int:
-    """Measure and print; 1 if a handler without a reason is above the bar."""
+    """Measure and print; return 1 if a handler without a reason is above the limit."""
     parser = argparse.ArgumentParser(prog="make bench-imports", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     programs = {"bare": "pass", "pair": PAIR} | {name: f"import {name}" for name in handlers()}
     taken: dict[str, list[float]] = {name: [] for name in programs}
-    for turn in range(rounds + 1):
+    for number in range(rounds + 1):
         for name, program in programs.items():
             seconds = _processor_time(program)
-            if turn:  # the first leaves bytecode behind
+            if number:  # the first run writes bytecode
                 taken[name].append(seconds)
     bare = median(taken.pop("bare"))
     over = {name: median(times) - bare for name, times in taken.items()}
@@ -62,7 +62,7 @@ def main() -> int:
 def _report(over: dict[str, float], pair: float, rounds: int) -> int:
     table = Table("handler", "ms", "x pair", "")
     late = []
-    for name, seconds in sorted(over.items(), key=lambda one: -one[1]):
+    for name, seconds in sorted(over.items(), key=lambda item: -item[1]):
         ratio = seconds / pair
         if ratio > BAR and name not in REASONS:
             late.append(name)
@@ -78,7 +78,7 @@ def _report(over: dict[str, float], pair: float, rounds: int) -> int:
 
 
 def _processor_time(program: str) -> float:
-    """Return the seconds of processor time that a program takes in an interpreter of its own."""
+    """Return the processor time of a program in a new interpreter, in seconds."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
     process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)

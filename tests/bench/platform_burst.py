@@ -1,4 +1,4 @@
-"""The platform on a burst of generated orders: rate, rate of each tenth, memory."""
+"""The platform under a burst of generated orders: rate, rate of each tenth, memory."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TENTHS = 10
 
 
 class Memory:
-    """The most memory that some processes held together, in MB: resident, and proportional."""
+    """The peak memory of some processes together in MB: resident and proportional."""
 
     def __init__(self, pids: list[int]) -> None:
         self.pids = pids
@@ -55,7 +55,7 @@ def _sizes(pid: int) -> tuple[float, float]:
 
 
 def burst(orders: int, seed: int, root: Path) -> dict[str, Any]:
-    """Take a burst of generated orders through the platform; return what was measured."""
+    """Process a burst of generated orders on the platform; return the measurements."""
     where = DataDirectory(root)
     generated = generate(orders, seed)
     opened = time.perf_counter()
@@ -77,7 +77,7 @@ def burst(orders: int, seed: int, root: Path) -> dict[str, Any]:
 
 
 def _quick(generated: Generated) -> set[str]:
-    """Return the orders that wait for nothing: the others end together, once all else is done."""
+    """Return the orders without a wait: the others end together at the end."""
     return {
         event["detail"]["order_id"]
         for kind, event in generated.events
@@ -95,7 +95,7 @@ def _tenths(database: Database, orders: set[str]) -> list[float]:
 
 
 def main() -> None:
-    """Print what a burst measured as one JSON object."""
+    """Print the measurements of a burst as one JSON object."""
     with TemporaryDirectory() as folder:
         result = burst(int(sys.argv[1]), 1, Path(folder))
     sys.stdout.write(json.dumps(result) + "\n")
