@@ -108,7 +108,7 @@ def test_a_stacks_dead_letters_are_exported_and_stay_in_their_queues(
 def test_messages_that_are_not_exported_are_reported(file: Path, stack: DeployedStack) -> None:
     answer("import", file, *deployed.PLACE)
     queues = StackQueues(stack, patience=0)
-    assert queues.left()[0].startswith("about 1 messages wait in OrderChangesQueue")
+    assert queues.not_exported()[0].startswith("about 1 messages wait in OrderChangesQueue")
 
 
 def test_a_table_without_stack_stores_messages_for_the_next_export(

@@ -221,8 +221,8 @@ class DeployedHost:
 
     def kept(self) -> int:
         """Return the number of requests kept for orders that have not arrived."""
-        kept = [request for item in self.stack.items() for request in kept_in(item)]
-        return sum(self._is_own(request.order_id) for request in kept)
+        requests = [request for item in self.stack.items() for request in kept_in(item)]
+        return sum(self._is_own(request.order_id) for request in requests)
 
     def records(self) -> dict[str, OrderRecord]:
         """Return this host's orders by their ids without suffix."""
