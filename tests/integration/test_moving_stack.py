@@ -118,7 +118,7 @@ def test_a_table_without_stack_stores_messages_for_the_next_export(
         stores = DynamoStores(client)
         there = ("--table", stores.table.name, "--region", "us-east-1")
         notes = answer("import", file, *there)["notes"]
-        assert any("kept in the table: name the stack with --stack" in note for note in notes)
+        assert any("stored in the table: name the stack with --stack" in note for note in notes)
         back = tmp_path / "back.ndjson"
         answer("export", back, *there)
         assert sorted(map(str, rows_of(back, *KINDS))) == sorted(map(str, rows_of(file, *KINDS)))
