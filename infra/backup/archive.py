@@ -124,22 +124,22 @@ def check(path: Path, display_name: Path | None = None) -> dict[str, Any]:
     BackupError
         The file is no such archive, has a newer version, is incomplete or damaged.
     """
-    name, found, manifest = display_name or path, {}, None
+    name, files, manifest = display_name or path, {}, None
     for entry in entries(path, display_name):
         if entry.name == MANIFEST:
             manifest = _manifest(entry.content.read(), name)
         else:
-            found[entry.name] = {"bytes": entry.size, "sha256": _digest(entry.content)}
+            files[entry.name] = {"bytes": entry.size, "sha256": _digest(entry.content)}
     if manifest is None:
         raise BackupError(f"{name} ends before its manifest, so it is incomplete; take another")
-    if found != manifest["files"]:
+    if files != manifest["files"]:
         wrong = sorted(
             file
-            for file in found.keys() | manifest["files"]
-            if found.get(file) != manifest["files"].get(file)
+            for file in files.keys() | manifest["files"]
+            if files.get(file) != manifest["files"].get(file)
         )
         raise BackupError(f"{name} is damaged: its {wrong[0]} differs from the manifest")
-    if ORDERS not in found:
+    if ORDERS not in files:
         raise BackupError(f"{name} has no {ORDERS}: it is no backup of a data directory")
     return manifest
 

@@ -191,11 +191,11 @@ def _delivered(reader: Database, stack: Stack, bucket: Path) -> Iterator[Path]:
     for path in sorted(bucket.rglob("*")):
         if path.name.startswith(".") or not path.is_file():
             continue  # not renamed to its final name yet
-        found = _DELIVERED.fullmatch(path.stem)
-        if found is None or (
+        match = _DELIVERED.fullmatch(path.stem)
+        if match is None or (
             last is not None
-            and int(found[2]) <= last[0]
-            and not _is_waiting(reader, streams, int(found[1]), int(found[2]))
+            and int(match[2]) <= last[0]
+            and not _is_waiting(reader, streams, int(match[1]), int(match[2]))
         ):
             yield path
 

@@ -88,7 +88,7 @@ class DynamoPlace:
     def notes(self) -> list[str]:
         """Return a line for each kind of data that is not exported."""
         if self.queues is not None:
-            return self.queues.left()
+            return self.queues.not_exported()
         return [
             "dead letters are in the stack's queues: name the stack with --stack to export them"
         ]
@@ -97,8 +97,8 @@ class DynamoPlace:
         """Return the line that the table has under the id of ``row``, or None."""
         item = self.table.get(*_key(row))
         if item is None or EARLY in item:
-            kept = {request.request_id: request for request in requests_in(item)}
-            request = kept.get(row.get("request_id", ""))
+            requests = {request.request_id: request for request in requests_in(item)}
+            request = requests.get(row.get("request_id", ""))
             return _early(request) if request else None
         return None if row["kind"] == EARLY else self._row(item)
 

@@ -37,7 +37,9 @@ class StackQueues:
         self.sqs = stack.client("sqs", max_pool_connections=20)
         template = load(TEMPLATE, {}, lambda _variable, value: value)
         self.dead = [name for name in template.dead_letter_queues if name in stack.names]
-        self.consumed = [one.queue for one in template.consumers if one.queue in stack.names]
+        self.consumed = [
+            consumer.queue for consumer in template.consumers if consumer.queue in stack.names
+        ]
         self.sources = {
             queue.dead_letters: queue.name
             for queue in template.queues.values()
@@ -51,7 +53,7 @@ class StackQueues:
             queues = list(pool.map(self._letters, self.dead))
         yield from numbered(chain.from_iterable(queues))
 
-    def left(self) -> list[str]:
+    def not_exported(self) -> list[str]:
         """Return a line for each queue with messages that are not exported, by SQS's estimate."""
         notes = []
         for queue in self.consumed:

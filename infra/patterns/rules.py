@@ -190,10 +190,10 @@ class _Field:
         """
         if not wanted & ~self.needed:
             return nested if wanted else None
-        found = 0
+        present_bits = 0
         for element in nested:
-            found |= self.present_in(element, present) & wanted
-        first = found & -found
+            present_bits |= self.present_in(element, present) & wanted
+        first = present_bits & -present_bits
         before = wanted & (first - 1) if first else wanted
         if before & self.needed:
             return []
@@ -230,13 +230,13 @@ class _Field:
 
     def searched(self, ends: Mapping["_Field", Any]) -> tuple[list[Condition], list[Values]]:
         """Return the conditions at this field and below, and each one's values with places."""
-        found: dict[int, Values] = {}
+        by_bit: dict[int, Values] = {}
         arrays = count()
         for field, value in ends.items():
             if field.mask & self.mask == field.mask:
-                field.collect(value, found, arrays)
+                field.collect(value, by_bit, arrays)
         conditions = sorted(self.conditions())
-        values = [found.get(bit, []) for bit, _ in conditions]
+        values = [by_bit.get(bit, []) for bit, _ in conditions]
         return [condition for _, condition in conditions], values
 
     def conditions(self) -> Iterator[tuple[int, Condition]]:
@@ -245,7 +245,7 @@ class _Field:
         for field in self.below.values():
             yield from field.conditions()
 
-    def collect(self, value: Any, found: dict[int, Values], arrays: Iterator[int]) -> None:
+    def collect(self, value: Any, by_bit: dict[int, Values], arrays: Iterator[int]) -> None:
         todo: list[Any] = [(self, value, None)]
         while todo:
             field, node, place = todo.pop()
@@ -258,7 +258,7 @@ class _Field:
                     nested = isinstance(inner, (dict, list))
                     todo.append((field, inner, (place, array, index) if nested else place))
             elif field.own:
-                found.setdefault(field.own, []).append((node, place))
+                by_bit.setdefault(field.own, []).append((node, place))
 
 
 def _lists_in(value: list[Any]) -> list[list[Any]]:

@@ -109,7 +109,7 @@ def test_a_stacks_dead_letters_are_exported_and_stay_in_their_queues(
 def test_messages_that_are_not_exported_are_reported(file: Path, stack: DeployedStack) -> None:
     answer("import", file, *deployed.PLACE)
     queues = StackQueues(stack, patience=0)
-    assert queues.left()[0].startswith("about 1 messages wait in OrderChangesQueue")
+    assert queues.not_exported()[0].startswith("about 1 messages wait in OrderChangesQueue")
 
 
 def test_a_table_without_stack_stores_messages_for_the_next_export(
@@ -119,7 +119,7 @@ def test_a_table_without_stack_stores_messages_for_the_next_export(
         stores = DynamoStores(client)
         there = ("--table", stores.table.name, "--region", "us-east-1")
         notes = answer("import", file, *there)["notes"]
-        assert any("kept in the table: name the stack with --stack" in note for note in notes)
+        assert any("stored in the table: name the stack with --stack" in note for note in notes)
         back = tmp_path / "back.ndjson"
         answer("export", back, *there)
         assert sorted(map(str, rows_of(back, *KINDS))) == sorted(map(str, rows_of(file, *KINDS)))

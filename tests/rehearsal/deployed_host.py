@@ -220,9 +220,9 @@ class DeployedHost:
             self.stack.reconcile()
 
     def kept(self) -> int:
-        """Return the number of requests kept for orders that have not arrived."""
-        kept = [request for item in self.stack.items() for request in requests_in(item)]
-        return sum(self._is_own(request.order_id) for request in kept)
+        """Return the number of of kept for orders that have not arrived."""
+        requests = [request for item in self.stack.items() for request in requests_in(item)]
+        return sum(self._is_own(request.order_id) for request in requests)
 
     def records(self) -> dict[str, OrderRecord]:
         """Return this host's orders by their ids without suffix."""

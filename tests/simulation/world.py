@@ -327,7 +327,7 @@ class World(Clock):
             self._restart()
             return
         for line in self.engine.quarantined:
-            self.result.counts["put aside"] += 1
+            self.result.counts["quarantined"] += 1
             self.tell(line)
             self.poison.forget(line)
         self._marker.enter(NO_ITEM)

@@ -1,4 +1,4 @@
-"""Choice rules: what holds, and what a comparison of unlike things is."""
+"""Choice rules: comparisons, their combination, and values of different types."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -71,7 +71,7 @@ def test_rules_combine() -> None:
     ]
 
 
-def test_only_is_present_may_ask_for_what_is_not_there() -> None:
+def test_only_is_present_accepts_a_missing_variable() -> None:
     present = compile_rule({"Variable": "$.a.b", "IsPresent": False}, "")
     assert present({}, SCOPE)
     equals = compile_rule({"Variable": "$.a.b", "StringEquals": "x"}, "")

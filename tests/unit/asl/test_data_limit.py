@@ -1,4 +1,4 @@
-"""256 KiB: what a state takes and hands on, wherever it grew."""
+"""256 KiB: the limit of a state's parameters, output and variables."""
 
 import json
 from typing import Any
@@ -19,12 +19,12 @@ ITEM: dict[str, Any] = {
 RESULT, PARAMETERS = "returned a result", "provided parameters"
 
 
-def run(state: dict[str, Any], given: JSON = HALF) -> Ended:
-    """Return how a workflow of one state ends, which catches no error."""
+def run(state: dict[str, Any], data: JSON = HALF) -> Ended:
+    """Return the end of a workflow of one state without catchers."""
     states = {"S": {**state, "End": True}}
     perform = lambda task: TaskSucceeded(task.token, task.parameters)  # noqa: E731
     definition = {"StartAt": "S", "States": states}
-    return VirtualHost(compile_definition(definition, name="large"), perform).run(given)
+    return VirtualHost(compile_definition(definition, name="large"), perform).run(data)
 
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -58,13 +58,13 @@ LARGE: dict[str, tuple[dict[str, Any], JSON, str]] = {
         {"items": [1], "v": HALF},
         PARAMETERS,
     ),
-    "items that a path found": (
+    "items that a path selects": (
         {"Type": "Map", "ItemProcessor": ITEM, "ItemsPath": "$..*"},
         MANY | {"a": [[MANY]]},
         PARAMETERS,
     ),
     "a result in its input": ({"Type": "Pass", "ResultPath": "$.r"}, {"v": "x" * 140_000}, RESULT),
-    "what a path found": ({"Type": "Pass", "OutputPath": "$..a"}, None, RESULT),
+    "an output that a path selects": ({"Type": "Pass", "OutputPath": "$..a"}, None, RESULT),
     "a task's result where it is put": (
         {"Type": "Task", "Resource": FUNCTION, "ResultPath": "$.r"},
         {"v": "x" * 140_000},
@@ -74,25 +74,25 @@ LARGE: dict[str, tuple[dict[str, Any], JSON, str]] = {
 
 
 @pytest.mark.parametrize("kind", LARGE)
-def test_a_state_that_takes_or_hands_on_too_much_fails(kind: str) -> None:
-    state, given, what = LARGE[kind]
-    if given is None:  # so deep that what the path finds is 400 times as long
-        given = deep(800)
-    ended = run(state, given)
+def test_a_state_over_the_data_limit_fails(kind: str) -> None:
+    state, data, action = LARGE[kind]
+    if data is None:  # so deep that the selected values are 400 times as long
+        data = deep(800)
+    ended = run(state, data)
     assert (ended.status, ended.error) == ("FAILED", "States.DataLimitExceeded")
     problem = "with a size exceeding the maximum number of bytes service limit."
-    assert ended.cause == f"The state/task 'S' {what} {problem}"
+    assert ended.cause == f"The state/task 'S' {action} {problem}"
 
 
 def deep(levels: int) -> JSON:
-    """Return objects within each other, with some text on each level."""
+    """Return nested objects with some text on each level."""
     value: JSON = {}
     for _ in range(levels):
         value = {"a": value, "text": "x" * 50}
     return value
 
 
-def test_data_that_doubles_in_a_loop_ends_the_execution_while_it_is_small() -> None:
+def test_data_that_doubles_in_a_loop_ends_the_execution_at_the_limit() -> None:
     states = {
         name: {"Type": "Pass", "Parameters": DOUBLE, "Next": then} for name, then in ("AB", "BA")
     }
@@ -102,7 +102,7 @@ def test_data_that_doubles_in_a_loop_ends_the_execution_while_it_is_small() -> N
     assert ended.error == "States.DataLimitExceeded"
 
 
-def test_data_that_nests_in_a_loop_ends_the_execution_while_it_can_be_written() -> None:
+def test_data_that_nests_in_a_loop_ends_the_execution_before_serialisation_fails() -> None:
     nest = {"Type": "Pass", "Parameters": {"a.$": "$"}}
     states = {"A": {**nest, "Next": "B"}, "B": {**nest, "Next": "A"}}
     machine = compile_definition({"StartAt": "A", "States": states}, name="loop")
@@ -124,7 +124,7 @@ def test_variables_that_double_in_a_loop_end_the_execution() -> None:
     assert ended.error == "States.DataLimitExceeded"
 
 
-def test_the_error_is_caught_where_the_state_says_so() -> None:
+def test_a_catcher_catches_the_error() -> None:
     catch = [{"ErrorEquals": ["States.DataLimitExceeded"], "ResultPath": None, "Next": "Caught"}]
     states = {
         "S": {
@@ -140,7 +140,7 @@ def test_the_error_is_caught_where_the_state_says_so() -> None:
     assert VirtualHost(machine).run(HALF).output == "caught"
 
 
-def test_an_error_that_makes_its_input_too_large_fails_the_state_that_caught_it() -> None:
+def test_an_error_output_over_the_limit_fails_the_catching_state() -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Caught"}]
     failing = {"StartAt": "F", "States": {"F": {"Type": "Fail", "CausePath": "$.v", "Error": "E"}}}
     states = {
@@ -165,10 +165,10 @@ def test_an_error_that_makes_its_input_too_large_fails_the_state_that_caught_it(
     ],
     ids=range(8),
 )
-def test_the_limit_is_one_of_bytes(value: JSON, *, exceeds: bool) -> None:
+def test_the_limit_counts_bytes(value: JSON, *, exceeds: bool) -> None:
     assert exceeds_data_limit(value) is exceeds
 
 
 @pytest.mark.parametrize("inner", ["1", '"' + "x" * 262_000 + '"'])
-def test_a_value_deeper_than_orjson_writes_is_counted(inner: str) -> None:
+def test_a_value_too_deep_for_orjson_is_counted(inner: str) -> None:
     assert exceeds_data_limit(json.loads(nested(900, "[", inner))) is (len(inner) > 1)

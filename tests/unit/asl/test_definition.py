@@ -1,4 +1,4 @@
-"""Definitions are refused when they are loaded, with the place and the problem."""
+"""Invalid definitions are refused at load time, with the place and the problem."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def test_a_malformed_machine(definition: Any, message: str) -> None:
 
 
 def not_(levels: int) -> Any:
-    """Return a definition with a rule that is negated so often that it has so many levels."""
+    """Return a definition with a rule negated as often as needed for ``levels`` levels."""
     rule: dict[str, Any] = {"Variable": "$.a", "IsPresent": True}
     for _ in range(levels - 5):
         rule = {"Not": rule}
@@ -98,7 +98,7 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
     deeper = SCHEMA + "The definition is nested deeper than 1000 levels at /"
     assert str(refusal(not_(1_001))) == str(refusal(not_(100_000))) == deeper
     held: dict[str, Any] = {"StartAt": "S"}
-    held["States"] = {"S": {**PASS, "Result": held}}  # as an alias of YAML does it
+    held["States"] = {"S": {**PASS, "Result": held}}  # as with a YAML alias
     assert str(refusal(held)) == deeper
 
 
@@ -246,7 +246,7 @@ def test_a_malformed_state(state: Any, place: str, problem: str) -> None:
     assert problem in refused.problem
 
 
-def test_only_the_integrations_that_are_there_may_be_called() -> None:
+def test_only_available_integrations_may_be_called() -> None:
     assert refusal_of_state(TASK, integrations={"sqs:sendMessage"}).place == "/States/S/Resource"
     task = {**TASK, "Resource": "arn:aws-cn:states:::sqs:sendMessage"}
     compile_definition(
@@ -260,7 +260,7 @@ def test_an_express_workflow_cannot_wait_for_a_callback() -> None:
     assert refusal_of_state(task, express=True).problem == problem
 
 
-def test_comments_may_stand_anywhere() -> None:
+def test_comments_are_allowed_anywhere() -> None:
     comment = {"Comment": "why"}
     states = {
         "T": {

@@ -1,4 +1,4 @@
-"""Expressions take time in proportion to the data, whatever the data and however broad the path."""
+"""Expressions take linear time in the size of the data, for any data and any path."""
 
 import json
 import re
@@ -20,14 +20,14 @@ from tests.unit.asl.test_paths import SCOPE
 from tests.unit.asl.virtual_host import VirtualHost
 
 LINES = 40
-"""Lines that run at most for a value of the data and a step of the path."""
+"""Maximum executed lines per value of the data and step of the path."""
 
 SECONDS = 2.0
-"""Processor time, a hundred times what it takes, for work that no line of ours does."""
+"""Limit of processor time for work outside our code: a hundred times the usual time."""
 
 
 def chain(length: int) -> Any:
-    """Return objects within each other, and as many values in the innermost."""
+    """Return ``length`` nested objects, with as many values in the innermost."""
     value: Any = {"end": [{"a": 1}] * length}
     for _ in range(length):
         value = {"x": value, "l": [1]}
@@ -61,11 +61,11 @@ def test_a_path_takes_steps_in_proportion_to_the_data(
         given_data = json.loads(json.dumps(data(length)))
         read = compile_path(path)
         with counted("infra/asl") as lines:
-            found = read(given_data, SCOPE)
-        assert lines() <= LINES * (size(given_data) * 2 + len(found))
+            selected = read(given_data, SCOPE)
+        assert lines() <= LINES * (size(given_data) * 2 + len(selected))
 
 
-def test_a_path_that_finds_more_than_any_data_has_ends_the_execution() -> None:
+def test_a_path_that_selects_too_many_values_ends_the_execution() -> None:
     with pytest.raises(TerminalFailure, match="The path selects more than 262144 values"):
         finds("$..*..*..*", chain(900))
 
@@ -80,7 +80,7 @@ STEPS = st.lists(st.sampled_from([".a", ".*", "[0]", "[?(@.a)]", "[1:]"]), min_s
 
 
 def descent(step: str, node: Any) -> list[Any]:
-    """Return what a step finds at a node, and then at each below it."""
+    """Return the values that a step selects at a node, and then at each descendant."""
     below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     here: list[Any] = compile_path(f"$[:]{step}")([node], SCOPE)
     return here + [value for child in below for value in descent(step, child)]
@@ -93,12 +93,14 @@ SIBLINGS = {"a": {"a": 1, "b": [{"a": 2}]}, "b": [{"a": 3}, {"b": {"a": 4}}]}
 @example(SIBLINGS, [".a"])
 @example(SIBLINGS, [".*", ".a"])
 @example(SIBLINGS, ["[?(@.a)]", "[0]"])
-def test_a_descent_finds_at_each_node_and_then_below_it(tree: Any, steps: list[str]) -> None:
-    found = [tree]
+def test_a_descent_selects_at_each_node_and_then_at_its_descendants(
+    tree: Any, steps: list[str]
+) -> None:
+    selected = [tree]
     for step in steps:
-        found = [value for node in found for value in descent(step, node)]
+        selected = [value for node in selected for value in descent(step, node)]
     path = "$" + "".join(f".{step}" if step.startswith(".") else f"..{step}" for step in steps)
-    assert compile_path(path)(tree, SCOPE) == found
+    assert compile_path(path)(tree, SCOPE) == selected
 
 
 @given(st.text("ab*", max_size=8), st.text("ab*", max_size=8))
@@ -138,7 +140,7 @@ def test_a_filter_by_a_regular_expression_is_refused_with_the_reason() -> None:
         "StringToJson($.json)",
     ],
 )
-def test_an_intrinsic_function_takes_little_for_as_much_as_a_state_may_have(call: str) -> None:
+def test_an_intrinsic_function_is_fast_for_data_at_the_limit(call: str) -> None:
     some = [{"n": number, "l": [number]} for number in range(12_000)]
     data = {
         "some": some,
@@ -153,7 +155,7 @@ def test_an_intrinsic_function_takes_little_for_as_much_as_a_state_may_have(call
     assert time.process_time() - started < SECONDS
 
 
-def test_a_map_finds_its_items_once_and_not_for_each_iteration() -> None:
+def test_a_map_selects_its_items_once_and_not_per_iteration() -> None:
     definition = {
         "StartAt": "Each",
         "States": {

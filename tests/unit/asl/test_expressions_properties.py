@@ -1,4 +1,4 @@
-"""Paths and intrinsic functions: whatever is written, a value, or an error that has a name."""
+"""Paths and intrinsic functions: any text gives a value or a named error."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ FUNCTIONS = [
 
 @dataclass
 class Scope:
-    """What an expression sees besides the data."""
+    """The scope of an expression."""
 
     variables: Mapping[str, JSON] = field(default_factory=lambda: {"counter": 7})
     context: JSON = field(default_factory=lambda: {"Execution": {"Name": "one"}})
@@ -59,17 +59,17 @@ def quoted(text: str) -> str:
 
 
 def called(name: str, *arguments: str) -> JSON:
-    """Return what a call gives, without data."""
+    """Return the result of a call without data."""
     return compile_intrinsic(f"States.{name}({', '.join(arguments)})")({}, Scope())
 
 
 def places(value: JSON) -> list[tuple[list[str | int], JSON]]:
-    """Return each place in a value by its keys, with what stands there."""
-    found: list[tuple[list[str | int], JSON]] = [([], value)]
+    """Return each node of a value with its keys."""
+    result: list[tuple[list[str | int], JSON]] = [([], value)]
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        found += [([key, *more], held) for key, one in items for more, held in places(one)]
-    return found
+        result += [([key, *more], node) for key, inner in items for more, node in places(inner)]
+    return result
 
 
 # Paths
@@ -119,26 +119,26 @@ values = st.recursive(
 @given(paths | st.text(max_size=12), values)
 @example("$" + "['a'" * 10_000, {})
 @example("$[?(@.a =~ /(a+)+b/)]", {"a": "a" * 40})
-def test_any_text_is_a_path_that_finds_something_or_says_what_is_missing(
+def test_any_text_is_a_path_that_selects_a_value_or_names_the_missing_one(
     text: str, data: JSON
 ) -> None:
     try:
-        found = compile_path(text)(data, Scope())
+        selected = compile_path(text)(data, Scope())
     except (ExpressionError, PathNotFoundError) as error:
         assert str(error)
     else:
-        json.dumps(found)
+        json.dumps(selected)
 
 
 @given(json_values)
-def test_each_place_in_the_data_is_found_by_its_keys(data: JSON) -> None:
+def test_each_node_of_the_data_is_selected_by_its_keys(data: JSON) -> None:
     for keys, held in places(data):
         assume(not any(isinstance(key, str) and "\\" in key for key in keys))
         assert compile_path("$" + "".join(map(written, keys)))(data, Scope()) is held
 
 
 @given(json_objects, st.lists(st.sampled_from("abc"), min_size=1, max_size=3), json_values)
-def test_what_is_put_somewhere_is_found_there_and_the_data_stays(
+def test_a_value_that_was_put_is_selected_there_and_the_data_is_unchanged(
     data: JSON, keys: list[str], value: JSON
 ) -> None:
     before = json.dumps(data)
@@ -186,7 +186,7 @@ def test_json_becomes_text_and_that_text_the_same_json(value: JSON) -> None:
 
 
 @given(st.text(max_size=200))
-def test_base64_is_the_text_again_once_decoded(text: str) -> None:
+def test_base64_decodes_to_the_original_text(text: str) -> None:
     encoded = compile_intrinsic("States.Base64Encode($)")(text, Scope())
     assert encoded == base64.b64encode(text.encode()).decode()
     assert compile_intrinsic("States.Base64Decode($)")(encoded, Scope()) == text
@@ -200,7 +200,7 @@ def test_the_parts_of_an_array_are_the_array(array: list[JSON], size: int) -> No
 
 
 @given(st.lists(values, max_size=8))
-def test_what_is_unique_keeps_every_value_once(array: list[JSON]) -> None:
+def test_array_unique_keeps_every_value_once(array: list[JSON]) -> None:
     unique = compile_intrinsic("States.ArrayUnique($)")(array, Scope())
     texts = [json.dumps(item, sort_keys=True) for item in unique]
     assert len(set(texts)) == len(texts)
@@ -244,7 +244,7 @@ VAST = "9" * 5_000
     ],
     ids=lambda text: text[:30],
 )
-def test_what_is_too_deep_too_large_or_no_json_is_an_error_with_a_name(text: str) -> None:
+def test_invalid_or_oversized_json_text_is_a_named_error(text: str) -> None:
     with pytest.raises((ExpressionError, TerminalFailure)):
         compile_intrinsic(text)([1], Scope())
 
@@ -252,6 +252,6 @@ def test_what_is_too_deep_too_large_or_no_json_is_an_error_with_a_name(text: str
 @pytest.mark.parametrize(
     "text", ["States.ArrayRange(0, 999999999999, 1)", "States.MathRandom(2, 1)"]
 )
-def test_what_a_function_refuses_ends_the_execution_with_a_reason(text: str) -> None:
+def test_an_argument_that_a_function_refuses_ends_the_execution_with_a_reason(text: str) -> None:
     with pytest.raises(TerminalFailure, match="had the following error"):
         compile_intrinsic(text)({}, Scope())

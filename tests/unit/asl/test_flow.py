@@ -1,4 +1,4 @@
-"""Pass, Choice, Wait, Succeed and Fail: how data and variables go through them."""
+"""Pass, Choice, Wait, Succeed and Fail: their data and variables."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ NOT_IN_INPUT = """could not be found in the input '{"a":1}'"""
 NO_TIMESTAMP = "does not reference a valid ISO-8601 extended offset date-time format string"
 
 
-def run(states: dict[str, Any], given: JSON = None) -> Ended:
+def run(states: dict[str, Any], data: JSON = None) -> Ended:
     definition = {"StartAt": next(iter(states)), "States": states}
-    return VirtualHost(compile_definition(definition, name="flow")).run(given)
+    return VirtualHost(compile_definition(definition, name="flow")).run(data)
 
 
-def run_one(state: dict[str, Any], given: JSON = None) -> Ended:
-    return run({"S": state if state["Type"] == "Fail" else {**state, "End": True}}, given)
+def run_state(state: dict[str, Any], data: JSON = None) -> Ended:
+    return run({"S": state if state["Type"] == "Fail" else {**state, "End": True}}, data)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def run_one(state: dict[str, Any], given: JSON = None) -> Ended:
     ],
 )
 def test_pass_combines_input_and_result(fields: dict[str, Any], output: JSON) -> None:
-    given = {"a": 1, "b": [2]}
-    assert run_one({"Type": "Pass", **fields}, given).output == output
-    assert given == {"a": 1, "b": [2]}
+    data = {"a": 1, "b": [2]}
+    assert run_state({"Type": "Pass", **fields}, data).output == output
+    assert data == {"a": 1, "b": [2]}
 
 
-def test_variables_are_seen_from_the_next_state_on() -> None:
+def test_variables_are_visible_from_the_next_state() -> None:
     ended = run(
         {
             "First": {"Type": "Pass", "Assign": {"n": 1, "all.$": "$"}, "Next": "Second"},
@@ -76,7 +76,7 @@ def test_variables_are_seen_from_the_next_state_on() -> None:
     assert ended.output == {"n": 2, "old": 1, "all": "in"}
 
 
-def test_a_choice_assigns_what_its_rule_says_and_the_default_what_the_state_says() -> None:
+def test_a_choice_assigns_the_variables_of_its_rule_or_of_its_default() -> None:
     states: dict[str, Any] = {
         "C": {
             "Type": "Choice",
@@ -86,7 +86,7 @@ def test_a_choice_assigns_what_its_rule_says_and_the_default_what_the_state_says
         },
         "P": {"Type": "Pass", "InputPath": "$v", "End": True},
     }
-    assert [run(states, given).output for given in (1, 2)] == ["one", "other"]
+    assert [run(states, data).output for data in (1, 2)] == ["one", "other"]
 
 
 def test_a_choice_without_a_match_or_a_default_ends_the_execution() -> None:
@@ -110,11 +110,11 @@ def test_a_choice_without_a_match_or_a_default_ends_the_execution() -> None:
         ({"TimestampPath": "$.t"}, 3600),
     ],
 )
-def test_a_wait_takes_as_long_as_it_says(fields: dict[str, Any], waited: float) -> None:
-    given = {"s": 30, "t": "2026-01-01T02:00:00+01:00"}
+def test_a_wait_has_the_declared_duration(fields: dict[str, Any], waited: float) -> None:
+    data = {"s": 30, "t": "2026-01-01T02:00:00+01:00"}
     definition = {"StartAt": "W", "States": {"W": {"Type": "Wait", **fields, "End": True}}}
     host = VirtualHost(compile_definition(definition, name="wait"))
-    assert host.run(given).output == given
+    assert host.run(data).output == data
     assert host.now - EPOCH == waited
 
 
@@ -155,10 +155,10 @@ def test_a_wait_takes_as_long_as_it_says(fields: dict[str, Any], waited: float) 
         ({"Timestamp": "2999-01-01T00:00:00Z"}, {}, "Wait state delay is too long."),
     ],
 )
-def test_a_wait_for_no_valid_time_ends_the_execution(
+def test_a_wait_for_an_invalid_time_ends_the_execution(
     fields: dict[str, Any], given: JSON, problem: str
 ) -> None:
-    ended = run_one({"Type": "Wait", **fields}, given)
+    ended = run_state({"Type": "Wait", **fields}, given)
     assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
     prefix = "An error occurred while executing the state 'S' (entered at the event id #2). "
     assert ended.cause == prefix + problem
@@ -172,10 +172,10 @@ def test_a_wait_for_no_valid_time_ends_the_execution(
         ({"ErrorPath": "$.e", "CausePath": "States.Format('{}!', $.e)"}, "Gone", "Gone!"),
     ],
 )
-def test_a_fail_state_ends_the_execution_with_its_own_words(
+def test_a_fail_state_ends_the_execution_with_its_error_and_cause(
     fields: dict[str, Any], error: str | None, cause: str | None
 ) -> None:
-    ended = run_one({"Type": "Fail", **fields}, {"e": "Gone"})
+    ended = run_state({"Type": "Fail", **fields}, {"e": "Gone"})
     assert (ended.status, ended.error, ended.cause) == ("FAILED", error, cause)
 
 
@@ -197,8 +197,10 @@ def test_succeed_ends_the_execution() -> None:
         ),
     ],
 )
-def test_a_path_that_meets_nothing_ends_the_execution(fields: dict[str, Any], problem: str) -> None:
-    ended = run_one({"Type": "Pass", **fields}, {"a": 1})
+def test_a_path_that_selects_nothing_ends_the_execution(
+    fields: dict[str, Any], problem: str
+) -> None:
+    ended = run_state({"Type": "Pass", **fields}, {"a": 1})
     assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
     assert ended.cause is not None
     assert ended.cause.endswith(f"(entered at the event id #2). {problem}")
@@ -210,7 +212,7 @@ def test_an_endless_loop_ends_at_the_limit_of_events() -> None:
     assert ended.cause == "The execution reached the maximum number of history events (25000)."
 
 
-def test_a_whole_execution_can_time_out() -> None:
+def test_an_execution_can_time_out() -> None:
     states = {"W": {"Type": "Wait", "Seconds": 60, "End": True}}
     definition = {"StartAt": "W", "States": states, "TimeoutSeconds": 5}
     host = VirtualHost(compile_definition(definition, name="late"))
@@ -218,7 +220,7 @@ def test_a_whole_execution_can_time_out() -> None:
     assert (host.now - EPOCH, host.cancelled) == (5, [1])
 
 
-def test_an_execution_that_ends_in_time_takes_its_timer_back() -> None:
+def test_an_execution_that_ends_in_time_cancels_its_timer() -> None:
     states = {"W": {"Type": "Wait", "Seconds": 3, "End": True}}
     definition = {"StartAt": "W", "States": states, "TimeoutSeconds": 5}
     host = VirtualHost(compile_definition(definition, name="in-time"))

@@ -1,4 +1,4 @@
-"""Parallel and Map: children, their scopes, and what one failure does to the others."""
+"""Parallel and Map: children, their scopes, and the effect of a failure on siblings."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ CATCH = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
 
 
 def host_of(state: dict[str, Any], answers: dict[str, JSON] | None = None) -> VirtualHost:
-    """A host whose functions answer by name: a value, an exception to fail with, or NEVER."""
+    """Return a host whose functions answer by name: a value, an error, or NEVER."""
 
     def perform(task: RunTask) -> Answer:
         answer = (answers or {}).get(task.state, task.parameters)
@@ -41,7 +41,7 @@ def each(state: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"Type": "Map", "ItemProcessor": branch("Item", state), **fields}
 
 
-def test_branches_get_the_same_input_and_their_outputs_come_in_their_order() -> None:
+def test_branches_get_the_same_input_and_outputs_are_in_branch_order() -> None:
     host = host_of(
         parallel(branch("A"), branch("B"), branch("C"), Parameters={"id.$": "States.UUID()"})
     )
@@ -50,7 +50,7 @@ def test_branches_get_the_same_input_and_their_outputs_come_in_their_order() -> 
     assert len(host.tasks) == 3
 
 
-def test_a_failure_takes_the_siblings_back() -> None:
+def test_a_failure_aborts_the_siblings() -> None:
     state = parallel(
         branch("Slow"), branch("Wait", {"Type": "Wait", "Seconds": 99, "End": True}), branch("Bad")
     )
@@ -66,7 +66,7 @@ def test_a_failure_takes_the_siblings_back() -> None:
     ]
 
 
-def test_a_branch_that_catches_its_failure_disturbs_nobody() -> None:
+def test_a_branch_that_catches_its_failure_does_not_affect_siblings() -> None:
     own = {**task("Bad"), "Catch": [{"ErrorEquals": ["ValueError"], "Next": "Instead"}]}
     safe = {
         "StartAt": "Bad",
@@ -76,14 +76,14 @@ def test_a_branch_that_catches_its_failure_disturbs_nobody() -> None:
     assert host.run({}).output == ["kept", "fine"]
 
 
-def test_a_runtime_error_in_a_branch_ends_the_whole_execution() -> None:
+def test_a_runtime_error_in_a_branch_ends_the_execution() -> None:
     host = host_of(
         parallel(branch("Bad", {"Type": "Pass", "InputPath": "$.no", "End": True}), branch("A"))
     )
     assert host.run({}).error == "States.Runtime"
 
 
-def test_a_parallel_is_retried_as_a_whole() -> None:
+def test_a_parallel_is_retried_with_all_branches() -> None:
     state = parallel(
         branch("Good"), branch("Bad"), Retry=[{"ErrorEquals": ["ValueError"], "MaxAttempts": 2}]
     )
@@ -93,7 +93,7 @@ def test_a_parallel_is_retried_as_a_whole() -> None:
     assert host.states_entered.count("F") == 1
 
 
-def test_a_child_sees_the_variables_around_it_and_keeps_its_own() -> None:
+def test_a_child_reads_outer_variables_and_its_own_stay_local() -> None:
     inner = {
         "Type": "Pass",
         "Assign": {"mine.$": "$outer"},
@@ -118,7 +118,7 @@ def test_a_child_sees_the_variables_around_it_and_keeps_its_own() -> None:
 
 
 @pytest.mark.parametrize(("limit", "largest"), [(0, 5), (1, 1), (2, 2), (9, 5)])
-def test_a_map_runs_so_many_iterations_at_once(limit: int, largest: int) -> None:
+def test_a_map_limits_concurrent_iterations(limit: int, largest: int) -> None:
     machine = host_of(each(task("Item"), MaxConcurrency=limit)).machine
     execution, effects = machine.start(list("abcde"), {}, EPOCH)
     assert len(effects) == largest
@@ -131,7 +131,7 @@ def test_a_map_runs_so_many_iterations_at_once(limit: int, largest: int) -> None
     assert (seen, execution.output) == (5, [1, 2, 3, 4, 5])
 
 
-def test_a_map_without_a_limit_runs_forty_iterations_at_once() -> None:
+def test_a_map_without_a_limit_runs_forty_concurrent_iterations() -> None:
     _, effects = host_of(each(task("Item"))).machine.start([0] * 50, {}, EPOCH)
     assert len(effects) == 40
 
@@ -184,7 +184,7 @@ def test_an_empty_map_gives_an_empty_array() -> None:
         ({"ToleratedFailurePercentagePath": "$[0]"}, {"Error": "Odd", "Cause": "1"}),
     ],
 )
-def test_a_map_tolerates_so_many_failures(fields: dict[str, Any], output: JSON) -> None:
+def test_a_map_tolerates_failures_up_to_its_threshold(fields: dict[str, Any], output: JSON) -> None:
     def perform(task: RunTask) -> Answer:
         if task.parameters % 2:
             return TaskFailed(task.token, "Odd", str(task.parameters))

@@ -8,10 +8,10 @@ from tests.unit.asl.virtual_host import EPOCH, Answer, VirtualHost
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:pay"
 
 
-def history_of(states: dict[str, Any], given: Any = None, **host: Any) -> list[dict[str, Any]]:
+def history_of(states: dict[str, Any], data: Any = None, **host: Any) -> list[dict[str, Any]]:
     machine = compile_definition({"StartAt": next(iter(states)), "States": states}, name="history")
     played = VirtualHost(machine, **host)
-    played.run(given, {"Execution": {"Input": given, "RoleArn": "role"}})
+    played.run(data, {"Execution": {"Input": data, "RoleArn": "role"}})
     return [event.to_json() for event in played.history]
 
 
@@ -66,7 +66,7 @@ def test_events_have_the_shape_of_get_execution_history() -> None:
     ]
 
 
-def test_a_function_and_a_service_have_events_of_their_own() -> None:
+def test_functions_and_services_have_different_events() -> None:
     def once_failing(task: RunTask) -> Answer:
         if task.attempt == 0:
             return TaskFailed(task.token, "Boom", "why")
@@ -88,8 +88,8 @@ def test_a_function_and_a_service_have_events_of_their_own() -> None:
             "End": True,
         },
     }
-    told = history_of(states, 0, perform=once_failing)[1:-1]
-    assert [event["type"] for event in told] == [
+    events = history_of(states, 0, perform=once_failing)[1:-1]
+    assert [event["type"] for event in events] == [
         "TaskStateEntered",
         *("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionFailed"),
         *("LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded"),
@@ -98,23 +98,23 @@ def test_a_function_and_a_service_have_events_of_their_own() -> None:
         *("TaskScheduled", "TaskStarted", "TaskSucceeded"),
         "TaskStateExited",
     ]
-    assert told[1]["lambdaFunctionScheduledEventDetails"] == {
+    assert events[1]["lambdaFunctionScheduledEventDetails"] == {
         "resource": FUNCTION,
         "input": "0",
         "inputDetails": {"truncated": False},
         "timeoutInSeconds": 9,
     }
-    assert "lambdaFunctionStartedEventDetails" not in told[2]
-    assert told[3]["lambdaFunctionFailedEventDetails"] == {"error": "Boom", "cause": "why"}
-    assert told[9]["taskScheduledEventDetails"] == {
+    assert "lambdaFunctionStartedEventDetails" not in events[2]
+    assert events[3]["lambdaFunctionFailedEventDetails"] == {"error": "Boom", "cause": "why"}
+    assert events[9]["taskScheduledEventDetails"] == {
         "resource": "sendMessage",
         "resourceType": "sqs",
         "parameters": "1",
     }
-    assert [event["timestamp"] - EPOCH for event in told] == [0] * 4 + [1] * 8 + [2] * 4
+    assert [event["timestamp"] - EPOCH for event in events] == [0] * 4 + [1] * 8 + [2] * 4
 
 
-def test_a_map_tells_of_its_iterations_and_numbers_run_through() -> None:
+def test_a_map_records_its_iterations_with_consecutive_ids() -> None:
     states = {
         "M": {
             "Type": "Map",
@@ -123,23 +123,23 @@ def test_a_map_tells_of_its_iterations_and_numbers_run_through() -> None:
             "ItemProcessor": {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}},
         }
     }
-    told = history_of(states, ["a", "b"])
+    events = history_of(states, ["a", "b"])
     iteration = [
         *("MapIterationStarted", "PassStateEntered", "PassStateExited", "MapIterationSucceeded"),
     ]
-    assert [event["type"] for event in told] == [
+    assert [event["type"] for event in events] == [
         *("ExecutionStarted", "MapStateEntered", "MapStateStarted"),
         *iteration,
         *iteration,
         *("MapStateSucceeded", "MapStateExited", "ExecutionSucceeded"),
     ]
-    assert told[2]["mapStateStartedEventDetails"] == {"length": 2}
-    assert told[7]["mapIterationStartedEventDetails"] == {"name": "M", "index": 1}
-    assert [event["id"] for event in told] == list(range(1, 15))
-    assert all(event["previousEventId"] < event["id"] for event in told)
+    assert events[2]["mapStateStartedEventDetails"] == {"length": 2}
+    assert events[7]["mapIterationStartedEventDetails"] == {"name": "M", "index": 1}
+    assert [event["id"] for event in events] == list(range(1, 15))
+    assert all(event["previousEventId"] < event["id"] for event in events)
 
 
-def test_history_is_handed_out_once_and_survives_a_snapshot() -> None:
+def test_history_is_drained_once_and_survives_a_snapshot() -> None:
     states = {"W": {"Type": "Wait", "Seconds": 1, "End": True}}
     machine = compile_definition({"StartAt": "W", "States": states}, name="history")
     execution, _ = machine.start(None, {}, EPOCH)

@@ -113,12 +113,12 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     },
     "Choice": some("InputPath", "OutputPath"),
 }
-"""What each kind of state may have besides what it must have."""
+"""Optional fields by type of state."""
 
 
 @st.composite
 def states(draw: st.DrawFn, name: str, targets: list[str], depth: int) -> JSON:
-    """Return a state that goes on to one of the targets, or ends."""
+    """Return a state whose successor is one of the targets, or that ends."""
     kind = draw(st.sampled_from(KINDS + FORKS * (depth > 0)))
     if kind == "Choice" and not targets:
         kind = "Succeed"
@@ -146,40 +146,45 @@ def states(draw: st.DrawFn, name: str, targets: list[str], depth: int) -> JSON:
 
 
 def catching(targets: list[str]) -> dict[str, st.SearchStrategy[Any]]:
-    """Return retriers and, where there is a state to go on with, catchers."""
-    found: dict[str, st.SearchStrategy[Any]] = {"Retry": st.lists(retriers, max_size=2)}
+    """Return retriers and, if there are targets, catchers."""
+    fields: dict[str, st.SearchStrategy[Any]] = {"Retry": st.lists(retriers, max_size=2)}
     if targets:
-        caught = {"ErrorEquals": errors.map(lambda one: [one]), "Next": st.sampled_from(targets)}
+        caught = {
+            "ErrorEquals": errors.map(lambda error: [error]),
+            "Next": st.sampled_from(targets),
+        }
         catchers = st.fixed_dictionaries(caught, optional=some("ResultPath"))
-        found["Catch"] = st.lists(catchers, max_size=2)
-    return found
+        fields["Catch"] = st.lists(catchers, max_size=2)
+    return fields
 
 
 @st.composite
 def tables(draw: st.DrawFn, prefix: str = "", depth: int = 2) -> JSON:
-    """Return a StartAt and its States; each of them goes on to a later one, if anywhere."""
+    """Return a StartAt and its States; the successor of a state is a later one."""
     names = [f"{prefix}S{number}" for number in range(draw(st.integers(1, 3)))]
     made = {name: draw(states(name, names[place + 1 :], depth)) for place, name in enumerate(names)}
     return {"StartAt": names[0], "States": _met(names[0], made)}
 
 
 def _met(start: str, made: dict[str, JSON]) -> dict[str, JSON]:
-    """Leave out the states that nothing goes on to."""
-    left, met = [start], {}
-    while left:
-        name = left.pop()
-        if name not in met:
-            state = met[name] = made[name]
+    """Return the reachable states."""
+    queue, reached = [start], {}
+    while queue:
+        name = queue.pop()
+        if name not in reached:
+            state = reached[name] = made[name]
             entries = [state, *state.get("Choices", ()), *state.get("Catch", ())]
-            left += [one[key] for one in entries for key in ("Next", "Default") if key in one]
-    return met
+            queue += [
+                entry[key] for entry in entries for key in ("Next", "Default") if key in entry
+            ]
+    return reached
 
 
 definitions = tables()
 
 
 def compiled(definition: JSON, seed: int = 1) -> Machine | None:
-    """Return the machine, or nothing if the definition is refused with its place."""
+    """Return the state machine, or None if the definition is refused with its place."""
     try:
         chance = random.Random(seed).random
         return compile_definition(definition, name="any", random=chance, express=True)
@@ -188,8 +193,8 @@ def compiled(definition: JSON, seed: int = 1) -> Machine | None:
         return None
 
 
-def played(machine: Machine, given: JSON, seed: int, *, restarts: bool) -> VirtualHost:
-    """Run an execution whose tasks succeed, fail or never answer, as the seed has it."""
+def played(machine: Machine, data: JSON, seed: int, *, restarts: bool) -> VirtualHost:
+    """Run an execution whose tasks succeed, fail or never answer, depending on the seed."""
     chance = random.Random(seed)
 
     def perform(task: RunTask) -> Answer:
@@ -205,35 +210,35 @@ def played(machine: Machine, given: JSON, seed: int, *, restarts: bool) -> Virtu
 
     machine = replace(machine, random=random.Random(seed).random)
     host = VirtualHost(machine, perform, restarts=restarts)
-    context = {"Execution": {"Name": "one", "Input": given}, "StateMachine": {"Name": "any"}}
-    host.run(given, context)
+    context = {"Execution": {"Name": "one", "Input": data}, "StateMachine": {"Name": "any"}}
+    host.run(data, context)
     return host
 
 
 def named(ended: Ended) -> bool:
-    """Say whether a run failed with texts, as its row in the journal and its history have them."""
+    """Return whether a run failed with an error and a cause that are text or absent."""
     return ended.status == "FAILED" and all(
         text is None or isinstance(text, str) for text in (ended.error, ended.cause)
     )
 
 
 @given(definitions, starts, st.integers(0, 99))
-def test_a_run_ends_with_a_result_or_an_error(definition: JSON, given: JSON, seed: int) -> None:
+def test_a_run_ends_with_a_result_or_an_error(definition: JSON, data: JSON, seed: int) -> None:
     machine = compiled(definition)
     assert machine is not None
-    ended = played(machine, given, seed, restarts=False).ended
+    ended = played(machine, data, seed, restarts=False).ended
     assert ended is not None
     assert ended.status == "SUCCEEDED" or named(ended)
     json.dumps(ended.output, allow_nan=False)
 
 
 @given(definitions, starts, st.integers(0, 99))
-def test_a_run_with_a_restart_between_any_two_signals_is_the_run_without(
-    definition: JSON, given: JSON, seed: int
+def test_restarts_between_signals_do_not_change_a_run(
+    definition: JSON, data: JSON, seed: int
 ) -> None:
     machine = compiled(definition)
     assert machine is not None
-    first, second = (played(machine, given, seed, restarts=one) for one in (True, False))
+    first, second = (played(machine, data, seed, restarts=restarts) for restarts in (True, False))
     assert first.ended == second.ended
     assert first.tasks == second.tasks
     assert first.timers == second.timers
@@ -242,16 +247,16 @@ def test_a_run_with_a_restart_between_any_two_signals_is_the_run_without(
 
 @given(damaged(definitions), starts, st.integers(0, 99))
 def test_a_damaged_definition_is_refused_with_its_place_or_runs(
-    definition: JSON, given: JSON, seed: int
+    definition: JSON, data: JSON, seed: int
 ) -> None:
     machine = compiled(definition)
     if machine is not None:
-        assert played(machine, given, seed, restarts=False).ended is not None
+        assert played(machine, data, seed, restarts=False).ended is not None
 
 
 @given(json_values)
 @example({"StartAt": "A", "States": {"A": {"Type": []}}})
-def test_what_is_no_definition_is_refused(value: JSON) -> None:
+def test_any_other_json_is_refused(value: JSON) -> None:
     assert compiled(value) is None
 
 
@@ -272,9 +277,9 @@ def test_a_loop_ends_when_its_history_is_full(states_of_loop: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["ErrorPath", "CausePath"])
-def test_an_error_is_text_whatever_its_path_meets(field: str) -> None:
-    machine = compiled({"StartAt": "F", "States": {"F": {"Type": "Fail", field: "$.told"}}})
+def test_an_error_is_text_for_any_value_of_its_path(field: str) -> None:
+    machine = compiled({"StartAt": "F", "States": {"F": {"Type": "Fail", field: "$.value"}}})
     assert machine is not None
-    ended = played(machine, {"told": {"a": 1}}, 1, restarts=False).ended
+    ended = played(machine, {"value": {"a": 1}}, 1, restarts=False).ended
     assert ended is not None
     assert named(ended)

@@ -1,4 +1,4 @@
-"""The intrinsic functions: what they give, and how they refuse."""
+"""The intrinsic functions: their results and errors."""
 
 import re
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ SCOPE: Any = SimpleNamespace(
         ("States.Array('a,b)', $['name'])", ["a,b)", "Ann"]),
     ],
 )
-def test_a_call_gives(call: str, value: Any) -> None:
+def test_a_call_returns(call: str, value: Any) -> None:
     assert compile_intrinsic(call)(DATA, SCOPE) == value
 
 
@@ -83,7 +83,7 @@ def test_a_seed_makes_a_random_number_repeatable() -> None:
         ("States.Array(States.ArrayLength($.o))", "is not an array"),
     ],
 )
-def test_a_call_that_cannot_work_ends_the_execution_and_is_named_whole(
+def test_an_invalid_call_ends_the_execution_and_is_quoted_completely(
     call: str, reason: str
 ) -> None:
     with pytest.raises(TerminalFailure, match=re.escape(reason)) as failed:
@@ -106,12 +106,12 @@ def test_a_call_that_cannot_work_ends_the_execution_and_is_named_whole(
         r"States.Format('illegal \" escape')",
     ],
 )
-def test_what_is_no_call_is_refused(text: str) -> None:
+def test_an_invalid_call_expression_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError):
         compile_intrinsic(text)
 
 
 @pytest.mark.parametrize("levels", [1_001, 100_000])
-def test_calls_within_more_than_1_000_others_are_refused(levels: int) -> None:
+def test_calls_nested_deeper_than_1_000_levels_are_refused(levels: int) -> None:
     with pytest.raises(ExpressionError, match="calls are nested deeper than 1000 levels"):
         compile_intrinsic("States.Array(" * levels + ")" * levels)

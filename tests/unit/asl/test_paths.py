@@ -1,4 +1,4 @@
-"""JSONPath as AWS reads it: what a path finds, and what is said when it finds nothing."""
+"""JSONPath as AWS implements it: the selected values, and the error if there are none."""
 
 import re
 from types import SimpleNamespace
@@ -60,7 +60,7 @@ SCOPE: Any = SimpleNamespace(
         ("$order.id", "o-1"),
     ],
 )
-def test_a_path_finds(path: str, value: Any) -> None:
+def test_a_path_selects(path: str, value: Any) -> None:
     assert compile_path(path)(STORE, SCOPE) == value
 
 
@@ -79,7 +79,7 @@ def test_a_path_finds(path: str, value: Any) -> None:
         ("$unknown", "No variable is named 'unknown'"),
     ],
 )
-def test_a_definite_path_that_meets_nothing_says_what_is_missing(path: str, reason: str) -> None:
+def test_a_definite_path_without_value_names_the_missing_step(path: str, reason: str) -> None:
     with pytest.raises(PathNotFoundError, match=f"^{re.escape(reason)}$"):
         compile_path(path)(STORE, SCOPE)
 
@@ -88,7 +88,7 @@ def test_a_definite_path_that_meets_nothing_says_what_is_missing(path: str, reas
     "text",
     ["", "name", "$.", "$.a b", "$[", "$['a'", "$.a[x]", "$.a[?(@.b ==)]", "$.a[?(@.b =~ /x/)]"],
 )
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_an_invalid_path_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError):
         compile_path(text)
 
@@ -103,14 +103,14 @@ def test_what_is_no_path_is_refused(text: str) -> None:
         ("$[1].a", [1, {"b": 2}], [1, {"b": 2, "a": "new"}]),
     ],
 )
-def test_a_result_goes_where_its_reference_path_says(path: str, data: Any, result: Any) -> None:
+def test_a_result_is_put_at_its_reference_path(path: str, data: Any, result: Any) -> None:
     before = repr(data)
     assert compile_reference_path(path)(data, "new") == result
     assert repr(data) == before, "the data was changed in place"
 
 
 @pytest.mark.parametrize(("path", "data"), [("$.a", "text"), ("$.a.b", {"a": 1}), ("$[2]", [1])])
-def test_a_result_that_has_no_place_fails_the_state(path: str, data: Any) -> None:
+def test_a_result_whose_path_does_not_fit_fails_the_state(path: str, data: Any) -> None:
     with pytest.raises(StateFailure) as failed:
         compile_reference_path(path)(data, "new")
     assert failed.value.error == "States.ResultPathMatchFailure"
@@ -119,6 +119,6 @@ def test_a_result_that_has_no_place_fails_the_state(path: str, data: Any) -> Non
 
 
 @pytest.mark.parametrize("text", ["$.a[*]", "$..a", "$$.a", "$variable", "$.a[0:1]"])
-def test_a_reference_path_leads_to_one_place_in_the_data(text: str) -> None:
+def test_a_reference_path_selects_a_single_node(text: str) -> None:
     with pytest.raises(ExpressionError):
         compile_reference_path(text)

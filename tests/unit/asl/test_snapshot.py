@@ -1,4 +1,4 @@
-"""Snapshots: an execution that restarts between any two signals goes on as if it never had."""
+"""Snapshots: restarts between signals do not change an execution."""
 
 import random
 from itertools import count
@@ -56,7 +56,7 @@ NESTED: dict[str, Any] = {
 
 
 def played(seed: int, *, restarts: bool) -> VirtualHost:
-    """The nested machine with tasks that succeed, fail or never answer, as the seed has it."""
+    """Run the nested workflow with tasks that succeed, fail or never answer, by the seed."""
     chance, tokens = random.Random(seed), count()
 
     def perform(task: RunTask) -> Answer:
@@ -83,7 +83,7 @@ def test_restarts_change_nothing(seed: int) -> None:
     assert with_restarts.history == without.history
 
 
-def test_a_snapshot_takes_along_the_events_that_nobody_has_read() -> None:
+def test_a_snapshot_includes_events_that_are_not_drained() -> None:
     machine = compile_definition(NESTED, name="nested")
     execution, _ = machine.start({"items": []}, {}, EPOCH)
     restored = Execution.restore(execution.snapshot(), machine)

@@ -46,7 +46,7 @@ def failing(times: int, error: str = "Boom") -> Callable[[RunTask], Answer]:
     return perform
 
 
-def test_a_task_gets_its_parameters_and_its_result_is_selected_and_placed() -> None:
+def test_a_task_gets_its_parameters_and_its_result_is_selected_and_put() -> None:
     host = host_of(
         lambda task: TaskSucceeded(task.token, {"charge": 7, "rest": 1}),
         InputPath="$.order",
@@ -92,7 +92,7 @@ def test_after_its_last_attempt_a_task_fails_with_its_last_error(attempts: int) 
     assert len(host.tasks) == attempts + 1
 
 
-def test_each_retrier_counts_its_own_attempts_and_the_first_that_matches_decides() -> None:
+def test_each_retrier_counts_its_own_attempts_and_the_first_match_decides() -> None:
     errors = iter(["A", "B", "A", "B"])
     host = host_of(
         lambda task: TaskFailed(task.token, next(errors)),
@@ -137,7 +137,7 @@ def test_which_errors_a_catcher_matches(names: list[str], error: str, *, matches
         ({"ResultPath": None}, {"in": 1}),
     ],
 )
-def test_a_catcher_hands_on_the_error_where_it_says(catcher: dict[str, Any], output: Any) -> None:
+def test_a_catcher_puts_the_error_at_its_result_path(catcher: dict[str, Any], output: Any) -> None:
     fields: dict[str, Any] = {"OutputPath": "$.nowhere", "Catch": [{**CAUGHT, **catcher}]}
     assert (
         host_of(lambda task: TaskFailed(task.token, "Boom"), **fields).run({"in": 1}).output
@@ -168,7 +168,7 @@ def test_no_catcher_matches_a_runtime_error_of_the_definition(fields: dict[str, 
     assert host.states_entered == ["T"]
 
 
-def test_a_result_that_has_no_place_is_an_error_that_can_be_caught() -> None:
+def test_a_result_whose_path_does_not_fit_can_be_caught() -> None:
     ended = host_of(failing(0), ResultPath="$.a", Catch=[CAUGHT]).run("text")
     assert ended.output["Error"] == "States.ResultPathMatchFailure"
 
@@ -195,7 +195,7 @@ def test_a_result_over_256_kib_is_an_error(size: int | None) -> None:
     }
 
 
-def test_late_and_foreign_signals_change_nothing() -> None:
+def test_late_and_unknown_signals_are_ignored() -> None:
     machine = host_of(Retry=[{"ErrorEquals": ["Boom"]}]).machine
     execution, effects = machine.start({}, {}, EPOCH)
     assert isinstance(effects[0], RunTask)
@@ -212,7 +212,7 @@ def test_late_and_foreign_signals_change_nothing() -> None:
     assert execution.snapshot() == before
 
 
-def test_what_is_pending_is_wanted_again_after_a_restart() -> None:
+def test_pending_effects_are_requested_again_after_a_restart() -> None:
     machine = machine_with_timeout(
         Retry=[{"ErrorEquals": ["Boom"]}], TimeoutSeconds=9, Parameters={"id.$": "States.UUID()"}
     )
@@ -223,7 +223,7 @@ def test_what_is_pending_is_wanted_again_after_a_restart() -> None:
     assert machine.resume(restored, EPOCH + 6) == [SetTimer(0, EPOCH + 60), *waiting]
 
 
-def test_the_end_takes_back_what_is_still_pending() -> None:
+def test_the_end_cancels_pending_tasks_and_timers() -> None:
     machine = machine_with_timeout()
     execution, _ = machine.start({}, {}, EPOCH)
     assert machine.advance(execution, TimerFired(0), EPOCH + 60) == [

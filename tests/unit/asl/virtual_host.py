@@ -1,4 +1,4 @@
-"""A host with a clock of its own: waits cost nothing, and between any two signals it restarts."""
+"""A host with a virtual clock, which restarts between any two signals."""
 
 import heapq
 import json
@@ -28,7 +28,7 @@ EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 @dataclass
 class VirtualHost:
-    """Runs one execution to its end; `perform` answers a task at once, or NEVER."""
+    """A host of one execution; ``perform`` returns a task's answer, or NEVER."""
 
     machine: Machine
     perform: Callable[[RunTask], Answer] = lambda task: TaskSucceeded(task.token, task.parameters)
@@ -42,10 +42,10 @@ class VirtualHost:
     _due: list[tuple[float, int, Signal]] = field(default_factory=list)
     _sequence: int = 0
 
-    def run(self, given: JSON = None, context: JSON = None) -> Ended:
+    def run(self, data: JSON = None, context: JSON = None) -> Ended:
         if context is None:
-            context = {"Execution": {"Input": given}, "StateMachine": {}}
-        execution, effects = self.machine.start(given, context, self.now)
+            context = {"Execution": {"Input": data}, "StateMachine": {}}
+        execution, effects = self.machine.start(data, context, self.now)
         self._take(effects)
         while self.ended is None:
             assert self._due, "the execution neither ended nor waits for anything"
@@ -61,7 +61,7 @@ class VirtualHost:
         return self.ended
 
     def _restored(self, execution: Execution) -> Execution:
-        """The execution after a round trip through text, as after a crash."""
+        """Return the execution restored from the text of its snapshot, as after a crash."""
         text = json.dumps(execution.snapshot())
         restored = Execution.restore(json.loads(text), self.machine)
         assert json.dumps(restored.snapshot()) == text

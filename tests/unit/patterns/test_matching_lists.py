@@ -1,4 +1,4 @@
-"""Matching within lists: what holds together, and how many steps it takes to find out."""
+"""Matching within lists: conditions that hold together, and the number of steps."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from tests.fakes import patterns as definition
 from tests.fakes.steps import counted, size
 
 STEPS = 25
-"""Lines of the matcher that run at most for a value of the event and a condition of the pattern."""
+"""Maximum executed lines of the matcher per value of the event and condition of the pattern."""
 
 plain_names = st.sampled_from(["a", "a-", "b"])  # "a-" is between "a" and "a.b"
 dotted_names = plain_names | st.sampled_from(["a.b", "b.a", "a.a", "a.a.b"])
@@ -90,7 +90,7 @@ def test_absence(
     assert [event for event in not_matched if compiled.matches(event)] == []
 
 
-# ---- how long it takes
+# ---- time
 
 
 def steps_for(pattern: dict[str, Any], event: dict[str, Any]) -> int:
@@ -151,7 +151,7 @@ BELOW = {"i": {"a": {"a": [1], "b": [{"exists": False}, 3]}, "b": {"b": [2]}, "c
         *((pattern, lists_below_lists) for pattern in (BELOW, ABSENT)),
     ],
 )
-def test_lists_that_fail_late_are_given_up_in_steps_of_that_proportion(
+def test_lists_that_fail_late_take_proportional_steps_too(
     pattern: dict[str, Any], event: Callable[[int], dict[str, Any]], length: int
 ) -> None:
     given_event = event(length)
@@ -165,23 +165,23 @@ def test_keys_with_dots_take_a_bounded_number_of_steps(pattern: Any, event: Any)
     assert steps_for(pattern, event) <= 100_000
 
 
-def test_thousands_of_ways_to_overlap_are_tried() -> None:
+def test_thousands_of_overlaps_are_searched() -> None:
     pattern = compile_pattern({"a": {"b": {"x": [1], "y": [1], "z": [1]}}})
-    left: list[Any] = [{"x": 1}] * 40 + [{"z": 1}]
-    right: list[Any] = [{"y": 1}] * 40 + [{"z": 1}]
-    assert not pattern.matches({"a.b": left, "a": {"b": right}})
-    right.append({"y": 1, "z": 1})
-    assert pattern.matches({"a.b": left, "a": {"b": right}})
+    first: list[Any] = [{"x": 1}] * 40 + [{"z": 1}]
+    second: list[Any] = [{"y": 1}] * 40 + [{"z": 1}]
+    assert not pattern.matches({"a.b": first, "a": {"b": second}})
+    second.append({"y": 1, "z": 1})
+    assert pattern.matches({"a.b": first, "a": {"b": second}})
 
 
-def test_any_value_of_a_list_meets_a_field_that_several_keys_lead_to() -> None:
+def test_any_value_of_a_list_meets_a_field_with_several_keys() -> None:
     pattern = compile_pattern({"a.b": [1], "a.c": [3]})
     for values in ([1, 2], [2, 1], [2, [1]]):
         assert pattern.matches({"a.b": values, "a": {"b": 2, "c": [3, 4]}})
     assert not pattern.matches({"a.b": [2, 3], "a": {"b": 2, "c": [3, 4]}})
 
 
-def test_an_event_whose_keys_overlap_in_too_many_ways_is_refused_with_the_reason() -> None:
+def test_an_event_with_too_many_overlaps_is_refused_with_the_reason() -> None:
     pattern = compile_pattern({"a": {"b": {"x": [1], "y": [1], "z": [1]}}})
     some = [{name: 1} for name in "xyz"]
     assert pattern.matches({"a.b": [some[0]], "a": {"b": [some[1]], "b.z": 1}})
@@ -191,7 +191,7 @@ def test_an_event_whose_keys_overlap_in_too_many_ways_is_refused_with_the_reason
 
 
 @pytest.mark.parametrize("wanted", ["10.0.0.1", "::1", {"cidr": "10.0.0.0/8"}, {"cidr": "::/8"}])
-def test_a_long_text_is_soon_seen_to_be_no_address(wanted: Any) -> None:
+def test_a_long_text_is_quickly_rejected_as_an_address(wanted: Any) -> None:
     pattern = compile_pattern({"a": [wanted]})
     started = time.process_time()
     for text in (":" * 100_000, "1." * 50_000, "1" * 100_000):
@@ -199,11 +199,11 @@ def test_a_long_text_is_soon_seen_to_be_no_address(wanted: Any) -> None:
     assert time.process_time() - started < 2
 
 
-# ---- how large a pattern may be
+# ---- size of a pattern
 
 
 def of_two(count: int) -> dict[str, Any]:
-    """Return a pattern with so many `$or` of two."""
+    """Return a pattern with ``count`` ``$or`` of two."""
     return {f"f{n}": {"$or": [{"a": [n]}, {"b": [n]}]} for n in range(count)}
 
 

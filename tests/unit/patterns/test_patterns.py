@@ -1,4 +1,4 @@
-"""Event patterns: which values each operator takes, how fields are found, what is refused."""
+"""Event patterns: accepted values of each operator, fields, and refused patterns."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ OPERATORS: list[tuple[list[Any], list[Any], list[Any]]] = [
     ([False], [False], [0, "false", True, None]),
     ([None], [None, ["x", None]], [ABSENT, "null", 0, False, "", []]),
     (["EUR", 1, None], ["EUR", 1, None], ["1", True, "null"]),
-    # An IP address is the same however it is written.
+    # IP addresses are equal in any notation.
     (["2001:db8::1"], ["2001:db8::1", "2001:0DB8:0:0:0:0:0:1"], ["2001:db8::2", "2001:db8::"]),
     (["10.0.0.1"], ["10.0.0.1"], ["10.0.0.2", "10.0.0.10"]),
     (["12:30"], ["12:30"], ["12:31"]),
@@ -54,7 +54,7 @@ OPERATORS: list[tuple[list[Any], list[Any], list[Any]]] = [
     ([{"equals-ignore-case": "Express"}], ["express", "EXPRESS"], ["express ", "", 1, ABSENT]),
     ([{"equals-ignore-case": ""}], [""], ["x", None]),
     ([{"exactly": "EUR"}], ["EUR"], ["eur", 1]),
-    # A star stands for any run of characters, escaped for itself.
+    # A star matches any characters; an escaped star matches a star.
     ([{"wildcard": "*"}], ["", "x", "*", "a\nb"], [1, None, ABSENT]),
     ([{"wildcard": "a*"}], ["a", "ab", "a*"], ["ba", "", "A"]),
     ([{"wildcard": "*a"}], ["a", "ba"], ["ab", ""]),
@@ -81,10 +81,10 @@ OPERATORS: list[tuple[list[Any], list[Any], list[Any]]] = [
     ([{"cidr": "10.0.0.8/29"}], ["10.0.0.8", "10.0.0.15"], ["10.0.0.7", "10.0.0.16"]),
     ([{"cidr": "10.0.0.9/29"}], ["10.0.0.9", "10.0.0.15"], ["10.0.0.8"]),
     ([{"cidr": "2001:db8::/32"}], ["2001:db8::", "2001:0db8:ffff::1"], ["2001:db9::", "10.0.0.1"]),
-    # Being there at all: only a value counts, not an object or an empty list.
+    # Existence: only a value counts, not an object or an empty list.
     ([{"exists": True}], ["x", "", 0, False, None, [1]], [ABSENT, [], {}, {"inner": 1}]),
     ([{"exists": False}], [ABSENT, [], {}, {"inner": 1}], ["x", "", None, [None]]),
-    # Anything but: any other value of any type; but there must be one.
+    # Anything but: any other value of any type, but the field must exist.
     ([{"anything-but": "EUR"}], ["USD", "", 1, None, True, ["EUR", "USD"]], ["EUR", ABSENT, []]),
     ([{"anything-but": 0}], [1, "0", None, False], [0, 0.0, ABSENT]),
     ([{"anything-but": 1}], [True, "1"], [1, 1.0]),
@@ -199,7 +199,7 @@ FIELDS: list[tuple[str, dict[str, Any], list[dict[str, Any]], list[dict[str, Any
         [{"items": [{"sku": "A", "discount": 5}]}],
     ),
     (
-        "$or: one of the objects must be met, and all that stands around them",
+        "$or: one of the objects must be met, and all conditions around them",
         {"source": ["shop"], "detail": {"$or": [{"total": [5]}, {"rush": [True], "sku": ["A"]}]}},
         [
             {"source": "shop", "detail": {"total": 5}},
@@ -415,7 +415,7 @@ REFUSED_PATTERNS = [
     ('{"a": [{"anything-but": 1e-99999999999999999999}]}', INCOMPARABLE),
     ('{"a":' * 5000, "It is longer than 4096 characters"),
     ('{"a":[{"anything-but":' + "[" * 998, DEPTH),
-    # The first thing wrong is the one reported.
+    # The first error is reported.
     ('{"a": "b"', '"a" must be an object or an array'),
     ('{"a": [{"prefix": 1}], b', "prefix match pattern must be a string"),
 ]
@@ -426,7 +426,7 @@ def test_refused_patterns(pattern: str, reason: str) -> None:
     assert refusal(pattern) == f"Event pattern is not valid. Reason: {reason}"
 
 
-def test_of_a_repeated_key_the_last_one_counts() -> None:
+def test_the_last_of_repeated_keys_counts() -> None:
     pattern = compile_pattern('{"a": [1], "b": [1], "a": [2]}')
     assert pattern.matches({"a": 2, "b": 1})
     assert not pattern.matches({"a": 1, "b": 1})
@@ -436,7 +436,7 @@ def test_escapes_in_json_text_are_read() -> None:
     assert compile_pattern(r'{"\u0061": ["\u00e9\n\"\\"]}').matches({"a": 'é\n"\\'})
 
 
-def test_a_pattern_serves_for_many_events() -> None:
+def test_a_pattern_matches_many_events() -> None:
     pattern = compile_pattern({"detail": {"total": [{"numeric": [">=", 1000]}]}})
     totals = [999.99, 1000, 1000.01]
     assert [pattern.matches({"detail": {"total": total}}) for total in totals] == [
@@ -446,7 +446,7 @@ def test_a_pattern_serves_for_many_events() -> None:
     ]
 
 
-def test_long_lists_that_fail_late_are_given_up_soon() -> None:
+def test_long_lists_that_fail_late_are_fast() -> None:
     many = list(range(2000))
     pattern = {"a": [{"anything-but": -1}], "b": [{"exists": True}], "c": [-1]}
     assert not compile_pattern(pattern).matches({"a": many, "b": many, "c": many})

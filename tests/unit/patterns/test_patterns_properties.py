@@ -1,4 +1,4 @@
-"""Event patterns: whatever is asked, a pattern or a reason; whatever comes, yes or no."""
+"""Event patterns: any text is a pattern or refused with a reason; any event matches or not."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ events = st.recursive(
 
 
 def compiled(pattern: Any) -> Pattern | None:
-    """Return a pattern, or nothing if it is refused with a reason."""
+    """Return a pattern, or None if it is refused with a reason."""
     try:
         return compile_pattern(pattern)
     except InvalidPattern as refused:
@@ -58,12 +58,10 @@ def test_any_text_is_a_pattern_or_is_refused_with_a_reason(text: str) -> None:
 
 
 @given(patterns, st.lists(events, max_size=4))
-def test_what_looks_like_a_pattern_matches_any_event_or_not(
-    pattern: Any, some: list[dict[str, Any]]
-) -> None:
-    found = compiled(json.dumps({"detail": pattern}))
-    if found is not None:
-        assert {found.matches(event) for event in some} <= {True, False}
+def test_any_pattern_matches_any_event_or_not(pattern: Any, some: list[dict[str, Any]]) -> None:
+    pattern_or_none = compiled(json.dumps({"detail": pattern}))
+    if pattern_or_none is not None:
+        assert {pattern_or_none.matches(event) for event in some} <= {True, False}
 
 
 @given(json_objects, scalars)
@@ -74,9 +72,7 @@ def test_a_literal_matches_itself_alone_and_in_an_array(event: dict[str, Any], v
 
 
 @given(json_objects, st.lists(scalars, min_size=1, max_size=4))
-def test_what_must_exist_and_what_must_not_never_agree(
-    event: dict[str, Any], values: list[Any]
-) -> None:
+def test_exists_true_and_false_never_agree(event: dict[str, Any], values: list[Any]) -> None:
     for given_event in (event, {**event, "field": values}, {**event, "field": []}):
         there, gone = (
             compile_pattern({"field": [{"exists": wanted}]}).matches(given_event)
@@ -89,14 +85,14 @@ def test_what_must_exist_and_what_must_not_never_agree(
 def test_a_comparison_and_its_opposite_never_agree_on_a_number(value: float, bound: float) -> None:
     for sign, opposite in ((">", "<="), ("<", ">=")):
         first, second = (
-            compile_pattern({"total": [{"numeric": [one, bound]}]}).matches({"total": value})
-            for one in (sign, opposite)
+            compile_pattern({"total": [{"numeric": [comparison, bound]}]}).matches({"total": value})
+            for comparison in (sign, opposite)
         )
         assert first is not second
 
 
 @given(st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
-def test_a_wildcard_takes_whatever_stands_at_its_star(first: str, inner: str, last: str) -> None:
+def test_a_wildcard_matches_any_text_at_its_star(first: str, inner: str, last: str) -> None:
     escaped = [part.replace("\\", "\\\\").replace("*", "\\*") for part in (first, last)]
     pattern = compile_pattern({"field": [{"wildcard": "*".join(escaped)}]})
     assert pattern.matches({"field": first + inner + last})
