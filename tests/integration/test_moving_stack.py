@@ -116,7 +116,7 @@ def test_a_table_alone_keeps_them_to_be_moved_on(file: Path, tmp_path: Path) -> 
         stores = DynamoStores(client)
         there = ("--table", stores.table.name, "--region", "us-east-1")
         notes = answer("import", file, *there)["notes"]
-        assert any("kept in the table: name the stack with --stack" in note for note in notes)
+        assert any("stored in the table: name the stack with --stack" in note for note in notes)
         back = tmp_path / "back.ndjson"
         answer("export", back, *there)
         assert sorted(map(str, rows_of(back, *KINDS))) == sorted(map(str, rows_of(file, *KINDS)))
