@@ -13,6 +13,7 @@ from kernel.errors import (
     InvalidEvent,
     OrderConflict,
     OrderNotFound,
+    StoreError,
     VersionConflict,
 )
 from kernel.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
@@ -27,6 +28,7 @@ from kernel.order_record import (
     Status,
     retry_on_conflict,
 )
+from kernel.quarantine import envelope_of, quarantined
 from kernel.timestamps import moment
 from orders import early_requests as early
 from orders import model
@@ -34,6 +36,12 @@ from orders import outgoing_events as published
 from orders.early_requests import EarlyRequest, RequestedBefore
 from orders.keys import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
+
+FAILS_SINCE = "fails_since"
+"""The member of a run's input that says since when (epoch seconds) no run could claim its order."""
+
+MAX_RESTARTS = 86_400.0
+"""Seconds for which a run is started again before its event is quarantined."""
 
 SINK_GRACE = 900.0
 """Seconds after which an event without an order is no longer simply on its way."""
@@ -122,12 +130,16 @@ class Ports:
 
 
 class ClaimedOrder(NamedTuple):
-    """An order in a run's hands: what the next states need."""
+    """An order in a run's hands: what the next states need.
+
+    ``delayed``: the platform has kept it waiting for an hour.
+    """
 
     order_id: str
     epoch: int
     outcome: str = "CLAIMED"
     wait_seconds: int = 0
+    delayed: bool = False
 
 
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
@@ -201,22 +213,33 @@ def _open(
 
 @retry_on_conflict
 def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOrder:
-    """Let an order wait to be resumed; ``outcome`` is WAITING, or UNDO when it shall not."""
+    """Let an order wait to be resumed; ``outcome`` is WAITING, or UNDO when it shall not.
+
+    Raises
+    ------
+    OrderIncomplete
+        It has waited often enough, and is paid: only a business reason undoes that.
+    """
     record = ports.store.read(order_id)
+    reason = Reason.of_step(because)
     delay = ports.policy.recovery_delay
+    if reason.is_transient:
+        delay = model.spread(delay, order_id, epoch)
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
     record.require_holder(epoch)
-    given_up = record.cancel_requested or record.status in UNDOING
-    if given_up or record.attempts >= ports.policy.max_attempts:
+    if record.cancel_requested or record.status in UNDOING:
+        return ClaimedOrder(order_id, epoch, "UNDO")
+    if record.attempts >= ports.policy.max_attempts and not reason.is_transient:
+        model.require_unpaid(record, reason)
         return ClaimedOrder(order_id, epoch, "UNDO")
     now = ports.now()
-    reason = Reason.of_step(because)
     missing = because.get("missing") if isinstance(because, Mapping) else None
     messages = (published.backordered(record, missing, now),) if missing else ()
     change = model.pause(record, epoch, reason, Wait(now, delay), messages)
     ports.store.save(change)
-    return ClaimedOrder(order_id, epoch, "WAITING", delay)
+    delayed = model.is_delayed(record, reason, now)
+    return ClaimedOrder(order_id, epoch, "WAITING", delay, delayed=delayed)
 
 
 @retry_on_conflict
@@ -407,6 +430,30 @@ def give_up_early(ports: Ports, limit: int = 1000) -> int:
             ports.store.give_up(requests, letters, now)
             given_up += len(requests)
     return given_up
+
+
+def restart(body: str, message_id: str, ports: Ports) -> float:
+    """Start a run again that ended before its order was claimed; return for how long it has failed.
+
+    The run's name is the message's, so that a second delivery starts nothing. After `MAX_RESTARTS`
+    seconds the event is quarantined.
+
+    Raises
+    ------
+    InvalidEvent
+        The message is no event.
+    """
+    event, now = envelope_of(body), ports.now()
+    since = float(event.get(FAILS_SINCE, now))
+    if now - since > MAX_RESTARTS:
+        error = StoreError("order_processing could not begin for a day; redrive the event")
+        queue = ports.quarantine_queue
+        letter = quarantined(body, error, consumer="order_processing", queue=queue)
+        ports.store.send(letter, now)
+    else:
+        run = {"name": f"again-{message_id}", "input": {**event, FAILS_SINCE: since}}
+        ports.store.send(Message("run", run), now)
+    return now - since
 
 
 def reconcile(ports: Ports, limit: int = 1000) -> int:
