@@ -250,7 +250,7 @@ def test_a_mail_that_never_goes_out_is_a_dead_letter_that_says_why(machine: Host
     machine.put(order(email="ada@bounce.example"))
     machine.settle()
     [letter] = open_letters(machine)
-    assert "received 5 times without success; MailError: " in letter["reason"]
+    assert "received 20 times without success; MailError: " in letter["reason"]
     told = story(machine.directory, "T-1")
     assert told["retries"] == []
     assert [one["reason"] for one in told["dead_letters"]] == [letter["reason"]]
