@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from zlib import crc32
 
 from kernel.errors import (
     CancellationRefused,
@@ -26,6 +27,15 @@ CANCELLED = "OrderCancelled"
 UNPAID = "PaymentUnavailable"
 FAILURE_CODES = {"PaymentGatewayError": UNPAID}
 """Failure code of an order by the error that a step raised at every retry; other errors stay."""
+
+TRANSIENT = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StoreError", "VersionConflict")
+"""How the names of errors begin that say nothing of the order: the platform did not get to it."""
+
+DELAYED = 3_600.0
+"""Seconds after which an order that waits for the platform is one to look at."""
+
+JITTER = 0.2
+"""The share by which a wait is made longer or shorter, so that orders do not come back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,11 @@ class Reason:
             return cls(str(step["Error"]), _cause(step.get("Cause", "")))
         return cls(str(step.get("reason") or "Unknown"), str(step.get("message") or ""))
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the platform is to blame and not the order: a wait for it uses no attempt."""
+        return self.code.startswith(TRANSIENT)
+
 
 def _cause(cause: object) -> str:
     """Return the sentence in an error's cause, which Lambda sends as JSON."""
@@ -121,18 +136,42 @@ def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
 def pause(
     record: OrderRecord, epoch: int, reason: Reason, wait: Wait, messages: tuple[Message, ...]
 ) -> Change:
-    """Set an order WAITING without a lease; send ``messages`` if it waits for a new reason."""
+    """Set an order WAITING without a lease; send ``messages`` if it waits for a new reason.
+
+    A wait for the platform itself uses no attempt.
+    """
     require_holder(record, epoch)
     return record.change(
         Entry("WAITING", wait.since, {"reason": reason.code, "message": reason.message}),
         messages=messages if record.waiting_for != reason.code else (),
         status=Status.WAITING,
         waiting_for=reason.code,
-        attempts=record.attempts + 1,
+        attempts=record.attempts + (not reason.is_transient),
         resume_at=wait.since + wait.seconds,
         lease_owner=None,
         lease_until=0.0,
     )
+
+
+def is_delayed(record: OrderRecord, reason: Reason, now: float) -> bool:
+    """Say whether the platform keeps an order waiting again that it has had for an hour."""
+    again = reason.is_transient and (record.waiting_for or "").startswith(TRANSIENT)
+    return again and now - record.created_at > DELAYED
+
+
+def require_unpaid(record: OrderRecord, reason: Reason) -> None:
+    """Raise `OrderIncomplete` if an order is paid, so that no defect of ours undoes it."""
+    if record.charge is ChargeStatus.CHARGED:
+        raise OrderIncomplete(
+            f"order {record.order_id} is paid and has waited {record.attempts} times because of"
+            f" {reason.code}: {reason.message}; correct that, the reconciler starts it again"
+        )
+
+
+def spread(seconds: int, order_id: str, epoch: int) -> int:
+    """Return a wait made longer or shorter by up to `JITTER`: the same for each call of a run."""
+    share = crc32(f"{order_id}-{epoch}".encode()) / 2**32
+    return max(1, round(seconds * (1 - JITTER + 2 * JITTER * share)))
 
 
 def is_paused(record: OrderRecord, epoch: int) -> bool:

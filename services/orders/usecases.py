@@ -14,6 +14,7 @@ from kernel.errors import (
     DuplicateOrder,
     InvalidEvent,
     OrderConflict,
+    StoreError,
     VersionConflict,
 )
 from kernel.events import Event, OrderCreated, parse
@@ -29,10 +30,17 @@ from kernel.order_record import (
     retry_on_conflict,
 )
 from kernel.order_status import UNDOING, Status
+from kernel.quarantine import envelope_of, quarantined
 from orders import early_requests, model, outgoing_events
 from orders.early_requests import EarlyRequest, RequestedBefore
 from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
+
+FAILS_SINCE = "fails_since"
+"""The member of a run's input that says since when (epoch seconds) no run could claim its order."""
+
+MAX_RESTARTS = 86_400.0
+"""Seconds for which a run is started again before its event is quarantined."""
 
 SINK_GRACE = 900.0
 """Age in seconds from which an event without an order is lost; a younger one may be in transit."""
@@ -126,12 +134,16 @@ class Ports:
 
 
 class ClaimedOrder(NamedTuple):
-    """An order that a run holds: the input of the workflow's next states."""
+    """An order that a run holds: the input of the workflow's next states.
+
+    ``delayed``: the platform has kept it waiting for an hour.
+    """
 
     order_id: str
     epoch: int
     outcome: str = "CLAIMED"
     wait_seconds: int = 0
+    delayed: bool = False
 
 
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
@@ -230,22 +242,32 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
 
     ``outcome`` is UNDO if the order must be compensated instead: it was cancelled, is being
     compensated, or has waited ``max_attempts`` times.
+
+    Raises
+    ------
+    OrderIncomplete
+        It has waited ``max_attempts`` times, and is paid: only a business reason undoes that.
     """
     record = ports.store.read(order_id)
+    reason = Reason.of_step(because)
     delay = ports.policy.recovery_delay
+    if reason.is_transient:
+        delay = model.spread(delay, order_id, epoch)
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
     require_holder(record, epoch)
-    is_cancelled = record.cancel_requested or record.status in UNDOING
-    if is_cancelled or record.attempts >= ports.policy.max_attempts:
+    if record.cancel_requested or record.status in UNDOING:
+        return ClaimedOrder(order_id, epoch, "UNDO")
+    if record.attempts >= ports.policy.max_attempts and not reason.is_transient:
+        model.require_unpaid(record, reason)
         return ClaimedOrder(order_id, epoch, "UNDO")
     now = ports.now()
-    reason = Reason.of_step(because)
     missing = because.get("missing") if isinstance(because, Mapping) else None
     messages = (outgoing_events.backordered(record, missing, now),) if missing else ()
     change = model.pause(record, epoch, reason, Wait(now, delay), messages)
     ports.store.save(change)
-    return ClaimedOrder(order_id, epoch, "WAITING", delay)
+    delayed = model.is_delayed(record, reason, now)
+    return ClaimedOrder(order_id, epoch, "WAITING", delay, delayed=delayed)
 
 
 @retry_on_conflict
@@ -385,6 +407,30 @@ def reconcile(ports: Ports, limit: int = 1000) -> int:
     for message in runs:
         ports.store.send(message, now)
     return len(runs)
+
+
+def restart(body: str, message_id: str, ports: Ports) -> float:
+    """Restart a run that ended before its order was claimed; return for how long it has failed.
+
+    The run's name follows from the message's id, so a second delivery starts nothing. After
+    `MAX_RESTARTS` seconds the event is quarantined.
+
+    Raises
+    ------
+    InvalidEvent
+        The message is no event.
+    """
+    event, now = envelope_of(body), ports.now()
+    since = float(event.get(FAILS_SINCE, now))
+    if now - since > MAX_RESTARTS:
+        error = StoreError("order_processing could not begin for a day; redrive the event")
+        queue = ports.quarantine_queue
+        letter = quarantined(body, error, consumer="order_processing", queue=queue)
+        ports.store.send(letter, now)
+    else:
+        run = {"name": f"again-{message_id}", "input": {**event, FAILS_SINCE: since}}
+        ports.store.send(Message("run", run), now)
+    return now - since
 
 
 def _runs_of_lost_events(now: float, journal: EventJournal) -> Iterator[Message]:

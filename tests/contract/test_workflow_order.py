@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_workflows import definition, function_of, states
+from tests.contract.test_workflows import SLOW, TRANSIENT, definition, function_of, states
 
 PROCESSING = definition("OrderProcessing")
 STATES: Mapping[str, Any] = PROCESSING["States"]
@@ -16,6 +16,7 @@ BACK = ["Compensate", "VoidShipment", "RefundPayment", "ReleaseInventory", "Orde
 
 FUNCTIONS = {
     "ValidateOrder": "ValidateOrderFunction",
+    "DeferOrder": None,
     "CheckInventory": "CheckInventoryFunction",
     "ProcessPayment": "ProcessPaymentFunction",
     "SendConfirmation": None,
@@ -100,7 +101,7 @@ def test_an_order_is_completed_only_if_it_is_taken_from_stock_and_shipped() -> N
         "OrderCompleted",
     )
     assert [name for name in STATES if "OrderCompleted" in ways_out(name)] == ["FulfillmentChoice"]
-    assert STATES["FulfillmentChoice"]["Default"] == "Compensate"
+    assert STATES["FulfillmentChoice"]["Default"] == "PauseOrder"
 
 
 def test_the_compensation_path_has_one_order_and_one_end() -> None:
@@ -138,14 +139,14 @@ def test_compensation_starts_after_all_branches_have_ended() -> None:
             [last] = state["Catch"]
             assert last["ErrorEquals"] == ["States.ALL"], "a branch that fails ends its siblings"
             assert branch["States"][last["Next"]]["Type"] == "Pass"
-    assert [one["Next"] for one in parallel["Catch"]] == ["Compensate"]
+    assert [one["Next"] for one in parallel["Catch"]] == ["PauseOrder"]
 
 
 def test_an_order_with_a_charge_ends_completed_compensated_waiting_or_in_a_queue() -> None:
     """No way leads from the charge to an end that forgets it."""
     after = reachable("ProcessPayment")
     ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
-    assert ends == {"OrderWaiting", "RunSuperseded", "AttentionRequested"}
+    assert ends == {"OrderWaiting", "LeftToReconciler", "RunSuperseded", "AttentionRequested"}
     assert {name for name in after if STATES[name].get("End")} == {"OrderCompleted", "OrderFailed"}
     assert set(ways_out("ProcessPayment")) == {
         "ParallelFulfillment",
@@ -213,3 +214,68 @@ def test_an_order_given_up_by_a_run_is_sent_to_a_queue_with_its_reason(task: str
     ]
     assert caught
     assert all(one["ResultPath"] == "$.failure" for one in caught)
+
+
+SENDERS_FAULT = {"InvalidEvent", "OrderConflict", "OrderNotFound"}
+"""Errors of an event that no retry corrects."""
+
+
+def test_only_the_senders_fault_is_quarantined_and_nothing_else_is_lost_before_the_claim() -> None:
+    caught = {
+        error: one["Next"]
+        for one in STATES["ValidateOrder"]["Catch"]
+        for error in one["ErrorEquals"]
+    }
+    quarantined = {error for error, state in caught.items() if state == "QuarantineOrder"}
+    assert quarantined == SENDERS_FAULT
+    assert caught["States.ALL"] == "DeferOrder"
+    assert [name for name in STATES if "QuarantineOrder" in ways_out(name)] == ["ValidateOrder"]
+    assert [name for name in STATES if "DeferOrder" in ways_out(name)] == ["ValidateOrder"]
+
+
+def test_a_deferred_event_comes_back_whole_and_with_jitter() -> None:
+    sent = STATES["DeferOrder"]["Parameters"]
+    assert sent == {
+        "QueueUrl": "${RetryQueueUrl}",
+        "DelaySeconds.$": "States.MathRandom(60, 300)",
+        "MessageBody.$": "$$.Execution.Input",
+    }
+    assert STATES[STATES["DeferOrder"]["Next"]]["Type"] == "Succeed"
+    [lost] = STATES["DeferOrder"]["Catch"]
+    assert STATES[lost["Next"]]["Type"] == "Fail", "an alarm says that it went nowhere"
+
+
+BUSINESS = {"PaymentDeclined", "OrderCancelled", "CarrierError"}
+"""Errors that say that an order cannot be fulfilled."""
+
+
+def compensating() -> Iterator[tuple[str, str]]:
+    """Yield state and error of each way from an error to the compensation."""
+    for name, state in STATES.items():
+        for one in state.get("Catch", ()):
+            if one["Next"] == "Compensate":
+                yield from ((name, error) for error in one["ErrorEquals"])
+    for choice in STATES["FulfillmentChoice"]["Choices"]:
+        if choice["Next"] == "Compensate":
+            for part in choice["Or"]:
+                yield "FulfillmentChoice", part["And"][1]["StringEquals"]
+
+
+def test_only_a_business_reason_undoes_an_order() -> None:
+    """What outlasts the retries pauses: a slow function refunds no paid order."""
+    assert {error for _, error in compensating()} == BUSINESS
+    assert {name for name, _ in compensating()} == {"ProcessPayment", "FulfillmentChoice"}
+    for step in ("CheckInventory", "ProcessPayment", "ParallelFulfillment", "OrderCompleted"):
+        last = STATES[step]["Catch"][-1]
+        assert (last["ErrorEquals"], last["Next"]) == (["States.ALL"], "PauseOrder")
+        assert last["ResultPath"] == "$.step", "the pause says because of what"
+
+
+def test_a_pause_that_cannot_be_made_leaves_the_order_to_the_reconciler() -> None:
+    caught = {
+        error: one["Next"] for one in STATES["PauseOrder"]["Catch"] for error in one["ErrorEquals"]
+    }
+    assert caught.pop("States.ALL") == "RequestAttention"
+    assert caught.pop("LeaseLost") == "RunSuperseded"
+    assert set(caught) == TRANSIENT | SLOW
+    assert set(caught.values()) == {"LeftToReconciler"}

@@ -24,12 +24,16 @@ OUR_ERRORS = {
 AWS_ERRORS = {
     "States.ALL",
     "States.TaskFailed",
+    "States.Timeout",
     "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.CodeArtifactUserPendingException",
     "Lambda.SdkClientException",
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Sandbox.Timedout",
 }
 """The used ones of Step Functions' error names and Lambda's service exceptions."""
 
@@ -106,11 +110,70 @@ def comparisons(choices: Any) -> Iterator[Mapping[str, Any]]:
             yield choice
 
 
+COLD_START = 5
+"""Seconds that a task leaves for an init phase, which Lambda does not count into Timeout."""
+
+TRANSIENT = {
+    "StoreError",
+    "VersionConflict",
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+}
+"""Errors that pass: Step Functions, "Handle Lambda service exceptions"; Lambda, Invoke, Errors."""
+
+SLOW = {"States.Timeout", "Sandbox.Timedout"}
+"""A call took too long, by the clock of Step Functions or by Lambda's."""
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_a_functions_timeout_is_below_its_tasks(task: str) -> None:
+def test_a_task_leaves_room_for_a_cold_start(task: str) -> None:
     function = function_of(task)
     if function is not None:
-        assert FUNCTIONS[function]["Timeout"] <= STATES[task][1]["TimeoutSeconds"]
+        timeout = FUNCTIONS[function]["Timeout"] + COLD_START
+        assert STATES[task][1]["TimeoutSeconds"] == timeout
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_retries_what_passes_with_jitter(task: str) -> None:
+    _, state = STATES[task]
+    for retrier in state["Retry"]:
+        assert retrier["JitterStrategy"] == "FULL"
+    if function_of(task) is not None:
+        retried = [set(retrier["ErrorEquals"]) for retrier in state["Retry"]]
+        assert TRANSIENT in retried
+        assert SLOW in retried
+
+
+def waits(state: State) -> float:
+    """Return the longest waits between a task's calls, of all its retriers together."""
+    return sum(
+        min(
+            float(retrier["IntervalSeconds"]) * float(retrier["BackoffRate"]) ** attempt,
+            float(retrier.get("MaxDelaySeconds", 1e9)),
+        )
+        for retrier in state["Retry"]
+        for attempt in range(retrier["MaxAttempts"])
+    )
+
+
+def test_a_run_that_waits_at_each_step_and_pauses_at_its_last_ends_in_time() -> None:
+    """A call's timeout counts once a task: most errors of Lambda come at once."""
+    taken = 0.0
+    for name in ("ValidateOrder", "CheckInventory", "ProcessPayment", "OrderCompleted",
+                 "PauseOrder", "ScheduleRecovery"):  # fmt: skip
+        _, state = STATES[name]
+        taken += state["TimeoutSeconds"] + waits(state)
+    taken += max(
+        STATES[name][1]["TimeoutSeconds"] + waits(STATES[name][1])
+        for name in ("SendConfirmation", "UpdateInventory", "CreateShipment")
+    )
+    assert taken <= definition("OrderProcessing")["TimeoutSeconds"]
 
 
 def test_a_lease_outlives_a_run_and_its_longest_function() -> None:

@@ -251,7 +251,7 @@ def test_a_mail_that_never_succeeds_is_a_dead_letter_with_its_reason(machine: Ho
     machine.put(order(email="ada@bounce.example"))
     machine.settle()
     [letter] = open_letters(machine)
-    assert "received 5 times without success; MailError: " in letter["reason"]
+    assert "received 20 times without success; MailError: " in letter["reason"]
     told = read_story(machine.directory, "T-1").to_json()
     assert told["retries"] == []
     assert [one["reason"] for one in told["dead_letters"]] == [letter["reason"]]

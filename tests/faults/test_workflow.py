@@ -51,15 +51,13 @@ def test_f15_stock_that_never_arrives(machine: Host) -> None:
     assert (machine.status(), paid(machine)) == ("FAILED", [])
 
 
-def test_f20_a_branch_that_fails_while_its_sibling_runs(machine: Host) -> None:
-    """F20: a branch times out while its sibling runs -> compensation starts after the join."""
+def test_f20_a_branch_times_out_while_its_sibling_is_in_flight(machine: Host) -> None:
+    """F20: a branch times out while its sibling runs -> called again; the order is completed."""
     Straggler(machine, "UpdateInventoryFunction")
     machine.put(order())
     machine.settle()
-    timeline = machine.timeline()
-    assert timeline.index("SHIPMENT_CREATED") < timeline.index("COMPENSATING")
-    assert (machine.status(), paid(machine)) == ("FAILED", ["REFUNDED"])
-    assert is_undone(machine)
+    assert (machine.status(), paid(machine)) == ("COMPLETED", ["CHARGED"])
+    assert has_completed_once(machine)
 
 
 STRAGGLERS: dict[str, tuple[type, str]] = {
@@ -93,8 +91,7 @@ def test_f20_a_timed_out_function_that_is_overtaken(
     with monkeypatch.context() as patch:
         _overtake(patch, machine, *STRAGGLERS[function])
         assert late.resume() != b""
-    assert machine.status() in {"FAILED", "CANCELLED"}
-    assert is_undone(machine)
+    assert has_completed_once(machine) or is_undone(machine)
 
 
 def _overtake(patch: pytest.MonkeyPatch, machine: Host, owner: type, call: str) -> None:

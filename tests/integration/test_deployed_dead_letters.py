@@ -111,7 +111,7 @@ def opened(stack: DeployedStack, **fields: Any) -> DynamoOrders:
             "OrderChangesDeadLetterQueue",
             EVENT,
             {},
-            ("received 15 times without success", "A-1", "OrderChangesQueue"),
+            ("received 60 times without success", "A-1", "OrderChangesQueue"),
         ),
         (
             "TargetsDeadLetterQueue",
@@ -452,7 +452,7 @@ def test_a_messages_reason_is_read_from_the_log(stack: DeployedStack) -> None:
     )
     logged = DeployedStack({**stack.names, "FunctionsLogGroup": "functions"}, stack.account)
     [letter] = letters_of(logged).open()
-    assert letter.reason == "received 5 times without success; MailError: no such mailbox"
+    assert letter.reason == "received 20 times without success; MailError: no such mailbox"
 
 
 # ---- the commands

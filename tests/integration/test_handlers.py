@@ -258,7 +258,7 @@ def test_a_superseded_run_ends_quietly_at_every_state(workflow: Workflow, name: 
             "CarrierError",
             (2, "ShipmentNotCreated"),
         ),
-        ("OrderCompleted", {"shipment": None}, "OrderIncomplete", (0, "RequestAttention")),
+        ("OrderCompleted", {"shipment": None}, "OrderIncomplete", (0, "PauseOrder")),
         ("OrderFailed", {"charge": "PENDING"}, "OrderIncomplete", (0, "RequestAttention")),
     ],
 )
@@ -316,7 +316,7 @@ def test_the_workflows_match_errors_that_the_services_raise() -> None:
         for _, state in states(yaml.safe_load(path.read_text()))
         for rule in (*state.get("Retry", []), *state.get("Catch", []))
         for name in rule["ErrorEquals"]
-        if not name.startswith(("States.", "Lambda.", "Runtime."))
+        if not name.startswith(("States.", "Lambda.", "Runtime.", "Sandbox."))
     }
     assert named <= set(vars(errors))
     assert {"LeaseLost", "DuplicateOrder", "PaymentDeclined", "PaymentGatewayError"} <= named

@@ -119,7 +119,7 @@ def _refused(parameters: Any, problems: list[str]) -> TaskError:
 
 
 _INVOKE = Shape({"FunctionName": str}, {})
-_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {})
+_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {"DelaySeconds": int})
 _ENTRIES = Shape({"Entries": list}, {})
 _TEXTS = dict.fromkeys(("Source", "DetailType", "EventBusName"), str)
 _ENTRY = Shape({}, {**_TEXTS, "Detail": (dict, str), "Resources": list})
@@ -188,7 +188,7 @@ class SendMessage:
             queue = self._stack.name_of("queues", parameters["QueueUrl"])
         except KeyError as error:
             raise TaskError("SQS.QueueDoesNotExistException", str(error.args[0])) from None
-        return self._queues.send(queue, text, {}, now)
+        return self._queues.send(queue, text, {}, now, parameters.get("DelaySeconds", 0))
 
 
 class PutEvents:

@@ -49,21 +49,23 @@ class Queues(Component):
         )
 
     def send(
-        self, queue: str, body: str, attributes: Mapping[str, str], now: float
+        self, queue: str, body: str, attributes: Mapping[str, str], now: float, delay: int = 0
     ) -> dict[str, Any]:
-        """Send a message; return the response of SendMessage."""
+        """Send a message, visible after ``delay`` seconds; return the response of SendMessage."""
         message = merged(self.journal, body, now) if queue == ATTENTION_QUEUE else None
         if message is None:
-            message = self.put(queue, body, attributes, now)
+            message = self.put(queue, body, attributes, now, delay)
         digest = md5(body.encode(), usedforsecurity=False).hexdigest()
         return {"MD5OfMessageBody": digest, "MessageId": message_id(message)}
 
-    def put(self, queue: str, body: str, attributes: Mapping[str, str], now: float) -> int:
+    def put(
+        self, queue: str, body: str, attributes: Mapping[str, str], now: float, delay: int = 0
+    ) -> int:
         """Add a message; return its number in the journal."""
-        message = self.journal.next_id("messages")
-        self.journal.batch.add(_INSERT, message, queue, body, now, now, 0, json.dumps(attributes))
+        message, due = self.journal.next_id("messages"), now + delay
+        self.journal.batch.add(_INSERT, message, queue, body, now, due, 0, json.dumps(attributes))
         if queue in self.backlog:
-            self.backlog.wake(queue, now)
+            self.backlog.wake(queue, due)
         return message
 
     def committed(self) -> None:
