@@ -38,7 +38,7 @@ _THROTTLED = "Throttl|TooManyRequests|LimitExceeded|SlowDown"
 _MISSING = "NoSuch|NotFound|NonExistent|DoesNotExist|^404|does not exist|not found"
 _REFUSALS = (
     (_BAD_CREDENTIALS, "{subject}: AWS does not accept the credentials ({reason}); {sign_in}"),
-    (_DENIED, "{subject}: these credentials may not do it ({reason}); extend their policy"),
+    (_DENIED, "{subject}: the credentials lack an IAM permission ({reason}); extend their policy"),
     (_THROTTLED, "{subject}: AWS throttles the requests ({reason}); try again in a minute"),
     (_MISSING, "{subject} was not found ({reason}); {if_missing}"),
 )
