@@ -181,10 +181,10 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "delivery removed too early": (150, delivery_removed_too_early),
     "release skipped": (10, release_skipped),
     "receipt counted twice": (50, receipt_counted_twice),
-    "fence forgotten": (300, fence_forgotten),
+    "fence forgotten": (400, fence_forgotten),
     "event dropped": (10, event_dropped),
     "cancellation unseen": (400, cancellation_unseen),
-    "late shipment unmarked": (250, late_shipment_unmarked),
+    "late shipment unmarked": (450, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
 }
