@@ -83,7 +83,8 @@ def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
     send = QueueTarget.deliver
 
     def deliver(self: QueueTarget, target: Any, delivery: Any, now: float) -> None:
-        database = self._queues.journal.database
+        queues: Any = self._queues
+        database = queues.journal.database
         with database.write() as connection:
             connection.execute("delete from deliveries where id = ?", (delivery.id,))
         send(self, target, delivery, now)

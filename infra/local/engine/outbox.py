@@ -10,7 +10,8 @@ from typing import Any
 
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine.backlog import NEVER
-from infra.local.engine.component import Component, EngineParts
+from infra.local.engine.component import Component
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.executions import EXISTS
 from infra.local.engine.integrations import TaskError

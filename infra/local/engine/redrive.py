@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from infra.dead_letters.router import ToOrder, ToQueue, ToRun, ToTarget, UnknownConsumer, route
 from infra.errors import InvalidRequest
-from infra.local.engine.component import EngineParts
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.integrations import TaskError
 from infra.local.orderflow import Profile
 
