@@ -15,6 +15,7 @@ from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     DuplicateOrder,
+    LeaseLost,
     OrderConflict,
     OrderIncomplete,
 )
@@ -213,10 +214,14 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
 
     Raises
     ------
+    LeaseLost
+        A newer run holds the order, or the order waits: a late call of the run that paused it.
     OrderIncomplete
         The order is not charged, not taken from stock, or not shipped.
     """
     require_holder(record, epoch)
+    if record.status is Status.WAITING:
+        raise LeaseLost(f"order {record.order_id} waits; its next run completes it")
     is_done = (
         record.charge is ChargeStatus.CHARGED
         and record.reservation is Reservation.COMMITTED

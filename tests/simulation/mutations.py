@@ -25,6 +25,7 @@ from inventory.store import SQLiteInventory
 from kernel.errors import LeaseLost
 from kernel.idempotency import charge_id
 from kernel.lease import require_active, require_holder
+from kernel.money import smallest_units
 from kernel.order_record import Message, OrderRecord
 from kernel.order_status import ChargeStatus, ShipmentStatus
 from payments.gateway import SandboxGateway
@@ -52,9 +53,8 @@ def charged_blindly(patch: pytest.MonkeyPatch) -> None:
     ) -> GatewayRecord:
         key = charge_id(record.order_id)
         token = record.payment_token
-        return ports.gateway.charge(
-            Charge(key, record.order_id, record.total, record.currency, token)
-        )
+        amount = smallest_units(record.total, record.currency)
+        return ports.gateway.charge(Charge(key, record.order_id, amount, record.currency, token))
 
     patch.setattr(payments.usecases, "_charge", charge)
 
@@ -176,7 +176,7 @@ def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "idempotency key dropped": (10, idempotency_key_dropped),
-    "charged blindly": (250, charged_blindly),
+    "charged blindly": (700, charged_blindly),
     "late charge unmarked": (400, late_charge_unmarked),
     "acknowledged too early": (50, acknowledged_too_early),
     "delivery removed too early": (150, delivery_removed_too_early),
