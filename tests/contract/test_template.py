@@ -15,6 +15,7 @@ from cfnlint.decode import cfn_yaml
 from analytics.flatten import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
+from infra.server.tokens import SCOPES
 from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
 from lambda_support.settings import Settings
 
@@ -30,6 +31,9 @@ SHORTER_VISIBILITY = {
     "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
 }
 """Queues with a visibility timeout under six times the consumer's timeout, with the reasons."""
+
+NEW_ACCOUNT = 10
+"""Concurrent executions of a new account (Lambda Developer Guide, "Lambda quotas")."""
 
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
@@ -413,6 +417,25 @@ def test_a_route_requires_a_token_with_its_scope(route: str) -> None:
     reads = event["Method"] == "GET"
     assert event["Auth"] == {"AuthorizationScopes": ["orders/read" if reads else "orders/write"]}
     assert of_type("Serverless::HttpApi")["HttpApi"]["Auth"]["DefaultAuthorizer"] == "Jwt"
+
+
+def test_anybodys_route_cannot_drain_the_account() -> None:
+    api = of_type("Serverless::HttpApi")["HttpApi"]
+    open_routes = {
+        f"{event['Method']} {event['Path']}"
+        for _, event in events("HttpApi").values()
+        if event["Auth"].get("Authorizer") == "NONE"
+    }
+    assert set(api["RouteSettings"]) == open_routes == {"GET /health"}
+    for limits in api["RouteSettings"].values():
+        assert limits["ThrottlingRateLimit"] + limits["ThrottlingBurstLimit"] < NEW_ACCOUNT / 2
+
+
+def test_the_stacks_own_client_is_an_operator() -> None:
+    server = of_type("Cognito::UserPoolResourceServer")["UserPoolScopes"]
+    scopes = {f"{server['Identifier']}/{one['ScopeName']}" for one in server["Scopes"]}
+    client = of_type("Cognito::UserPoolClient")["UserPoolClient"]
+    assert set(client["AllowedOAuthScopes"]) == scopes == SCOPES
 
 
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}
