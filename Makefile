@@ -74,7 +74,12 @@ bench-imports: .venv/.dev ## Measure each handler's import, compared with boto3 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
 
-build: .venv-sam/.installed ## Build the functions and their layer, for Lambda on ARM, into .aws-sam
+# Python and instruction set of the functions and of their layer: infra/layer/Makefile reads the variables.
+RUNTIME ?= 3.13
+ARCHITECTURE ?= arm64
+export RUNTIME ARCHITECTURE
+
+build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=3.13, ARCHITECTURE=arm64)
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
 	@.venv-sam/bin/python -m infra.packaging.definitions
 	@.venv-sam/bin/python -m infra.packaging.artefact

@@ -8,7 +8,8 @@ reconciles orders, and where a document names its order. Names are the logical i
 This module imports nothing of the engine, so that every layer can import it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ ORDERFLOW = Profile(
     held_orders=QUARANTINE_QUEUE,
 )
 """The profile of ``template.yaml``."""
+
+STANDARD = "orderflow-order-processing-standard"
+"""The state machine's name if the parameter ``WorkflowType`` is STANDARD."""
+
+
+def profile_of(state_machines: Collection[str]) -> Profile:
+    """Return the profile of a stack with state machines of these names."""
+    return replace(ORDERFLOW, order_machine=STANDARD) if STANDARD in state_machines else ORDERFLOW
 
 
 def order_id_in(document: Any) -> str | None:

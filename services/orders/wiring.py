@@ -50,6 +50,9 @@ class OrdersSettings(StoreSettings):
     order_created_rule_arn: str = ""
     """The rule that starts executions of order_processing."""
 
+    customer_claim: str = "customer_id"
+    """The claim of an access token that has the customer's id."""
+
 
 @PerFunction
 def ports() -> Ports:
@@ -60,6 +63,12 @@ def ports() -> Ports:
     keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
     journal = open_store(settings.store_url, _sqlite_journal, _no_journal)
     return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys, journal)
+
+
+@PerFunction
+def customer_claim() -> str:
+    """Return the claim of an access token that has the customer's id."""
+    return OrdersSettings.from_environment().customer_claim
 
 
 def is_relayed() -> bool:

@@ -28,6 +28,7 @@ from tests.contract.test_template import (
     of_type,
     service,
     statements,
+    unqualified,
 )
 from tests.contract.test_workflows import MACHINES, definition, states
 
@@ -142,15 +143,19 @@ OBSERVED = {
 
 
 def short(resource: Any) -> str:
-    """Return a resource in short: its ARN's last part, with logical ids for references."""
+    """Return a resource in short: its ARN's last part, with logical ids for references.
+
+    A state machine's alias is its state machine, on whose own ARN IAM authorizes a call (Step
+    Functions, "Authorization for versions and aliases").
+    """
     if isinstance(resource, str):
         return resource
     if "Ref" in resource:
-        return str(resource["Ref"]).removesuffix(".Alias")
+        return unqualified(str(resource["Ref"]).removesuffix(".Alias"))
     if "Fn::GetAtt" in resource:
         name, _, attribute = ".".join(resource["Fn::GetAtt"]).partition(".")
         return name if attribute == "Arn" else f"{name}.{attribute}"
-    text = resource["Fn::Sub"]
+    text = listed(resource["Fn::Sub"])[0].partition(":live-")[0]
     text = re.sub(r"\$\{(\w+)(\.Arn)?\}", lambda match: match[1], text)
     prefix = re.match(r"arn:\$\{AWS::Partition\}:\w+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:", text)
     return text[prefix.end() :] if prefix else text
@@ -181,7 +186,7 @@ def target_calls() -> Iterator[tuple[str, Mapping[str, Any], Grant]]:
     """Yield each target of a rule with what EventBridge needs for it."""
     for rule, properties in RULES.items():
         for target in properties["Targets"]:
-            resource = named(target["Arn"])
+            resource = unqualified(named(target["Arn"]))
             for action in ACTIONS[TARGETS[BODY["Resources"][resource]["Type"]]]:
                 yield rule, target, (action, resource)
 

@@ -15,6 +15,7 @@ from cfnlint.decode import cfn_yaml
 from analytics.flatten import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
+from infra.server.tokens import SCOPES
 from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
 from lambda_support.settings import Settings
 
@@ -30,6 +31,9 @@ SHORTER_VISIBILITY = {
     "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
 }
 """Queues with a visibility timeout under six times the consumer's timeout, with the reasons."""
+
+NEW_ACCOUNT = 10
+"""Concurrent executions of a new account (Lambda Developer Guide, "Lambda quotas")."""
 
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
@@ -67,6 +71,15 @@ def named(reference: Any) -> str:
     """Return the logical id in a reference such as ``!GetAtt Queue.Arn``."""
     found = reference.get("Ref") or reference["Fn::GetAtt"][0]
     return str(found).partition(".")[0]
+
+
+def unqualified(name: str) -> str:
+    """Return the state machine that an alias is a name of; any other name as it is."""
+    resource = BODY["Resources"].get(name, {})
+    if resource.get("Type") != "AWS::StepFunctions::StateMachineAlias":
+        return name
+    version = named(resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"])
+    return named(of_type("StepFunctions::StateMachineVersion")[version]["StateMachineArn"])
 
 
 def events(kind: str) -> dict[str, tuple[str, Properties]]:
@@ -376,7 +389,7 @@ def test_consumers_may_read_their_own_queue_only() -> None:
 
 def test_rules_may_reach_their_targets_and_nothing_else() -> None:
     through_role = {
-        named(target["Arn"])
+        unqualified(named(target["Arn"]))
         for rule in of_type("Events::Rule").values()
         for target in rule["Targets"]
         if "RoleArn" in target
@@ -415,6 +428,25 @@ def test_a_route_requires_a_token_with_its_scope(route: str) -> None:
     assert of_type("Serverless::HttpApi")["HttpApi"]["Auth"]["DefaultAuthorizer"] == "Jwt"
 
 
+def test_anybodys_route_cannot_drain_the_account() -> None:
+    api = of_type("Serverless::HttpApi")["HttpApi"]
+    open_routes = {
+        f"{event['Method']} {event['Path']}"
+        for _, event in events("HttpApi").values()
+        if event["Auth"].get("Authorizer") == "NONE"
+    }
+    assert set(api["RouteSettings"]) == open_routes == {"GET /health"}
+    for limits in api["RouteSettings"].values():
+        assert limits["ThrottlingRateLimit"] + limits["ThrottlingBurstLimit"] < NEW_ACCOUNT / 2
+
+
+def test_the_stacks_own_client_is_an_operator() -> None:
+    server = of_type("Cognito::UserPoolResourceServer")["UserPoolScopes"]
+    scopes = {f"{server['Identifier']}/{one['ScopeName']}" for one in server["Scopes"]}
+    client = of_type("Cognito::UserPoolClient")["UserPoolClient"]
+    assert set(client["AllowedOAuthScopes"]) == scopes == SCOPES
+
+
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}
 TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
 
@@ -430,15 +462,21 @@ TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
         ({"Environment": "prod", **TOPIC}, ["JwtIssuer", "JwtAudience"]),
         ({"Environment": "prod", **ISSUER}, ["AlarmTopic"]),
         ({"Environment": "prod", **ISSUER, **TOPIC}, []),
+        ({"AWS::Partition": "aws-cn"}, ["The partition"]),
+        ({"AWS::Partition": "aws-us-gov"}, ["The partition"]),
+        (
+            {"AWS::Partition": "aws-iso", "Environment": "prod", **ISSUER, **TOPIC},
+            ["The partition"],
+        ),
     ],
 )
 def test_a_stage_is_not_deployed_without_its_parameters(
     parameters: Mapping[str, str], missing: list[str]
 ) -> None:
     refused = [
-        assertion["AssertDescription"].partition(" is missing. ")[0]
+        re.split(" is missing. | is not aws. ", assertion["AssertDescription"])[0]
         for rule in BODY["Rules"].values()
-        if holds(rule["RuleCondition"], parameters)
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"], parameters)
         for assertion in rule["Assertions"]
         if not holds(assertion["Assert"], parameters)
     ]

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, refuse_others
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import ACCOUNT, REGION, Template, refuse_others
 from infra.local.template.schedule_expressions import problem_with
 from infra.local.template.stack import Consumer, Function, Route, Schedule, Stack
 
