@@ -12,7 +12,7 @@ from high_value.dynamodb import REVIEW
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
-from inventory.dynamodb import STOCK, stock_key
+from inventory.dynamodb_shards import STOCK, stock_key
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord

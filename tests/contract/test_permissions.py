@@ -264,11 +264,9 @@ def test_adapters_call_what_is_listed() -> None:
 def table_calls(function: str) -> set[str]:
     """Return what a service's adapters do with the orders' table."""
     name = service(function)
-    text = "".join(
-        (ROOT / "services" / one).read_text()
-        for one in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
-        if (ROOT / "services" / one).exists()
-    )
+    own = (ROOT / "services" / name).glob("dynamodb*.py")
+    records = ROOT / "services/storage/dynamodb/records.py"
+    text = "".join(module.read_text() for module in (records, *own))
     return {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", text)}
 
 

@@ -184,6 +184,15 @@ def test_dead_letters_have_the_longest_retention_and_an_alarm(queue: str) -> Non
     assert queue in watched
 
 
+def test_lasting_transaction_conflicts_raise_an_alarm() -> None:
+    """DynamoDB counts each refused item by table (DynamoDB metrics: TransactionConflict)."""
+    alarm = of_type("CloudWatch::Alarm")["TransactionConflictsAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/DynamoDB", "TransactionConflict")
+    [dimension] = alarm["Dimensions"]
+    assert (dimension["Name"], named(dimension["Value"])) == ("TableName", "OrdersTable")
+    assert (alarm["Statistic"], alarm["Threshold"] / alarm["Period"]) == ("Sum", 10)
+
+
 @pytest.mark.parametrize("alarm", of_type("CloudWatch::Alarm"))
 def test_an_alarm_has_a_description_and_a_recipient(alarm: str) -> None:
     properties = of_type("CloudWatch::Alarm")[alarm]
@@ -358,10 +367,9 @@ def test_a_function_has_the_permissions_of_its_role_only(function: str) -> None:
     "name", ["orders", "inventory", "payments", "shipping", "notifications", "high_value"]
 )
 def test_a_service_has_the_table_actions_of_its_adapters(name: str) -> None:
-    source = "".join(
-        (ROOT / "services" / module).read_text()
-        for module in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
-    )
+    own = (ROOT / "services" / name).glob("dynamodb*.py")
+    records = ROOT / "services/storage/dynamodb/records.py"
+    source = "".join(module.read_text() for module in (records, *own))
     used = {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", source)}
     roles = {named(FUNCTIONS[one]["Role"]) for one in FUNCTIONS if service(one) == name}
     granted = {action for role in roles for action in actions(role, "dynamodb")}
