@@ -144,7 +144,7 @@ def read_deployment(path: Path) -> Deployment:
         sampling=float(plain({"Ref": "TraceSampling"})),
         batches={name: _batch(function.get("Events", {})) for name, function in functions.items()},
         system_logs=shared.get("LoggingConfig", {}).get("SystemLogLevel") != "WARN",
-        buffer_seconds=float(buffer["IntervalInSeconds"]),
+        buffer_seconds=float(plain(buffer["IntervalInSeconds"])),
     )
 
 

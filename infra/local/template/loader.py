@@ -100,6 +100,7 @@ class Template:
             properties = resource.get("Properties", {}) if isinstance(resource, dict) else None
             if not isinstance(properties, dict):
                 raise TemplateError(f"Resources.{name}", "is no resource with Properties")
+        self._mappings = body.get("Mappings", {})
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
@@ -146,19 +147,25 @@ class Template:
         if isinstance(value, Mapping):
             if len(value) == 1:
                 [(name, argument)] = value.items()
-                if name == "Ref":  # SAM has `!Ref Function.Alias` as well
-                    name, _, attribute = argument.partition(".")
-                    return self._reference(name, attribute or "Ref", place)
-                if name == "Fn::GetAtt":
-                    return self._reference(argument[0], argument[1], place)
-                if name == "Fn::Sub":
-                    return self._substitute(argument, place)
-                if name.startswith("Fn::") or name == "Condition":
-                    raise TemplateError(place, f"{name} is not supported on one machine")
+                if name in ("Ref", "Condition") or name.startswith("Fn::"):
+                    return self._call(name, argument, place)
             return {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         if isinstance(value, list):
             return [self.resolve(entry, f"{place}[{n}]") for n, entry in enumerate(value)]
         return value
+
+    def _call(self, name: str, argument: Any, place: str) -> Any:
+        """Return the value of an intrinsic function."""
+        if name == "Ref":  # SAM has `!Ref Function.Alias` as well
+            name, _, attribute = argument.partition(".")
+            return self._reference(name, attribute or "Ref", place)
+        if name == "Fn::GetAtt":
+            return self._reference(argument[0], argument[1], place)
+        if name == "Fn::Sub":
+            return self._substitute(argument, place)
+        if name == "Fn::FindInMap":
+            return self._mapped(argument, place)
+        raise TemplateError(place, f"{name} is not supported on one machine")
 
     def _parameter_values(
         self, declared: Mapping[str, Any], values: Mapping[str, str]
@@ -198,6 +205,16 @@ class Template:
         if attribute not in attributes:
             raise TemplateError(place, f"refers to {name}.{attribute}, which is not known here")
         return attributes[attribute]
+
+    def _mapped(self, argument: Any, place: str) -> Any:
+        """Return the value of a map at two keys, which may be references."""
+        keys = self.resolve(argument, place)
+        value = self._mappings
+        for key in keys:
+            if not isinstance(value, Mapping) or key not in value:
+                raise TemplateError(place, f"Mappings has no value at {' / '.join(map(str, keys))}")
+            value = value[key]
+        return value
 
     def _substitute(self, argument: Any, place: str) -> str:
         text, local = argument if isinstance(argument, list) else (argument, {})
