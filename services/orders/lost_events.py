@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SETTLED = 1_200.0
-"""Age in seconds from which an event is in the rows (60 s of buffer, 900 at most) and in the
+"""Age in seconds from which an event is in the rows (300 s of buffer, 900 at most) and in the
 archive (EventBridge, Archiving and replaying events: allow ten minutes)."""
 
 FIRST_PERIOD = 3_600.0

@@ -67,6 +67,7 @@ OPERATIONS = {
     "start_query_execution": {"athena:StartQueryExecution"},
     "get_query_results": {"athena:GetQueryResults"},
     "get_query_execution": {"athena:GetQueryExecution"},
+    "stop_query_execution": {"athena:StopQueryExecution"},
     "put_object": {"s3:PutObject"},
     # a raw mail of the API's version 2 is authorized as SendRawEmail too (SES, API reference)
     "send_email": {"ses:SendEmail", "ses:SendRawEmail"},
@@ -80,6 +81,7 @@ ADAPTERS = {
         "start_query_execution",
         "get_query_results",
         "get_query_execution",
+        "stop_query_execution",
     },
     "analytics/report_store.py": {"put_object"},
     "notifications/mail.py": {"send_email"},
@@ -103,7 +105,7 @@ STREAM_READER = {
 }
 WAREHOUSE = {
     *(("athena:" + one, "workgroup/Workgroup") for one in (
-        "GetQueryExecution", "GetQueryResults", "StartQueryExecution")),
+        "GetQueryExecution", "GetQueryResults", "StartQueryExecution", "StopQueryExecution")),
     ("glue:GetDatabase", "database/default"),
     *((f"glue:Get{kind}", resource) for kind in ("Database", "Table") for resource in (
         "catalog",
@@ -258,7 +260,7 @@ def test_adapters_call_what_is_listed() -> None:
         for path in (ROOT / "services").rglob("*.py")
         if re.search(r"client(\((\"\w+\")?\))?\.[a-z_]+\(|boto3\.client\(", path.read_text())
     }
-    assert others - set(ADAPTERS) == {"analytics/wiring.py", "storage/dynamodb/table.py"}
+    assert others - set(ADAPTERS) == {"storage/dynamodb/table.py"}
 
 
 def table_calls(function: str) -> set[str]:

@@ -55,7 +55,13 @@ def read_functions(template: Template, stack: Stack, local_value: LocalValue) ->
 
 # The event types of functions, with the properties that are run or inert on one machine.
 _SOURCES: Mapping[str, set[str]] = {
-    "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
+    "SQS": {
+        "Queue",
+        "BatchSize",
+        "FunctionResponseTypes",
+        "MaximumBatchingWindowInSeconds",
+        "ScalingConfig",
+    },
     "HttpApi": {"ApiId", "Method", "Path", "Auth"},
     "ScheduleV2": {
         "ScheduleExpression",

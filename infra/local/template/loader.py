@@ -93,6 +93,7 @@ class Template:
             properties = resource.get("Properties", {}) if isinstance(resource, dict) else None
             if not isinstance(properties, dict):
                 raise TemplateError(f"Resources.{name}", "is no resource with Properties")
+        self._mappings = body.get("Mappings", {})
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
@@ -101,6 +102,7 @@ class Template:
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._substitute,
             "Fn::If": self._if,
+            "Fn::FindInMap": self._mapped,
         }
         self._conditions = Conditions(body.get("Conditions", {}), self.resolve)
         self._attributes: dict[str, Mapping[str, Any]] = {
@@ -209,6 +211,16 @@ class Template:
         if attribute not in attributes:
             raise TemplateError(place, f"refers to {name}.{attribute}, which is not known here")
         return self.resolve(attributes[attribute], place)
+
+    def _mapped(self, argument: Any, place: str) -> Any:
+        """Return the value of a map at two keys, which may be references."""
+        keys = self.resolve(argument, place)
+        value = self._mappings
+        for key in keys:
+            if not isinstance(value, Mapping) or key not in value:
+                raise TemplateError(place, f"Mappings has no value at {' / '.join(map(str, keys))}")
+            value = value[key]
+        return value
 
     def _substitute(self, argument: Any, place: str) -> str:
         text, local = argument if isinstance(argument, list) else (argument, {})

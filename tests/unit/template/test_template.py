@@ -64,6 +64,8 @@ REFERRING = """
 Parameters:
   Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
   Size: {Type: Number, Default: 7}
+Mappings:
+  Stages: {dev: {Days: 14}}
 Resources:
   Thing: {Type: Any, Properties: {X: WRITTEN}}
 """
@@ -89,6 +91,7 @@ Resources:
         ("!Sub 'keep ${!this} but ${Stage}'", "keep ${this} but dev"),
         ("!Sub ['${Own}-${Stage}', {Own: !Ref Size}]", "7-dev"),
         ("{a: [!Ref Stage, {b: !Ref Size}]}", {"a": ["dev", {"b": "7"}]}),
+        ("!FindInMap [Stages, !Ref Stage, Days]", 14),
         ("5", 5),
     ],
 )
@@ -106,6 +109,8 @@ def test_references_are_resolved_at_every_depth(folder: Path, written: str, reso
         ({"Fn::GetAtt": ["Thing", "Colour"]}, "refers to Thing.Colour, which is not known here"),
         ({"Fn::Sub": "a ${Nothing} b"}, "refers to 'Nothing'"),
         ({"Fn::Sub": "a ${Thing.Colour} b"}, "refers to Thing.Colour"),
+        ({"Fn::FindInMap": ["Stages", "dev", "Hours"]}, "no value at Stages / dev / Hours"),
+        ({"Fn::FindInMap": ["Stages", "dev", "Days", "x"]}, "no value at Stages / dev / Days / x"),
         ({"Fn::If": ["A", 1, 2]}, "refers to the condition 'A', which does not exist"),
         ({"Fn::If": ["A", 1]}, "Fn::If is no list of a condition and two values"),
         ({"Fn::Join": ["", []]}, "Fn::Join is not supported"),
