@@ -164,8 +164,12 @@ class Deployment:
         return self.memory[function] / 1024 * milliseconds / 1000
 
 
-PROD: Mapping[str, str] = {"Environment": "prod", "ApiConcurrency": "2"}
-"""The parameters of the stage prod in ``samconfig.toml`` that change the bill."""
+PROD: Mapping[str, str] = {
+    "Environment": "prod",
+    "Rollout": "Canary10Percent5Minutes",
+    "ApiConcurrency": "2",
+}
+"""The parameters of the stage prod in ``samconfig.toml``."""
 
 
 def read_deployment(path: Path, parameters: Mapping[str, str] = PROD) -> Deployment:

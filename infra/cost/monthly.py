@@ -21,8 +21,9 @@ from infra.local.template.loader import Template
 DAYS = 30
 """Days of a month."""
 
-CUSTOM_METRICS = 13
-"""Names of metrics that the functions emit (a test counts them); each has one set of dimensions."""
+CUSTOM_METRICS = 16
+"""Names of metrics that the functions emit or their logs are counted by (a test counts them); each
+has one set of dimensions."""
 
 POLL_SECONDS = 20
 """Length of a long poll of an idle queue (SQS, "Amazon SQS short and long polling")."""

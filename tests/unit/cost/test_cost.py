@@ -226,7 +226,7 @@ def test_a_month_without_orders_agrees_with_the_manual_calculation() -> None:
             "dashboards": 3.00,
             "custom_metrics": CUSTOM_METRICS * 0.30,
             "kms_keys": 0,
-            "idle_polls": 3 * 5 * month / 20 / 1e6 * 0.40,
+            "idle_polls": 4 * 5 * month / 20 / 1e6 * 0.40,
             "scheduled_functions": 30 * (288 * 3 * 0.25 + 30 * 0.5) * 0.0000133334,
             "provisioned_concurrency": 2 * month * 0.25 * 0.0000033334,
         }
@@ -259,7 +259,8 @@ def test_every_metric_of_a_function_is_counted() -> None:
         for name in found
         if name[:1].isupper()
     }
-    assert len(names) == CUSTOM_METRICS
+    filters = TEMPLATE.read_text(encoding="utf-8").count("AWS::Logs::MetricFilter")
+    assert len(names) + filters == CUSTOM_METRICS
 
 
 def test_the_priced_stage_is_the_one_that_is_deployed() -> None:
