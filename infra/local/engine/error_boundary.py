@@ -149,7 +149,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as another:  # noqa: BLE001 - the error's own code may raise anything
-        return f"its message cannot be told: {type(another).__name__}"
+        return f"its message cannot be read: {type(another).__name__}"
 
 
 def _storable(text: str) -> str:
