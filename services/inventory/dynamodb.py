@@ -1,6 +1,7 @@
 """Stock in DynamoDB: one item for each SKU, moved in one transaction with the order's item.
 
-An item has ``available`` and ``reserved``; their sum is on hand. A condition cannot subtract.
+An item has the counts ``available`` and ``reserved``, whose sum is the number of units on hand: a
+DynamoDB condition cannot subtract ``reserved`` from that number.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ def stock_key(sku: str) -> tuple[str, str]:
 
 
 def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
-    """Return the key of a part of a receipt's mark; the units of a delivery do not change it."""
+    """Return the key of a part of a receipt's mark; a numbered delivery's units are not in it."""
     return f"{RECEIPT}#{mark_of(digest)}", f"{RECEIPT}#{part}"
 
 

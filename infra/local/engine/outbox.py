@@ -1,7 +1,7 @@
 """The outbox: sends the messages that services wrote in the transaction of their own change.
 
-On AWS the table's stream feeds the relay function (`orders.relay`). On one machine the engine reads
-the table ``outbox`` itself, and deletes each row in the turn that stores the message.
+On AWS the table's stream invokes the relay function (`orders.outbox.relay`). On one machine the
+engine reads the table ``outbox`` itself, and deletes each row in the turn that stores the message.
 """
 
 import json
