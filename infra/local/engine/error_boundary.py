@@ -87,7 +87,7 @@ class Failures:
 class Boundary:
     """The boundary of one engine (see the module).
 
-    ``undo`` are functions that remove from memory what the turn's items have added, in order.
+    ``undo`` has, in order, the functions that remove the additions of the turn's items from memory.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _DELETE = "delete from outbox where id = ?"
 class Outbox(Component):
     """The outbox of the services' database.
 
-    ``is_due`` says whether there may be rows: at the start, after a full batch, and after each
+    ``is_due`` is true if there may be rows: at the start, after a full batch, and after each
     function that has ended.
     """
 
