@@ -1,7 +1,8 @@
 """Stock in DynamoDB, moved in one transaction with the order's item.
 
-An item of a SKU, or of a shard of it (`inventory.dynamodb_shards`), has ``available`` and
-``reserved``; their sum is on hand. A condition cannot subtract.
+An item of a SKU, or of a shard of it (`inventory.dynamodb_shards`), has the counts ``available`` and
+``reserved``, whose sum is the number of units on hand: a
+DynamoDB condition cannot subtract ``reserved`` from that number.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ _MOVES = {
 
 
 def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
-    """Return the key of a part of a receipt's mark; the units of a delivery do not change it."""
+    """Return the key of a part of a receipt's mark; a numbered delivery's units are not in it."""
     return f"{RECEIPT}#{mark_of(digest)}", f"{RECEIPT}#{part}"
 
 

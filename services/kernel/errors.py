@@ -3,7 +3,7 @@
 ::
 
     OrderflowError
-    ├── InvalidInput            wrong input from outside: field, problem, way out
+    ├── InvalidInput            wrong input from outside: field, problem, remedy
     │   ├── InvalidEvent        an event that violates its contract
     │   └── InvalidStock        a stock file or line that cannot be received
     ├── InvalidSettings         an environment variable is missing or malformed

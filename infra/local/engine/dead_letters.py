@@ -223,7 +223,7 @@ class DeadLetters(Component):
             now,
             now,
             queue,
-            "its queue kept it no longer, and nothing had handled it",
+            "its retention in the queue expired before it was handled",
             queue,
             before,
         )

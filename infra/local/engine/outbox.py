@@ -1,7 +1,7 @@
 """The outbox: sends the messages that services wrote in the transaction of their own change.
 
-On AWS the table's stream feeds the relay function (`orders.relay`). On one machine the engine reads
-the table ``outbox`` itself, and deletes each row in the turn that stores the message.
+On AWS the table's stream invokes the relay function (`orders.outbox.relay`). On one machine the
+engine reads the table ``outbox`` itself, and deletes each row in the turn that stores the message.
 """
 
 import json
@@ -29,7 +29,7 @@ _DELETE = "delete from outbox where id = ?"
 class Outbox(Component):
     """The outbox of the services' database.
 
-    ``is_due`` says whether there may be rows: at the start, after a full batch, and after each
+    ``is_due`` is true if there may be rows: at the start, after a full batch, and after each
     function that has ended.
     """
 

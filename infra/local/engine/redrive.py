@@ -65,7 +65,7 @@ class Redrive:
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            problem = "it has no destination: send its event again by hand, or discard the letter"
+            problem = "it has no destination: send its event again by hand, or discard it"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
     def _successor(self, letter: Letter, number: int, now: float) -> Successor:
@@ -136,5 +136,5 @@ def _name(head: str, letter: int, number: int) -> str:
 
 
 def _missing(resource: str) -> InvalidRequest:
-    problem = f"the template has no {resource}: send its event again by hand, or discard the letter"
+    problem = f"the template has no {resource}: send its event again by hand, or discard it"
     return InvalidRequest("ResourceNotFoundException", problem)

@@ -1,7 +1,8 @@
 """The kinds of rule targets: each is a class, and a row of `TARGETS`.
 
 To add a kind, write a class with `room` and `deliver`, and add it to `TARGETS`. The template's
-reader gets the table from `infra.local.stack_loader`.
+reader gets the table from `infra.local.stack_loader`. `infra.local.engine.bus.Bus` retries refused
+events and sends them to dead-letter queues.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ The table is closed; `identify` refuses the other types:
 
 ==================================  =========================================================
 run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
-                                    ``ScheduleV2``; ``DynamoDB`` is inert: the bus takes the outbox
-                                    from the same database), ``AWS::Serverless::StateMachine``,
+                                    ``ScheduleV2``; ``DynamoDB`` is inert: the engine reads the
+                                    outbox in its database), ``AWS::Serverless::StateMachine``,
                                     ``AWS::Serverless::HttpApi``, ``AWS::Events::EventBus``,
                                     ``AWS::Events::Archive``, ``AWS::Events::Rule``,
                                     ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,

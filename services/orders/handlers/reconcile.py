@@ -14,7 +14,7 @@ from orders import change_requests, lost_events, outbox, usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a scheduled event; return the numbers of what was done.
+    """Take a scheduled event; return the numbers of its results.
 
     They are the runs ``started`` for stranded orders and the requests ``given_up`` because their
     order did not arrive; on AWS also the outboxes ``sent`` and the orders that ``never_began``.
