@@ -125,7 +125,7 @@ def unaliased(template: Mapping[str, Any]) -> dict[str, Any]:
             version = properties["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
             machine = resources[version]["Properties"]["StateMachineArn"]
             text = text.replace(json.dumps({"Ref": name}), json.dumps(machine))
-            text = text.replace(f":{properties['Name']['Fn::Sub']}\"", '"')
+            text = text.replace(f':{properties["Name"]["Fn::Sub"]}"', '"')
     body: dict[str, Any] = json.loads(text)
     return body
 
