@@ -91,8 +91,20 @@ artefact: build ## Lint what `make build` left, transformed, for each stage and 
 ENV ?= dev
 STAGES := dev staging prod
 
-deploy: credentials artefact ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
-	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
+# PARAMETERS: further parameters of the template, such as PARAMETERS='JwtIssuer=https://… JwtAudience=…'
+RELEASE = $(BIN)/python -m infra.release
+GIVEN = $(ENV) PythonRuntime=python$(RUNTIME) Architecture=$(ARCHITECTURE) $(PARAMETERS)
+
+deploy: credentials account artefact ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+	@$(RELEASE) validate $(GIVEN)
+	@SAM_CLI_TELEMETRY=0 $(RELEASE) deploy $(GIVEN)
+
+.PHONY: account delete
+account: .venv/.runtime credentials
+	@$(RELEASE) account $(GIVEN)
+
+delete: .venv/.runtime credentials ## Delete dev's stack from AWS, with everything that it keeps
+	@$(RELEASE) delete $(ENV)
 
 credentials: .venv-sam/.installed
 	@$(if $(filter $(ENV),$(STAGES)),,echo "make deploy: ENV=$(ENV) is not one of $(STAGES)" >&2; exit 1)
