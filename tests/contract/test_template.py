@@ -33,6 +33,7 @@ SHORTER_VISIBILITY = {
 
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
+    r"|cloudwatch:GetMetricStatistics"
 )
 """Actions without a resource type (Service authorization reference)."""
 
