@@ -1,7 +1,8 @@
 """Stock in DynamoDB, moved in one transaction with the order's item.
 
 An item of a SKU, or of a shard of it (`inventory.dynamodb_shards`), has the counts ``available``
-and ``reserved``, whose sum is the number of units on hand: a DynamoDB condition cannot subtract ``reserved`` from that number.
+and ``reserved``, whose sum is the number of units on hand: a DynamoDB condition
+cannot subtract ``reserved`` from that number.
 """
 
 from collections.abc import Mapping

@@ -62,6 +62,7 @@ TARGETS = {
 OPERATIONS = {
     "put_events": {"events:PutEvents"},
     "start_replay": {"events:StartReplay"},
+    "get_metric_statistics": {"cloudwatch:GetMetricStatistics"},
     "start_execution": {"states:StartExecution"},
     "send_message_batch": {"sqs:SendMessage"},
     "start_query_execution": {"athena:StartQueryExecution"},
@@ -76,7 +77,7 @@ OPERATIONS = {
 
 ADAPTERS = {
     "orders/aws_publisher.py": {"put_events", "start_execution", "send_message_batch"},
-    "orders/athena_sink.py": {"start_replay"},
+    "orders/athena_sink.py": {"start_replay", "get_metric_statistics"},
     "lambda_support/athena.py": {
         "start_query_execution",
         "get_query_results",
@@ -122,6 +123,8 @@ WAREHOUSE = {
 
 PARTNERS: Mapping[str, set[Grant]] = {
     "ARCHIVE_ARN": {("events:StartReplay", "replay/never-began-*")},
+    # no resource type (Service authorization reference)
+    "ANALYTICS_RULE_ARN": {("cloudwatch:GetMetricStatistics", "*")},
     "WAREHOUSE_URL": WAREHOUSE,
     # boto3 may upload a large page in parts
     "SHELF_URL": {(f"s3:{one}", "AnalyticsBucket/reports/*") for one in (

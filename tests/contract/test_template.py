@@ -37,6 +37,7 @@ NEW_ACCOUNT = 10
 
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
+    r"|cloudwatch:GetMetricStatistics"
 )
 """Actions without a resource type (Service authorization reference)."""
 
