@@ -32,6 +32,12 @@ Delivery = Annotated[
 Workers = Annotated[
     int, typer.Option(min=0, max=64, help="Worker processes; 0 runs handlers in this process.")
 ]
+Otlp = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp", metavar="URL", help="Export traces and metrics to this OTLP/HTTP receiver."
+    ),
+]
 _EndpointUrl = Annotated[
     str | None, typer.Option("--endpoint-url", help="An endpoint that answers for AWS.")
 ]
@@ -125,6 +131,15 @@ def _options_of(kind: type[AccountOptions]) -> list[inspect.Parameter]:
         )
         for field in fields(kind)
     ]
+
+
+def checked_otlp(url: str | None) -> str | None:
+    """Return the address of an OTLP receiver; raise `EndpointError` if it is none."""
+    if url is not None:
+        from infra.telemetry.otlp import check_endpoint
+
+        check_endpoint(url)
+    return url
 
 
 def directory(data: Path) -> DataDirectory:

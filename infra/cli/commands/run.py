@@ -18,13 +18,15 @@ from infra.cli.event_destination import to_entry
 from infra.cli.event_files import Line, read_events
 from infra.cli.event_reader import print_skipped_files
 from infra.cli.generator import Generated, generate, next_seed
-from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
+from infra.cli.options import DATA, Data, Delivery, Json, Otlp, Workers, checked_otlp, directory
 from infra.cli.progress import Progress
 from infra.cli.receiving import receipt_of, receive
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle, work_off
+from infra.telemetry.process import exporting
+from infra.telemetry.process import summary as outcome_line
 from infra.terminal.output import console, errors, finish
 from infra.views import summary
 from infra.views.unfinished import Waiting, overdue, waiting
@@ -57,6 +59,7 @@ def run(
         int | None,
         typer.Option(help="Seed of the generated orders; the default is the first unused one."),
     ] = None,
+    otlp: Otlp = None,
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -69,7 +72,7 @@ def run(
     """
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
-    where = directory(data)
+    where, otlp = directory(data), checked_otlp(otlp)
     receipt = receipt_of(stock, delivery)
     generated = None
     if source is None:
@@ -77,13 +80,19 @@ def run(
     if source is not None:
         print_skipped_files(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
-    with platform(where, workers=workers) as engine:
+    with (
+        platform(where, workers=workers) as engine,
+        exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
+    ):
         if stock is not None and receipt is not None:
             store = SQLiteInventory(engine.journal.database)
             receive(stock, receipt, store, engine.clock.now())
         units = generated.receipt if generated is not None and stock is None else None
         result = Run(engine, where).take(lines, units)
     _show(result, where, generated)
+    if otlp is not None:
+        result["exported"] = exported
+        console.print(outcome_line(exported, otlp))
     finish(result, as_json=as_json)
     problems = _failures_of(result)
     if problems:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.options import DATA, Data, Delivery, Json, Workers, directory
+from infra.cli.options import (
+    DATA,
+    Data,
+    Delivery,
+    Json,
+    Otlp,
+    Workers,
+    checked_otlp,
+    directory,
+)
 from infra.cli.receiving import receipt_of, receive
 from infra.cli.stock_file import read_stock
 from infra.local.clock import Clock
@@ -13,6 +22,7 @@ from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
 from infra.server.server import Server, admission, open_listener, url
+from infra.telemetry.process import exporting, summary
 from infra.terminal.output import console, finish
 from inventory.store import SQLiteInventory
 
@@ -38,6 +48,7 @@ def serve(
         typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml."),
     ] = None,
     delivery: Delivery = "",
+    otlp: Otlp = None,
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -50,7 +61,7 @@ def serve(
     AWS's clients AWS_SESSION_TOKEN (scope orders/operate). The port speaks plain HTTP: for access
     from other machines, put an HTTPS proxy in front.
     """
-    where = directory(data)
+    where, otlp = directory(data), checked_otlp(otlp)
     access = admission(host, allowed_host or [], token_file)
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
@@ -59,6 +70,7 @@ def serve(
             host, port
         ) as listener,  # first: a used port must leave the directory unchanged
         platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+        exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
     ):
         inventory = SQLiteInventory(engine.journal.database)
         if stock is not None and receipt is not None:
@@ -85,7 +97,11 @@ def serve(
             where.withdraw_endpoint()
             reader.close()
     console.print("stopped; accepted events are saved and continue at the next start")
-    finish({"stopped": True}, as_json=as_json)
+    result: dict[str, object] = {"stopped": True}
+    if otlp is not None:
+        result["exported"] = exported
+        console.print(summary(exported, otlp))
+    finish(result, as_json=as_json)
 
 
 def _never_received(engine: Engine) -> bool:
