@@ -21,7 +21,7 @@ from infra.local.template.loader import Template
 DAYS = 30
 """Days of a month."""
 
-CUSTOM_METRICS = 16
+CUSTOM_METRICS = 17
 """Names of metrics that the functions emit or their logs are counted by (a test counts them); each
 has one set of dimensions."""
 

@@ -88,6 +88,7 @@ OTHERWISE_KNOWN = {
     "OrdersReconciled": "the reconciler has started them again",
     "OutboxNotSent": "IteratorAge",
     "RequestsGivenUp": "QuarantineQueue",
+    "SinkPeriodsBehind": "SinkNotCompared",
 }
 """Metrics of trouble without an alarm of their own: what tells of it."""
 
