@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from infra.local.template.stack import Stack
+from infra.local.workers.invocations import Invoke
 
 
 class MessageService(Protocol):
@@ -28,6 +29,10 @@ class EventService(Protocol):
 
 class ExecutionService(Protocol):
     """The executions (`infra.local.engine.executions.Executions`)."""
+
+    @property
+    def invoke(self) -> Invoke:
+        """Call a function once the turn is committed."""
 
     def room(self) -> int:
         """Return how many more executions fit into memory."""
