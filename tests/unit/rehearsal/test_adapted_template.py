@@ -42,6 +42,17 @@ def test_an_alias_becomes_its_state_machine() -> None:
     assert recovery["OrderProcessingArn"]["Fn::Sub"][0].endswith(":stateMachine:${Name}")
 
 
+def test_the_concurrency_of_a_consumer_is_a_number() -> None:
+    body, _ = _adapted()
+    wanted = [
+        source["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        for resource in body["Resources"].values()
+        for source in resource["Properties"].get("Events", {}).values()
+        if source["Type"] == "SQS"
+    ]
+    assert wanted == [10, 10, 10]
+
+
 def test_parameters_are_of_the_template() -> None:
     declared = read(TEMPLATE)["Parameters"]
     for name, value in parameters().items():
