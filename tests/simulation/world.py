@@ -22,7 +22,7 @@ from infra.local.directory.crash_marker import NO_ITEM, Item, ItemIds, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
-from infra.local.orderflow import ORDERFLOW
+from infra.local.orderflow import profile_of
 from infra.local.workers.inline import InlineInvoker
 from orders.early_requests import RETENTION
 from tests.simulation.clients import Clients
@@ -321,7 +321,13 @@ class World(Clock):
         stack, store = self.stage.stack, self.stage.store
         try:
             self.engine = Engine(
-                stack, store, directory, invoker, self, profile=ORDERFLOW, markers=markers
+                stack,
+                store,
+                directory,
+                invoker,
+                self,
+                profile=profile_of(stack.state_machines),
+                markers=markers,
             )
         except Crash:
             self._restart()
