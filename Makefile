@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
-	simulate fuzz doors crash exports test-sfn-local lock clean queries build artefact deploy credentials \
+	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning build artefact deploy credentials \
 	bench-imports bench-clients bench-growth
 
 help: ## List the targets (the default)
@@ -70,6 +70,9 @@ template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
 
 bench-imports: .venv/.dev ## Measure each handler's import, compared with boto3 and pydantic
 	$(BIN)/python -m tests.bench.imports
+
+power-tuning: .venv/.runtime ## Write inputs of AWS Lambda Power Tuning (TO=DIR, STACK=NAME)
+	@$(BIN)/python -m infra.cli.power_tuning $(if $(TO),--to '$(TO)') $(if $(STACK),--stack '$(STACK)')
 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
