@@ -20,6 +20,7 @@ from inventory.store import SQLiteInventory
 from orders import outbox
 from orders.dynamodb import DynamoOutbox
 
+ORDER = re.compile(r"G\d+-\d{6}")
 FUNCTIONS = set(dict(Template(TEMPLATE, {}, lambda *_: {}).of_type("AWS::Serverless::Function")))
 
 
