@@ -5,7 +5,7 @@ time: it processes what is due, and lists what waits until when.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,8 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle, work_off
+from infra.local.workers.account import COUNTED, described, parse_limits
+from infra.local.workers.limited import LimitedInvoker
 from infra.terminal.output import console, errors, finish
 from infra.views import summary
 from infra.views.unfinished import Waiting, overdue, waiting
@@ -57,6 +59,14 @@ def run(
         int | None,
         typer.Option(help="Seed of the generated orders; the default is the first unused one."),
     ] = None,
+    lambda_faults: Annotated[
+        str,
+        typer.Option(
+            metavar="LIMITS",
+            help="Call functions as in a small AWS account, in a sandbox:"
+            " concurrency=10,timeouts=0.05,cold=6 or new-account.",
+        ),
+    ] = "",
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -66,6 +76,7 @@ def run(
     Waits are skipped as long as this command sent every order of the data directory. In any other
     directory the run works in real time: it ends once nothing is due soon, and lists what waits.
     """
+    limits = parse_limits(lambda_faults) if lambda_faults else None
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where = directory(data)
@@ -76,7 +87,7 @@ def run(
     if source is not None:
         print_skipped_files(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
-    with platform(where, workers=workers) as engine:
+    with platform(where, workers=workers, limits=limits) as engine:
         if stock is not None and receipt is not None:
             store = SQLiteInventory(engine.journal.database)
             receive(stock, receipt, store, engine.clock.now())
@@ -119,13 +130,31 @@ class Run:
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
         before = summary.mark(self.database, self.engine.stack)
-        started = time.perf_counter()
+        started, now = time.perf_counter(), self.engine.clock.now()
         with Progress() as progress:
             self._send(lines, progress)
-            work = settle if self.sandbox else work_off
-            work(self.engine, lambda: progress.show(self.database))
+            self._work()(self.engine, lambda: progress.show(self.database))
         seconds = time.perf_counter() - started
-        return self._summary(before, seconds)
+        return {**self._summary(before, seconds), **self._limited(now)}
+
+    def _work(self) -> Callable[[Engine, Callable[[], None]], None]:
+        """Return the way in which the engine works until nothing is due."""
+        if not self.sandbox:
+            return work_off
+        if isinstance(self.engine.invoker, LimitedInvoker):
+            from infra.local.settle_limited import settle_limited
+
+            return settle_limited
+        return settle
+
+    def _limited(self, since: float) -> dict[str, Any]:
+        """Return the figures of a run with an account's limits: of its calls, and of its orders."""
+        invoker = self.engine.invoker
+        if not isinstance(invoker, LimitedInvoker):
+            return {}
+        counts = {name: invoker.counts[name] for name in COUNTED}
+        minutes = summary.minutes_to_end(self.database, since)
+        return {"lambda_faults": {"limits": described(invoker.limits), **counts, **minutes}}
 
     def _summary(self, before: summary.Mark, seconds: float) -> dict[str, Any]:
         stack = self.engine.stack
