@@ -141,6 +141,11 @@ crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=
 	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
 
+.PHONY: small-account
+small-account: .venv/.dev ## Process orders with 10 Lambda executions, timeouts, cold starts (ORDERS=N, SEED=N)
+	$(BIN)/python -m pytest tests/e2e/test_small_account.py -s --account-orders $(or $(ORDERS),1000) \
+		--account-seed $(or $(SEED),7)
+
 exports: .venv/.dev ## Export and back up during a burst, and audit each (COUNT=N)
 	$(BIN)/python -m pytest tests/e2e/test_exports.py -s --exports $(or $(COUNT),200)
 

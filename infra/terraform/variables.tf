@@ -12,7 +12,7 @@ variable "environment" {
 }
 
 variable "workflow_type" {
-  description = "Type of order_processing; `orders cost` has the price of both, STANDARD is about ten times as much."
+  description = "Type of order_processing (`orders cost` prices both); a change replaces it under another name after its executions end."
   type        = string
   default     = "EXPRESS"
 
@@ -23,7 +23,7 @@ variable "workflow_type" {
 }
 
 variable "python_runtime" {
-  description = "Lambda runtime of every function."
+  description = "Lambda runtime of every function and of the layer's build; `make deploy RUNTIME=3.13` sets both."
   type        = string
   default     = "python3.13"
 
@@ -34,13 +34,40 @@ variable "python_runtime" {
 }
 
 variable "architecture" {
-  description = "Instruction set of every function."
+  description = "Instruction set of every function and of the layer's build; `make deploy ARCHITECTURE=arm64` sets both."
   type        = string
   default     = "arm64"
 
   validation {
     condition     = contains(["arm64", "x86_64"], var.architecture)
     error_message = "Architecture is one of arm64, x86_64."
+  }
+}
+
+variable "rollout" {
+  description = "How functions and order_processing change to a new version; an alarm rolls a gradual change back."
+  type        = string
+  default     = "AllAtOnce"
+
+  validation {
+    condition     = contains(["AllAtOnce", "Canary10Percent5Minutes", "Linear10PercentEvery1Minute"], var.rollout)
+    error_message = "Rollout is one of AllAtOnce, Canary10Percent5Minutes, Linear10PercentEvery1Minute."
+  }
+}
+
+variable "queue_concurrency" {
+  description = "Concurrent batches of each queue's consumer; 2 in an account with 10 concurrent executions."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.queue_concurrency >= 2
+    error_message = "QueueConcurrency is at least 2."
+  }
+
+  validation {
+    condition     = var.queue_concurrency <= 1000
+    error_message = "QueueConcurrency is at most 1000."
   }
 }
 
@@ -127,6 +154,17 @@ variable "jwt_audience" {
   default     = ""
 }
 
+variable "customer_claim" {
+  description = "Claim of the tokens with the customer's id; a caller without the scope orders/operate reaches that customer's orders only."
+  type        = string
+  default     = "customer_id"
+
+  validation {
+    condition     = can(regex("^\\S+$", var.customer_claim))
+    error_message = "CustomerClaim must be the name of a claim."
+  }
+}
+
 variable "cors_origins" {
   description = "Origins whose pages may call the API."
   type        = list(string)
@@ -177,6 +215,8 @@ locals {
     WorkflowType         = var.workflow_type
     PythonRuntime        = var.python_runtime
     Architecture         = var.architecture
+    Rollout              = var.rollout
+    QueueConcurrency     = tostring(var.queue_concurrency)
     LogLevel             = var.log_level
     LeaseSeconds         = tostring(var.lease_seconds)
     RecoveryDelaySeconds = tostring(var.recovery_delay_seconds)
@@ -185,6 +225,7 @@ locals {
     MailSender           = var.mail_sender
     JwtIssuer            = var.jwt_issuer
     JwtAudience          = var.jwt_audience
+    CustomerClaim        = var.customer_claim
     CorsOrigins          = join(",", var.cors_origins)
     ApiConcurrency       = tostring(var.api_concurrency)
     TraceSampling        = tostring(var.trace_sampling)
