@@ -102,7 +102,7 @@ def gauges(
     """
     for name, query in GAUGES.items():
         counts = dict.fromkeys(reported.get(name, ()), 0)
-        counts |= dict(database.rows(query))
+        counts |= {row[0]: row[1] for row in database.rows(query)}
         reported[name] = set(counts)
         points = [
             {

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from infra.errors import Refusal
+from infra.local.template.conditions import NO_VALUE, Conditions
 from kernel.json_text import MAX_DEPTH, is_nested_deeper
 
 try:
@@ -103,6 +104,7 @@ class Template:
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
+        self._conditions = Conditions(body.get("Conditions", {}), self.resolve)
         self._attributes = {
             name: identify(name, self._outline(resource))
             for name, resource in self.resources.items()
@@ -139,10 +141,12 @@ class Template:
             yield name, place, partial(self._get, properties, place)
 
     def _get(self, properties: Mapping[str, Any], place: str, key: str, default: Any = None) -> Any:
-        return self.resolve(properties.get(key, default), f"{place}.{key}")
+        value = self._chosen(properties.get(key, default), f"{place}.{key}")
+        return self.resolve(default if value == NO_VALUE else value, f"{place}.{key}")
 
     def resolve(self, value: Any, place: str) -> Any:
-        """Return a value with its references replaced."""
+        """Return a value with its references and conditions replaced."""
+        value = self._chosen(value, place)
         if isinstance(value, Mapping):
             if len(value) == 1:
                 [(name, argument)] = value.items()
@@ -155,10 +159,28 @@ class Template:
                     return self._substitute(argument, place)
                 if name.startswith("Fn::") or name == "Condition":
                     raise TemplateError(place, f"{name} is not supported on one machine")
-            return {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
+            chosen = {key: self._chosen(one, f"{place}.{key}") for key, one in value.items()}
+            return {
+                key: self.resolve(one, f"{place}.{key}")
+                for key, one in chosen.items()
+                if one != NO_VALUE
+            }
         if isinstance(value, list):
-            return [self.resolve(entry, f"{place}[{n}]") for n, entry in enumerate(value)]
+            entries = [self._chosen(one, f"{place}[{n}]") for n, one in enumerate(value)]
+            return [
+                self.resolve(one, f"{place}[{n}]")
+                for n, one in enumerate(entries)
+                if one != NO_VALUE
+            ]
         return value
+
+    def _chosen(self, value: Any, place: str) -> Any:
+        try:
+            return self._conditions.chosen(value, place)
+        except ValueError as error:
+            if isinstance(error, TemplateError):
+                raise
+            raise TemplateError(place, str(error)) from None
 
     def _parameter_values(
         self, declared: Mapping[str, Any], values: Mapping[str, str]
