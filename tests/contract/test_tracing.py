@@ -90,7 +90,7 @@ def test_only_otel_has_a_layer_and_a_wrapper(tracing: str) -> None:
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
         "OTEL_PROPAGATORS": "tracecontext",
         "OTEL_TRACES_SAMPLER": "traceidratio",
-        "OTEL_TRACES_SAMPLER_ARG": 0.05,
+        "OTEL_TRACES_SAMPLER_ARG": "0.05",
     }
 
 
