@@ -15,7 +15,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:4566/_ministack/health', timeout=2)"]
 CMD ["ministack"]
 
-# The platform on one machine. It runs from its clone, so the clone is what the image has.
+# The platform on one machine. It runs from a clone, so the image contains the clone.
 FROM base AS platform
 WORKDIR /orderflow
 COPY requirements.lock .

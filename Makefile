@@ -74,7 +74,12 @@ bench-imports: .venv/.dev ## Measure each handler's import, compared with boto3 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
 
-build: .venv-sam/.installed ## Build the functions and their layer, for Lambda on ARM, into .aws-sam
+# Python and instruction set of the functions and of their layer: infra/layer/Makefile reads the variables.
+RUNTIME ?= 3.13
+ARCHITECTURE ?= arm64
+export RUNTIME ARCHITECTURE
+
+build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=3.13, ARCHITECTURE=arm64)
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
 	@.venv-sam/bin/python -m infra.packaging.definitions
 	@.venv-sam/bin/python -m infra.packaging.artefact
@@ -86,8 +91,20 @@ artefact: build ## Lint what `make build` left, transformed, for each stage and 
 ENV ?= dev
 STAGES := dev staging prod
 
-deploy: credentials artefact ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
-	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
+# PARAMETERS: further parameters of the template, such as PARAMETERS='JwtIssuer=https://… JwtAudience=…'
+RELEASE = $(BIN)/python -m infra.release
+GIVEN = $(ENV) PythonRuntime=python$(RUNTIME) Architecture=$(ARCHITECTURE) $(PARAMETERS)
+
+deploy: credentials account artefact ## Deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+	@$(RELEASE) validate $(GIVEN)
+	@SAM_CLI_TELEMETRY=0 $(RELEASE) deploy $(GIVEN)
+
+.PHONY: account delete
+account: .venv/.runtime credentials
+	@$(RELEASE) account $(GIVEN)
+
+delete: .venv/.runtime credentials ## Delete dev's stack from AWS, with everything that it keeps
+	@$(RELEASE) delete $(ENV)
 
 credentials: .venv-sam/.installed
 	@$(if $(filter $(ENV),$(STAGES)),,echo "make deploy: ENV=$(ENV) is not one of $(STAGES)" >&2; exit 1)

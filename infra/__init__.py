@@ -1,1 +1,1 @@
-"""What hosts and operates the services."""
+"""The one-machine runtime, the `orders` command, and the checks of the AWS deployment."""

@@ -20,7 +20,8 @@ from infra.deployed.stack import DeployedStack
 from infra.moving.dynamodb import IMPORT
 from infra.moving.queues import StackQueues
 from infra.moving.reading import Reading
-from inventory.dynamodb import RECEIPT, STOCK
+from inventory.dynamodb import RECEIPT
+from inventory.dynamodb_shards import SHARD, STOCK, stock_of, whole
 from kernel.clock import timestamp
 from kernel.errors import StoreError
 from kernel.idempotency import shipment_id
@@ -102,7 +103,8 @@ class _Audit:
             for item in items():
                 add(self._item(item))
         if reading.rested:
-            add(self.book.check(self.stock, self.received))
+            stock = (stock_of(item)._asdict() for item in whole(self.stock))
+            add(self.book.check(stock, self.received))
         else:
             self.report.unchecked.append(
                 "Stock: orders changed while they were read, so they were not compared with it; try"
@@ -119,10 +121,9 @@ class _Audit:
         kind = str(item["sk"]).partition("#")[0]
         name = str(item["pk"]).partition("#")[2]
         yield from self._outbox(item, name)
-        if kind == STOCK:
-            self.counts["skus"] += 1
-            on_hand = item["available"] + item["reserved"]
-            self.stock.append({**item, "sku": name, "on_hand": on_hand})
+        if kind in (STOCK, SHARD):
+            self.counts["skus"] += kind == STOCK
+            self.stock.append(item)
         elif kind == RECEIPT:
             self.received += item["units"]
         elif kind == IMPORT:

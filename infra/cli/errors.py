@@ -4,4 +4,4 @@ from infra.errors import Refusal
 
 
 class CommandError(Refusal):
-    """A command cannot do what its arguments ask for; the message has the cause and the remedy."""
+    """A command cannot be carried out; the message has the cause and the remedy."""

@@ -137,7 +137,7 @@ class LocalDeadLetters:
             raise CommandError(f"{address} does not answer: {error}") from None
 
     def _redrive_here(self, numbers: Sequence[int], wait: float) -> list[Answer]:
-        """Open the platform; with a wait, process what is due until each outcome is known."""
+        """Open the platform; with a wait, process due work until each outcome is known."""
         self.where.require_database()
         with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
             engine.accept_only = not wait

@@ -36,7 +36,7 @@ TableName = Annotated[
 def deployed_place(table: str | None, options: StackOptions) -> DynamoPlace | None:
     """Return the table that the options name, or None for the local data directory.
 
-    A region or profile alone only tells where a bucket is.
+    A region or profile alone only locates a bucket.
     """
     if table is not None and options.stack is not None:
         raise typer.BadParameter("--table and --stack exclude each other")

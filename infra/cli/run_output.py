@@ -55,7 +55,7 @@ def _failures(console: Terminal, result: dict[str, Any]) -> None:
 
 
 def _waiting(console: Terminal, result: dict[str, Any], now: datetime) -> None:
-    """Print what waits, and until when."""
+    """Print the remaining waits with their ends."""
     if not result["waiting"]:
         return
     console.print("", Styled("Waiting", "bold"))

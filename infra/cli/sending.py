@@ -34,7 +34,7 @@ def send(
         if isinstance(destination, JournalDestination):
             console.print(
                 "They are in the journal. `orders serve` processes them; `orders run --count 0`"
-                " processes what is due now and lists what waits"
+                " processes the due work and lists the remaining waits"
             )
     return accepted
 

@@ -29,8 +29,9 @@ _IN_THE_PATH = ("order_id", "timestamp")
 _MEANINGS = {
     400: "The body is no JSON object.",
     401: "The token is missing or unknown.",
-    403: "The token lacks the scope, or a page of another site requests a change.",
-    404: "No order has this id.",
+    403: "The token lacks the scope, has neither a customer nor the operator's scope, or is of"
+    " another customer; or a page of another site requests a change.",
+    404: "No order has this id, or it is another customer's.",
     409: "The order's state forbids it, or its id or key exists with other content or payment.",
     413: "The body is too large.",
     421: "The Host is not this server's name.",
@@ -49,8 +50,10 @@ def openapi() -> JSON:
         "info": {
             "title": "Orderflow",
             "version": OrderCreated.version,
-            "description": "Place, read, list, change and cancel orders. Errors are problem"
-            " documents (RFC 9457).",
+            "description": "Place, read, list, change and cancel orders. A caller reaches the"
+            " orders of the customer in its token's claim (on AWS the parameter CustomerClaim,"
+            " by default customer_id); with the scope orders/operate those of every customer."
+            " Errors are problem documents (RFC 9457).",
         },
         "servers": [
             {
@@ -100,19 +103,29 @@ _JWT = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "With the scope orders/read or orders/write: a JWT on AWS, on one machine a"
-    " token of --token-file.",
+    "description": "With the scope that an operation names, and a customer's claim or the scope"
+    " orders/operate: a JWT on AWS, on one machine a token of --token-file. Without --token-file"
+    " the local user is an operator.",
 }
 
 
-def _operation(name: str, summary: str, answers: JSON, *refusals: int, **more: Any) -> JSON:
-    """Return an operation; only on one machine is it open without a token."""
+READ, WRITE = "orders/read", "orders/write"
+
+
+def _operation(
+    name: str, summary: str, answers: JSON, *refusals: int, scope: str = READ, **more: Any
+) -> JSON:
+    """Return an operation with its scope; only on one machine is it open without a token."""
     refusal_answers = {
         str(status): {"description": _MEANINGS[status], **_content("Problem", PROBLEM)}
         for status in sorted({*refusals, *_ANYWHERE})
     }
     operation = {"operationId": name, "summary": summary, **more}
-    return {**operation, "security": [{}, {"jwt": []}], "responses": {**answers, **refusal_answers}}
+    return {
+        **operation,
+        "security": [{}, {"jwt": [scope]}],
+        "responses": {**answers, **refusal_answers},
+    }
 
 
 def _health() -> JSON:
@@ -144,6 +157,7 @@ def _place() -> JSON:
             },
         },
         *(400, 409, 413, 422, 429),
+        scope=WRITE,
         description="The API supplies an id, a time and a total if they are absent or null. A"
         " repetition of the same order returns its present state, even if it failed; with another"
         " payment_token it is refused.",
@@ -161,7 +175,8 @@ def _list() -> JSON:
         "List a customer's orders, the newest first.",
         {"200": {"description": "A page of orders.", **_content("Page")}},
         *(422, 429),
-        description="Unknown parameters are refused; empty ones are ignored.",
+        description="Unknown parameters are refused; empty ones are ignored. Only an operator may"
+        " name another customer than its token's.",
         parameters=[
             {**customer, "schema": {**text, "minLength": 1}},
             {"name": "limit", "in": "query", "schema": number},
@@ -181,6 +196,7 @@ def _change() -> JSON:
         "Change the address or the e-mail address of an order that is not shipped yet.",
         _SHOWN,
         *(400, 404, 409, 413, 422, 429),
+        scope=WRITE,
         description="After the shipment only the e-mail address can be corrected, as long as no"
         " confirmation could be sent to it.",
         requestBody=_body("OrderChange", OrderUpdated),
@@ -194,6 +210,7 @@ def _cancel() -> JSON:
         "Request the cancellation of an order.",
         {"202": {**accepted, **_content("Order")}},
         *(400, 404, 409, 413, 422, 429),
+        scope=WRITE,
         requestBody={**_body("Cancellation", OrderCancelled), "required": False},
     )
 

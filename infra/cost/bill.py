@@ -1,10 +1,9 @@
 """The bill for a million orders, line by line."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import starmap
 
-from infra.cost.deployment import DAY, PER_DAY, SYSTEM_LOG_BYTES, Deployment
+from infra.cost.deployment import DAY, PER_DAY, Deployment
 from infra.cost.prices import GB, KB, MILLION, PRICES, THOUSAND, Prices
 from infra.cost.usage import Usage
 from infra.cost.work import CONFIRMATION, Work
@@ -17,18 +16,22 @@ _GB_OF_KB = GB / KB
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The quantity of a resource per order; ``price`` is in USD for ``per`` units."""
+    """The quantity of a resource per order; ``price`` is in USD for ``per`` units.
+
+    ``times`` is 1 for a quantity that is no order's, such as that of a month.
+    """
 
     name: str
     quantity: float
     unit: str
     price: float
     per: float
+    times: float = MILLION
 
     @property
     def usd(self) -> float:
-        """USD for a million orders."""
-        return self.quantity * self.price / self.per * MILLION
+        """USD for a million orders, or for ``times`` of what the quantity is of."""
+        return self.quantity * self.price / self.per * self.times
 
 
 Lines = tuple[Line, ...]
@@ -36,12 +39,16 @@ Lines = tuple[Line, ...]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The cost of orders: Step Functions as EXPRESS or STANDARD, the other lines, and mail."""
+    """The cost of orders: Step Functions as EXPRESS or STANDARD, the other lines, and mail.
+
+    ``over_1kb`` is the cost of more writes if an order's item is over 1 KB once it is shipped.
+    """
 
     express: Lines
     standard: Lines
     rest: Lines
     mail: Line
+    over_1kb: Line
 
     @property
     def lines(self) -> Lines:
@@ -74,7 +81,10 @@ def bill(usage: Usage, deployment: Deployment, prices: Prices = PRICES) -> Bill:
     )
     mail = Line("ses_mails", usage.mails, "mails", p.mails_per_thousand, THOUSAND)
     rest = (*_functions(work, p), *_events(usage, work, p), *_data(usage, work, p))
-    return Bill(tuple(starmap(Line, express)), tuple(starmap(Line, standard)), rest, mail)
+    most = work.write_units(REFERENCE_LINES, p.transaction_multiplier, over_1kb=True)
+    least = work.write_units(REFERENCE_LINES, p.transaction_multiplier, over_1kb=False)
+    over = Line("over_1kb", most - least, "units of 1 KB", p.writes_per_million, MILLION)
+    return Bill(tuple(starmap(Line, express)), tuple(starmap(Line, standard)), rest, mail, over)
 
 
 def _functions(work: Work, p: Prices) -> Lines:
@@ -82,6 +92,7 @@ def _functions(work: Work, p: Prices) -> Lines:
     rows = (
         ("lambda_requests", work.calls, "calls", p.lambda_per_million, MILLION),
         ("lambda_duration", work.gb_seconds(), "GB-seconds", second, 1),
+        ("lambda_init", work.init_gb_seconds(), "GB-seconds", second, 1),
         ("cloudwatch_logs", work.logged() / KB, "KB", p.logs_per_gb, _GB_OF_KB),
         ("xray_traces", work.traces(), "traces", p.traces_per_million, MILLION),
     )
@@ -89,10 +100,11 @@ def _functions(work: Work, p: Prices) -> Lines:
 
 
 def _events(usage: Usage, work: Work, p: Prices) -> Lines:
-    # mails are sent one by one, and received and deleted in batches
-    messages = work.confirmations + 2 * work.batched[CONFIRMATION]
+    # at a few a second for each poller, messages are received one by one, and deleted in batches
+    messages = 2 * work.confirmations + work.batched[CONFIRMATION]
     rows = (
         ("eventbridge_events", usage.event_units, "64 KB", p.events_per_million, MILLION),
+        ("eventbridge_archived", usage.event_bytes / KB, "KB", p.archived_per_gb, _GB_OF_KB),
         ("http_api_requests", usage.http_requests, "requests", p.http_api_per_million, MILLION),
         ("sqs_requests", messages, "requests", p.sqs_per_million, MILLION),
     )
@@ -100,61 +112,14 @@ def _events(usage: Usage, work: Work, p: Prices) -> Lines:
 
 
 def _data(usage: Usage, work: Work, p: Prices) -> Lines:
-    writes = sum(
-        count * step.write_units(REFERENCE_LINES, p.transaction_multiplier)
-        for step, count in work.steps()
-    )
-    reads = sum(count * step.reads for step, count in work.steps())
+    writes = work.write_units(REFERENCE_LINES, p.transaction_multiplier, over_1kb=False)
     rows, puts = usage.firehose_bytes / KB, DAY / work.deployment.buffer_seconds / PER_DAY
     table = (
         ("dynamodb_writes", writes, "units of 1 KB", p.writes_per_million, MILLION),
-        ("dynamodb_reads", reads, "units of 4 KB", p.reads_per_million, MILLION),
+        ("dynamodb_reads", work.read_units(), "units of 4 KB", p.reads_per_million, MILLION),
         ("firehose_ingested", rows, "KB, by 5 each", p.firehose_per_gb, _GB_OF_KB),
         ("firehose_conversion", rows, "KB, by 5 each", p.conversion_per_gb, _GB_OF_KB),
         ("s3_puts", puts, "files", p.puts_per_thousand, THOUSAND),
+        ("athena_scanned", work.scanned() / KB, "KB", p.scanned_per_gb, _GB_OF_KB),
     )
     return tuple(starmap(Line, table))
-
-
-# ---- the straightforward design
-
-_IN_TRANSACTION = 2 * (1 + REFERENCE_LINES)
-
-ITEMS_WRITTEN: Mapping[str, float] = {
-    "ValidateOrder: the order": 1,
-    "CheckInventory: the order and the stock of its lines, in a transaction": _IN_TRANSACTION,
-    "ProcessPayment: the charge PENDING, the charge CHARGED, the order": 3,
-    "UpdateInventory: the order and the stock of its lines, in a transaction": _IN_TRANSACTION,
-    "CreateShipment: the shipment, the order": 2,
-    "OrderCompleted: the order and its event, in a transaction": 4,
-    "each of these: a line of the timeline": 6,
-    "SendConfirmation: the mark of the mail": 1,
-}
-"""Write units of a design with an item for every fact."""
-
-FUNCTIONS, FUNCTION_SECONDS, FUNCTION_GB = 7, 0.1, 0.25
-
-
-def straightforward(prices: Prices = PRICES) -> Lines:
-    """Return the bill of a straightforward design for comparison, without mail.
-
-    One Standard workflow of nine states (ours without ``FulfillmentChoice``), of which seven are
-    functions at 256 MB on x86, 100 ms each, with Lambda's own three lines of log; every run is
-    traced; an item for every fact (`ITEMS_WRITTEN`), and a read at each step; Order Created and
-    Order Completed on the bus and, by Firehose, in Parquet.
-    """
-    p, writes, events = prices, sum(ITEMS_WRITTEN.values()), 2
-    seconds, logs = FUNCTIONS * FUNCTION_SECONDS * FUNCTION_GB, FUNCTIONS * SYSTEM_LOG_BYTES / KB
-    rows = (
-        ("step_functions_transitions", 9, "states", p.standard_per_million, MILLION),
-        ("lambda_requests", FUNCTIONS, "calls", p.lambda_per_million, MILLION),
-        ("lambda_duration", seconds, "GB-seconds", p.lambda_per_gb_second_x86, 1),
-        ("cloudwatch_logs", logs, "KB", p.logs_per_gb, _GB_OF_KB),
-        ("xray_traces", 1, "traces", p.traces_per_million, MILLION),
-        ("eventbridge_events", events, "64 KB", p.events_per_million, MILLION),
-        ("dynamodb_writes", writes, "units of 1 KB", p.writes_per_million, MILLION),
-        ("dynamodb_reads", FUNCTIONS, "units of 4 KB", p.reads_per_million, MILLION),
-        ("firehose_ingested", 5 * events, "KB, by 5 each", p.firehose_per_gb, _GB_OF_KB),
-        ("firehose_conversion", 5 * events, "KB, by 5 each", p.conversion_per_gb, _GB_OF_KB),
-    )
-    return tuple(starmap(Line, rows))

@@ -35,6 +35,32 @@ TASK_MS, STATE_MS = 20, 2
 EMF_BYTES, ACCESS_LOG_BYTES, SYSTEM_LOG_BYTES = 250, 300, 420
 """Bytes in CloudWatch Logs: metrics of an invocation, a line per request, START, END and REPORT."""
 
+STREAM_SHARDS = 4
+"""Shards of the table's stream, each with batches of its own: a new table on demand serves 4,000
+write units a second, and a partition 1,000 (DynamoDB, On-demand capacity mode; Burst and adaptive
+capacity). More orders than here would need more shards."""
+
+POLLERS = 5
+"""Pollers of a queue, each with batches of its own (Lambda, "Using Lambda with Amazon SQS")."""
+
+COLD_SHARE = 0.01
+"""Share of calls with a cold start: below 1 % (AWS Compute Blog, "AWS Lambda standardizes billing
+for INIT Phase": the phase is billed since August 2025)."""
+
+INIT_MS, FIRST_CALL_CPU_MS = 400, 215
+"""Milliseconds on a full vCPU: the runtime and a handler's import (`make bench-imports`),
+and boto3 with a client, which the first call imports at the function's share of a vCPU."""
+
+SEARCHES, SEARCH_ROW_BYTES, REPORT_ROW_BYTES = 288, 40, 100
+"""Searches for lost events a day, and bytes of Parquet for each event that they and a report read.
+
+A search reads three columns of the day's files, on average half a day. A report makes four queries
+of two days. Measured on files of generated orders; order ids may be as long as a UUID.
+"""
+
+SEARCH_MINIMUM = 10 * 1024 * 1024
+"""Bytes that Athena bills for a query at least."""
+
 FIREHOSE_CHUNK = 1024 * 1024
 """Bytes of events in one call of Firehose's processor (Data transformation, default)."""
 
@@ -98,6 +124,15 @@ RELAYED: Mapping[str, Step] = {
 }
 """Requests of the relay after the bus has accepted an event of the outbox."""
 
+SEARCHED_READS = 0.5
+"""Read units of an order in the search for lost events, which asks whether the order exists."""
+
+OVER_1KB: Mapping[str, float] = {"CreateShipmentFunction": 1}
+"""Units that a step writes in addition if the order's item is over 1 KB once it has a shipment.
+
+That is so with ids as long as a UUID and a full postal address (`tests/integration/test_cost.py`).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -119,14 +154,27 @@ class Deployment:
         share = min(1.0, self.memory[function] / FULL_CPU_MB)
         return times * (answers + step.waits) + work / share
 
+    def cold_milliseconds(self, function: str) -> float:
+        """Return what a cold start adds to the billed duration of a call."""
+        share = min(1.0, self.memory[function] / FULL_CPU_MB)
+        return INIT_MS + FIRST_CALL_CPU_MS / share
+
     def gb_seconds(self, function: str, milliseconds: float) -> float:
         """Return the billed GB-seconds of a call."""
         return self.memory[function] / 1024 * milliseconds / 1000
 
 
-def read_deployment(path: Path) -> Deployment:
-    """Return the deployed resources of a template with its parameters' defaults."""
-    template = Template(path, {}, lambda _, __: {})
+PROD: Mapping[str, str] = {
+    "Environment": "prod",
+    "Rollout": "Canary10Percent5Minutes",
+    "ApiConcurrency": "2",
+}
+"""The parameters of the stage prod in ``samconfig.toml``."""
+
+
+def read_deployment(path: Path, parameters: Mapping[str, str] = PROD) -> Deployment:
+    """Return the deployed resources of a template, with defaults for all other parameters."""
+    template = Template(path, parameters, lambda _, __: {})
     shared = template.globals["Function"]
 
     def plain(value: Any) -> Any:
@@ -144,7 +192,7 @@ def read_deployment(path: Path) -> Deployment:
         sampling=float(plain({"Ref": "TraceSampling"})),
         batches={name: _batch(function.get("Events", {})) for name, function in functions.items()},
         system_logs=shared.get("LoggingConfig", {}).get("SystemLogLevel") != "WARN",
-        buffer_seconds=float(buffer["IntervalInSeconds"]),
+        buffer_seconds=float(plain(buffer["IntervalInSeconds"])),
     )
 
 
@@ -156,5 +204,6 @@ def _batch(events: Mapping[str, Any]) -> float:
     if not sources:
         return 1.0
     [source] = sources
-    gathered = PER_DAY / DAY * source.get("MaximumBatchingWindowInSeconds", 0)
+    readers = STREAM_SHARDS if "StartingPosition" in source else POLLERS
+    gathered = PER_DAY / DAY * source.get("MaximumBatchingWindowInSeconds", 0) / readers
     return float(min(max(gathered, 1.0), source["BatchSize"]))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 AS_OF = "2026-11-23"
 
 NOTE = (
-    f"AWS list prices, us-east-1, no free tier, USD, as read on {AS_OF}."
+    f"AWS list prices, us-east-1, no free tier, USD, as read on {AS_OF}; those of the archive,"
+    " Athena, monitoring, storage and provisioned concurrency from public summaries of the pages."
     " Check against the price pages before quoting them to anyone."
 )
 
@@ -20,6 +21,8 @@ class Prices:
     """Prices of each service in USD.
 
     Units are 64 KB for events, 1 KB for writes, 4 KB for reads, and 5 KB for a Firehose record.
+    Athena's unit is a TB. An alarm is billed for each metric that it reads. Point-in-time recovery
+    is billed for the size of the table.
     """
 
     standard_per_million: float = 25.0
@@ -42,6 +45,18 @@ class Prices:
     traces_per_million: float = 5.0
     mails_per_thousand: float = 0.10
     puts_per_thousand: float = 0.005
+    archived_per_gb: float = 0.10
+    scanned_per_gb: float = 5 / 1024
+    provisioned_per_gb_second_x86: float = 0.0000041667
+    provisioned_per_gb_second_arm64: float = 0.0000033334
+    alarm_metric_a_month: float = 0.10
+    dashboard_a_month: float = 3.00
+    custom_metric_a_month: float = 0.30
+    key_a_month: float = 1.00
+    table_gb_month: float = 0.25
+    recovery_gb_month: float = 0.20
+    archive_gb_month: float = 0.023
+    bucket_gb_month: float = 0.023
 
 
 PRICES = Prices()

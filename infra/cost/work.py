@@ -6,9 +6,17 @@ from math import ceil
 
 from infra.cost.deployment import (
     ACCESS_LOG_BYTES,
+    COLD_SHARE,
     EMF_BYTES,
     FIREHOSE_CHUNK,
+    OVER_1KB,
+    PER_DAY,
     RELAYED,
+    REPORT_ROW_BYTES,
+    SEARCH_MINIMUM,
+    SEARCH_ROW_BYTES,
+    SEARCHED_READS,
+    SEARCHES,
     SEND_MS,
     STATE_MS,
     STEPS,
@@ -57,6 +65,17 @@ class Work:
         yield from ((STEPS[name], count) for name, count in self.done.items())
         yield from ((RELAYED[name], count) for name, count in self.usage.relayed.items())
 
+    def write_units(self, lines: float, multiplier: int, *, over_1kb: bool) -> float:
+        """Return the units written for an order, whose item is over 1 KB once shipped or not."""
+        units = sum(count * step.write_units(lines, multiplier) for step, count in self.steps())
+        added = sum(OVER_1KB.get(name, 0) * count for name, count in self.done.items())
+        return units + added if over_1kb else units
+
+    def read_units(self) -> float:
+        """Return the units read for an order, with the search for lost events."""
+        read = sum(count * step.reads for step, count in self.steps())
+        return read + SEARCHED_READS * self.usage.executions
+
     @property
     def calls(self) -> float:
         """Calls of all functions."""
@@ -72,6 +91,22 @@ class Work:
             count * self.deployment.gb_seconds(name, self.deployment.milliseconds(name, step, size))
             for name, count, step, size in every
         )
+
+    def init_gb_seconds(self) -> float:
+        """Return the billed GB-seconds of cold starts: the init, and the first call's imports."""
+        deployment = self.deployment
+        single = [(name, count) for name, count in self.done.items() if name not in self.batched]
+        return COLD_SHARE * sum(
+            count * deployment.gb_seconds(name, deployment.cold_milliseconds(name))
+            for name, count in [*single, *self.batched.items()]
+        )
+
+    def scanned(self) -> float:
+        """Return the bytes that Athena bills, for the searches of a day and its report."""
+        events = sum(self.usage.events.values()) * PER_DAY
+        search = max(SEARCH_MINIMUM, events * SEARCH_ROW_BYTES / 2)
+        query = max(SEARCH_MINIMUM, 2 * events * REPORT_ROW_BYTES)
+        return (SEARCHES * search + 4 * query) / PER_DAY
 
     def _batch(self, function: str) -> tuple[Step, float]:
         """Return a function's step for each entry of a batch, and the size of the batch."""

@@ -34,7 +34,7 @@ are ``subject`` and ``if_missing`` (see `lambda_support.aws.translate_errors`)."
 class Account:
     """An account and region of AWS, or an endpoint that answers for them.
 
-    ``token`` is what a server of ``orders serve`` wants of its callers, if it wants tokens.
+    ``token`` is the caller's token for a server of ``orders serve`` with a token file.
     """
 
     endpoint_url: str | None = None

@@ -118,7 +118,8 @@ class Runs:
         if record is not None and (record.ended or (run.owns and _waits(record))):
             run.answer = {"state": "done", "message": order_in_words(record._asdict())}
         elif not run.owns and record and self._status(run.arn) == "SUCCEEDED":
-            reason = f"its run was ignored, and the letter stays: {self._order_and_holder(record)}"
+            holder = self._order_and_holder(record)
+            reason = f"its run was ignored, and the dead letter stays: {holder}"
             run.answer = {"state": "back", "message": reason}
 
     def _poll_queues(self, runs: Sequence[Run]) -> None:
@@ -148,12 +149,12 @@ class Runs:
         status = self._status(run.arn)
         if status in ("FAILED", "TIMED_OUT", "ABORTED"):
             run.owns = False
-            return {"state": "back", "message": f"its run {status}, and the letter stays"}
+            return {"state": "back", "message": f"its run {status}, and the dead letter stays"}
         if run.owns:
             order = order_in_words(record._asdict()) if record else f"order {run.order_id}"
             return {"state": "running", "message": f"{order}; its run {run.name} has the order"}
         reason = f": {self._order_and_holder(record)}" if record else ""
-        message = f"its run {run.name} has not taken the order, and the letter stays{reason}"
+        message = f"its run {run.name} has not taken the order, and the dead letter stays{reason}"
         return {"state": "running", "message": message}
 
     def _order_and_holder(self, record: OrderRecord) -> str:

@@ -125,7 +125,7 @@ class DeployedDeadLetters:
                 return self._runs().start(item, run_input, self._run_name(number))
             return self._call(received, item, *self._call_of(way, item))
         except (AttributeError, KeyError, TypeError, ValueError):
-            problem = "it has no destination: send its event again by hand, or discard the letter"
+            problem = "it has no destination: send its event again by hand, or discard it"
             return _refused(number, problem, item.dead_letter)
         except _FAILURES as error:
             return _refused(number, str(error), item.dead_letter)

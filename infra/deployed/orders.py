@@ -25,7 +25,7 @@ from infra.views.order_story import (
     StoryShipment,
     TimelineEntry,
 )
-from inventory.dynamodb import STOCK, stock_key
+from inventory.dynamodb_shards import read_stock
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
@@ -142,19 +142,9 @@ def _payments(record: OrderRecord | None, item: Item | None) -> list[Payment]:
 
 
 def _stock(table: Table, record: OrderRecord | None) -> Iterator[StockLevel]:
-    skus = sorted(record.demand) if record else []
-    items = {item["pk"]: item for item in table.get_all(stock_key(sku) for sku in skus)}
-    for sku in skus:
-        item = items.get(f"{STOCK}#{sku}")
-        if item is not None:
-            yield StockLevel(
-                sku=sku,
-                received=item["received"],
-                on_hand=item["available"] + item["reserved"],
-                reserved=item["reserved"],
-                shipped=item["shipped"],
-                restocked=item["restocked"],
-            )
+    stock = read_stock(table, record.demand) if record else {}
+    for sku in sorted(stock):
+        yield StockLevel(**stock[sku]._asdict())
 
 
 def _shipment(item: Item | None) -> StoryShipment | None:

@@ -16,8 +16,8 @@ PREFIX = "reports"
 EXPIRY = 3600
 """Seconds for which a URL is valid, unless the credentials expire before."""
 
-_PATIENCE = 150.0
-"""Seconds to wait for the function, whose timeout is 120."""
+_PATIENCE = 330.0
+"""Seconds to wait for the function, whose timeout is 300."""
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _REMEDY = "deploy the stack again"

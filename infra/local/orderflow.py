@@ -1,14 +1,15 @@
 """The profile of this product: all that the generic engine knows about orders.
 
-The engine runs any template. What it cannot read from a template is here: which state machine an
-order starts, which queues get the dead letters that the engine itself writes, which function
-reconciles orders, and where a document names its order. Names are the logical ids of
+The engine runs any template. This module adds the facts that no template contains: the state
+machine of an order, the queues of the dead letters that the engine itself writes, the function that
+reconciles orders, and the place of the order id in a document. Names are the logical ids of
 ``template.yaml``; the state machine has a name of its own there.
 
 This module imports nothing of the engine, so that every layer can import it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ ORDERFLOW = Profile(
     held_orders=QUARANTINE_QUEUE,
 )
 """The profile of ``template.yaml``."""
+
+STANDARD = "orderflow-order-processing-standard"
+"""The state machine's name if the parameter ``WorkflowType`` is STANDARD."""
+
+
+def profile_of(state_machines: Collection[str]) -> Profile:
+    """Return the profile of a stack with state machines of these names."""
+    return replace(ORDERFLOW, order_machine=STANDARD) if STANDARD in state_machines else ORDERFLOW
 
 
 def order_id_in(document: Any) -> str | None:

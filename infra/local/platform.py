@@ -13,9 +13,9 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.engine.engine import Engine
-from infra.local.orderflow import ORDERFLOW, Profile, create_tables
+from infra.local.orderflow import Profile, create_tables, profile_of
 from infra.local.stack_loader import load
-from infra.local.template.loader import TemplateError
+from infra.local.template.errors import TemplateError
 from infra.local.template.stack import Stack
 from infra.local.workers.inline import InlineInvoker
 from infra.local.workers.pool import WorkerPool
@@ -77,7 +77,8 @@ def platform(
         The handlers cannot be imported.
     """
     stack = stack_of(directory, template, parameters)
-    _check_names(stack, ORDERFLOW)
+    profile = profile_of(stack.state_machines)
+    _check_names(stack, profile)
     directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
         clock = clock or clock_for(database)
@@ -91,7 +92,7 @@ def platform(
             database.define(JOURNAL)
             rebase(directory, database, clock)
             engine = Engine(
-                stack, database, directory, invoker, clock, profile=ORDERFLOW, markers=markers
+                stack, database, directory, invoker, clock, profile=profile, markers=markers
             )
             markers.clear()
             invoker.start()

@@ -1,4 +1,4 @@
-"""Runs the engine until nothing is due: in a sandbox by skipping time, else in real time."""
+"""Run the engine until nothing is due: in a sandbox by skipping time, else in real time."""
 
 from collections.abc import Callable
 

@@ -16,8 +16,18 @@ from infra.moving.export_file import Checked
 from infra.moving.lines import Row, from_record, identity, to_record
 from infra.moving.queues import StackQueues
 from infra.moving.reading import Reading
-from inventory.dynamodb import COUNTS, RECEIPT, STOCK, digest_of, receipt_key, stock_key
-from inventory.model import mark_of
+from inventory.dynamodb import RECEIPT, digest_of, receipt_key
+from inventory.dynamodb_shards import (
+    COUNTS,
+    SHARD,
+    STOCK,
+    read_stock,
+    sku_of,
+    stock_key,
+    stock_of,
+    whole,
+)
+from inventory.model import Stock, mark_of
 from kernel import json_text
 from kernel.order_record import Entry, Message, OrderRecord
 from kernel.order_status import ChargeStatus, ShipmentStatus
@@ -100,6 +110,8 @@ class DynamoPlace:
             requests = {request.request_id: request for request in requests_in(item)}
             request = requests.get(row.get("request_id", ""))
             return _early(request) if request else None
+        if row["kind"] == STOCK:
+            return _stock_line(read_stock(self.table, [sku_of(item)])[sku_of(item)])
         return None if row["kind"] == EARLY else self._row(item)
 
     @contextmanager
@@ -159,7 +171,9 @@ class DynamoPlace:
                     f"the outbox of {_id(item)} in {self.name} has messages; the relay or the"
                     " reconciler sends them within minutes: then export again"
                 )
-        return items
+        stock = [item for item in items if item["sk"] in (STOCK, SHARD)]
+        others = [item for item in items if item["sk"] not in (STOCK, SHARD)]
+        return [*whole(stock), *others]
 
     def _lines(self, item: Item) -> Iterator[Row]:
         if EARLY in item:
@@ -325,8 +339,11 @@ _WRITERS: Mapping[str, Callable[[Update, Row], None]] = {
 
 
 def _stock(item: Item) -> Row:
-    counts = {name: item[name] for name in COUNTS if name != "available"}
-    return {"sku": _id(item), **counts, "on_hand": item["available"] + item["reserved"]}
+    return stock_of(item)._asdict()
+
+
+def _stock_line(stock: Stock) -> Row:
+    return {"kind": STOCK, **stock._asdict()}
 
 
 def _mail(item: Item) -> Row:

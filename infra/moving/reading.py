@@ -7,7 +7,8 @@ show the table between the two readings.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from inventory.dynamodb import RECEIPT, STOCK
+from inventory.dynamodb import RECEIPT
+from inventory.dynamodb_shards import SHARD, STOCK
 from kernel.order_status import ENDED
 from storage.dynamodb.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
 from storage.dynamodb.table import Item, Table
@@ -66,6 +67,6 @@ class Reading:
 
 
 def _can_change(item: Item) -> bool:
-    if item.get("out") or item["sk"] == STOCK or item["sk"].startswith(RECEIPT):
+    if item.get("out") or item["sk"] in (STOCK, SHARD) or item["sk"].startswith(RECEIPT):
         return True
     return item["sk"] == ORDER and item.get(ATTRIBUTES["status"]) not in _ENDED

@@ -1,4 +1,4 @@
-"""Check the build folder alone: what `sam deploy` uploads, against the rules of CloudFormation.
+"""Check the build folder, which `sam deploy` uploads, against the rules of CloudFormation.
 
 Sources: "Understand CloudFormation quotas" and "Parameters" in the AWS CloudFormation User Guide;
 "Step Functions service quotas" in the AWS Step Functions Developer Guide.
@@ -78,7 +78,7 @@ def shared_nodes(text: str, place: str) -> Iterator[str]:
 
 
 def over_quota(template: Mapping[str, Any]) -> Iterator[str]:
-    """Yield where a template has more than CloudFormation takes."""
+    """Yield the places where a template exceeds a quota of CloudFormation."""
     if len(template.get("Description", "").encode()) > MAX_DESCRIPTION_BYTES:
         yield f"Description: over {MAX_DESCRIPTION_BYTES} bytes"
     for section, most in MAX_ENTRIES.items():

@@ -1,7 +1,7 @@
 """Write each workflow's definition into the build folder as JSON, and point the template there.
 
 CloudFormation reads a definition from S3 as text, replaces the substitutions, and parses it with
-Jackson, as JSON first and as YAML second. Jackson's tree model takes an alias for the text of its
+Jackson, as JSON first and as YAML second. Jackson's tree model reads an alias as the text of its
 anchor's name, so that ``Retry: *errors`` arrives as ``"Retry": "errors"`` and the deployment rolls
 back. SAM uploads the file unchanged.
 

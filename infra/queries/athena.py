@@ -1,8 +1,8 @@
 """``python -m infra.queries.athena``: write Athena's SQL into ``template.yaml``, or check it.
 
 The template has the named queries of ``infra/queries/``, and the view ``order_events`` of
-``services/analytics/order_events.sql`` with the columns of `analytics.flatten.COLUMNS`, between two
-marker lines. So `sam deploy` needs this one file.
+``services/analytics/order_events.sql`` with the columns `analytics.flatten.VIEW_COLUMNS`, between
+two marker lines. So `sam deploy` needs this one file.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from analytics.flatten import COLUMNS, PARTITION
-from analytics.warehouse import VIEW
+from analytics.flatten import VIEW_COLUMNS
+from analytics.view import VIEW
 from infra.queries.warehouse import Query, queries
 from infra.terminal.output import console, errors
 
@@ -56,7 +56,7 @@ def generated(template: str) -> str:
     if not begin or not end:
         errors.print(f"the template lacks the lines {BEGIN!r} and {END!r}")
         raise typer.Exit(1)
-    parts = [_view({**COLUMNS, PARTITION: "string"}), *map(_named_query, queries())]
+    parts = [_view(VIEW_COLUMNS), *map(_named_query, queries())]
     return "".join([head, begin, "\n", *parts, end, tail])
 
 

@@ -32,7 +32,7 @@ from infra.server.cors import is_allowed
 from infra.server.hosts import Authority, ServerNames, parse
 from infra.server.reply import Reply, aws_error, problem_document
 from infra.server.request import SAFE_METHODS, Request
-from infra.server.tokens import OPERATE, Caller, Tokens
+from infra.server.tokens import LOCAL_USER, OPERATE, Caller, Tokens
 
 _OWN_SITE = frozenset({"same-origin", "none"})
 
@@ -122,15 +122,17 @@ class Access:
         raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def caller_of_route(self, request: Request, route: Route) -> Caller | None:
-        """Return the caller of a route; None is the local user.
+        """Return the caller of a route; None is anybody, on a public route.
 
         Raises
         ------
         Refused
             A token is missing or unknown (401), or lacks the route's scope (403).
         """
-        if self.tokens is None or route.public:
+        if route.public:
             return None
+        if self.tokens is None:
+            return LOCAL_USER
         token = _bearer(request)
         if token is None:
             raise _unauthorized("a token is needed: send `Authorization: Bearer TOKEN`", "Bearer")

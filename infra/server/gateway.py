@@ -65,7 +65,8 @@ def event_of(
         "timeEpoch": int(time.time() * 1000),
     }
     if caller is not None:
-        claims = {"sub": caller.subject, "scope": " ".join(sorted(caller.scopes))}
+        own = {"sub": caller.subject, "scope": " ".join(sorted(caller.scopes))}
+        claims = {**dict(caller.claims), **own}
         context["authorizer"] = {"jwt": {"claims": claims, "scopes": list(route.scopes) or None}}
     event: dict[str, Any] = {
         "version": "2.0",

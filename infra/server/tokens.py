@@ -2,10 +2,11 @@
 
 A file has one token a line; only its owner may have access to it::
 
-    # token                                     subject    scopes
-    3bVb0b0oZl0Zr1lXbYt0Xn8yJwS5sYx2d0hJm8rQ9fE  shop       orders/read orders/write
-    pT8m1Qv6cW0yLr4uXe9zKf2hNs7bGd5jAo3iRt1wUq0  operator   orders/operate
+    # token                                     subject  scopes and claims
+    3bVb0b0oZl0Zr1lXbYt0Xn8yJwS5sYx2d0hJm8rQ9fE  ada   orders/read orders/write customer_id=C-42
+    pT8m1Qv6cW0yLr4uXe9zKf2hNs7bGd5jAo3iRt1wUq0  shop  orders/read orders/write orders/operate
 
+The claim in the template's parameter ``CustomerClaim`` binds a caller to one customer's orders.
 Tokens are compared by digest and in constant time, so the response time reveals nothing about them.
 A changed file is read at the next start.
 """
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from infra.errors import Refusal
 
 OPERATE = "orders/operate"
-"""The scope of AWS's operations: put any event, replay, redrive."""
+"""The scope of AWS's operations (put any event, replay, redrive) and of every customer's orders."""
 
 SCOPES = frozenset({"orders/read", "orders/write", OPERATE})
 
@@ -32,6 +33,9 @@ MIN_LENGTH = 32
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/-]{{{MIN_LENGTH},512}}=*")
 """A bearer token (RFC 6750, section 2.1)."""
 
+_RESERVED = frozenset({"sub", "scope", "scp"})
+"""Names of claims that the subject and the scopes have."""
+
 _HOW_TO_MAKE = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
@@ -40,10 +44,15 @@ class InvalidTokens(Refusal):
 
 
 class Caller(NamedTuple):
-    """The holder of a token."""
+    """The holder of a token; ``claims`` are pairs of a name and its value."""
 
     subject: str
     scopes: frozenset[str]
+    claims: tuple[tuple[str, str], ...] = ()
+
+
+LOCAL_USER = Caller("", SCOPES)
+"""The caller of a server without tokens: an operator without a subject."""
 
 
 class Tokens:
@@ -87,10 +96,16 @@ def read_tokens(path: Path) -> Tokens:
         problem = _problem(words, callers)
         if problem:
             raise InvalidTokens(f"{path}:{number}: {problem}")
-        callers[words[0]] = Caller(words[1], frozenset(words[2:]))
+        callers[words[0]] = _caller(words[1], words[2:])
     if not callers:
         raise InvalidTokens(f"--token-file {path} has no token; a line is: TOKEN SUBJECT SCOPE …")
     return Tokens(callers)
+
+
+def _caller(subject: str, words: list[str]) -> Caller:
+    claims = [word.partition("=") for word in words if "=" in word]
+    scopes = frozenset(word for word in words if "=" not in word)
+    return Caller(subject, scopes, tuple((name, value) for name, _, value in claims))
 
 
 def _problem(words: list[str], known: Mapping[str, Caller]) -> str | None:
@@ -103,10 +118,16 @@ def _problem(words: list[str], known: Mapping[str, Caller]) -> str | None:
         )
     if token in known:
         return "the token is on an earlier line too; each caller needs its own"
-    if len(rest) < 2:  # noqa: PLR2004 - a subject and a scope
+    caller = _caller(rest[0], rest[1:]) if rest else None
+    if caller is None or not caller.scopes:
         return f"has no subject or no scope; a line is: TOKEN SUBJECT SCOPE …, of {_scopes()}"
-    unknown = [scope for scope in rest[1:] if scope not in SCOPES]
-    return f"the scope {unknown[0]!r} is none of {_scopes()}" if unknown else None
+    unknown = sorted(caller.scopes - SCOPES)
+    if unknown:
+        return f"the scope {unknown[0]!r} is none of {_scopes()}"
+    for name, value in caller.claims:
+        if name in _RESERVED or not name or not value:
+            return f"the claim {name}={value} has no name, no value or a reserved name"
+    return None
 
 
 def _scopes() -> str:

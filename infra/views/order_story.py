@@ -1,7 +1,7 @@
-"""The story of an order: everything known about it, as the command line and a console show it.
+"""The story of an order: its events, states, payments, stock and shipment, for ``orders show``.
 
-Two readers build it: `infra.views.local_story` from a data directory, `infra.deployed.story` from a
-stack.
+Two readers build it: `infra.views.local_story` from a data directory, `infra.deployed.orders` from
+a stack.
 """
 
 from collections.abc import Mapping, Sequence

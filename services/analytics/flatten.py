@@ -1,7 +1,13 @@
 """Flatten an event into a row of the table ``order_events_raw``, without personal data.
 
-Names, addresses, e-mail addresses, payment tokens and customers' own reasons are left out. Amounts
-and times are text and absent values are left out, so both JSON SerDes of Firehose read the same.
+Names, addresses, e-mail addresses, payment tokens and customers' own reasons are left out. Absent
+values are left out as well.
+
+A column has one of the types that Firehose's OpenX JSON SerDe has a reader for: string, int,
+timestamp, and arrays of these (Hive-JSON-Serde, `JsonObjectInspectorFactory`). It has none for
+decimal and would use Hive's, without the column's precision. Amounts are therefore text in the
+rows, and the view ``order_events`` casts them. Times have a format of that SerDe (Amazon Data
+Firehose, "Convert input data format").
 """
 
 from collections.abc import Mapping
@@ -30,8 +36,8 @@ COLUMNS: Mapping[str, str] = {
     "order_id": "string",
     "customer_id": "string",
     "currency": "string",
-    "total": "decimal(18,2)",
-    "amount": "decimal(18,2)",
+    "total": "string",
+    "amount": "string",
     "units": "int",
     "line_count": "int",
     "lines": "array<string>",
@@ -50,6 +56,14 @@ An entry of ``lines`` is ``sku|quantity|unit_price``, one of ``missing`` is
 ``sku|requested|available``. ``amount`` is the refunded amount, ``arrived_at`` the time at which
 Firehose accepted this delivery. Times are in UTC.
 """
+
+VIEW_COLUMNS: Mapping[str, str] = {
+    **COLUMNS,
+    "total": "decimal(18,2)",
+    "amount": "decimal(18,2)",
+    "dt": "string",
+}
+"""Every column of the view ``order_events`` with its Glue type."""
 
 PARTITION = "dt"
 """The partition key: the day of arrival in UTC as text, such as ``2026-01-31``."""

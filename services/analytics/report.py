@@ -1,7 +1,12 @@
 """The daily report: its queries to the warehouse, and its HTML page.
 
-A day is the day of arrival in UTC (the table's partition), so each event, even a late one, is in
-exactly one report. An order counts once per event type and day.
+A day is the day of an event's first arrival in UTC, so each event, even a late or replayed one, is
+in exactly one report. An order counts once per event type and day.
+
+The queries read the files of the day and of the day before: Firehose names a file's day after its
+oldest record (Amazon Data Firehose, "Custom prefixes for S3 objects"), and EventBridge repeats a
+delivery for up to a day. Only a replay repeats older events. `FIRST_REPLAYED` finds the day from
+which its events may have arrived before.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +16,22 @@ from decimal import Decimal
 from typing import Any
 
 from analytics import charts
+from analytics.flatten import PARTITION
+from analytics.view import EVENTS_OF_A_DAY
 from kernel.money import is_whole
 
 Row = Mapping[str, Any]
 
-FACTS = """
+FIRST_REPLAYED = f"""
+select cast(min(cast(event_time as date)) as varchar) as first_day
+from order_events_raw
+where {PARTITION} between ? and ? and replay_name is not null
+"""
+"""Query for the earliest day of a replayed event, in the files of a first to a last day."""
+
+_EVENTS = f"({EVENTS_OF_A_DAY}) as events"
+
+FACTS = f"""
 select
     event_type,
     hour(first_time) as hour_of_day,
@@ -33,30 +49,32 @@ from (
         min_by(reason, arrived_at) as reason,
         min_by(units, arrived_at) as units,
         min_by(coalesce(amount, total), arrived_at) as money
-    from order_events
-    where dt = ?
+    from {_EVENTS}
     group by event_type, order_id
 ) as firsts
 group by 1, 2, 3, 4
 """
-"""Query by hour and ``event_type``: the number of ``orders``, their ``units`` and ``money``."""
+"""Query by hour and ``event_type``: the number of ``orders``, their ``units`` and ``money``.
 
-TOP_SKUS = """
+The parameters are those of `EVENTS_OF_A_DAY`; `TOP_SKUS` and `HIGH_VALUE` have the same.
+"""
+
+TOP_SKUS = f"""
 select
     split_part(line, '|', 1) as sku,
     sum(cast(split_part(line, '|', 2) as bigint)) as units
-from order_events
+from {_EVENTS}
 cross join unnest(lines) as ordered(line)
-where dt = ? and event_type = 'Order Completed'
+where event_type = 'Order Completed'
 group by 1
 order by 2 desc, 1
 limit 10
 """
 
-HIGH_VALUE = """
+HIGH_VALUE = f"""
 select order_id, customer_id, currency, total
-from order_events
-where dt = ? and event_type = 'High Value Order Flagged'
+from {_EVENTS}
+where event_type = 'High Value Order Flagged'
 order by total desc, order_id
 limit 10
 """

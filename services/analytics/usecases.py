@@ -60,12 +60,23 @@ def to_rows(records: Sequence[Mapping[str, Any]]) -> Transformed:
 
 def daily_report(day: date, ports: Ports) -> str:
     """Write the report of a day, or replace it; return its address."""
+    last, since = day.isoformat(), _first_day(day, ports.warehouse).isoformat()
     answers = [
-        ports.warehouse.rows(sql, (day.isoformat(),))
+        ports.warehouse.rows(sql, (since, last, last))
         for sql in (report.FACTS, report.TOP_SKUS, report.HIGH_VALUE)
     ]
     page = report.render(report.Day(day, *answers))
     return ports.reports.put(report_name(day), page)
+
+
+def _first_day(day: date, warehouse: Warehouse) -> date:
+    """Return the first day whose files may have an earlier arrival of a day's events."""
+    before = day - timedelta(days=1)
+    window = (before.isoformat(), day.isoformat())
+    [row] = warehouse.rows(report.FIRST_REPLAYED, window)
+    if row["first_day"] is None:
+        return before
+    return min(before, date.fromisoformat(row["first_day"]) - timedelta(days=1))
 
 
 def report_name(day: date) -> str:

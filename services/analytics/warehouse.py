@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.flatten import COLUMNS, PARTITION
+from analytics.view import VIEW
 from kernel.errors import WarehouseError
 from lambda_support.athena import quoted
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 TABLE = "order_events"
 """The folder or prefix of the Parquet files."""
-
-VIEW = Path(__file__).with_name("order_events.sql").read_text(encoding="utf-8")
-"""The select of the view ``order_events``, for DuckDB and Athena alike."""
 
 _FILES = f"{PARTITION}=*/[!._]*.parquet"
 

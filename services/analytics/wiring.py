@@ -8,6 +8,7 @@ from analytics.usecases import Ports, ReportStore, Warehouse
 from analytics.warehouse import DuckDBWarehouse
 from kernel import clock
 from kernel.errors import InvalidSettings
+from lambda_support import aws
 from lambda_support.athena import AthenaWarehouse
 from lambda_support.settings import PerFunction, Settings
 
@@ -35,9 +36,7 @@ def _warehouse(url: str) -> Warehouse:
         return DuckDBWarehouse(Path(unquote(parts.path)))
     workgroup = parts.path.strip("/")
     if parts.scheme == "athena" and parts.netloc and workgroup:
-        import boto3
-
-        return AthenaWarehouse(boto3.client("athena"), parts.netloc, workgroup)
+        return AthenaWarehouse(aws.client("athena"), parts.netloc, workgroup)
     raise InvalidSettings(
         f"environment variable WAREHOUSE_URL: {url!r} is neither duckdb:///FOLDER"
         " nor athena://DATABASE/WORKGROUP"
@@ -49,9 +48,7 @@ def _report_store(url: str) -> ReportStore:
     if parts.scheme == "file" and parts.path:
         return FolderReportStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
-        import boto3
-
-        return S3ReportStore(boto3.client("s3"), parts.netloc, parts.path.strip("/"))
+        return S3ReportStore(aws.client("s3"), parts.netloc, parts.path.strip("/"))
     raise InvalidSettings(
         f"environment variable SHELF_URL: {url!r} is neither file:///FOLDER nor s3://BUCKET/PREFIX"
     )

@@ -1,19 +1,26 @@
-"""Stock in DynamoDB: one item for each SKU, moved in one transaction with the order's item.
+"""Stock in DynamoDB, moved in one transaction with the order's item.
 
-An item has ``available`` and ``reserved``; their sum is on hand. A condition cannot subtract.
+An item of a SKU, or of a shard of it (`inventory.dynamodb_shards`), has the counts ``available``
+and ``reserved``, whose sum is the number of units on hand: a DynamoDB condition
+cannot subtract ``reserved`` from that number.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
+from inventory.dynamodb_shards import COUNTS, ROUNDS, SPLIT_AFTER, Shards, stock_key
 from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_units
 from kernel.clock import timestamp
+from kernel.errors import VersionConflict
 from kernel.order_record import Change, OrderRecord
+from storage.dynamodb.order_item import is_order, order_key, to_record
 from storage.dynamodb.records import DynamoRecords
-from storage.dynamodb.table import ConditionFailed, Item, Update
+from storage.dynamodb.table import ConditionFailed, Contended, Item, Table, Update
 
-STOCK, RECEIPT = "stock", "receipt"
-COUNTS = ("received", "available", "reserved", "shipped", "restocked")
+RECEIPT = "receipt"
+HELD = "shd"
+"""Attribute of an order's item: the shard of each split SKU that has its reserved units."""
 
 TRANSACTION = 100
 """Items of one transaction (Service quotas)."""
@@ -26,13 +33,8 @@ _MOVES = {
 """The source and the target count of each move."""
 
 
-def stock_key(sku: str) -> tuple[str, str]:
-    """Return the key of a SKU's item."""
-    return f"{STOCK}#{sku}", STOCK
-
-
 def receipt_key(digest: str, part: int = 0) -> tuple[str, str]:
-    """Return the key of a part of a receipt's mark; the units of a delivery do not change it."""
+    """Return the key of a part of a receipt's mark; a numbered delivery's units are not in it."""
     return f"{RECEIPT}#{mark_of(digest)}", f"{RECEIPT}#{part}"
 
 
@@ -44,17 +46,87 @@ def digest_of(item: Item) -> str:
 class DynamoInventory(DynamoRecords):
     """The inventory's store (see `inventory.usecases.InventoryStore`)."""
 
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self._shards = Shards(table)
+        self._last_read: tuple[str, int, Mapping[str, int]] = ("", 0, {})
+
+    def find(self, order_id: str) -> OrderRecord | None:
+        """Return the record of an order, or ``None``; remember the shards that it uses."""
+        item = self.table.get(*order_key(order_id))
+        if item is None or not is_order(item):
+            return None
+        self._last_read = (order_id, item["v"], item.get(HELD, {}))
+        return to_record(item)
+
     def move(self, change: Change, move: Move, units: Mapping[str, int]) -> OrderRecord:
         """Write a change and move its units in one transaction."""
-        skus = [_moved(sku, move, number) for sku, number in units.items()]
+        if move is Move.RESERVE:
+            return self._reserve(change, units)
+        held = {} if move is Move.RESTOCK else self._held(change.before)
+        skus = [_moved(sku, move, number, held.get(sku, 0)) for sku, number in units.items()]
         try:
-            return self.write(change, others=skus)
-        except ConditionFailed as failed:
-            if move is Move.RESERVE:
-                raise OutOfStock(_shortages(units, failed.stored)) from None
+            return self.write(change, _forget if held else _keep, others=skus)
+        except ConditionFailed:
             raise ValueError(
                 f"order {change.before.order_id} has too few units reserved to {move} them"
             ) from None
+
+    def _reserve(self, change: Change, units: Mapping[str, int]) -> OrderRecord:
+        """Reserve each SKU's units at one place; another shard is tried after a conflict."""
+        places = {sku: self._shards.choose(sku) for sku in units}
+        conflicts = dict.fromkeys(units, 0)
+        for attempt in range(ROUNDS):
+            skus = [_moved(sku, Move.RESERVE, number, places[sku]) for sku, number in units.items()]
+            try:
+                return self.write(change, partial(_hold, places), skus, attempt)
+            except Contended as contended:
+                for position, sku in enumerate(units, 1):
+                    if position in contended.positions:
+                        conflicts[sku] += 1
+                        if places[sku] == 0 and conflicts[sku] >= SPLIT_AFTER:
+                            self._shards.split(sku, attempt)
+                        places[sku] = self._shards.choose(sku)
+            except ConditionFailed as failed:
+                missing = self._supply(units, places, failed.stored)
+                if missing:
+                    raise OutOfStock(missing) from None
+        raise VersionConflict(f"other orders keep taking the units of {change.before.order_id}")
+
+    def _supply(
+        self, units: Mapping[str, int], places: dict[str, int], stored: Mapping[int, Item | None]
+    ) -> list[Shortage]:
+        """Choose supplied shards for the SKUs whose condition failed; return the shortages.
+
+        The order's own update has position 0.
+        """
+        shortages = []
+        for position, (sku, number) in enumerate(units.items(), 1):
+            if position not in stored:
+                continue
+            item = stored[position]
+            if places[sku] == 0:
+                if self._shards.learn(sku, item):
+                    places[sku] = self._shards.choose(sku)
+                else:
+                    available = 0 if item is None else int(item["available"])
+                    shortages.append(Shortage(sku, number, available, item is not None))
+                continue
+            found = self._shards.supply(sku, number)
+            if isinstance(found, Shortage):
+                shortages.append(found)
+            else:
+                places[sku] = found
+        return shortages
+
+    def _held(self, record: OrderRecord) -> Mapping[str, int]:
+        """Return the shards that have an order's units; the write requires the same version."""
+        order_id, version, held = self._last_read
+        if (order_id, version) == (record.order_id, record.version):
+            return held
+        item = self.table.get(*order_key(record.order_id)) or {}
+        known: Mapping[str, int] = item.get(HELD, {})
+        return known
 
     def receive(self, receipt: Receipt, at: float) -> bool:
         """Add a receipt's units; return false, and add none, if it was received before.
@@ -122,8 +194,8 @@ class DynamoInventory(DynamoRecords):
         return True
 
 
-def _moved(sku: str, move: Move, units: int) -> Update:
-    update = Update(*stock_key(sku))
+def _moved(sku: str, move: Move, units: int, place: int = 0) -> Update:
+    update = Update(*stock_key(sku, place))
     if move is Move.RESTOCK:
         update.if_present()
         for count in ("available", "restocked"):
@@ -132,9 +204,27 @@ def _moved(sku: str, move: Move, units: int) -> Update:
     source, target = map(update.name, _MOVES[move])
     number = update.value(units)
     update.when(f"{source} >= {number}")
+    if move is Move.RESERVE and place == 0:
+        update.when(f"attribute_not_exists({update.name('shards')})")
     update.set(source, f"{source} - {number}")
     update.set(target, f"{target} + {number}")
     return update
+
+
+def _hold(places: Mapping[str, int], update: Update) -> None:
+    """Store the shards that have an order's units."""
+    held = {sku: place for sku, place in places.items() if place}
+    if held:
+        update.put(**{HELD: held})
+
+
+def _forget(update: Update) -> None:
+    """Remove the shards of an order whose units are no longer reserved."""
+    update.remove(HELD)
+
+
+def _keep(_: Update) -> None:
+    """Change nothing: the order uses no shard."""
 
 
 def _received(sku: str, units: int) -> Update:
@@ -142,14 +232,3 @@ def _received(sku: str, units: int) -> Update:
     for count in COUNTS:
         update.add(count, units if count in ("received", "available") else 0)
     return update
-
-
-def _shortages(units: Mapping[str, int], stored: Mapping[int, Item | None]) -> list[Shortage]:
-    """Return the lines that stock does not cover; the order's own update has position 0."""
-    shortages = []
-    for position, (sku, number) in enumerate(units.items(), 1):
-        if position in stored:
-            item = stored[position]
-            available = 0 if item is None else int(item["available"])
-            shortages.append(Shortage(sku, number, available, item is not None))
-    return shortages

@@ -1,1 +1,1 @@
-"""What every service shares: the published language, the order's record, the host's ports."""
+"""Shared by all services: contracts of events, order record, statuses, lease, errors."""

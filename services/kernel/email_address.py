@@ -28,7 +28,7 @@ def to_ascii(address: str) -> str:
     Raises
     ------
     ValueError
-        No mail server accepts it; the message says why, and never repeats the address.
+        No mail server accepts it; the message has the reason, and never repeats the address.
     """
     if len(address) <= MAX_ADDRESS and _PLAIN.fullmatch(address):
         return address

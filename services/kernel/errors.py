@@ -3,10 +3,11 @@
 ::
 
     OrderflowError
-    ├── InvalidInput            wrong input from outside: field, problem, way out
+    ├── InvalidInput            wrong input from outside: field, problem, remedy
     │   ├── InvalidEvent        an event that violates its contract
     │   └── InvalidStock        a stock file or line that cannot be received
     ├── InvalidSettings         an environment variable is missing or malformed
+    ├── NotPermitted            the caller may not do this with its access token
     ├── OrderNotFound           no order has this id (yet)
     ├── OrderConflict           the order id is known with other content
     ├── DuplicateOrder          nothing to do: the order has ended, or another run holds it
@@ -57,6 +58,14 @@ class InvalidStock(InvalidInput):
 
 class InvalidSettings(OrderflowError):
     """An environment variable is missing or malformed."""
+
+
+class NotPermitted(OrderflowError):
+    """The caller may not do this with its access token; ``field`` is the refused one, if any."""
+
+    def __init__(self, problem: str, field: str | None = None) -> None:
+        super().__init__(problem if field is None else f"{field}: {problem}")
+        self.field = field
 
 
 class OrderNotFound(OrderflowError):

@@ -3,13 +3,13 @@
 Each id is derived from its subject, so a retry derives the same one:
 
 ==============================  ===========================  ======================================
-repetition                      recognised by                decided by
+repetition                      recognised by                decision in
 ==============================  ===========================  ======================================
 an event, delivered again       the order's record, and its  `orders.model.claim` (DuplicateOrder,
                                 `content_hash`               OrderConflict)
 an update or cancellation       its event id                 `orders.model`, the record's fields
 an event, published again       `published_event_id`         the reader of the event
-an HTTP request, sent again     ``Idempotency-Key``          `orders.placing`, `orders.keys`
+an HTTP request, sent again     ``Idempotency-Key``          `orders.idempotent_placement`
 a charge or a refund            `charge_id`                  the gateway (`payments.gateway`)
 a shipment                      `shipment_id`                the carrier (`shipping.carrier`)
 a confirmation                  `confirmation_id`            the mark (`notifications.store`)

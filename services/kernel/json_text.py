@@ -86,7 +86,7 @@ _make_room()
 
 
 class InvalidJSON(ValueError):
-    """A text is not JSON, or exceeds a limit; the message says which.
+    """A text is not JSON, or exceeds a limit; the message names the problem.
 
     ``error`` has the position of a syntax error.
     """

@@ -1,10 +1,12 @@
 """The lease on an order, and the fence that keeps out a run whose lease was taken over.
 
 A run of the workflow holds an order while the record's ``epoch`` is the run's own and the order has
-not ended. To take the order over, a newer run raises the epoch (`orders.model.claim`, `resume`);
-``lease_until`` says from when it may. Each step of a run calls one of these guards on the record
-that it has read, before it decides. The step's write is conditional on the record's version, so a
-takeover between the guard and the write is a `VersionConflict`, and the guard runs again.
+not ended. A newer run takes the order over by raising the epoch (`orders.model.claim`), if the
+lease is free or ``lease_until`` has passed. A compensation raises it as well, so that late writes
+of its own run are refused (`orders.model.compensate`). Each step of a run calls one of these guards
+on the record that it has read, before it decides. The step's write is conditional on the record's
+version, so a takeover between the guard and the write is a `VersionConflict`, and the guard runs
+again.
 """
 
 from kernel.errors import LeaseLost, OrderCancelled

@@ -44,7 +44,7 @@ def to_minor(value: object) -> int:
     ------
     ValueError
         The value is not a finite, non-negative number with at most two decimals, or it is too
-        large; the message says which.
+        large; the message names the problem.
     """
     if type(value) is float and 0 <= value <= MAXIMUM:
         nearest = round(value * 100)

@@ -28,7 +28,7 @@ def moment(text: str) -> datetime:
     ------
     ValueError
         The text is not an RFC 3339 time with a zone, or its year in UTC is not from 1 to 9999; the
-        message says which.
+        message names the problem.
     """
     match = _RFC_3339.fullmatch(text)
     if match is None:

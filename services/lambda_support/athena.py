@@ -9,6 +9,9 @@ from typing import Any
 from kernel.errors import WarehouseError
 from lambda_support import aws
 
+PATIENCE = 60.0
+"""Seconds that a query may take: a report makes four within its function's timeout of 300 s."""
+
 
 class AthenaWarehouse:
     """Athena as a warehouse; the workgroup sets the results' location and the budget.
@@ -20,7 +23,7 @@ class AthenaWarehouse:
     database, workgroup : str
         The database of the table, and the workgroup of the queries.
     patience : float
-        Maximum seconds to wait for one query.
+        Maximum seconds to wait for one query, which is then stopped.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class AthenaWarehouse:
         client: Any,
         database: str,
         workgroup: str,
-        patience: float = 120,
+        patience: float = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.client = client
@@ -64,7 +67,11 @@ class AthenaWarehouse:
             self.sleep(pause)
             waited += pause
             pause = min(pause * 1.5, 2.0)
-        raise WarehouseError(f"Athena's query {query} took over {self.patience:g} s")
+        # a query that nobody waits for would read on, and cost, to its end
+        self.client.stop_query_execution(QueryExecutionId=query)
+        raise WarehouseError(
+            f"Athena's query {query} took over {self.patience:g} s and was stopped"
+        )
 
 
 def _parameters(parameters: Sequence[str]) -> dict[str, list[str]]:

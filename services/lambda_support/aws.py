@@ -38,11 +38,11 @@ _THROTTLED = "Throttl|TooManyRequests|LimitExceeded|SlowDown"
 _MISSING = "NoSuch|NotFound|NonExistent|DoesNotExist|^404|does not exist|not found"
 _REFUSALS = (
     (_BAD_CREDENTIALS, "{subject}: AWS does not accept the credentials ({reason}); {sign_in}"),
-    (_DENIED, "{subject}: these credentials may not do it ({reason}); extend their policy"),
+    (_DENIED, "{subject}: the credentials lack an IAM permission ({reason}); extend their policy"),
     (_THROTTLED, "{subject}: AWS throttles the requests ({reason}); try again in a minute"),
     (_MISSING, "{subject} was not found ({reason}); {if_missing}"),
 )
-"""The meaning of AWS's error codes and messages, and the way out of each."""
+"""The meaning of AWS's error codes and messages, and the remedy for each."""
 
 _CREDENTIALS = ("Credential", "SSO", "Token")
 """Parts of the names of botocore's errors that a sign-in solves."""
@@ -91,7 +91,7 @@ def translate_errors(
     subject : str
         The resource that is called, such as ``the table orders``.
     if_missing : str
-        The way out if the resource does not exist.
+        The remedy if the resource does not exist.
     """
     try:
         yield
@@ -105,7 +105,7 @@ def translate_errors(
 def explanation(
     error: Exception, subject: str, if_missing: str, advice: Advice = FUNCTION
 ) -> str | None:
-    """Return an error of boto3 as one line with a way out; ``None`` for any other error."""
+    """Return an error of boto3 as one line with a remedy; ``None`` for any other error."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -68,7 +68,7 @@ def take_message(body: str, ports: Ports) -> str:
 
 
 def confirm(order_id: str, ports: Ports) -> bool:
-    """Send an order's confirmation unless it was sent before; return whether it is sent now.
+    """Send an order's confirmation unless it was sent before; return whether this call sent it.
 
     An order without an e-mail address, or in compensation, gets no confirmation.
 

@@ -26,8 +26,8 @@ class EarlyRequest(NamedTuple):
     """An `Order Updated` or `Order Cancelled` event that arrived before its order.
 
     ``request_id`` follows from the content: publishers have sent two requests with one event id.
-    ``came_at`` is the time at which it was stored, and ``heard`` the time at which the bus
-    accepted it, both in epoch seconds.
+    ``came_at`` is the time of its storage, and ``heard`` the time at which the bus accepted it,
+    both in epoch seconds.
     """
 
     order_id: str

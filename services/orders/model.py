@@ -1,7 +1,7 @@
 """The rules of an order's life: pure functions from a record to its change.
 
-The allowed status transitions are in `kernel.order_record`. `claim` decides that an event is a
-duplicate.
+The allowed status transitions are in `kernel.order_status.TRANSITIONS`. `claim` decides that an
+event is a duplicate.
 """
 
 import json
@@ -15,6 +15,7 @@ from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     DuplicateOrder,
+    LeaseLost,
     OrderConflict,
     OrderIncomplete,
 )
@@ -29,13 +30,13 @@ FAILURE_CODES = {"PaymentGatewayError": UNPAID}
 """Failure code of an order by the error that a step raised at every retry; other errors stay."""
 
 TRANSIENT = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StoreError", "VersionConflict")
-"""How the names of errors begin that say nothing of the order: the platform did not get to it."""
+"""Prefixes of the names of platform errors, which do not depend on the order."""
 
 DELAYED = 3_600.0
-"""Seconds after which an order that waits for the platform is one to look at."""
+"""Age in seconds from which an order that waits for the platform again counts as delayed."""
 
 JITTER = 0.2
-"""The share by which a wait is made longer or shorter, so that orders do not come back at once."""
+"""Share by which a wait is lengthened or shortened, so that orders do not resume all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,12 @@ class Reason:
 
     @property
     def is_transient(self) -> bool:
-        """Whether the platform is to blame and not the order: a wait for it uses no attempt."""
+        """Whether the platform failed and not the order: a wait for it uses no attempt."""
         return self.code.startswith(TRANSIENT)
 
 
 def _cause(cause: object) -> str:
-    """Return the sentence in an error's cause, which Lambda sends as JSON."""
+    """Return the message in an error's cause, which Lambda sends as JSON."""
     try:
         return str(json.loads(str(cause))["errorMessage"])
     except (ValueError, KeyError, TypeError):
@@ -154,13 +155,13 @@ def pause(
 
 
 def is_delayed(record: OrderRecord, reason: Reason, now: float) -> bool:
-    """Say whether the platform keeps an order waiting again that it has had for an hour."""
+    """Return whether an order older than `DELAYED` waits for the platform again."""
     again = reason.is_transient and (record.waiting_for or "").startswith(TRANSIENT)
     return again and now - record.created_at > DELAYED
 
 
 def require_unpaid(record: OrderRecord, reason: Reason) -> None:
-    """Raise `OrderIncomplete` if an order is paid, so that no defect of ours undoes it."""
+    """Raise `OrderIncomplete` if an order is paid: a software defect must not compensate it."""
     if record.charge is ChargeStatus.CHARGED:
         raise OrderIncomplete(
             f"order {record.order_id} is paid and has waited {record.attempts} times because of"
@@ -213,10 +214,14 @@ def complete(record: OrderRecord, epoch: int, now: float, messages: tuple[Messag
 
     Raises
     ------
+    LeaseLost
+        A newer run holds the order, or the order waits: a late call of the run that paused it.
     OrderIncomplete
         The order is not charged, not taken from stock, or not shipped.
     """
     require_holder(record, epoch)
+    if record.status is Status.WAITING:
+        raise LeaseLost(f"order {record.order_id} waits; its next run completes it")
     is_done = (
         record.charge is ChargeStatus.CHARGED
         and record.reservation is Reservation.COMMITTED

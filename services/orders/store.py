@@ -111,8 +111,7 @@ class SQLiteOrders(SQLiteRecords):
 class SQLiteEventJournal:
     """The events in the journal of one machine's bus (see `orders.usecases.EventJournal`).
 
-    Only the view ``sink`` is read, which the bus defines in the orders' database
-    (`infra.local.directory.schema`).
+    Only the view ``sink`` is read (`infra.local.directory.schema`).
     """
 
     def __init__(self, database: Database) -> None:

@@ -37,7 +37,7 @@ from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
 
 FAILS_SINCE = "fails_since"
-"""The member of a run's input that says since when (epoch seconds) no run could claim its order."""
+"""Member of a run's input: epoch seconds since which no run could claim the order."""
 
 MAX_RESTARTS = 86_400.0
 """Seconds for which a run is started again before its event is quarantined."""
@@ -136,7 +136,7 @@ class Ports:
 class ClaimedOrder(NamedTuple):
     """An order that a run holds: the input of the workflow's next states.
 
-    ``delayed``: the platform has kept it waiting for an hour.
+    ``delayed``: it is over an hour old and waits for the platform again.
     """
 
     order_id: str

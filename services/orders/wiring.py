@@ -50,6 +50,12 @@ class OrdersSettings(StoreSettings):
     order_created_rule_arn: str = ""
     """The rule that starts executions of order_processing."""
 
+    customer_claim: str = "customer_id"
+    """The claim of an access token that has the customer's id."""
+
+    analytics_rule_arn: str = ""
+    """The rule that sends every event to the analysts' rows."""
+
 
 @PerFunction
 def ports() -> Ports:
@@ -60,6 +66,12 @@ def ports() -> Ports:
     keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
     journal = open_store(settings.store_url, _sqlite_journal, _no_journal)
     return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys, journal)
+
+
+@PerFunction
+def customer_claim() -> str:
+    """Return the claim of an access token that has the customer's id."""
+    return OrdersSettings.from_environment().customer_claim
 
 
 def is_relayed() -> bool:
@@ -84,19 +96,21 @@ def relay_ports() -> outbox.Ports:
 def search_ports() -> lost_events.Ports:
     """Return the ports of the search for lost events, on AWS."""
     from lambda_support.athena import AthenaWarehouse
-    from orders.athena_sink import AthenaSink, EventArchive
+    from orders.athena_sink import AthenaSink, EventArchive, RuleMetrics
     from orders.dynamodb import DynamoOrders
     from storage.dynamodb.table import table
 
     settings = OrdersSettings.from_environment()
     _require(settings, "warehouse_url", "archive_arn", "event_bus_arn", "order_created_rule_arn")
+    _require(settings, "analytics_rule_arn")
     rows = urlsplit(settings.warehouse_url)
     warehouse = AthenaWarehouse(aws.client("athena"), rows.netloc, rows.path.strip("/"), 30)
     archive = EventArchive(
         settings.archive_arn, settings.event_bus_arn, settings.order_created_rule_arn
     )
     orders = DynamoOrders(table(settings.store_url))
-    return lost_events.Ports(AthenaSink(warehouse), archive, orders, clock.now)
+    bus = RuleMetrics(settings.analytics_rule_arn)
+    return lost_events.Ports(AthenaSink(warehouse), archive, orders, clock.now, bus)
 
 
 def _require(settings: OrdersSettings, *names: str) -> None:

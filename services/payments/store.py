@@ -27,7 +27,7 @@ class SQLiteLedger(SQLiteRecords):
     def enter(self, change: Change, entry: LedgerEntry) -> OrderRecord:
         """Write a change and its ledger entry in one transaction.
 
-        PENDING is committed before the gateway is called, whatever other writes are gathered.
+        PENDING is committed before the gateway is called, even while other writes are grouped.
         """
         at = change.after.updated_at
         pending = entry.status is ChargeStatus.PENDING

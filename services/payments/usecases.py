@@ -1,11 +1,11 @@
 """Charge an order once, and refund it once.
 
-The idempotency key of a charge is `payments.model.charge_id`. The ledger says PENDING before the
-gateway charges. A charge that is PENDING already is looked up at the gateway before it is charged
-again: the gateway may have forgotten the key.
+The idempotency key of a charge is `kernel.idempotency.charge_id`. The ledger is PENDING before
+the gateway charges. A charge that is PENDING already is looked up at the gateway before it is
+charged again: the gateway may have forgotten the key.
 
-PENDING can be lost in a power cut (see `payments.lost_pending`). So compensation asks the gateway
-about every order that may have been charged, whatever the ledger says.
+PENDING can be lost in a power cut (see `payments.lost_pending`). So compensation queries the
+gateway for every order that may have been charged, regardless of the ledger.
 """
 
 from collections.abc import Callable

@@ -68,6 +68,10 @@ SITUATIONS = {
     ),
     "an event is made no row": Situation("Orderflow", "RecordsFailed", "analytics"),
     "lost events are not searched for": Situation("Orderflow", "SinkNotCompared", "orders"),
+    "transactions refuse each other": Situation(
+        "AWS/DynamoDB", "TransactionConflict", "OrdersTable"
+    ),
+    "a function logs an unexpected error": Situation("Orderflow", "LoggedErrors"),
     "the API fails": Situation("AWS/ApiGateway", "5xx", "HttpApi"),
     "orders come in and none is completed": Situation(
         "expression", "IF(FILL(started, 0) > 0 AND FILL(completed, 0) == 0, 1, 0)"
@@ -84,8 +88,19 @@ OTHERWISE_KNOWN = {
     "OrdersReconciled": "the reconciler has started them again",
     "OutboxNotSent": "IteratorAge",
     "RequestsGivenUp": "QuarantineQueue",
+    "SinkPeriodsBehind": "SinkNotCompared",
 }
 """Metrics of trouble without an alarm of their own: what tells of it."""
+
+FILTERED = {
+    transformation["MetricName"]
+    for one in of_type("Logs::MetricFilter").values()
+    for transformation in one["MetricTransformations"]
+}
+"""Metrics that CloudWatch counts in the functions' log."""
+
+TOLERATED = {"TransactionConflict": 3_000, "LoggedErrors": 2}
+"""Sums that an alarm lets pass: retries absorb some conflicts, and an error may be logged twice."""
 
 OUTCOMES = {
     "ConfirmationsSent",
@@ -119,7 +134,7 @@ def test_what_the_services_count_is_watched_or_no_trouble() -> None:
         for path in (ROOT / "services").rglob("*.py")
         for name in re.findall(r"\b_count\(\"(\w+)\"", path.read_text())
     }
-    watched = {one.metric for one in WATCHED if one.namespace == "Orderflow"}
+    watched = {one.metric for one in WATCHED if one.namespace == "Orderflow"} - FILTERED
     assert counted - watched - set(OTHERWISE_KNOWN) <= OUTCOMES
     assert watched <= counted, "an alarm on what nobody counts is never raised"
 
@@ -129,7 +144,7 @@ def test_a_metric_of_the_services_has_the_service_that_counts_it() -> None:
         one["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for one in FUNCTIONS.values()
     }
     for one in WATCHED:
-        if one.namespace == "Orderflow":
+        if one.namespace == "Orderflow" and one.metric not in FILTERED:
             source = "".join(
                 path.read_text() for path in (ROOT / "services" / one.of).rglob("*.py")
             )
@@ -151,7 +166,7 @@ def test_an_alarm_is_raised_by_the_first_bad_value_of_its_periods(alarm: str) ->
         return
     assert properties["ComparisonOperator"] == "GreaterThanThreshold"
     if properties.get("Statistic") == "Sum":
-        assert properties["Threshold"] == 0
+        assert properties["Threshold"] == TOLERATED.get(properties["MetricName"], 0)
     periods = properties["EvaluationPeriods"]
     assert periods * properties.get("Period", 600) <= 3600
 

@@ -30,7 +30,7 @@ VARIABLE = re.compile(r"\bORDER(?:S|FLOW)_[A-Z_]+\b")
 ROW = re.compile(r"^\| [^|]+\? \| `([^`]+)` \| `([^`]+)` \|$", re.MULTILINE)
 TABLE = re.compile(r"create table (?:if not exists )?(\w+)")
 
-EXAMPLES = {"services/orders/handlers/screen_order.py", "order_events/"}
+EXAMPLES = {".aws-sam/build", "services/orders/handlers/screen_order.py", "order_events/"}
 """Paths of the guides' examples, and of a data directory."""
 
 

@@ -28,6 +28,7 @@ from tests.contract.test_template import (
     of_type,
     service,
     statements,
+    unqualified,
 )
 from tests.contract.test_workflows import MACHINES, definition, states
 
@@ -61,11 +62,13 @@ TARGETS = {
 OPERATIONS = {
     "put_events": {"events:PutEvents"},
     "start_replay": {"events:StartReplay"},
+    "get_metric_statistics": {"cloudwatch:GetMetricStatistics"},
     "start_execution": {"states:StartExecution"},
     "send_message_batch": {"sqs:SendMessage"},
     "start_query_execution": {"athena:StartQueryExecution"},
     "get_query_results": {"athena:GetQueryResults"},
     "get_query_execution": {"athena:GetQueryExecution"},
+    "stop_query_execution": {"athena:StopQueryExecution"},
     "put_object": {"s3:PutObject"},
     # a raw mail of the API's version 2 is authorized as SendRawEmail too (SES, API reference)
     "send_email": {"ses:SendEmail", "ses:SendRawEmail"},
@@ -74,11 +77,12 @@ OPERATIONS = {
 
 ADAPTERS = {
     "orders/aws_publisher.py": {"put_events", "start_execution", "send_message_batch"},
-    "orders/athena_sink.py": {"start_replay"},
+    "orders/athena_sink.py": {"start_replay", "get_metric_statistics"},
     "lambda_support/athena.py": {
         "start_query_execution",
         "get_query_results",
         "get_query_execution",
+        "stop_query_execution",
     },
     "analytics/report_store.py": {"put_object"},
     "notifications/mail.py": {"send_email"},
@@ -102,7 +106,7 @@ STREAM_READER = {
 }
 WAREHOUSE = {
     *(("athena:" + one, "workgroup/Workgroup") for one in (
-        "GetQueryExecution", "GetQueryResults", "StartQueryExecution")),
+        "GetQueryExecution", "GetQueryResults", "StartQueryExecution", "StopQueryExecution")),
     ("glue:GetDatabase", "database/default"),
     *((f"glue:Get{kind}", resource) for kind in ("Database", "Table") for resource in (
         "catalog",
@@ -119,6 +123,8 @@ WAREHOUSE = {
 
 PARTNERS: Mapping[str, set[Grant]] = {
     "ARCHIVE_ARN": {("events:StartReplay", "replay/never-began-*")},
+    # no resource type (Service authorization reference)
+    "ANALYTICS_RULE_ARN": {("cloudwatch:GetMetricStatistics", "*")},
     "WAREHOUSE_URL": WAREHOUSE,
     # boto3 may upload a large page in parts
     "SHELF_URL": {(f"s3:{one}", "AnalyticsBucket/reports/*") for one in (
@@ -142,15 +148,19 @@ OBSERVED = {
 
 
 def short(resource: Any) -> str:
-    """Return a resource in short: its ARN's last part, with logical ids for references."""
+    """Return a resource in short: its ARN's last part, with logical ids for references.
+
+    A state machine's alias is its state machine, on whose own ARN IAM authorizes a call (Step
+    Functions, "Authorization for versions and aliases").
+    """
     if isinstance(resource, str):
         return resource
     if "Ref" in resource:
-        return str(resource["Ref"]).removesuffix(".Alias")
+        return unqualified(str(resource["Ref"]).removesuffix(".Alias"))
     if "Fn::GetAtt" in resource:
         name, _, attribute = ".".join(resource["Fn::GetAtt"]).partition(".")
         return name if attribute == "Arn" else f"{name}.{attribute}"
-    text = resource["Fn::Sub"]
+    text = listed(resource["Fn::Sub"])[0].partition(":live-")[0]
     text = re.sub(r"\$\{(\w+)(\.Arn)?\}", lambda match: match[1], text)
     prefix = re.match(r"arn:\$\{AWS::Partition\}:\w+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:", text)
     return text[prefix.end() :] if prefix else text
@@ -181,7 +191,7 @@ def target_calls() -> Iterator[tuple[str, Mapping[str, Any], Grant]]:
     """Yield each target of a rule with what EventBridge needs for it."""
     for rule, properties in RULES.items():
         for target in properties["Targets"]:
-            resource = named(target["Arn"])
+            resource = unqualified(named(target["Arn"]))
             for action in ACTIONS[TARGETS[BODY["Resources"][resource]["Type"]]]:
                 yield rule, target, (action, resource)
 
@@ -253,17 +263,15 @@ def test_adapters_call_what_is_listed() -> None:
         for path in (ROOT / "services").rglob("*.py")
         if re.search(r"client(\((\"\w+\")?\))?\.[a-z_]+\(|boto3\.client\(", path.read_text())
     }
-    assert others - set(ADAPTERS) == {"analytics/wiring.py", "storage/dynamodb/table.py"}
+    assert others - set(ADAPTERS) == {"storage/dynamodb/table.py"}
 
 
 def table_calls(function: str) -> set[str]:
     """Return what a service's adapters do with the orders' table."""
     name = service(function)
-    text = "".join(
-        (ROOT / "services" / one).read_text()
-        for one in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
-        if (ROOT / "services" / one).exists()
-    )
+    own = (ROOT / "services" / name).glob("dynamodb*.py")
+    records = ROOT / "services/storage/dynamodb/records.py"
+    text = "".join(module.read_text() for module in (records, *own))
     return {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", text)}
 
 

@@ -15,6 +15,7 @@ from cfnlint.decode import cfn_yaml
 from analytics.flatten import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
+from infra.server.tokens import SCOPES
 from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
 from lambda_support.settings import Settings
 
@@ -34,8 +35,12 @@ SHORTER_VISIBILITY = {
 }
 """Queues with a visibility timeout under six times the consumer's timeout, with the reasons."""
 
+NEW_ACCOUNT = 10
+"""Concurrent executions of a new account (Lambda Developer Guide, "Lambda quotas")."""
+
 NAMELESS = re.compile(
     r"xray:.*|logs:(\w+LogDelivery|\w+LogDeliveries|\w+ResourcePolic\w+|DescribeLogGroups)"
+    r"|cloudwatch:GetMetricStatistics"
 )
 """Actions without a resource type (Service authorization reference)."""
 
@@ -70,6 +75,15 @@ def named(reference: Any) -> str:
     """Return the logical id in a reference such as ``!GetAtt Queue.Arn``."""
     found = reference.get("Ref") or reference["Fn::GetAtt"][0]
     return str(found).partition(".")[0]
+
+
+def unqualified(name: str) -> str:
+    """Return the state machine that an alias is a name of; any other name as it is."""
+    resource = BODY["Resources"].get(name, {})
+    if resource.get("Type") != "AWS::StepFunctions::StateMachineAlias":
+        return name
+    version = named(resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"])
+    return named(of_type("StepFunctions::StateMachineVersion")[version]["StateMachineArn"])
 
 
 def events(kind: str) -> dict[str, tuple[str, Properties]]:
@@ -183,6 +197,15 @@ def test_dead_letters_have_the_longest_retention_and_an_alarm(queue: str) -> Non
         for dimension in alarm["Dimensions"]
     }
     assert queue in watched
+
+
+def test_lasting_transaction_conflicts_raise_an_alarm() -> None:
+    """DynamoDB counts each refused item by table (DynamoDB metrics: TransactionConflict)."""
+    alarm = of_type("CloudWatch::Alarm")["TransactionConflictsAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/DynamoDB", "TransactionConflict")
+    [dimension] = alarm["Dimensions"]
+    assert (dimension["Name"], named(dimension["Value"])) == ("TableName", "OrdersTable")
+    assert (alarm["Statistic"], alarm["Threshold"] / alarm["Period"]) == ("Sum", 10)
 
 
 @pytest.mark.parametrize("alarm", of_type("CloudWatch::Alarm"))
@@ -360,10 +383,9 @@ def test_a_function_has_the_permissions_of_its_role_only(function: str) -> None:
     "name", ["orders", "inventory", "payments", "shipping", "notifications", "high_value"]
 )
 def test_a_service_has_the_table_actions_of_its_adapters(name: str) -> None:
-    source = "".join(
-        (ROOT / "services" / module).read_text()
-        for module in ("storage/dynamodb/records.py", f"{name}/dynamodb.py")
-    )
+    own = (ROOT / "services" / name).glob("dynamodb*.py")
+    records = ROOT / "services/storage/dynamodb/records.py"
+    source = "".join(module.read_text() for module in (records, *own))
     used = {TABLE_ACTIONS[one] for one in re.findall(r"\btable\.(\w+)\(", source)}
     roles = {named(FUNCTIONS[one]["Role"]) for one in FUNCTIONS if service(one) == name}
     granted = {action for role in roles for action in actions(role, "dynamodb")}
@@ -391,7 +413,7 @@ def test_consumers_may_read_their_own_queue_only() -> None:
 
 def test_rules_may_reach_their_targets_and_nothing_else() -> None:
     through_role = {
-        named(target["Arn"])
+        unqualified(named(target["Arn"]))
         for rule in of_type("Events::Rule").values()
         for target in rule["Targets"]
         if "RoleArn" in target
@@ -430,6 +452,25 @@ def test_a_route_requires_a_token_with_its_scope(route: str) -> None:
     assert of_type("Serverless::HttpApi")["HttpApi"]["Auth"]["DefaultAuthorizer"] == "Jwt"
 
 
+def test_anybodys_route_cannot_drain_the_account() -> None:
+    api = of_type("Serverless::HttpApi")["HttpApi"]
+    open_routes = {
+        f"{event['Method']} {event['Path']}"
+        for _, event in events("HttpApi").values()
+        if event["Auth"].get("Authorizer") == "NONE"
+    }
+    assert set(api["RouteSettings"]) == open_routes == {"GET /health"}
+    for limits in api["RouteSettings"].values():
+        assert limits["ThrottlingRateLimit"] + limits["ThrottlingBurstLimit"] < NEW_ACCOUNT / 2
+
+
+def test_the_stacks_own_client_is_an_operator() -> None:
+    server = of_type("Cognito::UserPoolResourceServer")["UserPoolScopes"]
+    scopes = {f"{server['Identifier']}/{one['ScopeName']}" for one in server["Scopes"]}
+    client = of_type("Cognito::UserPoolClient")["UserPoolClient"]
+    assert set(client["AllowedOAuthScopes"]) == scopes == SCOPES
+
+
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}
 TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
 
@@ -445,15 +486,21 @@ TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
         ({"Environment": "prod", **TOPIC}, ["JwtIssuer", "JwtAudience"]),
         ({"Environment": "prod", **ISSUER}, ["AlarmTopic"]),
         ({"Environment": "prod", **ISSUER, **TOPIC}, []),
+        ({"AWS::Partition": "aws-cn"}, ["The partition"]),
+        ({"AWS::Partition": "aws-us-gov"}, ["The partition"]),
+        (
+            {"AWS::Partition": "aws-iso", "Environment": "prod", **ISSUER, **TOPIC},
+            ["The partition"],
+        ),
     ],
 )
 def test_a_stage_is_not_deployed_without_its_parameters(
     parameters: Mapping[str, str], missing: list[str]
 ) -> None:
     refused = [
-        assertion["AssertDescription"].partition(" is missing. ")[0]
+        re.split(" is missing. | is not aws. ", assertion["AssertDescription"])[0]
         for rule in BODY["Rules"].values()
-        if holds(rule["RuleCondition"], parameters)
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"], parameters)
         for assertion in rule["Assertions"]
         if not holds(assertion["Assert"], parameters)
     ]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from infra.local.template.conditions import NO_VALUE
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE
 from infra.telemetry.spans import ORDER_ID
@@ -171,4 +170,3 @@ def test_each_value_runs_on_one_machine(tracing: str) -> None:
 
 def test_an_order_has_one_attribute_here_and_on_aws() -> None:
     assert ORDER_ID == observability.ORDER_ID
-    assert NO_VALUE == {"Ref": "AWS::NoValue"}

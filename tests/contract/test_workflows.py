@@ -206,5 +206,8 @@ def test_a_workflows_role_allows_its_calls_only(machine: str) -> None:
 
 def logical_id(reference: Mapping[str, Any]) -> str:
     """Return the logical id in a reference; of a `!Sub`, its text."""
-    found = reference.get("Ref") or reference.get("Fn::GetAtt") or [reference["Fn::Sub"]]
+    found = reference.get("Ref") or reference.get("Fn::GetAtt")
+    if found is None:
+        text = reference["Fn::Sub"]
+        return str(text if isinstance(text, str) else text[0]).partition(":live-")[0]
     return found.removesuffix(".Alias") if isinstance(found, str) else str(found[0])

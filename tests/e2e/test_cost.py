@@ -6,7 +6,16 @@ import pytest
 
 from tests.fakes.serving import answer, orders
 
-KEYS = {"total", "lines", "mail", "standard_total", "straightforward_total"}
+KEYS = {
+    "total",
+    "total_over_1kb",
+    "lines",
+    "mail",
+    "standard_total",
+    "contrast_total",
+    "monthly",
+    "kept_a_month",
+}
 
 
 def test_a_run_gives_the_price_of_a_million_orders(tmp_path: Path) -> None:
@@ -17,8 +26,10 @@ def test_a_run_gives_the_price_of_a_million_orders(tmp_path: Path) -> None:
     lines = price["lines"].values()
     assert all(set(line) == {"quantity", "unit", "usd"} for line in lines)
     assert price["total"] == pytest.approx(sum(line["usd"] for line in lines), abs=0.01)
-    assert price["total"] <= 30.0
-    assert price["total"] < price["straightforward_total"] < price["standard_total"]
+    assert price["total"] < price["total_over_1kb"] <= 30.0
+    assert price["total"] < price["contrast_total"] < price["standard_total"]
+    assert price["monthly"]["dashboards"]["usd"] == 3.0
+    assert price["kept_a_month"]["dynamodb_storage"]["quantity"] > 1
     assert price["mail"] == 100.0
     quantities = {name: line["quantity"] for name, line in price["lines"].items()}
     assert quantities["step_functions_requests"] == 1

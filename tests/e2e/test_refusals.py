@@ -40,8 +40,8 @@ def commands(folder: Path, port: int) -> dict[str, tuple[list[object], str]]:
     missing = files / "missing"
     return {
         "serve, port taken": (["serve", "--port", port], f"port {port} cannot be used"),
-        "serve, not loopback": (["serve", "--host", "192.0.2.1"], "not this machine's own"),
-        "serve, no address": (["serve", "--host", "no such host"], "not this machine's own"),
+        "serve, not loopback": (["serve", "--host", "192.0.2.1"], "is not a loopback address"),
+        "serve, no address": (["serve", "--host", "no such host"], "is not a loopback address"),
         "serve, stock broken": (["serve", "--port", 0, "--stock", broken], "'many' is not a"),
         "serve, stock missing": (["serve", "--port", 0, "--stock", missing], "cannot be read"),
         "serve, wrong port": (["serve", "--port", 99_999], "65535"),

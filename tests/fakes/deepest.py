@@ -19,7 +19,8 @@ from infra.asl.execution import Execution
 from infra.audit.in_flight import orders_in
 from infra.dead_letters.edit import edit_fields
 from infra.local.directory.history_pieces import packed, snapshot_in
-from infra.local.template.loader import TemplateError, read_yaml
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import read_yaml
 from infra.patterns import InvalidPattern, compile_pattern
 from kernel import json_text
 from kernel.errors import InvalidEvent

@@ -204,6 +204,7 @@ def test_f21_an_event_over_the_limit(machine: Host) -> None:
 def _post(body: Any) -> dict[str, Any]:
     http = {"method": "POST", "path": "/orders", "sourceIp": "127.0.0.1"}
     context = {"http": http, "stage": "$default", "requestId": "1", "domainName": "localhost"}
+    context["authorizer"] = {"jwt": {"claims": {"scope": "orders/operate"}}}
     return {
         "version": "2.0",
         "routeKey": "POST /orders",

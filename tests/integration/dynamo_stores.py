@@ -9,6 +9,7 @@ tests, such as MiniStack.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,11 +17,13 @@ from itertools import count
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
-from inventory.dynamodb import STOCK, DynamoInventory
+from inventory.dynamodb import DynamoInventory
+from inventory.dynamodb_shards import SHARD, STOCK, stock_of, whole
 from inventory.model import Stock
 from kernel.order_record import Entry, Message
 from orders.dynamodb import DynamoOrders
@@ -67,6 +70,68 @@ class OneAtATime:
                 return operation(**arguments)
 
         return request
+
+
+class Contending:
+    """A client that refuses writes to the items of a running transaction.
+
+    DynamoDB does so (Transactions, How it works: Transaction conflict handling): a transaction is
+    cancelled with a reason for each item, and a single write gets `TransactionConflictException`.
+    ``seconds`` is the duration of a transaction; ``refused`` has the refused keys of each request.
+    """
+
+    def __init__(self, client: Any, seconds: float) -> None:
+        self.client = client
+        self.refused: list[list[str]] = []
+        self._seconds = seconds
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def update_item(self, **arguments: Any) -> Any:
+        self._require_free(arguments, "UpdateItem")
+        return self.client.update_item(**arguments)
+
+    def delete_item(self, **arguments: Any) -> Any:
+        self._require_free(arguments, "DeleteItem")
+        return self.client.delete_item(**arguments)
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        keys = [_name(write) for item in arguments["TransactItems"] for write in item.values()]
+        with self._lock:
+            busy = [key in self._held for key in keys]
+            if any(busy):
+                self.refused.append([key for key in keys if key in self._held])
+            else:
+                self._held.update(keys)
+        if any(busy):
+            codes = ["TransactionConflict" if each else "None" for each in busy]
+            reasons = [{"Code": code} for code in codes]
+            error = {"Code": "TransactionCanceledException", "Message": "of the test"}
+            answer: Any = {"Error": error, "CancellationReasons": reasons}
+            raise ClientError(answer, "TransactWriteItems")
+        try:
+            time.sleep(self._seconds)
+            return self.client.transact_write_items(**arguments)
+        finally:
+            with self._lock:
+                self._held.difference_update(keys)
+
+    def _require_free(self, arguments: Mapping[str, Any], operation: str) -> None:
+        key = _name(arguments)
+        with self._lock:
+            if key not in self._held:
+                return
+            self.refused.append([key])
+        error: Any = {"Code": "TransactionConflictException", "Message": "of the test"}
+        raise ClientError({"Error": error}, operation)
+
+
+def _name(write: Mapping[str, Any]) -> str:
+    key = write["Key"]
+    return f"{write['TableName']} {key['pk']['S']} {key['sk']['S']}"
 
 
 def create(client: Any, resource: str = "OrdersTable", *, stream: bool = False) -> Table:
@@ -143,18 +208,8 @@ class DynamoStores:
         }
 
     def stock(self) -> dict[str, Stock]:
-        return {
-            _id(item): Stock(
-                _id(item),
-                item["received"],
-                item["available"] + item["reserved"],
-                item["reserved"],
-                item["shipped"],
-                item["restocked"],
-            )
-            for item in self.table.scan()
-            if item["sk"] == STOCK
-        }
+        items = [item for item in self.table.scan() if item["sk"] in (STOCK, SHARD)]
+        return {stock.sku: stock for stock in map(stock_of, whole(items))}
 
     def everything(self) -> Mapping[str, Any]:
         return {f"{item['pk']} {item['sk']}": item for item in self.table.scan()}

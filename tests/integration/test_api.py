@@ -18,6 +18,9 @@ from tests.fakes.events import ADDRESS, detail, envelope, read
 from tests.strategies import nested
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
+OPERATOR = {"jwt": {"claims": {"scope": "orders/operate"}, "scopes": None}}
+"""The authorizer's context of the local user."""
+
 NEW = detail(order_id=..., timestamp=..., total=...)
 """The mandatory fields of an order over HTTP."""
 
@@ -60,7 +63,11 @@ class Api:
             "rawPath": path,
             "rawQueryString": "",
             "headers": {"content-type": "application/json", **(headers or {})},
-            "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+            "requestContext": {
+                "http": {"method": method, "path": path},
+                "stage": "$default",
+                "authorizer": OPERATOR,
+            },
             "isBase64Encoded": encoded,
         }
         if query is not None:

@@ -11,7 +11,8 @@ from infra.audit.findings import Finding, Report
 from infra.audit.stack import audit
 from infra.deployed.stack import DeployedStack
 from inventory import usecases as inventory
-from inventory.dynamodb import DynamoInventory, receipt_key, stock_key
+from inventory.dynamodb import DynamoInventory, receipt_key
+from inventory.dynamodb_shards import Shards, stock_key
 from inventory.model import Receipt
 from kernel.idempotency import charge_id, shipment_id
 from kernel.order_record import Entry, Message
@@ -206,6 +207,20 @@ def test_an_order_without_pending_work_is_reported_unless_it_has_a_dead_letter(
     ends = {finding.subject for finding in shop.findings(later) if finding.invariant == "End"}
     assert ends == {f"order {WAITS}"}
     shop.stack.client("sqs").purge_queue(QueueUrl=shop.stack.name("AttentionQueue"))
+
+
+def test_the_shards_of_a_sku_are_audited_as_its_stock(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.dynamodb_shards.SHARDS", 2)
+    monkeypatch.setattr("inventory.dynamodb_shards.MIN_SHARE", 1)
+    Shards(shop.table).split("TEA")
+    assert shop.table.get(*stock_key("TEA", 2))
+    report = shop.audit()
+    assert report.findings.first == []
+    assert report.checked["skus"] == 1
+    put(shop, stock_key("TEA", 2), shipped=1)
+    assert {finding.subject for finding in shop.findings()} == {"SKU TEA"}
 
 
 def test_an_overdue_outbox_is_reported(shop: Shop) -> None:

@@ -64,7 +64,7 @@ def test_an_address_without_a_file_is_refused(
     aws: DeployedStack, here: tuple[str, ...], address: str
 ) -> None:
     for command in ("export", "import"):
-        assert "names no file; send one such as" in refusal(command, address, *here, *IN_REGION)
+        assert "names no file; name one such as" in refusal(command, address, *here, *IN_REGION)
 
 
 def test_a_missing_bucket_or_file_is_reported(aws: DeployedStack, here: tuple[str, ...]) -> None:
@@ -73,7 +73,7 @@ def test_a_missing_bucket_or_file_is_reported(aws: DeployedStack, here: tuple[st
         assert said.startswith("s3://no-such-bucket/x.ndjson was not found")
     said = refusal("import", f"s3://{BUCKET}/nothing.ndjson", *here, *IN_REGION)
     assert "was not found" in said
-    assert "name one that is there" in said
+    assert "name an existing one" in said
 
 
 def test_a_table_and_a_stack_exclude_each_other(aws: DeployedStack, tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest
 from infra.local.engine import outbox as outbox_module
-from infra.local.engine.bus import Delivery
-from infra.local.engine.targets import DeliveryError, QueueTarget
+from infra.local.engine.targets import Delivery, DeliveryError, QueueTarget
 from infra.local.template.stack import Target
 from lambda_support.batches import MAX_BYTES
 from tests.fakes.redrives import redrive

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from infra.cost.bill import REFERENCE_LINES
-from infra.cost.deployment import RELAYED, STEPS
+from infra.cost.deployment import OVER_1KB, RELAYED, SEARCHED_READS, STEPS
+from infra.cost.monthly import ORDER_BYTES
 from infra.cost.prices import PRICES
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory
@@ -89,6 +90,14 @@ class Meter:
         self.reads[self.step] += (
             max(1, math.ceil(item_size(answer.get("Item", {})) / 4096)) * factor
         )
+        return answer
+
+    def batch_get_item(self, **request: Any) -> Any:
+        answer = self.client.batch_get_item(**request)
+        [(table, keys)] = request["RequestItems"].items()
+        factor = 1 if keys.get("ConsistentRead") else 0.5
+        for item in answer["Responses"][table]:
+            self.reads[self.step] += math.ceil(item_size(item) / 4096) * factor
         return answer
 
     def update_item(self, **request: Any) -> Any:
@@ -171,10 +180,12 @@ def event(lines: int) -> dict[str, Any]:
 class Platform:
     """The services on one metered table; each step runs under its function's name."""
 
-    def __init__(self, client: Any, lines: int) -> None:
+    def __init__(self, client: Any, lines: int, **more: Any) -> None:
         self.meter = Meter(client)
         self.name = create(client).name
         self.event = event(lines)
+        self.event["detail"] |= more
+        self.order_id = self.event["detail"]["order_id"]
         table, others, clock = (
             Table(self.name, lambda: self.meter),
             Partners(),
@@ -184,7 +195,8 @@ class Platform:
         def now() -> float:
             return next(clock) + 0.137
 
-        self.orders = orders.Ports(DynamoOrders(table), now, orders.Policy())
+        self.store = DynamoOrders(table)
+        self.orders = orders.Ports(self.store, now, orders.Policy())
         self.stock = inventory.Ports(DynamoInventory(table), now)
         self.ledger = payments.Ports(DynamoLedger(table), others, now)  # type: ignore[arg-type]
         self.parcels = shipping.Ports(DynamoShipments(table), others, now)  # type: ignore[arg-type]
@@ -201,21 +213,22 @@ class Platform:
 
     def process(self) -> None:
         """Process an order on the happy path."""
+        order_id = self.order_id
         with self.as_step("ValidateOrderFunction"):
             epoch = orders.claim(self.event, OWNER, self.orders).epoch
         with self.as_step("CheckInventoryFunction"):
-            inventory.reserve(ORDER, epoch, self.stock)
+            inventory.reserve(order_id, epoch, self.stock)
         with self.as_step("ProcessPaymentFunction"):
-            payments.pay(ORDER, epoch, self.ledger)
+            payments.pay(order_id, epoch, self.ledger)
         with self.as_step("UpdateInventoryFunction"):
-            inventory.commit(ORDER, epoch, self.stock)
+            inventory.commit(order_id, epoch, self.stock)
         with self.as_step("CreateShipmentFunction"):
-            shipping.ship(ORDER, epoch, self.parcels)
+            shipping.ship(order_id, epoch, self.parcels)
         with self.as_step("CompleteOrderFunction"):
-            orders.complete(ORDER, epoch, self.orders)
+            orders.complete(order_id, epoch, self.orders)
         self.send("Order Completed")
         with self.as_step("SendConfirmationFunction"):
-            notifications.confirm(ORDER, self.mails)
+            notifications.confirm(order_id, self.mails)
 
     def place(self) -> None:
         """Place the order over HTTP."""
@@ -224,11 +237,15 @@ class Platform:
             orders.place(placed, self.orders)
         self.send("Order Created")
 
+    def item(self) -> dict[str, Any]:
+        """Return the order's item."""
+        pk, sk = order_key(self.order_id)
+        key = {"pk": {"S": pk}, "sk": {"S": sk}}
+        return self.meter.present({"TableName": self.name, "Key": key})
+
     def send(self, name: str) -> None:
         """Relay the outbox of the order's item."""
-        pk, sk = order_key(ORDER)
-        key = {"pk": {"S": pk}, "sk": {"S": sk}}
-        image = self.meter.present({"TableName": self.name, "Key": key})
+        image = self.item()
         record = {"eventID": "1", "dynamodb": {"NewImage": image, "SequenceNumber": "1"}}
         with self.as_step(name):
             assert not outbox.relay([record], self.sender, lambda: 60.0)
@@ -261,3 +278,38 @@ def test_an_order_over_http_uses_the_dynamodb_units_of_the_bill(client: Any) -> 
     assert platform.charged("Order Created") == (sent.reads, sum(sent.writes))
     platform.process()
     assert platform.charged("ValidateOrderFunction") == (validated.reads, sum(validated.writes))
+
+
+UUID = "0b9f6a5e-2f0c-4f53-8f0e-6f3c1a2b4d5e"
+LARGER = {
+    "order_id": UUID,
+    "customer_id": UUID,
+    "email": "alexandra.montgomery@example.com",
+    "shipping_address": {
+        "name": "Alexandra Montgomery-Jones",
+        "street": "1600 Amphitheatre Parkway, Apartment 4B",
+        "city": "San Francisco",
+        "region": "California",
+        "postal_code": "94043-1351",
+        "country": "US",
+    },
+}
+
+
+@pytest.mark.parametrize("lines", [math.floor(REFERENCE_LINES), math.ceil(REFERENCE_LINES)])
+def test_an_order_over_1_kb_uses_the_additional_units_of_the_bill(client: Any, lines: int) -> None:
+    platform = Platform(client, lines, **LARGER)
+    platform.process()
+    for name in (STEPS.keys() | RELAYED) - {"OrdersApiFunction", "Order Created"}:
+        step = STEPS.get(name) or RELAYED[name]
+        writes = step.write_units(lines, PRICES.transaction_multiplier) + OVER_1KB.get(name, 0)
+        assert platform.charged(name) == (step.reads, writes), name
+    assert 1024 < item_size(platform.item()) <= ORDER_BYTES - 100
+
+
+def test_the_search_for_lost_events_reads_the_units_of_the_bill(client: Any) -> None:
+    platform = Platform(client, 3)
+    platform.process()
+    with platform.as_step("search"):
+        assert platform.store.unknown([platform.order_id]) == []
+    assert platform.charged("search") == (SEARCHED_READS, 0)

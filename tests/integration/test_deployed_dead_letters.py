@@ -243,7 +243,7 @@ def test_an_ignored_run_leaves_the_dead_letter_with_the_reason(stack: DeployedSt
     opened(stack, status=Status.COMPENSATING, lease_owner="run-2", lease_until=9e9)
     [done] = redriven(stack, number)
     assert done["state"] == "running"
-    assert "has not taken the order, and the letter stays" in done["message"]
+    assert "has not taken the order, and the dead letter stays" in done["message"]
     assert "held by run run-2" in done["message"]
     assert texts(stack, "AttentionQueue") == [json.dumps(ATTENTION)]
 
@@ -371,7 +371,7 @@ def test_a_dead_letter_whose_run_failed_gets_another_run(stack: DeployedStack) -
     [answer] = redriven(stack, number)
     assert (answer["state"], answer["message"]) == (
         "back",
-        "its run ABORTED, and the letter stays",
+        "its run ABORTED, and the dead letter stays",
     )
     redriven(stack, number)
     assert {name for name, _ in runs(stack)} == {f"redrive-{number}", f"redrive-{number}-2"}

@@ -391,7 +391,7 @@ def test_a_write_that_keeps_conflicting_with_transactions_raises_a_conflict(
     ("code", "problem"),
     [
         ("ExpiredTokenException", "AWS does not accept the credentials .*; sign in"),
-        ("AccessDeniedException", "these credentials may not do it .*; extend their"),
+        ("AccessDeniedException", "the credentials lack an IAM permission .*; extend their"),
         ("ValidationException", "refused the request: ValidationException: of the test"),
     ],
 )

@@ -39,9 +39,12 @@ def post(
 ) -> Answer:
     """Place an order with an API Gateway's event; every user except the local one has a token."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": "/orders"}, "stage": "$default"}
-    if sender or claims:
-        token = {"sub": sender, **claims} if sender else claims
-        context["authorizer"] = {"jwt": {"claims": token, "scopes": ["orders/write"]}}
+    token = {
+        "scope": "orders/operate orders/write",
+        **({"sub": sender} if sender else {}),
+        **claims,
+    }
+    context["authorizer"] = {"jwt": {"claims": token, "scopes": ["orders/write"]}}
     event = {
         "version": "2.0",
         "routeKey": "POST /orders",

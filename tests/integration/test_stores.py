@@ -30,7 +30,7 @@ from payments.model import LedgerEntry
 from shipping.model import Shipment
 from tests.fakes.events import ADDRESS, envelope
 from tests.fakes.records import EPOCH, NOW, order, waiting
-from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
+from tests.integration.dynamo_stores import Contending, DynamoStores, OneAtATime, moto
 from tests.integration.stores import SQLiteStores, Stores
 
 T = TypeVar("T")
@@ -45,12 +45,18 @@ def aws() -> Iterator[OneAtATime]:
         yield client
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+TRANSACTION_SECONDS = 0.004
+
+
+@pytest.fixture(params=["sqlite", "dynamodb", "dynamodb, contending"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    sqlite = request.param == "sqlite"
-    opened: Stores = (
-        SQLiteStores(tmp_path) if sqlite else DynamoStores(request.getfixturevalue("aws"))
-    )
+    opened: Stores
+    if request.param == "sqlite":
+        opened = SQLiteStores(tmp_path)
+    else:
+        client = request.getfixturevalue("aws")
+        contending = Contending(client, TRANSACTION_SECONDS)
+        opened = DynamoStores(client if request.param == "dynamodb" else contending)
     yield opened
     opened.close()
 

@@ -16,10 +16,12 @@ from botocore.exceptions import ClientError
 
 from tests.fakes.serving import Served, answer, orders
 
-SHOP, REPORT, OPERATOR = "s" * 40, "r" * 40, "o" * 40
+SHOP, REPORT, OPERATOR, OTHER, ADMIN = (letter * 40 for letter in "srovm")
 LINES = f"""# token subject scopes
-{SHOP} shop orders/read orders/write
-{REPORT} report orders/read
+{SHOP} shop orders/read orders/write customer_id=C-1
+{REPORT} report orders/read customer_id=C-1
+{OTHER} other orders/read orders/write customer_id=C-2
+{ADMIN} admin orders/read orders/operate
 {OPERATOR} ops orders/operate
 """
 ORDER = {
@@ -147,6 +149,16 @@ def test_a_call_needs_a_token_with_the_routes_scope(open_to_others: Served) -> N
     assert status == 201
     assert ask("GET", f"/orders/{placed['order_id']}", None, bearer(REPORT))[0] == 200
     assert ask("GET", f"/orders/{placed['order_id']}", None, bearer(OPERATOR))[0] == 403
+
+
+def test_a_call_reaches_the_orders_of_its_tokens_customer(open_to_others: Served) -> None:
+    ask = open_to_others.ask
+    assert ask("POST", "/orders", ORDER, bearer(OTHER))[0] == 403
+    _, placed = ask("POST", "/orders", ORDER, bearer(SHOP))
+    path = f"/orders/{placed['order_id']}"
+    assert ask("GET", path, None, bearer(OTHER))[0] == 404
+    assert ask("POST", f"{path}/cancel", None, bearer(OTHER))[0] == 404
+    assert ask("GET", path, None, bearer(ADMIN))[0] == 200
 
 
 def client(server: Served, token: str | None) -> Any:

@@ -220,7 +220,7 @@ class DeployedHost:
             self.stack.reconcile()
 
     def kept(self) -> int:
-        """Return the number of of kept for orders that have not arrived."""
+        """Return the number of requests kept for orders that have not arrived."""
         requests = [request for item in self.stack.items() for request in requests_in(item)]
         return sum(self._is_own(request.order_id) for request in requests)
 

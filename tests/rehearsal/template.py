@@ -20,7 +20,10 @@ REMOVED = {
     "AWS::EventSchemas::*": "MiniStack has none",
     "AWS::Events::Archive": "MiniStack's CloudFormation has none",
     "AWS::Events::EventBusPolicy": "MiniStack's CloudFormation has none",
+    "AWS::Logs::MetricFilter": "no alarm is looked at",
     "AWS::Serverless::LayerVersion": "the functions' dependencies come from .venv",
+    "AWS::StepFunctions::StateMachineAlias": "MiniStack's CloudFormation has none",
+    "AWS::StepFunctions::StateMachineVersion": "MiniStack's CloudFormation has none",
     "AWS::XRay::*": "MiniStack has none",
 }
 """Removed kinds of resources, with the reasons."""
@@ -31,6 +34,8 @@ PATIENCE = 6
 ALTERED = {
     "WorkflowType": "STANDARD, so that histories can be compared",
     "Architecture": "this machine's",
+    "aliases of state machines": "the state machine itself, as its one version",
+    "DeploymentPreference": "there is no CodeDeploy",
     "CodeUri": "one package of services/, with the program that runs it there",
     "Runtime": "a custom one that runs Lambda's own Python client (see tests/rehearsal/package.py)",
     "Timeout": f"{PATIENCE} times as long: each function starts a process there",
@@ -85,6 +90,7 @@ def adapted(
 
     ``package`` is the S3 URL of the functions' code, ``definitions`` that of each workflow file.
     """
+    template = unaliased(template)
     resources = {name: dict(body) for name, body in template["Resources"].items()}
     out = {name: kind(body) for name, body in resources.items() if reason(kind(body))}
     for name in out:
@@ -107,6 +113,21 @@ def adapted(
         },
     }
     return body, out
+
+
+def unaliased(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a template in which each reference to an alias names its state machine."""
+    resources = template["Resources"]
+    text = json.dumps(template)
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::StepFunctions::StateMachineAlias":
+            properties = resource["Properties"]
+            version = properties["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
+            machine = resources[version]["Properties"]["StateMachineArn"]
+            text = text.replace(json.dumps({"Ref": name}), json.dumps(machine))
+            text = text.replace(f':{properties["Name"]["Fn::Sub"]}"', '"')
+    body: dict[str, Any] = json.loads(text)
+    return body
 
 
 def kind(resource: Mapping[str, Any]) -> str:
@@ -155,6 +176,7 @@ def _without(value: Any, out: Mapping[str, str]) -> Any:
 def _globals(body: Mapping[str, Any], package: str) -> dict[str, Any]:
     function = dict(body["Function"])
     function.pop("Layers", None)
+    function.pop("DeploymentPreference", None)
     function |= {"CodeUri": package, "Runtime": RUNTIME, "Tracing": "PassThrough"}
     written = function["Environment"]["Variables"]
     # a variable with a condition is one of OpenTelemetry's, which has a layer of its own

@@ -154,6 +154,7 @@ def _request(action: Action) -> dict[str, Any]:
             "stage": "$default",
             "requestId": "1",
             "domainName": "localhost",
+            "authorizer": {"jwt": {"claims": {"scope": "orders/operate"}}},
         },
         "body": json.dumps(action.body["body"]),
         "isBase64Encoded": False,

@@ -25,6 +25,7 @@ from inventory.store import SQLiteInventory
 from kernel.errors import LeaseLost
 from kernel.idempotency import charge_id
 from kernel.lease import require_active, require_holder
+from kernel.money import smallest_units
 from kernel.order_record import Message, OrderRecord
 from kernel.order_status import ChargeStatus, ShipmentStatus
 from payments.gateway import SandboxGateway
@@ -52,9 +53,8 @@ def charged_blindly(patch: pytest.MonkeyPatch) -> None:
     ) -> GatewayRecord:
         key = charge_id(record.order_id)
         token = record.payment_token
-        return ports.gateway.charge(
-            Charge(key, record.order_id, record.total, record.currency, token)
-        )
+        amount = smallest_units(record.total, record.currency)
+        return ports.gateway.charge(Charge(key, record.order_id, amount, record.currency, token))
 
     patch.setattr(payments.usecases, "_charge", charge)
 
@@ -83,7 +83,8 @@ def delivery_removed_too_early(patch: pytest.MonkeyPatch) -> None:
     send = QueueTarget.deliver
 
     def deliver(self: QueueTarget, target: Any, delivery: Any, now: float) -> None:
-        database = self._queues.journal.database
+        queues: Any = self._queues
+        database = queues.journal.database
         with database.write() as connection:
             connection.execute("delete from deliveries where id = ?", (delivery.id,))
         send(self, target, delivery, now)
@@ -175,16 +176,16 @@ def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "idempotency key dropped": (10, idempotency_key_dropped),
-    "charged blindly": (250, charged_blindly),
+    "charged blindly": (700, charged_blindly),
     "late charge unmarked": (400, late_charge_unmarked),
     "acknowledged too early": (50, acknowledged_too_early),
     "delivery removed too early": (150, delivery_removed_too_early),
     "release skipped": (10, release_skipped),
     "receipt counted twice": (50, receipt_counted_twice),
-    "fence forgotten": (300, fence_forgotten),
+    "fence forgotten": (400, fence_forgotten),
     "event dropped": (10, event_dropped),
     "cancellation unseen": (400, cancellation_unseen),
-    "late shipment unmarked": (250, late_shipment_unmarked),
+    "late shipment unmarked": (450, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
 }

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from infra.asl import RunTask
-from infra.local.engine.bus import Delivery
 from infra.local.engine.engine import Engine
 from infra.local.engine.integrations import TaskError
 from infra.local.engine.loaded_execution import LoadedExecution
-from infra.local.engine.targets import DeliveryError
+from infra.local.engine.targets import Delivery, DeliveryError
 from infra.local.template.stack import Schedule, Target
 from tests.simulation.faults import Kind
 from tests.simulation.poison import Poison

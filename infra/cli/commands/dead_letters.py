@@ -95,7 +95,7 @@ def redrive(
 
     Each goes back to the queue, target or function where it failed, or becomes a new run. It leaves
     its queue in the transaction that stores its successor, and returns if the successor fails.
-    Without a server on the directory, the command processes what is due there while it waits. With
+    Without a server on the directory, the command processes the due work there while it waits. With
     --all on a deployed stack, SQS itself moves messages back to the queues that gave them up, and
     continues after this command has ended.
     """

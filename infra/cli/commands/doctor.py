@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from infra.audit.health import check_health
 from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, directory
 from infra.terminal.output import Styled, Table, console, finish
-from infra.views.health import check_health
 
 
 def doctor(

@@ -1,7 +1,7 @@
 """``orders run``: send events, and process them until nothing is due.
 
 Waits are skipped in a sandbox (`infra.local.directory.sandbox`). Elsewhere a run works in real
-time: it processes what is due, and lists what waits until when.
+time: it processes due work, and lists the remaining waits with their ends.
 """
 
 import time
@@ -53,7 +53,7 @@ def run(
     delivery: Delivery = "",
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Generated orders to send; 0 only processes what is due."),
+        typer.Option(min=0, help="Generated orders to send; 0 only processes due work."),
     ] = None,
     seed: Annotated[
         int | None,
@@ -67,7 +67,8 @@ def run(
     """Process orders with the complete platform, on this machine.
 
     Waits are skipped as long as this command sent every order of the data directory. In any other
-    directory the run works in real time: it ends once nothing is due soon, and lists what waits.
+    directory the run works in real time: it ends once nothing is due soon, and lists the
+    remaining waits.
     """
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")

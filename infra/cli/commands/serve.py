@@ -118,7 +118,7 @@ def _parameters(texts: list[str]) -> dict[str, str]:
 
 
 def _access_notes(engine: Engine, access: Admission) -> list[str]:
-    """Return what the user should know about access to the server."""
+    """Return notes for the user about access to the server."""
     if access.tokens is not None:
         return ["a token is needed: `Authorization: Bearer TOKEN`, or AWS_SESSION_TOKEN=TOKEN"]
     cors = engine.stack.cors

@@ -1,4 +1,4 @@
-"""``orders show``: the story of one order."""
+"""``orders show``: everything about one order."""
 
 from collections import Counter
 from pathlib import Path

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ from infra.local.engine.put_events import (
     refusal_of,
     time_of,
 )
-from infra.local.engine.targets import DeliveryError, RuleTarget
+from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
@@ -40,17 +39,6 @@ _SELECT_DELIVERIES = (
     "select d.id, d.target, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
     " from deliveries d join events e on e.seq = d.event_seq"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An event on its way to a target."""
-
-    id: int
-    event_id: str
-    envelope: str
-    attempts: int
-    arrived_at: float
 
 
 class Bus(Component):

@@ -1,15 +1,11 @@
 """The protocol between the engine and its components."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from infra.local.engine.backlog import NEVER
 
 if TYPE_CHECKING:
-    from infra.local.engine.bus import Bus
     from infra.local.engine.crash_suspects import Suspects
-    from infra.local.engine.executions import Executions
-    from infra.local.engine.queues import Queues
-    from infra.local.template.stack import Stack
 
 
 class Component:
@@ -39,12 +35,3 @@ class Component:
 
     def quarantine(self, number: int, reason: str, now: float) -> None:
         """End an item that ended the process twice, as the item's own failure would end it."""
-
-
-class EngineParts(NamedTuple):
-    """The services that rule targets, task integrations and the outbox use."""
-
-    stack: "Stack"
-    queues: "Queues"
-    bus: "Bus"
-    executions: "Executions"

@@ -59,8 +59,8 @@ _END = (
     "update closed_letters set state = ?, replaced_by = ?, outcome = ?, closed_at = ? where id = ?"
 )
 _OUT = "delete from messages where id = ? and queue is not null"
-# The `and` makes it a statement of its own: a batch runs statements in the order of their first
-# rows, so this one must not be merged with deletions that were added before `_CLOSE`.
+# ``queue is not null`` is always true. It makes this statement differ from other deletions: a batch
+# runs statements in the order of their first rows, and this one must follow `_CLOSE`.
 _FORGET = "delete from closed_letters where id = ?"
 _LOG = "insert into letter_log (letter, at, who, what, detail) values (?, ?, ?, ?, ?)"
 
@@ -89,7 +89,7 @@ class DeadLetterRows:
 
     def expired(self, queue: str, before: float, now: float) -> None:
         """Close the dead letters of a queue that are past its retention."""
-        self.journal.batch.add(_EXPIRE, "its queue kept it no longer", now, queue, before)
+        self.journal.batch.add(_EXPIRE, "its retention in the queue expired", now, queue, before)
 
     def ended(
         self, letter: int, outcome: str, now: float, *, replaced_by: int | None = None

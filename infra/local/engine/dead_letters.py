@@ -14,8 +14,9 @@ from infra.dead_letters.reading import letters
 from infra.errors import InvalidRequest, Refusal
 from infra.local.engine.attention_queue import INDEX, open_letter
 from infra.local.engine.backlog import NEVER
-from infra.local.engine.component import Component, EngineParts
+from infra.local.engine.component import Component
 from infra.local.engine.dead_letter_rows import DeadLetterRows
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.redrive import Redrive
 from infra.local.engine.redrive_outcomes import Outcome, RedriveOutcomes
 from infra.local.orderflow import ATTENTION_QUEUE, Profile
@@ -222,7 +223,7 @@ class DeadLetters(Component):
             now,
             now,
             queue,
-            "its queue kept it no longer, and nothing had handled it",
+            "its retention in the queue expired before it was handled",
             queue,
             before,
         )

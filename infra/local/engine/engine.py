@@ -18,8 +18,9 @@ from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import Journal
 from infra.local.engine.bus import Bus
-from infra.local.engine.component import Component, EngineParts
+from infra.local.engine.component import Component
 from infra.local.engine.dead_letters import DeadLetters
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.error_boundary import Boundary, Failures
 from infra.local.engine.executions import Executions
 from infra.local.engine.function_calls import FunctionCalls

@@ -87,7 +87,7 @@ class Failures:
 class Boundary:
     """The boundary of one engine (see the module).
 
-    ``undo`` are functions that remove from memory what the turn's items have added, in order.
+    ``undo`` has, in order, the functions that remove the additions of the turn's items from memory.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as another:  # noqa: BLE001 - the error's own code may raise anything
-        return f"its message cannot be told: {type(another).__name__}"
+        return f"its message cannot be read: {type(another).__name__}"
 
 
 def _storable(text: str) -> str:

@@ -12,10 +12,10 @@ from infra.asl import RunTask
 from infra.asl.errors import RUNTIME
 from infra.errors import InvalidRequest
 from infra.local.engine.error_boundary import Expected
+from infra.local.engine.services import EngineServices
 from kernel import json_text
 
 if TYPE_CHECKING:
-    from infra.local.engine.component import EngineParts
     from infra.local.template.stack import Stack
 
 
@@ -47,7 +47,7 @@ class TaskIntegration(Protocol):
 
     name: ClassVar[str]
 
-    def __init__(self, parts: "EngineParts") -> None: ...
+    def __init__(self, parts: EngineServices) -> None: ...
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -131,7 +131,7 @@ class CallFunction:
 
     name: ClassVar[str] = "lambda"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._stack = parts.stack
 
     def check(self, parameters: Any) -> None:
@@ -147,7 +147,7 @@ class InvokeFunction:
 
     name: ClassVar[str] = "lambda:invoke"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._stack = parts.stack
 
     def check(self, parameters: Any) -> None:
@@ -172,7 +172,7 @@ class SendMessage:
 
     name: ClassVar[str] = "sqs:sendMessage"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._stack, self._queues = parts.stack, parts.queues
 
     def check(self, parameters: Any) -> None:
@@ -196,7 +196,7 @@ class PutEvents:
 
     name: ClassVar[str] = "events:putEvents"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._bus = parts.bus
 
     def check(self, parameters: Any) -> None:
@@ -227,7 +227,7 @@ class StartExecution:
 
     name: ClassVar[str] = "states:startExecution"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._stack, self._executions = parts.stack, parts.executions
 
     def check(self, parameters: Any) -> None:

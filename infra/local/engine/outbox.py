@@ -1,7 +1,7 @@
 """The outbox: sends the messages that services wrote in the transaction of their own change.
 
-On AWS the table's stream feeds the relay function (`orders.relay`). On one machine the engine reads
-the table ``outbox`` itself, and deletes each row in the turn that stores the message.
+On AWS the table's stream invokes the relay function (`orders.outbox.relay`). On one machine the
+engine reads the table ``outbox`` itself, and deletes each row in the turn that stores the message.
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import Any
 
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine.backlog import NEVER
-from infra.local.engine.component import Component, EngineParts
+from infra.local.engine.component import Component
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.executions import EXISTS
 from infra.local.engine.integrations import TaskError
@@ -28,7 +29,7 @@ _DELETE = "delete from outbox where id = ?"
 class Outbox(Component):
     """The outbox of the services' database.
 
-    ``is_due`` says whether there may be rows: at the start, after a full batch, and after each
+    ``is_due`` is true if there may be rows: at the start, after a full batch, and after each
     function that has ended.
     """
 

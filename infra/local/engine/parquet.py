@@ -73,7 +73,7 @@ def unconvertible(
 ) -> list[tuple[T, str]]:
     """Return the items whose rows do not convert, each with the reason, by bisection.
 
-    ``problem_with`` returns why rows do not convert together, or an empty text.
+    ``problem_with`` returns the reason why rows do not convert together, or an empty text.
     """
     problem = problem_with([line(item) for item in items])
     if not problem:

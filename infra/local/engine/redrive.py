@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from infra.dead_letters.router import ToOrder, ToQueue, ToRun, ToTarget, UnknownConsumer, route
 from infra.errors import InvalidRequest
-from infra.local.engine.component import EngineParts
+from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.integrations import TaskError
 from infra.local.orderflow import Profile
 
@@ -65,7 +65,7 @@ class Redrive:
         except TaskError as error:
             raise InvalidRequest("ResourceConflictException", str(error)) from None
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            problem = "it has no destination: send its event again by hand, or discard the letter"
+            problem = "it has no destination: send its event again by hand, or discard it"
             raise InvalidRequest("ResourceNotFoundException", problem) from None
 
     def _successor(self, letter: Letter, number: int, now: float) -> Successor:
@@ -136,5 +136,5 @@ def _name(head: str, letter: int, number: int) -> str:
 
 
 def _missing(resource: str) -> InvalidRequest:
-    problem = f"the template has no {resource}: send its event again by hand, or discard the letter"
+    problem = f"the template has no {resource}: send its event again by hand, or discard it"
     return InvalidRequest("ResourceNotFoundException", problem)

@@ -74,7 +74,7 @@ class RedriveOutcomes:
         return self._order(run["order_id"], failed)
 
     def _order(self, order_id: str | None, failed: str | None) -> Outcome:
-        """Return the outcome of a run by its order's state; ``failed`` says why the run failed."""
+        """Return the outcome of a run by its order's state; ``failed`` is its failure."""
         order = order_id and self.database.row("select * from orders where order_id = ?", order_id)
         if not order:
             return Outcome(failed or "its run has succeeded", reopen=failed is not None)

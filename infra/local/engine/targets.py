@@ -1,21 +1,31 @@
 """The kinds of rule targets: each is a class, and a row of `TARGETS`.
 
 To add a kind, write a class with `room` and `deliver`, and add it to `TARGETS`. The template's
-reader gets the table from `infra.local.stack_loader`.
+reader gets the table from `infra.local.stack_loader`. `infra.local.engine.bus.Bus` retries refused
+events and sends them to dead-letter queues.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from infra.local.engine.error_boundary import Expected
 from infra.local.engine.integrations import TaskError
+from infra.local.engine.services import EngineServices
 from infra.local.template.stack import Target
 from kernel import json_text
 
-if TYPE_CHECKING:
-    from infra.local.engine.bus import Delivery
-    from infra.local.engine.component import EngineParts
-
 UNLIMITED = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a target."""
+
+    id: int
+    event_id: str
+    envelope: str
+    attempts: int
+    arrived_at: float
 
 
 class DeliveryError(Expected):
@@ -41,7 +51,7 @@ class RuleTarget(Protocol):
     def room(self) -> int:
         """Return how many more events the target takes now; the others wait in the journal."""
 
-    def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
+    def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         """Deliver an event.
 
         Raises
@@ -58,14 +68,14 @@ class QueueTarget:
     kind: ClassVar[str] = "queue"
     resources: ClassVar[str] = "queues"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._queues = parts.queues
 
     def room(self) -> int:
         """Return `UNLIMITED`: a queue's messages are in the journal."""
         return UNLIMITED
 
-    def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
+    def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         """Send the event to the queue."""
         self._queues.send(target.name, delivery.envelope, {}, now)
 
@@ -77,14 +87,14 @@ class MachineTarget:
     kind: ClassVar[str] = "machine"
     resources: ClassVar[str] = "state_machines"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         self._executions = parts.executions
 
     def room(self) -> int:
         """Return how many more executions fit into memory."""
         return self._executions.room()
 
-    def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:
+    def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
         """Start an execution whose input is the event as it was sent."""
         name, text = f"{delivery.event_id}-{delivery.id}", delivery.envelope
         try:
@@ -100,14 +110,14 @@ class StreamTarget:
     kind: ClassVar[str] = "stream"
     resources: ClassVar[str] = "streams"
 
-    def __init__(self, parts: "EngineParts") -> None:
+    def __init__(self, parts: EngineServices) -> None:
         pass
 
     def room(self) -> int:
         """Return 0: the stream reads its deliveries itself (`infra.local.engine.streams`)."""
         return 0
 
-    def deliver(self, target: Target, delivery: "Delivery", now: float) -> None:  # noqa: ARG002
+    def deliver(self, target: Target, delivery: Delivery, now: float) -> None:  # noqa: ARG002
         """Refuse: a stream's deliveries are never made one by one."""
         raise DeliveryError("INTERNAL", f"{target.name} reads its deliveries itself")
 

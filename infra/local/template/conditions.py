@@ -1,72 +1,73 @@
-"""The conditions of a template, and the values that depend on them.
+"""Evaluate the conditions of a template.
 
-Source: AWS CloudFormation Template Reference, "Condition functions".
+Source: AWS CloudFormation User Guide, "Condition functions".
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-NO_VALUE = {"Ref": "AWS::NoValue"}
-"""A property or an entry of a list that is left out."""
+from infra.local.template.errors import TemplateError
 
 Resolve = Callable[[Any, str], Any]
 
+ABSENT = object()
+"""The value of ``AWS::NoValue``: its property or list entry is left out."""
+
 
 class Conditions:
-    """The conditions of one template.
-
-    Parameters
-    ----------
-    declared : Mapping[str, Any]
-        The section ``Conditions``.
-    resolve : callable
-        ``(value, place) -> value``: replaces references.
-    """
+    """The conditions of a template; ``resolve`` replaces the references in their values."""
 
     def __init__(self, declared: Mapping[str, Any], resolve: Resolve) -> None:
         self._declared = declared
         self._resolve = resolve
-        self._entered: list[str] = []
+        self._open: list[str] = []
 
-    def chosen(self, value: Any, place: str) -> Any:
-        """Return the branch that an ``Fn::If`` in a value chooses; `NO_VALUE` may be it.
+    def holds(self, name: str, place: str) -> bool:
+        """Return whether a condition is true.
 
         Raises
         ------
-        ValueError
-            The message says what is malformed, or which condition does not exist.
+        TemplateError
+            The template has no such condition, or it is malformed or refers to itself.
         """
-        while isinstance(value, Mapping) and value.keys() == {"Fn::If"}:
-            arguments = value["Fn::If"]
-            if not isinstance(arguments, Sequence) or len(arguments) != 3:  # noqa: PLR2004
-                raise ValueError("Fn::If has no condition and two values")
-            value = arguments[1] if self.is_met(arguments[0], place) else arguments[2]
-        return value
-
-    def is_met(self, name: Any, place: str) -> bool:
-        """Return whether a named condition is met; raise `ValueError` if there is none."""
         if name not in self._declared:
-            raise ValueError(f"refers to the condition {name!r}, which the template does not have")
-        if name in self._entered:
-            raise ValueError(f"the condition {name} refers to itself")
-        self._entered.append(name)
+            raise TemplateError(place, f"refers to the condition {name!r}, which does not exist")
+        if name in self._open:
+            raise TemplateError(f"Conditions.{name}", "refers to itself")
+        self._open.append(name)
         try:
-            return self._evaluate(self._declared[name], place)
+            return self._evaluate(self._declared[name], f"Conditions.{name}")
         finally:
-            self._entered.pop()
+            self._open.pop()
+
+    def choose(self, argument: Any, place: str) -> Any:
+        """Return the chosen branch of an ``Fn::If``."""
+        if not isinstance(argument, list) or len(argument) != 3:  # noqa: PLR2004
+            raise TemplateError(place, "Fn::If is no list of a condition and two values")
+        name, then, otherwise = argument
+        return then if self.holds(name, place) else otherwise
 
     def _evaluate(self, condition: Any, place: str) -> bool:
-        if isinstance(condition, Mapping) and len(condition) == 1:
-            [(function, arguments)] = condition.items()
-            if function == "Condition":
-                return self.is_met(arguments, place)
-            if function == "Fn::Equals":
-                left, right = (str(self._resolve(one, place)) for one in arguments)
-                return left == right
-            if function == "Fn::Not":
-                [inner] = arguments
-                return not self._evaluate(inner, place)
-            if function in ("Fn::And", "Fn::Or"):
-                combine = all if function == "Fn::And" else any
-                return combine([self._evaluate(inner, place) for inner in arguments])
-        raise ValueError(f"{condition!r} is not supported as a condition on one machine")
+        if not isinstance(condition, Mapping) or len(condition) != 1:
+            raise TemplateError(place, "is no condition")
+        [(function, argument)] = condition.items()
+        if function == "Condition":
+            return self.holds(argument, place)
+        if function == "Fn::Equals":
+            left, right = (self._text(one, place) for one in argument)
+            return left == right
+        if function not in _COMBINATIONS:
+            raise TemplateError(place, f"{function} is no condition function")
+        return _COMBINATIONS[function](self._evaluate(one, place) for one in argument)
+
+    def _text(self, value: Any, place: str) -> str:
+        """Return a value as CloudFormation compares it: as text, a boolean in small letters."""
+        resolved = self._resolve(value, place)
+        return str(resolved).lower() if isinstance(resolved, bool) else str(resolved)
+
+
+_COMBINATIONS: Mapping[str, Callable[[Any], bool]] = {
+    "Fn::And": all,
+    "Fn::Or": any,
+    "Fn::Not": lambda values: not all(values),
+}

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, refuse_others
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import ACCOUNT, REGION, Template, refuse_others
 from infra.local.template.schedule_expressions import problem_with
 from infra.local.template.stack import Consumer, Function, Route, Schedule, Stack
 
@@ -54,7 +55,13 @@ def read_functions(template: Template, stack: Stack, local_value: LocalValue) ->
 
 # The event types of functions, with the properties that are run or inert on one machine.
 _SOURCES: Mapping[str, set[str]] = {
-    "SQS": {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"},
+    "SQS": {
+        "Queue",
+        "BatchSize",
+        "FunctionResponseTypes",
+        "MaximumBatchingWindowInSeconds",
+        "ScalingConfig",
+    },
     "HttpApi": {"ApiId", "Method", "Path", "Auth"},
     "ScheduleV2": {
         "ScheduleExpression",

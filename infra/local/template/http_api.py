@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from infra.local.template.loader import Template, TemplateError, refuse_others
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import Template, refuse_others
 from infra.local.template.stack import Cors, Stack
 
 INERT = {

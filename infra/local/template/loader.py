@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from infra.errors import Refusal
-from infra.local.template.conditions import NO_VALUE, Conditions
+from infra.local.template.conditions import ABSENT, Conditions
+from infra.local.template.errors import TemplateError
 from kernel.json_text import MAX_DEPTH, is_nested_deeper
 
 try:
@@ -36,15 +36,6 @@ _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 _SAFE_LEVELS = 10_000
 """Levels of YAML that take half of a thread's stack in PyYAML's C code, which checks no depth."""
-
-
-class TemplateError(Refusal, ValueError):
-    """The template or a definition is invalid or not supported; ``place`` is a path in it."""
-
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(f"{place}: {problem}")
-        self.place = place
-        self.problem = problem
 
 
 class _CloudFormationLoader(SafeLoader):
@@ -78,14 +69,15 @@ class Template:
     parameters : Mapping[str, str]
         Values for parameters other than their defaults.
     identify : callable
-        ``(logical id, resource) -> attributes``; the attribute ``Ref`` is the value of ``!Ref``.
+        ``(logical id, resource) -> attributes``; the attribute ``Ref`` is the value of ``!Ref``. An
+        attribute may itself be a reference.
     """
 
     def __init__(
         self,
         path: Path,
         parameters: Mapping[str, str],
-        identify: Callable[[str, Mapping[str, Any]], Mapping[str, str]],
+        identify: Callable[[str, Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
         self.path = path
         self.place = "Resources"
@@ -101,11 +93,19 @@ class Template:
             properties = resource.get("Properties", {}) if isinstance(resource, dict) else None
             if not isinstance(properties, dict):
                 raise TemplateError(f"Resources.{name}", "is no resource with Properties")
+        self._mappings = body.get("Mappings", {})
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
+        self._functions: Mapping[str, Callable[[Any, str], Any]] = {
+            "Ref": self._ref,
+            "Fn::GetAtt": self._get_att,
+            "Fn::Sub": self._substitute,
+            "Fn::If": self._if,
+            "Fn::FindInMap": self._mapped,
+        }
         self._conditions = Conditions(body.get("Conditions", {}), self.resolve)
-        self._attributes = {
+        self._attributes: dict[str, Mapping[str, Any]] = {
             name: identify(name, self._outline(resource))
             for name, resource in self.resources.items()
         }
@@ -141,46 +141,34 @@ class Template:
             yield name, place, partial(self._get, properties, place)
 
     def _get(self, properties: Mapping[str, Any], place: str, key: str, default: Any = None) -> Any:
-        value = self._chosen(properties.get(key, default), f"{place}.{key}")
-        return self.resolve(default if value == NO_VALUE else value, f"{place}.{key}")
+        value = self.resolve(properties.get(key, default), f"{place}.{key}")
+        return default if value is ABSENT else value
 
     def resolve(self, value: Any, place: str) -> Any:
-        """Return a value with its references and conditions replaced."""
-        value = self._chosen(value, place)
+        """Return a value with its references replaced."""
         if isinstance(value, Mapping):
             if len(value) == 1:
                 [(name, argument)] = value.items()
-                if name == "Ref":  # SAM has `!Ref Function.Alias` as well
-                    name, _, attribute = argument.partition(".")
-                    return self._reference(name, attribute or "Ref", place)
-                if name == "Fn::GetAtt":
-                    return self._reference(argument[0], argument[1], place)
-                if name == "Fn::Sub":
-                    return self._substitute(argument, place)
+                if name in self._functions:
+                    return self._functions[name](argument, place)
                 if name.startswith("Fn::") or name == "Condition":
                     raise TemplateError(place, f"{name} is not supported on one machine")
-            chosen = {key: self._chosen(one, f"{place}.{key}") for key, one in value.items()}
-            return {
-                key: self.resolve(one, f"{place}.{key}")
-                for key, one in chosen.items()
-                if one != NO_VALUE
-            }
+            fields = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
+            return {key: entry for key, entry in fields.items() if entry is not ABSENT}
         if isinstance(value, list):
-            entries = [self._chosen(one, f"{place}[{n}]") for n, one in enumerate(value)]
-            return [
-                self.resolve(one, f"{place}[{n}]")
-                for n, one in enumerate(entries)
-                if one != NO_VALUE
-            ]
+            entries = [self.resolve(entry, f"{place}[{n}]") for n, entry in enumerate(value)]
+            return [entry for entry in entries if entry is not ABSENT]
         return value
 
-    def _chosen(self, value: Any, place: str) -> Any:
-        try:
-            return self._conditions.chosen(value, place)
-        except ValueError as error:
-            if isinstance(error, TemplateError):
-                raise
-            raise TemplateError(place, str(error)) from None
+    def _ref(self, argument: str, place: str) -> Any:
+        name, _, attribute = argument.partition(".")  # SAM has `!Ref Function.Alias` as well
+        return self._reference(name, attribute or "Ref", place)
+
+    def _get_att(self, argument: Any, place: str) -> Any:
+        return self._reference(argument[0], argument[1], place)
+
+    def _if(self, argument: Any, place: str) -> Any:
+        return self.resolve(self._conditions.choose(argument, place), place)
 
     def _parameter_values(
         self, declared: Mapping[str, Any], values: Mapping[str, str]
@@ -208,8 +196,11 @@ class Template:
                 properties[key] = self.resolve(properties[key], key)
         return {**resource, "Properties": properties}
 
-    def _reference(self, name: str, attribute: str, place: str) -> str:
+    def _reference(self, name: str, attribute: str, place: str) -> Any:
+        """Return an attribute of a resource, or the value of a parameter."""
         if attribute == "Ref":
+            if name == "AWS::NoValue":
+                return ABSENT
             if name in self._parameters:
                 return str(self._parameters[name])
             if name in PSEUDO_PARAMETERS:
@@ -219,7 +210,17 @@ class Template:
             raise TemplateError(place, f"refers to {name!r}, which the template does not have")
         if attribute not in attributes:
             raise TemplateError(place, f"refers to {name}.{attribute}, which is not known here")
-        return attributes[attribute]
+        return self.resolve(attributes[attribute], place)
+
+    def _mapped(self, argument: Any, place: str) -> Any:
+        """Return the value of a map at two keys, which may be references."""
+        keys = self.resolve(argument, place)
+        value = self._mappings
+        for key in keys:
+            if not isinstance(value, Mapping) or key not in value:
+                raise TemplateError(place, f"Mappings has no value at {' / '.join(map(str, keys))}")
+            value = value[key]
+        return value
 
     def _substitute(self, argument: Any, place: str) -> str:
         text, local = argument if isinstance(argument, list) else (argument, {})
@@ -228,7 +229,7 @@ class Template:
             name, _, attribute = match[1].partition(".")
             if match[1] in local:
                 return str(self.resolve(local[match[1]], place))
-            return self._reference(name, attribute or "Ref", place)
+            return str(self._reference(name, attribute or "Ref", place))
 
         return _VARIABLE.sub(replaced, text).replace("${!", "${")
 

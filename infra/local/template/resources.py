@@ -4,13 +4,16 @@ The table is closed; `identify` refuses the other types:
 
 ==================================  =========================================================
 run                                 ``AWS::Serverless::Function`` (events ``SQS``, ``HttpApi``,
-                                    ``ScheduleV2``; ``DynamoDB`` is inert: the bus takes the outbox
-                                    from the same database), ``AWS::Serverless::StateMachine``,
+                                    ``ScheduleV2``; ``DynamoDB`` is inert: the engine reads the
+                                    outbox in its database), ``AWS::Serverless::StateMachine``,
                                     ``AWS::Serverless::HttpApi``, ``AWS::Events::EventBus``,
                                     ``AWS::Events::Archive``, ``AWS::Events::Rule``,
                                     ``AWS::SQS::Queue``, ``AWS::KinesisFirehose::DeliveryStream``,
                                     ``AWS::Glue::Table``, ``AWS::DynamoDB::Table`` (a SQLite file),
-                                    ``AWS::S3::Bucket`` (a folder)
+                                    ``AWS::S3::Bucket`` (a folder);
+                                    ``AWS::StepFunctions::StateMachineAlias`` and
+                                    ``AWS::StepFunctions::StateMachineVersion`` are other names of
+                                    their state machine
 inert (known and skipped)           permissions (``AWS::IAM::Role``, policies of queues, buckets and
                                     user pools), logs, traces, alarms, and resources that only
                                     Athena reads: see `INERT`
@@ -25,9 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.asl import DefinitionError, Machine, compile_definition
+from infra.local.template.errors import TemplateError
 from infra.local.template.functions import LocalValue, read_functions
 from infra.local.template.http_api import read_http_api
-from infra.local.template.loader import ACCOUNT, REGION, Template, TemplateError, read_yaml
+from infra.local.template.loader import ACCOUNT, REGION, Template, read_yaml
 from infra.local.template.stack import (
     Queue,
     Rule,
@@ -53,6 +57,10 @@ RUN = {  # resource type: service and resource prefix of its ARN
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
     "AWS::S3::Bucket": ("s3", ""),
 }
+NAMES = {  # resource type: path of the property with the resource that it is another name of
+    "AWS::StepFunctions::StateMachineAlias": ("DeploymentPreference", "StateMachineVersionArn"),
+    "AWS::StepFunctions::StateMachineVersion": ("StateMachineArn",),
+}
 INERT = frozenset(
     {
         "AWS::Athena::NamedQuery",
@@ -67,6 +75,7 @@ INERT = frozenset(
         "AWS::IAM::Role",
         "AWS::Logs::LogGroup",
         "AWS::Logs::LogStream",
+        "AWS::Logs::MetricFilter",
         "AWS::S3::BucketPolicy",
         "AWS::Events::EventBusPolicy",
         "AWS::SQS::QueuePolicy",
@@ -79,15 +88,17 @@ _REFERENCES_TO_ARN = {"AWS::Serverless::StateMachine"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9]+)\}")
 
 
-def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
+def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes of a resource that references can name.
 
     Raises
     ------
     TemplateError
-        Its type is neither in `RUN` nor in `INERT`.
+        Its type is neither in `RUN`, nor in `NAMES`, nor in `INERT`.
     """
     kind = resource.get("Type", "")
+    if kind in NAMES:
+        return {"Ref": _named_resource(logical_id, resource["Properties"], NAMES[kind])}
     if kind not in RUN and kind not in INERT:
         raise TemplateError(
             f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
@@ -113,6 +124,17 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
         "StreamArn": f"{arn}/stream",
         "Alias": arn,
     }
+
+
+def _named_resource(logical_id: str, properties: Any, path: tuple[str, ...]) -> Any:
+    """Return the reference at a path of properties."""
+    value, place = properties, f"Resources.{logical_id}.Properties"
+    for key in path:
+        place = f"{place}.{key}"
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or value == {"Ref": logical_id}:
+        raise TemplateError(place, "is no reference to a state machine or to its version")
+    return value
 
 
 def load(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
-from infra.local.template.loader import TemplateError
+from infra.local.template.errors import TemplateError
 
 _PLACE = "ScheduleExpression"
 _RATE = re.compile(r"rate\(([1-9]\d{0,8}) (minute|hour|day)s?\)")

@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 from infra.asl import Machine
 from infra.patterns import Pattern
 
+ARN_PARTS = 7
+"""Parts of an ARN without its qualifier, a version or an alias.
+
+On one machine a function and a state machine have one version each.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -190,6 +196,9 @@ class Stack:
         known: Mapping[str, Any] = (
             self.others[table] if table in self.others else getattr(self, table)
         )
+        parts = reference.split(":")
+        if parts[0] == "arn":
+            reference = ":".join(parts[:ARN_PARTS])
         name = reference.rpartition("/")[2].rpartition(":")[2]
         if name not in known:
             raise KeyError(f"{reference!r} does not exist; there are {', '.join(sorted(known))}")

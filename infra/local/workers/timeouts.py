@@ -1,4 +1,4 @@
-"""Kills a function at its timeout.
+"""Kill a function at its timeout.
 
 The pool checks each busy worker whenever it waits for results, waits no longer than until the next
 timeout, and replaces a worker that was killed. The time of an invocation starts when the previous

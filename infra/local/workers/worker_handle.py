@@ -1,4 +1,4 @@
-"""The engine's end of one worker process: what was sent to it, and its results."""
+"""The engine's handle of one worker process: its open invocations and its results."""
 
 import time
 from collections import deque

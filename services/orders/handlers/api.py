@@ -1,5 +1,7 @@
 """The HTTP API: place, read, list, change and cancel orders.
 
+A caller reaches the orders of the customer in its token's claim, an operator those of every
+customer (`orders.caller`).
 Errors are problem documents (RFC 9457): ``type``, ``title``, ``status``, ``detail`` and, for an
 invalid input, ``field``.
 """
@@ -19,6 +21,7 @@ from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     InvalidInput,
+    NotPermitted,
     OrderConflict,
     OrderflowError,
     OrderNotFound,
@@ -35,6 +38,7 @@ from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
 from lambda_support.observability import count, instrumented
 from orders import idempotency_key, idempotent_placement, usecases, wiring
+from orders.caller import Caller, caller_of
 from orders.model import Amendment
 from orders.order_json import order_json
 
@@ -43,6 +47,7 @@ app = APIGatewayHttpResolver()
 _STATUS = {
     OrderConflict: HTTPStatus.CONFLICT,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotPermitted: HTTPStatus.FORBIDDEN,
     OrderNotFound: HTTPStatus.NOT_FOUND,
     CancellationRefused: HTTPStatus.CONFLICT,
     ChangeRefused: HTTPStatus.CONFLICT,
@@ -69,8 +74,9 @@ def health() -> dict[str, str]:
 @app.post("/orders")
 def place() -> Response[str]:
     """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null."""
+    caller = _caller()
     body = _body()
-    key, field = _key(body)
+    key, field = _key(body, caller.subject)
     for name in _DEFAULTED:
         if body.get(name) is None:
             body.pop(name, None)
@@ -80,6 +86,7 @@ def place() -> Response[str]:
     if "total" not in body:
         body["total"] = _total(body.get("items"))
     event = parse_detail(OrderCreated, body, at="")
+    caller.require_customer(event.detail.customer_id)
     ports = wiring.ports()
     try:
         if key is None:
@@ -99,7 +106,8 @@ def place() -> Response[str]:
 @app.get("/orders/<order_id>")
 def get(order_id: str) -> Response[str]:
     """Return one order."""
-    return _json(HTTPStatus.OK, order_json(wiring.ports().store.read(order_id)))
+    record = _caller().require_own(wiring.ports().store.read(order_id))
+    return _json(HTTPStatus.OK, order_json(record))
 
 
 @app.get("/orders")
@@ -108,10 +116,12 @@ def list_orders() -> Response[str]:
 
     An empty parameter is treated as absent.
     """
+    caller = _caller()
     query = _query("customer_id", "limit", "after")
     customer_id = query.get("customer_id")
     if not customer_id:
         raise InvalidInput("customer_id", "is missing; send the customer whose orders to list")
+    caller.require_customer(customer_id)
     limit, after, store = _limit(query.get("limit")), query.get("after"), wiring.ports().store
     start = store.find(after) if after else None
     if after and (start is None or start.customer_id != customer_id):
@@ -131,8 +141,10 @@ def amend(order_id: str) -> Response[str]:
 
     After the shipment ``email`` can be corrected if the confirmation to it failed.
     """
+    caller = _caller()
     change = {**_body(), "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderUpdated, change, at="").detail
+    _require_reachable(order_id, caller)
     amendment = Amendment(detail.address, detail.email)
     record = usecases.amend(order_id, amendment, wiring.ports())
     return _json(HTTPStatus.OK, order_json(record))
@@ -141,9 +153,11 @@ def amend(order_id: str) -> Response[str]:
 @app.post("/orders/<order_id>/cancel")
 def cancel(order_id: str) -> Response[str]:
     """Request an order's cancellation; its status later shows the result."""
+    caller = _caller()
     body = _body() if app.current_event.body else {}
     request = {**body, "order_id": order_id, "timestamp": clock.timestamp(clock.now())}
     detail = parse_detail(OrderCancelled, request, at="").detail
+    _require_reachable(order_id, caller)
     record = usecases.cancel(order_id, detail.reason, None, wiring.ports())
     return _json(HTTPStatus.ACCEPTED, order_json(record))
 
@@ -175,7 +189,7 @@ def not_json(error: _NotJSON) -> Response[str]:
     return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field)
 
 
-def _key(body: dict[str, Any]) -> tuple[idempotency_key.Key | None, str]:
+def _key(body: dict[str, Any], sender: str) -> tuple[idempotency_key.Key | None, str]:
     """Return the idempotency key of a request, or `None`, and the field that it was sent in.
 
     The key is in the header or in the event's metadata; if it is in both, they must be equal.
@@ -191,14 +205,18 @@ def _key(body: dict[str, Any]) -> tuple[idempotency_key.Key | None, str]:
     if not text or len(text) > idempotency_key.MAX_LENGTH:
         size = f"has {len(text)} characters" if text else "is empty"
         raise InvalidInput(field, f"{size}; send from 1 to {idempotency_key.MAX_LENGTH}")
-    return idempotency_key.Key(_sender(), text, idempotency_key.fingerprint(body)), field
+    return idempotency_key.Key(sender, text, idempotency_key.fingerprint(body)), field
 
 
-def _sender() -> str:
-    """Return the subject of the access token; it is empty for the local user, who has none."""
+def _caller() -> Caller:
     context = app.current_event.raw_event.get("requestContext") or {}
-    claims = ((context.get("authorizer") or {}).get("jwt") or {}).get("claims") or {}
-    return str(claims.get("sub") or claims.get("client_id") or "")
+    return caller_of(context, wiring.customer_claim())
+
+
+def _require_reachable(order_id: str, caller: Caller) -> None:
+    """Raise `OrderNotFound` if a customer has no such order; an operator's is not read here."""
+    if caller.customer_id is not None:
+        caller.require_own(wiring.ports().store.read(order_id))
 
 
 def _body() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Set an order WAITING for stock or for the gateway."""
+"""Set an order WAITING for stock, for the gateway or for the platform itself."""
 
 from typing import Any
 

@@ -3,6 +3,8 @@
 It also expires early requests and, on AWS, sends overdue outbox messages and replays lost events.
 """
 
+from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,7 +16,7 @@ from orders import change_requests, lost_events, outbox, usecases, wiring
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a scheduled event; return the numbers of what was done.
+    """Take a scheduled event; return the numbers of its results.
 
     They are the runs ``started`` for stranded orders and the requests ``given_up`` because their
     order did not arrive; on AWS also the outboxes ``sent`` and the orders that ``never_began``.
@@ -25,28 +27,38 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _count("RequestsGivenUp", given_up)
     if not wiring.is_relayed():
         return {"started": started, "given_up": given_up}
-    sent, problems = outbox.catch_up(
-        wiring.relay_ports(), lambda: context.get_remaining_time_in_millis() / 1000
-    )
+
+    def time_left() -> float:
+        return float(context.get_remaining_time_in_millis() / 1000)
+
+    sent, problems = outbox.catch_up(wiring.relay_ports(), time_left)
     _count("OutboxCaughtUp", sent)
     if problems:
         logger().warning("not sent yet", reasons=problems)
-    never_began = _replay_lost_events()
+    never_began = replay_lost_events(time_left)
     _count("OrdersNeverBegan", never_began)
     return {"started": started, "given_up": given_up, "sent": sent, "never_began": never_began}
 
 
-def _replay_lost_events() -> int:
+def replay_lost_events(time_left: Callable[[], float]) -> int:
     """Return the number of orders whose lost events are replayed; log an error of the sink.
 
-    The next invocation searches again.
+    The next invocation continues the search. `SinkNotCompared` counts failures and given up
+    periods, `SinkPeriodsBehind` the periods that are left.
     """
+    never_began, behind = 0, 0.0
     try:
-        return len(lost_events.search(wiring.search_ports()))
+        for step in lost_events.search(wiring.search_ports(), time_left):
+            never_began += len(step.missing)
+            behind = step.behind
+            if not step.compared:
+                logger().error("a period was given up", since=step.since, before=step.before)
+                count("SinkNotCompared")
     except OrderflowError as error:
         logger().warning("the sink was not compared", reason=str(error))
         count("SinkNotCompared")
-        return 0
+    _count("SinkPeriodsBehind", ceil(behind / lost_events.PERIOD))
+    return never_began
 
 
 def _count(name: str, number: int) -> None:

@@ -12,6 +12,7 @@ attribute       content
 ``more``        the number of entries that a full timeline did not take
 ``out``         its outbox: messages by id, each ``[kind, body as JSON, at]``
 ``new``         ids of the messages that the last write added: the stream is filtered by it
+``shd``         the shards that have its reserved units, by SKU, if a SKU is split
 ``early``       requests that arrived before the order, by their id, in an item without a record:
                 each ``[event id, name, detail as JSON, came at, heard]``
 ``gpk, gsk``    the index: ``open#N`` and the customer while the order is open (it has not ended,

@@ -48,9 +48,15 @@ class DynamoRecords:
         return self.write(change)
 
     def write(
-        self, change: Change, extend: Extend = _add_nothing, others: Sequence[Update] = ()
+        self,
+        change: Change,
+        extend: Extend = _add_nothing,
+        others: Sequence[Update] = (),
+        attempt: int | None = None,
     ) -> OrderRecord:
         """Write a change, the additions of ``extend`` to its update, and other items, all or none.
+
+        ``attempt`` is that of `Table.write`.
 
         Raises
         ------
@@ -65,7 +71,7 @@ class DynamoRecords:
             update = _update(change, full=full)
             extend(update)
             try:
-                self.table.write(update, *others)
+                self.table.write(update, *others, attempt=attempt)
             except ConditionFailed as failed:
                 if 0 not in failed.stored:
                     raise

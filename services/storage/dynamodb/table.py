@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,20 @@ class ConditionFailed(Exception):
     def __init__(self, stored: Mapping[int, Item | None]) -> None:
         super().__init__(f"conditions failed: {sorted(stored)}")
         self.stored = stored
+
+
+class Contended(VersionConflict):
+    """Another transaction or a full partition refused a write; nothing was written.
+
+    Attributes
+    ----------
+    positions : frozenset[int]
+        The positions of the refused updates in the call.
+    """
+
+    def __init__(self, positions: frozenset[int]) -> None:
+        super().__init__(f"other writers change the items at {sorted(positions)}")
+        self.positions = positions
 
 
 class Update:
@@ -218,8 +233,14 @@ class Table:
         """Yield every item of the table."""
         return self._pages("scan", {"ConsistentRead": True}, None)
 
-    def write(self, *updates: "Update | Removal") -> None:
+    def write(self, *updates: "Update | Removal", attempt: int | None = None) -> None:
         """Write these items, all or none: one by UpdateItem, several in a transaction.
+
+        Parameters
+        ----------
+        attempt
+            The number of the caller's earlier attempts, if the caller itself retries: the write is
+            tried once, and a conflict waits with the backoff of that attempt before it is raised.
 
         Raises
         ------
@@ -227,13 +248,19 @@ class Table:
             A condition failed.
         VersionConflict
             Transactions on the same items conflicted with every attempt.
+        Contended
+            One attempt conflicted.
         """
         if len(updates) == 1 and isinstance(updates[0], Update):
             arguments = {"TableName": self.name, **updates[0].arguments()}
-            self._retry_conflicts(partial(self._client().update_item, **arguments))
-            return
-        items = [{each.verb: {"TableName": self.name, **each.arguments()}} for each in updates]
-        self._retry_conflicts(partial(self._client().transact_write_items, TransactItems=items))
+            request = partial(self._client().update_item, **arguments)
+        else:
+            items = [{each.verb: {"TableName": self.name, **each.arguments()}} for each in updates]
+            request = partial(self._client().transact_write_items, TransactItems=items)
+        if attempt is None:
+            self._retry_conflicts(request)
+        else:
+            self._send(request, attempt)
 
     def change(self, update: Update) -> Item:
         """Write one item and return its new state; raise the errors of `write`."""
@@ -247,20 +274,27 @@ class Table:
 
     def _retry_conflicts(self, request: Callable[[], Any]) -> Any:
         """Send a write; retry it with backoff while it conflicts with a transaction."""
+        for attempt in range(CONTENTION_RETRIES):
+            with suppress(Contended):
+                return self._send(request, attempt)
+        raise VersionConflict(f"other writers keep changing these items of the table {self.name}")
+
+    def _send(self, request: Callable[[], Any], attempt: int) -> Any:
+        """Send a write once; wait after a conflict, and raise `Contended`."""
         from botocore.exceptions import ClientError
 
-        for attempt in range(CONTENTION_RETRIES):
-            with self._translate_errors():
-                try:
-                    return request()
-                except ClientError as error:
-                    stored = _failed_conditions(error.response)
-                    if stored:
-                        raise ConditionFailed(stored) from None
-                    if not _is_conflict(error.response):
-                        raise
-            self._sleep(_backoff(attempt))
-        raise VersionConflict(f"other writers keep changing these items of the table {self.name}")
+        with self._translate_errors():
+            try:
+                return request()
+            except ClientError as error:
+                stored = _failed_conditions(error.response)
+                if stored:
+                    raise ConditionFailed(stored) from None
+                conflicts = _conflicts(error.response)
+                if not conflicts:
+                    raise
+        self._sleep(_backoff(attempt))
+        raise Contended(conflicts)
 
     def _call(self, operation: str, **request: Any) -> Any:
         with self._translate_errors():
@@ -312,9 +346,12 @@ def _failed_conditions(response: Mapping[str, Any]) -> dict[int, Item | None]:
     }
 
 
-def _is_conflict(response: Mapping[str, Any]) -> bool:
-    codes = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
-    return bool(_CONFLICTS & (codes | {response["Error"]["Code"]}))
+def _conflicts(response: Mapping[str, Any]) -> frozenset[int]:
+    """Return the positions of the updates that conflicted; 0 for a single write."""
+    if response["Error"]["Code"] in _CONFLICTS:
+        return frozenset({0})
+    reasons = enumerate(response.get("CancellationReasons", []))
+    return frozenset(position for position, reason in reasons if reason.get("Code") in _CONFLICTS)
 
 
 def _backoff(attempt: int) -> float:

@@ -135,7 +135,7 @@ class Database:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Run a block in a transaction of its own, whatever the write strategy."""
+        """Run a block in a transaction of its own, with any write strategy."""
         with self.write_lock():
             self.connection.execute("begin immediate")
             try:

@@ -1,6 +1,7 @@
 """Athena queries are started, polled, and read into Python's types."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,12 +34,13 @@ FIRST: list[str | None] = [
 
 
 class Athena:
-    """The three calls of a client, with their arguments."""
+    """The four calls of a client, with their arguments."""
 
     def __init__(self, *states: str, pages: list[list[list[str | None]]] | None = None) -> None:
         self.states = list(states)
         self.pages = pages or [[HEAD]]
         self.started: dict[str, Any] = {}
+        self.stopped: list[str] = []
 
     def start_query_execution(self, **request: Any) -> dict[str, str]:
         self.started = request
@@ -48,6 +50,10 @@ class Athena:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         status = {"State": state, "StateChangeReason": "SYNTAX_ERROR: line 1:8"}
         return {"QueryExecution": {"Status": status}}
+
+    def stop_query_execution(self, QueryExecutionId: str) -> dict[str, Any]:  # noqa: N803
+        self.stopped.append(QueryExecutionId)
+        return {}
 
     def get_paginator(self, operation: str) -> "Athena":
         assert operation == "get_query_results"
@@ -105,9 +111,20 @@ def test_a_failed_query_raises_its_reason(state: str) -> None:
         rows(Athena("RUNNING", state))
 
 
-def test_a_query_times_out() -> None:
-    with pytest.raises(WarehouseError, match="took over 5 s"):
-        rows(Athena("RUNNING"))
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
+def test_a_query_that_takes_too_long_is_stopped(state: str) -> None:
+    athena = Athena(state)
+    with pytest.raises(WarehouseError, match="took over 5 s and was stopped"):
+        rows(athena)
+    assert athena.stopped == ["q-1"]
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
+def test_a_query_that_ended_is_not_stopped(state: str) -> None:
+    athena = Athena("RUNNING", state)
+    with suppress(WarehouseError):
+        rows(athena)
+    assert not athena.stopped
 
 
 def test_a_refusal_of_aws_is_a_warehouse_error() -> None:

@@ -1,5 +1,6 @@
 """The report of a day is queried from the warehouse and stored under the day's name."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from analytics import wiring
+from analytics import report, wiring
 from analytics.handlers.daily_report import handler
 from analytics.usecases import Ports, daily_report, day_of
+from analytics.warehouse import connect
 from kernel.errors import InvalidInput, InvalidSettings
 from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
 
@@ -19,14 +21,15 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 
 
 class Warehouse:
-    """A warehouse without rows that records its queries."""
+    """A warehouse without rows that records its queries; ``replayed`` is the first replayed day."""
 
-    def __init__(self) -> None:
-        self.queries: list[Sequence[str]] = []
+    def __init__(self, replayed: str | None = None) -> None:
+        self.replayed = replayed
+        self.queries: list[tuple[str, ...]] = []
 
     def rows(self, sql: str, parameters: Sequence[str]) -> list[dict[str, Any]]:
-        self.queries.append(parameters)
-        return []
+        self.queries.append(tuple(parameters))
+        return [{"first_day": self.replayed}] if sql == report.FIRST_REPLAYED else []
 
 
 class ReportStore:
@@ -45,7 +48,46 @@ def test_the_report_queries_its_day_and_has_it_in_its_name() -> None:
     where = daily_report(date(2026, 1, 31), Ports(warehouse, reports, lambda: NOW))
     assert where == "reports/dt=2026-01-31/report.html"
     assert list(reports.pages) == ["dt=2026-01-31/report.html"]
-    assert {tuple(parameters) for parameters in warehouse.queries} == {("2026-01-31",)}
+    assert {parameters[-1] for parameters in warehouse.queries} == {"2026-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("replayed", "first"),
+    [
+        (None, "2026-01-30"),
+        ("2026-01-31", "2026-01-30"),
+        ("2026-01-20", "2026-01-19"),
+        ("2026-02-03", "2026-01-30"),
+    ],
+)
+def test_a_report_reads_two_days_and_more_only_for_a_replay(
+    replayed: str | None, first: str
+) -> None:
+    warehouse = Warehouse(replayed)
+    daily_report(date(2026, 1, 31), Ports(warehouse, ReportStore(), lambda: NOW))
+    assert warehouse.queries == [
+        ("2026-01-30", "2026-01-31"),
+        *[(first, "2026-01-31", "2026-01-31")] * 3,
+    ]
+
+
+QUERIES = (report.FACTS, report.TOP_SKUS, report.HIGH_VALUE)
+
+
+@pytest.mark.parametrize("sql", [*QUERIES, report.FIRST_REPLAYED])
+def test_a_query_of_the_report_limits_the_days_where_it_reads_the_files(sql: str) -> None:
+    reads = re.findall(r"\b(?:from|join)\s+(order_events\w*)\s+(where dt between \? and \?)?", sql)
+    assert reads == [("order_events_raw", "where dt between ? and ?")]
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_a_query_of_the_report_opens_the_files_of_its_days(sql: str, tmp_path: Path) -> None:
+    for day in range(20):
+        deliver(tmp_path, completed(f"A-{day}"), at=NOON - timedelta(days=day))
+    with connect(tmp_path) as connection:
+        window = ["2026-01-30", "2026-01-31", "2026-01-31"]
+        [(_, plan)] = connection.execute(f"explain {sql}", window).fetchall()
+    assert "Scanning Files: 2/20" in " ".join(re.sub("[│─┌┐└┘]", " ", plan).split())
 
 
 @pytest.mark.parametrize(
@@ -106,6 +148,45 @@ def test_the_report_counts_the_days_events_once(bucket: Path) -> None:
     assert "<title>TEA: 3</title>" in text
     assert "<title>Failed: OutOfStock: 1</title>" in text
     assert "<td>C-9" in text
+
+
+def completed_on(day: date) -> int:
+    text = page(handler({"date": day.isoformat()}, CONTEXT))
+    [number] = re.findall(r"<b>([0-9]+)</b><span>completed", text)
+    return int(number)
+
+
+DAY, BEFORE = NOON.date(), NOON.date() - timedelta(days=1)
+
+
+def test_a_replay_of_an_older_event_is_in_no_second_report(bucket: Path) -> None:
+    old = completed("A-1", timestamp="2026-01-11T12:00:00Z")
+    deliver(bucket, old, at=NOON - timedelta(days=20))
+    deliver(bucket, {**old, "replay-name": "again"}, completed("A-2"), at=NOON)
+    assert completed_on(DAY - timedelta(days=20)) == 1
+    assert completed_on(DAY) == 1
+
+
+def test_a_replayed_event_that_never_arrived_is_in_the_report_of_its_arrival(bucket: Path) -> None:
+    lost = completed("A-1", timestamp="2026-01-11T12:00:00Z")
+    deliver(bucket, {**lost, "replay-name": "again"}, at=NOON)
+    assert completed_on(DAY) == 1
+
+
+def test_an_event_delivered_again_after_midnight_is_in_the_first_report_only(bucket: Path) -> None:
+    midnight = datetime(2026, 1, 31, tzinfo=UTC)
+    deliver(bucket, completed("A-1"), at=midnight - timedelta(minutes=1))
+    deliver(bucket, completed("A-1"), at=midnight + timedelta(minutes=1))
+    assert (completed_on(BEFORE), completed_on(DAY)) == (1, 0)
+
+
+def test_an_event_in_a_file_begun_before_midnight_is_in_the_report_of_its_arrival(
+    bucket: Path,
+) -> None:
+    path = deliver(bucket, completed("A-1"), at=datetime(2026, 1, 31, 0, 2, tzinfo=UTC))
+    earlier = path.parent.with_name("dt=2026-01-30")
+    path.parent.rename(earlier)
+    assert (completed_on(BEFORE), completed_on(DAY)) == (0, 1)
 
 
 def test_an_order_that_waits_all_day_waits_once(bucket: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.flatten import COLUMNS, PARTITION
-from analytics.warehouse import VIEW, DuckDBWarehouse, connect, duckdb_type
+from analytics.flatten import COLUMNS, PARTITION, VIEW_COLUMNS
+from analytics.view import VIEW
+from analytics.warehouse import DuckDBWarehouse, connect, duckdb_type
 from kernel.errors import WarehouseError
 from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
 
@@ -40,21 +41,51 @@ def test_a_replayed_event_is_the_event_it_replays(tmp_path: Path) -> None:
 
 
 def test_the_views_have_every_column_in_its_type(tmp_path: Path) -> None:
-    expected = {name: duckdb_type(kind).upper() for name, kind in COLUMNS.items()}
+    columns = {"order_events": VIEW_COLUMNS, "order_events_raw": {**COLUMNS, PARTITION: "string"}}
     deliver(tmp_path / "full", completed())
     for folder in ("full", "empty"):
         with connect(tmp_path / folder) as connection:
-            for view in ("order_events", "order_events_raw"):
+            for view, types in columns.items():
                 described = connection.execute(f"describe {view}").fetchall()
                 assert {name: kind for name, kind, *_ in described} == {
-                    **expected,
-                    PARTITION: "VARCHAR",
+                    name: duckdb_type(kind).upper() for name, kind in types.items()
                 }
 
 
 def test_the_view_names_each_column_of_the_table(tmp_path: Path) -> None:
-    chosen = VIEW.partition("select")[2].partition("from (")[0]
-    assert [name.strip() for name in chosen.split(",")] == [*COLUMNS, PARTITION]
+    chosen = VIEW.partition("select\n")[2].partition("from (")[0]
+    names = [line.strip().rstrip(",").split(" as ")[-1] for line in chosen.splitlines()]
+    assert names == [*VIEW_COLUMNS] == [*COLUMNS, PARTITION]
+
+
+READ_BY_OPENX = {"string", "int", "timestamp"}
+"""Those of our types that have a reader of their own in that SerDe: decimal has none."""
+
+
+def test_the_serde_has_a_reader_for_each_type_of_a_row() -> None:
+    types = {kind.removeprefix("array<").removesuffix(">") for kind in COLUMNS.values()}
+    assert types <= READ_BY_OPENX
+
+
+def test_files_with_amounts_as_decimals_are_read_beside_files_with_amounts_as_text(
+    tmp_path: Path,
+) -> None:
+    """Version 0.2.0 wrote decimals."""
+    path = deliver(tmp_path, completed("A-1", ("TEA", 2, 12.5)))
+    older = path.with_name("older.parquet")
+    with duckdb.connect() as connection:
+        connection.execute(
+            "copy (select * replace (cast(total as decimal(18,2)) as total,"
+            " cast(amount as decimal(18,2)) as amount)"
+            f" from '{path}') to '{older}' (format parquet)"
+        )
+    path.unlink()
+    query = "select order_id, total, amount from order_events order by 1"
+    first = {"order_id": "A-1", "total": Decimal("25.00"), "amount": None}
+    assert DuckDBWarehouse(tmp_path).rows(query, ()) == [first]
+    deliver(tmp_path, completed("A-2", ("TEA", 1, 12.34)))
+    second = {"order_id": "A-2", "total": Decimal("12.34"), "amount": None}
+    assert DuckDBWarehouse(tmp_path).rows(query, ()) == [first, second]
 
 
 @pytest.mark.parametrize("folder", ["", "order_events", "order_events/dt=2026-01-31"])

@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.directory.journal import Journal
 from infra.local.engine.schedules import Schedules
-from infra.local.template.loader import TemplateError
+from infra.local.template.errors import TemplateError
 from infra.local.template.schedule_expressions import next_time
 from infra.local.template.stack import Schedule, Stack
 from infra.local.workers.invocations import OnResult, Result

@@ -376,6 +376,7 @@ def test_a_concurrent_write_does_not_prevent_the_completion() -> None:
         (order(status=Status.CHARGED, charge=ChargeStatus.CHARGED), OrderIncomplete),
         (order(epoch=EPOCH + 1), LeaseLost),
         (order(status=Status.FAILED), LeaseLost),
+        (DONE._replace(status=Status.WAITING), LeaseLost),  # a late call of the run that paused it
     ],
 )
 def test_an_incomplete_order_is_not_completed(record: OrderRecord, error: type[Exception]) -> None:

@@ -8,7 +8,15 @@ from infra.local.template.stack import Cors, Route
 from infra.server.access import Access, Admission, Refused
 from infra.server.hosts import allowed_host
 from infra.server.server import ServerError, admission
-from infra.server.tokens import OPERATE, SCOPES, Caller, InvalidTokens, Tokens, read_tokens
+from infra.server.tokens import (
+    LOCAL_USER,
+    OPERATE,
+    SCOPES,
+    Caller,
+    InvalidTokens,
+    Tokens,
+    read_tokens,
+)
 from tests.unit.server.requests import PORT, request
 
 SHOP, EVIL, OWN = "https://shop.example", "http://evil.example", "http://localhost:8080"
@@ -167,7 +175,7 @@ def test_a_public_route_needs_no_token_and_a_route_without_scopes_any_token() ->
 
 
 def test_without_tokens_the_caller_is_the_local_user() -> None:
-    assert ACCESS.caller_of_route(request("POST"), WRITE) is None
+    assert ACCESS.caller_of_route(request("POST"), WRITE) is LOCAL_USER
     ACCESS.check_operator(request("POST", "/"))
 
 
@@ -221,6 +229,13 @@ def test_a_line_has_a_token_a_subject_and_scopes(tmp_path: Path) -> None:
     assert tokens.find(READER) is None
 
 
+def test_a_line_may_have_claims(tmp_path: Path) -> None:
+    text = f"{READER} ada customer_id=C-42 orders/read tier=a=b\n"
+    claims = (("customer_id", "C-42"), ("tier", "a=b"))
+    ada = Caller("ada", frozenset({"orders/read"}), claims)
+    assert read_tokens(written(tmp_path, text)).find(READER) == ada
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -231,6 +246,10 @@ def test_a_line_has_a_token_a_subject_and_scopes(tmp_path: Path) -> None:
         (f"{WRITER} shop", ":1: has no subject or no scope"),
         (WRITER, ":1: has no subject or no scope"),
         (f"{WRITER} shop orders/delete", ":1: the scope 'orders/delete' is none of orders/operate"),
+        (f"{WRITER} shop customer_id=C-1", ":1: has no subject or no scope"),
+        (f"{WRITER} shop {OPERATE} customer_id=", ":1: the claim customer_id= has no name, no"),
+        (f"{WRITER} shop {OPERATE} =C-1", ":1: the claim =C-1 has no name"),
+        (f"{WRITER} shop orders/read scope=x", ":1: the claim scope=x has no name, no value or a"),
         (f"{WRITER} a {OPERATE}\n{WRITER} b {OPERATE}", ":2: the token is on an earlier line"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 
 from infra.local.template.stack import Route
 from infra.server.gateway import MalformedAnswer, event_of, reply_of
-from infra.server.tokens import Caller
+from infra.server.tokens import LOCAL_USER, Caller
+from orders.caller import caller_of
 from tests.unit.server.requests import request
 
 ROUTE = Route("GET", "/orders", "Api", ("orders/read",))
@@ -48,17 +49,23 @@ def test_a_repeated_query_parameter_is_joined_by_commas() -> None:
 
 
 def test_the_holder_of_a_token_is_in_the_claims() -> None:
-    caller = Caller("shop", frozenset({"orders/write", "orders/read"}))
+    claims = (("customer_id", "C-42"),)
+    caller = Caller("shop", frozenset({"orders/write", "orders/read"}), claims)
     assert event(caller=caller)["requestContext"]["authorizer"] == {
         "jwt": {
-            "claims": {"sub": "shop", "scope": "orders/read orders/write"},
+            "claims": {"customer_id": "C-42", "sub": "shop", "scope": "orders/read orders/write"},
             "scopes": ["orders/read"],
         }
     }
 
 
-def test_the_local_user_has_no_claims() -> None:
+def test_a_public_route_has_no_claims() -> None:
     assert "authorizer" not in event()["requestContext"]
+
+
+def test_the_local_user_is_an_operator_without_a_subject() -> None:
+    context = event(caller=LOCAL_USER)["requestContext"]
+    assert caller_of(context, "customer_id") == ("", None)
 
 
 # ---- answers

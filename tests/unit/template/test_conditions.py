@@ -1,78 +1,99 @@
-"""Conditions of a template, and the values that they choose."""
+"""Conditions of a template: `Fn::If`, `AWS::NoValue` and the condition functions."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local.template.loader import Template, TemplateError
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import Template
 
-WRITTEN = """
+TEXT = """
 Parameters:
-  Stage: {Type: String, Default: dev}
+  Stage: {Type: String, Default: dev, AllowedValues: [dev, staging, prod]}
+  Size: {Type: Number, Default: 0}
 Conditions:
   Dev: !Equals [!Ref Stage, dev]
-  Prod: !Not [!Condition Dev]
-  Both: !And [!Condition Dev, !Condition Prod]
-  Either: !Or [!Condition Both, !Equals [a, a]]
-  Loop: !Not [!Condition Loop]
-  Odd: !FindInMap [a, b, c]
+  Prod: !Equals [prod, !Ref Stage]
+  Lasting: !Not [!Condition Dev]
+  Sized: !Not [!Equals [!Ref Size, 0]]
+  LargeProd: !And [!Condition Prod, !Condition Sized]
+  Either: !Or [!Condition Prod, !Condition Sized]
+  Own: !Equals [!Ref AWS::Partition, aws]
+  Truth: !Equals [true, "true"]
+  Circle: !Not [!Condition Circle]
+  Malformed: {Fn::Equals: [a, a], Fn::Not: [x]}
+  Unknown: {Fn::Contains: [[a], a]}
 Resources:
-  Thing:
-    Type: A::B::C
-    Properties: {Size: !If [Prod, 1, !Ref "AWS::NoValue"]}
+  Thing: {Type: Any, Properties: {}}
 """
 
 
-def read(folder: Path, **parameters: str) -> Template:
-    path = folder / "template.yaml"
-    path.write_text(WRITTEN)
-    return Template(path, parameters, lambda *_: {})
+def template(tmp_path: Path, **parameters: str) -> Template:
+    path = tmp_path / "template.yaml"
+    path.write_text(TEXT)
+    return Template(path, parameters, lambda *_: {"Ref": "thing"})
 
 
-def when(name: str, yes: Any = "yes", no: Any = "no") -> dict[str, Any]:
-    return {"Fn::If": [name, yes, no]}
+def choose(tmp_path: Path, condition: str, **parameters: str) -> Any:
+    value = {"Fn::If": [condition, "yes", "no"]}
+    return template(tmp_path, **parameters).resolve(value, "Here")
 
 
 @pytest.mark.parametrize(
-    ("stage", "met"),
-    [("dev", {"Dev", "Either"}), ("prod", {"Prod", "Either"})],
+    ("condition", "parameters", "chosen"),
+    [
+        ("Dev", {}, "yes"),
+        ("Dev", {"Stage": "prod"}, "no"),
+        ("Prod", {"Stage": "prod"}, "yes"),
+        ("Lasting", {}, "no"),
+        ("Lasting", {"Stage": "staging"}, "yes"),
+        ("Sized", {}, "no"),
+        ("Sized", {"Size": "2"}, "yes"),
+        ("LargeProd", {"Stage": "prod"}, "no"),
+        ("LargeProd", {"Stage": "prod", "Size": "2"}, "yes"),
+        ("Either", {"Size": "2"}, "yes"),
+        ("Either", {}, "no"),
+        ("Own", {}, "yes"),
+        ("Truth", {}, "yes"),
+    ],
 )
-def test_a_condition_chooses_its_value(folder: Path, stage: str, met: set[str]) -> None:
-    template = read(folder, Stage=stage)
-    for name in ("Dev", "Prod", "Both", "Either"):
-        assert template.resolve(when(name), "Here") == ("yes" if name in met else "no"), name
+def test_a_condition_chooses(
+    tmp_path: Path, condition: str, parameters: dict[str, str], chosen: str
+) -> None:
+    assert choose(tmp_path, condition, **parameters) == chosen
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
+def test_a_chosen_value_is_resolved_and_the_other_one_is_not(tmp_path: Path) -> None:
+    value = {"Fn::If": ["Dev", {"Fn::Sub": "x-${Stage}"}, {"Fn::Join": ["", []]}]}
+    assert template(tmp_path).resolve(value, "Here") == "x-dev"
 
 
-def test_the_chosen_value_is_resolved_and_may_choose_again(folder: Path) -> None:
-    template = read(folder)
-    nested = when("Dev", when("Prod", 1, [{"Ref": "Stage"}]))
-    assert template.resolve(nested, "Here") == ["dev"]
+def test_no_value_leaves_out_a_property_and_an_entry(tmp_path: Path) -> None:
+    absent = {"Fn::If": ["Prod", "x", {"Ref": "AWS::NoValue"}]}
+    value = {"a": absent, "b": [absent, "y"], "c": 1}
+    assert template(tmp_path).resolve(value, "Here") == {"b": ["y"], "c": 1}
 
 
-def test_no_value_leaves_out_its_property_its_entry_and_its_key(folder: Path) -> None:
-    template, nothing = read(folder), when("Prod", 1, {"Ref": "AWS::NoValue"})
-    assert template.resolve({"a": nothing, "b": [nothing, 2]}, "Here") == {"b": [2]}
-    [(_, _, get)] = template.properties("A::B::C", {"Size"}, set())
+def test_a_property_without_a_value_has_its_default(tmp_path: Path) -> None:
+    loaded = template(tmp_path)
+    loaded.resources["Thing"]["Properties"]["Size"] = {"Ref": "AWS::NoValue"}
+    [(_, _, get)] = loaded.properties("Any", {"Size"}, set())
     assert get("Size", 7) == 7
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"),
+    ("condition", "place", "problem"),
     [
-        ("Loop", "the condition Loop refers to itself"),
-        ("Odd", "is not supported as a condition on one machine"),
-        ("None", "'None', which the template does not have"),
+        ("Nothing", "Here", "refers to the condition 'Nothing', which does not exist"),
+        ("Circle", "Conditions.Circle", "refers to itself"),
+        ("Malformed", "Conditions.Malformed", "is no condition"),
+        ("Unknown", "Conditions.Unknown", "Fn::Contains is no condition function"),
     ],
 )
 def test_a_malformed_condition_is_refused_with_its_place(
-    folder: Path, name: str, problem: str
+    tmp_path: Path, condition: str, place: str, problem: str
 ) -> None:
-    with pytest.raises(TemplateError, match=problem) as refused:
-        read(folder).resolve({"a": when(name)}, "Here")
-    assert refused.value.place == "Here.a"
+    with pytest.raises(TemplateError) as refused:
+        choose(tmp_path, condition)
+    assert (refused.value.place, refused.value.problem) == (place, problem)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.local.orderflow import profile_of
 from infra.local.platform import TEMPLATE as SHIPPED
 from infra.local.stack_loader import load
-from infra.local.template.loader import Template, TemplateError
+from infra.local.template.errors import TemplateError
+from infra.local.template.loader import Template
 from infra.local.template.stack import Stack
 from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
 
@@ -62,6 +64,8 @@ REFERRING = """
 Parameters:
   Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
   Size: {Type: Number, Default: 7}
+Mappings:
+  Stages: {dev: {Days: 14}}
 Resources:
   Thing: {Type: Any, Properties: {X: WRITTEN}}
 """
@@ -87,6 +91,7 @@ Resources:
         ("!Sub 'keep ${!this} but ${Stage}'", "keep ${this} but dev"),
         ("!Sub ['${Own}-${Stage}', {Own: !Ref Size}]", "7-dev"),
         ("{a: [!Ref Stage, {b: !Ref Size}]}", {"a": ["dev", {"b": "7"}]}),
+        ("!FindInMap [Stages, !Ref Stage, Days]", 14),
         ("5", 5),
     ],
 )
@@ -104,8 +109,10 @@ def test_references_are_resolved_at_every_depth(folder: Path, written: str, reso
         ({"Fn::GetAtt": ["Thing", "Colour"]}, "refers to Thing.Colour, which is not known here"),
         ({"Fn::Sub": "a ${Nothing} b"}, "refers to 'Nothing'"),
         ({"Fn::Sub": "a ${Thing.Colour} b"}, "refers to Thing.Colour"),
-        ({"Fn::If": ["A", 1, 2]}, "condition 'A', which the template does not have"),
-        ({"Fn::If": ["A", 1]}, "Fn::If has no condition and two values"),
+        ({"Fn::FindInMap": ["Stages", "dev", "Hours"]}, "no value at Stages / dev / Hours"),
+        ({"Fn::FindInMap": ["Stages", "dev", "Days", "x"]}, "no value at Stages / dev / Days / x"),
+        ({"Fn::If": ["A", 1, 2]}, "refers to the condition 'A', which does not exist"),
+        ({"Fn::If": ["A", 1]}, "Fn::If is no list of a condition and two values"),
         ({"Fn::Join": ["", []]}, "Fn::Join is not supported"),
         ({"Fn::ImportValue": "x"}, "Fn::ImportValue is not supported"),
         ({"Condition": "IsProd"}, "Condition is not supported"),
@@ -660,3 +667,68 @@ def test_a_damaged_template_loads_or_is_a_template_error(
         except Exception as error:  # noqa: BLE001 - the test is that there is no other
             raw[".".join(map(str, path))] = repr(error)
     assert raw == {}
+
+
+# ---- versions and aliases of state machines
+
+VERSION = {
+    "Type": "AWS::StepFunctions::StateMachineVersion",
+    "Properties": {"StateMachineArn": {"Ref": "Flow"}, "StateMachineRevisionId": "1"},
+}
+
+
+def alias(version: Any) -> dict[str, Any]:
+    preference = {"StateMachineVersionArn": version, "Type": "ALL_AT_ONCE"}
+    properties = {"Name": "live", "DeploymentPreference": preference}
+    return {"Type": "AWS::StepFunctions::StateMachineAlias", "Properties": properties}
+
+
+def test_an_alias_is_another_name_of_its_state_machine(folder: Path) -> None:
+    names = {"FlowVersion": VERSION, "FlowAlias": alias({"Ref": "FlowVersion"})}
+    text = changed(**names, ByAlias=RULE_OF_ALIAS)
+    [target] = next(one for one in stack(folder, text).rules if one.name == "ByAlias").targets
+    assert (target.kind, target.name) == ("machine", "shop-flow")
+
+
+RULE_OF_ALIAS = {
+    "Type": "AWS::Events::Rule",
+    "Properties": {
+        "EventBusName": {"Ref": "Bus"},
+        "EventPattern": {"source": ["s"]},
+        "Targets": [{"Id": "Flow", "Arn": {"Ref": "FlowAlias"}}],
+    },
+}
+
+
+@pytest.mark.parametrize("version", [None, "arn", {"Ref": "FlowAlias"}])
+def test_an_alias_of_no_version_is_refused(folder: Path, version: Any) -> None:
+    refused = refusal(folder, changed(FlowVersion=VERSION, FlowAlias=alias(version)))
+    place = "Resources.FlowAlias.Properties.DeploymentPreference.StateMachineVersionArn"
+    assert refused.place == place
+
+
+def test_a_qualified_arn_names_its_function_or_state_machine(folder: Path) -> None:
+    loaded = stack(folder)
+    for table, kind in (("state_machines", "stateMachine"), ("functions", "function")):
+        [name, *_] = getattr(loaded, table)
+        arn = f"arn:aws:any:us-east-1:000000000000:{kind}:{name}"
+        assert loaded.name_of(table, arn) == loaded.name_of(table, f"{arn}:live") == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("EXPRESS", "orderflow-order-processing"),
+        ("STANDARD", "orderflow-order-processing-standard"),
+    ],
+)
+def test_the_workflows_name_has_its_type(kind: str, name: str) -> None:
+    shipped = load(SHIPPED, {"WorkflowType": kind}, same)
+    assert set(shipped.state_machines) == {name, "OrderRecovery"}
+    assert shipped.state_machines[name].kind == kind
+    assert profile_of(shipped.state_machines).order_machine == name
+    starts = [
+        target for rule in shipped.rules for target in rule.targets if target.kind == "machine"
+    ]
+    assert [target.name for target in starts] == [name]
+    assert f"stateMachine:{name}:live-{kind}" in shipped.state_machines["OrderRecovery"].definition

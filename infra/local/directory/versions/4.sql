@@ -1,6 +1,6 @@
--- The tables of version 4, frozen. infra/local/upgrade.py creates those that a directory of version 3
--- lacks, and rebuilds those that read otherwise: directories that began with version 1 or 2 kept
--- some of that version's.
+-- The tables of version 4, frozen. infra/local/directory/migrations.py creates those that a directory
+-- of version 3 lacks, and rebuilds those with a different definition: directories that began with
+-- version 1 or 2 have some tables of that version.
 create table orders (
     order_id text primary key,
     customer_id text not null,

@@ -14,7 +14,7 @@ from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
 from infra.local.platform import TEMPLATE, stack_of
-from infra.local.template.loader import TemplateError
+from infra.local.template.errors import TemplateError
 from infra.views.summary import failures
 
 PACKAGES = (

@@ -1,0 +1,83 @@
+"""A stage of ``samconfig.toml``, and the parameters with which it is deployed."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.errors import Refusal
+from infra.local.template.loader import Template
+from infra.packaging.definitions import BUILD, TEMPLATE
+
+SOURCE = Path(TEMPLATE)
+"""The template of the source tree."""
+
+CONFIG = Path("samconfig.toml")
+
+_PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
+
+
+class ReleaseError(Refusal):
+    """A deployment or a deletion cannot go on; the message has the cause and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: its stack's name, its region, and its parameters."""
+
+    name: str
+    stack: str
+    region: str
+    parameters: Mapping[str, str]
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the stage keeps its data, as the template's condition ``Lasting`` has it."""
+        return self.name != "dev"
+
+
+def read_stage(name: str, given: Sequence[str] = (), config: Path = CONFIG) -> Stage:
+    """Return a stage; ``given`` are parameters as ``Name=Value``, which override the file's.
+
+    Raises
+    ------
+    ReleaseError
+        There is no such stage, or a parameter is malformed.
+    """
+    stages = tomllib.loads(config.read_text("utf-8"))
+    if name not in stages or not isinstance(stages[name], dict):
+        known = ", ".join(one for one, value in stages.items() if isinstance(value, dict))
+        raise ReleaseError(f"ENV={name} is no stage of {config}; there are {known}")
+    options = stages[name]["deploy"]["parameters"]
+    pairs = [_pair(one) for one in (*options["parameter_overrides"], *given)]
+    return Stage(name, options["stack_name"], options["region"], dict(pairs))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    match = _PARAMETER.fullmatch(text)
+    if match is None:
+        raise ReleaseError(f"the parameter {text!r} is malformed; write it as Name=Value")
+    return match[1], match[2]
+
+
+def overrides(parameters: Mapping[str, str]) -> list[str]:
+    """Return parameters as SAM's ``--parameter-overrides`` takes them, each value in quotes."""
+    return [
+        '{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
+        for name, value in parameters.items()
+    ]
+
+
+def template_of(stage: Stage, identify: Any, path: Path = BUILD / TEMPLATE) -> Template:
+    """Return a template, by default the one that `make build` left, with the stage's parameters.
+
+    Raises
+    ------
+    ReleaseError
+        There is none.
+    """
+    if not path.is_file():
+        raise ReleaseError(f"{path} is missing; run `make build`")
+    return Template(path, stage.parameters, identify)
