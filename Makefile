@@ -17,7 +17,7 @@ LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
-	bench-imports bench-clients bench-growth
+	bench-imports bench-clients bench-growth trace-picture
 
 help: ## List the targets (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -148,6 +148,9 @@ small-account: .venv/.dev ## Process orders with 10 Lambda executions, timeouts,
 
 exports: .venv/.dev ## Export and back up during a burst, and audit each (COUNT=N)
 	$(BIN)/python -m pytest tests/e2e/test_exports.py -s --exports $(or $(COUNT),200)
+
+trace-picture: .venv/.dev ## Draw the trace of one order (build/trace.svg)
+	$(BIN)/python -m tests.trace_picture build/trace.svg
 
 bench-clients: .venv/.dev ## Measure concurrent PutEvents clients (CLIENTS=N, SECONDS=N)
 	$(BIN)/python -m tests.bench.clients --clients $(or $(CLIENTS),10) --seconds $(or $(SECONDS),60)

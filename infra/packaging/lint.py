@@ -32,6 +32,8 @@ FREE = {
     "AlarmTopic": ("", "arn:aws:sns:us-east-1:123456789012:alarms"),
     "TraceSampling": ("0.05", "0"),
     "ApiConcurrency": ("0", "2"),
+    "OpenTelemetryLayer": ("", "arn:aws:lambda:us-east-1:123456789012:layer:OpenTelemetry:1"),
+    "OpenTelemetryEndpoint": ("", "https://xray.us-east-1.amazonaws.com/v1/traces"),
 }
 """Values of parameters that decide a condition and have no list of allowed values."""
 
@@ -68,6 +70,9 @@ def combinations(parameters: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         chosen |= dict(zip(crossed, values, strict=True))
         if chosen.get("Environment") != "dev":  # the template's rules refuse them empty
             chosen |= {name: FREE[name][1] for name in ("JwtIssuer", "AlarmTopic")}
+        if chosen.get("Tracing") == "otel":  # as above
+            names = ("OpenTelemetryLayer", "OpenTelemetryEndpoint")
+            chosen |= {name: FREE[name][1] for name in names}
         yield chosen
 
 

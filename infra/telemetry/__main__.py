@@ -15,7 +15,7 @@ from infra.telemetry.exporter import Exporter
 from infra.telemetry.otlp import Client
 from infra.terminal.output import finish
 
-NICENESS = 5
+NICENESS = 19
 """The engine and its workers come first."""
 
 

@@ -182,8 +182,19 @@ variable "api_concurrency" {
   }
 }
 
+variable "tracing" {
+  description = "Tracer of the functions; xray is Powertools' with the X-Ray SDK, otel is ADOT's layer."
+  type        = string
+  default     = "xray"
+
+  validation {
+    condition     = contains(["xray", "otel", "none"], var.tracing)
+    error_message = "Tracing is one of xray, otel, none."
+  }
+}
+
 variable "trace_sampling" {
-  description = "Share of the runs that X-Ray traces; 0 turns tracing off."
+  description = "Share of the runs that X-Ray traces, or of the calls that otel does; 0 turns tracing off."
   type        = number
   default     = 0.05
 
@@ -195,6 +206,28 @@ variable "trace_sampling" {
   validation {
     condition     = var.trace_sampling <= 1
     error_message = "TraceSampling is at most 1."
+  }
+}
+
+variable "open_telemetry_layer" {
+  description = "ARN of ADOT's layer for Python, AWSOpenTelemetryDistroPython; mandatory if Tracing is otel."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+)?$", var.open_telemetry_layer))
+    error_message = "OpenTelemetryLayer must be the ARN of a layer's version, in this region and for this runtime and architecture."
+  }
+}
+
+variable "open_telemetry_endpoint" {
+  description = "OTLP/HTTP address for traces, with its path; mandatory if Tracing is otel."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https?://[^ ?#]+)?$", var.open_telemetry_endpoint))
+    error_message = "OpenTelemetryEndpoint must be an http or https address without a query, such as https://xray.REGION.amazonaws.com/v1/traces."
   }
 }
 
@@ -211,24 +244,27 @@ variable "alarm_topic" {
 
 locals {
   parameters = {
-    Environment          = var.environment
-    WorkflowType         = var.workflow_type
-    PythonRuntime        = var.python_runtime
-    Architecture         = var.architecture
-    Rollout              = var.rollout
-    QueueConcurrency     = tostring(var.queue_concurrency)
-    LogLevel             = var.log_level
-    LeaseSeconds         = tostring(var.lease_seconds)
-    RecoveryDelaySeconds = tostring(var.recovery_delay_seconds)
-    MaxAttempts          = tostring(var.max_attempts)
-    HighValueThresholds  = var.high_value_thresholds
-    MailSender           = var.mail_sender
-    JwtIssuer            = var.jwt_issuer
-    JwtAudience          = var.jwt_audience
-    CustomerClaim        = var.customer_claim
-    CorsOrigins          = join(",", var.cors_origins)
-    ApiConcurrency       = tostring(var.api_concurrency)
-    TraceSampling        = tostring(var.trace_sampling)
-    AlarmTopic           = var.alarm_topic
+    Environment           = var.environment
+    WorkflowType          = var.workflow_type
+    PythonRuntime         = var.python_runtime
+    Architecture          = var.architecture
+    Rollout               = var.rollout
+    QueueConcurrency      = tostring(var.queue_concurrency)
+    LogLevel              = var.log_level
+    LeaseSeconds          = tostring(var.lease_seconds)
+    RecoveryDelaySeconds  = tostring(var.recovery_delay_seconds)
+    MaxAttempts           = tostring(var.max_attempts)
+    HighValueThresholds   = var.high_value_thresholds
+    MailSender            = var.mail_sender
+    JwtIssuer             = var.jwt_issuer
+    JwtAudience           = var.jwt_audience
+    CustomerClaim         = var.customer_claim
+    CorsOrigins           = join(",", var.cors_origins)
+    ApiConcurrency        = tostring(var.api_concurrency)
+    Tracing               = var.tracing
+    TraceSampling         = tostring(var.trace_sampling)
+    OpenTelemetryLayer    = var.open_telemetry_layer
+    OpenTelemetryEndpoint = var.open_telemetry_endpoint
+    AlarmTopic            = var.alarm_topic
   }
 }

@@ -2,9 +2,12 @@
 
 Powertools reads the service's name and the levels from its own environment variables
 (``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``, ``POWERTOOLS_METRICS_NAMESPACE``).
+``TRACING`` is the template's parameter: ``xray`` is Powertools' tracer with the X-Ray SDK; with
+``otel`` ADOT's layer makes a span of each invocation before the handler runs; ``none`` is neither.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
@@ -19,6 +22,9 @@ from lambda_support.settings import PerFunction
 Handler = Callable[[Any, LambdaContext], Any]
 
 NAMESPACE = "Orderflow"
+
+ORDER_ID = "orderflow.order_id"
+"""The attribute of a span with the order's id, as in the traces of one machine."""
 
 
 @PerFunction
@@ -46,15 +52,18 @@ def instrumented(handler: Handler) -> Handler:
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
-        log = logger()
+        log, order_id = logger(), _order_id(event)
         # each call sets all three keys: clearing Powertools' state takes ten times as long
         log.append_keys(
             function=context.function_name,
             request_id=context.aws_request_id,
-            order_id=_order_id(event),
+            order_id=order_id,
         )
         try:
-            traced = _traces() and _is_sampled()
+            tracing = _tracing()
+            if tracing == "otel":
+                _name_order(order_id)
+            traced = tracing == "xray" and _is_sampled()
             return (_traced(handler) if traced else handler)(event, context)
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
@@ -76,9 +85,24 @@ def _order_id(event: Any) -> str | None:
 
 
 @cache
-def _traces() -> bool:
-    """Return whether X-Ray may trace this process (Powertools' setting); a worker has no X-Ray."""
-    return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
+def _tracing() -> str:
+    """Return which tracer this process has: none without the variable, or on one machine.
+
+    ``POWERTOOLS_TRACE_DISABLED`` is Powertools' own switch; a worker has it, since it has no X-Ray.
+    """
+    if os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() == "true":
+        return "none"
+    return os.environ.get("TRACING", "none")
+
+
+def _name_order(order_id: str | None) -> None:
+    """Give the invocation's span, if ADOT's layer has made one, the id of its order.
+
+    The layer has imported OpenTelemetry before the handler, so this imports nothing.
+    """
+    api: Any = sys.modules.get("opentelemetry.trace")
+    if api is not None and order_id is not None:
+        api.get_current_span().set_attribute(ORDER_ID, order_id)
 
 
 def _is_sampled() -> bool:

@@ -93,15 +93,49 @@ from lambda_support.observability import instrumented
 context = SimpleNamespace(function_name="f", aws_request_id="r")
 assert instrumented(lambda event, context: event["order_id"])({"order_id": "A-1"}, context) == "A-1"
 """
+TRACE = "Root=1-6924a1b0-0123456789abcdef01234567;Parent=0123456789abcdef;"
 
 
 @pytest.mark.parametrize(
-    ("header", "traced"), [("Sampled=1", True), ("Sampled=0", False), ("", False)]
+    ("tracing", "header", "traced"),
+    [
+        ("xray", "Sampled=1", True),
+        ("xray", "Sampled=0", False),
+        ("xray", "", False),
+        ("otel", "Sampled=1", False),
+        ("none", "Sampled=1", False),
+    ],
 )
-def test_only_a_sampled_invocation_imports_the_tracer(header: str, *, traced: bool) -> None:
-    trace = f"Root=1-6924a1b0-0123456789abcdef01234567;Parent=0123456789abcdef;{header}"
-    known = modules_after(CALL, _X_AMZN_TRACE_ID=trace, LAMBDA_TASK_ROOT="/var/task")
+def test_only_a_sampled_invocation_imports_the_tracer_of_x_ray(
+    tracing: str, header: str, *, traced: bool
+) -> None:
+    known = modules_after(
+        CALL, TRACING=tracing, _X_AMZN_TRACE_ID=TRACE + header, LAMBDA_TASK_ROOT="/var/task"
+    )
     assert ("aws_xray_sdk" in known) == traced
+
+
+@pytest.mark.parametrize("tracing", ["xray", "otel", "none"])
+def test_no_tracing_imports_opentelemetry(tracing: str) -> None:
+    """The layer imports it before the handler; without the layer it does not exist."""
+    known = modules_after(CALL, TRACING=tracing, LAMBDA_TASK_ROOT="/var/task")
+    assert not [name for name in known if name.partition(".")[0] == "opentelemetry"]
+
+
+LAYER = """
+import sys, types
+
+named, api = {}, types.ModuleType("opentelemetry.trace")
+api.get_current_span = lambda: types.SimpleNamespace(set_attribute=named.__setitem__)
+sys.modules["opentelemetry.trace"] = api
+"""
+
+
+@pytest.mark.parametrize(
+    ("tracing", "named"), [("otel", {"orderflow.order_id": "A-1"}), ("xray", {}), ("none", {})]
+)
+def test_the_span_of_the_layer_has_the_id_of_its_order(tracing: str, named: dict[str, str]) -> None:
+    modules_after(f"{LAYER}{CALL}assert named == {named!r}, named", TRACING=tracing)
 
 
 @pytest.mark.parametrize("module", ["pydantic", "infra.asl", "email.mime.multipart", "boto3"])

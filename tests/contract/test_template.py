@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
 from inspect import getmembers, isclass
 from pathlib import Path
@@ -26,6 +26,9 @@ Properties = Mapping[str, Any]
 
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 """Powertools for Lambda, environment variables."""
+
+TRACERS = re.compile(r"TRACING|AWS_LAMBDA_EXEC_WRAPPER|OTEL_\w+")
+"""The tracer's variables, which `lambda_support.observability` and ADOT's layer read."""
 
 SHORTER_VISIBILITY = {
     "OrderChangesQueue": "a cancellation that failed is tried again before its order is shipped"
@@ -117,9 +120,20 @@ def variables(function: str) -> set[str]:
     return set(FUNCTIONS[function].get("Environment", {}).get("Variables", {})) - POWERTOOLS
 
 
-def statements(role: str) -> Iterator[Properties]:
+def chosen(value: Any, met: Collection[str]) -> Any:
+    """Return the value that its conditions choose if only some are met; None if it is left out."""
+    while isinstance(value, dict) and value.keys() == {"Fn::If"}:
+        condition, yes, no = value["Fn::If"]
+        value = yes if condition in met else no
+    return None if value == {"Ref": "AWS::NoValue"} else value
+
+
+def statements(role: str, met: Collection[str] = ("Traced",)) -> Iterator[Properties]:
+    """Yield what a role allows under conditions: by default those of the parameters' defaults."""
     for policy in ROLES[role]["Policies"]:
-        yield from policy["PolicyDocument"]["Statement"]
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if (allowed := chosen(statement, met)) is not None:
+                yield allowed
 
 
 def actions(role: str, service: str) -> set[str]:
@@ -238,7 +252,8 @@ def test_global_variables_are_settings_of_a_service() -> None:
         for function in FUNCTIONS
         for name in settings_of(service(function)).model_fields
     }
-    assert set(GLOBALS["Environment"]["Variables"]) - POWERTOOLS <= known
+    ours = {name for name in GLOBALS["Environment"]["Variables"] if not TRACERS.fullmatch(name)}
+    assert ours - POWERTOOLS <= known
 
 
 @pytest.mark.parametrize("name", sorted({service(function) for function in FUNCTIONS}))

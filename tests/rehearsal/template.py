@@ -180,8 +180,10 @@ def _globals(body: Mapping[str, Any], package: str) -> dict[str, Any]:
     function.pop("Layers", None)
     function.pop("DeploymentPreference", None)
     function |= {"CodeUri": package, "Runtime": RUNTIME, "Tracing": "PassThrough"}
-    variables = function["Environment"]["Variables"]
-    function["Environment"] = {"Variables": {**variables, "TRACING": "off"}}
+    written = function["Environment"]["Variables"]
+    # a variable with a condition is one of OpenTelemetry's, which has a layer of its own
+    variables = {name: one for name, one in written.items() if "Fn::If" not in one}
+    function["Environment"] = {"Variables": {**variables, "TRACING": "none"}}
     return {**body, "Function": function}
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
@@ -13,6 +14,7 @@ from infra.telemetry.journal_metrics import advance, counters
 from infra.telemetry.otlp import EndpointError
 from infra.telemetry.spans import span_id_of, trace_id_of
 from storage.sqlite.database import Database
+from tests.trace_picture import in_lines, waterfall
 
 
 def history(*events: tuple[int, str, dict[str, Any]]) -> list[HistoryEvent]:
@@ -113,3 +115,23 @@ def test_headers_come_from_the_variable_of_opentelemetry(monkeypatch: pytest.Mon
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "secret")
     with pytest.raises(EndpointError, match="without '='"):
         otlp.check_endpoint("http://h:4318")
+
+
+def test_a_picture_has_each_span_below_its_parent_and_escapes_names() -> None:
+    def span(number: str, parent: str, name: str, start: int, **others: Any) -> dict[str, Any]:
+        times = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 1_000_000)}
+        ids = {"traceId": "t", "spanId": number, "parentSpanId": parent}
+        return {**ids, "name": name, "kind": 1, **times, **others}
+
+    late = span("3", "1", "second", 3_000_000, status={"code": 2})
+    spans = [span("1", "", "root", 0), span("2", "1", "<b>", 1_000_000), late]
+    assert [(depth, one["name"]) for depth, one in in_lines(spans)] == [
+        (0, "root"),
+        (1, "<b>"),
+        (1, "second"),
+    ]
+    drawn = fromstring(waterfall(spans))  # noqa: S314 - our own text
+    texts = ["".join(one.itertext()) for one in drawn.iter() if one.tag.endswith("text")]
+    assert {"root", "<b>", "second", "Trace t: 3 spans, 4.0 ms"} <= set(texts)
+    with pytest.raises(AssertionError, match="its parent"):
+        waterfall([span("2", "absent", "orphan", 0)])
