@@ -16,7 +16,7 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
-	simulate fuzz doors crash exports test-sfn-local lock clean queries build artefact deploy credentials \
+	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
 	bench-imports bench-clients bench-growth trace-picture
 
 help: ## List the targets (the default)
@@ -61,6 +61,7 @@ SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=no
 
 template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
 	$(BIN)/python -m infra.queries.athena --check
+	$(BIN)/python -m infra.terraform.generate --check
 	$(BIN)/cfn-lint template.yaml --append-rules cfn_lint_serverless.rules
 	@$(SAM_ENV) .venv-sam/bin/sam validate --lint --template template.yaml
 	@# checkov does not support YAML merge keys: it checks the template as SAM uploads it
@@ -70,6 +71,12 @@ template: .venv/.dev .venv-sam/.installed .venv-checkov/.installed
 
 bench-imports: .venv/.dev ## Measure each handler's import, compared with boto3 and pydantic
 	$(BIN)/python -m tests.bench.imports
+
+terraform: .venv/.runtime ## Generate the Terraform module's variables and outputs from the template
+	$(BIN)/python -m infra.terraform.generate
+
+power-tuning: .venv/.runtime ## Write inputs of AWS Lambda Power Tuning (TO=DIR, STACK=NAME)
+	@$(BIN)/python -m infra.cli.power_tuning $(if $(TO),--to '$(TO)') $(if $(STACK),--stack '$(STACK)')
 
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
@@ -133,6 +140,11 @@ doors: fuzz
 crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=N, SEED=N)
 	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
+
+.PHONY: small-account
+small-account: .venv/.dev ## Process orders with 10 Lambda executions, timeouts, cold starts (ORDERS=N, SEED=N)
+	$(BIN)/python -m pytest tests/e2e/test_small_account.py -s --account-orders $(or $(ORDERS),1000) \
+		--account-seed $(or $(SEED),7)
 
 exports: .venv/.dev ## Export and back up during a burst, and audit each (COUNT=N)
 	$(BIN)/python -m pytest tests/e2e/test_exports.py -s --exports $(or $(COUNT),200)

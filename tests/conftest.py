@@ -71,6 +71,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"test_crash.py: {meaning} (default: {default})",
         )
 
+    for option, default, meaning in (
+        ("--account-orders", 100, "number of orders"),
+        ("--account-seed", 7, "seed of the orders"),
+    ):
+        parser.addoption(
+            option,
+            metavar="N",
+            type=int,
+            default=default,
+            help=f"test_small_account.py: {meaning} (default: {default})",
+        )
+
     parser.addoption(
         "--exports",
         metavar="N",

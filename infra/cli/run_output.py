@@ -24,6 +24,15 @@ _ROWS = (
     ("revenue", "of completed orders"),
     ("units_shipped", "units that left stock for good"),
 )
+_LIMITED = (
+    ("begun", "calls that found a free execution"),
+    ("throttled", "calls that found none"),
+    ("cold", "calls that began with an init phase"),
+    ("timed_out", "calls that did not answer"),
+    ("minutes_median", "until half of the orders had ended, in skipped time"),
+    ("minutes_99_percent", "until 99 % had ended"),
+    ("minutes_last", "until the last one had ended"),
+)
 _ALARMING = ("in_flight", "not_begun", "dead_letters", "failed_items", "quarantined")
 
 SHOWN = 10
@@ -42,9 +51,20 @@ def show_run(
     rate = f"{result['orders_per_second']} orders/s in {result['seconds']} s"
     table.add_row("speed", rate, "orders that ended, duplicates included")
     console.print(table)
+    if "lambda_faults" in result:
+        console.print("", _account(result["lambda_faults"]))
     _failures(console, result)
     _waiting(console, result, datetime.now(UTC))
     _files(console, result, where, generated)
+
+
+def _account(figures: dict[str, Any]) -> Table:
+    """Return the figures of calls and of time in an account with limits."""
+    table = Table(title=f"Lambda with {figures['limits']}")
+    for name, meaning in _LIMITED:
+        if name in figures:
+            table.add_row(name.replace("_", " "), figures[name], meaning)
+    return table
 
 
 def _failures(console: Terminal, result: dict[str, Any]) -> None:

@@ -105,9 +105,9 @@ class Step:
 
 
 STEPS: Mapping[str, Step] = {
-    "OrdersApiFunction": Step(reads=1, writes=(2,), metrics=1),
-    # with its entry in the index, which an order placed over HTTP already has
-    "ValidateOrderFunction": Step(reads=1, writes=(1,), index=1),
+    "OrdersApiFunction": Step(reads=1, writes=(2,), index=2, metrics=1),
+    # with its entries in two indexes, or an entry moved by an order placed over HTTP
+    "ValidateOrderFunction": Step(reads=1, writes=(1,), index=2),
     "CheckInventoryFunction": Step(reads=1, transaction=1),
     "ProcessPaymentFunction": Step(reads=1, writes=(1, 1), others=1, waits=GATEWAY_MS),
     "UpdateInventoryFunction": Step(reads=1, transaction=1),
@@ -120,7 +120,7 @@ STEPS: Mapping[str, Step] = {
 
 RELAYED: Mapping[str, Step] = {
     "Order Created": Step(writes=(2,)),
-    "Order Completed": Step(writes=(2,), index=2),
+    "Order Completed": Step(writes=(2,), index=1),
 }
 """Requests of the relay after the bus has accepted an event of the outbox."""
 

@@ -66,6 +66,8 @@ class Runs:
         self.now = now
         self.sleep = sleep
         self.machine = stack.name("OrderProcessing")
+        # an older stack has no alias; an execution's ARN names the state machine either way
+        self.started_by = stack.names.get("OrderProcessingAlias", self.machine)
         self.states = stack.client("stepfunctions")
         self.orders = DynamoOrders(stack.table())
 
@@ -75,7 +77,7 @@ class Runs:
         before = self.orders.find(order_id) if order_id else None
         known = suppress(self.states.exceptions.ExecutionAlreadyExists)
         with translate_errors(f"the run of {received.dead_letter.id}", REDEPLOY), known:
-            self.states.start_execution(stateMachineArn=self.machine, name=name, input=body)
+            self.states.start_execution(stateMachineArn=self.started_by, name=name, input=body)
         return Run(received, name, self._arn(name), order_id, before.epoch if before else 0)
 
     def ended_holder(self, order_id: str) -> str | None:

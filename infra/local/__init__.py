@@ -6,7 +6,7 @@ IAM, and two closed tables, the resource types (`infra.local.template.resources`
 operations (`infra.server.aws_api`). A new row needs a use in the shipped template or a case that
 AWS validated.
 
-Layers, the highest first: `infra.local.platform` and `infra.local.settle`,
-`infra.local.stack_loader`, `infra.local.engine`, `infra.local.workers`, `infra.local.template`,
-`infra.local.directory`, `infra.local.orderflow` and `infra.local.clock`.
+Layers, the highest first: `infra.local.settle_limited`, `infra.local.platform` and
+`infra.local.settle`, `infra.local.stack_loader`, `infra.local.engine`, `infra.local.workers`,
+`infra.local.template`, `infra.local.directory`, `infra.local.orderflow` and `infra.local.clock`.
 """

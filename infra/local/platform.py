@@ -17,7 +17,9 @@ from infra.local.orderflow import Profile, create_tables, profile_of
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
 from infra.local.template.stack import Stack
+from infra.local.workers.account import Limits, LimitsError
 from infra.local.workers.inline import InlineInvoker
+from infra.local.workers.limited import LimitedInvoker, StartedInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
 
@@ -55,20 +57,25 @@ def _check_names(stack: Stack, profile: Profile) -> None:
 
 
 @contextmanager
-def platform(
+def platform(  # noqa: PLR0913 - all but the first are options
     directory: DataDirectory,
     *,
     clock: Clock | None = None,
     workers: int = 2,
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Engine]:
     """Open a data directory and run the platform in it.
 
-    Without a clock, the directory decides: only a sandbox skips time.
+    Without a clock, the directory decides: only a sandbox skips time. With ``limits`` functions are
+    called as in a Lambda account that has them, which takes skipped time
+    (`infra.local.settle_limited`).
 
     Raises
     ------
+    LimitsError
+        There are limits, and the clock does not skip time.
     TemplateError
         The template refers to a missing resource or needs an unsupported feature.
     DataDirectoryError
@@ -82,11 +89,18 @@ def platform(
     directory.check_files()
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
         clock = clock or clock_for(database)
-        invoker: WorkerPool | InlineInvoker
+        if limits and not clock.skips:
+            raise LimitsError(
+                f"{directory.root} is a real data directory, in which no call may fail on purpose;"
+                " name a new one with --data, or leave --lambda-faults out"
+            )
+        invoker: StartedInvoker
         if workers:
             invoker = WorkerPool(stack.functions, directory.log, workers)
         else:
             invoker = InlineInvoker(stack.functions, directory.log, markers.engine)
+        if limits:
+            invoker = LimitedInvoker(invoker, limits, clock)
         try:
             create_tables(database)
             database.define(JOURNAL)

@@ -36,13 +36,12 @@ def settle(engine: Engine, on_turn: Callable[[], None] = lambda: None) -> None:
             continue
         if engine.skip(sink=engine.streams.failures < SINK_ATTEMPTS):
             continue
-        open_work = in_flight(engine.journal.database), _early_requests(engine.journal.database)
-        if open_work == (0, 0) or (reconciled >= RECONCILIATIONS and open_work == unfinished):
+        work = open_work(engine)
+        if work == (0, 0) or (reconciled >= RECONCILIATIONS and work == unfinished):
             return
-        reconciled = reconciled + 1 if open_work == unfinished else 1
-        unfinished = open_work
-        wait = LEASE if open_work[0] else _early_requests_expire_in(engine)
-        engine.skip_to(engine.clock.now() + wait)
+        reconciled = reconciled + 1 if work == unfinished else 1
+        unfinished = work
+        engine.skip_to(engine.clock.now() + rest(engine))
         engine.run_schedule(RECONCILER)
 
 
@@ -69,6 +68,19 @@ def _work(engine: Engine, next_due: Callable[[], float], on_turn: Callable[[], N
 
 def _due_with_sink(engine: Engine) -> float:
     return engine.next_due(schedules=False, sink=engine.streams.failures < SINK_RETRIES)
+
+
+def open_work(engine: Engine) -> tuple[int, int]:
+    """Return the number of orders that have not ended, and of requests that wait for an order."""
+    database = engine.journal.database
+    return in_flight(database), _early_requests(database)
+
+
+def rest(engine: Engine) -> float:
+    """Return for how many seconds an engine without due items rests until the reconciler runs."""
+    if in_flight(engine.journal.database):
+        return LEASE
+    return _early_requests_expire_in(engine)
 
 
 def _early_requests(database: Database) -> int:

@@ -42,12 +42,13 @@ from storage.dynamodb.order_item import (
     EARLY,
     MAX_ENTRIES,
     ORDER,
-    closed_sort_key,
     compact_id,
+    customer_key,
+    due_at,
+    due_key,
     encode_fields,
     expand_id,
     from_entry,
-    open_partition,
     order_key,
     to_entries,
     to_message,
@@ -153,7 +154,8 @@ class DynamoPlace:
         update = Update(name, "outbox")
         update.if_absent()
         message = Message(row["what"], row["body"])
-        add_outbox(update, {"0": to_message(message, row["created_at"])}, name)
+        at = row["created_at"]
+        add_outbox(update, {"0": to_message(message, at)}, name, at)
         with suppress(ConditionFailed):  # an interrupted import has sent it
             self.table.write(update)
 
@@ -265,10 +267,9 @@ def _put_order(update: Update, row: Row) -> None:
     update.put(**values, tl=timeline[:MAX_ENTRIES], out={})
     if len(timeline) > MAX_ENTRIES:
         update.put(more=len(timeline) - MAX_ENTRIES)
-    if record.ended:
-        update.put(gpk=record.customer_id, gsk=closed_sort_key(record.created_at, record.order_id))
-    else:
-        update.put(gpk=open_partition(record.customer_id), gsk=record.customer_id)
+    update.put(**customer_key(record))
+    if not record.ended:
+        update.put(**due_key(record.customer_id, due_at(record)))
     if row["charge"]:
         _put_charge(update, record, row["charge"])
     if row["shipment"]:
@@ -352,7 +353,7 @@ def _mail(item: Item) -> Row:
 
 
 def _review(item: Item) -> Row:
-    own = {"pk", "sk", "tl", "out", "new", "gpk", "gsk"}
+    own = {"pk", "sk", "tl", "out", "new", "gpk", "gsk", "dp", "due"}
     return {"order_id": _id(item), **{name: item[name] for name in item if name not in own}}
 
 

@@ -11,7 +11,7 @@ from inventory.dynamodb import RECEIPT
 from inventory.dynamodb_shards import SHARD, STOCK
 from kernel.order_status import ENDED
 from storage.dynamodb.order_item import ATTRIBUTES, OPEN, ORDER, SHARDS
-from storage.dynamodb.table import Item, Table
+from storage.dynamodb.table import DUE, Item, Table
 
 READINGS = 5
 """Maximum number of readings of the items that can change."""
@@ -60,7 +60,11 @@ class Reading:
         open_now = [
             (key["pk"], key["sk"])
             for part in range(SHARDS)
-            for key in self.table.query("gpk = :part", part=f"{OPEN}#{part}")
+            for keys in (
+                self.table.query("dp = :part", index=DUE, part=str(part)),
+                self.table.query("gpk = :part", part=f"{OPEN}#{part}"),
+            )
+            for key in keys
         ]
         items = self.table.get_all([*known, *open_now], consistent=True)
         return {(item["pk"], item["sk"]): item for item in items}

@@ -21,7 +21,8 @@ class DynamoReviews(DynamoRecords):
         update = Update(*order_key(values.pop("order_id"), REVIEW))
         update.if_absent()
         update.put(**values, status="OPEN", tl=to_entries(None, (entry,)))
-        add_outbox(update, {"0": to_message(message, entry.at)}, review.customer_id)
+        messages = {"0": to_message(message, entry.at)}
+        add_outbox(update, messages, review.customer_id, entry.at)
         try:
             self.table.write(update)
         except ConditionFailed:

@@ -1,12 +1,13 @@
 """Orders in DynamoDB, their queries, and the outbox, which the relay empties.
 
-The index has an order under ``open#N`` from its first write until it has ended and its outbox is
-empty, then under its customer. It has other items with an outbox under ``open#N`` until that is
-empty.
+One index has each order under its customer. The other has open items by the time at which they are
+due: orders until they have ended and their outbox is empty, other items with an outbox until that
+is empty, and early requests. Earlier versions had open items under ``open#N`` of the first index.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -15,9 +16,9 @@ from kernel.errors import VersionConflict
 from kernel.idempotency import confirmation_id
 from kernel.order_record import Change, Message, OrderRecord
 from kernel.order_status import ENDED
-from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
+from orders.early_requests import MAX_KEPT, RETENTION, EarlyRequest, RequestedBefore, too_many
 from orders.idempotency_key import Key, Use
-from orders.outbox import OutboxItem
+from orders.outbox import GRACE, OutboxItem
 from storage.dynamodb.attributes import from_item
 from storage.dynamodb.order_item import (
     ATTRIBUTES,
@@ -25,8 +26,8 @@ from storage.dynamodb.order_item import (
     OPEN,
     ORDER,
     SHARDS,
-    closed_sort_key,
     compact_id,
+    due_key,
     expand_id,
     from_entry,
     from_message,
@@ -34,13 +35,20 @@ from storage.dynamodb.order_item import (
     mail_key,
     open_partition,
     order_key,
+    sort_key,
     to_message,
     to_record,
 )
 from storage.dynamodb.records import DynamoRecords, add_outbox, first_write
-from storage.dynamodb.table import ConditionFailed, Item, Removal, Table, Update
+from storage.dynamodb.table import DUE, ConditionFailed, Item, Removal, Table, Update
 
 KEY = "key"
+SAME_TIME = 10
+"""Maximum orders of a customer with one time of creation: a page is read with so many more."""
+
+BATCH = 100
+"""Items that are read at once (BatchGetItem, Service quotas)."""
+
 _COMPARED = ("reconciler", "sink")
 _ENDED = sorted(str(status) for status in ENDED)
 
@@ -54,7 +62,8 @@ class DynamoOrders(DynamoRecords):
         The index is eventually consistent, as every index of DynamoDB.
         """
         start = self.find(after) if after else None
-        older_than = closed_sort_key(start.created_at, start.order_id) if start else "9"
+        # the sort keys of earlier versions have the id
+        older_than = f"{sort_key(start.created_at)}#{start.order_id}" if start else "9"
         keys = [
             *self.table.query(
                 "gpk = :part AND gsk = :customer",
@@ -64,7 +73,7 @@ class DynamoOrders(DynamoRecords):
             *self.table.query(
                 "gpk = :customer AND gsk < :older_than",
                 backwards=True,
-                limit=limit,
+                limit=limit + SAME_TIME,
                 customer=customer_id,
                 older_than=older_than,
             ),
@@ -107,14 +116,13 @@ class DynamoOrders(DynamoRecords):
     def expired_requests(self, before: float, limit: int) -> list[list[EarlyRequest]]:
         """Return the early requests of each missing order whose newest one is older than a time."""
         outlasted = []
-        for part in range(SHARDS):
-            condition = "gpk = :part AND begins_with(gsk, :early)"
-            keys = self.table.query(condition, part=f"{OPEN}#{part}", early=f"{EARLY}#")
-            for item in self.table.get_all([(key["pk"], key["sk"]) for key in keys]):
-                requests = requests_in(item)
-                if requests and max(request.came_at for request in requests) < before:
-                    outlasted.append(requests)
-        return outlasted[:limit]
+        for item in _due_items(self.table, before + RETENTION):
+            requests = requests_in(item)
+            if requests and max(request.came_at for request in requests) < before:
+                outlasted.append(requests)
+            if len(outlasted) == limit:
+                break
+        return outlasted
 
     def give_up(
         self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
@@ -126,7 +134,7 @@ class DynamoOrders(DynamoRecords):
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
         messages = {str(number): to_message(letter, at) for number, letter in enumerate(letters)}
-        add_outbox(update, messages, name)
+        add_outbox(update, messages, name, at)
         try:
             self.table.write(Removal(removal), update)
         except ConditionFailed:
@@ -145,7 +153,7 @@ class DynamoOrders(DynamoRecords):
     def stranded(self, now: float, grace: float, limit: int) -> list[OrderRecord]:
         """Return orders that have not ended and that no run and no timer will continue."""
         records: list[OrderRecord] = []
-        for item in _open_items(self.table):
+        for item in _due_items(self.table, now):
             if not is_order(item):
                 continue
             record = to_record(item)
@@ -228,7 +236,7 @@ class DynamoOutbox:
     def overdue(self, before: float, limit: int) -> list[OutboxItem]:
         """Return the messages that are in outboxes since before this time."""
         leftovers: list[OutboxItem] = []
-        for item in _open_items(self.table):
+        for item in _due_items(self.table, before + GRACE):
             late = [key for key, stored in item["out"].items() if from_message(stored)[1] < before]
             outbox_item = _outbox_item(item, late)
             if late:
@@ -251,7 +259,7 @@ class DynamoOutbox:
             self._write(update)
 
     def _close(self, outbox_item: OutboxItem, ids: Sequence[str]) -> bool:
-        """Move an ended order to its customer in the index, if its outbox has no other message."""
+        """Remove an ended order from the due items, if its outbox has no other message."""
         assert outbox_item.home is not None
         update = Update(*outbox_item.key)
         outbox, status = update.name("out"), update.name(ATTRIBUTES["status"])
@@ -260,8 +268,9 @@ class DynamoOutbox:
         for key in ids:
             update.when(f"attribute_exists({outbox}.{update.name(key)})")
         _remove_messages(update, ids)
-        customer, sort_key = outbox_item.home
-        update.put(gpk=customer, gsk=sort_key)
+        customer, time = outbox_item.home
+        update.put(gpk=customer, gsk=time)
+        update.remove("dp", "due")
         return self._write(update)
 
     def _empty(self, outbox_item: OutboxItem) -> None:
@@ -273,7 +282,7 @@ class DynamoOutbox:
         update = Update(pk, sk)
         update.if_present()
         _remove_messages(update, list(outbox_item.messages))
-        update.remove("gpk", "gsk")
+        update.remove("gpk", "gsk", "dp", "due")
         self._write(update)
 
     def _write(self, update: Update) -> bool:
@@ -299,10 +308,8 @@ def put_request(table: Table, request: EarlyRequest) -> None:
     stored = [request.event_id, request.name, detail, request.came_at, request.heard]
     first = Update(*order_key(request.order_id))
     first.if_absent()
-    spread = f"{EARLY}#{request.order_id}"
-    first.put(
-        **{EARLY: {request.request_id: stored}}, out={}, gpk=open_partition(spread), gsk=spread
-    )
+    due = due_key(request.order_id, request.came_at + RETENTION)
+    first.put(**{EARLY: {request.request_id: stored}}, out={}, **due)
     another = Update(*order_key(request.order_id))
     early = another.name(EARLY)
     path = f"{early}.{another.name(request.request_id)}"
@@ -349,7 +356,7 @@ def _outbox_item(item: Item, ids: Sequence[str]) -> OutboxItem:
     home = None
     if item["sk"] == ORDER and item.get(ATTRIBUTES["status"]) in ENDED:
         customer, created = item[ATTRIBUTES["customer_id"]], item[ATTRIBUTES["created_at"]]
-        home = (customer, closed_sort_key(created, item["pk"].partition("#")[2]))
+        home = (customer, sort_key(created))
     messages = {key: from_message(item["out"][key])[0] for key in ids if key in item["out"]}
     return OutboxItem((item["pk"], item["sk"]), messages, home)
 
@@ -360,11 +367,22 @@ def _remove_messages(update: Update, ids: Sequence[str]) -> None:
     update.remove("new")
 
 
-def _open_items(table: Table) -> Iterator[Item]:
-    """Yield all open items, in no order."""
+def _due_items(table: Table, until: float) -> Iterator[Item]:
+    """Yield the items that are due before a time, the oldest of each partition first.
+
+    Items of earlier versions have no time, so all of them are yielded.
+    """
     for part in range(SHARDS):
-        keys = table.query("gpk = :part", part=f"{OPEN}#{part}")
-        yield from table.get_all([(key["pk"], key["sk"]) for key in keys])
+        condition = "dp = :part AND due < :until"
+        yield from _items(table, table.query(condition, index=DUE, part=str(part), until=until))
+        earlier = table.query("gpk = :part", part=f"{OPEN}#{part}")
+        yield from (item for item in _items(table, earlier) if "dp" not in item)
+
+
+def _items(table: Table, keys: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items of index entries, read in batches as they are needed."""
+    while batch := [(key["pk"], key["sk"]) for key in islice(keys, BATCH)]:
+        yield from table.get_all(batch)
 
 
 def _order_keys(keys: Sequence[Item]) -> list[tuple[str, str]]:

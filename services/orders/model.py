@@ -74,11 +74,14 @@ class Reason:
         """Return the reason in the workflow's result of a step.
 
         ``step`` is a task's answer (``reason``, ``message``), a caught error (``Error``,
-        ``Cause``), or the list of the parallel branches' answers: the first problem counts.
+        ``Cause``), or the list of the parallel branches' answers: the first problem counts, and
+        one of the order before one of the platform.
         """
         if isinstance(step, list):
             reasons = [cls.of_step(branch) for branch in step]
-            return next((reason for reason in reasons if reason.code != "Unknown"), reasons[0])
+            problems = [reason for reason in reasons if reason.code != "Unknown"]
+            of_order = [reason for reason in problems if not reason.is_transient]
+            return [*of_order, *problems, *reasons][0]
         if not isinstance(step, Mapping):
             return cls("Unknown", "the workflow gave no reason")
         if "Error" in step:
@@ -158,6 +161,11 @@ def is_delayed(record: OrderRecord, reason: Reason, now: float) -> bool:
     """Return whether an order older than `DELAYED` waits for the platform again."""
     again = reason.is_transient and (record.waiting_for or "").startswith(TRANSIENT)
     return again and now - record.created_at > DELAYED
+
+
+def is_undone_late(record: OrderRecord, now: float) -> bool:
+    """Say whether an order that is an hour old is still being compensated."""
+    return record.status in UNDOING and now - record.created_at > DELAYED
 
 
 def require_unpaid(record: OrderRecord, reason: Reason) -> None:

@@ -146,6 +146,16 @@ class ClaimedOrder(NamedTuple):
     delayed: bool = False
 
 
+class Reconciled(NamedTuple):
+    """What the reconciler did.
+
+    ``started`` counts the runs, ``delayed`` those of orders whose compensation is an hour late.
+    """
+
+    started: int
+    delayed: int
+
+
 def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
     """Claim the order of an `Order Created` event, or the order to resume.
 
@@ -395,18 +405,16 @@ def amend(order_id: str, amendment: Amendment, ports: Ports) -> OrderRecord:
     return record if change is None else ports.store.save(change)
 
 
-def reconcile(ports: Ports, limit: int = 1000) -> int:
-    """Start a run for every order that no run or timer will continue; return their number."""
+def reconcile(ports: Ports, limit: int = 1000) -> Reconciled:
+    """Start a run for every order that no run or timer will continue."""
     now = ports.now()
-    runs: list[Message] = [
-        model.resume(record, now, "r")
-        for record in ports.store.stranded(now, ports.policy.lease_seconds, limit)
-    ]
+    stranded = ports.store.stranded(now, ports.policy.lease_seconds, limit)
+    runs: list[Message] = [model.resume(record, now, "r") for record in stranded]
     if ports.journal is not None:
         runs += islice(_runs_of_lost_events(now, ports.journal), limit)
     for message in runs:
         ports.store.send(message, now)
-    return len(runs)
+    return Reconciled(len(runs), sum(model.is_undone_late(record, now) for record in stranded))
 
 
 def restart(body: str, message_id: str, ports: Ports) -> float:

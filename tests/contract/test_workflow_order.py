@@ -121,10 +121,13 @@ def test_no_compensation_step_is_skipped_or_early(before: str, step: str) -> Non
 
 @pytest.mark.parametrize("step", BACK)
 def test_a_failed_compensation_step_requests_attention_and_skips_nothing(step: str) -> None:
-    assert [(one["ErrorEquals"], one["Next"]) for one in STATES[step]["Catch"]] == [
-        (["LeaseLost"], "RunSuperseded"),
-        (["States.ALL"], "RequestAttention"),
-    ]
+    catchers = STATES[step]["Catch"]
+    assert (catchers[0]["ErrorEquals"], catchers[0]["Next"]) == (["LeaseLost"], "RunSuperseded")
+    assert (catchers[-1]["ErrorEquals"], catchers[-1]["Next"]) == (
+        ["States.ALL"],
+        "RequestAttention",
+    )
+    assert {one["Next"] for one in catchers[1:-1]} == {"LeftToReconciler"}
 
 
 def test_compensation_starts_after_all_branches_have_ended() -> None:
@@ -271,10 +274,10 @@ def test_only_a_business_reason_undoes_an_order() -> None:
         assert last["ResultPath"] == "$.step", "the pause says because of what"
 
 
-def test_a_pause_that_cannot_be_made_leaves_the_order_to_the_reconciler() -> None:
-    caught = {
-        error: one["Next"] for one in STATES["PauseOrder"]["Catch"] for error in one["ErrorEquals"]
-    }
+@pytest.mark.parametrize("step", ["PauseOrder", *BACK])
+def test_what_lambda_fails_at_after_every_retry_is_left_to_the_reconciler(step: str) -> None:
+    """Neither a pause nor a compensation asks a person because a function was throttled."""
+    caught = {error: one["Next"] for one in STATES[step]["Catch"] for error in one["ErrorEquals"]}
     assert caught.pop("States.ALL") == "RequestAttention"
     assert caught.pop("LeaseLost") == "RunSuperseded"
     assert set(caught) == TRANSIENT | SLOW

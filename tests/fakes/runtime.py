@@ -12,7 +12,7 @@ import yaml
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
-from infra.local.orderflow import ORDERFLOW, Profile
+from infra.local.orderflow import Profile, profile_of
 from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invocation, Result
@@ -232,7 +232,8 @@ class Rig:
         self._writer = self.directory.writer()
         self.database = self._writer.__enter__()
         self.functions = FakeFunctions(self.handlers)
-        profile = ORDERFLOW if ORDERFLOW.order_machine in stack.state_machines else PROFILE
+        shipped = profile_of(stack.state_machines)
+        profile = shipped if shipped.order_machine in stack.state_machines else PROFILE
         functions = cast("Any", self.functions)
         self.engine = Engine(
             stack, self.database, self.directory, functions, self.clock, profile=profile

@@ -39,7 +39,7 @@ def forget() -> None:
 def let_go(machine: Host) -> None:
     """Close the files that the end of a process would close."""
     invoker: Any = machine.engine.invoker
-    invoker.environment.close()
+    getattr(invoker, "inner", invoker).environment.close()
     for path in (machine.directory.database, machine.directory.sandbox):
         for suffix in ("", "?synchronous=FULL"):
             storage.sqlite.database.database(f"sqlite:///{path}{suffix}").close()

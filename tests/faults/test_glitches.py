@@ -1,43 +1,80 @@
 """Lambda's own trouble: throttled, cold and slow functions cost time, and no sale."""
 
-import os
 from collections import Counter
+from dataclasses import replace
 
-from tests.faults.account import Account
-from tests.faults.scene import dead_letters, paid
+from infra.local.settle_limited import settle_limited
+from infra.local.workers.account import NEW_ACCOUNT, Limits
+from infra.local.workers.limited import LimitedInvoker
+from tests.faults.scene import NEVER_SHIPPED, Scene, dead_letters, paid
 from tests.host import Host, order
 
-ORDERS = int(os.environ.get("ORDERFLOW_TEST_THROTTLED_ORDERS", "100"))
+ORDERS = 100
+REFUSED = 20
+"""Orders that the carrier refuses, so that functions of the compensation have trouble too."""
 
 
-def test_f20_a_new_account_with_ten_executions_at_once(machine: Host) -> None:
+def invoker_of(machine: Host) -> LimitedInvoker:
+    invoker = machine.engine.invoker
+    assert isinstance(invoker, LimitedInvoker)
+    return invoker
+
+
+def test_f20_a_new_account_with_ten_executions_at_once(scene: Scene) -> None:
     """F20: throttled, cold, 5 % of calls time out -> completed; none refunded or quarantined."""
-    account = Account(machine, executions=10, cold_start=6.0, timeouts=0.05)
-    machine.receive(TEA=ORDERS)
-    for first in range(0, ORDERS, 10):
-        machine.put(*(order(f"T-{number}") for number in range(first, min(first + 10, ORDERS))))
-    account.settle()
-    assert account.counts["throttled"] > ORDERS
-    assert account.counts["timed out"] > ORDERS / 10
-    statuses = machine.rows("select status, count(*) as n from orders group by status")
-    assert statuses == [{"status": "COMPLETED", "n": ORDERS}]
-    charges = Counter(tuple(paid(machine, f"T-{number}")) for number in range(ORDERS))
-    assert charges == {("CHARGED",): ORDERS}
-    assert dead_letters(machine) == []
+    with scene.open(limits=NEW_ACCOUNT) as machine:
+        machine.receive(TEA=ORDERS)
+        for first in range(0, ORDERS, 10):
+            machine.put(*(order(f"T-{number}") for number in range(first, first + 10)))
+        settle_limited(machine.engine)
+        counts = invoker_of(machine).counts
+        assert counts["throttled"] > ORDERS
+        assert counts["timed_out"] > ORDERS / 10
+        statuses = machine.rows("select status, count(*) as n from orders group by status")
+        assert statuses == [{"status": "COMPLETED", "n": ORDERS}]
+        charges = Counter(tuple(paid(machine, f"T-{number}")) for number in range(ORDERS))
+        assert charges == {("CHARGED",): ORDERS}
+        assert dead_letters(machine) == []
 
 
-def test_f20_no_function_runs_for_half_an_hour(machine: Host) -> None:
+def test_f20_a_compensation_in_an_account_that_is_saturated(scene: Scene) -> None:
+    """F20: a compensation outlasts its retries -> the reconciler ends it; no letter, own reason."""
+    limits = Limits(concurrency=2, timeouts=0.3, cold=6.0)
+    with scene.open(limits=limits) as machine:
+        machine.receive(TEA=REFUSED)
+        refused = [order(f"T-{n}", shipping_address=NEVER_SHIPPED) for n in range(REFUSED)]
+        machine.put(*refused[:10])
+        machine.put(*refused[10:])
+        settle_limited(machine.engine)
+        by_reconciler = "name like '%-r%' and name not like '%-resumed'"
+        assert machine.rows(f"select * from executions where {by_reconciler}")
+        ended = "select status, failure, count(*) as n from orders group by 1, 2"
+        assert machine.rows(ended) == [
+            {"status": "FAILED", "failure": "CarrierError", "n": REFUSED}
+        ]
+        charges = Counter(tuple(paid(machine, f"T-{number}")) for number in range(REFUSED))
+        assert charges == {("REFUNDED",): REFUSED}
+        queues = {queue for queue, _ in dead_letters(machine)}
+        assert not queues & {"AttentionQueue", "QuarantineQueue"}
+
+
+def test_f20_no_function_runs_for_half_an_hour(scene: Scene) -> None:
     """F20: no call of a function succeeds for half an hour -> the order begins after it."""
-    account = Account(machine, executions=0, cold_start=1.0, timeouts=0.0)
-    machine.put(order())
-    began = machine.engine.clock.now()
-    while machine.engine.clock.now() < began + 1800:
-        account.step()
-    assert (machine.status(), dead_letters(machine)) == (None, [])
-    account.executions = 10
-    account.settle()
-    assert (machine.status(), paid(machine), dead_letters(machine)) == (
-        "COMPLETED",
-        ["CHARGED"],
-        [],
-    )
+    with scene.open(limits=Limits(concurrency=0, cold=1.0)) as machine:
+        machine.put(order())
+        began, account = machine.engine.clock.now(), invoker_of(machine).account
+        seen = []
+
+        def reopen() -> None:
+            if machine.engine.clock.now() >= began + 1800 and not account.limits.concurrency:
+                seen.append((machine.status(), dead_letters(machine)))
+                account.limits = replace(account.limits, concurrency=10)
+
+        machine.receive(TEA=1)
+        settle_limited(machine.engine, reopen)
+        assert seen == [(None, [])]
+        assert (machine.status(), paid(machine), dead_letters(machine)) == (
+            "COMPLETED",
+            ["CHARGED"],
+            [],
+        )

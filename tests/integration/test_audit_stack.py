@@ -74,7 +74,7 @@ class Shop:
     def relayed(self) -> None:
         """Empty the outboxes, as the relay does."""
         outbox = DynamoOutbox(self.table)
-        for parcel in outbox.overdue(NOW + 1, 100):
+        for parcel in outbox.overdue(NOW + 1_000, 100):
             outbox.remove(parcel, list(parcel.messages))
 
     def audit(self, later: float = 60) -> Report:

@@ -124,9 +124,10 @@ class Meter:
         for update, old in zip(updates, before, strict=True):
             new = self.present(update)
             larger = max(item_size(old), item_size(new))
-            places = {(item["gpk"]["S"], item["gsk"]["S"]) for item in (old, new) if "gpk" in item}
-            moved = old.get("gpk") != new.get("gpk") or old.get("gsk") != new.get("gsk")
-            index = len(places) if moved else 0
+            index = 0
+            for partition, sort in (("gpk", "gsk"), ("dp", "due")):
+                moved = any(old.get(name) != new.get(name) for name in (partition, sort))
+                index += moved * sum(partition in item for item in (old, new))
             self.writes[self.step] += math.ceil(larger / 1024) * times + index
         return answer
 
@@ -273,11 +274,12 @@ def test_an_order_over_http_uses_the_dynamodb_units_of_the_bill(client: Any) -> 
         STEPS["ValidateOrderFunction"],
         RELAYED["Order Created"],
     )
-    entry = validated.index  # made now, and counted with the run
-    assert platform.charged("OrdersApiFunction") == (placed.reads, sum(placed.writes) + entry)
+    units = placed.write_units(3, PRICES.transaction_multiplier)
+    assert platform.charged("OrdersApiFunction") == (placed.reads, units)
     assert platform.charged("Order Created") == (sent.reads, sum(sent.writes))
     platform.process()
-    assert platform.charged("ValidateOrderFunction") == (validated.reads, sum(validated.writes))
+    units = validated.write_units(3, PRICES.transaction_multiplier)
+    assert platform.charged("ValidateOrderFunction") == (validated.reads, units)
 
 
 UUID = "0b9f6a5e-2f0c-4f53-8f0e-6f3c1a2b4d5e"

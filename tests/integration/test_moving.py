@@ -280,7 +280,7 @@ def test_an_order_in_flight_is_resumed_in_its_new_place(
     assert answer("export", file, *source)["totals"]["in_flight"] == 1
     answer("import", file, *to_aws(stores))
     ports = orders.Ports(stores.orders(), lambda: NOW + 1000, Policy())
-    assert orders.reconcile(ports) == 1
+    assert orders.reconcile(ports).started == 1
     assert [message.kind for message, _ in stores.outbox()] == ["run"]
 
 

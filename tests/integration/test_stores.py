@@ -587,11 +587,11 @@ def test_a_limited_number_of_stranded_orders_is_returned(stores: Stores) -> None
 def test_a_reconciled_order_is_claimed_by_its_run(stores: Stores) -> None:
     placed(stores, lease_until=NOW - 1)
     ports = orders.Ports(stores.orders(), lambda: NOW, Policy())
-    assert orders.reconcile(ports) == 1
+    assert orders.reconcile(ports).started == 1
     [(run, _)] = stores.outbox()
     body: Any = run.body
     assert orders.claim(body["input"], body["name"], ports) == orders.ClaimedOrder("A-1", EPOCH + 1)
-    assert orders.reconcile(ports) == 0
+    assert orders.reconcile(ports).started == 0
 
 
 def test_a_customers_orders_are_listed_newest_first_page_by_page(stores: Stores) -> None:

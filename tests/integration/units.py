@@ -103,7 +103,9 @@ def _size(attribute: Mapping[str, Any]) -> int:
 
 def _index_writes(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
     """Return the units of the index, whose entries have keys alone and fit into one each."""
-    old, new = (tuple(str(item.get(name)) for name in ("gpk", "gsk")) for item in (before, after))
-    if old == new:
-        return 0
-    return ("gpk" in before) + ("gpk" in after)
+    return sum(_moved(before, after, names) for names in (("gpk", "gsk"), ("dp", "due")))
+
+
+def _moved(before: Mapping[str, Any], after: Mapping[str, Any], names: tuple[str, str]) -> int:
+    old, new = (tuple(str(item.get(name)) for name in names) for item in (before, after))
+    return 0 if old == new else (names[0] in before) + (names[0] in after)

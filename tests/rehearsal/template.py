@@ -41,6 +41,7 @@ ALTERED = {
     "Timeout": f"{PATIENCE} times as long: each function starts a process there",
     "Tracing": "off: there is no X-Ray",
     "Environment": "numbers as text, as in CloudFormation; no references to removed resources",
+    "MaximumConcurrency": "a number: to MiniStack a parameter is text; CloudFormation converts it",
     "schedules": "disabled: the rehearsal moves the clock and calls the reconciler itself",
 }
 """Altered properties, with the reasons."""
@@ -101,6 +102,7 @@ def adapted(
             wanted = [wanted] if isinstance(wanted, str) else wanted
             resource["DependsOn"] = [name for name in wanted if name not in out]
         _alter(resource, definitions, out)
+        _resolve_concurrency(resource, template["Parameters"])
     resources = _without(resources, out)
     body = {
         **template,
@@ -183,6 +185,15 @@ def _globals(body: Mapping[str, Any], package: str) -> dict[str, Any]:
     variables = {name: one for name, one in written.items() if "Fn::If" not in one}
     function["Environment"] = {"Variables": {**variables, "TRACING": "none"}}
     return {**body, "Function": function}
+
+
+def _resolve_concurrency(resource: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Replace a parameter in the concurrency of a queue's consumer by its default."""
+    for source in resource["Properties"].get("Events", {}).values():
+        scaling = source["Properties"].get("ScalingConfig", {})
+        wanted = scaling.get("MaximumConcurrency")
+        if isinstance(wanted, Mapping):
+            scaling["MaximumConcurrency"] = parameters[wanted["Ref"]]["Default"]
 
 
 def _alter(

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from infra.local.workers.account import Limits, described
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.plan import plan
 from tests.simulation.shrink import shrink
-from tests.simulation.world import Mutate, SeedResult, World, unchanged
+from tests.simulation.world import Mutate, Part, SeedResult, World, unchanged
 
 PARQUET = 50
 """Every 50th seed writes Parquet files, which doubles its time."""
@@ -24,25 +25,40 @@ def mutation(name: str) -> Mutate:
     return MUTATIONS[name][1] if name else unchanged
 
 
-def play(seed: int, name: str = "") -> SeedResult:
-    """Simulate a seed, with a mutation if one is named; keep its trace only if it fails."""
-    result = World(seed, mutate=mutation(name), parquet=seed % PARQUET == 0).play()
+def play(
+    seed: int, name: str = "", limits: Limits | None = None, part: Part | None = None
+) -> SeedResult:
+    """Simulate a seed, with a mutation if one is named; keep its trace only if it fails.
+
+    With ``limits`` functions are called as in a Lambda account that has them.
+    """
+    world = World(seed, part, mutate=mutation(name), parquet=seed % PARQUET == 0, limits=limits)
+    result = world.play()
     if not result.broken:
         result.trace.clear()
         result.fired.clear()
     return result
 
 
-def play_all(seeds: Sequence[int], jobs: int, name: str = "") -> Iterator[SeedResult]:
+def play_all(
+    seeds: Sequence[int],
+    jobs: int,
+    name: str = "",
+    limits: Limits | None = None,
+    part: Part | None = None,
+) -> Iterator[SeedResult]:
     """Simulate seeds in ``jobs`` processes, and yield each result as it is done."""
+    simulate = partial(play, name=name, limits=limits, part=part)
     with FORK.Pool(jobs) as pool:
-        yield from pool.imap_unordered(partial(play, name=name), seeds, chunksize=4)
+        yield from pool.imap_unordered(simulate, seeds, chunksize=4)
 
 
-def report(result: SeedResult, name: str = "") -> str:
+def report(result: SeedResult, name: str = "", limits: Limits | None = None) -> str:
     """Return a seed's broken promise, the shortest trace found, and the commands that repeat it."""
-    part, shortest = shrink(result, mutation(name))
+    part, shortest = shrink(result, mutation(name), limits)
     command = f"python -m tests.simulation --seed {result.seed}"
+    if limits is not None:
+        command += f" --lambda-faults {described(limits)}"
     if name:
         command += f" --mutation {shlex.quote(name)}"
     again = command

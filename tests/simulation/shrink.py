@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from infra.local.workers.account import Limits
 from tests.simulation.plan import plan
 from tests.simulation.world import Mutate, Part, SeedResult, World, unchanged
 
@@ -12,15 +13,17 @@ ATTEMPTS = 250
 """Maximum number of simulations."""
 
 
-def shrink(result: SeedResult, mutate: Mutate = unchanged) -> tuple[Part, SeedResult]:
+def shrink(
+    result: SeedResult, mutate: Mutate = unchanged, limits: Limits | None = None
+) -> tuple[Part, SeedResult]:
     """Return the smallest part found that breaks the same promise, and its result."""
-    return _Shrinker(result, mutate).run()
+    return _Shrinker(result, mutate, limits).run()
 
 
 class _Shrinker:
-    def __init__(self, result: SeedResult, mutate: Mutate) -> None:
+    def __init__(self, result: SeedResult, mutate: Mutate, limits: Limits | None) -> None:
         self.seed, self.rule = result.seed, result.rule
-        self.mutate = mutate
+        self.mutate, self.limits = mutate, limits
         self.actions = list(range(len(plan(result.seed))))
         self.faults = sorted(set(result.fired))
         self.best = Part(), result
@@ -49,7 +52,7 @@ class _Shrinker:
         if self.attempts < 0:
             return False
         part = Part(frozenset(actions), frozenset(faults))
-        result = World(self.seed, part, mutate=self.mutate).play()
+        result = World(self.seed, part, mutate=self.mutate, limits=self.limits).play()
         if result.rule != self.rule:
             return False
         self.best = part, result

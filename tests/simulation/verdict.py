@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE
+from orders.model import Reason
 from storage.sqlite.database import Database
 from tests.simulation.model import ENDS, Model, promise
 from tests.simulation.plan import NEVER_ENDS
@@ -19,6 +21,15 @@ FACTS = {
     "CANCELLED": "Order Cancellation Confirmed",
 }
 HIGH_VALUE = 100_000
+BUSINESS = {
+    "CarrierError",
+    "OrderCancelled",
+    "OutOfStock",
+    "PaymentDeclined",
+    "PaymentUnavailable",
+    "UnknownSku",
+}
+"""Reasons for which an order may be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,21 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_early(outcome)
     _judge_mails(model, outcome, letters)
     _judge_rest(outcome)
+
+
+def judge_blame(outcome: Outcome) -> None:
+    """Check that Lambda's limits alone undo no order, quarantine nothing, and ask no person.
+
+    They apply to a simulation without other faults than an account's limits.
+    """
+    for row in outcome.store.rows("select order_id, failure from orders where failure is not null"):
+        holds = row["failure"] in BUSINESS
+        promise("blame", holds, f"{row['order_id']} was undone because of {row['failure']}")
+    for letter in dead_letters_of(outcome):
+        if letter["queue"] in {QUARANTINE_QUEUE, ATTENTION_QUEUE}:
+            reason = Reason(json.loads(letter["body"])["reason"]["error"], "")
+            told = f"{letter['queue']} has a letter because of {reason.code}"
+            promise("blame", not reason.is_transient, told)
 
 
 Published = Mapping[str, Mapping[str, set[str]]]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from infra.local.workers.account import THROTTLED, Account
 from infra.local.workers.invocations import Invocation, Result, crashed, timed_out
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -51,11 +52,20 @@ class Task:
 
 
 class Workers:
-    """An `infra.local.workers.invocations.Invoker` with slow, lost and repeated calls."""
+    """An `infra.local.workers.invocations.Invoker` with slow, lost and repeated calls.
+
+    With an ``account`` calls have its limits too, and take its time.
+    """
 
     def __init__(
-        self, stage: Stage, dice: Dice, faults: Faults, before: "Workers | None" = None
+        self,
+        stage: Stage,
+        dice: Dice,
+        faults: Faults,
+        before: "Workers | None" = None,
+        account: Account | None = None,
     ) -> None:
+        self.account = account
         self.offset = 0.0
         self.stage = stage
         self.dice = dice
@@ -79,8 +89,18 @@ class Workers:
         begins = now + self.dice.roll(site, "latency") * LATENCY
         task = Task(site, invocation, number, fault, self.dice.pick(STOPS, site, "stop"))
         if fault is Kind.THROTTLED:
-            self._report(begins, task, _failed(number, "Lambda.TooManyRequestsException"))
+            self._report(begins, task, _failed(number, THROTTLED))
             return
+        if self.account is not None:
+            call = self.account.begin(invocation.function, now, self.dice.roll(site, "times out"))
+            if call is None:
+                self._report(begins, task, _failed(number, THROTTLED))
+                return
+            begins = call.ends_at
+            if call.times_out:
+                self._report(begins, task, _error(number, timed_out(invocation.function)))
+                if self.dice.happens(0.5, site, "does nothing"):
+                    return
         if fault is Kind.LATE and self.dice.happens(0.3, site, "late from the start"):
             begins += invocation.function.timeout + self.dice.pick(LATENESS, site, "lateness")
         if fault in {Kind.LATE, Kind.HELD}:

@@ -22,7 +22,8 @@ from infra.local.directory.crash_marker import NO_ITEM, Item, ItemIds, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.engine.parquet import write_parquet
-from infra.local.orderflow import ORDERFLOW
+from infra.local.orderflow import profile_of
+from infra.local.workers.account import Account, Limits
 from infra.local.workers.inline import InlineInvoker
 from orders.early_requests import RETENTION
 from tests.simulation.clients import Clients
@@ -33,7 +34,7 @@ from tests.simulation.plan import plan
 from tests.simulation.poison import KeptMarker, Poison, is_injected
 from tests.simulation.stage import Stage, staged
 from tests.simulation.tampering import Tampering
-from tests.simulation.verdict import Outcome, judge, unsettled
+from tests.simulation.verdict import Outcome, judge, judge_blame, unsettled
 from tests.simulation.workers import Crash, Workers
 
 BEGINNING = 1_769_860_800.0  # 2026-01-31T12:00:00Z
@@ -106,8 +107,11 @@ class World(Clock):
         *,
         mutate: Mutate = unchanged,
         parquet: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         part = part or Part()
+        self._account = None if limits is None else Account(limits)
+        self._only_limits = limits is not None and part.faults == frozenset()
         self.dice = Dice(seed)
         self.faults = Faults(self.dice, self.tell, part.faults)
         self.result = SeedResult(seed, fired=self.faults.fired)
@@ -136,7 +140,7 @@ class World(Clock):
     def play(self) -> SeedResult:
         """Simulate the seed to its end; return the result, with the broken promise if any."""
         with pytest.MonkeyPatch.context() as self._patch, staged(ROOT, self) as self.stage:
-            self.workers = Workers(self.stage, self.dice, self.faults)
+            self.workers = Workers(self.stage, self.dice, self.faults, account=self._account)
             self._mutate(self._patch)
             try:
                 self._open()
@@ -306,7 +310,7 @@ class World(Clock):
         self.clients.disconnected(self._time)
         self._time += self.dice.pick(DOWNTIMES, "downtime", number)
         self.stage.restarted()
-        self.workers = Workers(self.stage, self.dice, self.faults, self.workers)
+        self.workers = Workers(self.stage, self.dice, self.faults, self.workers, self._account)
         self.workers.adopt(orphans)
         self._open()
 
@@ -321,7 +325,13 @@ class World(Clock):
         stack, store = self.stage.stack, self.stage.store
         try:
             self.engine = Engine(
-                stack, store, directory, invoker, self, profile=ORDERFLOW, markers=markers
+                stack,
+                store,
+                directory,
+                invoker,
+                self,
+                profile=profile_of(stack.state_machines),
+                markers=markers,
             )
         except Crash:
             self._restart()
@@ -352,6 +362,8 @@ class World(Clock):
             if not self._is_expected(row):
                 raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
+        if self._only_limits:
+            judge_blame(outcome)
         if self._parquet:
             files = f"{self._folder}/**/*.parquet"
             with duckdb.connect() as connection:
@@ -373,5 +385,7 @@ class World(Clock):
         """Count faults and outcomes, to show whether the mix reaches every path."""
         counts = self.result.counts
         counts.update(name.partition("@")[0] for name in self.result.fired)
+        if self._account is not None:
+            counts.update({f"account: {what}": n for what, n in self._account.counts.items()})
         for row in self.stage.store.rows("select status, failure from orders"):
             counts[" ".join(filter(None, (row["status"], row["failure"])))] += 1

@@ -1,7 +1,12 @@
 """``orders cost``: the price of a run's orders on AWS, and what a deployed stack really cost."""
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from infra.cli.errors import CommandError
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, total
 from infra.cost.contrast import contrast
 from infra.cost.deployment import PER_DAY, read_deployment
@@ -9,11 +14,45 @@ from infra.cost.monthly import fixed, kept
 from infra.cost.prices import MILLION, NOTE, THOUSAND
 from infra.cost.usage import Usage, read_usage
 from infra.local.platform import TEMPLATE
+from infra.local.template.loader import STACK
 from infra.terminal.output import Styled, Table, console, finish
+from kernel import clock
+
+if TYPE_CHECKING:
+    from infra.deployed.spending import Spending
 
 
-def cost(data: Data = DATA, as_json: Json = False) -> None:
-    """Print the price of a million orders like those of a run on AWS, line by line."""
+SERVICES = {
+    "AWS Step Functions": "step_functions_",
+    "AWS Lambda": "lambda_",
+    "AmazonCloudWatch": "cloudwatch_",
+    "AWS X-Ray": "xray_",
+    "CloudWatch Events": "eventbridge_",
+    "Amazon EventBridge": "eventbridge_",
+    "Amazon API Gateway": "http_api_",
+    "Amazon Simple Queue Service": "sqs_",
+    "Amazon DynamoDB": "dynamodb_",
+    "Amazon Kinesis Firehose": "firehose_",
+    "Amazon Simple Storage Service": "s3_",
+    "Amazon Athena": "athena_",
+}
+"""The lines of the model by the names of services in Cost Explorer."""
+
+
+@expand_options
+def cost(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days of what a stack cost.")] = 7,
+    stack: StackOptions,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Print the price of a million orders like those of a run on AWS, line by line.
+
+    With --stack, print beside it what the stack cost on the last whole days, from Cost Explorer by
+    the stack's tags; each request costs 0.01 USD.
+    """
+    deployed = stack.deployed_stack()
     usage = _usage(data)
     try:
         priced = bill(usage, read_deployment(TEMPLATE))
@@ -24,8 +63,16 @@ def cost(data: Data = DATA, as_json: Json = False) -> None:
     monthly, storage = fixed(TEMPLATE), kept(usage)
     console.print(_table(priced), "", _totals(priced), "")
     console.print(_monthly(monthly, storage), "")
+    answer = _answer(priced, monthly, storage)
+    if deployed is not None:
+        from infra.deployed.spending import spending
+
+        today = datetime.fromtimestamp(clock.now(), UTC).date()
+        spent = spending(deployed, stack.stack or STACK, days, today)
+        console.print(_spent(spent, priced), "")
+        answer["spent"] = _spent_answer(spent)
     _explain(usage)
-    finish(_answer(priced, monthly, storage), as_json=as_json)
+    finish(answer, as_json=as_json)
 
 
 def _usage(data: Data) -> Usage:
@@ -103,6 +150,49 @@ def _monthly(monthly: Lines, storage: Lines) -> Table:
     table.add_row("total", "", f"{total(monthly):.2f}", style="bold")
     table.add_row("a million orders kept", "", f"{total(storage):.2f}")
     return table
+
+
+def _spent(spent: "Spending", priced: Bill) -> Table:
+    title = f"Spent from {spent.start} to {spent.end}, {spent.orders:,.0f} orders completed"
+    columns = ("service", "USD", "a million orders", "the model above")
+    table = Table(*columns, title=title, right=columns[1:])
+    for row in spent_rows(spent, priced):
+        table.add_row(*row, style="bold" if row[0] == "total" else "")
+    return table
+
+
+def spent_rows(spent: "Spending", priced: Bill) -> list[tuple[str, str, str, str]]:
+    """Return a row for each service, most expensive first, and their total.
+
+    A row has the service, the USD spent, the USD for a million orders and those of the model.
+    """
+    rows = []
+    for service, usd in sorted(spent.services.items(), key=lambda item: -item[1]):
+        prefix = SERVICES.get(service)
+        lines = [line for line in priced.lines if prefix and line.name.startswith(prefix)]
+        model = f"{total(tuple(lines)):.2f}" if lines else "-"
+        rows.append((service, f"{usd:.2f}", _per_million(spent, usd), model))
+    usd = sum(spent.services.values())
+    model = f"{total(priced.lines):.2f}"
+    return [*rows, ("total", f"{usd:.2f}", _per_million(spent, usd), model)]
+
+
+def _per_million(spent: "Spending", usd: float) -> str:
+    amount = spent.per_million(usd)
+    return "-" if amount is None else f"{amount:.2f}"
+
+
+def _spent_answer(spent: "Spending") -> dict[str, object]:
+    return {
+        "start": spent.start.isoformat(),
+        "end": spent.end.isoformat(),
+        "orders": spent.orders,
+        "tags": dict(spent.tags),
+        "services": {
+            name: {"usd": round(usd, 4), "per_million": spent.per_million(usd)}
+            for name, usd in spent.services.items()
+        },
+    }
 
 
 def _explain(usage: Usage) -> None:

@@ -5,7 +5,7 @@ time: it processes due work, and lists the remaining waits with their ends.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,8 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle, work_off
+from infra.local.workers.account import COUNTED, described, parse_limits
+from infra.local.workers.limited import LimitedInvoker
 from infra.telemetry.process import exporting
 from infra.telemetry.process import summary as outcome_line
 from infra.terminal.output import console, errors, finish
@@ -60,6 +62,14 @@ def run(
         typer.Option(help="Seed of the generated orders; the default is the first unused one."),
     ] = None,
     otlp: Otlp = None,
+    lambda_faults: Annotated[
+        str,
+        typer.Option(
+            metavar="LIMITS",
+            help="Call functions as in a small AWS account, in a sandbox:"
+            " concurrency=10,timeouts=0.05,cold=6 or new-account.",
+        ),
+    ] = "",
     workers: Workers = 2,
     data: Data = DATA,
     as_json: Json = False,
@@ -70,6 +80,7 @@ def run(
     directory the run works in real time: it ends once nothing is due soon, and lists the
     remaining waits.
     """
+    limits = parse_limits(lambda_faults) if lambda_faults else None
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where, otlp = directory(data), checked_otlp(otlp)
@@ -81,7 +92,7 @@ def run(
         print_skipped_files(source)
     lines = read_events(source) if source else generated.lines()  # type: ignore[union-attr]
     with (
-        platform(where, workers=workers) as engine,
+        platform(where, workers=workers, limits=limits) as engine,
         exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
     ):
         if stock is not None and receipt is not None:
@@ -129,13 +140,31 @@ class Run:
         if receipt is not None and receipt.units:
             store.receive(receipt, self.engine.clock.now())
         before = summary.mark(self.database, self.engine.stack)
-        started = time.perf_counter()
+        started, now = time.perf_counter(), self.engine.clock.now()
         with Progress() as progress:
             self._send(lines, progress)
-            work = settle if self.sandbox else work_off
-            work(self.engine, lambda: progress.show(self.database))
+            self._work()(self.engine, lambda: progress.show(self.database))
         seconds = time.perf_counter() - started
-        return self._summary(before, seconds)
+        return {**self._summary(before, seconds), **self._limited(now)}
+
+    def _work(self) -> Callable[[Engine, Callable[[], None]], None]:
+        """Return the way in which the engine works until nothing is due."""
+        if not self.sandbox:
+            return work_off
+        if isinstance(self.engine.invoker, LimitedInvoker):
+            from infra.local.settle_limited import settle_limited
+
+            return settle_limited
+        return settle
+
+    def _limited(self, since: float) -> dict[str, Any]:
+        """Return the figures of a run with an account's limits: of its calls, and of its orders."""
+        invoker = self.engine.invoker
+        if not isinstance(invoker, LimitedInvoker):
+            return {}
+        counts = {name: invoker.counts[name] for name in COUNTED}
+        minutes = summary.minutes_to_end(self.database, since)
+        return {"lambda_faults": {"limits": described(invoker.limits), **counts, **minutes}}
 
     def _summary(self, before: summary.Mark, seconds: float) -> dict[str, Any]:
         stack = self.engine.stack

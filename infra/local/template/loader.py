@@ -94,6 +94,8 @@ class Template:
             if not isinstance(properties, dict):
                 raise TemplateError(f"Resources.{name}", "is no resource with Properties")
         self._mappings = body.get("Mappings", {})
+        self.parameters: Mapping[str, Mapping[str, Any]] = body.get("Parameters", {})
+        self.outputs: Mapping[str, Mapping[str, Any]] = body.get("Outputs", {})
         self.globals: Mapping[str, Any] = body.get("Globals", {})
         self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)

@@ -21,8 +21,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     They are the runs ``started`` for stranded orders and the requests ``given_up`` because their
     order did not arrive; on AWS also the outboxes ``sent`` and the orders that ``never_began``.
     """
-    started = usecases.reconcile(wiring.ports())
+    started, delayed = usecases.reconcile(wiring.ports())
     _count("OrdersReconciled", started)
+    _count("OrdersDelayed", delayed)
     given_up = change_requests.expire_requests(wiring.ports())
     _count("RequestsGivenUp", given_up)
     if not wiring.is_relayed():

@@ -15,8 +15,10 @@ attribute       content
 ``shd``         the shards that have its reserved units, by SKU, if a SKU is split
 ``early``       requests that arrived before the order, by their id, in an item without a record:
                 each ``[event id, name, detail as JSON, came at, heard]``
-``gpk, gsk``    the index: ``open#N`` and the customer while the order is open (it has not ended,
-                or its outbox is not empty), then the customer and the time
+``gpk, gsk``    the index of a customer's orders: the customer and the time. Earlier versions wrote
+                ``open#N`` and the customer until the order was closed, and the id after the time
+``dp, due``     the index of open items, until they are closed (the order has ended, and its outbox
+                is empty): a partition, and the second from which the reconciler looks at the item
 ==============  ===================================================================================
 """
 
@@ -32,7 +34,7 @@ from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Statu
 
 ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8
-"""Partitions of the index of open items: each takes 1,000 writes a second (Partition limits)."""
+"""Partitions of the index of due items: each takes 1,000 writes a second (Partition limits)."""
 
 MAX_ENTRIES, MAX_NOTED = 200, 100
 """Maximum entries of a timeline, and the number at which it takes no more notes."""
@@ -115,14 +117,34 @@ def is_order(item: Mapping[str, Any]) -> bool:
     return item["sk"] == ORDER and EARLY not in item
 
 
-def open_partition(spread_by: str) -> str:
-    """Return the index partition of an open item; the hash of ``spread_by`` chooses it."""
-    return f"{OPEN}#{crc32(spread_by.encode()) % SHARDS}"
+def open_partition(customer_id: str) -> str:
+    """Return the index partition of a customer's open orders in earlier versions."""
+    return f"{OPEN}#{crc32(customer_id.encode()) % SHARDS}"
 
 
-def closed_sort_key(created_at: float, order_id: str) -> str:
-    """Return the sort key of a closed order in the index partition of its customer."""
-    return f"{created_at:020.6f}#{order_id}"
+def customer_key(record: OrderRecord) -> dict[str, str]:
+    """Return the key of an order in the index of its customer's orders."""
+    return {"gpk": record.customer_id, "gsk": sort_key(record.created_at)}
+
+
+def sort_key(created_at: float) -> str:
+    """Return the sort key of an order among its customer's."""
+    return f"{created_at:020.6f}"
+
+
+def due_key(spread_by: str, at: float) -> dict[str, object]:
+    """Return the key of an item that is due at a time; the hash of ``spread_by`` spreads items."""
+    return {"dp": str(crc32(spread_by.encode()) % SHARDS), "due": int(at)}
+
+
+def due_at(record: OrderRecord) -> float:
+    """Return the time from which an open order may be stranded.
+
+    It is the end of its lease or wait. Messages in its outbox are sent again from then on, too.
+    """
+    if record.lease_owner is not None:
+        return record.lease_until
+    return max(record.resume_at, record.updated_at)
 
 
 def encode_fields(values: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:

@@ -9,8 +9,10 @@ from storage.dynamodb.order_item import (
     EARLY,
     MAX_ENTRIES,
     MAX_NOTED,
+    customer_key,
+    due_at,
+    due_key,
     encode_fields,
-    open_partition,
     order_key,
     to_entries,
     to_message,
@@ -101,13 +103,13 @@ class DynamoRecords:
         """Put a message that belongs to no change of a record into an outbox item of its own."""
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        add_outbox(update, {"0": to_message(message, at)}, name)
+        add_outbox(update, {"0": to_message(message, at)}, name, at)
         self.table.write(update)
 
 
-def add_outbox(update: Update, messages: Mapping[str, object], spread_by: str) -> None:
-    """Give a new item an outbox; the item is in the index of open items until that is empty."""
-    update.put(out=messages, new=" ".join(messages), gpk=open_partition(spread_by), gsk=spread_by)
+def add_outbox(update: Update, messages: Mapping[str, object], spread_by: str, at: float) -> None:
+    """Give a new item an outbox; the item is in the index of due items until that is empty."""
+    update.put(out=messages, new=" ".join(messages), **due_key(spread_by, at))
 
 
 def put_if_different(update: Update, attribute: str, value: object, in_record: object) -> None:
@@ -131,7 +133,7 @@ def first_write(change: Change) -> Update:
     after, messages = change.after, _messages(change)
     values, _ = encode_fields(after._asdict())
     update.put(**values, tl=to_entries(after.epoch, change.entries), out=messages)
-    _index_open(update, change, messages)
+    _index(update, change, messages)
     return update
 
 
@@ -153,7 +155,7 @@ def _update(change: Change, *, full: bool) -> Update:
         update.set(f"{update.name('out')}.{update.name(key)}", update.value(message))
     if not messages:
         update.remove("new")
-    _index_open(update, change, messages)
+    _index(update, change, messages)
     return update
 
 
@@ -165,12 +167,17 @@ def _messages(change: Change) -> dict[str, object]:
     }
 
 
-def _index_open(update: Update, change: Change, messages: Mapping[str, object]) -> None:
-    """Put an order with messages into the stream and the index of open items."""
+def _index(update: Update, change: Change, messages: Mapping[str, object]) -> None:
+    """Put an order with messages into the stream, and an open order into the indexes."""
+    before, after = change.before, change.after
     if messages:
         update.put(new=" ".join(messages))
-    if messages or change.before.version == 0:
-        update.put(gpk=open_partition(change.after.customer_id), gsk=change.after.customer_id)
+    if before.version == 0:
+        update.put(**customer_key(after))
+    is_moved = not after.ended and int(due_at(before)) != int(due_at(after))
+    is_opened_again = before.ended and messages
+    if before.version == 0 or is_moved or is_opened_again:
+        update.put(**due_key(after.customer_id, due_at(after)))
 
 
 def _add_entries(

@@ -12,8 +12,8 @@ from kernel.errors import InvalidSettings, StoreError, VersionConflict
 from lambda_support import aws
 from storage.dynamodb.attributes import from_item, to_attribute
 
-INDEX = "open"
-"""The table's one index, of ``gpk`` and ``gsk``."""
+INDEX, DUE = "open", "due"
+"""The table's indexes: of ``gpk`` and ``gsk``, and of ``dp`` and ``due``."""
 
 CONTENTION_RETRIES = 6
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.4
@@ -207,11 +207,17 @@ class Table:
         return items
 
     def query(
-        self, condition: str, *, backwards: bool = False, limit: int | None = None, **values: str
+        self,
+        condition: str,
+        *,
+        index: str = INDEX,
+        backwards: bool = False,
+        limit: int | None = None,
+        **values: str | float,
     ) -> Iterator[Item]:
         """Yield the keys of index entries; ``condition`` has ``:name`` for each value."""
         request: dict[str, Any] = {
-            "IndexName": INDEX,
+            "IndexName": index,
             "KeyConditionExpression": condition,
             "ExpressionAttributeValues": {f":{k}": to_attribute(v) for k, v in values.items()},
             "ScanIndexForward": not backwards,

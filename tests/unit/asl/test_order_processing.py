@@ -150,6 +150,18 @@ def test_a_business_reason_compensates(state: str, error: str) -> None:
 
 
 @pytest.mark.parametrize("error", [THROTTLED, "never"])
+@pytest.mark.parametrize(
+    "step", ["Compensate", "VoidShipment", "RefundPayment", "ReleaseInventory", "OrderFailed"]
+)
+def test_a_compensation_that_lambda_fails_at_is_the_reconcilers(step: str, error: str) -> None:
+    failing = {"ProcessPayment": "PaymentDeclined", step: error}
+    host = run(lambda task: failing.get(task.state))
+    assert host.states_entered[-2:] == [step, "LeftToReconciler"]
+    assert host.ended is not None
+    assert host.ended.status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("error", [THROTTLED, "never"])
 def test_a_pause_that_cannot_be_made_is_the_reconcilers(error: str) -> None:
     failing = {"CheckInventory", "PauseOrder"}
     host = run(lambda task: error if task.state in failing else None)

@@ -3,15 +3,18 @@
 import re
 import tomllib
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
+from infra.cli.commands.cost import SERVICES, spent_rows
 from infra.cost.bill import bill, total
 from infra.cost.contrast import contrast
 from infra.cost.deployment import PROD, Deployment, read_deployment
 from infra.cost.monthly import CUSTOM_METRICS, fixed, kept
 from infra.cost.prices import PRICES
 from infra.cost.usage import Usage
+from infra.deployed.spending import Spending
 from infra.local.platform import TEMPLATE
 
 STEPS = ("ValidateOrder", "CheckInventory", "ProcessPayment", "UpdateInventory", "CreateShipment")
@@ -176,6 +179,7 @@ def test_the_design_for_contrast_has_its_declared_cost() -> None:
 
 
 def test_an_order_over_http_adds_a_request_a_call_and_the_writes_of_the_api() -> None:
+    """The API's write, the relay's, and the entry that the claim moves among the due items."""
     over_http = replace(
         ONE_ORDER, http_requests=1, relayed={"Order Created": 1, "Order Completed": 1}
     )
@@ -185,7 +189,7 @@ def test_an_order_over_http_adds_a_request_a_call_and_the_writes_of_the_api() ->
     )
     assert after["http_api_requests"] == 1
     assert after["lambda_requests"] == pytest.approx(before["lambda_requests"] + 1 + 0.1)
-    assert after["dynamodb_writes"] == pytest.approx(before["dynamodb_writes"] + 2 + 2)
+    assert after["dynamodb_writes"] == pytest.approx(before["dynamodb_writes"] + 2 + 2 + 2)
 
 
 def test_a_function_that_the_model_lacks_is_an_error() -> None:
@@ -279,3 +283,21 @@ def test_the_template_deploys_an_order_for_thirty_dollars_a_million_at_most() ->
 
 def test_prices_have_their_date() -> None:
     assert (PRICES.writes_per_million, PRICES.standard_per_million) == (0.625, 25.0)
+
+
+def test_every_line_of_the_model_is_of_a_service_of_cost_explorer() -> None:
+    prefixes = set(SERVICES.values())
+    for line in bill(ONE_ORDER, DEPLOYED).lines:
+        assert len([prefix for prefix in prefixes if line.name.startswith(prefix)]) == 1, line.name
+
+
+def test_what_was_spent_has_the_model_beside_it() -> None:
+    services = {"AWS Lambda": 4.0, "AWS Key Management Service": 1.0}
+    spent = Spending(date(2026, 2, 1), date(2026, 2, 8), services, 500_000, {})
+    priced = bill(ONE_ORDER, DEPLOYED)
+    model = sum(line.usd for line in priced.lines if line.name.startswith("lambda_"))
+    assert spent_rows(spent, priced) == [
+        ("AWS Lambda", "4.00", "8.00", f"{model:.2f}"),
+        ("AWS Key Management Service", "1.00", "2.00", "-"),
+        ("total", "5.00", "10.00", f"{total(priced.lines):.2f}"),
+    ]

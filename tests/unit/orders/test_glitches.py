@@ -62,6 +62,19 @@ def test_a_wait_for_the_platform_uses_no_attempt_however_often(step: Any) -> Non
     assert (store.only.attempts, store.only.charge) == (3, ChargeStatus.CHARGED)
 
 
+@pytest.mark.parametrize(
+    ("branches", "code"),
+    [
+        ([THROTTLED, {"Error": "CarrierError", "Cause": ""}], "CarrierError"),
+        ([{"Error": "CarrierError", "Cause": ""}, THROTTLED], "CarrierError"),
+        ([{"outcome": "QUEUED"}, THROTTLED], THROTTLED["Error"]),
+        ([{"outcome": "QUEUED"}, {"outcome": "COMMITTED"}], "Unknown"),
+    ],
+)
+def test_the_reason_of_two_failed_branches_is_the_orders_own(branches: Any, code: str) -> None:
+    assert Reason.of_step(branches).code == code
+
+
 def test_orders_that_wait_for_the_platform_come_back_at_different_times() -> None:
     delays = {spread(300, f"A-{number}", 1) for number in range(1000)}
     assert min(delays) >= 300 * (1 - JITTER)

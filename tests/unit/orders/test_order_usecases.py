@@ -31,7 +31,7 @@ from kernel.idempotency import published_event_id
 from kernel.order_record import CONFLICT_RETRIES, Entry, Line, OrderRecord
 from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from orders.change_requests import apply_request
-from orders.model import Amendment
+from orders.model import DELAYED, Amendment
 from orders.usecases import (
     ClaimedOrder,
     Policy,
@@ -679,7 +679,7 @@ def test_an_event_that_changes_no_order_is_refused(event: dict[str, Any], field:
 def test_every_stranded_order_gets_a_run() -> None:
     store = FakeOrders()
     store.lost = [order(epoch=3), order(order_id="A-2")]
-    assert reconcile(ports(store), limit=50) == 2
+    assert reconcile(ports(store), limit=50) == (2, 0)
     assert [run["input"] for run in store.runs] == [
         {"resume": {"order_id": "A-1"}},
         {"resume": {"order_id": "A-2"}},
@@ -687,10 +687,26 @@ def test_every_stranded_order_gets_a_run() -> None:
     assert len({run["name"] for run in store.runs}) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "age", "delayed"),
+    [
+        (Status.COMPENSATING, DELAYED + 1, 1),
+        (Status.COMPENSATING, DELAYED - 1, 0),
+        (Status.CHARGED, DELAYED + 1, 0),
+    ],
+)
+def test_a_compensation_that_is_an_hour_late_is_counted(
+    status: Status, age: float, delayed: int
+) -> None:
+    store = FakeOrders()
+    store.lost = [order(status=status, created_at=NOW - age)]
+    assert reconcile(ports(store)) == (1, delayed)
+
+
 def test_a_lost_event_gets_a_run_of_its_own() -> None:
     store = FakeOrders()
     store.silent = [envelope(), envelope(order_id="A-2")]
-    assert reconcile(ports(store), limit=50) == 2
+    assert reconcile(ports(store), limit=50) == (2, 0)
     assert [run["input"] for run in store.runs] == store.silent
     assert len({run["name"] for run in store.runs}) == 2
     assert all(len(run["name"]) <= 80 for run in store.runs)
@@ -699,20 +715,20 @@ def test_a_lost_event_gets_a_run_of_its_own() -> None:
 def test_an_invalid_event_gets_no_run() -> None:
     store = FakeOrders()
     store.silent = [envelope(total=1), envelope(order_id="A-2")]
-    assert reconcile(ports(store)) == 1
+    assert reconcile(ports(store)) == (1, 0)
     assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["A-2"]
 
 
 def test_invalid_events_do_not_block_valid_events() -> None:
     store = FakeOrders()
     store.silent = [*[envelope(total=1)] * 5, *(envelope(order_id=f"B-{n}") for n in range(5))]
-    assert reconcile(ports(store), limit=2) == 2
+    assert reconcile(ports(store), limit=2) == (2, 0)
     assert [run["input"]["detail"]["order_id"] for run in store.runs] == ["B-0", "B-1"]
 
 
 def test_a_young_event_is_not_lost() -> None:
     store = FakeOrders()
-    assert reconcile(ports(store), limit=50) == 0
+    assert reconcile(ports(store), limit=50) == (0, 0)
     assert store.queries == [
         ("stranded", NOW, 300.0, 50),
         ("events_without_order", NOW - 7 * 86_400, NOW - 900, 0),

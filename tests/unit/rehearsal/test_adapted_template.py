@@ -27,9 +27,30 @@ def test_resources_that_process_orders_are_not_removed() -> None:
     _, out = _adapted()
     kinds = {kind.split("::")[1] for kind in out.values()}
     assert kinds <= {"Athena", "ApplicationInsights", "CloudWatch", "EventSchemas", "Events",
-                     "Serverless", "XRay"}  # fmt: skip
+                     "Logs", "Serverless", "StepFunctions", "XRay"}  # fmt: skip
+    assert "AWS::StepFunctions::StateMachine" not in out.values()
+    assert "AWS::Logs::LogGroup" not in out.values()
     assert "AWS::Events::Rule" not in out.values()
     assert "AWS::Serverless::Function" not in out.values()
+
+
+def test_an_alias_becomes_its_state_machine() -> None:
+    body, _ = _adapted()
+    [target] = body["Resources"]["OrderCreatedRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "OrderProcessing"}
+    recovery = body["Resources"]["OrderRecovery"]["Properties"]["DefinitionSubstitutions"]
+    assert recovery["OrderProcessingArn"]["Fn::Sub"][0].endswith(":stateMachine:${Name}")
+
+
+def test_the_concurrency_of_a_consumer_is_a_number() -> None:
+    body, _ = _adapted()
+    wanted = [
+        source["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        for resource in body["Resources"].values()
+        for source in resource["Properties"].get("Events", {}).values()
+        if source["Type"] == "SQS"
+    ]
+    assert wanted == [10, 10, 10]
 
 
 def test_parameters_are_of_the_template() -> None:

@@ -1,0 +1,1 @@
+"""A Terraform module that deploys the built template as one CloudFormation stack."""
