@@ -33,11 +33,16 @@ _OF_A_RULE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d+")
 """The name of an execution that a rule has started: the event's id and the delivery's number."""
 
 
+KEPT = 1_000
+"""Histories of ended executions that are kept for the mails that they queued."""
+
+
 class OrderSpans:
     """Reads spans from the orders' database, within a snapshot."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._ended: dict[int, HistorySpans] = {}
 
     def of_event(self, row: Any) -> Span:
         """Return the span of an event: its PutEvents request, or its way through the outbox."""
@@ -90,7 +95,11 @@ class OrderSpans:
             failed,
             moments,
         )
-        yield from self._history(identity, own).spans(trace, ended, shared)
+        history = self._history(identity, own)
+        if len(self._ended) >= KEPT:
+            self._ended.clear()
+        self._ended[row["id"]] = history
+        yield from history.spans(trace, ended, shared)
 
     def of_mail(self, order_id: str, number: int, sent_at: float) -> Span:
         """Return the span of a confirmation: from its place in the queue until it was sent."""
@@ -143,7 +152,8 @@ class OrderSpans:
         )
         for row in rows:
             identity = row["machine"], row["name"], row["id"]
-            for span in self._history(identity, "").spans("", sent_at, {}):
+            history = self._ended.get(row["id"]) or self._history(identity, "")
+            for span in history.spans("", sent_at, {}):
                 is_message = span.attributes.get("messaging.system") == "aws_sqs"
                 if is_message and span.error is None and span.end <= sent_at:
                     sender = span.span_id, span.end
