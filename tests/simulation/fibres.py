@@ -1,5 +1,6 @@
 """Handlers that can be paused: each has a thread, but only one of them runs at a time."""
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -82,3 +83,5 @@ class _Thread:
 
 
 _idle: list[_Thread] = []
+# a forked process has none of its parent's threads
+os.register_at_fork(after_in_child=_idle.clear)
