@@ -121,6 +121,7 @@ def record(seed: int, count: int) -> Recorded:
             [paid] = _orders(found["FlagHighValueFunction"])
             found["RelayFunction"] = [_stream(engine, paid)]
             found["OrdersApiFunction"] = [_read(engine, paid)]
+            found["RestartOrderFunction"] = [_retry(found["FlagHighValueFunction"][0])]
     missing = sorted(functions - found.keys())
     if missing:
         raise CommandError(f"the run called no {', '.join(missing)}; add a payload of it")
@@ -260,6 +261,13 @@ def _stream(engine: Engine, order_id: str) -> dict[str, Any]:
     image_attributes = {name: to_attribute(value) for name, value in image.items()}
     change = {"SequenceNumber": "1", "NewImage": image_attributes}
     return {"Records": [{"eventID": "1", "eventName": "MODIFY", "dynamodb": change}]}
+
+
+def _retry(batch: dict[str, Any]) -> dict[str, Any]:
+    """Return a batch of the retry queue with the event of another queue's batch."""
+    [record] = batch["Records"]
+    source = record["eventSourceARN"].rpartition(":")[0]
+    return {"Records": [{**record, "eventSourceARN": f"{source}:RetryQueue"}]}
 
 
 def _read(engine: Engine, order_id: str) -> dict[str, Any]:

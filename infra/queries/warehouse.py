@@ -46,6 +46,10 @@ def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
 
     sql = sql_of(name_or_sql)
     try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise QueryError("the query is not text in UTF-8; correct its characters") from None
+    try:
         statements = duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
             raise QueryError("a query must be one SELECT, which reads order_events")

@@ -87,9 +87,9 @@ def limit(quota: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stage", "need"),
     [
-        ("dev", Need(unreserved=0, reserved=0, provisioned=0, consumers=6, streams=4)),
-        ("staging", Need(unreserved=100, reserved=1, provisioned=0, consumers=30, streams=4)),
-        ("prod", Need(unreserved=100, reserved=1, provisioned=2, consumers=30, streams=4)),
+        ("dev", Need(unreserved=0, reserved=0, provisioned=0, consumers=8, streams=4)),
+        ("staging", Need(unreserved=100, reserved=1, provisioned=0, consumers=32, streams=4)),
+        ("prod", Need(unreserved=100, reserved=1, provisioned=2, consumers=32, streams=4)),
     ],
 )
 def test_a_stages_need_is_computed_from_the_template(stage: str, need: Need) -> None:
@@ -113,7 +113,7 @@ def test_a_new_account_is_told_what_quota_to_ask_for(
 
 
 @pytest.mark.parametrize(
-    ("stage", "quota"), [("dev", 10), ("dev", 5), ("staging", 135), ("prod", 137), ("prod", 1000)]
+    ("stage", "quota"), [("dev", 10), ("dev", 5), ("staging", 137), ("prod", 139), ("prod", 1000)]
 )
 def test_dev_takes_what_there_is_and_others_what_they_need(
     aws: Aws, stage: str, quota: int
