@@ -75,7 +75,7 @@ def check_account(stage: Stage, need: Need, functions: Any) -> str:
     stage : Stage
         The stage.
     need : Need
-        What it takes.
+        The concurrent executions that it takes.
     functions : Any
         boto3's client of Lambda.
 

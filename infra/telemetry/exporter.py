@@ -1,21 +1,19 @@
 """The exporter: sends the committed journal to an OTLP receiver, behind the engine."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.log_file import LogFile
 from infra.telemetry import otlp
 from infra.telemetry.checkpoint import FILE, Checkpoint, load, prepare
 from infra.telemetry.journal_metrics import advance, counters, gauges
 from infra.telemetry.otlp import Client, Unavailable
 from infra.telemetry.reader import Reader
 from infra.telemetry.spans import Span, Value
-from kernel.timestamps import timestamp
 
 PAUSE = 0.5
 """Seconds between two readings of a journal that has nothing new."""
@@ -174,25 +172,18 @@ def _parts(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:
 
 
 class _Log:
-    """Lines of the functions' log; if it cannot be written, only the lines are lost."""
+    """The exporter's lines in the functions' log."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = LogFile(path)
         self._noted = ""
 
     def note(self, problem: str) -> None:
-        """Log a state that lasts once; an empty text ends it."""
+        """Log a state once while it lasts; an empty text ends it."""
         if problem and not self._noted:
             self.write(problem)
         self._noted = problem
 
     def write(self, message: str) -> None:
         """Log a line."""
-        line = {
-            "level": "WARNING",
-            "message": message,
-            "timestamp": timestamp(time.time()),
-            "service": "telemetry",
-        }
-        with suppress(OSError), self._path.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(json.dumps(line) + "\n")
+        self._file.write("WARNING", "telemetry", message, time.time())

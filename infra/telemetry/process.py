@@ -1,4 +1,4 @@
-"""Starts the exporter beside the engine, and ends it after the last commit."""
+"""Start the exporter's process with the engine, and end it after the last commit."""
 
 import json
 import subprocess

@@ -67,7 +67,7 @@ class AthenaWarehouse:
             self.sleep(pause)
             waited += pause
             pause = min(pause * 1.5, 2.0)
-        # a query that nobody waits for would read on, and cost, to its end
+        # Athena bills an abandoned query to its end
         self.client.stop_query_execution(QueryExecutionId=query)
         raise WarehouseError(
             f"Athena's query {query} took over {self.patience:g} s and was stopped"

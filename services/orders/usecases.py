@@ -147,9 +147,9 @@ class ClaimedOrder(NamedTuple):
 
 
 class Reconciled(NamedTuple):
-    """What the reconciler did.
+    """The outcome of one reconciliation.
 
-    ``started`` counts the runs, ``delayed`` those of orders whose compensation is an hour late.
+    ``started`` counts the runs, ``delayed`` the runs of orders whose compensation is an hour late.
     """
 
     started: int

@@ -25,7 +25,7 @@ DOCS = ROOT / "docs" / "aws.md"
 
 
 class Situation(NamedTuple):
-    """What an alarm watches: of a metric, the resource or service that its dimension names."""
+    """The metric of an alarm; ``of`` is the resource or service of its dimension."""
 
     namespace: str
     metric: str
@@ -136,7 +136,7 @@ def test_what_the_services_count_is_watched_or_no_trouble() -> None:
     }
     watched = {one.metric for one in WATCHED if one.namespace == "Orderflow"} - FILTERED
     assert counted - watched - set(OTHERWISE_KNOWN) <= OUTCOMES
-    assert watched <= counted, "an alarm on what nobody counts is never raised"
+    assert watched <= counted, "no service counts the metric of an alarm"
 
 
 def test_a_metric_of_the_services_has_the_service_that_counts_it() -> None:

@@ -1,4 +1,4 @@
-"""What `make build` leaves is what CloudFormation takes: no YAML aliases, nothing over a limit."""
+"""CloudFormation accepts the output of `make build`: no YAML aliases, nothing over a quota."""
 
 import json
 from collections.abc import Iterator

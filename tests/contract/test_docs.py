@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,8 +31,15 @@ VARIABLE = re.compile(r"\bORDER(?:S|FLOW)_[A-Z_]+\b")
 ROW = re.compile(r"^\| [^|]+\? \| `([^`]+)` \| `([^`]+)` \|$", re.MULTILINE)
 TABLE = re.compile(r"create table (?:if not exists )?(\w+)")
 
-EXAMPLES = {".aws-sam/build", "services/orders/handlers/screen_order.py", "order_events/"}
+EXAMPLES = {"services/orders/handlers/screen_order.py", "order_events/"}
 """Paths of the guides' examples, and of a data directory."""
+
+
+@cache
+def tracked() -> list[str]:
+    """Return the paths that git tracks: a run leaves other folders in the working copy."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True)
+    return listed.stdout.decode().splitlines()
 
 
 def text(path: Path) -> str:
@@ -91,7 +99,7 @@ def other_options() -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_path_that_a_document_names_exists(document: Path) -> None:
-    tops = {path.name for path in ROOT.iterdir()}
+    tops = {path.partition("/")[0] for path in tracked()}
     missing = []
     for span in spans(document):
         words = [word.partition("::")[0] for word in re.split(r"[\s,;()=]+", span)]
@@ -235,3 +243,14 @@ def symbols(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
                 yield prefix + name
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield prefix + name
+
+
+def test_each_record_has_its_number_everywhere() -> None:
+    folder = ROOT / "docs" / "decisions"
+    records = sorted(folder.glob("0*.md"))
+    assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
+    for path in records:
+        assert text(path).startswith(f"# {int(path.name[:4])}. "), path.name
+    for document in [*DOCUMENTS, *folder.glob("*.md")]:
+        for number, file in re.findall(r"\[(\d{4})\]\([^)]*?(\d{4}-[a-z-]+\.md)", text(document)):
+            assert file.startswith(number), f"{document.name}: [{number}]({file})"

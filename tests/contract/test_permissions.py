@@ -43,7 +43,7 @@ ACTIONS = {
     "states:startExecution": ["states:StartExecution"],
     "firehose:put": ["firehose:PutRecord", "firehose:PutRecordBatch"],
 }
-"""What a call of EventBridge or of a workflow needs."""
+"""The IAM actions of a call by EventBridge or a workflow."""
 
 CALLEE = {
     "lambda:invoke": "FunctionName",
@@ -57,7 +57,7 @@ TARGETS = {
     "AWS::KinesisFirehose::DeliveryStream": "firehose:put",
     "AWS::SQS::Queue": "sqs:sendMessage",
 }
-"""What EventBridge calls at a rule's target."""
+"""The call of EventBridge at a rule's target, by resource type."""
 
 OPERATIONS = {
     "put_events": {"events:PutEvents"},
@@ -73,7 +73,7 @@ OPERATIONS = {
     # a raw mail of the API's version 2 is authorized as SendRawEmail too (SES, API reference)
     "send_email": {"ses:SendEmail", "ses:SendRawEmail"},
 }
-"""What an operation of boto3 needs on the resource that its caller names."""
+"""The IAM actions of a boto3 operation on the resource of its caller."""
 
 ADAPTERS = {
     "orders/aws_publisher.py": {"put_events", "start_execution", "send_message_batch"},
@@ -119,7 +119,7 @@ WAREHOUSE = {
     *((f"s3:{one}", "AnalyticsBucket/athena/*") for one in (
         "AbortMultipartUpload", "GetObject", "PutObject")),
 }  # fmt: skip
-"""What a query of Athena needs in the caller's name (Athena, fine-grained access; Glue access)."""
+"""Permissions of an Athena query's caller (Athena, fine-grained access; Glue access)."""
 
 PARTNERS: Mapping[str, set[Grant]] = {
     "ARCHIVE_ARN": {("events:StartReplay", "replay/never-began-*")},
@@ -137,7 +137,7 @@ PARTNERS: Mapping[str, set[Grant]] = {
         for resource in ("identity/*", "configuration-set/*")
     },
 }  # fmt: skip
-"""What the partner that a variable names is asked for."""
+"""The operations on the partner that a variable names."""
 
 OBSERVED = {
     ("logs:CreateLogStream", "FunctionsLogGroup"),

@@ -265,7 +265,7 @@ def compensating() -> Iterator[tuple[str, str]]:
 
 
 def test_only_a_business_reason_undoes_an_order() -> None:
-    """What outlasts the retries pauses: a slow function refunds no paid order."""
+    """An error that outlasts the retries pauses the order: a slow function refunds nothing."""
     assert {error for _, error in compensating()} == BUSINESS
     assert {name for name, _ in compensating()} == {"ProcessPayment", "FulfillmentChoice"}
     for step in ("CheckInventory", "ProcessPayment", "ParallelFulfillment", "OrderCompleted"):

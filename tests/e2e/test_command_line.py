@@ -38,8 +38,8 @@ TOTALS = {
     *("units_shipped", "charges", "refunds", "shipments"),
 }
 BESIDE = {"problems", "failures", "waiting", "overdue", "sandbox", "sink_error"}
-"""What a run's JSON has beside its counts: the first rejections and failures, what waits, what is
-overdue, whether time was skipped, and the sink's error."""
+"""Keys of a run's JSON besides its counts: the first rejections and failures, waiting and overdue
+work, whether time was skipped, and the sink's error."""
 
 
 def line(order_id: str, **changes: Any) -> str:

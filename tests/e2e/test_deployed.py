@@ -20,7 +20,7 @@ from tests.host import host, order
 from tests.rehearsal.template import read
 
 ONLY_HERE = {"events", "runs", "mail", "dead_letters", "retries"}
-"""What one machine knows from its journal, its folders and its queues."""
+"""Keys that only one machine has, from its journal, folders and queues."""
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orderflow-order-processing"
 

@@ -81,7 +81,7 @@ def test_a_server_exports_while_it_serves(tmp_path: Path) -> None:
 
 
 def test_a_crash_loses_no_span(tmp_path: Path) -> None:
-    """What the first server did not export, its successor does, from the journal."""
+    """The second server exports the rest from the journal."""
     with Collector() as collector:
         collector.answers.extend([503] * 1000)
         with Served(tmp_path / "d", "--otlp", collector.url) as served:

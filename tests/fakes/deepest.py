@@ -1,7 +1,8 @@
 """A process that takes the deepest of everything through all that recurses; it must not crash.
 
 ``python -m tests.fakes.deepest main`` does so in its main thread, ``thread`` in one of half the
-stack that threads have. What is begun is printed: the last line names what ended the process.
+stack that threads have. The name of each step is printed first, so the last line names the step
+that ended the process.
 """
 
 import copy

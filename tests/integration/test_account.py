@@ -1,4 +1,4 @@
-"""What AWS answers a command: the stack by its name, or one line that says the way out."""
+"""Answers of AWS to a command: the stack by its name, or one line with the remedy."""
 
 import threading
 from collections.abc import Iterator

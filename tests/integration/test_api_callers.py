@@ -1,4 +1,4 @@
-"""Who reaches which orders over the HTTP API: each route, each kind of caller."""
+"""Access to orders over the HTTP API: each route, each kind of caller."""
 
 import json
 from collections.abc import Iterator

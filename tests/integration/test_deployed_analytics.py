@@ -28,7 +28,7 @@ TODAY = YESTERDAY + timedelta(days=1)
 
 
 class Frame:
-    """What of a pandas frame is asked for."""
+    """The used part of a pandas frame."""
 
     columns = ("day", "revenue")
 
@@ -51,7 +51,7 @@ class QueryFailed(Exception):
 
 @dataclass
 class Wrangler:
-    """What of awswrangler is asked for: it keeps each query, and answers or raises."""
+    """The used part of awswrangler: records each query, and answers or raises."""
 
     failure: Exception | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a stack really cost: Cost Explorer by its tags, with answers of botocore's stubber."""
+"""The real cost of a stack: Cost Explorer by its tags, with answers of botocore's stubber."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

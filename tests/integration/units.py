@@ -1,4 +1,4 @@
-"""What requests to DynamoDB cost in units, by the rules of its documentation.
+"""Capacity units of requests to DynamoDB, by the rules of its documentation.
 
 Sizes: DynamoDB item sizes and formats. Units: Read and write capacity, on-demand.
 """

@@ -33,7 +33,7 @@ class Task:
 
     @property
     def selected(self) -> set[str]:
-        """What the state takes of the function's answer."""
+        """The fields of the function's answer that the state selects."""
         selector = self.state.get("ResultSelector", {})
         return {path.removeprefix("$.Payload.") for path in selector.values()}
 

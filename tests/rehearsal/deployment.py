@@ -37,7 +37,7 @@ SENDER = "orders@example.com"
 """The template's mail sender."""
 
 BUILT = ROOT / BUILD
-"""What `make build` left, which is what `sam deploy` uploads."""
+"""The output of `make build`, which `sam deploy` uploads."""
 
 _BUCKET, _TIMEOUT = "packages", 120.0
 

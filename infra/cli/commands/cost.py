@@ -49,8 +49,8 @@ def cost(
 ) -> None:
     """Print the price of a million orders like those of a run on AWS, line by line.
 
-    With --stack, print beside it what the stack cost on the last whole days, from Cost Explorer by
-    the stack's tags; each request costs 0.01 USD.
+    With --stack, also print the stack's real cost on the last whole days, from Cost Explorer by its
+    tags; each request costs 0.01 USD.
     """
     deployed = stack.deployed_stack()
     usage = _usage(data)

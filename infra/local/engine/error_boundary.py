@@ -6,20 +6,18 @@ failure, and returns the error to the item's component, which ends the item. Onl
 cannot be read or written stops the engine.
 """
 
-import json
 import sqlite3
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from infra.errors import Refusal
 from infra.local.directory.crash_marker import CrashMarker, Item, ItemIds, Kind
 from infra.local.directory.journal import Journal
+from infra.local.directory.log_file import LogFile
 from infra.local.engine.function_calls import FunctionCalls
 from infra.local.engine.metrics import Metrics
-from kernel.clock import timestamp
 
 FAILED = "ItemsFailed"
 """The metric that counts failures, by kind of item."""
@@ -57,7 +55,7 @@ class Failures:
     ) -> None:
         self.journal = journal
         self.metrics = metrics
-        self.log = log
+        self.log = LogFile(log)
         self.now = now
 
     def record(self, item: Item, error: BaseException) -> None:
@@ -72,16 +70,8 @@ class Failures:
         texts = (name, message[:_LONGEST], trace[-_LONGEST:])
         self.journal.batch.add(_RECORD, now, kind, ids, *(_storable(text) for text in texts))
         self.metrics.count(FAILED, {"kind": kind}, now)
-        line = {
-            "level": "ERROR",
-            "timestamp": timestamp(now),
-            "service": "engine",
-            "message": f"{item} failed: {name}: {message}"[:_LONGEST],
-            "item": str(item),
-            "exception": trace,
-        }
-        with suppress(OSError), self.log.open("a") as log:  # on a full disk only the line is lost
-            log.write(json.dumps(line) + "\n")
+        text = f"{item} failed: {name}: {message}"[:_LONGEST]
+        self.log.write("ERROR", "engine", text, now, item=str(item), exception=trace)
 
 
 class Boundary:

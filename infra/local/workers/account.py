@@ -56,7 +56,7 @@ NEW_ACCOUNT = Limits(concurrency=10, timeouts=0.05, cold=6.0)
 """An account without a raised quota, on a bad day."""
 
 COUNTED = ("begun", "throttled", "cold", "timed_out")
-"""What `Account.counts` counts: calls that began, were throttled, began cold, and timed out."""
+"""The counters of `Account.counts`: begun, throttled, cold and timed-out calls."""
 
 NAMED: Mapping[str, Limits] = {"new-account": NEW_ACCOUNT}
 

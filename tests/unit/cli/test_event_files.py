@@ -133,7 +133,7 @@ def test_standard_input_is_read_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> 
     assert not stdin.buffer.closed
 
 
-# What is malformed
+# Malformed lines
 
 BAD_LINES = [
     ("no JSON", "order A-1", None, "is not JSON (unexpected character, expected a JSON value"),

@@ -1,4 +1,4 @@
-"""What the terminal gets: text from outside as text, and every word of a table in full."""
+"""Output to the terminal: text from outside as text, and every word of a table in full."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What the platform's own trouble does to an order: it waits, and that uses no attempt."""
+"""A failure of the platform makes an order wait, without using an attempt."""
 
 import json
 from typing import Any
