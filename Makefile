@@ -132,6 +132,10 @@ conformance: .venv/.dev ## Compare the runtime with AWS's recorded answers (VECT
 simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
+.PHONY: mutations
+mutations: .venv/.dev ## Mutate the shipped code, and simulate until each mutation is detected
+	$(BIN)/python -m pytest -n 2 tests/simulation/test_mutations.py --all-mutations
+
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 	$(BIN)/python -m pytest tests/fuzz --examples $(or $(EXAMPLES),5000)
 

@@ -84,6 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         )
 
     parser.addoption(
+        "--all-mutations",
+        action="store_true",
+        help="test_mutations.py: also the mutations that need more than 200 seeds",
+    )
+    parser.addoption(
         "--exports",
         metavar="N",
         type=int,

@@ -14,7 +14,6 @@ from kernel.errors import (
     DuplicateOrder,
     InvalidEvent,
     OrderConflict,
-    StoreError,
     VersionConflict,
 )
 from kernel.events import Event, OrderCreated, parse
@@ -30,17 +29,10 @@ from kernel.order_record import (
     retry_on_conflict,
 )
 from kernel.order_status import UNDOING, Status
-from kernel.quarantine import envelope_of, quarantined
 from orders import early_requests, model, outgoing_events
 from orders.early_requests import EarlyRequest, RequestedBefore
 from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
-
-FAILS_SINCE = "fails_since"
-"""Member of a run's input: epoch seconds since which no run could claim the order."""
-
-MAX_RESTARTS = 86_400.0
-"""Seconds for which a run is started again before its event is quarantined."""
 
 SINK_GRACE = 900.0
 """Age in seconds from which an event without an order is lost; a younger one may be in transit."""
@@ -156,7 +148,7 @@ class Reconciled(NamedTuple):
     delayed: int
 
 
-def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
+def claim(event: object, owner: str, ports: Ports) -> ClaimedOrder:
     """Claim the order of an `Order Created` event, or the order to resume.
 
     ``resume.after`` is a run that has ended but may still hold the lease of the order.
@@ -170,15 +162,26 @@ def claim(event: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
     OrderNotFound
         The order to resume does not exist.
     """
-    resume = event.get("resume")
-    if resume is not None:
-        claimant = Claimant(owner, None, ports.policy.lease_seconds, resume.get("after"))
-        return _claim(resume["order_id"], None, claimant, ports)
-    parsed = parse(event)
+    envelope = _object(event, "input")
+    if envelope.get("resume") is not None:
+        resume = _object(envelope["resume"], "resume")
+        order_id, after = resume.get("order_id"), resume.get("after")
+        if not isinstance(order_id, str) or not isinstance(after, str | None):
+            raise InvalidEvent("resume", "needs order_id as text, and after as text or null")
+        claimant = Claimant(owner, None, ports.policy.lease_seconds, after)
+        return _claim(order_id, None, claimant, ports)
+    parsed = parse(envelope)
     if not isinstance(parsed.detail, OrderCreated):
         raise InvalidEvent("detail-type", f"{parsed.name!r} does not begin an order")
     claimant = Claimant(owner, parsed.detail.content_hash, ports.policy.lease_seconds)
     return _claim(parsed.detail.order_id, parsed, claimant, ports)
+
+
+def _object(value: object, place: str) -> Mapping[str, Any]:
+    """Return a JSON object, or raise `InvalidEvent`: no retry makes one of another value."""
+    if not isinstance(value, Mapping):
+        raise InvalidEvent(place, "is not a JSON object; send an event in its envelope")
+    return value
 
 
 @retry_on_conflict
@@ -415,30 +418,6 @@ def reconcile(ports: Ports, limit: int = 1000) -> Reconciled:
     for message in runs:
         ports.store.send(message, now)
     return Reconciled(len(runs), sum(model.is_undone_late(record, now) for record in stranded))
-
-
-def restart(body: str, message_id: str, ports: Ports) -> float:
-    """Restart a run that ended before its order was claimed; return for how long it has failed.
-
-    The run's name follows from the message's id, so a second delivery starts nothing. After
-    `MAX_RESTARTS` seconds the event is quarantined.
-
-    Raises
-    ------
-    InvalidEvent
-        The message is no event.
-    """
-    event, now = envelope_of(body), ports.now()
-    since = float(event.get(FAILS_SINCE, now))
-    if now - since > MAX_RESTARTS:
-        error = StoreError("order_processing could not begin for a day; redrive the event")
-        queue = ports.quarantine_queue
-        letter = quarantined(body, error, consumer="order_processing", queue=queue)
-        ports.store.send(letter, now)
-    else:
-        run = {"name": f"again-{message_id}", "input": {**event, FAILS_SINCE: since}}
-        ports.store.send(Message("run", run), now)
-    return now - since
 
 
 def _runs_of_lost_events(now: float, journal: EventJournal) -> Iterator[Message]:

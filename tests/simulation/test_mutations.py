@@ -9,6 +9,9 @@ from tests.simulation.world import SeedResult, World
 
 FORK = multiprocessing.get_context("fork")
 
+FEW = 200
+"""Number of seeds of a mutation up to which `make test` plays it: about ten seconds."""
+
 
 def _caught(name: str) -> SeedResult | None:
     """Return the result of the first seed that detects a mutation."""
@@ -18,9 +21,11 @@ def _caught(name: str) -> SeedResult | None:
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mutation_is_detected(name: str) -> None:
+def test_a_mutation_is_detected(name: str, request: pytest.FixtureRequest) -> None:
     """A mutation patches modules, so each plays in a process of its own."""
     seeds, mutate = MUTATIONS[name]
+    if seeds > FEW and not request.config.getoption("--all-mutations"):
+        pytest.skip(f"{seeds} seeds; `make mutations` plays them")
     with FORK.Pool(1) as pool:
         caught = pool.apply(_caught, (name,))
     assert caught is not None, f"{seeds} seeds do not detect: {mutate.__doc__}"

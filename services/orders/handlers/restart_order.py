@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambda_support.observability import count, instrumented
 from lambda_support.queue_messages import process_batch
-from orders import usecases, wiring
+from orders import restarts, wiring
 from orders.model import DELAYED
 
 
@@ -18,8 +18,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def _restart(record: SQSRecord) -> None:
-    failing = usecases.restart(record.body, record.message_id, wiring.ports())
-    if failing > usecases.MAX_RESTARTS:
+    failing = restarts.take_message(record.body, record.message_id, wiring.ports())
+    if failing > restarts.MAX_RESTARTS:
         count("EventsQuarantined")
     elif failing > DELAYED:
         count("OrdersNotBegun")

@@ -1,6 +1,7 @@
 """A failure of the platform makes an order wait, without using an attempt."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -8,15 +9,8 @@ import pytest
 from kernel.errors import InvalidEvent, OrderIncomplete
 from kernel.order_status import ChargeStatus
 from orders.model import DELAYED, JITTER, Reason, spread
-from orders.usecases import (
-    FAILS_SINCE,
-    MAX_RESTARTS,
-    Policy,
-    Ports,
-    claim,
-    pause,
-    restart,
-)
+from orders.restarts import FAILS_SINCE, MAX_RESTARTS, restart, take_message
+from orders.usecases import Policy, Ports, claim, pause
 from tests.fakes.events import envelope
 from tests.fakes.orders import FakeOrders
 from tests.fakes.records import EPOCH, NOW, order
@@ -155,3 +149,35 @@ def test_an_event_that_never_begins_is_quarantined_after_a_day_with_itself() -> 
 def test_a_message_that_is_no_event_is_refused() -> None:
     with pytest.raises(InvalidEvent):
         restart("[]", "m-4", ports(FakeOrders()))
+
+
+@pytest.mark.parametrize("body", ["[]", "", "7", "{", '"text"'])
+def test_a_message_without_an_event_is_quarantined_at_once(body: str) -> None:
+    store = FakeOrders()
+    assert take_message(body, "m-5", ports(store)) == inf
+    [letter] = store.outbox
+    assert (letter.kind, letter.body["queue"]) == ("message", "QuarantineQueue")
+    content: Any = letter.body["body"]
+    assert content["reason"]["error"] == "InvalidEvent"
+
+
+@pytest.mark.parametrize("since", ["noon", None, [], {}])
+def test_a_time_of_another_type_counts_as_none(since: object) -> None:
+    body = json.dumps({**envelope(), FAILS_SINCE: since})
+    assert restart(body, "m-6", ports(FakeOrders())) == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *([1], "x", None, 0, 1.5, True),
+        *({"resume": "x"}, {"resume": []}, {"resume": 1}, {"resume": {}}),
+        *({"resume": {"order_id": [1]}}, {"resume": {"order_id": None}}),
+        {"resume": {"order_id": "A-1", "after": {}}},
+    ],
+    ids=repr,
+)
+def test_an_input_of_another_shape_is_the_senders_fault(given: object) -> None:
+    """A retry changes nothing, so it is neither retried nor sent to the retry queue."""
+    with pytest.raises(InvalidEvent):
+        claim(given, "run", ports(FakeOrders()))
