@@ -151,6 +151,50 @@ def test_a_redriven_event_that_starts_a_run_waits_for_the_run(rig: Rig, *, fails
         assert closed(rig, number)["outcome"] == "its run has succeeded"
 
 
+DAMAGED = [
+    ("AttentionQueue", {"execution": "\ud800"}),
+    ("AttentionQueue", {"execution": ["a"]}),
+    ("TargetLetters", {"id": "\ud800"}),
+    ("TargetLetters", {"id": {"a": 1}}),
+    ("TargetLetters", {}),
+]
+"""Letters whose ids are not text, or text that SQLite returns as invalid UTF-8."""
+
+
+@pytest.mark.parametrize(("queue", "body"), DAMAGED)
+@pytest.mark.parametrize("kind", ["machine", "queue"])
+def test_a_damaged_letter_hides_the_outcome_of_no_other_redrive(
+    rig: Rig, kind: str, queue: str, body: dict[str, Any]
+) -> None:
+    number = undelivered(rig, kind, {"machine": "Flow", "queue": "Work"}[kind])
+    rig.send(json.dumps(body), queue=queue)
+    redriven(rig, number)
+    look(rig)
+    for call in rig.functions.calls:
+        rig.functions.fail(call, "Oops", "nothing works")
+    look(rig)
+    if kind == "machine":
+        assert open_letters(rig)[0]["reason"].endswith("its run FAILED: Oops: nothing works")
+    else:
+        assert closed(rig, number)["outcome"] == "delivered to WorkRule/Queue"
+    assert rig.failures() == []
+
+
+@pytest.mark.parametrize("event_id", ["e-1", 5])
+def test_an_event_is_found_by_its_id_when_its_target_refuses_it_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, event_id: object
+) -> None:
+    number = undelivered(rig, "queue", "Work")
+    [row] = rig.rows("select body from messages where queue = 'TargetLetters'")
+    body = json.dumps(json.loads(row["body"]) | {"id": event_id})
+    rig.database.connection.execute("update messages set body = ?", (body,))
+    refuse(monkeypatch, rig, "queue", "GONE", "the queue is away")
+    redriven(rig, number)
+    look(rig)
+    [letter] = open_letters(rig)
+    assert closed(rig, number)["replaced_by"] == letter["id"]
+
+
 def test_a_restart_between_the_redrive_and_its_end_forgets_neither(rig: Rig) -> None:
     number = undelivered(rig, "machine", "Flow")
     redriven(rig, number)

@@ -131,13 +131,12 @@ def test_only_the_named_dead_letters_are_redriven(rig: Rig) -> None:
     assert [row["id"] for row in rig.queue("AttentionQueue")] == [numbers[0], numbers[2]]
 
 
-@pytest.mark.parametrize("field", ["order_id", "execution", "id"])
 @pytest.mark.parametrize("queue", ["AttentionQueue", "QuarantineQueue"])
-def test_a_letter_with_text_that_is_no_unicode_stops_no_other_redrive(
-    rig: Rig, queue: str, field: str
+def test_a_letter_of_an_order_id_that_is_no_unicode_stops_no_other_redrive(
+    rig: Rig, queue: str
 ) -> None:
-    """SQLite returns a lone surrogate of JSON as bytes that are no UTF-8."""
-    bad = letter(rig, queue, {field: "\ud800"})
+    """SQLite cannot bind a lone surrogate."""
+    bad = letter(rig, queue, {"order_id": "\ud800"})
     number = letter(rig, "AttentionQueue", {"order_id": "A-1"})
     redriven(rig, number)
     for _ in range(100):

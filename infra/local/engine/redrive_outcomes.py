@@ -65,7 +65,7 @@ class RedriveOutcomes:
         )
         if run is None:
             return Outcome(f"its run {name} is gone", reopen=True)
-        letter = None if run["status"] == "SUCCEEDED" else self._letters_of_runs.get(name)
+        letter = None if run["status"] == "SUCCEEDED" else self._letters_of_runs.get(_key(name))
         if letter is not None:
             return self._replaced(letter)
         failed = None if run["status"] == "SUCCEEDED" else f"its run {run['status']}"
@@ -110,7 +110,7 @@ class RedriveOutcomes:
         attributes = parse(row["attributes"])
         event = content_of(row["body"])
         event_id = event.get("id") if isinstance(event, dict) else None
-        letter = self._letters_of_targets.get((attributes.get("TARGET"), event_id), 0)
+        letter = self._letters_of_targets.get((attributes.get("TARGET"), _key(event_id)), 0)
         if letter > row["id"]:
             return self._replaced(letter)
         run = f"{event_id}-{row['successor']}"
@@ -134,18 +134,18 @@ class RedriveOutcomes:
 
     @cached_property
     def _letters_of_runs(self) -> Mapping[str, int]:
-        """The open dead letters of runs, by the names of the runs."""
+        """The open dead letters of runs, by the keys of the runs' names."""
         rows = self.database.rows(
             "select body -> '$.execution' as run, max(id) as id from messages"
             " where queue in (?, ?) and json_valid(body) group by run order by id",
             QUARANTINE_QUEUE,
             ATTENTION_QUEUE,
         )
-        return {_text(row["run"]): row["id"] for row in rows}
+        return {_column_key(row["run"]): row["id"] for row in rows}
 
     @cached_property
-    def _letters_of_targets(self) -> Mapping[tuple[str | None, str | None], int]:
-        """The open dead letters of targets, by the targets and the ids of the events."""
+    def _letters_of_targets(self) -> Mapping[tuple[str | None, str], int]:
+        """The open dead letters of targets, by the targets and the keys of the events' ids."""
         marks = ", ".join("?" * len(self.queues))
         rows = self.database.rows(
             "select json_extract(attributes, '$.TARGET') as target,"
@@ -153,7 +153,7 @@ class RedriveOutcomes:
             f" from messages where queue in ({marks}) group by target, event order by id",
             *self.queues,
         )
-        return {(row["target"], _text(row["event"])): row["id"] for row in rows}
+        return {(row["target"], _column_key(row["event"])): row["id"] for row in rows}
 
     @cached_property
     def _letters_of_events(self) -> Mapping[str, int]:
@@ -163,17 +163,25 @@ class RedriveOutcomes:
         return {_event_key(row["body"]): row["id"] for row in rows}
 
 
-def _text(value: str | None) -> str:
-    """Return a JSON value as text; ``json_extract`` returns invalid UTF-8 for a lone surrogate."""
-    return str(content_of(value or ""))
+def _key(value: object) -> str:
+    """Return a key that is equal for equal JSON values."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _column_key(text: str | None) -> str:
+    """Return the key of a value that SQLite returned as JSON text, or of None.
+
+    ``json_extract`` returns invalid UTF-8 for a lone surrogate.
+    """
+    return _key(None if text is None else content_of(text))
 
 
 def _event_key(body: str) -> str:
     """Return a key that is equal for equal events of a consumer."""
     content = content_of(body)
     if not isinstance(content, dict) or "event" not in content:
-        return json.dumps(content, sort_keys=True)
+        return _key(content)
     event = content["event"]
     if isinstance(event, str):
         event = content_of(event)
-    return json.dumps(event, sort_keys=True)
+    return _key(event)
