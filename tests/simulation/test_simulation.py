@@ -23,12 +23,15 @@ REASONS = {"CarrierError", "OutOfStock", "PaymentDeclined", "PaymentUnavailable"
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> list[SeedResult]:
+def played(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun_uid: str
+) -> list[SeedResult]:
     """Simulate a fixed set of seeds, and some random ones, in one of the processes of a test run.
 
     Source: pytest-xdist, "Making session-scoped fixtures execute only once".
     """
-    file = tmp_path_factory.getbasetemp().parent / f"played-{testrun_uid}"
+    own = tmp_path_factory.getbasetemp()
+    file = (own if worker_id == "master" else own.parent) / f"played-{testrun_uid}"
     with file.open("ab+") as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         shared.seek(0)
