@@ -53,6 +53,11 @@ class EventReader:
                 continue
             self._reject(line, problems)
 
+    def counts(self) -> dict[str, Any]:
+        """Return the number of rejected events, and the first of them, for a command's JSON."""
+        listed = {"rejections": self.rejections} if self.rejections else {}
+        return {"rejected": self.rejected, **listed}
+
     def _reject(self, line: Line, problems: list[str]) -> None:
         """Count and print a rejected event; the first `MAX_REJECTIONS` are listed as well."""
         self.rejected += 1

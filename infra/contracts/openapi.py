@@ -9,6 +9,7 @@ from typing import Any
 from infra.contracts.asyncapi import in_components
 from infra.contracts.json_schema import detail_definitions
 from infra.contracts.sample_orders import examples
+from kernel.errors import MAX_PROBLEMS
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
 from orders.idempotency_key import MAX_LENGTH
@@ -17,9 +18,6 @@ JSON = dict[str, Any]
 
 PAGE, MAX_PAGE = 20, 100
 """Orders on a page: the default and the maximum."""
-
-MAX_PROBLEMS = 100
-"""Maximum problems in one response."""
 
 PROBLEM = "application/problem+json"
 

@@ -29,6 +29,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
+MAX_PROBLEMS = 100
+"""Maximum problems in an HTTP response; an event of 256 KiB can have thousands."""
+
 
 class Problem(NamedTuple):
     """A fault of an input: the path of its field, and the fault with a right value."""

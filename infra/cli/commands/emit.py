@@ -1,7 +1,7 @@
 """``orders emit``: put events from files on the bus."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,8 +34,5 @@ def emit(
     reader = EventReader(files, facts=facts)
     destination = open_destination(directory(data), account.account())
     accepted = send(reader.events(), reader, destination)
-    answer: dict[str, Any] = {"accepted": accepted, "rejected": reader.rejected}
-    if reader.rejections:
-        answer["rejections"] = reader.rejections
-    finish(answer, as_json=as_json)
+    finish({"accepted": accepted, **reader.counts()}, as_json=as_json)
     reader.require_none_rejected(accepted)

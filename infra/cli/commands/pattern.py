@@ -1,6 +1,7 @@
 """``orders test-pattern``: explain an event pattern's verdict, condition by condition."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,28 +34,10 @@ def explain_pattern(
         raise CommandError(f"EVENT: {error}") from None
     if not as_json:
         _show(explanation)
-    finish(as_plain(explanation), as_json=as_json)
+    alternatives = [asdict(each)["conditions"] for each in explanation.alternatives]
+    finish({"matches": explanation.matches, "alternatives": alternatives}, as_json=as_json)
     if not explanation.matches:
         raise typer.Exit(1)
-
-
-def as_plain(explanation: Explanation) -> dict[str, Any]:
-    """Return an explanation as JSON values."""
-    return {
-        "matches": explanation.matches,
-        "alternatives": [
-            [
-                {
-                    "field": each.field,
-                    "wanted": each.wanted,
-                    "found": each.found,
-                    "holds": each.holds,
-                }
-                for each in alternative.conditions
-            ]
-            for alternative in explanation.alternatives
-        ],
-    }
 
 
 def _show(explanation: Explanation) -> None:

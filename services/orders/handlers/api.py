@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from kernel import clock, json_text
 from kernel.errors import (
+    MAX_PROBLEMS,
     CancellationRefused,
     ChangeRefused,
     InvalidInput,
@@ -55,9 +56,6 @@ _STATUS = {
     ChangeRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
-MAX_PROBLEMS = 100
-"""Maximum problems in one response; an event of 256 KiB can have thousands."""
-
 _DEFAULTED = ("order_id", "timestamp", "total")
 """Fields that the API fills in if they are absent or null."""
 
