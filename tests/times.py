@@ -28,12 +28,12 @@ DELAYS = {
 
 def later_than_now(data: Path) -> dict[str, float]:
     """Return by column how far, in seconds, a directory's times are later than now."""
-    now, latest = time.time(), dict[str, float]()
-    for file in ("orderflow.db", "sandbox.db"):
-        if (data / file).exists():
-            for name, moment in _times(data / file):
-                if now < moment < now + CENTURY:
-                    latest[name] = max(latest.get(name, 0.0), moment - now)
+    files = (data / name for name in ("orderflow.db", "sandbox.db"))
+    times = [found for file in files if file.exists() for found in _times(file)]
+    now, latest = time.time(), dict[str, float]()  # a server may write while they are read
+    for name, moment in times:
+        if now < moment < now + CENTURY:
+            latest[name] = max(latest.get(name, 0.0), moment - now)
     return latest
 
 
