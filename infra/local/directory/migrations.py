@@ -65,6 +65,11 @@ def _to_4(connection: Connection) -> None:
     _conform(connection, "4.sql", {"orders": amended, "schedules": {"expression": "''"}})
 
 
+def _to_5(connection: Connection) -> None:
+    """Give every table, index and view the SQL text of a new directory of version 5."""
+    _conform(connection, "5.sql", {})
+
+
 NewColumns = Mapping[str, Mapping[str, str]]
 """By table and column: the SQL expression for a column that the older table does not have."""
 
@@ -146,4 +151,4 @@ def normalized(statement: str) -> str:
     return re.sub(r"(?i)^(create \w+) if not exists", r"\1", text).lower()
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5)

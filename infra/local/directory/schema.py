@@ -4,7 +4,7 @@ The services' tables are in `storage.sqlite.schema`. A change of either needs a 
 step in `infra.local.directory.migrations`.
 """
 
-VERSION = 4
+VERSION = 5
 """Version of the data directory; a directory of a newer version is not opened."""
 
 JOURNAL = """

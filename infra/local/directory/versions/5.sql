@@ -1,0 +1,267 @@
+-- The tables of version 5, frozen. infra/local/directory/migrations.py creates those that a directory
+-- of version 4 lacks, and rebuilds those with a different definition.
+CREATE TABLE orders (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null check (total > 0),
+    items text not null,
+    placed_at text not null,
+    content_hash text not null,
+    event_id text not null,
+    correlation_id text not null,
+    created_at real not null,
+    updated_at real not null,
+    status text not null check (status = 'RECEIVED' or status = 'RESERVED' or status = 'CHARGED' or status = 'COMPLETED' or status = 'WAITING' or status = 'COMPENSATING' or status = 'FAILED' or status = 'CANCELLED'),
+    epoch integer not null,
+    version integer not null,
+    lease_owner text,
+    lease_until real not null,
+    attempts integer not null,
+    resume_at real not null,
+    waiting_for text,
+    cancel_requested integer not null,
+    cancel_reason text,
+    cancel_event_id text,
+    shipping_address text,
+    shipping_address_as_of text,
+    email text,
+    email_as_of text,
+    payment_token text,
+    reservation text,
+    charge text,
+    charge_id text,
+    shipment text,
+    shipment_id text,
+    tracking_number text,
+    failure text,
+    failure_message text,
+    in_flight integer check (in_flight = 1),
+    check ((in_flight is null) = (status = 'CANCELLED' or status = 'COMPLETED' or status = 'FAILED'))
+) without rowid;
+CREATE INDEX orders_by_customer on orders (customer_id, created_at);
+CREATE INDEX orders_by_time on orders (created_at);
+CREATE INDEX orders_in_flight on orders (lease_until)
+    where in_flight = 1;
+CREATE TABLE timeline (
+    order_id text not null,
+    seq integer not null,
+    at real not null,
+    epoch integer,
+    what text not null,
+    detail text not null,
+    primary key (order_id, seq)
+) without rowid;
+CREATE INDEX timeline_duplicates on timeline (what)
+    where what = 'DUPLICATE_IGNORED';
+CREATE TABLE early_requests (
+    order_id text not null,
+    request_id text not null,
+    event_id text not null,
+    name text not null,
+    detail text not null,
+    came_at real not null,
+    heard real not null,
+    primary key (order_id, request_id)
+) without rowid;
+CREATE TABLE outbox (
+    id integer primary key,
+    kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
+    body text not null,
+    created_at real not null
+);
+CREATE TABLE directory (
+    key text primary key,
+    value text not null
+) without rowid;
+CREATE TABLE events (
+    seq integer primary key autoincrement,
+    id text not null,
+    detail_type text not null,
+    order_id text,
+    envelope text not null,
+    arrived_at real not null,
+    archived integer not null
+);
+CREATE INDEX events_by_time on events (arrived_at);
+CREATE INDEX events_by_order on events (order_id);
+CREATE VIEW sink as
+    select detail_type, order_id, envelope, arrived_at from events where archived;
+CREATE TABLE deliveries (
+    id integer primary key autoincrement,
+    event_seq integer not null,
+    target text not null,
+    due real not null,
+    attempts integer not null,
+    replay text
+);
+CREATE INDEX deliveries_by_due on deliveries (target, due, id);
+CREATE TABLE executions (
+    id integer primary key autoincrement,
+    name text not null,
+    machine text not null,
+    kind text not null,
+    status text not null,
+    definition text not null,
+    order_id text,
+    input text not null,
+    output text,
+    error text,
+    cause text,
+    started_at real not null,
+    ended_at real,
+    wake_at real
+);
+CREATE INDEX executions_by_name on executions (machine, name);
+CREATE INDEX executions_by_order on executions (order_id);
+CREATE INDEX executions_running on executions (wake_at) where status = 'RUNNING';
+CREATE TABLE definitions (id text primary key, body text not null) without rowid;
+CREATE TABLE history (
+    id integer primary key,
+    execution_id integer not null,
+    piece blob not null
+);
+CREATE INDEX history_by_execution on history (execution_id);
+CREATE TABLE messages (
+    id integer primary key autoincrement,
+    queue text not null,
+    body text not null,
+    sent_at real not null,
+    visible_at real not null,
+    receives integer not null,
+    attributes text not null
+);
+CREATE INDEX messages_by_queue on messages (queue, visible_at, id);
+CREATE TABLE schedules (
+    name text primary key,
+    expression text not null,
+    next_at real not null
+) without rowid;
+CREATE TABLE replays (
+    name text primary key,
+    rules text not null,
+    start_at real not null,
+    end_at real not null,
+    state text not null,
+    started_at real not null,
+    ended_at real,
+    replayed integer not null
+) without rowid;
+CREATE TABLE failures (
+    id integer primary key autoincrement,
+    at real not null,
+    kind text not null,
+    item text not null,
+    error text not null,
+    message text not null,
+    traceback text not null,
+    count integer not null,
+    unique (kind, item, error)
+);
+CREATE TABLE suspects (
+    kind integer not null,
+    first integer not null,
+    last integer not null,
+    crashes integer not null,
+    at real not null,
+    primary key (kind, first, last)
+) without rowid;
+CREATE TABLE quarantined_orders (
+    order_id text primary key,
+    failures integer not null,
+    held integer not null,
+    reason text not null,
+    at real not null
+) without rowid;
+CREATE TABLE metrics (
+    minute integer not null,
+    name text not null,
+    dimensions text not null,
+    unit text not null,
+    count integer not null,
+    sum real not null,
+    minimum real not null,
+    maximum real not null,
+    primary key (minute, name, dimensions)
+) without rowid;
+CREATE TABLE stock (
+    sku text primary key,
+    received integer not null default 0,
+    on_hand integer not null default 0,
+    reserved integer not null default 0,
+    shipped integer not null default 0,
+    restocked integer not null default 0,
+    check (0 <= reserved and reserved <= on_hand),
+    check (on_hand + shipped - restocked = received)
+) without rowid;
+CREATE TABLE receipts (
+    digest text primary key,
+    received_at real not null,
+    units integer not null
+) without rowid;
+CREATE TABLE charges (
+    order_id text primary key,
+    charge_id text not null,
+    amount integer not null check (amount > 0),
+    currency text not null,
+    status text not null check (status = 'PENDING' or status = 'CHARGED' or status = 'DECLINED' or status = 'REFUNDED' or status = 'VOIDED'),
+    reference text,
+    opened_at real not null,
+    updated_at real not null
+) without rowid;
+CREATE TABLE shipments (
+    order_id text primary key,
+    shipment_id text not null,
+    status text not null check (status = 'CREATED' or status = 'VOIDED'),
+    tracking_number text not null,
+    updated_at real not null
+) without rowid;
+CREATE TABLE reviews (
+    order_id text primary key,
+    customer_id text not null,
+    currency text not null,
+    total integer not null,
+    threshold integer not null,
+    flagged_at real not null,
+    event_id text not null,
+    status text not null default 'OPEN',
+    check (total >= threshold)
+) without rowid;
+CREATE TABLE mails (
+    message_id text primary key,
+    order_id text not null,
+    sent_at real not null
+) without rowid;
+CREATE TABLE idempotency_keys (
+    sender text not null,
+    key text not null,
+    order_id text not null,
+    fingerprint text not null,
+    used_at real not null,
+    primary key (sender, key)
+) without rowid;
+CREATE TABLE closed_letters (
+    id integer primary key,
+    queue text not null,
+    body text not null,
+    attributes text not null,
+    sent_at real not null,
+    state text not null,
+    kind text,
+    successor text,
+    replaced_by integer,
+    outcome text not null,
+    closed_at real not null
+);
+CREATE INDEX closed_letters_pending on closed_letters (kind)
+    where state = 'PENDING';
+CREATE TABLE letter_log (
+    id integer primary key,
+    letter integer not null,
+    at real not null,
+    who text not null,
+    what text not null,
+    detail text not null
+);
+CREATE INDEX letter_log_by_letter on letter_log (letter);
+CREATE INDEX attention_by_order on messages (iif(json_valid(body), json_extract(body, '$.order_id'), null)) where queue = 'AttentionQueue';
