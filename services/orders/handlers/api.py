@@ -78,7 +78,10 @@ def health() -> dict[str, str]:
 
 @app.post("/orders")
 def place() -> Response[str]:
-    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null."""
+    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null.
+
+    Only an operator chooses the id of an order.
+    """
     caller = _caller()
     body = _body()
     key, field = _key(body, caller.subject)
@@ -92,6 +95,8 @@ def place() -> Response[str]:
         body["total"] = _total(body.get("items"))
     event = parse_detail(OrderCreated, body, at="")
     caller.require_customer(event.detail.customer_id)
+    if has_own_id:
+        caller.require_choice_of_id()
     ports = wiring.ports()
     try:
         if key is None:
