@@ -231,7 +231,8 @@ def test_a_new_account_has_room_besides_the_queues_consumers_in_dev() -> None:
     for function in CONSUMERS.values():
         [event] = BODY["Resources"][function]["Properties"]["Events"].values()
         scaling = event["Properties"]["ScalingConfig"]
-        least = function == "RestartOrderFunction"  # of runs that could not begin, at any stage
+        # runs that could not begin; SES's rate
+        least = function in {"RestartOrderFunction", "SendConfirmationFunction"}
         assert scaling == {"MaximumConcurrency": 2 if least else {"Ref": "QueueConcurrency"}}
     assert len(CONSUMERS) * 2 < 10  # what one new account has (Lambda quotas)
 
