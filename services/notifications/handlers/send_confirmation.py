@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.errors import MailError
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from lambda_support.queue_messages import process_batch
 from notifications import usecases, wiring
@@ -15,6 +16,9 @@ SECONDS_OF_A_MAIL = 20.0
 """Seconds that a mail can take, with three attempts of each call; usually it is a tenth of one."""
 
 _COUNTERS = {"SENT": "ConfirmationsSent", "QUARANTINED": "ConfirmationsPutAside"}
+
+
+init_phase.prepare(wiring.ports, "dynamodb", "sesv2")
 
 
 @instrumented

@@ -38,6 +38,7 @@ from kernel.events import (
 )
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from orders import idempotency_key, idempotent_placement, usecases, wiring
 from orders.caller import Caller, caller_of
@@ -62,6 +63,9 @@ _DEFAULTED = ("order_id", "timestamp", "total")
 """Fields that the API fills in if they are absent or null."""
 
 _HEADER, _IN_METADATA = "Idempotency-Key", "metadata.idempotency_key"
+
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

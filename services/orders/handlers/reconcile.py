@@ -10,8 +10,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.errors import OrderflowError
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented, logger
 from orders import change_requests, lost_events, outbox, usecases, wiring
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented
