@@ -223,7 +223,7 @@ def test_a_month_without_orders_agrees_with_the_manual_calculation() -> None:
     month = 30 * 86_400
     assert usd == pytest.approx(
         {
-            "alarms": (len(alarms) - 1 + 2) * 0.10,  # one reads two metrics
+            "alarms": (len(alarms) - 1 + 3) * 0.10,  # one reads three metrics
             "dashboards": 3.00,
             "custom_metrics": CUSTOM_METRICS * 0.30,
             "kms_keys": 0,
