@@ -159,9 +159,9 @@ def _place() -> JSON:
         },
         *(400, 409, 413, 422, 429),
         scope=WRITE,
-        description="The API supplies an id, a time and a total if they are absent or null. A"
-        " repetition of the same order returns its present state, even if it failed; with another"
-        " payment_token it is refused.",
+        description="The API supplies an id, a time and a total if they are absent or null; only"
+        " an operator chooses the id. A repetition of the same order returns its present state,"
+        " even if it failed; with another payment_token it is refused.",
         parameters=[key],
         requestBody=_body("NewOrder", OrderCreated),
     )

@@ -47,9 +47,9 @@ COLD_SHARE = 0.01
 """Share of calls with a cold start: below 1 % (AWS Compute Blog, "AWS Lambda standardizes billing
 for INIT Phase": the phase is billed since August 2025)."""
 
-INIT_MS, FIRST_CALL_CPU_MS = 400, 215
-"""Milliseconds on a full vCPU: the runtime and a handler's import (`make bench-imports`),
-and boto3 with a client, which the first call imports at the function's share of a vCPU."""
+INIT_MS = 615
+"""Milliseconds of the init phase, which has a full vCPU: the runtime and a handler's import, and
+215 of boto3 with a client (`make bench-imports`, lambda_support.init_phase)."""
 
 SEARCHES, SEARCH_ROW_BYTES, REPORT_ROW_BYTES = 288, 40, 100
 """Searches for lost events a day, and bytes of Parquet for each event that they and a report read.
@@ -153,11 +153,6 @@ class Deployment:
         answers = step.reads * READ_MS + writes * WRITE_MS + transactions * TRANSACTION_MS
         share = min(1.0, self.memory[function] / FULL_CPU_MB)
         return times * (answers + step.waits) + work / share
-
-    def cold_milliseconds(self, function: str) -> float:
-        """Return what a cold start adds to the billed duration of a call."""
-        share = min(1.0, self.memory[function] / FULL_CPU_MB)
-        return INIT_MS + FIRST_CALL_CPU_MS / share
 
     def gb_seconds(self, function: str, milliseconds: float) -> float:
         """Return the billed GB-seconds of a call."""

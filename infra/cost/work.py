@@ -9,6 +9,7 @@ from infra.cost.deployment import (
     COLD_SHARE,
     EMF_BYTES,
     FIREHOSE_CHUNK,
+    INIT_MS,
     OVER_1KB,
     PER_DAY,
     RELAYED,
@@ -93,11 +94,11 @@ class Work:
         )
 
     def init_gb_seconds(self) -> float:
-        """Return the billed GB-seconds of cold starts: the init, and the first call's imports."""
+        """Return the billed GB-seconds of the init phases of cold starts."""
         deployment = self.deployment
         single = [(name, count) for name, count in self.done.items() if name not in self.batched]
         return COLD_SHARE * sum(
-            count * deployment.gb_seconds(name, deployment.cold_milliseconds(name))
+            count * deployment.gb_seconds(name, INIT_MS)
             for name, count in [*single, *self.batched.items()]
         )
 

@@ -70,6 +70,7 @@ def combinations(parameters: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         chosen |= dict(zip(crossed, values, strict=True))
         if chosen.get("Environment") != "dev":  # the template's rules refuse them empty
             chosen |= {name: FREE[name][1] for name in ("JwtIssuer", "AlarmTopic")}
+            chosen["SandboxInProd"] = "yes"
         if chosen.get("Tracing") == "otel":  # as above
             names = ("OpenTelemetryLayer", "OpenTelemetryEndpoint")
             chosen |= {name: FREE[name][1] for name in names}

@@ -1,6 +1,7 @@
 """``python -m infra.release COMMAND STAGE [Name=Value ...]``: the steps of `make deploy`.
 
-account    compare the account's quota of concurrent executions with the stage's need
+account    compare the account's quota of concurrent executions with the stage's need, and check
+           that alarms can notify their topic
 validate   have AWS check the workflow definitions and the policies of the build
 deploy     deploy the build, and protect a stage that lasts against the deletion of its stack
 delete     delete the stack of a stage that keeps nothing, and what it retained (`make delete`)
@@ -22,6 +23,7 @@ from infra.release.stage import (
     read_stage,
     template_of,
 )
+from infra.release.topic import check_topic
 from infra.release.validation import Clients, named, validate
 from infra.terminal.output import console, errors
 
@@ -32,9 +34,10 @@ Run = Callable[[Sequence[str]], int]
 
 
 def account(stage: Stage, clients: Clients, _run: Run) -> Iterator[str]:
-    """Check the account's quota, before the build."""
+    """Check the account's quota and the alarms' topic, before the build."""
     need = need_of(template_of(stage, named, SOURCE), stage)
     yield check_account(stage, need, clients("lambda"))
+    yield check_topic(stage, clients("sns"))
 
 
 def checked(stage: Stage, clients: Clients, _run: Run) -> Iterator[str]:

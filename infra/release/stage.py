@@ -16,6 +16,10 @@ SOURCE = Path(TEMPLATE)
 
 CONFIG = Path("samconfig.toml")
 
+_STACK = re.compile(r"[a-z][a-z0-9-]{0,31}")
+"""Stack names from which names of resources can be made: a rule of X-Ray has at most 32 characters,
+and a domain of Cognito is in lower case."""
+
 _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
 
@@ -44,13 +48,18 @@ def read_stage(name: str, given: Sequence[str] = (), config: Path = CONFIG) -> S
     Raises
     ------
     ReleaseError
-        There is no such stage, or a parameter is malformed.
+        There is no such stage, a parameter is malformed, or the stack's name is too long.
     """
     stages = tomllib.loads(config.read_text("utf-8"))
     if name not in stages or not isinstance(stages[name], dict):
         known = ", ".join(one for one, value in stages.items() if isinstance(value, dict))
         raise ReleaseError(f"ENV={name} is no stage of {config}; there are {known}")
     options = stages[name]["deploy"]["parameters"]
+    if not _STACK.fullmatch(options["stack_name"]):
+        raise ReleaseError(
+            f"{config}: {name}.deploy.parameters.stack_name {options['stack_name']!r} is no name"
+            " for this stack; use a lower-case letter and then at most 31 letters, digits or -"
+        )
     pairs = [_pair(one) for one in (*options["parameter_overrides"], *given)]
     return Stage(name, options["stack_name"], options["region"], dict(pairs))
 

@@ -94,7 +94,7 @@ variable "lease_seconds" {
 }
 
 variable "recovery_delay_seconds" {
-  description = "How long an order waits before it is resumed."
+  description = "How long an order waits before it is resumed, on average; each wait is up to 20 % longer or shorter."
   type        = number
   default     = 300
 
@@ -232,13 +232,24 @@ variable "open_telemetry_endpoint" {
 }
 
 variable "alarm_topic" {
-  description = "ARN of the SNS topic that alarms notify; mandatory in prod."
+  description = "ARN of the SNS topic that alarms notify, of this region and not encrypted with alias/aws/sns; mandatory in prod."
   type        = string
   default     = ""
 
   validation {
     condition     = can(regex("^(arn:[a-z-]+:sns:.+)?$", var.alarm_topic))
     error_message = "AlarmTopic must be the ARN of an SNS topic."
+  }
+}
+
+variable "sandbox_in_prod" {
+  description = "Whether prod may run with the sandbox's payment gateway and carrier, which charge and ship nothing."
+  type        = string
+  default     = "no"
+
+  validation {
+    condition     = contains(["no", "yes"], var.sandbox_in_prod)
+    error_message = "SandboxInProd is one of no, yes."
   }
 }
 
@@ -266,5 +277,6 @@ locals {
     OpenTelemetryLayer    = var.open_telemetry_layer
     OpenTelemetryEndpoint = var.open_telemetry_endpoint
     AlarmTopic            = var.alarm_topic
+    SandboxInProd         = var.sandbox_in_prod
   }
 }

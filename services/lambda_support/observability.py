@@ -6,6 +6,7 @@ Powertools reads the service's name and the levels from its own environment vari
 ``otel`` ADOT's layer makes a span of each invocation before the handler runs; ``none`` is neither.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -29,8 +30,17 @@ ORDER_ID = "orderflow.order_id"
 
 @PerFunction
 def logger() -> Logger:
-    """Return this function's structured logger."""
-    return Logger()
+    """Return this function's structured logger.
+
+    Lambda takes level and time from a line whose ``timestamp`` is of RFC 3339 (Lambda, "Log-level
+    filtering"); Powertools' own format is another. ``POWERTOOLS_LOG_LEVEL`` is the level, although
+    Powertools prefers Lambda's, which must let metrics pass.
+    """
+    log = Logger(use_rfc3339=True)
+    level = os.environ.get("POWERTOOLS_LOG_LEVEL")
+    if level:
+        logging.getLogger(log.name).setLevel(level.upper())
+    return log
 
 
 @PerFunction

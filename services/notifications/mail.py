@@ -1,6 +1,5 @@
 """Mailers: Amazon SES, and a sandbox that replaces the mail server on one machine."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import MailError
@@ -53,14 +52,17 @@ def sandbox_mail(database: "Database", name: str) -> Mail | None:
 
 
 class SESMailer:
-    """A mailer (see `notifications.usecases.Mailer`): Amazon SES."""
+    """A mailer (see `notifications.usecases.Mailer`): Amazon SES.
 
-    @cached_property
-    def client(self) -> Any:
-        """The client, created for the first mail."""
-        import boto3
+    Parameters
+    ----------
+    client
+        A boto3 client of ``sesv2``. Its timeouts must fit into the function's: boto3's own read
+        timeout is a minute.
+    """
 
-        return boto3.client("sesv2")
+    def __init__(self, client: Any) -> None:
+        self.client = client
 
     def send(self, name: str, mail: Mail) -> None:
         """Send a mail; SES ignores the name, so a repeated call sends the mail again."""

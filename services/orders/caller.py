@@ -35,6 +35,19 @@ class Caller(NamedTuple):
                 "customer_id",
             )
 
+    def require_choice_of_id(self) -> None:
+        """Raise `NotPermitted` if the caller is a customer, whose orders get an id from the API.
+
+        The answer to an id that is taken would reveal another customer's order, and a customer
+        could take an id that the shop is going to use.
+        """
+        if self.customer_id is not None:
+            raise NotPermitted(
+                "a customer's order gets its id from the API; omit it and send an Idempotency-Key,"
+                f" which makes a retry safe, or use a token with the scope {OPERATE}",
+                "order_id",
+            )
+
     def require_own(self, record: OrderRecord) -> OrderRecord:
         """Return an order that the caller may reach.
 

@@ -118,13 +118,18 @@ class SQLiteEventJournal:
         self.database = database
 
     def events_without_order(self, since: float, before: float) -> Iterator[Mapping[str, Any]]:
-        """Yield the `Order Created` envelopes accepted between two times that opened no order."""
+        """Yield the `Order Created` envelopes accepted between two times that opened no order.
+
+        An event in the retry queue is not lost: its message starts the run again.
+        """
         if self.database.row("select 1 from sqlite_master where name = 'sink'") is None:
             return
         rows = self.database.connection.execute(
             "select envelope from sink where detail_type = 'Order Created'"
             " and arrived_at > ? and arrived_at < ? and not exists"
-            " (select 1 from orders where order_id = sink.order_id) order by arrived_at",
+            " (select 1 from orders where order_id = sink.order_id) and order_id not in"
+            " (select order_id from awaiting_restart where order_id is not null)"
+            " order by arrived_at",
             (since, before),
         )
         for row in rows:

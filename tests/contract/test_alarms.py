@@ -74,7 +74,8 @@ SITUATIONS = {
     "a function logs an unexpected error": Situation("Orderflow", "LoggedErrors"),
     "the API fails": Situation("AWS/ApiGateway", "5xx", "HttpApi"),
     "orders come in and none is completed": Situation(
-        "expression", "IF(FILL(started, 0) > 0 AND FILL(completed, 0) == 0, 1, 0)"
+        "expression",
+        "IF(FILL(started, 0) - FILL(resumed, 0) > 0 AND FILL(completed, 0) == 0, 1, 0)",
     ),
     **{f"messages are in {one}": Situation("AWS/SQS", VISIBLE, one) for one in DEAD_LETTER_QUEUES},
     **{f"messages of {one} wait": Situation("AWS/SQS", AGE, one) for one in CONSUMERS},
@@ -177,6 +178,40 @@ def test_an_hour_is_what_the_alarm_says() -> None:
     }
     assert ages.pop("RetryQueue") == 3600
     assert set(ages.values()) == {900}
+
+
+@pytest.mark.parametrize(
+    ("sums", "is_raised"),
+    [
+        ({}, False),  # a new stack
+        ({"completed": 0.0}, False),  # no order
+        ({"started": 3.0, "completed": 0.0}, True),
+        ({"started": 3.0, "completed": 1.0}, False),
+        # orders wait for stock, and each is started again
+        ({"started": 2.0, "resumed": 2.0, "completed": 0.0}, False),
+        ({"started": 3.0, "resumed": 2.0, "completed": 0.0}, True),
+    ],
+)
+def test_only_new_orders_raise_the_alarm_that_none_is_completed(
+    sums: dict[str, float], *, is_raised: bool
+) -> None:
+    expression = situation("NothingCompletedAlarm").metric
+    condition = re.sub(r"FILL\((\w+), 0\)", lambda match: str(sums.get(match[1], 0.0)), expression)
+    match = re.fullmatch(r"IF\((.+) - (.+) > 0 AND (.+) == 0, 1, 0\)", condition)
+    assert match is not None
+    started, resumed, completed = map(float, match.groups())
+    assert (started - resumed > 0 and completed == 0) is is_raised
+
+
+def test_the_number_of_completed_orders_is_known_before_the_first() -> None:
+    """A metric without any data is not filled, so a stack that completes none would be silent."""
+    [completed] = [
+        one["MetricStat"]["Metric"]
+        for one in ALARMS["NothingCompletedAlarm"]["Metrics"]
+        if one["Id"] == "completed"
+    ]
+    source = (ROOT / "services/orders/handlers/reconcile.py").read_text()
+    assert f'count("{completed["MetricName"]}", 0)' in source
 
 
 # The error prefix

@@ -4,6 +4,8 @@ Sources: Amazon Data Firehose, "Buffering hints" (API reference, BufferingHints:
 128 MB; with format conversion at least 64 MB) and "Monitoring with CloudWatch metrics".
 """
 
+import json
+
 import pytest
 
 from analytics import report
@@ -24,6 +26,24 @@ def buffer(stage: str) -> dict[str, int]:
     hints = stream["ExtendedS3DestinationConfiguration"]["BufferingHints"]
     resolved: dict[str, int] = template.resolve(hints, "")
     return resolved
+
+
+def test_the_view_has_the_form_in_which_athena_stores_one() -> None:
+    """Trino, `HiveViewReader` and `ViewReaderUtil`: the mark, then a definition in base64."""
+    template = Template(TEMPLATE, {}, lambda *_: {"Ref": "orderflow_dev"})
+    table = template.resources["OrderEventsView"]["Properties"]["TableInput"]
+    assert (table["TableType"], table["Parameters"]["presto_view"]) == ("VIRTUAL_VIEW", "true")
+    text, values = table["ViewOriginalText"]["Fn::Sub"]
+    assert text == "/* Presto View: ${View} */"
+    view = json.loads(template.resolve(values["View"]["Fn::Base64"], ""))
+    assert (view["catalog"], view["schema"]) == ("awsdatacatalog", "orderflow_dev")
+    assert view["originalSql"].rstrip().endswith("where delivery = 1")
+    columns = table["StorageDescriptor"]["Columns"]
+    assert [one["name"] for one in view["columns"]] == [one["Name"] for one in columns]
+    known = {"string": "varchar", "timestamp": "timestamp(3)", "int": "integer"}
+    for shown, stored in zip(view["columns"], columns, strict=True):
+        kind = stored["Type"].replace("array<string>", "array(varchar)")
+        assert shown["type"] == known.get(kind, kind)
 
 
 def test_the_report_gives_up_before_its_function_ends() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE
+from tests.contract.test_template import FUNCTIONS, actions, named
 
 ROOT = TEMPLATE.parent
 HANDLERS = sorted(
@@ -142,3 +143,52 @@ def test_the_span_of_the_layer_has_the_id_of_its_order(tracing: str, named: dict
 def test_orders_show_does_not_import_unused_modules(module: str) -> None:
     here = f"import sys; sys.path.append({str(ROOT)!r}); import infra.cli.commands.show"
     assert module not in modules_after(here)
+
+
+CLIENTS = {
+    "dynamodb": "dynamodb",
+    "ses": "sesv2",
+    "events": "events",
+    "states": "stepfunctions",
+    "athena": "athena",
+}
+"""Names of boto3's clients by the service of an action in a role."""
+
+SELDOM = {"ReconcileFunction": {"events", "states", "athena"}}
+"""Services that a function calls only if something was lost."""
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_lambda_makes_the_clients_of_a_function_in_its_init_phase(function: str) -> None:
+    """A call has a seventh of the init phase's vCPU (`lambda_support.init_phase`)."""
+    handler = FUNCTIONS[function]["Handler"].removesuffix(".handler")
+    role = named(FUNCTIONS[function]["Role"])
+    needed = {
+        client
+        for service, client in CLIENTS.items()
+        if actions(role, service) and service not in SELDOM.get(function, ())
+    }
+    known = modules_after(
+        f"import {handler}; import boto3; from lambda_support import aws;"
+        f" boto3.client = None; [aws.client(name) for name in {sorted(needed)}]",
+        **environment(function),
+        AWS_LAMBDA_INITIALIZATION_TYPE="on-demand",
+        AWS_DEFAULT_REGION="us-east-1",
+    )
+    assert handler in known
+
+
+@pytest.mark.parametrize("handler", ["orders.handlers.relay", "orders.handlers.validate_order"])
+def test_an_invalid_setting_is_left_to_the_first_call(handler: str) -> None:
+    """An error of the init phase ends the environment, and no handler logs it."""
+    assert handler in modules_after(f"import {handler}", AWS_LAMBDA_INITIALIZATION_TYPE="on-demand")
+
+
+def environment(function: str) -> dict[str, str]:
+    """Return the environment variables of a function on AWS."""
+    attributes = {"Ref": "x", "Arn": "arn:x"}
+    template = Template(TEMPLATE, {}, lambda *_: attributes)
+    own = template.resources[function]["Properties"]["Environment"]["Variables"]
+    shared = template.globals["Function"]["Environment"]["Variables"]
+    resolved = template.resolve({**shared, **own}, function)
+    return {name: str(value) for name, value in resolved.items()}

@@ -472,6 +472,7 @@ def test_the_stacks_own_client_is_an_operator() -> None:
 
 
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}
+SANDBOX = {"SandboxInProd": "yes"}
 TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
 
 
@@ -483,13 +484,14 @@ TOPIC = {"AlarmTopic": "arn:aws:sns:us-east-1:000000000000:alarms"}
         ({"Environment": "dev", "JwtIssuer": ISSUER["JwtIssuer"]}, ["JwtAudience"]),
         ({"Environment": "staging"}, ["JwtIssuer", "JwtAudience"]),
         ({"Environment": "staging", **ISSUER}, []),
-        ({"Environment": "prod", **TOPIC}, ["JwtIssuer", "JwtAudience"]),
-        ({"Environment": "prod", **ISSUER}, ["AlarmTopic"]),
-        ({"Environment": "prod", **ISSUER, **TOPIC}, []),
+        ({"Environment": "prod", **TOPIC, **SANDBOX}, ["JwtIssuer", "JwtAudience"]),
+        ({"Environment": "prod", **ISSUER, **SANDBOX}, ["AlarmTopic"]),
+        ({"Environment": "prod", **ISSUER, **TOPIC}, ["A payment gateway"]),
+        ({"Environment": "prod", **ISSUER, **TOPIC, **SANDBOX}, []),
         ({"AWS::Partition": "aws-cn"}, ["The partition"]),
         ({"AWS::Partition": "aws-us-gov"}, ["The partition"]),
         (
-            {"AWS::Partition": "aws-iso", "Environment": "prod", **ISSUER, **TOPIC},
+            {"AWS::Partition": "aws-iso", "Environment": "prod", **ISSUER, **TOPIC, **SANDBOX},
             ["The partition"],
         ),
     ],
@@ -518,6 +520,18 @@ def holds(condition: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
         return bool(left == right)
     parts = [holds(one, parameters) for one in arguments]
     return {"Fn::And": all(parts), "Fn::Or": any(parts), "Fn::Not": not parts[0]}[function]
+
+
+def test_the_functions_have_the_sandboxs_partners_or_prod_needs_no_consent() -> None:
+    """When a real gateway is added, the rule and its parameter are removed."""
+    partners = {
+        name
+        for function in FUNCTIONS.values()
+        for name, value in function["Environment"]["Variables"].items()
+        if "SandboxTable" in str(value)
+    }
+    assert partners == {"GATEWAY_URL", "CARRIER_URL"}
+    assert "SomebodyIsPaid" in BODY["Rules"]
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])

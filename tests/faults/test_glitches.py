@@ -1,11 +1,13 @@
 """Lambda's own trouble: throttled, cold and slow functions cost time, and no sale."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
 from infra.local.settle_limited import settle_limited
 from infra.local.workers.account import NEW_ACCOUNT, Limits
 from infra.local.workers.limited import LimitedInvoker
+from orders.store import SQLiteEventJournal
 from tests.faults.scene import NEVER_SHIPPED, Scene, dead_letters, paid
 from tests.host import Host, order
 
@@ -78,3 +80,22 @@ def test_f20_no_function_runs_for_half_an_hour(scene: Scene) -> None:
             ["CHARGED"],
             [],
         )
+
+
+def test_f20_the_search_for_lost_events_leaves_the_retry_queue_alone(scene: Scene) -> None:
+    """F20: an event waits in RetryQueue for 15 minutes -> one run starts it, not two."""
+    with scene.open() as machine:
+        waiting, lost = order("T-1"), order("T-2")
+        now = machine.engine.clock.now()
+        machine.put(waiting, lost)
+        with machine.database.write() as connection:  # neither run has begun
+            connection.execute("delete from executions")
+            connection.execute("delete from deliveries")
+            connection.execute("update events set arrived_at = arrived_at - 1000")
+        queues = machine.engine.parts.queues
+        machine.engine.call(lambda _: queues.send("RetryQueue", json.dumps(waiting), {}, now, 900))
+        machine.engine.call(lambda _: queues.send("RetryQueue", "no JSON", {}, now, 900))
+        machine.engine.turn(0)
+        journal = SQLiteEventJournal(machine.database)
+        found = journal.events_without_order(0.0, now - 900)
+        assert [one["detail"]["order_id"] for one in found] == ["T-2"]

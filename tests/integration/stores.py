@@ -109,6 +109,12 @@ class SQLiteStores:
             for table in tables
         }
 
+    def await_restart(self, *order_ids: str | None) -> None:
+        """Put orders into the retry queue; the message of `None` has no order."""
+        with self.behind.write() as connection:
+            rows = [(order_id,) for order_id in order_ids]
+            connection.executemany("insert into awaiting_restart values (?)", rows)
+
     def sink(self, envelope: Mapping[str, Any], arrived_at: float) -> None:
         """Put an event into the sink of events."""
         with self.behind.write() as connection:
@@ -116,6 +122,7 @@ class SQLiteStores:
                 "create table if not exists events (detail_type, order_id, envelope, arrived_at)"
             )
             connection.execute("create view if not exists sink as select * from events")
+            connection.execute("create table if not exists awaiting_restart (order_id)")
             connection.execute(
                 "insert into events values (?, ?, ?, ?)",
                 (

@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
 
 ROUTES = {
-    "POST /orders": Call("POST", "/orders", detail(order_id="A-2", timestamp=..., total=...)),
+    "POST /orders": Call("POST", "/orders", detail(order_id=None, timestamp=..., total=...)),
     "GET /orders": Call("GET", "/orders", query={"customer_id": "C-42"}),
     "GET /orders/{order_id}": Call("GET", "/orders/A-1"),
     "PATCH /orders/{order_id}": Call(
@@ -70,7 +70,7 @@ def _order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for one in (wiring.ports, wiring.customer_claim):
         one.cache_clear()
     first = Call("POST", "/orders", detail(order_id="A-1", timestamp=..., total=...))
-    assert ask(first, ADA)[0] == 201
+    assert ask(first, OPERATOR)[0] == 201
     yield
     for one in (wiring.ports, wiring.customer_claim):
         one.cache_clear()
@@ -78,7 +78,11 @@ def _order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def present() -> tuple[Any, Any]:
     store = wiring.ports().store
-    return store.read("A-1"), store.find("A-2")
+    return store.read("A-1"), [
+        record
+        for customer_id in ("C-42", "C-43")
+        for record in store.by_customer(customer_id, 10, None)
+    ]
 
 
 @pytest.mark.parametrize("claims", [ADA, OPERATOR], ids=["the customer", "an operator"])
@@ -116,6 +120,24 @@ def test_another_customers_order_looks_like_one_that_does_not_exist(route: str) 
     missing = ask(Call(method, path.replace("A-1", "A-9"), body, query), BOB)
     foreign = ask(ROUTES[route], BOB)
     assert json.loads(json.dumps(foreign).replace("A-1", "A-9")) == json.loads(json.dumps(missing))
+
+
+@pytest.mark.parametrize("claims", [ADA, BOB], ids=["the customer", "another customer"])
+def test_a_customer_learns_of_no_order_by_placing_one_under_its_id(claims: dict[str, str]) -> None:
+    own: dict[str, Any] = {"customer_id": claims["customer_id"], "timestamp": ..., "total": ...}
+    before = present()
+    taken, free = (
+        ask(Call("POST", "/orders", detail(order_id=name, **own)), claims)
+        for name in ("A-1", "A-9")
+    )
+    assert taken == free
+    assert (taken[0], taken[1]["field"]) == (403, "order_id")
+    assert present() == before
+
+
+def test_an_operator_learns_that_an_order_id_is_taken() -> None:
+    other = detail(order_id="A-1", customer_id="C-43", timestamp=..., total=...)
+    assert ask(Call("POST", "/orders", other), OPERATOR)[0] == 409
 
 
 def test_a_page_begins_after_an_order_of_the_same_customer_only() -> None:

@@ -19,6 +19,7 @@ from infra.release.__main__ import SAM, main
 from infra.release.account import Need, need_of
 from infra.release.deletion import REMOVERS
 from infra.release.stage import ReleaseError, overrides, read_stage, template_of
+from infra.release.topic import check_topic
 from infra.release.validation import definitions, named, policies, validate
 from tests.contract.test_updates import KEPT
 from tests.rehearsal.template import read
@@ -88,8 +89,8 @@ def limit(quota: int) -> dict[str, Any]:
     ("stage", "need"),
     [
         ("dev", Need(unreserved=0, reserved=0, provisioned=0, consumers=8, streams=4)),
-        ("staging", Need(unreserved=100, reserved=1, provisioned=0, consumers=32, streams=4)),
-        ("prod", Need(unreserved=100, reserved=1, provisioned=2, consumers=32, streams=4)),
+        ("staging", Need(unreserved=100, reserved=1, provisioned=0, consumers=24, streams=4)),
+        ("prod", Need(unreserved=100, reserved=1, provisioned=2, consumers=24, streams=4)),
     ],
 )
 def test_a_stages_need_is_computed_from_the_template(stage: str, need: Need) -> None:
@@ -113,7 +114,7 @@ def test_a_new_account_is_told_what_quota_to_ask_for(
 
 
 @pytest.mark.parametrize(
-    ("stage", "quota"), [("dev", 10), ("dev", 5), ("staging", 137), ("prod", 139), ("prod", 1000)]
+    ("stage", "quota"), [("dev", 10), ("dev", 5), ("staging", 129), ("prod", 131), ("prod", 1000)]
 )
 def test_dev_takes_what_there_is_and_others_what_they_need(
     aws: Aws, stage: str, quota: int
@@ -122,10 +123,55 @@ def test_dev_takes_what_there_is_and_others_what_they_need(
     assert main(["account", stage], lambda _: aws) == 0
 
 
-@pytest.mark.parametrize(("stage", "quota"), [("staging", 134), ("prod", 136)])
+@pytest.mark.parametrize(("stage", "quota"), [("staging", 128), ("prod", 130)])
 def test_one_execution_too_few_is_refused(aws: Aws, stage: str, quota: int) -> None:
     aws.answer("lambda", "get_account_settings", limit(quota))
     assert main(["account", stage], lambda _: aws) == 1
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alarms"
+
+
+@pytest.mark.parametrize("key", [None, "arn:aws:kms:us-east-1:123456789012:key/mine"])
+def test_a_topic_that_alarms_can_notify_is_accepted(aws: Aws, key: str | None) -> None:
+    attributes = {"TopicArn": TOPIC, **({"KmsMasterKeyId": key} if key else {})}
+    aws.answer("sns", "get_topic_attributes", {"Attributes": attributes}, TopicArn=TOPIC)
+    stage = read_stage("dev", [f"AlarmTopic={TOPIC}"], CONFIG)
+    assert check_topic(stage, aws("sns")) == f"alarms: {TOPIC}"
+
+
+@pytest.mark.parametrize("key", ["alias/aws/sns", "arn:aws:kms:us-east-1:1:alias/aws/sns"])
+def test_a_topic_with_the_key_of_sns_is_refused(aws: Aws, key: str) -> None:
+    aws.answer("sns", "get_topic_attributes", {"Attributes": {"KmsMasterKeyId": key}})
+    with pytest.raises(ReleaseError, match="alias/aws/sns, which CloudWatch may not use"):
+        check_topic(read_stage("dev", [f"AlarmTopic={TOPIC}"], CONFIG), aws("sns"))
+
+
+def test_a_topic_of_another_region_is_refused(aws: Aws) -> None:
+    topic = TOPIC.replace("us-east-1", "eu-west-1")
+    with pytest.raises(ReleaseError, match="is of eu-west-1, and an alarm of us-east-1"):
+        check_topic(read_stage("dev", [f"AlarmTopic={topic}"], CONFIG), aws("sns"))
+
+
+@pytest.mark.parametrize(
+    ("code", "is_refused"), [("NotFound", True), ("AuthorizationError", False)]
+)
+def test_a_topic_that_does_not_exist_is_refused(aws: Aws, code: str, *, is_refused: bool) -> None:
+    aws.refuse("sns", "get_topic_attributes", code)
+    stage = read_stage("dev", [f"AlarmTopic={TOPIC}"], CONFIG)
+    if is_refused:
+        with pytest.raises(ReleaseError, match=TOPIC):
+            check_topic(stage, aws("sns"))
+    else:
+        assert "not checked" in check_topic(stage, aws("sns"))
+
+
+@pytest.mark.parametrize("name", ["Orderflow", "o" * 33, "1orders", "orders_dev"])
+def test_a_stack_name_that_no_resource_could_have_is_refused(tmp_path: Path, name: str) -> None:
+    config = tmp_path / "samconfig.toml"
+    config.write_text(CONFIG.read_text().replace("orderflow-dev", name))
+    with pytest.raises(ReleaseError, match=f"stack_name '{name}' is no name for this stack"):
+        read_stage("dev", [], config)
 
 
 def test_a_parameter_of_the_command_overrides_the_stages() -> None:

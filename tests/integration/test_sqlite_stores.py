@@ -61,6 +61,14 @@ def test_the_oldest_event_without_an_order_is_first(stores: SQLiteStores) -> Non
     assert [event["detail"]["order_id"] for event in found] == ["B-4", "B-3", "B-2", "B-1", "B-0"]
 
 
+def test_an_event_that_waits_to_be_started_again_is_not_lost(stores: SQLiteStores) -> None:
+    for name in ("B-1", "B-2"):
+        stores.sink(envelope(order_id=name), NOW - 1000)
+    stores.await_restart("B-1", None)
+    found = stores.journal().events_without_order(NOW - 5000, NOW - 900)
+    assert [event["detail"]["order_id"] for event in found] == ["B-2"]
+
+
 def test_without_a_sink_no_event_is_without_an_order(stores: SQLiteStores) -> None:
     assert list(stores.journal().events_without_order(0.0, NOW)) == []
 

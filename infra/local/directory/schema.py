@@ -70,6 +70,9 @@ create table if not exists messages (
     attributes text not null
 );
 create index if not exists messages_by_queue on messages (queue, visible_at, id);
+create view if not exists awaiting_restart as
+    select case when json_valid(body) then json_extract(body, '$.detail.order_id') end as order_id
+    from messages where queue = 'RetryQueue';
 create table if not exists schedules (
     name text primary key,
     expression text not null,

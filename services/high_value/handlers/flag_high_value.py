@@ -6,10 +6,14 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from high_value import usecases, wiring
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from lambda_support.queue_messages import process_batch
 
 _COUNTERS = {"FLAGGED": "HighValueOrders", "QUARANTINED": "EventsQuarantined"}
+
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

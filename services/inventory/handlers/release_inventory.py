@@ -5,7 +5,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from inventory import usecases, wiring
+from lambda_support import init_phase
 from lambda_support.observability import instrumented
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

@@ -1,24 +1,39 @@
 """Send the confirmations of orders to their customers."""
 
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel.errors import MailError
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from lambda_support.queue_messages import process_batch
 from notifications import usecases, wiring
 
+SECONDS_OF_A_MAIL = 20.0
+"""Seconds that a mail can take, with three attempts of each call; usually it is a tenth of one."""
+
 _COUNTERS = {"SENT": "ConfirmationsSent", "QUARANTINED": "ConfirmationsPutAside"}
+
+
+init_phase.prepare(wiring.ports, "dynamodb", "sesv2")
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of queue messages with an ``order_id`` each; return the messages to retry."""
-    return process_batch(event, _confirm, context)
+    return process_batch(event, partial(_confirm, context), context)
 
 
-def _confirm(record: SQSRecord) -> None:
+def _confirm(context: LambdaContext, record: SQSRecord) -> None:
+    """Send a confirmation, if the call has time for it.
+
+    A call that ended between a mail and its mark would send the mail twice.
+    """
+    if context.get_remaining_time_in_millis() < SECONDS_OF_A_MAIL * 1000:
+        raise MailError("the call has too little time left for another mail; it is sent later")
     outcome = usecases.take_message(record.body, wiring.ports())
     if outcome in _COUNTERS:
         count(_COUNTERS[outcome])

@@ -39,6 +39,7 @@ from kernel.events import (
 )
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from orders import idempotency_key, idempotent_placement, usecases, wiring
 from orders.caller import Caller, caller_of
@@ -62,6 +63,9 @@ _DEFAULTED = ("order_id", "timestamp", "total")
 _HEADER, _IN_METADATA = "Idempotency-Key", "metadata.idempotency_key"
 
 
+init_phase.prepare(wiring.ports, "dynamodb")
+
+
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer an HTTP API request (payload format 2.0)."""
@@ -76,7 +80,10 @@ def health() -> dict[str, str]:
 
 @app.post("/orders")
 def place() -> Response[str]:
-    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null."""
+    """Place an order; ``order_id``, ``timestamp`` and ``total`` may be absent or null.
+
+    Only an operator chooses the id of an order.
+    """
     caller = _caller()
     body = _body()
     key, field = _key(body, caller.subject)
@@ -90,6 +97,8 @@ def place() -> Response[str]:
         body["total"] = _total(body.get("items"))
     event = parse_detail(OrderCreated, body, at="")
     caller.require_customer(event.detail.customer_id)
+    if has_own_id:
+        caller.require_choice_of_id()
     ports = wiring.ports()
     try:
         if key is None:

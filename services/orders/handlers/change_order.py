@@ -5,9 +5,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from lambda_support.queue_messages import process_batch
 from orders import change_requests, wiring
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

@@ -5,8 +5,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel.order_status import Status
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
 from orders import usecases, wiring
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

@@ -7,8 +7,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambda_support import init_phase
 from lambda_support.observability import count, instrumented, logger
 from orders import outbox, wiring
+
+init_phase.prepare(wiring.relay_ports, "dynamodb", "events", "sqs", "stepfunctions")
 
 
 @instrumented

@@ -4,8 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambda_support import init_phase
 from lambda_support.observability import instrumented
 from payments import usecases, wiring
+
+init_phase.prepare(wiring.ports, "dynamodb")
 
 
 @instrumented

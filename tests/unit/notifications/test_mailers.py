@@ -4,6 +4,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from kernel.errors import MailError
+from lambda_support import aws
 from notifications.mail import SandboxMailer, SESMailer, sandbox_mail
 from notifications.model import Mail
 from storage.sqlite.database import Database
@@ -55,7 +56,8 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> SESMailer:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    return SESMailer()
+    aws.client.cache_clear()
+    return SESMailer(aws.client("sesv2"))
 
 
 def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
@@ -71,6 +73,12 @@ def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
         )
         ses.send("A-1", MAIL)
         stub.assert_no_pending_responses()
+
+
+def test_ses_is_asked_with_the_timeouts_of_every_service(ses: SESMailer) -> None:
+    config = ses.client.meta.config
+    assert (config.connect_timeout, config.read_timeout) == (aws.CONNECT_TIMEOUT, aws.READ_TIMEOUT)
+    assert config.retries["total_max_attempts"] == aws.ATTEMPTS
 
 
 def test_a_refusal_of_ses_is_a_mail_error(ses: SESMailer) -> None:

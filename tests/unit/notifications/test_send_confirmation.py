@@ -8,14 +8,27 @@ from typing import Any
 
 import pytest
 
+from infra.local.platform import TEMPLATE
+from infra.local.template.loader import Template
 from kernel.errors import InvalidSettings
 from kernel.order_record import Line, OrderRecord
+from lambda_support import aws
 from notifications import wiring
-from notifications.handlers.send_confirmation import handler
+from notifications.handlers.send_confirmation import SECONDS_OF_A_MAIL, handler
 from storage.sqlite.database import Database, database
 from storage.sqlite.records import SQLiteRecords
 
-CONTEXT: Any = SimpleNamespace(function_name="send_confirmation", aws_request_id="r-1")
+
+def context(seconds: float = 30.0) -> Any:
+    """Return the context of a call that has this time left."""
+    return SimpleNamespace(
+        function_name="send_confirmation",
+        aws_request_id="r-1",
+        get_remaining_time_in_millis=lambda: int(seconds * 1000),
+    )
+
+
+CONTEXT = context()
 
 
 @pytest.fixture
@@ -66,6 +79,23 @@ def test_only_the_failed_one_of_ten_messages_is_retried(outbox: Path) -> None:
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-3"}]}
     sent = Database(str(outbox)).rows("select name from mail_messages order by name")
     assert [row["name"] for row in sent] == [f"A-{number}" for number in range(10) if number != 3]
+
+
+def test_no_mail_is_begun_when_the_call_may_end_before_its_mark(outbox: Path) -> None:
+    place(outbox, "A-1", "ada@example.com")
+    body = '{"order_id": "A-1"}'
+    late = handler(batch(body), context(SECONDS_OF_A_MAIL - 0.1))
+    assert late == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
+    assert not Database(str(outbox)).row("select 1 from sqlite_master where name = 'mail_messages'")
+    assert handler(batch(body), context(SECONDS_OF_A_MAIL)) == {"batchItemFailures": []}
+
+
+def test_a_mail_takes_less_time_than_the_call_reserves_for_it() -> None:
+    calls = 3  # the record, the mail, the mark
+    slowest = calls * aws.ATTEMPTS * aws.READ_TIMEOUT
+    template = Template(TEMPLATE, {}, lambda *_: {})
+    function = template.resources["SendConfirmationFunction"]["Properties"]
+    assert slowest < SECONDS_OF_A_MAIL < function["Timeout"]
 
 
 def test_an_unmailable_confirmation_is_quarantined_at_once_with_its_reason(outbox: Path) -> None:

@@ -132,6 +132,9 @@ CREATE TABLE messages (
     attributes text not null
 );
 CREATE INDEX messages_by_queue on messages (queue, visible_at, id);
+CREATE VIEW awaiting_restart as
+    select case when json_valid(body) then json_extract(body, '$.detail.order_id') end as order_id
+    from messages where queue = 'RetryQueue';
 CREATE TABLE schedules (
     name text primary key,
     expression text not null,
