@@ -24,7 +24,7 @@ from infra.cli.json_stream import (
 from infra.cli.text_source import STDIN, DamagedFile, TextSource, UnreadableFile
 from infra.contracts.folder import NO_EVENTS
 from kernel.clock import timestamp
-from kernel.errors import InvalidEvent
+from kernel.errors import InvalidEvent, Problem
 from kernel.events import MAX_EVENT_BYTES, Detail, Event, parse
 from kernel.json_text import MAX_DEPTH, InvalidJSON, read, write
 from lambda_support.batches import entry_size
@@ -56,8 +56,8 @@ class Line:
     """One event of a file, or its problem.
 
     ``number`` is its first line, ``text`` its JSON. Either ``envelope``, ``event`` and ``entry``
-    (for PutEvents, without a bus) are set, or ``problem``, which starts with the invalid
-    ``field``, if there is one.
+    (for PutEvents, without a bus) are set, or ``problem``, which starts with the first invalid
+    ``field``, if there is one. ``problems`` are all problems of its fields.
     """
 
     path: str
@@ -68,6 +68,14 @@ class Line:
     field: str | None = None
     entry: dict[str, Any] | None = None
     text: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def all_problems(self) -> list[str]:
+        """Every problem as a sentence; empty for a valid event."""
+        if self.problems:
+            return [f"{field}: {problem}" for field, problem in self.problems]
+        return [self.problem] if self.problem else []
 
 
 def read_events(path: Path | str) -> Iterator[Line]:
@@ -141,7 +149,7 @@ def read_event(path: str, number: int, text: str) -> Line:
         entry = to_put_entry(envelope, _detail_text(value, text, data))
         _check_size(entry)
     except InvalidEvent as error:
-        return Line(path, number, problem=str(error), field=error.field)
+        return Line(path, number, problem=str(error), field=error.field, problems=error.problems)
     return Line(path, number, envelope, event, entry=entry, text=text)
 
 

@@ -14,6 +14,9 @@ from kernel.events import REQUESTS
 NAMED = 5
 """Skipped files whose names are printed."""
 
+MAX_REJECTIONS = 1_000
+"""Maximum rejected events in the JSON answer of a command; all are printed and counted."""
+
 
 class EventReader:
     """The events of files and folders.
@@ -32,6 +35,7 @@ class EventReader:
         self.paths = paths
         self.facts = facts
         self.rejected = 0
+        self.rejections: list[dict[str, Any]] = []
 
     def events(self) -> Iterator[Line]:
         """Yield all valid events; with a folder among the paths, sorted by time."""
@@ -42,17 +46,32 @@ class EventReader:
             # files are read in the order of their names: a cancellation may precede its order
             lines = _by_time(lines)
         for line in lines:
-            problem = line.problem if line.envelope is None else self._problem(line.envelope)
-            if line.envelope is not None and not problem:
+            fact = "" if line.envelope is None else self._problem(line.envelope)
+            problems = [fact] if fact else line.all_problems
+            if not problems:
                 yield line
                 continue
-            self.rejected += 1
-            errors.print(f"rejected {line.path}:{line.number}: {problem}", style="yellow")
+            self._reject(line, problems)
 
-    def require_none_rejected(self) -> None:
-        """Raise `CommandError` if an event was rejected."""
-        if self.rejected:
-            raise CommandError(f"{self.rejected} events were rejected; the others were taken")
+    def _reject(self, line: Line, problems: list[str]) -> None:
+        """Count and print a rejected event; the first `MAX_REJECTIONS` are listed as well."""
+        self.rejected += 1
+        for problem in problems:
+            errors.print(f"rejected {line.path}:{line.number}: {problem}", style="yellow")
+        if len(self.rejections) < MAX_REJECTIONS:
+            place = {"file": line.path, "line": line.number}
+            self.rejections.append({**place, "problems": problems})
+
+    def require_none_rejected(self, accepted: int | None) -> None:
+        """Raise `CommandError` if an event was rejected.
+
+        ``accepted`` is the number of the other events; it is ``None`` if none was sent.
+        """
+        if not self.rejected:
+            return
+        subject = "1 event was" if self.rejected == 1 else f"{self.rejected} events were"
+        others = "" if accepted is None else f"; {accepted or 'none'} accepted"
+        raise CommandError(f"{subject} rejected{others}")
 
     def _problem(self, envelope: Mapping[str, Any]) -> str:
         """Return why a valid event is rejected, or empty text."""

@@ -29,7 +29,8 @@ def send(
         return 0
     with opening as destination:
         accepted = _put_at_rate(chain([first], events), rate, destination)
-        counts = f"{accepted} events accepted by {destination.where}, {reader.rejected} rejected"
+        noun = "event" if accepted == 1 else "events"
+        counts = f"{accepted} {noun} accepted by {destination.where}, {reader.rejected} rejected"
         console.print(counts)
         if isinstance(destination, JournalDestination):
             console.print(

@@ -18,6 +18,9 @@ JSON = dict[str, Any]
 PAGE, MAX_PAGE = 20, 100
 """Orders on a page: the default and the maximum."""
 
+MAX_PROBLEMS = 100
+"""Maximum problems in one response."""
+
 PROBLEM = "application/problem+json"
 
 _SUPPLIED = ("order_id", "timestamp", "total")
@@ -35,7 +38,7 @@ _MEANINGS = {
     409: "The order's state forbids it, or its id or key exists with other content or payment.",
     413: "The body is too large.",
     421: "The Host is not this server's name.",
-    422: "The request is invalid; `field` and `detail` name the problem and the remedy.",
+    422: "The request is invalid; `errors` has each problem with its field and remedy.",
     429: "Too many concurrent requests; retry later.",
 }
 
@@ -304,6 +307,20 @@ _PROBLEM_DOCUMENT = {
         "title": {"type": "string"},
         "status": {"enum": sorted(_MEANINGS)},
         "detail": {"type": "string"},
-        "field": {"type": "string", "description": "The invalid field; otherwise absent."},
+        "field": {"type": "string", "description": "The first invalid field; otherwise absent."},
+        "errors": {
+            "type": "array",
+            "description": "Every problem of an invalid request; otherwise absent.",
+            "minItems": 1,
+            "maxItems": MAX_PROBLEMS,
+            "items": {
+                "type": "object",
+                "required": ["field", "detail"],
+                "properties": {
+                    "field": {"type": "string", "description": "The invalid field."},
+                    "detail": {"type": "string", "description": "The problem and the remedy."},
+                },
+            },
+        },
     },
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.local import orderflow
+from kernel import json_text
 
 ATTENTION = orderflow.ATTENTION_QUEUE
 """The queue of orders that need an operator."""
@@ -60,9 +61,12 @@ def message_in(cause: object) -> str:
 
 
 def content_of(text: str) -> object:
-    """Return a body as parsed JSON, or its text if it is no JSON."""
+    """Return a body as parsed JSON, or its text if it is no JSON.
+
+    A text with a lone surrogate is no JSON: SQLite cannot bind or compare a value of it.
+    """
     try:
-        content: object = json.loads(text)
-    except (ValueError, RecursionError):
+        content: object = json_text.read(text)
+    except ValueError:
         return text
     return content

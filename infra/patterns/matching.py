@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from infra.patterns.operators import Condition, Test, expression, ip_address, is_absent, one_of
 from infra.patterns.rules import Rule
-from infra.patterns.tokens import InvalidPattern, Tokens, take, tokens_of, until
+from infra.patterns.tokens import InvalidPattern, Recorder, Tokens, take, tokens_of, until
 
 MAX_CHARACTERS = 4096
 """Maximum length of a pattern as JSON text (EventBridge API Reference, PutRule and
@@ -27,10 +27,14 @@ _Conditions: TypeAlias = dict[str, Condition]
 
 
 class Pattern:
-    """A compiled event pattern: at least one of its rules must hold."""
+    """A compiled event pattern: at least one of its rules must hold.
 
-    def __init__(self, rules: list[Rule]) -> None:
-        self._rules = rules
+    ``text`` is its JSON text, and ``rules`` are its alternatives (`infra.patterns.explain`).
+    """
+
+    def __init__(self, rules: list[Rule], text: str) -> None:
+        self.rules = rules
+        self.text = text
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Return whether the event, parsed from JSON, matches the pattern.
@@ -43,7 +47,7 @@ class Pattern:
             Keys of the event overlap in too many ways to search.
         """
         fields = event if isinstance(event, dict) else dict(event)
-        return any(rule.matches(fields) for rule in self._rules)
+        return any(rule.matches(fields) for rule in self.rules)
 
 
 def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
@@ -60,7 +64,7 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
     tokens = tokens_of(text)
     take(tokens, "{", "Filter is not an object")
     alternatives = _object(tokens, "", [{}], inside_or=False)
-    return Pattern([Rule(conditions) for conditions in alternatives])
+    return Pattern([Rule(conditions) for conditions in alternatives], text)
 
 
 def _to_text(pattern: Mapping[str, Any]) -> str:
@@ -124,10 +128,12 @@ def _or(tokens: Tokens, prefix: str, alternatives: list[_Conditions]) -> list[_C
 def _condition(tokens: Tokens) -> Condition:
     literals: list[object] = []
     tests: list[Test] = []
-    for kind, text in until(tokens, "]"):
+    recorder = Recorder(tokens)
+    recorded = recorder.tokens()
+    for kind, text in until(recorded, "]"):
         match kind:
             case "{":
-                tests.append(expression(tokens))
+                tests.append(expression(recorded))
             case "string":
                 literals.append(text)
                 if (same_address := ip_address(text)) is not None:
@@ -141,4 +147,4 @@ def _condition(tokens: Tokens) -> Condition:
     if not tests:
         raise InvalidPattern("Empty arrays are not allowed")
     accepts = tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
-    return Condition(accepts, may_be_absent=is_absent in tests)
+    return Condition(accepts, is_absent in tests, f"[{recorder.text()}")

@@ -23,10 +23,14 @@ Address: TypeAlias = tuple[int, int]  # IP version, the address as a number
 
 
 class Condition(NamedTuple):
-    """The accepted values of one field; ``may_be_absent`` if the field is optional."""
+    """The accepted values of one field; ``may_be_absent`` if the field is optional.
+
+    ``text`` is the condition's JSON, a list of literals and expressions.
+    """
 
     accepts: Test
     may_be_absent: bool
+    text: str
 
 
 ONE_KEY = "Only one key allowed in match expression"

@@ -25,6 +25,7 @@ class Rule:
     """Conditions by dotted field name, all of which must hold."""
 
     def __init__(self, conditions: Mapping[str, Condition]) -> None:
+        self.conditions = conditions
         self._top_level = [item for item in conditions.items() if "." not in item[0]]
         self._event = _Field("")
         for index, name in enumerate(sorted(conditions)):

@@ -71,6 +71,30 @@ def until(tokens: Tokens, closing: str) -> Tokens:
     return iter(tokens.__next__, Token(closing, closing))
 
 
+class Recorder:
+    """The tokens that a reader has consumed, and their JSON text."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._source = tokens
+        self._read: list[Token] = []
+
+    def tokens(self) -> Tokens:
+        """Yield the tokens, and record each."""
+        for token in self._source:
+            self._read.append(token)
+            yield token
+
+    def text(self) -> str:
+        """Return the JSON text of the recorded tokens."""
+        text, after_value = "", False
+        for kind, plain in self._read:
+            text += "," if after_value and kind not in "]}" else ""
+            text += json.dumps(plain) if kind in {"string", "name"} else plain
+            text += ":" if kind == "name" else ""
+            after_value = kind not in {"{", "[", "name"}
+        return text
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text

@@ -26,6 +26,16 @@
     └── WarehouseError          the analysts' warehouse did not answer a query
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+
+class Problem(NamedTuple):
+    """A fault of an input: the path of its field, and the fault with a right value."""
+
+    field: str
+    problem: str
+
 
 class OrderflowError(Exception):
     """Base of all errors that the services raise."""
@@ -46,6 +56,16 @@ class InvalidInput(OrderflowError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+        self.problems: tuple[Problem, ...] = (Problem(field, problem),)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Self:
+        """Return the error of one or more problems; its text has the first, and their number."""
+        field, problem = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        error = cls(field, problem + more)
+        error.problems = tuple(problems)
+        return error
 
 
 class InvalidEvent(InvalidInput):

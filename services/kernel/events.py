@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kernel.errors import InvalidEvent
+from kernel.errors import InvalidEvent, Problem
 from kernel.event_fields import (
     IDENTIFIER,
     Count,
@@ -348,12 +348,28 @@ def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
         Another source, an unknown detail type, a newer major version, or a contract violation.
     """
     source, name, detail = (envelope.get(key) for key in ("source", "detail-type", "detail"))
-    if source != SOURCE:
-        raise InvalidEvent("source", f"{source!r} is not {SOURCE!r}")
     contract = CONTRACTS.get(name) if isinstance(name, str) else None
+    if source == SOURCE and contract is not None:
+        return parse_detail(contract, detail)
+    raise InvalidEvent.of(_envelope_problems(source, name, contract, detail))
+
+
+def _envelope_problems(
+    source: object, name: object, contract: type[Detail] | None, detail: object
+) -> list[Problem]:
+    """Return the problems of an event of another source or of an unknown detail type."""
+    problems = []
+    if source != SOURCE:
+        problems.append(Problem("source", f"{source!r} is not {SOURCE!r}"))
     if contract is None:
-        raise InvalidEvent("detail-type", f"{name!r} is unknown; known: {', '.join(CONTRACTS)}")
-    return parse_detail(contract, detail)
+        known = ", ".join(CONTRACTS)
+        problems.append(Problem("detail-type", f"{name!r} is unknown; known: {known}"))
+        return problems
+    try:
+        parse_detail(contract, detail)
+    except InvalidEvent as error:
+        problems += error.problems
+    return problems
 
 
 def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event[D]:
@@ -406,7 +422,7 @@ _PATTERNS = {
 
 
 def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
-    """Return the error with the first problem, and the number of further ones."""
+    """Return the error with every problem, in the order of the contract's fields."""
     problems = error.errors(include_url=False)
     # pydantic reports a list with an invalid entry as too short as well
     problems = [
@@ -414,10 +430,14 @@ def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
         for outer in problems
         if not any(_within(each["loc"], outer["loc"]) for each in problems)
     ]
-    first = problems[0]
-    within = first.get("ctx", {}).get("at", ()) if first["type"] == _WITHIN else ()
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return InvalidEvent(_path(prefix + first["loc"] + within), _problem(first) + more)
+    return InvalidEvent.of(
+        [Problem(_path(prefix + _location(each)), _problem(each)) for each in problems]
+    )
+
+
+def _location(error: ErrorDetails) -> tuple[int | str, ...]:
+    within: tuple[int | str, ...] = error.get("ctx", {}).get("at", ())
+    return error["loc"] + within if error["type"] == _WITHIN else error["loc"]
 
 
 def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:

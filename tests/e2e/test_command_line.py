@@ -433,7 +433,18 @@ def test_emit_rejects_invalid_events_and_accepts_the_others(tmp_path: Path) -> N
     done = orders("emit", tmp_path / "mixed.ndjson", "--data", tmp_path / "data")
     assert done.returncode == 1
     assert "mixed.ndjson:2: detail.total" in done.stderr
-    assert "1 events were rejected; the others were taken" in done.stderr
+    assert "1 event was rejected; 1 accepted" in done.stderr
+
+
+def test_emit_names_every_problem_of_a_rejected_event_as_json(tmp_path: Path) -> None:
+    (tmp_path / "bad.ndjson").write_text(f"{line('A 1', customer_id=5, currency='XXX')}\n")
+    done = orders("emit", tmp_path / "bad.ndjson", "--json", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    [rejection] = json.loads(done.stdout.splitlines()[-1])["rejections"]
+    fields = [problem.partition(":")[0] for problem in rejection["problems"]]
+    assert fields == ["detail.order_id", "detail.customer_id", "detail.currency"]
+    assert (rejection["file"], rejection["line"]) == (str(tmp_path / "bad.ndjson"), 1)
+    assert "1 event was rejected; none accepted" in done.stderr
 
 
 def test_emit_puts_facts_only_with_the_option(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ class Answer:
         assert self.body["type"] == "about:blank"
         assert self.body["status"] == self.status
         assert self.body["title"]
-        assert set(self.body) <= {"type", "title", "status", "detail", "field"}
+        assert set(self.body) <= {"type", "title", "status", "detail", "field", "errors"}
+        if "errors" in self.body:
+            assert self.body["errors"][0]["field"] == self.body["field"]
         return self.status, self.body.get("field"), self.body["detail"]
 
 
@@ -288,6 +290,19 @@ def test_invalid_input_is_answered_with_its_field_and_writes_nothing(
     assert problem_text.startswith(f"{field}: ")
     assert problem in problem_text
     assert outbox() == []
+
+
+def test_every_problem_of_a_request_is_in_its_answer(api: Api) -> None:
+    answer = api.place(customer_id=5, currency="XXX", email="ada")
+    assert answer.problem[:2] == (422, "customer_id")
+    assert [each["field"] for each in answer.body["errors"]] == ["customer_id", "currency", "email"]
+    assert all(each["detail"] for each in answer.body["errors"])
+
+
+def test_an_answer_has_a_hundred_problems_at_most(api: Api) -> None:
+    answer = api.place(items=[{}] * 60)
+    assert len(answer.body["errors"]) == 100
+    assert "(and 179 more)" in answer.body["detail"]
 
 
 def test_an_order_with_the_maximum_number_of_lines_is_accepted(api: Api) -> None:

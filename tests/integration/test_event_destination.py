@@ -47,4 +47,4 @@ def test_events_are_put_on_the_bus_of_a_region() -> None:
     with mock_aws():
         Account(region="us-east-1").client("events").create_event_bus(Name=BUS)
         result = run("emit", EXAMPLE, "--region", "us-east-1")
-    assert "1 events accepted by AWS, 0 rejected" in result.output
+    assert "1 event accepted by AWS, 0 rejected" in result.output

@@ -129,3 +129,25 @@ def test_only_the_named_dead_letters_are_redriven(rig: Rig) -> None:
     redriven(rig, numbers[1])
     assert [one["resume"]["order_id"] for one in inputs(rig)] == ["A-1"]
     assert [row["id"] for row in rig.queue("AttentionQueue")] == [numbers[0], numbers[2]]
+
+
+@pytest.mark.parametrize("field", ["order_id", "execution", "id"])
+@pytest.mark.parametrize("queue", ["AttentionQueue", "QuarantineQueue"])
+def test_a_letter_with_text_that_is_no_unicode_stops_no_other_redrive(
+    rig: Rig, queue: str, field: str
+) -> None:
+    """SQLite returns a lone surrogate of JSON as bytes that are no UTF-8."""
+    bad = letter(rig, queue, {field: "\ud800"})
+    number = letter(rig, "AttentionQueue", {"order_id": "A-1"})
+    redriven(rig, number)
+    for _ in range(100):
+        open_calls = rig.functions.calls.copy()
+        rig.functions.calls.clear()
+        for call in open_calls:
+            rig.functions.fail(call, "ValueError")
+        rig.pass_time(30.0)
+    [run] = rig.rows("select status from executions where order_id = 'A-1'")
+    assert run["status"] != "RUNNING"
+    assert rig.rows("select * from closed_letters where state = 'PENDING'") == []
+    assert bad in [row["id"] for row in rig.queue(queue)]
+    assert rig.failures() == []

@@ -1,6 +1,8 @@
 """Simulated runs keep every promise under any fault, and a seed always has the same trace."""
 
+import fcntl
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -21,10 +23,22 @@ REASONS = {"CarrierError", "OutOfStock", "PaymentDeclined", "PaymentUnavailable"
 
 
 @pytest.fixture(scope="module")
-def played() -> list[SeedResult]:
-    """Simulate a fixed set of seeds, and some random ones."""
-    fresh = [random.randrange(1 << 32) for _ in range(FRESH)]
-    return list(play_all([*FIXED, *fresh], jobs=2))
+def played(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> list[SeedResult]:
+    """Simulate a fixed set of seeds, and some random ones, in one of the processes of a test run.
+
+    Source: pytest-xdist, "Making session-scoped fixtures execute only once".
+    """
+    file = tmp_path_factory.getbasetemp().parent / f"played-{testrun_uid}"
+    with file.open("ab+") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        shared.seek(0)
+        if text := shared.read():
+            results: list[SeedResult] = pickle.loads(text)  # noqa: S301 - our own
+            return results
+        fresh = [random.randrange(1 << 32) for _ in range(FRESH)]
+        results = list(play_all([*FIXED, *fresh], jobs=2))
+        shared.write(pickle.dumps(results))
+    return results
 
 
 def test_every_promise_is_kept(played: list[SeedResult]) -> None:

@@ -1,7 +1,7 @@
 """``orders emit``: put events from files on the bus."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,5 +34,8 @@ def emit(
     reader = EventReader(files, facts=facts)
     destination = open_destination(directory(data), account.account())
     accepted = send(reader.events(), reader, destination)
-    finish({"accepted": accepted, "rejected": reader.rejected}, as_json=as_json)
-    reader.require_none_rejected()
+    answer: dict[str, Any] = {"accepted": accepted, "rejected": reader.rejected}
+    if reader.rejections:
+        answer["rejections"] = reader.rejections
+    finish(answer, as_json=as_json)
+    reader.require_none_rejected(accepted)

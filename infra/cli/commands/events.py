@@ -90,7 +90,8 @@ def validate(
                 if line.problem:
                     problems.append(_problem(line))
                     if not as_json:
-                        console.print(f"{line.path}:{line.number}: {line.problem}")
+                        for problem in line.all_problems:
+                            console.print(f"{line.path}:{line.number}: {problem}")
         except UnreadableFile as error:
             unreadable += 1
             print_error(str(error))
@@ -207,11 +208,13 @@ def _problem(line: Line) -> dict[str, Any]:
         "line": line.number,
         "field": line.field,
         "problem": line.problem,
+        "errors": [each._asdict() for each in line.problems],
     }
 
 
 def _counts(summary: Mapping[str, int]) -> str:
-    counts = [f"{summary['events']:,} events: {summary['valid']:,} valid"]
+    events = summary["events"]
+    counts = [f"{events:,} event{'s' * (events != 1)}: {summary['valid']:,} valid"]
     counts += [f"{summary['invalid']:,} invalid"] if summary["invalid"] else []
     files = summary["unreadable_files"]
     counts += [f"{files} file{'s' * (files > 1)} could not be read"] if files else []

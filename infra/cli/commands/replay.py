@@ -55,8 +55,11 @@ def replay(
     else:
         destination = open_destination(where, account.account())
         result = {"accepted": send(events, reader, destination, rate)}
-    finish({**result, "rejected": reader.rejected, "dry_run": dry_run}, as_json=as_json)
-    reader.require_none_rejected()
+    answer = {**result, "rejected": reader.rejected, "dry_run": dry_run}
+    if reader.rejections:
+        answer["rejections"] = reader.rejections
+    finish(answer, as_json=as_json)
+    reader.require_none_rejected(None if dry_run else answer["accepted"])
 
 
 def _event_of(line: Line) -> Mapping[str, Any]:

@@ -136,12 +136,12 @@ class RedriveOutcomes:
     def _letters_of_runs(self) -> Mapping[str, int]:
         """The open dead letters of runs, by the names of the runs."""
         rows = self.database.rows(
-            "select json_extract(body, '$.execution') as run, max(id) as id from messages"
-            " where queue in (?, ?) and json_valid(body) group by run",
+            "select body -> '$.execution' as run, max(id) as id from messages"
+            " where queue in (?, ?) and json_valid(body) group by run order by id",
             QUARANTINE_QUEUE,
             ATTENTION_QUEUE,
         )
-        return {row["run"]: row["id"] for row in rows}
+        return {_text(row["run"]): row["id"] for row in rows}
 
     @cached_property
     def _letters_of_targets(self) -> Mapping[tuple[str | None, str | None], int]:
@@ -149,11 +149,11 @@ class RedriveOutcomes:
         marks = ", ".join("?" * len(self.queues))
         rows = self.database.rows(
             "select json_extract(attributes, '$.TARGET') as target,"
-            " iif(json_valid(body), json_extract(body, '$.id'), null) as event, max(id) as id"
-            f" from messages where queue in ({marks}) group by target, event",
+            " iif(json_valid(body), body -> '$.id', null) as event, max(id) as id"
+            f" from messages where queue in ({marks}) group by target, event order by id",
             *self.queues,
         )
-        return {(row["target"], row["event"]): row["id"] for row in rows}
+        return {(row["target"], _text(row["event"])): row["id"] for row in rows}
 
     @cached_property
     def _letters_of_events(self) -> Mapping[str, int]:
@@ -161,6 +161,11 @@ class RedriveOutcomes:
         query = "select id, body from messages where queue = ? order by id"
         rows = self.database.rows(query, QUARANTINE_QUEUE)
         return {_event_key(row["body"]): row["id"] for row in rows}
+
+
+def _text(value: str | None) -> str:
+    """Return a JSON value as text; ``json_extract`` returns invalid UTF-8 for a lone surrogate."""
+    return str(content_of(value or ""))
 
 
 def _event_key(body: str) -> str:

@@ -77,7 +77,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the event bus."""
+    """A rule of the event bus; ``pattern.text`` is the text of its pattern."""
 
     name: str
     pattern: Pattern

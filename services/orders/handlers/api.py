@@ -3,10 +3,11 @@
 A caller reaches the orders of the customer in its token's claim, an operator those of every
 customer (`orders.caller`).
 Errors are problem documents (RFC 9457): ``type``, ``title``, ``status``, ``detail`` and, for an
-invalid input, ``field``.
+invalid input, ``field`` of the first problem, and ``errors`` with the field and detail of each.
 """
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,7 @@ from kernel.errors import (
     OrderConflict,
     OrderflowError,
     OrderNotFound,
+    Problem,
 )
 from kernel.events import (
     MAX_EVENT_BYTES,
@@ -53,6 +55,9 @@ _STATUS = {
     ChangeRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
+MAX_PROBLEMS = 100
+"""Maximum problems in one response; an event of 256 KiB can have thousands."""
+
 _DEFAULTED = ("order_id", "timestamp", "total")
 """Fields that the API fills in if they are absent or null."""
 
@@ -169,7 +174,9 @@ def refused(error: OrderflowError) -> Response[str]:
         (code for kind, code in _STATUS.items() if isinstance(error, kind)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
-    return _problem(status, str(error), getattr(error, "field", None))
+    return _problem(
+        status, str(error), getattr(error, "field", None), getattr(error, "problems", ())
+    )
 
 
 @app.not_found
@@ -186,7 +193,7 @@ class _NotJSON(InvalidInput):
 @app.exception_handler(_NotJSON)  # type: ignore[untyped-decorator]
 def not_json(error: _NotJSON) -> Response[str]:
     """Answer a body that is not a JSON object."""
-    return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field)
+    return _problem(HTTPStatus.BAD_REQUEST, str(error), error.field, error.problems)
 
 
 def _key(body: dict[str, Any], sender: str) -> tuple[idempotency_key.Key | None, str]:
@@ -272,7 +279,9 @@ def _json(status: HTTPStatus, body: object, headers: dict[str, str] | None = Non
     )
 
 
-def _problem(status: HTTPStatus, detail: str, field: str | None = None) -> Response[str]:
+def _problem(
+    status: HTTPStatus, detail: str, field: str | None = None, problems: Sequence[Problem] = ()
+) -> Response[str]:
     document: dict[str, object] = {
         "type": "about:blank",
         "title": status.phrase,
@@ -281,6 +290,10 @@ def _problem(status: HTTPStatus, detail: str, field: str | None = None) -> Respo
     }
     if field is not None:
         document["field"] = field
+    if problems:
+        document["errors"] = [
+            {"field": each.field, "detail": each.problem} for each in problems[:MAX_PROBLEMS]
+        ]
     return Response(
         status_code=status, content_type="application/problem+json", body=json.dumps(document)
     )

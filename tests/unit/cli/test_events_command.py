@@ -99,6 +99,19 @@ def test_validate_names_each_problem_by_file_line_and_field(tmp_path: Path) -> N
     assert summary == "4 events: 2 valid, 2 invalid."
 
 
+def test_validate_names_every_problem_of_an_event(tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(EXAMPLE.read_text().replace("25.0", "24.99").replace("A-1002", "A 1002"))
+    result = run("validate", path)
+    first, second, summary = result.stdout.splitlines()
+    assert first.startswith(f"{path}:1: detail.order_id: ")
+    assert second.startswith(f"{path}:1: detail.total: ")
+    assert "more)" not in result.stdout
+    assert summary == "1 event: 0 valid, 1 invalid."
+    [problem] = answer(run("validate", path, "--json"))["problems"]
+    assert [each["field"] for each in problem["errors"]] == ["detail.order_id", "detail.total"]
+
+
 def test_validate_gives_the_same_as_json(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text(EXAMPLE.read_text().replace("25.0", "24.99").replace("\n", "") + "\nno JSON\n")
@@ -134,13 +147,13 @@ def test_an_unreadable_file_is_one_clear_line_and_the_others_are_checked(
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
     assert line.startswith(f"orders: {path}: {said}")
-    assert result.stdout == "1 events: 1 valid, 1 file could not be read.\n"
+    assert result.stdout == "1 event: 1 valid, 1 file could not be read.\n"
 
 
 def test_validate_reads_standard_input() -> None:
     result = run("validate", "-", input=EXAMPLE.read_bytes())
     assert result.exit_code == 0
-    assert result.stdout == "1 events: 1 valid.\n"
+    assert result.stdout == "1 event: 1 valid.\n"
 
 
 @pytest.mark.parametrize("arguments", [["validate"], ["show"], ["diff"], ["list", "--what"]])

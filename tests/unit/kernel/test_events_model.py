@@ -201,6 +201,24 @@ def test_the_first_of_several_problems_is_shown_and_the_others_are_counted() -> 
         created(order_id=..., currency="XXX", email="ada")
 
 
+def test_every_problem_has_its_field_and_its_way_out() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        created(order_id=..., currency="XXX", email="ada")
+    assert [field for field, _ in refused.value.problems] == [
+        "detail.order_id",
+        "detail.currency",
+        "detail.email",
+    ]
+    assert all("send" in problem for _, problem in refused.value.problems)
+
+
+def test_an_event_of_another_source_shows_the_problems_of_its_detail_too() -> None:
+    detail_without_total = {key: value for key, value in detail().items() if key != "total"}
+    with pytest.raises(InvalidEvent) as refused:
+        parse(envelope() | {"source": "shop", "detail": detail_without_total})
+    assert [field for field, _ in refused.value.problems] == ["source", "detail.total"]
+
+
 def test_an_invalid_line_is_one_problem() -> None:
     with pytest.raises(InvalidEvent, match=r"'3' is not a whole number; send one such as 3$"):
         created(**line(quantity="3"))
