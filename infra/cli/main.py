@@ -4,13 +4,16 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from infra.errors import Refusal
+from infra.terminal.json_document import JSONDocument, json_document
 from infra.terminal.output import accept_any_character, console, errors, print_error
 from kernel.errors import OrderflowError
 
@@ -50,6 +53,11 @@ _STYLE: dict[str, Any] = {
 class Commands(TyperGroup):
     """A lazy group: a command is imported when it is called, since all take half a second."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command within its JSON document; `main` opens the same one earlier."""
+        with json_document(wanted=False):
+            return super().main(*arguments, **options)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's
         """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
@@ -80,29 +88,52 @@ def main() -> None:
     """Run the command; exit code 0 is success, 1 an error in one line, 2 wrong usage."""
     accept_any_character()
     try:
-        code = typer.main.get_command(app).main(prog_name="orders", standalone_mode=False)
-    except typer.TyperException as error:
-        _print_usage_error(error)
-        code = error.exit_code
-    except EXPECTED as error:
-        print_error(str(error))
-        code = 1
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        with json_document(wanted=_asks_for_json(sys.argv[1:])) as document:
+            code = _run(document)
     except BrokenPipeError:
         # the reader closed the pipe: discard the rest of the output
         os.dup2(os.open(os.devnull, os.O_WRONLY), console.rich.file.fileno())
         code = 1
+    sys.exit(code)
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Return whether ``--json`` is among the arguments, so that wrong usage is a document too."""
+    options = takewhile(lambda argument: argument != "--", arguments)
+    return "--json" in options
+
+
+def _run(document: JSONDocument) -> int:
+    """Run the command and print its error, which is in the document too; return the exit code."""
+    try:
+        code = typer.main.get_command(app).main(prog_name="orders", standalone_mode=False)
+    except typer.TyperException as error:
+        _print_usage_error(error)
+        document.fail("WrongUsage", error.format_message())
+        return error.exit_code
+    except EXPECTED as error:
+        print_error(str(error))
+        document.fail(type(error).__name__, str(error))
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        raise
     except UnicodeEncodeError as error:
         text = error.object[max(error.start - 20, 0) : error.end + 20]
-        print_error(f"{text!r} is not text in UTF-8; correct the argument, or rename the file")
-        code = 1
-    except Exception:  # noqa: BLE001 - a bug; its message may have text from outside
+        message = f"{text!r} is not text in UTF-8; correct the argument, or rename the file"
+        print_error(message)
+        document.fail("NotUTF8", message)
+        return 1
+    except Exception as error:  # noqa: BLE001 - a bug; its message may have text from outside
         errors.print(*traceback.format_exc().rstrip().split("\n"))
-        code = 1
+        document.fail(type(error).__name__, str(error))
+        return 1
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this exit code
-        print_error("Stopped. Accepted events are saved; `orders run --count 0` continues.")
-    sys.exit(code or 0)
+        message = "Stopped. Accepted events are saved; `orders run --count 0` continues."
+        print_error(message)
+        document.fail("Stopped", message)
+    return code or 0
 
 
 def _print_usage_error(error: typer.TyperException) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from infra.local.directory.data_directory import DataDirectory
+from infra.terminal import json_document
 
 if TYPE_CHECKING:
     from infra.deployed.account import Account
@@ -20,7 +21,22 @@ DATA = Path(".orderflow")
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="The data directory.", envvar="ORDERS_DATA")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
+
+
+def _want_json(value: bool) -> bool:
+    json_document.want(wanted=value)
+    return value
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document and nothing else, for an error too.",
+        callback=_want_json,
+        is_eager=True,
+    ),
+]
 Delivery = Annotated[
     str,
     typer.Option(

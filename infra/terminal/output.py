@@ -1,4 +1,4 @@
-"""Output of commands: text for a person, and one JSON object for a program.
+"""Output of commands: text for a person, or one JSON document for a program.
 
 All output of ``infra`` goes through this module (ruff's ``banned-api``). So text from outside, such
 as an order's fields, a file's name, a cell of a query's answer or an error of AWS, reaches the
@@ -10,12 +10,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from math import isfinite
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
+from infra.terminal import json_document
 from infra.terminal.layout import Line, Piece, lay_out, wrap
 
 _HIDDEN = re.compile(
@@ -89,7 +89,7 @@ class Terminal:
 
     def __init__(self, *, error: bool = False) -> None:
         self.rich = Console(stderr=error, highlight=False, markup=False, emoji=False)
-        self._wraps = not error
+        self._error = error
 
     @property
     def width(self) -> int | None:
@@ -104,20 +104,25 @@ class Terminal:
     def print(self, *parts: object, style: str = "") -> None:
         """Print texts, one per line, and tables; without arguments, an empty line.
 
-        Texts on standard output are wrapped between words if it is a terminal.
+        Texts on standard output are wrapped between words if it is a terminal. With ``--json``
+        nothing is printed there: its document is the only output.
         """
+        if not self._error and json_document.current() is not None:
+            return
         width = self.width
         for part in parts or ("",):
             if isinstance(part, Table):
                 self._write(part.lines(width))
                 continue
             piece = _piece(part, style)
-            wraps = self._wraps and width is not None
+            wraps = not self._error and width is not None
             lines = wrap(piece.text, width or 0) if wraps else [piece.text]
             self._write([[Piece(line, piece.style)] for line in lines])
 
     def print_json(self, value: object) -> None:
-        """Print a value as JSON on several lines."""
+        """Print a value as JSON on several lines, as a part of the text for a person."""
+        if not self._error and json_document.current() is not None:
+            return
         text = json.dumps(value, indent=2, ensure_ascii=False)
         for line in text.split("\n"):
             self._write([[Piece(_HIDDEN.sub(_json_escape, line))]])
@@ -142,29 +147,9 @@ errors = Terminal(error=True)
 
 
 def finish(result: dict[str, Any], *, as_json: bool) -> None:
-    """Print a command's result as one JSON object on the last line, if ``as_json`` is set."""
+    """Set a command's JSON document, if ``as_json`` is set; it is written when the command ends."""
     if as_json:
-        sys.stdout.flush()
-        sys.stdout.write(as_one_line(result) + "\n")
-
-
-def as_one_line(value: object) -> str:
-    """Return a value as JSON in printable ASCII; a number outside JSON is null."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(value))
-    return text.replace("\x7f", r"\u007f")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(element) for element in value]
-    return value
+        json_document.set_content(result)
 
 
 def print_error(message: str) -> None:

@@ -87,8 +87,9 @@ def test_a_waiting_order_continues_to_wait(served: Path) -> None:
     [waiting] = ran["waiting"]
     assert (waiting["what"], waiting["count"]) == ("2 orders wait for stock", 2)
     clock = waiting["next_at"][11:19]
-    assert f"2 orders wait for stock, the first until {clock} UTC (in " in done.stdout
-    assert "`orders serve` processes it when due" in done.stdout
+    said = orders("run", "--count", 0, "--data", served).stdout
+    assert f"2 orders wait for stock, the first until {clock} UTC (in " in said
+    assert "`orders serve` processes it when due" in said
 
 
 def test_a_real_directory_stays_real(served: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def orders(
 
 
 def answer(*arguments: object, timeout: float = 60) -> Any:
-    """Return the JSON object on the last line of a command, which must succeed."""
+    """Return the JSON document of a command, which must succeed."""
     done = orders(*arguments, "--json", timeout=timeout)
     assert done.returncode == 0, f"{done.args}: {done.stderr}{done.stdout}"
     return json.loads(done.stdout.splitlines()[-1])

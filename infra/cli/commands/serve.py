@@ -23,7 +23,7 @@ from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
 from infra.server.server import Server, admission, open_listener, url
 from infra.telemetry.process import exporting, summary
-from infra.terminal.output import console, finish
+from infra.terminal.output import console, errors, finish
 from inventory.store import SQLiteInventory
 
 SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
@@ -89,7 +89,8 @@ def serve(
                 f"  curl {address}/health",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
-            console.print(*lines, *_access_notes(engine, access))
+            # a program that reads the document at the end sees the address too
+            (errors if as_json else console).print(*lines, *_access_notes(engine, access))
 
         try:
             server.run(started)

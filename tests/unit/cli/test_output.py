@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from infra.terminal.json_document import as_one_line
 from infra.terminal.layout import LONG, Piece, lay_out
-from infra.terminal.output import Styled, Table, Terminal, as_one_line, plain
+from infra.terminal.output import Styled, Table, Terminal, plain
 
 UUID = "1b9e9984-3435-5247-afd2-589b57c4a382"
 anything = st.text(

@@ -1,0 +1,121 @@
+"""With ``--json`` standard output is one JSON document, for every command, also for an error."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from infra.cli import main as command_line
+from tests.fakes.serving import orders
+
+EXAMPLE = "events_schema/order-created/examples/out-of-stock.json"
+DATA, OTHER, FILES = "{data}", "{files}/other", "{files}"
+
+SUCCESS: dict[str, list[str]] = {
+    "run": ["--count", "3", "--workers", "0", "--data", OTHER],
+    "emit": [EXAMPLE, "--data", OTHER],
+    "replay": [EXAMPLE, "--dry-run", "--data", OTHER],
+    "show": ["{order}", "--data", DATA],
+    "list": ["--data", DATA],
+    "stock receive": ["events_schema/sample_stock.csv", "--data", OTHER],
+    "dead-letters list": ["--data", DATA],
+    "dead-letters history": ["--data", DATA],
+    "dead-letters redrive": ["--all", "--data", DATA],
+    "events list": [],
+    "events show": ["order-created"],
+    "events validate": [EXAMPLE],
+    "events diff": ["order-created"],
+    "query": ["--data", DATA],
+    "report": ["--data", DATA],
+    "cost": ["--data", DATA],
+    "export": [f"{FILES}/a.ndjson", "--data", DATA],
+    "import": [f"{FILES}/a.ndjson", "--data", f"{FILES}/imported"],
+    "backup": [f"{FILES}/a.tar", "--data", DATA],
+    "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
+    "audit": ["--data", DATA],
+}
+"""Arguments with which a command succeeds; `ELSEWHERE` has the others."""
+
+ELSEWHERE = {
+    "serve",  # `test_server.py`
+    "doctor",  # needs a free port; `test_audit.py`
+    *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
+}
+"""Commands whose success other tests check; here they are tried with wrong usage alone."""
+
+
+def subcommands() -> Iterator[str]:
+    """Yield every command that has the option ``--json``."""
+    group: Any = typer.main.get_command(command_line.app)
+    for name in command_line.COMMANDS:
+        command = group.get_command(None, name)
+        below = getattr(command, "commands", None) or {}
+        paths = {f"{name} {key}": each for key, each in below.items()} or {name: command}
+        for path, each in paths.items():
+            if any("--json" in parameter.opts for parameter in each.params):
+                yield path
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    """Return the exit code of a command and its document, the whole of its output."""
+    sys.argv = ["orders", *arguments, "--json"]
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    document = json.loads(capsys.readouterr().out)
+    assert isinstance(document, dict)
+    return int(ended.value.code or 0), document
+
+
+def succeed(*arguments: str) -> dict[str, Any]:
+    """Run a command in a process; return its document, the whole of its output."""
+    done = orders(*arguments, "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0, (arguments, document, done.stderr)
+    assert document, arguments
+    assert "error" not in document, arguments
+    return dict(document)
+
+
+@pytest.fixture
+def kept_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [])
+
+
+def test_every_command_prints_one_document_for_a_success(tmp_path: Path) -> None:
+    names = {"data": str(tmp_path / "data"), "files": str(tmp_path), "order": ""}
+    succeed("run", "--count", "20", "--workers", "0", "--data", names["data"])
+    names["order"] = succeed("list", "--data", names["data"])["orders"][0]["order_id"]
+    assert set(subcommands()) == {*SUCCESS, *ELSEWHERE}, "give a new command its arguments"
+    for command, arguments in SUCCESS.items():
+        succeed(*command.split(), *(each.format(**names) for each in arguments))
+
+
+@pytest.mark.usefixtures("kept_arguments")
+@pytest.mark.parametrize("command", list(subcommands()))
+def test_every_command_prints_one_document_for_wrong_usage(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, document = run([*command.split(), "--no-such-option"], capsys)
+    assert code == 2
+    assert document["error"]["kind"] == "WrongUsage"
+    assert "--no-such-option" in document["error"]["message"]
+
+
+@pytest.mark.usefixtures("kept_arguments")
+def test_a_refusal_and_a_failed_result_have_the_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    code, document = run(["list", "--data", nowhere], capsys)
+    assert code == 1
+    assert nowhere in document["error"]["message"]
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    code, document = run(["emit", str(broken), "--data", nowhere], capsys)
+    assert code == 1
+    assert document["rejected"] == 1
+    assert document["error"]["message"]
