@@ -64,6 +64,12 @@ CREATE TABLE early_requests (
     heard real not null,
     primary key (order_id, request_id)
 ) without rowid;
+CREATE TABLE waiting_orders (
+    sku text not null,
+    created_at real not null,
+    order_id text not null,
+    primary key (sku, created_at, order_id)
+) without rowid;
 CREATE TABLE outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
