@@ -100,6 +100,14 @@ class ChangeRefused(OrderflowError):
     """The order can no longer be changed."""
 
 
+class RetryRefused(OrderflowError):
+    """The order has ended, or a run holds it: no other run may start."""
+
+
+class ReviewNotFound(OrderflowError):
+    """The order has no review, or its review is closed."""
+
+
 class VersionConflict(OrderflowError):
     """The record changed between read and write."""
 

@@ -18,6 +18,7 @@ from orders.change_requests import apply_request
 from orders.model import Reason, Wait
 from orders.usecases import Policy, Ports
 from tests.fakes.records import NOW
+from tests.faults.scene import forget, let_go
 from tests.host import Host, host, order
 from tests.integration.stores import Stores
 from tests.integration.test_stores import aws, placed, stocked, stores  # noqa: F401 - a fixture
@@ -125,8 +126,10 @@ def test_a_malformed_stock_event_is_refused_with_its_field(
 @contextmanager
 def real(path: Path) -> Iterator[Host]:
     """Open a platform in which no time is skipped to the end of a wait."""
+    forget()
     with host(path) as opened:
         yield opened
+    let_go(opened)
 
 
 def test_a_waiting_order_completes_before_its_timer(tmp_path: Path) -> None:

@@ -179,6 +179,18 @@ CREATE TABLE quarantined_orders (
     reason text not null,
     at real not null
 ) without rowid;
+CREATE TABLE operator_actions (
+    id integer primary key autoincrement,
+    at real not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    reason text not null,
+    before text not null,
+    after text not null,
+    result text not null
+);
+CREATE INDEX operator_actions_by_subject on operator_actions (subject);
 CREATE TABLE metrics (
     minute integer not null,
     name text not null,
