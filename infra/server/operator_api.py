@@ -14,6 +14,7 @@ Each takes the person's name as ``who``. The response has the ``subject``, its f
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from high_value.store import SQLiteReviews
@@ -30,6 +31,7 @@ from kernel.order_record import Entry, OrderRecord
 from orders import operator_requests
 from orders.store import SQLiteOrders
 from orders.usecases import Policy, Ports
+from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -57,10 +59,26 @@ class OperatorApi:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.database = engine.journal.database
-        self.orders = SQLiteOrders(self.database)
-        self.stock = SQLiteInventory(self.database)
-        self.reviews = SQLiteReviews(self.database)
+
+    @property
+    def database(self) -> Database:
+        """The data directory's database."""
+        return self.engine.journal.database
+
+    @cached_property
+    def orders(self) -> SQLiteOrders:
+        """The orders' store; like the others opened by the first operation, in the engine."""
+        return SQLiteOrders(self.database)
+
+    @cached_property
+    def stock(self) -> SQLiteInventory:
+        """The inventory's store."""
+        return SQLiteInventory(self.database)
+
+    @cached_property
+    def reviews(self) -> SQLiteReviews:
+        """The reviews' store."""
+        return SQLiteReviews(self.database)
 
     def operations(self) -> "dict[str, Callable[[Request], Future[Answer]]]":
         """Return the operations by their names."""

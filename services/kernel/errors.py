@@ -16,6 +16,8 @@
     ├── OrderIncomplete         a step is missing, so the order cannot be completed
     ├── CancellationRefused     too late, or the order has ended otherwise
     ├── ChangeRefused           the order can no longer be changed
+    ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
+    ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
     ├── PaymentGatewayError     the gateway gave no usable answer; the outcome is unknown
