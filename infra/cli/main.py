@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -28,6 +28,10 @@ COMMANDS = {
     "test-pattern": "pattern:explain_pattern",
     "show": "show:show",
     "list": "list:list_orders",
+    "cancel": "acting:cancel",
+    "retry": "acting:retry",
+    "note": "acting:note",
+    "reviews": "reviews:app",
     "stock": "stock:app",
     "dead-letters": "dead_letters:app",
     "events": "events:app",
@@ -79,8 +83,26 @@ class Commands(TyperGroup):
 app = typer.Typer(name="orders", cls=Commands, no_args_is_help=True, **_STYLE)
 
 
+def _print_version(value: bool) -> None:
+    """Print the version of the program and of its data directories, and exit."""
+    if value:
+        from importlib.metadata import version
+
+        from infra.local.directory.schema import VERSION
+
+        console.print(f"orders {version('orderflow')} (data directory version {VERSION})")
+        raise typer.Exit
+
+
 @app.callback()
-def orders() -> None:
+def orders(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
     """An order platform on EventBridge and Step Functions, complete on this machine."""  # noqa: D401 - the help of the program
 
 

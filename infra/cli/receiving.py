@@ -30,6 +30,12 @@ def receive(file: Path, receipt: Receipt, store: InventoryStore, at: float) -> d
         The delivery's number was received with other units before.
     """
     is_new = store.receive(receipt, at)
+    since = "" if is_new else timestamp(store.received_at(receipt) or at)
+    return print_receipt(file, receipt, is_new=is_new, since=since)
+
+
+def print_receipt(file: Path, receipt: Receipt, *, is_new: bool, since: str) -> dict[str, Any]:
+    """Print the result of a receipt, and return it; ``since`` is the time of an earlier one."""
     units = sum(receipt.units.values()) if is_new else 0
     result: dict[str, Any] = {"file": str(file), "received": is_new, "units": units}
     delivery = f"delivery {receipt.delivery}" if receipt.delivery else ""
@@ -39,7 +45,7 @@ def receive(file: Path, receipt: Receipt, store: InventoryStore, at: float) -> d
         by = f" by {delivery}" if delivery else ""
         console.print(f"{file}: {units} units of {len(receipt.units)} SKUs received{by}")
         return result
-    result["received_at"] = timestamp(store.received_at(receipt) or at)
+    result["received_at"] = since
     subject = f"{delivery} was" if delivery else "the same units were"
     hint = "" if delivery else "; if this is another delivery, name its number with --delivery"
     errors.print(

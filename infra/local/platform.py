@@ -12,6 +12,7 @@ from infra.local.directory.crash_marker import MarkerFile
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
+from infra.local.directory.wal_truncation import truncate_logs
 from infra.local.engine.engine import Engine
 from infra.local.orderflow import Profile, create_tables, profile_of
 from infra.local.stack_loader import load
@@ -121,3 +122,4 @@ def platform(  # noqa: PLR0913 - all but the first are options
                 gc.unfreeze()
         finally:
             invoker.close()
+            truncate_logs((directory.database, directory.sandbox))

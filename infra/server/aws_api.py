@@ -4,7 +4,8 @@
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (the last three for EXPRESS too, unlike AWS)
-Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`
+Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`; for an operator's
+                    actions on orders, reviews and stock: `infra.server.operator_api`
 everything else     refused: ``UnknownOperationException``, with this list
 ==================  ===============================================================================
 
@@ -27,6 +28,7 @@ from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from infra.server.dead_letters_api import KINDS, letter_operations
+from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
 
@@ -63,6 +65,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "Destination": dict,
     "maxResults": int,
     **KINDS,
+    **FIELD_TYPES,
 }
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
@@ -87,6 +90,7 @@ class AwsApi:
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             **letter_operations(engine),
+            **OperatorApi(engine).operations(),
         }
 
     def answer(self, target: str, body: bytes) -> Answer | Future[Answer]:

@@ -6,6 +6,7 @@ from typing import Any
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.operator_actions import of_subject
 from infra.views.order_facts import facts_of, readable_detail, summary_of
 from infra.views.order_story import (
     OrderStory,
@@ -14,6 +15,7 @@ from infra.views.order_story import (
     Retry,
     Review,
     StockLevel,
+    StoryAction,
     StoryDeadLetter,
     StoryEvent,
     StoryRequest,
@@ -59,6 +61,7 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
         requests=_requests(database, order_id),
         dead_letters=_dead_letters(messages),
         retries=_retries(messages),
+        actions=_actions(database, order_id),
     )
 
 
@@ -258,6 +261,22 @@ def _retries(messages: list[Any]) -> list[Retry]:
         )
         for row in messages
         if "ERROR" in _attributes(row) and not is_dead_letter(row["queue"], _attributes(row))
+    ]
+
+
+def _actions(database: Database, order_id: str) -> list[StoryAction]:
+    """Return the operators' actions on an order, the oldest first."""
+    return [
+        StoryAction(
+            id=row["id"],
+            at=timestamp(row["at"]),
+            actor=row["actor"],
+            action=row["action"],
+            reason=row["reason"],
+            result=row["result"],
+            problem=row["after"].get("problem"),
+        )
+        for row in of_subject(database, order_id)
     ]
 
 

@@ -149,6 +149,19 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryAction:
+    """An operator's action on the order; a refused one has the ``problem``."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    reason: str
+    result: str
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderStory:
     """All facts about an order; without a record, ``facts`` is None and the status UNKNOWN."""
 
@@ -167,6 +180,7 @@ class OrderStory:
     requests: Sequence[StoryRequest]
     dead_letters: Sequence[StoryDeadLetter]
     retries: Sequence[Retry]
+    actions: Sequence[StoryAction] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the story as ``orders show --json`` prints it: the record's fields on top."""

@@ -3,7 +3,8 @@
 The review may be written before the order: the same event starts both.
 """
 
-from high_value.model import Review
+from high_value.model import Review, no_open_review
+from kernel.errors import ReviewNotFound
 from kernel.order_record import Entry, Message
 from storage.dynamodb.order_item import order_key, to_entries, to_message
 from storage.dynamodb.records import DynamoRecords, add_outbox
@@ -28,3 +29,22 @@ class DynamoReviews(DynamoRecords):
         except ConditionFailed:
             return False
         return True
+
+    def status(self, order_id: str) -> str | None:
+        """Return the status of an order's review, or ``None``."""
+        item = self.table.get(*order_key(order_id, REVIEW))
+        return None if item is None else str(item["status"])
+
+    def close(self, order_id: str, entry: Entry) -> None:
+        """Close an open review with its timeline entry, or raise `ReviewNotFound`."""
+        update = Update(*order_key(order_id, REVIEW))
+        update.when(f"{update.name('status')} = {update.value('OPEN')}")
+        update.put(status="CLOSED")
+        timeline = update.name("tl")
+        entries = update.value(to_entries(None, (entry,)))
+        update.set(timeline, f"list_append({timeline}, {entries})")
+        update.remove("new")
+        try:
+            self.table.write(update)
+        except ConditionFailed:
+            raise ReviewNotFound(no_open_review(order_id, self.status(order_id))) from None

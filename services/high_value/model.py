@@ -18,3 +18,10 @@ class Review(NamedTuple):
 def is_high_value(total: int, threshold: int) -> bool:
     """Return whether an order of this total must be reviewed: at or above the threshold."""
     return total >= threshold
+
+
+def no_open_review(order_id: str, status: str | None) -> str:
+    """Return why the review of an order cannot be closed; ``status`` is the review's."""
+    if status is None:
+        return f"order {order_id} has no review; see `orders reviews list`"
+    return f"the review of order {order_id} is {status} already"

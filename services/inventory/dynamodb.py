@@ -5,18 +5,37 @@ and ``reserved``, whose sum is the number of units on hand: a DynamoDB condition
 cannot subtract ``reserved`` from that number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from inventory.dynamodb_shards import COUNTS, ROUNDS, SPLIT_AFTER, Shards, stock_key
-from inventory.model import Move, OutOfStock, Receipt, Shortage, mark_of, other_units
+from inventory.dynamodb_shards import (
+    COUNTS,
+    ROUNDS,
+    SPLIT_AFTER,
+    Shards,
+    read_stock,
+    stock_key,
+)
+from inventory.model import (
+    Adjustment,
+    Move,
+    OutOfStock,
+    Receipt,
+    Shortage,
+    Stock,
+    adjusted,
+    mark_of,
+    other_units,
+)
 from kernel.clock import timestamp
-from kernel.errors import VersionConflict
+from kernel.errors import InvalidStock, VersionConflict
 from kernel.order_record import Change, OrderRecord
-from storage.dynamodb.order_item import is_order, order_key, to_record
-from storage.dynamodb.records import DynamoRecords
+from kernel.stock_events import Supply, messages
+from storage.dynamodb.order_item import is_order, order_key, to_message, to_record
+from storage.dynamodb.records import DynamoRecords, add_outbox
 from storage.dynamodb.table import ConditionFailed, Contended, Item, Table, Update
+from storage.dynamodb.waiting import waiting_for
 
 RECEIPT = "receipt"
 HELD = "shd"
@@ -156,6 +175,60 @@ class DynamoInventory(DynamoRecords):
             self._mark_units(receipt.content, at)
         return any(received)
 
+    def _publish(self, mark: Update, units: Mapping[str, int], at: float) -> None:
+        """Put `Stock Received` into the mark's outbox, from which the relay sends it.
+
+        It has the SKUs that orders wait for; without one there is no event. Orders that reserve
+        meanwhile make ``available`` an estimate: it chooses the orders to resume, and each of them
+        reserves by a condition.
+        """
+        awaited = {
+            sku: number
+            for sku, number in units.items()
+            if number > 0 and waiting_for(self.table, sku, 1)
+        }
+        known = read_stock(self.table, awaited)
+        supplies = [
+            Supply(sku, number, number + (known[sku].available if sku in known else 0))
+            for sku, number in awaited.items()
+        ]
+        stored = {
+            str(number): to_message(message, at)
+            for number, message in enumerate(messages(supplies, at))
+        }
+        if stored:
+            add_outbox(mark, stored, min(units), at)
+
+    def stock_of(self, skus: Iterable[str]) -> dict[str, Stock]:
+        """Return the stock of these SKUs, by SKU; unknown SKUs are left out."""
+        return read_stock(self.table, skus)
+
+    def adjust(self, adjustment: Adjustment, at: float) -> Stock:
+        """Add or remove units of a SKU, once for each key; return its stock.
+
+        Only the units of the SKU's first item can be removed, not those of its shards.
+        """
+        sku = adjustment.sku
+        known = read_stock(self.table, [sku])
+        if self.table.get(*receipt_key(adjustment.digest)) is not None:
+            return known[sku]
+        stock = adjusted(known, adjustment)
+        mark = Update(*receipt_key(adjustment.digest))
+        mark.if_absent()
+        mark.put(at=at, units=adjustment.units)
+        self._publish(mark, {sku: adjustment.units}, at)
+        try:
+            self.table.write(mark, _adjustment(adjustment))
+        except ConditionFailed as failed:
+            if 0 in failed.stored:
+                return read_stock(self.table, [sku])[sku]
+            raise InvalidStock(
+                sku,
+                f"{-adjustment.units} units cannot be removed: orders have reserved some of them,"
+                " or they are in the SKU's shards; remove fewer units",
+            ) from None
+        return stock
+
     def received_at(self, receipt: Receipt) -> float | None:
         """Return the time of a receipt, in epoch seconds; ``None`` if it was not received."""
         known = self._mark(receipt)
@@ -182,6 +255,7 @@ class DynamoInventory(DynamoRecords):
         mark.if_absent()
         mark.put(at=at, units=sum(receipt.units.values()))
         others = [_received(sku, number) for sku, number in receipt.units.items()]
+        self._publish(mark, receipt.units, at)
         if receipt.delivery:
             mark.put(digest=receipt.digest)
         try:
@@ -192,6 +266,15 @@ class DynamoInventory(DynamoRecords):
                 raise other_units(mark_of(receipt.digest), timestamp(stored["at"])) from None
             return False
         return True
+
+
+def _adjustment(adjustment: Adjustment) -> Update:
+    update = Update(*stock_key(adjustment.sku))
+    available = update.name("available")
+    update.when(f"{available} >= {update.value(max(-adjustment.units, 0))}")
+    for count in ("received", "available"):
+        update.add(count, adjustment.units)
+    return update
 
 
 def _moved(sku: str, move: Move, units: int, place: int = 0) -> Update:

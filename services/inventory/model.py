@@ -114,6 +114,43 @@ def _canonical(units: Mapping[str, int]) -> str:
     return "\n".join(["sku,on_hand", *lines, ""])
 
 
+class Adjustment(NamedTuple):
+    """Units of one SKU to add, or to remove if negative, after a count; ``key`` is unique."""
+
+    sku: str
+    units: int
+    key: str
+
+    @property
+    def digest(self) -> str:
+        """The mark under which the adjustment is among the receipts, once."""
+        return f"adjustment-{self.key}"
+
+
+def adjusted(stock: Mapping[str, Stock], adjustment: Adjustment) -> Stock:
+    """Return the stock of a SKU after an adjustment.
+
+    Raises
+    ------
+    InvalidStock
+        It is zero, or would remove units that are not there or that orders have reserved.
+    """
+    sku, units, _ = adjustment
+    if units == 0:
+        raise InvalidStock(sku, "0 units change nothing; give a number such as +5 or -2")
+    if sku not in stock:
+        raise InvalidStock(sku, "was never received; receive it with `orders stock receive`")
+    before = stock[sku]
+    if before.available + units < 0:
+        raise InvalidStock(
+            sku,
+            f"{-units} units cannot be removed: {before.on_hand} are on hand, and orders have"
+            f" reserved {before.reserved} of them; remove {before.available} at most, or cancel"
+            " an order",
+        )
+    return before._replace(received=before.received + units, on_hand=before.on_hand + units)
+
+
 class OutOfStock(Exception):
     """Stock does not cover every line, so nothing was reserved."""
 

@@ -1,13 +1,31 @@
 """Stock in SQLite, in the database of the orders."""
 
+import sqlite3
 from collections.abc import Mapping
 
-from inventory.model import Move, OutOfStock, Receipt, Stock, mark_of, other_units, shortages
+from inventory.model import (
+    Adjustment,
+    Move,
+    OutOfStock,
+    Receipt,
+    Stock,
+    adjusted,
+    mark_of,
+    other_units,
+    shortages,
+)
 from kernel.clock import timestamp
 from kernel.order_record import Change, OrderRecord
+from kernel.stock_events import Supply, messages
 from storage.sqlite.database import Database
-from storage.sqlite.records import SQLiteRecords, require_unchanged, write_change
+from storage.sqlite.records import (
+    SQLiteRecords,
+    add_message,
+    require_unchanged,
+    write_change,
+)
 from storage.sqlite.schema import INVENTORY
+from storage.sqlite.waiting import waiting_for
 
 _INSERT_RECEIPT = "insert into receipts values (?, ?, ?) on conflict do nothing"
 
@@ -69,7 +87,43 @@ class SQLiteInventory(SQLiteRecords):
                 " on_hand = on_hand + :units",
                 [{"sku": sku, "units": units} for sku, units in receipt.units.items()],
             )
+            self._publish(connection, receipt.units, at)
         return True
+
+    def _publish(self, connection: sqlite3.Connection, units: Mapping[str, int], at: float) -> None:
+        """Put `Stock Received` into the outbox, in the transaction that adds the units.
+
+        It has the SKUs that orders wait for; without one there is no event.
+        """
+        supplies = [
+            Supply(sku, number, self.stock({sku: 0})[sku].available)
+            for sku, number in units.items()
+            if number > 0 and waiting_for(self.database, sku, 1)
+        ]
+        for message in messages(supplies, at):
+            add_message(connection, message, at)
+
+    def stock_of_all(self) -> dict[str, Stock]:
+        """Return the stock of every SKU, in their order."""
+        query = f"select {_COLUMNS} from stock order by sku"
+        return {row[0]: Stock._make(row) for row in self.database.rows(query)}
+
+    def adjust(self, adjustment: Adjustment, at: float) -> Stock:
+        """Add or remove units of a SKU, once for each key; return its stock."""
+        with self.database.write() as connection:
+            # the sum of the receipts is the sum of the units received
+            mark = (adjustment.digest, at, adjustment.units)
+            known = self.stock({adjustment.sku: 0})
+            if not connection.execute(_INSERT_RECEIPT, mark).rowcount:
+                return known[adjustment.sku]
+            stock = adjusted(known, adjustment)
+            connection.execute(
+                "update stock set received = received + :units, on_hand = on_hand + :units"
+                " where sku = :sku",
+                {"sku": adjustment.sku, "units": adjustment.units},
+            )
+            self._publish(connection, {adjustment.sku: adjustment.units}, at)
+        return stock
 
     def received_at(self, receipt: Receipt) -> float | None:
         """Return the time of a receipt, in epoch seconds; ``None`` if it was not received."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from inventory.model import Move, OutOfStock, Receipt
+from inventory.model import Adjustment, Move, OutOfStock, Receipt, Stock
 from kernel.errors import OrderCancelled, OrderIncomplete
 from kernel.lease import require_active, require_compensating
 from kernel.order_record import Change, Entry, OrderRecord, Records, retry_on_conflict
@@ -35,6 +35,15 @@ class InventoryStore(Records, Protocol):
         ------
         InvalidStock
             The delivery's number was received with other units: nothing is added.
+        """
+
+    def adjust(self, adjustment: Adjustment, at: float) -> Stock:
+        """Add or remove units of a SKU, once for each key; return its stock.
+
+        Raises
+        ------
+        InvalidStock
+            The units to remove are not there, or are reserved by orders.
         """
 
     def received_at(self, receipt: Receipt) -> float | None:

@@ -16,6 +16,8 @@
     ├── OrderIncomplete         a step is missing, so the order cannot be completed
     ├── CancellationRefused     too late, or the order has ended otherwise
     ├── ChangeRefused           the order can no longer be changed
+    ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
+    ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
     ├── PaymentGatewayError     the gateway gave no usable answer; the outcome is unknown
@@ -121,6 +123,14 @@ class CancellationRefused(OrderflowError):
 
 class ChangeRefused(OrderflowError):
     """The order can no longer be changed."""
+
+
+class RetryRefused(OrderflowError):
+    """The order has ended, or a run holds it: no other run may start."""
+
+
+class ReviewNotFound(OrderflowError):
+    """The order has no review, or its review is closed."""
 
 
 class VersionConflict(OrderflowError):

@@ -1,9 +1,13 @@
-"""Handle `Order Updated` and `Order Cancelled` events: the requests to change an order."""
+"""Handle `Order Updated` and `Order Cancelled` events: the requests to change an order.
+
+`Stock Received` comes by the same queue, and resumes waiting orders (`orders.stock_arrivals`).
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from kernel import stock_events
 from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
@@ -15,7 +19,7 @@ from kernel.events import Event, OrderCancelled, OrderUpdated, parse
 from kernel.order_record import retry_on_conflict
 from kernel.quarantine import envelope_of, quarantined
 from kernel.timestamps import moment
-from orders import early_requests, model, outgoing_events
+from orders import early_requests, model, outgoing_events, stock_arrivals
 from orders.model import Amendment
 from orders.usecases import Ports, amend, cancel
 
@@ -43,7 +47,7 @@ def take_message(body: str, ports: Ports) -> bool:
 
 
 def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
-    """Apply the request of an `Order Updated` or `Order Cancelled` event.
+    """Apply the request of an `Order Updated` or `Order Cancelled` event, or `Stock Received`.
 
     A late request is answered or recorded, never retried. A request that arrives before its order
     is stored for the order's first write.
@@ -55,6 +59,9 @@ def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
     InvalidEvent
         The event breaks its contract.
     """
+    if stock_events.is_stock_event(envelope):
+        stock_arrivals.resume_waiting(stock_events.parse(envelope), ports)
+        return
     event = parse(envelope)
     if event.name not in (OrderUpdated.name, OrderCancelled.name):
         raise InvalidEvent("detail-type", f"{event.name!r} changes no order")

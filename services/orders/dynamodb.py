@@ -41,6 +41,7 @@ from storage.dynamodb.order_item import (
 )
 from storage.dynamodb.records import DynamoRecords, add_outbox, first_write
 from storage.dynamodb.table import DUE, ConditionFailed, Item, Removal, Table, Update
+from storage.dynamodb.waiting import forget_waiting, waiting_entries, waiting_for
 
 KEY = "key"
 SAME_TIME = 10
@@ -81,6 +82,18 @@ class DynamoOrders(DynamoRecords):
         records = [to_record(item) for item in self.table.get_all(_order_keys(keys))]
         records.sort(key=_age, reverse=True)
         return [each for each in records if start is None or _age(each) < _age(start)][:limit]
+
+    def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:
+        """Write a change, and an index entry of the order under each SKU that it waits for."""
+        return self.write(change, others=waiting_entries(change.after, skus))
+
+    def waiting_for(self, sku: str, limit: int) -> list[str]:
+        """Return the ids of orders that waited for a SKU, the oldest order first."""
+        return waiting_for(self.table, sku, limit)
+
+    def forget_waiting(self, sku: str, records: Sequence[OrderRecord]) -> None:
+        """Delete the index entries of these orders under a SKU."""
+        forget_waiting(self.table, sku, records)
 
     def open(
         self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None

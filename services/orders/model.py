@@ -25,6 +25,9 @@ from kernel.order_status import UNDOING, ChargeStatus, Reservation, ShipmentStat
 from kernel.timestamps import moment, timestamp
 
 CANCELLED = "OrderCancelled"
+OUT_OF_STOCK = "OutOfStock"
+"""Reason of an order that waits for units."""
+
 UNPAID = "PaymentUnavailable"
 FAILURE_CODES = {"PaymentGatewayError": UNPAID}
 """Failure code of an order by the error that a step raised at every retry; other errors stay."""
@@ -181,6 +184,11 @@ def spread(seconds: int, order_id: str, epoch: int) -> int:
     """Return a wait made longer or shorter by up to `JITTER`: the same for each call of a run."""
     share = crc32(f"{order_id}-{epoch}".encode()) / 2**32
     return max(1, round(seconds * (1 - JITTER + 2 * JITTER * share)))
+
+
+def waits_for_stock(record: OrderRecord) -> bool:
+    """Return whether an order waits for units of a SKU."""
+    return record.status is Status.WAITING and record.waiting_for == OUT_OF_STOCK
 
 
 def is_paused(record: OrderRecord, epoch: int) -> bool:

@@ -13,6 +13,7 @@ from orders.idempotency_key import Key, Use
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, SQLiteRecords, add_message, to_record, write_change
 from storage.sqlite.schema import IDEMPOTENCY_KEYS
+from storage.sqlite.waiting import add_waiting, forget_waiting, waiting_for
 
 _REQUEST = ", ".join(EarlyRequest._fields)
 
@@ -71,6 +72,21 @@ class SQLiteOrders(SQLiteRecords):
             connection.execute("delete from early_requests where order_id = ?", (order_id,))
             for message in letters:
                 add_message(connection, message, at)
+
+    def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:
+        """Write a change, and an index entry of the order under each SKU that it waits for."""
+        with self.database.write() as connection:
+            write_change(connection, change)
+            add_waiting(connection, change, skus)
+        return change.after
+
+    def waiting_for(self, sku: str, limit: int) -> list[str]:
+        """Return the ids of orders that waited for a SKU, the oldest order first."""
+        return waiting_for(self.database, sku, limit)
+
+    def forget_waiting(self, sku: str, records: Sequence[OrderRecord]) -> None:
+        """Delete the index entries of these orders under a SKU."""
+        forget_waiting(self.database, sku, records)
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return a customer's orders, newest first; with ``after``, those older than that order."""

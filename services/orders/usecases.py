@@ -84,6 +84,15 @@ class OrderStore(Records, Protocol):
     def send(self, message: Message, at: float) -> None:
         """Put a message into the outbox without a change of a record."""
 
+    def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:
+        """Write a change as `save` does, with an index entry under each SKU it waits for."""
+
+    def waiting_for(self, sku: str, limit: int) -> list[str]:
+        """Return the ids of orders that waited for a SKU, the oldest order first."""
+
+    def forget_waiting(self, sku: str, records: Sequence[OrderRecord]) -> None:
+        """Delete the index entries of these orders under a SKU."""
+
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return a customer's orders, newest first, from the one after the order ``after``."""
 
@@ -276,7 +285,11 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
     missing = because.get("missing") if isinstance(because, Mapping) else None
     messages = (outgoing_events.backordered(record, missing, now),) if missing else ()
     change = model.pause(record, epoch, reason, Wait(now, delay), messages)
-    ports.store.save(change)
+    if missing and reason.code == model.OUT_OF_STOCK:
+        skus = sorted({str(shortage["sku"]) for shortage in missing})
+        ports.store.save_waiting(change, skus)
+    else:
+        ports.store.save(change)
     delayed = model.is_delayed(record, reason, now)
     return ClaimedOrder(order_id, epoch, "WAITING", delay, delayed=delayed)
 

@@ -16,6 +16,7 @@ from analytics.flatten import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
 from infra.server.tokens import SCOPES
+from kernel import stock_events
 from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
 from lambda_support.settings import Settings
 
@@ -398,7 +399,13 @@ def test_the_platform_may_publish_its_own_events_only() -> None:
     publishing = [role for role in ROLES if actions(role, "events")]
     assert publishing == ["ReconcileRole", "RelayRole"]
     for role in publishing:
-        [statement] = [one for one in statements(role) if one["Action"] == "events:PutEvents"]
+        [statement, stock] = [
+            one for one in statements(role) if one["Action"] == "events:PutEvents"
+        ]
+        assert stock["Condition"]["StringEquals"] == {
+            "events:source": stock_events.SOURCE,
+            "events:detail-type": [stock_events.NAME],
+        }
         condition = statement["Condition"]["StringEquals"]
         assert condition["events:source"] == SOURCE
         assert set(condition["events:detail-type"]) == published

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from inventory.model import Move, OutOfStock, Receipt, Stock, shortages
+from inventory.model import Adjustment, Move, OutOfStock, Receipt, Stock, shortages
 from kernel.order_record import Change, OrderRecord
 from tests.fakes.records import FakeRecords
 
@@ -37,6 +37,9 @@ class FakeInventory(FakeRecords):
                 received=known.received + units, on_hand=known.on_hand + units
             )
         return True
+
+    def adjust(self, adjustment: Adjustment, at: float) -> Stock:
+        raise NotImplementedError("a store's own transaction: see the tests of the stores")
 
     def received_at(self, receipt: Receipt) -> float | None:
         known = (self.receipts.get(digest) for digest in (receipt.digest, *receipt.earlier))

@@ -19,6 +19,7 @@ class FakeOrders(FakeRecords):
         self.silent: list[Mapping[str, Any]] = []
         self.queries: list[tuple[str, float, float, int]] = []
         self.kept: dict[str, list[EarlyRequest]] = {}
+        self.waiting: dict[str, set[tuple[float, str]]] = {}
 
     def open(
         self, change: Change, requests: Sequence[EarlyRequest] = (), key: Key | None = None
@@ -55,6 +56,18 @@ class FakeOrders(FakeRecords):
         del self.kept[requests[0].order_id]
         for message in letters:
             self.send(message, at)
+
+    def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:
+        saved = self.save(change)
+        for sku in skus:
+            self.waiting.setdefault(sku, set()).add((saved.created_at, saved.order_id))
+        return saved
+
+    def waiting_for(self, sku: str, limit: int) -> list[str]:
+        return [order_id for _, order_id in sorted(self.waiting.get(sku, ()))][:limit]
+
+    def forget_waiting(self, sku: str, records: Sequence[OrderRecord]) -> None:
+        self.waiting[sku] -= {(record.created_at, record.order_id) for record in records}
 
     def by_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         raise NotImplementedError("looked up in a database: see the tests of the stores")

@@ -13,7 +13,8 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.moving.sqlite import SQLitePlace
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
-from tests.fakes.serving import orders
+from tests.fakes import serving
+from tests.fakes.serving import Served, orders
 from tests.integration.deployed import PLACE, answer, refusal, run
 
 
@@ -135,13 +136,34 @@ def test_a_number_without_a_delivery_is_wrong_usage(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_served_directory_is_refused_with_a_remedy(file: Path, tmp_path: Path) -> None:
-    where = DataDirectory(tmp_path / "data")
-    with where.writer():
-        where.endpoint.write_text("http://127.0.0.1:8080\n")
-        output = refusal("stock", "receive", file, "--data", where.root)
-    assert "is served at http://127.0.0.1:8080" in output
-    assert "orders serve --stock" in output
+def test_a_served_directory_receives_a_file_once_by_its_server(file: Path, tmp_path: Path) -> None:
+    with Served(tmp_path / "data", "--workers", "0") as server:
+        arguments = ("stock", "receive", file, "--data", server.data)
+        assert serving.answer(*arguments) == {"file": str(file), "received": True, "units": 7}
+        again = orders(*arguments)
+        assert "nothing added: the same units were received before" in again.stderr
+        file.write_text("sku,on_hand\nTEA,6\n")
+        assert serving.answer(*arguments, "--delivery", "9")["delivery"] == "9"
+        file.write_text("sku,on_hand\nTEA,7\n")
+        refused = orders(*arguments, "--delivery", "9")
+        assert (refused.returncode, "other units" in refused.stderr) == (1, True)
+        listed = serving.answer("stock", "list", "--data", server.data)["stock"]
+        assert {row["sku"]: row["on_hand"] for row in listed}["TEA"] == 11
+        assert actions(server.data) == ["DONE", "DONE", "DONE", "REFUSED"]
+
+
+def test_a_receipt_without_a_server_is_recorded_with_its_result(file: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    here("stock", "receive", file, "--delivery", "1", "--data", data)
+    file.write_text("sku,on_hand\nTEA,6\n")
+    refusal("stock", "receive", file, "--delivery", "1", "--data", data)
+    assert actions(data) == ["DONE", "REFUSED"]
+
+
+def actions(data: Path) -> list[str]:
+    """Return the results of the operators' actions, the oldest first."""
+    rows = DataDirectory(data).reader().rows("select result from operator_actions order by id")
+    return [row["result"] for row in rows]
 
 
 def test_a_file_that_cannot_be_received_changes_nothing(

@@ -11,7 +11,7 @@ from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_
 from infra.cli.order_output import STYLES, amount
 from infra.terminal.output import Styled, Table, console, finish
 from infra.views.local_story import confirmation_mail, read_story
-from infra.views.order_story import OrderStory, Payment, Retry
+from infra.views.order_story import OrderStory, Payment, Retry, StoryAction
 
 LINES = 6
 ENTRIES = 24
@@ -118,6 +118,7 @@ def _facts(story: OrderStory) -> Table:
         for dead_letter in story.dead_letters
     ]
     rows += [("retry", _retry(retry)) for retry in story.retries]
+    rows += [("operator", _action(action)) for action in story.actions]
     table = Table()
     for label, value in rows:
         table.add_row(Styled(label, "bold"), value)
@@ -127,6 +128,14 @@ def _facts(story: OrderStory) -> Table:
 def _payment(payment: Payment) -> str:
     gateway = f", gateway says {payment.gateway}" if payment.gateway else ""
     return f"{payment.status} {amount(payment.amount, payment.currency)}{gateway}"
+
+
+def _action(action: StoryAction) -> str:
+    """Return what an operator did, why, and the result unless it was done."""
+    why = f": {action.reason}" if action.reason else ""
+    result = "" if action.result == "DONE" else f" ({action.result.lower()})"
+    problem = f" - {action.problem}" if action.problem else ""
+    return f"{action.action} by {action.actor} at {action.at}{why}{result}{problem}"
 
 
 def _retry(retry: Retry) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.errors import CommandError
+from infra.cli.local_operations import operate
+from infra.cli.operator import operator
 from infra.cli.options import (
     DATA,
     Data,
@@ -16,13 +18,20 @@ from infra.cli.options import (
     directory,
     expand_options,
 )
-from infra.cli.receiving import receive
+from infra.cli.receiving import print_receipt, receive
 from infra.cli.stock_file import read_stock
+from infra.cli.stock_places import DeployedStock, LocalStock, StockPlace
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine import operator_actions
+from infra.local.engine.operator_actions import DONE, REFUSED, Action
 from infra.moving.sqlite import SQLitePlace
-from infra.terminal.output import finish
+from infra.terminal.output import Table, console, finish
+from infra.views.stock import StockRow
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
+from kernel.errors import OrderflowError
+
+Sku = Annotated[str, typer.Argument(metavar="SKU")]
 
 app = typer.Typer(help="Stock, here or of a deployed stack.", no_args_is_help=True)
 
@@ -44,8 +53,8 @@ def receive_file(
 ) -> None:
     """Add the units of a stock file, once: the same units again add nothing.
 
-    Another delivery of the same units needs its number, by --delivery. Orders that wait for units
-    are retried at the end of their wait, after five minutes at most.
+    Another delivery of the same units needs its number, by --delivery. Orders that wait for the
+    units are resumed at once, the oldest first; the directory may be served.
     """
     receipt = read_stock(file, delivery)
     deployed = stack.deployed_stack()
@@ -59,12 +68,99 @@ def receive_file(
 
 
 def _receive_here(where: DataDirectory, file: Path, receipt: Receipt) -> dict[str, Any]:
-    address = where.served_at()
-    if address:
-        raise CommandError(
-            f"{where.root} is served at {address}, and a running server receives no stock; stop it,"
-            " and start it again with `orders serve --stock FILE.csv`"
-        )
+    if where.served_at() is None:
+        return _receive_unserved(where, file, receipt)
+    answer, _ = operate(
+        where,
+        "ReceiveStock",
+        digest=receipt.digest,
+        earlier=list(receipt.earlier),
+        units=dict(receipt.units),
+        reason=f"file {file.name}",
+    )
+    after = answer["after"]
+    return print_receipt(file, receipt, is_new=after["received"], since=after["since"])
+
+
+def _receive_unserved(where: DataDirectory, file: Path, receipt: Receipt) -> dict[str, Any]:
+    """Receive a file without the platform: the next one resumes the orders that wait."""
     with where.writer() as database:
         SQLitePlace(database, str(where.root)).prepare()
-        return receive(file, receipt, SQLiteInventory(database), time.time())
+        action = Action(operator(), "receive", receipt.digest, f"file {file.name}")
+        now = time.time()
+        number = operator_actions.begin(database, action, {}, now)
+        try:
+            result = receive(file, receipt, SQLiteInventory(database), now)
+        except OrderflowError as error:
+            operator_actions.end(database, number, {"problem": str(error)}, REFUSED)
+            raise
+        operator_actions.end(database, number, result, DONE)
+        return result
+
+
+def _place(stack: StackOptions, data: Path) -> StockPlace:
+    deployed = stack.deployed_stack()
+    return LocalStock(directory(data)) if deployed is None else DeployedStock(deployed)
+
+
+@app.command("list")
+@expand_options
+def list_stock(*, stack: StackOptions, data: Data = DATA, as_json: Json = False) -> None:
+    """List the stock of every SKU.
+
+    On a deployed stack this reads the whole table.
+    """
+    rows = _place(stack, data).rows()
+    if rows:
+        _print(rows)
+    else:
+        console.print("no stock was received yet; see `orders stock receive --help`")
+    finish({"stock": [_counts(row) for row in rows]}, as_json=as_json)
+
+
+@app.command("show")
+@expand_options
+def show_sku(sku: Sku, *, stack: StackOptions, data: Data = DATA, as_json: Json = False) -> None:
+    """Show the stock of a SKU, and the orders that wait for it, the oldest first."""
+    row = _place(stack, data).row(sku)
+    _print([row])
+    if row.waiting:
+        console.print("", "waiting for it, the oldest first: " + ", ".join(row.waiting))
+    else:
+        console.print("", "no order waits for it")
+    finish(row.to_json(), as_json=as_json)
+
+
+@app.command("adjust", context_settings={"ignore_unknown_options": True})
+@expand_options
+def adjust(
+    sku: Sku,
+    units: Annotated[int, typer.Argument(metavar="UNITS", help="Such as +5 or -2.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why, such as a count or a breakage.")],
+    stack: StackOptions,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Correct the stock of a SKU after a count; reserved units cannot be removed."""
+    if not reason.strip():
+        raise CommandError("--reason: is empty; say why the stock differs")
+    result = _place(stack, data).adjust(sku, units, reason.strip())
+    before, after = result["before"], result["after"]
+    console.print(f"{sku}: {before['on_hand']} units on hand before, {after['on_hand']} now")
+    finish(result, as_json=as_json)
+
+
+def _print(rows: list[StockRow]) -> None:
+    columns = ("available", "reserved", "on hand", "received", "shipped", "restocked")
+    table = Table("sku", *columns, right=columns)
+    for row in rows:
+        counts = (row.on_hand, row.received, row.shipped, row.restocked)
+        table.add_row(row.sku, row.available, row.reserved, *counts)
+    console.print(table)
+
+
+def _counts(row: StockRow) -> dict[str, Any]:
+    counts = row.to_json()
+    del counts["waiting"]  # listed by `show` alone
+    return counts

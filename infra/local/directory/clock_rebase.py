@@ -40,6 +40,8 @@ PAST_TIMES: Columns = {
     "charges": ("opened_at", "updated_at"),
     "shipments": ("updated_at",),
     "receipts": ("received_at",),
+    "operator_actions": ("at",),
+    "waiting_orders": ("created_at",),
     "reviews": ("flagged_at",),
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),

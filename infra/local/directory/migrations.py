@@ -66,8 +66,17 @@ def _to_4(connection: Connection) -> None:
 
 
 def _to_5(connection: Connection) -> None:
-    """Give every table, index and view the SQL text of a new directory of version 5."""
+    """Give every table, index and view the SQL text of a new directory of version 5.
+
+    Orders that wait for stock get their index entries.
+    """
     _conform(connection, "5.sql", {})
+    connection.execute(
+        "insert or ignore into waiting_orders (sku, created_at, order_id)"
+        " select json_extract(line.value, '$[0]'), created_at, order_id"
+        " from orders, json_each(items) as line"
+        " where status = 'WAITING' and waiting_for = 'OutOfStock'"
+    )
 
 
 NewColumns = Mapping[str, Mapping[str, str]]

@@ -114,6 +114,18 @@ create table if not exists quarantined_orders (
     reason text not null,
     at real not null
 ) without rowid;
+create table if not exists operator_actions (
+    id integer primary key autoincrement,
+    at real not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    reason text not null,
+    before text not null,
+    after text not null,
+    result text not null
+);
+create index if not exists operator_actions_by_subject on operator_actions (subject);
 create table if not exists metrics (
     minute integer not null,
     name text not null,

@@ -7,6 +7,7 @@ gets is in the journal, and a crash at any moment repeats work at most.
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +18,7 @@ from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.journal import Journal
+from infra.local.directory.wal_truncation import IdleTruncation
 from infra.local.engine.bus import Bus
 from infra.local.engine.component import Component
 from infra.local.engine.dead_letters import DeadLetters
@@ -99,6 +101,7 @@ class Engine:
         self._answers: list[tuple[Future[Any], Any]] = []
         self.accept_only = False
         self._sweep_at = 0.0
+        self._truncation = IdleTruncation((directory.database, directory.sandbox))
         self._stopping = threading.Event()
         self.quarantined = self._recover(markers.interrupted)
 
@@ -242,7 +245,8 @@ class Engine:
         """Take turns until `stop`; the last turn is committed."""
         while not self._stopping.is_set():
             wait = self.next_due(schedules=True) - self.clock.now()
-            self.turn(min(1.0, max(0.0, wait)))
+            happened = self.turn(min(1.0, max(0.0, wait)))
+            self._truncation.observe(time.monotonic(), busy=happened)
 
     def stop(self) -> None:
         """End `run_until_stopped`; callable from another thread or a signal handler."""

@@ -64,7 +64,8 @@ class InlineInvoker:
         """Do nothing: `poll` never waits long."""
 
     def close(self) -> None:
-        """Do nothing: nothing runs in the background."""
+        """Close the log: nothing runs in the background."""
+        self.environment.close()
 
     def processes(self) -> list[int]:
         """Return an empty list: handlers run in the engine's process."""

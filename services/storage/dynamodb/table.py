@@ -226,14 +226,16 @@ class Table:
             request["Limit"] = limit
         return self._pages("query", request, limit)
 
-    def collection(self, pk: str) -> list[Item]:
-        """Return all items of one partition key, by a consistent read."""
-        request = {
+    def collection(self, pk: str, limit: int | None = None) -> list[Item]:
+        """Return the first items of one partition key, or all, by a consistent read."""
+        request: dict[str, Any] = {
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": to_attribute(pk)},
             "ConsistentRead": True,
         }
-        return list(self._pages("query", request, None))
+        if limit is not None:
+            request["Limit"] = limit
+        return list(self._pages("query", request, limit))
 
     def scan(self) -> Iterator[Item]:
         """Yield every item of the table."""

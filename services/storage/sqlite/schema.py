@@ -84,6 +84,12 @@ create table if not exists early_requests (
     heard real not null,
     primary key (order_id, request_id)
 ) without rowid;
+create table if not exists waiting_orders (
+    sku text not null,
+    created_at real not null,
+    order_id text not null,
+    primary key (sku, created_at, order_id)
+) without rowid;
 create table if not exists outbox (
     id integer primary key,
     kind text not null check ({one_of("kind", ("event", "run", "message"))}),
@@ -91,7 +97,8 @@ create table if not exists outbox (
     created_at real not null
 );
 """
-"""The order records, their timelines, requests before an order, and the outbox (`records`)."""
+"""The order records, their timelines, requests before an order, the orders that wait for a SKU, and
+the outbox (`records`)."""
 
 IDEMPOTENCY_KEYS = """
 create table if not exists idempotency_keys (

@@ -562,7 +562,7 @@ def test_an_unknown_name_is_refused_with_the_known_names(folder: Path) -> None:
 def test_the_shipped_template_loads() -> None:
     shipped = load(SHIPPED, {}, same)
     assert shipped.bus == "orders-bus"
-    assert len(shipped.rules) == 4
+    assert len(shipped.rules) == 5
     assert len(shipped.state_machines) == 2
     assert [schedule.expression for schedule in shipped.schedules] == [
         "rate(5 minutes)",

@@ -64,6 +64,12 @@ CREATE TABLE early_requests (
     heard real not null,
     primary key (order_id, request_id)
 ) without rowid;
+CREATE TABLE waiting_orders (
+    sku text not null,
+    created_at real not null,
+    order_id text not null,
+    primary key (sku, created_at, order_id)
+) without rowid;
 CREATE TABLE outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
@@ -176,6 +182,18 @@ CREATE TABLE quarantined_orders (
     reason text not null,
     at real not null
 ) without rowid;
+CREATE TABLE operator_actions (
+    id integer primary key autoincrement,
+    at real not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    reason text not null,
+    before text not null,
+    after text not null,
+    result text not null
+);
+CREATE INDEX operator_actions_by_subject on operator_actions (subject);
 CREATE TABLE metrics (
     minute integer not null,
     name text not null,

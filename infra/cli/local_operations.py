@@ -1,0 +1,67 @@
+"""One operation of an operator on a data directory: by its server or, without one, here."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from infra.cli.errors import CommandError
+from infra.cli.operator import operator
+from infra.local.clock import Clock
+from infra.local.directory.data_directory import DataDirectory
+from infra.local.platform import platform
+
+Answer = dict[str, Any]
+
+PATIENCE = 30.0
+"""Seconds that a server may take for an answer."""
+
+
+def operate(where: DataDirectory, name: str, **request: Any) -> tuple[Answer, bool]:
+    """Run an operation of `infra.server.operator_api`; return its answer, and whether it is served.
+
+    Raises
+    ------
+    CommandError
+        The operation is refused, or the server does not answer.
+    """
+    request["who"] = operator()
+    address = where.served_at()
+    if address is not None:
+        return _ask(where, address, name, request), True
+    where.require_database()
+    return _run_here(where, name, request), False
+
+
+def _run_here(where: DataDirectory, name: str, request: dict[str, Any]) -> Answer:
+    from infra.errors import InvalidRequest
+    from infra.server.operator_api import OperatorApi
+
+    with platform(where, clock=Clock(), workers=0) as engine:
+        engine.accept_only = True
+        try:
+            answer = OperatorApi(engine).operations()[f"Orderflow.{name}"](request)
+            engine.turn(0)
+            result = answer.result(0)
+        except InvalidRequest as error:
+            raise CommandError(str(error)) from None
+        engine.turn(0)  # the outbox: the run that follows is in the journal
+        return result
+
+
+def _ask(where: DataDirectory, address: str, name: str, request: dict[str, Any]) -> Answer:
+    headers = {"X-Amz-Target": f"Orderflow.{name}", "Content-Type": "application/x-amz-json-1.1"}
+    token = where.token()
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    post = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
+        address + "/", json.dumps(request).encode(), headers
+    )
+    try:
+        with urllib.request.urlopen(post, timeout=PATIENCE) as reply:  # noqa: S310
+            answer: Answer = json.load(reply)
+    except urllib.error.HTTPError as error:
+        raise CommandError(json.load(error)["message"]) from None
+    except OSError as error:
+        raise CommandError(f"{address} does not answer: {error}") from None
+    return answer

@@ -1,0 +1,46 @@
+"""Resume the orders that wait for units as soon as these arrive, the oldest first.
+
+The timer of each waiting order is still set, so a lost event costs time and no order.
+"""
+
+from kernel.order_record import OrderRecord, retry_on_conflict
+from kernel.stock_events import Supply
+from orders import model
+from orders.usecases import Ports
+
+MAX_EXAMINED = 1_000
+"""Waiting orders of a SKU that one event looks at; the others wait for their timers."""
+
+
+def resume_waiting(supplies: list[Supply], ports: Ports) -> int:
+    """Start a run for each order that the supplies cover; return the number of runs.
+
+    An order that is short of more than the available units is left to its timer, and younger
+    orders are looked at. A run's name follows from the order's epoch, so a repeated event, or
+    another one before the run has begun, starts no second run.
+    """
+    return sum(_resume(supply, ports) for supply in supplies)
+
+
+@retry_on_conflict
+def _resume(supply: Supply, ports: Ports) -> int:
+    left, done, started = supply.available, [], 0
+    for order_id in ports.store.waiting_for(supply.sku, MAX_EXAMINED):
+        if left <= 0:
+            break
+        record = ports.store.read(order_id)
+        if not model.waits_for_stock(record):
+            done.append(record)
+        elif record.demand.get(supply.sku, 0) <= left:
+            left -= record.demand[supply.sku]
+            _start(record, ports)
+            done.append(record)
+            started += 1
+    if done:
+        ports.store.forget_waiting(supply.sku, done)
+    return started
+
+
+def _start(record: OrderRecord, ports: Ports) -> None:
+    now = ports.now()
+    ports.store.send(model.resume(record, now, "s"), now)
