@@ -18,7 +18,8 @@ from infra.deployed import warehouse
 from infra.deployed.report import report_page
 from infra.deployed.stack import DeployedStack
 from infra.errors import Refusal
-from infra.queries.warehouse import QueryError, sql_of
+from infra.queries.pack import QueryError
+from infra.queries.warehouse import sql_of
 from tests.integration.deployed import BUCKET, PLACE, answer, refusal
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
