@@ -113,7 +113,7 @@ def _execute(connection: "DuckDBPyConnection", sql: str) -> list[str]:
     Python's DuckDB reads times with a zone with pytz alone, so they become times in UTC.
     """
     text = sql.strip().rstrip(";")
-    described = connection.execute(f"describe {text}").fetchall()
+    described = connection.execute(f"describe\n{text}").fetchall()
     names, types = [row[0] for row in described], [str(row[1]) for row in described]
     if any("TIME ZONE" in kind for kind in types):
         cells = ", ".join(_without_zone(f"c{at}", kind) for at, kind in enumerate(types))
@@ -154,7 +154,12 @@ def _explained(message: str) -> QueryError:
             f"the query needs more than its {MEMORY} of memory; select fewer rows, or group them"
         )
     text, _, excerpt = message.partition("\n\nLINE ")
-    return QueryError(" ".join(text.split()), excerpt=f"LINE {excerpt}" if excerpt else "")
+    number, colon, line = excerpt.partition(": ")
+    if number.isdigit():  # the line before is `describe`
+        shift = len(number) - len(str(int(number) - 1))
+        first, _, mark = line.partition("\n")
+        excerpt = f"LINE {int(number) - 1}{colon}{first}\n{mark[shift:]}"
+    return QueryError(" ".join(text.split()), excerpt=excerpt)
 
 
 def rows_as_json(columns: Sequence[str], rows: Rows) -> list[dict[str, Any]]:

@@ -79,6 +79,7 @@ def test_a_named_query_runs_on_athena_in_the_stacks_workgroup(
     assert answer("query", "revenue_by_day") == {
         "columns": ["day", "revenue"],
         "rows": [["2026-01-31", "12.50"], ["2026-02-01", None]],
+        "truncated": False,
     }
     [asked] = wrangler.asked
     assert asked["sql"] == sql_of("revenue_by_day")
