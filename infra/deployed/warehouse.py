@@ -2,13 +2,15 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotInstalled
-from infra.queries.warehouse import QueryError, Rows, sql_of
+from infra.queries.pack import QueryError
+from infra.queries.warehouse import Rows, sql_of
 
 _SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
 _SERVICES = ("athena", "glue", "s3", "sts")
@@ -25,10 +27,15 @@ def awswrangler() -> Any:
         ) from None
 
 
-def run_query(stack: DeployedStack, name_or_sql: str, wrangler: Any) -> tuple[list[str], Rows]:
+def run_query(
+    stack: DeployedStack,
+    name_or_sql: str,
+    wrangler: Any,
+    values: Mapping[str, str] | None = None,
+) -> tuple[list[str], Rows]:
     """Return the columns and rows of a named query, or of one SELECT, from Athena.
 
-    ``wrangler`` is the module `awswrangler`.
+    ``wrangler`` is the module `awswrangler`; ``values`` are those of the query's parameters.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def run_query(stack: DeployedStack, name_or_sql: str, wrangler: Any) -> tuple[li
     AWSError
         AWS refused a call.
     """
-    sql = sql_of(name_or_sql)
+    sql = sql_of(name_or_sql, values)
     if not _SELECT.match(sql):
         raise QueryError("a query must be one SELECT, which reads order_events")
     for service in _SERVICES if stack.account.endpoint_url else ():

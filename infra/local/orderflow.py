@@ -27,6 +27,9 @@ ORDERS_TABLE = "OrdersTable"
 RECONCILER = "ReconcileFunction"
 """The function whose schedule restarts orders that no run works on."""
 
+SINK = "AnalyticsRule/OrderEvents"
+"""The rule target that delivers events to the analysts' files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

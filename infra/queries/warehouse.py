@@ -1,81 +1,137 @@
 """Queries on the Parquet files of a data directory: the named ones, and any SELECT."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analytics.warehouse import connect
-from infra.errors import Refusal
+from infra.queries.dialect import to_duckdb
+from infra.queries.pack import QueryError, named
 
-QUERIES = Path(__file__).parents[1] / "queries"
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Rows = list[tuple[Any, ...]]
 
+MEMORY = "1GB"
+"""Memory of one query; DuckDB ends a query that needs more."""
 
-class QueryError(Refusal, ValueError):
-    """A query is invalid, or failed; the message is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A named query, the same for DuckDB and for Athena."""
-
-    name: str
-    title: str
-    sql: str
+BATCH = 1_000
 
 
-def queries() -> list[Query]:
-    """Return the named queries, by name."""
-    return [_query(path) for path in sorted(QUERIES.glob("*.sql"))]
-
-
-def run_query(data_dir: Path, name_or_sql: str) -> tuple[list[str], Rows]:
+def run_query(
+    data_dir: Path,
+    name_or_sql: str,
+    values: Mapping[str, str] | None = None,
+    *,
+    dialect: str = "athena",
+) -> tuple[list[str], Rows]:
     """Return the columns and rows of a named query, or of one SELECT in SQL.
 
-    The query can read the views ``order_events`` and ``order_events_raw``, and change nothing.
+    The query can read the views of `analytics.columns` and ``order_events_raw``, and change
+    nothing. ``values`` are those of the named query's parameters.
 
     Raises
     ------
     QueryError
         The name is unknown, it is no single SELECT, or DuckDB rejects it.
     """
-    import duckdb
-
-    sql = sql_of(name_or_sql)
-    try:
-        sql.encode()
-    except UnicodeEncodeError:
-        raise QueryError("the query is not text in UTF-8; correct its characters") from None
-    try:
-        statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-            raise QueryError("a query must be one SELECT, which reads order_events")
-        with connect(data_dir / "bucket") as connection:
-            answer = connection.execute(sql)
-            return [column[0] for column in answer.description or ()], answer.fetchall()
-    except duckdb.Error as error:
-        raise QueryError(_one_line(str(error))) from None
+    sql = local_sql(name_or_sql, values or {}, dialect)
+    with answering(data_dir / "bucket", sql) as (columns, batches):
+        return columns, [row for batch in batches for row in batch]
 
 
-def sql_of(name_or_sql: str) -> str:
-    """Return the SQL of a named query; a text of several words is SQL already.
+def sql_of(name_or_sql: str, values: Mapping[str, str] | None = None) -> str:
+    """Return the SQL of a named query with its parameters; a text of several words is SQL already.
 
     Raises
     ------
     QueryError
-        No query has this name.
+        No query has this name, or a parameter is unknown or invalid.
     """
-    named = {query.name: query for query in queries()}
-    text = name_or_sql.strip()
-    name = text.replace("-", "_")
-    if name in named:
-        return named[name].sql
-    if not text or re.fullmatch(r"[\w.-]+", text):
-        raise QueryError(f"no query is named {text!r}; there are: {', '.join(named)}")
-    return text
+    query, values = named(name_or_sql), values or {}
+    if query is not None:
+        return query.bound(values)
+    if values:
+        raise QueryError(f"--{next(iter(values))} is a parameter of named queries alone")
+    return name_or_sql.strip()
+
+
+def local_sql(name_or_sql: str, values: Mapping[str, str], dialect: str) -> str:
+    """Return the SQL for DuckDB of a named query or of a SELECT in a dialect.
+
+    Raises
+    ------
+    QueryError
+        As `sql_of`, or the text is not one SELECT of the dialect.
+    """
+    sql = sql_of(name_or_sql, values)
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise QueryError("the query is not text in UTF-8; correct its characters") from None
+    return to_duckdb(sql) if dialect == "athena" or named(name_or_sql) else sql
+
+
+@contextmanager
+def answering(
+    bucket: Path, sql: str, *, copy_to: Path | None = None
+) -> Iterator[tuple[list[str], Iterator[Rows]]]:
+    """Run one SELECT of DuckDB; give its columns and its rows in batches.
+
+    With ``copy_to`` the answer is written to that Parquet file, and there are no rows.
+
+    Raises
+    ------
+    QueryError
+        It is no single SELECT, or DuckDB rejects it.
+    """
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+            raise QueryError("a query must be one SELECT, which reads order_events")
+        with connect(bucket, memory=MEMORY, writable=copy_to) as connection:
+            if copy_to is not None:
+                text = sql.strip().rstrip(";")
+                target = str(copy_to).replace("'", "''")
+                connection.execute(f"copy ({text}\n) to '{target}' (format parquet)")
+                yield [], iter(())
+                return
+            columns = _execute(connection, sql)
+            yield columns, _batches(connection)
+    except duckdb.Error as error:
+        raise _explained(str(error)) from None
+
+
+def _execute(connection: "DuckDBPyConnection", sql: str) -> list[str]:
+    """Run a query; return the names of its columns.
+
+    Python's DuckDB reads times with a zone with pytz alone, so they become times in UTC.
+    """
+    text = sql.strip().rstrip(";")
+    described = connection.execute(f"describe\n{text}").fetchall()
+    names, types = [row[0] for row in described], [str(row[1]) for row in described]
+    if any("TIME ZONE" in kind for kind in types):
+        cells = ", ".join(_without_zone(f"c{at}", kind) for at, kind in enumerate(types))
+        places = ", ".join(f"c{at}" for at in range(len(types)))
+        text = f"select {cells} from ({text}\n) as answer({places})"
+    connection.execute(text)
+    return names
+
+
+def _without_zone(name: str, kind: str) -> str:
+    if "TIME ZONE" not in kind:
+        return name
+    return f"cast({name} as {kind.replace(' WITH TIME ZONE', '')})"
+
+
+def _batches(connection: "DuckDBPyConnection") -> Iterator[Rows]:
+    while batch := connection.fetchmany(BATCH):
+        yield batch
 
 
 def json_value(value: Any) -> Any:
@@ -91,12 +147,23 @@ def json_value(value: Any) -> Any:
     return str(value)
 
 
-def _query(path: Path) -> Query:
-    sql = path.read_text(encoding="utf-8")
-    return Query(path.stem, sql.partition("\n")[0].removeprefix("-- "), sql)
+def _explained(message: str) -> QueryError:
+    """Return DuckDB's message as one line, with its excerpt of the query apart."""
+    if message.startswith("Out of Memory"):
+        return QueryError(
+            f"the query needs more than its {MEMORY} of memory; select fewer rows, or group them"
+        )
+    text, _, excerpt = message.partition("\n\nLINE ")
+    number, colon, line = excerpt.partition(": ")
+    if number.isdigit():  # the line before is `describe`
+        shift = len(number) - len(str(int(number) - 1))
+        first, _, mark = line.partition("\n")
+        excerpt = f"LINE {int(number) - 1}{colon}{first}\n{mark[shift:]}"
+    return QueryError(" ".join(text.split()), excerpt=excerpt)
 
 
-def _one_line(message: str) -> str:
-    """Return DuckDB's message without its excerpt of the query."""
-    text = message.partition("\n\nLINE ")[0]
-    return " ".join(text.split())
+def rows_as_json(columns: Sequence[str], rows: Rows) -> list[dict[str, Any]]:
+    """Return rows as JSON objects, by the names of their columns."""
+    return [
+        {name: json_value(cell) for name, cell in zip(columns, row, strict=True)} for row in rows
+    ]

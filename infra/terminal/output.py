@@ -142,6 +142,20 @@ def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else r"\u007f"
 
 
+class Records:
+    """Standard output for records that a program reads; a terminal gets them escaped."""
+
+    def write(self, text: str) -> int:
+        """Write text: to a pipe or a file unchanged, to a terminal with escapes."""
+        if console.is_terminal:
+            text = "\n".join(map(plain, text.split("\n")))
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        sys.stdout.flush()
+
+
 console = Terminal()
 errors = Terminal(error=True)
 

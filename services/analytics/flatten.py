@@ -1,20 +1,21 @@
 """Flatten an event into a row of the table ``order_events_raw``, without personal data.
 
 Names, addresses, e-mail addresses, payment tokens and customers' own reasons are left out. Absent
-values are left out as well.
+values are left out as well. The columns are in `analytics.columns`. Times are in UTC, in a format
+of Firehose's OpenX JSON SerDe (Amazon Data Firehose, "Convert input data format").
 
-A column has one of the types that Firehose's OpenX JSON SerDe has a reader for: string, int,
-timestamp, and arrays of these (Hive-JSON-Serde, `JsonObjectInspectorFactory`). It has none for
-decimal and would use Hive's, without the column's precision. Amounts are therefore text in the
-rows, and the view ``order_events`` casts them. Times have a format of that SerDe (Amazon Data
-Firehose, "Convert input data format").
+On AWS the bus policy refuses a fact of any sender but the platform. On one machine the bus marks
+such an event with ``"origin": "external"`` in its envelope (`infra.local.engine.put_events`),
+outside the detail that its sender wrote.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from analytics.columns import EXTERNAL, PLATFORM, REQUEST
 from kernel.events import (
+    REQUESTS,
     Detail,
     HighValueOrderFlagged,
     Metadata,
@@ -29,44 +30,8 @@ from kernel.events import (
 from kernel.money import text
 from kernel.timestamps import moment
 
-COLUMNS: Mapping[str, str] = {
-    "event_id": "string",
-    "event_type": "string",
-    "event_time": "timestamp",
-    "order_id": "string",
-    "customer_id": "string",
-    "currency": "string",
-    "total": "string",
-    "amount": "string",
-    "units": "int",
-    "line_count": "int",
-    "lines": "array<string>",
-    "missing": "array<string>",
-    "ship_country": "string",
-    "reason": "string",
-    "correlation_id": "string",
-    "causation_id": "string",
-    "schema_version": "string",
-    "replay_name": "string",
-    "arrived_at": "timestamp",
-}
-"""Every column with its Glue type; the table in ``template.yaml`` has the same.
-
-An entry of ``lines`` is ``sku|quantity|unit_price``, one of ``missing`` is
-``sku|requested|available``. ``amount`` is the refunded amount, ``arrived_at`` the time at which
-Firehose accepted this delivery. Times are in UTC.
-"""
-
-VIEW_COLUMNS: Mapping[str, str] = {
-    **COLUMNS,
-    "total": "decimal(18,2)",
-    "amount": "decimal(18,2)",
-    "dt": "string",
-}
-"""Every column of the view ``order_events`` with its Glue type."""
-
-PARTITION = "dt"
-"""The partition key: the day of arrival in UTC as text, such as ``2026-01-31``."""
+_MAX_REPLAY_NAME = 64
+"""Characters of a replay's name (EventBridge, StartReplay)."""
 
 
 def flatten(envelope: Mapping[str, Any], arrived_at: float) -> dict[str, Any]:
@@ -91,7 +56,8 @@ def flatten(envelope: Mapping[str, Any], arrived_at: float) -> dict[str, Any]:
         "correlation_id": event.correlation_id,
         "causation_id": metadata.causation_id,
         "schema_version": metadata.schema_version or detail.version,
-        "replay_name": envelope.get("replay-name"),
+        "origin": _origin(event.name, envelope),
+        "replay_name": envelope.get("replay-name") or _replay_of_a_file(envelope["detail"]),
         "arrived_at": _time(datetime.fromtimestamp(arrived_at, UTC)),
     }
     return {name: value for name, value in row.items() if value is not None}
@@ -113,11 +79,18 @@ def _order(detail: Detail) -> dict[str, Any]:
     order: dict[str, Any] = {
         "units": sum(item.quantity for item in detail.items),
         "line_count": len(detail.items),
-        "lines": [f"{item.sku}|{item.quantity}|{text(item.unit_price)}" for item in detail.items],
+        "lines": [
+            {"sku": item.sku, "quantity": item.quantity, "unit_price": text(item.unit_price)}
+            for item in detail.items
+        ],
     }
     if isinstance(detail, OrderBackordered):
         order["missing"] = [
-            f"{shortage.sku}|{shortage.requested}|{shortage.available}"
+            {
+                "sku": shortage.sku,
+                "requested": _bigint(shortage.requested),
+                "available": _bigint(shortage.available),
+            }
             for shortage in detail.missing
         ]
     if isinstance(detail, OrderCreated) and detail.shipping_address:
@@ -130,6 +103,24 @@ def _reason(detail: Detail) -> str | None:
     if isinstance(detail, OrderFailed | OrderCancellationRefused | PaymentRefunded):
         return detail.reason
     return None
+
+
+def _bigint(number: int) -> int:
+    """Return a number within the bounds of bigint: only another sender's fact has larger ones."""
+    return max(-(2**63), min(number, 2**63 - 1))
+
+
+def _origin(name: str, envelope: Mapping[str, Any]) -> str:
+    if name in REQUESTS:
+        return REQUEST
+    return EXTERNAL if envelope.get("origin") == EXTERNAL else PLATFORM
+
+
+def _replay_of_a_file(detail: Mapping[str, Any]) -> str | None:
+    """Return the name that the sender of a file gave its replay, in the event's metadata."""
+    metadata = detail.get("metadata")
+    name = metadata.get("replay_name") if isinstance(metadata, dict) else None
+    return name[:_MAX_REPLAY_NAME] if isinstance(name, str) and name else None
 
 
 def _time(at: datetime) -> str:

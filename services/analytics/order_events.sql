@@ -17,11 +17,17 @@ select
     correlation_id,
     causation_id,
     schema_version,
+    origin,
     replay_name,
     arrived_at,
     dt
 from (
-    select *, row_number() over (partition by event_id order by arrived_at, dt) as delivery
+    select
+        *,
+        row_number() over (
+            partition by event_id, event_type, order_id order by arrived_at, dt
+        ) as delivery
     from order_events_raw
+    where coalesce(origin, 'platform') <> 'external'
 ) as deliveries
 where delivery = 1

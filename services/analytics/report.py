@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics import charts
-from analytics.flatten import PARTITION
+from analytics.columns import PARTITION
 from analytics.view import EVENTS_OF_A_DAY
 from kernel.money import is_whole
 
@@ -61,10 +61,10 @@ The parameters are those of `EVENTS_OF_A_DAY`; `TOP_SKUS` and `HIGH_VALUE` have 
 
 TOP_SKUS = f"""
 select
-    split_part(line, '|', 1) as sku,
-    sum(cast(split_part(line, '|', 2) as bigint)) as units
+    line.sku as sku,
+    sum(line.quantity) as units
 from {_EVENTS}
-cross join unnest(lines) as ordered(line)
+cross join unnest(lines) as line(sku, quantity, unit_price)
 where event_type = 'Order Completed'
 group by 1
 order by 2 desc, 1

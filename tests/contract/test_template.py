@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
-from analytics.flatten import COLUMNS, PARTITION
+from analytics.columns import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
 from infra.server.tokens import SCOPES
@@ -316,7 +316,9 @@ def test_the_table_has_the_columns_of_the_rows() -> None:
     table = of_type("Glue::Table")["OrderEventsTable"]["TableInput"]
     columns = table["StorageDescriptor"]["Columns"]
     assert {one["Name"]: one["Type"] for one in columns} == COLUMNS
-    assert table["PartitionKeys"] == [{"Name": PARTITION, "Type": "string"}]
+    [partition] = table["PartitionKeys"]
+    assert (partition["Name"], partition["Type"]) == (PARTITION, "string")
+    assert all(0 < len(one["Comment"]) <= 255 for one in columns)  # Glue, Column structure
 
 
 def test_athenas_queries_are_generated() -> None:

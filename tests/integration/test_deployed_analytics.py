@@ -18,7 +18,8 @@ from infra.deployed import warehouse
 from infra.deployed.report import report_page
 from infra.deployed.stack import DeployedStack
 from infra.errors import Refusal
-from infra.queries.warehouse import QueryError, sql_of
+from infra.queries.pack import QueryError
+from infra.queries.warehouse import sql_of
 from tests.integration.deployed import BUCKET, PLACE, answer, refusal
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -78,6 +79,7 @@ def test_a_named_query_runs_on_athena_in_the_stacks_workgroup(
     assert answer("query", "revenue_by_day") == {
         "columns": ["day", "revenue"],
         "rows": [["2026-01-31", "12.50"], ["2026-02-01", None]],
+        "truncated": False,
     }
     [asked] = wrangler.asked
     assert asked["sql"] == sql_of("revenue_by_day")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from analytics.usecases import to_rows
@@ -17,6 +18,7 @@ from infra.local.engine import streams
 from infra.local.engine.streams import CHUNK, ROWS
 from infra.local.platform import stack_of
 from infra.local.template.stack import Stack
+from kernel.events import CONTRACTS, REQUESTS
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
 INTERVAL = 60.0
@@ -26,7 +28,9 @@ TODAY = "dt=2027-01-15"
 
 @cache
 def _stack() -> Stack:
-    return stack_of(DataDirectory(Path("/nowhere")))
+    stack = stack_of(DataDirectory(Path("/nowhere")))
+    stack.own_facts = frozenset()  # these tests state facts as the platform does
+    return stack
 
 
 def shipped(directory: DataDirectory) -> Stack:
@@ -252,7 +256,11 @@ def test_columns_have_the_types_of_the_templates_table(rig: Rig) -> None:
     [stream] = rig.engine.stack.streams.values()
     assert set(stream.columns) <= set(names)
     [row] = asked(rig, "select total, event_time, lines from order_events")
-    assert (str(row[0]), str(row[1]), row[2]) == ("1.00", "2027-01-15 08:00:00", ["TEA|1|1.00"])
+    assert (str(row[0]), str(row[1]), row[2]) == (
+        "1.00",
+        "2027-01-15 08:00:00",
+        [{"sku": "TEA", "quantity": 1, "unit_price": "1.00"}],
+    )
 
 
 def test_the_row_of_a_replayed_event_has_the_replays_name(rig: Rig) -> None:
@@ -680,3 +688,42 @@ def test_a_data_directory_may_have_a_quote_in_its_name(tmp_path: Path) -> None:
     assert rig.engine.streams.last_error == ""
     assert units(rig) == [1]
     rig.close()
+
+
+def test_a_fact_of_another_sender_is_delivered_and_in_no_view(rig: Rig) -> None:
+    rig.engine.stack.own_facts = frozenset({"Order Completed"})
+    try:
+        put(rig, 1)
+        own = {**completed(2)}
+        rig.engine.bus.accept(own, NOW)
+        rig.pass_time(INTERVAL)
+    finally:
+        rig.engine.stack.own_facts = frozenset()
+    assert units(rig) == [2]
+    assert asked(rig, "select units, origin from order_events_raw order by units") == [
+        (1, "external"),
+        (2, "platform"),
+    ]
+
+
+def test_the_shipped_bus_policy_names_every_fact_of_the_platform() -> None:
+    stack = stack_of(DataDirectory(Path("/nowhere")))
+    assert stack.own_facts == CONTRACTS.keys() - REQUESTS
+
+
+def test_pandas_and_polars_open_the_folder_in_one_line(rig: Rig) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    put(rig, 1, 2)
+    rig.pass_time(INTERVAL)
+    folder = rig.directory.bucket / "order_events"
+    frame = pandas.read_parquet(folder)
+    assert sorted(frame["units"]) == [1, 2]
+    assert str(frame["event_time"].dtype) == "datetime64[us, UTC]"
+    assert frame["lines"].iloc[0][0]["sku"] == "TEA"
+    table = polars.read_parquet(folder)
+    assert table["lines"].list.first().struct.field("unit_price").to_list() == ["1.00", "1.00"]
+    with duckdb.connect() as connection:
+        [(kind,)] = connection.execute(
+            f"select distinct typeof(arrived_at) from read_parquet('{folder}/*/*.parquet')"
+        ).fetchall()
+    assert kind == "TIMESTAMP WITH TIME ZONE"

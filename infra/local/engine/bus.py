@@ -13,6 +13,7 @@ from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.put_events import (
+    EXTERNAL,
     checked_entries,
     failure_of,
     head_of,
@@ -104,6 +105,8 @@ class Bus(Component):
         except (OverflowError, ValueError) as error:
             return invalid("Time", f"{error}.")
         head, seq = head_of(entry, time), self.journal.next_id("events")
+        if head["detail-type"] in self.stack.own_facts:
+            head |= EXTERNAL
         failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
         return {"EventId": head["id"]} if failed is None else failure_of(failed)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from analytics.warehouse import duckdb_type
+from analytics.warehouse import file_type
 
 T = TypeVar("T")
 
@@ -52,13 +52,16 @@ def _convert(rows: Path, columns: Mapping[str, str], to: Path) -> None:
     import duckdb
 
     quoted = "'" + str(to).replace("'", "''") + "'"
-    types = {name: duckdb_type(kind) for name, kind in columns.items()}
+    types = {name: file_type(kind) for name, kind in columns.items()}
     try:
         with duckdb.connect() as connection:
             connection.execute("set threads = 1")
+            connection.execute("set TimeZone = 'UTC'")  # the rows' times are in UTC
             connection.execute("set memory_limit = '256MB'")
             connection.execute(
-                "copy (select * from read_json(?, format = 'newline_delimited', columns = ?))"
+                # DuckDB would add the folder's dt as a column, which pyarrow then has twice
+                "copy (select * from read_json(?, format = 'newline_delimited', columns = ?,"
+                " hive_partitioning = false))"
                 f" to {quoted} (format parquet, compression snappy)",
                 [str(rows), types],
             )

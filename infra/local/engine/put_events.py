@@ -41,6 +41,13 @@ def refusal_of(entry: Mapping[str, Any]) -> dict[str, str] | None:
     return None
 
 
+EXTERNAL = {"origin": "external"}
+"""A mark in the envelope of a fact that no service published: the bus policy refuses it on AWS.
+
+One machine takes it, since a file of events can be replayed here; the analysts' views leave it out.
+"""
+
+
 def head_of(entry: Mapping[str, Any], time: str) -> dict[str, Any]:
     """Return an event's envelope without its detail."""
     return {

@@ -176,6 +176,11 @@ def _read_buses(template: Template, stack: Stack) -> None:
         stack.archive_days = int(get("RetentionDays", 0))
         pattern = get("EventPattern", {"source": [{"exists": True}]})  # default: every event
         stack.archive_pattern = _pattern(pattern, place)
+    for name, policy in template.of_type("AWS::Events::EventBusPolicy"):
+        statement = template.resolve(policy["Statement"], f"Resources.{name}.Properties.Statement")
+        condition = statement.get("Condition", {}).get("ForAnyValue:StringEquals", {})
+        if statement["Effect"] == "Deny":
+            stack.own_facts |= frozenset(condition.get("events:detail-type", ()))
 
 
 def _read_queues(template: Template, stack: Stack) -> None:

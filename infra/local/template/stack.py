@@ -160,6 +160,8 @@ class Stack:
     archive: str = ""
     archive_pattern: Pattern | None = None
     archive_days: int = 0
+    own_facts: frozenset[str] = frozenset()
+    """Detail types that the bus policy denies to all senders but the services."""
     functions: dict[str, Function] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)

@@ -7,8 +7,9 @@ from typing import Any
 
 import duckdb
 
-from analytics.flatten import COLUMNS, flatten
-from analytics.warehouse import TABLE, duckdb_type
+from analytics.columns import COLUMNS
+from analytics.flatten import flatten
+from analytics.warehouse import TABLE, file_type
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -64,7 +65,8 @@ def deliver(
     names = list(columns)
     rows = [flatten(event, at.timestamp()) for event in events]
     with duckdb.connect() as connection:
-        types = ", ".join(f"{name} {duckdb_type(COLUMNS[name])}" for name in names)
+        connection.execute("set TimeZone = 'UTC'")
+        types = ", ".join(f"{name} {file_type(COLUMNS[name])}" for name in names)
         connection.execute(f"create table rows ({types})")
         marks = ", ".join("?" * len(names))
         connection.executemany(

@@ -12,6 +12,7 @@ import pytest
 from analytics import report, wiring
 from analytics.handlers.daily_report import handler
 from analytics.usecases import Ports, daily_report, day_of
+from analytics.view import for_duckdb
 from analytics.warehouse import connect
 from kernel.errors import InvalidInput, InvalidSettings
 from tests.unit.analytics.lake import NOON, completed, deliver, envelope, order
@@ -86,7 +87,7 @@ def test_a_query_of_the_report_opens_the_files_of_its_days(sql: str, tmp_path: P
         deliver(tmp_path, completed(f"A-{day}"), at=NOON - timedelta(days=day))
     with connect(tmp_path) as connection:
         window = ["2026-01-30", "2026-01-31", "2026-01-31"]
-        [(_, plan)] = connection.execute(f"explain {sql}", window).fetchall()
+        [(_, plan)] = connection.execute(for_duckdb(f"explain {sql}"), window).fetchall()
     assert "Scanning Files: 2/20" in " ".join(re.sub("[│─┌┐└┘]", " ", plan).split())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.flatten import COLUMNS, PARTITION, VIEW_COLUMNS
+from analytics.columns import COLUMNS, PARTITION, VIEWS
 from analytics.view import VIEW
 from analytics.warehouse import DuckDBWarehouse, connect, duckdb_type
 from kernel.errors import WarehouseError
@@ -41,30 +41,34 @@ def test_a_replayed_event_is_the_event_it_replays(tmp_path: Path) -> None:
 
 
 def test_the_views_have_every_column_in_its_type(tmp_path: Path) -> None:
-    columns = {"order_events": VIEW_COLUMNS, "order_events_raw": {**COLUMNS, PARTITION: "string"}}
+    columns = {view: {one.name: one.type for one in listed} for view, listed in VIEWS.items()}
+    columns["order_events_raw"] = {**COLUMNS, PARTITION: "string"}
     deliver(tmp_path / "full", completed())
     for folder in ("full", "empty"):
         with connect(tmp_path / folder) as connection:
             for view, types in columns.items():
                 described = connection.execute(f"describe {view}").fetchall()
-                assert {name: kind for name, kind, *_ in described} == {
-                    name: duckdb_type(kind).upper() for name, kind in types.items()
+                assert {name: kind.lower() for name, kind, *_ in described} == {
+                    name: duckdb_type(kind) for name, kind in types.items()
                 }
 
 
 def test_the_view_names_each_column_of_the_table(tmp_path: Path) -> None:
     chosen = VIEW.partition("select\n")[2].partition("from (")[0]
     names = [line.strip().rstrip(",").split(" as ")[-1] for line in chosen.splitlines()]
-    assert names == [*VIEW_COLUMNS] == [*COLUMNS, PARTITION]
+    assert names == [one.name for one in VIEWS["order_events"]] == [*COLUMNS, PARTITION]
 
 
-READ_BY_OPENX = {"string", "int", "timestamp"}
+READ_BY_OPENX = {"string", "int", "bigint", "timestamp"}
 """Those of our types that have a reader of their own in that SerDe: decimal has none."""
 
 
 def test_the_serde_has_a_reader_for_each_type_of_a_row() -> None:
-    types = {kind.removeprefix("array<").removesuffix(">") for kind in COLUMNS.values()}
-    assert types <= READ_BY_OPENX
+    types = " ".join(COLUMNS.values())
+    for nesting in ("array<", "struct<", ">"):
+        types = types.replace(nesting, " ")
+    found = {field.rpartition(":")[2] for field in types.replace(",", " ").split()}
+    assert found <= READ_BY_OPENX
 
 
 def test_files_with_amounts_as_decimals_are_read_beside_files_with_amounts_as_text(
@@ -163,3 +167,78 @@ def test_files_outside_the_folder_cannot_be_read(tmp_path: Path, sql: str) -> No
     with pytest.raises(WarehouseError):
         DuckDBWarehouse(bucket).rows(sql.format(outside=outside, folder=bucket), ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bucket", "secret"]
+
+
+def test_files_with_lines_as_text_are_read_beside_files_with_lines_as_structs(
+    tmp_path: Path,
+) -> None:
+    """Version 0.2.0 wrote ``sku|quantity|unit_price``, the day as a column, and no zone."""
+    missing = [{"sku": "TEA", "requested": 5, "available": 1}]
+    waiting = envelope("Order Backordered", order("A-1", ("TEA", 5, 1.5), missing=missing))
+    path = deliver(tmp_path, waiting)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(
+            f"""copy (select * exclude (origin) replace (
+                ['TEA|5|1.50'] as lines, ['TEA|5|1'] as missing,
+                event_time::timestamp as event_time, arrived_at::timestamp as arrived_at
+            ) from read_parquet('{path}')) to '{path.with_name("old.parquet")}' (format parquet)"""
+        )
+    path.unlink()
+    deliver(tmp_path, completed("A-2", ("TEA", 2, 1.5)))
+    rows = DuckDBWarehouse(tmp_path).rows(
+        "select order_id, sku, quantity, amount from order_lines order by 1", ()
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("A-1", "TEA", 5, Decimal("7.50")),
+        ("A-2", "TEA", 2, Decimal("3.00")),
+    ]
+    [row] = DuckDBWarehouse(tmp_path).rows(
+        "select missing, event_time from order_events where missing is not null", ()
+    )
+    assert row == {"missing": missing, "event_time": NOON.replace(tzinfo=None)}
+
+
+def test_no_view_has_a_fact_of_another_sender_even_with_the_id_of_a_true_one(
+    tmp_path: Path,
+) -> None:
+    forged = {**completed("A-1", ("TEA", 1, 9.0)), "origin": "external"}
+    for event in (forged, completed("A-1", ("TEA", 2, 12.5))):
+        event["detail"]["metadata"] = {"event_id": "same"}
+        deliver(tmp_path, event, at=NOON)
+    deliver(tmp_path, {**completed("A-2"), "origin": "external"}, at=NOON)
+    rows = DuckDBWarehouse(tmp_path).rows("select order_id, status, total from orders", ())
+    assert rows == [{"order_id": "A-1", "status": "COMPLETED", "total": Decimal("25.00")}]
+    assert count(tmp_path, "select count(*) as events from order_events_raw") == 3
+    assert count(tmp_path, "select count(*) as events from order_lines") == 1
+
+
+def test_two_orders_with_one_event_id_are_two_orders(tmp_path: Path) -> None:
+    same = {"metadata": {"event_id": "same"}}
+    deliver(tmp_path, *(envelope("Order Created", order(one, **same)) for one in ("A-1", "A-2")))
+    assert count(tmp_path, "select count(*) as events from orders") == 2
+
+
+def test_an_order_has_one_row_with_its_country_its_waits_and_its_refund(tmp_path: Path) -> None:
+    address = {"name": "N", "street": "S", "city": "C", "country": "Austria"}
+    short = [{"sku": "TEA", "requested": 5, "available": 1}]
+    created = envelope("Order Created", order("A-1", shipping_address=address))
+    changed = envelope("Order Created", order("A-1", ("TEA", 9, 1.0)))
+    money = {"order_id": "A-1", "customer_id": "C-42", "currency": "USD", "charge_id": "c"}
+    refund = {**money, "timestamp": "2026-01-31T12:00:00Z", "amount": 25, "reason": "CarrierError"}
+    deliver(tmp_path, created, at=NOON)
+    deliver(tmp_path, changed, at=NOON + timedelta(seconds=1))
+    for number in range(2):
+        waited = order("A-1", missing=short, metadata={"event_id": f"w{number}"})
+        deliver(tmp_path, envelope("Order Backordered", waited))
+    failed = order("A-1", reason="CarrierError", message="no")
+    deliver(
+        tmp_path,
+        envelope("Order Failed", failed),
+        envelope("Payment Refunded", refund),
+        at=NOON + timedelta(seconds=5),
+    )
+    [row] = DuckDBWarehouse(tmp_path).rows("select * from orders", ())
+    assert row["status"] == "FAILED"
+    assert (row["total"], row["refunded"]) == (Decimal("25.00"), Decimal("25.00"))
+    assert (row["ship_country"], row["waits"], row["seconds"]) == ("Austria", 2, 5.0)

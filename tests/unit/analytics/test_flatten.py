@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from analytics.flatten import COLUMNS, flatten
+from analytics.columns import COLUMNS
+from analytics.flatten import flatten
 from kernel.errors import InvalidEvent
 from kernel.events import CONTRACTS
 from tests.unit.analytics.lake import completed, envelope, order
@@ -64,7 +65,11 @@ def test_a_created_order_has_its_lines_its_money_and_its_country() -> None:
         "total": "25.10",
         "units": 3,
         "line_count": 2,
-        "lines": ["TEA-GREEN|2|12.50", "TEA-BLACK|1|0.10"],
+        "lines": [
+            {"sku": "TEA-GREEN", "quantity": 2, "unit_price": "12.50"},
+            {"sku": "TEA-BLACK", "quantity": 1, "unit_price": "0.10"},
+        ],
+        "origin": "request",
         "ship_country": "Norway",
         "correlation_id": "r-1",
         "causation_id": "e-0",
@@ -96,7 +101,11 @@ def test_the_events_together_fill_every_column() -> None:
 @pytest.mark.parametrize(
     ("name", "column", "value"),
     [
-        ("Order Backordered", "missing", ["TEA-GREEN|2|1"]),
+        (
+            "Order Backordered",
+            "missing",
+            [{"sku": "TEA-GREEN", "requested": 2, "available": 1}],
+        ),
         ("Order Failed", "reason", "PaymentDeclined"),
         ("Order Cancellation Refused", "reason", "OrderCompleted"),
         ("Payment Refunded", "reason", "OutOfStock"),
@@ -143,3 +152,30 @@ def test_times_are_in_utc(timestamp: str, in_utc: str) -> None:
 def test_an_invalid_event_has_no_row(event: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent):
         flatten(event, ARRIVED)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "origin"),
+    [
+        ("Order Created", {}, "request"),
+        ("Order Completed", {}, "platform"),
+        ("Order Completed", {"origin": "external"}, "external"),
+        ("Order Created", {"origin": "external"}, "request"),
+    ],
+)
+def test_a_row_has_the_origin_of_its_event(name: str, more: dict[str, str], origin: str) -> None:
+    assert flatten(envelope(name, EVENTS[name], **more), ARRIVED)["origin"] == origin
+
+
+def test_the_sender_of_a_fact_cannot_state_its_origin() -> None:
+    detail = {**EVENTS["Order Completed"], "origin": "external"}
+    assert flatten(envelope("Order Completed", detail), ARRIVED)["origin"] == "platform"
+
+
+def test_a_replay_of_a_file_has_the_name_in_the_metadata() -> None:
+    detail = {**EVENTS["Order Created"], "metadata": {"replay_name": "monday"}}
+    assert flatten(envelope("Order Created", detail), ARRIVED)["replay_name"] == "monday"
+    archived = envelope("Order Created", detail, **{"replay-name": "archive"})
+    assert flatten(archived, ARRIVED)["replay_name"] == "archive"
+    unreadable = {**EVENTS["Order Created"], "metadata": {"replay_name": 5}}
+    assert "replay_name" not in flatten(envelope("Order Created", unreadable), ARRIVED)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.flatten import COLUMNS, VIEW_COLUMNS, flatten
+from analytics.columns import AMOUNT, COLUMNS
+from analytics.flatten import flatten
 from infra.local.engine.parquet import write_parquet
 from kernel.errors import InvalidEvent
 from kernel.events import CONTRACTS, MAX_LINES, SOURCE, Detail, parse
@@ -92,17 +93,19 @@ def test_each_valid_event_is_a_row_of_the_sinks_table(name: str, data: st.DataOb
     with TemporaryDirectory() as folder, duckdb.connect() as connection:
         file = Path(folder) / "rows.parquet"
         write_parquet([json.dumps(row).encode() for row in rows], COLUMNS, file)
-        amounts = ", ".join(
-            f"cast({name} as {VIEW_COLUMNS[name]}) as {name}" for name in ("total", "amount")
+        amounts = ", ".join(f"cast({name} as {AMOUNT}) as {name}" for name in ("total", "amount"))
+        connection.execute("set TimeZone = 'UTC'")
+        times_in_utc = ", ".join(
+            f"cast({name} as timestamp) as {name}" for name in ("event_time", "arrived_at")
         )
-        found = connection.execute(f"select * replace ({amounts}) from '{file}'")
+        found = connection.execute(f"select * replace ({amounts}, {times_in_utc}) from '{file}'")
         names = [column[0] for column in found.description or ()]
         stored = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     for row, kept, at in zip(rows, stored, times, strict=True):
         shown = {key: value for key, value in kept.items() if value is not None}
         assert shown.keys() == row.keys()
         assert abs((kept["event_time"] - at).total_seconds()) < 0.001
-        for key in ("event_id", "order_id", "lines", "missing", "units", "reason"):
+        for key in ("event_id", "order_id", "lines", "missing", "units", "reason", "origin"):
             assert kept.get(key) == row.get(key)
         for key in ("total", "amount"):
             assert str(kept.get(key)) == str(row.get(key))

@@ -1,0 +1,10 @@
+-- Rows and events by type: what was delivered more than once
+-- chart: bars
+select
+    event_type,
+    count(*) as delivered,
+    count(distinct event_id) as events,
+    count(*) - count(distinct event_id) as duplicates
+from order_events_raw
+group by 1
+order by 1

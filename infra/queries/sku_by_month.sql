@@ -1,0 +1,14 @@
+-- Shipped units and revenue of each SKU, by the month of the order
+-- chart: stacked
+select
+    cast(date_trunc('month', placed_at) as date) as month,
+    sku,
+    sum(quantity) as units,
+    sum(amount) as revenue
+from order_lines
+where status = 'COMPLETED'
+    and cast(placed_at as date) between :since and :until
+    and currency like :currency
+    and sku like :sku
+group by 1, 2
+order by 1, 3 desc, 2
