@@ -55,12 +55,15 @@ def compile_definition(
     fields = Fields(definition, "", [])
     fields.get("Version", str)
     timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)
-    table = _Compiler(integrations, express=express).table(fields)
+    table = _Compiler(integrations, express=express, language=fields.language).table(fields)
     return Machine(name, table, timeout, random)
 
 
 class _Compiler:
-    def __init__(self, integrations: Collection[str] | None, *, express: bool) -> None:
+    def __init__(
+        self, integrations: Collection[str] | None, *, express: bool, language: str
+    ) -> None:
+        self.language = language
         self.names: set[str] = set()
         self.types: dict[str, Callable[[str, Fields], State]] = {
             "Pass": compile_pass,
@@ -84,7 +87,7 @@ class _Compiler:
                 problem = "A state name must be unique and have from 1 to 80 characters"
                 raise DefinitionError(place, problem)
             self.names.add(name)
-            state_fields = Fields(definition, place, [])
+            state_fields = Fields(definition, place, [], self.language)
             states[name] = self.state(name, state_fields)
             targets[name] = state_fields.targets
         fields.refuse_unread()

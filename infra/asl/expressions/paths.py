@@ -32,6 +32,9 @@ class Scope(Protocol):
     def context(self) -> JSON: ...  # noqa: D102
 
     @property
+    def now(self) -> float: ...  # noqa: D102
+
+    @property
     def random(self) -> Callable[[], float]: ...  # noqa: D102
 
 

@@ -28,7 +28,7 @@ def compile_task(
     if "Credentials" in fields:
         credentials = fields.nested("Credentials")
         credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
-    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    input_path, parameters = fields.path("InputPath"), fields.arguments()
     timeout = fields.setting("TimeoutSeconds", None, (1, MAX_SECONDS))
     heartbeat = fields.setting("HeartbeatSeconds", None, (1, MAX_SECONDS))
     succeed = compile_succeed(fields)

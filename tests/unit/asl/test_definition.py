@@ -54,8 +54,8 @@ def refusal_of_state(state: Any, **options: Any) -> DefinitionError:
             'MISSING_TRANSITION_TARGET: State "T" is not reachable. at /States/T',
         ),
         (
-            {"StartAt": "S", "States": {"S": PASS}, "QueryLanguage": "JSONata"},
-            SCHEMA + "Only the query language JSONPath is supported at /QueryLanguage",
+            {"StartAt": "S", "States": {"S": PASS}, "QueryLanguage": "SQL"},
+            SCHEMA + "Value is not one of JSONPath, JSONata at /QueryLanguage",
         ),
         (
             {"StartAt": "S", "States": {"S": PASS}, "TimeoutSeconds": 0},
@@ -110,9 +110,9 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
         ({**PASS, "Next": "S"}, "", "either the field 'Next' or the field 'End'"),
         ({**PASS, "Seconds": 5}, "", "Field 'Seconds' is not supported"),
         (
-            {**PASS, "QueryLanguage": "JSONata"},
+            {**PASS, "QueryLanguage": "SQL"},
             "/QueryLanguage",
-            "Only the query language JSONPath",
+            "Value is not one of JSONPath, JSONata",
         ),
         ({**PASS, "InputPath": "x"}, "/InputPath", "it must start with '$'"),
         ({**PASS, "ResultPath": "$.a[*]"}, "/ResultPath", "Value is not a Reference Path"),
