@@ -62,6 +62,7 @@ class Catcher(Matcher):
 
 def compile_retriers(fields: Fields) -> list[Retrier]:
     """Compile the entries of ``Retry``; raise DefinitionError if one is invalid."""
+    _check_order(fields, "Retry")
     return [
         Retrier(
             _errors(retrier),
@@ -77,6 +78,7 @@ def compile_retriers(fields: Fields) -> list[Retrier]:
 
 def compile_catchers(fields: Fields) -> list[Catcher]:
     """Compile the entries of ``Catch``; raise DefinitionError if one is invalid."""
+    _check_order(fields, "Catch")
     return [
         Catcher(
             _errors(catcher),
@@ -115,6 +117,19 @@ def _errors(fields: Fields) -> frozenset[str]:
     if ALL in names and len(names) > 1:
         raise fields.refuse(f"{ALL} must stand alone", "ErrorEquals")
     return frozenset(map(str, names))
+
+
+def _check_order(fields: Fields, field: str) -> None:
+    """Check that States.ALL is in the last entry: a later one would never match.
+
+    Source: states-language.net, "Retrying after error" and "Fallback states".
+    """
+    entries = fields.value.get(field)
+    for index, entry in enumerate(entries[:-1] if isinstance(entries, list) else ()):
+        names = entry.get("ErrorEquals") if isinstance(entry, dict) else None
+        if isinstance(names, list) and ALL in names:
+            place = f"{field}[{index}]/ErrorEquals"
+            raise fields.refuse(f"{ALL} must appear in the last entry of '{field}'", place)
 
 
 def _full_jitter(fields: Fields) -> bool:

@@ -216,6 +216,22 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
             "must stand alone",
         ),
         (
+            {**TASK, "Retry": [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["E"]}]},
+            "/Retry[0]/ErrorEquals",
+            "must appear in the last entry of 'Retry'",
+        ),
+        (
+            {
+                **TASK,
+                "Catch": [
+                    {"ErrorEquals": ["States.ALL"], "Next": "S"},
+                    {"ErrorEquals": ["E"], "Next": "S"},
+                ],
+            },
+            "/Catch[0]/ErrorEquals",
+            "must appear in the last entry of 'Catch'",
+        ),
+        (
             {**TASK, "Catch": [{"ErrorEquals": ["E"], "Next": "X"}]},
             "/Catch[0]/Next",
             "Missing 'Next' target: X",
