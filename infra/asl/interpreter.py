@@ -170,7 +170,8 @@ class Advance:
         """Append the effect for the task or timer that a frame waits for."""
         if frame.activity == "task":
             task = (frame.token, frame.state.resource, frame.request, frame.due)
-            self.effects.append(RunTask(*task, frame.state.name, sum(frame.attempts)))
+            about = (frame.state.name, sum(frame.attempts), self.execution.context)
+            self.effects.append(RunTask(*task, *about))
         elif frame.due is not None:
             self.effects.append(SetTimer(frame.token, frame.due))
 

@@ -12,7 +12,6 @@ Requests and responses use the JSON protocols: ``X-Amz-Target`` names the operat
 seconds.
 """
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from uuid import uuid4
 from infra.errors import InvalidRequest
 from infra.local.directory.history_pieces import events_in
 from infra.local.engine.engine import Engine
+from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
@@ -64,7 +64,6 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "maxResults": int,
     **KINDS,
 }
-_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
 class AwsApi:
@@ -194,13 +193,8 @@ class AwsApi:
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
         state_machine = self._state_machine(_text(request, "stateMachineArn"))
         name = request.get("name") or str(uuid4())
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
-        try:
-            body = read(request.get("input") or "{}")
-        except InvalidJSON as error:
-            message = f"Invalid State Machine Execution Input: {error}"
-            raise InvalidRequest("InvalidExecutionInput", message) from None
+        name = check_name(name)
+        body = read_input(request.get("input") or "{}")
 
         def start(now: float) -> Answer:
             try:

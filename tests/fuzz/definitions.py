@@ -262,4 +262,4 @@ def _resource(name: str, file: str, substitutions: Mapping[str, str]) -> Definit
     return {"Type": "AWS::Serverless::StateMachine", "Properties": properties}
 
 
-assert REQUESTS.keys() == KNOWN, "an integration has no request here"
+assert REQUESTS.keys() == KNOWN.keys(), "an integration has no request here"

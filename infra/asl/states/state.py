@@ -34,6 +34,8 @@ class State:
     catchers: Sequence[Catcher] = ()
     children: Sequence["StateTable"] = ()
     resource: str = ""
+    reads_metadata: bool = False
+    """Whether an expression may read the metadata around a function's payload."""
 
     def table_of_child(self, index: int) -> "StateTable":
         """Return the table of a branch, or the item processor that all iterations share."""
