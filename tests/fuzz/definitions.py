@@ -166,7 +166,6 @@ REQUESTS: Mapping[str, tuple[Definition | None, ...]] = {
         None,
         {"QueueUrl.$": "$", "MessageBody": "x"},
         {"QueueUrl": "${Letters}", "MessageBody.$": "$"},
-        {"QueueUrl": "${Letters}", "MessageBody": "x", "MessageAttributes.$": "$"},
         {"QueueUrl": "${Letters}", "MessageBody": "x", "DelaySeconds.$": "$"},
     ),
     "events:putEvents": (
