@@ -12,6 +12,7 @@ from typing import Any
 from infra.asl.graph import Edge, Graph, Node, graph_of
 
 _CHARACTER, _HEIGHT, _PAD, _GAP_X, _GAP_Y, _TITLE = 7.5, 36.0, 16.0, 28.0, 44.0, 26.0
+_LANE = 12.0
 _LABEL = 40
 _STYLE = (
     "text{font:12px sans-serif;fill:#16191f}"
@@ -46,6 +47,19 @@ class Layout:
     edges: list[Edge]
     width: float
     height: float
+    ranks: dict[str, int]
+    lanes: dict[tuple[bool, str], float]
+    """The x of the vertical part of edges that skip rows, by whether they are catches and their
+    target: catches are left of the states, others right. It is relative to ``x``."""
+    x: float = 0.0
+
+    def lane_of(self, edge: Edge) -> float | None:
+        """Return the x of an edge's lane; None for an edge to the next row."""
+        lane = self.lanes.get((edge.kind == "catch", edge.target))
+        return None if lane is None or self._is_short(edge) else self.x + lane
+
+    def _is_short(self, edge: Edge) -> bool:
+        return self.ranks[edge.target] == self.ranks[edge.source] + 1
 
     def all_boxes(self) -> Iterator[Box]:
         """Yield each box, an outer one before those in it."""
@@ -63,21 +77,29 @@ def layout(definition: Mapping[str, Any]) -> Layout:
 def _placed(graph: Graph) -> Layout:
     """Place a graph at the origin: a row for each rank, its states side by side and centred."""
     rows: dict[int, list[Box]] = {}
-    for name, rank in _ranks(graph).items():
+    ranks = _ranks(graph)
+    skipping = [edge for edge in graph.edges if ranks[edge.target] != ranks[edge.source] + 1]
+    left = list(dict.fromkeys(edge.target for edge in skipping if edge.kind == "catch"))
+    right = list(dict.fromkeys(edge.target for edge in skipping if edge.kind != "catch"))
+    margin = len(left) * _LANE
+    for name, rank in ranks.items():
         rows.setdefault(rank, []).append(_sized(graph.nodes[name]))
     widths = {
         rank: sum(box.width for box in row) + _GAP_X * (len(row) - 1) for rank, row in rows.items()
     }
     width, y = max(widths.values()), 0.0
     for rank in sorted(rows):
-        x = (width - widths[rank]) / 2
+        x = margin + (width - widths[rank]) / 2
         for box in rows[rank]:
             _move(box, x, y)
             x += box.width + _GAP_X
         y += max(box.height for box in rows[rank]) + _GAP_Y
     boxes = {box.node.name: box for row in rows.values() for box in row}
     in_order = {name: boxes[name] for name in graph.nodes}
-    return Layout(in_order, graph.edges, width, y - _GAP_Y)
+    end = margin + width + _LANE
+    lanes = {(True, target): at * _LANE for at, target in enumerate(left)}
+    lanes |= {(False, target): end + at * _LANE for at, target in enumerate(right)}
+    return Layout(in_order, graph.edges, end + len(right) * _LANE, y - _GAP_Y, ranks, lanes)
 
 
 def _sized(node: Node) -> Box:
@@ -90,6 +112,7 @@ def _sized(node: Node) -> Box:
         height = max(part.height for part in parts) + _TITLE + _PAD
         x = (width - inner) / 2
         for part in parts:
+            part.x += x
             for box in part.boxes.values():
                 _move(box, x, _TITLE)
             x += part.width + _GAP_X
@@ -100,6 +123,7 @@ def _move(box: Box, x: float, y: float) -> None:
     box.x += x
     box.y += y
     for part in box.parts:
+        part.x += x
         for inner in part.boxes.values():
             _move(inner, x, y)
 
@@ -144,7 +168,7 @@ def _depth_first(
 def svg(definition: Mapping[str, Any], title: str = "") -> str:
     """Return a definition's graph as an SVG document without scripts or outside resources."""
     drawn = layout(definition)
-    width, height = drawn.width + 2 * _PAD + 60, drawn.height + 2 * _PAD
+    width, height = drawn.width + 2 * _PAD, drawn.height + 2 * _PAD
     view = f"{-_PAD:g} {-_PAD:g} {width:g} {height:g}"
     size = f'width="{width:g}" height="{height:g}"'
     lines = [
@@ -171,35 +195,51 @@ def _shape(box: Box) -> str:
 
 
 def _lines(drawn: Layout) -> Iterator[str]:
+    bottoms: dict[int, float] = {}
+    for name, box in drawn.boxes.items():
+        rank = drawn.ranks[name]
+        bottoms[rank] = max(bottoms.get(rank, 0.0), box.y + box.height)
     for edge in drawn.edges:
         source, target = drawn.boxes[edge.source], drawn.boxes[edge.target]
-        label = edge.label if len(edge.label) <= _LABEL else f"{edge.label[: _LABEL - 1]}…"
-        path, x, y = _path(source, target)
+        lane = drawn.lane_of(edge)
+        if lane is None:
+            path = _curve(source, target)
+        else:
+            path = _detour(source, target, lane, bottoms[drawn.ranks[edge.source]])
         yield (
             f'<path class="edge {edge.kind}" data-from="{escape(edge.source)}" '
             f'data-to="{escape(edge.target)}" marker-end="url(#arrow)" d="{path}">'
             f"<title>{escape(edge.label or edge.kind)}</title></path>"
         )
-        if label and edge.kind != "catch":
-            place = f'x="{x:g}" y="{y:g}" text-anchor="middle"'
-            yield f'<text class="label" {place}>{escape(label)}</text>'
+        if lane is None and edge.kind in ("choice", "default"):
+            short = len(edge.label) <= _LABEL
+            label = edge.label if short else f"{edge.label[: _LABEL - 1]}…"
+            place = f'x="{target.x + target.width / 2:g}" y="{target.y - 9:g}"'
+            yield f'<text class="label" {place} text-anchor="middle">{escape(label)}</text>'
     for box in drawn.boxes.values():
         for part in box.parts:
             yield from _lines(part)
 
 
-def _path(source: Box, target: Box) -> tuple[str, float, float]:
-    """Return an edge's curve and the place of its label; an edge upwards bends to the right."""
+def _curve(source: Box, target: Box) -> str:
+    """Return the line of an edge to the next row."""
     x, y = source.x + source.width / 2, source.y + source.height
     to_x, to_y = target.x + target.width / 2, target.y
-    if to_y > y:
-        middle = (y + to_y) / 2
-        curve = f"M{x:g} {y:g}C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}"
-        return curve, (x + to_x) / 2, middle
-    x, y = source.x + source.width, source.y + source.height / 2
-    to_x, to_y = target.x + target.width, target.y + target.height / 2
-    bend = max(x, to_x) + 40
-    return f"M{x:g} {y:g}C{bend:g} {y:g} {bend:g} {to_y:g} {to_x:g} {to_y:g}", bend, (y + to_y) / 2
+    middle = (y + to_y) / 2
+    return f"M{x:g} {y:g}C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}"
+
+
+def _detour(source: Box, target: Box, lane: float, bottom: float) -> str:
+    """Return the line of an edge that skips rows: it crosses no state.
+
+    It leaves below its row, whose end is ``bottom``, follows its lane and enters its target from
+    above.
+    """
+    shift = _LANE if lane > source.x else -_LANE
+    x, to_x = source.x + source.width / 2 + shift, target.x + target.width / 2 + shift
+    below, above = bottom + _GAP_Y / 4, target.y - _GAP_Y / 3
+    start = source.y + source.height
+    return f"M{x:g} {start:g}V{below:g}H{lane:g}V{above:g}H{to_x:g}V{target.y:g}"
 
 
 def mermaid(definition: Mapping[str, Any]) -> str:
