@@ -3,7 +3,7 @@
 ==================  ===============================================================================
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
-                    ``ListExecutions`` (the last three for EXPRESS too, unlike AWS)
+                    ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`
 everything else     refused: ``UnknownOperationException``, with this list
 ==================  ===============================================================================
@@ -27,6 +27,7 @@ from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from infra.server.dead_letters_api import KINDS, letter_operations
+from infra.server.single_state import answer_test_state
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
 
@@ -85,6 +86,7 @@ class AwsApi:
             "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
+            "AWSStepFunctions.TestState": answer_test_state,
             **letter_operations(engine),
         }
 
