@@ -20,7 +20,7 @@ from infra.asl.states.flow import (
 from infra.asl.states.fork import compile_map, compile_parallel
 from infra.asl.states.state import State, StateTable
 from infra.asl.states.task import compile_task
-from kernel.json_text import MAX_DEPTH, is_nested_deeper
+from kernel.json_text import MAX_DEPTH, InvalidJSON, is_nested_deeper, read
 
 _MAX_NAME_CHARACTERS = 80
 
@@ -33,7 +33,7 @@ def compile_definition(
     random: Callable[[], float] = chance.random,
     express: bool = False,
 ) -> Machine:
-    """Compile a definition.
+    """Compile a definition, which is a value or JSON text.
 
     Parameters
     ----------
@@ -50,17 +50,30 @@ def compile_definition(
     DefinitionError
         The definition is invalid, or uses a feature that is not supported.
     """
+    if isinstance(definition, str) and definition.strip():  # AWS calls a blank text no object
+        definition = _parsed(definition)
     if is_nested_deeper(definition):
         raise DefinitionError("", f"The definition is nested deeper than {MAX_DEPTH} levels")
     fields = Fields(definition, "", [])
     fields.get("Version", str)
     timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)
-    table = _Compiler(integrations, express=express).table(fields)
+    table = _Compiler(integrations, express=express, language=fields.language).table(fields)
     return Machine(name, table, timeout, random)
 
 
+def _parsed(text: str) -> JSON:
+    """Return the value of a definition's JSON text; raise DefinitionError if it is not JSON."""
+    try:
+        return read(text)
+    except InvalidJSON as error:
+        raise DefinitionError("", f"It is not JSON: {error}", "INVALID_JSON_DESCRIPTION") from None
+
+
 class _Compiler:
-    def __init__(self, integrations: Collection[str] | None, *, express: bool) -> None:
+    def __init__(
+        self, integrations: Collection[str] | None, *, express: bool, language: str
+    ) -> None:
+        self.language = language
         self.names: set[str] = set()
         self.types: dict[str, Callable[[str, Fields], State]] = {
             "Pass": compile_pass,
@@ -84,7 +97,7 @@ class _Compiler:
                 problem = "A state name must be unique and have from 1 to 80 characters"
                 raise DefinitionError(place, problem)
             self.names.add(name)
-            state_fields = Fields(definition, place, [])
+            state_fields = Fields(definition, place, [], self.language)
             states[name] = self.state(name, state_fields)
             targets[name] = state_fields.targets
         fields.refuse_unread()

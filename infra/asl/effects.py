@@ -1,5 +1,7 @@
 """Effects, which the interpreter requests of its host, and signals, which the host sends back."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from infra.asl.expressions.values import JSON
@@ -23,6 +25,8 @@ class RunTask(NamedTuple):
         Seconds from the start of the call.
     attempt
         Number of earlier attempts.
+    context
+        ``Execution`` and ``StateMachine`` of the context object.
     """
 
     token: int
@@ -31,6 +35,7 @@ class RunTask(NamedTuple):
     timeout: float | None
     state: str
     attempt: int
+    context: Mapping[str, JSON] = MappingProxyType({})
 
 
 class SetTimer(NamedTuple):

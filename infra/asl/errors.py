@@ -5,6 +5,7 @@ AslError
 ├── ExpressionError        a text is not a path, a filter or an intrinsic function
 ├── StateFailure           a state fails with an error name that Retry and Catch may match
 │   ├── DataLimitExceeded  a state's data exceed 256 KiB
+│   ├── QueryFailure       a JSONata expression has no usable result
 │   └── TerminalFailure    States.Runtime: ends the execution regardless of Retry and Catch
 ├── PathNotFoundError      a path selects no value
 └── IntrinsicError         an intrinsic function rejects its arguments
@@ -15,6 +16,7 @@ from collections.abc import Callable
 ALL = "States.ALL"
 DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 EXCEED_TOLERATED_FAILURE_THRESHOLD = "States.ExceedToleratedFailureThreshold"
+QUERY_EVALUATION_ERROR = "States.QueryEvaluationError"
 RESULT_PATH_MATCH_FAILURE = "States.ResultPathMatchFailure"
 RUNTIME = "States.Runtime"
 TASK_FAILED = "States.TaskFailed"
@@ -78,6 +80,16 @@ class TerminalFailure(StateFailure):
 
     def __init__(self, cause: str) -> None:
         super().__init__(RUNTIME, cause)
+
+
+class QueryFailure(StateFailure):
+    """The failure of a state whose JSONata expression has no usable result.
+
+    Source: "Handling errors in Step Functions workflows" in the AWS Step Functions Developer Guide.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(QUERY_EVALUATION_ERROR, cause)
 
 
 class PathNotFoundError(AslError):

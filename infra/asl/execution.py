@@ -71,6 +71,11 @@ class Frame:
         self.last_id = parent.last_id if parent else 0
 
     @property
+    def now(self) -> float:
+        """The time of the advance, in epoch seconds."""
+        return self.execution.now
+
+    @property
     def context(self) -> JSON:
         """The context object, ``$$``."""
         state: dict[str, JSON] = {
@@ -125,6 +130,7 @@ class Execution:
     last_event_id: int = 0
     pending: dict[int, Frame] = field(default_factory=dict)
     history: list[HistoryEvent] = field(default_factory=list)
+    now: float = 0
     root: Frame = field(init=False)
 
     def __post_init__(self) -> None:

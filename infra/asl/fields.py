@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from infra.asl.errors import DefinitionError, ExpressionError, TerminalFailure
+from infra.asl.errors import DefinitionError, ExpressionError, QueryFailure, TerminalFailure
 from infra.asl.expressions.paths import (
     Put,
     Reader,
@@ -12,9 +12,11 @@ from infra.asl.expressions.paths import (
     compile_reference_path,
 )
 from infra.asl.expressions.payload import compile_template
+from infra.asl.expressions.query import Query, compile_query, is_query
 from infra.asl.expressions.values import JSON, to_plain_text
 
 MAX_SECONDS = 99_999_999
+_LANGUAGES = ("JSONPath", "JSONata")
 
 T = TypeVar("T")
 _TYPES: dict[type, str] = {str: "String", list: "Array", dict: "Object", bool: "Boolean"}
@@ -23,16 +25,27 @@ _TYPES: dict[type, str] = {str: "String", list: "Array", dict: "Object", bool: "
 class Fields:
     """An object of a definition. It records which fields were read, and which states they name."""
 
-    def __init__(self, value: JSON, place: str, targets: list[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        value: JSON,
+        place: str,
+        targets: list[tuple[str, str]],
+        language: str = "JSONPath",
+    ) -> None:
         if not isinstance(value, Mapping):
             raise DefinitionError(place, "Expected value of type Object")
         self.value = value
         self.place = place
         self.targets = targets
         self.unread = set(value) - {"Comment", "QueryLanguage", "Type"}
-        if value.get("QueryLanguage", "JSONPath") != "JSONPath":
-            problem = "Only the query language JSONPath is supported"
-            raise self.refuse(problem, "QueryLanguage")
+        own = value.get("QueryLanguage", language)
+        if own not in _LANGUAGES:
+            raise self.refuse(f"Value is not one of {', '.join(_LANGUAGES)}", "QueryLanguage")
+        if own != language == "JSONata":
+            problem = "A state of a JSONata state machine cannot use the query language JSONPath"
+            raise self.refuse(problem)
+        self.language = own
+        self.is_jsonata = own == "JSONata"
 
     def __contains__(self, field: str) -> bool:
         return field in self.value
@@ -44,7 +57,9 @@ class Fields:
     def refuse_unread(self) -> None:
         """Raise DefinitionError if a field was not read."""
         if self.unread:
-            raise self.refuse(f"Field '{min(self.unread)}' is not supported")
+            field = min(self.unread)
+            suffix = " by the query language JSONata" if self.is_jsonata else ""
+            raise self.refuse(f"Field '{field}' is not supported{suffix}")
 
     def get(self, field: str, kind: type[T], default: Any = None) -> T:
         """Return the value of an optional field."""
@@ -88,12 +103,14 @@ class Fields:
 
     def nested(self, field: str) -> "Fields":
         """Return the object in a required field."""
-        return Fields(self.require(field, dict), f"{self.place}/{field}", self.targets)
+        return Fields(
+            self.require(field, dict), f"{self.place}/{field}", self.targets, self.language
+        )
 
     def each(self, field: str) -> "Iterator[Fields]":
         """Yield the objects of an array, none if it is absent."""
         for index, item in enumerate(self.get(field, list, [])):
-            fields = Fields(item, f"{self.place}/{field}[{index}]", self.targets)
+            fields = Fields(item, f"{self.place}/{field}[{index}]", self.targets, self.language)
             yield fields
             fields.refuse_unread()
 
@@ -104,15 +121,39 @@ class Fields:
         return name
 
     def template(self, field: str, kind: type[Any] = object) -> Reader | None:
-        """Compile a payload template."""
+        """Compile a payload template, or in JSONata a value whose expressions read the input."""
+        if self.is_jsonata:
+            query = self.query(field, kind)
+            return query and (lambda data, scope: query({"input": data}, scope))
         value: JSON = self.get(field, kind)
         return compile_template(value, f"{self.place}/{field}") if field in self.value else None
+
+    def query(
+        self, field: str, kind: type[Any] = object, expected: str | None = None
+    ) -> Query | None:
+        """Compile a JSONata value, whose expressions read ``$states``; None if it is absent."""
+        value: JSON = self.get(field, kind)
+        if field not in self.value:
+            return None
+        return compile_query(value, field, f"{self.place}/{field}", expected)
+
+    def queried(self, field: str, expected: str) -> Query | None:
+        """Compile a JSONata expression; return None if the field is absent or a literal."""
+        if not (self.is_jsonata and is_query(self.value.get(field))):
+            return None
+        return self.query(field, str, expected)
+
+    def arguments(self) -> Reader | None:
+        """Compile ``Parameters``, which is ``Arguments`` in JSONata."""
+        return self.template("Arguments" if self.is_jsonata else "Parameters")
 
     def path(self, field: str, missing: str | None = None) -> Reader:
         """Compile a path: ``$`` if it is absent, an empty object if it is null.
 
         A path that selects nothing raises TerminalFailure, with ``missing`` or Jayway's reason.
         """
+        if self.is_jsonata:  # it has no paths; such a field stays unread, and is refused
+            return lambda data, _scope: data
         self.unread.discard(field)
         text = self.value.get(field, "$")
         if text is None:
@@ -146,6 +187,12 @@ class Fields:
     ) -> Callable[[JSON, Scope], Any]:
         """Compile a number within bounds that a path may provide (``MaxConcurrencyPath``)."""
         path, (least, most) = f"{field}Path", bounds
+        query = self.queried(field, "number")
+        if query is not None:
+            return _queried_setting(query, field, bounds, kinds, refusal)
+        if self.is_jsonata:
+            number = self.number(field, default, least, most, kinds)
+            return lambda _data, _scope: number
         if self.one_of(field, path) != path:
             number = self.number(field, default, least, most, kinds)
             return lambda _data, _scope: number
@@ -163,3 +210,25 @@ class Fields:
             return value
 
         return read_number
+
+
+def _queried_setting(
+    query: Query,
+    field: str,
+    bounds: tuple[float, float],
+    kinds: tuple[type, ...],
+    refusal: str,
+) -> Callable[[JSON, Scope], Any]:
+    """Return the reader of a number within bounds that a JSONata expression provides."""
+    least, most = bounds
+
+    def read_number(data: JSON, scope: Scope) -> Any:
+        value = query({"input": data}, scope)
+        if type(value) not in kinds:
+            raise QueryFailure(f"The {field} field cannot be parsed as an integer: {value}")
+        if not least <= value <= most:
+            names = {"field": field, "least": least, "most": most, "value": value}
+            raise QueryFailure(refusal.format_map(names))
+        return value
+
+    return read_number

@@ -84,7 +84,7 @@ class Advance:
 
     def __init__(self, execution: Execution, now: float) -> None:
         self.execution = execution
-        self.now = now
+        self.now = execution.now = now
         self.effects: list[Effect] = []
         self.ready: deque[Frame] = deque()
 
@@ -170,7 +170,8 @@ class Advance:
         """Append the effect for the task or timer that a frame waits for."""
         if frame.activity == "task":
             task = (frame.token, frame.state.resource, frame.request, frame.due)
-            self.effects.append(RunTask(*task, frame.state.name, sum(frame.attempts)))
+            about = (frame.state.name, sum(frame.attempts), self.execution.context)
+            self.effects.append(RunTask(*task, *about))
         elif frame.due is not None:
             self.effects.append(SetTimer(frame.token, frame.due))
 
@@ -249,8 +250,7 @@ class Advance:
             if catcher.matches(failure):
                 result = failure.as_output()
                 try:
-                    assigned = catcher.assign(result, frame) if catcher.assign else None
-                    output = catcher.put(frame.input, result)
+                    output, assigned = catcher.take(frame, result)
                     self.leave(frame, output, assigned, catcher.next)
                 except StateFailure as second:
                     self._give_up(frame, _located(frame, second))
@@ -258,6 +258,7 @@ class Advance:
         return False
 
     def _abandon_children(self, frame: Frame) -> None:
+        frame.request = None
         for child in frame.children.values():
             self._abandon_children(child)
             child.alive = False

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from infra.asl.errors import ALL, TASK_FAILED, TIMEOUT, StateFailure
-from infra.asl.expressions.paths import Put, Reader
+from infra.asl.expressions.values import JSON
 from infra.asl.fields import MAX_SECONDS, Fields
+
+if TYPE_CHECKING:
+    from infra.asl.execution import Frame
+
+Take: TypeAlias = Callable[["Frame", JSON], tuple[JSON, JSON]]
+"""Returns the output and the assigned variables of a catcher, from the error's output."""
 
 _MAX_DELAY_SECONDS = 31_622_400
 
@@ -49,13 +56,13 @@ class Retrier(Matcher):
 class Catcher(Matcher):
     """One entry of ``Catch``."""
 
-    put: Put
-    assign: Reader | None
+    take: Take
     next: str
 
 
 def compile_retriers(fields: Fields) -> list[Retrier]:
     """Compile the entries of ``Retry``; raise DefinitionError if one is invalid."""
+    _check_order(fields, "Retry")
     return [
         Retrier(
             _errors(retrier),
@@ -71,15 +78,38 @@ def compile_retriers(fields: Fields) -> list[Retrier]:
 
 def compile_catchers(fields: Fields) -> list[Catcher]:
     """Compile the entries of ``Catch``; raise DefinitionError if one is invalid."""
+    _check_order(fields, "Catch")
     return [
         Catcher(
             _errors(catcher),
-            catcher.result_path(),
-            catcher.template("Assign", dict),
+            _take(catcher),
             catcher.target("Next"),
         )
         for catcher in fields.each("Catch")
     ]
+
+
+def _take(fields: Fields) -> Take:
+    if fields.is_jsonata:
+        return _query_take(fields)
+    put, assign = fields.result_path(), fields.template("Assign", dict)
+
+    def take(frame: "Frame", error: JSON) -> tuple[JSON, JSON]:
+        assigned = assign(error, frame) if assign else None
+        return put(frame.input, error), assigned
+
+    return take
+
+
+def _query_take(fields: Fields) -> Take:
+    output, assign = fields.query("Output"), fields.query("Assign", dict)
+
+    def take(frame: "Frame", error: JSON) -> tuple[JSON, JSON]:
+        states = {"input": frame.input, "errorOutput": error}
+        assigned = assign(states, frame) if assign else None
+        return output(states, frame) if output else error, assigned
+
+    return take
 
 
 def _errors(fields: Fields) -> frozenset[str]:
@@ -87,6 +117,19 @@ def _errors(fields: Fields) -> frozenset[str]:
     if ALL in names and len(names) > 1:
         raise fields.refuse(f"{ALL} must stand alone", "ErrorEquals")
     return frozenset(map(str, names))
+
+
+def _check_order(fields: Fields, field: str) -> None:
+    """Check that States.ALL is in the last entry: a later one would never match.
+
+    Source: states-language.net, "Retrying after error" and "Fallback states".
+    """
+    entries = fields.value.get(field)
+    for index, entry in enumerate(entries[:-1] if isinstance(entries, list) else ()):
+        names = entry.get("ErrorEquals") if isinstance(entry, dict) else None
+        if isinstance(names, list) and ALL in names:
+            place = f"{field}[{index}]/ErrorEquals"
+            raise fields.refuse(f"{ALL} must appear in the last entry of '{field}'", place)
 
 
 def _full_jitter(fields: Fields) -> bool:

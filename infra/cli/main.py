@@ -44,6 +44,8 @@ COMMANDS = {
     "restore": "restore:restore",
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
+    "workflow": "workflow:app",
+    "invoke": "invoke:invoke",
 }
 """The commands by name: a module of `infra.cli.commands` and its function or Typer app."""
 

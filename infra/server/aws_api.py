@@ -3,7 +3,7 @@
 ==================  ===============================================================================
 EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
-                    ``ListExecutions`` (the last three for EXPRESS too, unlike AWS)
+                    ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`; for an operator's
                     actions on orders, reviews and stock: `infra.server.operator_api`
 everything else     refused: ``UnknownOperationException``, with this list
@@ -13,7 +13,6 @@ Requests and responses use the JSON protocols: ``X-Amz-Target`` names the operat
 seconds.
 """
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -23,12 +22,14 @@ from uuid import uuid4
 from infra.errors import InvalidRequest
 from infra.local.directory.history_pieces import events_in
 from infra.local.engine.engine import Engine
+from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
+from infra.server.single_state import answer_test_state
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
 
@@ -67,7 +68,6 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **KINDS,
     **FIELD_TYPES,
 }
-_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 
 class AwsApi:
@@ -89,6 +89,7 @@ class AwsApi:
             "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
+            "AWSStepFunctions.TestState": answer_test_state,
             **letter_operations(engine),
             **OperatorApi(engine).operations(),
         }
@@ -198,13 +199,8 @@ class AwsApi:
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
         state_machine = self._state_machine(_text(request, "stateMachineArn"))
         name = request.get("name") or str(uuid4())
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
-        try:
-            body = read(request.get("input") or "{}")
-        except InvalidJSON as error:
-            message = f"Invalid State Machine Execution Input: {error}"
-            raise InvalidRequest("InvalidExecutionInput", message) from None
+        name = check_name(name)
+        body = read_input(request.get("input") or "{}")
 
         def start(now: float) -> Answer:
             try:

@@ -119,6 +119,11 @@ class Terminal:
             lines = wrap(piece.text, width or 0) if wraps else [piece.text]
             self._write([[Piece(line, piece.style)] for line in lines])
 
+    def print_whole(self, text: str) -> None:
+        """Print a text whose lines are not wrapped, since another program reads them."""
+        for line in text.splitlines():
+            self._write([[Piece(plain(line))]])
+
     def print_json(self, value: object) -> None:
         """Print a value as JSON on several lines, as a part of the text for a person."""
         if not self._error and json_document.current() is not None:

@@ -23,6 +23,14 @@ BAR, AIM = 1.15, 0.7
 REASONS: dict[str, str] = {}
 """Handlers above the limit, each with the reason."""
 
+LANGUAGES = {
+    "interpreter of workflows": "import infra.asl",
+    "evaluator of JSONata, in its own process on first use": (
+        "from infra.asl.queries import worker; import jsonata.jsonata"
+    ),
+}
+"""Parts of the runtime that no handler imports."""
+
 PAIR = """
 import boto3
 from pydantic import BaseModel
@@ -46,7 +54,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-imports", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    programs = {"bare": "pass", "pair": PAIR} | {name: f"import {name}" for name in handlers()}
+    imports = {name: f"import {name}" for name in handlers()}
+    programs = {"bare": "pass", "pair": PAIR} | LANGUAGES | imports
     taken: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(rounds + 1):
         for name, program in programs.items():
@@ -56,7 +65,11 @@ def main() -> int:
     bare = median(taken.pop("bare"))
     over = {name: median(times) - bare for name, times in taken.items()}
     pair = over.pop("pair")
-    return _report(over, pair, rounds)
+    languages = {name: over.pop(name) for name in LANGUAGES}
+    status = _report(over, pair, rounds)
+    for name, seconds in languages.items():
+        Console().print(f"{name}: {seconds * 1000:.0f} ms")
+    return status
 
 
 def _report(over: dict[str, float], pair: float, rounds: int) -> int:

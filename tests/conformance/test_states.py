@@ -22,8 +22,6 @@ DAY = 86_400
 
 @pytest.mark.vectors("states.jsonl", "states_masked.jsonl")
 def test_an_execution_ends_as_on_aws(case: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    if case["query_language"] != "JSONPath":
-        pytest.skip("JSONata is not supported")
     if "DistributedMap" in case["features"]:
         pytest.skip("a distributed Map is not supported")
     if case["name"] in KNOWN_DIFFERENCES:

@@ -89,11 +89,75 @@ def test_lambda_invoke_answers_with_the_response_around_the_payload(make: Make) 
     rig = make(flow=definition, handlers={"Step": echo})
     rig.start("one", {"order_id": "A-1"})
     rig.settle()
-    assert json.loads(rig.execution("one")["output"]) == {
+    answer = json.loads(rig.execution("one")["output"])
+    request = answer["SdkResponseMetadata"]["RequestId"]
+    trace = answer["SdkHttpMetadata"]["HttpHeaders"]["X-Amzn-Trace-Id"]
+    assert trace.startswith("root=1-")
+    headers = {
+        "Connection": "keep-alive",
+        "Content-Length": "15",
+        "Content-Type": "application/json",
+        "Date": "Fri, 15 Jan 2027 08:00:00 GMT",
+        "X-Amz-Executed-Version": "$LATEST",
+        "x-amzn-Remapped-Content-Length": "0",
+        "x-amzn-RequestId": request,
+        "X-Amzn-Trace-Id": trace,
+    }
+    assert answer == {
         "ExecutedVersion": "$LATEST",
         "Payload": {"order": "A-1"},
+        "SdkHttpMetadata": {
+            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+            "HttpHeaders": headers,
+            "HttpStatusCode": 200,
+        },
+        "SdkResponseMetadata": {"RequestId": request},
         "StatusCode": 200,
     }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"Name": "a b/c?"}, "StepFunctions.InvalidNameException"),
+        ({"Name": "x" * 81}, "StepFunctions.InvalidNameException"),
+        ({"Input": "{"}, "StepFunctions.InvalidExecutionInputException"),
+    ],
+)
+def test_a_nested_start_has_the_checks_of_the_port(
+    make: Make, parameters: dict[str, Any], error: str
+) -> None:
+    rig = make(flow=flow(Step=task(START, Parameters={"StateMachineArn": SUB_FLOW, **parameters})))
+    rig.start("one", {})
+    rig.settle()
+    assert rig.execution("one")["error"] == error
+
+
+def test_a_nested_start_reads_a_text_as_json(make: Make) -> None:
+    parameters = {"StateMachineArn": SUB_FLOW, "Name": "k", "Input": '{"a":1}'}
+    rig = make(flow=flow(Step=task(START, Parameters=parameters)))
+    rig.start("one", {})
+    rig.settle()
+    assert json.loads(rig.execution("k")["input"]) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"InvocationType": "Event"}, "must be RequestResponse"),
+        ({"Qualifier": "7"}, "must be $LATEST"),
+        ({"Surprise": 1}, "The parameter 'Surprise' is not supported"),
+    ],
+)
+def test_a_parameter_that_only_the_data_has_is_refused_too(
+    make: Make, parameters: dict[str, Any], problem: str
+) -> None:
+    rig = make(flow=flow(Step=task(INVOKE, InputPath="$.all")), handlers={"Step": echo})
+    rig.start("one", {"all": {"FunctionName": "Step", **parameters}})
+    rig.settle()
+    row = rig.execution("one")
+    assert row["error"] == "States.Runtime"
+    assert problem in row["cause"]
 
 
 def test_a_missing_function_is_an_error_that_can_be_caught(make: Make) -> None:
@@ -115,6 +179,7 @@ def test_the_context_object_names_the_execution_and_its_machine(make: Make) -> N
         "Id": f"{arn}:execution:shop-flow:one",
         "Input": {"a": 1},
         "Name": "one",
+        "RedriveCount": 0,
         "RoleArn": "arn:aws:iam::000000000000:role/shop-flow",
         "StartTime": "2027-01-15T08:00:00.000Z",
     }
@@ -699,13 +764,20 @@ def test_a_workflow_may_put_events(make: Make) -> None:
             "Source": "shop",
             "DetailType": "Work",
             "Detail": {"order_id.$": "$.order_id"},
+            "Resources": ["arn:x"],
         }
     ]
     rig = make(flow=flow(Put=task(PUT, Parameters={"Entries": entries})))
     rig.start("one", {"order_id": "A-1"})
     rig.settle()
     assert json.loads(rig.execution("one")["output"])["FailedEntryCount"] == 0
-    assert json.loads(rig.queue("Work")[0]["body"])["detail"] == {"order_id": "A-1"}
+    event = json.loads(rig.queue("Work")[0]["body"])
+    assert event["detail"] == {"order_id": "A-1"}
+    assert event["resources"] == [
+        "arn:x",
+        "arn:aws:states:us-east-1:000000000000:execution:shop-flow:one",
+        "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow",
+    ]
 
 
 def test_a_workflow_may_start_another(make: Make) -> None:

@@ -1,14 +1,17 @@
 """Filters of JSONPath, such as ``[?(@.status == 0 && @.year > 1990)]``, as in Jayway JsonPath.
 
-Terms are joined by ``&&`` and ``||``, without parentheses; values of two types are never equal and
-have no order. Regular expressions (``=~``) are refused: AWS does not support them ("Using JSONPath
-paths", AWS Step Functions Developer Guide), and their matching time is unbounded.
+Terms are joined by ``&&`` and ``||``, without parentheses. ``==`` compares a number and a text by
+their texts or values, ``===`` requires one type; values of two types have no order. A field that is
+missing differs from every literal. ``@`` matches no scalar value. Regular expressions (``=~``) are
+refused: AWS does not support them ("Using JSONPath paths", AWS Step Functions Developer Guide), and
+their matching time is unbounded.
 """
 
 import json
 import operator
 import re
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from infra.asl.errors import ExpressionError, PathNotFoundError
@@ -18,14 +21,14 @@ Predicate: TypeAlias = Callable[[JSON], bool]
 
 _TERM = re.compile(
     r"""\s*(?P<negated>!?)\s*@(?P<path>(?:\.[\w-]+|\[(?:'[^']*'|-?\d+)\])*)\s*
-    (?: (?P<relation>==|!=|<=|>=|<|>)\s*(?P<literal>'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?|true|false|null)
+    (?: (?P<relation>===|!==|==|!=|<=|>=|<|>)\s*
+        (?P<literal>'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?|true|false|null)
     )?\s*(?P<then>&&|\|\||\)\])""",
     re.VERBOSE,
 )
+_NUMBERS = (int, float)
 _REGULAR_EXPRESSION = re.compile(r"[^&|=]*=~")
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -61,12 +64,15 @@ def parse_filter(
 def _term(term: re.Match[str], read: Callable[[JSON, Any], JSON]) -> Predicate:
     test = _test(term)
     negated = bool(term["negated"])
+    missing = term["relation"] in ("!=", "!==")
 
     def holds(node: JSON) -> bool:
+        if not isinstance(node, (dict, list)):
+            return False
         try:
             return test(read(node, None)) is not negated
         except PathNotFoundError:
-            return negated
+            return missing is not negated
 
     return holds
 
@@ -74,10 +80,35 @@ def _term(term: re.Match[str], read: Callable[[JSON, Any], JSON]) -> Predicate:
 def _test(term: re.Match[str]) -> Predicate:
     if term["relation"] is None:
         return lambda _value: True
-    relation, text = _RELATIONS[term["relation"]], term["literal"]
+    sign, text = term["relation"], term["literal"]
     literal = text[1:-1] if text[0] in "'\"" else json.loads(text)
-    kinds = (int, float) if type(literal) in (int, float) else (type(literal),)
-    ordered = kinds != (type(None),) or relation in (operator.eq, operator.ne)
-    return lambda value: (
-        ordered and relation(value, literal) if type(value) in kinds else relation is operator.ne
-    )
+    if sign in _RELATIONS:
+        relation = _RELATIONS[sign]
+        kinds = (
+            _NUMBERS if type(literal) in _NUMBERS else (str,) if isinstance(literal, str) else ()
+        )
+        return lambda value: type(value) in kinds and relation(value, literal)
+    equal = sign in ("==", "===")
+    compare = _is_same if len(sign) == len("===") else _is_equal
+    return lambda value: compare(value, literal) is equal
+
+
+def _is_same(value: JSON, literal: JSON) -> bool:
+    """Return whether two values have one type and are equal."""
+    kinds = _NUMBERS if type(literal) in _NUMBERS else (type(literal),)
+    return type(value) in kinds and value == literal
+
+
+def _is_equal(value: JSON, literal: JSON) -> bool:
+    """Return whether two values are equal, as Jayway converts the second one.
+
+    A text equals a number with this text; a number equals a text that has this value.
+    """
+    if isinstance(value, str) and type(literal) in _NUMBERS:
+        return value == json.dumps(literal)
+    if type(value) in _NUMBERS and isinstance(literal, str):
+        try:
+            return Decimal(literal) == Decimal(str(value))
+        except InvalidOperation:
+            return False
+    return _is_same(value, literal)

@@ -89,6 +89,10 @@ def _compile_call(text: str, start: int, depth: int) -> tuple[Reader, int]:
         converters = (*converters, *(len(arguments) - len(converters)) * (rest,))
     if len(converters) != len(arguments):
         raise ExpressionError(f"States.{match[1]} does not take {len(arguments)} arguments")
+    if match[1] == "Format" and (literal := _STRING.match(text, match.end())):
+        lone = _lone_brace(literal[1])
+        if lone is not None:
+            raise ExpressionError(lone)
     pairs = list(zip(converters, arguments, strict=True))
 
     def call(data: JSON, scope: Scope) -> JSON:
@@ -155,12 +159,29 @@ def _check(condition: object, problem: str) -> None:
         raise IntrinsicError(problem)
 
 
+def _lone_brace(template: str) -> str | None:
+    """Return AWS's problem with a brace that is neither escaped nor part of ``{}``, or None."""
+    rest = re.sub(r"\\.|\{\}", "", template, flags=re.DOTALL)
+    if "{" in rest:
+        return "matching '}' not found for '{'"
+    return "matching '{' not found for '}'" if "}" in rest else None
+
+
+def _shown(value: JSON) -> str:
+    """Return a value as Format writes it: objects and arrays as Java does, not as JSON."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}={_shown(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return to_plain_text(value)
+
+
 def _format(_: Chance, template: str, *values: JSON) -> str:
+    lone = _lone_brace(template)
+    _check(lone is None, str(lone))
     pieces = re.split(r"(?<!\\)\{\}", template)
     _check(len(pieces) == len(values) + 1, "Number of arguments do not match the occurrences of {}")
-    scalars = not any(isinstance(value, (dict, list)) for value in values)
-    _check(scalars, "Arrays and objects cannot be formatted")
-    shown = map(to_plain_text, values)
+    shown = map(_shown, values)
     plain = [re.sub(r"\\(.)", r"\1", piece) for piece in pieces]
     return plain[0] + "".join(map(str.__add__, shown, plain[1:]))
 

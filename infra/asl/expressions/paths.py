@@ -1,8 +1,9 @@
 """JSONPath as AWS implements it, which is Jayway JsonPath, and reference paths.
 
 A path starts at the state's data (``$``), the context object (``$$``) or a variable (``$name``).
-Names and single indices are definite: they select one value or raise PathNotFoundError. All other
-steps (``[*]``, slices, unions, ``..``, filters) give the list of selected values.
+Names and single indices are definite: they select one value or raise PathNotFoundError. Several
+names at the end (``['a','b']``) select one object with these fields. All other steps (``[*]``,
+slices, unions, ``..``, filters) give the list of selected values.
 Source: "Paths" in the Amazon States Language; github.com/json-path/JsonPath.
 """
 
@@ -30,6 +31,9 @@ class Scope(Protocol):
 
     @property
     def context(self) -> JSON: ...  # noqa: D102
+
+    @property
+    def now(self) -> float: ...  # noqa: D102
 
     @property
     def random(self) -> Callable[[], float]: ...  # noqa: D102
@@ -74,6 +78,8 @@ def compile_path(text: str, failure: Failure | None = None) -> Reader:
     keys = [step for step in steps if isinstance(step, (str, int))]
     if len(keys) == len(steps):
         find = _definite(keys)
+    elif len(keys) == len(steps) - 1 and isinstance(steps[-1], _Names):
+        find = _definite_names(keys, steps[-1])
     else:
         find = _indefinite([step if callable(step) else _pick([step]) for step in steps])
 
@@ -152,6 +158,13 @@ def _parse(text: JSON) -> tuple[str | None, list[Key | Step]]:
         if match["deep"]:
             step = _Descent(step if callable(step) else _pick([step]))
         steps.append(step)
+    for at, step in enumerate(steps[:-1]):
+        names = step.step if isinstance(step, _Descent) else step
+        if isinstance(names, _Names):  # with a step after it, the names are alternatives
+            pick = _pick(names.names)
+            steps[at] = _Descent(pick) if isinstance(step, _Descent) else pick
+    if steps and isinstance(last := steps[-1], _Descent) and isinstance(last.step, _Names):
+        last.step.is_complete = True
     return root[1], steps
 
 
@@ -160,6 +173,8 @@ def _parse_step(match: re.Match[str]) -> Key | Step:
         return match["name"]
     if match["keys"]:
         keys = [_parse_key(key) for key in re.findall(_KEY, match["keys"])]
+        if len(keys) > 1 and all(isinstance(key, str) for key in keys):
+            return _Names(keys)
         return keys[0] if len(keys) == 1 else _pick(keys)
     if match["slice"]:
         first, last = (int(bound) if bound else None for bound in match["slice"].split(":"))
@@ -182,6 +197,34 @@ def _definite(keys: list[Any]) -> Callable[[JSON], JSON]:
         except LookupError as error:
             raise _missing(data, keys) from error
         return value
+
+    return read
+
+
+class _Names:
+    """Several names at the end of a path: one object with those fields that are present.
+
+    Below ``..`` it selects from objects alone that have all of them.
+    """
+
+    def __init__(self, names: list[Key]) -> None:
+        self.names = names
+        self.is_complete = False
+
+    def __call__(self, node: JSON) -> Iterable[JSON]:
+        """Select one object from an object, nothing from another value."""
+        if not isinstance(node, dict) or (self.is_complete and not node.keys() >= {*self.names}):
+            return ()
+        return ({name: node[name] for name in self.names if name in node},)
+
+
+def _definite_names(keys: list[Any], names: _Names) -> Callable[[JSON], JSON]:
+    find = _definite(keys)
+
+    def read(data: JSON) -> JSON:
+        for selected in names(find(data)):
+            return selected
+        raise _missing(data, [*keys, names.names[0]])
 
     return read
 

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from infra.asl.errors import StateFailure, TerminalFailure
+from infra.asl.errors import QueryFailure, StateFailure, TerminalFailure
 from infra.asl.expressions.choice import compile_rule
 from infra.asl.expressions.paths import Reader, Scope
 from infra.asl.expressions.payload import compile_expression
+from infra.asl.expressions.query import Query
 from infra.asl.expressions.values import JSON, parse_timestamp, to_plain_text
 from infra.asl.fields import MAX_SECONDS, Fields
+from infra.asl.states.query_choice import compile_query_choice
 from infra.asl.states.state import State, check_parameters, compile_leave, compile_succeed
 
 if TYPE_CHECKING:
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from infra.asl.execution import Frame
     from infra.asl.interpreter import Advance
 
+_DUES = ("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+_QUERIED_DUES = ("Seconds", "Timestamp")
 _LONGEST_WAIT = 2**31 - 1
 
 
 def compile_pass(name: str, fields: Fields) -> State:
     """Compile a Pass: its output is Result, Parameters or the input."""
+    if fields.is_jsonata:
+        return _compile_query_pass(name, fields)
     input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
     result, has_result = fields.get("Result", object), "Result" in fields
     succeed = compile_succeed(fields)
@@ -38,8 +44,16 @@ def compile_pass(name: str, fields: Fields) -> State:
     return State(name, "Pass", enter)
 
 
+def _compile_query_pass(name: str, fields: Fields) -> State:
+    """Compile a Pass of JSONata: its output is Output or the input."""
+    leave = compile_leave(fields)
+    return State(name, "Pass", lambda advance, frame: leave(advance, frame, frame.input, None))
+
+
 def compile_choice(name: str, fields: Fields) -> State:
     """Compile a Choice: its successor is the first choice whose rule holds, or the default."""
+    if fields.is_jsonata:
+        return compile_query_choice(name, fields)
     input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
     fields.require("Choices", list)
     choices = []
@@ -66,6 +80,9 @@ def compile_choice(name: str, fields: Fields) -> State:
 def compile_succeed_state(name: str, fields: Fields) -> State:
     """Compile a Succeed: it ends with its input."""
     input_path, output_path = fields.path("InputPath"), fields.path("OutputPath")
+    if fields.is_jsonata:
+        output_query = fields.template("Output")
+        output_path = output_query or output_path
 
     def enter(advance: "Advance", frame: "Frame") -> None:
         output = output_path(input_path(frame.input, frame), frame)
@@ -92,6 +109,12 @@ def _text(value: JSON, path: str) -> str:
 
 def _text_reader(fields: Fields, field: str) -> Reader:
     path = f"{field}Path"
+    query = fields.queried(field, "string")
+    if query is not None:
+        return lambda data, scope: query({"input": data}, scope)
+    if fields.is_jsonata:
+        literal = fields.get(field, str)
+        return lambda _data, _scope: literal
     if fields.one_of(field, path) == path:
         read = compile_expression(fields.value[path], path, fields.place)
         return lambda data, scope: _text(read(data, scope), path)
@@ -119,9 +142,13 @@ def compile_wait(name: str, fields: Fields) -> State:
 
 def _due(fields: Fields) -> "Callable[[JSON, Scope, float], float]":
     """Compile the end of a Wait to a function of its data, its scope and the time now."""
-    field = fields.one_of("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+    names = _QUERIED_DUES if fields.is_jsonata else _DUES
+    field = fields.one_of(*names)
     if field is None:
-        raise fields.refuse("One of Seconds, SecondsPath, Timestamp, TimestampPath is required")
+        raise fields.refuse(f"One of {', '.join(names)} is required")
+    query = fields.queried(field, "number" if field == "Seconds" else "string")
+    if query is not None:
+        return _queried_due(field, query)
     value = fields.value[field]
     if field == "Seconds":
         seconds = fields.number("Seconds", None, 0, MAX_SECONDS)
@@ -153,3 +180,23 @@ def _moment(path: str, value: JSON, _now: float) -> float:
         problem = "does not reference a valid ISO-8601 extended offset date-time format string"
         raise TerminalFailure(f"The TimestampPath parameter {problem}: {shown}")
     return moment
+
+
+def _queried_due(field: str, query: Query) -> "Callable[[JSON, Scope, float], float]":
+    """Return the end of a Wait whose field is a JSONata expression."""
+
+    def due(data: JSON, scope: Scope, now: float) -> float:
+        value = query({"input": data}, scope)
+        if field == "Timestamp":
+            moment = parse_timestamp(value)
+            if moment is None:
+                problem = "cannot be parsed as an ISO-8601 extended offset date-time format string"
+                raise QueryFailure(f"The Timestamp field {problem}: {value}")
+            return moment
+        if type(value) is not int:
+            raise QueryFailure(f"The Seconds field cannot be parsed as an integer: {value}")
+        if not 0 <= value <= MAX_SECONDS:
+            raise QueryFailure(f"Seconds must be between 0 and {MAX_SECONDS} but was: {value}")
+        return now + value
+
+    return due

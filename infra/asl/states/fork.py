@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from infra.asl.errors import (
     EXCEED_TOLERATED_FAILURE_THRESHOLD,
+    QueryFailure,
     StateFailure,
     TerminalFailure,
 )
 from infra.asl.execution import Frame
-from infra.asl.expressions.paths import Scope
+from infra.asl.expressions.paths import Reader, Scope
 from infra.asl.expressions.values import JSON, to_json_text
 from infra.asl.fields import Fields
 from infra.asl.retry import compile_catchers, compile_retriers
@@ -27,7 +28,7 @@ _INLINE_CONCURRENCY = 40
 
 def compile_parallel(name: str, fields: Fields, compile_table: CompileTable) -> State:
     """Compile a Parallel: every branch gets the same input."""
-    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    input_path, parameters = fields.path("InputPath"), fields.arguments()
     fields.require("Branches", list)
     branches = [compile_table(branch) for branch in fields.each("Branches")]
 
@@ -54,8 +55,10 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
     if processor.get("ProcessorConfig", dict, {}).get("Mode", "INLINE") != "INLINE":
         raise processor.refuse("A distributed Map is not supported", "ProcessorConfig/Mode")
     table = compile_table(processor)
-    input_path, items_path = fields.path("InputPath"), fields.path("ItemsPath")
-    select = fields.template(fields.one_of("ItemSelector", "Parameters") or "ItemSelector")
+    input_path, items_path = fields.path("InputPath"), _items(fields)
+    is_jsonata = fields.is_jsonata
+    old_selector = None if is_jsonata else fields.one_of("ItemSelector", "Parameters")
+    select = fields.template(old_selector or "ItemSelector")
     refusal = "Expected non-negative integer for MaxConcurrency, got '{value}' instead."
     concurrency = fields.setting("MaxConcurrency", 0, (0, float("inf")), refusal=refusal)
     tolerated = _tolerated(fields)
@@ -66,17 +69,19 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
         items = items_path(data, frame)
         if not isinstance(items, list):
             problem = f"Map state input must be an array but was: {to_json_text(items)}"
-            raise TerminalFailure(problem)
+            raise QueryFailure(problem) if is_jsonata else TerminalFailure(problem)
         check_parameters(name, items)
         advance.record(frame, "MapStateStarted", {"length": len(items)})
         frame.results = [None] * len(items)
         frame.tolerated = tolerated(data, frame, len(items))
         frame.map_source = (data, items)
+        if is_jsonata:  # a second evaluation may select other items: $random(), $now()
+            frame.request = items
 
     def prepare(frame: Frame, child: Frame) -> JSON:
         if frame.map_source is None:  # after a restart
             source = input_path(frame.input, frame)
-            frame.map_source = (source, items_path(source, frame))
+            frame.map_source = (source, frame.request if is_jsonata else items_path(source, frame))
         data, items = frame.map_source
         item = items[child.index]
         child.item = {"Index": child.index, "Value": item}
@@ -89,6 +94,16 @@ def compile_map(name: str, fields: Fields, compile_table: CompileTable) -> State
     return _fork(name, "Map", fields, [table], (begin, prepare))
 
 
+def _items(fields: Fields) -> Reader:
+    """Compile the items of a Map: ``ItemsPath``, in JSONata ``Items``; by default its input."""
+    if not fields.is_jsonata:
+        return fields.path("ItemsPath")
+    query = fields.query("Items", object, "array")
+    if query is None:
+        return lambda data, _scope: data
+    return lambda data, scope: query({"input": data}, scope)
+
+
 class _ItemScope:
     """The scope of an ItemSelector: the Map state's scope with the item in the context object."""
 
@@ -97,6 +112,7 @@ class _ItemScope:
         self.item = item
         self.variables = frame.variables
         self.random = frame.random
+        self.now = frame.now
 
     @property
     def context(self) -> JSON:
@@ -133,7 +149,8 @@ def _fork(
         frame.started = frame.failed = 0
         begin(advance, frame)
         proceed(advance, frame)
-        frame.request = None  # all branches have received it
+        if not is_map:  # all branches have received it
+            frame.request = None
 
     def proceed(advance: "Advance", frame: Frame) -> None:
         while frame.started < len(frame.results) and len(frame.children) < frame.limit:
@@ -141,10 +158,10 @@ def _fork(
             frame.started += 1
             child.input = prepare(frame, child)
             if is_map:
-                advance.record(child, "MapIterationStarted", iteration(child))
+                advance.record(child, "MapIterationStarted", _iteration(name, child))
             advance.ready.append(child)
         if not frame.children and frame.started == len(frame.results):
-            frame.map_source = None
+            frame.map_source = frame.request = None
             advance.record(frame, f"{kind}StateSucceeded", {})
             succeed(advance, frame, frame.results)
 
@@ -152,7 +169,7 @@ def _fork(
         failed = isinstance(outcome, StateFailure)
         if is_map:
             kind_of_end = "MapIterationFailed" if failed else "MapIterationSucceeded"
-            frame.last_id = advance.record(child, kind_of_end, iteration(child))
+            frame.last_id = advance.record(child, kind_of_end, _iteration(name, child))
         frame.failed += failed
         if failed and frame.failed > frame.tolerated:
             advance.fail(frame, _exceeded() if frame.tolerated else outcome)
@@ -160,11 +177,12 @@ def _fork(
         frame.results[child.index] = outcome.as_output() if failed else outcome
         proceed(advance, frame)
 
-    def iteration(child: Frame) -> dict[str, JSON]:
-        return {"name": name, "index": child.index}
-
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
     return State(name, kind, enter, None, on_child_end, retriers, catchers, tables)
+
+
+def _iteration(name: str, child: Frame) -> dict[str, JSON]:
+    return {"name": name, "index": child.index}
 
 
 def _exceeded() -> StateFailure:

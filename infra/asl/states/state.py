@@ -34,6 +34,8 @@ class State:
     catchers: Sequence[Catcher] = ()
     children: Sequence["StateTable"] = ()
     resource: str = ""
+    reads_metadata: bool = False
+    """Whether an expression may read the metadata around a function's payload."""
 
     def table_of_child(self, index: int) -> "StateTable":
         """Return the table of a branch, or the item processor that all iterations share."""
@@ -54,9 +56,14 @@ def check_parameters(name: str, request: JSON) -> None:
         raise DataLimitExceeded(name, "provided parameters")
 
 
-def compile_leave(fields: Fields) -> Leave:
-    """Compile a state's exit: it takes the output, and the data that ``$`` means in Assign."""
-    assign, output_path = fields.template("Assign", dict), fields.path("OutputPath")
+def compile_leave(fields: Fields, *, has_result: bool = False) -> Leave:
+    """Compile a state's exit: it takes the output, and the data that ``$`` means in Assign.
+
+    ``has_result`` is whether these data are ``$states.result`` in JSONata.
+    """
+    queried = _compile_exit(fields, has_result=has_result) if fields.is_jsonata else None
+    assign = None if queried else fields.template("Assign", dict)
+    output_path = fields.path("OutputPath")
     end = fields.get("End", bool, default=False)
     successor = None if end or "Next" not in fields else fields.target("Next")
     if end is ("Next" in fields):
@@ -64,14 +71,35 @@ def compile_leave(fields: Fields) -> Leave:
         raise fields.refuse(problem)
 
     def leave(advance: "Advance", frame: "Frame", output: JSON, data: JSON) -> None:
+        if queried is not None:
+            output, assigned = queried(frame, output, data)
+            advance.leave(frame, output, assigned, successor)
+            return
         assigned = assign(data, frame) if assign else None
         advance.leave(frame, output_path(output, frame), assigned, successor)
 
     return leave
 
 
+def _compile_exit(
+    fields: Fields, *, has_result: bool
+) -> "Callable[[Frame, JSON, JSON], tuple[JSON, JSON]]":
+    """Compile ``Output`` and ``Assign`` of JSONata: both read the variables before the state."""
+    query, assign = fields.query("Output"), fields.query("Assign", dict)
+
+    def leave(frame: "Frame", output: JSON, data: JSON) -> tuple[JSON, JSON]:
+        states = {"input": frame.input, "result": data} if has_result else {"input": frame.input}
+        assigned = assign(states, frame) if assign else None
+        return query(states, frame) if query else output, assigned
+
+    return leave
+
+
 def compile_succeed(fields: Fields) -> Succeed:
     """Compile the exit of a state with a result; ``$`` in Assign is the result before selection."""
+    if fields.is_jsonata:
+        exit_ = compile_leave(fields, has_result=True)
+        return lambda advance, frame, result: exit_(advance, frame, result, result)
     select, put = fields.template("ResultSelector", dict), fields.result_path()
     leave = compile_leave(fields)
 

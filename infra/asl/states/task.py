@@ -1,12 +1,13 @@
 """Task: the host calls a Lambda function or a service, and the state takes its answer."""
 
 import re
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from infra.asl.effects import CancelTask, Signal, TaskFailed, TaskSucceeded
 from infra.asl.errors import RUNTIME, TIMEOUT, DataLimitExceeded, StateFailure, TerminalFailure
-from infra.asl.expressions.values import exceeds_data_limit
+from infra.asl.expressions.query import is_query
+from infra.asl.expressions.values import exceeds_data_limit, to_json_text
 from infra.asl.fields import MAX_SECONDS, Fields
 from infra.asl.retry import compile_catchers, compile_retriers
 from infra.asl.states.state import State, check_parameters, compile_succeed
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from infra.asl.interpreter import Advance
 
 _FUNCTION_ARN = re.compile(r"arn:aws[\w-]*:lambda:[\w-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?")
+_ROOT = re.compile(r"\.\$\"|\$\$|\$\.Payload\b")
 _INTEGRATION_ARN = re.compile(r"arn:aws[\w-]*:states:::([\w-]+(?::[\w-]+)+)(\.[\w:]+)?")
 
 
@@ -28,9 +30,11 @@ def compile_task(
     if "Credentials" in fields:
         credentials = fields.nested("Credentials")
         credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
-    input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
+    input_path, parameters = fields.path("InputPath"), fields.arguments()
     timeout = fields.setting("TimeoutSeconds", None, (1, MAX_SECONDS))
     heartbeat = fields.setting("HeartbeatSeconds", None, (1, MAX_SECONDS))
+    _check_parameters(fields, resource, integrations)
+    metadata = may_read_metadata(fields.value)
     succeed = compile_succeed(fields)
     kind = "Task" if service else "LambdaFunction"
     request_field = "parameters" if service else "input"
@@ -73,7 +77,42 @@ def compile_task(
         advance.fail(frame, failure)
 
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
-    return State(name, "Task", enter, on_answer, None, retriers, catchers, resource=resource)
+    tasks = (retriers, catchers, (), resource, metadata)
+    return State(name, "Task", enter, on_answer, None, *tasks)
+
+
+def may_read_metadata(state: Mapping[str, Any]) -> bool:
+    """Return whether an expression may read other fields of an answer than its payload.
+
+    The host then need not make them, which saves time and journal for most states.
+    """
+    texts = to_json_text([state.get("ResultSelector"), state.get("Assign")])
+    selects = "ResultSelector" in state or state.get("ResultPath", "$") is None
+    is_jsonpath = not ({"Arguments", "Output"} & state.keys())
+    reads = _ROOT.sub("", texts)
+    return not (selects and is_jsonpath and "$" not in reads)
+
+
+def _check_parameters(fields: Fields, resource: str, integrations: Collection[str] | None) -> None:
+    """Refuse each parameter, and each constant value, that the integration does not support."""
+    integration = _INTEGRATION_ARN.fullmatch(resource)
+    if integration is None or not isinstance(integrations, Mapping):
+        return
+    known = integrations[integration[1]]
+    field = "Arguments" if fields.is_jsonata else "Parameters"
+    given = fields.value.get(field)
+    if known is None or not isinstance(given, Mapping):
+        return
+    for key, value in given.items():
+        name = key if fields.is_jsonata else key.removesuffix(".$")
+        place = f"{field}/{key}"
+        if name not in known:
+            supported = ", ".join(sorted(known))
+            problem = f"The parameter '{name}' of {integration[1]} is not supported; "
+            raise fields.refuse(f"{problem}supported are {supported}", place)
+        allowed = known[name]
+        if allowed is not None and key == name and not is_query(value) and value not in allowed:
+            raise fields.refuse(f"The value of '{name}' must be {' or '.join(allowed)}", place)
 
 
 def _service(

@@ -40,6 +40,7 @@ def context_of(
             "Id": arn(machine, name, number),
             "Input": body,
             "Name": name,
+            "RedriveCount": 0,
             "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
             "StartTime": timestamp(started),
         },

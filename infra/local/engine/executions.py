@@ -42,6 +42,7 @@ from infra.local.engine.execution_rows import (
     removed_machine,
 )
 from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegration
+from infra.local.engine.invoke_answer import invoke_answer
 from infra.local.engine.loaded_execution import LoadedExecution
 from infra.local.engine.quarantined_orders import HELD, QuarantinedOrders
 from infra.local.orderflow import order_id_in
@@ -405,6 +406,12 @@ class Executions(Component):
         """Answer a task of ``lambda:invoke`` with the response around the function's payload."""
         if result.error is not None:
             self._answer(number, token, result, now)
+            return
+        live = self.live.get(number)
+        frame = live and live.execution.pending.get(token)
+        if frame and frame.state.reads_metadata:
+            whole = invoke_answer(result.payload, number, token, now)
+            self._signal(number, TaskSucceeded(token, whole), now)
             return
         answer = {"ExecutedVersion": "$LATEST", "Payload": result.payload, "StatusCode": 200}
         size = None if result.size is None else result.size + _RESPONSE

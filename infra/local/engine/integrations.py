@@ -12,7 +12,9 @@ from infra.asl import RunTask
 from infra.asl.errors import RUNTIME
 from infra.errors import InvalidRequest
 from infra.local.engine.error_boundary import Expected
+from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.services import EngineServices
+from infra.local.engine.task_parameters import PARAMETERS, refused_value
 from kernel import json_text
 
 if TYPE_CHECKING:
@@ -68,9 +70,15 @@ _NAMES: Mapping[type, str] = {str: "a STRING", dict: "a JSON object", list: "an 
 
 
 class Shape:
-    """The types of a task's parameters; other parameters are ignored."""
+    """The types of a task's parameters; with ``service``, other parameters are refused."""
 
-    def __init__(self, required: Mapping[str, Type], optional: Mapping[str, Type]) -> None:
+    def __init__(
+        self,
+        required: Mapping[str, Type],
+        optional: Mapping[str, Type],
+        service: str | None = None,
+    ) -> None:
+        self._service = service
         self._required = list(required.items())
         self._optional = [(name, kind) for name, kind in optional.items() if kind is not ANY]
 
@@ -81,6 +89,9 @@ class Shape:
         """
         if not isinstance(parameters, dict):
             raise _refused(parameters, ["The parameters must be a JSON object"])
+        refused = refused_value(self._service, parameters) if self._service else None
+        if refused is not None:
+            raise _refused(parameters, [refused])
         for name, kind in self._required:
             if not isinstance(parameters.get(name, _MISSING), kind):
                 break
@@ -118,12 +129,12 @@ def _refused(parameters: Any, problems: list[str]) -> TaskError:
     return TaskError(RUNTIME, cause)
 
 
-_INVOKE = Shape({"FunctionName": str}, {})
-_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {"DelaySeconds": int})
-_ENTRIES = Shape({"Entries": list}, {})
+_INVOKE = Shape({"FunctionName": str}, {}, "lambda:invoke")
+_MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {"DelaySeconds": int}, "sqs:sendMessage")
+_ENTRIES = Shape({"Entries": list}, {}, "events:putEvents")
 _TEXTS = dict.fromkeys(("Source", "DetailType", "EventBusName"), str)
 _ENTRY = Shape({}, {**_TEXTS, "Detail": (dict, str), "Resources": list})
-_EXECUTION = Shape({"StateMachineArn": str}, {"Name": str})
+_EXECUTION = Shape({"StateMachineArn": str}, {"Name": str}, "states:startExecution")
 
 
 class CallFunction:
@@ -206,13 +217,13 @@ class PutEvents:
             _ENTRY.check(entry)
 
     def call(self, task: RunTask, now: float) -> Any:
-        """Put the entries; a detail that is an object is sent as JSON text."""
-        entries = [
-            {**entry, "Detail": json_text.write(entry["Detail"]).decode()}
-            if isinstance(entry.get("Detail"), dict)
-            else entry
-            for entry in task.parameters["Entries"]
-        ]
+        """Put the entries; a detail that is an object is sent as JSON text.
+
+        The ARNs of the execution and of its machine are appended to each entry's Resources
+        ("Add EventBridge events with Step Functions", AWS Step Functions Developer Guide).
+        """
+        own = [task.context[part]["Id"] for part in ("Execution", "StateMachine")]
+        entries = [_entry(entry, own) for entry in task.parameters["Entries"]]
         try:
             answer = self._bus.put(entries, now)
         except InvalidRequest as error:
@@ -220,6 +231,13 @@ class PutEvents:
         if answer["FailedEntryCount"]:
             raise TaskError("EventBridge.FailedEntry", json.dumps(answer["Entries"]))
         return answer
+
+
+def _entry(entry: Mapping[str, Any], own: list[str]) -> dict[str, Any]:
+    sent = {**entry, "Resources": [*(entry.get("Resources") or []), *own]}
+    if isinstance(entry.get("Detail"), dict):
+        sent["Detail"] = json_text.write(entry["Detail"]).decode()
+    return sent
 
 
 class StartExecution:
@@ -242,8 +260,13 @@ class StartExecution:
         except KeyError as error:
             missing = "StepFunctions.StateMachineDoesNotExistException"
             raise TaskError(missing, str(error.args[0])) from None
-        name = parameters.get("Name") or self._executions.new_name()
-        arn = self._executions.start(machine, name, parameters.get("Input", {}), now)
+        given, body = parameters.get("Name"), parameters.get("Input", {})
+        try:
+            name = self._executions.new_name() if given is None else check_name(given)
+            body = read_input(body) if isinstance(body, str) else body
+        except InvalidRequest as error:
+            raise TaskError(f"StepFunctions.{error.code}Exception", str(error)) from None
+        arn = self._executions.start(machine, name, body, now)
         return {"ExecutionArn": arn, "StartDate": now}
 
 
@@ -254,5 +277,5 @@ INTEGRATIONS: tuple[type[TaskIntegration], ...] = (
     PutEvents,
     StartExecution,
 )
-KNOWN = frozenset(integration.name for integration in INTEGRATIONS)
-"""The names of all integrations, for the workflow compiler."""
+KNOWN = {integration.name: PARAMETERS[integration.name] for integration in INTEGRATIONS}
+"""All integrations with their parameters, for the workflow compiler."""

@@ -211,16 +211,21 @@ def _read_state_machines(template: Template, stack: Stack, integrations: Collect
         stack.state_machines[name] = StateMachine(
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
-            get("Type", "STANDARD"),
-            compiled(definition, name, str(path), integrations),
+            machine_type := get("Type", "STANDARD"),
+            compiled(definition, name, str(path), integrations, express=machine_type == "EXPRESS"),
             json.dumps(definition),  # which is YAML too
         )
 
 
 def compiled(
-    definition: Mapping[str, Any], name: str, place: str, integrations: Collection[str]
+    definition: Mapping[str, Any],
+    name: str,
+    place: str,
+    integrations: Collection[str],
+    *,
+    express: bool = False,
 ) -> Machine:
-    """Return a definition compiled.
+    """Return a definition compiled; ``express`` is whether it is a new one of type EXPRESS.
 
     Raises
     ------
@@ -228,7 +233,7 @@ def compiled(
         The definition is invalid; the message has the place in it.
     """
     try:
-        return compile_definition(definition, name=name, integrations=integrations)
+        return compile_definition(definition, name=name, integrations=integrations, express=express)
     except DefinitionError as error:
         raise TemplateError(place, str(error)) from None
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from infra.asl import DefinitionError, compile_definition
+from infra.asl.states.task import may_read_metadata
 
 PASS: dict[str, Any] = {"Type": "Pass", "End": True}
 TASK: dict[str, Any] = {
@@ -16,6 +17,12 @@ TASK: dict[str, Any] = {
 SCHEMA = "SCHEMA_VALIDATION_FAILED: "
 UNIQUE = "A state name must be unique and have from 1 to 80 characters"
 NESTED = {"StartAt": "N", "States": {"N": PASS}}
+
+
+INTEGRATIONS = {
+    "lambda": None,
+    "lambda:invoke": {"FunctionName": None, "InvocationType": ("RequestResponse",)},
+}
 
 
 def refusal(definition: Any, **options: Any) -> DefinitionError:
@@ -31,7 +38,7 @@ def refusal_of_state(state: Any, **options: Any) -> DefinitionError:
 @pytest.mark.parametrize(
     ("definition", "message"),
     [
-        ("text", SCHEMA + "Expected value of type Object at /"),
+        (" ", SCHEMA + "Expected value of type Object at /"),
         ({}, SCHEMA + "The field 'StartAt' is required but was missing at /"),
         (
             {"StartAt": "S"},
@@ -54,8 +61,8 @@ def refusal_of_state(state: Any, **options: Any) -> DefinitionError:
             'MISSING_TRANSITION_TARGET: State "T" is not reachable. at /States/T',
         ),
         (
-            {"StartAt": "S", "States": {"S": PASS}, "QueryLanguage": "JSONata"},
-            SCHEMA + "Only the query language JSONPath is supported at /QueryLanguage",
+            {"StartAt": "S", "States": {"S": PASS}, "QueryLanguage": "SQL"},
+            SCHEMA + "Value is not one of JSONPath, JSONata at /QueryLanguage",
         ),
         (
             {"StartAt": "S", "States": {"S": PASS}, "TimeoutSeconds": 0},
@@ -110,9 +117,9 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
         ({**PASS, "Next": "S"}, "", "either the field 'Next' or the field 'End'"),
         ({**PASS, "Seconds": 5}, "", "Field 'Seconds' is not supported"),
         (
-            {**PASS, "QueryLanguage": "JSONata"},
+            {**PASS, "QueryLanguage": "SQL"},
             "/QueryLanguage",
-            "Only the query language JSONPath",
+            "Value is not one of JSONPath, JSONata",
         ),
         ({**PASS, "InputPath": "x"}, "/InputPath", "it must start with '$'"),
         ({**PASS, "ResultPath": "$.a[*]"}, "/ResultPath", "Value is not a Reference Path"),
@@ -216,6 +223,22 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
             "must stand alone",
         ),
         (
+            {**TASK, "Retry": [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["E"]}]},
+            "/Retry[0]/ErrorEquals",
+            "must appear in the last entry of 'Retry'",
+        ),
+        (
+            {
+                **TASK,
+                "Catch": [
+                    {"ErrorEquals": ["States.ALL"], "Next": "S"},
+                    {"ErrorEquals": ["E"], "Next": "S"},
+                ],
+            },
+            "/Catch[0]/ErrorEquals",
+            "must appear in the last entry of 'Catch'",
+        ),
+        (
             {**TASK, "Catch": [{"ErrorEquals": ["E"], "Next": "X"}]},
             "/Catch[0]/Next",
             "Missing 'Next' target: X",
@@ -237,11 +260,31 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
             "/Resource",
             "is not recognized.",
         ),
+        (
+            {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName": "f", "ClientContext.$": "$.c"},
+                "End": True,
+            },
+            "/Parameters/ClientContext.$",
+            "The parameter 'ClientContext' of lambda:invoke is not supported; supported are ",
+        ),
+        (
+            {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName": "f", "InvocationType": "Event"},
+                "End": True,
+            },
+            "/Parameters/InvocationType",
+            "must be RequestResponse",
+        ),
         ("text", "", "Expected value of type Object"),
     ],
 )
 def test_a_malformed_state(state: Any, place: str, problem: str) -> None:
-    refused = refusal_of_state(state, integrations={"lambda", "lambda:invoke"})
+    refused = refusal_of_state(state, integrations=INTEGRATIONS)
     assert refused.place == f"/States/S{place}"
     assert problem in refused.problem
 
@@ -279,3 +322,30 @@ def test_comments_are_allowed_anywhere() -> None:
     compile_definition(
         {"StartAt": "T", "States": states, "Version": "1.0", **comment}, name="comments"
     )
+
+
+def test_a_definition_that_is_not_json_is_named_so() -> None:
+    with pytest.raises(DefinitionError, match="INVALID_JSON_DESCRIPTION: It is not JSON"):
+        compile_definition('{"StartAt":', name="m")
+
+
+@pytest.mark.parametrize(
+    ("state", "reads"),
+    [
+        ({"ResultPath": None}, False),
+        ({"ResultSelector": {"a.$": "$.Payload.a"}}, False),
+        ({"ResultSelector": {"a.$": "States.Format('{}', $.Payload)"}}, False),
+        ({"ResultSelector": {"a.$": "$.Payload.a", "b.$": "$$.State.Name"}}, False),
+        ({}, True),
+        ({"ResultPath": "$.r"}, True),
+        ({"ResultSelector": {"a.$": "$"}}, True),
+        ({"ResultSelector": {"a.$": "$.SdkHttpMetadata"}}, True),
+        ({"ResultSelector": {"a.$": "$..Date"}}, True),
+        ({"ResultPath": None, "Assign": {"a.$": "$.SdkResponseMetadata"}}, True),
+        ({"Arguments": {}, "Output": "{% $states.result %}"}, True),
+    ],
+)
+def test_metadata_are_made_if_an_expression_may_read_them(
+    *, state: dict[str, Any], reads: bool
+) -> None:
+    assert may_read_metadata(state) is reads

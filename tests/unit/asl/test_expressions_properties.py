@@ -47,6 +47,7 @@ class Scope:
     variables: Mapping[str, JSON] = field(default_factory=lambda: {"counter": 7})
     context: JSON = field(default_factory=lambda: {"Execution": {"Name": "one"}})
     random: Any = field(default_factory=lambda: random.Random(1).random)
+    now: float = 0.0
 
 
 def written(key: str | int) -> str:

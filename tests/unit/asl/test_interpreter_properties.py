@@ -145,16 +145,24 @@ def states(draw: st.DrawFn, name: str, targets: list[str], depth: int) -> JSON:
     return {**draw(st.fixed_dictionaries({}, optional=optional)), **state}
 
 
+def all_last(entries: list[JSON]) -> list[JSON]:
+    """Return the entries up to the first with States.ALL, which must be the last."""
+    ends = [at for at, each in enumerate(entries, 1) if "States.ALL" in each["ErrorEquals"]]
+    return entries[: min(ends, default=len(entries))]
+
+
 def catching(targets: list[str]) -> dict[str, st.SearchStrategy[Any]]:
     """Return retriers and, if there are targets, catchers."""
-    fields: dict[str, st.SearchStrategy[Any]] = {"Retry": st.lists(retriers, max_size=2)}
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        "Retry": st.lists(retriers, max_size=2).map(all_last)
+    }
     if targets:
         caught = {
             "ErrorEquals": errors.map(lambda error: [error]),
             "Next": st.sampled_from(targets),
         }
         catchers = st.fixed_dictionaries(caught, optional=some("ResultPath"))
-        fields["Catch"] = st.lists(catchers, max_size=2)
+        fields["Catch"] = st.lists(catchers, max_size=2).map(all_last)
     return fields
 
 

@@ -9,7 +9,13 @@ import pytest
 from infra.asl.errors import ExpressionError, TerminalFailure
 from infra.asl.expressions.intrinsics import compile_intrinsic
 
-DATA = {"name": "Ann", "n": 3, "list": [1, 2, 2, [3], [3], 1.5], "o": {"b": 1, "a": [True, None]}}
+DATA = {
+    "name": "Ann",
+    "n": 3,
+    "list": [1, 2, 2, [3], [3], 1.5],
+    "o": {"b": 1, "a": [True, None]},
+    "brace": "{",
+}
 SCOPE: Any = SimpleNamespace(
     variables={"v": [5]}, context={"State": {"Name": "S"}}, random=lambda: 0.5
 )
@@ -48,6 +54,8 @@ SCOPE: Any = SimpleNamespace(
         ("States.Format('{} is {}, {}', $.name, $.n, null)", "Ann is 3, null"),
         (r"States.Format('\{\} \'{}\' \\', $$.State.Name)", r"{} 'S' \ "[:-1]),
         ("States.Format( $.name )", "Ann"),
+        ("States.Format('{}', $.o)", "{b=1, a=[true, null]}"),
+        ("States.Format('{}', $.list)", "[1, 2, 2, [3], [3], 1.5]"),
         ("States.Array('a,b)', $['name'])", ["a,b)", "Ann"]),
     ],
 )
@@ -68,7 +76,7 @@ def test_a_seed_makes_a_random_number_repeatable() -> None:
             "The JsonPath argument for the field '$.nope' could not be found in the",
         ),
         ("States.Format('{} {}', $.n)", "Number of arguments do not match the occurrences of {}"),
-        ("States.Format('{}', $.list)", "Arrays and objects cannot be formatted"),
+        ("States.Format($.brace, 1)", "matching '}' not found for '{'"),
         ("States.ArrayLength($.name)", '"Ann" is not an array'),
         ("States.ArrayPartition($.list, 0)", "The chunk size must be positive"),
         ("States.ArrayGetItem($.list, 6)", "The index 6 is out of bounds"),
@@ -103,6 +111,9 @@ def test_an_invalid_call_ends_the_execution_and_is_quoted_completely(
         "States.Hash('x')",
         "States.Array('a' 'b')",
         "States.Array('a'",
+        "States.Format('a { {}', 1)",
+        "States.Format('a } {}', 1)",
+        "States.Format('{0}', 1)",
         r"States.Format('illegal \" escape')",
     ],
 )

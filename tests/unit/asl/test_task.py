@@ -57,9 +57,8 @@ def test_a_task_gets_its_parameters_and_its_result_is_selected_and_put() -> None
         TimeoutSeconds=30,
     )
     ended = host.run({"order": {"id": "o-1"}})
-    assert host.tasks == [
-        RunTask(1, FUNCTION, {"id": "o-1", "attempt": 0}, 30, state="T", attempt=0)
-    ]
+    context = {"Execution": {"Input": {"order": {"id": "o-1"}}}, "StateMachine": {}}
+    assert host.tasks == [RunTask(1, FUNCTION, {"id": "o-1", "attempt": 0}, 30, "T", 0, context)]
     assert ended.output == {"order": {"id": "o-1"}, "payment": {"paid": 7}}
     exited = next(event for event in host.history if event.type == "TaskStateExited")
     assert exited.details["assignedVariables"] == {"rest": 1}

@@ -453,7 +453,7 @@ def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
         (flow(Step=task("${Missing}")), "${Missing} has no value in the template"),
         (flow(Step=task(Next="Nowhere")), "Missing 'Next' target: Nowhere"),
         (flow(Step={"Type": "Nap", "End": True}), "Step"),
-        ({**flow(Step=task()), "QueryLanguage": "JSONata"}, "/QueryLanguage"),
+        ({**flow(Step=task()), "QueryLanguage": "SQL"}, "/QueryLanguage"),
         (flow(Step=task("arn:aws:states:::dynamodb:putItem")), "dynamodb:putItem"),
         (flow(Step=task("arn:aws:states:::sqs:sendMessage.waitForTaskToken")), "waitForTaskToken"),
         ("a: [", "is not YAML"),

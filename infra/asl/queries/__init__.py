@@ -1,0 +1,1 @@
+"""JSONata, the second query language: the process that evaluates it, and its compiler."""

@@ -1,0 +1,224 @@
+"""TestState: one state with an input and a given answer, and each step of its data flow.
+
+Source: TestState and InspectionData in the AWS Step Functions API Reference.
+"""
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from infra.asl.definition import compile_definition
+from infra.asl.effects import Ended, RunTask, SetTimer, Signal, TaskFailed, TaskSucceeded
+from infra.asl.effects import TimerFired as Fired
+from infra.asl.errors import AslError, DefinitionError
+from infra.asl.execution import Execution
+from infra.asl.expressions.values import JSON, format_timestamp
+from infra.asl.fields import Fields
+from infra.asl.interpreter import Advance
+
+CALLS = ("Task", "Parallel", "Map")
+"""The states that need an answer."""
+
+_CAUGHT = "\x00caught "
+_FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:tested"
+
+
+class MissingAnswer(AslError):
+    """The state calls something, and no answer was given."""
+
+
+@dataclass
+class StateRun:
+    """The result of a state: ``status`` is SUCCEEDED, FAILED, CAUGHT_ERROR or RETRIABLE."""
+
+    status: str
+    output: JSON = None
+    next_state: str | None = None
+    error: str | None = None
+    cause: str | None = None
+    variables: Mapping[str, JSON] = field(default_factory=dict)
+    retry_seconds: float | None = None
+    steps: dict[str, JSON] = field(default_factory=dict)
+    """Each step of the data flow, by AWS's name: ``input``, ``afterInputPath`` …"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The answer of what a state calls: a result, or an error with a cause."""
+
+    result: JSON = None
+    error: str | None = None
+    cause: str = ""
+
+
+def run_state(  # noqa: PLR0913 - the fields of the operation
+    name: str,
+    state: JSON,
+    data: JSON,
+    *,
+    given: Given | None = None,
+    context: Mapping[str, JSON] | None = None,
+    variables: Mapping[str, JSON] | None = None,
+    language: str = "JSONPath",
+    retries: int = 0,
+    now: float = 0.0,
+    integrations: Collection[str] | None = None,
+) -> StateRun:
+    """Run one state.
+
+    Parameters
+    ----------
+    given
+        The answer of a Task, Parallel or Map.
+    retries
+        The number of earlier attempts, all by the first retrier.
+
+    Raises
+    ------
+    DefinitionError
+        The state is invalid.
+    MissingAnswer
+        It calls something, and ``given`` is None.
+    """
+    if not isinstance(state, Mapping):
+        raise DefinitionError("", "Expected value of type Object")
+    if state.get("Type") in CALLS and given is None:
+        raise MissingAnswer(
+            f"the state {name} is a {state['Type']}: give the result or the error of what it calls"
+        )
+    machine = compile_definition(
+        _definition(name, state, language), name="test", integrations=integrations
+    )
+    about = {"Execution": {"Input": data}, "StateMachine": {}, **(context or {})}
+    execution = Execution(machine, about)
+    execution.root.variables = dict(variables or {})
+    advance = Advance(execution, now)
+    advance.begin(data)
+    effects = advance.run()
+    for effect in effects:
+        if isinstance(effect, (RunTask, SetTimer)) and effect.token:
+            execution.root.attempts = [retries, *execution.root.attempts[1:]]
+            effects = machine.advance(execution, _signal(effect, given), now)
+            break
+    result = _result(execution, effects, now)
+    result.steps = {"input": data, **_steps(state, language, data, given, execution, about, now)}
+    return result
+
+
+def _definition(name: str, state: Mapping[str, Any], language: str) -> JSON:
+    """Return a state machine of the state alone, whose targets are ends.
+
+    A Parallel or a Map becomes a Task, since its result is given.
+    """
+    alone = dict(state)
+    if alone.get("Type") in ("Parallel", "Map"):
+        for own in ("Branches", "ItemProcessor", "Iterator", "ItemSelector", "Items", "ItemsPath"):
+            alone.pop(own, None)
+        for own in ("MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage"):
+            alone.pop(own, None)
+            alone.pop(f"{own}Path", None)
+        if state["Type"] == "Map":
+            alone.pop("Parameters", None)
+        alone |= {"Type": "Task", "Resource": _FUNCTION}
+    if "Catch" in alone and isinstance(alone["Catch"], list):
+        alone["Catch"] = [
+            {**each, "Next": _CAUGHT + str(each["Next"])}
+            if isinstance(each, Mapping) and "Next" in each
+            else each
+            for each in alone["Catch"]
+        ]
+    targets = {str(each["Next"]) for each in _entries(alone) if "Next" in each}
+    targets |= {str(alone[end]) for end in ("Next", "Default") if end in alone}
+    ends = {target: {"Type": "Succeed"} for target in sorted(targets - {name})}
+    return {"QueryLanguage": language, "StartAt": name, "States": {name: alone, **ends}}
+
+
+def _entries(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    lists = (state.get(each) for each in ("Choices", "Catch"))
+    found = [each for entries in lists if isinstance(entries, list) for each in entries]
+    return [each for each in found if isinstance(each, Mapping)]
+
+
+def _signal(effect: RunTask | SetTimer, given: Given | None) -> Signal:
+    if isinstance(effect, SetTimer) or given is None:
+        return Fired(effect.token)
+    if given.error is not None:
+        return TaskFailed(effect.token, given.error, given.cause)
+    return TaskSucceeded(effect.token, given.result)
+
+
+def _result(execution: Execution, effects: list[Any], now: float) -> StateRun:
+    """Return the result from the history: the state's exit, or its failure."""
+    failure = next((event.details for event in execution.history if event.details.get("error")), {})
+    for event in execution.history:
+        if event.type.endswith("StateExited"):
+            entered = [
+                each.details["name"]
+                for each in execution.history
+                if each.type.endswith("StateEntered")
+            ]
+            following = entered[1] if len(entered) > 1 else None
+            caught = bool(following and following.startswith(_CAUGHT))
+            target = following.removeprefix(_CAUGHT) if following else None
+            result = StateRun("CAUGHT_ERROR" if caught else "SUCCEEDED", event.details["output"])
+            result.next_state = target
+            result.variables = event.details.get("assignedVariables", {})
+            if caught:
+                result.error, result.cause = failure.get("error"), failure.get("cause")
+            return result
+    timer = next((effect for effect in effects if isinstance(effect, SetTimer)), None)
+    if timer is not None:
+        result = StateRun("RETRIABLE", retry_seconds=timer.due - now)
+        result.error, result.cause = failure.get("error"), failure.get("cause")
+        return result
+    ended = next(effect for effect in effects if isinstance(effect, Ended))
+    return StateRun("FAILED", error=ended.error, cause=ended.cause)
+
+
+def _steps(  # noqa: PLR0913, PLR0917 - the parts of one data flow
+    state: Mapping[str, Any],
+    language: str,
+    data: JSON,
+    given: Given | None,
+    execution: Execution,
+    about: Mapping[str, JSON],
+    now: float,
+) -> dict[str, JSON]:
+    """Return the steps up to the first that fails."""
+    steps: dict[str, JSON] = {}
+    fields = Fields(state, "", [], language)
+    entered = {"Name": execution.root.state.name, "EnteredTime": format_timestamp(now)}
+    scope: Any = SimpleNamespace(
+        variables=execution.root.variables,
+        context={**about, "State": entered},
+        random=execution.machine.random,
+        now=now,
+    )
+    with suppress(AslError):
+        _add_steps(steps, fields, data, given, scope)
+    return steps
+
+
+def _add_steps(
+    steps: dict[str, JSON], fields: Fields, data: JSON, given: Given | None, scope: Any
+) -> None:
+    raw = data
+    if not fields.is_jsonata and "InputPath" in fields:
+        steps["afterInputPath"] = data = fields.path("InputPath")(data, scope)
+    parameters = fields.arguments() if fields.value.get("Type") != "Map" else None
+    if parameters:
+        data = parameters(data, scope)
+        steps["afterArguments" if fields.is_jsonata else "afterParameters"] = data
+    result = given.result if given else fields.value.get("Result", data)
+    if given is not None and given.error is not None:
+        return
+    if given is not None or "Result" in fields:
+        steps["result"] = result
+    if fields.is_jsonata:
+        return
+    if select := fields.template("ResultSelector", dict):
+        steps["afterResultSelector"] = result = select(result, scope)
+    if "ResultPath" in fields:
+        steps["afterResultPath"] = fields.result_path()(raw, result)

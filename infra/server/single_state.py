@@ -1,0 +1,120 @@
+"""The operation TestState: one state with a mocked answer, as `infra.asl.single_state` runs it.
+
+Source: TestState in the AWS Step Functions API Reference. A Task calls nothing here, so that a
+test has no effect on orders: it needs ``mock``.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra.asl import DefinitionError
+from infra.asl.single_state import Given, MissingAnswer, run_state
+from infra.errors import InvalidRequest
+from infra.local.engine.integrations import KNOWN
+from kernel import clock
+from kernel.json_text import InvalidJSON, read
+
+_LEVELS = ("INFO", "DEBUG", "TRACE")
+_USED = {
+    *("definition", "input", "inspectionLevel", "mock", "variables", "context", "stateName"),
+    *("stateConfiguration", "roleArn", "revealSecrets"),
+}
+
+
+def answer_test_state(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer of TestState; raise InvalidRequest for an invalid request."""
+    unknown = request.keys() - _USED
+    if unknown:
+        raise InvalidRequest("ValidationException", f"{min(unknown)} is not supported")
+    level = request.get("inspectionLevel", "INFO")
+    if level not in _LEVELS:
+        raise InvalidRequest("ValidationException", f"inspectionLevel: one of {', '.join(_LEVELS)}")
+    definition, data = _value(request, "definition", None), _value(request, "input", {})
+    name, state, language = _state(definition, request.get("stateName"))
+    settings = request.get("stateConfiguration") or {}
+    retries = settings.get("retrierRetryCount", 0) if isinstance(settings, dict) else None
+    if type(retries) is not int or retries < 0:
+        raise InvalidRequest("ValidationException", "retrierRetryCount is a number from 0")
+    try:
+        result = run_state(
+            name,
+            state,
+            data,
+            given=_given(request.get("mock")),
+            context=_object(request, "context"),
+            variables=_object(request, "variables"),
+            language=language,
+            retries=retries,
+            now=clock.now(),
+            integrations=KNOWN,
+        )
+    except DefinitionError as error:
+        message = f"Invalid State Machine Definition: '{error}'"
+        raise InvalidRequest("InvalidDefinition", message) from None
+    except MissingAnswer as error:
+        raise InvalidRequest("ValidationException", f"{error} in mock") from None
+    found = {"nextState": result.next_state, "error": result.error, "cause": result.cause}
+    answer = {"status": result.status}
+    answer |= {field: value for field, value in found.items() if value is not None}
+    if result.status in ("SUCCEEDED", "CAUGHT_ERROR"):
+        answer["output"] = _text(result.output)
+    return answer if level == "INFO" else {**answer, "inspectionData": _inspection(result)}
+
+
+def _inspection(result: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {step: _text(value) for step, value in result.steps.items()}
+    if result.variables:
+        found["variables"] = _text(result.variables)
+    if result.retry_seconds is not None:
+        found["errorDetails"] = {"retryBackoffIntervalSeconds": int(result.retry_seconds)}
+    return found
+
+
+def _state(definition: Any, name: Any) -> tuple[str, Any, str]:
+    """Return a state: the definition itself, or the named state of a whole state machine."""
+    if not isinstance(definition, dict):
+        raise InvalidRequest("InvalidDefinition", "the definition is not a JSON object")
+    if "States" not in definition:
+        return str(name or "State"), definition, str(definition.get("QueryLanguage", "JSONPath"))
+    states = definition["States"]
+    if not isinstance(states, dict) or name not in states:
+        raise InvalidRequest("ValidationException", "stateName names no state of the definition")
+    return name, states[name], str(definition.get("QueryLanguage", "JSONPath"))
+
+
+def _given(mock: Any) -> Given | None:
+    if mock is None:
+        return None
+    if not isinstance(mock, dict) or ("result" in mock) is ("errorOutput" in mock):
+        raise InvalidRequest("ValidationException", "mock has either result or errorOutput")
+    if "result" in mock:
+        return Given(_value(mock, "result", None))
+    error = mock["errorOutput"]
+    if not isinstance(error, dict) or not isinstance(error.get("error"), str):
+        raise InvalidRequest("ValidationException", "mock.errorOutput.error is a text")
+    return Given(error=error["error"], cause=str(error.get("cause", "")))
+
+
+def _object(request: Mapping[str, Any], field: str) -> dict[str, Any]:
+    value = _value(request, field, {})
+    if not isinstance(value, dict):
+        raise InvalidRequest("ValidationException", f"{field} is the JSON text of an object")
+    return value
+
+
+def _value(request: Mapping[str, Any], field: str, default: Any) -> Any:
+    """Return the value of a field with JSON text."""
+    text = request.get(field)
+    if text is None and default is not None:
+        return default
+    try:
+        if isinstance(text, str):
+            return read(text)
+    except InvalidJSON as error:
+        raise InvalidRequest("ValidationException", f"{field} is not JSON: {error}") from None
+    raise InvalidRequest("ValidationException", f"{field} is JSON text")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
