@@ -25,7 +25,7 @@ from infra.local.engine.engine import Engine
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
-from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
+from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
 from infra.server.dead_letters_api import KINDS, letter_operations
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
@@ -324,7 +324,7 @@ def _check_field(field: str, value: Any) -> None:
 def _event(text: str) -> dict[str, Any]:
     """Return the event in a TestEventPattern request."""
     try:
-        event = read(text)
+        event = read_event(text)
     except InvalidJSON:
         event = None
     if not isinstance(event, dict):

@@ -24,9 +24,9 @@ from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
-from infra.patterns import TooComplexEvent
+from infra.patterns import TooComplexEvent, has_fine_number, read_event
 from kernel import json_text
-from kernel.json_text import parse, write
+from kernel.json_text import MAX_CARRIED, parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -127,7 +127,8 @@ class Bus(Component):
         self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
     ) -> None:
         """Journal an event as it was sent, and one delivery per matching target."""
-        envelope = {**head, "detail": detail}
+        exact = read_event(text) if has_fine_number(text) else detail  # numbers beyond a double
+        envelope = {**head, "detail": exact}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
         matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
@@ -280,7 +281,9 @@ class Bus(Component):
             end,
         )
         for event in events:
-            envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
+            text = event["envelope"]
+            content = read_event(text, MAX_CARRIED) if has_fine_number(text) else parse(text)
+            envelope = {**content, "replay-name": name}
             self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
         self.boundary.undo.append(partial(self.replays.discard, name))
