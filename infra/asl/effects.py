@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from infra.asl.expressions.values import JSON
 
-Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT"]
+Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 EXECUTION_TIMER = 0
 """The token of the timer for the definition's own ``TimeoutSeconds``."""

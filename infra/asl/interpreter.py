@@ -33,6 +33,13 @@ from infra.asl.states.state import StateTable
 
 Started: TypeAlias = tuple[Execution, list[Effect]]
 
+_ENDS = {
+    "FAILED": "ExecutionFailed",
+    "TIMED_OUT": "ExecutionTimedOut",
+    "ABORTED": "ExecutionAborted",
+}
+"""The last event of a history, by the status of an execution that did not succeed."""
+
 _MAX_EVENTS = 25_000  # "Service quotas" of AWS Step Functions: events of one execution
 
 
@@ -65,6 +72,15 @@ class Machine:
         """End an execution as FAILED with ``States.Runtime`` and cancel its tasks and timers."""
         advance = Advance(execution, now)
         advance.end("FAILED", None, RUNTIME, cause)
+        return advance.effects
+
+    def stop(
+        self, execution: Execution, error: str | None, cause: str | None, now: float
+    ) -> list[Effect]:
+        """End an execution as ABORTED, as StopExecution does, and cancel its tasks and timers."""
+        advance = Advance(execution, now)
+        execution.root.last_id = 0
+        advance.end("ABORTED", None, error, cause)
         return advance.effects
 
     def resume(self, execution: Execution, now: float) -> list[Effect]:
@@ -290,7 +306,7 @@ class Advance:
             timed_out = status == "TIMED_OUT"  # AWS names its error in the event only
             texts = {"error": TIMEOUT if timed_out else error, "cause": cause}
             details = {field: text for field, text in texts.items() if text is not None}
-            self.record(root, "ExecutionTimedOut" if timed_out else "ExecutionFailed", details)
+            self.record(root, _ENDS[status], details)
         self.effects.append(Ended(status, output, error, cause))
 
 

@@ -29,10 +29,11 @@ _Conditions: TypeAlias = dict[str, Condition]
 
 
 class Pattern:
-    """A compiled event pattern: at least one of its rules must hold."""
+    """A compiled event pattern, with its JSON ``text``: at least one of its rules must hold."""
 
-    def __init__(self, rules: list[Rule]) -> None:
+    def __init__(self, rules: list[Rule], text: str) -> None:
         self._rules = rules
+        self.text = text
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Return whether the event, parsed from JSON, matches the pattern.
@@ -65,7 +66,7 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
     fields = {condition.wildcards for found in alternatives for condition in found.values()}
     for wildcards in fields:
         check_complexity(wildcards)
-    return Pattern([Rule(conditions) for conditions in alternatives])
+    return Pattern([Rule(conditions) for conditions in alternatives], text)
 
 
 def _to_text(pattern: Mapping[str, Any]) -> str:

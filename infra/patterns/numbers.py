@@ -68,9 +68,11 @@ def read_event(text: str | bytes, depth: int = MAX_DEPTH) -> Any:
     if is_too_deep(text, depth):
         raise InvalidJSON(f"is nested deeper than {depth} levels")
     try:
-        return json.loads(text, parse_float=number_of, parse_int=_integer, parse_constant=_refuse)
+        value = json.loads(text, parse_float=number_of, parse_int=_integer, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()  # raises on a lone surrogate
     except (ValueError, RecursionError) as error:
         raise InvalidJSON(str(error)) from None
+    return value
 
 
 def _integer(text: str) -> int | Incomparable:

@@ -148,7 +148,8 @@ class Executions(Component):
         number = self.journal.next_id("executions")
         definition = self.definitions.current[machine]
         row = (number, name, machine, described.kind, definition, order_id, text, now)
-        self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
+        known = {"id": number, "status": "RUNNING", "input": text, "started_at": now}
+        self._fresh[machine, name] = known
         self.boundary.undo.append(partial(self._forget, machine, name, number))
         if self.room() > 0:
             self._begin(row, described, body, now)
@@ -157,6 +158,14 @@ class Executions(Component):
             self.backlog.wake(_RUNNING, 0.0)
         return arn(described, name, number)
 
+    def started_at(self, machine: str, name: str, now: float) -> float:
+        """Return when an execution that `start` has returned was started."""
+        described = self.stack.state_machines[machine]
+        if described.kind == "EXPRESS":
+            return now
+        started: float = self._known(described, name)["started_at"]
+        return started
+
     def _forget(self, machine: str, name: str, number: int) -> None:
         """Undo the start of an execution: the item that started it has failed."""
         self.live.pop(number, None)
@@ -164,6 +173,13 @@ class Executions(Component):
         self._fresh.pop((machine, name), None)
         for call in [call for call in self.invocation_of_task if call[0] == number]:
             del self.invocation_of_task[call]
+
+    def stop(self, live: LoadedExecution, error: str | None, cause: str | None, now: float) -> None:
+        """End an execution as ABORTED (`infra.local.engine.execution_control`)."""
+        self._dirty[live.id] = live
+        live.tasks.clear()
+        live.timers.clear()
+        self._perform(live, live.machine.stop(live.execution, error, cause, now), now)
 
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
@@ -233,7 +249,7 @@ class Executions(Component):
 
     def _known(self, machine: StateMachine, name: str) -> Any:
         return self._fresh.get((machine.name, name)) or self.journal.database.row(
-            "select id, status, input from executions where machine = ? and name = ?",
+            "select id, status, input, started_at from executions where machine = ? and name = ?",
             machine.name,
             name,
         )
