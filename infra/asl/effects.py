@@ -77,5 +77,11 @@ class TimerFired(NamedTuple):
     token: int
 
 
+class Heartbeat(NamedTuple):
+    """A sign of life of a task that waits for its token: its heartbeat timer starts anew."""
+
+    token: int
+
+
 Effect: TypeAlias = RunTask | SetTimer | CancelTask | Ended
-Signal: TypeAlias = TaskSucceeded | TaskFailed | TimerFired
+Signal: TypeAlias = TaskSucceeded | TaskFailed | TimerFired | Heartbeat

@@ -5,7 +5,8 @@ EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``Desc
                     the bus, its rules and targets: `infra.server.events_api`
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (the last three for EXPRESS too, unlike AWS);
-                    ``DescribeStateMachine``, ``ListStateMachines``, ``StopExecution``
+                    ``StopExecution`` and the state machines: `infra.server.machines_api`;
+                    task tokens: `infra.server.task_tokens_api`
 SQS                 on dead-letter queues: `infra.server.queues_api`
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`
 everything else     refused: ``UnknownOperationException``, with this list
@@ -17,7 +18,6 @@ seconds.
 
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -26,11 +26,9 @@ from uuid import uuid4
 from infra.errors import InvalidRequest
 from infra.local.directory.history_pieces import events_in
 from infra.local.engine.engine import Engine
-from infra.local.engine.execution_control import stop_execution
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
-from infra.local.template.stack import StateMachine
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.events_api import bus_operations
@@ -46,18 +44,18 @@ from infra.server.fields import (
     time_of,
     within,
 )
+from infra.server.machines_api import (
+    DEFAULT_PAGE,
+    MAX_PAGE,
+    machine_operations,
+    named_execution,
+    no_execution,
+    state_machine_of,
+)
 from infra.server.queues_api import queue_operations
+from infra.server.task_tokens_api import token_operations
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
-
-MAX_PAGE = 1_000
-"""Maximum entries of a page.
-
-Source: Step Functions API, maxResults of ListExecutions and GetExecutionHistory.
-"""
-
-DEFAULT_PAGE = 100
-"""Default entries of a page (Step Functions API, maxResults)."""
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 """Values of ``statusFilter`` (Step Functions API, ListExecutions)."""
@@ -79,7 +77,9 @@ LOOKUPS = frozenset(
 _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
-    **dict.fromkeys(("error", "cause", "QueueUrl", "QueueName", "ReceiptHandle"), str),
+    **dict.fromkeys(
+        ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
+    ),
     **dict.fromkeys(("QueueNamePrefix", "NamePrefix", "EventBusName", "Name", "Rule"), str),
     **dict.fromkeys(("reverseOrder", "includeExecutionData"), bool),
     "Destination": dict,
@@ -99,7 +99,6 @@ class AwsApi:
         self.engine = engine
         self.reader = reader
         self._reader_lock = threading.Lock()
-        self._opened = time.time()
         self.operations: Mapping[str, Operation] = {
             "AWSEvents.PutEvents": self._put_events,
             TEST_EVENT_PATTERN: self._test_event_pattern,
@@ -109,11 +108,10 @@ class AwsApi:
             "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
-            "AWSStepFunctions.StopExecution": self._stop_execution,
-            "AWSStepFunctions.DescribeStateMachine": self._describe_state_machine,
-            "AWSStepFunctions.ListStateMachines": self._list_state_machines,
+            **machine_operations(engine),
             **bus_operations(engine),
             **queue_operations(engine),
+            **token_operations(engine),
             **letter_operations(engine),
         }
 
@@ -220,7 +218,7 @@ class AwsApi:
         }
 
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
-        state_machine = self._state_machine(text_of(request, "stateMachineArn"))
+        state_machine = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
         name = str(uuid4()) if request.get("name") is None else request["name"]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequest("InvalidName", f"Invalid Name: '{name}'")
@@ -272,7 +270,7 @@ class AwsApi:
         return page
 
     def _list(self, request: Mapping[str, Any]) -> Answer:
-        name = self._state_machine(text_of(request, "stateMachineArn"))
+        name = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
         size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
         status = choice_of(request, "statusFilter", STATUSES)
         pages = Pages(request, ("executions", name, status))
@@ -292,82 +290,20 @@ class AwsApi:
             page["nextToken"] = pages.token(rows[size - 1]["id"])
         return page
 
-    def _stop_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
-        reference = text_of(request, "executionArn")
-        _, name = states_name(reference, ["execution"])
-        error, cause = request.get("error"), request.get("cause")
-
-        def stop(now: float) -> Answer:
-            row = _named_execution(self.engine.journal.database, name)
-            if row is None:
-                raise _no_execution(reference)
-            at = stop_execution(self.engine.executions, row, error, cause, now)
-            self.engine.journal.batch.durable = True
-            return {"stopDate": at}
-
-        return self.engine.call(stop)
-
-    def _describe_state_machine(self, request: Mapping[str, Any]) -> Answer:
-        name = self._state_machine(text_of(request, "stateMachineArn"))
-        machine = self.engine.stack.state_machines[name]
-        return {
-            **self._outline(machine),
-            "status": "ACTIVE",
-            "definition": machine.definition,
-            "roleArn": f"arn:aws:iam::{ACCOUNT}:role/{name}",
-            "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
-            "tracingConfiguration": {"enabled": False},
-        }
-
-    def _list_state_machines(self, request: Mapping[str, Any]) -> Answer:
-        machines = sorted(self.engine.stack.state_machines.items())
-        outlines = [self._outline(machine) for _, machine in machines]
-        size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
-        return Pages(request, "stateMachines").page(outlines, size, "stateMachines")
-
-    def _outline(self, machine: StateMachine) -> Answer:
-        """Return a state machine as a list has it; it is as old as this process."""
-        return {
-            "stateMachineArn": machine.arn,
-            "name": machine.name,
-            "type": machine.kind,
-            "creationDate": self._opened,
-        }
-
-    def _state_machine(self, reference: str) -> str:
-        _, qualified = states_name(reference, ["stateMachine"])
-        name = qualified.partition(":")[0]  # a version or an alias is the one definition here
-        if name not in self.engine.stack.state_machines:
-            message = f"State Machine Does Not Exist: '{reference}'"
-            raise InvalidRequest("StateMachineDoesNotExist", message)
-        return name
-
     def _execution(self, request: Mapping[str, Any]) -> Any:
         reference = text_of(request, "executionArn")
         kind, name = states_name(reference, ["execution", "express"])
         row = None
         if kind == "execution":
-            row = _named_execution(self.reader, name)
+            row = named_execution(self.reader, name)
         elif (number := number_in(name.rpartition(":")[2])) is not None:
             query = "select * from executions where id = ? and kind = 'EXPRESS'"
             row = self.reader.row(query, number)
             if row is not None and f"{row['machine']}:{row['name']}:{row['id']}" != name:
                 row = None
         if row is None:
-            raise _no_execution(reference)
+            raise no_execution(reference)
         return row
-
-
-def _named_execution(database: Database, name: str) -> Any:
-    """Return the row of a STANDARD execution by its machine's and its own name, or None."""
-    machine, _, own = name.partition(":")
-    query = "select * from executions where machine = ? and name = ? and kind = 'STANDARD'"
-    return database.row(query, machine, own)
-
-
-def _no_execution(reference: str) -> InvalidRequest:
-    message = f"Execution Does Not Exist: '{reference}'"
-    return InvalidRequest("ExecutionDoesNotExist", message)
 
 
 def _without_data(event: Answer) -> Answer:

@@ -22,6 +22,7 @@ from infra.asl import (
     TimerFired,
 )
 from infra.asl.errors import RUNTIME
+from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
@@ -173,6 +174,22 @@ class Executions(Component):
         self._fresh.pop((machine, name), None)
         for call in [call for call in self.invocation_of_task if call[0] == number]:
             del self.invocation_of_task[call]
+
+    def answer_callback(
+        self, row: Any, now: float, signal_of: Callable[[Execution], Signal | None]
+    ) -> bool:
+        """Signal the running execution of a row; return whether its task still waits.
+
+        ``signal_of`` returns the signal for the execution, or None if no task waits.
+        """
+        if row["id"] not in self.live:
+            self._load(row, now)
+        live = self.live[row["id"]]
+        self._dirty[live.id] = live  # unloads it again, if it still waits
+        signal = signal_of(live.execution)
+        if signal is not None:
+            self._advance(live, signal, now)
+        return signal is not None
 
     def stop(self, live: LoadedExecution, error: str | None, cause: str | None, now: float) -> None:
         """End an execution as ABORTED (`infra.local.engine.execution_control`)."""
@@ -398,7 +415,7 @@ class Executions(Component):
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        service = task.resource.partition(":::")[2] or "lambda"
+        service = task.resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
         integration = self.integrations[service]
         mark = len(self.journal.batch.added)
         try:

@@ -203,17 +203,24 @@ def _read_state_machines(template: Template, stack: Stack, integrations: Collect
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
+        machine_type = get("Type", "STANDARD")
+        express = machine_type == "EXPRESS"
         stack.state_machines[name] = StateMachine(
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
-            get("Type", "STANDARD"),
-            compiled(definition, name, str(path), integrations),
+            machine_type,
+            compiled(definition, name, str(path), integrations, express=express),
             json.dumps(definition),  # which is YAML too
         )
 
 
 def compiled(
-    definition: Mapping[str, Any], name: str, place: str, integrations: Collection[str]
+    definition: Mapping[str, Any],
+    name: str,
+    place: str,
+    integrations: Collection[str],
+    *,
+    express: bool = False,
 ) -> Machine:
     """Return a definition compiled.
 
@@ -223,7 +230,7 @@ def compiled(
         The definition is invalid; the message has the place in it.
     """
     try:
-        return compile_definition(definition, name=name, integrations=integrations)
+        return compile_definition(definition, name=name, integrations=integrations, express=express)
     except DefinitionError as error:
         raise TemplateError(place, str(error)) from None
 

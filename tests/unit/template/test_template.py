@@ -455,7 +455,7 @@ def test_a_definition_gets_the_templates_substitutions(folder: Path) -> None:
         (flow(Step={"Type": "Nap", "End": True}), "Step"),
         ({**flow(Step=task()), "QueryLanguage": "JSONata"}, "/QueryLanguage"),
         (flow(Step=task("arn:aws:states:::dynamodb:putItem")), "dynamodb:putItem"),
-        (flow(Step=task("arn:aws:states:::sqs:sendMessage.waitForTaskToken")), "waitForTaskToken"),
+        (flow(Step=task("arn:aws:states:::sqs:sendMessage.sync")), "sendMessage.sync"),
         ("a: [", "is not YAML"),
         ("States: " + "[" * 100_000, "is nested deeper than 1000 levels"),
         ("just text", "is not a state machine definition"),
