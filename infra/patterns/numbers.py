@@ -16,8 +16,10 @@ _EXACT_INTEGER = 1 << 53
 """Largest integer below which a double holds every integer."""
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_FINE = (b"0" * 16, b"0e-000", b"0E-000")
-"""Marks of a number that a double may not hold: 16 digits, or an exponent of three digits."""
+_LONG = b"0" * 16
+_EXPONENTS = ((b"e-", b"0e-000"), (b"E-", b"0E-000"))
+"""Marks of a number that a double may not hold: 16 digits, or an exponent of three digits; the
+shorter mark, which is quicker to find, is part of the longer."""
 
 
 class Incomparable(NamedTuple):
@@ -51,10 +53,15 @@ def is_comparable(value: object) -> bool:
 
 
 def has_fine_number(text: str | bytes) -> bool:
-    """Return whether JSON text may have a number that a double does not hold."""
+    """Return whether JSON text may have a number that a double does not hold.
+
+    This includes each integer for which `kernel.json_text.has_long_number` holds.
+    """
     content = text.encode(errors="replace") if isinstance(text, str) else text
     zeros = content.translate(_DIGITS_AS_ZERO, b".")
-    return any(mark in zeros for mark in _FINE)
+    if _LONG in zeros:
+        return True
+    return any(part in content and mark in zeros for part, mark in _EXPONENTS)
 
 
 def read_event(text: str | bytes, depth: int = MAX_DEPTH) -> Any:

@@ -65,18 +65,19 @@ def compile_task(
         advance.wait(frame, "task", seconds)
 
     def on_answer(advance: "Advance", frame: "Frame", signal: Signal) -> None:
-        callback, frame.callback = frame.callback, None
-        if callback and not callback["submitted"] and isinstance(signal, TaskSucceeded):
-            advance.record(frame, f"{kind}Submitted", {**about, "output": signal.output})
-            frame.callback = {**callback, "submitted": True}
-            advance.wait(frame, "callback", task_tokens.due(callback, advance.now))
-            return
-        failure = _failure_of(signal, service or resource, callback, advance)
-        if failure is None:
-            assert isinstance(signal, TaskSucceeded)
+        callback = frame.callback
+        if callback is not None:
+            if not callback["submitted"] and isinstance(signal, TaskSucceeded):
+                advance.record(frame, f"{kind}Submitted", {**about, "output": signal.output})
+                frame.callback = {**callback, "submitted": True}
+                advance.wait(frame, "callback", task_tokens.due(callback, advance.now))
+                return
+            frame.callback = None
+        if isinstance(signal, TaskSucceeded) and not exceeds_data_limit(signal.output, signal.size):
             advance.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
             succeed(advance, frame, signal.output)
             return
+        failure = _failure_of(signal, service or resource, callback, advance)
         outcome = "TimedOut" if failure.error in _TIMEOUTS else "Failed"
         details = {**about, "error": failure.error, "cause": failure.cause}
         advance.record(frame, f"{kind}{outcome}", details)
@@ -91,12 +92,10 @@ _TIMEOUTS = (TIMEOUT, HEARTBEAT_TIMEOUT)
 
 def _failure_of(
     signal: Signal, name: str, callback: "dict[str, JSON] | None", advance: "Advance"
-) -> StateFailure | None:
-    """Return the failure that a signal means, or None if the task has succeeded."""
+) -> StateFailure:
+    """Return the failure that a signal means."""
     if isinstance(signal, TaskSucceeded):
-        if exceeds_data_limit(signal.output, signal.size):
-            return DataLimitExceeded(name, "returned a result")
-        return None
+        return DataLimitExceeded(name, "returned a result")
     if isinstance(signal, TaskFailed):
         if signal.error == RUNTIME and callback is None:
             return TerminalFailure(signal.cause or "")

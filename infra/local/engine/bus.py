@@ -104,7 +104,8 @@ class Bus(Component):
         except (OverflowError, ValueError) as error:
             return invalid("Time", f"{error}.")
         head, seq = head_of(entry, time), self.journal.next_id("events")
-        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
+        event = (seq, head, text, detail, has_fine_number(text))
+        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, *event, now)
         return {"EventId": head["id"]} if failed is None else failure_of(failed)
 
     def accept(self, entry: Mapping[str, Any], now: float) -> str:
@@ -119,16 +120,26 @@ class Bus(Component):
         if refused:
             raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
         head, text = head_of(entry, time_of(entry.get("Time"), now)), entry["Detail"]
-        self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
+        fine = has_fine_number(text)
+        detail = json_text.parse(text, exact=fine)
+        self._accept(self.journal.next_id("events"), head, text, detail, fine, now)
         event_id: str = head["id"]
         return event_id
 
     def _accept(
-        self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
+        self,
+        seq: int,
+        head: Mapping[str, Any],
+        text: str,
+        detail: Mapping[str, Any],
+        fine: bool,  # noqa: FBT001
+        now: float,
     ) -> None:
-        """Journal an event as it was sent, and one delivery per matching target."""
-        exact = read_event(text) if has_fine_number(text) else detail  # numbers beyond a double
-        envelope = {**head, "detail": exact}
+        """Journal an event as it was sent, and one delivery per matching target.
+
+        ``fine`` is the result of `has_fine_number` for the detail's text.
+        """
+        envelope = {**head, "detail": read_event(text) if fine else detail}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
         matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
