@@ -126,7 +126,7 @@ class Bus(Component):
         event_id: str = head["id"]
         return event_id
 
-    def _accept(
+    def _accept(  # noqa: PLR0913, PLR0917 - the boundary passes them on
         self,
         seq: int,
         head: Mapping[str, Any],
