@@ -10,15 +10,16 @@ import binascii
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from infra.asl.errors import HEARTBEAT_TIMEOUT, TIMEOUT, StateFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from infra.asl.execution import Execution, Frame
     from infra.asl.expressions.values import JSON
+
+T = TypeVar("T", bound="Waiting")
 
 PATTERN = ".waitForTaskToken"
 """The suffix of the resource of a task that waits."""
@@ -35,11 +36,20 @@ MAX_TOKEN = 2_048
 _SECRET_BYTES = 32
 
 
-def begin(frame: "Frame", now: float, timeout: float | None, heartbeat: float | None) -> None:
-    """Give a frame a new token before its task's parameters are read."""
-    execution = frame.execution.context.get("Execution", {}).get("Id", "")
+class Waiting(Protocol):
+    """A frame: what waits for a token, or for something else."""
+
+    token: int
+    callback: "dict[str, JSON] | None"
+
+
+def begun(
+    context: "Mapping[str, JSON]", now: float, timeout: float | None, heartbeat: float | None
+) -> "dict[str, JSON]":
+    """Return the callback of a task that begins, with a new token; its parameters may read it."""
+    execution = context.get("Execution", {}).get("Id", "")
     text = f"{execution}#{secrets.token_hex(_SECRET_BYTES)}"
-    frame.callback = {
+    return {
         "token": urlsafe_b64encode(text.encode()).decode(),
         "times_out_at": now + (LONGEST if timeout is None else timeout),
         "heartbeat": heartbeat,
@@ -67,10 +77,9 @@ def execution_of(token: str) -> str | None:
     return arn if mark and len(token) <= MAX_TOKEN else None
 
 
-def frame_of(execution: "Execution", token: str) -> "Frame | None":
+def frame_of(frames: "Iterable[T]", token: str) -> "T | None":
     """Return the frame that waits for a token; None if its task has ended."""
-    waiting: Iterable[Frame] = execution.pending.values()
-    for frame in waiting:
+    for frame in frames:
         callback = frame.callback
         if callback and callback["submitted"] and hmac.compare_digest(callback["token"], token):
             return frame

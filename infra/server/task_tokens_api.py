@@ -55,7 +55,7 @@ def _answer(engine: Engine, request: Request, signal: Callable[[int], Signal]) -
     row_name = _execution_name(token)
 
     def signal_of(execution: Execution) -> Signal | None:
-        frame = frame_of(execution, token)
+        frame = frame_of(execution.pending.values(), token)
         return None if frame is None else signal(frame.token)
 
     def send(now: float) -> Answer:

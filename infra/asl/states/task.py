@@ -52,7 +52,8 @@ def compile_task(
         seconds = timeout(request, frame)
         beat = heartbeat(request, frame)  # used with task tokens only; its path selects a value
         if waits:
-            task_tokens.begin(frame, advance.now, seconds, beat)
+            context = frame.execution.context
+            frame.callback = task_tokens.begun(context, advance.now, seconds, beat)
         if parameters:
             request = parameters(request, frame)
         check_parameters(name, request)
