@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from infra.asl.expressions.values import JSON
 
-Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT"]
+Status: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 EXECUTION_TIMER = 0
 """The token of the timer for the definition's own ``TimeoutSeconds``."""
@@ -82,5 +82,11 @@ class TimerFired(NamedTuple):
     token: int
 
 
+class Heartbeat(NamedTuple):
+    """A sign of life of a task that waits for its token: its heartbeat timer starts anew."""
+
+    token: int
+
+
 Effect: TypeAlias = RunTask | SetTimer | CancelTask | Ended
-Signal: TypeAlias = TaskSucceeded | TaskFailed | TimerFired
+Signal: TypeAlias = TaskSucceeded | TaskFailed | TimerFired | Heartbeat

@@ -48,8 +48,8 @@ class Frame:
     last_id: int = field(init=False)
     attempts: list[int] = field(default_factory=list)
     activity: str = ""
-    """The reason to wait: ``"task"``, with ``request``; ``"wait"`` or ``"retry"``, a timer; or
-    ``""``."""
+    """The reason to wait: ``"task"``, with ``request``; ``"callback"``, a token; ``"wait"`` or
+    ``"retry"``, a timer; or ``""``."""
     token: int = 0
     due: float | None = None
     request: JSON = None
@@ -59,6 +59,8 @@ class Frame:
     failed: int = 0
     limit: int = 0
     tolerated: float = 0
+    callback: dict[str, JSON] | None = None
+    """The token of a task that waits for it (`infra.asl.task_tokens`)."""
     map_source: tuple[JSON, list[JSON]] | None = None
     """A Map's data and items; not in the snapshot, since its paths select the same again."""
 
@@ -85,7 +87,8 @@ class Frame:
         if self.state.retriers is not None:
             state["RetryCount"] = sum(self.attempts)
         item = {} if self.item is None else {"Map": {"Item": self.item}}
-        return {**self.execution.context, "State": state, **item}
+        task = {} if self.callback is None else {"Task": {"Token": self.callback["token"]}}
+        return {**self.execution.context, "State": state, **item, **task}
 
     def fork(self, index: int) -> "Frame":
         """Create a child frame."""
@@ -101,12 +104,14 @@ class Frame:
             shot["variables"] = self.variables
         if parent is not None and self.item is not parent.item:
             shot["item"] = self.item
+        if self.callback is not None:
+            shot["callback"] = self.callback
         children = [[index, child.snapshot()] for index, child in self.children.items()]
         return {**shot, "state": self.state.name, "children": children}
 
     def restore(self, shot: Mapping[str, Any]) -> None:
         """Load the fields of a snapshot, and its children."""
-        for name in (*_FRAME_FIELDS, *({"variables", "item"} & shot.keys())):
+        for name in (*_FRAME_FIELDS, *({"variables", "item", "callback"} & shot.keys())):
             setattr(self, name, shot[name])
         self.state = self.table.states[shot["state"]]
         if self.activity:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from infra.asl import task_tokens
 from infra.asl.effects import (
     EXECUTION_TIMER,
     CancelTask,
     Effect,
     Ended,
+    Heartbeat,
     RunTask,
     SetTimer,
     Signal,
@@ -32,6 +34,16 @@ from infra.asl.history import HistoryEvent
 from infra.asl.states.state import StateTable
 
 Started: TypeAlias = tuple[Execution, list[Effect]]
+
+_ANSWERED = ("task", "callback")
+"""The reasons to wait that an answer ends."""
+
+_ENDS = {
+    "FAILED": "ExecutionFailed",
+    "TIMED_OUT": "ExecutionTimedOut",
+    "ABORTED": "ExecutionAborted",
+}
+"""The last event of a history, by the status of an execution that did not succeed."""
 
 _MAX_EVENTS = 25_000  # "Service quotas" of AWS Step Functions: events of one execution
 
@@ -65,6 +77,15 @@ class Machine:
         """End an execution as FAILED with ``States.Runtime`` and cancel its tasks and timers."""
         advance = Advance(execution, now)
         advance.end("FAILED", None, RUNTIME, cause)
+        return advance.effects
+
+    def stop(
+        self, execution: Execution, error: str | None, cause: str | None, now: float
+    ) -> list[Effect]:
+        """End an execution as ABORTED, as StopExecution does, and cancel its tasks and timers."""
+        advance = Advance(execution, now)
+        execution.root.last_id = 0
+        advance.end("ABORTED", None, error, cause)
         return advance.effects
 
     def resume(self, execution: Execution, now: float) -> list[Effect]:
@@ -110,7 +131,12 @@ class Advance:
             self.end("TIMED_OUT", None, None, None)
             return
         frame = execution.pending.get(signal.token)
-        if frame is None or (frame.activity != "task" and not isinstance(signal, TimerFired)):
+        if frame is None or (
+            frame.activity not in _ANSWERED and not isinstance(signal, TimerFired)
+        ):
+            return
+        if isinstance(signal, Heartbeat):
+            self._prolong(frame)
             return
         retry = frame.activity == "retry"
         self._settle(frame)
@@ -118,6 +144,12 @@ class Advance:
             self._guard(frame, frame.state.enter, self, frame)
         elif frame.state.on_answer is not None:
             self._guard(frame, frame.state.on_answer, self, frame, signal)
+
+    def _prolong(self, frame: Frame) -> None:
+        """Start a frame's heartbeat timer anew."""
+        if frame.callback is not None:
+            frame.due = task_tokens.due(frame.callback, self.now)
+            self.effects.append(SetTimer(frame.token, frame.due))
 
     def run(self) -> list[Effect]:
         """Enter states until no frame is ready; return the effects."""
@@ -158,7 +190,7 @@ class Advance:
     def wait(self, frame: Frame, activity: str, due: float | None) -> None:
         """Wait for the task of ``frame.request`` for ``due`` seconds, or for a timer until ``due``.
 
-        ``activity`` is ``"task"``, ``"wait"`` or ``"retry"``.
+        ``activity`` is ``"task"``, ``"callback"``, ``"wait"`` or ``"retry"``.
         """
         execution = self.execution
         execution.last_token = frame.token = execution.last_token + 1
@@ -291,7 +323,7 @@ class Advance:
             timed_out = status == "TIMED_OUT"  # AWS names its error in the event only
             texts = {"error": TIMEOUT if timed_out else error, "cause": cause}
             details = {field: text for field, text in texts.items() if text is not None}
-            self.record(root, "ExecutionTimedOut" if timed_out else "ExecutionFailed", details)
+            self.record(root, _ENDS[status], details)
         self.effects.append(Ended(status, output, error, cause))
 
 

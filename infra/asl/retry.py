@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from infra.asl.errors import ALL, TASK_FAILED, TIMEOUT, StateFailure
+from infra.asl.errors import ALL, HEARTBEAT_TIMEOUT, TASK_FAILED, TIMEOUT, StateFailure
 from infra.asl.expressions.values import JSON
 from infra.asl.fields import MAX_SECONDS, Fields
 
@@ -26,10 +26,13 @@ class Matcher:
     def matches(self, failure: StateFailure) -> bool:
         """Return whether an error name matches a failure.
 
-        ``States.ALL`` matches any error, ``States.TaskFailed`` any except a timeout.
+        ``States.ALL`` matches any error, ``States.TaskFailed`` any except a timeout, and
+        ``States.Timeout`` a missed heartbeat too.
         """
         if failure.error in self.errors or ALL in self.errors:
             return True
+        if failure.error == HEARTBEAT_TIMEOUT:
+            return TIMEOUT in self.errors
         return TASK_FAILED in self.errors and failure.error != TIMEOUT
 
 

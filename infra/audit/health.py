@@ -21,7 +21,6 @@ PACKAGES = (
     "aws_lambda_powertools",
     "aws_xray_sdk",
     "boto3",
-    "cronsim",
     "duckdb",
     "httptools",
     "orjson",

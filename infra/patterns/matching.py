@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from infra.patterns.complexity import check_complexity
+from infra.patterns.numbers import number_of
 from infra.patterns.operators import Condition, Test, expression, ip_address, is_absent, one_of
 from infra.patterns.rules import Rule
 from infra.patterns.tokens import InvalidPattern, Recorder, Tokens, take, tokens_of, until
@@ -64,6 +66,9 @@ def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:
     tokens = tokens_of(text)
     take(tokens, "{", "Filter is not an object")
     alternatives = _object(tokens, "", [{}], inside_or=False)
+    wildcards = {condition.wildcards for found in alternatives for condition in found.values()}
+    for texts in wildcards:
+        check_complexity(texts)
     return Pattern([Rule(conditions) for conditions in alternatives], text)
 
 
@@ -128,17 +133,20 @@ def _or(tokens: Tokens, prefix: str, alternatives: list[_Conditions]) -> list[_C
 def _condition(tokens: Tokens) -> Condition:
     literals: list[object] = []
     tests: list[Test] = []
+    wildcards: list[str] = []
     recorder = Recorder(tokens)
     recorded = recorder.tokens()
     for kind, text in until(recorded, "]"):
         match kind:
             case "{":
-                tests.append(expression(recorded))
+                tests.append(expression(recorded, wildcards))
             case "string":
                 literals.append(text)
                 if (same_address := ip_address(text)) is not None:
                     tests.append(same_address)
-            case "number" | "constant":
+            case "number":
+                literals.append(int(text) if _is_integer(text) else number_of(text))
+            case "constant":
                 literals.append(json.loads(text))
             case _:
                 raise InvalidPattern("Match value must be String, number, true, false, or null")
@@ -147,4 +155,8 @@ def _condition(tokens: Tokens) -> Condition:
     if not tests:
         raise InvalidPattern("Empty arrays are not allowed")
     accepts = tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
-    return Condition(accepts, is_absent in tests, f"[{recorder.text()}")
+    return Condition(accepts, is_absent in tests, f"[{recorder.text()}", tuple(wildcards))
+
+
+def _is_integer(text: str) -> bool:
+    return text.lstrip("-").isdecimal()

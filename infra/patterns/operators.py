@@ -11,10 +11,9 @@ import ipaddress
 import operator
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, TypeAlias
 
+from infra.patterns.numbers import Incomparable, is_comparable, number_of
 from infra.patterns.tokens import InvalidPattern, Token, Tokens, take, until
 
 Test: TypeAlias = Callable[[object], bool]
@@ -25,20 +24,25 @@ Address: TypeAlias = tuple[int, int]  # IP version, the address as a number
 class Condition(NamedTuple):
     """The accepted values of one field; ``may_be_absent`` if the field is optional.
 
-    ``text`` is the condition's JSON, a list of literals and expressions.
+    ``text`` is the condition's JSON, a list of literals and expressions. ``wildcards`` are the
+    texts of its wildcards, whose complexity is limited.
     """
 
     accepts: Test
     may_be_absent: bool
     text: str
+    wildcards: tuple[str, ...] = ()
 
 
 ONE_KEY = "Only one key allowed in match expression"
 TOO_MANY = "Too many elements in numeric expression"
 
 
-def expression(tokens: Tokens) -> Test:
-    """Compile an object in a list of accepted values, such as ``{"prefix": "EU-"}``."""
+def expression(tokens: Tokens, wildcards: list[str]) -> Test:
+    """Compile an object in a list of accepted values, such as ``{"prefix": "EU-"}``.
+
+    The texts of its wildcards are added to ``wildcards``.
+    """
     name = take(tokens, "name", "Match expression name not found")
     match name:
         case "prefix" | "suffix":
@@ -47,6 +51,7 @@ def expression(tokens: Tokens) -> Test:
             noun = "exact" if name == "exactly" else name
             text = take(tokens, "string", f"{noun} match pattern must be a string")
             test = _on_strings(_string_test(name, text))
+            wildcards += [text] if name == "wildcard" else []
         case "exists":
             test = _exists(next(tokens))
         case "cidr":
@@ -54,7 +59,7 @@ def expression(tokens: Tokens) -> Test:
         case "numeric":
             test = _numeric(tokens)
         case "anything-but":
-            test = _anything_but(tokens)
+            test = _anything_but(tokens, wildcards)
         case _:
             raise InvalidPattern(f"Unrecognized match type {name}")
     take(tokens, "}", TOO_MANY if name in {"numeric", "anything-but"} else ONE_KEY)
@@ -167,7 +172,7 @@ _NO_STRING = {  # operators allowed in anything-but, and the error if the value 
 }
 
 
-def _anything_but(tokens: Tokens) -> Test:
+def _anything_but(tokens: Tokens, wildcards: list[str]) -> Test:
     token = next(tokens)
     name = None
     if token.kind == "{":
@@ -184,6 +189,7 @@ def _anything_but(tokens: Tokens) -> Test:
         excluded = one_of(_excluded_literals(values))
     else:
         excluded = _excluded_strings(name, values)
+        wildcards += [text for _, text in values] if name == "wildcard" else []
         take(tokens, "}", TOO_MANY)
     return lambda value: not excluded(value)
 
@@ -247,18 +253,14 @@ def _numeric(tokens: Tokens) -> Test:
 
 def _on_numbers(sign: str, bound: float) -> Test:
     compare = _COMPARISONS[sign]
-    return lambda value: (
-        isinstance(value, (int, float)) and not _is_constant(value) and compare(value, bound)
-    )
+    return lambda value: is_comparable(value) and compare(value, bound)  # type: ignore[arg-type]
 
 
 def _number(text: str) -> float:
-    # Only numbers that a 64-bit float represents are comparable (ComparableNumber in event-ruler).
-    number = float(text)
-    with suppress(InvalidOperation):
-        if Decimal(repr(number)) == Decimal(text):
-            return number
-    raise InvalidPattern(f"Cannot compare number : {text}")
+    number = number_of(text)
+    if isinstance(number, Incomparable):
+        raise InvalidPattern(f"Cannot compare number : {text}")
+    return number
 
 
 _IP = re.compile(r"[0-9]+(?:\.[0-9]+){3}|(?=.*:)[0-9a-fA-F:]+")
@@ -305,5 +307,6 @@ def _cidr(text: str) -> Test:
     version, number = low
     if bits >= _IP_BITS[version]:
         raise InvalidPattern(f"IPv{version} mask bits must be < {_IP_BITS[version]}")
-    # The range starts at the given address, not at the block's first (CIDR.java in event-ruler).
-    return _between(low, (version, number | (1 << _IP_BITS[version] - bits) - 1))
+    # Bits after the mask do not count (CIDR.java in event-ruler since 2026, its issue 89).
+    host = (1 << _IP_BITS[version] - bits) - 1
+    return _between((version, number & ~host), (version, number | host))

@@ -1,9 +1,13 @@
 """The operations of AWS's own clients: a closed table.
 
 ==================  ===============================================================================
-EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``
+EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``;
+                    the bus, its rules and targets: `infra.server.events_api`
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
-                    ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``
+                    ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``;
+                    ``StopExecution`` and the state machines: `infra.server.machines_api`;
+                    task tokens: `infra.server.task_tokens_api`
+SQS                 on dead-letter queues: `infra.server.queues_api`
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`; for an operator's
                     actions on orders, reviews and stock: `infra.server.operator_api`
 everything else     refused: ``UnknownOperationException``, with this list
@@ -26,25 +30,38 @@ from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.local.template.loader import ACCOUNT, REGION
-from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern
+from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
 from infra.server.dead_letters_api import KINDS, letter_operations
+from infra.server.events_api import bus_operations
+from infra.server.fields import (
+    MAX_INTEGER,
+    Answer,
+    Operation,
+    Pages,
+    choice_of,
+    number_in,
+    states_name,
+    text_of,
+    time_of,
+    within,
+)
+from infra.server.machines_api import (
+    DEFAULT_PAGE,
+    MAX_PAGE,
+    machine_operations,
+    named_execution,
+    no_execution,
+    state_machine_of,
+)
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
+from infra.server.queues_api import queue_operations
 from infra.server.single_state import answer_test_state
+from infra.server.task_tokens_api import token_operations
 from kernel.json_text import InvalidJSON, parse, read
 from storage.sqlite.database import Database
 
-Answer = dict[str, Any]
-HISTORY_PAGE = 1_000
-"""Default entries of a page of GetExecutionHistory."""
-
-MAX_PAGE = 1_000
-"""Maximum entries of a page.
-
-Source: Step Functions API, maxResults of ListExecutions and GetExecutionHistory.
-"""
-
-MAX_INTEGER = (1 << 63) - 1
-"""Maximum of an integer field, which SQLite can compare."""
+STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
+"""Values of ``statusFilter`` (Step Functions API, ListExecutions)."""
 
 TEST_EVENT_PATTERN = "AWSEvents.TestEventPattern"
 
@@ -63,6 +80,11 @@ LOOKUPS = frozenset(
 _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
+    **dict.fromkeys(
+        ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
+    ),
+    **dict.fromkeys(("QueueNamePrefix", "NamePrefix", "EventBusName", "Name", "Rule"), str),
+    **dict.fromkeys(("reverseOrder", "includeExecutionData"), bool),
     "Destination": dict,
     "maxResults": int,
     **KINDS,
@@ -80,7 +102,7 @@ class AwsApi:
         self.engine = engine
         self.reader = reader
         self._reader_lock = threading.Lock()
-        self.operations: Mapping[str, Callable[[Mapping[str, Any]], Answer | Future[Answer]]] = {
+        self.operations: Mapping[str, Operation] = {
             "AWSEvents.PutEvents": self._put_events,
             TEST_EVENT_PATTERN: self._test_event_pattern,
             "AWSEvents.StartReplay": self._start_replay,
@@ -90,6 +112,10 @@ class AwsApi:
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             "AWSStepFunctions.TestState": answer_test_state,
+            **machine_operations(engine),
+            **bus_operations(engine),
+            **queue_operations(engine),
+            **token_operations(engine),
             **letter_operations(engine),
             **OperatorApi(engine).operations(),
         }
@@ -134,10 +160,10 @@ class AwsApi:
 
     def _test_event_pattern(self, request: Mapping[str, Any]) -> Answer:
         try:
-            pattern = compile_pattern(_text(request, "EventPattern"))
+            pattern = compile_pattern(text_of(request, "EventPattern"))
         except InvalidPattern as error:
             raise InvalidRequest("InvalidEventPatternException", str(error)) from None
-        event = _event(_text(request, "Event"))
+        event = _event(text_of(request, "Event"))
         fields = ("id", "account", "source", "time", "region", "resources", "detail-type")
         missing = [field for field in fields if field not in event]
         if missing:
@@ -150,13 +176,13 @@ class AwsApi:
             raise InvalidRequest("ValidationException", message) from None
 
     def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
-        name = _text(request, "ReplayName")
-        start, end = (_time(request, key) for key in ("EventStartTime", "EventEndTime"))
+        name = text_of(request, "ReplayName")
+        start, end = (time_of(request, key) for key in ("EventStartTime", "EventEndTime"))
         destination = request.get("Destination") or {}
         filters = destination.get("FilterArns") or []
         if not isinstance(filters, list) or not all(isinstance(arn, str) for arn in filters):
             raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
-        archive = _text(request, "EventSourceArn").rsplit("/", 1)[-1]
+        archive = text_of(request, "EventSourceArn").rsplit("/", 1)[-1]
         if archive != self.engine.stack.archive:
             message = f"Archive {archive} does not exist; the archive is"
             raise InvalidRequest(
@@ -172,7 +198,7 @@ class AwsApi:
         return self.engine.call(replay)
 
     def _describe_replay(self, request: Mapping[str, Any]) -> Answer:
-        name = _text(request, "ReplayName")
+        name = text_of(request, "ReplayName")
         row = self.reader.row("select * from replays where name = ?", name)
         if row is None:
             raise InvalidRequest("ResourceNotFoundException", f"Replay {name} does not exist.")
@@ -197,8 +223,8 @@ class AwsApi:
         }
 
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
-        state_machine = self._state_machine(_text(request, "stateMachineArn"))
-        name = request.get("name") or str(uuid4())
+        state_machine = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
+        name = str(uuid4()) if request.get("name") is None else request["name"]
         name = check_name(name)
         body = read_input(request.get("input") or "{}")
 
@@ -211,7 +237,8 @@ class AwsApi:
                 raise InvalidRequest(code, str(error)) from None
             self.engine.journal.make_real()
             self.engine.journal.batch.durable = True
-            return {"executionArn": started, "startDate": now}
+            begun = self.engine.executions.started_at(state_machine, name, now)
+            return {"executionArn": started, "startDate": begun}
 
         return self.engine.call(start)
 
@@ -233,20 +260,21 @@ class AwsApi:
     def _history(self, request: Mapping[str, Any]) -> Answer:
         row = self._execution(request)
         events = execution_history(self.reader, row["id"])
-        if request.get("reverseOrder"):
+        reverse = bool(request.get("reverseOrder"))
+        if reverse:
             events.reverse()
-        size = _page_size(request, HISTORY_PAGE)
-        first = _token(request, 0)
-        page: Answer = {"events": events[first : first + size]}
-        if first + size < len(events):
-            page["nextToken"] = str(first + size)
+        size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
+        page = Pages(request, ("history", row["id"], reverse)).page(events, size, "events")
+        if request.get("includeExecutionData") is False:
+            page["events"] = [_without_data(event) for event in page["events"]]
         return page
 
     def _list(self, request: Mapping[str, Any]) -> Answer:
-        name = self._state_machine(_text(request, "stateMachineArn"))
-        size = _page_size(request, 100)
-        before = _token(request, 1 << 62)
-        status = request.get("statusFilter")
+        name = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
+        size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
+        status = choice_of(request, "statusFilter", STATUSES)
+        pages = Pages(request, ("executions", name, status))
+        before = MAX_INTEGER if pages.position is None else pages.position
         rows = self.reader.rows(
             "select * from executions where machine = ? and id < ? and (? is null or status = ?)"
             " order by id desc limit ?",
@@ -254,36 +282,38 @@ class AwsApi:
             before,
             status,
             status,
-            size,
+            size + 1,
         )
         state_machine = self.engine.stack.state_machines[name]
-        page: Answer = {"executions": [_summary(row, state_machine) for row in rows]}
-        if len(rows) == size:
-            page["nextToken"] = str(rows[-1]["id"])
+        page: Answer = {"executions": [_summary(row, state_machine) for row in rows[:size]]}
+        if len(rows) > size:
+            page["nextToken"] = pages.token(rows[size - 1]["id"])
         return page
 
-    def _state_machine(self, reference: str) -> str:
-        try:
-            return self.engine.stack.name_of("state_machines", reference)
-        except KeyError:
-            message = f"State Machine Does Not Exist: '{reference}'"
-            raise InvalidRequest("StateMachineDoesNotExist", message) from None
-
     def _execution(self, request: Mapping[str, Any]) -> Any:
-        reference = _text(request, "executionArn")
-        _, _, tail = reference.partition(":execution:")
+        reference = text_of(request, "executionArn")
+        kind, name = states_name(reference, ["execution", "express"])
         row = None
-        if tail:
-            state_machine, _, name = tail.partition(":")
-            row = self.reader.row(
-                "select * from executions where machine = ? and name = ?", state_machine, name
-            )
-        elif ":express:" in reference and (number := _number(reference.rpartition(":")[2])):
-            row = self.reader.row("select * from executions where id = ?", number)
+        if kind == "execution":
+            row = named_execution(self.reader, name)
+        elif (number := number_in(name.rpartition(":")[2])) is not None:
+            query = "select * from executions where id = ? and kind = 'EXPRESS'"
+            row = self.reader.row(query, number)
+            if row is not None and f"{row['machine']}:{row['name']}:{row['id']}" != name:
+                row = None
         if row is None:
-            message = f"Execution Does Not Exist: '{reference}'"
-            raise InvalidRequest("ExecutionDoesNotExist", message)
+            raise no_execution(reference)
         return row
+
+
+def _without_data(event: Answer) -> Answer:
+    """Return an event of a history without the inputs and outputs of its details."""
+    return {
+        key: {name: item for name, item in value.items() if name not in ("input", "output")}
+        if isinstance(value, dict)
+        else value
+        for key, value in event.items()
+    }
 
 
 def execution_history(reader: Database, number: int) -> list[Any]:
@@ -324,49 +354,9 @@ def _check_field(field: str, value: Any) -> None:
 def _event(text: str) -> dict[str, Any]:
     """Return the event in a TestEventPattern request."""
     try:
-        event = read(text)
+        event = read_event(text)
     except InvalidJSON:
         event = None
     if not isinstance(event, dict):
         raise InvalidRequest("ValidationException", "Parameter Event is not valid.")
     return event
-
-
-def _page_size(request: Mapping[str, Any], default: int) -> int:
-    """Return the maximum entries of a page; 0 means the default."""
-    size = request.get("maxResults")
-    if size is not None and not 0 <= size <= MAX_PAGE:
-        bound = "greater than or equal to 0" if size < 0 else f"less than or equal to {MAX_PAGE}"
-        message = f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
-        constraint = f"constraint: Member must have value {bound}"
-        raise InvalidRequest("ValidationException", f"{message} {constraint}")
-    return size or default
-
-
-def _token(request: Mapping[str, Any], default: int) -> int:
-    token = str(request.get("nextToken") or default)
-    number = _number(token)
-    if number is None:
-        raise InvalidRequest("InvalidToken", f"Invalid Token: '{token[:80]}'")
-    return number
-
-
-def _number(text: str) -> int | None:
-    """Return the integer in a text, or None if it has none that SQLite can compare."""
-    if not text.isdecimal() or len(text) > len(str(MAX_INTEGER)) or int(text) > MAX_INTEGER:
-        return None
-    return int(text)
-
-
-def _text(request: Mapping[str, Any], field: str) -> str:
-    value = request.get(field)
-    if not isinstance(value, str) or not value:
-        raise InvalidRequest("ValidationException", f"{field} is missing; send it as text.")
-    return value
-
-
-def _time(request: Mapping[str, Any], field: str) -> float:
-    value = request.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest("ValidationException", f"{field} is missing; send epoch seconds.")
-    return float(value)

@@ -17,9 +17,11 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, Answer, AwsApi
+from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
+from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
 from kernel.json_text import write
@@ -181,7 +183,9 @@ class Application:
             answer = await self._operate(request.headers["x-amz-target"], body)
         except InvalidRequest as error:
             refusal = aws_error(HTTPStatus.BAD_REQUEST, error.code, str(error), request.aws_type)
-            return refusal.with_headers(dict(own))
+            older = QUERY_CODES.get(error.code)
+            more = {"x-amzn-query-error": f"{older};Sender"} if older else {}
+            return refusal.with_headers({**dict(own), **more})
         return Reply(HTTPStatus.OK, own, write(answer))
 
     async def _operate(self, target: str, body: bytes) -> Answer:

@@ -268,13 +268,13 @@ def put_nothing(machine: Host) -> None:
 
 
 def start_execution(machine: Host) -> None:
-    name = machine.engine.profile.order_machine
-    ask(machine, "AWSStepFunctions.StartExecution", stateMachineArn=name, input="{}")
+    arn = machine.engine.stack.state_machines[machine.engine.profile.order_machine].arn
+    ask(machine, "AWSStepFunctions.StartExecution", stateMachineArn=arn, input="{}")
 
 
 def list_executions(machine: Host) -> None:
-    name = machine.engine.profile.order_machine
-    ask(machine, "AWSStepFunctions.ListExecutions", stateMachineArn=name)
+    arn = machine.engine.stack.state_machines[machine.engine.profile.order_machine].arn
+    ask(machine, "AWSStepFunctions.ListExecutions", stateMachineArn=arn)
 
 
 def call(machine: Host, *, takes_orders: bool) -> None:

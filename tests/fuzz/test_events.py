@@ -1,6 +1,7 @@
 """Fuzz PutEvents: an event of any JSON is refused or processed, and affects no other."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,9 @@ PATTERNS = (
     '{"source":["shop"]}',
     '{"detail":{"a":[{"numeric":[">",0]}],"b":[{"exists":true}]}}',
 )
+HUGE = re.compile(r"\d+(?:\.\d+)?[eE]\+?\d{3,}|\d{300,}")
+"""A number beyond a double, which a pattern does not compare and PutEvents does not take."""
+
 HEAD = '"id":"1","account":"0","source":"shop","time":"2026-01-01T00:00:00Z","region":"r"'
 
 
@@ -117,7 +121,7 @@ def test_a_pattern_and_an_event_of_any_json(fuzz: Fuzz, small: Small) -> None:
         reply = Port(small.engine).call("AWSEvents.TestEventPattern", request)
         if reply.status == 200:
             assert reply.body["Result"] in {True, False}
-            assert is_taken(event)
+            assert is_taken(HUGE.sub("1", event))
         else:
             refusals = {"InvalidEventPatternException", "ValidationException"}
             assert reply.status == 413 or reply.body["__type"] in refusals, reply

@@ -4,10 +4,18 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from infra.asl import task_tokens
 from infra.asl.effects import CancelTask, Signal, TaskFailed, TaskSucceeded
-from infra.asl.errors import RUNTIME, TIMEOUT, DataLimitExceeded, StateFailure, TerminalFailure
+from infra.asl.errors import (
+    HEARTBEAT_TIMEOUT,
+    RUNTIME,
+    TIMEOUT,
+    DataLimitExceeded,
+    StateFailure,
+    TerminalFailure,
+)
 from infra.asl.expressions.query import is_query
-from infra.asl.expressions.values import exceeds_data_limit, to_json_text
+from infra.asl.expressions.values import JSON, exceeds_data_limit, to_json_text
 from infra.asl.fields import MAX_SECONDS, Fields
 from infra.asl.retry import compile_catchers, compile_retriers
 from infra.asl.states.state import State, check_parameters, compile_succeed
@@ -27,9 +35,7 @@ def compile_task(
     """Compile a Task; a function's own ARN needs the integration ``lambda``."""
     resource = fields.require("Resource", str)
     service = _service(fields, resource, integrations, express=express)
-    if "Credentials" in fields:
-        credentials = fields.nested("Credentials")
-        credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
+    _check_credentials(fields)
     input_path, parameters = fields.path("InputPath"), fields.arguments()
     timeout = fields.setting("TimeoutSeconds", None, (1, MAX_SECONDS))
     heartbeat = fields.setting("HeartbeatSeconds", None, (1, MAX_SECONDS))
@@ -40,38 +46,41 @@ def compile_task(
     request_field = "parameters" if service else "input"
     about = {"resource": resource.rsplit(":", 1)[1], "resourceType": service} if service else {}
     scheduled_about = about or {"resource": resource}
+    waits = resource.endswith(task_tokens.PATTERN)
 
     def enter(advance: "Advance", frame: "Frame") -> None:
         request = input_path(frame.input, frame)
         seconds = timeout(request, frame)
-        heartbeat(request, frame)  # used with task tokens only, but its path must select a value
+        beat = heartbeat(request, frame)  # used with task tokens only; its path selects a value
+        if waits:
+            context = frame.execution.context
+            frame.callback = task_tokens.begun(context, advance.now, seconds, beat)
         if parameters:
             request = parameters(request, frame)
         check_parameters(name, request)
-        details = {**scheduled_about, request_field: request}
-        if seconds is not None:
-            details["timeoutInSeconds"] = seconds
+        times = {"timeoutInSeconds": seconds, "heartbeatInSeconds": beat if waits else None}
+        given = {name: value for name, value in times.items() if value is not None}
+        details = {**scheduled_about, request_field: request, **given}
         advance.record(frame, f"{kind}Scheduled", details)
         advance.record(frame, f"{kind}Started", about)
         frame.request = request
         advance.wait(frame, "task", seconds)
 
     def on_answer(advance: "Advance", frame: "Frame", signal: Signal) -> None:
-        failure: StateFailure
-        if isinstance(signal, TaskSucceeded):
-            if not exceeds_data_limit(signal.output, signal.size):
-                advance.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
-                succeed(advance, frame, signal.output)
+        callback = frame.callback
+        if callback is not None:
+            if not callback["submitted"] and isinstance(signal, TaskSucceeded):
+                advance.record(frame, f"{kind}Submitted", {**about, "output": signal.output})
+                frame.callback = {**callback, "submitted": True}
+                advance.wait(frame, "callback", task_tokens.due(callback, advance.now))
                 return
-            failure = DataLimitExceeded(service or resource, "returned a result")
-        elif isinstance(signal, TaskFailed) and signal.error == RUNTIME:
-            failure = TerminalFailure(signal.cause or "")
-        elif isinstance(signal, TaskFailed):
-            failure = StateFailure(signal.error, signal.cause)
-        else:
-            advance.effects.append(CancelTask(signal.token))
-            failure = StateFailure(TIMEOUT, None)
-        outcome = "TimedOut" if failure.error == TIMEOUT else "Failed"
+            frame.callback = None
+        if isinstance(signal, TaskSucceeded) and not exceeds_data_limit(signal.output, signal.size):
+            advance.record(frame, f"{kind}Succeeded", {**about, "output": signal.output})
+            succeed(advance, frame, signal.output)
+            return
+        failure = _failure_of(signal, service or resource, callback, advance)
+        outcome = "TimedOut" if failure.error in _TIMEOUTS else "Failed"
         details = {**about, "error": failure.error, "cause": failure.cause}
         advance.record(frame, f"{kind}{outcome}", details)
         advance.fail(frame, failure)
@@ -79,6 +88,12 @@ def compile_task(
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
     tasks = (retriers, catchers, (), resource, metadata)
     return State(name, "Task", enter, on_answer, None, *tasks)
+
+
+def _check_credentials(fields: Fields) -> None:
+    if "Credentials" in fields:
+        credentials = fields.nested("Credentials")
+        credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
 
 
 def may_read_metadata(state: Mapping[str, Any]) -> bool:
@@ -115,6 +130,25 @@ def _check_parameters(fields: Fields, resource: str, integrations: Collection[st
             raise fields.refuse(f"The value of '{name}' must be {' or '.join(allowed)}", place)
 
 
+_TIMEOUTS = (TIMEOUT, HEARTBEAT_TIMEOUT)
+
+
+def _failure_of(
+    signal: Signal, name: str, callback: "dict[str, JSON] | None", advance: "Advance"
+) -> StateFailure:
+    """Return the failure that a signal means."""
+    if isinstance(signal, TaskSucceeded):
+        return DataLimitExceeded(name, "returned a result")
+    if isinstance(signal, TaskFailed):
+        if signal.error == RUNTIME and callback is None:
+            return TerminalFailure(signal.cause or "")
+        return StateFailure(signal.error, signal.cause)
+    advance.effects.append(CancelTask(signal.token))
+    if callback:
+        return task_tokens.timeout_of(callback, advance.now)
+    return StateFailure(TIMEOUT, None)
+
+
 def _service(
     fields: Fields, resource: str, integrations: Collection[str] | None, *, express: bool
 ) -> str | None:
@@ -125,6 +159,8 @@ def _service(
     if integration and _is_known(integration[1], integrations):
         action, pattern = integration.groups()
         if pattern is None:
+            return str(action.split(":")[0])
+        if pattern == task_tokens.PATTERN and action in task_tokens.CALLBACKS and not express:
             return str(action.split(":")[0])
         if express:
             problem = f"Express state machine does not support '{pattern}' service integration"

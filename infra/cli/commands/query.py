@@ -26,7 +26,8 @@ from infra.local.orderflow import SINK
 from infra.queries.freshness import footer
 from infra.queries.pack import PARAMETERS, QueryError, queries
 from infra.queries.warehouse import Rows, json_value
-from infra.terminal.output import Styled, Table, as_one_line, console, errors, finish
+from infra.terminal.json_document import as_one_line
+from infra.terminal.output import Styled, Table, console, errors, finish
 from kernel import clock
 
 

@@ -188,10 +188,19 @@ def _rebase_frame(frame: dict[str, Any], shift: float, now: float) -> dict[str, 
         **frame,
         "entered_at": min(frame["entered_at"], now),
         "due": _rebase_due(frame["due"], shift, now),
+        **_rebase_callback(frame.get("callback"), shift, now),
         "children": [
             [index, _rebase_frame(child, shift, now)] for index, child in frame["children"]
         ],
     }
+
+
+def _rebase_callback(callback: Any, shift: float, now: float) -> dict[str, Any]:
+    """Return a task's wait for its token (`infra.asl.task_tokens`) with its timeout rebased."""
+    if callback is None:
+        return {}
+    times_out_at = _rebase_due(callback["times_out_at"], shift, now)
+    return {"callback": {**callback, "times_out_at": times_out_at}}
 
 
 def _rebase_due(due: float | None, shift: float, now: float) -> float | None:

@@ -25,9 +25,9 @@ from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
-from infra.patterns import TooComplexEvent
+from infra.patterns import TooComplexEvent, has_fine_number, read_event
 from kernel import json_text
-from kernel.json_text import parse, write
+from kernel.json_text import MAX_CARRIED, parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -107,7 +107,8 @@ class Bus(Component):
         head, seq = head_of(entry, time), self.journal.next_id("events")
         if head["detail-type"] in self.stack.own_facts:
             head |= EXTERNAL
-        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, seq, head, text, detail, now)
+        event = (seq, head, text, detail, has_fine_number(text))
+        failed = self.boundary.attempt(Kind.EVENT, seq, self._accept, *event, now)
         return {"EventId": head["id"]} if failed is None else failure_of(failed)
 
     def accept(self, entry: Mapping[str, Any], now: float) -> str:
@@ -122,15 +123,26 @@ class Bus(Component):
         if refused:
             raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
         head, text = head_of(entry, time_of(entry.get("Time"), now)), entry["Detail"]
-        self._accept(self.journal.next_id("events"), head, text, json_text.parse(text), now)
+        fine = has_fine_number(text)
+        detail = json_text.parse(text, exact=fine)
+        self._accept(self.journal.next_id("events"), head, text, detail, fine, now)
         event_id: str = head["id"]
         return event_id
 
-    def _accept(
-        self, seq: int, head: Mapping[str, Any], text: str, detail: Mapping[str, Any], now: float
+    def _accept(  # noqa: PLR0913, PLR0917 - the boundary passes them on
+        self,
+        seq: int,
+        head: Mapping[str, Any],
+        text: str,
+        detail: Mapping[str, Any],
+        fine: bool,  # noqa: FBT001
+        now: float,
     ) -> None:
-        """Journal an event as it was sent, and one delivery per matching target."""
-        envelope = {**head, "detail": detail}
+        """Journal an event as it was sent, and one delivery per matching target.
+
+        ``fine`` is the result of `has_fine_number` for the detail's text.
+        """
+        envelope = {**head, "detail": read_event(text) if fine else detail}
         archive = self.stack.archive_pattern
         archived = archive is not None and archive.matches(envelope)
         matched = _matching(self.stack.rules, envelope)  # may raise, so before anything is added
@@ -283,7 +295,9 @@ class Bus(Component):
             end,
         )
         for event in events:
-            envelope = {**json_text.parse(event["envelope"]), "replay-name": name}
+            text = event["envelope"]
+            content = read_event(text, MAX_CARRIED) if has_fine_number(text) else parse(text)
+            envelope = {**content, "replay-name": name}
             self._route(event["seq"], _matching(chosen, envelope), now, name)
         self.replays.add(name)
         self.boundary.undo.append(partial(self.replays.discard, name))

@@ -22,6 +22,7 @@ from infra.asl import (
     TimerFired,
 )
 from infra.asl.errors import RUNTIME
+from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
@@ -149,7 +150,8 @@ class Executions(Component):
         number = self.journal.next_id("executions")
         definition = self.definitions.current[machine]
         row = (number, name, machine, described.kind, definition, order_id, text, now)
-        self._fresh[machine, name] = {"id": number, "status": "RUNNING", "input": text}
+        known = {"id": number, "status": "RUNNING", "input": text, "started_at": now}
+        self._fresh[machine, name] = known
         self.boundary.undo.append(partial(self._forget, machine, name, number))
         if self.room() > 0:
             self._begin(row, described, body, now)
@@ -158,6 +160,14 @@ class Executions(Component):
             self.backlog.wake(_RUNNING, 0.0)
         return arn(described, name, number)
 
+    def started_at(self, machine: str, name: str, now: float) -> float:
+        """Return when an execution that `start` has returned was started."""
+        described = self.stack.state_machines[machine]
+        if described.kind == "EXPRESS":
+            return now
+        started: float = self._known(described, name)["started_at"]
+        return started
+
     def _forget(self, machine: str, name: str, number: int) -> None:
         """Undo the start of an execution: the item that started it has failed."""
         self.live.pop(number, None)
@@ -165,6 +175,29 @@ class Executions(Component):
         self._fresh.pop((machine, name), None)
         for call in [call for call in self.invocation_of_task if call[0] == number]:
             del self.invocation_of_task[call]
+
+    def answer_callback(
+        self, row: Any, now: float, signal_of: Callable[[Execution], Signal | None]
+    ) -> bool:
+        """Signal the running execution of a row; return whether its task still waits.
+
+        ``signal_of`` returns the signal for the execution, or None if no task waits.
+        """
+        if row["id"] not in self.live:
+            self._load(row, now)
+        live = self.live[row["id"]]
+        self._dirty[live.id] = live  # unloads it again, if it still waits
+        signal = signal_of(live.execution)
+        if signal is not None:
+            self._advance(live, signal, now)
+        return signal is not None
+
+    def stop(self, live: LoadedExecution, error: str | None, cause: str | None, now: float) -> None:
+        """End an execution as ABORTED (`infra.local.engine.execution_control`)."""
+        self._dirty[live.id] = live
+        live.tasks.clear()
+        live.timers.clear()
+        self._perform(live, live.machine.stop(live.execution, error, cause, now), now)
 
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
@@ -234,7 +267,7 @@ class Executions(Component):
 
     def _known(self, machine: StateMachine, name: str) -> Any:
         return self._fresh.get((machine.name, name)) or self.journal.database.row(
-            "select id, status, input from executions where machine = ? and name = ?",
+            "select id, status, input, started_at from executions where machine = ? and name = ?",
             machine.name,
             name,
         )
@@ -383,7 +416,7 @@ class Executions(Component):
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        service = task.resource.partition(":::")[2] or "lambda"
+        service = task.resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
         integration = self.integrations[service]
         mark = len(self.journal.batch.added)
         try:

@@ -1,12 +1,14 @@
 """PutEvents: validates the entries of a request, and makes envelopes and errors as AWS does."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
 
 from infra.errors import InvalidRequest
 from infra.local.template.loader import ACCOUNT, REGION
+from kernel import json_text
 from kernel.clock import timestamp
 from lambda_support.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 
@@ -19,6 +21,8 @@ def checked_entries(entries: object) -> list[Mapping[str, Any]]:
     checked = cast("list[Mapping[str, Any]]", entries)
     if len(checked) > MAX_ENTRIES:
         raise _violated(f"Member must have length less than or equal to {MAX_ENTRIES}")
+    for number, entry in enumerate(checked):
+        _check_time(number, entry.get("Time"))
     size = sum(entry_size(entry) for entry in checked)
     if size > MAX_BYTES:
         over = f"over the limit: {size} bytes of {MAX_BYTES}."
@@ -35,6 +39,9 @@ def refusal_of(entry: Mapping[str, Any]) -> dict[str, str] | None:
     for name in ("Source", "DetailType"):
         if not isinstance(entry[name], str):
             return invalid(name, f"{name} is text.")
+    if entry["Source"].startswith("aws."):
+        message = "Not authorized for the source."
+        return {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": message}
     resources = entry.get("Resources") or []
     if not isinstance(resources, list) or not all(isinstance(arn, str) for arn in resources):
         return invalid("Resources", "Resources is a list of ARNs.")
@@ -68,10 +75,7 @@ def time_of(time: object, now: float) -> str:
     if isinstance(time, int | float):
         moment = float(time)
     elif isinstance(time, str):
-        try:
-            parsed = datetime.fromisoformat(time)
-        except ValueError:
-            parsed = datetime.fromtimestamp(now, UTC)
+        parsed = datetime.fromisoformat(time.upper())
         moment = parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
     return timestamp(moment).split(".")[0] + "Z"
 
@@ -88,6 +92,19 @@ def invalid(name: str, reason: str) -> dict[str, str]:
     """Return the error of an entry with an invalid parameter."""
     message = f"Parameter {name} is not valid. Reason: {reason}"
     return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+
+
+def _check_time(number: int, time: object) -> None:
+    """Raise `InvalidRequest` for a time that is neither epoch seconds nor ISO 8601 text."""
+    is_time = time is None or (isinstance(time, int | float) and not isinstance(time, bool))
+    if isinstance(time, str):
+        with suppress(ValueError):
+            datetime.fromisoformat(time.upper())
+            is_time = True
+    if not is_time:
+        shown = json_text.write(time).decode()[:80]
+        message = f"Entries[{number}].Time {shown} is no time; send epoch seconds or ISO 8601."
+        raise InvalidRequest("SerializationException", message)
 
 
 def _violated(constraint: str) -> InvalidRequest:

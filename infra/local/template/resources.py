@@ -208,11 +208,13 @@ def _read_state_machines(template: Template, stack: Stack, integrations: Collect
         name = get("Name", logical_id)
         path = template.path.parent / get("DefinitionUri")
         definition = _definition(path, get("DefinitionSubstitutions", {}))
+        machine_type = get("Type", "STANDARD")
+        express = machine_type == "EXPRESS"
         stack.state_machines[name] = StateMachine(
             name,
             f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}",
-            machine_type := get("Type", "STANDARD"),
-            compiled(definition, name, str(path), integrations, express=machine_type == "EXPRESS"),
+            machine_type,
+            compiled(definition, name, str(path), integrations, express=express),
             json.dumps(definition),  # which is YAML too
         )
 

@@ -1,5 +1,6 @@
 """Schedules: due times, the event of a run, and a single run for missed ones."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from infra.local.directory.journal import Journal
 from infra.local.engine.schedules import Schedules
 from infra.local.template.errors import TemplateError
-from infra.local.template.schedule_expressions import next_time
+from infra.local.template.schedule_expressions import next_time, problem_with
 from infra.local.template.stack import Schedule, Stack
 from infra.local.workers.invocations import OnResult, Result
 from storage.sqlite.database import Database
@@ -39,6 +40,24 @@ FRIDAY = at("2027-01-15T08:00:00")
         ("cron(0 9 ? * MON-FRI *)", "2027-01-15T09:00:00"),
         ("cron(0 7 ? * MON *)", "2027-01-18T07:00:00"),
         ("cron(0 0 29 2 ? *)", "2028-02-29T00:00:00"),
+        ("cron(0 9 ? * 2 *)", "2027-01-18T09:00:00"),
+        ("cron(0 9 ? * 1,7 *)", "2027-01-16T09:00:00"),
+        ("cron(0 9 ? * SAT-MON *)", "2027-01-16T09:00:00"),
+        ("cron(0 9 ? * L *)", "2027-01-16T09:00:00"),
+        ("cron(0 9 ? * 6L *)", "2027-01-29T09:00:00"),
+        ("cron(0 9 ? * MON#1 *)", "2027-02-01T09:00:00"),
+        ("cron(0 9 ? * 7#5 *)", "2027-01-30T09:00:00"),
+        ("cron(0 9 ? FEB-APR 2#5 *)", "2027-03-29T09:00:00"),
+        ("cron(0 9 L * ? *)", "2027-01-31T09:00:00"),
+        ("cron(0 9 L-3 * ? *)", "2027-01-28T09:00:00"),
+        ("cron(0 9 LW * ? *)", "2027-01-29T09:00:00"),
+        ("cron(0 9 16W * ? *)", "2027-01-15T09:00:00"),
+        ("cron(0 9 17W * ? *)", "2027-01-18T09:00:00"),
+        ("cron(0 9 1W MAY ? 2027)", "2027-05-03T09:00:00"),
+        ("cron(0 9 31W * ? *)", "2027-01-29T09:00:00"),
+        ("cron(0 22-6/4 * * ? *)", "2027-01-15T22:00:00"),
+        ("cron(1/10 8 * * ? *)", "2027-01-15T08:01:00"),
+        ("cron(0 9 * * ? 2030-2031)", "2030-01-01T09:00:00"),
     ],
 )
 def test_the_next_time_of_an_expression_is_in_utc(expression: str, due: str) -> None:
@@ -57,10 +76,22 @@ def test_the_next_time_of_an_expression_is_in_utc(expression: str, due: str) -> 
         ),
         "at(2027-01-15T08:00:00)",
         "cron(0 9 * * ?)",
-        "cron(0 9 * * ? 2027)",
-        "cron(0 9 ? * 2 *)",
-        "cron(0 9 ? * 6L *)",
-        "cron(0 9 ? * MON#1 *)",
+        "cron(0 12 1 * MON *)",
+        "cron(0 12 * * * *)",
+        "cron(34 12 * * SAT *)",
+        "cron(0 10 ? * ? *)",
+        "cron(? 12 * * ? *)",
+        "cron(0 9 ? * 0 *)",
+        "cron(0 9 ? * 8 *)",
+        "cron(0 9 ? * 3#1,6#3 *)",
+        "cron(0 9 ? * 3#6 *)",
+        "cron(0 9 ? * 2/2 *)",
+        "cron(0 9 1,15W * ? *)",
+        "cron(0 9 L,15 * ? *)",
+        "cron(0 9 L-31 * ? *)",
+        "cron(0/0 9 * * ? *)",
+        "cron(0 9 * * ? 2200)",
+        "cron(0 9 * * ? 2031-2030)",
         "cron(99 9 * * ? *)",
         "",
     ],
@@ -68,6 +99,21 @@ def test_the_next_time_of_an_expression_is_in_utc(expression: str, due: str) -> 
 def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(TemplateError, match="ScheduleExpression"):
         next_time(expression, FRIDAY)
+
+
+def test_a_schedule_whose_last_time_is_past_is_never_due() -> None:
+    assert next_time("cron(0 9 1 1 ? 2020)", FRIDAY) == math.inf
+    assert problem_with("cron(0 9 1 1 ? 2020)") is None
+
+
+def test_a_date_that_no_year_has_is_refused() -> None:
+    assert problem_with("cron(0 0 30 2 ? *)") == "'cron(0 0 30 2 ? *)' is at no time"
+
+
+def test_a_refusal_names_the_field_and_its_values() -> None:
+    assert problem_with("cron(0 9 ? * MOO *)") == (
+        "'cron(0 9 ? * MOO *)': day-of-week 'MOO' has 'MOO'; values are 1 to 7 or SUN to SAT"
+    )
 
 
 # ---- running

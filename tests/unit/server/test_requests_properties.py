@@ -17,6 +17,7 @@ from tests.fakes.runtime import BUS, NOW, Rig, entry
 from tests.strategies import damaged, json_objects, json_values, nested
 
 ARN = "arn:aws:states:us-east-1:000000000000"
+LETTERS = "https://sqs.us-east-1.amazonaws.com/000000000000/WorkLetters"
 FEWER = max(settings().max_examples // 10, 10)
 
 texts = st.sampled_from(["", "shop", "Work", "Flow", BUS, "{}", "[]", '{"order_id": 5}', "é", "\0"])
@@ -55,15 +56,33 @@ VALID: dict[str, dict[str, Any]] = {
     "AWSStepFunctions.GetExecutionHistory": {
         "executionArn": f"{ARN}:execution:shop-flow:one",
         "maxResults": 2,
-        "nextToken": "1",
         "reverseOrder": True,
     },
     "AWSStepFunctions.ListExecutions": {
         "stateMachineArn": f"{ARN}:stateMachine:shop-flow",
         "statusFilter": "RUNNING",
         "maxResults": 2,
-        "nextToken": "5",
     },
+    "AWSStepFunctions.StopExecution": {
+        "executionArn": f"{ARN}:execution:shop-flow:one",
+        "error": "Operator",
+        "cause": "by hand",
+    },
+    "AWSStepFunctions.DescribeStateMachine": {"stateMachineArn": f"{ARN}:stateMachine:shop-flow"},
+    "AWSStepFunctions.ListStateMachines": {"maxResults": 1},
+    "AWSEvents.DescribeEventBus": {"Name": "shop-bus"},
+    "AWSEvents.ListRules": {"EventBusName": "shop-bus", "NamePrefix": "W", "Limit": 1},
+    "AWSEvents.ListTargetsByRule": {"EventBusName": "shop-bus", "Rule": "WorkRule", "Limit": 1},
+    "AmazonSQS.ReceiveMessage": {
+        "QueueUrl": LETTERS,
+        "MaxNumberOfMessages": 1,
+        "VisibilityTimeout": 1,
+        "AttributeNames": ["All"],
+    },
+    "AmazonSQS.DeleteMessage": {"QueueUrl": LETTERS, "ReceiptHandle": "1-1"},
+    "AmazonSQS.GetQueueAttributes": {"QueueUrl": LETTERS, "AttributeNames": ["All"]},
+    "AmazonSQS.GetQueueUrl": {"QueueName": "WorkLetters"},
+    "AmazonSQS.ListQueues": {"QueueNamePrefix": "W", "MaxResults": 2},
     "Orderflow.RedriveDeadLetters": {"ids": [1], "who": "ada"},
     "Orderflow.DiscardDeadLetters": {"ids": [1], "reason": "spam", "who": "ada"},
     "Orderflow.RestoreDeadLetters": {"ids": [1], "who": "ada"},
@@ -171,7 +190,7 @@ UNREADABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "a time beyond 64 bits": ("AWSEvents.StartReplay", {"EventStartTime": 2**64}),
     "an express number beyond 64 bits": (
         "AWSStepFunctions.DescribeExecution",
-        {"executionArn": "x:express:" + "9" * 24},
+        {"executionArn": f"{ARN}:express:shop-flow:n:" + "9" * 24},
     ),
     "an id beyond 64 bits": ("Orderflow.RedriveDeadLetters", {"ids": [2**63]}),
     "an input deeper than 1,000": ("AWSStepFunctions.StartExecution", {"input": nested(1_001)}),
@@ -217,7 +236,6 @@ NO_EVENT = {
     "text with all names in it": '"id account source time region resources detail-type"',
     "no JSON": "{",
     "NaN": '{"id": NaN}',
-    "an infinity": '{"id": 1e400}',
     "deeper than 1,000 levels": nested(1_001, '{"a":'),
     "far deeper": nested(100_000),
     "a lone surrogate": '{"id": "\\ud800"}',

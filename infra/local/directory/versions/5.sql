@@ -1,6 +1,6 @@
 -- The tables of version 5, frozen. infra/local/directory/migrations.py creates those that a directory
 -- of version 4 lacks, and rebuilds those with a different definition.
-CREATE TABLE orders (
+create table orders (
     order_id text primary key,
     customer_id text not null,
     currency text not null,
@@ -39,11 +39,11 @@ CREATE TABLE orders (
     in_flight integer check (in_flight = 1),
     check ((in_flight is null) = (status = 'CANCELLED' or status = 'COMPLETED' or status = 'FAILED'))
 ) without rowid;
-CREATE INDEX orders_by_customer on orders (customer_id, created_at);
-CREATE INDEX orders_by_time on orders (created_at);
-CREATE INDEX orders_in_flight on orders (lease_until)
+create index orders_by_customer on orders (customer_id, created_at);
+create index orders_by_time on orders (created_at);
+create index orders_in_flight on orders (lease_until)
     where in_flight = 1;
-CREATE TABLE timeline (
+create table timeline (
     order_id text not null,
     seq integer not null,
     at real not null,
@@ -52,9 +52,9 @@ CREATE TABLE timeline (
     detail text not null,
     primary key (order_id, seq)
 ) without rowid;
-CREATE INDEX timeline_duplicates on timeline (what)
+create index timeline_duplicates on timeline (what)
     where what = 'DUPLICATE_IGNORED';
-CREATE TABLE early_requests (
+create table early_requests (
     order_id text not null,
     request_id text not null,
     event_id text not null,
@@ -64,23 +64,23 @@ CREATE TABLE early_requests (
     heard real not null,
     primary key (order_id, request_id)
 ) without rowid;
-CREATE TABLE waiting_orders (
+create table waiting_orders (
     sku text not null,
     created_at real not null,
     order_id text not null,
     primary key (sku, created_at, order_id)
 ) without rowid;
-CREATE TABLE outbox (
+create table outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
     body text not null,
     created_at real not null
 );
-CREATE TABLE directory (
+create table directory (
     key text primary key,
     value text not null
 ) without rowid;
-CREATE TABLE events (
+create table events (
     seq integer primary key autoincrement,
     id text not null,
     detail_type text not null,
@@ -89,11 +89,11 @@ CREATE TABLE events (
     arrived_at real not null,
     archived integer not null
 );
-CREATE INDEX events_by_time on events (arrived_at);
-CREATE INDEX events_by_order on events (order_id);
-CREATE VIEW sink as
+create index events_by_time on events (arrived_at);
+create index events_by_order on events (order_id);
+create view sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
-CREATE TABLE deliveries (
+create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
     target text not null,
@@ -101,8 +101,8 @@ CREATE TABLE deliveries (
     attempts integer not null,
     replay text
 );
-CREATE INDEX deliveries_by_due on deliveries (target, due, id);
-CREATE TABLE executions (
+create index deliveries_by_due on deliveries (target, due, id);
+create table executions (
     id integer primary key autoincrement,
     name text not null,
     machine text not null,
@@ -118,17 +118,17 @@ CREATE TABLE executions (
     ended_at real,
     wake_at real
 );
-CREATE INDEX executions_by_name on executions (machine, name);
-CREATE INDEX executions_by_order on executions (order_id);
-CREATE INDEX executions_running on executions (wake_at) where status = 'RUNNING';
-CREATE TABLE definitions (id text primary key, body text not null) without rowid;
-CREATE TABLE history (
+create index executions_by_name on executions (machine, name);
+create index executions_by_order on executions (order_id);
+create index executions_running on executions (wake_at) where status = 'RUNNING';
+create table definitions (id text primary key, body text not null) without rowid;
+create table history (
     id integer primary key,
     execution_id integer not null,
     piece blob not null
 );
-CREATE INDEX history_by_execution on history (execution_id);
-CREATE TABLE messages (
+create index history_by_execution on history (execution_id);
+create table messages (
     id integer primary key autoincrement,
     queue text not null,
     body text not null,
@@ -137,16 +137,16 @@ CREATE TABLE messages (
     receives integer not null,
     attributes text not null
 );
-CREATE INDEX messages_by_queue on messages (queue, visible_at, id);
-CREATE VIEW awaiting_restart as
+create index messages_by_queue on messages (queue, visible_at, id);
+create view awaiting_restart as
     select case when json_valid(body) then json_extract(body, '$.detail.order_id') end as order_id
     from messages where queue = 'RetryQueue';
-CREATE TABLE schedules (
+create table schedules (
     name text primary key,
     expression text not null,
     next_at real not null
 ) without rowid;
-CREATE TABLE replays (
+create table replays (
     name text primary key,
     rules text not null,
     start_at real not null,
@@ -156,7 +156,7 @@ CREATE TABLE replays (
     ended_at real,
     replayed integer not null
 ) without rowid;
-CREATE TABLE failures (
+create table failures (
     id integer primary key autoincrement,
     at real not null,
     kind text not null,
@@ -167,7 +167,7 @@ CREATE TABLE failures (
     count integer not null,
     unique (kind, item, error)
 );
-CREATE TABLE suspects (
+create table suspects (
     kind integer not null,
     first integer not null,
     last integer not null,
@@ -175,14 +175,14 @@ CREATE TABLE suspects (
     at real not null,
     primary key (kind, first, last)
 ) without rowid;
-CREATE TABLE quarantined_orders (
+create table quarantined_orders (
     order_id text primary key,
     failures integer not null,
     held integer not null,
     reason text not null,
     at real not null
 ) without rowid;
-CREATE TABLE operator_actions (
+create table operator_actions (
     id integer primary key autoincrement,
     at real not null,
     actor text not null,
@@ -193,8 +193,8 @@ CREATE TABLE operator_actions (
     after text not null,
     result text not null
 );
-CREATE INDEX operator_actions_by_subject on operator_actions (subject);
-CREATE TABLE metrics (
+create index operator_actions_by_subject on operator_actions (subject);
+create table metrics (
     minute integer not null,
     name text not null,
     dimensions text not null,
@@ -205,7 +205,7 @@ CREATE TABLE metrics (
     maximum real not null,
     primary key (minute, name, dimensions)
 ) without rowid;
-CREATE TABLE stock (
+create table stock (
     sku text primary key,
     received integer not null default 0,
     on_hand integer not null default 0,
@@ -215,12 +215,12 @@ CREATE TABLE stock (
     check (0 <= reserved and reserved <= on_hand),
     check (on_hand + shipped - restocked = received)
 ) without rowid;
-CREATE TABLE receipts (
+create table receipts (
     digest text primary key,
     received_at real not null,
     units integer not null
 ) without rowid;
-CREATE TABLE charges (
+create table charges (
     order_id text primary key,
     charge_id text not null,
     amount integer not null check (amount > 0),
@@ -230,14 +230,14 @@ CREATE TABLE charges (
     opened_at real not null,
     updated_at real not null
 ) without rowid;
-CREATE TABLE shipments (
+create table shipments (
     order_id text primary key,
     shipment_id text not null,
     status text not null check (status = 'CREATED' or status = 'VOIDED'),
     tracking_number text not null,
     updated_at real not null
 ) without rowid;
-CREATE TABLE reviews (
+create table reviews (
     order_id text primary key,
     customer_id text not null,
     currency text not null,
@@ -248,12 +248,12 @@ CREATE TABLE reviews (
     status text not null default 'OPEN',
     check (total >= threshold)
 ) without rowid;
-CREATE TABLE mails (
+create table mails (
     message_id text primary key,
     order_id text not null,
     sent_at real not null
 ) without rowid;
-CREATE TABLE idempotency_keys (
+create table idempotency_keys (
     sender text not null,
     key text not null,
     order_id text not null,
@@ -261,7 +261,7 @@ CREATE TABLE idempotency_keys (
     used_at real not null,
     primary key (sender, key)
 ) without rowid;
-CREATE TABLE closed_letters (
+create table closed_letters (
     id integer primary key,
     queue text not null,
     body text not null,
@@ -274,9 +274,9 @@ CREATE TABLE closed_letters (
     outcome text not null,
     closed_at real not null
 );
-CREATE INDEX closed_letters_pending on closed_letters (kind)
+create index closed_letters_pending on closed_letters (kind)
     where state = 'PENDING';
-CREATE TABLE letter_log (
+create table letter_log (
     id integer primary key,
     letter integer not null,
     at real not null,
@@ -284,5 +284,5 @@ CREATE TABLE letter_log (
     what text not null,
     detail text not null
 );
-CREATE INDEX letter_log_by_letter on letter_log (letter);
-CREATE INDEX attention_by_order on messages (iif(json_valid(body), json_extract(body, '$.order_id'), null)) where queue = 'AttentionQueue';
+create index letter_log_by_letter on letter_log (letter);
+create index attention_by_order on messages (iif(json_valid(body), json_extract(body, '$.order_id'), null)) where queue = 'AttentionQueue';

@@ -1,0 +1,128 @@
+"""The operations that describe the event bus, its rules and their targets.
+
+Source: EventBridge API Reference, DescribeEventBus, ListEventBuses, DescribeRule, ListRules,
+ListTargetsByRule and ListRuleNamesByTarget.
+"""
+
+from typing import Any
+
+from infra.errors import InvalidRequest
+from infra.local.engine.engine import Engine
+from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.template.stack import Rule, Stack, Target
+from infra.server.fields import Answer, Operation, Pages, Request, text_of, within
+
+MAX_LIMIT = 100
+"""Maximum of ``Limit`` (EventBridge API Reference)."""
+
+_PREFIX = f"arn:aws:events:{REGION}:{ACCOUNT}"
+
+
+def bus_operations(engine: Engine) -> dict[str, Operation]:
+    """Return the operations on an engine's bus, by their names."""
+    api = _BusApi(engine.stack)
+    return {
+        "AWSEvents.DescribeEventBus": api.describe_bus,
+        "AWSEvents.ListEventBuses": api.list_buses,
+        "AWSEvents.DescribeRule": api.describe_rule,
+        "AWSEvents.ListRules": api.list_rules,
+        "AWSEvents.ListTargetsByRule": api.list_targets,
+        "AWSEvents.ListRuleNamesByTarget": api.list_rule_names,
+    }
+
+
+class _BusApi:
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def describe_bus(self, request: Request) -> Answer:
+        """Return the bus."""
+        self._check_bus(request, "Name")
+        return {"Name": self._stack.bus, "Arn": f"{_PREFIX}:event-bus/{self._stack.bus}"}
+
+    def list_buses(self, request: Request) -> Answer:
+        """Return the one bus, if its name has the prefix."""
+        prefix = request.get("NamePrefix") or ""
+        buses = [self.describe_bus({"Name": self._stack.bus})]
+        found = [bus for bus in buses if bus["Name"].startswith(prefix)]
+        return _page(request, ("buses", prefix), found, "EventBuses")
+
+    def describe_rule(self, request: Request) -> Answer:
+        """Return a rule."""
+        return self._described(self._rule(request, "Name"))
+
+    def list_rules(self, request: Request) -> Answer:
+        """Return the rules whose names have the prefix, by name."""
+        self._check_bus(request, "EventBusName")
+        prefix = request.get("NamePrefix") or ""
+        rules = sorted(self._stack.rules, key=lambda rule: rule.name)
+        found = [self._described(rule) for rule in rules if rule.name.startswith(prefix)]
+        return _page(request, ("rules", prefix), found, "Rules")
+
+    def list_targets(self, request: Request) -> Answer:
+        """Return the targets of a rule."""
+        rule = self._rule(request, "Rule")
+        targets = [self._target(target) for target in rule.targets]
+        return _page(request, ("targets", rule.name), targets, "Targets")
+
+    def list_rule_names(self, request: Request) -> Answer:
+        """Return the names of the rules with a target."""
+        self._check_bus(request, "EventBusName")
+        arn = text_of(request, "TargetArn")
+        names = sorted(
+            rule.name
+            for rule in self._stack.rules
+            if any(self._arn(target) == arn for target in rule.targets)
+        )
+        return _page(request, ("names", arn), names, "RuleNames")
+
+    def _check_bus(self, request: Request, field: str) -> None:
+        """Raise `InvalidRequest` unless the request names this bus, by name or ARN."""
+        name = request.get(field) or "default"
+        if name not in {self._stack.bus, f"{_PREFIX}:event-bus/{self._stack.bus}"}:
+            problem = f"Event bus {name} does not exist; this machine has {self._stack.bus}."
+            raise InvalidRequest("ResourceNotFoundException", problem)
+
+    def _rule(self, request: Request, field: str) -> Rule:
+        self._check_bus(request, "EventBusName")
+        name = text_of(request, field)
+        rule = next((rule for rule in self._stack.rules if rule.name == name), None)
+        if rule is None:
+            problem = f"Rule {name} does not exist on EventBus {self._stack.bus}."
+            raise InvalidRequest("ResourceNotFoundException", problem)
+        return rule
+
+    def _described(self, rule: Rule) -> Answer:
+        return {
+            "Name": rule.name,
+            "Arn": f"{_PREFIX}:rule/{self._stack.bus}/{rule.name}",
+            "EventPattern": rule.pattern.text,
+            "State": "ENABLED",
+            "EventBusName": self._stack.bus,
+        }
+
+    def _arn(self, target: Target) -> str:
+        if target.kind == "queue":
+            return self._stack.queues[target.name].arn
+        if target.kind == "machine":
+            return self._stack.state_machines[target.name].arn
+        return f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{target.name}"
+
+    def _target(self, target: Target) -> Answer:
+        answer: dict[str, Any] = {
+            "Id": target.id,
+            "Arn": self._arn(target),
+            "RetryPolicy": {
+                "MaximumRetryAttempts": target.max_attempts,
+                "MaximumEventAgeInSeconds": int(target.max_age),
+            },
+        }
+        if target.dead_letters:
+            arn = self._stack.queues[target.dead_letters].arn
+            answer["DeadLetterConfig"] = {"Arn": arn}
+        return answer
+
+
+def _page(request: Request, identity: object, items: list[Any], name: str) -> Answer:
+    size = within(request, "Limit", MAX_LIMIT, 1, MAX_LIMIT)
+    return Pages(request, identity, "NextToken").page(items, size, name)
