@@ -100,5 +100,5 @@ def test_a_function_is_invoked_in_a_fresh_directory(tmp_path: Path) -> None:
         app, ["invoke", "CheckInventoryFunction", "--event", event, "--fresh", "--json"]
     )
     answer = json.loads(result.output.splitlines()[-1])
-    assert answer["error"]["errorType"] == "OrderNotFound"
+    assert answer["failure"]["errorType"] == "OrderNotFound"
     assert result.exit_code == 1
