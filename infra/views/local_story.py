@@ -264,9 +264,9 @@ def _retries(messages: list[Any]) -> list[Retry]:
     ]
 
 
-def _actions(database: Database, order_id: str) -> list[StoryAction]:
+def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
     """Return the operators' actions on an order, the oldest first."""
-    return [
+    return tuple(
         StoryAction(
             id=row["id"],
             at=timestamp(row["at"]),
@@ -277,7 +277,7 @@ def _actions(database: Database, order_id: str) -> list[StoryAction]:
             problem=row["after"].get("problem"),
         )
         for row in of_subject(database, order_id)
-    ]
+    )
 
 
 def _attributes(row: Any) -> dict[str, str]:
