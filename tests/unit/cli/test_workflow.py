@@ -100,5 +100,6 @@ def test_a_function_is_invoked_in_a_fresh_directory(tmp_path: Path) -> None:
         app, ["invoke", "CheckInventoryFunction", "--event", event, "--fresh", "--json"]
     )
     answer = json.loads(result.output.splitlines()[-1])
-    assert answer["error"]["errorType"] == "OrderNotFound"
+    assert answer["function_error"]["errorType"] == "OrderNotFound"
+    assert "OrderNotFound" in answer["error"]["message"]
     assert result.exit_code == 1
