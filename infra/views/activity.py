@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from shlex import quote
 from typing import Any
 
 from infra.local.engine.dead_letters import PLATFORM
@@ -201,8 +202,6 @@ def _operation(rows: list[Any]) -> Activity:
 
 def _command(action: str, subject: str, reason: str) -> str:
     """Return the command line of an action, or empty text."""
-    from shlex import quote
-
     form = _CLI.get(action, "")
     words = subject if action.isupper() else quote(subject)
     return form.format(subject=words, reason=quote(reason))

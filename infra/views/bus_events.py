@@ -149,6 +149,12 @@ def events_after(database: Database, seq: int, size: int = PAGE) -> list[BusEven
     return [_event(row) for row in rows]
 
 
+def event_before(database: Database, seq: int) -> int | None:
+    """Return the number of the event before another one in the journal."""
+    row = database.row("select seq from events where seq < ? order by seq desc limit 1", seq)
+    return None if row is None else int(row["seq"])
+
+
 def seq_at(database: Database, at: float) -> int | None:
     """Return the cursor of the events that arrived up to a time, in epoch seconds."""
     row = database.row(

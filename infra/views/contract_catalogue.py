@@ -122,6 +122,10 @@ def validate(text: str) -> Validation:
         value = read(text)
     except InvalidJSON as error:
         return Validation(None, (Problem("JSON", _where(error)),))
+    return _checked(value)
+
+
+def _checked(value: Any) -> Validation:
     if not isinstance(value, dict):
         problem = "is no JSON object; send an object with source, detail-type and detail"
         return Validation(None, (Problem("event", problem),))
@@ -156,3 +160,41 @@ def _where(error: InvalidJSON) -> str:
     if syntax is None:
         return f"is no JSON: {error}"
     return f"is no JSON: {syntax.msg} (line {syntax.lineno}, column {syntax.colno})"
+
+
+@dataclass(frozen=True, slots=True)
+class Validations:
+    """The checks of several events, each with its first line; ``omitted`` counts further events."""
+
+    events: list[tuple[int, Validation]]
+    omitted: int
+
+
+def validate_all(text: str, most: int) -> Validations:
+    """Check the events in a text: one object, a list of them, or one a line."""
+    stripped = text.strip()
+    if not stripped:
+        return Validations([(1, validate(text))], 0)
+    try:
+        value = read(stripped)
+    except InvalidJSON as error:
+        lines = [(at, line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if len(lines) < 2 or not _is_json(lines[0][1]):  # noqa: PLR2004 - not one event a line
+            return Validations([(1, Validation(None, (Problem("JSON", _where(error)),)))], 0)
+        return Validations([(at, validate(line)) for at, line in lines[:most]], _more(lines, most))
+    if isinstance(value, list) and value:
+        elements = [(at, _checked(each)) for at, each in enumerate(value[:most], 1)]
+        return Validations(elements, _more(value, most))
+    return Validations([(1, validate(stripped))], 0)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        read(text)
+    except InvalidJSON:
+        return False
+    return True
+
+
+def _more(events: Sequence[object], most: int) -> int:
+    return max(0, len(events) - most)

@@ -89,9 +89,7 @@ def changes(before: Any, after: Any, path: str = "") -> list[Change]:
     """Return the fields that differ between two values of `read_exact`."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = dict.fromkeys([*before, *after])
-        parts = [
-            _member(before, after, name, f"{path}.{name}" if path else name) for name in names
-        ]
+        parts = [_member(before, after, name, f"{path}.{name}" if path else name) for name in names]
         return [change for part in parts for change in part]
     if isinstance(before, list) and isinstance(after, list):
         found: list[Change] = []

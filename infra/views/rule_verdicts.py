@@ -65,6 +65,18 @@ def rule_verdicts(rules: Sequence[Rule], content: Mapping[str, Any]) -> list[Rul
     return sorted(verdicts, key=_distance)
 
 
+def matching_rules(rules: Sequence[Rule], content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the rules that match the content of an event."""
+    return tuple(rule.name for rule in rules if _matches(rule.pattern, content))
+
+
+def _matches(pattern: Pattern, content: Mapping[str, Any]) -> bool:
+    try:
+        return pattern.matches(content)
+    except TooComplexEvent:
+        return False
+
+
 def _distance(each: RuleVerdict) -> tuple[int, str]:
     alternatives = each.verdict.alternatives
     return (len(alternatives[0].failed) if alternatives else 1_000, each.rule)

@@ -14,7 +14,10 @@ from infra.patterns import compile_pattern
 from infra.views import bus_events, letter_groups
 from infra.views.activity import Activity, ActivityCursor, activity_page
 from infra.views.bus_events import EventFilter, deliveries_of, events_page, find_event, seq_at
+from infra.views.closed_letters import closed_page
+from infra.views.foreseen_redrive import NO_WAY_BACK, UNKNOWN_ORDER, foreseen
 from infra.views.letter_groups import LetterIndex, grouped, key_of, of_group
+from infra.views.rule_activity import matched_recently, pending_of
 from infra.views.rule_verdicts import rule_verdicts, verdict
 from tests.fakes.runtime import HOUR, MINUTE, NOW, FunctionError, Rig, entry
 
@@ -215,6 +218,50 @@ def test_more_dead_letters_than_the_limit_are_counted(
     rig.send(*(reason_body(f"A-{n}", "x") for n in range(3)), queue="TargetLetters")
     found = LetterIndex().read(rig.reader(), QUEUES)
     assert (found.total, len(found.facts), found.is_complete) == (3, 2, False)
+
+
+def test_a_redrive_is_foreseen_by_destination_and_status(rig: Rig) -> None:
+    failing(rig, '{"order_id": "A-1"}')
+    run = {"consumer": "order_processing", "event": {"detail": {"order_id": "A-2"}}}
+    rig.send(json.dumps(run), '"text"', queue="TargetLetters")
+    rig.database.connection.execute("create table if not exists orders (order_id, status)")
+    ids = [row["id"] for row in rig.rows("select id from messages order by id")]
+    found = foreseen(rig.reader(), rig.engine.stack, ids)
+    assert dict(found.destinations) == {
+        "the queue Work": 1,
+        "a run with its event": 1,
+        NO_WAY_BACK: 1,
+    }
+    assert found.stuck == (ids[-1],)
+    assert dict(found.statuses) == {UNKNOWN_ORDER: 3}
+    answers = rig.ask(lambda now: rig.engine.dead_letters.redrive(ids, "ada", now))
+    refused = [answer["id"] for answer in answers if answer["state"] == "refused"]
+    assert refused == list(found.stuck)
+
+
+def test_closed_dead_letters_come_in_pages(rig: Rig) -> None:
+    rig.send(*(reason_body(f"A-{n}", "x") for n in range(5)), queue="TargetLetters")
+    rig.ask(lambda now: rig.engine.dead_letters.discard([1, 2, 4, 5], "no", "ada", now))
+    first = closed_page(rig.reader(), size=3)
+    assert [letter.id for letter in first.letters] == [5, 4, 2]
+    assert first.letters[0].closing is not None
+    assert first.letters[0].closing.outcome == "no"
+    rest = closed_page(rig.reader(), first.before, size=3)
+    assert ([letter.id for letter in rest.letters], rest.before) == ([1], None)
+
+
+def test_a_rule_has_its_recent_events_and_pending_deliveries(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig.engine.bus.rule_targets["queue"], "room", lambda: 0)
+    rig.put(entry("Work"), entry("Spare"), entry("Work"))
+    pattern = compile_pattern('{"detail-type": ["Work"]}')
+    recent = matched_recently(rig.reader(), pattern)
+    assert ([event.seq for event in recent.events], recent.count) == ([3, 1], 2)
+    assert (recent.searched, recent.since) == (3, NOW)
+    pending = pending_of(rig.reader(), "WorkRule/Queue")
+    assert (pending.count, pending.due, pending.is_complete) == (2, NOW, True)
+    assert pending_of(rig.reader(), "FlowRule/Flow").count == 0
 
 
 # ---- activity

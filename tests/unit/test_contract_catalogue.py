@@ -6,7 +6,13 @@ import pytest
 
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
-from infra.views.contract_catalogue import catalogue, consumers_of, schema_text, validate
+from infra.views.contract_catalogue import (
+    catalogue,
+    consumers_of,
+    schema_text,
+    validate,
+    validate_all,
+)
 from kernel.events import CONTRACTS, REQUESTS
 
 
@@ -56,3 +62,23 @@ def test_a_problem_names_its_field_and_place(text: str, field: str, words: str) 
     problem = validate(text).problems[0]
     assert problem.field == field
     assert words in problem.problem
+
+
+def test_several_events_are_checked_as_a_list_or_one_a_line() -> None:
+    good = json.dumps(catalogue()["order-cancelled"].examples[0].envelope)
+    bad = good.replace("orders.service", "other")
+    for text, places in ((f"[{good}, {bad}]", [1, 2]), (f"{good}\n\n{bad}\n", [1, 3])):
+        found = validate_all(text, 10).events
+        assert [place for place, _ in found] == places
+        assert [bool(checked.problems) for _, checked in found] == [False, True]
+
+
+def test_a_check_of_many_events_is_bounded_and_counts_the_others() -> None:
+    found = validate_all("\n".join(["{}"] * 30), 10)
+    assert (len(found.events), found.omitted) == (10, 20)
+
+
+def test_a_syntax_error_in_one_indented_event_is_one_problem() -> None:
+    [(place, checked)] = validate_all('{\n  "source": "orders.service",\n  oops\n}', 10).events
+    assert place == 1
+    assert "line 3" in checked.problems[0].problem
