@@ -17,7 +17,7 @@ from storage.sqlite.database import Database
 PAGE = 50
 """Entries of a page."""
 
-MAX_LOG_ROWS = 2_000
+MAX_LOG_ROWS = 1_000
 """Rows of the dead letters' log that one page reads."""
 
 _CLI = {

@@ -19,7 +19,7 @@ PAGE = 50
 MAX_ROWS = 20_000
 """Rows that one page reads for a filter by type."""
 
-MAX_PARSED = 2_000
+MAX_PARSED = 1_000
 """Rows that one page reads for a filter by source or pattern, which needs each event's content."""
 
 MAX_DELIVERIES = 2_000
@@ -105,34 +105,78 @@ def events_page(
     """Return the newest events of a filter, or those before a cursor."""
     most = MAX_PARSED if wanted.is_parsed else MAX_ROWS
     found: list[BusEvent] = []
-    last: BusEvent | None = None
+    number, last = 0, None
     for number, last in enumerate(_newest(database, wanted, before), 1):
-        if (not wanted.type or last.type == wanted.type) and wanted.accepts(last):
+        if wanted.accepts(last):
             found.append(last)
         if len(found) == size or number == most:
             break
     else:
-        last = None
-    is_partial = last is not None and len(found) < size
-    cursor = None if last is None else last.seq
-    return EventPage(tuple(found), cursor, is_partial, None if last is None else last.arrived_at)
+        return _rest(database, wanted, before, found)
+    return EventPage(tuple(found), last.seq, len(found) < size, last.arrived_at)
+
+
+def _rest(
+    database: Database, wanted: EventFilter, before: int | None, found: list[BusEvent]
+) -> EventPage:
+    """Return the page that ends where the rows of its type end: a search goes on behind them."""
+    edge = _edge(database, before) if wanted.type and not wanted.order_id else None
+    if edge is None:
+        return EventPage(tuple(found), None, is_partial=False, back_to=None)
+    return EventPage(tuple(found), edge["seq"], is_partial=True, back_to=edge["arrived_at"])
+
+
+def _edge(database: Database, before: int | None) -> Any:
+    """Return the last of the `MAX_ROWS` rows before a cursor, or None if there are fewer."""
+    return database.row(
+        "select seq, arrived_at from events where seq < ? order by seq desc limit 1 offset ?",
+        _cursor(before),
+        MAX_ROWS - 1,
+    )
+
+
+def _cursor(before: int | None) -> int:
+    return (1 << 63) - 1 if before is None else before
 
 
 def _newest(database: Database, wanted: EventFilter, before: int | None) -> Iterator[BusEvent]:
-    """Yield the rows before a cursor, by the order's index if the filter names an order."""
-    cursor = (1 << 63) - 1 if before is None else before
+    """Yield the events before a cursor, of one order or type if the filter names one.
+
+    The order has an index. The type is looked for in the next `MAX_ROWS` rows, whose contents are
+    not read.
+    """
+    if wanted.type and not wanted.order_id:
+        yield from _of_type(database, wanted.type, before)
+        return
+    cursor = _cursor(before)
     condition = "and order_id = ?" if wanted.order_id else ""
+    condition += " and detail_type = ?" if wanted.type else ""
     while True:
         rows = database.rows(
             f"select {_COLUMNS} from events where seq < ? {condition} order by seq desc limit ?",
             cursor,
             *([wanted.order_id] if wanted.order_id else []),
+            *([wanted.type] if wanted.type else []),
             _CHUNK,
         )
         yield from map(_event, rows)
         if len(rows) < _CHUNK:
             return
         cursor = rows[-1]["seq"]
+
+
+def _of_type(database: Database, kind: str, before: int | None) -> Iterator[BusEvent]:
+    rows = database.rows(
+        "select seq from (select seq, detail_type from events where seq < ?"
+        " order by seq desc limit ?) where detail_type = ?",
+        _cursor(before),
+        MAX_ROWS,
+        kind,
+    )
+    for row in rows:
+        event = find_event(database, row["seq"])
+        if event is not None:
+            yield event
 
 
 def find_event(database: Database, seq: int) -> BusEvent | None:

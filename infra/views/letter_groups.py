@@ -19,6 +19,12 @@ from storage.sqlite.database import Database
 MAX_LETTERS = 10_000
 """Dead letters that are grouped: the newest; a page states how many there are."""
 
+MAX_NEW = 4_000
+"""Dead letters that one page reads; the next page reads further ones."""
+
+FRESH = 3.0
+"""Seconds after which the attributes of known dead letters are read again."""
+
 SAMPLES = 3
 """Dead letters of a group that are shown: the newest."""
 
@@ -90,11 +96,23 @@ class LetterIndex:
     def __init__(self) -> None:
         self._known: dict[int, tuple[str, LetterFact]] = {}
         self._lock = Lock()
+        self._last: tuple[object, float, OpenLetters] | None = None
 
     def read(self, database: Database, queues: Sequence[str]) -> OpenLetters:
         """Return the open dead letters of these queues."""
+        state = _state(database, queues)
+        with self._lock:
+            if self._last is not None:
+                before, at, found = self._last
+                if before == state and time.monotonic() - at < FRESH:
+                    return found
+            found = OpenLetters(self._facts(database, queues), state[0])
+            complete = len(found.facts) == min(found.total, MAX_LETTERS)
+            self._last = (state, time.monotonic(), found) if complete else None
+        return found
+
+    def _facts(self, database: Database, queues: Sequence[str]) -> tuple[LetterFact, ...]:
         marks = ", ".join("?" * len(queues))
-        total = database.row(f"select count(*) from messages where queue in ({marks})", *queues)
         rows = database.rows(
             f"select id, queue, attributes from messages where queue in ({marks})"
             " order by id desc limit ?",
@@ -102,19 +120,26 @@ class LetterIndex:
             MAX_LETTERS,
         )
         state = {row["id"]: f"{row['queue']} {row['attributes']}" for row in rows}
-        with self._lock:
-            known = {
-                number: entry
-                for number, entry in self._known.items()
-                if state.get(number) == entry[0]
-            }
-            missing = [number for number in state if number not in known]
-            if missing:
-                for letter in letters(database, queues, missing):
-                    known[letter["id"]] = (state[letter["id"]], _fact(letter))
-            self._known = known
-            facts = tuple(known[number][1] for number in state if number in known)
-        return OpenLetters(facts, max(total[0] if total else 0, len(facts)))
+        known = {
+            number: entry for number, entry in self._known.items() if state.get(number) == entry[0]
+        }
+        missing = [number for number in state if number not in known][:MAX_NEW]
+        if missing:
+            for letter in letters(database, queues, missing):
+                known[letter["id"]] = (state[letter["id"]], _fact(letter))
+        self._known = known
+        return tuple(known[number][1] for number in state if number in known)
+
+
+def _state(database: Database, queues: Sequence[str]) -> tuple[int, ...]:
+    """Return numbers that change with each dead letter that comes, goes or is edited."""
+    marks = ", ".join("?" * len(queues))
+    count = database.row(
+        f"select count(*), coalesce(sum(id), 0) from messages where queue in ({marks})", *queues
+    )
+    log = database.row("select 1 from sqlite_master where name = 'letter_log'")
+    last = database.row("select coalesce(max(id), 0) from letter_log") if log else None
+    return (*(count or (0, 0)), *(last or ()))
 
 
 def _fact(letter: Mapping[str, Any]) -> LetterFact:
