@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
@@ -49,6 +49,22 @@ Matches = list[tuple[Route, Mapping[str, str]]]
 
 T = TypeVar("T")
 
+CONSOLE = "/console"
+"""The path of the console; its pages' paths begin with it and a slash."""
+
+
+class Mounted(Protocol):
+    """The console: an ASGI application that the port calls after its checks."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+    async def close(self) -> None:
+        """End the streams, before the server waits for its requests."""
+
+    def release(self) -> None:
+        """Free all that it has opened, after the last request."""
+
 
 class Stopped(Exception):
     """The engine has failed and will answer no request."""
@@ -73,6 +89,7 @@ class Application:
         self.api = AwsApi(engine, reader)
         self.access = access
         self.log = log
+        self.console: Mounted | None = None
         self.active = 0
         self._stopped = False
         self._pending: set[Future[Any]] = set()
@@ -87,6 +104,10 @@ class Application:
         request = Request.of(scope)
         try:
             self.access.check_host(request)
+            if self.console is not None and _is_console(request.path):
+                self.access.check_origin(request, on_api=False)
+                await self.console(scope, receive, send)
+                return
             matches = self._matching_routes(request.path)
             reply = await self._reply(request, matches, receive)
             if matches and self.access.cors is not None:
@@ -138,7 +159,10 @@ class Application:
         return [(route, match.groupdict()) for match, route in matches if match is not None]
 
     def _no_route(self, request: Request, routes: list[Route]) -> Reply:
-        """Return the response to a request without a route."""
+        """Return the response to a request without a route; a browser is sent to the console."""
+        accepted = request.headers.get("accept", "")
+        if self.console is not None and request.path == "/" and "text/html" in accepted:
+            return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
             detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
@@ -149,7 +173,20 @@ class Application:
         detail = f"{request.path} takes {allowed}"
         return problem_document(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed)
 
-    async def _result(self, future: Future[T]) -> T:
+    async def operate(self, target: str, request: Mapping[str, Any]) -> Answer:
+        """Run an operation of `AwsApi` that changes something, for the console.
+
+        Raises
+        ------
+        InvalidRequest
+            It is refused.
+        Stopped
+            The engine has failed.
+        """
+        answer = self.api.operations[target](request)
+        return await self.result(answer) if isinstance(answer, Future) else answer
+
+    async def result(self, future: Future[T]) -> T:
         """Wait for a result of the engine.
 
         Raises
@@ -176,6 +213,8 @@ class Application:
         """Start no more work in the threads."""
         for pool in (self._threads, self._matching):
             pool.shutdown(wait=False, cancel_futures=True)
+        if self.console is not None:
+            self.console.release()
 
     async def _aws(self, request: Request, body: bytes) -> Reply:
         own = (("content-type", request.aws_type), ("x-amzn-requestid", request.id))
@@ -196,16 +235,20 @@ class Application:
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
-        return await self._result(answer) if isinstance(answer, Future) else answer
+        return await self.result(answer) if isinstance(answer, Future) else answer
 
     async def _invoke(self, route: Route, event: dict[str, Any], request: Request) -> Reply:
         takes_orders = route.method not in UNCHANGING
         future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
-        result = await self._result(future)
+        result = await self.result(future)
         if result.error is not None:
             self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
             return _failure(request)
         return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
+
+
+def _is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
 
 
 def _compiled(path: str) -> re.Pattern[str]:

@@ -16,7 +16,7 @@ from infra.errors import Refusal
 from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.hosts import allowed_host
-from infra.server.http import Application
+from infra.server.http import Application, Mounted
 from infra.server.log import PortLog
 from infra.server.reply import SAFE, problem_document
 from infra.server.request import TARGET
@@ -117,19 +117,36 @@ class Protocol(HttpToolsProtocol):
         """Log nothing: a request to upgrade is answered as an ordinary request."""
 
 
+class Port(uvicorn.Server):
+    """Uvicorn's server, which ends the console's streams before it waits for its requests."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to serve."""
+        if self._application.console is not None:
+            await self._application.console.close()
+        await super().shutdown(sockets)
+
+
 class Server:
     """An engine in its own thread, and its port in the calling thread.
 
-    ``log`` is the functions' log, for failures in the port.
+    ``log`` is the functions' log, for failures in the port; ``console`` makes the console of its
+    application.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a server
         self,
         engine: Engine,
         reader: Database,
         listener: socket.socket,
         admitted: Admission,
         log: Path,
+        *,
+        console: Callable[[Application], Mounted] | None = None,
     ) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
@@ -137,6 +154,7 @@ class Server:
         self.port: int = listener.getsockname()[1]
         access = Access(self.port, engine.stack.cors, admitted)
         self._application = Application(engine, reader, access, PortLog(log))
+        self._application.console = None if console is None else console(self._application)
         config = uvicorn.Config(
             self._application,
             http=Protocol,
@@ -147,7 +165,7 @@ class Server:
             lifespan="off",
             timeout_graceful_shutdown=5,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = Port(config, self._application)
 
     def run(self, started: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then finish and commit the started requests.

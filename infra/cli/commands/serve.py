@@ -1,5 +1,6 @@
 """``orders serve``: the HTTP API and the AWS endpoint, until stopped."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from infra.cli.options import (
 )
 from infra.cli.receiving import receipt_of, receive
 from infra.cli.stock_file import read_stock
+from infra.console.mount import ConsoleMount
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
@@ -53,7 +55,7 @@ def serve(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C.
+    """Serve the HTTP API, the AWS endpoint and the console on this machine, until Ctrl-C.
 
     Without --token-file only programs of this machine are served, by the names of the loopback,
     and pages of the origins in the template's parameter CorsOrigins. With --token-file every
@@ -79,13 +81,15 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, listener, access, where.log)
+        console_of = partial(ConsoleMount, directory=where)
+        server = Server(engine, reader, listener, access, where.log, console=console_of)
         address = url(host, server.port)
 
         def started() -> None:
             where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
+                f"  {address}/console/ in a browser shows orders, and what needs you",
                 f"  curl {address}/health",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
