@@ -276,6 +276,8 @@ create table closed_letters (
 );
 create index closed_letters_pending on closed_letters (kind)
     where state = 'PENDING';
+create index closed_letters_replaced on closed_letters (replaced_by)
+    where replaced_by is not null;
 create table letter_log (
     id integer primary key,
     letter integer not null,
