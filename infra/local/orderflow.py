@@ -83,6 +83,11 @@ STANDARD = "orderflow-order-processing-standard"
 """The state machine's name if the parameter ``WorkflowType`` is STANDARD."""
 
 
+def is_dead_letter_queue(queue: str) -> bool:
+    """Return whether a queue of this product has no consumer but an operator."""
+    return queue in (ATTENTION_QUEUE, QUARANTINE_QUEUE) or queue.endswith("DeadLetterQueue")
+
+
 def profile_of(state_machines: Collection[str]) -> Profile:
     """Return the profile of a stack with state machines of these names."""
     return replace(ORDERFLOW, order_machine=STANDARD) if STANDARD in state_machines else ORDERFLOW

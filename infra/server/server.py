@@ -13,11 +13,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.errors import Refusal
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.hosts import allowed_host
 from infra.server.http import Application
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.reply import SAFE, problem_document
 from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
@@ -120,7 +122,7 @@ class Protocol(HttpToolsProtocol):
 class Server:
     """An engine in its own thread, and its port in the calling thread.
 
-    ``log`` is the functions' log, for failures in the port.
+    The functions' log of the data directory has failures in the port.
     """
 
     def __init__(
@@ -129,14 +131,15 @@ class Server:
         reader: Database,
         listener: socket.socket,
         admitted: Admission,
-        log: Path,
+        where: DataDirectory,
     ) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
         self._socket = listener
-        self.port: int = listener.getsockname()[1]
+        name, self.port = listener.getsockname()[:2]
         access = Access(self.port, engine.stack.cors, admitted)
-        self._application = Application(engine, reader, access, PortLog(log))
+        probes = Probes(engine, where, url(name, self.port))
+        self._application = Application(engine, reader, access, PortLog(where.log), probes)
         config = uvicorn.Config(
             self._application,
             http=Protocol,

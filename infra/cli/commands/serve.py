@@ -79,14 +79,14 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, listener, access, where.log)
+        server = Server(engine, reader, listener, access, where)
         address = url(host, server.port)
 
         def started() -> None:
             where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
-                f"  curl {address}/health",
+                f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             # a program that reads the document at the end sees the address too

@@ -101,6 +101,7 @@ class Engine:
         self._requests: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
         self._answers: list[tuple[Future[Any], Any]] = []
         self.accept_only = False
+        self.turned_at = time.monotonic()
         self._sweep_at = 0.0
         self._truncation = IdleTruncation((directory.database, directory.sandbox))
         self._stopping = threading.Event()
@@ -216,6 +217,7 @@ class Engine:
         Return whether anything happened.
         """
         self.invoker.offset = self.clock.offset
+        self.turned_at = time.monotonic()
         results = self.invoker.poll(0 if self._requests or self.outbox.is_due else timeout)
         now = self.clock.now()
         happened = bool(results)

@@ -18,11 +18,12 @@ name                  label                    value
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from infra.local.directory.journal import Journal
-from infra.local.orderflow import Profile
-from infra.local.template.stack import Stack
+if TYPE_CHECKING:  # the views read the table, and import neither engine nor template
+    from infra.local.directory.journal import Journal
+    from infra.local.orderflow import Profile
+    from infra.local.template.stack import Stack
 
 INTERVAL = 1.0
 """Seconds between two writes."""
@@ -90,7 +91,7 @@ class Measures:
     write replaces the mapping.
     """
 
-    def __init__(self, journal: Journal, stack: Stack, profile: Profile) -> None:
+    def __init__(self, journal: "Journal", stack: "Stack", profile: "Profile") -> None:
         self._journal = journal
         self._profile = profile
         self._types = stack.own_facts | profile.incoming
