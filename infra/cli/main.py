@@ -26,6 +26,7 @@ COMMANDS = {
     "emit": "emit:emit",
     "replay": "replay:replay",
     "test-pattern": "pattern:explain_pattern",
+    "status": "status:status",
     "show": "show:show",
     "list": "list:list_orders",
     "cancel": "acting:cancel",

@@ -7,10 +7,11 @@ from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.operator_actions import of_subject
-from infra.views.order_facts import facts_of, readable_detail, summary_of
+from infra.views.order_facts import facts_of, page_of, readable_detail
+from infra.views.order_filter import OrderFilter
 from infra.views.order_story import (
+    OrderPage,
     OrderStory,
-    OrderSummary,
     Payment,
     Retry,
     Review,
@@ -69,21 +70,11 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     )
 
 
-def list_orders(
-    where: DataDirectory, status: str | None, customer: str | None, limit: int
-) -> list[OrderSummary]:
-    """Return the orders of a status and a customer, or of any, the newest first."""
-    rows = where.reader().rows(
-        f"select {RECORD} from orders"
-        " where (? is null or status = ?) and (? is null or customer_id = ?)"
-        " order by created_at desc, order_id desc limit ?",
-        status,
-        status,
-        customer,
-        customer,
-        limit,
-    )
-    return [summary_of(record_of(row)) for row in rows]
+def list_orders(where: DataDirectory, wanted: OrderFilter) -> OrderPage:
+    """Return the orders that match a filter, as many as its limit."""
+    query, values = wanted.query()
+    rows = where.reader().rows(f"select {RECORD} from orders{query}", *values)
+    return page_of([record_of(row) for row in rows], wanted)
 
 
 def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:

@@ -19,6 +19,7 @@ SUCCESS: dict[str, list[str]] = {
     "run": ["--count", "3", "--workers", "0", "--data", OTHER],
     "emit": [EXAMPLE, "--data", OTHER],
     "replay": [EXAMPLE, "--dry-run", "--data", OTHER],
+    "status": ["--data", DATA],
     "show": ["{order}", "--data", DATA],
     "list": ["--data", DATA],
     "stock receive": ["events_schema/sample_stock.csv", "--data", OTHER],

@@ -82,7 +82,7 @@ def serve(
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
         console_of = partial(ConsoleMount, directory=where)
-        server = Server(engine, reader, listener, access, where.log, console=console_of)
+        server = Server(engine, reader, listener, access, where, console=console_of)
         address = url(host, server.port)
 
         def started() -> None:
@@ -90,7 +90,7 @@ def serve(
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  {address}/console/ in a browser shows orders, and what needs you",
-                f"  curl {address}/health",
+                f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             # a program that reads the document at the end sees the address too

@@ -205,6 +205,15 @@ create table metrics (
     maximum real not null,
     primary key (minute, name, dimensions)
 ) without rowid;
+create table measures (
+    minute integer not null,
+    name text not null,
+    label text not null,
+    bucket integer not null,
+    count integer not null,
+    sum real not null,
+    primary key (minute, name, label, bucket)
+) without rowid;
 create table stock (
     sku text primary key,
     received integer not null default 0,
