@@ -44,6 +44,7 @@ COMMANDS = {
     "restore": "restore:restore",
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
+    "config": "config:config",
     "workflow": "workflow:app",
     "invoke": "invoke:invoke",
 }

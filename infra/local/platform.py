@@ -23,6 +23,7 @@ from infra.local.workers.inline import InlineInvoker
 from infra.local.workers.limited import LimitedInvoker, StartedInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
+from infra.settings.reading import read
 
 ROOT = Path(__file__).resolve().parents[2]
 """The repository, with the template, the workflows and the contracts."""
@@ -35,10 +36,12 @@ def stack_of(
 ) -> Stack:
     """Return the stack of a template, with its files in a data directory.
 
-    Functions behind a route of the HTTP API sync each commit to disk: their answer to a client must
-    survive a power cut.
+    The product's template has the parameters of the directory's settings; ``parameters`` override
+    them. Functions behind a route of the HTTP API sync each commit to disk: their answer to a
+    client must survive a power cut.
     """
-    stack = load(template, parameters or {}, directory.local_value)
+    given = read(directory.root).parameters() if template == TEMPLATE else {}
+    stack = load(template, {**given, **(parameters or {})}, directory.local_value)
     served = {route.function for route in stack.routes}
     for name in served:
         variables = dict(stack.functions[name].variables)
@@ -79,6 +82,8 @@ def platform(  # noqa: PLR0913 - all but the first are options
         There are limits, and the clock does not skip time.
     TemplateError
         The template refers to a missing resource or needs an unsupported feature.
+    SettingsError
+        A setting is invalid.
     DataDirectoryError
         The directory cannot be used.
     WorkerError

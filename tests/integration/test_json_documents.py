@@ -37,6 +37,7 @@ SUCCESS: dict[str, list[str]] = {
     "backup": [f"{FILES}/a.tar", "--data", DATA],
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
+    "config": ["--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""
 
