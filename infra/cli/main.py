@@ -28,6 +28,7 @@ COMMANDS = {
     "test-pattern": "pattern:explain_pattern",
     "show": "show:show",
     "list": "list:list_orders",
+    "logs": "logs:logs",
     "cancel": "acting:cancel",
     "retry": "acting:retry",
     "note": "acting:note",

@@ -10,6 +10,7 @@ from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase
 from infra.local.directory.crash_marker import MarkerFile
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.log_rotation import MEGABYTE, LogRotation
 from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.directory.wal_truncation import truncate_logs
@@ -60,6 +61,12 @@ def _check_names(stack: Stack, profile: Profile) -> None:
                 raise TemplateError("Resources", f"has no {name}, which the engine needs")
 
 
+def _log_rotation(directory: DataDirectory) -> LogRotation:
+    settings = read(directory.root)
+    limit = settings.number("LogMegabytes") * MEGABYTE
+    return LogRotation(directory.log, limit, settings.number("LogFiles"))
+
+
 @contextmanager
 def platform(  # noqa: PLR0913 - all but the first are options
     directory: DataDirectory,
@@ -93,7 +100,9 @@ def platform(  # noqa: PLR0913 - all but the first are options
     profile = profile_of(stack.state_machines)
     _check_names(stack, profile)
     directory.check_files()
+    rotation = _log_rotation(directory)
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
+        rotation.rotate()
         clock = clock or clock_for(database)
         if limits and not clock.skips:
             raise LimitsError(
@@ -114,6 +123,7 @@ def platform(  # noqa: PLR0913 - all but the first are options
             engine = Engine(
                 stack, database, directory, invoker, clock, profile=profile, markers=markers
             )
+            engine.upkeep.append(rotation)
             markers.clear()
             invoker.start()
             before = gc.get_threshold()

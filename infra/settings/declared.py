@@ -170,6 +170,20 @@ _OF_ONE_MACHINE = (
         "File of tokens, one on a line: TOKEN SUBJECT SCOPE …; empty serves local programs alone.",
         _anything,
     ),
+    Setting(
+        "LogMegabytes",
+        "ORDERS_LOG_MEGABYTES",
+        "10",
+        "Size at which the log is rotated, in megabytes.",
+        _number(1, 10_000),
+    ),
+    Setting(
+        "LogFiles",
+        "ORDERS_LOG_FILES",
+        "5",
+        "Rotated files of the log that are kept.",
+        _number(0, 1_000),
+    ),
 )
 
 
