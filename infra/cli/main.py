@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "status:status",
     "show": "show:show",
     "list": "list:list_orders",
+    "logs": "logs:logs",
     "cancel": "acting:cancel",
     "retry": "acting:retry",
     "note": "acting:note",
@@ -45,6 +46,7 @@ COMMANDS = {
     "restore": "restore:restore",
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
+    "config": "config:config",
     "workflow": "workflow:app",
     "invoke": "invoke:invoke",
 }

@@ -25,6 +25,7 @@ from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
+from kernel import current_order
 from kernel.json_text import write
 from storage.sqlite.database import Database
 
@@ -144,7 +145,9 @@ class Application:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the error boundary of a request
-            self.log.log_exception(request.id, f"{request.method} {request.path}", error)
+            order_id = next((found.get("order_id") for _, found in matches), None)
+            what = f"{request.method} {request.path}"
+            self.log.log_exception(request.id, what, error, order_id)
             return _failure(request)
 
     async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
@@ -268,7 +271,9 @@ class Application:
         future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
         result = await self.result(future)
         if result.error is not None:
-            self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
+            order_id, _ = current_order.ids_in(event)
+            what = f"{route.method} {route.path}"
+            self.log.log_function_error(request.id, what, result.error, order_id)
             return _failure(request)
         return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
 

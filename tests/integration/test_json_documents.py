@@ -54,6 +54,8 @@ SUCCESS: dict[str, list[str]] = {
     "backup": [f"{FILES}/a.tar", "--data", DATA],
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
+    "config": ["--data", DATA],
+    "logs": ["{order}", "--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""
 

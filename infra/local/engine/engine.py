@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
@@ -40,6 +40,9 @@ from infra.local.orderflow import Profile
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invoker, Result
 from storage.sqlite.database import Database
+
+if TYPE_CHECKING:
+    from infra.local.engine.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -103,7 +106,7 @@ class Engine:
         self.accept_only = False
         self.turned_at = time.monotonic()
         self._sweep_at = 0.0
-        self._truncation = IdleTruncation((directory.database, directory.sandbox))
+        self.upkeep: list[Upkeep] = [IdleTruncation((directory.database, directory.sandbox))]
         self._stopping = threading.Event()
         self.quarantined = self._recover(markers.interrupted)
 
@@ -250,7 +253,8 @@ class Engine:
         while not self._stopping.is_set():
             wait = self.next_due(schedules=True) - self.clock.now()
             happened = self.turn(min(1.0, max(0.0, wait)))
-            self._truncation.observe(time.monotonic(), busy=happened)
+            for task in self.upkeep:
+                task.observe(time.monotonic(), busy=happened)
 
     def stop(self) -> None:
         """End `run_until_stopped`; callable from another thread or a signal handler."""
