@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from infra.errors import NotFound
+from infra.views.local_story import read_story
 from kernel.errors import EventNotFound, InvalidEvent, OrderConflict, OrderNotFound
 from orders import change_requests, event_requests, usecases, wiring
 from orders.caller import Caller
@@ -158,6 +160,52 @@ def test_a_search_by_time_reads_few_events(machine: Host) -> None:
 def test_a_store_without_a_journal_has_no_events() -> None:
     history = JournalHistory(Database(":memory:"))
     assert (history.of_order("A-1", 5), history.find("x")) == ([], None)
+
+
+# ---- orders show
+
+
+def test_an_order_is_shown_by_its_other_names(machine: Host) -> None:
+    [answer] = machine.put(order(metadata={"event_id": "e-1", "correlation_id": "r-1"}))
+    machine.settle()
+    [row] = machine.rows("select tracking_number from shipments")
+    for name, kind in (
+        (answer["EventId"], "EventId"),
+        ("r-1", "correlation id"),
+        (row["tracking_number"], "tracking number"),
+        ("e-1", "event id in its metadata"),
+    ):
+        story = read_story(machine.directory, name)
+        assert (story.order_id, story.found_by) == ("T-1", f"{kind} {name}")
+
+
+def test_a_correlation_id_of_several_orders_names_them(machine: Host) -> None:
+    machine.put(*(order(f"T-{n}", metadata={"correlation_id": "r-1"}) for n in (1, 2)))
+    machine.settle()
+    with pytest.raises(NotFound, match="several orders have the correlation id 'r-1': T-1, T-2"):
+        read_story(machine.directory, "r-1")
+
+
+def test_a_refused_event_is_shown_with_its_problems(machine: Host) -> None:
+    wrong, placed = machine.put(order(total=1), event("Order Placed", "T 1"))
+    bare = machine.put({**event("Order Placed"), "detail": {}})[0]
+    machine.settle()
+    for event_id, problem in (
+        (wrong["EventId"], "detail.total: is not the sum"),
+        (placed["EventId"], "detail-type: is unknown"),
+        (bare["EventId"], "detail-type: is unknown"),
+    ):
+        story = read_story(machine.directory, event_id)
+        assert story.status == "UNKNOWN"
+        [refusal] = story.refusals
+        assert event_id in refusal
+        assert problem in refusal
+        json.dumps(story.to_json())
+
+
+def test_a_name_that_nothing_has_is_not_found(machine: Host) -> None:
+    with pytest.raises(NotFound, match="no order has the id 'nothing'"):
+        read_story(machine.directory, "nothing")
 
 
 # ---- AWS
