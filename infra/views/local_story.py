@@ -1,6 +1,7 @@
 """Orders of a data directory: the story of one, a list, and the mail that confirmed one."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
@@ -9,6 +10,7 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.operator_actions import of_subject
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
+from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
 from infra.views.order_story import (
     OrderPage,
     OrderStory,
@@ -27,12 +29,15 @@ from infra.views.order_story import (
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
+from orders.event_requests import MAX_EVENTS
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
 
 
 def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     """Return everything known about an order.
+
+    ``order_id`` may also be an EventId, a correlation id or a tracking number of it.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     record = None if row is None else record_of(row)
     events = _events(database, order_id)
     if record is None and not events:
-        raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+        return _by_other_name(where, order_id)
     messages = _messages(database, order_id)
     return OrderStory(
         order_id=order_id,
@@ -67,7 +72,27 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         dead_letters=_dead_letters(messages),
         retries=_retries(messages),
         actions=_actions(database, order_id),
+        refusals=refusals(database, order_id, MAX_EVENTS),
     )
+
+
+def _by_other_name(where: DataDirectory, text: str) -> OrderStory:
+    """Return the story of the order that has another name, or of an event without an order."""
+    found = order_by_other_name(where.reader(), text)
+    if found is None:
+        raise NotFound(f"no order has the id {text!r}{_similar(where.reader(), text)}")
+    if found.order_id is not None and found.order_id != text:
+        return replace(read_story(where, found.order_id), found_by=f"{found.by} {text}")
+    return _of_event(found, text)
+
+
+def _of_event(found: Found, text: str) -> OrderStory:
+    """Return the story of an event that names no order."""
+    event = found.event
+    assert event is not None, "only an event has no order"
+    told = StoryEvent(event.event_id, event.type, event.at, event.metadata_event_id)
+    refusal = refusal_of(event)
+    return OrderStory.of_nothing(text, [told], [refusal] if refusal else [])
 
 
 def list_orders(where: DataDirectory, wanted: OrderFilter) -> OrderPage:

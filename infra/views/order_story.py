@@ -181,6 +181,32 @@ class OrderStory:
     dead_letters: Sequence[StoryDeadLetter]
     retries: Sequence[Retry]
     actions: Sequence[StoryAction] = ()
+    refusals: Sequence[str] = ()
+    found_by: str | None = None
+
+    @classmethod
+    def of_nothing(
+        cls, name: str, events: Sequence[StoryEvent], refusals: Sequence[str]
+    ) -> "OrderStory":
+        """Return the story of events that opened no order and name none."""
+        return cls(
+            order_id=name,
+            status="UNKNOWN",
+            total=None,
+            facts=None,
+            events=events,
+            timeline=(),
+            payments=(),
+            stock=(),
+            shipment=None,
+            runs=(),
+            review=None,
+            mail=None,
+            requests=(),
+            dead_letters=(),
+            retries=(),
+            refusals=refusals,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the story as ``orders show --json`` prints it: the record's fields on top."""

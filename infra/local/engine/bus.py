@@ -107,7 +107,7 @@ class Bus(Component):
             time = time_of(entry.get("Time"), now)
         except (OverflowError, ValueError) as error:
             return invalid("Time", f"{error}.")
-        head, seq = head_of(entry, time), self.journal.next_id("events")
+        head, seq = head_of(entry, time, now), self.journal.next_id("events")
         if head["detail-type"] in self.stack.own_facts:
             head |= EXTERNAL
         event = (seq, head, text, detail, has_fine_number(text))
@@ -125,7 +125,7 @@ class Bus(Component):
         refused = refusal_of(entry)
         if refused:
             raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
-        head, text = head_of(entry, time_of(entry.get("Time"), now)), entry["Detail"]
+        head, text = head_of(entry, time_of(entry.get("Time"), now), now), entry["Detail"]
         fine = has_fine_number(text)
         detail = json_text.parse(text, exact=fine)
         self._accept(self.journal.next_id("events"), head, text, detail, fine, now)

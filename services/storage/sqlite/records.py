@@ -5,7 +5,7 @@ Each service's store extends `SQLiteRecords`, and writes its own rows in the tra
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -87,8 +87,13 @@ class SQLiteRecords:
 
     def send(self, message: Message, at: float) -> None:
         """Put a message into the outbox that belongs to no change of a record."""
+        self.send_all((message,), at)
+
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
+        """Put messages into the outbox that belong to no change of a record, all or none."""
         with self.database.write() as connection:
-            add_message(connection, message, at)
+            for message in messages:
+                add_message(connection, message, at)
 
 
 def require_unchanged(connection: sqlite3.Connection, record: OrderRecord) -> None:
