@@ -20,6 +20,8 @@ def test_two_ids_of_one_time_differ_and_a_later_one_is_larger() -> None:
     assert max(ids) < time_ordered_id(5.001)
 
 
-@pytest.mark.parametrize("text", ["", "A-1", "0e126a2f-c95d-4582-8d43-cc046287e26e", "0" * 36, "é" * 36])
+@pytest.mark.parametrize(
+    "text", ["", "A-1", "0e126a2f-c95d-4582-8d43-cc046287e26e", "0" * 36, "é" * 36]
+)
 def test_an_id_of_another_form_has_no_time(text: str) -> None:
     assert milliseconds_of(text) is None
