@@ -30,6 +30,8 @@ COMMANDS = {
     "list": "list:list_orders",
     "cancel": "acting:cancel",
     "retry": "acting:retry",
+    "approve": "acting:approve",
+    "reject": "acting:reject",
     "note": "acting:note",
     "reviews": "reviews:app",
     "stock": "stock:app",
