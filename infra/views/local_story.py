@@ -8,11 +8,12 @@ from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.operator_actions import of_subject
-from infra.views.order_facts import facts_of, readable_detail, summary_of
+from infra.views.order_facts import facts_of, page_of, readable_detail
+from infra.views.order_filter import OrderFilter
 from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
 from infra.views.order_story import (
+    OrderPage,
     OrderStory,
-    OrderSummary,
     Payment,
     Retry,
     Review,
@@ -43,9 +44,13 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     NotFound
         Neither a record nor an event has this id; the message names a similar one.
     """
-    database = where.reader()
+    return story_of(where.reader(), where, order_id)
+
+
+def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderStory:
+    """Return everything known about an order, from an open connection; see `read_story`."""
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-    record = None if row is None else _record(row)
+    record = None if row is None else record_of(row)
     events = _events(database, order_id)
     if record is None and not events:
         return _by_other_name(where, order_id)
@@ -90,21 +95,11 @@ def _of_event(found: Found, text: str) -> OrderStory:
     return OrderStory.of_nothing(text, [told], [refusal] if refusal else [])
 
 
-def list_orders(
-    where: DataDirectory, status: str | None, customer: str | None, limit: int
-) -> list[OrderSummary]:
-    """Return the orders of a status and a customer, or of any, the newest first."""
-    rows = where.reader().rows(
-        f"select {RECORD} from orders"
-        " where (? is null or status = ?) and (? is null or customer_id = ?)"
-        " order by created_at desc, order_id desc limit ?",
-        status,
-        status,
-        customer,
-        customer,
-        limit,
-    )
-    return [summary_of(_record(row)) for row in rows]
+def list_orders(where: DataDirectory, wanted: OrderFilter) -> OrderPage:
+    """Return the orders that match a filter, as many as its limit."""
+    query, values = wanted.query()
+    rows = where.reader().rows(f"select {RECORD} from orders{query}", *values)
+    return page_of([record_of(row) for row in rows], wanted)
 
 
 def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
@@ -127,7 +122,7 @@ def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
     return to_bytes(mail)
 
 
-def _record(row: Any) -> OrderRecord:
+def record_of(row: Any) -> OrderRecord:
     """Return a row as a record, whose statuses stay text: a damaged one must be shown as well."""
     address = row["shipping_address"]
     fields = {
@@ -177,7 +172,7 @@ def _payments(database: Database, where: DataDirectory, order_id: str) -> list[P
     rows = database.rows("select * from charges where order_id = ?", order_id)
     has_gateway = rows and where.sandbox.exists()
     gateway = Database(str(where.sandbox), read_only=True) if has_gateway else None
-    return [
+    payments = [
         Payment(
             charge_id=row["charge_id"],
             status=row["status"],
@@ -190,6 +185,9 @@ def _payments(database: Database, where: DataDirectory, order_id: str) -> list[P
         )
         for row in rows
     ]
+    if gateway is not None:
+        gateway.close()
+    return payments
 
 
 def _gateway_status(gateway: Database | None, charge_id: str) -> str | None:
@@ -289,9 +287,9 @@ def _retries(messages: list[Any]) -> list[Retry]:
     ]
 
 
-def _actions(database: Database, order_id: str) -> list[StoryAction]:
+def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
     """Return the operators' actions on an order, the oldest first."""
-    return [
+    return tuple(
         StoryAction(
             id=row["id"],
             at=timestamp(row["at"]),
@@ -302,7 +300,7 @@ def _actions(database: Database, order_id: str) -> list[StoryAction]:
             problem=row["after"].get("problem"),
         )
         for row in of_subject(database, order_id)
-    ]
+    )
 
 
 def _attributes(row: Any) -> dict[str, str]:

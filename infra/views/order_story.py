@@ -228,3 +228,18 @@ class OrderSummary:
     attempts: int
     failure: str | None
     updated_at: str
+    created_at: str
+    waits_for: str | None
+    until: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """A part of a list, and the cursor after which the next part begins; None at the end."""
+
+    orders: Sequence[OrderSummary]
+    next: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the page as ``orders list --json`` prints it."""
+        return asdict(self)

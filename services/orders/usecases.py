@@ -290,7 +290,9 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
     """
     record = ports.store.read(order_id)
     reason = Reason.of_step(because)
-    delay = model.spread(ports.policy.recovery_delay, order_id, epoch)
+    delay = ports.policy.recovery_delay
+    if reason.is_transient:
+        delay = model.spread(delay, order_id, epoch)
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
     require_holder(record, epoch)

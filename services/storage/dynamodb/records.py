@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
+from kernel import current_order
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Change, Entry, Message, OrderRecord
 from storage.dynamodb.order_item import (
@@ -36,7 +37,11 @@ class DynamoRecords:
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, or ``None``."""
         item = self.table.get(*order_key(order_id))
-        return None if item is None or EARLY in item else to_record(item)
+        if item is None or EARLY in item:
+            return None
+        record = to_record(item)
+        current_order.notice(record)
+        return record
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from kernel import json_text
+from kernel import current_order, json_text
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Change, Entry, Line, Message, OrderRecord
 from kernel.order_status import ENDED, ChargeStatus, Reservation, ShipmentStatus, Status
@@ -61,7 +61,11 @@ class SQLiteRecords:
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, or ``None``."""
         row = self.database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-        return None if row is None else to_record(row)
+        if row is None:
+            return None
+        record = to_record(row)
+        current_order.notice(record)
+        return record
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""
