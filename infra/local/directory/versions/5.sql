@@ -96,6 +96,16 @@ create index events_by_time on events (arrived_at);
 create index events_by_order on events (order_id);
 create view sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
+create view accepted as select order_id, envelope, arrived_at from events;
+create table unmatched_events (
+    source text not null,
+    detail_type text not null,
+    count integer not null,
+    first_at real not null,
+    last_at real not null,
+    last_id text not null,
+    primary key (source, detail_type)
+) without rowid;
 create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
