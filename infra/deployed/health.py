@@ -191,7 +191,9 @@ def _stages(records: Iterable[OrderRecord], queues: dict[str, int]) -> Iterator[
     for record in records:
         counts[record.status] += 1
     yield from (Stage(f"orders {status}", number) for status, number in sorted(counts.items()))
-    yield from (Stage(f"messages in {name}", number) for name, number in queues.items())
+    for name, number in queues.items():
+        if not is_dead_letter_queue(name):
+            yield Stage(f"messages in {name}", number)
 
 
 class _Figures:
