@@ -69,7 +69,11 @@ def _end(record: OrderRecord, story: OrderStory) -> Hold:
         return Hold("End", holds=True, shown=str(record.status))
     running = [run for run in story.runs if run.status == "RUNNING"]
     if running:
-        return Hold("End", holds=True, shown=f"{len(running)} runs go on")
+        return Hold(
+            "End",
+            holds=True,
+            shown="a run goes on" if len(running) == 1 else f"{len(running)} runs go on",
+        )
     if story.dead_letters:
         return Hold("End", holds=True, shown=f"dead letter {story.dead_letters[0].id}")
     return Hold("End", holds=True, shown="the reconciler starts its next run after its lease")

@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any
 
 from infra.views.order_story import OrderStory, TimelineEntry
+from kernel.money import text
 
 LANES = ("bus", "workflow", "ledger", "stock", "shipment", "mail", "person")
 
@@ -72,12 +73,13 @@ def facts_of(story: OrderStory, lanes: Sequence[str] = LANES) -> list[Fact]:
 
 
 def _facts(story: OrderStory) -> Iterator[Fact]:
+    currency = story.facts.currency if story.facts else ""
     for event in story.events:
         raw = {"id": event.id, "event_id": event.event_id}
         yield Fact(event.arrived_at, "bus", event.type, "", "", raw, f"event:{event.id}")
     for entry in story.timeline:
         if not entry.what.endswith("_BY_OPERATOR"):  # the action itself is a fact of the person
-            yield _of_entry(entry)
+            yield _of_entry(entry, currency)
     for run in story.runs:
         took = "" if run.seconds is None else f"took {run.seconds:g} s"
         status = "" if run.status in (None, "SUCCEEDED") else str(run.status).lower()
@@ -92,19 +94,21 @@ def _facts(story: OrderStory) -> Iterator[Fact]:
         yield Fact(action.at, "person", action.action.capitalize(), detail, "bad" * refused)
 
 
-def _of_entry(entry: TimelineEntry) -> Fact:
+def _of_entry(entry: TimelineEntry, currency: str) -> Fact:
     lane = next((lane for start, lane in _LANE_OF if entry.what.startswith(start)), "workflow")
     tone = "bad" if entry.what in _BAD else "good" if entry.what in _GOOD else ""
     tone = "wait" if entry.what == "WAITING" else tone
     title = entry.what.replace("_", " ").capitalize()
     said = {name: value for name, value in entry.detail.items() if name != "run"}
-    detail = ", ".join(_said(name, value) for name, value in said.items())
+    detail = ", ".join(_said(name, value, currency) for name, value in said.items())
     raw = {"what": entry.what, "epoch": entry.epoch, "detail": dict(entry.detail)}
     run = entry.detail.get("run")
     return Fact(entry.at, lane, title, detail, tone, raw, f"run:{run}" if run else "")
 
 
-def _said(name: str, value: Any) -> str:
+def _said(name: str, value: Any, currency: str) -> str:
+    if name in ("amount", "threshold") and isinstance(value, int | float):
+        return f"{name} {text(round(value * 100), currency)} {currency}"
     return str(value) if name in ("message", "reason") else f"{name.replace('_', ' ')} {value}"
 
 
@@ -170,5 +174,5 @@ def _waits(story: OrderStory, now: float) -> str:
 
 
 def _seconds(before: str, after: str) -> float:
-    first, second = (datetime.fromisoformat(text) for text in (before, after))
+    first, second = (datetime.fromisoformat(each) for each in (before, after))
     return (second - first).total_seconds()

@@ -73,7 +73,8 @@ def _box(box: Box, state: _State, address: str, now: float) -> str:
     title_y = box.y + (17 if box.parts else box.height / 2 + (0 if badges else 4))
     middle = box.x + box.width / 2
     sign = SIGNS.get(state.status, "")
-    said = ", ".join([name, state.status if visit else "not reached", *badges])
+    visible = f"{sign} {name} {' · '.join(badges)}".strip()
+    said = f"{visible}, {state.status if visit else 'not reached'}"
     current = ' aria-current="true"' if state.selected else ""
     lines = [
         f'<a href="{escape(address)}" data-state="{escape(name)}"{current}',

@@ -19,6 +19,9 @@ from infra.views.run_story import RunStory, StateVisit, changes, read_run
 from infra.views.workflow import state_in
 from storage.sqlite.database import Database
 
+FIRST, LAST = 14, 26
+"""Facts of a longer story that are shown, before all are asked for."""
+
 MAX_RUNS = 30
 """Maximum runs that have a tab; the newest ones."""
 
@@ -28,10 +31,15 @@ def _order(visit: Visit, database: Database) -> View:
     story = story_of(database, visit.source.directory, order_id)
     lanes = _lanes(visit)
     run = _run(visit, database, story)
+    facts = facts_of(story, lanes)
+    hidden = 0 if visit.filter("all") else max(0, len(facts) - FIRST - LAST)
     names = {
         "story": story,
         "said": sentence(story, visit.now),
-        "facts": facts_of(story, lanes),
+        "facts": [*facts[:FIRST], *facts[-LAST:]] if hidden else facts,
+        "number_of_facts": len(facts),
+        "hidden_facts": hidden,
+        "first_facts": FIRST,
         "lanes": lanes,
         "all_lanes": LANES,
         "lane_links": {lane: _lane_link(visit, lanes, lane) for lane in LANES},
@@ -47,7 +55,9 @@ def _order(visit: Visit, database: Database) -> View:
 
 def _here(visit: Visit, /, **changed: object) -> str:
     """Return the address of this order with filters changed."""
-    kept = {name: visit.filter(name) for name in ("lanes", "run", "state", "visit", "errors")}
+    kept = {
+        name: visit.filter(name) for name in ("lanes", "all", "run", "state", "visit", "errors")
+    }
     return link(_path(visit), **{**kept, **changed})
 
 
