@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from infra.views.order_story import (
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
+from kernel.order_status import Status
 from orders.event_requests import MAX_EVENTS
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
@@ -86,6 +88,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
             {"at": retries[0].next, "reason": retries[0].reason} if retries else None,
             time_of(database, time.time()),
         ),
+        resume_at=record.resume_at if record and record.status == Status.WAITING else None,
     )
 
 
@@ -129,7 +132,8 @@ def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
     where.require_database()
     mail = None
     if where.sandbox.exists():
-        mail = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
+        with closing(Database(str(where.sandbox), read_only=True)) as sandbox:
+            mail = sandbox_mail(sandbox, order_id)
     if mail is None:
         raise NotFound(f"no mail was sent for order {order_id!r}")
     return to_bytes(mail)

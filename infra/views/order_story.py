@@ -200,6 +200,8 @@ class OrderStory:
     refusals: Sequence[str] = ()
     found_by: str | None = None
     stuck_on: str | None = None
+    resume_at: float | None = None
+    """When a waiting order is tried again, in epoch seconds; not part of `to_json`."""
 
     @classmethod
     def of_nothing(
@@ -229,6 +231,7 @@ class OrderStory:
         """Return the story as ``orders show --json`` prints it: the record's fields on top."""
         story = asdict(self)
         facts = story.pop("facts") or {}
+        del story["resume_at"]
         top = {name: story.pop(name) for name in ("order_id", "status", "total")}
         return {**top, **facts, **story}
 
