@@ -12,6 +12,8 @@ import pytest
 from infra.local.directory.data_directory import DataDirectory
 from infra.views.health import GRACE, Health, Workers
 from infra.views.local_health import read_health
+from infra.views.local_story import list_orders, read_story
+from infra.views.order_filter import OrderFilter
 from tests.fakes.serving import orders
 from tests.faults.conftest import scene as scene  # noqa: PLC0414 - a fixture
 from tests.faults.scene import Scene
@@ -188,3 +190,22 @@ def test_the_status_of_a_large_directory_takes_a_fraction_of_a_second(tmp_path: 
         read_health(where, database, time.time(), None)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1
+
+
+def test_an_order_that_awaits_approval_needs_a_person_and_is_not_late(platform: Host) -> None:
+    platform.put(order("T-1"))
+    platform.settle()
+    now = platform.engine.clock.now()
+    change(
+        platform,
+        "update orders set status = 'AWAITING_APPROVAL', in_flight = 1, lease_owner = null,"
+        " lease_until = 0, resume_at = ? where order_id = 'T-1'",
+        now + 86_400,
+    )
+    found = health(platform, later=2 * GRACE)
+    assert kinds(found) == ["approvals"]
+    assert "1 order waits for an approval, T-1 until 20" in found.needs[0].text
+    assert [each.waits_for for each in found.waiting] == ["an approval"]
+    assert read_story(platform.directory, "T-1").stuck_on is not None
+    [listed] = list_orders(platform.directory, OrderFilter()).orders
+    assert listed.waits_for == "an approval"
