@@ -33,7 +33,6 @@ from infra.views.order_story import (
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
-from orders.event_requests import MAX_EVENTS
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
 
@@ -53,6 +52,8 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
 
 def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderStory:
     """Return everything known about an order, from an open connection; see `read_story`."""
+    from orders.event_requests import MAX_EVENTS  # imports pydantic, which a list needs not
+
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
     record = None if row is None else record_of(row)
     events = _events(database, order_id)
