@@ -1,6 +1,8 @@
 """The health of a data directory: what needs somebody, and the figures, as a person reads them."""
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ from infra.views.health import GRACE, Health, Workers
 from infra.views.local_health import read_health
 from infra.views.local_story import list_orders, read_story
 from infra.views.order_filter import OrderFilter
-from tests.fakes.serving import orders
+from tests.fakes.serving import COMMAND, PATIENCE, orders
 from tests.faults.conftest import scene as scene  # noqa: PLC0414 - a fixture
 from tests.faults.scene import Scene
 from tests.host import Host, order
@@ -170,6 +172,19 @@ def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path)
     assert shown.returncode == 1
     assert "1 thing needs somebody" in shown.stdout
     assert "`orders serve` continues it" in shown.stdout
+
+
+def test_watching_prints_the_status_again_and_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    orders("run", "--count", "5", "--workers", "0", "--data", data)
+    command = [COMMAND, "status", "--watch", "--every", "0.2", "--json", "--data", data]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(PATIENCE) == 130
+    assert first["at"] < second["at"]
+    assert first["totals"] == second["totals"]
 
 
 def test_the_status_of_a_large_directory_takes_a_fraction_of_a_second(tmp_path: Path) -> None:
