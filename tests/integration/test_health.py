@@ -177,7 +177,7 @@ def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path)
 def test_watching_prints_the_status_again_and_again(tmp_path: Path) -> None:
     data = tmp_path / "data"
     orders("run", "--count", "5", "--workers", "0", "--data", data)
-    command = [COMMAND, "status", "--watch", "--every", "0.2", "--json", "--data", data]
+    command = [str(COMMAND), "status", "--watch", "--every", "0.2", "--json", "--data", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
