@@ -29,6 +29,8 @@ SUCCESS: dict[str, list[str]] = {
     "events list": [],
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
+    "events unmatched": ["--data", DATA],
+    "replays list": ["--data", DATA],
     "events diff": ["order-created"],
     "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
     "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
@@ -62,6 +64,8 @@ SUCCESS: dict[str, list[str]] = {
 ELSEWHERE = {
     "serve",  # `test_server.py`
     "doctor",  # needs a free port; `test_audit.py`
+    *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # need a replay
+    *("approve", "reject"),  # need an order that awaits it
     *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
 }
 """Commands whose success other tests check; here they are tried with wrong usage alone."""
