@@ -37,6 +37,8 @@ select order_id, status from orders
 where (in_flight is null) <> (status in ('COMPLETED', 'FAILED', 'CANCELLED'))
 """
 
+_LOCAL_TARGETS = "select rule, id from local_targets"
+
 _ORPHANS = """
 select d.id, d.target, d.event_seq from deliveries d
 where not exists (select 1 from events e where e.seq = d.event_seq)
@@ -189,6 +191,7 @@ def check_rest(
         remedy = "run `orders serve`, which sends it at once; if it remains, see orderflow.log"
         yield Finding(Invariant.EVENTS, f"outbox entry {row['id']}", problem, remedy)
     targets = {target.key for rule in stack.rules for target in rule.targets}
+    targets |= {f"{row[0]}/{row[1]}" for row in connection.execute(_LOCAL_TARGETS)}
     for row in connection.execute("select target, count(*) from deliveries group by target"):
         if row[0] not in targets:
             problem = (

@@ -27,6 +27,8 @@ COMMANDS = {
     "replay": "replay:replay",
     "replays": "replays:app",
     "test-pattern": "pattern:explain_pattern",
+    "subscribe": "subscribe:subscribe",
+    "unsubscribe": "subscribe:unsubscribe",
     "status": "status:status",
     "show": "show:show",
     "list": "list:list_orders",

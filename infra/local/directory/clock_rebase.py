@@ -46,6 +46,8 @@ PAST_TIMES: Columns = {
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),
     "unmatched_events": ("first_at", "last_at"),
+    "local_rules": ("created_at",),
+    "local_messages": ("sent_at",),
 }
 """Columns by table with the time of a past event."""
 
@@ -54,6 +56,7 @@ DUE_TIMES: Columns = {
     "deliveries": ("due",),
     "executions": ("wake_at",),
     "messages": ("visible_at",),
+    "local_messages": ("visible_at",),
 }
 """Columns by table with the time when something is due or expires."""
 
