@@ -46,6 +46,7 @@ COMMANDS = {
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
     "config": "config:config",
+    "prune": "prune:prune",
     "workflow": "workflow:app",
     "invoke": "invoke:invoke",
 }

@@ -1,6 +1,7 @@
 """Orders of a data directory: the story of one, a list, and the mail that confirmed one."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
@@ -42,8 +43,8 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
     record = None if row is None else _record(row)
     events = _events(database, order_id)
-    if record is None and not events:
-        raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+    if record is None:
+        _require_known(database, order_id, events)
     messages = _messages(database, order_id)
     return OrderStory(
         order_id=order_id,
@@ -283,6 +284,18 @@ def _actions(database: Database, order_id: str) -> list[StoryAction]:
 def _attributes(row: Any) -> dict[str, str]:
     attributes: dict[str, str] = json.loads(row["attributes"])
     return attributes
+
+
+def _require_known(database: Database, order_id: str, events: Sequence[StoryEvent]) -> None:
+    """Raise `NotFound` for an id without record, unless its events only opened no order."""
+    query = "select status, pruned_at from pruned_orders where order_id = ?"
+    pruned = database.row(query, order_id)
+    if pruned is not None:
+        at = timestamp(pruned["pruned_at"])
+        message = f"order {order_id} ended as {pruned['status']}, and its record was pruned at {at}"
+        raise NotFound(message)
+    if not events:
+        raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
 
 
 def _similar(database: Database, order_id: str) -> str:

@@ -22,6 +22,7 @@ from kernel.errors import (
     MAX_PROBLEMS,
     CancellationRefused,
     ChangeRefused,
+    DuplicateOrder,
     InvalidInput,
     NotPermitted,
     OrderConflict,
@@ -50,6 +51,7 @@ app = APIGatewayHttpResolver()
 
 _STATUS = {
     OrderConflict: HTTPStatus.CONFLICT,
+    DuplicateOrder: HTTPStatus.CONFLICT,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotPermitted: HTTPStatus.FORBIDDEN,
     OrderNotFound: HTTPStatus.NOT_FOUND,
