@@ -129,6 +129,7 @@ def platform(  # noqa: PLR0913 - all but the first are options
             gc.set_threshold(GC_THRESHOLD)
             try:
                 yield engine
+                engine.write_measures()
             finally:
                 engine.close()
                 gc.set_threshold(*before)

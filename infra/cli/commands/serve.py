@@ -1,5 +1,6 @@
 """``orders serve``: the HTTP API and the AWS endpoint, until stopped."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from infra.cli.options import (
 )
 from infra.cli.receiving import receipt_of, receive
 from infra.cli.stock_file import read_stock
+from infra.console.mount import ConsoleMount
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
@@ -65,7 +67,7 @@ def serve(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C.
+    """Serve the HTTP API, the AWS endpoint and the console on this machine, until Ctrl-C.
 
     Without --token-file only programs of this machine are served, by the names of the loopback,
     and pages of the origins in the template's parameter CorsOrigins. With --token-file every
@@ -85,7 +87,12 @@ def serve(
         open_listener(
             host, port
         ) as listener,  # first: a used port must leave the directory unchanged
-        platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+        platform(
+            where,
+            clock=Clock(),
+            workers=workers,
+            parameters={"PublicUrl": url(host, listener.getsockname()[1]), **parameters},
+        ) as engine,
         exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
     ):
         inventory = SQLiteInventory(engine.journal.database)
@@ -95,14 +102,16 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, listener, access, where.log)
+        console_of = partial(ConsoleMount, directory=where)
+        server = Server(engine, reader, listener, access, where, console=console_of)
         address = url(host, server.port)
 
         def started() -> None:
             where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
-                f"  curl {address}/health",
+                f"  {address}/console/ in a browser shows orders, and what needs you",
+                f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             # a program that reads the document at the end sees the address too

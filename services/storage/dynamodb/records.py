@@ -106,9 +106,14 @@ class DynamoRecords:
 
     def send(self, message: Message, at: float) -> None:
         """Put a message that belongs to no change of a record into an outbox item of its own."""
+        self.send_all((message,), at)
+
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
+        """Put messages that belong to no change of a record into one outbox item, all or none."""
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        add_outbox(update, {"0": to_message(message, at)}, name, at)
+        encoded = {str(number): to_message(message, at) for number, message in enumerate(messages)}
+        add_outbox(update, encoded, name, at)
         self.table.write(update)
 
 
