@@ -207,6 +207,34 @@ _OF_ONE_MACHINE = (
         "Rotated files of the log that are kept.",
         _number(0, 1_000),
     ),
+    Setting(
+        "OrderDays",
+        "ORDERS_ORDER_DAYS",
+        "",
+        "Days after which a server prunes an ended order, with its events and runs; empty: never.",
+        _days,
+    ),
+    Setting(
+        "EventDays",
+        "ORDERS_EVENT_DAYS",
+        "",
+        "Days after which a server prunes an event of the journal; empty: after the archive's 365.",
+        _days,
+    ),
+    Setting(
+        "HistoryDays",
+        "ORDERS_HISTORY_DAYS",
+        "",
+        "Days after which a server prunes an ended run with its history; empty: never.",
+        _days,
+    ),
+    Setting(
+        "ParquetDays",
+        "ORDERS_PARQUET_DAYS",
+        "",
+        "Days after which a server deletes a day of the analysts' files; empty: never.",
+        _days,
+    ),
 )
 
 

@@ -57,6 +57,7 @@ SUCCESS: dict[str, list[str]] = {
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
     "config": ["--data", DATA],
+    "prune": ["--dry-run", "--orders-days", "9", "--data", DATA],
     "logs": ["{order}", "--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""

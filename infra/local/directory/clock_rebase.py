@@ -26,6 +26,7 @@ PAST_TIMES: Columns = {
     "orders": ("created_at", "updated_at"),
     "timeline": ("at",),
     "outbox": ("created_at",),
+    "pruned_orders": ("pruned_at",),
     "events": ("arrived_at",),
     "executions": ("started_at", "ended_at"),
     "messages": ("sent_at",),

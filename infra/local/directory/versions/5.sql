@@ -73,6 +73,18 @@ create table waiting_orders (
     order_id text not null,
     primary key (sku, created_at, order_id)
 ) without rowid;
+create table pruned_orders (
+    order_id text primary key,
+    status text not null,
+    pruned_at real not null,
+    swept integer not null default 0
+) without rowid;
+create index pruned_orders_unswept on pruned_orders (order_id) where swept = 0;
+create table pruned_units (
+    sku text primary key,
+    shipped integer not null,
+    restocked integer not null
+) without rowid;
 create table outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message' or kind = 'answer'),
