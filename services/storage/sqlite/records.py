@@ -168,7 +168,9 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
 def to_record(row: sqlite3.Row) -> OrderRecord:
     """Return the record in a row of the columns `RECORD`."""
     values = list(row)
-    values[_ITEMS] = tuple(map(Line._make, json_text.parse(values[_ITEMS])))
+    # quantities and prices are bounded: no integer is beyond 64 bits
+    lines = json_text.parse(values[_ITEMS], exact=False)
+    values[_ITEMS] = tuple(map(Line._make, lines))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
         values[_ADDRESS] = json_text.parse(values[_ADDRESS])
