@@ -2,8 +2,8 @@
 
 Source: EventBridge API Reference, StartReplay, DescribeReplay, ListReplays, CancelReplay,
 ListArchives and DescribeArchive. One machine also has ``Orderflow.StartReplay`` (with ``Rate`` in
-events a second), ``Orderflow.PauseReplay`` and ``Orderflow.ResumeReplay``. AWS has no paused
-replay: `DescribeReplay` answers RUNNING, with the reason.
+events a second), ``PauseReplay``, ``ResumeReplay`` and ``CancelReplay``. AWS has no paused replay:
+`DescribeReplay` answers RUNNING, with the reason.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,6 +75,7 @@ class ReplaysApi:
             "AWSEvents.ListArchives": self._archives,
             "AWSEvents.DescribeArchive": self._archive_of,
             "Orderflow.StartReplay": self._start,
+            "Orderflow.CancelReplay": self._changing(replays.cancel),
             "Orderflow.PauseReplay": self._changing(replays.pause),
             "Orderflow.ResumeReplay": self._changing(replays.go_on),
         }
