@@ -148,7 +148,7 @@ def _letters(
     if account.given and not _is_local(account.endpoint_url):
         raise CommandError(
             "--dead-letters reads those of one machine; for a stack, write a file with `orders"
-            " dead-letters to-file --stack NAME`, and replay that"
+            " dead-letters list --to-file FILE --stack NAME`, and replay that"
         )
     letters = open_dead_letters(where.reader(), stack.dead_letter_queues)
     return LetterSource(selected(letters, reason, None))
