@@ -26,6 +26,7 @@ COMMANDS = {
     "emit": "emit:emit",
     "replay": "replay:replay",
     "replays": "replays:app",
+    "tail": "tail:tail",
     "test-pattern": "pattern:explain_pattern",
     "status": "status:status",
     "show": "show:show",
