@@ -27,6 +27,7 @@ COMMANDS = {
     "emit": "emit:emit",
     "replay": "replay:replay",
     "replays": "replays:app",
+    "tail": "tail:tail",
     "test-pattern": "pattern:explain_pattern",
     "subscribe": "subscribe:subscribe",
     "unsubscribe": "subscribe:unsubscribe",

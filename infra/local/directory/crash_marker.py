@@ -29,6 +29,7 @@ class Kind(IntEnum):
     WORK = 10
     LETTER = 11
     SUBSCRIPTION = 12
+    REPLAY = 13
 
     @property
     def label(self) -> str:
