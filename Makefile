@@ -41,7 +41,7 @@ test: .venv/.dev ## Run every test except test-browser, in parallel
 test-fast: .venv/.dev ## Run the pure tests, about 20 seconds
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow' tests/unit tests/contract
 
-test-browser: .venv/.dev ## Attack the port from a page in headless Chromium (Debian's chromium)
+test-browser: .venv/.dev ## Use the console, and attack the port, in headless Chromium (Debian's chromium)
 	@command -v chromium >/dev/null || { \
 		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser -rs

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
@@ -18,12 +18,15 @@ from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
 from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.contract_pages import DOCS, ContractPages
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
+from kernel import current_order
 from kernel.json_text import write
 from storage.sqlite.database import Database
 
@@ -49,6 +52,22 @@ Matches = list[tuple[Route, Mapping[str, str]]]
 
 T = TypeVar("T")
 
+CONSOLE = "/console"
+"""The path of the console; its pages' paths begin with it and a slash."""
+
+
+class Mounted(Protocol):
+    """The console: an ASGI application that the port calls after its checks."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+    async def close(self) -> None:
+        """End the streams, before the server waits for its requests."""
+
+    def release(self) -> None:
+        """Free all that it has opened, after the last request."""
+
 
 class Stopped(Exception):
     """The engine has failed and will answer no request."""
@@ -65,14 +84,25 @@ class Disconnected(Exception):
 class Application:
     """The ASGI application of one engine.
 
-    ``access`` decides which requests are allowed; ``log`` records failures.
+    ``access`` decides which requests are allowed; ``log`` records failures; ``probes`` answer
+    about the server itself.
     """
 
-    def __init__(self, engine: Engine, reader: Database, access: Access, log: PortLog) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Database,
+        access: Access,
+        log: PortLog,
+        probes: Probes | None = None,
+    ) -> None:
         self.engine = engine
+        self.probes = probes
         self.api = AwsApi(engine, reader)
         self.access = access
         self.log = log
+        self.console: Mounted | None = None
+        self.contract = ContractPages()
         self.active = 0
         self._stopped = False
         self._pending: set[Future[Any]] = set()
@@ -87,6 +117,10 @@ class Application:
         request = Request.of(scope)
         try:
             self.access.check_host(request)
+            if self.console is not None and _is_console(request.path):
+                self.access.check_origin(request, on_api=False)
+                await self.console(scope, receive, send)
+                return
             matches = self._matching_routes(request.path)
             reply = await self._reply(request, matches, receive)
             if matches and self.access.cors is not None:
@@ -113,10 +147,16 @@ class Application:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the error boundary of a request
-            self.log.log_exception(request.id, f"{request.method} {request.path}", error)
+            order_id = next((found.get("order_id") for _, found in matches), None)
+            what = f"{request.method} {request.path}"
+            self.log.log_exception(request.id, what, error, order_id)
             return _failure(request)
 
     async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
+        if self.probes is not None and self.probes.answers(request):
+            return await self._probe(request, self.probes)
+        if not request.is_preflight and self.contract.answers(request):
+            return self.contract.reply(request)
         self.active += 1
         try:
             if self.active > MAX_ACTIVE:
@@ -133,15 +173,31 @@ class Application:
         finally:
             self.active -= 1
 
+    async def _probe(self, request: Request, probes: Probes) -> Reply:
+        """Return the response about the server itself; it does not count as active."""
+        refusal = probes.refusal(request)
+        if refusal is not None:
+            return refusal
+        quick = probes.quick.get(request.path)
+        if quick is not None:
+            return quick()
+        self.access.check_watcher(request)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, probes.metrics)
+
     def _matching_routes(self, path: str) -> Matches:
         matches = ((pattern.fullmatch(path), route) for pattern, route in self.routes)
         return [(route, match.groupdict()) for match, route in matches if match is not None]
 
     def _no_route(self, request: Request, routes: list[Route]) -> Reply:
-        """Return the response to a request without a route."""
+        """Return the response to a request without a route; a browser is sent to the console."""
+        accepted = request.headers.get("accept", "")
+        if self.console is not None and request.path == "/" and "text/html" in accepted:
+            return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
-            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
+            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"
+            detail += f" {DOCS} has the contract"
             return problem_document(HTTPStatus.NOT_FOUND, detail)
         allowed = ", ".join(route.method for route in routes)
         if request.method == "OPTIONS" and self.access.cors is not None:
@@ -149,7 +205,20 @@ class Application:
         detail = f"{request.path} takes {allowed}"
         return problem_document(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed)
 
-    async def _result(self, future: Future[T]) -> T:
+    async def operate(self, target: str, request: Mapping[str, Any]) -> Answer:
+        """Run an operation of `AwsApi` that changes something, for the console.
+
+        Raises
+        ------
+        InvalidRequest
+            It is refused.
+        Stopped
+            The engine has failed.
+        """
+        answer = self.api.operations[target](request)
+        return await self.result(answer) if isinstance(answer, Future) else answer
+
+    async def result(self, future: Future[T]) -> T:
         """Wait for a result of the engine.
 
         Raises
@@ -168,6 +237,8 @@ class Application:
     def abandon(self) -> None:
         """End all waits for the engine; its thread calls this when it has failed."""
         self._stopped = True
+        if self.probes is not None:
+            self.probes.failed = True
         for future in self._pending.copy():
             if not future.done():
                 future.set_exception(Stopped())
@@ -176,6 +247,8 @@ class Application:
         """Start no more work in the threads."""
         for pool in (self._threads, self._matching):
             pool.shutdown(wait=False, cancel_futures=True)
+        if self.console is not None:
+            self.console.release()
 
     async def _aws(self, request: Request, body: bytes) -> Reply:
         own = (("content-type", request.aws_type), ("x-amzn-requestid", request.id))
@@ -196,16 +269,22 @@ class Application:
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
-        return await self._result(answer) if isinstance(answer, Future) else answer
+        return await self.result(answer) if isinstance(answer, Future) else answer
 
     async def _invoke(self, route: Route, event: dict[str, Any], request: Request) -> Reply:
         takes_orders = route.method not in UNCHANGING
         future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
-        result = await self._result(future)
+        result = await self.result(future)
         if result.error is not None:
-            self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
+            order_id, _ = current_order.ids_in(event)
+            what = f"{route.method} {route.path}"
+            self.log.log_function_error(request.id, what, result.error, order_id)
             return _failure(request)
         return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
+
+
+def _is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
 
 
 def _compiled(path: str) -> re.Pattern[str]:

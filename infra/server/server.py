@@ -13,11 +13,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.errors import Refusal
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.hosts import allowed_host
-from infra.server.http import Application
+from infra.server.http import Application, Mounted
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.reply import SAFE, problem_document
 from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
@@ -117,26 +119,45 @@ class Protocol(HttpToolsProtocol):
         """Log nothing: a request to upgrade is answered as an ordinary request."""
 
 
+class Port(uvicorn.Server):
+    """Uvicorn's server, which ends the console's streams before it waits for its requests."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to serve."""
+        if self._application.console is not None:
+            await self._application.console.close()
+        await super().shutdown(sockets)
+
+
 class Server:
     """An engine in its own thread, and its port in the calling thread.
 
-    ``log`` is the functions' log, for failures in the port.
+    The functions' log of the data directory has failures in the port; ``console`` makes the
+    console of its application.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a server
         self,
         engine: Engine,
         reader: Database,
         listener: socket.socket,
         admitted: Admission,
-        log: Path,
+        where: DataDirectory,
+        *,
+        console: Callable[[Application], Mounted] | None = None,
     ) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
         self._socket = listener
-        self.port: int = listener.getsockname()[1]
+        name, self.port = listener.getsockname()[:2]
         access = Access(self.port, engine.stack.cors, admitted)
-        self._application = Application(engine, reader, access, PortLog(log))
+        probes = Probes(engine, where, url(name, self.port))
+        self._application = Application(engine, reader, access, PortLog(where.log), probes)
+        self._application.console = None if console is None else console(self._application)
         config = uvicorn.Config(
             self._application,
             http=Protocol,
@@ -147,7 +168,7 @@ class Server:
             lifespan="off",
             timeout_graceful_shutdown=5,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = Port(config, self._application)
 
     def run(self, started: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then finish and commit the started requests.

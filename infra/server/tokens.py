@@ -25,7 +25,10 @@ from infra.errors import Refusal
 OPERATE = "orders/operate"
 """The scope of AWS's operations (put any event, replay, redrive) and of every customer's orders."""
 
-SCOPES = frozenset({"orders/read", "orders/write", OPERATE})
+LOOK = "console/read"
+"""The scope of the console's pages, of every customer's orders, without their actions."""
+
+SCOPES = frozenset({"orders/read", "orders/write", OPERATE, LOOK})
 
 MIN_LENGTH = 32
 """Minimum characters of a token, against guessing; `secrets.token_urlsafe` makes 43."""

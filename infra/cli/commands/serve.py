@@ -1,5 +1,6 @@
 """``orders serve``: the HTTP API and the AWS endpoint, until stopped."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,13 @@ from infra.cli.options import (
 )
 from infra.cli.receiving import receipt_of, receive
 from infra.cli.stock_file import read_stock
+from infra.console.mount import ConsoleMount
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
 from infra.server.server import Server, admission, open_listener, url
+from infra.settings.reading import Settings, read
 from infra.telemetry.process import exporting, summary
 from infra.terminal.output import console, errors, finish
 from inventory.store import SQLiteInventory
@@ -30,8 +33,19 @@ SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free port.")] = 8080,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="0 is any free port. Default: the setting Port (8080)."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="A loopback address; another needs --token-file."
+            " Default: the setting Host (127.0.0.1)."
+        ),
+    ] = None,
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
@@ -49,11 +63,11 @@ def serve(
     ] = None,
     delivery: Delivery = "",
     otlp: Otlp = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Serve the HTTP API and the AWS endpoint on this machine, until Ctrl-C.
+    """Serve the HTTP API, the AWS endpoint and the console on this machine, until Ctrl-C.
 
     Without --token-file only programs of this machine are served, by the names of the loopback,
     and pages of the origins in the template's parameter CorsOrigins. With --token-file every
@@ -62,14 +76,23 @@ def serve(
     from other machines, put an HTTPS proxy in front.
     """
     where, otlp = directory(data), checked_otlp(otlp)
-    access = admission(host, allowed_host or [], token_file)
+    settings = read(where.root)
+    host = host or settings.text("Host")
+    port = settings.number("Port") if port is None else port
+    workers = settings.number("Workers") if workers is None else workers
+    access = _admission(settings, host, allowed_host, token_file)
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
     with (
         open_listener(
             host, port
         ) as listener,  # first: a used port must leave the directory unchanged
-        platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+        platform(
+            where,
+            clock=Clock(),
+            workers=workers,
+            parameters={"PublicUrl": url(host, listener.getsockname()[1]), **parameters},
+        ) as engine,
         exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
     ):
         inventory = SQLiteInventory(engine.journal.database)
@@ -79,14 +102,16 @@ def serve(
             inventory.receive(read_stock(SAMPLE_STOCK), engine.clock.now())
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
-        server = Server(engine, reader, listener, access, where.log)
+        console_of = partial(ConsoleMount, directory=where)
+        server = Server(engine, reader, listener, access, where, console=console_of)
         address = url(host, server.port)
 
         def started() -> None:
             where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
-                f"  curl {address}/health",
+                f"  {address}/console/ in a browser shows orders, and what needs you",
+                f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             # a program that reads the document at the end sees the address too
@@ -103,6 +128,15 @@ def serve(
         result["exported"] = exported
         console.print(summary(exported, otlp))
     finish(result, as_json=as_json)
+
+
+def _admission(
+    settings: Settings, host: str, names: list[str] | None, token_file: Path | None
+) -> Admission:
+    """Return the names and tokens that are admitted, of the options or else of the settings."""
+    if token_file is None and settings.text("TokenFile"):
+        token_file = settings.file.parent / settings.text("TokenFile")
+    return admission(host, names or settings.values["AllowedHosts"].parts, token_file)
 
 
 def _never_received(engine: Engine) -> bool:

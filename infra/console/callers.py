@@ -1,0 +1,114 @@
+"""Who visits the console, and what the visitor may do.
+
+Without tokens the port is the loopback's: every visitor is the local user, who may act, as any
+local program may through the same port. With ``--token-file`` a person signs in with a token; the
+browser keeps the random id of a session, never the token.
+
+==================  ===============================================================================
+scope of the token  capability
+==================  ===============================================================================
+``console/read``    every page, no action
+``orders/operate``  every page and every action
+==================  ===============================================================================
+"""
+
+import secrets
+import time
+from collections import OrderedDict
+from getpass import getuser
+from hashlib import sha256
+
+from infra.console.page import PREFIX, Capability, Visitor
+from infra.server.tokens import LOOK, OPERATE, Caller, Tokens
+
+COOKIE = "orderflow_console"
+
+LIFETIME = 12 * 3600
+"""Seconds after which a person signs in again."""
+
+MAX_SESSIONS = 256
+
+_CAPABILITIES = {
+    LOOK: frozenset({Capability.READ}),
+    OPERATE: frozenset({Capability.READ, Capability.OPERATE}),
+}
+
+
+class Callers:
+    """The visitors of one server."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+        self._sessions: OrderedDict[bytes, tuple[Visitor, float]] = OrderedDict()
+
+    @property
+    def sign_in(self) -> bool:
+        """Whether visitors sign in."""
+        return self._tokens is not None
+
+    def visitor(self, session: str | None) -> Visitor | None:
+        """Return the visitor of a session; None signs in first."""
+        if self._tokens is None:
+            return Visitor(_user(), frozenset(Capability))
+        visitor, until = self._sessions.get(_digest(session or ""), (None, 0.0))
+        return visitor if time.monotonic() < until else None
+
+    def begin(self, token: str) -> str | None:
+        """Return a new session for a token; None if it is unknown or lacks both scopes."""
+        caller = self._tokens.find(token) if self._tokens is not None else None
+        capabilities = _of(caller) if caller is not None else frozenset()
+        if caller is None or not capabilities:
+            return None
+        session = secrets.token_urlsafe(32)
+        until = time.monotonic() + LIFETIME
+        self._sessions[_digest(session)] = (Visitor(caller.subject, capabilities), until)
+        while len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        return session
+
+    def end(self, session: str | None) -> None:
+        """End a session."""
+        self._sessions.pop(_digest(session or ""), None)
+
+
+class BrowserSession:
+    """The session of one request (`infra.console.page.Session`).
+
+    ``origin`` is the header of that name: behind a proxy for https the cookie is for https alone.
+    """
+
+    def __init__(self, callers: Callers, session: str | None, origin: str) -> None:
+        self._callers, self._session = callers, session
+        self._is_secure = origin.startswith("https://")
+
+    def begin(self, token: str) -> str | None:
+        """Return a new session for a token; None if the token allows nothing."""
+        return self._callers.begin(token)
+
+    def end(self) -> None:
+        """End the session of the request."""
+        self._callers.end(self._session)
+
+    def cookie(self, session: str) -> str:
+        """Return the header of a session's cookie: no script reads it, no other site sends it."""
+        lifetime = LIFETIME if session else 0
+        attributes = f"Path={PREFIX}; HttpOnly; SameSite=Strict; Max-Age={lifetime}"
+        return f"{COOKIE}={session}; {attributes}{'; Secure' if self._is_secure else ''}"
+
+
+def _of(caller: Caller) -> frozenset[Capability]:
+    granted = (
+        capabilities for scope, capabilities in _CAPABILITIES.items() if scope in caller.scopes
+    )
+    return frozenset().union(*granted)
+
+
+def _digest(session: str) -> bytes:
+    return sha256(session.encode()).digest()
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # the user id has no name
+        return "console"

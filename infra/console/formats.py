@@ -1,0 +1,134 @@
+"""Texts for a person: ages, amounts, counts; each is a filter of the templates."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from kernel import money as amounts
+
+NOTHING = "\N{EN DASH}"
+"""The text of a value that is missing."""
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_MAX_PRETTY = 200_000
+"""Characters of JSON above which it is shown as stored."""
+
+_MAX_DEPTH = 40
+"""Levels of JSON that are indented further."""
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def span(seconds: float | None) -> str:
+    """Return a duration such as ``4 min`` or ``1.2 s``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:  # noqa: PLR2004 - one digit more for a short one
+        return f"{seconds:.1f} s"
+    for size, unit in _UNITS:
+        if seconds >= size * 2 or size == 1:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def moment(at: float | str) -> datetime:
+    """Return a time in epoch seconds, or as text, as UTC."""
+    if isinstance(at, str):
+        return datetime.fromisoformat(at).astimezone(UTC)
+    return datetime.fromtimestamp(at, UTC)
+
+
+def ago(at: float | str | None, now: float) -> Markup:
+    """Return an element with the age of a time; its title is the time in UTC."""
+    if at is None:
+        return Markup("{}").format(NOTHING)
+    try:
+        when = moment(at)
+    except (ValueError, OverflowError, OSError):
+        return Markup("{}").format(at)
+    seconds = now - when.timestamp()
+    text = f"in {span(-seconds)}" if seconds < -1 else f"{span(max(0.0, seconds))} ago"
+    if 0 <= seconds < 1:
+        text = "now"
+    iso = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shown = f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03} UTC"
+    return Markup('<time datetime="{}" title="{}" data-age>{}</time>').format(iso, shown, text)
+
+
+def money(value: float | None, currency: str = "") -> str:
+    """Return an amount in units of its currency, such as ``1,234.50 GBP``."""
+    if value is None:
+        return NOTHING
+    whole = currency in amounts.WITHOUT_DECIMALS and float(value).is_integer()
+    text = f"{value:,.0f}" if whole else f"{value:,.2f}"
+    return f"{text} {currency}".rstrip()
+
+
+def number(value: float | None) -> str:
+    """Return a number with separators."""
+    if value is None:
+        return NOTHING
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def count(value: int, one: str, many: str = "") -> str:
+    """Return a count with its noun, such as ``3 orders``."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def masked(text: str | None) -> str:
+    """Return an e-mail address with the first letter of its name, and its domain."""
+    if not text:
+        return NOTHING
+    name, at, domain = text.partition("@")
+    return f"{name[:1]}…@{domain}" if at else f"{text[:1]}…"
+
+
+def label(text: str) -> str:
+    """Return a name such as ``STOCK_RESERVED`` or ``OutOfStock`` as words."""
+    if text.isupper() or "_" in text:
+        return text.replace("_", " ").capitalize()
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in text)
+    return words.strip().capitalize()
+
+
+def pretty(value: Any) -> str:
+    """Return JSON with indentation; a text of JSON keeps its numbers as they were written."""
+    if not isinstance(value, str):
+        try:
+            value = json.dumps(value, ensure_ascii=False, default=str)
+        except (ValueError, RecursionError):
+            return str(value)
+    if len(value) > _MAX_PRETTY or not value.lstrip().startswith(("{", "[")):
+        return str(value)
+    return "".join(_indented(value)).strip()
+
+
+def _indented(text: str) -> Iterator[str]:
+    """Yield the tokens of a JSON text with white space between them; nothing is parsed."""
+    depth, opened = 0, False
+    for part in _TOKEN.findall(text):
+        if part in "}]":
+            depth -= 1
+            yield part if opened else f"\n{_step(depth)}{part}"
+            opened = False
+            continue
+        if opened:
+            yield f"\n{_step(depth)}"
+        opened = part in "{["
+        depth += opened
+        yield part
+        if part == ",":
+            yield f"\n{_step(depth)}"
+        elif part == ":":
+            yield " "
+
+
+def _step(depth: int) -> str:
+    return "  " * min(max(depth, 0), _MAX_DEPTH)

@@ -1,0 +1,138 @@
+"""Tell open pages that the database has changed: one stream of server-sent events a tab.
+
+SQLite's ``data_version`` of a reader changes with each commit of another connection, so the engine
+does nothing for the console. It is read while a stream is open, and never otherwise. A page fetches
+its live part again after the event ``changed``. The first `BURST` events are `QUICK` apart, as for
+one order that is processed; while the database changes all the time, they are `CALM` apart.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from infra.console.readers import Readers
+from infra.errors import Refusal
+
+POLL = 0.2
+"""Seconds between two looks at the database."""
+
+QUICK, CALM, BURST = 0.25, 2.0, 12
+"""Seconds between two events of a stream, at first and later, and the number of quick ones."""
+
+HEARTBEAT = 15.0
+"""Seconds after which a stream without events sends a comment, so that a lost one is noticed."""
+
+MAX_STREAMS = 16
+"""Maximum streams; further tabs poll."""
+
+
+class TooManyStreams(Refusal):
+    """No further stream is opened: the tab polls."""
+
+
+class Pace:
+    """The times of a stream's events: a bucket of `BURST` events, refilled each `CALM` seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._left, self._at = float(BURST), now
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next event, and take it."""
+        self._left = min(float(BURST), self._left + (now - self._at) / CALM)
+        wait = QUICK if self._left >= 1 else (1 - self._left) * CALM
+        fresh = self._left >= BURST
+        self._left, self._at = self._left - 1, now
+        return 0.0 if fresh else wait
+
+
+class Changes:
+    """The changes of one database, for all streams."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._version: int | None = None
+        self._streams = 0
+        self._number = 0
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def streams(self) -> int:
+        """The number of open streams."""
+        return self._streams
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the events of one stream until the server stops.
+
+        Raises
+        ------
+        TooManyStreams
+            `MAX_STREAMS` are open.
+        """
+        if self._streams >= MAX_STREAMS:
+            raise TooManyStreams(f"{MAX_STREAMS} pages are connected; this one polls")
+        self._streams += 1
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch())
+        try:
+            # a change after the page was read and before this connection is not missed
+            yield b"retry: 1000\nevent: changed\ndata: 0\n\n"
+            async for event in self._events():
+                yield event
+        finally:
+            self._streams -= 1
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        seen, pace = self._number, Pace(asyncio.get_running_loop().time())
+        while not self._closed:
+            if not await self._wait_beyond(seen):
+                yield b": alive\n\n"
+                continue
+            await self._pause(pace.wait(asyncio.get_running_loop().time()))
+            seen = self._number
+            yield b"event: changed\ndata: %d\n\n" % seen
+
+    async def _wait_beyond(self, seen: int) -> bool:
+        """Wait until the number is another; return False after `HEARTBEAT`."""
+        async with self._changed:
+            wanted = self._changed.wait_for(lambda: self._number != seen or self._closed)
+            try:
+                await asyncio.wait_for(wanted, HEARTBEAT)
+            except TimeoutError:
+                return False
+        return not self._closed
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end of the server."""
+        if not seconds:
+            return
+        async with self._changed:
+            ended = self._changed.wait_for(lambda: self._closed)
+            try:
+                await asyncio.wait_for(ended, seconds)
+            except TimeoutError:
+                return
+
+    async def _watch(self) -> None:
+        """Look at the database until no stream is left."""
+        while self._streams and not self._closed:
+            version: int | None
+            try:
+                version = await self._readers.version()
+            except Exception:  # noqa: BLE001 - a busy reader is asked again
+                version = self._version
+            if self._version not in (None, version):
+                await self._notify()
+            self._version = version
+            await asyncio.sleep(POLL)
+        self._task = None
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._number += 1
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        await self._notify()
