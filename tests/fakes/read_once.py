@@ -16,7 +16,7 @@ _parse = loader.read_yaml
 
 
 @lru_cache(maxsize=64)
-def _pickled(text: str, place: str, kind: type[SafeLoader]) -> bytes:
+def _pickled(text: str, place: str, kind: Any) -> bytes:
     return pickle.dumps(_parse(text, place, kind))
 
 
