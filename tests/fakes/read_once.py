@@ -20,6 +20,6 @@ def _pickled(text: str, place: str, kind: Any) -> bytes:
     return pickle.dumps(_parse(text, place, kind))
 
 
-def read_yaml(text: str, place: str, kind: type[SafeLoader] = SafeLoader) -> Any:
+def read_yaml(text: str, place: str, kind: Any = SafeLoader) -> Any:
     """Return a value of its own for each call, as `loader.read_yaml` does."""
     return pickle.loads(_pickled(text, place, kind))  # noqa: S301 - pickled above
