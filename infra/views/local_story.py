@@ -38,9 +38,13 @@ def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     NotFound
         Neither a record nor an event has this id; the message names a similar one.
     """
-    database = where.reader()
+    return story_of(where.reader(), where, order_id)
+
+
+def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderStory:
+    """Return everything known about an order, from an open connection; see `read_story`."""
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-    record = None if row is None else _record(row)
+    record = None if row is None else record_of(row)
     events = _events(database, order_id)
     if record is None and not events:
         raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
@@ -79,7 +83,7 @@ def list_orders(
         customer,
         limit,
     )
-    return [summary_of(_record(row)) for row in rows]
+    return [summary_of(record_of(row)) for row in rows]
 
 
 def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
@@ -102,7 +106,7 @@ def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
     return to_bytes(mail)
 
 
-def _record(row: Any) -> OrderRecord:
+def record_of(row: Any) -> OrderRecord:
     """Return a row as a record, whose statuses stay text: a damaged one must be shown as well."""
     address = row["shipping_address"]
     fields = {
@@ -152,7 +156,7 @@ def _payments(database: Database, where: DataDirectory, order_id: str) -> list[P
     rows = database.rows("select * from charges where order_id = ?", order_id)
     has_gateway = rows and where.sandbox.exists()
     gateway = Database(str(where.sandbox), read_only=True) if has_gateway else None
-    return [
+    payments = [
         Payment(
             charge_id=row["charge_id"],
             status=row["status"],
@@ -165,6 +169,9 @@ def _payments(database: Database, where: DataDirectory, order_id: str) -> list[P
         )
         for row in rows
     ]
+    if gateway is not None:
+        gateway.close()
+    return payments
 
 
 def _gateway_status(gateway: Database | None, charge_id: str) -> str | None:

@@ -6,6 +6,7 @@ from infra.console.pages import (
     bus,
     contracts,
     dead_letters,
+    orders,
     overview,
     queries,
     session,
@@ -13,6 +14,7 @@ from infra.console.pages import (
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
+    orders.PAGE,
     bus.PAGE,
     dead_letters.PAGE,
     queries.PAGE,
