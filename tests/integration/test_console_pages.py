@@ -328,6 +328,16 @@ def test_a_group_is_previewed_and_then_acted_on(visitor: Visitor) -> None:
     assert {first, second} <= set(letters(visitor))
 
 
+def test_the_dead_letters_of_a_filter_are_saved(visitor: Visitor) -> None:
+    number = dead_letter(visitor, "SAVED-1")
+    query = urlencode({"order": "SAVED-1"})
+    [line] = visitor.get(f"/console/dead-letters/list.ndjson?{query}").text.splitlines()
+    saved = json.loads(line)
+    assert (saved["id"], saved["order_id"]) == (number, "SAVED-1")
+    text = visitor.get(f"/console/dead-letters/list.csv?{query}").text
+    assert text.splitlines()[1].startswith(f"{number},QuarantineQueue,")
+
+
 @pytest.mark.parametrize("ids", ["x", "1;2", "-4", "9" * 30, " ".join(map(str, range(1, 1200)))])
 def test_a_batch_of_no_dead_letters_is_refused(visitor: Visitor, ids: str) -> None:
     before = letters(visitor)
