@@ -25,6 +25,7 @@ COMMANDS = {
     "serve": "serve:serve",
     "emit": "emit:emit",
     "replay": "replay:replay",
+    "replays": "replays:app",
     "test-pattern": "pattern:explain_pattern",
     "show": "show:show",
     "list": "list:list_orders",
