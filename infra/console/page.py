@@ -158,6 +158,8 @@ class Page:
         The name of its icon in ``static/icons.svg``.
     open_to_all : bool
         Whether it needs no capability, as signing in does.
+    within : str
+        The name of the page of the navigation that it belongs to.
     """
 
     name: str
@@ -168,6 +170,7 @@ class Page:
     key: str = ""
     icon: str = ""
     open_to_all: bool = False
+    within: str = ""
 
     @property
     def href(self) -> str:

@@ -1,6 +1,7 @@
 """Orders of a data directory: the story of one, a list, and the mail that confirmed one."""
 
 import json
+from contextlib import closing
 from typing import Any
 
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
@@ -26,6 +27,7 @@ from infra.views.order_story import (
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
+from kernel.order_status import Status
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
 
@@ -66,6 +68,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         dead_letters=_dead_letters(messages),
         retries=_retries(messages),
         actions=_actions(database, order_id),
+        resume_at=record.resume_at if record and record.status == Status.WAITING else None,
     )
 
 
@@ -100,7 +103,8 @@ def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
     where.require_database()
     mail = None
     if where.sandbox.exists():
-        mail = sandbox_mail(Database(str(where.sandbox), read_only=True), order_id)
+        with closing(Database(str(where.sandbox), read_only=True)) as sandbox:
+            mail = sandbox_mail(sandbox, order_id)
     if mail is None:
         raise NotFound(f"no mail was sent for order {order_id!r}")
     return to_bytes(mail)

@@ -181,11 +181,14 @@ class OrderStory:
     dead_letters: Sequence[StoryDeadLetter]
     retries: Sequence[Retry]
     actions: Sequence[StoryAction] = ()
+    resume_at: float | None = None
+    """When a waiting order is tried again, in epoch seconds; not part of `to_json`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the story as ``orders show --json`` prints it: the record's fields on top."""
         story = asdict(self)
         facts = story.pop("facts") or {}
+        del story["resume_at"]
         top = {name: story.pop(name) for name in ("order_id", "status", "total")}
         return {**top, **facts, **story}
 

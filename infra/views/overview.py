@@ -257,8 +257,9 @@ def _overdue(database: Database, now: float) -> Iterator[Need]:
 
 def _for_stock(database: Database) -> Iterator[Need]:
     rows = database.rows(
-        "select sku, count(*) as count, min(created_at) as oldest from waiting_orders"
-        " group by sku order by count desc limit 5"
+        "select w.sku, count(*) as count, min(w.created_at) as oldest from (select * from"
+        f" waiting_orders limit {NEWEST}) w join orders o on o.order_id = w.order_id"
+        " where o.status = 'WAITING' group by w.sku order by count desc limit 5"
     )
     for row in rows:
         stock = database.row("select on_hand - reserved from stock where sku = ?", row["sku"])

@@ -195,6 +195,21 @@ def _shape(box: Box) -> str:
 
 
 def _lines(drawn: Layout) -> Iterator[str]:
+    for edge, path, label in path_of(drawn):
+        yield (
+            f'<path class="edge {edge.kind}" data-from="{escape(edge.source)}" '
+            f'data-to="{escape(edge.target)}" marker-end="url(#arrow)" d="{path}">'
+            f"<title>{escape(edge.label or edge.kind)}</title></path>"
+        )
+        if label:
+            yield label
+    for box in drawn.boxes.values():
+        for part in box.parts:
+            yield from _lines(part)
+
+
+def path_of(drawn: Layout) -> Iterator[tuple[Edge, str, str]]:
+    """Yield each edge of a level with its path, and its label as SVG or an empty text."""
     bottoms: dict[int, float] = {}
     for name, box in drawn.boxes.items():
         rank = drawn.ranks[name]
@@ -206,19 +221,13 @@ def _lines(drawn: Layout) -> Iterator[str]:
             path = _curve(source, target)
         else:
             path = _detour(source, target, lane, bottoms[drawn.ranks[edge.source]])
-        yield (
-            f'<path class="edge {edge.kind}" data-from="{escape(edge.source)}" '
-            f'data-to="{escape(edge.target)}" marker-end="url(#arrow)" d="{path}">'
-            f"<title>{escape(edge.label or edge.kind)}</title></path>"
-        )
+        text = ""
         if lane is None and edge.kind in ("choice", "default"):
             short = len(edge.label) <= _LABEL
             label = edge.label if short else f"{edge.label[: _LABEL - 1]}…"
             place = f'x="{target.x + target.width / 2:g}" y="{target.y - 9:g}"'
-            yield f'<text class="label" {place} text-anchor="middle">{escape(label)}</text>'
-    for box in drawn.boxes.values():
-        for part in box.parts:
-            yield from _lines(part)
+            text = f'<text class="label" {place} text-anchor="middle">{escape(label)}</text>'
+        yield edge, path, text
 
 
 def _curve(source: Box, target: Box) -> str:

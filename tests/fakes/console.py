@@ -1,6 +1,7 @@
 """One visitor of the console in this process; the engine takes turns while a request waits."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from infra.server.http import Application
 from infra.server.log import PortLog
 from infra.server.request import TARGET
 from infra.server.tokens import Caller, Tokens
-from tests.host import Host, host
+from tests.host import Host, host, order
 
 PORT = 8080
 
@@ -50,6 +51,21 @@ class Visitor:
         """Send a form."""
         sent = {"content-type": "application/x-www-form-urlencoded", **(headers or {})}
         return self._runner.run(self._ask("POST", path, urlencode(form).encode(), sent))
+
+    def place(self, order_id: str, **changes: Any) -> None:
+        """Put an order on the bus; ``changes`` replace fields of it."""
+        [answer] = self.host.put(order(order_id, **changes))
+        assert "EventId" in answer, answer
+
+    def settle(self) -> None:
+        """Work, in real time, until nothing is due within a second."""
+        engine, end = self.host.engine, time.monotonic() + 30
+        while time.monotonic() < end:
+            happened = engine.turn(0.01)
+            due = engine.next_due(schedules=False, sink=False) - engine.clock.now()
+            if not happened and engine.idle and due > 1:
+                return
+        raise AssertionError("the platform has not settled")
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query of the journal."""

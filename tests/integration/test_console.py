@@ -25,8 +25,11 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         yield served
 
 
-def test_vendored_files_are_those_of_their_release() -> None:
-    folder = rendering.STATIC / "vendor"
+AXE = Path(__file__).parents[1] / "browser" / "vendor"
+
+
+@pytest.mark.parametrize("folder", [rendering.STATIC / "vendor", AXE])
+def test_vendored_files_are_those_of_their_release(folder: Path) -> None:
     packages = json.loads((folder / "vendor.json").read_text())
     listed: dict[str, str] = {}
     for package in packages:

@@ -6,6 +6,7 @@ from infra.console.pages import (
     bus,
     contracts,
     dead_letters,
+    order,
     orders,
     overview,
     queries,
@@ -15,6 +16,7 @@ from infra.console.pages import (
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     orders.PAGE,
+    order.PAGE,
     bus.PAGE,
     dead_letters.PAGE,
     queries.PAGE,

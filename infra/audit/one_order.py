@@ -1,0 +1,91 @@
+"""The invariants of ``docs/reliability.md`` for one order, each with the numbers that show it."""
+
+from dataclasses import dataclass
+
+from infra.audit.facts import FACTS
+from infra.audit.findings import Invariant
+from infra.audit.rules import check_order
+from infra.views.local_story import record_of
+from infra.views.order_story import OrderStory
+from kernel.money import text
+from kernel.order_record import OrderRecord
+from storage.sqlite.database import Database
+from storage.sqlite.records import RECORD, to_record
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An invariant of one order: whether it holds, the numbers, and a problem if it does not."""
+
+    name: str
+    holds: bool
+    shown: str
+    problem: str = ""
+
+
+def invariants_of(database: Database, story: OrderStory) -> list[Hold]:
+    """Return the five invariants of an order; none of one without a record."""
+    row = database.row(f"select {RECORD} from orders where order_id = ?", story.order_id)
+    if row is None:
+        return []
+    try:
+        record = to_record(row)
+    except (ValueError, KeyError) as error:
+        problem = f"its record cannot be read: {error}"
+        return [Hold("Record", holds=False, shown=str(record_of(row).status), problem=problem)]
+    charge = database.row("select * from charges where order_id = ?", story.order_id)
+    shipment = database.row("select * from shipments where order_id = ?", story.order_id)
+    problems = {
+        finding.invariant: finding.problem
+        for finding in check_order(
+            record,
+            None if charge is None else dict(charge),
+            None if shipment is None else dict(shipment),
+        )
+    }
+    units = sum(record.demand.values())
+    shown = {
+        Invariant.MONEY: _money(record, story),
+        Invariant.STOCK: f"{units} units, {record.reservation or 'none held'}",
+        Invariant.SHIPMENT: str(record.shipment or "none"),
+    }
+    holds = [
+        Hold(str(each).capitalize(), each not in problems, text_, problems.get(each, ""))
+        for each, text_ in shown.items()
+    ]
+    return [*holds, _end(record, story), _events(record, story)]
+
+
+def _money(record: OrderRecord, story: OrderStory) -> str:
+    statuses = [payment.status for payment in story.payments]
+    paid = record.total if "CHARGED" in statuses else 0
+    total = text(record.total, record.currency)
+    return f"paid {text(paid, record.currency)} of {total} {record.currency}"
+
+
+def _end(record: OrderRecord, story: OrderStory) -> Hold:
+    """Return whether it has ended, or something will take it to its end."""
+    if record.ended:
+        return Hold("End", holds=True, shown=str(record.status))
+    running = [run for run in story.runs if run.status == "RUNNING"]
+    if running:
+        return Hold(
+            "End",
+            holds=True,
+            shown="a run goes on" if len(running) == 1 else f"{len(running)} runs go on",
+        )
+    if story.dead_letters:
+        return Hold("End", holds=True, shown=f"dead letter {story.dead_letters[0].id}")
+    return Hold("End", holds=True, shown="the reconciler starts its next run after its lease")
+
+
+def _events(record: OrderRecord, story: OrderStory) -> Hold:
+    """Return whether the event of its final status was published."""
+    wanted = FACTS.get(record.status)
+    published = [event for event in story.events if event.type == wanted]
+    if wanted is None:
+        return Hold("Events", holds=True, shown=f"{len(story.events)} journalled")
+    if published:
+        return Hold("Events", holds=True, shown=f"{wanted}, {len(story.events)} in all")
+    problem = f"{wanted} is not journalled yet: it is in the outbox, or was lost"
+    return Hold("Events", holds=False, shown=f"no {wanted}", problem=problem)
