@@ -15,6 +15,10 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is complete, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
+# Python keeps compiled modules, also where the environment forbids it (an empty value is no value).
+# The tests start hundreds of interpreters, and each worker of pytest compiles every test otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
 	bench-imports bench-clients bench-growth trace-picture
@@ -37,7 +41,7 @@ test: .venv/.dev ## Run every test except test-browser, in parallel
 test-fast: .venv/.dev ## Run the pure tests, about 20 seconds
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow' tests/unit tests/contract
 
-test-browser: .venv/.dev ## Attack the port from a page in headless Chromium (Debian's chromium)
+test-browser: .venv/.dev ## Use the console, and attack the port, in headless Chromium (Debian's chromium)
 	@command -v chromium >/dev/null || { \
 		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser -rs

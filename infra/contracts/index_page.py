@@ -24,6 +24,7 @@ from infra.contracts.folder import (
     STOCK,
     slug,
 )
+from infra.contracts.good_to_know import good_to_know
 from infra.contracts.sample_orders import examples
 from kernel.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
 from kernel.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
@@ -37,11 +38,14 @@ ANSWERS: Mapping[str, Sequence[str]] = {
         "Order Failed",
         "Order Backordered",
         "High Value Order Flagged",
+        "Order Rejected",
     ),
+    "Order Updated": ("Order Rejected",),
     "Order Cancelled": (
         "Order Cancellation Confirmed",
         "Order Cancellation Refused",
         "Payment Refunded",
+        "Order Rejected",
     ),
 }
 """Events that may follow a request."""
@@ -70,9 +74,11 @@ def index_page(history: Mapping[str, Sequence[Release]]) -> str:
 {_links("You send", [name for name in contracts if name in REQUESTS])}
 {_links("Orderflow publishes", [name for name in contracts if name not in REQUESTS])}
 {_links("Every event has", ["Metadata"])}
+{_links("And", ["Good to know"])}
 </nav>
 <main id="top">
 {_introduction()}
+{good_to_know()}
 {sections}{_metadata(contracts["Order Created"])}
 <p id="nothing" hidden>No name of an event or a field matches.</p>
 </main>
@@ -121,13 +127,16 @@ other letters. An optional field that is <code>null</code> is absent.</li>
 order is kept for a day and applies from the order&rsquo;s first run. Of two updates of the same
 field the later <code>timestamp</code> wins, in any order of arrival; a time more than a minute
 ahead of our clock counts as now.</li>
+<li><b>A refusal is told.</b> An event that is refused changes nothing. It is quarantined, and
+<a href="#order-rejected">Order Rejected</a> has its EventId, every problem and the way out.</li>
 <li><b>Detail types are case-sensitive.</b> An event of another type or in another case is
-quarantined with the reason.</li>
+refused.</li>
 <li><b>A new order needs a new <code>order_id</code>.</b> The same id with other content is refused;
 the first content remains. That includes failed and cancelled orders: a new payment is a new
 order.</li>
-<li><b>Only Orderflow publishes facts.</b> Send requests only: an <code>Order Completed</code> from
-another sender is counted in the analysts&rsquo; revenue.</li>
+<li><b>Only Orderflow publishes facts.</b> Send requests only: AWS refuses an
+<code>Order Completed</code> from another sender, and one machine leaves it out of every
+figure.</li>
 </ul>
 </section>
 """
@@ -164,7 +173,11 @@ def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
 
 def _answers(name: str) -> str:
     links = [f'<a href="#{slug(answer)}">{escape(answer)}</a>' for answer in ANSWERS.get(name, ())]
-    return f" It is answered with {', '.join(links[:-1])} or {links[-1]}." if links else ""
+    if not links:
+        return ""
+    listed = " or ".join(filter(None, (", ".join(links[:-1]), links[-1])))
+    when = " if it is refused" if len(links) == 1 else ""
+    return f" It is answered with {listed}{when}."
 
 
 def _ways(example: Example) -> str:

@@ -7,7 +7,6 @@ makes the SQL for DuckDB itself. It writes pickles: the columns, batches of rows
 computes, so the process is killed.
 """
 
-import json
 import os
 import pickle
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 from infra.queries.pack import QueryError
 from infra.queries.warehouse import Rows, answering, local_sql
+from kernel import json_text
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def answering_in_process(
     assert child.stdin is not None
     assert child.stdout is not None
     try:
-        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.write(json_text.write(request) + b"\n")
         child.stdin.flush()
         columns = _next(child.stdout)
         yield columns, iter(lambda: _next(child.stdout), None)
@@ -113,7 +113,7 @@ def _end_with_the_command() -> None:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.stdin.buffer.readline())
+    asked = json_text.read(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     try:
         _answer(asked, sys.stdout.buffer)  # noqa: TID251 - pickles for the command

@@ -18,12 +18,15 @@ from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
 from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.contract_pages import DOCS, ContractPages
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
+from kernel import current_order
 from kernel.json_text import write
 from storage.sqlite.database import Database
 
@@ -81,15 +84,25 @@ class Disconnected(Exception):
 class Application:
     """The ASGI application of one engine.
 
-    ``access`` decides which requests are allowed; ``log`` records failures.
+    ``access`` decides which requests are allowed; ``log`` records failures; ``probes`` answer
+    about the server itself.
     """
 
-    def __init__(self, engine: Engine, reader: Database, access: Access, log: PortLog) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Database,
+        access: Access,
+        log: PortLog,
+        probes: Probes | None = None,
+    ) -> None:
         self.engine = engine
+        self.probes = probes
         self.api = AwsApi(engine, reader)
         self.access = access
         self.log = log
         self.console: Mounted | None = None
+        self.contract = ContractPages()
         self.active = 0
         self._stopped = False
         self._pending: set[Future[Any]] = set()
@@ -134,10 +147,16 @@ class Application:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the error boundary of a request
-            self.log.log_exception(request.id, f"{request.method} {request.path}", error)
+            order_id = next((found.get("order_id") for _, found in matches), None)
+            what = f"{request.method} {request.path}"
+            self.log.log_exception(request.id, what, error, order_id)
             return _failure(request)
 
     async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
+        if self.probes is not None and self.probes.answers(request):
+            return await self._probe(request, self.probes)
+        if not request.is_preflight and self.contract.answers(request):
+            return self.contract.reply(request)
         self.active += 1
         try:
             if self.active > MAX_ACTIVE:
@@ -154,6 +173,18 @@ class Application:
         finally:
             self.active -= 1
 
+    async def _probe(self, request: Request, probes: Probes) -> Reply:
+        """Return the response about the server itself; it does not count as active."""
+        refusal = probes.refusal(request)
+        if refusal is not None:
+            return refusal
+        quick = probes.quick.get(request.path)
+        if quick is not None:
+            return quick()
+        self.access.check_watcher(request)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, probes.metrics)
+
     def _matching_routes(self, path: str) -> Matches:
         matches = ((pattern.fullmatch(path), route) for pattern, route in self.routes)
         return [(route, match.groupdict()) for match, route in matches if match is not None]
@@ -165,7 +196,8 @@ class Application:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
-            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
+            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"
+            detail += f" {DOCS} has the contract"
             return problem_document(HTTPStatus.NOT_FOUND, detail)
         allowed = ", ".join(route.method for route in routes)
         if request.method == "OPTIONS" and self.access.cors is not None:
@@ -205,6 +237,8 @@ class Application:
     def abandon(self) -> None:
         """End all waits for the engine; its thread calls this when it has failed."""
         self._stopped = True
+        if self.probes is not None:
+            self.probes.failed = True
         for future in self._pending.copy():
             if not future.done():
                 future.set_exception(Stopped())
@@ -242,7 +276,9 @@ class Application:
         future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
         result = await self.result(future)
         if result.error is not None:
-            self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
+            order_id, _ = current_order.ids_in(event)
+            what = f"{route.method} {route.path}"
+            self.log.log_function_error(request.id, what, result.error, order_id)
             return _failure(request)
         return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
 

@@ -89,7 +89,7 @@ def _box(box: Box, state: _State, address: str, now: float) -> str:
         x, anchor = (box.x + box.width - 8, "end") if box.parts else (middle, "middle")
         text = " · ".join(badges)
         lines.append(
-            f'<text class="badge" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+            f' <text class="badge" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
         )
     return "".join([*lines, "</g></a>"])
 

@@ -8,6 +8,7 @@ from kernel.errors import InvalidSettings
 from lambda_support import aws
 from lambda_support.settings import PerFunction, StoreSettings
 from orders import lost_events, outbox
+from orders.event_history import EventHistory
 from orders.idempotency_key import Keys
 from orders.usecases import EventJournal, OrderStore, Policy, Ports
 from storage.stores import is_dynamodb, open_store
@@ -28,6 +29,9 @@ class OrdersSettings(StoreSettings):
 
     max_attempts: int = 12
     """How often an order waits before it is compensated."""
+
+    approval_seconds: int = 86_400
+    """How long an order waits for a decision, with its units reserved."""
 
     quarantine_queue_url: str = ""
     """The queue of events that fail at every retry."""
@@ -61,11 +65,18 @@ class OrdersSettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports of the use cases, by the settings."""
     settings = OrdersSettings.from_environment()
-    policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
+    policy = Policy(
+        settings.lease_seconds,
+        settings.recovery_delay_seconds,
+        settings.max_attempts,
+        settings.approval_seconds,
+    )
     store = open_store(settings.store_url, _sqlite, _dynamodb)
     keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
     journal = open_store(settings.store_url, _sqlite_journal, _no_journal)
-    return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys, journal)
+    history = open_store(settings.store_url, _journal_history, _timeline_history)
+    queue = settings.quarantine_queue_url
+    return Ports(store, clock.now, policy, queue, keys, journal, history)
 
 
 @PerFunction
@@ -147,6 +158,18 @@ def _sqlite_journal(database: "Database") -> EventJournal | None:
     from orders.store import SQLiteEventJournal
 
     return SQLiteEventJournal(database)
+
+
+def _journal_history(database: "Database") -> EventHistory:
+    from orders.journal_history import JournalHistory
+
+    return JournalHistory(database)
+
+
+def _timeline_history(table: "Table") -> EventHistory:
+    from orders.timeline_history import TimelineHistory
+
+    return TimelineHistory(table)
 
 
 def _no_journal(_table: "Table") -> EventJournal | None:

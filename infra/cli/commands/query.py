@@ -106,7 +106,7 @@ def query(
         return
     try:
         with answers(stack.deployed_stack(), data, asked) as (columns, batches):
-            _print(form, columns, batches, output, chart, name_or_sql)
+            _print(form, columns, batches, output, chart, name_or_sql, as_json=as_json)
     except QueryError as error:
         if error.excerpt:
             errors.print(*error.excerpt.split("\n"))
@@ -123,6 +123,8 @@ def _print(
     output: Path | None,
     chart: Path | None,
     title: str,
+    *,
+    as_json: bool,
 ) -> None:
     if form in WRITERS and chart is None:
         with destination(output) as to:
@@ -138,6 +140,8 @@ def _print(
         else:
             with destination(output) as to:
                 to.write(f"{as_one_line(answer)}\n")
+            written = {"file": str(output), "rows": len(rows), "truncated": more}
+            finish(written, as_json=as_json)
     elif form is Format.TABLE:
         show(columns, rows[:SHOWN])
         if more or len(rows) > SHOWN:

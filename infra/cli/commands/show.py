@@ -1,6 +1,7 @@
 """``orders show``: everything about one order."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,13 @@ _FIRST, _LAST = 12, 11
 
 @expand_options
 def show(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    order_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORDER_ID",
+            help="Its id; on one machine also an EventId, a correlation id or a tracking number.",
+        ),
+    ],
     *,
     mail: Annotated[
         Path | None,
@@ -45,7 +52,8 @@ def show(
         from infra.deployed import orders
 
         story = orders.read_story(deployed, order_id)
-    head = f"{story.order_id} {story.status}"
+    by = f", found by the {story.found_by}" if story.found_by else ""
+    head = f"{story.order_id} {story.status}{by}"
     console.print(Styled(head, f"bold {STYLES.get(story.status, '')}"), "")
     console.print(_head(story), "", _timeline(story), "", _facts(story))
     finish(story.to_json(), as_json=as_json)
@@ -70,14 +78,32 @@ def _head(story: OrderStory) -> Table:
         "customer": facts.customer_id,
         "placed": facts.placed_at,
         "total": amount(story.total, facts.currency),
-        "runs": f"{len(story.runs)} runs, waited {facts.attempts} times",
+        "runs": ", ".join(_runs(story, facts.attempts)),
         "lines": ", ".join(lines[:LINES]) + more,
     }
     if facts.failure:
         rows["reason"] = f"{facts.failure.reason}: {facts.failure.message}"
+    if story.stuck_on:
+        rows["now"] = story.stuck_on
     for label, value in rows.items():
         table.add_row(Styled(label, "bold"), value)
     return table
+
+
+def _runs(story: OrderStory, waits: int) -> Iterator[str]:
+    """Yield the number of runs and waits, and the states that made more than one attempt."""
+    number = len(story.runs)
+    yield "1 run" if number == 1 else f"{number} runs"
+    if waits:
+        yield "waited once" if waits == 1 else f"waited {waits} times"
+    attempts: Counter[str] = Counter()
+    errors: dict[str, str] = {}
+    for each in (each for run in story.runs for each in run.attempts):
+        attempts[each.state] += each.attempts
+        if each.error:
+            errors[each.state] = each.error
+    for state, error in errors.items():
+        yield f"{attempts[state]} attempts of {state} ({error})"
 
 
 def _timeline(story: OrderStory) -> Table:
@@ -99,6 +125,7 @@ def _facts(story: OrderStory) -> Table:
     counts = Counter(event.type for event in story.events)
     events = [f"{name} x{number}" if number > 1 else name for name, number in counts.items()]
     rows = [("events", ", ".join(events))]
+    rows += [("refused", refusal) for refusal in story.refusals]
     rows += [("payment", _payment(payment)) for payment in story.payments]
     if story.facts and story.facts.reservation:
         rows.append(("stock", story.facts.reservation))

@@ -12,14 +12,14 @@
   const TEXTS = {
     off: () => "connecting",
     live: () => (last ? `live, changed ${clock(last)}` : "live"),
-    held: () => `held${pending ? `, ${pending} new` : ""}`,
+    held: () => (held ? `held${pending ? `, ${pending} new` : ""}` : `${pending} new, at the top`),
     poll: () => "every 5 s",
     lost: () => `not connected since ${clock(since)}, retrying`,
   };
   function show(next) {
     if (next && next !== state) { state = next; since = Date.now(); }
     if (!badge) return;
-    const shown = held ? "held" : state;
+    const shown = held || pending ? "held" : state;
     badge.dataset.state = shown;
     const text = TEXTS[shown]();
     if (badge.textContent !== text) badge.textContent = text;
@@ -52,9 +52,9 @@
   const reading = () =>
     document.querySelector("[data-hold]") && (window.scrollY > 240 || (getSelection() + "").length > 0);
   document.addEventListener("changed", (event) => {
-    if (held || reading()) { event.stopPropagation(); pending += 1; if (badge && !held) { badge.textContent = `${pending} new, at the top`; badge.dataset.state = "held"; } }
+    if (held || reading()) { event.stopPropagation(); pending += 1; show(); }
   }, true);
-  window.addEventListener("scroll", () => { if (!held && pending && !reading()) { pending = 0; refresh(); } }, { passive: true });
+  window.addEventListener("scroll", () => { if (!held && pending && !reading()) { pending = 0; show(); refresh(); } }, { passive: true });
 
   /* --- ages -------------------------------------------------------------------------------- */
   const offset = Date.now() - Date.parse(document.documentElement.dataset.now || new Date().toISOString());
@@ -91,9 +91,9 @@
     all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))].focus();
   }
   function state_step(by) {
-    const all = [...document.querySelectorAll("a[data-state]")]; if (!all.length) return;
+    const all = [...document.querySelectorAll("a[data-state]")].filter((each) => !each.querySelector(".unreached")); if (!all.length) return;
     const at = all.findIndex((each) => each === document.activeElement || each.getAttribute("aria-current") === "true");
-    all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))].click();
+    location.assign(all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))].getAttribute("href"));
   }
   let leader = 0;
   document.addEventListener("keydown", (event) => {

@@ -8,6 +8,7 @@ from tests.rehearsal.template import adapted, parameters, read, reason, referenc
 DEFINITIONS = {
     "workflows/order_processing.asl.yaml": "s3://packages/order_processing.asl.yaml",
     "workflows/order_recovery.asl.yaml": "s3://packages/order_recovery.asl.yaml",
+    "workflows/order_approval.asl.yaml": "s3://packages/order_approval.asl.yaml",
 }
 
 
@@ -50,7 +51,7 @@ def test_the_concurrency_of_a_consumer_is_a_number() -> None:
         for source in resource["Properties"].get("Events", {}).values()
         if source["Type"] == "SQS"
     ]
-    assert sorted(wanted) == [2, 10, 10, 10]
+    assert sorted(wanted) == [2, 2, 10, 10]
 
 
 def test_parameters_are_of_the_template() -> None:
