@@ -29,7 +29,7 @@ PAST_TIMES: Columns = {
     "events": ("arrived_at",),
     "executions": ("started_at", "ended_at"),
     "messages": ("sent_at",),
-    "replays": ("started_at", "ended_at"),
+    "replays": ("started_at", "ended_at", "last_at"),
     "failures": ("at",),
     "closed_letters": ("sent_at", "closed_at"),
     "letter_log": ("at",),

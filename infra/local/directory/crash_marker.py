@@ -28,6 +28,7 @@ class Kind(IntEnum):
     CALL = 9
     WORK = 10
     LETTER = 11
+    REPLAY = 12
 
     @property
     def label(self) -> str:

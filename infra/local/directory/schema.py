@@ -96,7 +96,11 @@ create table if not exists replays (
     state text not null,
     started_at real not null,
     ended_at real,
-    replayed integer not null
+    replayed integer not null,
+    position integer not null default 0,
+    last integer not null default 0,
+    last_at real,
+    rate real
 ) without rowid;
 create table if not exists failures (
     id integer primary key autoincrement,

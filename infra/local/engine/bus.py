@@ -1,9 +1,8 @@
-"""The event bus: accepts events, matches rules, delivers to targets, archives and replays."""
+"""The event bus: accepts events, matches rules, delivers to targets and archives."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from infra.errors import InvalidRequest
@@ -29,7 +28,7 @@ from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent, has_fine_number, read_event
 from kernel import json_text
-from kernel.json_text import MAX_CARRIED, parse, write
+from kernel.json_text import parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -68,7 +67,6 @@ class Bus(Component):
         self.measures = measures
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
         self.backlog = Backlog(self.targets)
-        self.replays: set[str] = set()
         self.routed = dict.fromkeys(self.targets, 0)
         self.unmatched = UnmatchedEvents(journal)
         self._routing: list[str] = []
@@ -281,51 +279,11 @@ class Bus(Component):
         self.backlog.wake(key, now)
         return delivery
 
-    def start_replay(
-        self, name: str, start: float, end: float, rules: Sequence[str], now: float
+    def deliver_matching(
+        self, seq: int, rules: Sequence[Rule], envelope: Mapping[str, Any], now: float, replay: str
     ) -> None:
-        """Replay the archive's events of a time range, to all rules or the named ones.
-
-        Raises
-        ------
-        InvalidRequest
-            The name is taken, the range is empty, or a rule does not exist.
-        """
-        database = self.journal.database
-        if name in self.replays or database.row("select 1 from replays where name = ?", name):
-            message = f"Replay {name} already exists."
-            raise InvalidRequest("ResourceAlreadyExistsException", message)
-        if start >= end:
-            message = "EventStartTime must be before EventEndTime."
-            raise InvalidRequest("ValidationException", message)
-        known = {rule.name: rule for rule in self.stack.rules}
-        missing = [rule for rule in rules if rule not in known]
-        if missing:
-            raise InvalidRequest("ValidationException", f"Rule {missing[0]} does not exist.")
-        chosen = [known[rule] for rule in rules] or self.stack.rules
-        events = database.rows(
-            "select seq, envelope from events where archived and arrived_at >= ?"
-            " and arrived_at < ? order by seq",
-            start,
-            end,
-        )
-        for event in events:
-            text = event["envelope"]
-            content = read_event(text, MAX_CARRIED) if has_fine_number(text) else parse(text)
-            envelope = {**content, "replay-name": name}
-            self._route(event["seq"], _matching(chosen, envelope), now, name)
-        self.replays.add(name)
-        self.boundary.undo.append(partial(self.replays.discard, name))
-        self.journal.batch.add(
-            "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
-            name,
-            json.dumps(list(rules)),
-            start,
-            end,
-            now,
-            now,
-            len(events),
-        )
+        """Deliver an event of the journal again, to those of some rules that match."""
+        self._route(seq, _matching(rules, envelope), now, replay)
 
     def forget(self, now: float) -> None:
         """Delete events past the archive's retention that have no open delivery."""

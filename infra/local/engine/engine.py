@@ -33,6 +33,7 @@ from infra.local.engine.outbox import Outbox
 from infra.local.engine.quarantined_orders import QuarantinedOrders
 from infra.local.engine.queues import Queues
 from infra.local.engine.recovery import Recovery
+from infra.local.engine.replays import Replays
 from infra.local.engine.schedules import Schedules
 from infra.local.engine.streams import Streams
 from infra.local.engine.targets import TARGETS
@@ -138,6 +139,7 @@ class Engine:
         )
         self.schedules = Schedules(self.stack, *parts, self.clock.now())
         self.dead_letters = DeadLetters(self.parts, profile)
+        self.replays = Replays(self.bus, self.boundary)
         self.components: dict[Kind, Component] = {
             Kind.OUTBOX: self.outbox,
             Kind.DELIVERY: self.bus,
@@ -146,6 +148,7 @@ class Engine:
             Kind.RECORD: self.streams,
             Kind.SCHEDULE: self.schedules,
             Kind.LETTER: self.dead_letters,
+            Kind.REPLAY: self.replays,
         }
         self._accepting: dict[Kind, Component] = {Kind.OUTBOX: self.outbox}
 

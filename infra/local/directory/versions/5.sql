@@ -167,7 +167,11 @@ create table replays (
     state text not null,
     started_at real not null,
     ended_at real,
-    replayed integer not null
+    replayed integer not null,
+    position integer not null default 0,
+    last integer not null default 0,
+    last_at real,
+    rate real
 ) without rowid;
 create table failures (
     id integer primary key autoincrement,
