@@ -33,6 +33,7 @@ def environment() -> Environment:
     )
     filters: Mapping[str, Callable[..., Any]] = {
         "ago": formats.ago,
+        "utc": formats.utc,
         "iso": timestamp,
         "money": formats.money,
         "number": formats.number,
