@@ -199,7 +199,10 @@ def test_each_page_fits_and_is_accessible(
         group = page.locator("article h2 a").first.get_attribute("href")
         more = [str(link).removeprefix("/console") for link in (letter, group)]
         for path in [*PATHS, *more, f"{more[0]}/edit"]:
-            opened.open(path)
+            page = opened.open(path)
+            if path.startswith("/queries/"):  # the page of a running query loads again
+                expect(page.locator("h2 .count")).to_be_visible(timeout=15_000)
+            expect(page.locator("#badge")).to_have_text(re.compile("^live"), timeout=15_000)
             wide, narrow = opened.width()
             assert wide <= narrow, path
             assert opened.findings() == [], path
