@@ -127,7 +127,7 @@ def serving(data: Path, *, tokens: Mapping[str, str] | None = None) -> Iterator[
         for token, scopes in (tokens or {}).items()
     }
     admission = Admission((), Tokens(callers) if tokens else None)
-    forget()  # another platform's handlers ran in this process
+    forget()  # the handlers of an earlier platform of this process
     with host(data, clock=Clock()) as served, asyncio.Runner() as runner:
         visitor = Visitor(served, admission, runner)
         try:
