@@ -15,6 +15,10 @@ PIP_INSTALL := -m pip install -qq --no-input --disable-pip-version-check
 # --no-deps: a lock is complete, so pip has nothing to resolve.
 LOCKED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary :all:
 
+# Python keeps compiled modules, also where the environment forbids it (an empty value is no value).
+# The tests start hundreds of interpreters, and each worker of pytest compiles every test otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
 	bench-imports bench-clients bench-growth trace-picture

@@ -15,9 +15,9 @@ DAY = 86_400.0
 
 DELAYS = {
     "orders.lease_until": 300.0,
-    "orders.resume_at": 360.0,
-    "executions.wake_at": 360.0,
-    "history.due": 360.0,
+    "orders.resume_at": 300.0,
+    "executions.wake_at": 300.0,
+    "history.due": 300.0,
     "history.times_out_at": 90_000.0,  # order_recovery's own TimeoutSeconds
     "deliveries.due": 600.0,
     "messages.visible_at": 180.0,

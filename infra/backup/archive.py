@@ -13,13 +13,15 @@ from typing import IO, Any, NamedTuple
 
 from infra.errors import BackupError
 from infra.local.directory.schema import VERSION as SCHEMA_VERSION
+from infra.settings import reading
 from kernel import json_text
 
 FORMAT, VERSION = "orderflow-backup", 1
 ORDERS, SANDBOX, BUCKET, MANIFEST = "orderflow.db", "sandbox.db", "bucket/", "manifest.json"
+SETTINGS = reading.NAME
 
 _CHUNK = 1 << 20
-_NAME = re.compile(rf"{ORDERS}|{SANDBOX}|{MANIFEST}|{BUCKET}[^/\0]+(?:/[^/\0]+)*")
+_NAME = re.compile(rf"{ORDERS}|{SANDBOX}|{SETTINGS}|{MANIFEST}|{BUCKET}[^/\0]+(?:/[^/\0]+)*")
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError)
 
 

@@ -16,6 +16,7 @@ from infra.backup.archive import (
     MANIFEST,
     ORDERS,
     SANDBOX,
+    SETTINGS,
     check,
     entries,
     sync_folder,
@@ -75,6 +76,8 @@ def backup(where: DataDirectory, stack: Stack, path: Path) -> Manifest:
             _copy(database, folder / name)
             archive.add(name, folder / name)
             (folder / name).unlink()
+        if (where.root / SETTINGS).is_file():
+            archive.add(SETTINGS, where.root / SETTINGS)
         for file in _delivered(reader, stack, where.bucket):
             archive.add(f"{BUCKET}{file.relative_to(where.bucket).as_posix()}", file)
         archive.end(manifest)

@@ -3,7 +3,7 @@
 An event has one of two forms: the envelope that a consumer receives (``source``,
 ``detail-type``, ``detail``, and perhaps ``time``), or the entry of a PutEvents request (``Source``,
 ``DetailType``, ``Detail`` as text or object, and perhaps ``Time``). `infra.cli.json_stream` splits
-a file into events.
+a file into values; `infra.cli.wrapped_events` finds the events in other documents.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,19 +22,23 @@ from infra.cli.json_stream import (
     member,
 )
 from infra.cli.text_source import STDIN, DamagedFile, TextSource, UnreadableFile
+from infra.cli.wrapped_events import unwrap
 from infra.contracts.folder import NO_EVENTS
 from kernel.clock import timestamp
 from kernel.errors import InvalidEvent, Problem
 from kernel.events import MAX_EVENT_BYTES, Detail, Event, parse
-from kernel.json_text import MAX_DEPTH, InvalidJSON, read, write
+from kernel.json_text import MAX_CARRIED, MAX_DEPTH, InvalidJSON, is_too_deep, read, write
 from lambda_support.batches import entry_size
 
 __all__ = [
     "MAX_LINE",
     "Line",
     "UnreadableFile",
+    "event_files",
     "read_event",
     "read_events",
+    "read_items",
+    "read_value",
     "skipped_files",
     "to_put_entry",
 ]
@@ -137,12 +141,35 @@ def to_put_entry(envelope: Mapping[str, Any], detail: str = "") -> dict[str, Any
 def read_event(path: str, number: int, text: str) -> Line:
     """Return the event in a JSON text, or its problem."""
     data = text.encode(errors="surrogateescape")
+    value = _parsed(path, number, data)
+    return value if isinstance(value, Line) else _line(path, number, value, text, data)
+
+
+def read_value(path: str, number: int, text: str) -> list[Line]:
+    """Return the events in a JSON text, which may be a document around them."""
+    data = text.encode(errors="surrogateescape")
+    value = _parsed(path, number, data)
+    if isinstance(value, Line):
+        return [value]
+    inner = unwrap(value)
+    if inner is None:
+        return [_line(path, number, value, text, data)]
+    return [read_event(path, number, each) for each in inner]
+
+
+def _parsed(path: str, number: int, data: bytes) -> Any:
+    """Return a JSON value, or the line with its problem."""
     try:
-        value = read(data, MAX_DEPTH + 1)  # the envelope adds a level
+        return read(data, MAX_CARRIED)  # the envelope adds a level, and so do documents around it
     except InvalidJSON as error:
         return Line(path, number, problem=explained(error))
+
+
+def _line(path: str, number: int, value: object, text: str, data: bytes) -> Line:
     if not isinstance(value, dict):
         return Line(path, number, problem=NO_EVENT)
+    if is_too_deep(data, MAX_DEPTH + 1):
+        return Line(path, number, problem=f"is nested deeper than {MAX_DEPTH} levels")
     try:
         envelope = _envelope(value)
         event = parse(envelope)
@@ -169,18 +196,33 @@ def _is_named_as_events(path: Path) -> bool:
     return path.name.lower().removesuffix(_GZIPPED).endswith(SUFFIXES)
 
 
+def event_files(path: Path | str) -> list[str]:
+    """Return the files of a folder that have the names of event files, or the file itself."""
+    return _files(Path(path)) if Path(path).is_dir() else [str(path)]
+
+
 def _read(source: TextSource) -> Iterator[Line]:
+    return (line for item in read_items(source) for line in item)
+
+
+def read_items(source: TextSource, skip: int = 0) -> Iterator[list[Line]]:
+    """Yield the events of each JSON value of a file; the first ``skip`` values are not parsed.
+
+    A value without events, such as an order of an export, is an empty list.
+    """
     named_as_lines = source.path.lower().removesuffix(_GZIPPED).endswith(_LINES)
     stream = JSONStream(source.chunks(), by_line=source.begins_with_a_line(named=named_as_lines))
     with source:
         try:
-            for item in stream:
-                if isinstance(item, Value):
-                    yield read_event(source.path, item.number, item.text)
+            for position, item in enumerate(stream):
+                if position < skip:
+                    yield []
+                elif isinstance(item, Value):
+                    yield read_value(source.path, item.number, item.text)
                 else:
-                    yield Line(source.path, item.number, problem=item.problem)
+                    yield [Line(source.path, item.number, problem=item.problem)]
         except DamagedFile as error:
-            yield Line(source.path, stream.number, problem=str(error))
+            yield [Line(source.path, stream.number, problem=str(error))]
 
 
 def _envelope(value: dict[str, Any]) -> dict[str, Any]:

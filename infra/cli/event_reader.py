@@ -44,7 +44,7 @@ class EventReader:
         lines: Iterator[Line] = chain.from_iterable(read_events(path) for path in self.paths)
         if any(path.is_dir() for path in self.paths):
             # files are read in the order of their names: a cancellation may precede its order
-            lines = _by_time(lines)
+            lines = by_time(lines)
         for line in lines:
             fact = "" if line.envelope is None else self._problem(line.envelope)
             problems = [fact] if fact else line.all_problems
@@ -101,7 +101,7 @@ def print_skipped_files(path: Path) -> None:
         )
 
 
-def _by_time(lines: Iterable[Line]) -> Iterator[Line]:
+def by_time(lines: Iterable[Line]) -> Iterator[Line]:
     """Yield malformed events first, then the valid ones by time; a temporary file holds them."""
     with TemporaryFile() as buffer:
         index: list[tuple[str, int, str, int, int, int]] = []

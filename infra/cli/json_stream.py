@@ -302,18 +302,23 @@ def member(text: str, name: str) -> str:
     name
         The name of one of its members.
     """
-    value = ""
-    at = _after_blanks(text, 1)
+    start, end = members(text).get(name, (0, 0))
+    return text[start:end]
+
+
+def members(text: str) -> dict[str, tuple[int, int]]:
+    """Return the start and the end of each member's value in a valid JSON object."""
+    found: dict[str, tuple[int, int]] = {}
+    at = _after_blanks(text, text.index("{") + 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
         start = _after_blanks(text, _after_blanks(text, at) + 1)
         _, at = _DECODER.raw_decode(text, start)
-        if key == name:
-            value = text[start:at]
+        found[key] = (start, at)
         at = _after_blanks(text, at)
         if text[at] == ",":
             at = _after_blanks(text, at + 1)
-    return value
+    return found
 
 
 _BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)

@@ -46,7 +46,12 @@ Delivery = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option(min=0, max=64, help="Worker processes; 0 runs handlers in this process.")
+    int | None,
+    typer.Option(
+        min=0,
+        max=64,
+        help="Worker processes; 0 runs handlers in this process. Default: the setting Workers.",
+    ),
 ]
 Otlp = Annotated[
     str | None,

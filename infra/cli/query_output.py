@@ -1,15 +1,15 @@
 """The answer of a query: a table, records, CSV, NDJSON, JSON or Parquet."""
 
-import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from infra.cli.errors import CommandError
+from infra.queries.row_formats import Writer, write_csv, write_ndjson
 from infra.queries.warehouse import Rows, json_value
 from infra.terminal.output import Records, Styled, Table, console, plain
 
@@ -21,13 +21,6 @@ MAX_JSON_ROWS = 100_000
 
 _GAP = 2
 _MAX_CELL = 200
-
-
-class Writer(Protocol):
-    """Where text is written."""
-
-    def write(self, text: str, /) -> object:
-        """Write text."""
 
 
 class Format(StrEnum):
@@ -84,49 +77,10 @@ def destination(output: Path | None) -> Iterator[Writer]:
         part.unlink(missing_ok=True)
 
 
-def write_csv(columns: Sequence[str], batches: Iterator[Rows], to: Writer) -> int:
-    """Write rows as CSV (RFC 4180) with a heading; return their number."""
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(columns)
-    count = 0
-    for batch in batches:
-        writer.writerows([_csv_cell(cell) for cell in row] for row in batch)
-        count += len(batch)
-    return count
-
-
-def _csv_cell(cell: Any) -> Any:
-    value = json_value(cell)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, dict | list) else value
-
-
-def write_ndjson(columns: Sequence[str], batches: Iterator[Rows], to: Writer) -> int:
-    """Write each row as a JSON object on a line; return their number."""
-    count = 0
-    for batch in batches:
-        for row in batch:
-            cells = (json_value(cell) for cell in row)
-            to.write(json.dumps(dict(zip(columns, cells, strict=True)), allow_nan=False) + "\n")
-        count += len(batch)
-    return count
-
-
 WRITERS: dict[Format, Callable[[Sequence[str], Iterator[Rows], Writer], int]] = {
     Format.CSV: write_csv,
     Format.NDJSON: write_ndjson,
 }
-
-
-def first_rows(batches: Iterator[Rows], limit: int) -> tuple[Rows, bool]:
-    """Return at most ``limit`` rows, and whether there are more."""
-    rows: Rows = []
-    for batch in batches:
-        rows += batch
-        if len(rows) > limit:
-            return rows[:limit], True
-    return rows, False
 
 
 def show(columns: Sequence[str], rows: Rows) -> None:

@@ -87,6 +87,14 @@ class TextSource:
         if self.path != STDIN:
             self._stream.close()
 
+    @property
+    def position(self) -> int:
+        """The number of bytes of the file that were read, packed if it is gzipped."""
+        if self.path == STDIN or self._stream.closed:
+            return 0
+        place: int = self._stream.tell()
+        return place
+
     def chunks(self) -> Iterator[str]:
         """Yield the text from its beginning; a byte that is not UTF-8 becomes a lone surrogate.
 

@@ -36,6 +36,7 @@ from infra.console.page import (
     View,
     Visit,
     Visitor,
+    Wait,
 )
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
@@ -106,13 +107,14 @@ class Console:
             Route(PREFIX, self._to_overview, methods=["GET"]),
         ]
         for page in PAGES:
-            paths = dict.fromkeys((*page.gets, *page.posts))
+            paths = dict.fromkeys((*page.gets, *page.waits, *page.posts))
             routes += [self._route(page, path) for path in paths]
         return routes
 
     def _route(self, page: Page, path: str) -> Route:
         """Return the route of a path, whose page may be read, posted to, or both."""
         read, act = page.gets.get(path), page.posts.get(path)
+        wait = page.waits.get(path)
 
         async def answer(request: Request) -> Response:
             visitor = self._visitor(request)
@@ -123,10 +125,12 @@ class Console:
             if request.method == "POST":
                 assert act is not None
                 return await self._act(page, act, visit, request)
+            if wait is not None:
+                return await self._show_awaited(page, wait, visit, request)
             assert read is not None
             return await self._show(page, read, visit, request)
 
-        methods = [*(["GET"] if read else []), *(["POST"] if act else [])]
+        methods = [*(["GET"] if read or wait else []), *(["POST"] if act else [])]
         return Route(PREFIX + path, self._bounded(page, answer), methods=methods)
 
     def _visit(self, request: Request, visitor: Visitor) -> Visit:
@@ -185,6 +189,16 @@ class Console:
             return HTMLResponse(html, found.status, {"server-timing": took})
 
         return await self.readers.read(shown)
+
+    async def _show_awaited(
+        self, page: Page, wait: Wait, visit: Visit, request: Request
+    ) -> Response:
+        """Show a page that waits for another process."""
+        found = await wait(visit)
+        if not isinstance(found, View):
+            return _plain(found)
+        context = {**self._names(page, visit, request), "title": found.title}
+        return HTMLResponse(rendering.whole(found, context), found.status)
 
     async def _act(self, page: Page, act: Act, visit: Visit, request: Request) -> Response:
         """Run an action, and show its result on the page after it (POST, redirect, GET)."""

@@ -133,6 +133,7 @@ class BadFilter(Refusal):
 
 
 Read = Callable[[Visit, Database], View | Download | Document | Redirect]
+Wait = Callable[[Visit], Awaitable[View | Download | Document | Redirect]]
 Act = Callable[[Visit, Mapping[str, str]], Awaitable[View | Redirect]]
 
 
@@ -149,6 +150,8 @@ class Page:
     gets, posts : Mapping[str, Read], Mapping[str, Act]
         By path after `PREFIX`, such as ``/orders/{order_id}``. A parameter has no slash, unless
         its name is followed by ``:path``.
+    waits : Mapping[str, Wait]
+        Pages that wait for another process; they run in the event loop, without a connection.
     key : str
         The letter that opens it after ``g``.
     icon : str
@@ -163,6 +166,7 @@ class Page:
     title: str
     gets: Mapping[str, Read] = field(default_factory=dict)
     posts: Mapping[str, Act] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
     key: str = ""
     icon: str = ""
     open_to_all: bool = False

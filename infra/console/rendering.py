@@ -48,12 +48,15 @@ def environment() -> Environment:
 
 def whole(view: View, names: Mapping[str, Any]) -> str:
     """Return a whole page."""
-    return environment().get_template(view.template).render({**names, **view.names})
+    template = environment().get_template(view.template)
+    return template.render({**names, **view.names, "is_live": LIVE in template.blocks})
 
 
 def live_part(view: View, names: Mapping[str, Any]) -> str:
     """Return the block `LIVE` of a page."""
     template = environment().get_template(view.template)
+    if LIVE not in template.blocks:
+        return ""
     context = template.new_context({**names, **view.names})
     return "".join(template.blocks[LIVE](context))
 

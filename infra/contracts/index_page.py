@@ -37,11 +37,14 @@ ANSWERS: Mapping[str, Sequence[str]] = {
         "Order Failed",
         "Order Backordered",
         "High Value Order Flagged",
+        "Order Rejected",
     ),
+    "Order Updated": ("Order Rejected",),
     "Order Cancelled": (
         "Order Cancellation Confirmed",
         "Order Cancellation Refused",
         "Payment Refunded",
+        "Order Rejected",
     ),
 }
 """Events that may follow a request."""
@@ -121,8 +124,10 @@ other letters. An optional field that is <code>null</code> is absent.</li>
 order is kept for a day and applies from the order&rsquo;s first run. Of two updates of the same
 field the later <code>timestamp</code> wins, in any order of arrival; a time more than a minute
 ahead of our clock counts as now.</li>
+<li><b>A refusal is told.</b> An event that is refused changes nothing. It is quarantined, and
+<a href="#order-rejected">Order Rejected</a> has its EventId, every problem and the way out.</li>
 <li><b>Detail types are case-sensitive.</b> An event of another type or in another case is
-quarantined with the reason.</li>
+refused.</li>
 <li><b>A new order needs a new <code>order_id</code>.</b> The same id with other content is refused;
 the first content remains. That includes failed and cancelled orders: a new payment is a new
 order.</li>
@@ -164,7 +169,11 @@ def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
 
 def _answers(name: str) -> str:
     links = [f'<a href="#{slug(answer)}">{escape(answer)}</a>' for answer in ANSWERS.get(name, ())]
-    return f" It is answered with {', '.join(links[:-1])} or {links[-1]}." if links else ""
+    if not links:
+        return ""
+    listed = " or ".join(filter(None, (", ".join(links[:-1]), links[-1])))
+    when = " if it is refused" if len(links) == 1 else ""
+    return f" It is answered with {listed}{when}."
 
 
 def _ways(example: Example) -> str:

@@ -7,11 +7,13 @@ A request that breaks such a rule is answered with 422, as documented.
 from typing import Any
 
 from infra.contracts.asyncapi import in_components
+from infra.contracts.event_answers import event_schemas
 from infra.contracts.json_schema import detail_definitions
 from infra.contracts.sample_orders import examples
 from kernel.errors import MAX_PROBLEMS
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
+from orders.event_requests import MAX_EVENTS
 from orders.idempotency_key import MAX_LENGTH
 
 JSON = dict[str, Any]
@@ -32,7 +34,7 @@ _MEANINGS = {
     401: "The token is missing or unknown.",
     403: "The token lacks the scope, has neither a customer nor the operator's scope, or is of"
     " another customer; or a page of another site requests a change.",
-    404: "No order has this id, or it is another customer's.",
+    404: "No order or event has this id, or it is another customer's.",
     409: "The order's state forbids it, or its id or key exists with other content or payment.",
     413: "The body is too large.",
     421: "The Host is not this server's name.",
@@ -78,6 +80,8 @@ def openapi() -> JSON:
                 "get": _operation("getOrder", "Read an order.", _SHOWN, 404, 429),
                 "patch": _change(),
             },
+            "/orders/{order_id}/events": {"parameters": [_ORDER_ID], "get": _events()},
+            "/events/{event_id}": {"parameters": [_EVENT_ID], "get": _event()},
             "/orders/{order_id}/cancel": {"parameters": [_ORDER_ID], "post": _cancel()},
         },
         "components": {"schemas": _schemas(), "securitySchemes": {"jwt": _JWT}},
@@ -98,6 +102,12 @@ _ORDER_ID = {
     "required": True,
     "schema": {"type": "string", "minLength": 1},
     "example": "A-1001",
+}
+_EVENT_ID = {
+    **_ORDER_ID,
+    "name": "event_id",
+    "description": "The EventId of PutEvents' answer.",
+    "example": "019bd1f1-8c3e-7a52-9c0d-5d3f1b6c2a10",
 }
 _SHOWN = {"200": {"description": "The present state of the order.", **_content("Order")}}
 _JWT = {
@@ -191,6 +201,29 @@ def _list() -> JSON:
     )
 
 
+def _events() -> JSON:
+    return _operation(
+        "listOrderEvents",
+        "List the events of an order, the oldest first, with what became of each.",
+        {"200": {"description": "The events.", **_content("Events")}},
+        *(404, 429),
+        description=f"At most {MAX_EVENTS}. AWS has no API that reads an event of the bus, so a"
+        " deployed stack answers from the order's timeline: without EventIds, and only for an order"
+        " that was opened.",
+    )
+
+
+def _event() -> JSON:
+    return _operation(
+        "getEvent",
+        "Read what became of an event.",
+        {"200": {"description": "The event.", **_content("Event")}},
+        *(404, 429),
+        description="On one machine, as long as the journal has the event. A deployed stack answers"
+        " 404: there `Order Rejected` tells of a refusal, and the order's events of its order.",
+    )
+
+
 def _change() -> JSON:
     return _operation(
         "changeOrder",
@@ -247,6 +280,7 @@ def _schemas() -> JSON:
             },
         },
         "Problem": _PROBLEM_DOCUMENT,
+        **event_schemas(_ref),
     }
     resolved: JSON = in_components(schemas)
     return resolved

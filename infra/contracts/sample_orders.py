@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from infra.contracts.examples import ADA, GRACE, TOMAS, Example, Order
+from infra.contracts.refused_examples import rejections
 from kernel.events import CONTRACTS
 
 WAITED = 12 * 300 + 2
@@ -107,6 +108,7 @@ def examples() -> Mapping[str, Sequence[Example]]:
         *_completed(),
         *_failed(),
         *_cancellations(),
+        *rejections(FULL, TOO_LATE),
         *_refunded(),
         *_flagged(),
     ]

@@ -55,8 +55,11 @@ def closed_letters(database: Database, ids: Sequence[int] = ()) -> list[Letter]:
     """
     if database.row("select 1 from sqlite_master where name = 'closed_letters'") is None:
         return []  # written by an older version
-    wanted = set(ids)
-    rows = database.rows("select * from closed_letters order by closed_at, id")
+    condition = "where id in (select value from json_each(?))" if ids else ""
+    rows = database.rows(
+        f"select * from closed_letters {condition} order by closed_at, id",
+        *([json.dumps(list(ids))] if ids else []),
+    )
     return [
         {
             **_letter(row),
@@ -66,7 +69,6 @@ def closed_letters(database: Database, ids: Sequence[int] = ()) -> list[Letter]:
             "replaced_by": row["replaced_by"],
         }
         for row in rows
-        if not wanted or row["id"] in wanted
     ]
 
 

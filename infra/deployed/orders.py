@@ -12,10 +12,11 @@ from high_value.dynamodb import REVIEW
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
-from infra.views.order_facts import facts_of, readable_detail, summary_of
+from infra.views.order_facts import facts_of, page_of, readable_detail
+from infra.views.order_filter import OrderFilter
 from infra.views.order_story import (
+    OrderPage,
     OrderStory,
-    OrderSummary,
     Payment,
     Review,
     StockLevel,
@@ -80,20 +81,18 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
         requests=_requests(head),
         dead_letters=[],
         retries=[],
+        actions=[],
     )
 
 
-def list_orders(
-    stack: DeployedStack, status: str | None, customer: str | None, limit: int
-) -> list[OrderSummary]:
-    """Return the orders of a status and a customer, or of any, the newest first.
+def list_orders(stack: DeployedStack, wanted: OrderFilter) -> OrderPage:
+    """Return the orders that match a filter, as many as its limit.
 
     A customer's orders are queried in the index. Without a customer the whole table is scanned.
     """
-    table = stack.table()
-    records = [record for record in _records(table, customer) if status in (None, record.status)]
-    records.sort(key=lambda record: (record.created_at, record.order_id), reverse=True)
-    return [summary_of(record) for record in records[:limit]]
+    records = filter(wanted.matches, _records(stack.table(), wanted.customer))
+    ordered = sorted(records, key=wanted.key, reverse=not wanted.is_ascending)
+    return page_of(ordered, wanted)
 
 
 def _records(table: Table, customer: str | None) -> Iterator[OrderRecord]:

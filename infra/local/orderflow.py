@@ -8,8 +8,8 @@ reconciles orders, and the place of the order id in a document. Names are the lo
 This module imports nothing of the engine, so that every layer can import it.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ SINK = "AnalyticsRule/OrderEvents"
 """The rule target that delivers events to the analysts' files."""
 
 
+OUTCOMES: Mapping[str, str] = {
+    "Order Completed": "completed",
+    "Order Failed": "failed",
+    "Order Cancellation Confirmed": "cancelled",
+}
+"""What the facts that end an order count as."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Names of a template's resources that have a special role.
@@ -46,12 +54,21 @@ class Profile:
         Queue of outbox rows that cannot be sent.
     held_orders : str
         Queue of orders whose runs the engine no longer starts.
+    placed : str
+        Detail type of the event that places an order.
+    incoming : frozenset of str
+        Detail types that producers send.
+    outcomes : mapping
+        Names of `infra.local.engine.measures` by the detail types of the facts that end an order.
     """
 
     order_machine: str
     order_consumer: str
     outbox_dead_letters: str
     held_orders: str
+    placed: str = "Order Created"
+    incoming: frozenset[str] = frozenset({"Order Created", "Order Updated", "Order Cancelled"})
+    outcomes: Mapping[str, str] = field(default_factory=lambda: OUTCOMES)
 
 
 ORDERFLOW = Profile(
@@ -64,6 +81,11 @@ ORDERFLOW = Profile(
 
 STANDARD = "orderflow-order-processing-standard"
 """The state machine's name if the parameter ``WorkflowType`` is STANDARD."""
+
+
+def is_dead_letter_queue(queue: str) -> bool:
+    """Return whether a queue of this product has no consumer but an operator."""
+    return queue in (ATTENTION_QUEUE, QUARANTINE_QUEUE) or queue.endswith("DeadLetterQueue")
 
 
 def profile_of(state_machines: Collection[str]) -> Profile:

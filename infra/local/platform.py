@@ -10,6 +10,7 @@ from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase
 from infra.local.directory.crash_marker import MarkerFile
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.log_rotation import MEGABYTE, LogRotation
 from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.directory.wal_truncation import truncate_logs
@@ -23,6 +24,7 @@ from infra.local.workers.inline import InlineInvoker
 from infra.local.workers.limited import LimitedInvoker, StartedInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
+from infra.settings.reading import read
 
 ROOT = Path(__file__).resolve().parents[2]
 """The repository, with the template, the workflows and the contracts."""
@@ -35,10 +37,12 @@ def stack_of(
 ) -> Stack:
     """Return the stack of a template, with its files in a data directory.
 
-    Functions behind a route of the HTTP API sync each commit to disk: their answer to a client must
-    survive a power cut.
+    The product's template has the parameters of the directory's settings; ``parameters`` override
+    them. Functions behind a route of the HTTP API sync each commit to disk: their answer to a
+    client must survive a power cut.
     """
-    stack = load(template, parameters or {}, directory.local_value)
+    given = read(directory.root).parameters() if template == TEMPLATE else {}
+    stack = load(template, {**given, **(parameters or {})}, directory.local_value)
     served = {route.function for route in stack.routes}
     for name in served:
         variables = dict(stack.functions[name].variables)
@@ -55,6 +59,12 @@ def _check_names(stack: Stack, profile: Profile) -> None:
         for name in required:
             if name not in getattr(stack, kind):
                 raise TemplateError("Resources", f"has no {name}, which the engine needs")
+
+
+def _log_rotation(directory: DataDirectory) -> LogRotation:
+    settings = read(directory.root)
+    limit = settings.number("LogMegabytes") * MEGABYTE
+    return LogRotation(directory.log, limit, settings.number("LogFiles"))
 
 
 @contextmanager
@@ -79,6 +89,8 @@ def platform(  # noqa: PLR0913 - all but the first are options
         There are limits, and the clock does not skip time.
     TemplateError
         The template refers to a missing resource or needs an unsupported feature.
+    SettingsError
+        A setting is invalid.
     DataDirectoryError
         The directory cannot be used.
     WorkerError
@@ -88,7 +100,9 @@ def platform(  # noqa: PLR0913 - all but the first are options
     profile = profile_of(stack.state_machines)
     _check_names(stack, profile)
     directory.check_files()
+    rotation = _log_rotation(directory)
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
+        rotation.rotate()
         clock = clock or clock_for(database)
         if limits and not clock.skips:
             raise LimitsError(
@@ -109,6 +123,7 @@ def platform(  # noqa: PLR0913 - all but the first are options
             engine = Engine(
                 stack, database, directory, invoker, clock, profile=profile, markers=markers
             )
+            engine.upkeep.append(rotation)
             markers.clear()
             invoker.start()
             before = gc.get_threshold()
@@ -116,6 +131,7 @@ def platform(  # noqa: PLR0913 - all but the first are options
             gc.set_threshold(GC_THRESHOLD)
             try:
                 yield engine
+                engine.write_measures()
             finally:
                 engine.close()
                 gc.set_threshold(*before)

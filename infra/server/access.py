@@ -34,6 +34,8 @@ from infra.server.reply import Reply, aws_error, problem_document
 from infra.server.request import SAFE_METHODS, Request
 from infra.server.tokens import LOCAL_USER, OPERATE, Caller, Tokens
 
+_METRICS = Route("GET", "/metrics", "", (OPERATE,))
+
 _OWN_SITE = frozenset({"same-origin", "none"})
 
 
@@ -148,6 +150,10 @@ class Access:
                 www_authenticate=f'Bearer error="insufficient_scope", scope="{needed}"',
             )
         return caller
+
+    def check_watcher(self, request: Request) -> None:
+        """Raise `Refused` if the caller of ``/metrics`` has no token with the operator's scope."""
+        self.caller_of_route(request, _METRICS)
 
     def check_operator(self, request: Request) -> None:
         """Raise `Refused` if the caller of an AWS operation has no token with the operator's scope.

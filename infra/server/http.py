@@ -21,9 +21,11 @@ from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document
 from infra.server.request import Request, Scope
+from kernel import current_order
 from kernel.json_text import write
 from storage.sqlite.database import Database
 
@@ -81,11 +83,20 @@ class Disconnected(Exception):
 class Application:
     """The ASGI application of one engine.
 
-    ``access`` decides which requests are allowed; ``log`` records failures.
+    ``access`` decides which requests are allowed; ``log`` records failures; ``probes`` answer
+    about the server itself.
     """
 
-    def __init__(self, engine: Engine, reader: Database, access: Access, log: PortLog) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Database,
+        access: Access,
+        log: PortLog,
+        probes: Probes | None = None,
+    ) -> None:
         self.engine = engine
+        self.probes = probes
         self.api = AwsApi(engine, reader)
         self.access = access
         self.log = log
@@ -134,10 +145,14 @@ class Application:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the error boundary of a request
-            self.log.log_exception(request.id, f"{request.method} {request.path}", error)
+            order_id = next((found.get("order_id") for _, found in matches), None)
+            what = f"{request.method} {request.path}"
+            self.log.log_exception(request.id, what, error, order_id)
             return _failure(request)
 
     async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
+        if self.probes is not None and self.probes.answers(request):
+            return await self._probe(request, self.probes)
         self.active += 1
         try:
             if self.active > MAX_ACTIVE:
@@ -153,6 +168,18 @@ class Application:
             return self._no_route(request, [route for route, _ in matches])
         finally:
             self.active -= 1
+
+    async def _probe(self, request: Request, probes: Probes) -> Reply:
+        """Return the response about the server itself; it does not count as active."""
+        refusal = probes.refusal(request)
+        if refusal is not None:
+            return refusal
+        quick = probes.quick.get(request.path)
+        if quick is not None:
+            return quick()
+        self.access.check_watcher(request)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, probes.metrics)
 
     def _matching_routes(self, path: str) -> Matches:
         matches = ((pattern.fullmatch(path), route) for pattern, route in self.routes)
@@ -205,6 +232,8 @@ class Application:
     def abandon(self) -> None:
         """End all waits for the engine; its thread calls this when it has failed."""
         self._stopped = True
+        if self.probes is not None:
+            self.probes.failed = True
         for future in self._pending.copy():
             if not future.done():
                 future.set_exception(Stopped())
@@ -242,7 +271,9 @@ class Application:
         future = self.engine.call_function(route.function, event, takes_orders=takes_orders)
         result = await self.result(future)
         if result.error is not None:
-            self.log.log_function_error(request.id, f"{route.method} {route.path}", result.error)
+            order_id, _ = current_order.ids_in(event)
+            what = f"{route.method} {route.path}"
+            self.log.log_function_error(request.id, what, result.error, order_id)
             return _failure(request)
         return reply_of(result.payload).with_headers({"apigw-requestid": request.id})
 

@@ -13,11 +13,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from infra.errors import Refusal
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.server.access import Access, Admission
 from infra.server.hosts import allowed_host
 from infra.server.http import Application, Mounted
 from infra.server.log import PortLog
+from infra.server.probes import Probes
 from infra.server.reply import SAFE, problem_document
 from infra.server.request import TARGET
 from infra.server.tokens import read_tokens
@@ -134,8 +136,8 @@ class Port(uvicorn.Server):
 class Server:
     """An engine in its own thread, and its port in the calling thread.
 
-    ``log`` is the functions' log, for failures in the port; ``console`` makes the console of its
-    application.
+    The functions' log of the data directory has failures in the port; ``console`` makes the
+    console of its application.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a server
@@ -144,16 +146,17 @@ class Server:
         reader: Database,
         listener: socket.socket,
         admitted: Admission,
-        log: Path,
+        where: DataDirectory,
         *,
         console: Callable[[Application], Mounted] | None = None,
     ) -> None:
         self.engine = engine
         self.failure: BaseException | None = None
         self._socket = listener
-        self.port: int = listener.getsockname()[1]
+        name, self.port = listener.getsockname()[:2]
         access = Access(self.port, engine.stack.cors, admitted)
-        self._application = Application(engine, reader, access, PortLog(log))
+        probes = Probes(engine, where, url(name, self.port))
+        self._application = Application(engine, reader, access, PortLog(where.log), probes)
         self._application.console = None if console is None else console(self._application)
         config = uvicorn.Config(
             self._application,

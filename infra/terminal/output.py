@@ -119,6 +119,10 @@ class Terminal:
             lines = wrap(piece.text, width or 0) if wraps else [piece.text]
             self._write([[Piece(line, piece.style)] for line in lines])
 
+    def clear(self) -> None:
+        """Erase a terminal's screen; a pipe and a file are unchanged."""
+        self.rich.clear()
+
     def print_whole(self, text: str) -> None:
         """Print a text whose lines are not wrapped, since another program reads them."""
         for line in text.splitlines():

@@ -94,7 +94,7 @@ variable "lease_seconds" {
 }
 
 variable "recovery_delay_seconds" {
-  description = "How long an order waits before it is resumed, on average; each wait is up to 20 % longer or shorter."
+  description = "How long an order waits before it is resumed."
   type        = number
   default     = 300
 

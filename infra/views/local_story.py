@@ -2,16 +2,19 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.operator_actions import of_subject
-from infra.views.order_facts import facts_of, readable_detail, summary_of
+from infra.views.order_facts import facts_of, page_of, readable_detail
+from infra.views.order_filter import OrderFilter
+from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
 from infra.views.order_story import (
+    OrderPage,
     OrderStory,
-    OrderSummary,
     Payment,
     Retry,
     Review,
@@ -28,12 +31,15 @@ from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
 from kernel.order_status import Status
+from orders.event_requests import MAX_EVENTS
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
 
 
 def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     """Return everything known about an order.
+
+    ``order_id`` may also be an EventId, a correlation id or a tracking number of it.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     record = None if row is None else record_of(row)
     events = _events(database, order_id)
     if record is None and not events:
-        raise NotFound(f"no order has the id {order_id!r}{_similar(database, order_id)}")
+        return _by_other_name(where, order_id)
     messages = _messages(database, order_id)
     return OrderStory(
         order_id=order_id,
@@ -69,24 +75,34 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         retries=_retries(messages),
         actions=_actions(database, order_id),
         resume_at=record.resume_at if record and record.status == Status.WAITING else None,
+        refusals=refusals(database, order_id, MAX_EVENTS),
     )
 
 
-def list_orders(
-    where: DataDirectory, status: str | None, customer: str | None, limit: int
-) -> list[OrderSummary]:
-    """Return the orders of a status and a customer, or of any, the newest first."""
-    rows = where.reader().rows(
-        f"select {RECORD} from orders"
-        " where (? is null or status = ?) and (? is null or customer_id = ?)"
-        " order by created_at desc, order_id desc limit ?",
-        status,
-        status,
-        customer,
-        customer,
-        limit,
-    )
-    return [summary_of(record_of(row)) for row in rows]
+def _by_other_name(where: DataDirectory, text: str) -> OrderStory:
+    """Return the story of the order that has another name, or of an event without an order."""
+    found = order_by_other_name(where.reader(), text)
+    if found is None:
+        raise NotFound(f"no order has the id {text!r}{_similar(where.reader(), text)}")
+    if found.order_id is not None and found.order_id != text:
+        return replace(read_story(where, found.order_id), found_by=f"{found.by} {text}")
+    return _of_event(found, text)
+
+
+def _of_event(found: Found, text: str) -> OrderStory:
+    """Return the story of an event that names no order."""
+    event = found.event
+    assert event is not None, "only an event has no order"
+    told = StoryEvent(event.event_id, event.type, event.at, event.metadata_event_id)
+    refusal = refusal_of(event)
+    return OrderStory.of_nothing(text, [told], [refusal] if refusal else [])
+
+
+def list_orders(where: DataDirectory, wanted: OrderFilter) -> OrderPage:
+    """Return the orders that match a filter, as many as its limit."""
+    query, values = wanted.query()
+    rows = where.reader().rows(f"select {RECORD} from orders{query}", *values)
+    return page_of([record_of(row) for row in rows], wanted)
 
 
 def confirmation_mail(where: DataDirectory, order_id: str) -> bytes:
@@ -275,9 +291,9 @@ def _retries(messages: list[Any]) -> list[Retry]:
     ]
 
 
-def _actions(database: Database, order_id: str) -> list[StoryAction]:
+def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
     """Return the operators' actions on an order, the oldest first."""
-    return [
+    return tuple(
         StoryAction(
             id=row["id"],
             at=timestamp(row["at"]),
@@ -288,7 +304,7 @@ def _actions(database: Database, order_id: str) -> list[StoryAction]:
             problem=row["after"].get("problem"),
         )
         for row in of_subject(database, order_id)
-    ]
+    )
 
 
 def _attributes(row: Any) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Views of an order's record, the same for a data directory and a stack."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.views.order_story import Failure, OrderFacts, OrderLine, OrderSummary
+from infra.views.health import waits_for
+from infra.views.order_filter import OrderFilter
+from infra.views.order_story import Failure, OrderFacts, OrderLine, OrderPage, OrderSummary
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
@@ -34,6 +36,7 @@ def facts_of(record: OrderRecord) -> OrderFacts:
 
 def summary_of(record: OrderRecord) -> OrderSummary:
     """Return a record as a row of a list."""
+    is_waiting = record.status == "WAITING"
     return OrderSummary(
         order_id=record.order_id,
         customer_id=record.customer_id,
@@ -43,7 +46,17 @@ def summary_of(record: OrderRecord) -> OrderSummary:
         attempts=record.attempts,
         failure=record.failure,
         updated_at=timestamp(record.updated_at),
+        created_at=timestamp(record.created_at),
+        waits_for=waits_for(record.waiting_for) if is_waiting else None,
+        until=timestamp(record.resume_at) if is_waiting else None,
     )
+
+
+def page_of(records: Sequence[OrderRecord], wanted: OrderFilter) -> OrderPage:
+    """Return records as a page; one more than the limit tells that there is another page."""
+    shown = records[: wanted.limit]
+    more = wanted.cursor_of(shown[-1]) if len(records) > len(shown) else None
+    return OrderPage([summary_of(record) for record in shown], more)
 
 
 def readable_detail(detail: Mapping[str, Any]) -> dict[str, Any]:

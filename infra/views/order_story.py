@@ -183,6 +183,32 @@ class OrderStory:
     actions: Sequence[StoryAction] = ()
     resume_at: float | None = None
     """When a waiting order is tried again, in epoch seconds; not part of `to_json`."""
+    refusals: Sequence[str] = ()
+    found_by: str | None = None
+
+    @classmethod
+    def of_nothing(
+        cls, name: str, events: Sequence[StoryEvent], refusals: Sequence[str]
+    ) -> "OrderStory":
+        """Return the story of events that opened no order and name none."""
+        return cls(
+            order_id=name,
+            status="UNKNOWN",
+            total=None,
+            facts=None,
+            events=events,
+            timeline=(),
+            payments=(),
+            stock=(),
+            shipment=None,
+            runs=(),
+            review=None,
+            mail=None,
+            requests=(),
+            dead_letters=(),
+            retries=(),
+            refusals=refusals,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the story as ``orders show --json`` prints it: the record's fields on top."""
@@ -205,3 +231,18 @@ class OrderSummary:
     attempts: int
     failure: str | None
     updated_at: str
+    created_at: str
+    waits_for: str | None
+    until: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """A part of a list, and the cursor after which the next part begins; None at the end."""
+
+    orders: Sequence[OrderSummary]
+    next: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the page as ``orders list --json`` prints it."""
+        return asdict(self)

@@ -24,6 +24,7 @@ from kernel.events import (
     OrderCreated,
     OrderDetail,
     OrderFailed,
+    OrderRejected,
     PaymentRefunded,
     parse,
 )
@@ -100,7 +101,7 @@ def _order(detail: Detail) -> dict[str, Any]:
 
 def _reason(detail: Detail) -> str | None:
     """Return the platform's own reason; a customer's is free text that may name people."""
-    if isinstance(detail, OrderFailed | OrderCancellationRefused | PaymentRefunded):
+    if isinstance(detail, OrderFailed | OrderCancellationRefused | OrderRejected | PaymentRefunded):
         return detail.reason
     return None
 

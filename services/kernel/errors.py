@@ -9,6 +9,7 @@
     ├── InvalidSettings         an environment variable is missing or malformed
     ├── NotPermitted            the caller may not do this with its access token
     ├── OrderNotFound           no order has this id (yet)
+    ├── EventNotFound           no event has this id, or the bus no longer has it
     ├── OrderConflict           the order id is known with other content
     ├── DuplicateOrder          nothing to do: the order has ended, or another run holds it
     ├── LeaseLost               a newer run holds the order; this run must end without a write
@@ -32,7 +33,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 MAX_PROBLEMS = 100
-"""Maximum problems in an HTTP response; an event of 256 KiB can have thousands."""
+"""Maximum problems in an HTTP response or a fact; an event of 256 KiB can have thousands."""
 
 
 class Problem(NamedTuple):
@@ -40,6 +41,10 @@ class Problem(NamedTuple):
 
     field: str
     problem: str
+
+
+UNQUOTED = "is not as its contract requires; compare it with the schema of its detail type"
+"""The problem of a value that has no text of its own without the value."""
 
 
 class OrderflowError(Exception):
@@ -55,21 +60,32 @@ class InvalidInput(OrderflowError):
         Path of the offending field, such as ``detail.items[0].quantity``.
     problem : str
         The fault of its value, and a right one.
+    unquoted : str
+        The same without the value, for a text that is published.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        Every problem of the input.
+    unquoted : tuple of Problem
+        The same problems without the offending values.
     """
 
-    def __init__(self, field: str, problem: str) -> None:
+    def __init__(self, field: str, problem: str, unquoted: str = UNQUOTED) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
         self.problems: tuple[Problem, ...] = (Problem(field, problem),)
+        self.unquoted: tuple[Problem, ...] = (Problem(field, unquoted),)
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> Self:
+    def of(cls, problems: Sequence[Problem], unquoted: Sequence[Problem]) -> Self:
         """Return the error of one or more problems; its text has the first, and their number."""
         field, problem = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         error = cls(field, problem + more)
         error.problems = tuple(problems)
+        error.unquoted = tuple(unquoted)
         return error
 
 
@@ -95,6 +111,10 @@ class NotPermitted(OrderflowError):
 
 class OrderNotFound(OrderflowError):
     """No order has this id."""
+
+
+class EventNotFound(OrderflowError):
+    """No event has this id, or the bus no longer has it."""
 
 
 class OrderConflict(OrderflowError):

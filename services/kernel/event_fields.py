@@ -14,6 +14,7 @@ from kernel.email_address import MAX_ADDRESS, to_ascii
 from kernel.money import CURRENCIES, MAXIMUM, WITH_THREE_DECIMALS, from_minor, to_minor
 from kernel.timestamps import moment
 from kernel.visible_text import is_visible
+from kernel.wrong_value import WrongValue
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -35,7 +36,7 @@ def _whole_number(value: object) -> object:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number; send one such as 3")
+        raise WrongValue(repr(value), "is not a whole number; send one such as 3")
     return value
 
 
@@ -49,7 +50,7 @@ def _visible(value: str) -> str:
     if "!" <= value[:1] <= "~":
         return value  # most texts: no further check
     if not is_visible(value):
-        raise ValueError(f"{shortened(value)} is blank; send text that can be seen")
+        raise WrongValue(shortened(value), "is blank; send text that can be seen")
     return value
 
 
@@ -66,18 +67,19 @@ def _email(value: str) -> str:
     try:
         to_ascii(value)
     except ValueError as error:
-        raise ValueError(f"{shortened(value)}: {error}") from None
+        raise WrongValue(f"{shortened(value)}:", str(error)) from None
     return value
 
 
 def _currency(value: str) -> str:
     if value in WITH_THREE_DECIMALS:
-        raise ValueError(
-            f"{value!r} is not supported, since its amounts have three decimals;"
-            " send one with at most two, such as USD"
+        raise WrongValue(
+            repr(value),
+            "is not supported, since its amounts have three decimals;"
+            " send one with at most two, such as USD",
         )
     if value not in CURRENCIES:
-        raise ValueError(f"{value!r} is not a supported ISO 4217 code; send one such as USD")
+        raise WrongValue(repr(value), "is not a supported ISO 4217 code; send one such as USD")
     return value
 
 

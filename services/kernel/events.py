@@ -2,7 +2,7 @@
 
 The models are the source; JSON Schemas, AsyncAPI and ``events_schema/`` are generated from them.
 Money is integer hundredths in a model and a JSON number outside. Unknown fields are ignored.
-All ten contracts are in this one file, so it is longer than others.
+All eleven contracts are in this one file, so it is longer than others.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kernel.errors import InvalidEvent, Problem
+from kernel.errors import MAX_PROBLEMS, UNQUOTED, InvalidEvent, Problem
 from kernel.event_fields import (
     IDENTIFIER,
     Count,
@@ -39,6 +39,7 @@ from kernel.event_fields import (
 )
 from kernel.idempotency import canonical, content_hash, uuid_of
 from kernel.money import WITHOUT_DECIMALS, text
+from kernel.wrong_value import WrongValue
 
 SOURCE = "orders.service"
 
@@ -154,9 +155,13 @@ class OrderDetail(Detail):
             return total  # their own validator has reported the error
         lines = sum(item.quantity * item.unit_price for item in items)
         if total != lines:
-            raise ValueError(f"{text(total)} is not the sum of the lines, which is {text(lines)}")
+            raise WrongValue(
+                text(total),
+                f"is not the sum of the lines, which is {text(lines)}",
+                "is not the sum of the lines; send the sum of quantity times unit price",
+            )
         if total == 0:
-            raise ValueError("0 cannot be charged; an order's total is more than 0")
+            raise WrongValue("0", "cannot be charged; an order's total is more than 0")
         return total
 
 
@@ -187,6 +192,8 @@ class OrderCreated(OrderDetail, _Addressed):
                             "price": text(item.unit_price),
                             "currency": currency,
                             "at": (number, "unit_price"),
+                            "unquoted": "has decimals, and its currency has none;"
+                            " send a whole number",
                         },
                     )
         return items
@@ -218,7 +225,7 @@ class OrderUpdated(Detail, _Addressed):
         # an address that its own validator refused is not in the data
         no_address = info.data.get("shipping_address", _INVALID) is None
         if email is None and no_address:
-            raise ValueError("nothing to change; send shipping_address, email, or both")
+            raise WrongValue("", "nothing to change; send shipping_address, email, or both")
         return email
 
 
@@ -278,6 +285,35 @@ class OrderCancellationRefused(Detail):
     reason: str = Field(description="A sentence on the reason, such as a shipped order.")
 
 
+class RefusedField(Contract):
+    """A problem of a refused event; the text never repeats the sender's value."""
+
+    field: str = Field(description="Path of the field.", examples=["detail.items[0].quantity"])
+    problem: str = Field(description="The fault, and the way out.")
+
+
+class OrderRejected(Detail):
+    """An event was refused and changed nothing; the order of its id, if there is one, goes on."""
+
+    name = "Order Rejected"
+
+    order_id: Identifier | None = Field(  # type: ignore[assignment]
+        None, description="The order id in the refused event, if it has a valid one."
+    )
+    rejected_event_id: Name = Field(description="The EventId that PutEvents answered.")
+    rejected_event_type: str | None = Field(
+        None, description="Detail type of the refused event, if it is a known one."
+    )
+    reason: str = Field(
+        description="Error name: InvalidEvent, OrderConflict (the id has another content),"
+        " or ChangeRefused (too late)."
+    )
+    problems: tuple[RefusedField, ...] = Field(
+        min_length=1, max_length=MAX_PROBLEMS, description="What is wrong, and the way out."
+    )
+    problem_count: Count = Field(ge=1, description="Number of problems, with those left out.")
+
+
 class PaymentRefunded(Detail):
     """The charge of an order was refunded."""
 
@@ -312,6 +348,7 @@ CONTRACTS: dict[str, type[Detail]] = {
         OrderFailed,
         OrderCancellationConfirmed,
         OrderCancellationRefused,
+        OrderRejected,
         PaymentRefunded,
         HighValueOrderFlagged,
     )
@@ -351,25 +388,29 @@ def parse(envelope: Mapping[str, Any]) -> Event[Detail]:
     contract = CONTRACTS.get(name) if isinstance(name, str) else None
     if source == SOURCE and contract is not None:
         return parse_detail(contract, detail)
-    raise InvalidEvent.of(_envelope_problems(source, name, contract, detail))
+    raise _envelope_problems(source, name, contract, detail)
 
 
 def _envelope_problems(
     source: object, name: object, contract: type[Detail] | None, detail: object
-) -> list[Problem]:
-    """Return the problems of an event of another source or of an unknown detail type."""
-    problems = []
+) -> InvalidEvent:
+    """Return the error of an event of another source or of an unknown detail type."""
+    quoted, unquoted = [], []
     if source != SOURCE:
-        problems.append(Problem("source", f"{source!r} is not {SOURCE!r}"))
+        quoted.append(Problem("source", f"{source!r} is not {SOURCE!r}"))
+        unquoted.append(Problem("source", f"is not {SOURCE!r}; send that"))
     if contract is None:
         known = ", ".join(CONTRACTS)
-        problems.append(Problem("detail-type", f"{name!r} is unknown; known: {known}"))
-        return problems
+        quoted.append(Problem("detail-type", f"{name!r} is unknown; known: {known}"))
+        requests = ", ".join(sorted(REQUESTS))
+        unquoted.append(Problem("detail-type", f"is unknown; send one of {requests}"))
+        return InvalidEvent.of(quoted, unquoted)
     try:
         parse_detail(contract, detail)
     except InvalidEvent as error:
-        problems += error.problems
-    return problems
+        quoted += error.problems
+        unquoted += error.unquoted
+    return InvalidEvent.of(quoted, unquoted)
 
 
 def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event[D]:
@@ -383,6 +424,7 @@ def parse_detail(contract: type[D], detail: object, at: str = "detail") -> Event
         raise InvalidEvent(
             ".".join(filter(None, (at, "metadata.schema_version"))),
             f"{metadata.schema_version} is newer than {contract.version}, which is understood here",
+            f"is newer than {contract.version}, which is understood here; send that version",
         )
     event_id = metadata.event_id or derived_event_id(parsed)
     return Event(parsed, event_id, metadata.correlation_id or event_id)
@@ -430,8 +472,10 @@ def _explained(error: ValidationError, prefix: tuple[str, ...]) -> InvalidEvent:
         for outer in problems
         if not any(_within(each["loc"], outer["loc"]) for each in problems)
     ]
+    paths = [_path(prefix + _location(each)) for each in problems]
     return InvalidEvent.of(
-        [Problem(_path(prefix + _location(each)), _problem(each)) for each in problems]
+        list(map(Problem, paths, map(_problem, problems))),
+        list(map(Problem, paths, map(_unquoted, problems))),
     )
 
 
@@ -450,14 +494,26 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _problem(error: ErrorDetails) -> str:
-    known = _PROBLEMS.get(error["type"])
-    if known:
-        return known
-    message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("value_error", _WITHIN):
+        return error["msg"].removeprefix("Value error, ")
+    message = _unquoted(error)
+    if error["type"] in _PROBLEMS or error["type"] == "too_long":
         return message
-    context = error.get("ctx", {})
-    if error["type"] == "too_long":
-        return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
-    message = _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])
     return f"{shortened(error['input'])}: {message}"
+
+
+def _unquoted(error: ErrorDetails) -> str:
+    """Return the text of a problem without a value of the event."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _PROBLEMS:
+        return _PROBLEMS[kind]
+    if kind == "value_error":
+        cause = context.get("error")
+        return cause.unquoted if isinstance(cause, WrongValue) else UNQUOTED
+    if kind == _WITHIN:
+        return str(context["unquoted"])
+    if kind == "too_long":
+        return f"has {context['actual_length']} entries; at most {context['max_length']} are taken"
+    # pydantic's own messages have the limit, and not the value
+    message = error["msg"]
+    return _PATTERNS.get(context.get("pattern", ""), message[0].lower() + message[1:])

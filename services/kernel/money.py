@@ -7,6 +7,8 @@ all others. Partners count in the currency's own smallest unit (`smallest_units`
 from decimal import Decimal
 from math import isfinite
 
+from kernel.wrong_value import WrongValue
+
 MAXIMUM = 99_999_999_999
 """The largest amount, in hundredths: up to 999,999,999.99 every sum is exact as a JSON number."""
 
@@ -42,7 +44,7 @@ def to_minor(value: object) -> int:
 
     Raises
     ------
-    ValueError
+    WrongValue
         The value is not a finite, non-negative number with at most two decimals, or it is too
         large; the message names the problem.
     """
@@ -51,19 +53,19 @@ def to_minor(value: object) -> int:
         if nearest / 100 == value and nearest <= MAXIMUM:
             return nearest  # faster than Decimal, with the same result
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"{value!r} is not a number; send an amount such as 19.99")
+        raise WrongValue(repr(value), "is not a number; send an amount such as 19.99")
     if not isinstance(value, int) and not isfinite(value):
-        raise ValueError(f"{value} is not a finite number; send an amount such as 19.99")
+        raise WrongValue(f"{value}", "is not a finite number; send an amount such as 19.99")
     if value > MAXIMUM:
-        raise ValueError(f"{_short(value)} is larger than {text(MAXIMUM)}")
+        raise WrongValue(_short(value), f"is larger than {text(MAXIMUM)}")
     # repr gives the shortest decimal with the same float: the number in the JSON text
     hundredths = Decimal(repr(value) if isinstance(value, float) else value).scaleb(2)
     if hundredths != hundredths.to_integral_value():
-        raise ValueError(f"{value} has more than two decimals; round it to cents")
+        raise WrongValue(f"{value}", "has more than two decimals; round it to cents")
     if hundredths < 0:
-        raise ValueError(f"{value} is negative; amounts are 0 or more")
+        raise WrongValue(f"{value}", "is negative; amounts are 0 or more")
     if hundredths > MAXIMUM:
-        raise ValueError(f"{value} is larger than {text(MAXIMUM)}")
+        raise WrongValue(f"{value}", f"is larger than {text(MAXIMUM)}")
     return int(hundredths)
 
 

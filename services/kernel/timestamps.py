@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from kernel.wrong_value import WrongValue
+
 
 @lru_cache(maxsize=64)
 def timestamp(seconds: float) -> str:
@@ -26,15 +28,15 @@ def moment(text: str) -> datetime:
 
     Raises
     ------
-    ValueError
+    WrongValue
         The text is not an RFC 3339 time with a zone, or its year in UTC is not from 1 to 9999; the
         message names the problem.
     """
     match = _RFC_3339.fullmatch(text)
     if match is None:
-        raise ValueError(
-            f"{text!r} is not an RFC 3339 time;"
-            " send one with its zone, such as 2026-01-31T12:00:00Z"
+        raise WrongValue(
+            repr(text),
+            "is not an RFC 3339 time; send one with its zone, such as 2026-01-31T12:00:00Z",
         )
     normal = text.upper()  # "t" and "z" are allowed (RFC 3339, section 5.6)
     leap = match["second"] == "60"
@@ -46,14 +48,14 @@ def moment(text: str) -> datetime:
         if leap:
             at = at.replace(microsecond=0) + timedelta(seconds=1)
     except OverflowError:
-        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
+        raise WrongValue(repr(text), "is outside the years 1 to 9999 in UTC") from None
     except ValueError:
-        raise ValueError(
-            f"{text!r} is not a calendar day from year 1 to 9999;"
-            " send one such as 2026-01-31T12:00:00Z"
+        raise WrongValue(
+            repr(text),
+            "is not a calendar day from year 1 to 9999; send one such as 2026-01-31T12:00:00Z",
         ) from None
     if leap and (at.day, at.hour, at.minute) != (1, 0, 0):
-        raise ValueError(
-            f"{text!r} has a second 60; a leap second is only at the end of a month in UTC"
+        raise WrongValue(
+            repr(text), "has a second 60; a leap second is only at the end of a month in UTC"
         )
     return at

@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel import current_order
 from kernel.errors import OrderflowError
 from lambda_support.settings import PerFunction
 
@@ -37,10 +38,18 @@ def logger() -> Logger:
     Powertools prefers Lambda's, which must let metrics pass.
     """
     log = Logger(use_rfc3339=True)
+    own = logging.getLogger(log.name)
     level = os.environ.get("POWERTOOLS_LOG_LEVEL")
     if level:
-        logging.getLogger(log.name).setLevel(level.upper())
+        own.setLevel(level.upper())
+    own.addFilter(_name_ids)
     return log
+
+
+def _name_ids(record: logging.LogRecord) -> bool:
+    """Give a line the ids of the order that the invocation works on."""
+    record.order_id, record.correlation_id = current_order.ids()
+    return True
 
 
 @PerFunction
@@ -62,25 +71,25 @@ def instrumented(handler: Handler) -> Handler:
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
-        log, order_id = logger(), _order_id(event)
-        # each call sets all three keys: clearing Powertools' state takes ten times as long
-        log.append_keys(
-            function=context.function_name,
-            request_id=context.aws_request_id,
-            order_id=order_id,
-        )
+        log = logger()
+        current_order.enter(event)
+        # each call sets both keys: clearing Powertools' state takes ten times as long
+        log.append_keys(function=context.function_name, request_id=context.aws_request_id)
         try:
             tracing = _tracing()
             if tracing == "otel":
-                _name_order(order_id)
+                _name_order(current_order.ids()[0])
             traced = tracing == "xray" and _is_sampled()
-            return (_traced(handler) if traced else handler)(event, context)
+            answer = (_traced(handler) if traced else handler)(event, context)
+            log.debug("done", outcome=_outcome(answer))
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
             raise
         except Exception:
             log.exception("unexpected error")
             raise
+        else:
+            return answer
         finally:
             recorded = metrics()
             if recorded.metric_set:
@@ -89,9 +98,12 @@ def instrumented(handler: Handler) -> Handler:
     return run
 
 
-def _order_id(event: Any) -> str | None:
-    order_id = event.get("order_id") if isinstance(event, dict) else None
-    return order_id if isinstance(order_id, str) else None
+def _outcome(answer: Any) -> str | None:
+    """Return the outcome that a step's answer names, or the status of an HTTP response."""
+    if not isinstance(answer, dict):
+        return None
+    outcome = answer.get("outcome") or answer.get("status") or answer.get("statusCode")
+    return None if outcome is None else str(outcome)
 
 
 @cache

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from kernel import current_order, json_text
 from kernel.errors import OrderflowError
 from lambda_support import observability
 from lambda_support.batches import FAILED_MESSAGES
@@ -29,6 +30,13 @@ class _Batch(BatchProcessor):
 
     def failure_handler(self, record: Any, exception: Any) -> Any:
         """Record the reason; log a traceback unless the error is an `OrderflowError`."""
+        current_order.enter(_document(record.body))
+        try:
+            return self._log_failure(record, exception)
+        finally:
+            current_order.enter(None)
+
+    def _log_failure(self, record: Any, exception: Any) -> Any:
         kind, error, _ = exception
         reason = f"{kind.__name__}: {error}"[:MAX_REASON]
         self.reasons[record.message_id] = reason
@@ -41,6 +49,14 @@ class _Batch(BatchProcessor):
             finally:
                 self.logger = batch_logger
         return super().failure_handler(record, exception)
+
+
+def _document(body: str) -> Any:
+    """Return the event in a message, for its ids; None if it is not JSON."""
+    try:
+        return json_text.read(body.encode(errors="replace"))
+    except json_text.InvalidJSON:
+        return None
 
 
 def process_batch(

@@ -1,5 +1,6 @@
 """Mailers: Amazon SES, and a sandbox that replaces the mail server on one machine."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import MailError
@@ -57,19 +58,19 @@ class SESMailer:
     Parameters
     ----------
     client
-        A boto3 client of ``sesv2``. Its timeouts must fit into the function's: boto3's own read
-        timeout is a minute.
+        Returns a boto3 client of ``sesv2``. Its timeouts must fit into the function's: boto3's own
+        read timeout is a minute.
     """
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, client: Callable[[], Any] = lambda: aws.client("sesv2")) -> None:
+        self._client = client
 
     def send(self, name: str, mail: Mail) -> None:
         """Send a mail; SES ignores the name, so a repeated call sends the mail again."""
         from notifications.mime import to_bytes
 
         with aws.translate_errors(f"SES (mail {name})", "verify the sender's identity", MailError):
-            self.client.send_email(
+            self._client().send_email(
                 FromEmailAddress=mail.sender,
                 Destination={"ToAddresses": [mail.recipient]},
                 Content={"Raw": {"Data": to_bytes(mail)}},

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from kernel import clock
 from kernel.errors import InvalidSettings
-from lambda_support import aws
 from lambda_support.settings import PerFunction, StoreSettings
 from notifications.mail import SandboxMailer, SESMailer
 from notifications.usecases import MailStore, Ports
@@ -42,7 +41,7 @@ def ports() -> Ports:
         return Ports(store, mailer, settings.mail_sender, clock.now, quarantine)
     if url.scheme == "ses":
         sender = url.netloc or settings.mail_sender
-        return Ports(store, SESMailer(aws.client("sesv2")), sender, clock.now, quarantine)
+        return Ports(store, SESMailer(), sender, clock.now, quarantine)
     raise InvalidSettings(
         f"environment variable MAILER_URL: {settings.mailer_url!r} is neither"
         " sqlite:///PATH nor ses://SENDER@DOMAIN"

@@ -15,12 +15,13 @@ from kernel.errors import (
     OrderNotFound,
     VersionConflict,
 )
-from kernel.events import Event, OrderCancelled, OrderUpdated, parse
+from kernel.events import Event, OrderCancelled, OrderCreated, OrderUpdated, parse
 from kernel.order_record import retry_on_conflict
 from kernel.quarantine import envelope_of, quarantined
 from kernel.timestamps import moment
 from orders import early_requests, model, outgoing_events, stock_arrivals
 from orders.model import Amendment
+from orders.rejections import rejection
 from orders.usecases import Ports, amend, cancel
 
 CONSUMER = "change_order"
@@ -30,20 +31,30 @@ CONSUMER = "change_order"
 def take_message(body: str, ports: Ports) -> bool:
     """Apply the request in a queue message, or quarantine the message if it is no valid event.
 
-    Returns false for a quarantined message: a retry would fail in the same way.
+    Returns false for a quarantined message: a retry would fail in the same way. Its dead letter
+    and the fact that tells its producer are one write.
 
     Raises
     ------
     OrderNotFound
         As in `apply_request`.
     """
+    envelope: Mapping[str, Any] = {}
     try:
-        apply_request(envelope_of(body), ports)
+        envelope = envelope_of(body)
+        apply_request(envelope, ports)
     except InvalidEvent as error:
-        message = quarantined(body, error, consumer=CONSUMER, queue=ports.quarantine_queue)
-        ports.store.send(message, ports.now())
+        now = ports.now()
+        letter = quarantined(body, error, consumer=CONSUMER, queue=ports.quarantine_queue)
+        refusal = None if _is_told_elsewhere(envelope) else rejection(envelope, error, now)
+        ports.store.send_all((letter, refusal) if refusal else (letter,), now)
         return False
     return True
+
+
+def _is_told_elsewhere(envelope: Mapping[str, Any]) -> bool:
+    """Return whether the workflow tells of an event: no rule brings it here."""
+    return envelope.get("detail-type") == OrderCreated.name
 
 
 def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
@@ -65,7 +76,13 @@ def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
     event = parse(envelope)
     if event.name not in (OrderUpdated.name, OrderCancelled.name):
         raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
-    _apply(event, _arrival(envelope, ports.now()), ports)
+    try:
+        _apply(event, _arrival(envelope, ports.now()), ports)
+    except ChangeRefused as error:
+        now = ports.now()
+        refusal = rejection(envelope, error, now)
+        if refusal is not None:
+            ports.store.send(refusal, now)
 
 
 @retry_on_conflict
@@ -82,9 +99,8 @@ def _apply(event: Event[Any], arrived_at: float, ports: Ports) -> None:
 def _amend(event: Event[OrderUpdated], arrived_at: float, ports: Ports) -> None:
     request = event.detail
     at = model.effective_time(request.timestamp, ports.now(), arrived_at)
-    with suppress(ChangeRefused):
-        amendment = Amendment(request.address, request.email, at, request.timestamp)
-        amend(request.order_id, amendment, ports)
+    amendment = Amendment(request.address, request.email, at, request.timestamp)
+    amend(request.order_id, amendment, ports)
 
 
 def _cancel_or_refuse(event: Event[OrderCancelled], ports: Ports) -> None:

@@ -31,8 +31,10 @@ from kernel.order_record import (
 from kernel.order_status import UNDOING, Status
 from orders import early_requests, model, outgoing_events
 from orders.early_requests import EarlyRequest, RequestedBefore
+from orders.event_history import EventHistory
 from orders.idempotency_key import Key, Keys
 from orders.model import Amendment, Claimant, Reason, Wait
+from orders.rejections import rejection
 
 SINK_GRACE = 900.0
 """Age in seconds from which an event without an order is lost; a younger one may be in transit."""
@@ -84,6 +86,9 @@ class OrderStore(Records, Protocol):
     def send(self, message: Message, at: float) -> None:
         """Put a message into the outbox without a change of a record."""
 
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
+        """Put messages into the outbox without a change of a record, all or none."""
+
     def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:
         """Write a change as `save` does, with an index entry under each SKU it waits for."""
 
@@ -132,6 +137,7 @@ class Ports:
     quarantine_queue: str = ""
     keys: Keys | None = None
     journal: EventJournal | None = None
+    history: EventHistory | None = None
 
 
 class ClaimedOrder(NamedTuple):
@@ -160,7 +166,8 @@ class Reconciled(NamedTuple):
 def claim(event: object, owner: str, ports: Ports) -> ClaimedOrder:
     """Claim the order of an `Order Created` event, or the order to resume.
 
-    ``resume.after`` is a run that has ended but may still hold the lease of the order.
+    ``resume.after`` is a run that has ended but may still hold the lease of the order. A refused
+    event is told to its producer (`orders.rejections`); the workflow quarantines it.
 
     Raises
     ------
@@ -172,6 +179,17 @@ def claim(event: object, owner: str, ports: Ports) -> ClaimedOrder:
         The order to resume does not exist.
     """
     envelope = _object(event, "input")
+    try:
+        return _claim_order_of(envelope, owner, ports)
+    except (InvalidEvent, OrderConflict) as error:
+        now = ports.now()
+        refusal = rejection(envelope, error, now)
+        if refusal is not None:
+            ports.store.send(refusal, now)
+        raise
+
+
+def _claim_order_of(envelope: Mapping[str, Any], owner: str, ports: Ports) -> ClaimedOrder:
     if envelope.get("resume") is not None:
         resume = _object(envelope["resume"], "resume")
         order_id, after = resume.get("order_id"), resume.get("after")
@@ -272,7 +290,9 @@ def pause(order_id: str, epoch: int, because: object, ports: Ports) -> ClaimedOr
     """
     record = ports.store.read(order_id)
     reason = Reason.of_step(because)
-    delay = model.spread(ports.policy.recovery_delay, order_id, epoch)
+    delay = ports.policy.recovery_delay
+    if reason.is_transient:
+        delay = model.spread(delay, order_id, epoch)
     if model.is_paused(record, epoch):
         return ClaimedOrder(order_id, epoch, "WAITING", delay)
     require_holder(record, epoch)

@@ -8,6 +8,7 @@ from kernel.errors import InvalidSettings
 from lambda_support import aws
 from lambda_support.settings import PerFunction, StoreSettings
 from orders import lost_events, outbox
+from orders.event_history import EventHistory
 from orders.idempotency_key import Keys
 from orders.usecases import EventJournal, OrderStore, Policy, Ports
 from storage.stores import is_dynamodb, open_store
@@ -65,7 +66,9 @@ def ports() -> Ports:
     store = open_store(settings.store_url, _sqlite, _dynamodb)
     keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
     journal = open_store(settings.store_url, _sqlite_journal, _no_journal)
-    return Ports(store, clock.now, policy, settings.quarantine_queue_url, keys, journal)
+    history = open_store(settings.store_url, _journal_history, _timeline_history)
+    queue = settings.quarantine_queue_url
+    return Ports(store, clock.now, policy, queue, keys, journal, history)
 
 
 @PerFunction
@@ -147,6 +150,18 @@ def _sqlite_journal(database: "Database") -> EventJournal | None:
     from orders.store import SQLiteEventJournal
 
     return SQLiteEventJournal(database)
+
+
+def _journal_history(database: "Database") -> EventHistory:
+    from orders.journal_history import JournalHistory
+
+    return JournalHistory(database)
+
+
+def _timeline_history(table: "Table") -> EventHistory:
+    from orders.timeline_history import TimelineHistory
+
+    return TimelineHistory(table)
 
 
 def _no_journal(_table: "Table") -> EventJournal | None:

@@ -115,7 +115,7 @@ def _show(figures: dict[str, Any], out: Path) -> None:
 
 
 def _plot(figures: dict[str, Any], path: Path) -> None:
-    from infra.cli.chart_page import render_chart
+    from infra.views.query_chart import render_chart
 
     rows = list(enumerate(figures["tenths"], 1))
     render_chart(["tenth of the burst", "orders per second"], rows, path, "Rate of each tenth")

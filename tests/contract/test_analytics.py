@@ -5,6 +5,7 @@ Sources: Amazon Data Firehose, "Buffering hints" (API reference, BufferingHints:
 """
 
 import json
+import re
 
 import pytest
 
@@ -42,8 +43,13 @@ def test_the_view_has_the_form_in_which_athena_stores_one() -> None:
     assert [one["name"] for one in view["columns"]] == [one["Name"] for one in columns]
     known = {"string": "varchar", "timestamp": "timestamp(3)", "int": "integer"}
     for shown, stored in zip(view["columns"], columns, strict=True):
-        kind = stored["Type"].replace("array<string>", "array(varchar)")
-        assert shown["type"] == known.get(kind, kind)
+        elements = re.fullmatch(r"array<struct<(.*)>>", stored["Type"])
+        if elements is None:
+            assert shown["type"] == known.get(stored["Type"], stored["Type"])
+            continue
+        fields = [field.split(":") for field in elements[1].split(",")]
+        row = ", ".join(f"{name} {known.get(kind, kind)}" for name, kind in fields)
+        assert shown["type"] == f"array(row({row}))"
 
 
 def test_the_report_gives_up_before_its_function_ends() -> None:

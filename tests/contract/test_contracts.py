@@ -135,6 +135,8 @@ def test_an_example_is_valid_under_every_form_of_its_contract(path: Path) -> Non
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: f"{slug(one.event)}/{one.name}")
 def test_an_example_names_its_cause(example: Example) -> None:
+    if example.event == "Order Rejected":
+        return  # its cause is no event of the examples: it was refused
     order_id = example.envelope["detail"]["order_id"]
     [created] = [
         one for one in examples()["Order Created"] if one.envelope["detail"]["order_id"] == order_id

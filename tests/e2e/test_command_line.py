@@ -625,8 +625,8 @@ def test_a_replay_has_a_dry_run_and_charges_no_order_twice(tmp_path: Path) -> No
     before = rows(data / "orderflow.db", "select count(*) from events")
     seen = answer("replay", examples, "--dry-run", "--data", data)
     assert (seen["dry_run"], seen["would_send"]) == (True, first["accepted"])
-    assert all("nothing happens twice" in event["known"] for event in seen["events"])
-    assert all("OrderEventsStream" in event["targets"] for event in seen["events"])
+    assert {event["effect"] for event in seen["events"]} == {"duplicate"}
+    assert all("AnalyticsRule/OrderEvents" in event["targets"] for event in seen["events"])
     assert rows(data / "orderflow.db", "select count(*) from events") == before
     answer("replay", examples, "--rate", 1000, "--data", data)
     again = answer("run", "--count", 0, "--data", data)

@@ -13,6 +13,7 @@ KEYS = {
     "mail",
     "standard_total",
     "contrast_total",
+    "refused_total",
     "monthly",
     "kept_a_month",
 }
@@ -31,6 +32,7 @@ def test_a_run_gives_the_price_of_a_million_orders(tmp_path: Path) -> None:
     assert price["monthly"]["dashboards"]["usd"] == 3.0
     assert price["kept_a_month"]["dynamodb_storage"]["quantity"] > 1
     assert price["mail"] == 100.0
+    assert 0 < price["refused_total"] < price["total"]
     quantities = {name: line["quantity"] for name, line in price["lines"].items()}
     assert quantities["step_functions_requests"] == 1
     assert quantities["eventbridge_events"] == 2

@@ -16,6 +16,7 @@ from infra.local.template.loader import REGION
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.sqlite import SQLitePlace
 from infra.views.local_story import read_story
+from infra.views.order_filter import OrderFilter
 from tests.host import host, order
 from tests.rehearsal.template import read
 
@@ -80,13 +81,14 @@ def test_events_and_runs_of_a_deployed_order_follow_from_its_timeline(
 
 
 def test_deployed_orders_are_listed_by_status_and_customer(stack: DeployedStack) -> None:
-    assert {order.order_id for order in deployed.list_orders(stack, None, None, 20)} == {
+    assert {order.order_id for order in deployed.list_orders(stack, OrderFilter()).orders} == {
         "T-1",
         "T-2",
     }
-    [failed] = deployed.list_orders(stack, "FAILED", "C-1", 20)
+    failing = OrderFilter(statuses=frozenset({"FAILED"}), customer="C-1")
+    [failed] = deployed.list_orders(stack, failing).orders
     assert (failed.order_id, failed.failure) == ("T-2", "PaymentDeclined")
-    assert deployed.list_orders(stack, None, "C-9", 20) == []
+    assert deployed.list_orders(stack, OrderFilter(customer="C-9")).orders == []
 
 
 def test_a_missing_order_is_reported(stack: DeployedStack) -> None:

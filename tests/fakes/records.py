@@ -1,7 +1,7 @@
 """Orders' records in memory, and a concurrent writer between a read and its write."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kernel.errors import OrderNotFound, VersionConflict
@@ -89,8 +89,11 @@ class FakeRecords:
         self.timeline.append((order_id, entry))
 
     def send(self, message: Message, at: float) -> None:
+        self.send_all((message,), at)
+
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
         assert NOW <= at < NOW + 1
-        self.outbox.append(message)
+        self.outbox += messages
 
     def check(self, change: Change) -> None:
         """Raise `VersionConflict` if the record has changed since it was read."""

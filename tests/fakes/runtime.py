@@ -15,7 +15,7 @@ from infra.local.engine.engine import Engine
 from infra.local.orderflow import Profile, profile_of
 from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
-from infra.local.workers.invocations import Invocation, Result
+from infra.local.workers.invocations import Invocation, Result, WorkerState
 from infra.server.aws_api import execution_history
 from storage.sqlite.database import Database
 
@@ -179,6 +179,9 @@ class FakeFunctions:
 
     def processes(self) -> list[int]:
         return []
+
+    def state(self) -> WorkerState:
+        return WorkerState(0, 0, 0)
 
     def of(self, function: str) -> list[Any]:
         """Return the payloads that a function was called with."""

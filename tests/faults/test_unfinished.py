@@ -114,7 +114,7 @@ def test_waits_are_grouped_by_their_reason(machine: Host) -> None:
     kept = found.pop("1 request waits for an order")
     now = engine.clock.now()
     assert now < kept.next_at < now + RETENTION
-    assert all(now - 601 < one.next_at < now + 361 for one in found.values())
+    assert all(now - 601 < one.next_at < now + 301 for one in found.values())
 
 
 @pytest.mark.parametrize(

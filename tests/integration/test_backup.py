@@ -109,6 +109,14 @@ def test_a_restored_directory_equals_the_directory_that_was_backed_up(
     assert zipped == (name != "orders.tar")
 
 
+def test_the_settings_are_restored(source: DataDirectory, tmp_path: Path) -> None:
+    written = "MaxAttempts = 3  # ours\n"
+    (source.root / "settings.toml").write_text(written)
+    answer("backup", tmp_path / "b.tar.gz", "--data", source.root)
+    answer("restore", tmp_path / "b.tar.gz", "--data", tmp_path / "new")
+    assert (tmp_path / "new" / "settings.toml").read_text() == written
+
+
 def test_orders_in_flight_continue_after_a_restore(tmp_path: Path) -> None:
     killed = unpacked("version-3-killed", tmp_path)
     file = tmp_path / "orders.tar"

@@ -16,9 +16,11 @@ from infra.cost.bill import REFERENCE_LINES
 from infra.cost.deployment import OVER_1KB, RELAYED, SEARCHED_READS, STEPS
 from infra.cost.monthly import ORDER_BYTES
 from infra.cost.prices import PRICES
+from infra.cost.refusals import SENT, TOLD
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
+from kernel.errors import InvalidEvent
 from kernel.events import OrderCreated, parse_detail
 from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications import usecases as notifications
@@ -99,6 +101,9 @@ class Meter:
         for item in answer["Responses"][table]:
             self.reads[self.step] += math.ceil(item_size(item) / 4096) * factor
         return answer
+
+    def delete_item(self, **request: Any) -> Any:
+        return self._write(self.client.delete_item, request, [request], 1)
 
     def update_item(self, **request: Any) -> Any:
         return self._write(self.client.update_item, request, [request], 1)
@@ -280,6 +285,22 @@ def test_an_order_over_http_uses_the_dynamodb_units_of_the_bill(client: Any) -> 
     platform.process()
     units = validated.write_units(3, PRICES.transaction_multiplier)
     assert platform.charged("ValidateOrderFunction") == (validated.reads, units)
+
+
+def test_a_refused_event_uses_the_dynamodb_units_of_the_bill(client: Any) -> None:
+    platform = Platform(client, 3)
+    wrong = platform.event | {"id": UUID}
+    wrong["detail"] = wrong["detail"] | {"total": 1}
+    records: list[dict[str, Any]] = []
+    with platform.as_step("told"), pytest.raises(InvalidEvent):
+        orders.claim(wrong, OWNER, platform.orders)
+    records += platform.meter.client.scan(TableName=platform.name)["Items"]
+    [told] = [record for record in records if record["sk"] == {"S": "outbox"}]
+    record = {"eventID": "1", "dynamodb": {"NewImage": told, "SequenceNumber": "1"}}
+    with platform.as_step("sent"):
+        assert not outbox.relay([record], platform.sender, lambda: 60.0)
+    assert platform.charged("told") == (TOLD.reads, sum(TOLD.writes) + TOLD.index)
+    assert platform.charged("sent") == (SENT.reads, sum(SENT.writes) + SENT.index)
 
 
 UUID = "0b9f6a5e-2f0c-4f53-8f0e-6f3c1a2b4d5e"

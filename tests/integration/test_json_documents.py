@@ -13,12 +13,13 @@ from infra.cli import main as command_line
 from tests.fakes.serving import orders
 
 EXAMPLE = "events_schema/order-created/examples/out-of-stock.json"
-DATA, OTHER, FILES = "{data}", "{files}/other", "{files}"
+DATA, OTHER, WAITING, FILES = "{data}", "{files}/other", "{files}/waiting", "{files}"
 
 SUCCESS: dict[str, list[str]] = {
     "run": ["--count", "3", "--workers", "0", "--data", OTHER],
     "emit": [EXAMPLE, "--data", OTHER],
     "replay": [EXAMPLE, "--dry-run", "--data", OTHER],
+    "status": ["--data", DATA],
     "show": ["{order}", "--data", DATA],
     "list": ["--data", DATA],
     "stock receive": ["events_schema/sample_stock.csv", "--data", OTHER],
@@ -29,7 +30,23 @@ SUCCESS: dict[str, list[str]] = {
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
     "events diff": ["order-created"],
-    "query": ["--data", DATA],
+    "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
+    "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
+    "workflow run": [
+        *("order_processing", "--input", "{input}", "--case", "CardDeclined"),
+        *("--mocks", "workflows/order_processing.mocks.json"),
+    ],
+    "workflow graph": [],
+    "invoke": ["ReconcileFunction", "--event", "{input}", "--fresh"],
+    "retry": ["A-1007", "--data", WAITING],
+    "note": ["A-1007", "a test", "--data", WAITING],
+    "cancel": ["A-1007", "--reason", "a test", "--data", WAITING],
+    "reviews list": ["--data", DATA],
+    "reviews close": ["{review}", "--reason", "a test", "--data", DATA],
+    "stock list": ["--data", DATA],
+    "stock show": ["{sku}", "--data", DATA],
+    "stock adjust": ["{sku}", "+1", "--reason", "a test", "--data", DATA],
+    "query": ["select 1 as one", "--data", DATA],
     "report": ["--data", DATA],
     "cost": ["--data", DATA],
     "export": [f"{FILES}/a.ndjson", "--data", DATA],
@@ -37,6 +54,8 @@ SUCCESS: dict[str, list[str]] = {
     "backup": [f"{FILES}/a.tar", "--data", DATA],
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
+    "config": ["--data", DATA],
+    "logs": ["{order}", "--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""
 
@@ -80,18 +99,33 @@ def succeed(*arguments: str) -> dict[str, Any]:
     return dict(document)
 
 
+def _filled(argument: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        argument = argument.replace(f"{{{name}}}", value)
+    return argument
+
+
 @pytest.fixture
 def kept_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [])
 
 
 def test_every_command_prints_one_document_for_a_success(tmp_path: Path) -> None:
-    names = {"data": str(tmp_path / "data"), "files": str(tmp_path), "order": ""}
-    succeed("run", "--count", "20", "--workers", "0", "--data", names["data"])
+    (tmp_path / "input.json").write_text('{"detail": {"order_id": "A-1"}}')
+    names = {"data": str(tmp_path / "data"), "files": str(tmp_path)}
+    names["input"] = str(tmp_path / "input.json")
+    succeed("run", "--count", "40", "--workers", "0", "--data", names["data"])
     names["order"] = succeed("list", "--data", names["data"])["orders"][0]["order_id"]
+    reviews = succeed("reviews", "list", "--data", names["data"])["reviews"]
+    names["review"] = reviews[0]["order_id"]
+    names["sku"] = succeed("stock", "list", "--data", names["data"])["stock"][0]["sku"]
+    waiting = _filled(WAITING, names)
+    succeed("stock", "receive", "events_schema/sample_stock.csv", "--data", waiting)
+    succeed("emit", EXAMPLE, "--data", waiting)
+    succeed("run", "--count", "0", "--workers", "0", "--data", waiting)
     assert set(subcommands()) == {*SUCCESS, *ELSEWHERE}, "give a new command its arguments"
     for command, arguments in SUCCESS.items():
-        succeed(*command.split(), *(each.format(**names) for each in arguments))
+        succeed(*command.split(), *(_filled(each, names) for each in arguments))
 
 
 @pytest.mark.usefixtures("kept_arguments")

@@ -198,7 +198,7 @@ def test_the_cells_and_columns_of_an_answer_are_text(poisoned: Poisoned, text: s
     sql = f"select '{cell}' as \"c{name}\", ['{cell}'] as list, 5 as [b]".replace("[b]", '"[b]"')
     shown = clean("query", "--data", poisoned.data, "--", sql)
     if "orders: " not in shown:
-        head, row = shown.splitlines()
+        head, row, *_ = shown.splitlines()
         assert plain(f"c{text}") in head
         assert head.endswith("[b]")
         assert row.startswith(plain(text))

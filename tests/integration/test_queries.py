@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.cli.chart_page import render_chart
 from infra.queries import warehouse
 from infra.queries.pack import QueryError, queries
 from infra.queries.warehouse import json_value, run_query
+from infra.views.query_chart import render_chart
 from tests.unit.analytics.lake import NOON, Event, completed, deliver, envelope, order
 
 SATURDAY = date(2026, 1, 31)

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 import orjson
 import pytest
 
-import infra.local.engine.put_events
 import infra.local.engine.schedules
 import infra.local.engine.streams
 import kernel.clock
+import kernel.time_ordered_id
 import lambda_support.observability
 import storage.sqlite.database
 from infra.local.engine.parquet import UnconvertibleRows
@@ -187,7 +187,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         patch.setattr(Database, "define", _defined)
         patch.setattr(Database, "write", _hooked(Database.write, hooks))
         uuid = _uuids(hooks)
-        patch.setattr(infra.local.engine.put_events, "uuid4", uuid)
+        patch.setattr(kernel.time_ordered_id, "uuid4", uuid)
         patch.setattr(infra.local.engine.schedules, "uuid4", uuid)
         _patch_partners(patch, hooks)
         storage.sqlite.database.database.cache_clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE
+from kernel import stock_events
 from orders.model import Reason
 from storage.sqlite.database import Database
 from tests.simulation.model import ENDS, Model, promise
@@ -20,6 +21,7 @@ FACTS = {
     "FAILED": "Order Failed",
     "CANCELLED": "Order Cancellation Confirmed",
 }
+SOURCE = "orders.service"
 HIGH_VALUE = 100_000
 BUSINESS = {
     "CarrierError",
@@ -169,16 +171,22 @@ def _judge_waits(outcome: Outcome, published: Published) -> None:
 
 def _judge_bus(model: Model, outcome: Outcome, published: Published) -> None:
     """Check that acknowledged events are in the journal, and in the sink or its error prefix."""
-    on_bus = {
+    journal = {
         row["id"]: json.loads(row["envelope"])
-        for row in outcome.store.rows("select id, envelope from events")
+        for row in outcome.store.rows(
+            "select id, envelope from events where detail_type <> ?", stock_events.NAME
+        )
     }
+    # an event about stock belongs to no order, and never reaches the sink
+    on_bus = {key: event for key, event in journal.items() if event["source"] == SOURCE}
+    others = [event for key, event in journal.items() if key not in on_bus]
+    _judge_arrivals(outcome, others)
     lost = model.acknowledged.keys() - on_bus.keys()
     promise("end", not lost, f"{len(lost)} acknowledged events are gone")
     invalid = {id for id, action in model.acknowledged.items() if not action.valid}  # noqa: A001
-    rows: dict[tuple[str, str], set[str]] = defaultdict(set)
+    rows: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for row in outcome.rows():
-        rows[row["order_id"], row["event_type"]].add(row["event_id"])
+        rows[row.get("order_id"), row["event_type"]].add(row["event_id"])
     refused = outcome.errors()
     lost = invalid - refused
     promise("analytics", not lost, f"{len(lost)} invalid events are in no error prefix")
@@ -186,8 +194,16 @@ def _judge_bus(model: Model, outcome: Outcome, published: Published) -> None:
     _judge_rows(rows, [on_bus[id] for id in on_bus.keys() - refused], both)  # noqa: A001
 
 
+def _judge_arrivals(outcome: Outcome, events: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the other events are of the stock, at most one for each receipt."""
+    [(receipts,)] = outcome.store.rows("select count(*) from receipts")
+    of_stock = [event for event in events if event["detail-type"] == stock_events.NAME]
+    promise("events", len(of_stock) == len(events), f"{len(events)} events of another source")
+    promise("events", len(of_stock) <= receipts, f"{len(of_stock)} {stock_events.NAME}")
+
+
 def _judge_rows(
-    rows: Mapping[tuple[str, str], set[str]],
+    rows: Mapping[tuple[str | None, str], set[str]],
     events: Iterable[Mapping[str, Any]],
     failed: Iterable[Mapping[str, Any]],
 ) -> None:
@@ -195,14 +211,14 @@ def _judge_rows(
 
     A failed event is in the error prefix, and has a row too if it was delivered twice.
     """
-    allowed: dict[tuple[str, str], int] = defaultdict(int)
+    allowed: dict[tuple[str | None, str], int] = defaultdict(int)
     for event in failed:
-        allowed[event["detail"]["order_id"], event["detail-type"]] += 1
-    named: dict[tuple[str, str], set[str]] = defaultdict(set)
-    bare: dict[tuple[str, str], set[str]] = defaultdict(set)
+        allowed[event["detail"].get("order_id"), event["detail-type"]] += 1
+    named: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    bare: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for event in events:
         detail = event["detail"]
-        key = detail["order_id"], event["detail-type"]
+        key = detail.get("order_id"), event["detail-type"]
         event_id = (detail.get("metadata") or {}).get("event_id")
         if event_id:
             named[key].add(event_id)

@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from infra.local.workers.account import THROTTLED, Account
-from infra.local.workers.invocations import Invocation, Result, crashed, timed_out
+from infra.local.workers.invocations import Invocation, Result, WorkerState, crashed, timed_out
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.fibres import Fibre
@@ -146,6 +146,9 @@ class Workers:
     def processes(self) -> list[int]:
         """Return none: handlers run here."""
         return []
+
+    def state(self) -> WorkerState:
+        return WorkerState(0, 0, 0)
 
     def hold(self) -> None:
         """Pause or end the running handler here, if its fault says so."""

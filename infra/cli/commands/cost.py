@@ -12,6 +12,7 @@ from infra.cost.contrast import contrast
 from infra.cost.deployment import PER_DAY, read_deployment
 from infra.cost.monthly import fixed, kept
 from infra.cost.prices import MILLION, NOTE, THOUSAND
+from infra.cost.refusals import refused
 from infra.cost.usage import Usage, read_usage
 from infra.local.platform import TEMPLATE
 from infra.local.template.loader import STACK
@@ -55,15 +56,16 @@ def cost(
     deployed = stack.deployed_stack()
     usage = _usage(data)
     try:
-        priced = bill(usage, read_deployment(TEMPLATE))
+        deployment = read_deployment(TEMPLATE)
+        priced, refusals = bill(usage, deployment), refused(deployment)
     except KeyError as error:
         raise CommandError(
             f"{error.args[0]} is not in the model; add it to infra/cost/deployment.py"
         ) from None
     monthly, storage = fixed(TEMPLATE), kept(usage)
-    console.print(_table(priced), "", _totals(priced), "")
+    console.print(_table(priced), "", _totals(priced, refusals), "")
     console.print(_monthly(monthly, storage), "")
-    answer = _answer(priced, monthly, storage)
+    answer = _answer(priced, monthly, storage) | {"refused_total": round(total(refusals), 2)}
     if deployed is not None:
         from infra.deployed.spending import spending
 
@@ -128,7 +130,7 @@ def _price(line: Line) -> str:
     return price + units.get(line.per, " / GB")
 
 
-def _totals(priced: Bill) -> Table:
+def _totals(priced: Bill, refusals: Lines) -> Table:
     [transitions] = priced.standard
     standard = total(priced.standard + priced.rest)
     states = f"with WorkflowType STANDARD, {transitions.quantity:g} states a run"
@@ -138,6 +140,9 @@ def _totals(priced: Bill) -> Table:
     table.add_row(
         f"{total(contrast()):.2f}",
         "a design for contrast: STANDARD, x86, every run traced, an item for every fact",
+    )
+    table.add_row(
+        f"{total(refusals):.2f}", "a million refused orders, each with its dead letter and fact"
     )
     return table
 

@@ -70,7 +70,7 @@ def _invoke(function: str, body: object, data: Path, *, as_json: bool) -> None:
         {
             "function": name,
             "answer": None if error else value,
-            "error": value if error else None,
+            "failure": value if error else None,
             "seconds": round(seconds, 4),
             "log": lines,
             "metrics": [json_text.parse(line) for line in metrics],

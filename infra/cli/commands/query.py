@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.chart_page import render_chart
 from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cli.query_answer import Asked, answers, print_attachments, write_parquet
@@ -17,7 +16,6 @@ from infra.cli.query_output import (
     WRITERS,
     Format,
     destination,
-    first_rows,
     format_of,
     show,
 )
@@ -25,9 +23,11 @@ from infra.cli.query_source import text_of
 from infra.local.orderflow import SINK
 from infra.queries.freshness import footer
 from infra.queries.pack import PARAMETERS, QueryError, queries
+from infra.queries.row_formats import first_rows
 from infra.queries.warehouse import Rows, json_value
 from infra.terminal.json_document import as_one_line
 from infra.terminal.output import Styled, Table, console, errors, finish
+from infra.views.query_chart import render_chart
 from kernel import clock
 
 
@@ -106,7 +106,7 @@ def query(
         return
     try:
         with answers(stack.deployed_stack(), data, asked) as (columns, batches):
-            _print(form, columns, batches, output, chart, name_or_sql)
+            _print(form, columns, batches, output, chart, name_or_sql, as_json=as_json)
     except QueryError as error:
         if error.excerpt:
             errors.print(*error.excerpt.split("\n"))
@@ -123,6 +123,8 @@ def _print(
     output: Path | None,
     chart: Path | None,
     title: str,
+    *,
+    as_json: bool,
 ) -> None:
     if form in WRITERS and chart is None:
         with destination(output) as to:
@@ -138,6 +140,8 @@ def _print(
         else:
             with destination(output) as to:
                 to.write(f"{as_one_line(answer)}\n")
+            written = {"file": str(output), "rows": len(rows), "truncated": more}
+            finish(written, as_json=as_json)
     elif form is Format.TABLE:
         show(columns, rows[:SHOWN])
         if more or len(rows) > SHOWN:

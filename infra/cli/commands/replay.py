@@ -1,115 +1,147 @@
-"""``orders replay``: send events from files or folders again."""
+"""``orders replay``: send events again, from files, the archive or dead letters."""
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+import time
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from infra.cli.errors import CommandError
-from infra.cli.event_destination import open_destination
-from infra.cli.event_files import Line
-from infra.cli.event_reader import EventReader
 from infra.cli.options import DATA, AccountOptions, Data, Json, directory, expand_options
-from infra.cli.sending import send
-from infra.local.directory.data_directory import DataDirectory
+from infra.cli.replaying.checkpoint import COMPLETED, PAUSED
+from infra.cli.replaying.dry_run import forecast
+from infra.cli.replaying.file_replay import Command, FileReplay
+from infra.cli.replaying.file_source import FileSource
+from infra.cli.replaying.replayer import Choice, chosen
+from infra.cli.replaying.selection import Selection, find_rules, parse_filter, parse_time
+from infra.cli.replaying.tally import Tally
 from infra.local.platform import stack_of
-from infra.local.template.stack import Stack
-from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
-from infra.terminal.output import Table, console, finish
+from infra.terminal.output import finish
 
-SHOWN = 50
-"""Events that a dry run lists; ``--json`` has all."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+PATIENCE = 10.0
+"""Seconds that a replay waits for the outcomes of its events."""
 
 
 @expand_options
 def replay(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH…", help="Files or folders.")
+    ] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the effect.")] = False,
+    facts: Annotated[
+        bool,
+        typer.Option("--facts", help="Also send the platform's own events, on one machine."),
+    ] = False,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Events a second.")] = None,
-    event_filter: Annotated[
-        str | None, typer.Option("--filter", help="An event pattern in JSON that events match.")
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="As they came, so many times as fast.")
     ] = None,
+    event_filter: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="A pattern in JSON, or FIELD=VALUE, that events match."),
+    ] = None,
+    rules: Annotated[
+        list[str] | None, typer.Option("--rule", help="Only events that this rule matches.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="First time of events: RFC 3339 or 2h.")] = None,
+    until: Annotated[str | None, typer.Option(help="Time after the last events.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of events.")] = None,
+    new_ids: Annotated[
+        bool, typer.Option("--new-ids", help="New orders instead of repetitions, as a load.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the replay, which analysts see.")] = "",
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin again, not at the checkpoint.")
+    ] = False,
+    no_brake: Annotated[
+        bool, typer.Option("--no-brake", help="Do not wait while the platform is behind.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, max=3_600, help="Seconds to wait for the outcomes.")
+    ] = PATIENCE,
     yes: Annotated[bool, typer.Option("--yes", help="Allow a bus outside this machine.")] = False,
     account: AccountOptions,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Send events again, safely: known orders are left unchanged."""
-    where = directory(data)
-    if account.given and not _is_local(account.endpoint_url) and not (yes or dry_run):
+    """Send requests again, safely: known orders are left unchanged.
+
+    The platform's own events are skipped: it states them itself. An interrupted replay of files
+    continues at its checkpoint with the same command.
+    """
+    where, now = directory(data), time.time()
+    _check_destination(account, facts=facts, allowed=yes or dry_run)
+    stack = stack_of(where)
+    selection = Selection(
+        [parse_filter(text) for text in event_filter or []],
+        find_rules(stack, rules or []),
+        parse_time("--since", since, now),
+        parse_time("--until", until, now),
+    )
+    choice = Choice(selection, facts, limit)
+    if not paths:
+        raise typer.BadParameter("name files or folders")
+    source = FileSource(paths)
+    if dry_run:
+        choice = replace(choice, suffix="new" if new_ids else "")
+        tally = Tally()
+        told = forecast(chosen(source.items(), choice, tally), where, stack, tally, now)
+        _end({**told, "state": COMPLETED, "dry_run": True}, as_json=as_json)
+        return
+    words = {
+        "filter": event_filter,
+        "rules": rules,
+        "since": since,
+        "until": until,
+        "limit": limit,
+        "facts": facts,
+        "new_ids": new_ids,
+        "name": name,
+    }
+    command = Command(
+        source, choice, where, account.account(), stack, words, name, new_ids, restart
+    )
+    sent = FileReplay(command).run(rate, speed, brake=not no_brake, wait=wait)
+    _end({**sent, "dry_run": False}, as_json=as_json)
+
+
+def _end(result: dict[str, Any], *, as_json: bool) -> None:
+    """Set the JSON document; raise for a stopped replay, or one with rejected events."""
+    finish(result, as_json=as_json)
+    if result["state"] == PAUSED:
+        raise SystemExit(INTERRUPTED)
+    if result["rejected"]:
+        number, accepted = result["rejected"], result["accepted"]
+        subject = "1 event was" if number == 1 else f"{number:,} events were"
+        others = "" if result["dry_run"] else f"; {accepted or 'none'} accepted"
+        raise CommandError(f"{subject} rejected{others}")
+
+
+def _check_destination(account: AccountOptions, *, facts: bool, allowed: bool) -> None:
+    """Raise `CommandError` for a bus outside this machine that was not allowed."""
+    if not account.given or _is_local(account.endpoint_url):
+        return
+    if facts:
+        raise CommandError(
+            "--facts is for one machine: the bus policy on AWS refuses facts of any other sender"
+        )
+    if not allowed:
         raise CommandError(
             "this replays to a bus outside this machine; use --dry-run, then say --yes"
         )
-    pattern = _pattern(event_filter)
-    reader = EventReader(paths)
-    chosen = (
-        line for line in reader.events() if pattern is None or pattern.matches(_event_of(line))
-    )
-    events = islice(chosen, limit)
-    if dry_run:
-        result = _forecast(events, where)
-    else:
-        destination = open_destination(where, account.account())
-        result = {"accepted": send(events, reader, destination, rate)}
-    finish({**result, **reader.counts(), "dry_run": dry_run}, as_json=as_json)
-    reader.require_none_rejected(None if dry_run else result["accepted"])
-
-
-def _event_of(line: Line) -> Mapping[str, Any]:
-    return line.envelope or {}
-
-
-def _pattern(text: str | None) -> Pattern | None:
-    try:
-        return None if text is None else compile_pattern(text)
-    except InvalidPattern as error:
-        raise CommandError(f"--filter: {error}") from None
 
 
 def _is_local(endpoint_url: str | None) -> bool:
-    return endpoint_url is not None and endpoint_url.split("://")[-1].startswith(
-        ("127.", "localhost", "[::1]")
-    )
-
-
-def _forecast(events: Iterator[Line], where: DataDirectory) -> dict[str, Any]:
-    """Return each event's targets and the status of its order, without changing anything."""
-    stack = stack_of(where)
-    database = where.reader() if where.database.exists() else None
-    table = Table("event", "order", "goes to", "order status")
-    forecast = []
-    for line in events:
-        event = _event_of(line)
-        order_id = line.event.detail.order_id if line.event else ""
-        row = database and database.row("select status from orders where order_id = ?", order_id)
-        known = f"{row['status']} already: nothing happens twice" if row else "new"
-        targets = _targets(stack, event)
-        forecast.append(
-            {"type": event["detail-type"], "order_id": order_id, "targets": targets, "known": known}
-        )
-        if len(forecast) <= SHOWN:
-            table.add_row(event["detail-type"], order_id, ", ".join(targets), known)
-    console.print(table)
-    if len(forecast) > SHOWN:
-        console.print(f"… and {len(forecast) - SHOWN} more")
-    return {"would_send": len(forecast), "events": forecast}
-
-
-def _targets(stack: Stack, event: Mapping[str, Any]) -> list[str]:
-    return [
-        target.name
-        for rule in stack.rules
-        if _matches(rule.pattern, {"detail-type": event["detail-type"], **event})
-        for target in rule.targets
-    ]
-
-
-def _matches(pattern: Pattern, event: Mapping[str, Any]) -> bool:
+    """Return whether an endpoint is a name or an address of this machine's loopback."""
     try:
-        return pattern.matches(event)
-    except TooComplexEvent as error:
-        raise CommandError(str(error)) from None
+        host = urlsplit(endpoint_url or "").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

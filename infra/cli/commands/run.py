@@ -27,6 +27,7 @@ from infra.local.platform import platform
 from infra.local.settle import settle, work_off
 from infra.local.workers.account import COUNTED, described, parse_limits
 from infra.local.workers.limited import LimitedInvoker
+from infra.settings.reading import read
 from infra.telemetry.process import exporting
 from infra.telemetry.process import summary as outcome_line
 from infra.terminal.output import console, errors, finish
@@ -70,7 +71,7 @@ def run(
             " concurrency=10,timeouts=0.05,cold=6 or new-account.",
         ),
     ] = "",
-    workers: Workers = 2,
+    workers: Workers = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +85,7 @@ def run(
     if source is not None and count is not None:
         raise typer.BadParameter("--from and --count exclude each other")
     where, otlp = directory(data), checked_otlp(otlp)
+    workers = read(where.root).number("Workers") if workers is None else workers
     receipt = receipt_of(stock, delivery)
     generated = None
     if source is None:

@@ -24,6 +24,7 @@ from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
 from infra.server.server import Server, admission, open_listener, url
+from infra.settings.reading import Settings, read
 from infra.telemetry.process import exporting, summary
 from infra.terminal.output import console, errors, finish
 from inventory.store import SQLiteInventory
@@ -32,8 +33,19 @@ SAMPLE_STOCK = ROOT / "events_schema" / "sample_stock.csv"
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free port.")] = 8080,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="0 is any free port. Default: the setting Port (8080)."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="A loopback address; another needs --token-file."
+            " Default: the setting Host (127.0.0.1)."
+        ),
+    ] = None,
     stock: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Stock to receive first: sku,on_hand.")
     ] = None,
@@ -51,7 +63,7 @@ def serve(
     ] = None,
     delivery: Delivery = "",
     otlp: Otlp = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +76,11 @@ def serve(
     from other machines, put an HTTPS proxy in front.
     """
     where, otlp = directory(data), checked_otlp(otlp)
-    access = admission(host, allowed_host or [], token_file)
+    settings = read(where.root)
+    host = host or settings.text("Host")
+    port = settings.number("Port") if port is None else port
+    workers = settings.number("Workers") if workers is None else workers
+    access = _admission(settings, host, allowed_host, token_file)
     parameters = _parameters(parameter or [])
     receipt = receipt_of(stock, delivery)
     with (
@@ -82,7 +98,7 @@ def serve(
             console.print("no stock yet: received the sample stock, so that the examples work")
         reader = where.reader()
         console_of = partial(ConsoleMount, directory=where)
-        server = Server(engine, reader, listener, access, where.log, console=console_of)
+        server = Server(engine, reader, listener, access, where, console=console_of)
         address = url(host, server.port)
 
         def started() -> None:
@@ -90,7 +106,7 @@ def serve(
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  {address}/console/ in a browser shows orders, and what needs you",
-                f"  curl {address}/health",
+                f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
             )
             # a program that reads the document at the end sees the address too
@@ -107,6 +123,15 @@ def serve(
         result["exported"] = exported
         console.print(summary(exported, otlp))
     finish(result, as_json=as_json)
+
+
+def _admission(
+    settings: Settings, host: str, names: list[str] | None, token_file: Path | None
+) -> Admission:
+    """Return the names and tokens that are admitted, of the options or else of the settings."""
+    if token_file is None and settings.text("TokenFile"):
+        token_file = settings.file.parent / settings.text("TokenFile")
+    return admission(host, names or settings.values["AllowedHosts"].parts, token_file)
 
 
 def _never_received(engine: Engine) -> bool:

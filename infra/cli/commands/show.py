@@ -23,7 +23,13 @@ _FIRST, _LAST = 12, 11
 
 @expand_options
 def show(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    order_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORDER_ID",
+            help="Its id; on one machine also an EventId, a correlation id or a tracking number.",
+        ),
+    ],
     *,
     mail: Annotated[
         Path | None,
@@ -45,7 +51,8 @@ def show(
         from infra.deployed import orders
 
         story = orders.read_story(deployed, order_id)
-    head = f"{story.order_id} {story.status}"
+    by = f", found by the {story.found_by}" if story.found_by else ""
+    head = f"{story.order_id} {story.status}{by}"
     console.print(Styled(head, f"bold {STYLES.get(story.status, '')}"), "")
     console.print(_head(story), "", _timeline(story), "", _facts(story))
     finish(story.to_json(), as_json=as_json)
@@ -99,6 +106,7 @@ def _facts(story: OrderStory) -> Table:
     counts = Counter(event.type for event in story.events)
     events = [f"{name} x{number}" if number > 1 else name for name, number in counts.items()]
     rows = [("events", ", ".join(events))]
+    rows += [("refused", refusal) for refusal in story.refusals]
     rows += [("payment", _payment(payment)) for payment in story.payments]
     if story.facts and story.facts.reservation:
         rows.append(("stock", story.facts.reservation))

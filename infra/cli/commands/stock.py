@@ -1,10 +1,13 @@
 """``orders stock``: stock of a data directory or a deployed stack."""
 
+import re
 import time
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from infra.cli.errors import CommandError
 from infra.cli.local_operations import operate
@@ -131,7 +134,21 @@ def show_sku(sku: Sku, *, stack: StackOptions, data: Data = DATA, as_json: Json 
     finish(row.to_json(), as_json=as_json)
 
 
-@app.command("adjust", context_settings={"ignore_unknown_options": True})
+class SignedNumbers(TyperCommand):
+    """A command with arguments such as -2, which is no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; raise `BadParameter` for an unknown option."""
+        known = {name for parameter in self.params for name in parameter.opts}
+        for argument in takewhile(lambda each: each != "--", args):
+            name = argument.partition("=")[0]
+            if re.match(r"--[a-z]", name) and name not in {*known, "--help"}:
+                raise typer.BadParameter(f"there is no option {name}; see --help")
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
+@app.command("adjust", cls=SignedNumbers, context_settings={"ignore_unknown_options": True})
 @expand_options
 def adjust(
     sku: Sku,

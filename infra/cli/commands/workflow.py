@@ -83,8 +83,7 @@ def check_state(
             "status": found.status,
             "output": found.output,
             "next_state": found.next_state,
-            "error": found.error,
-            "cause": found.cause,
+            "failure": _failure(found.error, found.cause),
             "variables": found.variables,
             "retry_seconds": found.retry_seconds,
             "steps": found.steps,
@@ -98,6 +97,11 @@ def _object(file: Path | None, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CommandError(f"{option}: {file} is not a JSON object")
     return value
+
+
+def _failure(error: str | None, cause: str | None) -> dict[str, str | None] | None:
+    """Return the failure in a document, whose ``error`` is that of the command alone."""
+    return {"error": error, "cause": cause} if error or cause else None
 
 
 def _show_state(found: StateRun) -> None:
@@ -159,8 +163,7 @@ def run_workflow(
         {
             "status": ended.status,
             "output": ended.output,
-            "error": ended.error,
-            "cause": ended.cause,
+            "failure": _failure(ended.error, ended.cause),
             "seconds": ran.seconds,
             "states": [event.details["name"] for event in entered],
         },
@@ -172,6 +175,7 @@ def run_workflow(
 def graph(
     workflow: Annotated[str, typer.Argument(help="A file, or a workflow.")] = _ORDERS,
     kind: Annotated[Format, typer.Option("--format", help="The format.")] = Format.MERMAID,
+    as_json: Json = False,
 ) -> None:
     """Print the states of a workflow as a Mermaid flowchart or as SVG."""
     name, definition = definition_of(workflow)
@@ -183,4 +187,6 @@ def graph(
         text = state_graph.svg(definition, name)
     else:
         text = state_graph.mermaid(definition)
-    console.print_whole(text)
+    if not as_json:
+        console.print_whole(text)
+    finish({"format": kind.value, "graph": text}, as_json=as_json)

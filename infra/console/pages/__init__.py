@@ -1,11 +1,26 @@
 """The pages, in the order of the navigation: add a page here, and nowhere else."""
 
 from infra.console.page import Page
-from infra.console.pages import order, orders, overview, session
+from infra.console.pages import (
+    activity,
+    bus,
+    contracts,
+    dead_letters,
+    order,
+    orders,
+    overview,
+    queries,
+    session,
+)
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     orders.PAGE,
     order.PAGE,
+    bus.PAGE,
+    dead_letters.PAGE,
+    queries.PAGE,
+    contracts.PAGE,
+    activity.PAGE,
     session.PAGE,
 )

@@ -87,6 +87,10 @@ class WriteBatch:
             rows.pop()
         del self.added[mark:]
 
+    def rows_of(self, statement: str) -> Sequence[Sequence[Any]]:
+        """Return the rows of a statement."""
+        return self._rows.get(statement, ())
+
     def statements(self) -> Iterable[tuple[str, list[Sequence[Any]]]]:
         """Return each statement with its rows."""
         return ((statement, rows) for statement, rows in self._rows.items() if rows)

@@ -21,7 +21,7 @@ class LogFile:
             "message": message,
             "timestamp": timestamp(at),
             "service": service,
-            **fields,
+            **{name: value for name, value in fields.items() if value is not None},
         }
         with suppress(OSError), self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(json.dumps(line, default=repr) + "\n")

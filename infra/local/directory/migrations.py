@@ -68,7 +68,7 @@ def _to_4(connection: Connection) -> None:
 def _to_5(connection: Connection) -> None:
     """Give every table, index and view the SQL text of a new directory of version 5.
 
-    Orders that wait for stock get their index entries.
+    Orders that wait for stock get their index entries, and ended orders are counted.
     """
     _conform(connection, "5.sql", {})
     connection.execute(
@@ -76,6 +76,12 @@ def _to_5(connection: Connection) -> None:
         " select json_extract(line.value, '$[0]'), created_at, order_id"
         " from orders, json_each(items) as line"
         " where status = 'WAITING' and waiting_for = 'OutOfStock'"
+    )
+    connection.execute(
+        "insert into measures (minute, name, label, bucket, count, sum)"
+        " select 0, lower(status), iif(status = 'FAILED', coalesce(failure, ''), ''), -1,"
+        " count(*), 0.0 from orders where in_flight is null group by 2, 3"
+        " on conflict do nothing"
     )
 
 

@@ -137,4 +137,13 @@ create table if not exists metrics (
     maximum real not null,
     primary key (minute, name, dimensions)
 ) without rowid;
+create table if not exists measures (
+    minute integer not null,
+    name text not null,
+    label text not null,
+    bucket integer not null,
+    count integer not null,
+    sum real not null,
+    primary key (minute, name, label, bucket)
+) without rowid;
 """

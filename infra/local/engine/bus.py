@@ -12,6 +12,7 @@ from infra.local.directory.journal import Journal
 from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.error_boundary import Boundary, described
+from infra.local.engine.measures import Measures
 from infra.local.engine.put_events import (
     EXTERNAL,
     checked_entries,
@@ -56,12 +57,14 @@ class Bus(Component):
         journal: Journal,
         boundary: Boundary,
         dead_letter: Callable[[str, str, Mapping[str, str], float], object],
+        measures: Measures,
     ) -> None:
         self.stack = stack
         self.journal = journal
         self.boundary = boundary
         self.rule_targets: dict[str, RuleTarget] = {}
         self.dead_letter = dead_letter
+        self.measures = measures
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
         self.backlog = Backlog(self.targets)
         self.replays: set[str] = set()
@@ -104,7 +107,7 @@ class Bus(Component):
             time = time_of(entry.get("Time"), now)
         except (OverflowError, ValueError) as error:
             return invalid("Time", f"{error}.")
-        head, seq = head_of(entry, time), self.journal.next_id("events")
+        head, seq = head_of(entry, time, now), self.journal.next_id("events")
         if head["detail-type"] in self.stack.own_facts:
             head |= EXTERNAL
         event = (seq, head, text, detail, has_fine_number(text))
@@ -122,10 +125,11 @@ class Bus(Component):
         refused = refusal_of(entry)
         if refused:
             raise InvalidRequest(refused["ErrorCode"], refused["ErrorMessage"])
-        head, text = head_of(entry, time_of(entry.get("Time"), now)), entry["Detail"]
+        head, text = head_of(entry, time_of(entry.get("Time"), now), now), entry["Detail"]
         fine = has_fine_number(text)
         detail = json_text.parse(text, exact=fine)
         self._accept(self.journal.next_id("events"), head, text, detail, fine, now)
+        self.measures.published(head["detail-type"], detail, now)
         event_id: str = head["id"]
         return event_id
 
@@ -167,6 +171,11 @@ class Bus(Component):
                 self._routing.append(target.key)
                 self.backlog.wake(target.key, now + self._patience[target.key])
 
+    def flush(self, now: float) -> None:
+        """Count the events of the turn; those of an item that failed are not in the batch."""
+        for _, _, detail_type, order_id, *_ in self.journal.batch.rows_of(_INSERT_EVENT):
+            self.measures.accepted(detail_type, order_id, now)
+
     def committed(self) -> None:
         """Make the turn's deliveries visible to the backlog, and count those of streams."""
         self.backlog.committed()
@@ -206,6 +215,8 @@ class Bus(Component):
             )
             if error is None:
                 self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+                if row["replay"] is None:
+                    self.measures.delivered(target.key, delivery.arrived_at, now)
             else:
                 self._failed(target, delivery, _as_refusal(error), now)
         return bool(rows)

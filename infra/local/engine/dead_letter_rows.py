@@ -26,6 +26,8 @@ create table if not exists closed_letters (
 );
 create index if not exists closed_letters_pending on closed_letters (kind)
     where state = 'PENDING';
+create index if not exists closed_letters_replaced on closed_letters (replaced_by)
+    where replaced_by is not null;
 create table if not exists letter_log (
     id integer primary key,
     letter integer not null,

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
@@ -27,6 +27,7 @@ from infra.local.engine.error_boundary import Boundary, Failures
 from infra.local.engine.executions import Executions
 from infra.local.engine.function_calls import FunctionCalls
 from infra.local.engine.integrations import INTEGRATIONS
+from infra.local.engine.measures import Measures
 from infra.local.engine.metrics import Metrics
 from infra.local.engine.outbox import Outbox
 from infra.local.engine.quarantined_orders import QuarantinedOrders
@@ -39,6 +40,9 @@ from infra.local.orderflow import Profile
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invoker, Result
 from storage.sqlite.database import Database
+
+if TYPE_CHECKING:
+    from infra.local.engine.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -100,8 +104,9 @@ class Engine:
         self._requests: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
         self._answers: list[tuple[Future[Any], Any]] = []
         self.accept_only = False
+        self.turned_at = time.monotonic()
         self._sweep_at = 0.0
-        self._truncation = IdleTruncation((directory.database, directory.sandbox))
+        self.upkeep: list[Upkeep] = [IdleTruncation((directory.database, directory.sandbox))]
         self._stopping = threading.Event()
         self.quarantined = self._recover(markers.interrupted)
 
@@ -116,7 +121,8 @@ class Engine:
             self.quarantined_orders,
             profile.order_machine,
         )
-        self.bus = Bus(self.stack, self.journal, self.boundary, self.queues.send)
+        self.measures = Measures(self.journal, self.stack, profile)
+        self.bus = Bus(self.stack, self.journal, self.boundary, self.queues.send, self.measures)
         self.parts = EngineParts(self.stack, self.queues, self.bus, self.executions)
         for target in TARGETS.values():
             self.bus.rule_targets[target.kind] = target(self.parts)
@@ -214,6 +220,7 @@ class Engine:
         Return whether anything happened.
         """
         self.invoker.offset = self.clock.offset
+        self.turned_at = time.monotonic()
         results = self.invoker.poll(0 if self._requests or self.outbox.is_due else timeout)
         now = self.clock.now()
         happened = bool(results)
@@ -246,12 +253,19 @@ class Engine:
         while not self._stopping.is_set():
             wait = self.next_due(schedules=True) - self.clock.now()
             happened = self.turn(min(1.0, max(0.0, wait)))
-            self._truncation.observe(time.monotonic(), busy=happened)
+            for task in self.upkeep:
+                task.observe(time.monotonic(), busy=happened)
 
     def stop(self) -> None:
         """End `run_until_stopped`; callable from another thread or a signal handler."""
         self._stopping.set()
         self.invoker.wake()
+
+    def write_measures(self) -> None:
+        """Commit the sums that the last turns have not written."""
+        now = self.clock.now()
+        self.measures.flush(now, force=True)
+        self._commit(now)
 
     def close(self) -> None:
         """Wait until the background thread has written its files."""
@@ -321,6 +335,7 @@ class Engine:
             self.bus.forget(now)
             self.dead_letters.expire(now)
             self.journal.delete_expired(now)
+            self.measures.roll_up(now)
 
     def _commit(self, now: float) -> None:
         """Commit the turn, then call functions and answer callers.
@@ -331,6 +346,7 @@ class Engine:
         for component in self.components.values():
             component.flush(now)
         self.metrics.flush()
+        self.measures.flush(now)
         self.journal.batch.durable |= bool(self.calls)
         self.marker.enter(NO_ITEM)
         self.journal.commit()

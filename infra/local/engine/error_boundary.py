@@ -17,6 +17,7 @@ from infra.local.directory.crash_marker import CrashMarker, Item, ItemIds, Kind
 from infra.local.directory.journal import Journal
 from infra.local.directory.log_file import LogFile
 from infra.local.engine.function_calls import FunctionCalls
+from infra.local.engine.item_order import order_of
 from infra.local.engine.metrics import Metrics
 
 FAILED = "ItemsFailed"
@@ -71,7 +72,8 @@ class Failures:
         self.journal.batch.add(_RECORD, now, kind, ids, *(_storable(text) for text in texts))
         self.metrics.count(FAILED, {"kind": kind}, now)
         text = f"{item} failed: {name}: {message}"[:_LONGEST]
-        self.log.write("ERROR", "engine", text, now, item=str(item), exception=trace)
+        about = order_of(self.journal.database, item)
+        self.log.write("ERROR", "engine", text, now, **about, item=str(item), exception=trace)
 
 
 class Boundary:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import uuid4
 
 from infra.errors import InvalidRequest
 from infra.local.template.loader import ACCOUNT, REGION
 from kernel import json_text
 from kernel.clock import timestamp
+from kernel.time_ordered_id import time_ordered_id
 from lambda_support.batches import MAX_BYTES, MAX_ENTRIES, entry_size
 
 
@@ -55,11 +55,11 @@ One machine takes it, since a file of events can be replayed here; the analysts'
 """
 
 
-def head_of(entry: Mapping[str, Any], time: str) -> dict[str, Any]:
-    """Return an event's envelope without its detail."""
+def head_of(entry: Mapping[str, Any], time: str, now: float) -> dict[str, Any]:
+    """Return an event's envelope without its detail; its id begins with its arrival."""
     return {
         "version": "0",
-        "id": str(uuid4()),
+        "id": time_ordered_id(now),
         "detail-type": entry["DetailType"],
         "source": entry["Source"],
         "account": ACCOUNT,

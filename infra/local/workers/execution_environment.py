@@ -45,11 +45,16 @@ class Context:
 
 
 class _Output(io.TextIOBase):
-    """Standard output of handlers: collects metrics (EMF) and writes the other lines to the log."""
+    """Standard output of handlers: collects metrics (EMF) and writes the other lines to the log.
 
-    def __init__(self, log: TextIO) -> None:
-        self.log = log
+    The log may be rotated by another process: the first line of an invocation looks for that.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.metrics: list[str] = []
+        self._path = path
+        self._log = self._open()
+        self._wrote = False
 
     def write(self, text: str) -> int:
         """Collect or log a text; Powertools writes a line at a time."""
@@ -57,11 +62,39 @@ class _Output(io.TextIOBase):
             self.metrics.append(sendable(text))
         elif text.strip():
             with suppress(OSError):  # a full disk loses log lines, never an order
-                self.log.write(text if text.endswith("\n") else text + "\n")
+                if not self._wrote:
+                    self._wrote = True
+                    self._follow_rotation()
+                self._log.write(text if text.endswith("\n") else text + "\n")
         return len(text)
 
     def flush(self) -> None:
         """Do nothing: the log is flushed after each invocation."""
+
+    def end(self) -> None:
+        """Flush the lines of an invocation."""
+        if self._wrote:
+            self._wrote = False
+            with suppress(OSError):
+                self._log.flush()
+
+    def close_log(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def _open(self) -> TextIO:
+        return self._path.open("a", buffering=1 << 16, encoding="utf-8", errors="backslashreplace")
+
+    def _follow_rotation(self) -> None:
+        """Open the log anew if its name is of another file, or of none."""
+        try:
+            same = os.path.samestat(self._path.stat(), os.fstat(self._log.fileno()))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            opened = self._open()
+            self._log.close()
+            self._log = opened
 
 
 class ExecutionEnvironment:
@@ -80,14 +113,13 @@ class ExecutionEnvironment:
         self._handlers: dict[str, Callable[[Any, Context], Any]] = {}
         self._current: str | None = None
         self._switches: dict[tuple[str | None, str], list[tuple[str, str | None]]] = {}
-        self._log = log.open("a", buffering=1 << 16, encoding="utf-8", errors="backslashreplace")
-        self._output = _Output(self._log)
+        self._output = _Output(log)
         self._count = 0
         os.environ.update(COMMON)
 
     def close(self) -> None:
         """Close the log."""
-        self._log.close()
+        self._output.close_log()
 
     def load(self) -> None:
         """Import every handler, so that forked processes share them."""
@@ -127,8 +159,7 @@ class ExecutionEnvironment:
             error = json_text.write(_error(raised, context.aws_request_id))
         finally:
             sys.stdout = stdout  # noqa: TID251
-            with suppress(OSError):
-                self._log.flush()
+            self._output.end()
         metrics, self._output.metrics = self._output.metrics, []
         return answer, error, metrics
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.local.directory.crash_marker import NO_ITEM, CrashMarker
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.execution_environment import ExecutionEnvironment
-from infra.local.workers.invocations import Invocation, Result
+from infra.local.workers.invocations import Invocation, Result, WorkerState
 from kernel import json_text
 
 
@@ -70,3 +70,7 @@ class InlineInvoker:
     def processes(self) -> list[int]:
         """Return an empty list: handlers run in the engine's process."""
         return []
+
+    def state(self) -> WorkerState:
+        """Return zeros: there are no workers."""
+        return WorkerState(0, 0, 0)

@@ -35,6 +35,14 @@ class Result(NamedTuple):
     size: int | None = None
 
 
+class WorkerState(NamedTuple):
+    """Numbers of worker processes: alive, wanted, and replaced because they ended."""
+
+    alive: int
+    wanted: int
+    replaced: int
+
+
 OnResult = Callable[[Result, float], None]
 Invoke = Callable[..., int]
 """``(function, payload, on_result, item) -> id``: call a function after the commit;
@@ -64,6 +72,9 @@ class Invoker(Protocol):
 
     def processes(self) -> list[int]:
         """Return the ids of all processes that run handlers."""
+
+    def state(self) -> WorkerState:
+        """Return the numbers of workers; callable from any thread."""
 
 
 def timed_out(function: Function) -> dict[str, Any]:

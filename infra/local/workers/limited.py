@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from infra.local.clock import Clock
 from infra.local.workers.account import THROTTLED, Account, Limits
-from infra.local.workers.invocations import Invocation, Invoker, Result, timed_out
+from infra.local.workers.invocations import Invocation, Invoker, Result, WorkerState, timed_out
 
 NEVER = float("inf")
 
@@ -131,6 +131,10 @@ class LimitedInvoker:
     def processes(self) -> list[int]:
         """Return the ids of all processes that run handlers."""
         return self.inner.processes()
+
+    def state(self) -> WorkerState:
+        """Return the numbers of workers."""
+        return self.inner.state()
 
     def _end_calls(self, now: float) -> None:
         """Run the handlers of the calls that end; report those that timed out."""

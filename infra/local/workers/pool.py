@@ -20,7 +20,7 @@ import orjson
 from infra.errors import Refusal
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.channel import Channel
-from infra.local.workers.invocations import Invocation, Result, crashed
+from infra.local.workers.invocations import Invocation, Result, WorkerState, crashed
 from infra.local.workers.timeouts import kill_if_overdue, remaining_times
 from infra.local.workers.worker_handle import PREFETCH_BYTES, STALLED_AFTER, WorkerHandle
 
@@ -74,6 +74,7 @@ class WorkerPool:
         self._fork_server.stdin.close()
         self._control = ours
         self.size = size
+        self.replaced = 0
         self.workers: list[WorkerHandle] = []
 
     def start(self) -> None:
@@ -159,6 +160,10 @@ class WorkerPool:
         """Return the ids of all processes of the pool."""
         return [self._fork_server.pid, *(worker.pid for worker in self.workers)]
 
+    def state(self) -> WorkerState:
+        """Return the numbers of workers; callable from any thread."""
+        return WorkerState(len(self.workers), self.size, self.replaced)
+
     def _wait_time(self, timeout: float) -> float:
         """Return how long to wait: at most until the next timeout of a running invocation."""
         limits = remaining_times(self.workers)
@@ -211,6 +216,7 @@ class WorkerPool:
     def _replace(self, worker: WorkerHandle, error: dict[str, Any] | None) -> Result:
         """Replace a worker that ended: fail its running invocation and requeue the others."""
         self.workers.remove(worker)
+        self.replaced += 1
         self._selector.unregister(worker.channel)
         worker.channel.close()
         running = worker.sent.popleft() if worker.sent else None

@@ -22,6 +22,7 @@ from kernel.errors import (
     MAX_PROBLEMS,
     CancellationRefused,
     ChangeRefused,
+    EventNotFound,
     InvalidInput,
     NotPermitted,
     OrderConflict,
@@ -41,7 +42,7 @@ from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
 from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
-from orders import idempotency_key, idempotent_placement, usecases, wiring
+from orders import event_requests, idempotency_key, idempotent_placement, usecases, wiring
 from orders.caller import Caller, caller_of
 from orders.model import Amendment
 from orders.order_json import order_json
@@ -53,6 +54,7 @@ _STATUS = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotPermitted: HTTPStatus.FORBIDDEN,
     OrderNotFound: HTTPStatus.NOT_FOUND,
+    EventNotFound: HTTPStatus.NOT_FOUND,
     CancellationRefused: HTTPStatus.CONFLICT,
     ChangeRefused: HTTPStatus.CONFLICT,
 }
@@ -120,6 +122,20 @@ def get(order_id: str) -> Response[str]:
     """Return one order."""
     record = _caller().require_own(wiring.ports().store.read(order_id))
     return _json(HTTPStatus.OK, order_json(record))
+
+
+@app.get("/orders/<order_id>/events")
+def list_events(order_id: str) -> Response[str]:
+    """List the events of an order, the oldest first, with what became of each."""
+    events = event_requests.of_order(order_id, _caller(), wiring.ports())
+    return _json(HTTPStatus.OK, {"events": [event.to_json() for event in events]})
+
+
+@app.get("/events/<event_id>")
+def get_event(event_id: str) -> Response[str]:
+    """Return one event by its EventId, with what became of it."""
+    event = event_requests.find(event_id, _caller(), wiring.ports())
+    return _json(HTTPStatus.OK, event.to_json())
 
 
 @app.get("/orders")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
+from kernel import current_order
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Change, Entry, Message, OrderRecord
 from storage.dynamodb.order_item import (
@@ -36,7 +37,11 @@ class DynamoRecords:
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, or ``None``."""
         item = self.table.get(*order_key(order_id))
-        return None if item is None or EARLY in item else to_record(item)
+        if item is None or EARLY in item:
+            return None
+        record = to_record(item)
+        current_order.notice(record)
+        return record
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""
@@ -101,9 +106,14 @@ class DynamoRecords:
 
     def send(self, message: Message, at: float) -> None:
         """Put a message that belongs to no change of a record into an outbox item of its own."""
+        self.send_all((message,), at)
+
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
+        """Put messages that belong to no change of a record into one outbox item, all or none."""
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        add_outbox(update, {"0": to_message(message, at)}, name, at)
+        encoded = {str(number): to_message(message, at) for number, message in enumerate(messages)}
+        add_outbox(update, encoded, name, at)
         self.table.write(update)
 
 

@@ -5,11 +5,11 @@ Each service's store extends `SQLiteRecords`, and writes its own rows in the tra
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from kernel import json_text
+from kernel import current_order, json_text
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Change, Entry, Line, Message, OrderRecord
 from kernel.order_status import ENDED, ChargeStatus, Reservation, ShipmentStatus, Status
@@ -61,7 +61,11 @@ class SQLiteRecords:
     def find(self, order_id: str) -> OrderRecord | None:
         """Return the record of an order, or ``None``."""
         row = self.database.row(f"select {RECORD} from orders where order_id = ?", order_id)
-        return None if row is None else to_record(row)
+        if row is None:
+            return None
+        record = to_record(row)
+        current_order.notice(record)
+        return record
 
     def read(self, order_id: str) -> OrderRecord:
         """Return the record of an order, or raise `OrderNotFound`."""
@@ -83,8 +87,13 @@ class SQLiteRecords:
 
     def send(self, message: Message, at: float) -> None:
         """Put a message into the outbox that belongs to no change of a record."""
+        self.send_all((message,), at)
+
+    def send_all(self, messages: Sequence[Message], at: float) -> None:
+        """Put messages into the outbox that belong to no change of a record, all or none."""
         with self.database.write() as connection:
-            add_message(connection, message, at)
+            for message in messages:
+                add_message(connection, message, at)
 
 
 def require_unchanged(connection: sqlite3.Connection, record: OrderRecord) -> None:

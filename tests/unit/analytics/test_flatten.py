@@ -38,6 +38,13 @@ EVENTS = {
     "Order Failed": order(reason="PaymentDeclined", message="PRIVATE message"),
     "Order Cancellation Confirmed": order(reason="PRIVATE reason"),
     "Order Cancellation Refused": {**SHORT, "reason": "OrderCompleted"},
+    "Order Rejected": {
+        **SHORT,
+        "rejected_event_id": "e-1",
+        "reason": "InvalidEvent",
+        "problems": [{"field": "detail.email", "problem": "PRIVATE problem"}],
+        "problem_count": 1,
+    },
     "Payment Refunded": {**PAYMENT, "amount": 25.0, "charge_id": "c", "reason": "OutOfStock"},
     "High Value Order Flagged": {**PAYMENT, "total": 2500.5, "threshold": 1000},
 }
@@ -108,6 +115,7 @@ def test_the_events_together_fill_every_column() -> None:
         ),
         ("Order Failed", "reason", "PaymentDeclined"),
         ("Order Cancellation Refused", "reason", "OrderCompleted"),
+        ("Order Rejected", "reason", "InvalidEvent"),
         ("Payment Refunded", "reason", "OutOfStock"),
         ("Payment Refunded", "amount", "25.00"),
         ("High Value Order Flagged", "total", "2500.50"),

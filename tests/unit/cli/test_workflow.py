@@ -66,7 +66,7 @@ def test_a_run_without_an_answer_names_the_state(tmp_path: Path, mocks: dict[str
     words = ["workflow", "run", flow, "--input", data]
     if mocks:
         ran = orders(*words, "--mocks", written(tmp_path, "mocks.json", mocks))
-        assert (ran["status"], ran["error"]) == ("FAILED", "E")
+        assert (ran["status"], ran["failure"]["error"]) == ("FAILED", "E")
         return
     result = CliRunner().invoke(app, words)
     assert "the state T calls" in str(result.exception)
@@ -84,7 +84,8 @@ def test_a_state_of_the_project_is_tested(tmp_path: Path) -> None:
     data = written(tmp_path, "in.json", {"order_id": "A-1", "epoch": 1})
     words = ("workflow", "test", "ProcessPayment", "--input", data)
     found = orders(*words, "--error", "PaymentDeclined")
-    assert (found["status"], found["error"]) == ("CAUGHT_ERROR", "PaymentDeclined")
+    assert found["status"] == "CAUGHT_ERROR"
+    assert found["failure"]["error"] == "PaymentDeclined"
     assert found["next_state"] == "Compensate"
 
 
@@ -100,5 +101,5 @@ def test_a_function_is_invoked_in_a_fresh_directory(tmp_path: Path) -> None:
         app, ["invoke", "CheckInventoryFunction", "--event", event, "--fresh", "--json"]
     )
     answer = json.loads(result.output.splitlines()[-1])
-    assert answer["error"]["errorType"] == "OrderNotFound"
+    assert answer["failure"]["errorType"] == "OrderNotFound"
     assert result.exit_code == 1

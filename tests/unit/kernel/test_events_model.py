@@ -22,7 +22,9 @@ from kernel.events import (
     OrderCreated,
     OrderDetail,
     OrderFailed,
+    OrderRejected,
     PaymentRefunded,
+    RefusedField,
     Shortage,
     derived_event_id,
     parse,
@@ -502,6 +504,14 @@ ORDER: dict[str, Any] = WHOLE | {
         OrderFailed.model_construct(**ORDER, reason="PaymentDeclined", message="declined"),
         OrderCancellationConfirmed.model_construct(**ORDER, reason=None),
         OrderCancellationRefused.model_construct(**WHOLE, reason="too late"),
+        OrderRejected.model_construct(
+            **WHOLE,
+            rejected_event_id="e-1",
+            rejected_event_type="Order Created",
+            reason="InvalidEvent",
+            problems=(RefusedField(field="detail.total", problem="is missing; send it"),),
+            problem_count=1,
+        ),
         PaymentRefunded.model_construct(
             **WHOLE,
             customer_id="C",
@@ -536,6 +546,7 @@ def test_requests_come_from_upstream_and_all_other_events_from_the_platform() ->
         "Order Failed",
         "Order Cancellation Confirmed",
         "Order Cancellation Refused",
+        "Order Rejected",
         "Payment Refunded",
         "High Value Order Flagged",
     }

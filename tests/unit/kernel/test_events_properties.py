@@ -82,6 +82,9 @@ REQUIRED: dict[str, st.SearchStrategy[Any]] = {
     "charge_id": words,
     "shipment_id": words,
     "tracking_number": words,
+    "rejected_event_id": words,
+    "problems": st.lists(st.fixed_dictionaries({"field": words, "problem": words}), min_size=1),
+    "problem_count": st.integers(1, 9_999),
 }
 OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "metadata": metadata | st.none(),
@@ -89,6 +92,8 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "email": emails,
     "payment_token": words | st.none(),
     "reason": words,
+    "order_id": identifiers,
+    "rejected_event_type": st.sampled_from(["Order Created", "Order Updated"]),
 }
 
 

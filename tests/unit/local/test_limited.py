@@ -5,7 +5,7 @@ import pytest
 from infra.local.clock import Clock
 from infra.local.template.stack import Function
 from infra.local.workers.account import THROTTLED, Limits
-from infra.local.workers.invocations import Invocation, Result
+from infra.local.workers.invocations import Invocation, Result, WorkerState
 from infra.local.workers.limited import NEVER, LimitedInvoker
 
 FUNCTION = Function("One", "arn:one", "one.handler", 10.0, 256, {})
@@ -53,6 +53,9 @@ class Handlers:
 
     def processes(self) -> list[int]:
         return [7]
+
+    def state(self) -> WorkerState:
+        return WorkerState(0, 0, 0)
 
 
 @pytest.fixture

@@ -57,11 +57,11 @@ def ses(monkeypatch: pytest.MonkeyPatch) -> SESMailer:
         monkeypatch.setenv(name, "none")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     aws.client.cache_clear()
-    return SESMailer(aws.client("sesv2"))
+    return SESMailer()
 
 
 def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
-    with Stubber(ses.client) as stub:
+    with Stubber(aws.client("sesv2")) as stub:
         stub.add_response(
             "send_email",
             {"MessageId": "1"},
@@ -76,13 +76,13 @@ def test_ses_gets_the_raw_message(ses: SESMailer) -> None:
 
 
 def test_ses_is_asked_with_the_timeouts_of_every_service(ses: SESMailer) -> None:
-    config = ses.client.meta.config
+    config = aws.client("sesv2").meta.config
     assert (config.connect_timeout, config.read_timeout) == (aws.CONNECT_TIMEOUT, aws.READ_TIMEOUT)
     assert config.retries["total_max_attempts"] == aws.ATTEMPTS
 
 
 def test_a_refusal_of_ses_is_a_mail_error(ses: SESMailer) -> None:
-    with Stubber(ses.client) as stub:
+    with Stubber(aws.client("sesv2")) as stub:
         stub.add_client_error("send_email", "MessageRejected")
         with pytest.raises(MailError, match="A-1"):
             ses.send("A-1", MAIL)

@@ -31,7 +31,7 @@ from kernel.idempotency import published_event_id
 from kernel.order_record import CONFLICT_RETRIES, Entry, Line, OrderRecord
 from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
 from orders.change_requests import apply_request
-from orders.model import DELAYED, Amendment, spread
+from orders.model import DELAYED, Amendment
 from orders.usecases import (
     ClaimedOrder,
     Policy,
@@ -199,10 +199,9 @@ def test_one_of_two_runs_gets_an_order_with_an_expired_lease() -> None:
 def test_an_order_out_of_stock_waits_and_publishes_the_shortage() -> None:
     before = order()
     store = FakeOrders(before)
-    delay = spread(120, "A-1", EPOCH)
-    assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "WAITING", delay)
+    assert pause("A-1", EPOCH, SHORT, ports(store)) == ClaimedOrder("A-1", EPOCH, "WAITING", 120)
     assert store.only.status is Status.WAITING
-    assert (store.only.attempts, store.only.resume_at) == (1, NOW + delay)
+    assert (store.only.attempts, store.only.resume_at) == (1, NOW + 120)
     event = the_event(store, "Order Backordered", of=before)
     assert isinstance(event.detail, OrderBackordered)
     assert tells_the_order(event.detail, before)

@@ -50,7 +50,7 @@ def test_the_concurrency_of_a_consumer_is_a_number() -> None:
         for source in resource["Properties"].get("Events", {}).values()
         if source["Type"] == "SQS"
     ]
-    assert sorted(wanted) == [2, 10, 10, 10]
+    assert sorted(wanted) == [2, 2, 10, 10]
 
 
 def test_parameters_are_of_the_template() -> None:

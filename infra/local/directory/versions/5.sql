@@ -205,6 +205,15 @@ create table metrics (
     maximum real not null,
     primary key (minute, name, dimensions)
 ) without rowid;
+create table measures (
+    minute integer not null,
+    name text not null,
+    label text not null,
+    bucket integer not null,
+    count integer not null,
+    sum real not null,
+    primary key (minute, name, label, bucket)
+) without rowid;
 create table stock (
     sku text primary key,
     received integer not null default 0,
@@ -276,6 +285,8 @@ create table closed_letters (
 );
 create index closed_letters_pending on closed_letters (kind)
     where state = 'PENDING';
+create index closed_letters_replaced on closed_letters (replaced_by)
+    where replaced_by is not null;
 create table letter_log (
     id integer primary key,
     letter integer not null,

@@ -1,4 +1,4 @@
-"""A page with one chart for each numeric column of a query's answer."""
+"""One chart for each numeric column of a query's answer, and a page with them."""
 
 import os
 from collections.abc import Sequence
@@ -22,13 +22,10 @@ Row = Sequence[Any]
 
 def render_chart(columns: Sequence[str], rows: Sequence[Row], path: Path, title: str) -> None:
     """Write a self-contained page: columns or lines over time, bars otherwise, and the table."""
-    numeric = [_is_numeric(rows, index) for index in range(len(columns))]
-    figures = [index for index, number in enumerate(numeric) if number][:MAX_CHARTS]
-    body = "".join(
-        charts.section(columns[index], _chart(columns[index], rows, numeric, index))
-        for index in figures
-    )
-    if not figures:
+    numeric = numeric_columns(columns, rows)
+    drawn = figures(columns, rows)
+    body = "".join(charts.section(name, chart) for name, chart in drawn)
+    if not drawn:
         body = '<p class="muted">The answer has no numeric column.</p>\n'
     cells = [[_text(value) for value in row] for row in rows[:MAX_ROWS]]
     body += charts.section("Rows", charts.table(columns, cells, numeric))
@@ -37,6 +34,18 @@ def render_chart(columns: Sequence[str], rows: Sequence[Row], path: Path, title:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_text(page, encoding="utf-8")
     part.replace(path)
+
+
+def numeric_columns(columns: Sequence[str], rows: Sequence[Row]) -> list[bool]:
+    """Return for each column whether its cells are numbers."""
+    return [_is_numeric(rows, index) for index in range(len(columns))]
+
+
+def figures(columns: Sequence[str], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return the first numeric columns: the name of each, and its chart as SVG in HTML."""
+    numeric = numeric_columns(columns, rows)
+    drawn = [index for index, number in enumerate(numeric) if number][:MAX_CHARTS]
+    return [(columns[index], _chart(columns[index], rows, numeric, index)) for index in drawn]
 
 
 def _chart(label: str, rows: Sequence[Row], numeric: Sequence[bool], figure: int) -> str:

@@ -1,0 +1,1 @@
+"""Parts of ``orders replay``: sources, selection, pace, checkpoint and account."""

@@ -1,0 +1,252 @@
+"""Contracts: the events with their fields and versions, the check of an event, and sending one."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.contracts.examples import Example
+from infra.errors import NotFound
+from infra.views.contract_catalogue import (
+    CatalogueEntry,
+    Validation,
+    catalogue,
+    consumers_of,
+    recent_events,
+    schema_text,
+    validate,
+    validate_all,
+)
+from infra.views.exact_json import Number, read_exact, write_exact
+from infra.views.rule_verdicts import matching_rules
+from kernel.clock import timestamp
+from kernel.events import REQUESTS
+from storage.sqlite.database import Database
+
+MAX_PROBLEMS = 20
+MAX_EVENTS = 200
+"""Events of one check; `orders events validate` takes files of any size."""
+
+
+def listed(_visit: Visit, database: Database) -> View:
+    """Show every contract with the number of its recent events."""
+    names = {"entries": list(catalogue().values()), "recent": recent_events(database)}
+    return View("contracts/list.html", "Contracts", names)
+
+
+def one(visit: Visit, database: Database) -> View:
+    """Show one contract."""
+    entry = _entry(visit)
+    chosen = visit.filter("example")
+    example = next((each for each in entry.examples if each.name == chosen), entry.examples[0])
+    names = {
+        "entry": entry,
+        "example": example,
+        "consumers": consumers_of(entry, visit.source.stack.rules),
+        "recent": recent_events(database),
+    }
+    return View("contracts/one.html", entry.name, names)
+
+
+def schema(visit: Visit, _: Database) -> Download:
+    """Return the JSON Schema of an event."""
+    entry = _entry(visit)
+    return Download(
+        f"{entry.slug}.schema.json", "application/schema+json", schema_text(entry).encode()
+    )
+
+
+def checker(_visit: Visit, _database: Database) -> View:
+    """Show the form of the check."""
+    return _checked_view("", [])
+
+
+async def check(visit: Visit, form: Mapping[str, str]) -> View:
+    """Check pasted events: each problem with its line and field, and the rules that would match."""
+    text = form.get("events", "")
+    found = await asyncio.to_thread(validate_all, text, MAX_EVENTS)
+    results = await asyncio.to_thread(_results, visit, found.events)
+    return _checked_view(text, results, found.omitted)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The check of one event."""
+
+    line: int
+    type: str
+    order_id: str
+    known: str | None
+    problems: tuple[tuple[str, str], ...]
+    omitted: int
+    rules: tuple[str, ...]
+
+
+def _results(visit: Visit, events: list[tuple[int, Validation]]) -> list[Result]:
+    rules = visit.source.stack.rules
+    results = []
+    with closing(visit.source.directory.reader()) as database:
+        for line, checked in events:
+            content = checked.content or {}
+            order_id = _order_id(content)
+            row = order_id and database.row(
+                "select status from orders where order_id = ?", order_id
+            )
+            results.append(
+                Result(
+                    line,
+                    str(content.get("detail-type", "")),
+                    order_id,
+                    str(row["status"]) if row else None,
+                    tuple((each.field, each.problem) for each in checked.problems[:MAX_PROBLEMS]),
+                    max(0, len(checked.problems) - MAX_PROBLEMS),
+                    matching_rules(rules, content) if checked.content else (),
+                )
+            )
+    return results
+
+
+def _order_id(content: Mapping[str, Any]) -> str:
+    detail = content.get("detail")
+    order_id = detail.get("order_id") if isinstance(detail, dict) else None
+    return order_id if isinstance(order_id, str) else ""
+
+
+def _checked_view(text: str, results: list[Result], omitted: int = 0) -> View:
+    names = {"text": text, "results": results, "omitted": omitted, "most": MAX_EVENTS}
+    return View("contracts/check.html", "Check events", names)
+
+
+def composer(visit: Visit, database: Database) -> View:
+    """Show an example with a fresh order, ready to be sent."""
+    entry = _entry(visit)
+    _require_request(entry)
+    chosen = visit.filter("example")
+    example = next((each for each in entry.examples if each.name == chosen), entry.examples[0])
+    order_id = visit.filter("order") or _fresh_id(entry, example)
+    text = write_exact(_plain(_fresh(example, order_id, visit.now)))
+    return _composer_view(entry, example.name, text, _stock(database, example), None)
+
+
+async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
+    """Put the event on the bus, and go to its order."""
+    entry = _entry(visit)
+    _require_request(entry)
+    text = form.get("event", "")
+    checked = validate(text)
+    name = form.get("example", "")
+    problems = [(each.field, each.problem) for each in checked.problems[:MAX_PROBLEMS]]
+    content = checked.content or {}
+    if not problems and content.get("detail-type") not in REQUESTS:
+        allowed = ", ".join(sorted(REQUESTS))
+        problems = [("detail-type", f"is a fact that the platform publishes; send {allowed}")]
+    if problems:
+        return _composer_view(entry, name, text, [], problems)
+    exact = read_exact(text)
+    detail = exact.get("detail", exact.get("Detail"))
+    request = {
+        "EventBusName": visit.source.stack.bus,
+        "Source": content["source"],
+        "DetailType": content["detail-type"],
+        "Detail": detail if isinstance(detail, str) else write_exact(detail),
+    }
+    answer = await visit.source.operate("AWSEvents.PutEvents", {"Entries": [request]})
+    [result] = answer["Entries"]
+    if "ErrorCode" in result:
+        problem = [(result["ErrorCode"], result.get("ErrorMessage", ""))]
+        return _composer_view(entry, name, text, [], problem)
+    order_id = _order_id(content)
+    notice = f"The event is accepted as {result['EventId']}; this page follows its order."
+    return Redirect(link(f"/orders/{quote(order_id, safe='')}"), notice)
+
+
+def _entry(visit: Visit) -> CatalogueEntry:
+    slug = visit.path["slug"]
+    entry = catalogue().get(slug)
+    if entry is None:
+        raise NotFound(f"no event is named {slug[:80]!r}; see the list of contracts")
+    return entry
+
+
+def _require_request(entry: CatalogueEntry) -> None:
+    if not entry.is_request:
+        raise BadFilter(
+            f"{entry.name} is a fact that the platform publishes; only"
+            f" {', '.join(sorted(REQUESTS))} are sent"
+        )
+
+
+def _fresh_id(entry: CatalogueEntry, example: Example) -> str:
+    """Return a new order id, or the example's for an event about an earlier order."""
+    if entry.slug != "order-created":
+        return str(example.envelope["detail"]["order_id"])
+    return f"TRY-{secrets.token_hex(3).upper()}"
+
+
+def _fresh(example: Example, order_id: str, now: float) -> dict[str, Any]:
+    """Return an example for another order, now; without metadata its content identifies it."""
+    envelope = example.envelope
+    detail = {**envelope["detail"], "order_id": order_id, "timestamp": timestamp(now)}
+    detail.pop("metadata", None)
+    return {"source": envelope["source"], "detail-type": envelope["detail-type"], "detail": detail}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with its numbers as text of JSON."""
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(element) for element in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Number(repr(value))
+    return value
+
+
+def _stock(database: Database, example: Example) -> list[tuple[str, int, int]]:
+    """Return the SKUs of an example: the ordered units, and the free ones."""
+    lines = example.envelope["detail"].get("items") or []
+    ordered: dict[str, int] = {}
+    for each in lines:
+        ordered[each["sku"]] = ordered.get(each["sku"], 0) + each["quantity"]
+    found = []
+    for sku, quantity in ordered.items():
+        row = database.row("select on_hand - reserved as free from stock where sku = ?", sku)
+        found.append((sku, quantity, row["free"] if row else 0))
+    return found
+
+
+def _composer_view(
+    entry: CatalogueEntry,
+    example: str,
+    text: str,
+    stock: list[tuple[str, int, int]],
+    problems: list[tuple[str, str]] | None,
+) -> View:
+    names = {
+        "entry": entry,
+        "example": example,
+        "text": text,
+        "stock": stock,
+        "problems": problems or [],
+    }
+    return View("contracts/send.html", f"Send {entry.name}", names, 422 if problems else 200)
+
+
+PAGE = Page(
+    name="contracts",
+    title="Contracts",
+    key="c",
+    icon="contracts",
+    gets={
+        "/contracts": listed,
+        "/contracts/check": checker,
+        "/contracts/{slug}": one,
+        "/contracts/{slug}/schema.json": schema,
+        "/contracts/{slug}/send": composer,
+    },
+    posts={"/contracts/check": check, "/contracts/{slug}/send": send},
+)

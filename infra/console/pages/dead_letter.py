@@ -1,0 +1,238 @@
+"""One dead letter: its reason, history and body; edit with a check and a diff, and its actions."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from infra.console.page import BadFilter, Redirect, View, Visit, link
+from infra.dead_letters.edit import NothingToEdit, event_in
+from infra.errors import NotFound
+from infra.views.contract_catalogue import Validation, validate
+from infra.views.dead_letter import DeadLetter, HistoryEntry
+from infra.views.exact_json import Change, changes, indented, read_exact, write_exact
+from infra.views.foreseen_redrive import NO_WAY_BACK, destination_of
+from infra.views.local_dead_letters import find_dead_letter
+from infra.views.rule_verdicts import matching_rules
+from kernel.json_text import InvalidJSON, read, write
+from storage.sqlite.database import Database
+
+LARGEST = (1 << 63) - 1
+MAX_PROBLEMS = 20
+
+
+def number_of(text: str) -> int:
+    """Return the number of a dead letter, or raise `BadFilter`."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST))
+    if not plain or not 0 < int(text) <= LARGEST:
+        raise BadFilter(f"{text[:60]!r} is no number of a dead letter; choose one in the list")
+    return int(text)
+
+
+def show(visit: Visit, database: Database) -> View:
+    """Show a dead letter, open or closed."""
+    letter = _find(visit, database)
+    names = {
+        "letter": letter,
+        "text": indented(_body_text(database, letter)),
+        "destination": _destination(visit, letter),
+        "no_way_back": NO_WAY_BACK,
+        "can_edit": letter.closing is None and _event_text(database, letter) is not None,
+        "history": [(entry, _edited(entry)) for entry in reversed(letter.history or ())],
+    }
+    return View("dead_letters/letter.html", f"Dead letter {letter.id}", names)
+
+
+def edit(visit: Visit, database: Database) -> View:
+    """Show the event of a dead letter in an editor."""
+    letter, text = _editable(visit, database)
+    return _editor(letter, text, text, None)
+
+
+async def check(visit: Visit, form: Mapping[str, str]) -> View:
+    """Show the differences of an edited event, its problems, and the rules that would match."""
+    letter, original = await _read(visit)
+    return _editor(letter, original, form.get("event", ""), _checked(visit, original, form))
+
+
+async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
+    """Save an edited event, and redrive it if the button says so."""
+    letter, original = await _read(visit)
+    checked = _checked(visit, original, form)
+    if checked.problems:
+        return _editor(letter, original, form.get("event", ""), checked)
+    number, who = number_of(visit.path["id"]), visit.visitor.name
+    request = {"id": number, "event": read(form.get("event", "")), "who": who}
+    [answer] = (await visit.source.operate("Orderflow.EditDeadLetter", request))["letters"]
+    here = link(f"/dead-letters/{number}")
+    if answer["state"] == "refused" or form.get("then") != "redrive":
+        return Redirect(here, _sentence(answer), _tone(answer))
+    return await redrive(visit, form)
+
+
+async def redrive(visit: Visit, _form: Mapping[str, str]) -> Redirect:
+    """Send a dead letter back to the place where it failed."""
+    return await _operate(visit, "Orderflow.RedriveDeadLetters", {})
+
+
+async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Remove a dead letter from its queue; it can be put back for 14 days."""
+    reason = form.get("reason", "").strip()
+    if not reason:
+        raise BadFilter("reason: is missing; say why this dead letter needs no action")
+    return await _operate(visit, "Orderflow.DiscardDeadLetters", {"reason": reason})
+
+
+async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Put discarded or expired dead letters back: this one, and others that the form names."""
+    ids = [number_of(word) for word in form.get("ids", visit.path["id"]).split()][:1_000]
+    request = {"ids": ids, "who": visit.visitor.name}
+    answers = (await visit.source.operate("Orderflow.RestoreDeadLetters", request))["letters"]
+    refused = [answer for answer in answers if answer["state"] == "refused"]
+    if len(answers) == 1:
+        return Redirect(link(f"/dead-letters/{ids[0]}"), _sentence(answers[0]), _tone(answers[0]))
+    text = f"{len(answers) - len(refused):,} of {len(answers):,} dead letters were put back."
+    if refused:
+        text += f" Refused: {refused[0]['id']}: {refused[0]['message']}"
+    return Redirect(link("/dead-letters"), text, "bad" if refused else "good")
+
+
+async def _operate(visit: Visit, name: str, fields: Mapping[str, Any]) -> Redirect:
+    number = number_of(visit.path["id"])
+    request = {"ids": [number], "who": visit.visitor.name, **fields}
+    [answer] = (await visit.source.operate(name, request))["letters"]
+    return Redirect(link(f"/dead-letters/{number}"), _sentence(answer), _tone(answer))
+
+
+def _sentence(answer: Mapping[str, Any]) -> str:
+    return f"Dead letter {answer['id']} {_STATES[answer['state']]}: {answer['message']}"
+
+
+_STATES = {
+    "running": "is redriven",
+    "refused": "is unchanged",
+    "discarded": "is discarded",
+    "restored": "is put back",
+    "edited": "is edited",
+}
+
+
+def _tone(answer: Mapping[str, Any]) -> str:
+    return "bad" if answer["state"] == "refused" else "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The check of an edited event."""
+
+    problems: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
+    rules: tuple[str, ...]
+    order_id: str
+
+
+def _checked(visit: Visit, original: str, form: Mapping[str, str]) -> Checked:
+    text = form.get("event", "")
+    found: Validation = validate(text)
+    try:
+        differences = changes(_value(original), read_exact(text))
+    except InvalidJSON:
+        differences = []
+    content = found.content or {}
+    detail = content.get("detail")
+    order_id = detail.get("order_id") if isinstance(detail, dict) else None
+    return Checked(
+        tuple((each.field, each.problem) for each in found.problems[:MAX_PROBLEMS]),
+        tuple(differences),
+        matching_rules(visit.source.stack.rules, content) if not found.problems else (),
+        order_id if isinstance(order_id, str) else "",
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return read_exact(text)
+    except InvalidJSON:
+        return text
+
+
+def _editor(letter: DeadLetter, original: str, text: str, checked: Checked | None) -> View:
+    names = {
+        "letter": letter,
+        "original": indented(original),
+        "text": indented(text) if checked is None else text,
+        "checked": checked,
+    }
+    status = 200 if checked is None or not checked.problems else 422
+    return View("dead_letters/edit.html", f"Edit dead letter {letter.id}", names, status)
+
+
+def _find(visit: Visit, database: Database) -> DeadLetter:
+    number = number_of(visit.path["id"])
+    letter = find_dead_letter(database, visit.source.stack.dead_letter_queues, number)
+    if letter is None:
+        raise NotFound(
+            f"there is no dead letter {number}: it may have been closed more than 14 days ago;"
+            " see the list of dead letters"
+        )
+    return letter
+
+
+async def _read(visit: Visit) -> tuple[DeadLetter, str]:
+    """Return an open dead letter and the text of its event, for an action."""
+
+    def read_both() -> tuple[DeadLetter, str]:
+        with closing(visit.source.directory.reader()) as database:
+            return _editable(visit, database)
+
+    return await asyncio.to_thread(read_both)
+
+
+def _editable(visit: Visit, database: Database) -> tuple[DeadLetter, str]:
+    letter = _find(visit, database)
+    text = _event_text(database, letter)
+    if letter.closing is not None or text is None:
+        raise BadFilter(
+            f"dead letter {letter.id} has no event to edit: it is closed, or is about an order;"
+            " redrive it after its cause is fixed, or discard it"
+        )
+    return letter, text
+
+
+def _body_text(database: Database, letter: DeadLetter) -> str:
+    """Return the body of a dead letter as it was sent."""
+    row = database.row("select body from messages where id = ?", letter.id)
+    row = row or database.row("select body from closed_letters where id = ?", letter.id)
+    return str(row["body"]) if row else ""
+
+
+def _event_text(database: Database, letter: DeadLetter) -> str | None:
+    """Return the text of the event in a dead letter, its numbers as they were sent."""
+    try:
+        event = event_in({"id": letter.id, "queue": letter.queue, "body": letter.body})
+    except NothingToEdit:
+        return None
+    text = _body_text(database, letter)
+    body = letter.body
+    if isinstance(event, str):
+        return event
+    if not (isinstance(body, dict) and "consumer" in body):
+        return text
+    try:
+        return write_exact(read_exact(text)["event"])
+    except (InvalidJSON, KeyError, TypeError):
+        return write(event).decode()
+
+
+def _destination(visit: Visit, letter: DeadLetter) -> str:
+    fields = {"queue": letter.queue, "attributes": letter.attributes, "body": letter.body}
+    return destination_of(visit.source.stack, fields)
+
+
+def _edited(entry: HistoryEntry) -> list[Change]:
+    """Return the changes of an edit in the history of a dead letter."""
+    if "before" not in entry.detail:
+        return []
+    before, after = (_value(write(entry.detail.get(name)).decode()) for name in ("before", "after"))
+    return changes(before, after)

@@ -1,0 +1,210 @@
+"""Dead letters: grouped by cause, with preview, redrive, discard and undo."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
+from infra.console.pages import dead_letter
+from infra.views.closed_letters import closed_page
+from infra.views.foreseen_redrive import foreseen
+from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
+from storage.sqlite.database import Database
+
+SHOWN = 50
+"""Dead letters of a group on one page, and groups of a list."""
+
+MAX_BATCH = 1_000
+"""Dead letters that one action takes; the others of the group stay open."""
+
+CHUNK = 100
+"""Dead letters of one turn of the engine: orders go on between two of them."""
+
+INDEX = LetterIndex()
+"""The reasons of the dead letters of this process's directory."""
+
+VERBS = {"redrive": "Redrive", "discard": "Discard"}
+
+
+def groups(visit: Visit, database: Database) -> View:
+    """Show the open dead letters as groups."""
+    by = _by(visit.filter("by"))
+    found = INDEX.read(database, visit.source.stack.dead_letter_queues)
+    facts = _chosen(visit, found.facts)
+    made = grouped(facts, by, visit.now)
+    names = {
+        "by": by,
+        "choices": BY,
+        "groups": made[:SHOWN],
+        "omitted": len(made) - SHOWN,
+        "shown": len(facts),
+        "found": found,
+        "limit": MAX_LETTERS,
+        "given": _given(visit),
+        "queues": visit.source.stack.dead_letter_queues,
+    }
+    return View("dead_letters/groups.html", "Dead letters", names)
+
+
+def group(visit: Visit, database: Database) -> View:
+    """Show the dead letters of one group, the newest first."""
+    by, key = _by(visit.path["by"]), visit.path["key"]
+    members = _members(visit, database, by, key)
+    after = dead_letter.number_of(visit.filter("before")) if visit.filter("before") else None
+    rest = [fact for fact in members if after is None or fact.id < after]
+    shown = rest[:SHOWN]
+    names = {
+        "by": by,
+        "key": key,
+        "group": grouped(members, by, visit.now)[0] if members else None,
+        "facts": shown,
+        "next": shown[-1].id if len(rest) > SHOWN else None,
+        "is_first": after is None,
+        "newest": members[0].id if members else 0,
+        "batch": min(len(members), MAX_BATCH),
+    }
+    return View("dead_letters/group.html", "Dead letters of one cause", names)
+
+
+def preview(visit: Visit, database: Database) -> View:
+    """Show the effect of an action on a group, before it is done."""
+    by, key, verb = _by(visit.path["by"]), visit.path["key"], _verb(visit.path["verb"])
+    newest = dead_letter.number_of(visit.filter("newest"))
+    members = [fact for fact in _members(visit, database, by, key) if fact.id <= newest]
+    batch = members[:MAX_BATCH]
+    names = {
+        "by": by,
+        "key": key,
+        "verb": verb,
+        "newest": newest,
+        "label": members[0].value(by) if members else "",
+        "batch": batch,
+        "total": len(members),
+        "orders": len({fact.order_id for fact in batch if fact.order_id}),
+        "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
+        "command": _command(verb, batch),
+    }
+    return View("dead_letters/preview.html", f"{VERBS[verb]}: preview", names)
+
+
+def closed(visit: Visit, database: Database) -> View:
+    """Show the dead letters that left their queues in the last 14 days."""
+    text = visit.filter("before")
+    page = closed_page(database, dead_letter.number_of(text) if text else None)
+    return View("dead_letters/closed.html", "Closed dead letters", {"found": page})
+
+
+async def act_on_group(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Redrive or discard the dead letters that the preview has shown."""
+    verb = _verb(visit.path["verb"])
+    ids = _ids(form.get("ids", ""))
+    back = link("/dead-letters")
+    if not ids:
+        return Redirect(back, "Nothing was done: the preview named no dead letter.", "bad")
+    reason = form.get("reason", "").strip()
+    if verb == "discard" and not reason:
+        raise BadFilter("reason: is missing; say why these dead letters need no action")
+    answers: list[Mapping[str, Any]] = []
+    for first in range(0, len(ids), CHUNK):
+        request: dict[str, Any] = {"ids": ids[first : first + CHUNK], "who": visit.visitor.name}
+        if verb == "discard":
+            request["reason"] = reason
+        answer = await visit.source.operate(_OPERATIONS[verb], request)
+        answers += answer["letters"]
+    return Redirect(back, _result(verb, answers), _tone(answers))
+
+
+_OPERATIONS = {
+    "redrive": "Orderflow.RedriveDeadLetters",
+    "discard": "Orderflow.DiscardDeadLetters",
+}
+
+
+def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the result of an action on many dead letters, with the first refusals."""
+    refused = [answer for answer in answers if answer["state"] == "refused"]
+    done = len(answers) - len(refused)
+    text = f"{done:,} of {len(answers):,} dead letters were {verb}{'n' * (verb == 'redrive')}"
+    text = text.replace("discard", "discarded") if verb == "discard" else text
+    if verb == "discard" and done:
+        text += "; a discarded one can be put back for 14 days"
+    if refused:
+        first = "; ".join(f"{each['id']}: {each['message']}" for each in refused[:3])
+        text += f". Refused: {first}{' …' if len(refused) > 3 else ''}"  # noqa: PLR2004
+    return f"{text}."
+
+
+def _tone(answers: Sequence[Mapping[str, Any]]) -> str:
+    return "bad" if any(answer["state"] == "refused" for answer in answers) else "good"
+
+
+def _members(visit: Visit, database: Database, by: str, key: str) -> list[LetterFact]:
+    found = INDEX.read(database, visit.source.stack.dead_letter_queues)
+    return of_group(found.facts, by, key)
+
+
+def _chosen(visit: Visit, facts: Sequence[LetterFact]) -> list[LetterFact]:
+    """Return the dead letters of a query's filters."""
+    queue, order_id, text = (visit.filter(name) for name in ("queue", "order", "q"))
+    words = text.casefold()
+    return [
+        fact
+        for fact in facts
+        if (not queue or fact.queue == queue)
+        and (not order_id or fact.order_id == order_id)
+        and (not words or words in fact.reason.casefold())
+    ]
+
+
+def _given(visit: Visit) -> dict[str, str]:
+    given = {name: visit.filter(name) for name in ("by", "queue", "order", "q")}
+    return {name: value for name, value in given.items() if value}
+
+
+def _by(text: str) -> str:
+    if text and text not in BY:
+        raise BadFilter(f"by: {text[:40]!r} groups nothing; choose {', '.join(BY)}")
+    return text or BY[0]
+
+
+def _verb(text: str) -> str:
+    if text not in VERBS:
+        raise BadFilter(f"{text[:40]!r} is no action on dead letters; choose {', '.join(VERBS)}")
+    return text
+
+
+def _ids(text: str) -> list[int]:
+    """Return the numbers of dead letters in a form."""
+    words = text.replace(",", " ").split()
+    if len(words) > MAX_BATCH:
+        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    return list(dict.fromkeys(dead_letter.number_of(word) for word in words))
+
+
+def _command(verb: str, batch: Sequence[LetterFact]) -> str:
+    ids = " ".join(str(fact.id) for fact in batch[:10])
+    more = " …" if len(batch) > 10 else ""  # noqa: PLR2004
+    return f"orders dead-letters {verb} {ids}{more}{' --reason WHY' * (verb == 'discard')}"
+
+
+PAGE = Page(
+    name="dead_letters",
+    title="Dead letters",
+    key="d",
+    icon="letter",
+    gets={
+        "/dead-letters": groups,
+        "/dead-letters/closed": closed,
+        "/dead-letters/groups/{by}/{key}": group,
+        "/dead-letters/groups/{by}/{key}/{verb}": preview,
+        "/dead-letters/{id}": dead_letter.show,
+        "/dead-letters/{id}/edit": dead_letter.edit,
+    },
+    posts={
+        "/dead-letters/batch/{verb}": act_on_group,
+        "/dead-letters/{id}/redrive": dead_letter.redrive,
+        "/dead-letters/{id}/discard": dead_letter.discard,
+        "/dead-letters/{id}/undo": dead_letter.undo,
+        "/dead-letters/{id}/check": dead_letter.check,
+        "/dead-letters/{id}/edit": dead_letter.save,
+    },
+)

@@ -1,0 +1,207 @@
+"""The activity of operators: the audit table of actions and the log of dead letters, newest first.
+
+A page reads both tables by their keys, so that its time does not depend on their size. Operations
+on many dead letters in one turn are one entry.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from shlex import quote
+from typing import Any
+
+from infra.local.engine.dead_letters import PLATFORM
+from storage.sqlite.database import Database
+
+PAGE = 50
+"""Entries of a page."""
+
+MAX_LOG_ROWS = 1_000
+"""Rows of the dead letters' log that one page reads."""
+
+_CLI = {
+    "cancel": "orders cancel {subject} --reason {reason}",
+    "retry": "orders retry {subject}",
+    "note": "orders note {subject} {reason}",
+    "close review": "orders reviews close {subject} --reason {reason}",
+    "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",
+    "receive": "orders stock receive FILE",
+    "REDRIVEN": "orders dead-letters redrive {subject}",
+    "DISCARDED": "orders dead-letters discard {subject} --reason {reason}",
+    "RESTORED": "orders dead-letters undo {subject}",
+    "EDITED": "orders dead-letters edit {subject}",
+}
+"""The command line of an action."""
+
+_WORDS = {
+    "REDRIVEN": "redrive",
+    "DISCARDED": "discard",
+    "RESTORED": "undo",
+    "EDITED": "edit",
+    "DONE": "redrive succeeded",
+    "RETURNED": "redrive failed",
+    "REPLACED": "redrive failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """An operator's action, or an operation on dead letters.
+
+    ``kind`` is ``action`` or ``letter``; ``letters`` has the dead letters' numbers. ``by_platform``
+    marks an outcome that the platform itself recorded.
+    """
+
+    kind: str
+    id: int
+    at: float
+    who: str
+    what: str
+    subject: str
+    reason: str
+    before: Any
+    after: Any
+    result: str
+    command: str
+    letters: tuple[int, ...] = ()
+    by_platform: bool = False
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether the action may have an undo: a discard of dead letters."""
+        return self.what == "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """Entries, the newest first; ``after`` is the cursor of the next page, or None at the end."""
+
+    entries: tuple[Activity, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCursor:
+    """The position between two entries: the next ids of both tables, exclusive."""
+
+    action: int = (1 << 63) - 1
+    letter: int = (1 << 63) - 1
+
+    @classmethod
+    def of(cls, text: str) -> "ActivityCursor":
+        """Return the cursor of a text such as ``17.240``, or raise ValueError."""
+        first, dot, second = text.partition(".")
+        numbers = [first, second]
+        if not dot or not all(each.isascii() and each.isdecimal() for each in numbers):
+            raise ValueError(f"{text[:40]!r} is no cursor of this list; begin at its first page")
+        action, letter = (min(int(each[:20]), (1 << 63) - 1) for each in numbers)
+        return cls(action, letter)
+
+    def __str__(self) -> str:
+        return f"{self.action}.{self.letter}"
+
+
+def activity_page(
+    database: Database,
+    cursor: ActivityCursor | None = None,
+    *,
+    who: str = "",
+    with_platform: bool = True,
+    size: int = PAGE,
+) -> ActivityPage:
+    """Return the newest entries, or those before a cursor; ``who`` restricts them to one person."""
+    start = cursor or ActivityCursor()
+    actions = list(_actions(database, start.action, who, size + 1))
+    operations = _operations(database, start.letter, who, with_platform=with_platform)
+    merged = sorted([*actions, *operations], key=lambda each: (each.at, each.id), reverse=True)
+    shown, rest = merged[:size], merged[size:]
+    action, letter = start.action, start.letter
+    for entry in shown:
+        if entry.kind == "action":
+            action = entry.id
+        else:
+            letter = entry.id
+    return ActivityPage(tuple(shown), str(ActivityCursor(action, letter)) if rest else None)
+
+
+def _actions(database: Database, before: int, who: str, size: int) -> Iterator[Activity]:
+    condition = "and actor = ?" if who else ""
+    rows = database.rows(
+        f"select * from operator_actions where id < ? {condition} order by id desc limit ?",
+        before,
+        *([who] if who else []),
+        size,
+    )
+    for row in rows:
+        yield Activity(
+            "action",
+            row["id"],
+            row["at"],
+            row["actor"],
+            row["action"],
+            row["subject"],
+            row["reason"],
+            json.loads(row["before"]),
+            json.loads(row["after"]),
+            row["result"],
+            _command(row["action"], row["subject"], row["reason"]),
+        )
+
+
+def _operations(
+    database: Database, before: int, who: str, *, with_platform: bool
+) -> Iterator[Activity]:
+    """Yield the operations on dead letters, those of one turn as one entry.
+
+    Its id is the smallest of its rows, so that the cursor skips all of them.
+    """
+    if database.row("select 1 from sqlite_master where name = 'letter_log'") is None:
+        return  # written by an older version
+    conditions = ["id < ?"] + ["who = ?"] * bool(who) + ["who <> ?"] * (not with_platform)
+    rows = database.rows(
+        f"select * from letter_log where {' and '.join(conditions)} order by id desc limit ?",
+        before,
+        *([who] if who else []),
+        *([] if with_platform else [PLATFORM]),
+        MAX_LOG_ROWS,
+    )
+    for _, group in groupby(rows, key=_turn):
+        yield _operation(list(group))
+
+
+def _turn(row: Any) -> tuple[Any, ...]:
+    """Return the fields that the rows of one operation share."""
+    detail = row["detail"] if row["what"] == "DISCARDED" else ""
+    single = row["id"] if row["what"] == "EDITED" else 0
+    return (row["at"], row["who"], row["what"], detail, single)
+
+
+def _operation(rows: list[Any]) -> Activity:
+    newest, oldest = rows[0], rows[-1]
+    detail: Mapping[str, Any] = json.loads(newest["detail"])
+    what, by_platform = newest["what"], newest["who"] == PLATFORM
+    numbers = tuple(sorted(row["letter"] for row in rows))
+    reason = str(detail.get("reason") or "")
+    return Activity(
+        "letter",
+        oldest["id"],
+        newest["at"],
+        newest["who"],
+        _WORDS.get(what, what.lower()),
+        str(numbers[0]) if len(numbers) == 1 else f"{len(numbers):,} dead letters",
+        reason,
+        detail.get("before"),
+        detail.get("after"),
+        str(detail.get("outcome") or detail.get("successor") or "") if len(rows) == 1 else "",
+        "" if by_platform else _command(what, " ".join(map(str, numbers[:20])), reason),
+        numbers,
+        by_platform,
+    )
+
+
+def _command(action: str, subject: str, reason: str) -> str:
+    """Return the command line of an action, or empty text."""
+    form = _CLI.get(action, "")
+    words = subject if action.isupper() else quote(subject)
+    return form.format(subject=words, reason=quote(reason))

@@ -1,0 +1,87 @@
+"""The foreseen effect of a redrive: where each dead letter goes, and what is known of its order."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.dead_letters.reading import letters
+from infra.dead_letters.router import (
+    ToFunction,
+    ToOrder,
+    ToQueue,
+    ToReconciler,
+    ToRun,
+    ToTarget,
+    UnknownConsumer,
+    route,
+)
+from infra.local.template.stack import Stack
+from storage.sqlite.database import Database
+
+NO_WAY_BACK = "no way back: send its event again by hand, or discard it"
+UNKNOWN_ORDER = "no order known"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The effect of redriving dead letters, as counts of destinations and of orders' statuses."""
+
+    destinations: tuple[tuple[str, int], ...]
+    statuses: tuple[tuple[str, int], ...]
+    stuck: tuple[int, ...]
+    """The dead letters without a destination."""
+
+
+def foreseen(database: Database, stack: Stack, ids: Sequence[int]) -> Foreseen:
+    """Return the effect of redriving these dead letters."""
+    found = letters(database, stack.dead_letter_queues, ids) if ids else []
+    places = {letter["id"]: destination_of(stack, letter) for letter in found}
+    orders = {letter["order_id"] for letter in found if letter["order_id"]}
+    statuses = Counter(_statuses(database, sorted(orders)))
+    unknown = len(orders) - sum(statuses.values()) + sum(not each["order_id"] for each in found)
+    if unknown:
+        statuses[UNKNOWN_ORDER] = unknown
+    return Foreseen(
+        tuple(Counter(places.values()).most_common()),
+        tuple(statuses.most_common()),
+        tuple(number for number, place in places.items() if place == NO_WAY_BACK),
+    )
+
+
+def _statuses(database: Database, orders: Sequence[str]) -> list[str]:
+    rows = database.rows(
+        "select status from json_each(?) join orders on order_id = value", json.dumps(orders)
+    )
+    return [row["status"] for row in rows]
+
+
+def destination_of(stack: Stack, letter: Mapping[str, Any]) -> str:
+    """Return the destination of a dead letter in words; `NO_WAY_BACK` if it has none."""
+    attributes = letter["attributes"]
+    source, target = attributes.get("SOURCE_QUEUE"), attributes.get("TARGET")
+    try:
+        place = route(stack, letter["queue"], letter["body"], source=source, target=target)
+    except (UnknownConsumer, AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return NO_WAY_BACK
+    return _in_words(stack, place)
+
+
+def _in_words(stack: Stack, place: object) -> str:
+    targets = {target.key for rule in stack.rules for target in rule.targets}
+    words = NO_WAY_BACK
+    match place:
+        case ToQueue(queue) if queue in stack.queues:
+            words = f"the queue {queue}"
+        case ToTarget(target) if target in targets:
+            words = f"the target {target} of its rule"
+        case ToOrder():
+            words = "a run that takes its order over"
+        case ToRun():
+            words = "a run with its event"
+        case ToReconciler():
+            words = "the reconciler, which sends the messages of an outbox"
+        case ToFunction(function):
+            words = f"the function {function}"
+    return words

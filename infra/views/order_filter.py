@@ -1,0 +1,195 @@
+"""Which orders a list has, and in which order: the same for a data directory and a stack."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from infra.errors import Refusal
+from kernel.order_record import OrderRecord
+from kernel.order_status import ENDED
+
+
+class InvalidCursor(Refusal):
+    """A cursor is not one that a list has given."""
+
+
+class ListOrder(StrEnum):
+    """The order of a list: by arrival, or by the last change, the latest first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    UPDATED = "updated"
+
+
+_TEXTS = (
+    "customer_id",
+    "email",
+    "tracking_number",
+    "failure_message",
+    "cancel_reason",
+)
+"""Fields of a record that are searched for a text, besides its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """The conditions of a list; one that is not set matches every order.
+
+    Parameters
+    ----------
+    statuses
+        Any of them.
+    reason
+        Why the order failed, or what it waits for, such as ``OutOfStock``; case does not matter.
+    since, until
+        Bounds of the arrival in epoch seconds, the second exclusive; with `ListOrder.UPDATED`
+        bounds of the last change.
+    text
+        Part of the id, the customer, the e-mail address, the tracking number, the message of a
+        failure or the reason of a cancellation; the case of ASCII letters does not matter.
+    after
+        The cursor of the order after which the list begins (`cursor_of`).
+    """
+
+    statuses: frozenset[str] = frozenset()
+    reason: str | None = None
+    customer: str | None = None
+    sku: str | None = None
+    text: str | None = None
+    since: float | None = None
+    until: float | None = None
+    order: ListOrder = ListOrder.NEWEST
+    after: str | None = None
+    limit: int = 20
+
+    @property
+    def time(self) -> str:
+        """The field of the time that orders the list."""
+        return "updated_at" if self.order is ListOrder.UPDATED else "created_at"
+
+    @property
+    def is_ascending(self) -> bool:
+        """Whether the earliest is first."""
+        return self.order is ListOrder.OLDEST
+
+    def key(self, record: OrderRecord) -> tuple[float, str]:
+        """Return the place of a record in the list."""
+        return getattr(record, self.time), record.order_id
+
+    def cursor_of(self, record: OrderRecord) -> str:
+        """Return the cursor after which a list continues."""
+        time, order_id = self.key(record)
+        return f"{time!r}:{order_id}"
+
+    def place(self) -> tuple[float, str] | None:
+        """Return the place of the cursor.
+
+        Raises
+        ------
+        InvalidCursor
+            The cursor is not one of a list.
+        """
+        if self.after is None:
+            return None
+        time, colon, order_id = self.after.partition(":")
+        try:
+            return float(time), order_id if colon else ""
+        except ValueError:
+            raise InvalidCursor(
+                f"--after: {self.after!r} is no cursor; take `next` of the list before"
+            ) from None
+
+    def matches(self, record: OrderRecord) -> bool:
+        """Return whether a record is in the list, the limit aside."""
+        time, place = getattr(record, self.time), self.place()
+        if place is not None:
+            key = self.key(record)
+            if not (key > place if self.is_ascending else key < place):
+                return False
+        return (
+            (not self.statuses or record.status in self.statuses)
+            and (self.reason is None or _folded(self.reason) in _reasons(record))
+            and self.customer in (None, record.customer_id)
+            and (self.sku is None or self.sku in record.demand)
+            and (self.since is None or time >= self.since)
+            and (self.until is None or time < self.until)
+            and (self.text is None or _folded(self.text) in _folded(_text_of(record)))
+        )
+
+    def query(self) -> tuple[str, list[object]]:
+        """Return the SQL after ``select … from orders``, and its parameters."""
+        parts, values = [], list[object]()
+        for part, more in self._conditions():
+            parts.append(part)
+            values += more
+        direction = "asc" if self.is_ascending else "desc"
+        hint = " indexed by orders_in_flight" if self._only_open else ""
+        # a table scan finds few orders faster than an index whose rows are all read
+        time = f"+{self.time}" if self._is_selective else self.time
+        where = f" where {' and '.join(parts)}" if parts else ""
+        return (
+            f"{hint}{where} order by {time} {direction}, order_id {direction} limit ?",
+            [*values, self.limit + 1],
+        )
+
+    @property
+    def _only_open(self) -> bool:
+        return bool(self.statuses) and not self.statuses & ENDED
+
+    @property
+    def _is_selective(self) -> bool:
+        """Whether few of all orders match; a customer has an index of its own."""
+        if self.customer is not None:
+            return False
+        rare = bool(self.statuses) and "COMPLETED" not in self.statuses
+        return rare or self.reason is not None or self.text is not None or self.sku is not None
+
+    def _conditions(self) -> Iterator[tuple[str, list[object]]]:
+        if self._only_open:
+            yield "in_flight = 1", []
+        if self.statuses:
+            marks = ", ".join("?" * len(self.statuses))
+            yield f"status in ({marks})", [*sorted(self.statuses)]
+        if self.reason is not None:
+            yield (
+                "lower(?) in (lower(failure), iif(status = 'WAITING', lower(waiting_for), null))",
+                [self.reason],
+            )
+        if self.customer is not None:
+            yield "customer_id = ?", [self.customer]
+        if self.sku is not None:  # an item's only text is its SKU
+            yield "instr(items, ?) > 0", [json.dumps(self.sku, ensure_ascii=False)]
+        if self.since is not None:
+            yield f"{self.time} >= ?", [self.since]
+        if self.until is not None:
+            yield f"{self.time} < ?", [self.until]
+        if self.text is not None:
+            names = ("order_id", *_TEXTS)
+            likes = " or ".join(f"{name} like ? escape '\\'" for name in names)
+            yield f"({likes})", [_pattern(self.text)] * len(names)
+        place = self.place()
+        if place is not None:
+            sign = ">" if self.is_ascending else "<"
+            yield f"({self.time}, order_id) {sign} (?, ?)", [*place]
+
+
+def _reasons(record: OrderRecord) -> set[str]:
+    waiting = record.waiting_for if record.status == "WAITING" else None
+    return {_folded(reason) for reason in (record.failure, waiting) if reason}
+
+
+def _text_of(record: OrderRecord) -> str:
+    """Return the searched texts, with a separator that no text contains."""
+    return "\0".join([record.order_id, *(getattr(record, name) or "" for name in _TEXTS)])
+
+
+def _pattern(text: str) -> str:
+    """Return the pattern of ``like`` for text that is contained."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _folded(text: str) -> str:
+    """Return text with the ASCII letters in lower case, as SQLite's ``like`` does."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)

@@ -1,0 +1,54 @@
+"""What became of an event: `GET /orders/{order_id}/events` and `GET /events/{event_id}`.
+
+One machine reads its journal (`orders.journal_history`). AWS has no API that reads an event of the
+bus, so a stack answers from the order's timeline (`orders.timeline_history`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+PUBLISHED, PROCESSED, REJECTED = "published", "processed", "rejected"
+DUPLICATE, WAITING = "duplicate", "waiting"
+
+OUTCOMES: Mapping[str, str] = {
+    PUBLISHED: "a fact of the platform",
+    PROCESSED: "the request was taken",
+    REJECTED: "the request was refused; problems has what to change",
+    DUPLICATE: "the same request was taken before",
+    WAITING: "no consumer has finished with it yet",
+}
+"""Each outcome, and its meaning."""
+
+
+class ToldEvent(NamedTuple):
+    """An event, and what became of it.
+
+    ``event_id`` is the EventId that PutEvents answered, and ``metadata_event_id`` the id that the
+    sender wrote; each is ``None`` where it is unknown. ``answers`` are the facts that it caused.
+    """
+
+    type: str
+    at: str
+    outcome: str
+    event_id: str | None = None
+    metadata_event_id: str | None = None
+    order_id: str | None = None
+    customer_id: str | None = None
+    reason: str | None = None
+    problems: Sequence[Mapping[str, Any]] = ()
+    answers: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as the API answers it, without fields that it does not have."""
+        kept = {name: value for name, value in self._asdict().items() if value not in (None, ())}
+        return {**kept, "answers": list(self.answers)}
+
+
+class EventHistory(Protocol):
+    """The events that the platform has seen."""
+
+    def of_order(self, order_id: str, limit: int) -> list[ToldEvent]:
+        """Return the first events of an order, the oldest first."""
+
+    def find(self, event_id: str) -> ToldEvent | None:
+        """Return the event of an EventId, or ``None``."""

@@ -1,0 +1,58 @@
+"""Answer a caller's question about events: a customer hears of its own events only."""
+
+from kernel.errors import EventNotFound, OrderNotFound
+from orders.caller import Caller
+from orders.event_history import EventHistory, ToldEvent
+from orders.usecases import Ports
+
+MAX_EVENTS = 200
+"""Events of one order in an answer: the first ones."""
+
+
+def history(ports: Ports) -> EventHistory:
+    """Return the history of events, which every composition root gives."""
+    assert ports.history is not None, "the composition root gives no history"
+    return ports.history
+
+
+def of_order(order_id: str, caller: Caller, ports: Ports) -> list[ToldEvent]:
+    """Return the events of an order, the oldest first.
+
+    Raises
+    ------
+    OrderNotFound
+        No event has this order id, or the order is another customer's.
+    """
+    record = ports.store.find(order_id)
+    if record is not None:
+        caller.require_own(record)
+        return history(ports).of_order(order_id, MAX_EVENTS)
+    events = history(ports).of_order(order_id, MAX_EVENTS)
+    own = [event for event in events if _is_own(event, caller)]
+    if not own:
+        raise OrderNotFound(f"no order has the id {order_id!r}")
+    return own
+
+
+def find(event_id: str, caller: Caller, ports: Ports) -> ToldEvent:
+    """Return the event of an EventId.
+
+    Raises
+    ------
+    EventNotFound
+        No event has this id, the bus no longer has it, or it is of another customer.
+    """
+    event = history(ports).find(event_id)
+    if event is not None:
+        record = ports.store.find(event.order_id) if event.order_id else None
+        owner = record.customer_id if record else event.customer_id
+        if caller.customer_id in (None, owner):
+            return event
+    raise EventNotFound(
+        f"no event has the id {event_id[:80]!r}; send the EventId of PutEvents' answer. A deployed"
+        " stack tells events by their order: GET /orders/{order_id}/events"
+    )
+
+
+def _is_own(event: ToldEvent, caller: Caller) -> bool:
+    return caller.customer_id in (None, event.customer_id)
