@@ -40,7 +40,7 @@ def order(order_id: str = "T-1", **changes: Any) -> dict[str, Any]:
 
 def event(name: str, order_id: str = "T-1", **fields: Any) -> dict[str, Any]:
     """Return another event of an order."""
-    detail = {"order_id": order_id, "timestamp": "2026-01-31T12:05:00Z", **fields}
+    detail = {"order_id": order_id, "timestamp": "2026-01-31T12:05:00Z"} | fields
     return {"source": "orders.service", "detail-type": name, "detail": detail}
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, TypeAlias
 
 from infra.asl.errors import ALL, HEARTBEAT_TIMEOUT, TASK_FAILED, TIMEOUT, StateFailure
 from infra.asl.expressions.values import JSON
 from infra.asl.fields import MAX_SECONDS, Fields
 
-if TYPE_CHECKING:
-    from infra.asl.execution import Frame
+Take: TypeAlias = Callable[[Any, JSON], tuple[JSON, JSON]]
+"""Returns a catcher's output and assigned variables, from the frame and the error's output.
 
-Take: TypeAlias = Callable[["Frame", JSON], tuple[JSON, JSON]]
-"""Returns the output and the assigned variables of a catcher, from the error's output."""
+A frame names this module's types, so its own is not imported here.
+"""
 
 _MAX_DELAY_SECONDS = 31_622_400
 
@@ -97,7 +97,7 @@ def _take(fields: Fields) -> Take:
         return _query_take(fields)
     put, assign = fields.result_path(), fields.template("Assign", dict)
 
-    def take(frame: "Frame", error: JSON) -> tuple[JSON, JSON]:
+    def take(frame: Any, error: JSON) -> tuple[JSON, JSON]:
         assigned = assign(error, frame) if assign else None
         return put(frame.input, error), assigned
 
@@ -107,7 +107,7 @@ def _take(fields: Fields) -> Take:
 def _query_take(fields: Fields) -> Take:
     output, assign = fields.query("Output"), fields.query("Assign", dict)
 
-    def take(frame: "Frame", error: JSON) -> tuple[JSON, JSON]:
+    def take(frame: Any, error: JSON) -> tuple[JSON, JSON]:
         states = {"input": frame.input, "errorOutput": error}
         assigned = assign(states, frame) if assign else None
         return output(states, frame) if output else error, assigned

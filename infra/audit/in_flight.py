@@ -14,6 +14,7 @@ from infra.local.template.schedule_expressions import next_time
 from infra.local.template.stack import Stack
 from kernel import json_text
 from kernel.clock import timestamp
+from kernel.order_status import PAUSED
 
 GRACE = 900.0
 """Seconds by which a lease or a wait may be overdue (a lease, and twice the reconciler's rate)."""
@@ -61,7 +62,7 @@ def problem_of(order: Any, otherwise: float, reconciled: float, seen: float) -> 
     due, what = otherwise, "its pending step"
     if order["lease_owner"] is not None:
         due, what = order["lease_until"], "the lease of its run"
-    elif order["status"] == "WAITING":
+    elif order["status"] in PAUSED:
         due, what = order["resume_at"], "its wait"
     if not due:
         return "and it has no run, message or dead letter"

@@ -46,7 +46,7 @@ def _figures(health: Health) -> Iterator[tuple[str, str]]:
         for each in health.waiting
     ]
     yield from _lines("waiting", waiting)
-    yield "backlog", ", ".join(f"{each.count:,} {each.name}" for each in health.stages) or "none"
+    yield "backlog", ", ".join(f"{each.name} {each.count:,}" for each in health.stages) or "none"
     failures = [
         f"{each.reason} {each.last_hour:,} (the hour before {each.hour_before:,})"
         for each in health.failures

@@ -33,6 +33,8 @@ COMMANDS = {
     "logs": "logs:logs",
     "cancel": "acting:cancel",
     "retry": "acting:retry",
+    "approve": "acting:approve",
+    "reject": "acting:reject",
     "note": "acting:note",
     "reviews": "reviews:app",
     "stock": "stock:app",

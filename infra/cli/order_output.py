@@ -2,7 +2,13 @@
 
 from kernel.money import text, to_minor
 
-STYLES = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "red", "WAITING": "yellow"}
+STYLES = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "CANCELLED": "red",
+    "WAITING": "yellow",
+    "AWAITING_APPROVAL": "yellow",
+}
 """The style of each status; others have none."""
 
 

@@ -57,7 +57,7 @@ app = typer.Typer(add_completion=False)
 
 FORWARD = (
     *("ValidateOrder", "CheckInventory", "ProcessPayment", "UpdateInventory", "CreateShipment"),
-    *("CompleteOrder", "PauseOrder", "CompensateOrder"),
+    *("CompleteOrder", "PauseOrder", "RequestApproval", "CompensateOrder"),
 )
 UNDO = ("VoidShipment", "RefundPayment", "ReleaseInventory", "FailOrder")
 EPOCHS = {**dict.fromkeys(FORWARD, 1), **dict.fromkeys(UNDO, 2)}
@@ -121,6 +121,7 @@ def record(seed: int, count: int) -> Recorded:
             [paid] = _orders(found["FlagHighValueFunction"])
             found["RelayFunction"] = [_stream(engine, paid)]
             found["OrdersApiFunction"] = [_read(engine, paid)]
+            found["RequestApprovalFunction"] = _requests(found["PauseOrderFunction"])
             found["RestartOrderFunction"] = [_retry(found["FlagHighValueFunction"][0])]
     missing = sorted(functions - found.keys())
     if missing:
@@ -151,6 +152,11 @@ def _chosen(calls: list[Call]) -> dict[str, list[Any]]:
                 first.setdefault(order, payload)
         found[f"{step}Function"] = list(first.values())
     return found
+
+
+def _requests(pauses: list[Any]) -> list[Any]:
+    """Return the payloads of RequestApproval for paused orders: no order of the run needs one."""
+    return [{name: pause[name] for name in ("order_id", "epoch")} for pause in pauses]
 
 
 def _other_claim(calls: list[Call], but: set[str]) -> Any:

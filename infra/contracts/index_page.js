@@ -76,7 +76,7 @@ filter.addEventListener("input", () => {
   for (const group of document.querySelectorAll("nav .group")) {
     group.hidden = !group.querySelector("a:not([hidden])");
   }
-  document.querySelector("header").hidden = document.querySelector(".plain").hidden = words.join("") !== "";
+  for (const part of document.querySelectorAll("header, .plain")) part.hidden = words.join("") !== "";
   document.getElementById("nothing").hidden = found > 0;
 });
 document.addEventListener("keydown", (event) => {

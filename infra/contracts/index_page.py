@@ -24,6 +24,7 @@ from infra.contracts.folder import (
     STOCK,
     slug,
 )
+from infra.contracts.good_to_know import good_to_know
 from infra.contracts.sample_orders import examples
 from kernel.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
 from kernel.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
@@ -73,9 +74,11 @@ def index_page(history: Mapping[str, Sequence[Release]]) -> str:
 {_links("You send", [name for name in contracts if name in REQUESTS])}
 {_links("Orderflow publishes", [name for name in contracts if name not in REQUESTS])}
 {_links("Every event has", ["Metadata"])}
+{_links("And", ["Good to know"])}
 </nav>
 <main id="top">
 {_introduction()}
+{good_to_know()}
 {sections}{_metadata(contracts["Order Created"])}
 <p id="nothing" hidden>No name of an event or a field matches.</p>
 </main>
@@ -131,8 +134,9 @@ refused.</li>
 <li><b>A new order needs a new <code>order_id</code>.</b> The same id with other content is refused;
 the first content remains. That includes failed and cancelled orders: a new payment is a new
 order.</li>
-<li><b>Only Orderflow publishes facts.</b> Send requests only: an <code>Order Completed</code> from
-another sender is counted in the analysts&rsquo; revenue.</li>
+<li><b>Only Orderflow publishes facts.</b> Send requests only: AWS refuses an
+<code>Order Completed</code> from another sender, and one machine leaves it out of every
+figure.</li>
 </ul>
 </section>
 """

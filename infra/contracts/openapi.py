@@ -13,6 +13,7 @@ from infra.contracts.sample_orders import examples
 from kernel.errors import MAX_PROBLEMS
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
+from orders.approvals import MAX_REASON
 from orders.event_requests import MAX_EVENTS
 from orders.idempotency_key import MAX_LENGTH
 
@@ -83,6 +84,8 @@ def openapi() -> JSON:
             "/orders/{order_id}/events": {"parameters": [_ORDER_ID], "get": _events()},
             "/events/{event_id}": {"parameters": [_EVENT_ID], "get": _event()},
             "/orders/{order_id}/cancel": {"parameters": [_ORDER_ID], "post": _cancel()},
+            "/orders/{order_id}/approve": {"parameters": [_ORDER_ID], "post": _decide("approve")},
+            "/orders/{order_id}/reject": {"parameters": [_ORDER_ID], "post": _decide("reject")},
         },
         "components": {"schemas": _schemas(), "securitySchemes": {"jwt": _JWT}},
     }
@@ -120,7 +123,7 @@ _JWT = {
 }
 
 
-READ, WRITE = "orders/read", "orders/write"
+READ, WRITE, OPERATE = "orders/read", "orders/write", "orders/operate"
 
 
 def _operation(
@@ -246,6 +249,25 @@ def _cancel() -> JSON:
         *(400, 404, 409, 413, 422, 429),
         scope=WRITE,
         requestBody={**_body("Cancellation", OrderCancelled), "required": False},
+    )
+
+
+def _decide(verb: str) -> JSON:
+    about = (
+        "An order of high value waits for a decision before it is charged, if the parameter"
+        " HighValueApproval is on. A decision is final; a repetition of it changes nothing."
+    )
+    properties = {"reason": {"type": "string", "maxLength": MAX_REASON}}
+    media = {"schema": {"type": "object", "properties": properties}}
+    outcome = {"approve": "it is charged", "reject": "it fails uncharged"}[verb]
+    return _operation(
+        f"{verb}Order",
+        f"{verb.capitalize()} an order that is AWAITING_APPROVAL: {outcome}.",
+        _SHOWN,
+        *(400, 404, 409, 413, 422, 429),
+        scope=OPERATE,
+        description=about,
+        requestBody={"required": False, "content": {"application/json": media}},
     )
 
 

@@ -21,9 +21,12 @@ from infra.local.template.loader import Template
 DAYS = 30
 """Days of a month."""
 
-CUSTOM_METRICS = 17
+CUSTOM_METRICS = 19
 """Names of metrics that the functions emit or their logs are counted by (a test counts them); each
-has one set of dimensions."""
+has one set of dimensions, but for that of `FAILURE_REASONS`."""
+
+FAILURE_REASONS = 6
+"""Usual reasons of failed orders: each is a set of dimensions of ``OrdersFailedByReason``."""
 
 POLL_SECONDS = 20
 """Length of a long poll of an idle queue (SQS, "Amazon SQS short and long polling")."""
@@ -46,13 +49,18 @@ def fixed(path: Path, parameters: Mapping[str, str] = PROD, prices: Prices = PRI
     rows = (
         ("alarms", _alarm_metrics(template), "metrics", p.alarm_metric_a_month, 1),
         ("dashboards", _number(template, "CloudWatch::Dashboard"), "", p.dashboard_a_month, 1),
-        ("custom_metrics", CUSTOM_METRICS, "metrics", p.custom_metric_a_month, 1),
+        ("custom_metrics", _custom_metrics(), "metrics", p.custom_metric_a_month, 1),
         ("kms_keys", _number(template, "KMS::Key"), "keys", p.key_a_month, 1),
         ("idle_polls", polls, "requests", p.sqs_per_million, MILLION),
         ("scheduled_functions", _scheduled(deployment), "GB-seconds", second, 1),
         ("provisioned_concurrency", _provisioned(template, deployment), "GB-seconds", warm, 1),
     )
     return _of_a_month(rows)
+
+
+def _custom_metrics() -> int:
+    """Return the number of sets of dimensions, by which CloudWatch bills."""
+    return CUSTOM_METRICS - 1 + FAILURE_REASONS
 
 
 def kept(usage: Usage, prices: Prices = PRICES) -> Lines:

@@ -19,4 +19,6 @@ def order_in_words(order: Mapping[str, Any] | Any) -> str:
         words.insert(0, _MONEY[str(order["charge"])])
     if status == "WAITING":
         words = [f"WAITING for {order['waiting_for']} until {timestamp(order['resume_at'])}"]
+    if status == "AWAITING_APPROVAL":
+        words = [f"AWAITING_APPROVAL until {timestamp(order['resume_at'])}"]
     return f"order {order['order_id']}: {', '.join(words)}"

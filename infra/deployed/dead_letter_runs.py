@@ -17,7 +17,7 @@ from infra.deployed.dead_letter_queues import REDEPLOY, DeadLetterQueues, Receiv
 from infra.deployed.stack import DeployedStack
 from kernel.clock import timestamp
 from kernel.order_record import OrderRecord
-from kernel.order_status import Status
+from kernel.order_status import PAUSED
 
 POLL = 0.5
 """Seconds between two reads of an order."""
@@ -189,4 +189,4 @@ def _was_claimed(record: OrderRecord, run: Run) -> bool:
 
 
 def _waits(record: OrderRecord) -> bool:
-    return record.status is Status.WAITING and record.lease_owner is None
+    return record.status in PAUSED and record.lease_owner is None

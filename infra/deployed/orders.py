@@ -14,6 +14,7 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
+from infra.views.order_progress import stuck_on
 from infra.views.order_story import (
     OrderPage,
     OrderStory,
@@ -27,6 +28,7 @@ from infra.views.order_story import (
     TimelineEntry,
 )
 from inventory.dynamodb_shards import read_stock
+from kernel import clock
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
@@ -82,6 +84,7 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
         dead_letters=[],
         retries=[],
         actions=[],
+        stuck_on=stuck_on(record, None, (), None, clock.now()),
     )
 
 

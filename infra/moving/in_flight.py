@@ -29,11 +29,18 @@ from deliveries d join events e on e.seq = d.event_seq where d.target = ? order 
 
 
 def outbox(connection: sqlite3.Connection) -> Iterator[Row]:
-    """Yield the runs and events of the outbox, without its messages."""
+    """Yield the runs and events of the outbox, without its messages.
+
+    The token of an answer is valid in this directory alone: its run resumes the order.
+    """
     query = "select kind, body, created_at from outbox where kind <> 'message' order by id"
     for row in connection.execute(query):
         body = json_text.parse(row["body"])
-        yield _sent(row["kind"], body, row["created_at"])
+        what = row["kind"]
+        if what == "answer":
+            what, body = "run", body.get("run")
+        if body is not None:
+            yield _sent(what, body, row["created_at"])
 
 
 def runs(connection: sqlite3.Connection, stack: Stack) -> Iterator[Row]:

@@ -27,7 +27,7 @@ from typing import Any
 from kernel import json_text
 from kernel.money import text
 from kernel.order_record import Line, OrderRecord
-from kernel.order_status import ENDED, ChargeStatus, Reservation, ShipmentStatus, Status
+from kernel.order_status import ENDED, Approval, ChargeStatus, Reservation, ShipmentStatus, Status
 
 Row = dict[str, Any]
 
@@ -70,6 +70,7 @@ _KINDS: Mapping[str, Any] = {
     "reservation": Reservation,
     "charge": ChargeStatus,
     "shipment": ShipmentStatus,
+    "approval": Approval,
 }
 _NAMES = set(OrderRecord._fields)
 

@@ -18,6 +18,7 @@ from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
 from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.contract_pages import DOCS, ContractPages
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
@@ -101,6 +102,7 @@ class Application:
         self.access = access
         self.log = log
         self.console: Mounted | None = None
+        self.contract = ContractPages()
         self.active = 0
         self._stopped = False
         self._pending: set[Future[Any]] = set()
@@ -153,6 +155,8 @@ class Application:
     async def _dispatch(self, request: Request, matches: Matches, receive: Receive) -> Reply:
         if self.probes is not None and self.probes.answers(request):
             return await self._probe(request, self.probes)
+        if not request.is_preflight and self.contract.answers(request):
+            return self.contract.reply(request)
         self.active += 1
         try:
             if self.active > MAX_ACTIVE:
@@ -192,7 +196,8 @@ class Application:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
-            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /"
+            detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"
+            detail += f" {DOCS} has the contract"
             return problem_document(HTTPStatus.NOT_FOUND, detail)
         allowed = ", ".join(route.method for route in routes)
         if request.method == "OPTIONS" and self.access.cors is not None:

@@ -3,6 +3,8 @@
 ==================  ===============================================================================
 ``CancelOrder``     ``order_id``, ``reason``: request the cancellation
 ``RetryOrder``      ``order_id``, ``reason`` (optional): start a run now
+``ApproveOrder``    ``order_id``, ``reason`` (optional): approve an order of high value
+``RejectOrder``     ``order_id``, ``reason``: reject it, so that it fails uncharged
 ``NoteOrder``       ``order_id``, ``reason``: add the text to the order's timeline
 ``CloseReview``     ``order_id``, ``reason``: close the review of a high-value order
 ``ReceiveStock``    ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
@@ -14,7 +16,7 @@ Each takes the person's name as ``who``. The response has the ``subject``, its f
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from high_value.store import SQLiteReviews
@@ -28,7 +30,8 @@ from inventory.store import SQLiteInventory
 from kernel.clock import timestamp
 from kernel.errors import OrderflowError
 from kernel.order_record import Entry, OrderRecord
-from orders import operator_requests
+from kernel.order_status import Approval
+from orders import approvals, operator_requests
 from orders.store import SQLiteOrders
 from orders.usecases import Policy, Ports
 from storage.sqlite.database import Database
@@ -85,6 +88,12 @@ class OperatorApi:
         return {
             "Orderflow.CancelOrder": self._operation("cancel", "order_id", self._cancel),
             "Orderflow.RetryOrder": self._operation("retry", "order_id", self._retry, why=False),
+            "Orderflow.ApproveOrder": self._operation(
+                "approve", "order_id", partial(self._decide, Approval.APPROVED), why=False
+            ),
+            "Orderflow.RejectOrder": self._operation(
+                "reject", "order_id", partial(self._decide, Approval.REJECTED)
+            ),
             "Orderflow.NoteOrder": self._operation("note", "order_id", self._note),
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
@@ -143,6 +152,11 @@ class OperatorApi:
         operator_requests.cancel(order_id, who, why, self._ports(now))
         return {}
 
+    def _decide(self, decision: Approval, request: Request, now: float) -> Mapping[str, Any]:
+        order_id, who, why = request["order_id"], request["who"], request["reason"]
+        approvals.decide(order_id, decision, who, why, self._ports(now))
+        return {}
+
     def _retry(self, request: Request, now: float) -> Mapping[str, Any]:
         order_id, who, why = request["order_id"], request["who"], request["reason"]
         operator_requests.retry(order_id, who, why, self._ports(now))
@@ -179,6 +193,8 @@ class OperatorApi:
 
 def _of_order(record: OrderRecord) -> dict[str, Any]:
     state: dict[str, Any] = {"status": str(record.status)}
+    if record.approval is not None:
+        state["approval"] = str(record.approval)
     return {**state, "cancel_requested": record.cancel_requested, "attempts": record.attempts}
 
 

@@ -6,13 +6,12 @@ whatever ended it, as AWS refuses it.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
-from infra.asl import Execution, Heartbeat, Signal, TaskFailed, TaskSucceeded
-from infra.asl.task_tokens import execution_of, frame_of
+from infra.asl import Heartbeat, Signal, TaskFailed, TaskSucceeded
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.server.fields import Answer, Operation, Request, states_name, text_of
+from infra.local.engine.token_answers import answer
+from infra.server.fields import Answer, Operation, Request, text_of
 from kernel.json_text import InvalidJSON, read
 
 MAX_OUTPUT = 262_144
@@ -52,36 +51,16 @@ def token_operations(engine: Engine) -> dict[str, Operation]:
 
 def _answer(engine: Engine, request: Request, signal: Callable[[int], Signal]) -> Future[Answer]:
     token = text_of(request, "taskToken")
-    row_name = _execution_name(token)
-
-    def signal_of(execution: Execution) -> Signal | None:
-        frame = frame_of(execution.pending.values(), token)
-        return None if frame is None else signal(frame.token)
 
     def send(now: float) -> Answer:
-        row = _row(engine, row_name)
-        if row is None or not engine.executions.answer_callback(row, now, signal_of):
+        try:
+            is_sent = answer(engine.executions, token, signal, now)
+        except ValueError:
+            raise InvalidRequest("InvalidToken", "Invalid Token: 'Invalid token'") from None
+        if not is_sent:
             problem = "Task Timed Out: 'Provided task does not exist anymore'"
             raise InvalidRequest("TaskTimedOut", problem)
         engine.journal.batch.durable = True
         return {}
 
     return engine.call(send)
-
-
-def _execution_name(token: str) -> str:
-    """Return the names of the machine and of the execution that a token belongs to."""
-    arn = execution_of(token)
-    if arn is None:
-        raise InvalidRequest("InvalidToken", "Invalid Token: 'Invalid token'")
-    try:
-        return states_name(arn, ["execution"])[1]
-    except InvalidRequest:
-        raise InvalidRequest("InvalidToken", "Invalid Token: 'Invalid token'") from None
-
-
-def _row(engine: Engine, name: str) -> Any:
-    """Return the row of a running execution, or None."""
-    machine, _, own = name.partition(":")
-    query = "select * from executions where machine = ? and name = ? and status = 'RUNNING'"
-    return engine.journal.database.row(query, machine, own)

@@ -131,6 +131,55 @@ variable "high_value_thresholds" {
   }
 }
 
+variable "high_value_approval" {
+  description = "Whether an order of at least the review threshold waits for a decision before it is charged."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "on"], var.high_value_approval)
+    error_message = "HighValueApproval is one of off, on."
+  }
+}
+
+variable "approval_seconds" {
+  description = "How long such an order waits, with its units reserved; without a decision it then fails uncharged."
+  type        = number
+  default     = 86400
+
+  validation {
+    condition     = var.approval_seconds >= 60
+    error_message = "ApprovalSeconds is at least 60."
+  }
+
+  validation {
+    condition     = var.approval_seconds <= 2592000
+    error_message = "ApprovalSeconds is at most 2592000."
+  }
+}
+
+variable "approval_reviewer" {
+  description = "E-mail address of the person who decides; in SES's sandbox it must be verified. Without one no mail asks."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([^@\\s]+@[^@\\s]+)?$", var.approval_reviewer))
+    error_message = "ApprovalReviewer must be an e-mail address."
+  }
+}
+
+variable "public_url" {
+  description = "Address of the API for links in the reviewer's mails; without one, the API's own."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https?://[^ ?#]+)?$", var.public_url))
+    error_message = "PublicUrl must be an http or https address without a query."
+  }
+}
+
 variable "mail_sender" {
   description = "Sender of confirmations; the address or its domain must be an SES identity."
   type        = string
@@ -266,6 +315,10 @@ locals {
     RecoveryDelaySeconds  = tostring(var.recovery_delay_seconds)
     MaxAttempts           = tostring(var.max_attempts)
     HighValueThresholds   = var.high_value_thresholds
+    HighValueApproval     = var.high_value_approval
+    ApprovalSeconds       = tostring(var.approval_seconds)
+    ApprovalReviewer      = var.approval_reviewer
+    PublicUrl             = var.public_url
     MailSender            = var.mail_sender
     JwtIssuer             = var.jwt_issuer
     JwtAudience           = var.jwt_audience

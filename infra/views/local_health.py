@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.measures import BOUNDS, COUNTED
-from infra.local.orderflow import SINK
+from infra.local.orderflow import SINK, is_dead_letter_queue
 from infra.views.health import (
     HOUR,
     MINUTES,
@@ -125,7 +125,8 @@ def stages(database: Database) -> Iterator[Stage]:
     for row in rows:
         yield Stage(f"orders {row['status']}", row["n"])
     for row in database.rows("select queue, count(*) as n from messages group by queue"):
-        yield Stage(f"messages in {row['queue']}", row["n"])
+        if not is_dead_letter_queue(row["queue"]):
+            yield Stage(f"messages in {row['queue']}", row["n"])
     outbox = _number(database, "select count(*) from outbox")
     if outbox:
         yield Stage("messages in the outbox", outbox)

@@ -1,6 +1,8 @@
 """Orders of a data directory: the story of one, a list, and the mail that confirmed one."""
 
 import json
+import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -9,9 +11,11 @@ from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.operator_actions import of_subject
+from infra.views.local_health import time_of
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
 from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
+from infra.views.order_progress import History, stuck_on
 from infra.views.order_story import (
     OrderPage,
     OrderStory,
@@ -57,6 +61,8 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     if record is None and not events:
         return _by_other_name(where, order_id)
     messages = _messages(database, order_id)
+    histories = _histories(database, order_id)
+    dead_letters, retries = _dead_letters(messages), _retries(messages)
     return OrderStory(
         order_id=order_id,
         status=str(record.status) if record else "UNKNOWN",
@@ -67,15 +73,22 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         payments=_payments(database, where, order_id),
         stock=_stock(database, record),
         shipment=_shipment(database, order_id),
-        runs=_runs(database, order_id),
+        runs=_runs(database, order_id, histories),
         review=_review(database, order_id),
         mail=_mail(database, order_id),
         requests=_requests(database, order_id),
-        dead_letters=_dead_letters(messages),
-        retries=_retries(messages),
+        dead_letters=dead_letters,
+        retries=retries,
         actions=_actions(database, order_id),
-        resume_at=record.resume_at if record and record.status == Status.WAITING else None,
         refusals=refusals(database, order_id, MAX_EVENTS),
+        stuck_on=stuck_on(
+            record,
+            _running(database, order_id, histories),
+            [each.reason for each in dead_letters],
+            {"at": retries[0].next, "reason": retries[0].reason} if retries else None,
+            time_of(database, time.time()),
+        ),
+        resume_at=record.resume_at if record and record.status == Status.WAITING else None,
     )
 
 
@@ -220,7 +233,34 @@ def _shipment(database: Database, order_id: str) -> StoryShipment | None:
     )
 
 
-def _runs(database: Database, order_id: str) -> list[StoryRun]:
+def _histories(database: Database, order_id: str) -> dict[int, History]:
+    """Return the histories of the order's executions, by their row ids."""
+    from infra.local.directory.history_pieces import events_in  # imports the interpreter
+
+    found: dict[int, History] = {}
+    rows = database.rows(
+        "select execution_id, piece from history where execution_id in"
+        " (select id from executions where order_id = ?) order by id",
+        order_id,
+    )
+    for row in rows:
+        found.setdefault(row["execution_id"], History()).read(events_in(row["piece"]))
+    return found
+
+
+def _running(
+    database: Database, order_id: str, histories: Mapping[int, History]
+) -> tuple[str, History] | None:
+    """Return the name and the history of the run that processes the order, if one does."""
+    row = database.row(
+        "select id, name from executions where order_id = ? and status = 'RUNNING'"
+        " order by id desc limit 1",
+        order_id,
+    )
+    return (row["name"], histories[row["id"]]) if row and row["id"] in histories else None
+
+
+def _runs(database: Database, order_id: str, histories: Mapping[int, History]) -> list[StoryRun]:
     rows = database.rows("select * from executions where order_id = ? order by id", order_id)
     return [
         StoryRun(
@@ -230,6 +270,7 @@ def _runs(database: Database, order_id: str) -> list[StoryRun]:
             started_at=timestamp(row["started_at"]),
             seconds=row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
             error=row["error"],
+            attempts=histories[row["id"]].attempts() if row["id"] in histories else (),
         )
         for row in rows
     ]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from infra.errors import NotFound
-from orders.event_history import REJECTED, ToldEvent
+from orders.event_history import REJECTED, UNMATCHED, ToldEvent
 from orders.journal_history import JournalHistory
 from storage.sqlite.database import Database
 
@@ -56,7 +56,7 @@ def refusals(database: Database, order_id: str, limit: int) -> list[str]:
 
 def refusal_of(event: ToldEvent) -> str | None:
     """Return why an event was refused, or ``None``."""
-    if event.outcome != REJECTED:
+    if event.outcome not in (REJECTED, UNMATCHED):
         return None
     problems = "; ".join(f"{each['field']}: {each['problem']}" for each in event.problems)
     return f"{event.type} {event.event_id} at {event.at}: {problems or event.reason}"

@@ -101,8 +101,20 @@ class StoryShipment:
 
 
 @dataclass(frozen=True, slots=True)
+class StateAttempts:
+    """The calls that a state of a run has made, and the last error among them."""
+
+    state: str
+    attempts: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoryRun:
-    """An execution of a state machine for the order; of an EXPRESS one on AWS only the name."""
+    """An execution of a state machine for the order; of an EXPRESS one on AWS only the name.
+
+    ``attempts`` are those of its states, where the history is known.
+    """
 
     machine: str
     name: str
@@ -110,6 +122,7 @@ class StoryRun:
     started_at: str
     seconds: float | None
     error: str | None
+    attempts: Sequence[StateAttempts] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +176,10 @@ class StoryAction:
 
 @dataclass(frozen=True, slots=True)
 class OrderStory:
-    """All facts about an order; without a record, ``facts`` is None and the status UNKNOWN."""
+    """All facts about an order; without a record, ``facts`` is None and the status UNKNOWN.
+
+    ``stuck_on`` is what an order that has not ended is doing or waiting for now.
+    """
 
     order_id: str
     status: str
@@ -181,10 +197,11 @@ class OrderStory:
     dead_letters: Sequence[StoryDeadLetter]
     retries: Sequence[Retry]
     actions: Sequence[StoryAction] = ()
-    resume_at: float | None = None
-    """When a waiting order is tried again, in epoch seconds; not part of `to_json`."""
     refusals: Sequence[str] = ()
     found_by: str | None = None
+    stuck_on: str | None = None
+    resume_at: float | None = None
+    """When a waiting order is tried again, in epoch seconds; not part of `to_json`."""
 
     @classmethod
     def of_nothing(

@@ -51,6 +51,7 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
             " where in_flight = 1 and status = 'WAITING' group by waiting_for order by at"
         )
     ]
+    items += _of(database, "order", "wait for an approval", _AWAITED_ORDERS)
     items += _of(database, "order", "are tried again", _RUNNING_ORDERS)
     items += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
     items += _of(database, "request", "wait for an order", _EARLY_REQUESTS, RETENTION)
@@ -69,7 +70,13 @@ def _reason(waiting_for: str | None) -> str:
 
 
 _EARLY_REQUESTS = "select count(*) as count, min(came_at) + ? as at from early_requests"
-_UNDERWAY = "from orders o where in_flight = 1 and status <> 'WAITING'"
+_AWAITED_ORDERS = (
+    "select count(*) as count, min(resume_at) as at from orders"
+    " where in_flight = 1 and status = 'AWAITING_APPROVAL'"
+)
+_UNDERWAY = (
+    "from orders o where in_flight = 1 and status <> 'WAITING' and status <> 'AWAITING_APPROVAL'"
+)
 _RUN = "from executions x where x.order_id = o.order_id and x.status = 'RUNNING'"
 _RUNNING_ORDERS = (
     f"select count(*) as count, min((select min(x.wake_at) {_RUN})) as at {_UNDERWAY}"

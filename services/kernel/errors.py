@@ -18,6 +18,10 @@
     ├── CancellationRefused     too late, or the order has ended otherwise
     ├── ChangeRefused           the order can no longer be changed
     ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
+    ├── ApprovalRequired        the order of high value may not be charged before a decision
+    ├── ApprovalRejected        a person rejected the order; compensate
+    ├── ApprovalExpired         nobody decided about the order in time; compensate
+    ├── DecisionRefused         a decision about an order that does not wait for one
     ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
@@ -147,6 +151,22 @@ class ChangeRefused(OrderflowError):
 
 class RetryRefused(OrderflowError):
     """The order has ended, or a run holds it: no other run may start."""
+
+
+class ApprovalRequired(OrderflowError):
+    """The order is of high value and waits for a decision before it is charged."""
+
+
+class ApprovalRejected(OrderflowError):
+    """A person rejected the order: compensate it."""
+
+
+class ApprovalExpired(OrderflowError):
+    """Nobody decided about the order until its deadline: compensate it."""
+
+
+class DecisionRefused(OrderflowError):
+    """The order does not wait for a decision, or the link to it is no longer valid."""
 
 
 class ReviewNotFound(OrderflowError):

@@ -59,6 +59,11 @@ def confirmation_id(order_id: str) -> str:
     return uuid_of(f"{order_id}|confirmation")
 
 
+def approval_mail_id(order_id: str) -> str:
+    """Return the id of the only mail that asks the reviewer about an order."""
+    return uuid_of(f"{order_id}|approval mail")
+
+
 @lru_cache(1024)
 def charge_id(order_id: str) -> str:
     """Return the id of an order's only charge: its idempotency key at the gateway."""

@@ -16,6 +16,7 @@ from kernel.errors import VersionConflict
 from kernel.order_status import (
     ENDED,
     TRANSITIONS,
+    Approval,
     ChargeStatus,
     Reservation,
     ShipmentStatus,
@@ -49,7 +50,8 @@ class Message(NamedTuple):
     """A message of the outbox, sent after the commit of the write that contains it.
 
     ``kind`` is ``event`` (body: a PutEvents entry), ``run`` (body: ``name`` and ``input`` of an
-    order_processing execution) or ``message`` (body: ``queue`` and ``body``).
+    order_processing execution), ``message`` (body: ``queue`` and ``body``) or ``answer`` (body:
+    ``token`` of a waiting task, its ``output``, and ``run``: started if the task has ended).
     """
 
     kind: str
@@ -60,6 +62,7 @@ class OrderRecord(NamedTuple):
     """The state of one order; amounts in hundredths, times in epoch seconds.
 
     ``payment_token`` is ``None`` for a completed order, and a digest for one that ended unpaid.
+    ``approval_token`` is the task token of the workflow that waits for a decision.
     """
 
     order_id: str
@@ -97,6 +100,9 @@ class OrderRecord(NamedTuple):
     tracking_number: str | None = None
     failure: str | None = None
     failure_message: str | None = None
+    approval: Approval | None = None
+    approval_token: str | None = None
+    approve_by: float | None = None
 
     @property
     def ended(self) -> bool:

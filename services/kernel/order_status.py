@@ -1,4 +1,4 @@
-"""The statuses of an order, its units, its charge and its shipment, and the allowed transitions."""
+"""The statuses of an order, its approval, units, charge and shipment; the allowed transitions."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,6 +12,7 @@ class Status(StrEnum):
     CHARGED = "CHARGED"
     COMPLETED = "COMPLETED"
     WAITING = "WAITING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
     COMPENSATING = "COMPENSATING"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -20,17 +21,34 @@ class Status(StrEnum):
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 UNDOING = frozenset({Status.COMPENSATING, Status.FAILED, Status.CANCELLED})
 
+PAUSED = frozenset({Status.WAITING, Status.AWAITING_APPROVAL})
+"""Statuses without a run, which a timer or a person ends."""
+
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.RECEIVED: frozenset({Status.RESERVED, Status.WAITING, Status.COMPENSATING}),
-    Status.RESERVED: frozenset({Status.CHARGED, Status.WAITING, Status.COMPENSATING}),
+    Status.RESERVED: frozenset(
+        {Status.CHARGED, Status.WAITING, Status.AWAITING_APPROVAL, Status.COMPENSATING}
+    ),
     Status.CHARGED: frozenset({Status.COMPLETED, Status.WAITING, Status.COMPENSATING}),
-    Status.WAITING: frozenset({Status.RESERVED, Status.CHARGED, Status.COMPENSATING}),
+    Status.WAITING: frozenset(
+        {Status.RESERVED, Status.CHARGED, Status.AWAITING_APPROVAL, Status.COMPENSATING}
+    ),
+    Status.AWAITING_APPROVAL: frozenset({Status.RESERVED, Status.WAITING, Status.COMPENSATING}),
     Status.COMPENSATING: frozenset({Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
 }
 """The statuses that may follow each status; `kernel.order_record.OrderRecord.change` checks it."""
+
+
+class Approval(StrEnum):
+    """The state of the approval of an order of high value."""
+
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
 
 
 class Reservation(StrEnum):

@@ -14,7 +14,7 @@ from functools import cache, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel import current_order
@@ -61,6 +61,20 @@ def metrics() -> Metrics:
 def count(name: str, value: float = 1) -> None:
     """Add to a counter of this invocation."""
     metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def observe(name: str, seconds: float) -> None:
+    """Add a duration to a metric of this invocation."""
+    metrics().add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
+
+
+def count_by(name: str, dimension: str, label: str, value: float) -> None:
+    """Count with one more dimension, as a metric of its own; the labels must be few."""
+    namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "orders")
+    with single_metric(name, MetricUnit.Count, value, namespace=namespace) as metric:
+        metric.add_dimension("service", service)
+        metric.add_dimension(dimension, label)
 
 
 def instrumented(handler: Handler) -> Handler:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from kernel import clock
 from kernel.errors import InvalidSettings
 from lambda_support.settings import PerFunction, StoreSettings
+from notifications.approval_mail import Reviewer
 from notifications.mail import SandboxMailer, SESMailer
 from notifications.usecases import MailStore, Ports
 from storage.stores import open_store
@@ -23,6 +24,12 @@ class NotificationsSettings(StoreSettings):
 
     mail_sender: str = "orders@example.com"
     """The sender of the mails, if ``mailer_url`` has none."""
+
+    approval_reviewer: str = ""
+    """The address of the person who decides about orders of high value; empty sends no mail."""
+
+    api_url: str = ""
+    """The address of the API, for links in the reviewer's mails; empty for mails without one."""
 
     quarantine_queue_url: str = ""
     """The queue of confirmations that fail at every retry."""
@@ -46,6 +53,13 @@ def ports() -> Ports:
         f"environment variable MAILER_URL: {settings.mailer_url!r} is neither"
         " sqlite:///PATH nor ses://SENDER@DOMAIN"
     )
+
+
+@PerFunction
+def reviewer() -> Reviewer:
+    """Return the reviewer, by the settings."""
+    settings = NotificationsSettings.from_environment()
+    return Reviewer(settings.approval_reviewer, settings.api_url)
 
 
 def _sqlite(database: "Database") -> MailStore:

@@ -8,7 +8,12 @@ from typing import Any
 from kernel.order_record import Message
 from lambda_support import aws
 
-_TARGETS = {"event": "event bus", "run": "state machine", "message": "queue"}
+_TARGETS = {
+    "event": "event bus",
+    "run": "state machine",
+    "message": "queue",
+    "answer": "waiting state machine",
+}
 """The target of each kind of message, as an error names it."""
 
 
@@ -28,9 +33,12 @@ class AWSPublisher:
     def put(self, messages: Sequence[Message]) -> list[str | None]:
         """Return for each message the reason of its refusal, or `None` if it was accepted."""
         kind = messages[0].kind
-        send = {"event": self._put_events, "run": self._start_run, "message": self._send_messages}[
-            kind
-        ]
+        send = {
+            "event": self._put_events,
+            "run": self._start_run,
+            "message": self._send_messages,
+            "answer": self._answer,
+        }[kind]
         try:
             return send([message.body for message in messages])
         except Exception as error:
@@ -59,6 +67,22 @@ class AWSPublisher:
                 name=body["name"],
                 input=json.dumps(body["input"]),
             )
+        return [None]
+
+    def _answer(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        """End the task of a token; if it has ended, start the run that resumes its order."""
+        [body] = bodies
+        client = self.client("stepfunctions")
+        ended = (
+            client.exceptions.TaskTimedOut,
+            client.exceptions.TaskDoesNotExist,
+            client.exceptions.InvalidToken,
+        )
+        try:
+            client.send_task_success(taskToken=body["token"], output=json.dumps(body["output"]))
+        except ended:
+            if "run" in body:
+                return self._start_run([body["run"]])
         return [None]
 
     def _send_messages(self, bodies: Sequence[Mapping[str, Any]]) -> list[str | None]:

@@ -48,6 +48,13 @@ class Caller(NamedTuple):
                 "order_id",
             )
 
+    def require_operator(self) -> None:
+        """Raise `NotPermitted` if the caller is a customer."""
+        if self.customer_id is not None:
+            raise NotPermitted(
+                f"a customer does not decide about orders; use a token with the scope {OPERATE}"
+            )
+
     def require_own(self, record: OrderRecord) -> OrderRecord:
         """Return an order that the caller may reach.
 

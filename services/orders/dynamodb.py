@@ -176,6 +176,12 @@ class DynamoOrders(DynamoRecords):
                 break
         return records
 
+    def all_open(self, limit: int) -> list[OrderRecord]:
+        """Return the orders that have not ended, whenever they are due."""
+        items = _due_items(self.table, float("1e12"))
+        records = (to_record(item) for item in items if is_order(item))
+        return list(islice((record for record in records if not record.ended), limit))
+
     def unknown(self, order_ids: Iterable[str]) -> list[str]:
         """Return those of these order ids that have no record."""
         keys = {order_key(order_id): order_id for order_id in order_ids}

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 PUBLISHED, PROCESSED, REJECTED = "published", "processed", "rejected"
-DUPLICATE, WAITING = "duplicate", "waiting"
+DUPLICATE, WAITING, UNMATCHED = "duplicate", "waiting", "unmatched"
 
 OUTCOMES: Mapping[str, str] = {
     PUBLISHED: "a fact of the platform",
     PROCESSED: "the request was taken",
     REJECTED: "the request was refused; problems has what to change",
     DUPLICATE: "the same request was taken before",
+    UNMATCHED: "no rule takes events of its source; problems has the right one",
     WAITING: "no consumer has finished with it yet",
 }
 """Each outcome, and its meaning."""

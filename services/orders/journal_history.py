@@ -5,11 +5,20 @@ from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import Any
 
+from kernel import stock_events
 from kernel.clock import timestamp
 from kernel.errors import MAX_PROBLEMS, InvalidEvent
-from kernel.events import REQUESTS, Event, OrderCreated, OrderRejected, parse
+from kernel.events import REQUESTS, SOURCE, Event, OrderCreated, OrderRejected, parse
 from kernel.time_ordered_id import milliseconds_of
-from orders.event_history import DUPLICATE, PROCESSED, PUBLISHED, REJECTED, WAITING, ToldEvent
+from orders.event_history import (
+    DUPLICATE,
+    PROCESSED,
+    PUBLISHED,
+    REJECTED,
+    UNMATCHED,
+    WAITING,
+    ToldEvent,
+)
 from storage.sqlite.database import Database
 
 NEWEST = 20_000
@@ -21,8 +30,8 @@ TOLERANCE = 0.01
 MAX_FACTS = 500
 """Events of an order that are read to find the answers to one of them."""
 
-_SELECT = "select envelope, arrived_at from sink"
-_KNOWN = "select name from sqlite_master where type = 'view' and name = 'sink'"
+_SELECT = "select envelope, arrived_at from accepted"
+_KNOWN = "select name from sqlite_master where type = 'view' and name = 'accepted'"
 
 
 class JournalHistory:
@@ -59,7 +68,7 @@ class JournalHistory:
             query = f"{_SELECT} where arrived_at between ? and ? and {own} limit 1"
             found = self._read(query, at - TOLERANCE, at + TOLERANCE, event_id)
         if not found:
-            newest = "select envelope, arrived_at from sink order by arrived_at desc limit ?"
+            newest = "select envelope, arrived_at from accepted order by arrived_at desc limit ?"
             found = self._read(f"select * from ({newest}) where {own} limit 1", NEWEST, event_id)
         return found[0] if found else None
 
@@ -112,11 +121,14 @@ class _Story:
             order_id=_text(detail, "order_id"),
             customer_id=_text(detail, "customer_id"),
         )
+        if stock_events.is_stock_event(envelope) and envelope["detail-type"] == stock_events.NAME:
+            return event
         try:
             parsed = parse(envelope)
         except InvalidEvent as error:
             problems = [each._asdict() for each in error.unquoted[:MAX_PROBLEMS]]
-            return event._replace(outcome=REJECTED, reason="InvalidEvent", problems=problems)
+            outcome = REJECTED if envelope["source"] == SOURCE else UNMATCHED
+            return event._replace(outcome=outcome, reason="InvalidEvent", problems=problems)
         if parsed.name not in REQUESTS:
             return event
         fact = self.rejected.get(envelope["id"])

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
+from kernel.approval import ended_wait
 from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
@@ -21,10 +22,19 @@ from kernel.errors import (
 )
 from kernel.lease import require_compensating, require_holder
 from kernel.order_record import Change, Entry, Message, OrderRecord
-from kernel.order_status import UNDOING, ChargeStatus, Reservation, ShipmentStatus, Status
+from kernel.order_status import (
+    PAUSED,
+    UNDOING,
+    Approval,
+    ChargeStatus,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
 from kernel.timestamps import moment, timestamp
 
 CANCELLED = "OrderCancelled"
+EXPIRED = "ApprovalExpired"
 OUT_OF_STOCK = "OutOfStock"
 """Reason of an order that waits for units."""
 
@@ -125,7 +135,7 @@ def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:
     free_owners = (None, claimant.owner, claimant.after)
     if record.lease_owner not in free_owners and record.lease_until > now:
         raise DuplicateOrder(f"order {record.order_id} is held by run {record.lease_owner}")
-    waits = record.status is Status.WAITING and record.resume_at > now
+    waits = record.status in PAUSED and record.resume_at > now
     if waits and claimant.content_hash and not record.cancel_requested:
         raise DuplicateOrder(f"order {record.order_id} waits and is resumed automatically")
     return record.change(
@@ -205,15 +215,30 @@ def compensate(
         reason = Reason(CANCELLED, record.cancel_reason or "cancelled on request")
     unpaid = record.charge is ChargeStatus.PENDING and not record.cancel_requested
     code = record.failure or (UNPAID if unpaid else FAILURE_CODES.get(reason.code, reason.code))
+    approval, messages = _ended_approval(record, code)
     return record.change(
         Entry("COMPENSATING", now, {"reason": code}),
+        messages=messages,
         status=Status.COMPENSATING,
         epoch=record.epoch + 1,
         lease_owner=claimant.owner,
         lease_until=now + claimant.lease_seconds,
         failure=code,
         failure_message=record.failure_message or reason.message,
+        **approval,
     )
+
+
+def _ended_approval(record: OrderRecord, code: str) -> tuple[dict[str, Any], tuple[Message, ...]]:
+    """Return the fields and messages that end the wait of an order that is compensated."""
+    if record.approval is None:
+        return {}, ()
+    is_expired = code == EXPIRED and record.approval is Approval.PENDING
+    fields = {
+        "approval_token": None,
+        "approval": Approval.EXPIRED if is_expired else record.approval,
+    }
+    return fields, ended_wait(record.approval_token, code, None)
 
 
 def is_compensating(record: OrderRecord, epoch: int, owner: str) -> bool:
@@ -332,13 +357,17 @@ def cancel(
         raise CancellationRefused(f"order {record.order_id} is {record.status} already")
     if record.shipment is ShipmentStatus.CREATED and record.status not in UNDOING:
         raise CancellationRefused(f"order {record.order_id} is shipped already")
-    is_held = record.lease_owner is not None and record.lease_until > now
+    is_held, token = (
+        record.lease_owner is not None and record.lease_until > now,
+        record.approval_token,
+    )
     return record.change(
         Entry("CANCEL_REQUESTED", now, {"reason": reason} if reason else {}),
-        messages=() if is_held else (resume(record, now, "c"),),
+        messages=() if is_held else ended_wait(token, CANCELLED, resume(record, now, "c")),
         cancel_requested=True,
         cancel_reason=reason,
         cancel_event_id=event_id,
+        **({"approval_token": None} if token is not None and not is_held else {}),
     )
 
 

@@ -65,8 +65,8 @@ class Publisher(Protocol):
     def put(self, messages: Sequence[Message]) -> list[str | None]:
         """Return for each message the reason of its refusal, or `None` if it was accepted.
 
-        The messages are of one kind, for one queue, and fit into one request. A run is a request
-        of its own.
+        The messages are of one kind, for one queue, and fit into one request. A run, and the
+        answer to a task, is a request of its own.
         """
 
 
@@ -171,7 +171,7 @@ def _requests(pending: Iterable[_PendingMessage]) -> Iterator[list[_PendingMessa
         key = (message.message.kind, message.message.body.get("queue"))
         groups.setdefault(key, []).append(message)
     for (kind, _), group in groups.items():
-        if kind == "run":
+        if kind in ("run", "answer"):
             yield from ([message] for message in group)
         else:
             yield from batches(group, _size)

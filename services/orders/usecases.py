@@ -125,6 +125,7 @@ class Policy:
     lease_seconds: float = 300.0
     recovery_delay: int = 300
     max_attempts: int = 12
+    approval_seconds: int = 86_400
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ class OrdersSettings(StoreSettings):
     max_attempts: int = 12
     """How often an order waits before it is compensated."""
 
+    approval_seconds: int = 86_400
+    """How long an order waits for a decision, with its units reserved."""
+
     quarantine_queue_url: str = ""
     """The queue of events that fail at every retry."""
 
@@ -62,7 +65,12 @@ class OrdersSettings(StoreSettings):
 def ports() -> Ports:
     """Return the ports of the use cases, by the settings."""
     settings = OrdersSettings.from_environment()
-    policy = Policy(settings.lease_seconds, settings.recovery_delay_seconds, settings.max_attempts)
+    policy = Policy(
+        settings.lease_seconds,
+        settings.recovery_delay_seconds,
+        settings.max_attempts,
+        settings.approval_seconds,
+    )
     store = open_store(settings.store_url, _sqlite, _dynamodb)
     keys = open_store(settings.store_url, _sqlite_keys, _dynamodb_keys)
     journal = open_store(settings.store_url, _sqlite_journal, _no_journal)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from kernel.approval import Thresholds, require_approved
 from kernel.clock import timestamp
 from kernel.errors import LeaseLost, OrderCancelled, PaymentDeclined, PaymentGatewayError
 from kernel.events import PaymentRefunded
@@ -63,6 +64,8 @@ class Ports:
     store: Ledger
     gateway: Gateway
     now: Callable[[], float]
+    approved: Thresholds | None = None
+    """Lowest totals that need an approval; None if no order does."""
 
 
 class Outcome(NamedTuple):
@@ -83,6 +86,8 @@ def pay(order_id: str, epoch: int, ports: Ports) -> Outcome:
         The payment was refused; a retry is refused too.
     PaymentGatewayError
         The outcome is unknown; retry.
+    ApprovalRequired, ApprovalRejected, ApprovalExpired
+        The order is of high value and is not approved (`kernel.approval.require_approved`).
     LeaseLost
         A newer run holds the order.
     """
@@ -138,6 +143,7 @@ def _open(order_id: str, epoch: int, ports: Ports) -> tuple[OrderRecord, bool]:
         return ports.store.save(record.change(status=Status.CHARGED)), True
     if record.charge is not None:
         return record, True
+    require_approved(record, ports.approved, now)
     change = record.change(
         Entry("CHARGE_PENDING", now, {"amount": record.total}),
         charge=ChargeStatus.PENDING,

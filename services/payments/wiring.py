@@ -1,9 +1,10 @@
 """The payments' composition root; each function builds its ports once."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kernel import clock
-from lambda_support.settings import PerFunction, StoreSettings
+from lambda_support.settings import PerFunction
+from lambda_support.thresholds import ThresholdSettings
 from payments.usecases import Gateway, Ledger, Ports
 from storage.stores import open_store
 
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
     from storage.sqlite.database import Database
 
 
-class PaymentsSettings(StoreSettings):
+class PaymentsSettings(ThresholdSettings):
     """The payments' settings."""
 
     gateway_url: str
     """The sandbox gateway's own record: ``sqlite:///PATH`` or ``dynamodb://TABLE``."""
+
+    high_value_approval: Literal["off", "on"] = "off"
+    """Whether an order of high value waits for a decision before it is charged."""
 
 
 @PerFunction
@@ -24,7 +28,9 @@ def ports() -> Ports:
     """Return the ports of the use cases, by the settings."""
     settings = PaymentsSettings.from_environment()
     gateway = open_store(settings.gateway_url, _sqlite_gateway, _dynamodb_gateway)
-    return Ports(open_store(settings.store_url, _sqlite, _dynamodb), gateway, clock.now)
+    store = open_store(settings.store_url, _sqlite, _dynamodb)
+    approved = settings.thresholds() if settings.high_value_approval == "on" else None
+    return Ports(store, gateway, clock.now, approved)
 
 
 def _sqlite(database: "Database") -> Ledger:

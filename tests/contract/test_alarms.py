@@ -53,6 +53,7 @@ SITUATIONS = {
     ),
     "a run takes too long": Situation("AWS/States", "ExecutionsTimedOut", "OrderProcessing"),
     "a waiting order is not started": Situation("AWS/States", "ExecutionsFailed", "OrderRecovery"),
+    "a wait for a decision fails": Situation("AWS/States", "ExecutionsFailed", "OrderApproval"),
     "no run of a new order begins for an hour": Situation("Orderflow", "OrdersNotBegun", "orders"),
     "an order waits for functions for an hour": Situation("Orderflow", "OrdersDelayed", "orders"),
     "Lambda throttles": Situation("AWS/Lambda", "Throttles"),

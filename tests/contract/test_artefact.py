@@ -78,7 +78,7 @@ def test_the_build_has_no_problems(build: Path) -> None:
 
 def test_each_definition_is_json_within_the_build(build: Path) -> None:
     names = [name for name, _ in definitions(build)]
-    assert names == ["OrderProcessing", "OrderRecovery"]
+    assert names == ["OrderProcessing", "OrderRecovery", "OrderApproval"]
     for name, path in definitions(build):
         assert path.parent == build
         [source] = [

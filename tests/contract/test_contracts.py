@@ -23,12 +23,17 @@ from infra.contracts.compatibility import compare
 from infra.contracts.examples import THRESHOLD, Example
 from infra.contracts.folder import BASELINE, FOLDER, slug
 from infra.contracts.generated import differing, release, write
+from infra.contracts.good_to_know import FAILURES, REFUSALS, sandbox_tokens
 from infra.contracts.index_page import ANSWERS
 from infra.contracts.registry import MAX_CHARACTERS
 from infra.contracts.sample_orders import examples
-from kernel.errors import InvalidEvent
+from inventory.model import OutOfStock, Shortage
+from inventory.usecases import _out_of_stock
+from kernel.errors import CarrierError, InvalidEvent, PaymentDeclined
 from kernel.events import CONTRACTS, REQUESTS, parse
 from kernel.money import from_minor
+from orders.model import OUT_OF_STOCK, UNPAID
+from payments import gateway
 
 JSON = dict[str, Any]
 FILES = sorted(FOLDER.glob("*/examples/*.json"))
@@ -503,6 +508,20 @@ def test_every_link_of_the_page_resolves_in_the_folder() -> None:
 def test_the_page_names_the_answers_of_a_request() -> None:
     assert set(ANSWERS) <= REQUESTS
     assert {answer for those in ANSWERS.values() for answer in those} <= set(CONTRACTS)
+
+
+def test_the_page_has_every_reason_and_every_token_of_the_sandbox() -> None:
+    unknown = _out_of_stock(OutOfStock([Shortage("TEA", 1, 0, known=False)]))
+    errors = {PaymentDeclined.__name__, CarrierError.__name__}
+    assert set(FAILURES) == {OUT_OF_STOCK, UNPAID, unknown.reason} | errors
+    told = {example.envelope["detail"]["reason"] for example in examples()["Order Failed"]}
+    assert told <= set(FAILURES)
+    told = {example.envelope["detail"]["reason"] for example in examples()["Order Rejected"]}
+    assert told == set(REFUSALS)
+    tokens = set(sandbox_tokens())
+    assert {gateway.DECLINES, gateway.TIMES_OUT, gateway.LOSES_ANSWER} < tokens
+    page = (FOLDER / "index.html").read_text()
+    assert all(f"<code>{name}</code>" in page for name in {*FAILURES, *REFUSALS, *tokens})
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))

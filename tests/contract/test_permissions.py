@@ -65,6 +65,7 @@ OPERATIONS = {
     "get_metric_statistics": {"cloudwatch:GetMetricStatistics"},
     "start_execution": {"states:StartExecution"},
     "send_message_batch": {"sqs:SendMessage"},
+    "send_task_success": {"states:SendTaskSuccess"},
     "start_query_execution": {"athena:StartQueryExecution"},
     "get_query_results": {"athena:GetQueryResults"},
     "get_query_execution": {"athena:GetQueryExecution"},
@@ -76,7 +77,9 @@ OPERATIONS = {
 """The IAM actions of a boto3 operation on the resource of its caller."""
 
 ADAPTERS = {
-    "orders/aws_publisher.py": {"put_events", "start_execution", "send_message_batch"},
+    "orders/aws_publisher.py": {
+        *("put_events", "start_execution", "send_message_batch", "send_task_success")
+    },
     "orders/athena_sink.py": {"start_replay", "get_metric_statistics"},
     "lambda_support/athena.py": {
         "start_query_execution",
@@ -182,6 +185,7 @@ def calls(name: str) -> Iterator[Grant]:
     for _, state in states(definition(name)):
         if state["Type"] == "Task":
             integration = state["Resource"].removeprefix("arn:aws:states:::")
+            integration = integration.removesuffix(".waitForTaskToken")
             mark = state["Parameters"][CALLEE[integration]].removeprefix("${").removesuffix("}")
             [action] = ACTIONS[integration]
             yield action, short(substitutions[mark])
@@ -287,6 +291,7 @@ def needed_by(function: str) -> set[Grant]:
             needed |= grants
     if "EVENT_BUS_NAME" in variables:  # the relay sends what any function put into an outbox
         needed |= {("sqs:SendMessage", queue) for queue in outbox_queues()}
+        needed.add(("states:SendTaskSuccess", "OrderApproval"))
     return needed
 
 

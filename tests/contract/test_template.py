@@ -453,11 +453,13 @@ def test_functions_and_workflows_log_into_groups_of_the_stack() -> None:
 @pytest.mark.parametrize("route", events("HttpApi"))
 def test_a_route_requires_a_token_with_its_scope(route: str) -> None:
     _, event = events("HttpApi")[route]
-    if event["Path"] == "/health":
+    # the code in the reviewer's link authorizes the page of a decision
+    if event["Path"] in ("/health", "/approvals/{order_id}"):
         assert event["Auth"] == {"Authorizer": "NONE"}
         return
-    reads = event["Method"] == "GET"
-    assert event["Auth"] == {"AuthorizationScopes": ["orders/read" if reads else "orders/write"]}
+    decides = event["Path"].endswith(("/approve", "/reject"))
+    scope = "operate" if decides else "read" if event["Method"] == "GET" else "write"
+    assert event["Auth"] == {"AuthorizationScopes": [f"orders/{scope}"]}
     assert of_type("Serverless::HttpApi")["HttpApi"]["Auth"]["DefaultAuthorizer"] == "Jwt"
 
 
@@ -468,7 +470,9 @@ def test_anybodys_route_cannot_drain_the_account() -> None:
         for _, event in events("HttpApi").values()
         if event["Auth"].get("Authorizer") == "NONE"
     }
-    assert set(api["RouteSettings"]) == open_routes == {"GET /health"}
+    page = "/approvals/{order_id}"
+    expected = {"GET /health", f"GET {page}", f"POST {page}"}
+    assert set(api["RouteSettings"]) == open_routes == expected
     for limits in api["RouteSettings"].values():
         assert limits["ThrottlingRateLimit"] + limits["ThrottlingBurstLimit"] < NEW_ACCOUNT / 2
 

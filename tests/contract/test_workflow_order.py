@@ -19,6 +19,8 @@ FUNCTIONS = {
     "DeferOrder": None,
     "CheckInventory": "CheckInventoryFunction",
     "ProcessPayment": "ProcessPaymentFunction",
+    "RequestApproval": "RequestApprovalFunction",
+    "StartApproval": None,
     "SendConfirmation": None,
     "UpdateInventory": "UpdateInventoryFunction",
     "CreateShipment": "CreateShipmentFunction",
@@ -35,7 +37,10 @@ FUNCTIONS = {
 }
 """The function of each task; None for a service integration."""
 
-NEVER_RETRIED = {"LeaseLost", "DuplicateOrder", "OrderCancelled", "PaymentDeclined", "OutOfStock"}
+NEVER_RETRIED = {
+    *("LeaseLost", "DuplicateOrder", "OrderCancelled", "PaymentDeclined", "OutOfStock"),
+    *("ApprovalRequired", "ApprovalRejected", "ApprovalExpired"),
+}
 """Errors that a retry repeats."""
 
 
@@ -149,10 +154,12 @@ def test_an_order_with_a_charge_ends_completed_compensated_waiting_or_in_a_queue
     """No way leads from the charge to an end that forgets it."""
     after = reachable("ProcessPayment")
     ends = {name for name in after if STATES[name]["Type"] in ("Succeed", "Fail")}
-    assert ends == {"OrderWaiting", "LeftToReconciler", "RunSuperseded", "AttentionRequested"}
+    paused = {"OrderWaiting", "OrderAwaitsApproval", "LeftToReconciler"}
+    assert ends == paused | {"RunSuperseded", "AttentionRequested"}
     assert {name for name in after if STATES[name].get("End")} == {"OrderCompleted", "OrderFailed"}
     assert set(ways_out("ProcessPayment")) == {
         "ParallelFulfillment",
+        "RequestApproval",
         "Compensate",
         "PauseOrder",
         "RunSuperseded",
@@ -248,7 +255,10 @@ def test_a_deferred_event_comes_back_whole_and_with_jitter() -> None:
     assert STATES[lost["Next"]]["Type"] == "Fail", "an alarm says that it went nowhere"
 
 
-BUSINESS = {"PaymentDeclined", "OrderCancelled", "CarrierError"}
+BUSINESS = {
+    *("PaymentDeclined", "OrderCancelled", "CarrierError"),
+    *("ApprovalRejected", "ApprovalExpired"),
+}
 """Errors that say that an order cannot be fulfilled."""
 
 
@@ -267,7 +277,11 @@ def compensating() -> Iterator[tuple[str, str]]:
 def test_only_a_business_reason_undoes_an_order() -> None:
     """An error that outlasts the retries pauses the order: a slow function refunds nothing."""
     assert {error for _, error in compensating()} == BUSINESS
-    assert {name for name, _ in compensating()} == {"ProcessPayment", "FulfillmentChoice"}
+    assert {name for name, _ in compensating()} == {
+        "ProcessPayment",
+        "RequestApproval",
+        "FulfillmentChoice",
+    }
     for step in ("CheckInventory", "ProcessPayment", "ParallelFulfillment", "OrderCompleted"):
         last = STATES[step]["Catch"][-1]
         assert (last["ErrorEquals"], last["Next"]) == (["States.ALL"], "PauseOrder")
@@ -282,3 +296,15 @@ def test_what_lambda_fails_at_after_every_retry_is_left_to_the_reconciler(step: 
     assert caught.pop("LeaseLost") == "RunSuperseded"
     assert set(caught) == TRANSIENT | SLOW
     assert set(caught.values()) == {"LeftToReconciler"}
+
+
+def test_an_order_that_needs_an_approval_is_not_charged_in_this_run() -> None:
+    [caught] = [
+        one for one in STATES["ProcessPayment"]["Catch"] if "ApprovalRequired" in one["ErrorEquals"]
+    ]
+    assert caught["Next"] == "RequestApproval"
+    after = reachable("RequestApproval", without="Compensate")
+    assert not {"ProcessPayment", "ParallelFulfillment", "OrderCompleted"} & after
+    assert STATES["StartApproval"]["Parameters"]["Name.$"] == (
+        "States.Format('{}-approval', $.order_id)"
+    ), "one wait for each order"

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kernel.order_status import Approval
+from orders import approvals
+from orders.store import SQLiteOrders
+from orders.usecases import Policy, Ports
 from tests.host import Host, event, host, order
 
 UNSTOCKED = [{"sku": "VASE", "quantity": 1, "unit_price": 12.5}]
@@ -12,6 +16,10 @@ TWO_LINES = [
     {"sku": "TEA", "quantity": 1, "unit_price": 7.5},
     {"sku": "VASE", "quantity": 1, "unit_price": 5.0},
 ]
+DEAR: dict[str, Any] = {
+    "items": [{"sku": "TEA", "quantity": 96, "unit_price": 12.5}],
+    "total": 1200.0,
+}
 UNKNOWN = [{"sku": "NOBODY-KNOWS", "quantity": 1, "unit_price": 12.5}]
 
 
@@ -64,6 +72,33 @@ def _cancelled_before_it_was_created(machine: Host) -> None:
     machine.settle()
 
 
+def _awaited(machine: Host) -> None:
+    """Work until the order waits, and its token is in its record."""
+    machine.put(order(**DEAR))
+    while not machine.rows("select 1 from orders where approval_token is not null"):
+        machine.engine.turn(0)
+
+
+def _decided(decision: Approval) -> Callable[[Host], None]:
+    """Put an order of high value on the bus, and decide while it waits."""
+
+    def do(machine: Host) -> None:
+        _awaited(machine)
+        clock = machine.engine.clock
+        ports = Ports(SQLiteOrders(machine.database), clock.now, Policy())
+        approvals.decide("T-1", decision, "ada", "known customer", ports)
+        machine.engine.outbox.is_due = True
+        machine.settle()
+
+    return do
+
+
+def _cancelled_before_the_decision(machine: Host) -> None:
+    _awaited(machine)
+    machine.put(event("Order Cancelled"))
+    machine.settle()
+
+
 SITUATIONS: dict[str, Callable[[Host], None]] = {
     "in stock, card approved": _put(order()),
     "no e-mail address": _put(order(email=None)),
@@ -93,6 +128,10 @@ SITUATIONS: dict[str, Callable[[Host], None]] = {
     "cancelled before it was created": _cancelled_before_it_was_created,
     "cancelled after the shipment": _put(order(), event("Order Cancelled")),
     "cancelled, but never created": _put(event("Order Cancelled")),
+    "of high value, approved": _decided(Approval.APPROVED),
+    "of high value, rejected": _decided(Approval.REJECTED),
+    "of high value, no decision": _put(order(**DEAR)),
+    "of high value, cancelled while it waits": _cancelled_before_the_decision,
 }
 
 
@@ -107,7 +146,8 @@ class Story:
 
 def run_situation(name: str, root: Path) -> Story:
     """Produce a situation on a new platform, and return its outcome."""
-    with host(root) as machine:
+    parameters = {"HighValueApproval": "on"} if name.startswith("of high value") else {}
+    with host(root, parameters=parameters) as machine:
         machine.receive(TEA=1000, VASE=0)
         SITUATIONS[name](machine)
         return Story(_paths(machine), _status(machine), _events(machine))

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from infra.deployed import orders as deployed
 from infra.deployed.account import Account
@@ -17,6 +16,7 @@ from infra.moving.dynamodb import DynamoPlace
 from infra.moving.sqlite import SQLitePlace
 from infra.views.local_story import read_story
 from infra.views.order_filter import OrderFilter
+from tests.fakes.quick_moto import quick_aws
 from tests.host import host, order
 from tests.rehearsal.template import read
 
@@ -51,7 +51,7 @@ def stack(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]
         monkeypatch.setenv(name, "testing")
     properties = read(TEMPLATE)["Resources"]["OrdersTable"]["Properties"]
     wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    with mock_aws():
+    with quick_aws():
         account = Account(region=REGION)
         account.client("dynamodb").create_table(
             TableName="orders", **{name: properties[name] for name in wanted}

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from infra.cli.main import EXPECTED, app
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
 from infra.local.platform import TEMPLATE
+from tests.fakes.quick_moto import quick_aws
 from tests.rehearsal.template import read
 
 REGION, BUCKET = "us-east-1", "orderflow-bucket"
@@ -34,7 +34,7 @@ _STREAM = {"RoleARN": _ROLE, "BucketARN": f"arn:aws:s3:::{BUCKET}", "Prefix": "o
 @contextmanager
 def stack() -> Iterator[DeployedStack]:
     """Deploy to an AWS of its own; its functions are `Functions`."""
-    with mock_aws():
+    with quick_aws():
         account = FakeAccount(region=REGION)
         wanted = RESOURCES["OrdersTable"]["Properties"]
         account.client("dynamodb").create_table(

@@ -18,7 +18,6 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
@@ -31,6 +30,7 @@ from payments.dynamodb import DynamoLedger
 from shipping.dynamodb import DynamoShipments
 from storage.dynamodb.order_item import ATTRIBUTES, from_entry, from_message, order_key
 from storage.dynamodb.table import Item, Table
+from tests.fakes.quick_moto import quick_aws
 
 _NUMBERS = count(1)
 _AS_THE_API_HAS_IT = (
@@ -49,7 +49,7 @@ def moto() -> Iterator["OneAtATime"]:
         session = boto3.Session("testing", "testing", region_name="us-east-1")
         yield OneAtATime(session.client("dynamodb", endpoint_url=engine))
         return
-    with mock_aws():
+    with quick_aws():
         yield OneAtATime(boto3.client("dynamodb", region_name="us-east-1"))
 
 

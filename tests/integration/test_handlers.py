@@ -161,7 +161,8 @@ def test_an_order_out_of_stock_waits_by_the_results_of_each_handler(workflow: Wo
 
 
 def test_these_paths_enter_every_task() -> None:
-    assert set(tasks()) == {"ValidateOrder", *FORWARD, "OrderCompleted", "PauseOrder", *BACKWARD}
+    others = {"ValidateOrder", "RequestApproval", "OrderCompleted", "PauseOrder"}
+    assert set(tasks()) == {*FORWARD, *BACKWARD, *others}
 
 
 def test_a_claimed_order_is_fenced_by_the_epoch_that_the_workflow_carries(
@@ -199,6 +200,7 @@ def at(workflow: Workflow, name: str, **fields: Any) -> None:
     before = {
         "CheckInventory": (),
         "ProcessPayment": FORWARD[:1],
+        "RequestApproval": FORWARD[:1],
         "UpdateInventory": FORWARD[:2],
         "CreateShipment": FORWARD[:2],
         "OrderCompleted": FORWARD,
@@ -432,6 +434,7 @@ def test_a_quarantined_message_is_strict_json(workflow: Workflow) -> None:
         ("lease_seconds", "LeaseSeconds"),
         ("recovery_delay_seconds", "RecoveryDelaySeconds"),
         ("max_attempts", "MaxAttempts"),
+        ("approval_seconds", "ApprovalSeconds"),
     ],
 )
 def test_a_functions_defaults_are_the_parameters_of_the_template(
@@ -439,7 +442,7 @@ def test_a_functions_defaults_are_the_parameters_of_the_template(
 ) -> None:
     default = template()["Parameters"][parameter]["Default"]
     assert orders.wiring.OrdersSettings.model_fields[setting].default == default
-    assert astuple(Policy()) == (300.0, 300, 12)
+    assert astuple(Policy()) == (300.0, 300, 12, 86_400)
 
 
 def test_the_reconciler_expires_requests_whose_order_did_not_arrive(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -15,10 +16,13 @@ from kernel.errors import StoreError
 from kernel.order_record import Change, Entry, Message, OrderRecord
 from kernel.order_status import Status
 from orders import usecases as orders
+from orders import wiring
 from orders.athena_sink import EventArchive
 from orders.aws_publisher import AWSPublisher
 from orders.dynamodb import DynamoOrders, DynamoOutbox
+from orders.handlers import relay as relay_handler
 from orders.outbox import ATTEMPTS, Ports, Publisher, catch_up, relay
+from orders.outcome_metrics import outcomes
 from orders.usecases import Policy
 from tests.fakes.events import created, envelope
 from tests.fakes.outbox import FakePublisher, throttled
@@ -162,6 +166,50 @@ def test_an_event_is_put_on_the_bus_and_removed_from_its_item(aws: AWS) -> None:
     item = aws.table.get("order#A-1", "order")
     assert item is not None
     assert (item["out"], item["gpk"]) == ({}, "C-42")
+
+
+def test_the_outcomes_of_orders_are_read_in_the_stream(aws: AWS) -> None:
+    store = DynamoOrders(aws.table)
+    done = store.save(completed(charged(aws)))
+    detail = {"Source": "s", "DetailType": "Order Cancellation Refused", "Detail": "{}"}
+    store.save(done.change(messages=(Message("event", detail),)))  # tells no outcome again
+    failing = store.save(order(order_id="A-2", version=0, status=Status.COMPENSATING).change())
+    detail = {"Source": "s", "DetailType": "Order Failed", "Detail": '{"reason": "OutOfStock"}'}
+    store.save(
+        failing.change(
+            Entry("FAILED", NOW), messages=(Message("event", detail),), status=Status.FAILED
+        )
+    )
+    first, second = outcomes(aws.stream())
+    assert first.seconds == pytest.approx(60.0)
+    assert (first.reason, second.seconds, second.reason) == (None, None, "OutOfStock")
+
+
+def test_the_relay_counts_outcomes_as_metrics(
+    aws: AWS, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "orders")
+    monkeypatch.setattr(wiring, "relay_ports", aws.ports)
+    DynamoOrders(aws.table).save(completed(charged(aws)))
+    failed = order(order_id="A-2", version=0, status=Status.COMPENSATING)
+    detail = {"Source": "s", "DetailType": "Order Failed", "Detail": '{"reason": "OutOfStock"}'}
+    messages = (Message("event", detail),)
+    DynamoOrders(aws.table).save(failed.change(messages=messages, status=Status.FAILED))
+    context: Any = SimpleNamespace(
+        function_name="relay", aws_request_id="1", get_remaining_time_in_millis=lambda: 60_000
+    )
+    assert relay_handler.handler({"Records": aws.stream()}, context) == {"batchItemFailures": []}
+    documents = [
+        json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line
+    ]
+    found = {
+        metric["Name"]: document
+        for document in documents
+        for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+    assert found["TimeToComplete"]["TimeToComplete"] == [pytest.approx(60.0)]
+    assert found["OrdersFailedByReason"]["OrdersFailedByReason"] == [1.0]
+    assert found["OrdersFailedByReason"]["reason"] == "OutOfStock"
 
 
 def test_removing_a_message_causes_no_conflict(aws: AWS) -> None:

@@ -19,7 +19,7 @@ from kernel.errors import (
 )
 from kernel.idempotency import confirmation_id
 from kernel.order_record import Change, Entry, Line, Message, OrderRecord
-from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
+from kernel.order_status import Approval, ChargeStatus, Reservation, ShipmentStatus, Status
 from notifications.dynamodb import DynamoMails
 from notifications.store import SQLiteMails
 from notifications.usecases import MailStore
@@ -134,6 +134,9 @@ def test_a_record_is_read_unchanged(stores: Stores) -> None:
         tracking_number="TRACK-1",
         failure="CarrierError",
         failure_message="no van: \N{CROSS MARK}",
+        approval=Approval.EXPIRED,
+        approval_token="dG9rZW4=",
+        approve_by=NOW + 60.5,
     )
     assert all(value not in (None, "") for value in record)
     written = stores.orders().save(record.change())

@@ -1,4 +1,4 @@
-"""``orders cancel``, ``orders retry`` and ``orders note``: an operator acts on one order."""
+"""``orders cancel``, ``retry``, ``approve``, ``reject``, ``note``: an operator acts on an order."""
 
 import time
 from pathlib import Path
@@ -54,6 +54,36 @@ def retry(
 
 
 @expand_options
+def approve(
+    order_id: OrderId,
+    *,
+    reason: Why = "",
+    stack: StackOptions,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Approve an order of high value that is AWAITING_APPROVAL: it is charged and shipped."""
+    result, served = _act("ApproveOrder", order_id, reason.strip(), stack, data)
+    console.print(f"{order_id}: approved", *_hint(served=served))
+    finish(result, as_json=as_json)
+
+
+@expand_options
+def reject(
+    order_id: OrderId,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why; the customer's events have it.")],
+    stack: StackOptions,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Reject an order of high value that is AWAITING_APPROVAL: it fails and is not charged."""
+    result, served = _act("RejectOrder", order_id, _text("--reason", reason), stack, data)
+    console.print(f"{order_id}: rejected; its units are released", *_hint(served=served))
+    finish(result, as_json=as_json)
+
+
+@expand_options
 def note(
     order_id: OrderId,
     text: Annotated[str, typer.Argument(metavar="TEXT")],
@@ -91,16 +121,21 @@ def _act(
 
 
 def _act_there(stack: "DeployedStack", name: str, order_id: str, reason: str) -> dict[str, Any]:
-    from orders import operator_requests
+    from kernel.order_status import Approval
+    from orders import approvals, operator_requests
     from orders.dynamodb import DynamoOrders
     from orders.usecases import Policy, Ports
 
     ports = Ports(DynamoOrders(stack.table()), time.time, Policy())
+    decisions = {"ApproveOrder": Approval.APPROVED, "RejectOrder": Approval.REJECTED}
     actions = {
         "CancelOrder": operator_requests.cancel,
         "RetryOrder": operator_requests.retry,
         "NoteOrder": operator_requests.note,
     }
-    record = actions[name](order_id, operator(), reason, ports)
+    if name in decisions:
+        record = approvals.decide(order_id, decisions[name], operator(), reason, ports)
+    else:
+        record = actions[name](order_id, operator(), reason, ports)
     after = {"status": str(record.status), "cancel_requested": record.cancel_requested}
     return {"subject": order_id, "after": after}

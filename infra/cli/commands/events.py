@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,16 +13,19 @@ import typer
 from infra.cli.errors import CommandError
 from infra.cli.event_files import Line, UnreadableFile, read_events
 from infra.cli.event_reader import print_skipped_files
-from infra.cli.options import Json
+from infra.cli.options import DATA, Data, Json, directory
 from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
 from infra.contracts.fields import Field, detail_fields
 from infra.contracts.folder import EXAMPLES, FOLDER, SCHEMA, slug
+from infra.local.engine.unmatched_events import MAX_KINDS
+from infra.local.platform import stack_of
 from infra.terminal.output import Styled, Table, console, finish, print_error
+from infra.views.unmatched import unmatched_events
 from kernel.events import REQUESTS
 
 app = typer.Typer(
-    help="The contracts of all events: list, show, validate, diff.",
+    help="The contracts of all events: list, show, validate, diff, unmatched.",
     no_args_is_help=True,
 )
 
@@ -71,6 +75,25 @@ def show(
         console.print_json(example)
     console.print("", f"Schema:   {summary['schema']}")
     console.print(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
+
+
+@app.command()
+def unmatched(
+    limit: Annotated[int, typer.Option(min=1, max=MAX_KINDS, help="Rows at most.")] = 50,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """List the events that no rule of the bus takes, with the nearest rule and what it wants."""
+    where = directory(data)
+    found = unmatched_events(where.reader(), stack_of(where).rules, limit)
+    if not found:
+        console.print("Every event of the last 14 days matched a rule.")
+    for each in found:
+        head = f"{each.count} x source {each.source!r}, detail type {each.detail_type!r}"
+        console.print(Styled(head, "bold"))
+        console.print(f"  latest  {each.last}, {each.last_event_id}")
+        console.print(f"  nearest {each.nearest_rule or 'none'}: {each.why}")
+    finish({"unmatched": [asdict(each) for each in found]}, as_json=as_json)
 
 
 @app.command()

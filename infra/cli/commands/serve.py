@@ -87,7 +87,12 @@ def serve(
         open_listener(
             host, port
         ) as listener,  # first: a used port must leave the directory unchanged
-        platform(where, clock=Clock(), workers=workers, parameters=parameters) as engine,
+        platform(
+            where,
+            clock=Clock(),
+            workers=workers,
+            parameters={"PublicUrl": url(host, listener.getsockname()[1]), **parameters},
+        ) as engine,
         exporting(where, engine.journal.database, engine.clock.now(), otlp) as exported,
     ):
         inventory = SQLiteInventory(engine.journal.database)

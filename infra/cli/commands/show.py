@@ -1,6 +1,7 @@
 """``orders show``: everything about one order."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -77,14 +78,32 @@ def _head(story: OrderStory) -> Table:
         "customer": facts.customer_id,
         "placed": facts.placed_at,
         "total": amount(story.total, facts.currency),
-        "runs": f"{len(story.runs)} runs, waited {facts.attempts} times",
+        "runs": ", ".join(_runs(story, facts.attempts)),
         "lines": ", ".join(lines[:LINES]) + more,
     }
     if facts.failure:
         rows["reason"] = f"{facts.failure.reason}: {facts.failure.message}"
+    if story.stuck_on:
+        rows["now"] = story.stuck_on
     for label, value in rows.items():
         table.add_row(Styled(label, "bold"), value)
     return table
+
+
+def _runs(story: OrderStory, waits: int) -> Iterator[str]:
+    """Yield the number of runs and waits, and the states that made more than one attempt."""
+    number = len(story.runs)
+    yield "1 run" if number == 1 else f"{number} runs"
+    if waits:
+        yield "waited once" if waits == 1 else f"waited {waits} times"
+    attempts: Counter[str] = Counter()
+    errors: dict[str, str] = {}
+    for each in (each for run in story.runs for each in run.attempts):
+        attempts[each.state] += each.attempts
+        if each.error:
+            errors[each.state] = each.error
+    for state, error in errors.items():
+        yield f"{attempts[state]} attempts of {state} ({error})"
 
 
 def _timeline(story: OrderStory) -> Table:

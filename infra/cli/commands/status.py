@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infra.cli.health_output import show_health
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cli.server_state import ask_server
 from infra.terminal import json_document
 from infra.terminal.output import console, finish
@@ -16,6 +17,7 @@ from infra.views.health import Health
 from infra.views.local_health import read_health, time_of
 
 
+@expand_options
 def status(
     *,
     watch: Annotated[
@@ -24,6 +26,7 @@ def status(
     every: Annotated[
         float, typer.Option(min=0.2, max=3600, help="Seconds between two times, with --watch.")
     ] = 2.0,
+    stack: StackOptions,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
@@ -31,7 +34,7 @@ def status(
 
     It exits with 1 if something needs somebody. With --watch and --json, each time is one line.
     """
-    read = _reader(data)
+    read = _reader(stack, data)
     if watch:
         _watch(read, every, as_json=as_json)
         return
@@ -42,8 +45,13 @@ def status(
         raise typer.Exit(1)
 
 
-def _reader(data: Path) -> Callable[[], Health]:
-    """Return the function that reads the health of a data directory."""
+def _reader(stack: StackOptions, data: Path) -> Callable[[], Health]:
+    """Return the function that reads the health of a stack or of a data directory."""
+    deployed = stack.deployed_stack()
+    if deployed is not None:
+        from infra.deployed.health import read_health as read_deployed
+
+        return partial(read_deployed, deployed, stack.stack or "orderflow")
     where = directory(data)
     database = where.reader()
 

@@ -244,8 +244,9 @@ def _wait_until_done(where: DataDirectory, stack: Stack, wait: float) -> int:
 def _running(reader: Database) -> int:
     """Return the number of executions, without those of orders that wait for another try."""
     row = reader.row(
-        "select count(*) from executions e where status = 'RUNNING' and not exists (select 1"
-        " from orders o where o.order_id = e.order_id and o.status = 'WAITING' and o.resume_at > ?)",
+        "select count(*) from executions e where status = 'RUNNING' and not exists"
+        " (select 1 from orders o where o.order_id = e.order_id and o.status = 'WAITING'"
+        " and o.resume_at > ?)",
         time.time(),
     )
     return int(row[0]) if row else 0

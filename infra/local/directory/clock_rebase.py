@@ -45,6 +45,7 @@ PAST_TIMES: Columns = {
     "reviews": ("flagged_at",),
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),
+    "unmatched_events": ("first_at", "last_at"),
 }
 """Columns by table with the time of a past event."""
 

@@ -107,13 +107,16 @@ class DataDirectory:
         except OSError:
             return None
 
-    def local_value(self, _variable: str, value: str) -> str:
+    def local_value(self, variable: str, value: str) -> str:
         """Return the local value of a function's variable: AWS's services become files.
 
         ``dynamodb://OrdersTable`` is the database, any other table and ``ses://`` are in the
-        sandbox's; ``s3://`` and ``athena://`` are the bucket's folder.
+        sandbox's; ``s3://`` and ``athena://`` are the bucket's folder. API Gateway's address
+        is empty.
         """
         scheme, _, rest = value.partition("://")
+        if variable == "API_URL" and rest.endswith(".amazonaws.com"):
+            return ""  # the API's own address; `orders serve` has another
         if scheme in ("dynamodb", "ses"):
             path = self.database if rest == ORDERS_TABLE else self.sandbox
             return f"sqlite:///{quote(str(path))}"

@@ -25,6 +25,16 @@ create index if not exists events_by_time on events (arrived_at);
 create index if not exists events_by_order on events (order_id);
 create view if not exists sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
+create view if not exists accepted as select order_id, envelope, arrived_at from events;
+create table if not exists unmatched_events (
+    source text not null,
+    detail_type text not null,
+    count integer not null,
+    first_at real not null,
+    last_at real not null,
+    last_id text not null,
+    primary key (source, detail_type)
+) without rowid;
 create table if not exists deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,

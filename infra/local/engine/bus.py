@@ -23,6 +23,7 @@ from infra.local.engine.put_events import (
     time_of,
 )
 from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
+from infra.local.engine.unmatched_events import UnmatchedEvents
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
@@ -69,6 +70,7 @@ class Bus(Component):
         self.backlog = Backlog(self.targets)
         self.replays: set[str] = set()
         self.routed = dict.fromkeys(self.targets, 0)
+        self.unmatched = UnmatchedEvents(journal)
         self._routing: list[str] = []
         self._patience = {
             key: stack.streams[target.name].interval if target.kind == "stream" else 0.0
@@ -162,6 +164,8 @@ class Bus(Component):
             int(archived),
         )
         self._route(seq, matched, now, None)
+        if not matched:
+            self.unmatched.add(head, now)
 
     def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
@@ -333,6 +337,7 @@ class Bus(Component):
             oldest_archived,
             now - 86_400,
         )
+        self.unmatched.forget(now)
 
 
 def _delivery(row: Any) -> Delivery:

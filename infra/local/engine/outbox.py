@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra.asl import TaskSucceeded
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine.backlog import NEVER
 from infra.local.engine.component import Component
@@ -16,6 +17,7 @@ from infra.local.engine.error_boundary import Boundary, described
 from infra.local.engine.executions import EXISTS
 from infra.local.engine.integrations import TaskError
 from infra.local.engine.quarantined_orders import HELD
+from infra.local.engine.token_answers import answer
 from infra.local.orderflow import Profile
 from kernel import json_text
 
@@ -75,9 +77,23 @@ class Outbox(Component):
             self.parts.bus.accept(body, now)
         elif kind == "run":
             self._start_run(body, now)
+        elif kind == "answer":
+            self._answer(body, now)
         else:
             queue = self.parts.stack.name_of("queues", body["queue"])
             self.parts.queues.send(queue, json.dumps(body["body"]), {}, now)
+
+    def _answer(self, body: Mapping[str, Any], now: float) -> None:
+        """End the task of a token; if it has ended, start the run that resumes its order."""
+        output = body["output"]
+        try:
+            is_sent = answer(
+                self.parts.executions, body["token"], lambda task: TaskSucceeded(task, output), now
+            )
+        except ValueError:
+            is_sent = False  # a token of another directory, which was exported
+        if not is_sent and "run" in body:
+            self._start_run(body["run"], now)
 
     def _start_run(self, body: Mapping[str, Any], now: float) -> None:
         """Start a run; one that exists already, or whose order is held, counts as started."""

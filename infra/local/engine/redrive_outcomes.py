@@ -11,6 +11,7 @@ from infra.dead_letters.reason import content_of, message_in, reason_of
 from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE, order_id_in
 from kernel.clock import timestamp
 from kernel.json_text import parse
+from kernel.order_status import PAUSED
 from storage.sqlite.database import Database
 
 ENDED = """
@@ -82,7 +83,7 @@ class RedriveOutcomes:
         if order["in_flight"] is None:
             return Outcome(state)
         holder = order["lease_owner"]
-        if holder is None and order["status"] == "WAITING" and failed is None:
+        if holder is None and order["status"] in PAUSED and failed is None:
             return Outcome(state)
         if holder is not None and self.is_running(holder):
             return Outcome(state, run=holder)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -22,6 +23,7 @@ from kernel.errors import (
     MAX_PROBLEMS,
     CancellationRefused,
     ChangeRefused,
+    DecisionRefused,
     EventNotFound,
     InvalidInput,
     NotPermitted,
@@ -40,9 +42,18 @@ from kernel.events import (
 )
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
+from kernel.order_status import Approval
 from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
-from orders import event_requests, idempotency_key, idempotent_placement, usecases, wiring
+from orders import (
+    approval_page,
+    approvals,
+    event_requests,
+    idempotency_key,
+    idempotent_placement,
+    usecases,
+    wiring,
+)
 from orders.caller import Caller, caller_of
 from orders.model import Amendment
 from orders.order_json import order_json
@@ -57,6 +68,7 @@ _STATUS = {
     EventNotFound: HTTPStatus.NOT_FOUND,
     CancellationRefused: HTTPStatus.CONFLICT,
     ChangeRefused: HTTPStatus.CONFLICT,
+    DecisionRefused: HTTPStatus.CONFLICT,
 }
 MAX_PAGE = 100
 _DEFAULTED = ("order_id", "timestamp", "total")
@@ -190,6 +202,46 @@ def cancel(order_id: str) -> Response[str]:
     return _json(HTTPStatus.ACCEPTED, order_json(record))
 
 
+@app.post("/orders/<order_id>/approve")
+def approve(order_id: str) -> Response[str]:
+    """Approve an order of high value, which is then charged; only an operator may."""
+    return _decide(order_id, Approval.APPROVED)
+
+
+@app.post("/orders/<order_id>/reject")
+def reject(order_id: str) -> Response[str]:
+    """Reject an order of high value, which then fails uncharged; only an operator may."""
+    return _decide(order_id, Approval.REJECTED)
+
+
+@app.get("/approvals/<order_id>")
+def ask(order_id: str) -> Response[str]:
+    """Show the page of a reviewer's link; it changes nothing."""
+    code = (app.current_event.query_string_parameters or {}).get("code", "")
+    try:
+        record = approvals.require_link(wiring.ports().store.read(order_id), code)
+    except (DecisionRefused, OrderNotFound) as error:
+        return _invalid_link(error)
+    return _page(HTTPStatus.OK, approval_page.question(record, code))
+
+
+@app.post("/approvals/<order_id>")
+def take_form(order_id: str) -> Response[str]:
+    """Take the decision in the form of a reviewer's page."""
+    form = dict(parse_qsl((app.current_event.decoded_body or "")[:MAX_EVENT_BYTES]))
+    decision = _DECISIONS.get(form.get("decision", ""))
+    if decision is None:
+        text = approval_page.page("Nothing was decided", "Open the link of the mail again.")
+        return _page(HTTPStatus.BAD_REQUEST, text)
+    code, reason = form.get("code", ""), form.get("reason", "").strip()
+    try:
+        record = approvals.decide_by_link(order_id, code, decision, reason, wiring.ports())
+    except (DecisionRefused, OrderNotFound) as error:
+        return _invalid_link(error)
+    text = approval_page.decided(record, approved=decision is Approval.APPROVED)
+    return _page(HTTPStatus.OK, text)
+
+
 @app.exception_handler(OrderflowError)  # type: ignore[untyped-decorator]
 def refused(error: OrderflowError) -> Response[str]:
     """Answer an error of a service with its status in `_STATUS`."""
@@ -270,6 +322,43 @@ def _total(items: object) -> float:
     except (TypeError, ValidationError):
         return 0.0
     return from_minor(sum(line.quantity * line.unit_price for line in lines))
+
+
+_DECISIONS = {"approve": Approval.APPROVED, "reject": Approval.REJECTED}
+"""The decisions of the form's buttons."""
+
+
+def _decide(order_id: str, decision: Approval) -> Response[str]:
+    caller = _caller()
+    caller.require_operator()
+    reason = (_body() if app.current_event.body else {}).get("reason") or ""
+    if not isinstance(reason, str) or len(reason) > approvals.MAX_REASON:
+        raise InvalidInput("reason", f"send a text of at most {approvals.MAX_REASON} characters")
+    actor = caller.subject or "an operator"
+    record = approvals.decide(order_id, decision, actor, reason.strip(), wiring.ports())
+    return _json(HTTPStatus.OK, order_json(record))
+
+
+def _invalid_link(error: OrderflowError) -> Response[str]:
+    """Return the page of a link that is not valid; it does not say whether the order exists."""
+    refused = isinstance(error, DecisionRefused) and not str(error).startswith("this link")
+    text = (
+        str(error)
+        if refused
+        else (
+            "The order was decided or cancelled, or its time has passed, or the link is incomplete."
+        )
+    )
+    return _page(HTTPStatus.GONE, approval_page.page("This link is not valid any more", text))
+
+
+def _page(status: HTTPStatus, text: str) -> Response[str]:
+    return Response(
+        status_code=status,
+        content_type="text/html; charset=utf-8",
+        body=text,
+        headers=dict(approval_page.HEADERS),
+    )
 
 
 def _query(*known: str) -> dict[str, str]:

@@ -3,13 +3,15 @@
 They are events, runs of order_processing, and messages to queues (see `orders.outbox`).
 """
 
+from collections import Counter
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambda_support import init_phase
-from lambda_support.observability import count, instrumented, logger
+from lambda_support.observability import count, count_by, instrumented, logger, observe
 from orders import outbox, wiring
+from orders.outcome_metrics import outcomes
 
 init_phase.prepare(wiring.relay_ports, "dynamodb", "events", "sqs", "stepfunctions")
 
@@ -25,4 +27,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if failed:
         logger().warning("not sent yet", reasons=sorted(set(failed.values())))
         count("OutboxNotSent", len(failed))
+    _measure(event["Records"], failed)
     return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
+
+
+def _measure(records: list[dict[str, Any]], failed: dict[str, str]) -> None:
+    """Count the outcomes of the records that are not retried."""
+    sent = [record for record in records if record["dynamodb"]["SequenceNumber"] not in failed]
+    reasons: Counter[str] = Counter()
+    for outcome in outcomes(sent):
+        if outcome.seconds is not None:
+            observe("TimeToComplete", outcome.seconds)
+        if outcome.reason is not None:
+            reasons[outcome.reason] += 1
+    for reason, number in reasons.items():
+        count_by("OrdersFailedByReason", "reason", reason, number)

@@ -30,7 +30,7 @@ from zlib import crc32
 
 from kernel.errors import StoreError
 from kernel.order_record import Entry, Line, Message, OrderRecord
-from kernel.order_status import ChargeStatus, Reservation, ShipmentStatus, Status
+from kernel.order_status import Approval, ChargeStatus, Reservation, ShipmentStatus, Status
 
 ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
 SHARDS = 8
@@ -75,6 +75,9 @@ _SHORT = {
     "tracking_number": "trk",
     "failure": "fail",
     "failure_message": "fmsg",
+    "approval": "appr",
+    "approval_token": "aptk",
+    "approve_by": "apby",
 }
 ATTRIBUTES = {name: _SHORT.get(name, name) for name in OrderRecord._fields if name != "order_id"}
 """The attribute of each field of a record; ``order_id`` is in the key."""
@@ -93,12 +96,13 @@ _IDS = frozenset(
         "lease_owner",
     }
 )
-_TIMES = frozenset({"created_at", "updated_at", "lease_until", "resume_at"})
+_TIMES = frozenset({"created_at", "updated_at", "lease_until", "resume_at", "approve_by"})
 _ENUMS: Mapping[str, Any] = {
     "status": Status,
     "reservation": Reservation,
     "charge": ChargeStatus,
     "shipment": ShipmentStatus,
+    "approval": Approval,
 }
 
 

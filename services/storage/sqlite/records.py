@@ -12,7 +12,14 @@ from typing import Any
 from kernel import current_order, json_text
 from kernel.errors import OrderNotFound, VersionConflict
 from kernel.order_record import Change, Entry, Line, Message, OrderRecord
-from kernel.order_status import ENDED, ChargeStatus, Reservation, ShipmentStatus, Status
+from kernel.order_status import (
+    ENDED,
+    Approval,
+    ChargeStatus,
+    Reservation,
+    ShipmentStatus,
+    Status,
+)
 from storage.sqlite.database import Database
 from storage.sqlite.schema import ORDERS
 
@@ -47,6 +54,7 @@ _MEMBERS: tuple[tuple[int, Mapping[str | None, Any]], ...] = tuple(
         ("reservation", Reservation),
         ("charge", ChargeStatus),
         ("shipment", ShipmentStatus),
+        ("approval", Approval),
     )
 )
 

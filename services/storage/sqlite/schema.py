@@ -56,6 +56,9 @@ create table if not exists orders (
     tracking_number text,
     failure text,
     failure_message text,
+    approval text,
+    approval_token text,
+    approve_by real,
     in_flight integer check (in_flight = 1),
     check ((in_flight is null) = ({one_of("status", sorted(ENDED))}))
 ) without rowid;
@@ -92,7 +95,7 @@ create table if not exists waiting_orders (
 ) without rowid;
 create table if not exists outbox (
     id integer primary key,
-    kind text not null check ({one_of("kind", ("event", "run", "message"))}),
+    kind text not null check ({one_of("kind", ("event", "run", "message", "answer"))}),
     body text not null,
     created_at real not null
 );

@@ -100,6 +100,7 @@ def test_a_function_is_invoked_in_a_fresh_directory(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app, ["invoke", "CheckInventoryFunction", "--event", event, "--fresh", "--json"]
     )
-    answer = json.loads(result.output.splitlines()[-1])
+    answer = json.loads(result.stdout.splitlines()[-1])
     assert answer["failure"]["errorType"] == "OrderNotFound"
+    assert "OrderNotFound" in answer["error"]["message"]
     assert result.exit_code == 1

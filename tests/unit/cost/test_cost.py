@@ -11,7 +11,7 @@ from infra.cli.commands.cost import SERVICES, spent_rows
 from infra.cost.bill import bill, total
 from infra.cost.contrast import contrast
 from infra.cost.deployment import PROD, Deployment, read_deployment
-from infra.cost.monthly import CUSTOM_METRICS, fixed, kept
+from infra.cost.monthly import CUSTOM_METRICS, FAILURE_REASONS, fixed, kept
 from infra.cost.prices import PRICES
 from infra.cost.usage import Usage
 from infra.deployed.spending import Spending
@@ -225,7 +225,7 @@ def test_a_month_without_orders_agrees_with_the_manual_calculation() -> None:
         {
             "alarms": (len(alarms) - 1 + 3) * 0.10,  # one reads three metrics
             "dashboards": 3.00,
-            "custom_metrics": CUSTOM_METRICS * 0.30,
+            "custom_metrics": (CUSTOM_METRICS - 1 + FAILURE_REASONS) * 0.30,
             "kms_keys": 0,
             "idle_polls": 4 * 5 * month / 20 / 1e6 * 0.40,
             "scheduled_functions": 30 * (288 * 3 * 0.25 + 30 * 0.5) * 0.0000133334,
@@ -252,7 +252,7 @@ def test_kept_orders_agree_with_the_manual_calculation() -> None:
 
 
 def test_every_metric_of_a_function_is_counted() -> None:
-    counted = re.compile(r"""count\(\s*(?:"(\w+)"(?: if .*? else "(\w+)")?)""")
+    counted = re.compile(r"""(?:count|count_by|observe)\(\s*(?:"(\w+)"(?: if .*? else "(\w+)")?)""")
     names = {
         name
         for path in (TEMPLATE.parent / "services").rglob("*.py")

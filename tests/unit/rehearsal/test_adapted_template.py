@@ -8,6 +8,7 @@ from tests.rehearsal.template import adapted, parameters, read, reason, referenc
 DEFINITIONS = {
     "workflows/order_processing.asl.yaml": "s3://packages/order_processing.asl.yaml",
     "workflows/order_recovery.asl.yaml": "s3://packages/order_recovery.asl.yaml",
+    "workflows/order_approval.asl.yaml": "s3://packages/order_approval.asl.yaml",
 }
 
 

@@ -65,6 +65,10 @@ def test_the_shipped_template_has_the_scope_of_each_route() -> None:
         ("GET", "/orders/{order_id}"): (("orders/read",), False),
         ("PATCH", "/orders/{order_id}"): (("orders/write",), False),
         ("POST", "/orders/{order_id}/cancel"): (("orders/write",), False),
+        ("POST", "/orders/{order_id}/approve"): (("orders/operate",), False),
+        ("POST", "/orders/{order_id}/reject"): (("orders/operate",), False),
+        ("GET", "/approvals/{order_id}"): ((), True),
+        ("POST", "/approvals/{order_id}"): ((), True),
     }
 
 

@@ -563,7 +563,7 @@ def test_the_shipped_template_loads() -> None:
     shipped = load(SHIPPED, {}, same)
     assert shipped.bus == "orders-bus"
     assert len(shipped.rules) == 5
-    assert len(shipped.state_machines) == 2
+    assert len(shipped.state_machines) == 3
     assert [schedule.expression for schedule in shipped.schedules] == [
         "rate(5 minutes)",
         "cron(0 9 * * ? *)",
@@ -724,7 +724,7 @@ def test_a_qualified_arn_names_its_function_or_state_machine(folder: Path) -> No
 )
 def test_the_workflows_name_has_its_type(kind: str, name: str) -> None:
     shipped = load(SHIPPED, {"WorkflowType": kind}, same)
-    assert set(shipped.state_machines) == {name, "OrderRecovery"}
+    assert set(shipped.state_machines) == {name, "OrderRecovery", "OrderApproval"}
     assert shipped.state_machines[name].kind == kind
     assert profile_of(shipped.state_machines).order_machine == name
     starts = [

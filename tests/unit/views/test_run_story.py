@@ -113,6 +113,7 @@ def story(history: Sequence[HistoryEvent], definition: dict[str, Any]) -> RunSto
     )
 
 
+CATCH = [{"ErrorEquals": ["E"], "Next": "No"}]
 HOSTILE = '"><script>alert(1)</script>'
 
 
@@ -142,7 +143,7 @@ def test_the_taken_way_and_the_retries_are_drawn() -> None:
     definition = {
         "StartAt": "Pay",
         "States": {
-            "Pay": {"Type": "Task", "Next": "Done", "Catch": [{"ErrorEquals": ["E"], "Next": "No"}]},
+            "Pay": {"Type": "Task", "Next": "Done", "Catch": CATCH},
             "Done": {"Type": "Succeed"},
             "No": {"Type": "Fail"},
         },

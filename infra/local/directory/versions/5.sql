@@ -12,7 +12,7 @@ create table orders (
     correlation_id text not null,
     created_at real not null,
     updated_at real not null,
-    status text not null check (status = 'RECEIVED' or status = 'RESERVED' or status = 'CHARGED' or status = 'COMPLETED' or status = 'WAITING' or status = 'COMPENSATING' or status = 'FAILED' or status = 'CANCELLED'),
+    status text not null check (status = 'RECEIVED' or status = 'RESERVED' or status = 'CHARGED' or status = 'COMPLETED' or status = 'WAITING' or status = 'AWAITING_APPROVAL' or status = 'COMPENSATING' or status = 'FAILED' or status = 'CANCELLED'),
     epoch integer not null,
     version integer not null,
     lease_owner text,
@@ -36,6 +36,9 @@ create table orders (
     tracking_number text,
     failure text,
     failure_message text,
+    approval text,
+    approval_token text,
+    approve_by real,
     in_flight integer check (in_flight = 1),
     check ((in_flight is null) = (status = 'CANCELLED' or status = 'COMPLETED' or status = 'FAILED'))
 ) without rowid;
@@ -72,7 +75,7 @@ create table waiting_orders (
 ) without rowid;
 create table outbox (
     id integer primary key,
-    kind text not null check (kind = 'event' or kind = 'run' or kind = 'message'),
+    kind text not null check (kind = 'event' or kind = 'run' or kind = 'message' or kind = 'answer'),
     body text not null,
     created_at real not null
 );
@@ -93,6 +96,16 @@ create index events_by_time on events (arrived_at);
 create index events_by_order on events (order_id);
 create view sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
+create view accepted as select order_id, envelope, arrived_at from events;
+create table unmatched_events (
+    source text not null,
+    detail_type text not null,
+    count integer not null,
+    first_at real not null,
+    last_at real not null,
+    last_id text not null,
+    primary key (source, detail_type)
+) without rowid;
 create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
