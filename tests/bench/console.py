@@ -1,7 +1,8 @@
 """``make bench-console``: the console's pages on a large directory, and what open tabs cost.
 
 1. Orders are processed in a sandbox; then a server serves the directory, and each page is read
-   `ROUNDS` times, one after the other. The figure is the time that the page's thread took.
+   `ROUNDS` times, one after the other. The figures are the times of the page's thread;
+   "cpu" is its own work, without waiting for other processes.
 2. A burst of events is sent to a server without a tab, and to one with three, in turn.
 """
 
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -63,15 +65,18 @@ def measure_pages(served: Served) -> list[dict[str, Any]]:
 
 def _times(served: Served, path: str) -> dict[str, Any]:
     """Return the percentiles of a page's time in its thread, and its size."""
-    taken, size = [], 0
+    taken, worked, size = [], [], 0
     for _ in range(ROUNDS):
         status, headers, size = read(served, path)
         assert status == 200, f"{path}: {status}"
-        taken.append(float(headers["server-timing"].partition("dur=")[2]))
+        wall, cpu = (part.partition("dur=")[2] for part in headers["server-timing"].split(","))
+        taken.append(float(wall))
+        worked.append(float(cpu))
     warm = sorted(taken[ROUNDS // 10 :])
     return {
         "first_ms": taken[0],
-        "p50_ms": median(warm),
+        "cpu_ms": round(median(worked), 1),
+        "p50_ms": round(median(warm), 1),
         "p99_ms": warm[int(len(warm) * 0.99)],
         "kilobytes": round(size / 1000, 1),
     }
@@ -149,16 +154,17 @@ def latency(served: Served, orders: int = 30) -> float:
     connection.request("GET", "/console/live")
     stream = connection.getresponse()
     line = {"sku": "TEA-GREEN-100", "quantity": 1, "unit_price": 10}
-    for number in range(orders):
+    for _ in range(orders):
+        order_id = f"L-{token_hex(4)}"
         order = {
             "customer_id": "C-1",
             "currency": "GBP",
             "items": [line],
-            "order_id": f"L-{number}",
+            "order_id": order_id,
         }
         assert served.ask("POST", "/orders", order)[0] == 201
         begun = time.monotonic()
-        while f"L-{number}" not in _content(served, "/orders"):
+        while order_id not in _content(served, "/orders"):
             while not stream.readline().startswith(b"event: changed"):
                 pass
         taken.append(time.monotonic() - begun)
@@ -209,10 +215,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Served(data) as served:
             pages = measure_pages(served)
             seconds = latency(served)
-    table = Table("page", "first ms", "p50 ms", "p99 ms", "budget ms", "live part kB")
+    table = Table("page", "first ms", "cpu ms", "p50 ms", "p99 ms", "budget ms", "live part kB")
     for page in pages:
         late = page["p99_ms"] > page["budget_ms"]
-        figures = [page[key] for key in ("first_ms", "p50_ms", "p99_ms", "budget_ms", "kilobytes")]
+        figures = [
+            page[key]
+            for key in ("first_ms", "cpu_ms", "p50_ms", "p99_ms", "budget_ms", "kilobytes")
+        ]
         table.add_row(page["page"], *map(str, figures), style="red" if late else "")
     console.print(table)
     speeds = bursts(options.burst, options.pairs) if options.pairs else {"share": 1.0}
