@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from infra.console import headers, rendering
 from infra.console.callers import COOKIE, BrowserSession, Callers
-from infra.console.live import Changes, TooManyStreams
+from infra.console.live import UPDATE, Changes, TooManyStreams
 from infra.console.notices import Notices
 from infra.console.page import (
     PREFIX,
@@ -185,6 +185,8 @@ class Console:
                 return _plain(found)
             context = {**names, "title": found.title}
             html = (rendering.live_part if is_live else rendering.whole)(found, context)
+            if is_live:  # what it took beyond the estimate
+                self.changes.budget.spend(max(0.0, time.thread_time() - worked - UPDATE))
             times = (time.perf_counter() - begun, time.thread_time() - worked)
             took = "page;dur={:.1f}, cpu;dur={:.1f}".format(*(each * 1000 for each in times))
             return HTMLResponse(html, found.status, {"server-timing": took})
