@@ -10,6 +10,7 @@ from infra.audit.directory import imported
 from infra.audit.in_flight import RECONCILER
 from infra.errors import MoveError
 from infra.local.directory.journal import KIND, REAL, Journal, set_directory_value
+from infra.local.engine.measures import count_unmeasured
 from infra.local.orderflow import create_tables
 from infra.local.template.stack import Stack
 from infra.moving.export_file import Checked
@@ -139,6 +140,7 @@ class SQLitePlace:
         try:
             with self.database.write(durable=True) as connection:
                 yield
+                count_unmeasured(connection)
                 set_directory_value(connection, KIND, REAL)
                 for schedule in self.stack.schedules:
                     if schedule.function == RECONCILER:  # due at once
