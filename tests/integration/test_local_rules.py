@@ -321,7 +321,7 @@ def test_an_event_that_is_too_complex_for_a_local_pattern_is_taken(machine: Host
     fields = {name: [1] for name in "xyz"}
     subscribe(machine, "complex", "file", json.dumps({"detail": {"a": {"b": fields}}}))
     subscribe(machine, "simple", "file", EVERY)
-    several = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    several: dict[str, Any] = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
     [answer] = machine.put(order(**several))
     machine.settle()
     assert "EventId" in answer
