@@ -20,9 +20,11 @@ from kernel import json_text
 from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
 from orders.idempotency_key import Key
+from orders.model import waits_for_stock
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, add_entry, write_change
 from storage.sqlite.records import to_record as record_of
+from storage.sqlite.waiting import add_waiting
 
 SCHEMA = """
 create table if not exists imports (
@@ -260,7 +262,10 @@ def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
     record = to_record(row["record"])
-    write_change(connection, Change(record._replace(version=0), {}, (), (), record))
+    change = Change(record._replace(version=0), {}, (), (), record)
+    write_change(connection, change)
+    if waits_for_stock(record):
+        add_waiting(connection, change, sorted(record.demand))
     for stored in row["timeline"]:
         entry = Entry(stored["what"], stored["at"], stored["detail"])
         add_entry(connection, record.order_id, stored["epoch"], entry)

@@ -24,7 +24,7 @@ from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
 from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
-from infra.server.reply import SAFE, Reply, aws_error, problem_document
+from infra.server.reply import SAFE, Reply, aws_error, problem_document, query_error
 from infra.server.request import Request, Scope
 from kernel import current_order
 from kernel.json_text import write
@@ -194,6 +194,12 @@ class Application:
         accepted = request.headers.get("accept", "")
         if self.console is not None and request.path == "/" and "text/html" in accepted:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
+        if request.is_query:
+            message = (
+                "this operation is not available on one machine; its port answers clients of"
+                " EventBridge, Step Functions and SQS"
+            )
+            return query_error(HTTPStatus.BAD_REQUEST, "InvalidAction", message)
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
             detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"

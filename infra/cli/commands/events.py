@@ -128,6 +128,8 @@ def validate(
         finish({**summary, "problems": problems}, as_json=True)
     else:
         console.print(_counts(summary))
+    if not (events or unreadable):
+        raise CommandError(f"{', '.join(files)}: no event; write one per line, or a JSON list")
     if problems or unreadable:
         raise typer.Exit(1)
 
