@@ -42,7 +42,6 @@ from infra.server.fields import (
     number_in,
     states_name,
     text_of,
-    time_of,
     within,
 )
 from infra.server.machines_api import (
@@ -55,6 +54,7 @@ from infra.server.machines_api import (
 )
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from infra.server.queues_api import queue_operations
+from infra.server.replay_request import read_replay
 from infra.server.single_state import answer_test_state
 from infra.server.task_tokens_api import token_operations
 from kernel.json_text import InvalidJSON, parse, read
@@ -176,23 +176,12 @@ class AwsApi:
             raise InvalidRequest("ValidationException", message) from None
 
     def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
-        name = text_of(request, "ReplayName")
-        start, end = (time_of(request, key) for key in ("EventStartTime", "EventEndTime"))
-        destination = request.get("Destination") or {}
-        filters = destination.get("FilterArns") or []
-        if not isinstance(filters, list) or not all(isinstance(arn, str) for arn in filters):
-            raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
-        archive = text_of(request, "EventSourceArn").rsplit("/", 1)[-1]
-        if archive != self.engine.stack.archive:
-            message = f"Archive {archive} does not exist; the archive is"
-            raise InvalidRequest(
-                "ResourceNotFoundException", f"{message} {self.engine.stack.archive}."
-            )
-        rules = [rule.rsplit("/", 1)[-1] for rule in filters]
+        wanted = read_replay(request, self.engine.stack)
 
         def replay(now: float) -> Answer:
-            self.engine.bus.start_replay(name, start, end, rules, now)
+            self.engine.bus.start_replay(*wanted, now)
             self.engine.journal.batch.durable = True
+            name = wanted.name
             return {"ReplayArn": _replay_arn(name), "State": "STARTING", "ReplayStartTime": now}
 
         return self.engine.call(replay)
