@@ -13,6 +13,7 @@ OPENAPI = "openapi.json"
 BASELINE = "baseline.json"
 INDEX = "index.html"
 STOCK = "sample_stock.csv"
+CLIENT = "clients/python/orderflow_client"
 
 NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE})
 """JSON files in the folder that are no examples."""

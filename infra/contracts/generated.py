@@ -13,6 +13,7 @@ from infra.contracts.folder import (
     ASYNCAPI,
     BASELINE,
     CHANGELOG,
+    CLIENT,
     EXAMPLES,
     INDEX,
     OPENAPI,
@@ -25,6 +26,7 @@ from infra.contracts.index_page import index_page
 from infra.contracts.openapi import openapi
 from infra.contracts.registry import registry_schema
 from infra.contracts.sample_orders import examples
+from kernel.events import REQUESTS
 
 Files = dict[str, str]
 
@@ -44,6 +46,8 @@ def generated(folder: Path) -> Files:
     for name, contract in contracts.items():
         schema = {**contract.schema, "examples": [examples()[name][0].envelope]}
         files[f"{slug(name)}/{SCHEMA}"] = _json(schema)
+        if name in REQUESTS:
+            files[f"{CLIENT}/contracts/{slug(name)}/{SCHEMA}"] = _json(contract.schema)
         files[f"{slug(name)}/{REGISTRY_SCHEMA}"] = _json(registry_schema(name))
         for example in examples()[name]:
             files[f"{slug(name)}/{EXAMPLES}/{example.name}.json"] = _json(example.envelope)

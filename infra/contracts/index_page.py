@@ -187,7 +187,8 @@ def _ways(example: Example) -> str:
         "Payload": snippets.payload(envelope),
         "orders": snippets.orders_command(example),
         "AWS CLI": snippets.aws_command(envelope),
-        "Python": snippets.boto3_lines(envelope),
+        "Python": snippets.client_lines(envelope),
+        "boto3": snippets.boto3_lines(envelope),
         "JavaScript": snippets.javascript_lines(envelope),
     }
     panels = "".join(

@@ -97,6 +97,18 @@ if answer["FailedEntryCount"]:
     raise RuntimeError(answer["Entries"])"""
 
 
+def client_lines(envelope: Envelope) -> str:
+    """Return Python lines for the package ``orderflow_client``."""
+    body = json.dumps(envelope["detail"], ensure_ascii=False, indent=4)
+    return f"""# python -m pip install ./{FOLDER.name}/clients/python
+from orderflow_client import OrderPublisher
+
+publisher = OrderPublisher(endpoint_url="{ENDPOINT}")  # on AWS without it
+# an invalid event raises InvalidEvent with the field, before anything is sent
+[sent] = publisher.publish([("{envelope["detail-type"]}", {body})])
+print(sent.event_id, publisher.wait_for(sent).status)"""
+
+
 def javascript_lines(envelope: Envelope) -> str:
     """Return lines for the AWS SDK for JavaScript v3."""
     body = json.dumps(envelope["detail"], ensure_ascii=False, indent=2)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from analytics.columns import EXTERNAL
 from analytics.flatten import flatten
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent, explain
@@ -82,14 +83,23 @@ class Forecaster:
         The data directory's database, or None if it has none.
     now
         The time in epoch seconds.
+    from_archive
+        Whether the events are those of the archive, whose facts are the platform's own.
     """
 
     def __init__(
-        self, stack: Stack, store: ForecastStore, real: Database | None, now: float
+        self,
+        stack: Stack,
+        store: ForecastStore,
+        real: Database | None,
+        now: float,
+        *,
+        from_archive: bool = False,
     ) -> None:
         self.stack = stack
         self.store = store
         self.real = real
+        self.from_archive = from_archive
         self.ports = Ports(store, lambda: now, Policy())
         self.totals = {name: Counter[str]() for name in ("type", "rule", "effect", "analytics")}
         self._now = now
@@ -201,7 +211,8 @@ class Forecaster:
 
     def _analytics(self, event: Event[Detail], envelope: Mapping[str, Any]) -> str:
         """Return whether the view ``order_events`` has the event once more."""
-        if event.name not in REQUESTS and event.name in self.stack.own_facts:
+        is_external = envelope.get("origin") == EXTERNAL or not self.from_archive
+        if event.name in self.stack.own_facts and is_external:
             return OUTSIDE
         key = _key(flatten({"id": "", **envelope}, self._now))
         if not self.store.counts(key):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,7 +141,8 @@ def test_a_rolled_back_event_is_not_counted(rig: Rig) -> None:
 
 def test_sums_are_written_at_most_once_a_second(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.4, 10.9, 11.1])
-    monkeypatch.setattr("infra.local.engine.measures.time.monotonic", lambda: next(times))
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("infra.local.engine.measures.time", clock)
     written = []
     for _ in range(4):
         rig.put(entry("Nobody"))

@@ -23,6 +23,7 @@ from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
 from infra.server.access import Admission
+from infra.server.alert import watched
 from infra.server.server import Server, admission, open_listener, url
 from infra.settings.reading import Settings, read
 from infra.telemetry.process import exporting, summary
@@ -118,7 +119,8 @@ def serve(
             (errors if as_json else console).print(*lines, *_access_notes(engine, access))
 
         try:
-            server.run(started)
+            with watched(settings.text("Alert"), server.health, where):
+                server.run(started)
         finally:
             where.withdraw_endpoint()
             reader.close()

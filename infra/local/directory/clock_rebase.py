@@ -26,10 +26,11 @@ PAST_TIMES: Columns = {
     "orders": ("created_at", "updated_at"),
     "timeline": ("at",),
     "outbox": ("created_at",),
+    "pruned_orders": ("pruned_at",),
     "events": ("arrived_at",),
     "executions": ("started_at", "ended_at"),
     "messages": ("sent_at",),
-    "replays": ("started_at", "ended_at"),
+    "replays": ("started_at", "ended_at", "last_at"),
     "failures": ("at",),
     "closed_letters": ("sent_at", "closed_at"),
     "letter_log": ("at",),
@@ -46,6 +47,8 @@ PAST_TIMES: Columns = {
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),
     "unmatched_events": ("first_at", "last_at"),
+    "local_rules": ("created_at",),
+    "local_messages": ("sent_at",),
 }
 """Columns by table with the time of a past event."""
 
@@ -54,6 +57,7 @@ DUE_TIMES: Columns = {
     "deliveries": ("due",),
     "executions": ("wake_at",),
     "messages": ("visible_at",),
+    "local_messages": ("visible_at",),
 }
 """Columns by table with the time when something is due or expires."""
 

@@ -35,9 +35,11 @@ _INSERT = (
 _INSERT_FIRST = (
     f"insert into orders (in_flight, {RECORD}) select ?{', ?' * len(_COLUMNS)}"
     " where not exists (select 1 from early_requests where order_id ="
-    f" ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
+    f" ?{_COLUMNS.index('order_id') + 2}) and not exists (select 1 from pruned_orders where"
+    f" order_id = ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
 )
-"""Insert a new order unless ``early_requests`` has requests for it: no query of its own."""
+"""Insert a new order unless ``early_requests`` has requests for it, or it was pruned: without a
+query of its own."""
 
 NOTES = 1 << 20
 """Timeline sequence numbers reserved for each version of an order: the entries of its change first,
