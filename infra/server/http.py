@@ -196,10 +196,11 @@ class Application:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
         if request.is_query:
             message = (
-                "this operation is not available on one machine; its port answers clients of"
-                " EventBridge, Step Functions and SQS"
+                "this port answers clients of EventBridge, Step Functions and SQS in AWS's JSON"
+                " protocol, and this request is in the query protocol; use a client that speaks"
+                " JSON, such as boto3 or an AWS CLI of December 2023 or newer"
             )
-            return query_error(HTTPStatus.BAD_REQUEST, "InvalidAction", message)
+            return query_error(HTTPStatus.BAD_REQUEST, "UnsupportedProtocol", message)
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
             detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"
