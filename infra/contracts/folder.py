@@ -11,10 +11,12 @@ EXAMPLES = "examples"
 ASYNCAPI = "asyncapi.json"
 OPENAPI = "openapi.json"
 BASELINE = "baseline.json"
+INVALID = "invalid.json"
+PARTICIPANTS = "participants.json"
 INDEX = "index.html"
 STOCK = "sample_stock.csv"
 
-NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE})
+NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE, INVALID, PARTICIPANTS})
 """JSON files in the folder that are no examples."""
 
 
