@@ -134,6 +134,11 @@ SITUATIONS: dict[str, Callable[[Host], None]] = {
     "of high value, cancelled while it waits": _cancelled_before_the_decision,
 }
 
+PARAMETERS: dict[str, dict[str, str]] = {
+    name: {"HighValueApproval": "on"} for name in SITUATIONS if name.startswith("of high value")
+}
+"""Parameters of the template that a situation needs, other than their defaults."""
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -146,8 +151,7 @@ class Story:
 
 def run_situation(name: str, root: Path) -> Story:
     """Produce a situation on a new platform, and return its outcome."""
-    parameters = {"HighValueApproval": "on"} if name.startswith("of high value") else {}
-    with host(root, parameters=parameters) as machine:
+    with host(root, parameters=PARAMETERS.get(name, {})) as machine:
         machine.receive(TEA=1000, VASE=0)
         SITUATIONS[name](machine)
         return Story(_paths(machine), _status(machine), _events(machine))
