@@ -30,8 +30,8 @@ ACT_DURING_WAIT = ("out of stock, then received", "cancelled while it waits")
 REHEARSED = [name for name in SITUATIONS if name not in PARAMETERS]
 """Situations of the deployed stack's parameters; the others are printed as left out."""
 
-WAIT_SCALE = 0.01
-"""Scale of waits in these situations: 3 s instead of 300."""
+WAIT_SCALE = 0.05
+"""Scale of waits in these situations: 15 s instead of 300, in which a slow emulator acts too."""
 
 LOG = Path("build/ministack.log")
 
