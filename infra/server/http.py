@@ -194,7 +194,7 @@ class Application:
         accepted = request.headers.get("accept", "")
         if self.console is not None and request.path == "/" and "text/html" in accepted:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
-        if request.is_query:
+        if not routes and request.is_query:
             message = (
                 "this port answers clients of EventBridge, Step Functions and SQS in AWS's JSON"
                 " protocol, and this request is in the query protocol; use a client that speaks"

@@ -73,8 +73,8 @@ class Request:
     def is_query(self) -> bool:
         """Whether this is an operation of AWS's Query protocol (Smithy, awsQuery)."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip()
-        form = kind == "application/x-www-form-urlencoded"
-        return self.method == "POST" and self.path == "/" and form
+        form = kind.lower() == "application/x-www-form-urlencoded"
+        return self.method == "POST" and form and "x-amz-target" not in self.headers
 
     @property
     def is_preflight(self) -> bool:
