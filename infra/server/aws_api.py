@@ -44,6 +44,7 @@ from infra.server.fields import (
     text_of,
     within,
 )
+from infra.server.local_queues_api import with_local_queues
 from infra.server.machines_api import (
     DEFAULT_PAGE,
     MAX_PAGE,
@@ -55,6 +56,7 @@ from infra.server.machines_api import (
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from infra.server.queues_api import queue_operations
 from infra.server.replays_api import READS, ReplaysApi
+from infra.server.rules_api import rule_operations
 from infra.server.single_state import answer_test_state
 from infra.server.task_tokens_api import token_operations
 from kernel.json_text import InvalidJSON, read
@@ -117,7 +119,8 @@ class AwsApi:
             "AWSStepFunctions.TestState": answer_test_state,
             **machine_operations(engine),
             **bus_operations(engine),
-            **queue_operations(engine),
+            **rule_operations(engine),
+            **with_local_queues(engine, queue_operations(engine)),
             **token_operations(engine),
             **letter_operations(engine),
             **OperatorApi(engine).operations(),

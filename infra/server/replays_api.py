@@ -2,8 +2,8 @@
 
 Source: EventBridge API Reference, StartReplay, DescribeReplay, ListReplays, CancelReplay,
 ListArchives and DescribeArchive. One machine also has ``Orderflow.StartReplay`` (with ``Rate`` in
-events a second), ``Orderflow.PauseReplay`` and ``Orderflow.ResumeReplay``. AWS has no paused
-replay: `DescribeReplay` answers RUNNING, with the reason.
+events a second), ``PauseReplay``, ``ResumeReplay`` and ``CancelReplay``. AWS has no paused replay:
+`DescribeReplay` answers RUNNING, with the reason.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ from infra.server.fields import (
     time_of,
     within,
 )
+from infra.server.replay_request import Replay, read_replay
 from kernel.json_text import parse
 from storage.sqlite.database import Database
 
@@ -68,13 +69,14 @@ class ReplaysApi:
         """Return the operations by their names."""
         replays = self.engine.replays
         return {
-            "AWSEvents.StartReplay": self._start,
+            "AWSEvents.StartReplay": self._start_as_aws,
             "AWSEvents.DescribeReplay": self._describe,
             "AWSEvents.ListReplays": self._list,
             "AWSEvents.CancelReplay": self._changing(replays.cancel),
             "AWSEvents.ListArchives": self._archives,
             "AWSEvents.DescribeArchive": self._archive_of,
             "Orderflow.StartReplay": self._start,
+            "Orderflow.CancelReplay": self._changing(replays.cancel),
             "Orderflow.PauseReplay": self._changing(replays.pause),
             "Orderflow.ResumeReplay": self._changing(replays.go_on),
         }
@@ -87,14 +89,19 @@ class ReplaysApi:
         if archive != self._stack.archive:
             message = f"Archive {archive} does not exist; the archive is {self._stack.archive}."
             raise InvalidRequest("ResourceNotFoundException", message)
-        rate = request.get("Rate")
+        return self._begin(Replay(name, start, end, rules), request.get("Rate"))
+
+    def _start_as_aws(self, request: Request) -> Future[Answer]:
+        return self._begin(read_replay(request, self._stack), request.get("Rate"))
+
+    def _begin(self, wanted: Replay, rate: Any) -> Future[Answer]:
         if rate is not None and not 0 < rate <= MAX_RATE:
             raise InvalidRequest("ValidationException", f"Rate is from 0 to {MAX_RATE:,.0f}.")
 
         def replay(now: float) -> Answer:
-            self.engine.replays.start(name, start, end, rules, now, rate)
+            self.engine.replays.start(*wanted, now, rate)
             self.engine.journal.batch.durable = True
-            return {"ReplayArn": _arn(name), "State": "STARTING", "ReplayStartTime": now}
+            return {"ReplayArn": _arn(wanted.name), "State": "STARTING", "ReplayStartTime": now}
 
         return self.engine.call(replay)
 

@@ -19,8 +19,10 @@ from tests.fakes.serving import PATIENCE, Served, orders
 ARN = "arn:aws:states:us-east-1:000000000000"
 PROCESSING = f"{ARN}:stateMachine:orderflow-order-processing"
 RECOVERY = f"{ARN}:stateMachine:OrderRecovery"
-ARCHIVE = "arn:aws:events:us-east-1:000000000000:archive/orders-archive"
-BUS = {"Arn": "arn:aws:events:us-east-1:000000000000:event-bus/orders-bus"}
+EVENTS = "arn:aws:events:us-east-1:000000000000"
+ARCHIVE = f"{EVENTS}:archive/orders-archive"
+BUS = {"Arn": f"{EVENTS}:event-bus/orders-bus"}
+INVALID = "ValidationException"
 TEA = {"sku": "TEA-GREEN-100", "quantity": 2, "unit_price": 12.5}
 
 
@@ -175,9 +177,18 @@ def test_the_archive_is_replayed_and_described(server: Served, events: Any) -> N
         ({"ReplayName": "taken"}, "ResourceAlreadyExistsException"),
         ({"EventSourceArn": ARCHIVE + "-2"}, "ResourceNotFoundException"),
         ({"EventStartTime": 2_000_000_000}, "ValidationException"),
-        ({"Destination": {**BUS, "FilterArns": ["rule/NoRule"]}}, "ValidationException"),
-        ({"Destination": {"Arn": f"{BUS['Arn']}-2"}}, "ValidationException"),
-        ({"ReplayName": "a name"}, "ValidationException"),
+        ({"Destination": {**BUS, "FilterArns": [f"{EVENTS}:rule/orders-bus/None"]}}, INVALID),
+        ({"Destination": {**BUS, "FilterArns": ["rule/OrderCreatedRule"]}}, INVALID),
+        (
+            {"Destination": {**BUS, "FilterArns": [f"{EVENTS}:rule/other/OrderCreatedRule"]}},
+            INVALID,
+        ),
+        ({"Destination": {"Arn": f"{EVENTS}:event-bus/default"}}, INVALID),
+        ({"Destination": {"Arn": "arn:aws:sqs:us-east-1:000000000000:RetryQueue"}}, INVALID),
+        ({"EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:orders-archive"}, INVALID),
+        ({"EventSourceArn": "orders-archive"}, INVALID),
+        ({"ReplayName": "a b/c"}, INVALID),
+        ({"ReplayName": "a" * 65}, INVALID),
     ],
 )
 def test_a_replay_that_cannot_be_is_refused(
@@ -378,7 +389,7 @@ def test_a_wrong_request_is_refused_by_awss_code(
 @pytest.mark.parametrize(
     ("service", "operation", "request_"),
     [
-        ("events", "delete_rule", {"Name": "OrderCreatedRule"}),
+        ("events", "delete_archive", {"ArchiveName": "orders-archive"}),
         ("stepfunctions", "delete_state_machine", {"stateMachineArn": RECOVERY}),
     ],
 )

@@ -28,7 +28,8 @@ class Kind(IntEnum):
     CALL = 9
     WORK = 10
     LETTER = 11
-    REPLAY = 12
+    SUBSCRIPTION = 12
+    REPLAY = 13
 
     @property
     def label(self) -> str:

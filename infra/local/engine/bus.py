@@ -21,7 +21,7 @@ from infra.local.engine.put_events import (
     refusal_of,
     time_of,
 )
-from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
+from infra.local.engine.targets import OUTSIDE, Delivery, DeliveryError, RuleTarget
 from infra.local.engine.unmatched_events import UnmatchedEvents
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
@@ -66,6 +66,7 @@ class Bus(Component):
         self.dead_letter = dead_letter
         self.measures = measures
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
+        self.outside: list[Target] = []
         self.backlog = Backlog(self.targets)
         self.routed = dict.fromkeys(self.targets, 0)
         self.unmatched = UnmatchedEvents(journal)
@@ -162,8 +163,32 @@ class Bus(Component):
             int(archived),
         )
         self._route(seq, matched, now, None)
-        if not matched:
+        if not matched or matched[0].local:  # the template's rules come first
             self.unmatched.add(head, now)
+
+    def show_targets(self) -> None:
+        """Include the targets of rules that were added or changed."""
+        self.targets = {target.key: target for rule in self.stack.rules for target in rule.targets}
+        self.outside = [target for target in self.targets.values() if target.kind in OUTSIDE]
+        for key in self.targets:
+            self.backlog.add(key)
+            self.routed.setdefault(key, 0)
+            self._patience.setdefault(key, 0.0)
+
+    def due_deliveries(self, target: Target, limit: int, now: float) -> list[Delivery]:
+        """Return the due deliveries of a target that is served outside the turn."""
+        return [_delivery(row) for row in self._due(target, limit, now)]
+
+    def arrived(self, target: Target, delivery: Delivery, now: float) -> None:
+        """Delete a delivery that was made outside the turn."""
+        self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+        self.measures.delivered(target.key, delivery.arrived_at, now)
+
+    def not_arrived(
+        self, target: Target, delivery: Delivery, error: DeliveryError, now: float
+    ) -> None:
+        """Retry or drop a delivery that failed outside the turn."""
+        self._failed(target, delivery, error, now)
 
     def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
@@ -200,15 +225,20 @@ class Bus(Component):
                 worked |= room > 0 and self._drain(target, room, now)
         return worked
 
-    def _drain(self, target: Target, room: int, now: float) -> bool:
+    def _due(self, target: Target, limit: int, now: float) -> list[Any]:
+        """Return the rows of due deliveries to a target."""
         rows = self.journal.database.rows(
             f"{_SELECT_DELIVERIES} where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
             target.key,
             now,
-            room,
+            limit,
         )
-        if len(rows) < room:
+        if len(rows) < limit:
             self.backlog.rest(target.key, self._next_due(target.key, now))
+        return rows
+
+    def _drain(self, target: Target, room: int, now: float) -> bool:
+        rows = self._due(target, room, now)
         deliver = self.rule_targets[target.kind].deliver
         for row in rows:
             delivery = _delivery(row)
@@ -311,10 +341,24 @@ def _as_refusal(error: Exception) -> DeliveryError:
 
 
 def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    """Return the rules that match an event; a local rule's pattern never refuses an event."""
     try:
         return [rule for rule in rules if rule.pattern.matches(envelope)]
     except TooComplexEvent as error:
-        raise InvalidRequest("InvalidArgument", str(error)) from None
+        own = [rule for rule in rules if not rule.local]
+        if len(own) == len(rules):
+            raise InvalidRequest("InvalidArgument", str(error)) from None
+    return [*_matching(own, envelope), *_simple_matches(rules, envelope)]
+
+
+def _simple_matches(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    """Return the local rules that match an event which is too complex for another of them."""
+    matched = []
+    for rule in rules:
+        with suppress(TooComplexEvent):
+            if rule.local and rule.pattern.matches(envelope):
+                matched.append(rule)
+    return matched
 
 
 def _replayed(envelope: str, replay: str | None) -> str:
