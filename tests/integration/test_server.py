@@ -330,7 +330,7 @@ def test_a_wrong_request_is_refused_by_awss_code(
 @pytest.mark.parametrize(
     ("service", "operation", "request_"),
     [
-        ("events", "delete_rule", {"Name": "OrderCreatedRule"}),
+        ("events", "disable_rule", {"Name": "OrderCreatedRule"}),
         ("stepfunctions", "delete_state_machine", {"stateMachineArn": RECOVERY}),
     ],
 )
