@@ -390,6 +390,7 @@ def test_a_wrong_request_is_refused_by_awss_code(
     ("service", "operation", "request_"),
     [
         ("events", "delete_archive", {"ArchiveName": "orders-archive"}),
+        ("events", "disable_rule", {"Name": "OrderCreatedRule"}),
         ("stepfunctions", "delete_state_machine", {"stateMachineArn": RECOVERY}),
     ],
 )
