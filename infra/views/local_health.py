@@ -62,24 +62,31 @@ def read_health(
         The answer of its server; None if nobody serves it.
     """
     with database.snapshot():
-        minutes = _minutes(database, now)
-        sink, disk = sink_of(database, now), disk_of(where)
-        found = list(needs(database, now, served=workers is not None))
-        return Health(
-            place=str(where.root),
-            at=timestamp(now),
-            needs=[*found, *needs_of_totals(sink, disk), *_needs_of(workers)],
-            waiting=list(waiting_orders(database)),
-            stages=list(stages(database)),
-            rates=[_rate(minutes, name, now) for name in RATES],
-            latencies=list(_latencies(minutes, now)),
-            failures=_failures(minutes, now),
-            totals=_totals(database),
-            reviews=_number(database, "select count(*) from reviews where status = 'OPEN'"),
-            sink=sink,
-            disk=disk,
-            workers=workers,
-        )
+        return health_in(where, database, now, workers)
+
+
+def health_in(
+    where: DataDirectory, database: Database, now: float, workers: Workers | None
+) -> Health:
+    """Return the health of a data directory within a snapshot of it; see `read_health`."""
+    minutes = _minutes(database, now)
+    sink, disk = sink_of(database, now), disk_of(where)
+    found = list(needs(database, now, served=workers is not None))
+    return Health(
+        place=str(where.root),
+        at=timestamp(now),
+        needs=[*found, *needs_of_totals(sink, disk), *_needs_of(workers)],
+        waiting=list(waiting_orders(database)),
+        stages=list(stages(database)),
+        rates=[_rate(minutes, name, now) for name in RATES],
+        latencies=list(_latencies(minutes, now)),
+        failures=_failures(minutes, now),
+        totals=_totals(database),
+        reviews=_number(database, "select count(*) from reviews where status = 'OPEN'"),
+        sink=sink,
+        disk=disk,
+        workers=workers,
+    )
 
 
 def time_of(database: Database, now: float) -> float:

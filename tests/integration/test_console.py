@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.console import rendering
-from infra.console.live import BURST, CALM, QUICK, Pace
+from infra.console.live import CREDIT, SHARE, UPDATE, Budget
 from infra.console.readers import Readers, TooSlow
 from infra.local.directory.data_directory import DataDirectory
 from tests.fakes.console import Visitor, serving
@@ -143,14 +143,15 @@ def test_readers_cannot_write(visitor: Visitor) -> None:
         readers.close()
 
 
-def test_a_stream_is_quick_at_first_and_calm_in_a_burst() -> None:
-    pace, now, waits = Pace(0.0), 0.0, []
-    for _ in range(3 * BURST):
-        waits.append(pace.wait(now))
-        now += waits[-1]
-    assert waits[0] == 0
-    assert waits[1] == QUICK
-    assert waits[-1] == pytest.approx(CALM, abs=QUICK)
+def test_updates_of_all_tabs_take_their_share_of_a_processor() -> None:
+    budget, now, sent = Budget(0.0), 0.0, 0
+    while now < 100:
+        wait = budget.wait(now)
+        now += wait
+        budget.spend(UPDATE)
+        sent += 1
+    assert sent * UPDATE == pytest.approx(100 * SHARE + CREDIT, abs=2 * UPDATE)
+    assert budget.wait(now + 60) == 0
 
 
 def test_an_example_order_is_sent_and_followed(visitor: Visitor) -> None:

@@ -317,6 +317,19 @@ def test_a_local_rule_neither_refuses_an_event_nor_hides_a_misspelt_source(machi
     assert found.source == "orders.servce"
 
 
+def test_an_event_that_is_too_complex_for_a_local_pattern_is_taken(machine: Host) -> None:
+    fields = {name: [1] for name in "xyz"}
+    subscribe(machine, "complex", "file", json.dumps({"detail": {"a": {"b": fields}}}))
+    subscribe(machine, "simple", "file", EVERY)
+    several: dict[str, Any] = {"a.b": [{"x": 1}] * 900, "a": {"b": [{"y": 1}, {"z": 1}] * 900}}
+    [answer] = machine.put(order(**several))
+    machine.settle()
+    assert "EventId" in answer
+    assert machine.status() == "COMPLETED"
+    assert not (machine.directory.root / "subscriptions" / "complex.ndjson").exists()
+    assert (machine.directory.root / "subscriptions" / "simple.ndjson").exists()
+
+
 def test_unsubscribing_ends_what_waits(machine: Host) -> None:
     subscribe(machine, "dead", "http://127.0.0.1:1/")
     machine.put(order())

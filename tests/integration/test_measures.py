@@ -1,6 +1,7 @@
 """Measures: what the engine counts agrees with the rows, and costs an order no row."""
 
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +18,7 @@ from infra.errors import InvalidRequest
 from infra.local.engine.measures import BEFORE, KEPT, MAX_LABELS, OTHER, Key
 from inventory.store import SQLiteInventory
 from tests.fakes.runtime import NOW, Rig, entry
+from tests.fakes.serving import answer
 from tests.faults.scene import forget
 from tests.host import Host, host, order
 
@@ -180,3 +182,21 @@ def test_old_minutes_are_rolled_up_and_stay_in_the_totals(rig: Rig) -> None:
     assert rows[BEFORE] == 1
     assert sum(rows.values()) == 2
     assert len(rows) == 2
+
+
+def test_imported_orders_are_counted_once(tmp_path: Path) -> None:
+    source, goal, file = (tmp_path / name for name in ("source", "goal", "orders.ndjson"))
+    answer("run", "--count", "40", "--workers", "0", "--data", source)
+    answer("export", file, "--data", source)
+    for _ in range(2):
+        answer("import", file, "--data", goal)
+        with sqlite3.connect(goal / "orderflow.db") as connection:
+            rows = "select lower(status), count(*) from orders where in_flight is null group by 1"
+            measured = (
+                "select name, sum(count) from measures where bucket = -1"
+                " and name in ('completed', 'failed', 'cancelled') group by 1 order by 1"
+            )
+            truth = connection.execute(rows).fetchall()
+            assert connection.execute(measured).fetchall() == truth
+            assert len(truth) == 3
+        connection.close()

@@ -27,8 +27,8 @@ SEED = 7
 ACT_DURING_WAIT = ("out of stock, then received", "cancelled while it waits")
 """Situations with an action while an order waits: their waits must take some time."""
 
-WAIT_SCALE = 0.01
-"""Scale of waits in these situations: 3 s instead of 300."""
+WAIT_SCALE = 0.05
+"""Scale of waits in these situations: 15 s instead of 300, in which a slow emulator acts too."""
 
 LOG = Path("build/ministack.log")
 
@@ -52,7 +52,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
     parser.add_argument("--orders", type=int, default=50, help="generated orders (default: 50)")
     parser.add_argument(
-        "--only", action="append", choices=list(SITUATIONS), metavar="SITUATION",
+        "--only", action="append", choices=SITUATIONS, metavar="SITUATION",
         help="a situation of workflows/README.md; several may be given (default: all)",
     )  # fmt: skip
     return parser.parse_args(arguments)

@@ -13,6 +13,7 @@ from typing import Any
 from infra.local.settle import LEASE, RECONCILIATIONS
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
+from kernel import stock_events
 from kernel.order_record import OrderRecord
 from kernel.order_status import Approval
 from orders import approvals
@@ -53,7 +54,7 @@ class Stack:
 
     def _listen(self) -> None:
         arn = self.sqs.get_queue_attributes(QueueUrl=self.tap, AttributeNames=["QueueArn"])
-        pattern = json.dumps({"source": ["orders.service"]})
+        pattern = json.dumps({"source": ["orders.service", stock_events.SOURCE]})
         self.bus.put_rule(Name=TAP, EventBusName=BUS, EventPattern=pattern)
         target = {"Id": TAP, "Arn": arn["Attributes"]["QueueArn"]}
         self.bus.put_targets(Rule=TAP, EventBusName=BUS, Targets=[target])
@@ -290,11 +291,14 @@ class DeployedHost:
         return [queue for queue, body in self.stack.dead_letters() if f"-{self.suffix}" in body]
 
     def _published(self) -> list[tuple[str, str]]:
-        """Return the order and the type of each event that the platform published."""
+        """Return the order, or no text, and the type of each event that the platform published."""
         seen: dict[str, tuple[str, str]] = {}
         for event in self.stack.published():
             detail = event["detail"]
-            if self._is_own(detail["order_id"]) and event["detail-type"] not in REQUESTS:
+            if event["source"] == stock_events.SOURCE:
+                if all(self._is_own(item["sku"]) for item in detail["items"]):
+                    seen.setdefault(json.dumps(detail), ("", event["detail-type"]))
+            elif self._is_own(detail["order_id"]) and event["detail-type"] not in REQUESTS:
                 published = (detail["order_id"], event["detail-type"])
                 seen.setdefault(detail["metadata"]["event_id"], published)
         return list(seen.values())

@@ -53,7 +53,7 @@ PAST_TIMES: Columns = {
 """Columns by table with the time of a past event."""
 
 DUE_TIMES: Columns = {
-    "orders": ("lease_until", "resume_at"),
+    "orders": ("lease_until", "resume_at", "approve_by"),
     "deliveries": ("due",),
     "executions": ("wake_at",),
     "messages": ("visible_at",),
@@ -137,6 +137,13 @@ def _rebase(connection: Connection, shift: float, now: float) -> None:
         (minute,),
     )
     connection.execute("delete from metrics where minute > ?", (minute,))
+    connection.execute(
+        "insert into measures select ?1, name, label, bucket, sum(count), sum(sum) from measures"
+        " where minute > ?1 group by name, label, bucket"
+        " on conflict do update set count = count + excluded.count, sum = sum + excluded.sum",
+        (minute,),
+    )
+    connection.execute("delete from measures where minute > ?", (minute,))
 
 
 def _move(connection: Connection, past: Columns, due: Columns, shift: float, now: float) -> None:

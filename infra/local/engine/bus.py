@@ -342,14 +342,22 @@ def _as_refusal(error: Exception) -> DeliveryError:
 
 def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
     """Return the rules that match an event; a local rule's pattern never refuses an event."""
+    try:
+        return [rule for rule in rules if rule.pattern.matches(envelope)]
+    except TooComplexEvent as error:
+        own = [rule for rule in rules if not rule.local]
+        if len(own) == len(rules):
+            raise InvalidRequest("InvalidArgument", str(error)) from None
+    return [*_matching(own, envelope), *_simple_matches(rules, envelope)]
+
+
+def _simple_matches(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    """Return the local rules that match an event which is too complex for another of them."""
     matched = []
     for rule in rules:
-        try:
-            if rule.pattern.matches(envelope):
+        with suppress(TooComplexEvent):
+            if rule.local and rule.pattern.matches(envelope):
                 matched.append(rule)
-        except TooComplexEvent as error:
-            if not rule.local:
-                raise InvalidRequest("InvalidArgument", str(error)) from None
     return matched
 
 
