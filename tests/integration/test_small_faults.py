@@ -54,5 +54,5 @@ def test_a_client_of_the_query_protocol_can_read_its_refusal(tmp_path: Path) -> 
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
             )
-            with pytest.raises(ClientError, match="UnsupportedProtocol.*speaks JSON"):
+            with pytest.raises(ClientError, match=r"UnsupportedProtocol.*speaks JSON"):
                 getattr(client, operation)()
