@@ -67,18 +67,17 @@ class ReplaysApi:
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by their names."""
-        replays = self.engine.replays
         return {
             "AWSEvents.StartReplay": self._start_as_aws,
             "AWSEvents.DescribeReplay": self._describe,
             "AWSEvents.ListReplays": self._list,
-            "AWSEvents.CancelReplay": self._changing(replays.cancel),
+            "AWSEvents.CancelReplay": self._changing("cancel"),
             "AWSEvents.ListArchives": self._archives,
             "AWSEvents.DescribeArchive": self._archive_of,
             "Orderflow.StartReplay": self._start,
-            "Orderflow.CancelReplay": self._changing(replays.cancel),
-            "Orderflow.PauseReplay": self._changing(replays.pause),
-            "Orderflow.ResumeReplay": self._changing(replays.go_on),
+            "Orderflow.CancelReplay": self._changing("cancel"),
+            "Orderflow.PauseReplay": self._changing("pause"),
+            "Orderflow.ResumeReplay": self._changing("go_on"),
         }
 
     def _start(self, request: Request) -> Future[Answer]:
@@ -115,13 +114,14 @@ class ReplaysApi:
             raise InvalidRequest("ValidationException", _ENDS_FIRST)
         return [rule.rsplit("/", 1)[-1] for rule in filters]
 
-    def _changing(self, change: Callable[[str, float], str]) -> Operation:
-        """Return an operation that changes the state of a replay."""
+    def _changing(self, how: str) -> Operation:
+        """Return an operation that changes the state of a replay; ``how`` is a method's name."""
 
         def operate(request: Request) -> Future[Answer]:
             name = text_of(request, "ReplayName")
 
             def run(now: float) -> Answer:
+                change: Callable[[str, float], str] = getattr(self.engine.replays, how)
                 state = change(name, now)
                 self.engine.journal.batch.durable = True
                 answered = "CANCELLING" if state == "CANCELLED" else state
