@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from infra.console import pages as console_pages
+from infra.console import rendering
 from tests.fakes.console import Shown, Visitor, serving
 from tests.host import event, order
 
@@ -193,6 +195,12 @@ def test_every_filter_of_the_bus_may_be_hostile(visitor: Visitor, field: str) ->
     page = visitor.get(f"/console/bus?{urlencode({field: HOSTILE})}")
     assert page.status in (200, 400)
     check_safe(page)
+
+
+def test_every_page_of_the_navigation_has_an_icon() -> None:
+    icons = (rendering.STATIC / "icons.svg").read_text(encoding="utf-8")
+    for page in console_pages.PAGES:
+        assert not page.title or f'id="{page.icon}"' in icons, page.name
 
 
 # ---- the bus
