@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.vectors import load_vectors, vectors_directory
+from tests.fakes import read_once
 
 DEFAULT_VECTORS = Path(__file__).parents[1] / "../shared/conformance"
 SLOW = {
@@ -95,6 +96,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=3,
         help="test_exports.py: exports during a burst (default: 3)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _documents_are_parsed_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in read_once.PLACES:
+            patch.setattr(module, "read_yaml", read_once.read_yaml)
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

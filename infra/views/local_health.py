@@ -11,6 +11,7 @@ from infra.local.orderflow import SINK, is_dead_letter_queue
 from infra.views.health import (
     HOUR,
     MINUTES,
+    PAUSED_SQL,
     Disk,
     FailureReason,
     Health,
@@ -33,8 +34,9 @@ RATES |= {"failed": ("failed", None), "cancelled": ("cancelled", None)}
 """Names of rates with their measure, and its label if only one counts."""
 
 _WAITING = (
-    "select waiting_for, count(*) as count, order_id, min(updated_at) as since, resume_at as until"
-    " from orders where in_flight = 1 and status = 'WAITING' group by waiting_for order by since"
+    "select status, waiting_for, count(*) as count, order_id, min(updated_at) as since,"
+    f" resume_at as until from orders where in_flight = 1 and status in ({PAUSED_SQL})"
+    " group by status, waiting_for order by since"
 )
 _OLDEST_OF_SINK = (
     "select e.arrived_at from deliveries d join events e on e.seq = d.event_seq"
@@ -105,7 +107,7 @@ def waiting_orders(database: Database) -> Iterator[Waiting]:
     """Yield the waiting orders by what they wait for, those that wait longest first."""
     found: dict[str, Waiting] = {}
     for row in database.rows(_WAITING):
-        what = waits_for(row["waiting_for"])
+        what = waits_for(row["waiting_for"], row["status"])
         count = row["count"] + (found[what].count if what in found else 0)
         times = timestamp(row["since"]), timestamp(row["until"])
         oldest = found.get(what) or Waiting(what, count, row["order_id"], *times)

@@ -249,3 +249,78 @@ def test_many_events_take_little_memory(tmp_path: Path, form: str) -> None:
             check=True,
         )
         assert int(done.stderr.split()[-1]) < 200_000, "KiB"
+
+
+# ---- the archive and dead letters
+
+
+def test_the_archive_is_replayed_and_no_figure_changes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    answer("run", "--count", 30, "--data", data)
+    before = figures(data)
+    said = answer("replay", "--archive", "--dry-run", "--data", data)
+    assert said["totals"]["analytics"] == {"counted before": said["would_send"]}
+    told = answer("replay", "--archive", "--name", "whole", "--data", data)
+    assert (told["state"], told["sent"]) == ("COMPLETED", said["would_send"])
+    for name in ("charges", "refunds", "shipments", "gateway_charges", "carrier_shipments"):
+        assert told["proof"]["before"][name] == told["proof"]["after"][name]
+    assert told["outcomes"]["duplicates_ignored"] > 20
+    assert figures(data) == before
+    [listed] = answer("replays", "list", "--data", data)["replays"]
+    assert (listed["name"], listed["state"]) == ("whole", "COMPLETED")
+    assert answer("replays", "show", "whole", "--data", data)["sent"] == told["sent"]
+    refused = orders("replay", "--archive", "--name", "whole", "--data", data)
+    assert "Replay whole already exists" in refused.stderr
+
+
+def test_a_served_replay_is_paused_resumed_and_cancelled(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Served(data) as served:
+        file = write_orders(tmp_path / "orders.ndjson", 20)
+        answer("replay", file, "--wait", 0, "--data", data)
+        command = [str(COMMAND), "replay", "--archive", "--rate", "2", "--name", "slow"]
+        process = subprocess.Popen(
+            [*command, "--rule", "OrderCreatedRule", "--data", str(data)], stdout=subprocess.PIPE
+        )
+        served.until("select count(*) from replays where replayed > 1", 1)
+        assert answer("replays", "pause", "slow", "--data", data)["state"] == "PAUSED"
+        text = process.communicate(timeout=30)[0].decode()
+        assert "slow is PAUSED" in text
+        assert answer("replays", "resume", "slow", "--data", data)["state"] == "RUNNING"
+        assert answer("replays", "cancel", "slow", "--data", data)["state"] == "CANCELLED"
+        again = orders("replays", "pause", "slow", "--data", data)
+        assert (again.returncode, "slow is CANCELLED" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ((), "name files or folders, or say --archive or --dead-letters"),
+        (("--archive", "--filter", "order_id=A"), "--filter is for files"),
+        (("--archive", "--speed", "2"), "--speed is for files"),
+        (("--archive", "--rule", "Nope"), "'Nope' does not exist"),
+        (("--archive", "--dead-letters"), "name files or folders"),
+        (("--archive", "--reason", "x"), "--reason selects dead letters"),
+        (("--archive", "--rate", "1", "--region", "eu-west-1", "--yes"), "--rate is for"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path, options: tuple[str, ...], problem: str
+) -> None:
+    done = orders("replay", *options, "--data", tmp_path / "data")
+    assert done.returncode in (1, 2)
+    assert problem in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_dead_letters_are_replayed_by_their_reason(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "stock.csv").write_text("sku,on_hand\nTEA,100\n")
+    conflict = order("A-1", customer_id="C-9")
+    file = write_events(tmp_path / "e.ndjson", order("A-1"), conflict, order("A-2"))
+    answer("run", "--from", file, "--stock", tmp_path / "stock.csv", "--data", data)
+    options = ("--dead-letters", "--reason", "orderconflict", "--data", data)
+    said = answer("replay", *options, "--dry-run")
+    assert said["totals"]["effect"] == {"conflict": 1}
+    assert answer("replay", *options)["accepted"] == 1
+    none = ("--dead-letters", "--reason", "no such reason", "--data", data)
+    assert answer("replay", *none)["accepted"] == 0

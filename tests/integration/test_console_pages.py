@@ -81,6 +81,8 @@ PAGES = [
     "/console/dead-letters?by=queue",
     "/console/dead-letters?by=consumer",
     "/console/dead-letters/closed",
+    "/console/replays",
+    "/console/replays/new",
     "/console/activity",
     "/console/queries",
     "/console/contracts",
@@ -160,6 +162,13 @@ def test_a_page_of_an_empty_directory_says_what_would_fill_it(empty: Visitor, pa
         ("/console/dead-letters/groups/reason/none", 200, "no open dead letter"),
         ("/console/dead-letters/groups/reason/none/shred?newest=1", 400, "redrive, discard"),
         ("/console/dead-letters/groups/reason/none/redrive", 400, "no number"),
+        ("/console/replays/none", 404, "no replay"),
+        ("/console/replays/new?start=yesterday", 400, "from: 'yesterday' is no time"),
+        ("/console/replays/new?start=2026-01-01T00:00:00&end=2025-01-01T00:00:00", 400, "to:"),
+        ("/console/replays/new?rules=None", 400, "HighValueRule"),
+        ("/console/replays/new?rate=fast", 400, "events a second"),
+        ("/console/replays/new?rate=nan", 400, "events a second"),
+        ("/console/replays/new?name=a/b", 400, "name:"),
         ("/console/activity?after=7", 400, "no cursor"),
         ("/console/contracts/none", 404, "no event is named"),
         ("/console/contracts/order-failed/send", 400, "is a fact"),
@@ -328,12 +337,64 @@ def test_a_group_is_previewed_and_then_acted_on(visitor: Visitor) -> None:
     assert {first, second} <= set(letters(visitor))
 
 
+def test_the_dead_letters_of_a_filter_are_saved(visitor: Visitor) -> None:
+    number = dead_letter(visitor, "SAVED-1")
+    query = urlencode({"order": "SAVED-1"})
+    [line] = visitor.get(f"/console/dead-letters/list.ndjson?{query}").text.splitlines()
+    saved = json.loads(line)
+    assert (saved["id"], saved["order_id"]) == (number, "SAVED-1")
+    text = visitor.get(f"/console/dead-letters/list.csv?{query}").text
+    assert text.splitlines()[1].startswith(f"{number},QuarantineQueue,")
+
+
 @pytest.mark.parametrize("ids", ["x", "1;2", "-4", "9" * 30, " ".join(map(str, range(1, 1200)))])
 def test_a_batch_of_no_dead_letters_is_refused(visitor: Visitor, ids: str) -> None:
     before = letters(visitor)
     form = {"ids": ids, "reason": "none"}
     assert visitor.post("/console/dead-letters/batch/discard", form).status == 400
     assert letters(visitor) == before
+
+
+# ---- replays
+
+RANGE = {"start": "2020-01-01T00:00:00", "end": "2100-01-01T00:00:00"}
+
+
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(visitor: Visitor) -> None:
+    before = visitor.rows("select count(*) from deliveries"), visitor.rows("select * from replays")
+    page = visitor.get(f"/console/replays/new?{urlencode(RANGE)}")
+    assert page.status == 200
+    check_safe(page)
+    text = " ".join(unescape(page.text).split())
+    assert "duplicate" in text
+    assert "Start the replay" in text
+    assert "at this pace" in text
+    none = visitor.get(f"/console/replays/new?{urlencode(RANGE | {'end': '2021-01-01T00:00:00'})}")
+    assert "no event in this range" in none.text
+    assert (
+        visitor.rows("select count(*) from deliveries"),
+        visitor.rows("select * from replays"),
+    ) == before
+
+
+def test_a_replay_is_started_paused_resumed_and_cancelled(visitor: Visitor) -> None:
+    form = {**RANGE, "name": "by-hand", "rate": "0.5", "rules": "AnalyticsRule"}
+    started = visitor.post("/console/replays/new", form)
+    assert started.headers["location"].startswith("/console/replays/by-hand")
+    again = visitor.post("/console/replays/new", form)
+    assert again.status == 409
+    assert "already exists" in again.text
+    state = "select state from replays where name = 'by-hand'"
+    for verb, expected in (("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):
+        page = visitor.get("/console/replays/by-hand")
+        assert page.status == 200
+        check_safe(page)
+        assert f"/by-hand/{verb}" in page.text
+        assert visitor.post(f"/console/replays/by-hand/{verb}", {}).status == 303
+        assert visitor.rows(state) == [(expected,)]
+    assert visitor.post("/console/replays/by-hand/cancel", {}).status == 409
+    assert visitor.post("/console/replays/by-hand/burn", {}).status == 400
+    assert "by-hand" in visitor.get("/console/replays").text
 
 
 # ---- contracts

@@ -29,6 +29,8 @@ SUCCESS: dict[str, list[str]] = {
     "events list": [],
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
+    "events unmatched": ["--data", DATA],
+    "replays list": ["--data", DATA],
     "events diff": ["order-created"],
     "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
     "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
@@ -55,6 +57,7 @@ SUCCESS: dict[str, list[str]] = {
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
     "config": ["--data", DATA],
+    "prune": ["--dry-run", "--orders-days", "9", "--data", DATA],
     "logs": ["{order}", "--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""
@@ -62,6 +65,8 @@ SUCCESS: dict[str, list[str]] = {
 ELSEWHERE = {
     "serve",  # `test_server.py`
     "doctor",  # needs a free port; `test_audit.py`
+    *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # need a replay
+    *("approve", "reject"),  # need an order that awaits it
     *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
 }
 """Commands whose success other tests check; here they are tried with wrong usage alone."""

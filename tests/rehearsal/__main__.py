@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.cli.generator import Generated, generate
 from infra.terminal.output import Table, Terminal, console, errors
-from tests.e2e.scenarios import SITUATIONS
+from tests.e2e.scenarios import SITUATIONS, needs_approvals
 from tests.rehearsal import comparison, one_machine
 from tests.rehearsal.comparison import Difference, Row
 from tests.rehearsal.deployed_host import DeployedHost, Stack
@@ -93,6 +93,7 @@ def _on_ministack(
         rows += comparison.rows(name, ours, theirs)
     began = time.monotonic()
     side = DeployedHost(shared, "G")
+    shared.approve(wanted=False)
     stack.configure(_SFN_WAIT_SCALE=0)
     side.receive(**orders.receipt.units)
     in_portions(side, orders)
@@ -108,6 +109,7 @@ def _on_ministack(
 def _situation(shared: Stack, name: str, suffix: str) -> Outcome:
     side = DeployedHost(shared, suffix)
     shared.ministack.configure(_SFN_WAIT_SCALE=WAIT_SCALE if name in ACT_DURING_WAIT else 0)
+    shared.approve(wanted=needs_approvals(name))
     side.receive(TEA=1000, VASE=0)
     act: Any = SITUATIONS[name]  # its parameter is a `Host`; a `DeployedHost` has the same methods
     act(side)

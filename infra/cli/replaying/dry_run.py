@@ -30,6 +30,8 @@ def forecast(
     stack: Stack,
     tally: Tally,
     now: float,
+    *,
+    from_archive: bool = False,
 ) -> dict[str, Any]:
     """Print what the events will do, without changing anything; return it for ``--json``."""
     listed: list[dict[str, Any]] = []
@@ -39,7 +41,7 @@ def forecast(
         if real is not None:
             exits.callback(real.close)
         store = exits.enter_context(ForecastStore(real))
-        forecaster = Forecaster(stack, store, real, now)
+        forecaster = Forecaster(stack, store, real, now, from_archive=from_archive)
         for line in (line for _, lines in events for line in lines):
             assert line.event is not None
             explained = len(listed) < IN_JSON

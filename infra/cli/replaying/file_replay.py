@@ -24,7 +24,7 @@ from infra.cli.replaying.checkpoint import (
     is_alive,
     key_of,
 )
-from infra.cli.replaying.file_source import FileSource
+from infra.cli.replaying.file_source import Source
 from infra.cli.replaying.interruption import Interruption
 from infra.cli.replaying.pacing import Brake, Pace
 from infra.cli.replaying.progress import ReplayProgress
@@ -51,7 +51,7 @@ class Command:
     ``words`` are its options as text, for the checkpoint's key.
     """
 
-    source: FileSource
+    source: Source
     choice: Choice
     where: DataDirectory
     account: Account | None
