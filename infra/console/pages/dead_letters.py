@@ -223,7 +223,7 @@ PAGE = Page(
     name="dead_letters",
     title="Dead letters",
     key="d",
-    icon="letter",
+    icon="letters",
     gets={
         "/dead-letters": groups,
         "/dead-letters/closed": closed,
