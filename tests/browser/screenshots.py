@@ -31,6 +31,7 @@ PAGES = {
     "failed-order": "/orders/A-1006",
     "bus": "/bus",
     "dead-letters": "/dead-letters",
+    "replays": "/replays",
     "queries": "/queries",
     "contracts": "/contracts",
     "activity": "/activity",

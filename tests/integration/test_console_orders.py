@@ -77,6 +77,14 @@ def test_an_order_page_says_why_it_failed_or_waits(visitor: Visitor) -> None:
     assert "Start a run now" in waits
 
 
+def test_events_that_opened_no_order_say_why(visitor: Visitor) -> None:
+    page = visitor.get("/console/orders/HOSTILE-2")
+    assert page.status == 200
+    assert "Its events opened no order" in page.text
+    assert "Refused events" in page.text
+    assert "detail.customer_id" in page.text
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_lanes_are_shown_alone(visitor: Visitor, lane: str) -> None:
     page = visitor.get(f"/console/orders/DONE-1?lanes={lane}")

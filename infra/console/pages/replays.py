@@ -182,7 +182,7 @@ def _form(visit: Visit, wanted: Wanted, found: Any) -> View:
 PAGE = Page(
     name="replays",
     title="Replays",
-    key="r",
+    key="p",
     icon="replays",
     gets={"/replays": listed, "/replays/new": new, "/replays/{name}": one},
     posts={"/replays/new": start, "/replays/{name}/{verb}": change},
