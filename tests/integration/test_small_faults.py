@@ -56,3 +56,12 @@ def test_a_client_of_the_query_protocol_can_read_its_refusal(tmp_path: Path) -> 
             )
             with pytest.raises(ClientError, match=r"InvalidAction.*not available on one machine"):
                 getattr(client, operation)()
+
+
+def test_a_voided_shipment_that_never_was_is_not_shown_as_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    answer("run", "--count", "60", "--seed", "3", "--workers", "0", "--data", data)
+    failed = answer("list", "--status", "FAILED", "--data", data)["orders"]
+    [order_id, *_] = [each["order_id"] for each in failed if each["failure"] == "CarrierError"]
+    shown = orders("show", order_id, "--data", data).stdout
+    assert "shipment  none; voided in case that the carrier took it" in shown
