@@ -120,6 +120,9 @@ OPEN: dict[str, Callable[[Later], None]] = {
     "an open review": lambda later: later.change(
         "insert into reviews values ('T-ok', 'C', 'USD', 9, 1, 1, 'e', 'OPEN')"
     ),
+    "a damaged record": lambda later: later.change(
+        "update orders set items = '{' where order_id = 'T-ok'"
+    ),
     "early requests": lambda later: later.change(
         "insert into early_requests values ('T-ok', 'r', 'e', 'Order Cancelled', '{}', 1, 1)"
     ),
@@ -223,6 +226,17 @@ def test_a_server_prunes_in_steps_and_not_without_a_setting(later: Later) -> Non
         later.change("delete from pruned_orders")
         retention.observe(at, busy=True)  # nothing is due for an hour
         assert not retention.is_active
+
+
+def test_an_error_of_retention_is_logged_and_harms_nothing(later: Later) -> None:
+    later.change("drop table quarantined_orders")
+    with later.where.writer() as database:
+        retention = Retention(later.where, database, Keep(orders=5), later.now)
+        for moment in range(1, 9):
+            retention.observe(float(moment), busy=True)
+        assert not retention.is_active
+    assert "retention stopped, and begins again" in later.where.log.read_text()
+    assert later.one("select count(*) from orders") == 2
 
 
 def aged(where: DataDirectory) -> None:

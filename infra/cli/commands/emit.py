@@ -36,8 +36,9 @@ def emit(
     where, remote = directory(data), account.account()
     known = KnownOrders(where if remote is None else None)
     accepted = send(known.among(reader.events()), reader, open_destination(where, remote))
+    result = {"accepted": accepted, **reader.counts()}
     if known.known:
         console.print(known.note())
-    result = {"accepted": accepted, **reader.counts(), "known": len(known.known)}
+        result["known"] = len(known.known)
     finish(result, as_json=as_json)
     reader.require_none_rejected(accepted)

@@ -105,6 +105,7 @@ class OrderPruning:
         reasons = {
             "no end yet": row["in_flight"] is not None,
             LATER: row["updated_at"] >= self.before,
+            "a damaged record": _units(row) is None,
             "a pending charge": row["charge"] == ChargeStatus.PENDING,
             "a message or a dead letter": self.items.mention(order_id),
             "an undelivered event": (last or 0) >= first_undelivered,
@@ -135,12 +136,20 @@ class OrderPruning:
             (order_id, row["status"], self.now()),
         )
         shipped, restocked = _MOVED.get(row["reservation"], (0, 0))
-        for sku, units, _ in json.loads(row["items"]) if shipped else ():
+        for sku, units in _units(row) or () if shipped else ():
             connection.execute(
                 "insert into pruned_units values (?, ?, ?) on conflict (sku) do update set"
                 " shipped = shipped + excluded.shipped, restocked = restocked + excluded.restocked",
                 (sku, units * shipped, units * restocked),
             )
+
+
+def _units(row: Row) -> list[tuple[str, int]] | None:
+    """Return SKU and units of each line of an order, or None if they cannot be read."""
+    try:
+        return [(str(sku), int(units)) for sku, units, _ in json.loads(row["items"])]
+    except (TypeError, ValueError):
+        return None
 
 
 _SWEPT = (

@@ -5,7 +5,6 @@ review or a held run mentions, and no event with a delivery left. Each step is o
 most some ten milliseconds, in any process: the directory may be served.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.directory.log_file import LogFile
+from infra.local.engine.error_boundary import described
 from infra.local.retention.events import EventPruning, HistoryPruning
 from infra.local.retention.files import FilePruning
 from infra.local.retention.open_items import OpenItems
@@ -110,6 +111,8 @@ class Retention:
     ) -> None:
         self._make = partial(Pruner, where, database, keep, now)
         self._keep = keep
+        self._now = now
+        self._log = LogFile(where.log)
         self._steps: Iterator[None] | None = None
         self._due = 0.0
 
@@ -119,7 +122,7 @@ class Retention:
         return self._steps is not None
 
     def observe(self, now: float, *, busy: bool) -> None:
-        """Do one step, if it is due; an error ends this pruning until the next hour."""
+        """Do one step, if it is due; an error is logged, and ends this pruning for an hour."""
         if self._keep.all or now < self._due:
             return
         if self._steps is None:
@@ -127,5 +130,9 @@ class Retention:
         try:
             next(self._steps)
             self._due = now + (BUSY_PAUSE if busy else PAUSE)
-        except (StopIteration, OSError, sqlite3.Error):
+        except StopIteration:
             self._steps, self._due = None, now + EVERY
+        except Exception as error:  # noqa: BLE001 - the orders of the server are not affected
+            self._steps, self._due = None, now + EVERY
+            text = f"retention stopped, and begins again in an hour: {described(error)}"
+            self._log.write("ERROR", "retention", text, self._now())
