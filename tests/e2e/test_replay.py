@@ -134,6 +134,24 @@ def test_an_interrupted_replay_says_where_it_is_and_continues(tmp_path: Path) ->
     assert set(times_accepted(data).values()) == {1}
 
 
+def test_a_replay_of_files_is_paused_from_another_terminal(tmp_path: Path) -> None:
+    data, number = tmp_path / "data", 600
+    file = write_orders(tmp_path / "orders.ndjson", number)
+    command = [str(COMMAND), "replay", str(file), "--rate", "5", "--name", "slow"]
+    process = subprocess.Popen([*command, "--data", str(data)], stdout=subprocess.PIPE)
+    while sum(times_accepted(data).values()) < 3:
+        time.sleep(0.02)
+    assert answer("replays", "pause", "slow", "--data", data)["state"] == "PAUSED"
+    text = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == 130
+    assert "slow is PAUSED" in text
+    resumed = answer("replays", "resume", "slow", "--data", data)
+    assert str(file) in resumed["command"]
+    assert answer("replays", "cancel", "slow", "--data", data)["state"] == "CANCELLED"
+    told = answer("replay", file, "--limit", 5, "--name", "slow", "--data", data)
+    assert (told["accepted"], told["interruptions"]) == (5, 0)
+
+
 def test_a_completed_replay_begins_again(tmp_path: Path) -> None:
     data, file = tmp_path / "data", write_orders(tmp_path / "orders.ndjson", 5)
     for _ in range(2):
@@ -260,7 +278,7 @@ def test_the_archive_is_replayed_and_no_figure_changes(tmp_path: Path) -> None:
     before = figures(data)
     said = answer("replay", "--archive", "--dry-run", "--data", data)
     assert said["totals"]["analytics"] == {"counted before": said["would_send"]}
-    told = answer("replay", "--archive", "--name", "whole", "--data", data)
+    told = answer("replay", "--archive", "--name", "whole", "--data", data, timeout=180)
     assert (told["state"], told["sent"]) == ("COMPLETED", said["would_send"])
     for name in ("charges", "refunds", "shipments", "gateway_charges", "carrier_shipments"):
         assert told["proof"]["before"][name] == told["proof"]["after"][name]
@@ -276,7 +294,7 @@ def test_the_archive_is_replayed_and_no_figure_changes(tmp_path: Path) -> None:
 def test_a_served_replay_is_paused_resumed_and_cancelled(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Served(data) as served:
-        file = write_orders(tmp_path / "orders.ndjson", 20)
+        file = write_orders(tmp_path / "orders.ndjson", 200)
         answer("replay", file, "--wait", 0, "--data", data)
         command = [str(COMMAND), "replay", "--archive", "--rate", "2", "--name", "slow"]
         process = subprocess.Popen(

@@ -25,6 +25,8 @@ SUCCESS: dict[str, list[str]] = {
     "stock receive": ["events_schema/sample_stock.csv", "--data", OTHER],
     "dead-letters list": ["--data", DATA],
     "dead-letters history": ["--data", DATA],
+    "dead-letters groups": ["--data", DATA],
+    "replays list": ["--data", DATA],
     "dead-letters redrive": ["--all", "--data", DATA],
     "events list": [],
     "events show": ["order-created"],
@@ -65,7 +67,8 @@ SUCCESS: dict[str, list[str]] = {
 ELSEWHERE = {
     "serve",  # `test_server.py`
     "doctor",  # needs a free port; `test_audit.py`
-    *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # need a replay
+    "tail",  # a document a line; `test_tail.py`
+    *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # `test_replay.py`
     *("approve", "reject"),  # need an order that awaits it
     *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
 }

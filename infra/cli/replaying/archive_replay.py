@@ -100,7 +100,7 @@ class ArchiveReplay:
         rate: float | None,
     ) -> dict[str, Any]:
         """Start a replay, follow it to its end, and print and return its account."""
-        before, began = proof.figures(self.where, self.stack), time.time()
+        before = proof.figures(self.where, self.stack)
         request = {
             "ReplayName": name,
             "EventSourceArn": self.stack.archive,
@@ -124,12 +124,10 @@ class ArchiveReplay:
             console.print(f"{name} {goes_on}; `orders replays cancel {name}` ends it")
         [told] = [each for each in all_replays(self.where) if each["name"] == name]
         console.print(f"{name} is {told['state']}: {told['sent']:,} events delivered again")
-        after, outcomes = proof.figures(self.where, self.stack), proof.outcomes(self.where, began)
-        for what, number in outcomes.items():
-            console.print(f"  {number:,} {proof.OUTCOMES[what]}")
-        proof.show(before, after or {})
-        named = {proof.OUTCOMES[what].replace(" ", "_"): count for what, count in outcomes.items()}
-        return {**told, "outcomes": named, "proof": {"before": before, "after": after}}
+        after = proof.figures(self.where, self.stack)
+        assert after is not None
+        proof.show(before, after)
+        return {**told, **proof.to_json(before, after)}
 
     def _follow(self, name: str) -> None:
         """Show the progress of a replay until it has ended or is paused."""

@@ -78,7 +78,8 @@ def _show(line: Line, result: Forecast) -> None:
 
 
 def _show_totals(totals: dict[str, dict[str, int]], tally: Tally) -> None:
-    console.print(f"{tally['sent']:,} events would be sent, {tally['rejected']:,} are invalid")
+    invalid = f"{tally['rejected']:,} {'is' if tally['rejected'] == 1 else 'are'} invalid"
+    console.print(f"{tally['sent']:,} events would be sent, {invalid}")
     if tally["facts_skipped"]:
         console.print(
             f"{tally['facts_skipped']:,} facts of the platform would be skipped (--facts sends"
