@@ -67,6 +67,6 @@ PAGE = Page(
     title="Overview",
     gets={"/": _overview},
     posts={"/examples": _send_example},
-    key="o",
+    key="h",
     icon="overview",
 )
