@@ -101,7 +101,7 @@ class _Silent:
     def info(self, *_: Any, **__: Any) -> None:
         """Do nothing."""
 
-    warning = exception = info
+    debug = warning = exception = info
 
 
 @cache
