@@ -1,8 +1,8 @@
 """Lint the build folder as CloudFormation sees it: transformed, with the definitions inlined.
 
 Runs in the environment of the SAM CLI, which has SAM's transform. cfn-lint reads a definition
-(E3601) only where the template holds it as an object. Each combination of parameters is one
-template with these values alone.
+(E3601) only where the template holds it as an object. Each combination of parameters
+(`infra.packaging.combinations`) is one template with these values alone.
 """
 
 import json
@@ -10,7 +10,6 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,14 @@ from samtranslator.parser.parser import Parser  # type: ignore[import-not-found]
 from samtranslator.translator.translator import Translator  # type: ignore[import-not-found]
 
 from infra.packaging.artefact import over_quota
+from infra.packaging.combinations import pairwise
 from infra.packaging.definitions import BUILD, TEMPLATE, state_machines
 
 REGION = "us-east-1"
 UPLOADED = "s3://bucket/key"
 
-FREE = {
-    "JwtIssuer": ("", "https://issuer.example.com"),
-    "AlarmTopic": ("", "arn:aws:sns:us-east-1:123456789012:alarms"),
-    "TraceSampling": ("0.05", "0"),
-    "ApiConcurrency": ("0", "2"),
-    "OpenTelemetryLayer": ("", "arn:aws:lambda:us-east-1:123456789012:layer:OpenTelemetry:1"),
-    "OpenTelemetryEndpoint": ("", "https://xray.us-east-1.amazonaws.com/v1/traces"),
-}
-"""Values of parameters that decide a condition and have no list of allowed values."""
-
 RESOLVED = ["W1028", "W1030", "W2001"]
 """Warnings of a branch that is not reached, or of a parameter that the transform has replaced."""
-
-CROSSED = ("Environment", "WorkflowType")
-"""Parameters whose values are combined with each other; the others' values each occur once."""
 
 
 def inlined(build: Path) -> dict[str, Any]:
@@ -54,27 +41,6 @@ def inlined(build: Path) -> dict[str, Any]:
             if field in resource.get("Properties", {}):
                 resource["Properties"][field] = UPLOADED
     return template
-
-
-def combinations(parameters: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield values of the parameters."""
-    choices = {
-        name: tuple(map(str, one["AllowedValues"]))
-        for name, one in parameters.items()
-        if "AllowedValues" in one
-    } | {name: values for name, values in FREE.items() if name in parameters}
-    crossed = [name for name in CROSSED if name in choices]
-    others = {name: cycle(values) for name, values in choices.items() if name not in crossed}
-    for values in product(*(choices[name] for name in crossed)):
-        chosen = {name: next(one) for name, one in others.items()}
-        chosen |= dict(zip(crossed, values, strict=True))
-        if chosen.get("Environment") != "dev":  # the template's rules refuse them empty
-            chosen |= {name: FREE[name][1] for name in ("JwtIssuer", "AlarmTopic")}
-            chosen["SandboxInProd"] = "yes"
-        if chosen.get("Tracing") == "otel":  # as above
-            names = ("OpenTelemetryLayer", "OpenTelemetryEndpoint")
-            chosen |= {name: FREE[name][1] for name in names}
-        yield chosen
 
 
 def transformed(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
@@ -102,7 +68,7 @@ def findings(build: Path) -> Iterator[str]:
     """Yield what cfn-lint and CloudFormation's quotas refuse, by combination of parameters."""
     template = inlined(build)
     rules = ManualArgs(regions=[REGION], ignore_checks=RESOLVED)
-    for values in combinations(template["Parameters"]):
+    for values in pairwise(template["Parameters"]):
         result = transformed(template, values)
         place = " ".join(f"{name}={value}" for name, value in values.items())
         yield from (f"{place}: {problem}" for problem in over_quota(result))

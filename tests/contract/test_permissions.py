@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kernel import stock_events
 from kernel.events import CONTRACTS, OrderCancelled, OrderCreated, OrderUpdated
 from tests.contract.test_template import (
     BODY,
@@ -342,6 +343,10 @@ def test_a_functions_role_has_the_calls_of_its_adapters_and_nothing_else(role: s
         assert resource in (indexes if action == "dynamodb:Query" else {"OrdersTable"}), action
     if role == "ReconcileRole":
         assert ("dynamodb:Query", "OrdersTable/index/due") in orders
+    if (
+        role == "ChangeOrderRole"
+    ):  # received units: the waiting orders are read, and their entries deleted
+        assert {("dynamodb:Query", "OrdersTable"), ("dynamodb:DeleteItem", "OrdersTable")} <= orders
 
 
 def test_every_role_is_compared() -> None:
@@ -409,6 +414,23 @@ def test_a_deny_keeps_the_platforms_facts_to_the_roles_that_publish_them() -> No
     [(key, roles)] = condition["ArnNotEquals"].items()
     assert (key, set(map(named, roles))) == ("aws:PrincipalArn", publishing)
     assert condition["Bool"] == {"aws:PrincipalIsAWSService": "false"}
+
+
+@pytest.mark.parametrize("role", ["RelayRole", "ReconcileRole"])
+def test_an_outbox_publishes_each_fact_under_its_source_and_nothing_else(role: str) -> None:
+    facts = set(CONTRACTS) - {OrderUpdated.name, OrderCancelled.name}
+    published = set()
+    for statement in statements(role):
+        if "events:PutEvents" in listed(statement["Action"]):
+            [(operator, condition)] = statement["Condition"].items()
+            assert (operator, set(condition)) == (
+                "StringEquals",
+                {"events:source", "events:detail-type"},
+            )
+            for name in listed(condition["events:detail-type"]):
+                published.add((condition["events:source"], name))
+    expected = {("orders.service", name) for name in facts}
+    assert published == expected | {(stock_events.SOURCE, stock_events.NAME)}
 
 
 TRUST = {
