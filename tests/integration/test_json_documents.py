@@ -32,7 +32,6 @@ SUCCESS: dict[str, list[str]] = {
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
     "events unmatched": ["--data", DATA],
-    "replays list": ["--data", DATA],
     "events diff": ["order-created"],
     "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
     "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
