@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kernel.errors import MAX_PROBLEMS
-from orders.event_history import OUTCOMES
-from orders.event_requests import MAX_EVENTS
+from orders.event_history import MAX_EVENTS, OUTCOMES
 
 JSON = dict[str, Any]
 

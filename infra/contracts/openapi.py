@@ -14,7 +14,7 @@ from kernel.errors import MAX_PROBLEMS
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
 from kernel.order_status import Status
 from orders.approvals import MAX_REASON
-from orders.event_requests import MAX_EVENTS
+from orders.event_history import MAX_EVENTS
 from orders.idempotency_key import MAX_LENGTH
 
 JSON = dict[str, Any]

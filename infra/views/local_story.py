@@ -35,7 +35,7 @@ from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
 from kernel.order_status import Status
-from orders.event_requests import MAX_EVENTS
+from orders.event_history import MAX_EVENTS
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD
 

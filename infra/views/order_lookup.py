@@ -17,6 +17,18 @@ _BY: dict[str, str] = {
 """The other names of an order, each with its query. None has an index: nobody waits for it."""
 
 
+_PERHAPS_REFUSED = """
+select 1 from events where order_id = ? and (
+    detail_type in ('Order Rejected', 'Order Updated', 'Order Cancelled')
+    or json_extract(envelope, '$.source') <> 'orders.service'
+) union all
+select 1 from events where order_id = ?1 and detail_type = 'Order Created'
+group by order_id having count(*) > 1
+limit 1
+"""
+"""One row if an order has other events than its only `Order Created` and the platform's facts."""
+
+
 class Found(NamedTuple):
     """The order that a text is about, the kind of the text, and its event if it is an EventId."""
 
@@ -51,7 +63,9 @@ def order_by_other_name(database: Database, text: str) -> Found | None:
 
 def refusals(database: Database, order_id: str, limit: int) -> list[str]:
     """Return a sentence for each event of an order that was refused, the oldest first."""
-    from orders.journal_history import JournalHistory
+    if database.row(_PERHAPS_REFUSED, order_id) is None:
+        return []
+    from orders.journal_history import JournalHistory  # imports the contracts, so pydantic
 
     events = JournalHistory(database).of_order(order_id, limit)
     return [refusal for event in events if (refusal := refusal_of(event))]

@@ -7,6 +7,9 @@ bus, so a stack answers from the order's timeline (`orders.timeline_history`).
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+MAX_EVENTS = 200
+"""Events of one order in an answer: the first ones."""
+
 PUBLISHED, PROCESSED, REJECTED = "published", "processed", "rejected"
 DUPLICATE, WAITING, UNMATCHED = "duplicate", "waiting", "unmatched"
 

@@ -2,11 +2,8 @@
 
 from kernel.errors import EventNotFound, OrderNotFound
 from orders.caller import Caller
-from orders.event_history import EventHistory, ToldEvent
+from orders.event_history import MAX_EVENTS, EventHistory, ToldEvent
 from orders.usecases import Ports
-
-MAX_EVENTS = 200
-"""Events of one order in an answer: the first ones."""
 
 
 def history(ports: Ports) -> EventHistory:

@@ -568,7 +568,7 @@ def test_the_lines_of_the_client_send_the_example_and_wait_for_its_end(
 
     client = SimpleNamespace(put_events=put_events)
     monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(client=lambda *_, **__: client))
-    order = {"order_id": event["detail"]["order_id"], "status": "COMPLETED"}
+    order = {"order_id": event["detail"]["order_id"], "status": "COMPLETED", "outcome": "processed"}
     monkeypatch.setattr("orderflow_client.waiting.OrderApi._get", lambda *_: order)
     text = snippets.client_lines(event).replace("null", "None").replace("true", "True")
     exec(text, {})  # noqa: S102 - our own lines, as a reader runs them
