@@ -25,11 +25,14 @@ COPY infra infra
 COPY services services
 COPY workflows workflows
 COPY events_schema events_schema
+COPY docs/operating.md docs/operating.md
 RUN pip install --no-index --no-deps --no-build-isolation -e . \
   && install -d -o orderflow /data
+# A published port lets others ask, so tokens are mandatory: a file of user 10001 with mode 0400.
+ENV ORDERS_DATA=/data ORDERS_HOST=0.0.0.0 ORDERS_PORT=8080 ORDERS_TOKEN_FILE=/run/secrets/tokens
 USER orderflow
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
-CMD ["orders", "serve", "--data", "/data"]
+CMD ["orders", "serve"]

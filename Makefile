@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
-	bench-imports bench-clients bench-growth trace-picture
+	bench-imports bench-clients bench-console bench-growth trace-picture screenshots
 
 help: ## List the targets (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -45,6 +45,11 @@ test-browser: .venv/.dev ## Use the console, and attack the port, in headless Ch
 	@command -v chromium >/dev/null || { \
 		echo 'make test-browser: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser -rs
+
+screenshots: .venv/.dev ## Make the pictures of the console that the documents show
+	@command -v chromium >/dev/null || { \
+		echo 'make screenshots: chromium is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
+	$(BIN)/python -m tests.browser.screenshots
 
 check: lint types imports template contracts artefact ## Run every check: style, types, imports, template, contracts
 
@@ -165,6 +170,9 @@ bench-clients: .venv/.dev ## Measure concurrent PutEvents clients (CLIENTS=N, SE
 
 bench-growth: .venv/.dev ## Measure the speed of a large directory (ORDERS=N)
 	$(BIN)/python -m tests.bench.growth --orders $(or $(ORDERS),100000)
+
+bench-console: .venv/.dev ## Measure the console's pages, and a burst with open tabs (ORDERS=N)
+	$(BIN)/python -m tests.bench.console --orders $(or $(ORDERS),100000)
 
 bench: .venv/.dev .venv-bench/.installed ## Compare the platform with a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)

@@ -220,7 +220,8 @@ class Advance:
             The output or the assigned variables exceed 256 KiB; the frame is unchanged.
         """
         state = frame.state
-        if exceeds_data_limit(output):
+        # an input is an earlier output, which was measured
+        if output is not frame.input and exceeds_data_limit(output):
             raise DataLimitExceeded(state.name, "returned a result")
         if assigned and exceeds_data_limit(assigned):
             raise DataLimitExceeded(state.name, "assigned variables")

@@ -9,8 +9,9 @@ from infra.audit.facts import Archive, check_begun, check_published
 from infra.audit.findings import MOVED, Finding, Invariant, Report
 from infra.audit.in_flight import GRACE, Flight
 from infra.audit.partners import Partners
-from infra.audit.rules import StockBook, check_order
+from infra.audit.rules import StockBook, Units, check_order
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.retention.events import events_pruned_until
 from infra.local.template.stack import Stack
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
@@ -36,6 +37,8 @@ _UNSEEN = """
 select order_id, status from orders
 where (in_flight is null) <> (status in ('COMPLETED', 'FAILED', 'CANCELLED'))
 """
+
+_LOCAL_TARGETS = "select rule, id from local_targets"
 
 _ORPHANS = """
 select d.id, d.target, d.event_seq from deliveries d
@@ -78,7 +81,7 @@ def _check(
         return {}
     imports = imported(database)
     flight = Flight(connection, stack)
-    archive = _archive(stack, flight.seen, imports)
+    archive = _archive(stack, flight.seen, imports, events_pruned_until(database))
     add(_orders(database))
     add(_strays(connection))
     partners = Partners(connection, imports.newest_order if imports else 0.0)
@@ -125,9 +128,10 @@ def imported(database: Database) -> Imports | None:
     return None if row is None else Imports(row[0], row[1], bool(row[2]))
 
 
-def _archive(stack: Stack, seen: float, imports: Imports | None) -> Archive:
+def _archive(stack: Stack, seen: float, imports: Imports | None, pruned_until: float) -> Archive:
+    """Return the range of a journal that has all events; older events were pruned."""
     retention = stack.archive_days * 86_400 - GRACE
-    since = seen - retention if stack.archive_days else 0.0
+    since = max(seen - retention if stack.archive_days else 0.0, pruned_until)
     if imports is None:
         return Archive(since)
     return Archive(since, imports.last_event, 0.0 if imports.whole else imports.newest_order)
@@ -159,6 +163,8 @@ def _orders(database: Database) -> Iterator[Finding]:
             charge if charge["charge_id"] is not None else None,
             shipment if shipment["shipment_id"] is not None else None,
         )
+    for row in database.rows("select sku, shipped, restocked from pruned_units"):
+        stock.add_units(row["sku"], Units(0, row["shipped"], row["restocked"]))
     [(received,)] = database.rows("select coalesce(sum(units), 0) from receipts")
     yield from stock.check(database.connection.execute("select * from stock"), received)
 
@@ -189,6 +195,7 @@ def check_rest(
         remedy = "run `orders serve`, which sends it at once; if it remains, see orderflow.log"
         yield Finding(Invariant.EVENTS, f"outbox entry {row['id']}", problem, remedy)
     targets = {target.key for rule in stack.rules for target in rule.targets}
+    targets |= {f"{row[0]}/{row[1]}" for row in connection.execute(_LOCAL_TARGETS)}
     for row in connection.execute("select target, count(*) from deliveries group by target"):
         if row[0] not in targets:
             problem = (
@@ -208,4 +215,5 @@ def check_rest(
 
 
 def _is_here(database: Database, order_id: str) -> bool:
-    return database.row("select 1 from orders where order_id = ?", order_id) is not None
+    query = "select 1 from {0} where order_id = ?"
+    return any(database.row(query.format(table), order_id) for table in ("orders", "pruned_orders"))

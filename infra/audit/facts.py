@@ -48,6 +48,7 @@ _UNBEGUN = """
 select e.seq, e.id, e.order_id, e.envelope, e.arrived_at from events e
 where e.detail_type = 'Order Created' and e.archived and e.seq > ? and e.arrived_at > ?
     and not exists (select 1 from orders o where o.order_id = e.order_id)
+    and not exists (select 1 from pruned_orders p where p.order_id = e.order_id)
 """
 
 _RUNS = """

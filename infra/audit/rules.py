@@ -157,9 +157,11 @@ class StockBook:
         moved = _MOVED[record.reservation]
         if any(moved):
             for sku, units in record.demand.items():
-                self._units[sku] = Units(
-                    *(old + units * each for old, each in zip(self._units[sku], moved, strict=True))
-                )
+                self.add_units(sku, Units(*(units * each for each in moved)))
+
+    def add_units(self, sku: str, units: Units) -> None:
+        """Count units of a SKU, such as those of pruned orders."""
+        self._units[sku] = Units(*map(sum, zip(self._units[sku], units, strict=True)))
 
     def check(self, stock: Iterable[Row], received: int | None) -> Iterator[Finding]:
         """Yield the findings of the counts of all SKUs.

@@ -28,7 +28,7 @@ def operate(where: DataDirectory, name: str, **request: Any) -> tuple[Answer, bo
     request["who"] = operator()
     address = where.served_at()
     if address is not None:
-        return _ask(where, address, name, request), True
+        return ask(where, address, name, request), True
     where.require_database()
     return _run_here(where, name, request), False
 
@@ -49,7 +49,14 @@ def _run_here(where: DataDirectory, name: str, request: dict[str, Any]) -> Answe
         return result
 
 
-def _ask(where: DataDirectory, address: str, name: str, request: dict[str, Any]) -> Answer:
+def ask(where: DataDirectory, address: str, name: str, request: dict[str, Any]) -> Answer:
+    """Return the answer of a directory's server to an operation of ``Orderflow``.
+
+    Raises
+    ------
+    CommandError
+        The operation is refused, or the server does not answer.
+    """
     headers = {"X-Amz-Target": f"Orderflow.{name}", "Content-Type": "application/x-amz-json-1.1"}
     token = where.token()
     if token is not None:

@@ -10,8 +10,9 @@ from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer import completion
 
+from infra.cli.groups import WholeHelp
 from infra.errors import Refusal
 from infra.terminal.json_document import JSONDocument, json_document
 from infra.terminal.output import accept_any_character, console, errors, print_error
@@ -26,7 +27,10 @@ COMMANDS = {
     "emit": "emit:emit",
     "replay": "replay:replay",
     "replays": "replays:app",
+    "tail": "tail:tail",
     "test-pattern": "pattern:explain_pattern",
+    "subscribe": "subscribe:subscribe",
+    "unsubscribe": "subscribe:unsubscribe",
     "status": "status:status",
     "show": "show:show",
     "list": "list:list_orders",
@@ -50,8 +54,11 @@ COMMANDS = {
     "audit": "audit:audit",
     "doctor": "doctor:doctor",
     "config": "config:config",
+    "prune": "prune:prune",
     "workflow": "workflow:app",
     "invoke": "invoke:invoke",
+    "help": "help:help_",
+    "completion": "completion:completion",
 }
 """The commands by name: a module of `infra.cli.commands` and its function or Typer app."""
 
@@ -62,7 +69,7 @@ _STYLE: dict[str, Any] = {
 }
 
 
-class Commands(TyperGroup):
+class Commands(WholeHelp):
     """A lazy group: a command is imported when it is called, since all take half a second."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
@@ -74,6 +81,12 @@ class Commands(TyperGroup):
         """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name; the error names a similar one."""
+        names: Any = dict.fromkeys(COMMANDS)
+        self.commands = names  # only the names are read
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
@@ -82,7 +95,7 @@ class Commands(TyperGroup):
         command = getattr(import_module(f"infra.cli.commands.{module}"), name)
         wrapper = typer.Typer(**_STYLE)
         if isinstance(command, typer.Typer):
-            wrapper.add_typer(command, name=cmd_name)
+            wrapper.add_typer(command, name=cmd_name, cls=WholeHelp)
         else:
             wrapper.command(cmd_name)(command)
         return typer.main.get_group(wrapper).commands[cmd_name]
@@ -135,6 +148,8 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 def _run(document: JSONDocument) -> int:
     """Run the command and print its error, which is in the document too; return the exit code."""
+    if "_ORDERS_COMPLETE" in os.environ:  # a shell asks for completions
+        completion.completion_init()  # type: ignore[attr-defined]
     try:
         code = typer.main.get_command(app).main(prog_name="orders", standalone_mode=False)
     except typer.TyperException as error:

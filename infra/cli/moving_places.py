@@ -9,8 +9,10 @@ import typer
 
 from infra.cli.options import StackOptions, directory
 from infra.deployed.account import Account
+from infra.errors import MoveError
 from infra.local.clock import Clock
 from infra.local.directory.clock_rebase import rebase, rebase_to_real_time
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
 from infra.moving import s3
 from infra.moving.dynamodb import DynamoPlace
@@ -20,6 +22,7 @@ from infra.moving.queues import StackQueues
 from infra.moving.sqlite import SQLitePlace
 from infra.terminal.output import Table, console
 from storage.dynamodb.table import Table as DynamoTable
+from storage.sqlite.database import Database
 
 File = Annotated[
     str,
@@ -56,7 +59,18 @@ def open_source(deployed: DynamoPlace | None, data: Path) -> Iterator[Place]:
     where = directory(data)
     rebase_to_real_time(where)  # a sandbox's clock may be ahead; other places use real time
     with closing(where.reader()) as database:
+        _require_unpruned(database, where)
         yield SQLitePlace(database, str(where.root), stack_of(where))
+
+
+def _require_unpruned(database: Database, where: DataDirectory) -> None:
+    """Raise `MoveError` if orders were pruned: an export has no line for their ids and units."""
+    [(pruned,)] = database.rows("select count(*) from pruned_orders")
+    if pruned:
+        raise MoveError(
+            f"{pruned} orders of {where.root} were pruned; an export would lose that they were"
+            " processed, and they could be charged again: move the directory with `orders backup`"
+        )
 
 
 @contextmanager

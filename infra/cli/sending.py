@@ -1,6 +1,5 @@
-"""Sending of events to a bus, in batches or at a rate."""
+"""Sending of events to a bus, in batches."""
 
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -17,18 +16,18 @@ def send(
     events: Iterator[Line],
     reader: EventReader,
     opening: AbstractContextManager[EventDestination],
-    rate: float | None = None,
 ) -> int:
     """Put events on a bus and print the counts; return how many were accepted.
 
-    The destination is opened only if there is an event. ``rate`` is in events per second.
+    The destination is opened only if there is an event.
     """
     first = next(events, None)
     if first is None:
         console.print(f"0 events accepted, {reader.rejected} rejected")
         return 0
     with opening as destination:
-        accepted = _put_at_rate(chain([first], events), rate, destination)
+        entries = (to_entry(line, BUS) for line in chain([first], events))
+        accepted = sum(put_all(destination, batch) for batch in batches(entries, entry_size))
         noun = "event" if accepted == 1 else "events"
         counts = f"{accepted} {noun} accepted by {destination.where}, {reader.rejected} rejected"
         console.print(counts)
@@ -37,15 +36,4 @@ def send(
                 "They are in the journal. `orders serve` processes them; `orders run --count 0`"
                 " processes the due work and lists the remaining waits"
             )
-    return accepted
-
-
-def _put_at_rate(events: Iterator[Line], rate: float | None, destination: EventDestination) -> int:
-    entries = (to_entry(line, BUS) for line in events)
-    if rate is None:
-        return sum(put_all(destination, batch) for batch in batches(entries, entry_size))
-    started, accepted = time.monotonic(), 0
-    for entry in entries:
-        time.sleep(max(0.0, started + accepted / rate - time.monotonic()))
-        accepted += put_all(destination, [entry])
     return accepted

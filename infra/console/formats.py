@@ -61,6 +61,14 @@ def ago(at: float | str | None, now: float) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-age>{}</time>').format(iso, shown, text)
 
 
+def utc(at: float | str) -> str:
+    """Return a time as text in UTC, such as ``2026-01-31 12:00:00``."""
+    try:
+        return f"{moment(at):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(at)
+
+
 def money(value: float | None, currency: str = "") -> str:
     """Return an amount in units of its currency, such as ``1,234.50 GBP``."""
     if value is None:

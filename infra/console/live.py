@@ -2,8 +2,8 @@
 
 SQLite's ``data_version`` of a reader changes with each commit of another connection, so the engine
 does nothing for the console. It is read while a stream is open, and never otherwise. A page fetches
-its live part again after the event ``changed``. The first `BURST` events are `QUICK` apart, as for
-one order that is processed; while the database changes all the time, they are `CALM` apart.
+its live part again after the event ``changed``. All updates together take at most `SHARE` of a
+processor: one tab follows an order at once, and a burst is as fast with tabs as without.
 """
 
 import asyncio
@@ -15,8 +15,17 @@ from infra.errors import Refusal
 POLL = 0.2
 """Seconds between two looks at the database."""
 
-QUICK, CALM, BURST = 0.25, 2.0, 12
-"""Seconds between two events of a stream, at first and later, and the number of quick ones."""
+QUICK = 0.25
+"""Minimum seconds between two events of a stream."""
+
+SHARE, CREDIT = 0.015, 0.06
+"""Share of one processor that all updates may take, and seconds of it that they may save up."""
+
+DEBT = 0.1
+"""Maximum seconds of a processor that are taken in advance: updates then wait for 7 seconds."""
+
+UPDATE = 0.008
+"""Seconds of a processor that an update takes: about 6 ms for the page, the rest for the port."""
 
 HEARTBEAT = 15.0
 """Seconds after which a stream without events sends a comment, so that a lost one is noticed."""
@@ -29,19 +38,21 @@ class TooManyStreams(Refusal):
     """No further stream is opened: the tab polls."""
 
 
-class Pace:
-    """The times of a stream's events: a bucket of `BURST` events, refilled each `CALM` seconds."""
+class Budget:
+    """The processor time of all updates: however many tabs are open, a burst is not slowed down."""
 
     def __init__(self, now: float) -> None:
-        self._left, self._at = float(BURST), now
+        self._left, self._at = CREDIT, now
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next event, and take it."""
-        self._left = min(float(BURST), self._left + (now - self._at) / CALM)
-        wait = QUICK if self._left >= 1 else (1 - self._left) * CALM
-        fresh = self._left >= BURST
-        self._left, self._at = self._left - 1, now
-        return 0.0 if fresh else wait
+        """Return the seconds until an update may be sent."""
+        self._left = min(CREDIT, self._left + (now - self._at) * SHARE)
+        self._at = now
+        return max(0.0, -self._left / SHARE)
+
+    def spend(self, seconds: float) -> None:
+        """Take the time of an update; an expensive page delays the others for `DEBT` at most."""
+        self._left = max(-DEBT, self._left - seconds)
 
 
 class Changes:
@@ -51,6 +62,7 @@ class Changes:
         self._readers = readers
         self._version: int | None = None
         self._streams = 0
+        self.budget = Budget(0.0)
         self._number = 0
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -83,13 +95,17 @@ class Changes:
             self._streams -= 1
 
     async def _events(self) -> AsyncIterator[bytes]:
-        seen, pace = self._number, Pace(asyncio.get_running_loop().time())
+        seen, loop = self._number, asyncio.get_running_loop()
+        sent_at = 0.0
         while not self._closed:
             if not await self._wait_beyond(seen):
                 yield b": alive\n\n"
                 continue
-            await self._pause(pace.wait(asyncio.get_running_loop().time()))
-            seen = self._number
+            await self._pause(sent_at + QUICK - loop.time())
+            while (wait := self.budget.wait(loop.time())) and not self._closed:
+                await self._pause(wait)
+            self.budget.spend(UPDATE)
+            seen, sent_at = self._number, loop.time()
             yield b"event: changed\ndata: %d\n\n" % seen
 
     async def _wait_beyond(self, seen: int) -> bool:
@@ -104,7 +120,7 @@ class Changes:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the end of the server."""
-        if not seconds:
+        if seconds <= 0:
             return
         async with self._changed:
             ended = self._changed.wait_for(lambda: self._closed)

@@ -39,7 +39,15 @@ class ConsoleMount:
 
         application = self._application
         engine = application.engine
-        source = Source(self._directory, engine.stack, self._operate, self._call, engine.clock.now)
+        probes = application.probes
+        source = Source(
+            directory=self._directory,
+            stack=engine.stack,
+            operate=self._operate,
+            call=self._call,
+            now=engine.clock.now,
+            workers=lambda: None if probes is None else probes.workers(),
+        )
         return build(source, Callers(application.access.tokens), application.log)
 
     async def _operate(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:

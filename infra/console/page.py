@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
+from infra.views.health import Workers
 from storage.sqlite.database import Database
 
 PREFIX = "/console"
@@ -57,6 +58,7 @@ class Source:
     operate: Operate
     call: Call
     now: Callable[[], float]
+    workers: Callable[[], Workers | None]
 
 
 class Session(Protocol):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def environment() -> Environment:
     )
     filters: Mapping[str, Callable[..., Any]] = {
         "ago": formats.ago,
+        "utc": formats.utc,
         "iso": timestamp,
         "money": formats.money,
         "number": formats.number,
@@ -49,7 +51,8 @@ def environment() -> Environment:
 def whole(view: View, names: Mapping[str, Any]) -> str:
     """Return a whole page."""
     template = environment().get_template(view.template)
-    return template.render({**names, **view.names, "is_live": LIVE in template.blocks})
+    is_live = LIVE in template.blocks and view.status == HTTPStatus.OK
+    return template.render({**names, **view.names, "is_live": is_live})
 
 
 def live_part(view: View, names: Mapping[str, Any]) -> str:

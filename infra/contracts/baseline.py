@@ -64,6 +64,19 @@ def problems(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[s
     return removed + [problem for problem in sentences if problem]
 
 
+def broken(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[str]:
+    """Return the events that break their users: removed, or changed within their major version."""
+    return [
+        name
+        for name, contract in old.items()
+        if name not in new
+        or (
+            any(change.breaks(name) for change in compare(contract.schema, new[name].schema))
+            and new[name].numbers[0] <= contract.numbers[0]
+        )
+    ]
+
+
 def _problem(name: str, old: Contract, new: Contract) -> str | None:
     changes = compare(old.schema, new.schema)
     breaking = [str(change) for change in changes if change.breaks(name)]

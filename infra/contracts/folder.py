@@ -11,10 +11,13 @@ EXAMPLES = "examples"
 ASYNCAPI = "asyncapi.json"
 OPENAPI = "openapi.json"
 BASELINE = "baseline.json"
+INVALID = "invalid.json"
+PARTICIPANTS = "participants.json"
 INDEX = "index.html"
 STOCK = "sample_stock.csv"
+CLIENT = "clients/python/orderflow_client"
 
-NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE})
+NO_EVENTS = frozenset({SCHEMA, REGISTRY_SCHEMA, ASYNCAPI, OPENAPI, BASELINE, INVALID, PARTICIPANTS})
 """JSON files in the folder that are no examples."""
 
 

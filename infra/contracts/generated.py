@@ -13,18 +13,24 @@ from infra.contracts.folder import (
     ASYNCAPI,
     BASELINE,
     CHANGELOG,
+    CLIENT,
     EXAMPLES,
     INDEX,
+    INVALID,
     OPENAPI,
+    PARTICIPANTS,
     REGISTRY_SCHEMA,
     SCHEMA,
     STOCK,
     slug,
 )
 from infra.contracts.index_page import index_page
+from infra.contracts.invalid_examples import invalid_examples
 from infra.contracts.openapi import openapi
+from infra.contracts.participants import participants
 from infra.contracts.registry import registry_schema
 from infra.contracts.sample_orders import examples
+from kernel.events import REQUESTS
 
 Files = dict[str, str]
 
@@ -39,14 +45,19 @@ def generated(folder: Path) -> Files:
         ASYNCAPI: _json(asyncapi()),
         OPENAPI: _json(openapi()),
         STOCK: stock_file(),
+        PARTICIPANTS: _json({name: each.to_json() for name, each in participants().items()}),
     }
     history = {}
     for name, contract in contracts.items():
         schema = {**contract.schema, "examples": [examples()[name][0].envelope]}
         files[f"{slug(name)}/{SCHEMA}"] = _json(schema)
+        if name in REQUESTS:
+            files[f"{CLIENT}/contracts/{slug(name)}/{SCHEMA}"] = _json(contract.schema)
         files[f"{slug(name)}/{REGISTRY_SCHEMA}"] = _json(registry_schema(name))
         for example in examples()[name]:
             files[f"{slug(name)}/{EXAMPLES}/{example.name}.json"] = _json(example.envelope)
+        invalid = [example.to_json() for example in invalid_examples(name)]
+        files[f"{slug(name)}/{INVALID}"] = _json(invalid)
         history[name] = releases(_changelog(folder, name, contract.version))
     files[INDEX] = index_page(history)
     return files
@@ -102,7 +113,10 @@ def _stale(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     """Return generated files of removed examples and events."""
     there = [
         path.relative_to(folder).as_posix()
-        for pattern in (f"*/{EXAMPLES}/*.json", f"*/{SCHEMA}", f"*/{REGISTRY_SCHEMA}")
+        for pattern in (
+            *(f"*/{EXAMPLES}/*.json", f"*/{SCHEMA}"),
+            *(f"*/{REGISTRY_SCHEMA}", f"*/{INVALID}"),
+        )
         for path in folder.glob(pattern)
     ]
     return [path for path in there if path not in wanted]

@@ -18,6 +18,7 @@ from infra.contracts.folder import (
     ASYNCAPI,
     CHANGELOG,
     EXAMPLES,
+    INVALID,
     OPENAPI,
     REGISTRY_SCHEMA,
     SCHEMA,
@@ -25,6 +26,7 @@ from infra.contracts.folder import (
     slug,
 )
 from infra.contracts.good_to_know import good_to_know
+from infra.contracts.participants import participants
 from infra.contracts.sample_orders import examples
 from kernel.events import MAX_EVENT_BYTES, REQUESTS, SOURCE
 from kernel.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
@@ -159,7 +161,7 @@ def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
 <span class="badge {"in" if is_request else "out"}">{"request" if is_request else "fact"}</span>
 <span class="badge">{contract.version}</span></h2>
 <p class="meaning">{escape(contract.schema["description"])}</p>
-<p class="muted">{sender}.{_answers(name)}</p>
+<p class="muted">{sender}.{_answers(name)} {_readers(name)}</p>
 {_ways(shown[0]) if is_request else _rule(shown[0])}
 <h3>Fields of <code>detail</code></h3>
 {_table(fields)}
@@ -169,6 +171,13 @@ def _event(name: str, contract: Contract, history: Sequence[Release]) -> str:
 {_versions(name, history)}
 </section>
 """
+
+
+def _readers(name: str) -> str:
+    """Return the sentence that names an event's readers in the template."""
+    readers = dict.fromkeys(str(reader) for reader in participants()[name].readers)
+    listed = ", ".join(f"<code>{escape(reader)}</code>" for reader in readers)
+    return f"Read by {listed}." if listed else "No rule of the template reads it."
 
 
 def _answers(name: str) -> str:
@@ -187,7 +196,8 @@ def _ways(example: Example) -> str:
         "Payload": snippets.payload(envelope),
         "orders": snippets.orders_command(example),
         "AWS CLI": snippets.aws_command(envelope),
-        "Python": snippets.boto3_lines(envelope),
+        "Python": snippets.client_lines(envelope),
+        "boto3": snippets.boto3_lines(envelope),
         "JavaScript": snippets.javascript_lines(envelope),
     }
     panels = "".join(
@@ -293,6 +303,7 @@ def _versions(name: str, history: Sequence[Release]) -> str:
         SCHEMA: "JSON Schema 2020-12",
         REGISTRY_SCHEMA: "EventBridge registry",
         CHANGELOG: "changelog",
+        INVALID: "invalid examples",
     }
     links = " · ".join(
         f'<a href="{slug(name)}/{path}">{label}</a>' for path, label in files.items()

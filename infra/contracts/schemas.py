@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from infra.contracts.baseline import present, problems, released
+from infra.contracts.baseline import broken, present, problems, released
 from infra.contracts.folder import BASELINE, FOLDER
 from infra.contracts.generated import differing, release, write
+from infra.contracts.participants import participants
 from infra.terminal.output import console, errors
 
 app = typer.Typer(add_completion=False)
@@ -40,7 +41,23 @@ def _check() -> None:
     if differences:
         errors.print("Run: make schemas")
         raise typer.Exit(1)
-    console.print(f"{FOLDER.name}/ agrees with the models.")
+    _check_release()
+    console.print(f"{FOLDER.name}/ agrees with the models, and breaks no user of the last release.")
+
+
+def _check_release() -> None:
+    """Print each difference from the last release; exit with 1 if one breaks a user."""
+    old, new = released(), present()
+    breaking = broken(old, new)
+    for problem in problems(old, new):
+        errors.print(problem)
+    for name in breaking:
+        hurt = participants().get(name)
+        readers = sorted({str(reader) for reader in hurt.readers}) if hurt else []
+        senders = ", ".join(hurt.senders) if hurt else "unknown"
+        errors.print(f"{name}: sent by {senders}; read by {', '.join(readers) or 'nobody here'}")
+    if breaking:
+        raise typer.Exit(1)
 
 
 def _release() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.contracts.examples import Example
-from infra.contracts.folder import EXAMPLES, FOLDER, STOCK, slug
+from infra.contracts.folder import EXAMPLES, FOLDER, slug
 
 ENDPOINT = "http://127.0.0.1:8080"
 REGION = "us-east-1"
@@ -42,8 +42,7 @@ def pattern(envelope: Envelope) -> str:
 def first_order(example: Example) -> str:
     """Return the commands that set up the platform and process a first order."""
     return (
-        "# load the sample stock, then start the platform\n"
-        f"orders run --count 0 --stock {FOLDER.name}/{STOCK}\n"
+        "# start the platform; a new data directory gets sample stock\n"
         "orders serve\n\n"
         "# in another terminal: send an order, and show its outcome\n"
         f"orders emit {_path(example)}\n"
@@ -97,10 +96,23 @@ if answer["FailedEntryCount"]:
     raise RuntimeError(answer["Entries"])"""
 
 
+def client_lines(envelope: Envelope) -> str:
+    """Return Python lines for the package ``orderflow_client``."""
+    body = json.dumps(envelope["detail"], ensure_ascii=False, indent=4)
+    return f"""# python -m pip install ./{FOLDER.name}/clients/python
+from orderflow_client import OrderPublisher
+
+publisher = OrderPublisher(endpoint_url="{ENDPOINT}")  # on AWS without it
+# an invalid event raises InvalidEvent with the field, before anything is sent
+[sent] = publisher.publish([("{envelope["detail-type"]}", {body})])
+print(sent.event_id, publisher.wait_for(sent).status)"""
+
+
 def javascript_lines(envelope: Envelope) -> str:
     """Return lines for the AWS SDK for JavaScript v3."""
     body = json.dumps(envelope["detail"], ensure_ascii=False, indent=2)
-    return f"""import {{ EventBridgeClient, PutEventsCommand }} from "@aws-sdk/client-eventbridge";
+    return f"""// save as put-event.mjs, or set "type": "module" in package.json
+import {{ EventBridgeClient, PutEventsCommand }} from "@aws-sdk/client-eventbridge";
 
 const events = new EventBridgeClient({{
   region: "{REGION}",

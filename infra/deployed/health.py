@@ -44,7 +44,7 @@ from infra.views.health import (
 from kernel import clock
 from kernel.clock import timestamp
 from kernel.order_record import OrderRecord
-from kernel.order_status import ChargeStatus, Status
+from kernel.order_status import PAUSED, ChargeStatus, Status
 
 READ = 10_000
 """Open orders that are read."""
@@ -150,16 +150,15 @@ def _orders(records: Sequence[OrderRecord], now: float) -> Iterator[Need]:
     late = [
         record
         for record in records
-        if record.status is not Status.WAITING
-        and max(record.lease_until, record.updated_at) < now - GRACE
+        if record.status not in PAUSED and max(record.lease_until, record.updated_at) < now - GRACE
     ]
     overdue = [
-        record
-        for record in records
-        if record.status is Status.WAITING and record.resume_at < now - GRACE
+        record for record in records if record.status in PAUSED and record.resume_at < now - GRACE
     ]
+    undecided = [record for record in records if record.status is Status.AWAITING_APPROVAL]
     for kind, found, verb in (
         ("unpaid refunds", unpaid, "have an unpaid refund"),
+        ("approvals", undecided, "wait for an approval"),
         ("past their lease", late, "have no run since their lease ended"),
         ("past their wait", overdue, "are due and not resumed"),
     ):
@@ -178,8 +177,8 @@ def _orders(records: Sequence[OrderRecord], now: float) -> Iterator[Need]:
 def _waiting(records: Iterable[OrderRecord]) -> Iterator[Waiting]:
     groups: defaultdict[str, list[OrderRecord]] = defaultdict(list)
     for record in records:
-        if record.status is Status.WAITING:
-            groups[waits_for(record.waiting_for)].append(record)
+        if record.status in PAUSED:
+            groups[waits_for(record.waiting_for, record.status)].append(record)
     for what, group in groups.items():
         oldest = min(group, key=lambda record: record.updated_at)
         times = timestamp(oldest.updated_at), timestamp(oldest.resume_at)

@@ -16,6 +16,7 @@ from infra.local.directory.schema import JOURNAL
 from infra.local.directory.wal_truncation import truncate_logs
 from infra.local.engine.engine import Engine
 from infra.local.orderflow import Profile, create_tables, profile_of
+from infra.local.retention.pruner import Retention, kept_by
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
 from infra.local.template.stack import Stack
@@ -61,12 +62,6 @@ def _check_names(stack: Stack, profile: Profile) -> None:
                 raise TemplateError("Resources", f"has no {name}, which the engine needs")
 
 
-def _log_rotation(directory: DataDirectory) -> LogRotation:
-    settings = read(directory.root)
-    limit = settings.number("LogMegabytes") * MEGABYTE
-    return LogRotation(directory.log, limit, settings.number("LogFiles"))
-
-
 @contextmanager
 def platform(  # noqa: PLR0913 - all but the first are options
     directory: DataDirectory,
@@ -100,7 +95,9 @@ def platform(  # noqa: PLR0913 - all but the first are options
     profile = profile_of(stack.state_machines)
     _check_names(stack, profile)
     directory.check_files()
-    rotation = _log_rotation(directory)
+    settings = read(directory.root)
+    limit = settings.number("LogMegabytes") * MEGABYTE
+    rotation = LogRotation(directory.log, limit, settings.number("LogFiles"))
     with directory.writer() as database, closing(MarkerFile(directory.marker)) as markers:
         rotation.rotate()
         clock = clock or clock_for(database)
@@ -123,7 +120,8 @@ def platform(  # noqa: PLR0913 - all but the first are options
             engine = Engine(
                 stack, database, directory, invoker, clock, profile=profile, markers=markers
             )
-            engine.upkeep.append(rotation)
+            retention = Retention(directory, database, kept_by(settings), clock.now)
+            engine.upkeep += [rotation, retention]
             markers.clear()
             invoker.start()
             before = gc.get_threshold()

@@ -34,6 +34,7 @@ from kernel.order_status import ChargeStatus, ShipmentStatus
 from notifications.dynamodb import MAIL
 from orders.dynamodb import KEY, put_request, requests_in
 from orders.early_requests import EarlyRequest
+from orders.model import waits_for_stock
 from payments.dynamodb import charge_of, put_charge
 from payments.model import LedgerEntry
 from shipping.dynamodb import put_shipment, shipment_of
@@ -56,6 +57,7 @@ from storage.dynamodb.order_item import (
 from storage.dynamodb.order_item import to_record as record_of
 from storage.dynamodb.records import add_outbox
 from storage.dynamodb.table import ConditionFailed, Item, Table, Update
+from storage.dynamodb.waiting import waiting_entries
 
 EVENT, CARRIED, IMPORT = "event", "carried", "import"
 
@@ -141,7 +143,7 @@ class DynamoPlace:
         if kind in ("message", "letter"):
             update.put(sent=self.queues is not None)
         try:
-            self.table.write(update)
+            self.table.write(update, *_waiting(row))
         except ConditionFailed:
             kind, name = identity(row)
             raise MoveError(
@@ -252,6 +254,14 @@ def _id(item: Item) -> str:
 def _put_stock(update: Update, row: Row) -> None:
     counts = {name: row[name] for name in COUNTS if name != "available"}
     update.put(**counts, available=row["on_hand"] - row["reserved"])
+
+
+def _waiting(row: Row) -> list[Update]:
+    """Return the entries of an order that waits for stock, under each of its SKUs."""
+    if row["kind"] != ORDER:
+        return []
+    record = to_record(row["record"])
+    return waiting_entries(record, sorted(record.demand)) if waits_for_stock(record) else []
 
 
 def _put_receipt(update: Update, row: Row) -> None:

@@ -10,6 +10,7 @@ from infra.audit.directory import imported
 from infra.audit.in_flight import RECONCILER
 from infra.errors import MoveError
 from infra.local.directory.journal import KIND, REAL, Journal, set_directory_value
+from infra.local.engine.measures import count_unmeasured
 from infra.local.orderflow import create_tables
 from infra.local.template.stack import Stack
 from infra.moving.export_file import Checked
@@ -19,9 +20,11 @@ from kernel import json_text
 from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
 from orders.idempotency_key import Key
+from orders.model import waits_for_stock
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, add_entry, write_change
 from storage.sqlite.records import to_record as record_of
+from storage.sqlite.waiting import add_waiting
 
 SCHEMA = """
 create table if not exists imports (
@@ -139,6 +142,7 @@ class SQLitePlace:
         try:
             with self.database.write(durable=True) as connection:
                 yield
+                count_unmeasured(connection)
                 set_directory_value(connection, KIND, REAL)
                 for schedule in self.stack.schedules:
                     if schedule.function == RECONCILER:  # due at once
@@ -258,7 +262,10 @@ def _keys(connection: sqlite3.Connection) -> Iterator[Row]:
 
 def _add_order(connection: sqlite3.Connection, row: Row) -> None:
     record = to_record(row["record"])
-    write_change(connection, Change(record._replace(version=0), {}, (), (), record))
+    change = Change(record._replace(version=0), {}, (), (), record)
+    write_change(connection, change)
+    if waits_for_stock(record):
+        add_waiting(connection, change, sorted(record.demand))
     for stored in row["timeline"]:
         entry = Entry(stored["what"], stored["at"], stored["detail"])
         add_entry(connection, record.order_id, stored["epoch"], entry)

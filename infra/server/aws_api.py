@@ -1,8 +1,8 @@
 """The operations of AWS's own clients: a closed table.
 
 ==================  ===============================================================================
-EventBridge         ``PutEvents``, ``TestEventPattern``, ``StartReplay``, ``DescribeReplay``;
-                    the bus, its rules and targets: `infra.server.events_api`
+EventBridge         ``PutEvents``, ``TestEventPattern``; the bus, its rules and targets:
+                    `infra.server.events_api`; archive and replays: `infra.server.replays_api`
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``;
                     ``StopExecution`` and the state machines: `infra.server.machines_api`;
@@ -18,7 +18,7 @@ seconds.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
@@ -29,8 +29,8 @@ from infra.local.engine.engine import Engine
 from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
-from infra.local.template.loader import ACCOUNT, REGION
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
+from infra.server import replays_api
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.events_api import bus_operations
 from infra.server.fields import (
@@ -42,9 +42,9 @@ from infra.server.fields import (
     number_in,
     states_name,
     text_of,
-    time_of,
     within,
 )
+from infra.server.local_queues_api import with_local_queues
 from infra.server.machines_api import (
     DEFAULT_PAGE,
     MAX_PAGE,
@@ -55,9 +55,11 @@ from infra.server.machines_api import (
 )
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from infra.server.queues_api import queue_operations
+from infra.server.replays_api import READS, ReplaysApi
+from infra.server.rules_api import rule_operations
 from infra.server.single_state import answer_test_state
 from infra.server.task_tokens_api import token_operations
-from kernel.json_text import InvalidJSON, parse, read
+from kernel.json_text import InvalidJSON, read
 from storage.sqlite.database import Database
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
@@ -68,7 +70,7 @@ TEST_EVENT_PATTERN = "AWSEvents.TestEventPattern"
 LOOKUPS = frozenset(
     {
         TEST_EVENT_PATTERN,
-        "AWSEvents.DescribeReplay",
+        *READS,
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
         "AWSStepFunctions.ListExecutions",
@@ -78,7 +80,7 @@ LOOKUPS = frozenset(
 
 # Types of the fields of requests; a required field that is absent or null is refused later.
 _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("EventPattern", "Event", "ReplayName", "EventSourceArn"), str),
+    **dict.fromkeys(("EventPattern", "Event"), str),
     **dict.fromkeys(("stateMachineArn", "executionArn", "input", "statusFilter"), str),
     **dict.fromkeys(
         ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
@@ -89,6 +91,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "maxResults": int,
     **KINDS,
     **FIELD_TYPES,
+    **replays_api.FIELD_TYPES,
 }
 
 
@@ -105,8 +108,10 @@ class AwsApi:
         self.operations: Mapping[str, Operation] = {
             "AWSEvents.PutEvents": self._put_events,
             TEST_EVENT_PATTERN: self._test_event_pattern,
-            "AWSEvents.StartReplay": self._start_replay,
-            "AWSEvents.DescribeReplay": self._with_reader(self._describe_replay),
+            **{
+                name: self._with_reader(operation) if name in READS else operation
+                for name, operation in ReplaysApi(engine, reader).operations().items()
+            },
             "AWSStepFunctions.StartExecution": self._start_execution,
             "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
@@ -114,7 +119,8 @@ class AwsApi:
             "AWSStepFunctions.TestState": answer_test_state,
             **machine_operations(engine),
             **bus_operations(engine),
-            **queue_operations(engine),
+            **rule_operations(engine),
+            **with_local_queues(engine, queue_operations(engine)),
             **token_operations(engine),
             **letter_operations(engine),
             **OperatorApi(engine).operations(),
@@ -144,12 +150,10 @@ class AwsApi:
             _check_field(field, value)
         return operation(request)
 
-    def _with_reader(
-        self, operation: Callable[[Mapping[str, Any]], Answer]
-    ) -> Callable[[Mapping[str, Any]], Answer]:
+    def _with_reader(self, operation: Operation) -> Operation:
         """Return an operation that runs with the lock of the reader."""
 
-        def locked(request: Mapping[str, Any]) -> Answer:
+        def locked(request: Mapping[str, Any]) -> Answer | Future[Answer]:
             with self._reader_lock:
                 return operation(request)
 
@@ -174,53 +178,6 @@ class AwsApi:
         except TooComplexEvent as error:
             message = f"Parameter Event is not valid. Reason: {error}"
             raise InvalidRequest("ValidationException", message) from None
-
-    def _start_replay(self, request: Mapping[str, Any]) -> Future[Answer]:
-        name = text_of(request, "ReplayName")
-        start, end = (time_of(request, key) for key in ("EventStartTime", "EventEndTime"))
-        destination = request.get("Destination") or {}
-        filters = destination.get("FilterArns") or []
-        if not isinstance(filters, list) or not all(isinstance(arn, str) for arn in filters):
-            raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
-        archive = text_of(request, "EventSourceArn").rsplit("/", 1)[-1]
-        if archive != self.engine.stack.archive:
-            message = f"Archive {archive} does not exist; the archive is"
-            raise InvalidRequest(
-                "ResourceNotFoundException", f"{message} {self.engine.stack.archive}."
-            )
-        rules = [rule.rsplit("/", 1)[-1] for rule in filters]
-
-        def replay(now: float) -> Answer:
-            self.engine.bus.start_replay(name, start, end, rules, now)
-            self.engine.journal.batch.durable = True
-            return {"ReplayArn": _replay_arn(name), "State": "STARTING", "ReplayStartTime": now}
-
-        return self.engine.call(replay)
-
-    def _describe_replay(self, request: Mapping[str, Any]) -> Answer:
-        name = text_of(request, "ReplayName")
-        row = self.reader.row("select * from replays where name = ?", name)
-        if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"Replay {name} does not exist.")
-        stack = self.engine.stack
-        archive = f"arn:aws:events:{REGION}:{ACCOUNT}:archive/{stack.archive}"
-        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{stack.bus}"
-        rules = [
-            f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{stack.bus}/{rule}"
-            for rule in parse(row["rules"])
-        ]
-        return {
-            "ReplayName": name,
-            "ReplayArn": _replay_arn(name),
-            "State": row["state"],
-            "EventSourceArn": archive,
-            "Destination": {"Arn": bus, **({"FilterArns": rules} if rules else {})},
-            "EventStartTime": row["start_at"],
-            "EventEndTime": row["end_at"],
-            "EventLastReplayedTime": row["end_at"],
-            "ReplayStartTime": row["started_at"],
-            "ReplayEndTime": row["ended_at"],
-        }
 
     def _start_execution(self, request: Mapping[str, Any]) -> Future[Answer]:
         state_machine = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
@@ -333,10 +290,6 @@ def _summary(row: Any, state_machine: Any) -> Answer:
     if row["ended_at"] is not None:
         answer["stopDate"] = row["ended_at"]
     return answer
-
-
-def _replay_arn(name: str) -> str:
-    return f"arn:aws:events:{REGION}:{ACCOUNT}:replay/{name}"
 
 
 def _check_field(field: str, value: Any) -> None:

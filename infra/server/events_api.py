@@ -8,6 +8,7 @@ from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
+from infra.local.engine.targets import LOCAL_QUEUE, OUTSIDE
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
 from infra.server.fields import Answer, Operation, Pages, Request, text_of, within
@@ -99,11 +100,16 @@ class _BusApi:
             "EventPattern": rule.pattern.text,
             "State": "ENABLED",
             "EventBusName": self._stack.bus,
+            **({"Description": "A local rule, not of the template."} if rule.local else {}),
         }
 
     def _arn(self, target: Target) -> str:
         if target.kind == "queue":
             return self._stack.queues[target.name].arn
+        if target.kind == LOCAL_QUEUE:
+            return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{target.name}"
+        if target.kind in OUTSIDE:
+            return target.name
         if target.kind == "machine":
             return self._stack.state_machines[target.name].arn
         return f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{target.name}"

@@ -24,7 +24,7 @@ from infra.server.gateway import event_of, reply_of
 from infra.server.log import PortLog
 from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
-from infra.server.reply import SAFE, Reply, aws_error, problem_document
+from infra.server.reply import SAFE, Reply, aws_error, problem_document, query_error
 from infra.server.request import Request, Scope
 from kernel import current_order
 from kernel.json_text import write
@@ -194,6 +194,13 @@ class Application:
         accepted = request.headers.get("accept", "")
         if self.console is not None and request.path == "/" and "text/html" in accepted:
             return Reply(HTTPStatus.SEE_OTHER, (("location", f"{CONSOLE}/"), ("vary", "accept")))
+        if not routes and request.is_query:
+            message = (
+                "this port answers clients of EventBridge, Step Functions and SQS in AWS's JSON"
+                " protocol, and this request is in the query protocol; use a client that speaks"
+                " JSON, such as boto3 or an AWS CLI of December 2023 or newer"
+            )
+            return query_error(HTTPStatus.BAD_REQUEST, "UnsupportedProtocol", message)
         if not routes:
             paths = ", ".join(sorted({route.path for _, route in self.routes}))
             detail = f"{request.path} does not exist; there are {paths}, and AWS's clients use /;"

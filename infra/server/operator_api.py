@@ -25,6 +25,7 @@ from infra.errors import InvalidRequest
 from infra.local.engine import operator_actions
 from infra.local.engine.engine import Engine
 from infra.local.engine.operator_actions import DONE, REFUSED, Action
+from infra.server.rules_api import subscription_operations
 from inventory.model import Adjustment, Receipt
 from inventory.store import SQLiteInventory
 from kernel.clock import timestamp
@@ -98,6 +99,7 @@ class OperatorApi:
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
             "Orderflow.AdjustStock": self._operation("adjust", "sku", self._adjust),
+            **subscription_operations(self.engine),
         }
 
     def _operation(

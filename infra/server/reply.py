@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from http import HTTPStatus
 
 Headers = tuple[tuple[str, str], ...]
@@ -44,6 +45,15 @@ def problem_document(status: HTTPStatus, detail: str, **headers: str) -> Reply:
     more = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     kind = (("content-type", "application/problem+json"),)
     return Reply(status, (*kind, *more), json.dumps(document).encode())
+
+
+def query_error(status: int, code: str, message: str) -> Reply:
+    """Return an error in AWS's Query protocol, whose clients read XML (Smithy, awsQuery)."""
+    text = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(code)}</Code>"
+        f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
+    )
+    return Reply(status, (("content-type", "text/xml"),), text.encode())
 
 
 def aws_error(status: int, code: str, message: str, kind: str) -> Reply:

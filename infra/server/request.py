@@ -70,6 +70,13 @@ class Request:
         return self.method == "POST" and self.path == "/" and "x-amz-target" in self.headers
 
     @property
+    def is_query(self) -> bool:
+        """Whether this is an operation of AWS's Query protocol (Smithy, awsQuery)."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip()
+        form = kind.lower() == "application/x-www-form-urlencoded"
+        return self.method == "POST" and form and "x-amz-target" not in self.headers
+
+    @property
     def is_preflight(self) -> bool:
         """Whether this is a CORS preflight (Fetch, "CORS-preflight request")."""
         required = {"origin", "access-control-request-method"}

@@ -156,6 +156,7 @@ class Server:
         name, self.port = listener.getsockname()[:2]
         access = Access(self.port, engine.stack.cors, admitted)
         probes = Probes(engine, where, url(name, self.port))
+        self.health = probes.health
         self._application = Application(engine, reader, access, PortLog(where.log), probes)
         self._application.console = None if console is None else console(self._application)
         config = uvicorn.Config(

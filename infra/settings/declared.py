@@ -5,11 +5,13 @@ description. The others are for one machine alone.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -78,6 +80,19 @@ def _days(value: str) -> str:
         else _number(1, 36_500)(value)
         and ("a whole number of days from 1 to 36500, or empty to keep everything")
     )
+
+
+def _command(value: str) -> str:
+    """Return the problem of a command or a URL."""
+    wanted = "a URL of http or https, or a command whose quotes are closed"
+    if "://" in value.partition(" ")[0]:
+        host = urlsplit(value)
+        return "" if host.scheme in ("http", "https") and host.hostname else wanted
+    try:
+        shlex.split(value)
+    except ValueError:
+        return wanted
+    return ""
 
 
 def _anything(_: str) -> str:
@@ -171,6 +186,14 @@ _OF_ONE_MACHINE = (
         _anything,
     ),
     Setting(
+        "Alert",
+        "ORDERS_ALERT",
+        "",
+        "Command or URL that `orders serve` calls when something needs somebody, and when it is"
+        " good again; empty calls nobody.",
+        _command,
+    ),
+    Setting(
         "LogMegabytes",
         "ORDERS_LOG_MEGABYTES",
         "10",
@@ -183,6 +206,34 @@ _OF_ONE_MACHINE = (
         "5",
         "Rotated files of the log that are kept.",
         _number(0, 1_000),
+    ),
+    Setting(
+        "OrderDays",
+        "ORDERS_ORDER_DAYS",
+        "",
+        "Days after which a server prunes an ended order, with its events and runs; empty: never.",
+        _days,
+    ),
+    Setting(
+        "EventDays",
+        "ORDERS_EVENT_DAYS",
+        "",
+        "Days after which a server prunes an event of the journal; empty: after the archive's 365.",
+        _days,
+    ),
+    Setting(
+        "HistoryDays",
+        "ORDERS_HISTORY_DAYS",
+        "",
+        "Days after which a server prunes an ended run with its history; empty: never.",
+        _days,
+    ),
+    Setting(
+        "ParquetDays",
+        "ORDERS_PARQUET_DAYS",
+        "",
+        "Days after which a server deletes a day of the analysts' files; empty: never.",
+        _days,
     ),
 )
 

@@ -123,7 +123,7 @@ def _read_file(file: Path) -> Mapping[str, Any]:
     """Return the values of a file; a data directory needs none."""
     try:
         written = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if os.environ.get(OTHER_FILE):
             raise SettingsError(
                 f"{OTHER_FILE}: {file} does not exist; create it, or unset the variable"

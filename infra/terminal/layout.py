@@ -177,12 +177,15 @@ def _longest_word(text: str) -> int:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Return text in lines of a width, broken between words; a longer word gets its own line."""
+    """Return text in lines of a width, broken between words; a longer word gets its own line.
+
+    A command in backticks is one word, so that it can be copied, unless it is longer than a line.
+    """
     if cell_len(text) <= width:
         return [text]
     lines: list[str] = []
     used = 0
-    for word in text.split(" "):
+    for word in _words(text, width):
         size = cell_len(word)
         if lines and used + 1 + size <= width:
             lines[-1] += f" {word}"
@@ -191,3 +194,15 @@ def wrap(text: str, width: int) -> list[str]:
             lines.append(word)
             used = size
     return lines
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """Yield the words of a text; those between two backticks are one, if it fits into a line."""
+    span: list[str] = []
+    for word in text.split(" "):
+        span.append(word)
+        if sum(part.count("`") for part in span) % 2 == 0:
+            whole = " ".join(span)
+            yield from [whole] if cell_len(whole) <= width else span
+            span = []
+    yield from span

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kernel.order_status import PAUSED, Status
+
 GRACE = 900.0
 """Seconds by which a lease, a wait or a message may be overdue: the reconciler needs no more."""
 
@@ -19,6 +21,9 @@ SINK_LAG = 900.0
 
 FREE_BYTES = 500_000_000
 """Free bytes of a disk below which somebody must make room."""
+
+PAUSED_SQL = ", ".join(f"'{status}'" for status in sorted(PAUSED))
+"""The statuses of an order that waits without a lease, in SQL."""
 
 HOUR, MINUTES = 3_600, 5
 """Seconds and minutes of the two periods of a rate."""
@@ -179,8 +184,10 @@ WAITS_FOR = {
 """What a waiting order waits for, by the error before its wait."""
 
 
-def waits_for(error: str | None) -> str:
-    """Return what an order waits for, in words."""
+def waits_for(error: str | None, status: str = "WAITING") -> str:
+    """Return what a paused order waits for, in words; ``error`` came before a wait."""
+    if status == Status.AWAITING_APPROVAL:
+        return "an approval"
     return WAITS_FOR.get(error or "", f"a retry after {error}" if error else "its next attempt")
 
 

@@ -11,6 +11,7 @@ from infra.local.orderflow import SINK, is_dead_letter_queue
 from infra.views.health import (
     HOUR,
     MINUTES,
+    PAUSED_SQL,
     Disk,
     FailureReason,
     Health,
@@ -33,8 +34,9 @@ RATES |= {"failed": ("failed", None), "cancelled": ("cancelled", None)}
 """Names of rates with their measure, and its label if only one counts."""
 
 _WAITING = (
-    "select waiting_for, count(*) as count, order_id, min(updated_at) as since, resume_at as until"
-    " from orders where in_flight = 1 and status = 'WAITING' group by waiting_for order by since"
+    "select status, waiting_for, count(*) as count, order_id, min(updated_at) as since,"
+    f" resume_at as until from orders where in_flight = 1 and status in ({PAUSED_SQL})"
+    " group by status, waiting_for order by since"
 )
 _OLDEST_OF_SINK = (
     "select e.arrived_at from deliveries d join events e on e.seq = d.event_seq"
@@ -60,24 +62,31 @@ def read_health(
         The answer of its server; None if nobody serves it.
     """
     with database.snapshot():
-        minutes = _minutes(database, now)
-        sink, disk = sink_of(database, now), disk_of(where)
-        found = list(needs(database, now, served=workers is not None))
-        return Health(
-            place=str(where.root),
-            at=timestamp(now),
-            needs=[*found, *needs_of_totals(sink, disk), *_needs_of(workers)],
-            waiting=list(waiting_orders(database)),
-            stages=list(stages(database)),
-            rates=[_rate(minutes, name, now) for name in RATES],
-            latencies=list(_latencies(minutes, now)),
-            failures=_failures(minutes, now),
-            totals=_totals(database),
-            reviews=_number(database, "select count(*) from reviews where status = 'OPEN'"),
-            sink=sink,
-            disk=disk,
-            workers=workers,
-        )
+        return health_in(where, database, now, workers)
+
+
+def health_in(
+    where: DataDirectory, database: Database, now: float, workers: Workers | None
+) -> Health:
+    """Return the health of a data directory within a snapshot of it; see `read_health`."""
+    minutes = _minutes(database, now)
+    sink, disk = sink_of(database, now), disk_of(where)
+    found = list(needs(database, now, served=workers is not None))
+    return Health(
+        place=str(where.root),
+        at=timestamp(now),
+        needs=[*found, *needs_of_totals(sink, disk), *_needs_of(workers)],
+        waiting=list(waiting_orders(database)),
+        stages=list(stages(database)),
+        rates=[_rate(minutes, name, now) for name in RATES],
+        latencies=list(_latencies(minutes, now)),
+        failures=_failures(minutes, now),
+        totals=_totals(database),
+        reviews=_number(database, "select count(*) from reviews where status = 'OPEN'"),
+        sink=sink,
+        disk=disk,
+        workers=workers,
+    )
 
 
 def time_of(database: Database, now: float) -> float:
@@ -98,7 +107,7 @@ def waiting_orders(database: Database) -> Iterator[Waiting]:
     """Yield the waiting orders by what they wait for, those that wait longest first."""
     found: dict[str, Waiting] = {}
     for row in database.rows(_WAITING):
-        what = waits_for(row["waiting_for"])
+        what = waits_for(row["waiting_for"], row["status"])
         count = row["count"] + (found[what].count if what in found else 0)
         times = timestamp(row["since"]), timestamp(row["until"])
         oldest = found.get(what) or Waiting(what, count, row["order_id"], *times)

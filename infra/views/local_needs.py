@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
 from infra.local.orderflow import SINK, is_dead_letter_queue, order_id_in
-from infra.views.health import GRACE, REFUND_GRACE, Need, plural, waits_for
+from infra.views.health import GRACE, PAUSED_SQL, REFUND_GRACE, Need, plural, waits_for
 from kernel.clock import timestamp
 from kernel.money import text
 from storage.sqlite.database import Database
@@ -20,12 +20,12 @@ OUTBOX_AGE = 60.0
 
 _PAST_LEASE = (
     "select count(*), order_id, min(max(lease_until, updated_at)) from orders"
-    " where in_flight = 1 and status <> 'WAITING' and max(lease_until, updated_at) < ?"
+    f" where in_flight = 1 and status not in ({PAUSED_SQL}) and max(lease_until, updated_at) < ?"
     " and order_id not in (select order_id from awaiting_restart where order_id is not null)"
 )
 _PAST_WAIT = (
-    "select count(*), order_id, min(resume_at), waiting_for from orders"
-    " where in_flight = 1 and status = 'WAITING' and resume_at < ?"
+    "select count(*), order_id, min(resume_at), waiting_for, status from orders"
+    f" where in_flight = 1 and status in ({PAUSED_SQL}) and resume_at < ?"
 )
 _UNPAID = (
     "select order_id, total, currency, updated_at from orders where in_flight = 1"
@@ -37,6 +37,7 @@ def needs(database: Database, now: float, *, served: bool) -> Iterator[Need]:
     """Yield what needs somebody: dead letters first, then orders, then the platform's own."""
     yield from _dead_letters(database)
     yield from _unpaid_refunds(database, now)
+    yield from _approvals(database)
     yield from _past_lease(database, now)
     yield from _past_wait(database, now)
     yield from _late_messages(database, now)
@@ -108,6 +109,25 @@ def _unpaid_refunds(database: Database, now: float) -> Iterator[Need]:
     )
 
 
+def _approvals(database: Database) -> Iterator[Need]:
+    """Yield the orders that wait for a decision of a person."""
+    row = database.rows(
+        "select count(*), order_id, min(resume_at), updated_at from orders"
+        " where in_flight = 1 and status = 'AWAITING_APPROVAL'"
+    )[0]
+    count, order_id, until, since = row
+    if count:
+        yield Need(
+            "approvals",
+            count,
+            f"{plural(count, 'order', 'wait for an approval')}, {order_id} until"
+            f" {timestamp(until)}",
+            f"`orders approve {order_id}`, or `orders reject {order_id}`",
+            timestamp(since),
+            order_id,
+        )
+
+
 def _past_lease(database: Database, now: float) -> Iterator[Need]:
     count, order_id, at = database.rows(_PAST_LEASE, now - GRACE)[0]
     if count:
@@ -123,13 +143,13 @@ def _past_lease(database: Database, now: float) -> Iterator[Need]:
 
 
 def _past_wait(database: Database, now: float) -> Iterator[Need]:
-    count, order_id, at, reason = database.rows(_PAST_WAIT, now - GRACE)[0]
+    count, order_id, at, reason, status = database.rows(_PAST_WAIT, now - GRACE)[0]
     if count:
         yield Need(
             "past their wait",
             count,
             f"{plural(count, 'order', 'are')} due and not resumed; the oldest is {order_id},"
-            f" which waits for {waits_for(reason)}",
+            f" which waits for {waits_for(reason, status)}",
             f"`orders retry {order_id}` starts a run; the platform resumes it while it runs",
             timestamp(at),
             order_id,

@@ -58,6 +58,8 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     row = database.row(f"select {RECORD} from orders where order_id = ?", order_id)
     record = None if row is None else record_of(row)
     events = _events(database, order_id)
+    if record is None:
+        _require_unpruned(database, order_id)
     if record is None and not events:
         return _by_other_name(where, order_id)
     messages = _messages(database, order_id)
@@ -351,6 +353,16 @@ def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
 def _attributes(row: Any) -> dict[str, str]:
     attributes: dict[str, str] = json.loads(row["attributes"])
     return attributes
+
+
+def _require_unpruned(database: Database, order_id: str) -> None:
+    """Raise `NotFound` for an order that has ended, and whose record was pruned."""
+    query = "select status, pruned_at from pruned_orders where order_id = ?"
+    pruned = database.row(query, order_id)
+    if pruned is not None:
+        at = timestamp(pruned["pruned_at"])
+        message = f"order {order_id} ended as {pruned['status']}, and its record was pruned at {at}"
+        raise NotFound(message)
 
 
 def _similar(database: Database, order_id: str) -> str:

@@ -9,6 +9,7 @@ from infra.views.order_story import Failure, OrderFacts, OrderLine, OrderPage, O
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
+from kernel.order_status import PAUSED
 
 _AMOUNTS = ("amount", "threshold")
 """Fields of timeline entries that are amounts of money."""
@@ -36,7 +37,7 @@ def facts_of(record: OrderRecord) -> OrderFacts:
 
 def summary_of(record: OrderRecord) -> OrderSummary:
     """Return a record as a row of a list."""
-    is_waiting = record.status == "WAITING"
+    is_waiting = record.status in PAUSED
     return OrderSummary(
         order_id=record.order_id,
         customer_id=record.customer_id,
@@ -47,7 +48,7 @@ def summary_of(record: OrderRecord) -> OrderSummary:
         failure=record.failure,
         updated_at=timestamp(record.updated_at),
         created_at=timestamp(record.created_at),
-        waits_for=waits_for(record.waiting_for) if is_waiting else None,
+        waits_for=waits_for(record.waiting_for, record.status) if is_waiting else None,
         until=timestamp(record.resume_at) if is_waiting else None,
     )
 

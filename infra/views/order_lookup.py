@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from infra.errors import NotFound
 from orders.event_history import REJECTED, UNMATCHED, ToldEvent
-from orders.journal_history import JournalHistory
 from storage.sqlite.database import Database
 
 MAX_NAMED = 5
@@ -34,6 +33,8 @@ def order_by_other_name(database: Database, text: str) -> Found | None:
     NotFound
         Several orders have it; the message names them.
     """
+    from orders.journal_history import JournalHistory  # imports pydantic, which a list needs not
+
     event = JournalHistory(database).find(text)
     if event is not None:
         return Found(event.order_id, "EventId", event)
@@ -50,6 +51,8 @@ def order_by_other_name(database: Database, text: str) -> Found | None:
 
 def refusals(database: Database, order_id: str, limit: int) -> list[str]:
     """Return a sentence for each event of an order that was refused, the oldest first."""
+    from orders.journal_history import JournalHistory
+
     events = JournalHistory(database).of_order(order_id, limit)
     return [refusal for event in events if (refusal := refusal_of(event))]
 

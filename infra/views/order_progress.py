@@ -8,7 +8,7 @@ from infra.views.order_story import StateAttempts
 from kernel.clock import timestamp
 from kernel.money import text
 from kernel.order_record import OrderRecord
-from kernel.order_status import ChargeStatus, Status
+from kernel.order_status import PAUSED, ChargeStatus, Status
 
 
 class History:
@@ -83,10 +83,11 @@ def stuck_on(
 
 
 def _doing(record: OrderRecord, running: tuple[str, History] | None, now: float) -> str:
-    if record.status == Status.WAITING:
+    if record.status in PAUSED:
+        number = f" (wait {record.attempts})" if record.status == Status.WAITING else ""
         return (
-            f"waits for {waits_for(record.waiting_for)} since {timestamp(record.updated_at)}"
-            f" until {timestamp(record.resume_at)} (wait {record.attempts})"
+            f"waits for {waits_for(record.waiting_for, record.status)}"
+            f" since {timestamp(record.updated_at)} until {timestamp(record.resume_at)}{number}"
         )
     if running is not None:
         name, history = running

@@ -1,4 +1,6 @@
-"""The state of a data directory at one moment: what needs a person, what flows, what waits.
+"""The flow of a data directory's orders at one moment: what ended, what waits, and for what.
+
+`infra.views.health` has what needs a person.
 
 Every query reads an index or at most `NEWEST` rows, so a page stays fast with 100,000 orders.
 """
@@ -7,9 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.dead_letters.reading import letters
 from infra.local.template.stack import Stack
-from infra.views.unfinished import SLACK
 from storage.sqlite.database import Database
 
 RANGES = {"15m": 15, "1h": 60, "24h": 1_440}
@@ -19,10 +19,7 @@ COLUMNS = 60
 """Columns of a chart of ended orders."""
 
 NEWEST = 2_000
-"""Maximum orders whose failures are counted, and orders in flight that are counted one by one."""
-
-SAMPLE = 200
-"""Maximum dead letters of a queue whose reasons are read."""
+"""Maximum items of a kind that are counted one by one."""
 
 _OUTCOMES = {
     "OrdersCompleted": "completed",
@@ -33,24 +30,13 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """Something that a person has to decide or mend; ``since`` is in epoch seconds.
+class Shortage:
+    """Orders that wait for a SKU; ``since`` is in epoch seconds."""
 
-    ``kind`` is dead-letters, overdue, stock, failure or quarantined; ``subject`` names the queue,
-    SKU or item.
-    """
-
-    kind: str
-    subject: str
+    sku: str
     count: int
-    text: str
-    detail: str
-    since: float | None
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether something has failed, and does not go on by itself."""
-        return self.kind in ("dead-letters", "failure", "quarantined")
+    available: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +80,12 @@ class Overview:
 
     is_empty: bool
     minutes: int
-    needs: Sequence[Need]
+    shortages: Sequence[Shortage]
     columns: Sequence[Column]
     in_flight: Mapping[str, int]
     capped: bool
     waiting: WaitingOrder | None
     backlog: Sequence[Backlog]
-    failures: Mapping[str, int]
 
     @property
     def ended(self) -> Column:
@@ -116,13 +101,12 @@ def read_overview(database: Database, stack: Stack, now: float, minutes: int) ->
         is_empty=database.row("select 1 from events limit 1") is None
         and database.row("select 1 from orders limit 1") is None,
         minutes=minutes,
-        needs=list(_needs(database, stack, now)),
+        shortages=list(_shortages(database)),
         columns=_columns(database, now, minutes),
         in_flight=in_flight,
         capped=capped,
         waiting=_waiting(database),
         backlog=list(_backlog(database, stack)),
-        failures=_failures(database, now - minutes * 60),
     )
 
 
@@ -194,68 +178,8 @@ def _backlog(database: Database, stack: Stack) -> Iterator[Backlog]:
         yield Backlog("runs", row["count"], row["oldest"])
 
 
-def _failures(database: Database, since: float) -> dict[str, int]:
-    """Return the failed orders by reason, among the newest orders since a time."""
-    rows = database.rows(
-        "select failure, count(*) as count from (select failure, status from orders"
-        " where created_at >= ? order by created_at desc limit ?) where status = 'FAILED'"
-        " group by failure order by count desc",
-        since,
-        NEWEST,
-    )
-    return {row["failure"] or "unknown": row["count"] for row in rows}
-
-
-def _needs(database: Database, stack: Stack, now: float) -> Iterator[Need]:
-    yield from _dead_letters(database, stack)
-    yield from _overdue(database, now)
-    yield from _for_stock(database)
-    yield from _failed_items(database)
-    yield from _quarantined(database)
-
-
-def _dead_letters(database: Database, stack: Stack) -> Iterator[Need]:
-    for queue in stack.dead_letter_queues:
-        row = database.row(
-            "select count(*) as count, min(sent_at) as oldest from messages where queue = ?", queue
-        )
-        if not row or not row["count"]:
-            continue
-        query = "select id from messages where queue = ? order by visible_at, id limit ?"
-        ids = [each["id"] for each in database.rows(query, queue, SAMPLE)]
-        reasons = Counter(
-            each["reason"].partition(";")[0] for each in letters(database, [queue], ids)
-        )
-        common = [f"{count} x {reason}" for reason, count in reasons.most_common(2)]
-        noun = "dead letter" if row["count"] == 1 else "dead letters"
-        text = f"{row['count']:,} {noun} in {queue}"
-        yield Need("dead-letters", queue, row["count"], text, "; ".join(common), row["oldest"])
-
-
-def _overdue(database: Database, now: float) -> Iterator[Need]:
-    """Yield the orders whose lease has expired, and that no run holds."""
-    rows = database.rows(
-        "select order_id, lease_until from orders where in_flight = 1 and lease_until < ?"
-        " and status <> 'WAITING' and not exists (select 1 from executions x"
-        " where x.order_id = orders.order_id and x.status = 'RUNNING')"
-        " order by lease_until limit 100",
-        now - SLACK,
-    )
-    if rows:
-        some = ", ".join(row["order_id"] for row in rows[:3])
-        noun = "order is past its lease" if len(rows) == 1 else "orders are past their lease"
-        detail = f"{some}: the reconciler starts a new run"
-        yield Need(
-            "overdue",
-            rows[0]["order_id"],
-            len(rows),
-            f"{len(rows)} {noun}",
-            detail,
-            rows[0]["lease_until"],
-        )
-
-
-def _for_stock(database: Database) -> Iterator[Need]:
+def _shortages(database: Database) -> Iterator[Shortage]:
+    """Yield the SKUs that most orders wait for."""
     rows = database.rows(
         "select w.sku, count(*) as count, min(w.created_at) as oldest from (select * from"
         f" waiting_orders limit {NEWEST}) w join orders o on o.order_id = w.order_id"
@@ -263,37 +187,4 @@ def _for_stock(database: Database) -> Iterator[Need]:
     )
     for row in rows:
         stock = database.row("select on_hand - reserved from stock where sku = ?", row["sku"])
-        noun = "order waits" if row["count"] == 1 else "orders wait"
-        text = f"{row['count']:,} {noun} for {row['sku']}"
-        detail = f"{stock[0] if stock else 0} available; received stock resumes them"
-        yield Need("stock", row["sku"], row["count"], text, detail, row["oldest"])
-
-
-def _failed_items(database: Database) -> Iterator[Need]:
-    row = database.row(
-        "select kind, item, error, message, at, (select count(*) from failures) as count"
-        " from failures order by id desc limit 1"
-    )
-    if row is not None:
-        noun = "item was" if row["count"] == 1 else "items were"
-        text = f"{row['count']:,} {noun} not handled"
-        detail = f"{row['kind']} {row['item']}: {row['error']}: {row['message']}"
-        yield Need("failure", row["item"], row["count"], text, detail[:300], row["at"])
-
-
-def _quarantined(database: Database) -> Iterator[Need]:
-    row = database.row(
-        "select count(*) as count, min(at) as oldest, min(order_id) as one from quarantined_orders"
-        " where held"
-    )
-    if row and row["count"]:
-        noun = "order is" if row["count"] == 1 else "orders are"
-        text = f"{row['count']:,} {noun} quarantined"
-        yield Need(
-            "quarantined",
-            row["one"],
-            row["count"],
-            text,
-            f"{row['one']} ended the process",
-            row["oldest"],
-        )
+        yield Shortage(row["sku"], row["count"], stock[0] if stock else 0, row["oldest"])

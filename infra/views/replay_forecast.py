@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-from analytics.flatten import flatten
+from analytics.columns import EXTERNAL
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent, explain
 from infra.views.forecast_store import ForecastStore
@@ -22,7 +22,7 @@ from kernel.errors import (
     OrderConflict,
     OrderNotFound,
 )
-from kernel.events import REQUESTS, Detail, Event, OrderCancelled, OrderCreated
+from kernel.events import REQUESTS, Detail, Event, OrderCancelled, OrderCreated, parse
 from orders import change_requests, usecases
 from orders.usecases import Policy, Ports
 from storage.sqlite.database import Database
@@ -82,17 +82,25 @@ class Forecaster:
         The data directory's database, or None if it has none.
     now
         The time in epoch seconds.
+    from_archive
+        Whether the events are those of the archive, whose facts are the platform's own.
     """
 
     def __init__(
-        self, stack: Stack, store: ForecastStore, real: Database | None, now: float
+        self,
+        stack: Stack,
+        store: ForecastStore,
+        real: Database | None,
+        now: float,
+        *,
+        from_archive: bool = False,
     ) -> None:
         self.stack = stack
         self.store = store
         self.real = real
+        self.from_archive = from_archive
         self.ports = Ports(store, lambda: now, Policy())
         self.totals = {name: Counter[str]() for name in ("type", "rule", "effect", "analytics")}
-        self._now = now
         self._number = 0
         self._functions = {each.queue: each.function for each in stack.consumers}
 
@@ -201,9 +209,10 @@ class Forecaster:
 
     def _analytics(self, event: Event[Detail], envelope: Mapping[str, Any]) -> str:
         """Return whether the view ``order_events`` has the event once more."""
-        if event.name not in REQUESTS and event.name in self.stack.own_facts:
+        is_external = envelope.get("origin") == EXTERNAL or not self.from_archive
+        if event.name in self.stack.own_facts and is_external:
             return OUTSIDE
-        key = _key(flatten({"id": "", **envelope}, self._now))
+        key = _key(event)
         if not self.store.counts(key):
             return AGAIN
         return AGAIN if self._is_archived(event, key) else COUNTED
@@ -218,7 +227,7 @@ class Forecaster:
         )
         for row in rows:
             with suppress(InvalidEvent):
-                if _key(flatten(_envelope(row["envelope"]), self._now)) == key:
+                if _key(parse(json_text.parse(row["envelope"]))) == key:
                     return True
         return False
 
@@ -246,12 +255,7 @@ def _fields(detail: Mapping[str, object]) -> list[object]:
     return list(fields) if isinstance(fields, list) else []
 
 
-def _key(row: Mapping[str, Any]) -> bytes:
+def _key(event: Event[Detail]) -> bytes:
     """Return the digest of the values by which the view recognizes an event again."""
-    text = "\0".join(str(row[name]) for name in ("event_id", "event_type", "order_id"))
+    text = f"{event.event_id}\0{event.name}\0{event.detail.order_id}"
     return sha256(text.encode()).digest()[:16]
-
-
-def _envelope(text: str) -> dict[str, Any]:
-    envelope: dict[str, Any] = json_text.parse(text)
-    return envelope

@@ -1,6 +1,6 @@
 """Place an order over HTTP under an idempotency key: one key of a sender is one order."""
 
-from kernel.errors import InvalidInput, OrderConflict
+from kernel.errors import DuplicateOrder, InvalidInput, OrderConflict
 from kernel.events import Event, OrderCreated
 from kernel.order_record import OrderRecord, retry_on_conflict
 from orders.idempotency_key import Key, Keys
@@ -26,13 +26,21 @@ def place(
         The key was sent with another body.
     OrderConflict
         The order id exists with other content, or with another payment.
+    DuplicateOrder
+        The order has ended, and its record was pruned.
     """
     keys, store, now = _keys(ports), ports.store, ports.now()
     use = keys.use_of(key)
     if use is not None:
         if use.fingerprint != key.fingerprint:
             raise key_conflict(key, field)
-        return store.read(use.order_id), False
+        placed = store.find(use.order_id)
+        if placed is None:
+            raise DuplicateOrder(
+                f"order {use.order_id} was placed with this key; it has ended, and its record was"
+                " pruned: a new order needs a new key"
+            )
+        return placed, False
     existing = store.find(event.detail.order_id)
     if existing is not None:
         require_same_order(existing, event.detail)

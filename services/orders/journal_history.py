@@ -135,16 +135,23 @@ class _Story:
         if fact is not None:
             problems = list(fact.get("problems", ()))
             return event._replace(outcome=REJECTED, reason=fact.get("reason"), problems=problems)
-        answers = sorted(set(self.answers.get(parsed.event_id, ())))
-        return event._replace(outcome=self._outcome(parsed, envelope["id"]), answers=answers)
+        return self._taken(event, parsed)
 
-    def _outcome(self, event: Event[Any], event_id: str) -> str:
-        """Return the outcome of a valid request that was not refused."""
-        query = "select 1 from orders where order_id = ?"
-        if self.database.row(query, event.detail.order_id) is None:
-            return WAITING
-        again = event.name == OrderCreated.name and event_id != self.opened
-        return DUPLICATE if again else PROCESSED
+    def _taken(self, event: ToldEvent, parsed: Event[Any]) -> ToldEvent:
+        """Return a valid request whose refusal is not published, with its outcome."""
+        answers = sorted(set(self.answers.get(parsed.event_id, ())))
+        query = "select content_hash from orders where order_id = ?"
+        record = self.database.row(query, parsed.detail.order_id)
+        if record is None:
+            return event._replace(outcome=WAITING, answers=answers)
+        if not isinstance(parsed.detail, OrderCreated):
+            return event._replace(outcome=PROCESSED, answers=answers)
+        if parsed.detail.content_hash != record["content_hash"]:
+            problem = "exists with other content, which is not changed; send a new order_id"
+            problems = [{"field": "detail.order_id", "problem": problem}]
+            return event._replace(outcome=REJECTED, reason="OrderConflict", problems=problems)
+        outcome = PROCESSED if event.event_id == self.opened else DUPLICATE
+        return event._replace(outcome=outcome, answers=answers)
 
 
 def _detail(envelope: Mapping[str, Any]) -> Mapping[str, Any]:

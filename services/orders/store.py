@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kernel import json_text
-from kernel.errors import VersionConflict
+from kernel.errors import DuplicateOrder, VersionConflict
 from kernel.order_record import Change, Message, OrderRecord
 from orders.early_requests import MAX_KEPT, EarlyRequest, RequestedBefore, too_many
 from orders.idempotency_key import Key, Use
@@ -143,7 +143,8 @@ class SQLiteEventJournal:
         rows = self.database.connection.execute(
             "select envelope from sink where detail_type = 'Order Created'"
             " and arrived_at > ? and arrived_at < ? and not exists"
-            " (select 1 from orders where order_id = sink.order_id) and order_id not in"
+            " (select 1 from orders where order_id = sink.order_id) and not exists"
+            " (select 1 from pruned_orders where order_id = sink.order_id) and order_id not in"
             " (select order_id from awaiting_restart where order_id is not null)"
             " order by arrived_at",
             (since, before),
@@ -189,6 +190,7 @@ def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[Ear
     order_id = change.before.order_id
     if requests:
         stored = _stored(connection, order_id)
+        _require_unpruned(connection, order_id)
         if {each.request_id for each in stored} != {each.request_id for each in requests}:
             raise RequestedBefore(order_id, stored)
         write_change(connection, change)
@@ -200,7 +202,18 @@ def _open(connection: sqlite3.Connection, change: Change, requests: Sequence[Ear
         stored = _stored(connection, order_id)
         if stored:
             raise RequestedBefore(order_id, stored) from None
+        _require_unpruned(connection, order_id)
         raise
+
+
+def _require_unpruned(connection: sqlite3.Connection, order_id: str) -> None:
+    """Raise `DuplicateOrder` if the order has ended, and its record was pruned."""
+    query = "select status from pruned_orders where order_id = ?"
+    row = connection.execute(query, (order_id,)).fetchone()
+    if row is not None:
+        raise DuplicateOrder(
+            f"order {order_id} is {row['status']} already, and its record was pruned"
+        )
 
 
 def _stored(connection: sqlite3.Connection, order_id: str) -> list[EarlyRequest]:

@@ -127,7 +127,7 @@ def test_the_main_flows_work_by_keyboard_alone(browser: Browser, server: Served)
         expect(page.locator("#keys")).to_be_visible()
         page.keyboard.press("Escape")
         page.keyboard.press("g")
-        page.keyboard.press("r")
+        page.keyboard.press("o")
         expect(page.locator("h1")).to_have_text("Orders")
         page.keyboard.press("/")
         page.keyboard.type("DECLINED-1")
@@ -179,6 +179,12 @@ PATHS = (
     "/orders/DONE-1?state=CheckInventory",
     "/orders/WAITS-1",
     "/orders/HOSTILE-1",
+    "/bus",
+    "/dead-letters",
+    "/replays",
+    "/queries",
+    "/contracts",
+    "/activity",
     "/search?q=D",
     "/search?q=nothing",
     "/nowhere",

@@ -15,7 +15,6 @@ PACKAGES = [
 STATES_AND_ADVANCES = {
     "infra.asl.execution",
     "infra.asl.interpreter",
-    "infra.asl.retry",
     "infra.asl.states.state",
 }
 """A state and its catchers act on an execution, and an execution is at a state: they name each

@@ -1,10 +1,16 @@
 """The Docker files, checked without Docker."""
 
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from infra.settings.declared import settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: Any = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -80,3 +86,49 @@ def test_images_are_built_from_the_locks_and_the_allowed_files() -> None:
                     assert f"!{source}" in let_in or "!requirements*.lock" in let_in
             if "pip install" in line:
                 assert "--require-hashes" in line or "--no-index" in line
+
+
+def platform_variables() -> dict[str, str]:
+    [line] = [line for line in _stages()["platform"] if line.startswith("ENV ORDERS_")]
+    return dict(pair.split("=", 1) for pair in line.split()[1:])
+
+
+def test_the_platforms_container_needs_no_network_of_its_host() -> None:
+    service = SERVICES["orderflow"]
+    assert "network_mode" not in service
+    variables = platform_variables()
+    assert variables["ORDERS_HOST"] == "0.0.0.0"  # noqa: S104 - of the container
+    for name in service["secrets"]:
+        assert variables["ORDERS_TOKEN_FILE"] == f"/run/secrets/{name}"
+        assert name in COMPOSE["secrets"]
+    [volume] = service["volumes"]
+    assert volume.endswith(f":{variables['ORDERS_DATA']}")
+
+
+def test_each_variable_of_an_image_or_a_unit_is_a_setting() -> None:
+    folder = ROOT / "infra" / "service"
+    texts = [DOCKERFILE, *(path.read_text(encoding="utf-8") for path in folder.iterdir())]
+    named = {name for text in texts for name in re.findall(r"ORDERS_[A-Z_]+", text)}
+    known = {setting.variable for setting in settings().values()} | {"ORDERS_DATA"}
+    assert named <= known
+    assert {"ORDERS_HOST", "ORDERS_TOKEN_FILE"} <= named
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_accepts_the_unit_with_and_without_the_network(tmp_path: Path) -> None:
+    folder = ROOT / "infra" / "service"
+    unit = tmp_path / "orderflow.service"
+    text = (folder / unit.name).read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/orderflow/.venv/bin/orders", sys.executable))
+    for drop_in in (False, True):
+        if drop_in:
+            target = tmp_path / "orderflow.service.d" / "network.conf"
+            target.parent.mkdir()
+            shutil.copy(folder / "network.conf", target)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", unit],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")

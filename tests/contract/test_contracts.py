@@ -556,6 +556,28 @@ def test_the_python_lines_of_the_page_send_the_example(
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
+def test_the_lines_of_the_client_send_the_example_and_wait_for_its_end(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = examples()[name][0].envelope
+    sent: list[JSON] = []
+
+    def put_events(**request: Any) -> JSON:
+        sent.extend(request["Entries"])
+        return {"Entries": [{"EventId": "e-1"}]}
+
+    client = SimpleNamespace(put_events=put_events)
+    monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(client=lambda *_, **__: client))
+    order = {"order_id": event["detail"]["order_id"], "status": "COMPLETED"}
+    monkeypatch.setattr("orderflow_client.waiting.OrderApi._get", lambda *_: order)
+    text = snippets.client_lines(event).replace("null", "None").replace("true", "True")
+    exec(text, {})  # noqa: S102 - our own lines, as a reader runs them
+    [entry] = sent
+    assert json.loads(entry["Detail"]) == event["detail"]
+    assert (entry["Source"], entry["DetailType"]) == ("orders.service", name)
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
 def test_the_javascript_lines_of_the_page_have_the_example(name: str) -> None:
     event = examples()[name][0].envelope
     text = snippets.javascript_lines(event)

@@ -15,7 +15,7 @@ from cfnlint.decode import cfn_yaml
 from analytics.columns import COLUMNS, PARTITION
 from infra.local.template.loader import Template
 from infra.queries.athena import TEMPLATE, generated
-from infra.server.tokens import LOOK, SCOPES
+from infra.server.tokens import SCOPES
 from kernel import stock_events
 from kernel.events import CONTRACTS, SOURCE, OrderCancelled, OrderUpdated
 from lambda_support.settings import Settings
@@ -478,11 +478,11 @@ def test_anybodys_route_cannot_drain_the_account() -> None:
 
 
 def test_the_stacks_own_client_is_an_operator() -> None:
-    """The console, which `LOOK` is about, is one machine's."""
     server = of_type("Cognito::UserPoolResourceServer")["UserPoolScopes"]
     scopes = {f"{server['Identifier']}/{one['ScopeName']}" for one in server["Scopes"]}
     client = of_type("Cognito::UserPoolClient")["UserPoolClient"]
-    assert set(client["AllowedOAuthScopes"]) == scopes == SCOPES - {LOOK}
+    # the console is a page of one machine
+    assert set(client["AllowedOAuthScopes"]) == scopes == SCOPES - {"console/read"}
 
 
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "orders"}

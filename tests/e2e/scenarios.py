@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from kernel.order_status import Approval
-from orders import approvals
-from orders.store import SQLiteOrders
-from orders.usecases import Policy, Ports
 from tests.host import Host, event, host, order
 
 UNSTOCKED = [{"sku": "VASE", "quantity": 1, "unit_price": 12.5}]
@@ -75,7 +72,7 @@ def _cancelled_before_it_was_created(machine: Host) -> None:
 def _awaited(machine: Host) -> None:
     """Work until the order waits, and its token is in its record."""
     machine.put(order(**DEAR))
-    while not machine.rows("select 1 from orders where approval_token is not null"):
+    while not machine.awaits_decision():
         machine.engine.turn(0)
 
 
@@ -84,10 +81,7 @@ def _decided(decision: Approval) -> Callable[[Host], None]:
 
     def do(machine: Host) -> None:
         _awaited(machine)
-        clock = machine.engine.clock
-        ports = Ports(SQLiteOrders(machine.database), clock.now, Policy())
-        approvals.decide("T-1", decision, "ada", "known customer", ports)
-        machine.engine.outbox.is_due = True
+        machine.decide(decision)
         machine.settle()
 
     return do
@@ -134,11 +128,6 @@ SITUATIONS: dict[str, Callable[[Host], None]] = {
     "of high value, cancelled while it waits": _cancelled_before_the_decision,
 }
 
-PARAMETERS: dict[str, dict[str, str]] = {
-    name: {"HighValueApproval": "on"} for name in SITUATIONS if name.startswith("of high value")
-}
-"""Parameters of the template that a situation needs, other than their defaults."""
-
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -149,9 +138,19 @@ class Story:
     events: str
 
 
+def needs_approvals(name: str) -> bool:
+    """Return whether a situation has the parameter HighValueApproval on."""
+    return name.startswith("of high value")
+
+
+def parameters_of(name: str) -> dict[str, str]:
+    """Return the parameters of the template in a situation."""
+    return {"HighValueApproval": "on"} if needs_approvals(name) else {}
+
+
 def run_situation(name: str, root: Path) -> Story:
     """Produce a situation on a new platform, and return its outcome."""
-    with host(root, parameters=PARAMETERS.get(name, {})) as machine:
+    with host(root, parameters=parameters_of(name)) as machine:
         machine.receive(TEA=1000, VASE=0)
         SITUATIONS[name](machine)
         return Story(_paths(machine), _status(machine), _events(machine))

@@ -218,7 +218,7 @@ def test_audit_finds_no_broken_invariant(ran: Any, told: Callable[[str], Any]) -
 
 
 def test_the_contracts_are_listed(told: Callable[[str], Any]) -> None:
-    assert len(told("events")["events"]) == 10
+    assert len(told("events")["events"]) == 11
 
 
 def test_a_run_without_json_prints_a_table_and_paths(

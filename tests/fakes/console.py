@@ -15,6 +15,7 @@ from infra.server.http import Application
 from infra.server.log import PortLog
 from infra.server.request import TARGET
 from infra.server.tokens import Caller, Tokens
+from tests.faults.scene import forget
 from tests.host import Host, host, order
 
 PORT = 8080
@@ -126,9 +127,11 @@ def serving(data: Path, *, tokens: Mapping[str, str] | None = None) -> Iterator[
         for token, scopes in (tokens or {}).items()
     }
     admission = Admission((), Tokens(callers) if tokens else None)
+    forget()  # the handlers of an earlier platform of this process
     with host(data, clock=Clock()) as served, asyncio.Runner() as runner:
         visitor = Visitor(served, admission, runner)
         try:
             yield visitor
         finally:
             visitor.close()
+            forget()

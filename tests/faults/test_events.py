@@ -47,8 +47,8 @@ def test_f03_a_replay_long_after(machine: Host, seconds: float) -> None:
     machine.put(order())
     machine.settle()
     machine.engine.clock.offset += seconds
-    bus, end = machine.engine.bus, machine.engine.clock.now()
-    machine.engine.call(lambda now: bus.start_replay("again", start - 60, end, [], now))
+    replays, end = machine.engine.replays, machine.engine.clock.now()
+    machine.engine.call(lambda now: replays.start("again", start - 60, end, [], now))
     machine.settle()
     assert has_completed_once(machine)
     assert machine.timeline()[-1] == "DUPLICATE_IGNORED"

@@ -130,9 +130,9 @@ def test_f26_analytics_delivered_twice(machine: Host) -> None:
     start = machine.engine.clock.now() - 60
     machine.put(order())
     machine.settle()
-    bus, end = machine.engine.bus, machine.engine.clock.now()
+    replays, end = machine.engine.replays, machine.engine.clock.now()
     rules = ["AnalyticsRule"]
-    machine.engine.call(lambda now: bus.start_replay("again", start, end, rules, now))
+    machine.engine.call(lambda now: replays.start("again", start, end, rules, now))
     machine.settle()
     once = {"Order Created": 1, "Order Completed": 1}
     assert _analysed(machine, "order_events_raw") == Counter(once) + Counter(once)

@@ -182,6 +182,14 @@ def test_metrics_are_kept(interrupted: Scene) -> None:
         assert machine.rows(summed) == before != []
 
 
+def test_measures_are_kept(interrupted: Scene) -> None:
+    with interrupted.open(later=AHEAD_BY * 2) as machine:
+        summed = "select name, sum(count), sum(sum) from measures group by name order by name"
+        before = machine.rows(summed)
+    with interrupted.open(clock=Clock()) as machine:
+        assert machine.rows(summed) == before != []
+
+
 def test_the_next_sandbox_run_begins_at_the_present(interrupted: Scene) -> None:
     with interrupted.open(clock=SkippingClock()) as machine:
         assert machine.engine.clock.offset == 0
@@ -207,8 +215,8 @@ def test_a_directory_of_an_older_version_is_rebased_too(interrupted: Scene) -> N
 def test_every_column_of_a_time_is_rebased(interrupted: Scene) -> None:
     """A new column of a time needs an entry in `infra.local.directory.clock_rebase`."""
     others = {
-        *("metrics.sum", "metrics.minimum", "metrics.maximum"),  # measured values
-        *("replays.start_at", "replays.end_at"),  # the requested range
+        *("metrics.sum", "metrics.minimum", "metrics.maximum", "measures.sum"),  # measured values
+        *("replays.start_at", "replays.end_at", "replays.rate"),  # requested
         "schedules.next_at",  # follows from its expression
     }
     named = {

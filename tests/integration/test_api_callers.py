@@ -8,11 +8,13 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
+from infra.local.directory.schema import JOURNAL
 from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
 from orders import wiring
 from orders.handlers.api import handler
-from tests.fakes.events import ADDRESS, detail
+from storage.sqlite.database import Database
+from tests.fakes.events import ADDRESS, detail, envelope
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 ADA = {"sub": "ada", "scope": "orders/read orders/write", "customer_id": "C-42"}
@@ -38,6 +40,8 @@ ROUTES = {
         "PATCH", "/orders/A-1", {"shipping_address": {**ADDRESS, "city": "Leeds"}}
     ),
     "POST /orders/{order_id}/cancel": Call("POST", "/orders/A-1/cancel"),
+    "GET /orders/{order_id}/events": Call("GET", "/orders/A-1/events"),
+    "GET /events/{event_id}": Call("GET", "/events/of-ada"),
 }
 FOREIGN = {"POST /orders": 403, "GET /orders": 403}
 """Statuses of a request that names another customer; another customer's order does not exist."""
@@ -71,6 +75,12 @@ def _order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         one.cache_clear()
     first = Call("POST", "/orders", detail(order_id="A-1", timestamp=..., total=...))
     assert ask(first, OPERATOR)[0] == 201
+    database: Database = cast("Any", wiring.ports().store).database
+    database.define(JOURNAL)
+    event = {**envelope(), "id": "of-ada"}
+    with database.write() as connection:
+        row = (1, "of-ada", "Order Created", "A-1", json.dumps(event), 1.0, 1)
+        connection.execute("insert into events values (?, ?, ?, ?, ?, ?, ?)", row)
     yield
     for one in (wiring.ports, wiring.customer_claim):
         one.cache_clear()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -296,3 +297,17 @@ def test_a_queue_with_a_consumer_gives_no_message(queues: Any, letters: str) -> 
     work = queues.get_queue_url(QueueName="ConfirmationsQueue")["QueueUrl"]
     code = refusal(queues.receive_message, QueueUrl=work)
     assert code == "AWS.SimpleQueueService.UnsupportedOperation"
+
+
+def test_an_older_client_of_sqs_is_told_what_to_use(server: Served) -> None:
+    """Its protocol is forms and XML: the error is in the form that it reads."""
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    for path in ("/", "/000000000000/QuarantineQueue"):
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("POST", path, b"Action=ListQueues&Version=2012-11-05", form)
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        assert reply.status == 400
+        assert "<Code>UnsupportedProtocol</Code><Message>" in text
+        assert "boto3" in text

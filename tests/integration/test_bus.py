@@ -518,7 +518,7 @@ def replay(
 ) -> None:
     """Replay the archive's events of a time range; by default all of them."""
     end = until or NOW + 400 * DAY
-    rig.ask(lambda now: rig.engine.bus.start_replay(name, since, end, rules, now))
+    rig.ask(lambda now: rig.engine.replays.start(name, since, end, rules, now))
 
 
 def bodies(rig: Rig, queue: str) -> list[Any]:
@@ -633,7 +633,7 @@ def test_of_two_replays_of_one_name_in_one_turn_the_second_is_refused(rig: Rig) 
     rig.put(entry())
 
     def start(now: float) -> None:
-        rig.engine.bus.start_replay("same", 0, NOW + DAY, (), now)
+        rig.engine.replays.start("same", 0, NOW + DAY, (), now)
 
     first, second = rig.engine.call(start), rig.engine.call(start)
     rig.turn()

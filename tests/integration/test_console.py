@@ -3,6 +3,9 @@
 import asyncio
 import hashlib
 import json
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ from typing import Any
 import pytest
 
 from infra.console import rendering
-from infra.console.live import BURST, CALM, QUICK, Pace
+from infra.console.live import CREDIT, SHARE, UPDATE, Budget
+from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooSlow
 from infra.local.directory.data_directory import DataDirectory
 from tests.fakes.console import Visitor, serving
@@ -143,14 +147,15 @@ def test_readers_cannot_write(visitor: Visitor) -> None:
         readers.close()
 
 
-def test_a_stream_is_quick_at_first_and_calm_in_a_burst() -> None:
-    pace, now, waits = Pace(0.0), 0.0, []
-    for _ in range(3 * BURST):
-        waits.append(pace.wait(now))
-        now += waits[-1]
-    assert waits[0] == 0
-    assert waits[1] == QUICK
-    assert waits[-1] == pytest.approx(CALM, abs=QUICK)
+def test_updates_of_all_tabs_take_their_share_of_a_processor() -> None:
+    budget, now, sent = Budget(0.0), 0.0, 0
+    while now < 100:
+        wait = budget.wait(now)
+        now += wait
+        budget.spend(UPDATE)
+        sent += 1
+    assert sent * UPDATE == pytest.approx(100 * SHARE + CREDIT, abs=2 * UPDATE)
+    assert budget.wait(now + 60) == 0
 
 
 def test_an_example_order_is_sent_and_followed(visitor: Visitor) -> None:
@@ -188,3 +193,37 @@ def signed_in(visitor: Visitor, token: str) -> dict[str, Any]:
     assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     assert token not in cookie
     return {"cookie": cookie.partition(";")[0]}
+
+
+def test_the_wheel_has_every_template_and_static_file(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    folder = root / "infra" / "console"
+    wanted = {
+        str(path.relative_to(root))
+        for part in ("templates", "static")
+        for path in (folder / part).rglob("*")
+        if path.is_file()
+    }
+    assert len(wanted) > 20
+    assert wanted <= packed
+
+
+def test_every_icon_and_key_of_the_navigation_exists_once() -> None:
+    icons = (rendering.STATIC / "icons.svg").read_text()
+    shown = [page for page in PAGES if page.title]
+    assert all(f'<symbol id="{page.icon}"' in icons for page in shown), shown
+    keys = [page.key for page in shown if page.key]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_first_request_alone_imports_the_console() -> None:
+    code = (
+        "import sys, infra.cli.commands.serve\n"
+        "print([name for name in ('starlette', 'jinja2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -77,6 +77,14 @@ def test_an_order_page_says_why_it_failed_or_waits(visitor: Visitor) -> None:
     assert "Start a run now" in waits
 
 
+def test_events_that_opened_no_order_say_why(visitor: Visitor) -> None:
+    page = visitor.get("/console/orders/HOSTILE-2")
+    assert page.status == 200
+    assert "Its events opened no order" in page.text
+    assert "Refused events" in page.text
+    assert "detail.customer_id" in page.text
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_lanes_are_shown_alone(visitor: Visitor, lane: str) -> None:
     page = visitor.get(f"/console/orders/DONE-1?lanes={lane}")
@@ -100,12 +108,11 @@ def test_a_state_shows_input_output_and_attempts(visitor: Visitor) -> None:
 
 def test_every_link_of_a_page_leads_to_a_page(visitor: Visitor) -> None:
     seen: set[str] = set()
-    later = {"/console/dead-letters", "/console/activity"}
     for start in ("/console/", "/console/orders", "/console/orders/DONE-1"):
         for address in Links(visitor.get(start).text).addresses:
             path = address.partition("#")[0] or "/console/"
             assert path.startswith("/console"), address
-            if path not in seen and path.partition("?")[0] not in later:
+            if path not in seen:
                 seen.add(path)
                 assert visitor.get(path).status in (200, 303), path
     assert len(seen) > 40
@@ -235,3 +242,20 @@ def test_a_mail_is_shown_in_a_frame_that_runs_nothing(visitor: Visitor) -> None:
     assert file.headers["content-disposition"] == 'attachment; filename="MAIL-1.eml"'
     assert "ada@example.com" not in visitor.get("/console/orders/MAIL-1").text
     assert visitor.get("/console/orders/WAITS-1/mail").status == 404
+
+
+def test_a_search_that_ends_early_goes_on(visitor: Visitor, monkeypatch: Any) -> None:
+    monkeypatch.setattr("infra.views.order_list.SEARCHED", 2)
+    found, address = [], "/console/orders?status=COMPLETED"
+    for _ in range(12):
+        page = visitor.get(address)
+        links = Links(page.text)
+        found += [given["href"] for _, given in links.elements if "data-open" in given]
+        further = [given["href"] for _, given in links.elements if given.get("rel") == "next"]
+        if not further:
+            break
+        assert "Search older orders" in page.text or found
+        address = further[0] or ""
+    names = [str(each).rpartition("/")[2] for each in found]
+    assert len(names) == len(set(names))
+    assert {"DONE-1", "HOSTILE-1", "BIG-1"} <= set(names)

@@ -3,29 +3,26 @@
 import json
 from collections.abc import Iterator
 from html import unescape
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.fakes.console import Shown, Visitor, serving
-from tests.host import event, order
-
-HOSTILE = """'"><script>alert(1)</script>{{ 7*7 }}<img src=x onerror=alert(1)>\u202e"""
+from infra.console import pages as console_pages
+from infra.console import rendering
+from tests.fakes.console import Visitor, serving
+from tests.fakes.console_pages import (
+    HOSTILE,
+    Outline,
+    check_safe,
+    seqs,
+    serving_hostile_events,
+)
 
 
 @pytest.fixture(scope="module")
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     """Serve a platform with a few orders, hostile events and dead letters."""
-    with serving(tmp_path_factory.mktemp("pages") / "data") as served:
-        served.host.receive(TEA=100)
-        bad = order("BAD-1", currency=HOSTILE)
-        odd = order(HOSTILE, email=HOSTILE, customer_id=HOSTILE)
-        served.host.put(order("A-1"), order("A-2", total=12.5), bad, odd)
-        served.host.put(event(HOSTILE, order_id=HOSTILE))
-        settle(served)
+    with serving_hostile_events(tmp_path_factory.mktemp("pages") / "data") as served:
         yield served
 
 
@@ -36,43 +33,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         yield served
 
 
-def settle(visitor: Visitor) -> None:
-    """Take turns until nothing is due within two seconds."""
-    engine = visitor.host.engine
-    for _ in range(4_000):
-        soon = engine.next_due(schedules=False) <= engine.clock.now() + 2
-        if not engine.turn(0.005) and not soon and engine.idle:
-            return
-    raise AssertionError("the engine does not come to rest")
-
-
-class Outline(HTMLParser):
-    """What matters of a page: its links, its tags, and the text of elements."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append((tag, given))
-        if tag == "a" and given.get("href"):
-            self.links.append(str(given["href"]))
-
-
-def letters(visitor: Visitor) -> list[int]:
-    queues = visitor.host.engine.stack.dead_letter_queues
-    marks = ", ".join("?" * len(queues))
-    rows = visitor.rows(f"select id from messages where queue in ({marks}) order by id", *queues)
-    return [row[0] for row in rows]
-
-
-def seqs(visitor: Visitor) -> list[int]:
-    return [row[0] for row in visitor.rows("select seq from events order by seq")]
-
-
 PAGES = [
     "/console/bus",
     "/console/bus/rules",
@@ -81,6 +41,8 @@ PAGES = [
     "/console/dead-letters?by=queue",
     "/console/dead-letters?by=consumer",
     "/console/dead-letters/closed",
+    "/console/replays",
+    "/console/replays/new",
     "/console/activity",
     "/console/queries",
     "/console/contracts",
@@ -89,23 +51,6 @@ PAGES = [
     "/console/contracts/order-failed",
     "/console/contracts/order-created/send",
 ]
-
-
-def check_safe(page: Shown) -> Outline:
-    """Check that no text of a sender became an element or an attribute, and that nothing failed."""
-    assert page.status < 500, page.text
-    outline = Outline(page.text)
-    for tag, attributes in outline.tags:
-        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
-        assert "style" not in attributes, (tag, attributes)
-        assert tag != "style"
-        assert tag != "img"
-        if tag == "script":
-            assert str(attributes["src"]).startswith("/console/static/")
-    assert "<script>alert" not in page.text
-    assert "49<img" not in unescape(page.text)
-    assert [tag for tag, _ in outline.tags].count("h1") == 1
-    return outline
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -160,6 +105,13 @@ def test_a_page_of_an_empty_directory_says_what_would_fill_it(empty: Visitor, pa
         ("/console/dead-letters/groups/reason/none", 200, "no open dead letter"),
         ("/console/dead-letters/groups/reason/none/shred?newest=1", 400, "redrive, discard"),
         ("/console/dead-letters/groups/reason/none/redrive", 400, "no number"),
+        ("/console/replays/none", 404, "no replay"),
+        ("/console/replays/new?start=yesterday", 400, "from: 'yesterday' is no time"),
+        ("/console/replays/new?start=2026-01-01T00:00:00&end=2025-01-01T00:00:00", 400, "to:"),
+        ("/console/replays/new?rules=None", 400, "HighValueRule"),
+        ("/console/replays/new?rate=fast", 400, "events a second"),
+        ("/console/replays/new?rate=nan", 400, "events a second"),
+        ("/console/replays/new?name=a/b", 400, "name:"),
         ("/console/activity?after=7", 400, "no cursor"),
         ("/console/contracts/none", 404, "no event is named"),
         ("/console/contracts/order-failed/send", 400, "is a fact"),
@@ -184,6 +136,12 @@ def test_every_filter_of_the_bus_may_be_hostile(visitor: Visitor, field: str) ->
     page = visitor.get(f"/console/bus?{urlencode({field: HOSTILE})}")
     assert page.status in (200, 400)
     check_safe(page)
+
+
+def test_every_page_of_the_navigation_has_an_icon() -> None:
+    icons = (rendering.STATIC / "icons.svg").read_text(encoding="utf-8")
+    for page in console_pages.PAGES:
+        assert not page.title or f'id="{page.icon}"' in icons, page.name
 
 
 # ---- the bus
@@ -228,239 +186,3 @@ def test_an_event_without_a_contract_names_its_problems(visitor: Visitor) -> Non
     assert "breaks its contract" in page.text
     assert "detail.currency" in page.text
     check_safe(page)
-
-
-# ---- dead letters
-
-
-def dead_letter(visitor: Visitor, order_id: str) -> int:
-    """Let an order with a wrong currency become a dead letter; return its number."""
-    before = set(letters(visitor))
-    visitor.host.put(order(order_id, currency="EURO"))
-    settle(visitor)
-    [number] = set(letters(visitor)) - before
-    return number
-
-
-def test_a_dead_letter_is_edited_with_a_check_and_redriven_to_its_end(visitor: Visitor) -> None:
-    number = dead_letter(visitor, "EDIT-1")
-    at = f"/console/dead-letters/{number}"
-    editor = visitor.get(f"{at}/edit")
-    text = unescape(
-        editor.text.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
-    )
-    wrong = visitor.post(f"{at}/check", {"event": text.replace("EURO", "EUROS")})
-    assert wrong.status == 422
-    assert "detail.currency" in wrong.text
-    assert "Save and redrive" not in wrong.text
-    fixed = text.replace("EURO", "EUR")
-    checked = visitor.post(f"{at}/check", {"event": fixed})
-    assert checked.status == 200
-    assert "keeps its contract" in checked.text
-    for words in ("detail.currency", "&#34;EURO&#34;", "&#34;EUR&#34;", "OrderCreatedRule"):
-        assert words in checked.text
-    assert visitor.host.status("EDIT-1") is None
-    saved = visitor.post(f"{at}/edit", {"event": fixed, "then": "redrive"})
-    assert saved.status == 303
-    settle(visitor)
-    assert visitor.host.status("EDIT-1") == "COMPLETED"
-    states = "select state from closed_letters where id = ?"
-    while visitor.rows(states, number) == [("PENDING",)]:
-        visitor.host.engine.turn(0.05)
-    page = visitor.get(at)
-    check_safe(page)
-    assert "redriven, done" in page.text
-    assert "Edited" in page.text
-
-
-def test_an_edit_that_breaks_the_contract_is_never_saved(visitor: Visitor) -> None:
-    number = dead_letter(visitor, "EDIT-2")
-    for text in ("", "{", "[]", "{}", HOSTILE, '{"source": 1}', "[" * 3_000):
-        page = visitor.post(f"/console/dead-letters/{number}/edit", {"event": text})
-        assert page.status == 422, text
-        check_safe(page)
-    assert number in letters(visitor)
-    assert visitor.rows(
-        "select count(*) from letter_log where letter = ? and what = 'EDITED'", number
-    ) == [(0,)]
-
-
-def test_a_discard_needs_a_reason_and_can_be_undone(visitor: Visitor) -> None:
-    number = dead_letter(visitor, "GONE-1")
-    at = f"/console/dead-letters/{number}"
-    assert visitor.post(f"{at}/discard", {"reason": "  "}).status == 400
-    assert number in letters(visitor)
-    assert visitor.post(f"{at}/discard", {"reason": HOSTILE}).status == 303
-    assert number not in letters(visitor)
-    for page in ("/console/activity", "/console/dead-letters/closed", at):
-        check_safe(visitor.get(page))
-    assert "Put back" in visitor.get("/console/dead-letters/closed").text
-    assert visitor.post(f"{at}/undo", {}).status == 303
-    assert number in letters(visitor)
-
-
-def group_of(visitor: Visitor, words: str) -> str:
-    page = visitor.get(f"/console/dead-letters?{urlencode({'q': words})}")
-    return next(link for link in Outline(page.text).links if "/groups/" in link)
-
-
-def test_a_group_is_previewed_and_then_acted_on(visitor: Visitor) -> None:
-    first, second = dead_letter(visitor, "GROUP-1"), dead_letter(visitor, "GROUP-2")
-    group = group_of(visitor, "currency")
-    page = visitor.get(group)
-    preview = next(link for link in Outline(page.text).links if "/redrive" in link)
-    late = dead_letter(visitor, "GROUP-3")
-    shown = visitor.get(preview)
-    ids = next(
-        given["value"] for tag, given in Outline(shown.text).tags if given.get("name") == "ids"
-    )
-    assert {str(first), str(second)} <= set(str(ids).split())
-    assert str(late) not in str(ids).split()
-    assert "a run with its event" in shown.text
-    done = visitor.post("/console/dead-letters/batch/discard", {"ids": ids, "reason": "a test"})
-    assert done.status == 303
-    assert letters(visitor).count(late) == 1
-    assert not {first, second} & set(letters(visitor))
-    notice = visitor.get(done.headers["location"])
-    assert "discarded" in notice.text
-    undone = visitor.post(f"/console/dead-letters/{first}/undo", {"ids": f"{first} {second}"})
-    assert undone.status == 303
-    assert {first, second} <= set(letters(visitor))
-
-
-@pytest.mark.parametrize("ids", ["x", "1;2", "-4", "9" * 30, " ".join(map(str, range(1, 1200)))])
-def test_a_batch_of_no_dead_letters_is_refused(visitor: Visitor, ids: str) -> None:
-    before = letters(visitor)
-    form = {"ids": ids, "reason": "none"}
-    assert visitor.post("/console/dead-letters/batch/discard", form).status == 400
-    assert letters(visitor) == before
-
-
-# ---- contracts
-
-
-def test_pasted_events_are_checked_and_nothing_is_sent(visitor: Visitor) -> None:
-    before = seqs(visitor)
-    good, bad = order("A-1"), order("N-1", currency="EURO")
-    form = {"events": f"{json.dumps(good)}\n{json.dumps(bad)}"}
-    text = visitor.post("/console/contracts/check", form).text
-    assert "1 problematic event" in text
-    assert "detail.currency" in text
-    assert "nothing happens twice" in text
-    for hostile in (HOSTILE, "[" * 3_000, "", json.dumps(order(HOSTILE))):
-        check_safe(visitor.post("/console/contracts/check", {"events": hostile}))
-    assert seqs(visitor) == before
-
-
-def test_a_sent_example_leads_to_its_order_and_ends_there(visitor: Visitor) -> None:
-    composer = visitor.get("/console/contracts/order-created/send?example=minimal")
-    text = unescape(
-        composer.text.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
-    )
-    order_id = json.loads(text)["detail"]["order_id"]
-    sent = visitor.post("/console/contracts/order-created/send", {"event": text})
-    assert sent.status == 303
-    assert sent.headers["location"].startswith(f"/console/orders/{order_id}")
-    settle(visitor)
-    assert visitor.host.status(order_id) is not None
-
-
-@pytest.mark.parametrize("text", ["", "{", HOSTILE, "{}", json.dumps(event("Order Completed"))])
-def test_an_event_that_breaks_its_contract_is_not_sent(visitor: Visitor, text: str) -> None:
-    before = seqs(visitor)
-    page = visitor.post("/console/contracts/order-created/send", {"event": text})
-    assert page.status == 422
-    check_safe(page)
-    assert seqs(visitor) == before
-
-
-def test_a_number_is_sent_with_its_own_digits(visitor: Visitor) -> None:
-    text = json.dumps(order("DIGITS-1")).replace("12.5", "12.50")
-    text = text.replace('"customer_id"', '"extra": 123456789012345678901234567890, "customer_id"')
-    assert visitor.post("/console/contracts/order-created/send", {"event": text}).status == 303
-    [(envelope,)] = visitor.rows(
-        "select envelope from events where order_id = 'DIGITS-1' and detail_type = 'Order Created'"
-    )
-    assert "12.50" in envelope
-    assert "123456789012345678901234567890" in envelope
-
-
-# ---- queries
-
-
-def answer(visitor: Visitor, path: str) -> Shown:
-    """Return the answer of a query, after the page that waits for it."""
-    for _ in range(40):
-        page = visitor.get(path)
-        if "http-equiv" not in page.text:
-            return page
-    raise AssertionError("the query does not end")
-
-
-def test_a_named_query_is_shown_with_its_parameters_and_saved(visitor: Visitor) -> None:
-    page = answer(visitor, "/console/queries/orders_by_status")
-    assert page.status == 200
-    check_safe(page)
-    saved = visitor.get("/console/queries/orders_by_status?format=csv")
-    assert saved.headers["content-type"].startswith("text/csv")
-    assert saved.text.splitlines()[0] in page.text or "status" in saved.text
-
-
-def test_own_sql_is_answered_and_its_text_is_only_text(visitor: Visitor) -> None:
-    sql = "select 'x' as a, 1 as n union all select '<b>y</b>', 2"
-    page = answer(visitor, f"/console/queries/sql?{urlencode({'q': sql, 'dialect': 'duckdb'})}")
-    assert page.status == 200
-    assert "&lt;b&gt;y" in page.text
-    assert "<svg" in page.text
-    check_safe(page)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "select oops from orders",
-        "drop table orders",
-        "select * from read_csv('/etc/passwd')",
-        "select 1; select 2",
-        "copy (select 1) to '/tmp/x'",
-        HOSTILE,
-    ],
-)
-def test_a_wrong_query_says_what_is_wrong(visitor: Visitor, sql: str) -> None:
-    page = answer(visitor, f"/console/queries/sql?{urlencode({'q': sql, 'dialect': 'duckdb'})}")
-    assert page.status == 400
-    assert 'role="alert"' in page.text
-    check_safe(page)
-
-
-def test_a_long_query_is_shown_as_running_and_can_be_cancelled(visitor: Visitor) -> None:
-    sql = "select count(*) from range(100000000000) a"
-    query: dict[str, Any] = {"q": sql, "dialect": "duckdb"}
-    page = visitor.get(f"/console/queries/sql?{urlencode(query)}")
-    assert 'http-equiv="refresh"' in page.text
-    assert "Running for" in page.text
-    assert visitor.post("/console/queries/cancel", query).status == 303
-    ended = answer(visitor, f"/console/queries/sql?{urlencode(query)}")
-    assert "was cancelled" in ended.text
-
-
-# ---- who may act
-
-
-def test_a_reader_sees_no_action_and_cannot_act(tmp_path: Path) -> None:
-    tokens = {"reader": "console/read"}
-    with serving(tmp_path / "data", tokens=tokens) as served:
-        served.host.put(order("BAD-1", currency="EURO"))
-        settle(served)
-        [number] = letters(served)
-        signed = served.post("/console/sign-in", {"token": "reader"})
-        cookie = {"cookie": signed.headers["set-cookie"].partition(";")[0]}
-        page = served.get(f"/console/dead-letters/{number}", cookie)
-        assert page.status == 200
-        assert "/redrive" not in page.text
-        for path in (f"{number}/redrive", f"{number}/discard", f"{number}/edit", "batch/redrive"):
-            form = {"reason": "x", "ids": str(number), "event": "{}"}
-            assert served.post(f"/console/dead-letters/{path}", form, cookie).status == 403
-        send = {"event": json.dumps(order())}
-        assert served.post("/console/contracts/order-created/send", send, cookie).status == 403
-        assert letters(served) == [number]

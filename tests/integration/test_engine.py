@@ -152,6 +152,7 @@ def test_requests_of_one_turn_are_answered_together_after_one_commit(rig: Rig) -
     assert rig.engine.journal.commits == before + 1
 
 
+SHOP_BUS = "arn:aws:events:us-east-1:000000000000:event-bus/shop-bus"
 ARCHIVE = "arn:aws:events:us-east-1:000000000000:archive/shop-archive"
 FLOW = "arn:aws:states:us-east-1:000000000000:stateMachine:shop-flow"
 
@@ -181,7 +182,7 @@ def test_the_commit_is_synced_before_any_function_is_called(
                 "EventSourceArn": ARCHIVE,
                 "EventStartTime": 1,
                 "EventEndTime": 2,
-                "Destination": {},
+                "Destination": {"Arn": SHOP_BUS},
             },
         ),
         ("AWSStepFunctions.StartExecution", {"stateMachineArn": FLOW, "input": "{}"}),

@@ -1,6 +1,8 @@
 """The health of a data directory: what needs somebody, and the figures, as a person reads them."""
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +14,9 @@ import pytest
 from infra.local.directory.data_directory import DataDirectory
 from infra.views.health import GRACE, Health, Workers
 from infra.views.local_health import read_health
-from tests.fakes.serving import orders
+from infra.views.local_story import list_orders, read_story
+from infra.views.order_filter import OrderFilter
+from tests.fakes.serving import COMMAND, PATIENCE, orders
 from tests.faults.conftest import scene as scene  # noqa: PLC0414 - a fixture
 from tests.faults.scene import Scene
 from tests.host import Host, order
@@ -170,6 +174,19 @@ def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path)
     assert "`orders serve` continues it" in shown.stdout
 
 
+def test_watching_prints_the_status_again_and_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    orders("run", "--count", "5", "--workers", "0", "--data", data)
+    command = [str(COMMAND), "status", "--watch", "--every", "0.2", "--json", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(PATIENCE) == 130
+    assert first["at"] < second["at"]
+    assert first["totals"] == second["totals"]
+
+
 def test_the_status_of_a_large_directory_takes_a_fraction_of_a_second(tmp_path: Path) -> None:
     where = DataDirectory(tmp_path / "data")
     orders("run", "--count", "20", "--workers", "0", "--data", where.root)
@@ -188,3 +205,22 @@ def test_the_status_of_a_large_directory_takes_a_fraction_of_a_second(tmp_path: 
         read_health(where, database, time.time(), None)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1
+
+
+def test_an_order_that_awaits_approval_needs_a_person_and_is_not_late(platform: Host) -> None:
+    platform.put(order("T-1"))
+    platform.settle()
+    now = platform.engine.clock.now()
+    change(
+        platform,
+        "update orders set status = 'AWAITING_APPROVAL', in_flight = 1, lease_owner = null,"
+        " lease_until = 0, resume_at = ? where order_id = 'T-1'",
+        now + 86_400,
+    )
+    found = health(platform, later=2 * GRACE)
+    assert kinds(found) == ["approvals"]
+    assert "1 order waits for an approval, T-1 until 20" in found.needs[0].text
+    assert [each.waits_for for each in found.waiting] == ["an approval"]
+    assert read_story(platform.directory, "T-1").stuck_on is not None
+    [listed] = list_orders(platform.directory, OrderFilter()).orders
+    assert listed.waits_for == "an approval"

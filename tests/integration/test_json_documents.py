@@ -25,10 +25,13 @@ SUCCESS: dict[str, list[str]] = {
     "stock receive": ["events_schema/sample_stock.csv", "--data", OTHER],
     "dead-letters list": ["--data", DATA],
     "dead-letters history": ["--data", DATA],
+    "dead-letters groups": ["--data", DATA],
+    "replays list": ["--data", DATA],
     "dead-letters redrive": ["--all", "--data", DATA],
     "events list": [],
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
+    "events unmatched": ["--data", DATA],
     "events diff": ["order-created"],
     "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
     "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
@@ -55,6 +58,7 @@ SUCCESS: dict[str, list[str]] = {
     "restore": [f"{FILES}/a.tar", "--data", f"{FILES}/restored"],
     "audit": ["--data", DATA],
     "config": ["--data", DATA],
+    "prune": ["--dry-run", "--orders-days", "9", "--data", DATA],
     "logs": ["{order}", "--data", DATA],
 }
 """Arguments with which a command succeeds; `ELSEWHERE` has the others."""
@@ -62,6 +66,9 @@ SUCCESS: dict[str, list[str]] = {
 ELSEWHERE = {
     "serve",  # `test_server.py`
     "doctor",  # needs a free port; `test_audit.py`
+    "tail",  # a document a line; `test_tail.py`
+    *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # `test_replay.py`
+    *("approve", "reject"),  # need an order that awaits it
     *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
 }
 """Commands whose success other tests check; here they are tried with wrong usage alone."""

@@ -1,10 +1,12 @@
 """Measures: what the engine counts agrees with the rows, and costs an order no row."""
 
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from infra.errors import InvalidRequest
 from infra.local.engine.measures import BEFORE, KEPT, MAX_LABELS, OTHER, Key
 from inventory.store import SQLiteInventory
 from tests.fakes.runtime import NOW, Rig, entry
+from tests.fakes.serving import answer
 from tests.faults.scene import forget
 from tests.host import Host, host, order
 
@@ -140,7 +143,8 @@ def test_a_rolled_back_event_is_not_counted(rig: Rig) -> None:
 
 def test_sums_are_written_at_most_once_a_second(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.4, 10.9, 11.1])
-    monkeypatch.setattr("infra.local.engine.measures.time.monotonic", lambda: next(times))
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("infra.local.engine.measures.time", clock)
     written = []
     for _ in range(4):
         rig.put(entry("Nobody"))
@@ -178,3 +182,21 @@ def test_old_minutes_are_rolled_up_and_stay_in_the_totals(rig: Rig) -> None:
     assert rows[BEFORE] == 1
     assert sum(rows.values()) == 2
     assert len(rows) == 2
+
+
+def test_imported_orders_are_counted_once(tmp_path: Path) -> None:
+    source, goal, file = (tmp_path / name for name in ("source", "goal", "orders.ndjson"))
+    answer("run", "--count", "40", "--workers", "0", "--data", source)
+    answer("export", file, "--data", source)
+    for _ in range(2):
+        answer("import", file, "--data", goal)
+        with sqlite3.connect(goal / "orderflow.db") as connection:
+            rows = "select lower(status), count(*) from orders where in_flight is null group by 1"
+            measured = (
+                "select name, sum(count) from measures where bucket = -1"
+                " and name in ('completed', 'failed', 'cancelled') group by 1 order by 1"
+            )
+            truth = connection.execute(rows).fetchall()
+            assert connection.execute(measured).fetchall() == truth
+            assert len(truth) == 3
+        connection.close()

@@ -25,8 +25,9 @@ from kernel.order_status import Reservation, Status
 from orders.dynamodb import DynamoKeys
 from orders.idempotency_key import Key
 from orders.store import SQLiteKeys, SQLiteOrders
+from storage.sqlite.waiting import waiting_for
 from tests.fakes.older import ahead, select, template, unpacked
-from tests.fakes.records import NOW, order
+from tests.fakes.records import NOW, order, waiting
 from tests.faults.scene import Scene
 from tests.integration.deployed import run
 from tests.integration.dynamo_stores import DynamoStores, moto
@@ -220,6 +221,25 @@ def test_idempotency_keys_are_moved(tmp_path: Path) -> None:
         bundle.write(back, place.name, place.rows(), NOW, archive=False)
     result = answer("import", back, "--data", tmp_path / "again")
     assert (result["added"], result["totals"]["keys"]) == (0, 1)
+
+
+def test_an_order_that_waits_for_stock_is_in_the_index_of_its_new_place(tmp_path: Path) -> None:
+    source = DataDirectory(tmp_path / "source")
+    with source.writer() as database:
+        SQLitePlace(database, "").prepare()
+        SQLiteOrders(database).save(
+            waiting(version=0, waiting_for="OutOfStock").change(Entry("WAITING", NOW))
+        )
+    answer("export", tmp_path / "e.ndjson", "--data", source.root)
+    answer("import", tmp_path / "e.ndjson", "--data", tmp_path / "goal")
+    [moved_order] = rows_of(tmp_path / "e.ndjson", "order")
+    order_id, sku = moved_order["record"]["order_id"], next(iter(waiting().demand))
+    with closing(DataDirectory(tmp_path / "goal").reader()) as reader:
+        assert waiting_for(reader, sku, 9) == [order_id]
+    with moto() as client:
+        stores = DynamoStores(client)
+        DynamoPlace(stores.table).add(moved_order)
+        assert stores.orders().waiting_for(sku, 9) == [order_id]
 
 
 # ---- the invariants of a file

@@ -1,6 +1,8 @@
 """``orders list``: SQL and Python select the same orders, and pages are complete."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -159,6 +161,17 @@ def test_a_time_without_a_zone_is_in_utc() -> None:
 def test_a_text_that_is_no_time_is_refused_with_examples() -> None:
     with pytest.raises(typer.BadParameter, match="--since: 'soon' is no time; write 2026"):
         moment_of("--since", "soon")
+
+
+@pytest.mark.parametrize("command", ["list", "status"])
+def test_a_quick_command_imports_nothing_slow(command: str) -> None:
+    slow = ("pydantic", "boto3", "yaml", "uvicorn", "duckdb", "aws_lambda_powertools")
+    code = (
+        f"import sys; import infra.cli.main, infra.cli.commands.{command};"
+        f" print(*[name for name in {slow} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_a_directory_of_many_orders_is_searched_quickly(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from tests.fakes.serving import PATIENCE, Served, orders
 ARN = "arn:aws:states:us-east-1:000000000000"
 PROCESSING = f"{ARN}:stateMachine:orderflow-order-processing"
 RECOVERY = f"{ARN}:stateMachine:OrderRecovery"
-ARCHIVE = "arn:aws:events:us-east-1:000000000000:archive/orders-archive"
-BUS = {"Arn": "arn:aws:events:us-east-1:000000000000:event-bus/orders-bus"}
+EVENTS = "arn:aws:events:us-east-1:000000000000"
+ARCHIVE = f"{EVENTS}:archive/orders-archive"
+BUS = {"Arn": f"{EVENTS}:event-bus/orders-bus"}
+INVALID = "ValidationException"
 TEA = {"sku": "TEA-GREEN-100", "quantity": 2, "unit_price": 12.5}
 
 
@@ -158,8 +160,10 @@ def test_the_archive_is_replayed_and_described(server: Served, events: Any) -> N
         Destination={**BUS, "FilterArns": [rule]},
     )
     assert started["ReplayArn"] == "arn:aws:events:us-east-1:000000000000:replay/again"
+    server.until("select state from replays where name = 'again'", "COMPLETED")
     described = events.describe_replay(ReplayName="again")
     assert described["State"] == "COMPLETED"
+    assert described["EventLastReplayedTime"] <= described["ReplayEndTime"]
     assert described["EventSourceArn"] == ARCHIVE
     assert described["Destination"]["FilterArns"] == [rule]
     assert described["EventStartTime"].timestamp() == pytest.approx(now - 3600, abs=1)
@@ -173,7 +177,18 @@ def test_the_archive_is_replayed_and_described(server: Served, events: Any) -> N
         ({"ReplayName": "taken"}, "ResourceAlreadyExistsException"),
         ({"EventSourceArn": ARCHIVE + "-2"}, "ResourceNotFoundException"),
         ({"EventStartTime": 2_000_000_000}, "ValidationException"),
-        ({"Destination": {**BUS, "FilterArns": ["rule/NoRule"]}}, "ValidationException"),
+        ({"Destination": {**BUS, "FilterArns": [f"{EVENTS}:rule/orders-bus/None"]}}, INVALID),
+        ({"Destination": {**BUS, "FilterArns": ["rule/OrderCreatedRule"]}}, INVALID),
+        (
+            {"Destination": {**BUS, "FilterArns": [f"{EVENTS}:rule/other/OrderCreatedRule"]}},
+            INVALID,
+        ),
+        ({"Destination": {"Arn": f"{EVENTS}:event-bus/default"}}, INVALID),
+        ({"Destination": {"Arn": "arn:aws:sqs:us-east-1:000000000000:RetryQueue"}}, INVALID),
+        ({"EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:orders-archive"}, INVALID),
+        ({"EventSourceArn": "orders-archive"}, INVALID),
+        ({"ReplayName": "a b/c"}, INVALID),
+        ({"ReplayName": "a" * 65}, INVALID),
     ],
 )
 def test_a_replay_that_cannot_be_is_refused(
@@ -191,6 +206,50 @@ def test_a_replay_that_cannot_be_is_refused(
     except ClientError:
         events.start_replay(**request | {"ReplayName": "taken"})
     assert code(events.start_replay, **request | change) == refused
+
+
+def test_replays_and_archives_are_listed(events: Any) -> None:
+    request = {"EventSourceArn": ARCHIVE, "Destination": BUS}
+    for name in ("listed-1", "listed-2"):
+        events.start_replay(
+            ReplayName=name, EventStartTime=time.time() - 60, EventEndTime=time.time(), **request
+        )
+    first = events.list_replays(NamePrefix="listed", Limit=1)
+    second = events.list_replays(NamePrefix="listed", Limit=1, NextToken=first["NextToken"])
+    assert "NextToken" not in second
+    listed = first["Replays"] + second["Replays"]
+    assert [replay["ReplayName"] for replay in listed] == ["listed-1", "listed-2"]
+    assert {replay["EventSourceArn"] for replay in listed} == {ARCHIVE}
+    assert events.list_replays(NamePrefix="none")["Replays"] == []
+    assert events.list_replays(NamePrefix="listed", State="FAILED")["Replays"] == []
+    events.put_events(Entries=[created("LISTED-1")])
+    [archive] = events.list_archives()["Archives"]
+    described = events.describe_archive(ArchiveName=archive["ArchiveName"])
+    assert described["ArchiveArn"] == ARCHIVE
+    assert described["EventCount"] >= 1
+    assert described["SizeBytes"] > 100
+    assert json.loads(described["EventPattern"]) == {"source": ["orders.service"]}
+    assert code(events.describe_archive, ArchiveName="none") == "ResourceNotFoundException"
+    assert events.list_archives(State="DISABLED")["Archives"] == []
+
+
+def test_a_replay_is_cancelled_and_cannot_be_twice(server: Served, events: Any) -> None:
+    events.put_events(Entries=[created(f"CANCELLED-{number}") for number in range(5)])
+    request = {
+        "ReplayName": "slow",
+        "EventSourceArn": ARCHIVE,
+        "Destination": BUS,
+        "Rate": 0.5,
+        "EventStartTime": 0,
+        "EventEndTime": time.time() + 60,
+    }
+    target = {"X-Amz-Target": "Orderflow.StartReplay"}
+    assert server.ask("POST", "/", request, target)[0] == 200
+    cancelled = events.cancel_replay(ReplayName="slow")
+    assert cancelled["State"] == "CANCELLING"
+    assert events.describe_replay(ReplayName="slow")["State"] == "CANCELLED"
+    assert code(events.cancel_replay, ReplayName="slow") == "IllegalStatusException"
+    assert code(events.cancel_replay, ReplayName="never") == "ResourceNotFoundException"
 
 
 def test_a_replay_that_does_not_exist_is_said_to_be_missing(events: Any) -> None:
@@ -330,7 +389,8 @@ def test_a_wrong_request_is_refused_by_awss_code(
 @pytest.mark.parametrize(
     ("service", "operation", "request_"),
     [
-        ("events", "delete_rule", {"Name": "OrderCreatedRule"}),
+        ("events", "delete_archive", {"ArchiveName": "orders-archive"}),
+        ("events", "disable_rule", {"Name": "OrderCreatedRule"}),
         ("stepfunctions", "delete_state_machine", {"stateMachineArn": RECOVERY}),
     ],
 )

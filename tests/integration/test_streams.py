@@ -267,7 +267,7 @@ def test_columns_have_the_types_of_the_templates_table(rig: Rig) -> None:
 def test_the_row_of_a_replayed_event_has_the_replays_name(rig: Rig) -> None:
     put(rig, 1)
     rig.pass_time(INTERVAL)
-    rig.ask(lambda now: rig.engine.bus.start_replay("again", 0, now + DAY, (), now))
+    rig.ask(lambda now: rig.engine.replays.start("again", 0, now + DAY, (), now))
     rig.pass_time(INTERVAL)
     assert asked(rig, "select replay_name from order_events_raw order by 1 nulls first") == [
         (None,),

@@ -84,7 +84,10 @@ def commands(data: Path) -> dict[str, tuple[list[object], list[str]]]:
         "list": (["list", *place], [LONG, UUID, SHORT, CUSTOMER, *statuses]),
         "show": (["show", UUID, *place], [UUID, CUSTOMER, "COMPLETED", f"{UUID}-1"]),
         "dead-letters": (["dead-letters", "list", *place], [LONG, UUID, "QuarantineQueue"]),
-        "replay": (["replay", events, "--dry-run", *place], [LONG, "orderflow-order-processing,"]),
+        "replay": (
+            ["replay", events, "--dry-run", *place],
+            [LONG, "conflict:", "OrderProcessing:"],
+        ),
         "query": (
             ["query", f"select '{LONG}' as a, '{UUID}' as b, '{CUSTOMER}' as c", *place],
             [LONG, UUID, CUSTOMER],

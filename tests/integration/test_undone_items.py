@@ -161,7 +161,7 @@ def test_a_request_that_fails_leaves_nothing_in_memory(
     """The replay and the execution of the failed request can be started afterwards."""
 
     def begin(now: float) -> None:
-        rig.engine.bus.start_replay("again", 0.0, now, [], now)
+        rig.engine.replays.start("again", 0.0, now, [], now)
         rig.engine.executions.start("shop-flow", "one", {}, now)
         raise RuntimeError("after all that")
 
@@ -169,9 +169,9 @@ def test_a_request_that_fails_leaves_nothing_in_memory(
         rig.ask(begin)
     assert executions(rig) == []
     assert rig.rows("select * from replays") == []
-    rig.ask(lambda now: rig.engine.bus.start_replay("again", 0.0, now, [], now))
+    rig.ask(lambda now: rig.engine.replays.start("again", 0.0, now, [], now))
     with pytest.raises(InvalidRequest):
-        rig.ask(lambda now: rig.engine.bus.start_replay("again", 0.0, now, [], now))
+        rig.ask(lambda now: rig.engine.replays.start("again", 0.0, now, [], now))
     rig.start("one")
     rig.settle()
     assert executions(rig) == [("shop-flow", "SUCCEEDED")]

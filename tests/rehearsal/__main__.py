@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.cli.generator import Generated, generate
 from infra.terminal.output import Table, Terminal, console, errors
-from tests.e2e.scenarios import PARAMETERS, SITUATIONS
+from tests.e2e.scenarios import SITUATIONS, needs_approvals
 from tests.rehearsal import comparison, one_machine
 from tests.rehearsal.comparison import Difference, Row
 from tests.rehearsal.deployed_host import DeployedHost, Stack
@@ -26,9 +26,6 @@ SEED = 7
 
 ACT_DURING_WAIT = ("out of stock, then received", "cancelled while it waits")
 """Situations with an action while an order waits: their waits must take some time."""
-
-REHEARSED = [name for name in SITUATIONS if name not in PARAMETERS]
-"""Situations of the deployed stack's parameters; the others are printed as left out."""
 
 WAIT_SCALE = 0.05
 """Scale of waits in these situations: 15 s instead of 300, in which a slow emulator acts too."""
@@ -44,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # exit on SIGTERM as on any error, so that started processes are stopped
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        rows = _rehearse(console, options.only or REHEARSED, options.orders)
+        rows = _rehearse(console, options.only or list(SITUATIONS), options.orders)
     except RehearsalError as error:
         errors.print(f"rehearsal: {error}", style="red")
         return 1
@@ -55,7 +52,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
     parser.add_argument("--orders", type=int, default=50, help="generated orders (default: 50)")
     parser.add_argument(
-        "--only", action="append", choices=REHEARSED, metavar="SITUATION",
+        "--only", action="append", choices=SITUATIONS, metavar="SITUATION",
         help="a situation of workflows/README.md; several may be given (default: all)",
     )  # fmt: skip
     return parser.parse_args(arguments)
@@ -63,9 +60,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _rehearse(console: Terminal, situations: Sequence[str], count: int) -> list[Row]:
     started = time.monotonic()
-    for name, values in PARAMETERS.items():
-        needed = ", ".join(f"{key}={value}" for key, value in values.items())
-        console.print(f"left out: {name}: the stack is deployed without {needed}")
     orders = generate(count, SEED)
     here = {name: one_machine.situation(name) for name in situations}
     here_orders, here_stock = one_machine.generated(orders)
@@ -99,6 +93,7 @@ def _on_ministack(
         rows += comparison.rows(name, ours, theirs)
     began = time.monotonic()
     side = DeployedHost(shared, "G")
+    shared.approve(wanted=False)
     stack.configure(_SFN_WAIT_SCALE=0)
     side.receive(**orders.receipt.units)
     in_portions(side, orders)
@@ -114,6 +109,7 @@ def _on_ministack(
 def _situation(shared: Stack, name: str, suffix: str) -> Outcome:
     side = DeployedHost(shared, suffix)
     shared.ministack.configure(_SFN_WAIT_SCALE=WAIT_SCALE if name in ACT_DURING_WAIT else 0)
+    shared.approve(wanted=needs_approvals(name))
     side.receive(TEA=1000, VASE=0)
     act: Any = SITUATIONS[name]  # its parameter is a `Host`; a `DeployedHost` has the same methods
     act(side)

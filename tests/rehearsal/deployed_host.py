@@ -15,8 +15,11 @@ from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
 from kernel import stock_events
 from kernel.order_record import OrderRecord
-from orders.dynamodb import requests_in
+from kernel.order_status import Approval
+from orders import approvals
+from orders.dynamodb import DynamoOrders, requests_in
 from orders.early_requests import RETENTION
+from orders.usecases import Policy, Ports
 from payments.dynamodb import charge_of
 from storage.dynamodb.attributes import from_item
 from storage.dynamodb.order_item import is_order, order_key, to_record
@@ -45,6 +48,7 @@ class Stack:
         self.tap = self.sqs.create_queue(QueueName=TAP)["QueueUrl"]
         self._messages: dict[str, dict[str, tuple[int, Any]]] = {}
         self._paths: dict[str, str] = {}
+        self.approves = False
         self._ahead = 0.0
         self._listen()
 
@@ -139,6 +143,20 @@ class Stack:
         self._ahead += seconds
         self.ministack.clock.write_text(str(self._ahead))
 
+    def approve(self, *, wanted: bool) -> None:
+        """Turn the approval of high-value orders on or off, as the template's parameter does."""
+        if wanted is self.approves:
+            return
+        self.approves = wanted
+        name = self.deployment.names["ProcessPaymentFunction"]
+        variables = self.functions.get_function_configuration(FunctionName=name)["Environment"]
+        variables["Variables"]["HIGH_VALUE_APPROVAL"] = "on" if wanted else "off"
+        given = {"Variables": variables["Variables"]}
+        self.functions.update_function_configuration(FunctionName=name, Environment=given)
+        # the workflow calls the alias
+        version = self.functions.publish_version(FunctionName=name)["Version"]
+        self.functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+
     def reconcile(self) -> None:
         """Call the reconciler, as its schedule would."""
         answer = self.functions.invoke(
@@ -203,6 +221,19 @@ class DeployedHost:
         record = self.inventory.find(self._own(order_id))
         return None if record is None else str(record.status)
 
+    def awaits_decision(self, order_id: str = "T-1") -> bool:
+        """Return whether an order's wait for a decision has its token."""
+        record = self.inventory.find(self._own(order_id))
+        if record is not None and record.ended and self.stack.approves:
+            raise RehearsalError(f"{order_id} is {record.status}, and nobody has decided")
+        return record is not None and record.approval_token is not None
+
+    def decide(self, decision: Approval, order_id: str = "T-1") -> None:
+        """Decide about an order of high value, as `orders approve --stack` does."""
+        store = DynamoOrders(self.stack.deployment.table)
+        ports = Ports(store, time.time, Policy())
+        approvals.decide(self._own(order_id), decision, "ada", "known customer", ports)
+
     def settle(self) -> None:
         """Wait until nothing is due; call the reconciler for orders without progress."""
         deadline = time.monotonic() + PATIENCE
@@ -217,7 +248,8 @@ class DeployedHost:
                 return
             reconciled = reconciled + 1 if remaining == unfinished else 1
             unfinished = remaining
-            self.stack.skip(LEASE if remaining[0] else RETENTION + LEASE)
+            awaited = any(record.approval_token for record in self.records().values())
+            self.stack.skip(LEASE if remaining[0] and not awaited else RETENTION + LEASE)
             self.stack.reconcile()
 
     def kept(self) -> int:

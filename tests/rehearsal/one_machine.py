@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from infra.cli.generator import Generated
 from storage.sqlite.database import Database
-from tests.e2e.scenarios import SITUATIONS
+from tests.e2e.scenarios import SITUATIONS, parameters_of
 from tests.host import Host, host
 from tests.rehearsal import outcome
 from tests.rehearsal.feed import in_portions
@@ -61,7 +61,11 @@ def _call(connection: Any, function: Callable[..., Any], arguments: tuple[Any, .
 
 
 def _situation(name: str) -> Outcome:
-    with tempfile.TemporaryDirectory() as folder, host(Path(folder)) as machine:
+    parameters = parameters_of(name)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        host(Path(folder), parameters=parameters) as machine,
+    ):
         machine.receive(TEA=1000, VASE=0)
         SITUATIONS[name](machine)
         return Outcome(

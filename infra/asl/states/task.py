@@ -57,7 +57,7 @@ def compile_task(
             frame.callback = task_tokens.begun(context, advance.now, seconds, beat)
         if parameters:
             request = parameters(request, frame)
-        check_parameters(name, request)
+        check_parameters(name, request, frame.input)
         times = {"timeoutInSeconds": seconds, "heartbeatInSeconds": beat if waits else None}
         given = {name: value for name, value in times.items() if value is not None}
         details = {**scheduled_about, request_field: request, **given}

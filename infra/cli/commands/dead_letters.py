@@ -1,16 +1,22 @@
 """``orders dead-letters``: list, redrive, discard and edit messages that wait for an operator."""
 
+import time
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.dead_letter_groups import as_json as groups_as_json
+from infra.cli.dead_letter_groups import groups_of, write_file
+from infra.cli.dead_letter_groups import show as show_groups
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
 from infra.cli.errors import CommandError
 from infra.cli.event_input import event_from_editor, event_from_file
 from infra.cli.operator import operator
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
+from infra.cli.replaying.letter_source import selected
 from infra.dead_letters.edit import edit_fields, event_in, require_contract
 from infra.terminal.output import console, finish
 
@@ -27,8 +33,21 @@ app = typer.Typer(
 Id = Annotated[str, typer.Argument(metavar="ID")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…")]
 Queue = Annotated[str | None, typer.Option(help="Only of this queue, by its id in the template.")]
+Reason = Annotated[
+    str | None, typer.Option(help="Only those whose reason has this text, in any case.")
+]
 Wait = Annotated[float, typer.Option(min=0, max=3_600, help="Seconds to wait for the outcomes.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the outcomes.")]
+
+
+class By(StrEnum):
+    """The fields that dead letters are grouped by."""
+
+    REASON = "reason"
+    QUEUE = "queue"
+    CONSUMER = "consumer"
+
+
 PATIENCE = 30.0
 """Seconds that a redrive waits for the outcomes."""
 
@@ -38,6 +57,11 @@ PATIENCE = 30.0
 def list_open(
     *,
     queue: Queue = None,
+    reason: Reason = None,
+    to_file: Annotated[
+        Path | None,
+        typer.Option("--to-file", metavar="FILE", help="Write their events, for orders replay."),
+    ] = None,
     stack: StackOptions,
     data: Data = DATA,
     as_json: Json = False,
@@ -49,13 +73,40 @@ def list_open(
     their receive counts.
     """
     place = _place(stack, data)
-    dead_letters = place.open(queue)
+    dead_letters = selected(place.open(queue), reason, None)
+    if to_file is not None:
+        finish(write_file(to_file, dead_letters), as_json=as_json)
+        return
     pending = sum(
         item.closing is not None and item.closing.state == "PENDING" for item in place.closed()
     )
     show_open(dead_letters, pending)
     result = {"dead_letters": [item.to_json() for item in dead_letters], "pending": pending}
     finish(result, as_json=as_json)
+
+
+@app.command("groups")
+@expand_options
+def list_groups(
+    *,
+    by: Annotated[
+        By, typer.Option(help="The reason without its values, the queue or the sender.")
+    ] = By.REASON,
+    queue: Queue = None,
+    reason: Reason = None,
+    stack: StackOptions,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Group open dead letters by their cause, the largest group first, with samples.
+
+    A reason's ids, numbers and quoted values do not count. Each group says how many came in the
+    last hour: whether it still happens.
+    """
+    dead_letters = selected(_place(stack, data).open(queue), reason, None)
+    groups = groups_of(dead_letters, by.value, time.time())
+    show_groups(groups, dead_letters)
+    finish({"groups": groups_as_json(groups, dead_letters)}, as_json=as_json)
 
 
 @app.command("history")

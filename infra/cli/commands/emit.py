@@ -7,9 +7,10 @@ import typer
 
 from infra.cli.event_destination import open_destination
 from infra.cli.event_reader import EventReader
+from infra.cli.known_orders import KnownOrders
 from infra.cli.options import DATA, AccountOptions, Data, Json, directory, expand_options
 from infra.cli.sending import send
-from infra.terminal.output import finish
+from infra.terminal.output import console, finish
 
 
 @expand_options
@@ -32,7 +33,12 @@ def emit(
     sends such events too.
     """
     reader = EventReader(files, facts=facts)
-    destination = open_destination(directory(data), account.account())
-    accepted = send(reader.events(), reader, destination)
-    finish({"accepted": accepted, **reader.counts()}, as_json=as_json)
+    where, remote = directory(data), account.account()
+    known = KnownOrders(where if remote is None else None)
+    accepted = send(known.among(reader.events()), reader, open_destination(where, remote))
+    result = {"accepted": accepted, **reader.counts()}
+    if known.known:
+        console.print(known.note())
+        result["known"] = len(known.known)
+    finish(result, as_json=as_json)
     reader.require_none_rejected(accepted)

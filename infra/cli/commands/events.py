@@ -17,7 +17,7 @@ from infra.cli.options import DATA, Data, Json, directory
 from infra.contracts.baseline import Contract, present, released
 from infra.contracts.compatibility import Change, compare
 from infra.contracts.fields import Field, detail_fields
-from infra.contracts.folder import EXAMPLES, FOLDER, SCHEMA, slug
+from infra.contracts.folder import EXAMPLES, FOLDER, INVALID, PARTICIPANTS, SCHEMA, slug
 from infra.local.engine.unmatched_events import MAX_KINDS
 from infra.local.platform import stack_of
 from infra.terminal.output import Styled, Table, console, finish, print_error
@@ -66,6 +66,7 @@ def show(
             for field in fields
         ]
         shown = {**_summary(event, contract), "fields": rows, "example": example}
+        shown |= _participants(event)
         finish(shown, as_json=True)
         return
     summary = _summary(event, contract)
@@ -73,8 +74,19 @@ def show(
     console.print(summary["meaning"], "", _field_table(fields), "")
     if example:
         console.print_json(example)
-    console.print("", f"Schema:   {summary['schema']}")
+    told = _participants(event)
+    console.print("", f"Sent by:  {', '.join(told['senders'])}")
+    console.print(f"Read by:  {', '.join(told['readers'])}")
+    console.print(f"Schema:   {summary['schema']}")
     console.print(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
+    console.print(f"Invalid:  {Path(summary['schema']).parent / INVALID}, with the errors they get")
+
+
+def _participants(event: str) -> dict[str, list[str]]:
+    """Return the senders and readers of an event, as `make schemas` found them."""
+    told = json.loads((FOLDER / PARTICIPANTS).read_text(encoding="utf-8")).get(event, {})
+    readers = [each["function"] or each["target"] for each in told.get("readers", [])]
+    return {"senders": told.get("senders", []), "readers": list(dict.fromkeys(readers))}
 
 
 @app.command()
@@ -128,6 +140,8 @@ def validate(
         finish({**summary, "problems": problems}, as_json=True)
     else:
         console.print(_counts(summary))
+    if not (events or unreadable):
+        raise CommandError(f"{', '.join(files)}: no event; write one per line, or a JSON list")
     if problems or unreadable:
         raise typer.Exit(1)
 

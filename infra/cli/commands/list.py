@@ -22,7 +22,9 @@ def list_orders(
     status: Annotated[
         list[Status] | None,
         typer.Option(
-            metavar="STATUS", case_sensitive=False, help="Only this status; repeat it for others."
+            metavar="STATUS",
+            case_sensitive=False,
+            help="Only this status; it may be repeated.",
         ),
     ] = None,
     reason: Annotated[
@@ -38,7 +40,7 @@ def list_orders(
         _Text, typer.Option(help="Part of an id, e-mail, tracking number or message.")
     ] = None,
     order: Annotated[
-        ListOrder, typer.Option(help="By arrival; updated: by the last change, also the times.")
+        ListOrder, typer.Option(help="updated: by the last change, which --since means then too.")
     ] = ListOrder.NEWEST,
     after: Annotated[_Text, typer.Option(metavar="CURSOR", help="Go on after this order.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of orders.")] = 20,

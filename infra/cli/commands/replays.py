@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.errors import CommandError
-from infra.cli.options import DATA, Data, Json, directory
+from infra.cli.options import DATA, AccountOptions, Data, Json, directory, expand_options
+from infra.cli.replaying import archive_replay
 from infra.cli.replaying.checkpoint import (
     CANCELLED,
     COMPLETED,
@@ -18,20 +19,25 @@ from infra.cli.replaying.checkpoint import (
 )
 from infra.cli.replaying.tally import Tally
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.platform import stack_of
 from infra.terminal.output import Table, console, finish
 
-app = typer.Typer(help="Replays by name: list, show, pause, resume, cancel.", no_args_is_help=True)
+app = typer.Typer(
+    help="Replays of files and of the archive: list, show, pause, resume, cancel.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 INTERRUPTED = "INTERRUPTED"
-"""State of a replay whose process ended without a word."""
+"""State of a replay of files whose process ended without a word."""
 
 
 @app.command("list")
-def list_replays(*, data: Data = DATA, as_json: Json = False) -> None:
-    """List the replays, the oldest first."""
-    found = _all(directory(data))
+@expand_options
+def list_replays(*, account: AccountOptions, data: Data = DATA, as_json: Json = False) -> None:
+    """List the replays, the oldest first; on AWS those of the archive."""
+    found = _all(account, directory(data))
     table = Table("name", "state", "source", "sent", "started", right=("sent",))
     for each in found:
         table.add_row(each["name"], each["state"], each["source"], each["sent"], each["started"])
@@ -40,17 +46,14 @@ def list_replays(*, data: Data = DATA, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
+@expand_options
+def show(name: Name, *, account: AccountOptions, data: Data = DATA, as_json: Json = False) -> None:
     """Show one replay with its counts."""
-    found = next((each for each in reversed(_all(directory(data))) if each["name"] == name), None)
-    if found is None:
-        raise _unknown(name)
+    found = _find(account, directory(data), name)
     table = Table()
     for label, value in found.items():
         is_counts = isinstance(value, dict)
-        text = (
-            ", ".join(f"{key} {number:,}" for key, number in value.items()) if is_counts else value
-        )
+        text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if is_counts else value
         table.add_row(label.replace("_", " "), text)
     console.print(table)
     finish(found, as_json=as_json)
@@ -59,32 +62,88 @@ def show(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
 @app.command("pause")
 def pause(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
     """Pause a running replay; resume continues it."""
-    _finish(_ask(directory(data), name, PAUSED), as_json=as_json)
-
-
-@app.command("cancel")
-def cancel(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
-    """End a replay for good; its events that were sent are not undone."""
-    _finish(_ask(directory(data), name, CANCELLED), as_json=as_json)
+    where = directory(data)
+    if _is_of_archive(where, name):
+        archive_replay.change(where, "PauseReplay", name)
+    else:
+        _ask(where, name, PAUSED)
+    _finish(where, name, as_json=as_json)
 
 
 @app.command("resume")
 def resume(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
-    """Continue a paused replay of the archive, or name the command of one of files."""
-    found = _checkpoint(directory(data), name)
+    """Continue a paused replay of the archive, or print the command of one of files."""
+    where = directory(data)
+    if _is_of_archive(where, name):
+        archive_replay.change(where, "ResumeReplay", name)
+        _finish(where, name, as_json=as_json)
+        return
+    found = _checkpoint(where, name)
     if _state(found) not in (PAUSED, INTERRUPTED):
         raise CommandError(f"{name} is {_state(found)}; only a stopped replay is resumed")
     console.print("The same command continues it:")
-    console.print_whole(found.command)
+    if not as_json:
+        console.print_whole(found.command)
     finish({**_as_json(found), "command": found.command}, as_json=as_json)
 
 
-def _ask(where: DataDirectory, name: str, state: str) -> dict[str, Any]:
-    """Set the state of a replay, which its process reads, and return the replay."""
+@app.command("cancel")
+@expand_options
+def cancel(
+    name: Name, *, account: AccountOptions, data: Data = DATA, as_json: Json = False
+) -> None:
+    """End a replay for good; its events that were sent are not undone."""
+    where = directory(data)
+    if account.given:
+        _deployed(account, where).cancel(name)
+        found = _find(account, where, name)
+        console.print(f"{name} is {found['state']}")
+        finish(found, as_json=as_json)
+        return
+    if _is_of_archive(where, name):
+        archive_replay.change(where, "CancelReplay", name)
+    else:
+        _ask(where, name, CANCELLED)
+    _finish(where, name, as_json=as_json)
+
+
+def _deployed(account: AccountOptions, where: DataDirectory) -> Any:
+    from infra.deployed.archive_replays import ArchiveReplays
+
+    named = account.account()
+    assert named is not None
+    return ArchiveReplays(named, stack_of(where).archive)
+
+
+def _all(account: AccountOptions, where: DataDirectory) -> list[dict[str, Any]]:
+    if account.given:
+        found: list[dict[str, Any]] = _deployed(account, where).all()
+        return found
+    files = [_as_json(each) for each in Checkpoints(where.root).all()]
+    return sorted(files + archive_replay.all_replays(where), key=lambda each: str(each["started"]))
+
+
+def _find(account: AccountOptions, where: DataDirectory, name: str) -> dict[str, Any]:
+    """Return the newest replay of a name, or raise `CommandError`."""
+    if account.given:
+        found: dict[str, Any] = _deployed(account, where).find(name)
+        return found
+    named = [each for each in _all(account, where) if each["name"] == name]
+    if not named:
+        raise _unknown(name)
+    return named[-1]
+
+
+def _is_of_archive(where: DataDirectory, name: str) -> bool:
+    return any(each["name"] == name for each in archive_replay.all_replays(where))
+
+
+def _ask(where: DataDirectory, name: str, state: str) -> None:
+    """Set the state of a replay of files, which its process reads."""
     found = _checkpoint(where, name)
     if found.state in (COMPLETED, CANCELLED) or (state == PAUSED and not is_alive(found)):
         raise CommandError(f"{name} is {_state(found)}; it is not running")
-    return _as_json(Checkpoints(where.root).save(replace(found, state=state)))
+    Checkpoints(where.root).save(replace(found, state=state))
 
 
 def _checkpoint(where: DataDirectory, name: str) -> Checkpoint:
@@ -96,10 +155,6 @@ def _checkpoint(where: DataDirectory, name: str) -> Checkpoint:
 
 def _unknown(name: str) -> CommandError:
     return CommandError(f"there is no replay {name}; see `orders replays list`")
-
-
-def _all(where: DataDirectory) -> list[dict[str, Any]]:
-    return [_as_json(each) for each in Checkpoints(where.root).all()]
 
 
 def _state(checkpoint: Checkpoint) -> str:
@@ -123,6 +178,7 @@ def _as_json(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _finish(replay: dict[str, Any], *, as_json: bool) -> None:
-    console.print(f"{replay['name']} is {replay['state']}")
-    finish(replay, as_json=as_json)
+def _finish(where: DataDirectory, name: str, *, as_json: bool) -> None:
+    found = _find(AccountOptions(), where, name)
+    console.print(f"{name} is {found['state']}")
+    finish(found, as_json=as_json)

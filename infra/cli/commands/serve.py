@@ -22,7 +22,9 @@ from infra.console.mount import ConsoleMount
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
 from infra.local.platform import ROOT, platform
+from infra.local.template.loader import REGION
 from infra.server.access import Admission
+from infra.server.alert import watched
 from infra.server.server import Server, admission, open_listener, url
 from infra.settings.reading import Settings, read
 from infra.telemetry.process import exporting, summary
@@ -112,13 +114,17 @@ def serve(
                 f"serving {where.root} at {address} (Ctrl-C stops)",
                 f"  {address}/console/ in a browser shows orders, and what needs you",
                 f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
-                f"  aws events put-events --endpoint-url {address} --entries file://ENTRIES.json",
+                (
+                    f"  aws events put-events --endpoint-url {address} --region {REGION}"
+                    " --no-sign-request --entries file://ENTRIES.json"
+                ),
             )
             # a program that reads the document at the end sees the address too
             (errors if as_json else console).print(*lines, *_access_notes(engine, access))
 
         try:
-            server.run(started)
+            with watched(settings.text("Alert"), server.health, where):
+                server.run(started)
         finally:
             where.withdraw_endpoint()
             reader.close()

@@ -12,7 +12,8 @@ from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_
 from infra.cli.order_output import STYLES, amount
 from infra.terminal.output import Styled, Table, console, finish
 from infra.views.local_story import confirmation_mail, read_story
-from infra.views.order_story import OrderStory, Payment, Retry, StoryAction
+from infra.views.order_story import OrderStory, Payment, Retry, StoryAction, StoryShipment
+from kernel.order_status import ShipmentStatus
 
 LINES = 6
 ENTRIES = 24
@@ -130,8 +131,7 @@ def _facts(story: OrderStory) -> Table:
     if story.facts and story.facts.reservation:
         rows.append(("stock", story.facts.reservation))
     if story.shipment:
-        number = story.shipment.tracking_number or ""
-        rows.append(("shipment", f"{story.shipment.status} {number}".strip()))
+        rows.append(("shipment", _shipment(story.shipment)))
     if story.review:
         rows.append(("review", f"{story.review.status} (high value)"))
     if story.mail:
@@ -150,6 +150,13 @@ def _facts(story: OrderStory) -> Table:
     for label, value in rows:
         table.add_row(Styled(label, "bold"), value)
     return table
+
+
+def _shipment(shipment: StoryShipment) -> str:
+    """Return a shipment's status; the carrier may have taken one that it did not confirm."""
+    if not shipment.tracking_number and shipment.status == ShipmentStatus.VOIDED:
+        return "none; voided in case that the carrier took it"
+    return f"{shipment.status} {shipment.tracking_number or ''}".strip()
 
 
 def _payment(payment: Payment) -> str:

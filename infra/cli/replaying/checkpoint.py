@@ -22,6 +22,9 @@ EVERY = 0.25
 
 RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCELLED"
 
+KEPT = 200
+"""Completed replays that are listed."""
+
 FOLDER = "replays"
 """The folder of a data directory with the checkpoints."""
 
@@ -91,11 +94,19 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(asdict(saved)))
             part.replace(file)
+            if saved.state == COMPLETED:
+                self._forget()
         except OSError as error:
             raise CommandError(
                 f"{file} cannot be written: {error.strerror}; the checkpoint of a replay is there"
             ) from None
         return saved
+
+    def _forget(self) -> None:
+        """Delete the oldest completed replays."""
+        completed = [each for each in self.all() if each.state == COMPLETED]
+        for old in completed[:-KEPT]:
+            self._file(old.key).unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.json"

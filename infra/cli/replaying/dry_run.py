@@ -30,6 +30,8 @@ def forecast(
     stack: Stack,
     tally: Tally,
     now: float,
+    *,
+    from_archive: bool = False,
 ) -> dict[str, Any]:
     """Print what the events will do, without changing anything; return it for ``--json``."""
     listed: list[dict[str, Any]] = []
@@ -39,7 +41,7 @@ def forecast(
         if real is not None:
             exits.callback(real.close)
         store = exits.enter_context(ForecastStore(real))
-        forecaster = Forecaster(stack, store, real, now)
+        forecaster = Forecaster(stack, store, real, now, from_archive=from_archive)
         for line in (line for _, lines in events for line in lines):
             assert line.event is not None
             explained = len(listed) < IN_JSON
@@ -76,7 +78,8 @@ def _show(line: Line, result: Forecast) -> None:
 
 
 def _show_totals(totals: dict[str, dict[str, int]], tally: Tally) -> None:
-    console.print(f"{tally['sent']:,} events would be sent, {tally['rejected']:,} are invalid")
+    invalid = f"{tally['rejected']:,} {'is' if tally['rejected'] == 1 else 'are'} invalid"
+    console.print(f"{tally['sent']:,} events would be sent, {invalid}")
     if tally["facts_skipped"]:
         console.print(
             f"{tally['facts_skipped']:,} facts of the platform would be skipped (--facts sends"

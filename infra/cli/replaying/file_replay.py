@@ -24,7 +24,7 @@ from infra.cli.replaying.checkpoint import (
     is_alive,
     key_of,
 )
-from infra.cli.replaying.file_source import FileSource
+from infra.cli.replaying.file_source import Source
 from infra.cli.replaying.interruption import Interruption
 from infra.cli.replaying.pacing import Brake, Pace
 from infra.cli.replaying.progress import ReplayProgress
@@ -34,7 +34,7 @@ from infra.deployed.account import Account
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
 from infra.terminal.output import console
-from kernel.timestamps import moment, timestamp
+from kernel.timestamps import timestamp
 from storage.sqlite.database import Database
 
 MAX_NAME = 64
@@ -51,7 +51,7 @@ class Command:
     ``words`` are its options as text, for the checkpoint's key.
     """
 
-    source: FileSource
+    source: Source
     choice: Choice
     where: DataDirectory
     account: Account | None
@@ -175,15 +175,15 @@ class FileReplay:
         }
         if self.command.account is not None or destination is None:
             return result
-        behind = 0
-        if not isinstance(destination, JournalDestination):
+        behind, is_processed = 0, not isinstance(destination, JournalDestination)
+        if is_processed:
             behind = _wait_until_done(self.command.where, self.command.stack, wait)
         elif checkpoint.state == COMPLETED:
             console.print(
                 "They are in the journal. `orders serve` processes them; `orders run --count 0`"
                 " processes the due work and lists the remaining waits"
             )
-        return {**result, **self._proof(checkpoint, behind)}
+        return {**result, **self._proof(checkpoint, behind, is_processed=is_processed)}
 
     def _print_counts(self, checkpoint: Checkpoint, destination: EventDestination | None) -> None:
         tally = self.tally
@@ -205,19 +205,15 @@ class FileReplay:
                 + ("" if checkpoint.state == CANCELLED else " The same command continues it")
             )
 
-    def _proof(self, checkpoint: Checkpoint, behind: int) -> dict[str, Any]:
+    def _proof(self, checkpoint: Checkpoint, behind: int, *, is_processed: bool) -> dict[str, Any]:
         """Print and return the outcomes, and the figures before and after."""
-        where = self.command.where
-        after = proof.figures(where, self.command.stack) or {}
-        outcomes = proof.outcomes(where, moment(checkpoint.started).timestamp())
-        for what, number in outcomes.items():
-            console.print(f"  {number:,} {proof.OUTCOMES[what]}")
+        after = proof.figures(self.command.where, self.command.stack)
+        assert after is not None, "the destination has opened the directory"
         if behind:
             console.print(f"{behind:,} due items are not processed yet; the figures are of now")
-        proof.show(checkpoint.before, after)
-        named = {proof.OUTCOMES[what].replace(" ", "_"): n for what, n in outcomes.items()}
-        figures = {"before": checkpoint.before, "after": after}
-        return {"outcomes": named, "proof": figures, "unprocessed": behind}
+        if is_processed:
+            proof.show(checkpoint.before, after)
+        return {**proof.to_json(checkpoint.before, after), "unprocessed": behind}
 
 
 def _until_sent(

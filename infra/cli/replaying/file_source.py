@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from infra.cli.event_files import Line, check_readable, event_files, read_events, read_items
 from infra.cli.event_reader import by_time, print_skipped_files
@@ -18,6 +18,26 @@ class Item(NamedTuple):
 
     offset: int
     lines: Sequence[Line]
+
+
+class Source(Protocol):
+    """A source of events whose position is a number of values."""
+
+    @property
+    def name(self) -> str:
+        """The name of the source, for the name of the replay."""
+
+    def described(self) -> str:
+        """Return the source in words."""
+
+    def digest(self) -> str | None:
+        """Return the digest of the source; None for one that is read only once."""
+
+    def fraction(self) -> float | None:
+        """Return the share that was read; None if it is unknown."""
+
+    def items(self, skip: int = 0) -> Iterator[Item]:
+        """Yield each value with its events, from the value after the first ``skip`` ones."""
 
 
 class FileSource:

@@ -28,6 +28,9 @@ _CARRIER = (
     ("orders_shipped_twice", _TWICE.format("carrier_shipments", "'CREATED'")),
 )
 
+ANSWERS = "answers"
+"""The figure that counts the timeline entries of `OUTCOMES`."""
+
 OUTCOMES = {
     "RECEIVED": "new orders",
     "DUPLICATE_IGNORED": "duplicates ignored",
@@ -47,7 +50,7 @@ def figures(where: DataDirectory, stack: Stack) -> dict[str, Any] | None:
         return None
     reader = where.reader()
     try:
-        return {**totals(reader, stack), **_sandbox(where)}
+        return {**totals(reader, stack), **_sandbox(where), ANSWERS: _answers(reader)}
     finally:
         reader.close()
 
@@ -72,30 +75,42 @@ def _sandbox(where: DataDirectory) -> dict[str, int]:
         database.close()
 
 
-def outcomes(where: DataDirectory, since: float) -> dict[str, int]:
-    """Return how often the orders' timelines have each answer to a request since a time."""
-    if not where.database.exists():
-        return {}
-    reader = where.reader()
-    try:
-        marks = ", ".join("?" * len(OUTCOMES))
-        rows = reader.rows(
-            f"select what, count(*) from timeline where at >= ? and what in ({marks})"
-            " group by what",
-            since,
-            *OUTCOMES,
-        )
-        return {row[0]: row[1] for row in rows}
-    finally:
-        reader.close()
+def outcomes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, int]:
+    """Return how often the orders' timelines have each answer more than before."""
+    then: Mapping[str, int] = (before or {}).get(ANSWERS, {})
+    more = {what: number - then.get(what, 0) for what, number in after[ANSWERS].items()}
+    return {what: number for what, number in more.items() if number > 0}
+
+
+def _answers(reader: Database) -> dict[str, int]:
+    """Return how often the orders' timelines have each answer to a request."""
+    marks = ", ".join("?" * len(OUTCOMES))
+    rows = reader.rows(
+        f"select what, count(*) from timeline where what in ({marks}) group by what", *OUTCOMES
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def to_json(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outcomes, and the figures before and after, for a command's JSON document."""
+    named = {OUTCOMES[what].replace(" ", "_"): n for what, n in outcomes(before, after).items()}
+    kept = [
+        figures and {name: value for name, value in figures.items() if name != ANSWERS}
+        for figures in (before, after)
+    ]
+    return {"outcomes": named, "proof": {"before": kept[0], "after": kept[1]}}
 
 
 def show(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
-    """Print the figures before and after, with their difference."""
+    """Print the outcomes, and the figures before and after with their difference."""
+    for what, number in outcomes(before, after).items():
+        console.print(f"  {number:,} {OUTCOMES[what]}")
     table = Table(
         "figure", "before", "after", "difference", right=("before", "after", "difference")
     )
     for name, now in after.items():
+        if name == ANSWERS:
+            continue
         then = (before or {}).get(name, "0.00" if isinstance(now, str) else 0)
         table.add_row(name.replace("_", " "), then, now, _difference(then, now))
     console.print(table)

@@ -1,7 +1,7 @@
 """The events that a replay takes: by rule, pattern, field and time."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.cli.errors import CommandError
@@ -9,9 +9,6 @@ from infra.dead_letters.edit import ENVELOPE
 from infra.local.template.stack import Rule, Stack
 from infra.patterns import InvalidPattern, Pattern, TooComplexEvent, compile_pattern
 from kernel.json_text import InvalidJSON, read, write
-from kernel.timestamps import moment
-
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class Selection:
@@ -119,20 +116,3 @@ def find_rules(stack: Stack, names: Sequence[str]) -> list[Rule]:
         if name not in known:
             raise CommandError(f"--rule: {name!r} does not exist; the rules are {', '.join(known)}")
     return [known[name] for name in names]
-
-
-def parse_time(option: str, text: str | None, now: float) -> float | None:
-    """Return the epoch seconds of an option: RFC 3339, a day, or an age such as ``2h``."""
-    if text is None:
-        return None
-    if text[:-1].isdecimal() and text[-1:] in _UNITS:
-        return now - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]]).total_seconds()
-    try:
-        if len(text) == len("2026-01-31"):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-        return moment(text).timestamp()
-    except (ValueError, OverflowError):
-        raise CommandError(
-            f"{option}: {text!r} is no time; give one such as 2026-01-31T12:00:00Z, a day such as"
-            " 2026-01-31 (in UTC), or an age such as 2h"
-        ) from None

@@ -1,11 +1,11 @@
 """Counts of a replay: sent, skipped and rejected events, by their types and reasons."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from infra.cli.event_files import Line
+from infra.dead_letters.reason_form import form_of
 from infra.terminal.output import errors
 
 SHOWN = 20
@@ -42,7 +42,7 @@ class Tally:
         """Count a malformed event by its first problem; print and list the first ones."""
         problems = line.all_problems
         self._counts["rejected"] += 1
-        self.reasons[normalised(problems[0])] += 1
+        self.reasons[form_of(problems[0])] += 1
         if self._printed < SHOWN:
             for problem in problems:
                 errors.print(f"rejected {line.path}:{line.number}: {problem}", style="yellow")
@@ -70,13 +70,3 @@ class Tally:
         if self.rejections:
             result["rejections"] = self.rejections
         return result
-
-
-_VALUES = re.compile(
-    r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\d[\d.,]*"
-)
-
-
-def normalised(reason: str) -> str:
-    """Return a reason without the values in it, which is the same for each event of a kind."""
-    return _VALUES.sub("…", reason)

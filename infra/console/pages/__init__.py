@@ -10,6 +10,7 @@ from infra.console.pages import (
     orders,
     overview,
     queries,
+    replays,
     session,
 )
 
@@ -19,6 +20,7 @@ PAGES: tuple[Page, ...] = (
     order.PAGE,
     bus.PAGE,
     dead_letters.PAGE,
+    replays.PAGE,
     queries.PAGE,
     contracts.PAGE,
     activity.PAGE,

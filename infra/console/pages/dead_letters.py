@@ -1,13 +1,17 @@
 """Dead letters: grouped by cause, with preview, redrive, discard and undo."""
 
+import csv
+import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
 from infra.console.pages import dead_letter
 from infra.views.closed_letters import closed_page
 from infra.views.foreseen_redrive import foreseen
 from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
+from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
 SHOWN = 50
@@ -91,6 +95,35 @@ def closed(visit: Visit, database: Database) -> View:
     text = visit.filter("before")
     page = closed_page(database, dead_letter.number_of(text) if text else None)
     return View("dead_letters/closed.html", "Closed dead letters", {"found": page})
+
+
+def as_csv(visit: Visit, database: Database) -> Download:
+    """Return the open dead letters of a filter as CSV."""
+    to = io.StringIO()
+    writer = csv.writer(to, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(_saved(fact).values() for fact in _listed(visit, database))
+    return Download("dead-letters.csv", "text/csv; charset=utf-8", to.getvalue().encode())
+
+
+def as_ndjson(visit: Visit, database: Database) -> Download:
+    """Return the open dead letters of a filter, a JSON object a line."""
+    lines = (json.dumps(_saved(fact)) for fact in _listed(visit, database))
+    body = "".join(f"{line}\n" for line in lines).encode()
+    return Download("dead-letters.ndjson", "application/x-ndjson", body)
+
+
+_COLUMNS = ("id", "queue", "since", "from", "order_id", "reason")
+
+
+def _saved(fact: LetterFact) -> dict[str, Any]:
+    values = (fact.id, fact.queue, timestamp(fact.since), fact.consumer, fact.order_id, fact.reason)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _listed(visit: Visit, database: Database) -> list[LetterFact]:
+    found = INDEX.read(database, visit.source.stack.dead_letter_queues)
+    return _chosen(visit, found.facts)
 
 
 async def act_on_group(visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -190,10 +223,12 @@ PAGE = Page(
     name="dead_letters",
     title="Dead letters",
     key="d",
-    icon="letter",
+    icon="letters",
     gets={
         "/dead-letters": groups,
         "/dead-letters/closed": closed,
+        "/dead-letters/list.csv": as_csv,
+        "/dead-letters/list.ndjson": as_ndjson,
         "/dead-letters/groups/{by}/{key}": group,
         "/dead-letters/groups/{by}/{key}/{verb}": preview,
         "/dead-letters/{id}": dead_letter.show,

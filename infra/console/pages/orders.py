@@ -148,6 +148,6 @@ PAGE = Page(
         "/orders.ndjson": _ndjson,
         "/search": _search,
     },
-    key="r",
+    key="o",
     icon="orders",
 )

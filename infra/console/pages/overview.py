@@ -1,23 +1,38 @@
 """The first page: what needs a person, the flow of orders, the backlog, and three ways to begin."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from infra.console.examples import SCENARIOS, entry_of
 from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
-from infra.views.overview import RANGES, Need, read_overview
+from infra.views.health import Need, Workers
+from infra.views.local_health import health_in
+from infra.views.overview import RANGES, read_overview
 from storage.sqlite.database import Database
+
+_OF_AN_ORDER = ("unpaid refunds", "past their lease", "past their wait")
+_BAD = ("dead letters", "unpaid refunds", "failed items", "disk", "server")
+"""Kinds of needs that do not mend themselves."""
+
+
+_READY = Workers("", ready=True, problem=None, alive=None, wanted=None, replaced=None)
+"""The state of a server that does not tell its own."""
 
 
 def _overview(visit: Visit, database: Database) -> View:
     chosen = visit.filter("range") or "1h"
     if chosen not in RANGES:
         raise BadFilter(f"range {chosen[:20]!r} is none of {', '.join(RANGES)}")
-    found = read_overview(database, visit.source.stack, visit.now, RANGES[chosen])
+    source = visit.source
+    found = read_overview(database, source.stack, visit.now, RANGES[chosen])
+    health = health_in(source.directory, database, visit.now, source.workers() or _READY)
     names = {
         "overview": found,
+        "health": health,
         "range": chosen,
         "ranges": list(RANGES),
-        "addresses": [_address_of(need) for need in found.needs],
+        "addresses": [_address_of(need) for need in health.needs],
+        "bad": _BAD,
         "scenarios": SCENARIOS,
         "directory": visit.source.directory.root,
     }
@@ -25,18 +40,12 @@ def _overview(visit: Visit, database: Database) -> View:
 
 
 def _address_of(need: Need) -> str:
-    """Return the page of what needs a person."""
-    match need.kind:
-        case "dead-letters":
-            return link("/dead-letters", queue=need.subject)
-        case "stock":
-            return link("/orders", status="WAITING")
-        case "overdue":
-            return link("/orders", preset="in-flight")
-        case "quarantined":
-            return link(f"/orders/{need.subject}")
-        case _:
-            return link("/activity")
+    """Return the page of what needs a person; an empty text if there is none."""
+    if need.kind == "dead letters":
+        return link("/dead-letters")
+    if need.kind in _OF_AN_ORDER and need.subject:
+        return link(f"/orders/{quote(need.subject, safe='')}")
+    return link("/activity") if need.kind == "failed items" else ""
 
 
 async def _send_example(visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -58,6 +67,6 @@ PAGE = Page(
     title="Overview",
     gets={"/": _overview},
     posts={"/examples": _send_example},
-    key="o",
+    key="h",
     icon="overview",
 )

@@ -119,6 +119,15 @@
   });
   badge?.addEventListener("click", () => hold(!held));
 
+  /* --- a graph that is wider than its card shows the chosen state, or the first one ------------ */
+  for (const canvas of document.querySelectorAll(".canvas")) {
+    const state = canvas.querySelector(".selected") || canvas.querySelector(".state:not(.unreached)");
+    if (!state) continue;
+    const box = state.getBoundingClientRect(), frame = canvas.getBoundingClientRect();
+    canvas.scrollLeft += box.left + box.width / 2 - frame.left - frame.width / 2;
+    if (canvas.querySelector(".selected")) canvas.scrollTop += box.top + box.height / 2 - frame.top - frame.height / 2;
+  }
+
   /* --- a second press of a button sends nothing twice ---------------------------------------- */
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -26,10 +26,11 @@ PAST_TIMES: Columns = {
     "orders": ("created_at", "updated_at"),
     "timeline": ("at",),
     "outbox": ("created_at",),
+    "pruned_orders": ("pruned_at",),
     "events": ("arrived_at",),
     "executions": ("started_at", "ended_at"),
     "messages": ("sent_at",),
-    "replays": ("started_at", "ended_at"),
+    "replays": ("started_at", "ended_at", "last_at"),
     "failures": ("at",),
     "closed_letters": ("sent_at", "closed_at"),
     "letter_log": ("at",),
@@ -46,14 +47,17 @@ PAST_TIMES: Columns = {
     "mails": ("sent_at",),
     "imports": ("imported_at", "newest_order"),
     "unmatched_events": ("first_at", "last_at"),
+    "local_rules": ("created_at",),
+    "local_messages": ("sent_at",),
 }
 """Columns by table with the time of a past event."""
 
 DUE_TIMES: Columns = {
-    "orders": ("lease_until", "resume_at"),
+    "orders": ("lease_until", "resume_at", "approve_by"),
     "deliveries": ("due",),
     "executions": ("wake_at",),
     "messages": ("visible_at",),
+    "local_messages": ("visible_at",),
 }
 """Columns by table with the time when something is due or expires."""
 
@@ -133,6 +137,13 @@ def _rebase(connection: Connection, shift: float, now: float) -> None:
         (minute,),
     )
     connection.execute("delete from metrics where minute > ?", (minute,))
+    connection.execute(
+        "insert into measures select ?1, name, label, bucket, sum(count), sum(sum) from measures"
+        " where minute > ?1 group by name, label, bucket"
+        " on conflict do update set count = count + excluded.count, sum = sum + excluded.sum",
+        (minute,),
+    )
+    connection.execute("delete from measures where minute > ?", (minute,))
 
 
 def _move(connection: Connection, past: Columns, due: Columns, shift: float, now: float) -> None:

@@ -28,6 +28,8 @@ class Kind(IntEnum):
     CALL = 9
     WORK = 10
     LETTER = 11
+    SUBSCRIPTION = 12
+    REPLAY = 13
 
     @property
     def label(self) -> str:

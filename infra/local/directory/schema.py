@@ -35,6 +35,28 @@ create table if not exists unmatched_events (
     last_id text not null,
     primary key (source, detail_type)
 ) without rowid;
+create table if not exists local_rules (
+    name text primary key,
+    pattern text not null,
+    description text not null,
+    created_at real not null
+) without rowid;
+create table if not exists local_targets (
+    rule text not null,
+    id text not null,
+    kind text not null,
+    address text not null,
+    problem text not null default '',
+    primary key (rule, id)
+) without rowid;
+create table if not exists local_messages (
+    id integer primary key autoincrement,
+    queue text not null,
+    body text not null,
+    sent_at real not null,
+    visible_at real not null,
+    receives integer not null
+);
 create table if not exists deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
@@ -96,7 +118,11 @@ create table if not exists replays (
     state text not null,
     started_at real not null,
     ended_at real,
-    replayed integer not null
+    replayed integer not null,
+    position integer not null default 0,
+    last integer not null default 0,
+    last_at real,
+    rate real
 ) without rowid;
 create table if not exists failures (
     id integer primary key autoincrement,

@@ -18,6 +18,10 @@ class Backlog:
     def __contains__(self, key: str) -> bool:
         return key in self._due
 
+    def add(self, key: str) -> None:
+        """Include another key, whose rows may be due."""
+        self._due.setdefault(key, 0.0)
+
     def is_due(self, key: str, now: float) -> bool:
         """Return whether this key may have a due row."""
         return self._due[key] <= now

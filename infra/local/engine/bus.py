@@ -1,9 +1,8 @@
-"""The event bus: accepts events, matches rules, delivers to targets, archives and replays."""
+"""The event bus: accepts events, matches rules, delivers to targets and archives."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from infra.errors import InvalidRequest
@@ -22,14 +21,14 @@ from infra.local.engine.put_events import (
     refusal_of,
     time_of,
 )
-from infra.local.engine.targets import Delivery, DeliveryError, RuleTarget
+from infra.local.engine.targets import OUTSIDE, Delivery, DeliveryError, RuleTarget
 from infra.local.engine.unmatched_events import UnmatchedEvents
 from infra.local.orderflow import order_id_in
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
 from infra.patterns import TooComplexEvent, has_fine_number, read_event
 from kernel import json_text
-from kernel.json_text import MAX_CARRIED, parse, write
+from kernel.json_text import parse, write
 
 BATCH = 500
 FIRST_RETRY = 1.0
@@ -67,8 +66,8 @@ class Bus(Component):
         self.dead_letter = dead_letter
         self.measures = measures
         self.targets = {target.key: target for rule in stack.rules for target in rule.targets}
+        self.outside: list[Target] = []
         self.backlog = Backlog(self.targets)
-        self.replays: set[str] = set()
         self.routed = dict.fromkeys(self.targets, 0)
         self.unmatched = UnmatchedEvents(journal)
         self._routing: list[str] = []
@@ -164,8 +163,32 @@ class Bus(Component):
             int(archived),
         )
         self._route(seq, matched, now, None)
-        if not matched:
+        if not matched or matched[0].local:  # the template's rules come first
             self.unmatched.add(head, now)
+
+    def show_targets(self) -> None:
+        """Include the targets of rules that were added or changed."""
+        self.targets = {target.key: target for rule in self.stack.rules for target in rule.targets}
+        self.outside = [target for target in self.targets.values() if target.kind in OUTSIDE]
+        for key in self.targets:
+            self.backlog.add(key)
+            self.routed.setdefault(key, 0)
+            self._patience.setdefault(key, 0.0)
+
+    def due_deliveries(self, target: Target, limit: int, now: float) -> list[Delivery]:
+        """Return the due deliveries of a target that is served outside the turn."""
+        return [_delivery(row) for row in self._due(target, limit, now)]
+
+    def arrived(self, target: Target, delivery: Delivery, now: float) -> None:
+        """Delete a delivery that was made outside the turn."""
+        self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
+        self.measures.delivered(target.key, delivery.arrived_at, now)
+
+    def not_arrived(
+        self, target: Target, delivery: Delivery, error: DeliveryError, now: float
+    ) -> None:
+        """Retry or drop a delivery that failed outside the turn."""
+        self._failed(target, delivery, error, now)
 
     def _route(self, seq: int, rules: Sequence[Rule], now: float, replay: str | None) -> None:
         for rule in rules:
@@ -202,15 +225,20 @@ class Bus(Component):
                 worked |= room > 0 and self._drain(target, room, now)
         return worked
 
-    def _drain(self, target: Target, room: int, now: float) -> bool:
+    def _due(self, target: Target, limit: int, now: float) -> list[Any]:
+        """Return the rows of due deliveries to a target."""
         rows = self.journal.database.rows(
             f"{_SELECT_DELIVERIES} where d.target = ? and d.due <= ? order by d.due, d.id limit ?",
             target.key,
             now,
-            room,
+            limit,
         )
-        if len(rows) < room:
+        if len(rows) < limit:
             self.backlog.rest(target.key, self._next_due(target.key, now))
+        return rows
+
+    def _drain(self, target: Target, room: int, now: float) -> bool:
+        rows = self._due(target, room, now)
         deliver = self.rule_targets[target.kind].deliver
         for row in rows:
             delivery = _delivery(row)
@@ -281,51 +309,11 @@ class Bus(Component):
         self.backlog.wake(key, now)
         return delivery
 
-    def start_replay(
-        self, name: str, start: float, end: float, rules: Sequence[str], now: float
+    def deliver_matching(
+        self, seq: int, rules: Sequence[Rule], envelope: Mapping[str, Any], now: float, replay: str
     ) -> None:
-        """Replay the archive's events of a time range, to all rules or the named ones.
-
-        Raises
-        ------
-        InvalidRequest
-            The name is taken, the range is empty, or a rule does not exist.
-        """
-        database = self.journal.database
-        if name in self.replays or database.row("select 1 from replays where name = ?", name):
-            message = f"Replay {name} already exists."
-            raise InvalidRequest("ResourceAlreadyExistsException", message)
-        if start >= end:
-            message = "EventStartTime must be before EventEndTime."
-            raise InvalidRequest("ValidationException", message)
-        known = {rule.name: rule for rule in self.stack.rules}
-        missing = [rule for rule in rules if rule not in known]
-        if missing:
-            raise InvalidRequest("ValidationException", f"Rule {missing[0]} does not exist.")
-        chosen = [known[rule] for rule in rules] or self.stack.rules
-        events = database.rows(
-            "select seq, envelope from events where archived and arrived_at >= ?"
-            " and arrived_at < ? order by seq",
-            start,
-            end,
-        )
-        for event in events:
-            text = event["envelope"]
-            content = read_event(text, MAX_CARRIED) if has_fine_number(text) else parse(text)
-            envelope = {**content, "replay-name": name}
-            self._route(event["seq"], _matching(chosen, envelope), now, name)
-        self.replays.add(name)
-        self.boundary.undo.append(partial(self.replays.discard, name))
-        self.journal.batch.add(
-            "insert into replays values (?, ?, ?, ?, 'COMPLETED', ?, ?, ?)",
-            name,
-            json.dumps(list(rules)),
-            start,
-            end,
-            now,
-            now,
-            len(events),
-        )
+        """Deliver an event of the journal again, to those of some rules that match."""
+        self._route(seq, _matching(rules, envelope), now, replay)
 
     def forget(self, now: float) -> None:
         """Delete events past the archive's retention that have no open delivery."""
@@ -353,10 +341,24 @@ def _as_refusal(error: Exception) -> DeliveryError:
 
 
 def _matching(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    """Return the rules that match an event; a local rule's pattern never refuses an event."""
     try:
         return [rule for rule in rules if rule.pattern.matches(envelope)]
     except TooComplexEvent as error:
-        raise InvalidRequest("InvalidArgument", str(error)) from None
+        own = [rule for rule in rules if not rule.local]
+        if len(own) == len(rules):
+            raise InvalidRequest("InvalidArgument", str(error)) from None
+    return [*_matching(own, envelope), *_simple_matches(rules, envelope)]
+
+
+def _simple_matches(rules: Sequence[Rule], envelope: Mapping[str, Any]) -> list[Rule]:
+    """Return the local rules that match an event which is too complex for another of them."""
+    matched = []
+    for rule in rules:
+        with suppress(TooComplexEvent):
+            if rule.local and rule.pattern.matches(envelope):
+                matched.append(rule)
+    return matched
 
 
 def _replayed(envelope: str, replay: str | None) -> str:

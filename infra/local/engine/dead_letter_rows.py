@@ -42,7 +42,7 @@ create index if not exists letter_log_by_letter on letter_log (letter);
 
 =============  ====================================================================================
 ``PENDING``    redriven; its successor, a ``kind`` with a name, has not ended
-``DONE``       its successor has succeeded
+``DONE``       its successor has succeeded, or its order has ended since
 ``REPLACED``   its successor has failed and left another dead letter
 ``DISCARDED``  discarded by an operator, with a reason
 ``EXPIRED``    past the retention of its queue
@@ -83,6 +83,11 @@ class DeadLetterRows:
         batch = self.journal.batch
         batch.add(_CLOSE, "PENDING", kind, successor, "its successor has not ended", now, letter)
         batch.add(_OUT, letter)
+
+    def settled(self, letter: int, outcome: str, now: float) -> None:
+        """Close a dead letter whose order has ended since."""
+        self.journal.batch.add(_CLOSE, "DONE", None, None, outcome, now, letter)
+        self.journal.batch.add(_OUT, letter)
 
     def discarded(self, letter: int, reason: str, now: float) -> None:
         """Close a dead letter as discarded."""

@@ -1,4 +1,4 @@
-"""Operations on dead letters: redrive, discard, restore, edit, and expiry.
+"""Operations on dead letters: redrive, discard, restore, edit, expiry, and the end by itself.
 
 A redrive closes the dead letter in the turn that stores its successor: a run, a message or a
 delivery. The closed dead letter is pending until its successor has ended; then it is done, or
@@ -19,6 +19,7 @@ from infra.local.engine.dead_letter_rows import DeadLetterRows
 from infra.local.engine.engine_parts import EngineParts
 from infra.local.engine.redrive import Redrive
 from infra.local.engine.redrive_outcomes import Outcome, RedriveOutcomes
+from infra.local.engine.settled_letters import SettledLetters
 from infra.local.orderflow import ATTENTION_QUEUE, Profile
 from kernel.clock import timestamp
 from kernel.json_text import parse, write
@@ -51,6 +52,10 @@ class DeadLetters(Component):
         self._pending = 0
         self._commits = -1
         self._polled_at = 0.0
+        machine, targets = profile.order_machine, parts.bus.targets.values()
+        keys = [target.key for target in targets if target.name == machine]
+        queues = self.stack.dead_letter_queues
+        self._settled = SettledLetters(journal.database, queues, profile.order_consumer, keys)
         self._count_pending()
 
     def _count_pending(self) -> None:
@@ -61,6 +66,25 @@ class DeadLetters(Component):
         self._uncounted = False
 
     def work(self, now: float) -> bool:
+        """Record the outcomes of ended successors, and close the letters of ended orders.
+
+        Return whether there was any.
+        """
+        closed = self._close_settled(now)
+        return self._poll(now) or closed
+
+    def _close_settled(self, now: float) -> bool:
+        """Close dead letters whose order has ended since; return whether there was any."""
+        closed = False
+        for letter, order_id, outcome in self._settled.find(now):
+            if letter not in self._handled:
+                self.rows.settled(letter, outcome, now)
+                self.rows.log(letter, PLATFORM, "CLOSED", now, outcome=outcome)
+                self.parts.executions.quarantined_orders.release(order_id)
+                closed = True
+        return closed
+
+    def _poll(self, now: float) -> bool:
         """Record the outcomes of ended successors; return whether there was any."""
         if not self._is_due() or 0 <= now - self._polled_at < self._interval:
             return False

@@ -27,15 +27,19 @@ from infra.local.engine.error_boundary import Boundary, Failures
 from infra.local.engine.executions import Executions
 from infra.local.engine.function_calls import FunctionCalls
 from infra.local.engine.integrations import INTEGRATIONS
+from infra.local.engine.local_queues import LocalQueueTarget
+from infra.local.engine.local_rules import LocalRules
 from infra.local.engine.measures import Measures
 from infra.local.engine.metrics import Metrics
 from infra.local.engine.outbox import Outbox
+from infra.local.engine.outside_targets import OutsideTarget, OutsideTargets
 from infra.local.engine.quarantined_orders import QuarantinedOrders
 from infra.local.engine.queues import Queues
 from infra.local.engine.recovery import Recovery
+from infra.local.engine.replays import Replays
 from infra.local.engine.schedules import Schedules
 from infra.local.engine.streams import Streams
-from infra.local.engine.targets import TARGETS
+from infra.local.engine.targets import OUTSIDE, TARGETS
 from infra.local.orderflow import Profile
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invoker, Result
@@ -103,6 +107,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(1, "sink")
         self._requests: deque[tuple[Callable[[float], Any], Future[Any]]] = deque()
         self._answers: list[tuple[Future[Any], Any]] = []
+        self.outside.skips = clock.skips
         self.accept_only = False
         self.turned_at = time.monotonic()
         self._sweep_at = 0.0
@@ -126,6 +131,12 @@ class Engine:
         self.parts = EngineParts(self.stack, self.queues, self.bus, self.executions)
         for target in TARGETS.values():
             self.bus.rule_targets[target.kind] = target(self.parts)
+        for kind in OUTSIDE:
+            self.bus.rule_targets[kind] = OutsideTarget()
+        self.local_queues = LocalQueueTarget(self.journal)
+        self.bus.rule_targets[self.local_queues.kind] = self.local_queues
+        self.local_rules = LocalRules(self.bus)
+        self.outside = OutsideTargets(self.bus, self.call, directory.root / "subscriptions")
         for integration in INTEGRATIONS:
             self.executions.integrations[integration.name] = integration(self.parts)
         self.outbox = Outbox(self.parts, self.boundary, profile)
@@ -138,6 +149,7 @@ class Engine:
         )
         self.schedules = Schedules(self.stack, *parts, self.clock.now())
         self.dead_letters = DeadLetters(self.parts, profile)
+        self.replays = Replays(self.bus, self.boundary)
         self.components: dict[Kind, Component] = {
             Kind.OUTBOX: self.outbox,
             Kind.DELIVERY: self.bus,
@@ -146,6 +158,8 @@ class Engine:
             Kind.RECORD: self.streams,
             Kind.SCHEDULE: self.schedules,
             Kind.LETTER: self.dead_letters,
+            Kind.SUBSCRIPTION: self.outside,
+            Kind.REPLAY: self.replays,
         }
         self._accepting: dict[Kind, Component] = {Kind.OUTBOX: self.outbox}
 
@@ -167,7 +181,7 @@ class Engine:
     def idle(self) -> bool:
         """Whether no function runs, no request is open and no outbox row waits."""
         waiting = self.calls.waiting or self._requests or self.outbox.is_due
-        return not (waiting or self.streams.is_writing)
+        return not (waiting or self.streams.is_writing or self.outside.busy)
 
     def call(self, request: Callable[[float], T]) -> "Future[T]":
         """Run ``request(now)`` in the next turn; the future gets its answer after the commit.
@@ -269,6 +283,7 @@ class Engine:
 
     def close(self) -> None:
         """Wait until the background thread has written its files."""
+        self.outside.close()
         self._threads.shutdown()
 
     def next_due(self, *, schedules: bool, sink: bool = True) -> float:
@@ -333,6 +348,7 @@ class Engine:
         if self._sweep_at <= now:
             self._sweep_at = now + SWEEP
             self.bus.forget(now)
+            self.local_queues.forget(now)
             self.dead_letters.expire(now)
             self.journal.delete_expired(now)
             self.measures.roll_up(now)

@@ -14,7 +14,7 @@ from infra.errors import InvalidRequest
 from infra.local.engine.error_boundary import Expected
 from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.services import EngineServices
-from infra.local.engine.task_parameters import PARAMETERS, refused_value
+from infra.local.engine.task_parameters import PARAMETERS, free_parameters, refused_value
 from kernel import json_text
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Shape:
         service: str | None = None,
     ) -> None:
         self._service = service
+        self._free = frozenset(free_parameters(service)) if service else None
         self._required = list(required.items())
         self._optional = [(name, kind) for name, kind in optional.items() if kind is not ANY]
 
@@ -89,9 +90,10 @@ class Shape:
         """
         if not isinstance(parameters, dict):
             raise _refused(parameters, ["The parameters must be a JSON object"])
-        refused = refused_value(self._service, parameters) if self._service else None
-        if refused is not None:
-            raise _refused(parameters, [refused])
+        if self._service and self._free is not None and not parameters.keys() <= self._free:
+            refused = refused_value(self._service, parameters)
+            if refused is not None:
+                raise _refused(parameters, [refused])
         for name, kind in self._required:
             if not isinstance(parameters.get(name, _MISSING), kind):
                 break
@@ -129,6 +131,9 @@ def _refused(parameters: Any, problems: list[str]) -> TaskError:
     return TaskError(RUNTIME, cause)
 
 
+MAX_REFERENCES = 1_000
+"""References to functions whose names are remembered."""
+
 _INVOKE = Shape({"FunctionName": str}, {}, "lambda:invoke")
 _MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {"DelaySeconds": int}, "sqs:sendMessage")
 _ENTRIES = Shape({"Entries": list}, {}, "events:putEvents")
@@ -160,6 +165,7 @@ class InvokeFunction:
 
     def __init__(self, parts: EngineServices) -> None:
         self._stack = parts.stack
+        self._names: dict[str, str] = {}
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -167,7 +173,12 @@ class InvokeFunction:
 
     def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
         """Return the call of the named function."""
-        function = _function(self._stack, task.parameters["FunctionName"])
+        reference = task.parameters["FunctionName"]
+        function = self._names.get(reference)
+        if function is None:
+            function = _function(self._stack, reference)
+            if len(self._names) < MAX_REFERENCES:  # a workflow may compute them
+                self._names[reference] = function
         return FunctionCall(function, task.parameters.get("Payload", {}), wrapped=True)
 
 

@@ -20,7 +20,10 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:  # the views read the table, and import neither engine nor template
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    # the views read the table, and import neither engine nor template
     from infra.local.directory.journal import Journal
     from infra.local.orderflow import Profile
     from infra.local.template.stack import Stack
@@ -63,6 +66,18 @@ _ROLL_UP = (
     " from measures where minute > 0 and minute < ? group by name, label, bucket"
     " on conflict do update set count = count + excluded.count, sum = sum + excluded.sum"
 )
+_UNMEASURED = f"""
+insert into measures
+select {BEFORE}, name, label, {COUNTED}, orders - coalesce(known, 0), 0.0 from (
+    select lower(status) as name, iif(status = 'FAILED', coalesce(failure, ''), '') as label,
+        count(*) as orders
+    from orders where in_flight is null group by 1, 2
+) left join (
+    select name, label, sum(count) as known from measures where bucket = {COUNTED} group by 1, 2
+) using (name, label)
+where orders > coalesce(known, 0)
+on conflict do update set count = count + excluded.count
+"""
 _ARRIVAL = "select min(arrived_at) from events where order_id = ? and detail_type = ?"
 
 
@@ -82,6 +97,11 @@ class Sum(NamedTuple):
 
 
 Sums = Mapping[Key, Sum]
+
+
+def count_unmeasured(connection: "Connection") -> None:
+    """Count the ended orders that the engine has not ended itself, such as imported ones."""
+    connection.execute(_UNMEASURED)
 
 
 class Measures:

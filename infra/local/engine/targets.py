@@ -16,6 +16,12 @@ from kernel import json_text
 
 UNLIMITED = 1 << 30
 
+HTTP, FILE, LOCAL_QUEUE = "http", "file", "local_queue"
+"""The kinds of a local rule's targets (`infra.local.engine.local_rules`)."""
+
+OUTSIDE = frozenset({HTTP, FILE})
+"""The kinds that are served outside the turn (`infra.local.engine.outside_targets`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

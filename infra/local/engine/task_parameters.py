@@ -23,6 +23,11 @@ PARAMETERS: Mapping[str, Mapping[str, Values] | None] = {
 """By integration; None if any parameters are valid."""
 
 
+def free_parameters(integration: str) -> list[str]:
+    """Return the parameters that may have any value."""
+    return [name for name, allowed in (PARAMETERS[integration] or {}).items() if allowed is None]
+
+
 def refused_value(integration: str, parameters: Mapping[str, object]) -> str | None:
     """Return the problem with a parameter's name or value at run time, or None."""
     known = PARAMETERS[integration]

@@ -59,7 +59,10 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target of a rule: ``kind`` is queue, stream or machine, ``name`` names the resource."""
+    """A target of a rule: ``kind`` is queue, stream or machine, ``name`` names the resource.
+
+    A local rule's targets have the kinds of `infra.local.engine.local_rules`.
+    """
 
     rule: str
     id: str
@@ -77,11 +80,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the event bus; ``pattern.text`` is the text of its pattern."""
+    """A rule of the event bus; ``pattern.text`` is the text of its pattern.
+
+    A ``local`` rule is a developer's own, and not of the template.
+    """
 
     name: str
     pattern: Pattern
     targets: tuple[Target, ...]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

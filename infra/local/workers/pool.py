@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from infra.errors import Refusal
+from infra.local.directory.log_file import LogFile
 from infra.local.template.stack import Function, outlines
 from infra.local.workers.channel import Channel
 from infra.local.workers.invocations import Invocation, Result, WorkerState, crashed
@@ -46,6 +47,7 @@ class WorkerPool:
 
     def __init__(self, functions: Mapping[str, Function], log: Path, size: int) -> None:
         self.functions = functions
+        self._log = LogFile(log)
         self.offset = 0.0
         self._writers: set[str] = set()  # names of functions that have written to the database
         self._writer_queue: deque[Invocation] = deque()
@@ -217,6 +219,7 @@ class WorkerPool:
         """Replace a worker that ended: fail its running invocation and requeue the others."""
         self.workers.remove(worker)
         self.replaced += 1
+        self._log_end(worker)
         self._selector.unregister(worker.channel)
         worker.channel.close()
         running = worker.sent.popleft() if worker.sent else None
@@ -226,6 +229,14 @@ class WorkerPool:
             return Result(_NO_INVOCATION, None, {}, [], 0.0)
         error = error or crashed(running.function, None)
         return Result(running.id, None, error, [], 0.0)
+
+    def _log_end(self, worker: WorkerHandle) -> None:
+        """Log that a worker ended, with the function that it ran."""
+        function = worker.sent[0].function.name if worker.sent else None
+        running = f" while it ran {function}" if function else ""
+        message = f"worker {worker.pid} ended{running}, and another one replaces it"
+        at = time.time() + self.offset
+        self._log.write("WARN", "engine", message, at, function=function)
 
     def _fork(self) -> WorkerHandle:
         ours, theirs = socket.socketpair()

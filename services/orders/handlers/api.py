@@ -24,6 +24,7 @@ from kernel.errors import (
     CancellationRefused,
     ChangeRefused,
     DecisionRefused,
+    DuplicateOrder,
     EventNotFound,
     InvalidInput,
     NotPermitted,
@@ -62,6 +63,7 @@ app = APIGatewayHttpResolver()
 
 _STATUS = {
     OrderConflict: HTTPStatus.CONFLICT,
+    DuplicateOrder: HTTPStatus.CONFLICT,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotPermitted: HTTPStatus.FORBIDDEN,
     OrderNotFound: HTTPStatus.NOT_FOUND,

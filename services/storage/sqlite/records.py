@@ -35,9 +35,11 @@ _INSERT = (
 _INSERT_FIRST = (
     f"insert into orders (in_flight, {RECORD}) select ?{', ?' * len(_COLUMNS)}"
     " where not exists (select 1 from early_requests where order_id ="
-    f" ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
+    f" ?{_COLUMNS.index('order_id') + 2}) and not exists (select 1 from pruned_orders where"
+    f" order_id = ?{_COLUMNS.index('order_id') + 2}) on conflict do nothing"
 )
-"""Insert a new order unless ``early_requests`` has requests for it: no query of its own."""
+"""Insert a new order unless ``early_requests`` has requests for it, or it was pruned: without a
+query of its own."""
 
 NOTES = 1 << 20
 """Timeline sequence numbers reserved for each version of an order: the entries of its change first,
@@ -166,7 +168,9 @@ def add_message(connection: sqlite3.Connection, message: Message, at: float) -> 
 def to_record(row: sqlite3.Row) -> OrderRecord:
     """Return the record in a row of the columns `RECORD`."""
     values = list(row)
-    values[_ITEMS] = tuple(map(Line._make, json_text.parse(values[_ITEMS])))
+    # quantities and prices are bounded: no integer is beyond 64 bits
+    lines = json_text.parse(values[_ITEMS], exact=False)
+    values[_ITEMS] = tuple(map(Line._make, lines))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
         values[_ADDRESS] = json_text.parse(values[_ADDRESS])

@@ -93,6 +93,18 @@ create table if not exists waiting_orders (
     order_id text not null,
     primary key (sku, created_at, order_id)
 ) without rowid;
+create table if not exists pruned_orders (
+    order_id text primary key,
+    status text not null,
+    pruned_at real not null,
+    swept integer not null default 0
+) without rowid;
+create index if not exists pruned_orders_unswept on pruned_orders (order_id) where swept = 0;
+create table if not exists pruned_units (
+    sku text primary key,
+    shipped integer not null,
+    restocked integer not null
+) without rowid;
 create table if not exists outbox (
     id integer primary key,
     kind text not null check ({one_of("kind", ("event", "run", "message", "answer"))}),
@@ -100,8 +112,8 @@ create table if not exists outbox (
     created_at real not null
 );
 """
-"""The order records, their timelines, requests before an order, the orders that wait for a SKU, and
-the outbox (`records`)."""
+"""The order records, their timelines, requests before an order, the orders that wait for a SKU, the
+ids of pruned orders and the sums of their units, and the outbox (`records`)."""
 
 IDEMPOTENCY_KEYS = """
 create table if not exists idempotency_keys (

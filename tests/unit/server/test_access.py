@@ -245,7 +245,7 @@ def test_a_line_may_have_claims(tmp_path: Path) -> None:
         (f"{'é' * 40} ops {OPERATE}", ":1: the token is not 32 or more"),
         (f"{WRITER} shop", ":1: has no subject or no scope"),
         (WRITER, ":1: has no subject or no scope"),
-        (f"{WRITER} shop orders/delete", ":1: the scope 'orders/delete' is none of orders/operate"),
+        (f"{WRITER} shop orders/delete", ":1: the scope 'orders/delete' is none of console/read"),
         (f"{WRITER} shop customer_id=C-1", ":1: has no subject or no scope"),
         (f"{WRITER} shop {OPERATE} customer_id=", ":1: the claim customer_id= has no name, no"),
         (f"{WRITER} shop {OPERATE} =C-1", ":1: the claim =C-1 has no name"),

@@ -39,6 +39,7 @@ class FakeEngine:
                 Route("POST", "/orders/{order_id}/cancel", "Api"),
             ]
         )
+        self.replays: Any = SimpleNamespace(cancel=None, pause=None, go_on=None)
         self.events: list[Any] = []
         self.answer: Any = ANSWER
         self.error: dict[str, Any] | None = None
@@ -274,7 +275,7 @@ def test_a_refused_operation_is_a_400_with_awss_code(port: Port, *, later: bool)
 
 
 def test_an_unknown_operation_is_refused_with_the_list_of_operations(port: Port) -> None:
-    headers = {"X-Amz-Target": "AWSEvents.DeleteRule"}
+    headers = {"X-Amz-Target": "AWSEvents.DeleteArchive"}
     status, _, body = port.ask("POST", "/", b"{}", headers)
     error = json.loads(body)
     assert (status, error["__type"]) == (400, "UnknownOperationException")

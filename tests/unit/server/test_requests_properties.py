@@ -30,6 +30,7 @@ entries = st.fixed_dictionaries(
         "TraceHeader": json_values,
     },
 )
+EVENTS = "arn:aws:events:us-east-1:000000000000"
 VALID: dict[str, dict[str, Any]] = {
     "AWSEvents.PutEvents": {"Entries": [entry(), entry("Flow")]},
     "AWSEvents.TestEventPattern": {
@@ -44,7 +45,10 @@ VALID: dict[str, dict[str, Any]] = {
         "EventSourceArn": "arn:aws:events:us-east-1:000000000000:archive/shop-archive",
         "EventStartTime": NOW - 60,
         "EventEndTime": NOW + 60,
-        "Destination": {"Arn": f"arn:x:event-bus/{BUS}", "FilterArns": ["arn:x:rule/WorkRule"]},
+        "Destination": {
+            "Arn": f"{EVENTS}:event-bus/{BUS}",
+            "FilterArns": [f"{EVENTS}:rule/{BUS}/WorkRule"],
+        },
     },
     "AWSEvents.DescribeReplay": {"ReplayName": "again"},
     "AWSStepFunctions.StartExecution": {

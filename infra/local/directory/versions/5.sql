@@ -73,6 +73,18 @@ create table waiting_orders (
     order_id text not null,
     primary key (sku, created_at, order_id)
 ) without rowid;
+create table pruned_orders (
+    order_id text primary key,
+    status text not null,
+    pruned_at real not null,
+    swept integer not null default 0
+) without rowid;
+create index pruned_orders_unswept on pruned_orders (order_id) where swept = 0;
+create table pruned_units (
+    sku text primary key,
+    shipped integer not null,
+    restocked integer not null
+) without rowid;
 create table outbox (
     id integer primary key,
     kind text not null check (kind = 'event' or kind = 'run' or kind = 'message' or kind = 'answer'),
@@ -106,6 +118,28 @@ create table unmatched_events (
     last_id text not null,
     primary key (source, detail_type)
 ) without rowid;
+create table local_rules (
+    name text primary key,
+    pattern text not null,
+    description text not null,
+    created_at real not null
+) without rowid;
+create table local_targets (
+    rule text not null,
+    id text not null,
+    kind text not null,
+    address text not null,
+    problem text not null default '',
+    primary key (rule, id)
+) without rowid;
+create table local_messages (
+    id integer primary key autoincrement,
+    queue text not null,
+    body text not null,
+    sent_at real not null,
+    visible_at real not null,
+    receives integer not null
+);
 create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
@@ -167,7 +201,11 @@ create table replays (
     state text not null,
     started_at real not null,
     ended_at real,
-    replayed integer not null
+    replayed integer not null,
+    position integer not null default 0,
+    last integer not null default 0,
+    last_at real,
+    rate real
 ) without rowid;
 create table failures (
     id integer primary key autoincrement,

@@ -1,7 +1,7 @@
 """The events that a replay takes, its pace, and the changes that it makes."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,10 @@ from infra.cli.errors import CommandError
 from infra.cli.event_files import Line, read_event
 from infra.cli.replaying.pacing import LATE, Pace
 from infra.cli.replaying.rewriting import MAX_ID, named, new_id, with_members, with_new_ids
-from infra.cli.replaying.selection import Selection, find_rules, parse_filter, parse_time
+from infra.cli.replaying.selection import Selection, find_rules, parse_filter
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import stack_of
 from tests.host import event, order
-
-NOW = 1_800_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -69,26 +67,6 @@ def test_times_bound_the_events_and_the_end_is_excluded() -> None:
     assert [selection.takes({**order(), "time": time}) for time in times] == [False, True, False]
     assert selection.takes(order()), "without a time in the envelope the detail's time counts"
     assert not selection.takes({"detail": {}})
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("2h", NOW - 7_200),
-        ("30s", NOW - 30),
-        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC).timestamp()),
-        ("2026-01-31T12:00:00+01:00", datetime(2026, 1, 31, 11, tzinfo=UTC).timestamp()),
-        (None, None),
-    ],
-)
-def test_a_time_is_a_moment_a_day_or_an_age(text: str | None, seconds: float | None) -> None:
-    assert parse_time("--since", text, NOW) == seconds
-
-
-@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "h", "", "2026-01-31T12:00:00"])
-def test_a_wrong_time_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match="--since"):
-        parse_time("--since", text, NOW)
 
 
 # ---- pace
