@@ -138,6 +138,14 @@ def test_a_definition_that_cannot_be_deployed_is_refused(text: str, problem: str
     assert problem in list(definition_problems(text, {"Arn": "x"}, "f"))
 
 
+def test_an_alias_in_a_built_template_is_refused(tmp_path: Path) -> None:
+    (tmp_path / TEMPLATE).write_text("Resources: {A: &a {Type: T}, B: *a}\n")
+    assert set(problems(tmp_path)) == {
+        f"{TEMPLATE}:1: anchor &a",
+        f"{TEMPLATE}:1: alias *a",
+    }
+
+
 @pytest.mark.parametrize(
     ("part", "problem"),
     [

@@ -409,7 +409,7 @@ def test_a_deny_keeps_the_platforms_facts_to_the_roles_that_publish_them() -> No
     condition = statement["Condition"]
     assert set(condition) == {"ForAnyValue:StringEquals", "ArnNotEquals", "Bool"}
     [(key, values)] = condition["ForAnyValue:StringEquals"].items()
-    assert (key, set(values)) == ("events:detail-type", facts)
+    assert (key, set(values)) == ("events:detail-type", facts | {stock_events.NAME})
     publishing = {role for role in ROLES if ("events:PutEvents", "OrdersBus") in granted(role)}
     [(key, roles)] = condition["ArnNotEquals"].items()
     assert (key, set(map(named, roles))) == ("aws:PrincipalArn", publishing)

@@ -18,6 +18,7 @@ from infra.local.engine import streams
 from infra.local.engine.streams import CHUNK, ROWS
 from infra.local.platform import stack_of
 from infra.local.template.stack import Stack
+from kernel import stock_events
 from kernel.events import CONTRACTS, REQUESTS
 from tests.fakes.runtime import DAY, NOW, FunctionError, Rig
 
@@ -708,7 +709,7 @@ def test_a_fact_of_another_sender_is_delivered_and_in_no_view(rig: Rig) -> None:
 
 def test_the_shipped_bus_policy_names_every_fact_of_the_platform() -> None:
     stack = stack_of(DataDirectory(Path("/nowhere")))
-    assert stack.own_facts == CONTRACTS.keys() - REQUESTS
+    assert stack.own_facts == (CONTRACTS.keys() - REQUESTS) | {stock_events.NAME}
 
 
 def test_pandas_and_polars_open_the_folder_in_one_line(rig: Rig) -> None:
