@@ -8,6 +8,7 @@ processor: one tab follows an order at once, and a burst is as fast with tabs as
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from infra.console.readers import Readers
 from infra.errors import Refusal
@@ -64,7 +65,7 @@ class Changes:
         self._streams = 0
         self.budget = Budget(0.0)
         self._number = 0
-        self._changed = asyncio.Condition()
+        self._next, self._end = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -110,24 +111,14 @@ class Changes:
 
     async def _wait_beyond(self, seen: int) -> bool:
         """Wait until the number is another; return False after `HEARTBEAT`."""
-        async with self._changed:
-            wanted = self._changed.wait_for(lambda: self._number != seen or self._closed)
-            try:
-                await asyncio.wait_for(wanted, HEARTBEAT)
-            except TimeoutError:
-                return False
-        return not self._closed
+        if self._number == seen:
+            await _within(HEARTBEAT, self._next)
+        return self._number != seen and not self._closed
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the end of the server."""
-        if seconds <= 0:
-            return
-        async with self._changed:
-            ended = self._changed.wait_for(lambda: self._closed)
-            try:
-                await asyncio.wait_for(ended, seconds)
-            except TimeoutError:
-                return
+        if seconds > 0:
+            await _within(seconds, self._end)
 
     async def _watch(self) -> None:
         """Look at the database until no stream is left."""
@@ -138,17 +129,26 @@ class Changes:
             except Exception:  # noqa: BLE001 - a busy reader is asked again
                 version = self._version
             if self._version not in (None, version):
-                await self._notify()
+                self._notify()
             self._version = version
             await asyncio.sleep(POLL)
         self._task = None
 
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._number += 1
-            self._changed.notify_all()
+    def _notify(self) -> None:
+        """Wake the streams; each takes the number that is the newest when it goes on."""
+        self._number += 1
+        woken, self._next = self._next, asyncio.Event()
+        woken.set()
 
     async def close(self) -> None:
         """End all streams."""
         self._closed = True
-        await self._notify()
+        self._end.set()
+        self._notify()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for an event, at most some seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

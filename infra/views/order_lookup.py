@@ -21,12 +21,13 @@ _PERHAPS_REFUSED = """
 select 1 from events where order_id = ? and (
     detail_type in ('Order Rejected', 'Order Updated', 'Order Cancelled')
     or json_extract(envelope, '$.source') <> 'orders.service'
+    or not exists (select 1 from orders where orders.order_id = events.order_id)
 ) union all
 select 1 from events where order_id = ?1 and detail_type = 'Order Created'
 group by order_id having count(*) > 1
 limit 1
 """
-"""One row if an order has other events than its only `Order Created` and the platform's facts."""
+"""A row, unless an order has a record and only one `Order Created` and the platform's facts."""
 
 
 class Found(NamedTuple):

@@ -57,7 +57,7 @@ class Tab:
 
     def check(self) -> None:
         """Fail if the tab complained."""
-        assert self.complaints == [], self.complaints
+        assert not self.complaints, self.complaints
 
     def width(self) -> tuple[int, int]:
         """Return the width of the content and that of the window."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.console import rendering
-from infra.console.live import CREDIT, SHARE, UPDATE, Budget
+from infra.console.live import CREDIT, SHARE, UPDATE, Budget, Changes
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooSlow
 from infra.local.directory.data_directory import DataDirectory
@@ -227,3 +227,35 @@ def test_the_first_request_alone_imports_the_console() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_streams_that_are_left_at_any_moment_disturb_no_other(visitor: Visitor) -> None:
+    async def many() -> int:
+        readers = Readers(DataDirectory(visitor.data))
+        changes, seen = Changes(readers), 0
+
+        async def follow(steps: int) -> None:
+            nonlocal seen
+            stream = changes.stream()
+            async for _ in stream:
+                seen += 1
+                steps -= 1
+                if not steps:
+                    break
+            await stream.aclose()  # type: ignore[attr-defined]
+
+        staying = asyncio.create_task(follow(10))
+        for _ in range(8):
+            leaving = asyncio.create_task(follow(3))
+            await asyncio.sleep(0.02)
+            leaving.cancel()
+            changes._notify()  # noqa: SLF001 - as its watcher does
+            await asyncio.sleep(0.3)
+        assert not staying.done() or staying.exception() is None
+        assert changes.streams == (0 if staying.done() else 1)
+        await changes.close()
+        await staying
+        readers.close()
+        return seen
+
+    assert asyncio.run(many()) >= 8
