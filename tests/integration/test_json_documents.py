@@ -32,6 +32,8 @@ SUCCESS: dict[str, list[str]] = {
     "events show": ["order-created"],
     "events validate": [EXAMPLE],
     "events unmatched": ["--data", DATA],
+    "subscribe": ["mine", "--pattern", '{"source": ["shop"]}', "--to", "file", "--data", OTHER],
+    "unsubscribe": ["mine", "--data", OTHER],
     "events diff": ["order-created"],
     "test-pattern": ['{"source": ["shop"]}', '{"source": "shop"}'],
     "workflow test": ["PauseOrder", "--input", "{input}", "--result", "{input}"],
