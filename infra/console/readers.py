@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
+from kernel import json_text  # noqa: F401 - sets the stack size of threads
 from storage.sqlite.database import Database
 
 T = TypeVar("T")

@@ -83,7 +83,7 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
         requests=_requests(head),
         dead_letters=[],
         retries=[],
-        actions=[],
+        actions=(),
         stuck_on=stuck_on(record, None, (), None, clock.now()),
     )
 

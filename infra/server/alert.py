@@ -6,7 +6,6 @@ good and bad again within the hour is told once, and the state at the end of the
 What was told last is a file in the data directory, so a restart tells nothing again.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.log_file import LogFile
 from infra.views.health import Health
+from kernel import json_text
 
 EVERY = 30.0
 """Seconds between two readings of the health."""
@@ -94,7 +94,7 @@ class Alert:
         self._seen: list[bool] = []
         self._told: dict[str, Any] = {"ok": True, "at": 0.0}
         with suppress(OSError, ValueError, KeyError, TypeError):  # as if nothing was told
-            stored = json.loads(file.read_text())
+            stored = json_text.parse(file.read_bytes())
             self._told = {"ok": bool(stored["ok"]), "at": float(stored["at"])}
 
     def observe(self, health: Health, now: float) -> bool:
@@ -111,10 +111,10 @@ class Alert:
             return False
         status = "good" if health.ok else "bad"
         document = {"status": status, "text": text_of(health), **health.to_json()}
-        self._tell(status, json.dumps(document).encode())
+        self._tell(status, json_text.write(document))
         self._told = {"ok": health.ok, "at": now}
         written = self._file.with_suffix(".new")
-        written.write_text(json.dumps(self._told))
+        written.write_bytes(json_text.write(self._told))
         written.replace(self._file)
         return True
 

@@ -82,7 +82,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         dead_letters=dead_letters,
         retries=retries,
         actions=_actions(database, order_id),
-        refusals=refusals(database, order_id, MAX_EVENTS),
+        refusals=tuple(refusals(database, order_id, MAX_EVENTS)),
         stuck_on=stuck_on(
             record,
             _running(database, order_id, histories),

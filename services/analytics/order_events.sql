@@ -25,7 +25,7 @@ from (
     select
         *,
         row_number() over (
-            partition by event_id, event_type, order_id order by arrived_at, dt
+            partition by event_id, event_type, order_id order by replay_name is not null, arrived_at, dt
         ) as delivery
     from order_events_raw
     where coalesce(origin, 'platform') <> 'external'

@@ -19,8 +19,8 @@ FACTS = {
     "FAILED": "Order Failed",
     "CANCELLED": "Order Cancellation Confirmed",
 }
-REPEATED = "Order Backordered"
-"""Published once for each wait of an order; every other event once."""
+REPEATED = {"Order Backordered", "Order Rejected"}
+"""Published for each wait of an order, or each refused event; every other event once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ def _events(books: Books, sent: Sent) -> Iterator[str]:
             key = detail["order_id"], kind
             ids.setdefault(key, set()).add(detail["metadata"]["event_id"])
     for (order_id, kind), found in ids.items():
-        if len(found) > 1 and kind != REPEATED:
+        if len(found) > 1 and kind not in REPEATED:
             yield f"{kind} of {order_id} has {len(found)} ids"
     ended = {order_id: kind for order_id, kind in ids if kind in FACTS.values()}
     yield from _differ("last event", ended, {one: FACTS[end] for one, end in sent.ends.items()})

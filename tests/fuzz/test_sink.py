@@ -68,7 +68,7 @@ def test_an_answer_of_the_processor_of_any_kind(fuzz: Fuzz, shipped: Shipped) ->
         processor = Processor(shipped, lambda event: answer_for(event["records"], template))
         bucket.new(shipped.host.directory.bucket)
         number = len(template) if isinstance(template, list) else 1
-        shipped.host.put(*[event("Order Teleported")] * min(MAX_ENTRIES, max(1, number)))
+        shipped.host.put(*[event("Order Completed")] * min(MAX_ENTRIES, max(1, number)))
         waiting = shipped.rows(
             "select count(*) as n from deliveries where target like 'Analytics%'"
         )[0]["n"]

@@ -145,6 +145,15 @@ def test_a_customer_learns_of_no_order_by_placing_one_under_its_id(claims: dict[
     assert present() == before
 
 
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize("claims", [ADA, BOB, NOBODY, None])
+def test_an_operator_alone_decides(verb: str, claims: dict[str, str] | None) -> None:
+    before = present()
+    assert ask(Call("POST", f"/orders/A-1/{verb}"), claims)[0] == 403
+    assert present() == before
+    assert ask(Call("POST", f"/orders/A-1/{verb}"), OPERATOR)[0] == 409, "it awaits no decision"
+
+
 def test_an_operator_learns_that_an_order_id_is_taken() -> None:
     other = detail(order_id="A-1", customer_id="C-43", timestamp=..., total=...)
     assert ask(Call("POST", "/orders", other), OPERATOR)[0] == 409
@@ -163,4 +172,7 @@ def test_each_route_of_the_template_is_tested() -> None:
     template = Template(TEMPLATE, {}, lambda _, __: {})
     events = template.resources["OrdersApiFunction"]["Properties"]["Events"].values()
     routes = {f"{one['Properties']['Method']} {one['Properties']['Path']}" for one in events}
-    assert routes - {"GET /health"} == set(ROUTES)
+    decisions = {"POST /orders/{order_id}/approve", "POST /orders/{order_id}/reject"}
+    pages = {"GET /approvals/{order_id}", "POST /approvals/{order_id}"}
+    # `test_approvals.py` has the callers of these
+    assert routes - {"GET /health"} - decisions - pages == set(ROUTES)

@@ -185,7 +185,7 @@ def test_a_slow_target_delays_neither_orders_nor_other_targets(machine: Host, ho
     subscribe(machine, "slow", f"{hook}/slow")
     subscribe(machine, "quick", f"{hook}/quick")
     machine.put(*(order(f"T-{n}") for n in range(3)))
-    until(machine, lambda: len(Hook.seen) == 3)
+    until(machine, lambda: len(Hook.seen) >= 3)
     assert {seen["rule"] for seen in Hook.seen} == {"quick"}
     assert machine.engine.outside.busy
     longest = time.monotonic()

@@ -179,7 +179,7 @@ def _replay_archive(
 ) -> dict[str, Any]:
     """Replay the archive of the data directory or of the account, or forecast that."""
     since = moment_of("--since", asked.since) or 0.0
-    until = moment_of("--until", asked.until) or time.time()
+    until = moment_of("--until", asked.until)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = asked.name or f"archive-{stamp}"
     find_rules(stack, asked.rules)
@@ -188,7 +188,7 @@ def _replay_archive(
             option = "--dry-run" if dry_run else "--rate"
             reads = "AWS has no operation that reads an archive, and replays it at its own speed"
             raise CommandError(f"{option} is for the archive of a data directory: {reads}")
-        return _start_on_aws(account, stack, name, since, until, asked.rules)
+        return _start_on_aws(account, stack, name, since, until or time.time(), asked.rules)
     if dry_run:
         where.require_database()
         rules = find_rules(stack, asked.rules)

@@ -1,7 +1,7 @@
 """Replays of one machine's archive: jobs of its engine, started, followed and changed by name."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from infra.local.platform import platform
 from infra.local.settle import settle, work_off
 from infra.local.template.stack import Stack
 from infra.terminal.output import console
+from infra.views.local_health import time_of
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
@@ -27,14 +28,15 @@ POLL = 0.2
 """Seconds between two looks at a replay that a server works on."""
 
 
-def archived(where: DataDirectory, since: float, until: float) -> Iterator[Item]:
-    """Yield the archive's events of a time range, for a dry run."""
+def archived(where: DataDirectory, since: float, until: float | None) -> Iterator[Item]:
+    """Yield the archive's events of a time range, for a dry run; the default is until now."""
     reader = where.reader()
     try:
+        end = time_of(reader, time.time()) if until is None else until
         rows = reader.connection.execute(
             "select seq, envelope from events where archived and arrived_at >= ?"
             " and arrived_at < ? order by seq",
-            (since, until),
+            (since, end),
         )
         for row in rows:
             yield Item(row["seq"], [read_event("archive", row["seq"], row["envelope"])])
@@ -95,28 +97,32 @@ class ArchiveReplay:
         self,
         name: str,
         since: float,
-        until: float,
+        until: float | None,
         rules: Sequence[str],
         rate: float | None,
     ) -> dict[str, Any]:
-        """Start a replay, follow it to its end, and print and return its account."""
+        """Start a replay, follow it to its end, and print and return its account.
+
+        Without ``until`` the range ends now, by the clock of the directory.
+        """
         before = proof.figures(self.where, self.stack)
         request = {
             "ReplayName": name,
             "EventSourceArn": self.stack.archive,
             "EventStartTime": since,
-            "EventEndTime": until,
             "Destination": {"FilterArns": list(rules)},
             "Rate": rate,
         }
         address = self.where.served_at()
         try:
             if address is not None:
-                ask(self.where, address, "StartReplay", request)
+                ask(self.where, address, "StartReplay", _until(request, until or time.time()))
                 self._follow(name)
             else:
                 with _here(self.where) as engine:
-                    _run(engine, "StartReplay", request)
+                    # opening a sandbox moves its times, so the clock is read afterwards
+                    end = engine.clock.now() if until is None else until
+                    _run(engine, "StartReplay", _until(request, end))
                     work = settle if engine.clock.skips else work_off
                     work(engine, self._shows(engine.journal.database, name))
         except KeyboardInterrupt:
@@ -164,6 +170,10 @@ class ArchiveReplay:
 def _state(reader: Database, name: str) -> str | None:
     row = reader.row("select state from replays where name = ?", name)
     return None if row is None else str(row["state"])
+
+
+def _until(request: Mapping[str, Any], end: float) -> dict[str, Any]:
+    return {**request, "EventEndTime": end}
 
 
 @contextmanager

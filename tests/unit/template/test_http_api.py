@@ -63,6 +63,8 @@ def test_the_shipped_template_has_the_scope_of_each_route() -> None:
         ("POST", "/orders"): (("orders/write",), False),
         ("GET", "/orders"): (("orders/read",), False),
         ("GET", "/orders/{order_id}"): (("orders/read",), False),
+        ("GET", "/orders/{order_id}/events"): (("orders/read",), False),
+        ("GET", "/events/{event_id}"): (("orders/read",), False),
         ("PATCH", "/orders/{order_id}"): (("orders/write",), False),
         ("POST", "/orders/{order_id}/cancel"): (("orders/write",), False),
         ("POST", "/orders/{order_id}/approve"): (("orders/operate",), False),
