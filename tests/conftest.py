@@ -35,6 +35,22 @@ SLOW = {
 }
 """Files of pure tests that `make test-fast` leaves out: together two thirds of the time."""
 
+LONG = {
+    "fuzz",
+    "simulation",
+    "test_crash.py",
+    "test_disk.py",
+    "test_exports.py",
+    "test_figures.py",
+    "test_hot_items.py",
+    "test_northwind.py",
+    "test_operating_page.py",
+    "test_otlp.py",
+    "test_replay.py",
+    "test_small_account.py",
+}
+"""Folders and files of `make test-long`, which `make test` leaves out: bursts and many processes."""
+
 ABSENT = pytest.StashKey[list[str]]()
 COUNTED_AS = {
     "passed": "passed",
@@ -110,6 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ABSENT] = []
     for marker in (
         "slow: left out of `make test-fast`",
+        "long: left out of `make test`; `make test-long` runs them",
         "vectors(*files, category=None): run the test once for each case of these files",
         "category(name): count the test under this name in the conformance summary",
     ):
@@ -141,6 +158,8 @@ def _cases(config: pytest.Config, files: tuple[str, ...], category: str | None) 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.name in SLOW:
         item.add_marker("slow")
+    if LONG & {item.path.parent.name, item.path.name}:
+        item.add_marker("long")
     marker = item.get_closest_marker("category")
     if marker is not None:
         # Reports carry a test's properties, not its markers.
