@@ -40,7 +40,8 @@ def stack_of(
 
     The product's template has the parameters of the directory's settings; ``parameters`` override
     them. Functions behind a route of the HTTP API sync each commit to disk: their answer to a
-    client must survive a power cut.
+    client must survive a power cut. The sandbox's mailer has no rate, unlike SES, so mails have as
+    many concurrent batches as other messages.
     """
     given = read(directory.root).parameters() if template == TEMPLATE else {}
     stack = load(template, {**given, **(parameters or {})}, directory.local_value)
@@ -49,6 +50,10 @@ def stack_of(
         variables = dict(stack.functions[name].variables)
         variables["STORE_URL"] += "?synchronous=FULL"
         stack.functions[name] = replace(stack.functions[name], variables=variables)
+    most = max((consumer.concurrency for consumer in stack.consumers), default=0)
+    for index, consumer in enumerate(stack.consumers):
+        if "MAILER_URL" in stack.functions[consumer.function].variables:
+            stack.consumers[index] = replace(consumer, concurrency=most)
     return stack
 
 
