@@ -133,6 +133,7 @@ def test_the_main_flows_work_by_keyboard_alone(browser: Browser, server: Served)
         page.keyboard.type("DECLINED-1")
         page.keyboard.press("Enter")
         expect(page.locator(".said")).to_contain_text("Failed: PaymentDeclined")
+        page.wait_for_load_state()  # the script that reads the keys
         page.keyboard.press("]")
         expect(page.locator("#state")).to_be_visible()
         first = page.locator("#state h3").inner_text()
