@@ -49,7 +49,7 @@ LONG = {
     "test_replay.py",
     "test_small_account.py",
 }
-"""Folders and files of `make test-long`, which `make test` leaves out: bursts and many processes."""
+"""Folders and files of `make test-long`, which `make test` leaves out: each takes many seconds."""
 
 ABSENT = pytest.StashKey[list[str]]()
 COUNTED_AS = {
