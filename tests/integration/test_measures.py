@@ -19,7 +19,7 @@ from infra.local.engine.measures import BEFORE, KEPT, MAX_LABELS, OTHER, Key
 from inventory.store import SQLiteInventory
 from tests.fakes.runtime import NOW, Rig, entry
 from tests.fakes.serving import answer
-from tests.faults.scene import forget
+from tests.faults.scene import VASE, forget
 from tests.host import Host, host, order
 
 ARRIVED = (
@@ -150,6 +150,22 @@ def test_sums_are_written_at_most_once_a_second(rig: Rig, monkeypatch: pytest.Mo
         rig.put(entry("Nobody"))
         written.append(sum(row["count"] for row in rig.rows("select * from measures")))
     assert written == [1, 1, 1, 4]
+
+
+def test_a_skip_of_time_leaves_the_counts_of_before_in_their_minute(tmp_path: Path) -> None:
+    with host(tmp_path) as platform:
+        platform.receive(TEA=1, VASE=0)
+        began = platform.engine.clock.now()
+        platform.put(order("T-1"))
+        platform.engine.turn(0.0)  # writes the first sums, so that the next ones wait a second
+        platform.put(order("T-2", items=VASE))
+        platform.settle()
+        platform.engine.write_measures()
+        rows = platform.rows("select * from measures where label = 'Order Created'")
+        [minute] = {row["minute"] for row in rows}
+        assert minute <= began < minute + 120
+        assert platform.engine.clock.now() > began + 3_000
+        assert sum(row["count"] for row in rows) == 2
 
 
 def test_text_from_outside_does_not_become_a_label(rig: Rig) -> None:

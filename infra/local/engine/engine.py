@@ -310,8 +310,12 @@ class Engine:
         return True
 
     def skip_to(self, moment: float) -> None:
-        """Move the clock forward to a moment; the next turn journals the clock's offset."""
+        """Move the clock forward to a moment; the next turn journals the clock's offset.
+
+        The sums of before belong to their own minute, so they are written with it.
+        """
         assert isinstance(self.clock, SkippingClock)
+        self.measures.flush(self.clock.now(), force=True)
         self.clock.skip_to(moment)
         self.journal.save_clock_offset(self.clock.offset)
 
