@@ -1,9 +1,11 @@
 """The health of a platform on one screen."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 from infra.terminal.output import Styled, Table, console
 from infra.views.health import Health, Latency, plural
+from kernel.timestamps import moment
 
 SHOWN = 6
 """Lines of a part; the others are counted."""
@@ -16,12 +18,18 @@ def show_health(health: Health) -> None:
         verdict = plural(len(health.needs), "thing", "need") + " somebody"
     when = health.at.replace("T", " ")[:19]
     console.print(Styled(f"{verdict}   {when} UTC", "bold red" if health.needs else "bold green"))
-    console.print(Styled(health.place, "dim"))
+    console.print(Styled(f"{health.place}{_sandbox(health)}", "dim"))
     _show_needs(health)
     figures = Table()
     for label, value in _figures(health):
         figures.add_row(Styled(label, "bold"), value)
     console.print("", figures)
+
+
+def _sandbox(health: Health) -> str:
+    """Return a remark on the clock of a sandbox, in which `orders run` skipped waits."""
+    minutes = round((moment(health.at).timestamp() - time.time()) / 60)
+    return f" (a sandbox: its clock is {minutes:,} min ahead)" if minutes > 0 else ""
 
 
 def _show_needs(health: Health) -> None:

@@ -1,6 +1,7 @@
 """The health of a data directory: what needs somebody, and the figures, as a person reads them."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -172,6 +173,13 @@ def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path)
     assert shown.returncode == 1
     assert "1 thing needs somebody" in shown.stdout
     assert "`orders serve` continues it" in shown.stdout
+
+
+def test_the_status_of_a_sandbox_says_that_its_clock_is_ahead(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    orders("run", "--count", "100", "--workers", "0", "--data", data)
+    shown = orders("status", "--data", data).stdout
+    assert re.search(r"\(a sandbox: its clock is \d+ min ahead\)", shown)
 
 
 def test_watching_prints_the_status_again_and_again(tmp_path: Path) -> None:
