@@ -187,7 +187,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         patch.setattr(Database, "define", _defined)
         patch.setattr(Database, "write", _hooked(Database.write, hooks))
         uuid = _uuids(hooks)
-        patch.setattr(kernel.time_ordered_id, "uuid4", uuid)
+        patch.setattr(kernel.time_ordered_id, "urandom", lambda number: uuid().bytes[-number:])
         patch.setattr(infra.local.engine.schedules, "uuid4", uuid)
         _patch_partners(patch, hooks)
         storage.sqlite.database.database.cache_clear()
