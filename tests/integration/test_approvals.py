@@ -96,6 +96,15 @@ def test_an_approved_order_is_charged_and_completed(opened: Host) -> None:
     assert dict(action) == {"actor": "ada", "action": "approve", "result": "DONE"}
 
 
+def test_an_order_with_the_longest_id_goes_on_at_once(opened: Host) -> None:
+    """The names of its executions are within the 80 characters of Step Functions."""
+    longest = "A" * 64
+    opened.put(order(longest, **DEAR))
+    turns(opened)
+    operate(opened, "ApproveOrder", order_id=longest)
+    assert opened.rows("select status from orders") == [{"status": "COMPLETED"}]
+
+
 def test_a_rejected_order_fails_with_the_reason_and_without_a_charge(opened: Host) -> None:
     waiting(opened)
     operate(opened, "RejectOrder", order_id="T-1", who="ada", reason="fraud")
