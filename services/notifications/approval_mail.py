@@ -5,11 +5,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from kernel.approval import link_code
+from kernel.email_address import to_ascii
+from kernel.errors import UnmailableAddress
 from kernel.idempotency import approval_mail_id
 from kernel.money import text
 from kernel.order_record import OrderRecord
 from kernel.timestamps import timestamp
-from notifications.model import Mail, address_of_mail
+from notifications.model import Mail
 
 _VERBS = ("approve", "reject")
 
@@ -45,12 +47,23 @@ def approval_mail(
     return Mail(
         message_id=approval_mail_id(record.order_id),
         sender=sender,
-        recipient=address_of_mail(reviewer.address, record.order_id),
+        recipient=_recipient(reviewer.address, record.order_id),
         subject=f"Approve order {record.order_id} of {total}?",
         text=_plain(record, total, until, link),
         html=_html(record, total, until, link),
         sent_at=at,
     )
+
+
+def _recipient(address: str, order_id: str) -> str:
+    try:
+        return to_ascii(address)
+    except ValueError as error:
+        raise UnmailableAddress(
+            f"no mail asks about order {order_id}: the reviewer's address {error}; correct the"
+            f" parameter ApprovalReviewer and redrive this letter, or decide with"
+            f" `orders approve {order_id}` or `orders reject {order_id}`"
+        ) from None
 
 
 def _plain(record: OrderRecord, total: str, until: str, link: str) -> str:

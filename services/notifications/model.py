@@ -51,7 +51,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
     return Mail(
         message_id=confirmation.message_id,
         sender=sender,
-        recipient=address_of_mail(recipient, confirmation.order_id),
+        recipient=_address(recipient, confirmation.order_id),
         subject=f"Your order {confirmation.order_id}",
         text=_plain(confirmation),
         html=_html(confirmation),
@@ -59,7 +59,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
     )
 
 
-def address_of_mail(recipient: str, order_id: str) -> str:
+def _address(recipient: str, order_id: str) -> str:
     """Return an address in ASCII, valid in a header; earlier contracts accepted others."""
     try:
         return to_ascii(recipient)
