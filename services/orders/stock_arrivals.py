@@ -28,7 +28,9 @@ def _resume(supply: Supply, ports: Ports) -> int:
     for order_id in ports.store.waiting_for(supply.sku, MAX_EXAMINED):
         if left <= 0:
             break
-        record = ports.store.read(order_id)
+        record = ports.store.find(order_id)
+        if record is None:  # pruned meanwhile, with its entry
+            continue
         if not model.waits_for_stock(record):
             done.append(record)
         elif record.demand.get(supply.sku, 0) <= left:

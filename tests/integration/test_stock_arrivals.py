@@ -76,6 +76,18 @@ def test_an_order_that_went_on_is_not_started_and_its_entry_goes(stores: Stores)
     assert (runs(stores), stores.orders().waiting_for("TEA", 9)) == ([], [])
 
 
+def test_an_entry_without_an_order_stops_no_other_order(
+    stores: Stores,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The order was pruned between the two reads."""
+    waits(stores, "A-1", NOW, "TEA")
+    given = ports(stores)
+    monkeypatch.setattr(given.store, "waiting_for", lambda _sku, _limit: ["gone", "A-1"])
+    assert stock_arrivals.resume_waiting([Supply("TEA", 99, 99)], given) == 1
+    assert runs(stores) == ["A-1"]
+
+
 def test_a_receipt_publishes_what_orders_wait_for_and_only_once(stores: Stores) -> None:  # noqa: F811
     waits(stores, "A-1", NOW, "TEA")
     receipt = Receipt.of({"TEA": 4, "CAKE": 2})
