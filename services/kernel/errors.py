@@ -22,6 +22,7 @@
     ├── ApprovalRejected        a person rejected the order; compensate
     ├── ApprovalExpired         nobody decided about the order in time; compensate
     ├── DecisionRefused         a decision about an order that does not wait for one
+    │   └── InvalidLink         a reviewer's link that is not valid, or not any more
     ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
@@ -166,7 +167,11 @@ class ApprovalExpired(OrderflowError):
 
 
 class DecisionRefused(OrderflowError):
-    """The order does not wait for a decision, or the link to it is no longer valid."""
+    """The order does not wait for a decision."""
+
+
+class InvalidLink(DecisionRefused):
+    """The reviewer's link is not that of the order's present wait."""
 
 
 class ReviewNotFound(OrderflowError):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kernel import approval
-from kernel.errors import DecisionRefused, LeaseLost
+from kernel.errors import DecisionRefused, InvalidLink, LeaseLost
 from kernel.lease import require_active
 from kernel.order_record import Change, Entry, OrderRecord, retry_on_conflict
 from kernel.order_status import UNDOING, Approval, Status
@@ -17,6 +17,10 @@ MAX_REASON = 1_000
 
 REVIEWER = "the reviewer"
 """The name of a person who decides by the link in the mail."""
+
+INVALID_LINK = (
+    "The order was decided or cancelled, or its time has passed, or the link is incomplete."
+)
 
 
 class Requested(NamedTuple):
@@ -89,8 +93,10 @@ def decide_by_link(
 
     Raises
     ------
+    InvalidLink
+        The link is not valid, or not any more: the order was decided, or the wait has ended.
     DecisionRefused
-        The link is not valid, or not any more: somebody has decided, or the wait has ended.
+        The order can no longer be decided.
     OrderNotFound
         No order has this id.
     """
@@ -99,12 +105,9 @@ def decide_by_link(
 
 
 def require_link(record: OrderRecord, code: str) -> OrderRecord:
-    """Return the order of a reviewer's link, or raise `DecisionRefused`."""
+    """Return the order of a reviewer's link, or raise `InvalidLink`."""
     if not approval.is_code_of(record, code):
-        raise DecisionRefused(
-            "this link is not valid, or not any more: the order was decided, cancelled, or its"
-            " time has passed"
-        )
+        raise InvalidLink(INVALID_LINK)
     return record
 
 

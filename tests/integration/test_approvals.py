@@ -314,6 +314,15 @@ def page(served: Served, method: str, path: str, **form: str) -> tuple[int, str,
     return reply.status, text, reply.headers
 
 
+def posted_bytes(served: Served, path: str, body: bytes) -> int:
+    connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": served.address}
+    connection.request("POST", path, body, headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def test_an_order_is_decided_in_each_way_and_kill_9_changes_nothing(served: Served) -> None:
     for number in range(6):
         place(served, f"A-{number}")
@@ -334,6 +343,8 @@ def test_an_order_is_decided_in_each_way_and_kill_9_changes_nothing(served: Serv
     code = path.partition("code=")[2]
     assert page(served, "POST", path, code="0" * 64, decision="approve")[0] == 410
     assert page(served, "POST", path, code=code)[0] == 400
+    assert page(served, "GET", f"/approvals/{'A' * 3000}?code={code}")[0] == 410
+    assert posted_bytes(served, path, b"decision=approve&code=\xff\xfe") == 400
     assert page(served, "POST", path, code=code, decision="approve", reason="ok")[0] == 200
     assert page(served, "GET", path)[0] == 410
     rejected = orders("reject", "A-3", "--reason", "fraud", "--data", served.data)
