@@ -5,16 +5,13 @@ from typing import NamedTuple
 from kernel import approval
 from kernel.errors import DecisionRefused, InvalidLink, LeaseLost
 from kernel.lease import require_active
-from kernel.order_record import Change, Entry, OrderRecord, retry_on_conflict
+from kernel.order_record import MAX_TEXT, Change, Entry, OrderRecord, retry_on_conflict
 from kernel.order_status import UNDOING, Approval, Status
 from kernel.timestamps import timestamp
 from orders import model
 from orders.usecases import Ports
 
 REJECTED = "ApprovalRejected"
-MAX_REASON = 1_000
-"""Maximum characters of a reason, as of every text in a timeline."""
-
 REVIEWER = "the reviewer"
 """The name of a person who decides by the link in the mail."""
 
@@ -83,7 +80,7 @@ def decide(order_id: str, decision: Approval, actor: str, reason: str, ports: Po
     if record.approval is decision and not record.ended:
         return record
     _require_pending(record, now)
-    return ports.store.save(_decided(record, decision, actor, reason[:MAX_REASON], now))
+    return ports.store.save(_decided(record, decision, actor, reason[:MAX_TEXT], now))
 
 
 def decide_by_link(

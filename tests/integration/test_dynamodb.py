@@ -13,7 +13,7 @@ from high_value.model import Review
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage
 from kernel.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
-from kernel.order_record import Entry, Message, OrderRecord
+from kernel.order_record import MAX_TEXT, Entry, Message, OrderRecord
 from kernel.order_status import ChargeStatus, Status
 from lambda_support import aws
 from notifications import usecases as notifications
@@ -29,7 +29,6 @@ from shipping import usecases as shipping
 from storage.dynamodb.order_item import (
     MAX_ENTRIES,
     MAX_NOTED,
-    MAX_TEXT,
     compact_id,
     expand_id,
     open_partition,

@@ -43,6 +43,7 @@ from kernel.events import (
 )
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
+from kernel.order_record import MAX_TEXT
 from kernel.order_status import Approval
 from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
@@ -340,8 +341,8 @@ def _decide(order_id: str, decision: Approval) -> Response[str]:
     caller = _caller()
     caller.require_operator()
     reason = (_body() if app.current_event.body else {}).get("reason") or ""
-    if not isinstance(reason, str) or len(reason) > approvals.MAX_REASON:
-        raise InvalidInput("reason", f"send a text of at most {approvals.MAX_REASON} characters")
+    if not isinstance(reason, str) or len(reason) > MAX_TEXT:
+        raise InvalidInput("reason", f"send a text of at most {MAX_TEXT} characters")
     actor = caller.subject or "an operator"
     record = approvals.decide(order_id, decision, actor, reason.strip(), wiring.ports())
     return _json(HTTPStatus.OK, order_json(record))
