@@ -16,8 +16,8 @@ def resume_waiting(supplies: list[Supply], ports: Ports) -> int:
     """Start a run for each order that the supplies cover; return the number of runs.
 
     An order that is short of more than the available units is left to its timer, and younger
-    orders are looked at. A run's name follows from the order's epoch, so a repeated event, or
-    another one before the run has begun, starts no second run.
+    orders are looked at. The entry of a started order is deleted, so a repeated event starts it
+    only if the first call ended before that; the lease of the first run refuses a second one.
     """
     return sum(_resume(supply, ports) for supply in supplies)
 
