@@ -11,6 +11,12 @@ from orders.usecases import Ports
 MAX_EXAMINED = 1_000
 """Waiting orders of a SKU that one event looks at; the others wait for their timers."""
 
+BATCH = 25
+"""Entries that are deleted together; a function that ends early repeats no more starts than these.
+
+A thousand orders may take longer than the function's timeout, and the next delivery continues.
+"""
+
 
 def resume_waiting(supplies: list[Supply], ports: Ports) -> int:
     """Start a run for each order that the supplies cover; return the number of runs.
@@ -24,7 +30,8 @@ def resume_waiting(supplies: list[Supply], ports: Ports) -> int:
 
 @retry_on_conflict
 def _resume(supply: Supply, ports: Ports) -> int:
-    left, done, started = supply.available, [], 0
+    left, started = supply.available, 0
+    done: list[OrderRecord] = []
     for order_id in ports.store.waiting_for(supply.sku, MAX_EXAMINED):
         if left <= 0:
             break
@@ -33,11 +40,14 @@ def _resume(supply: Supply, ports: Ports) -> int:
             continue
         if not model.waits_for_stock(record):
             done.append(record)
-        elif record.demand.get(supply.sku, 0) <= left:
+        elif record.demand[supply.sku] <= left:
             left -= record.demand[supply.sku]
             _start(record, ports)
             done.append(record)
             started += 1
+        if len(done) == BATCH:
+            ports.store.forget_waiting(supply.sku, done)
+            done = []
     if done:
         ports.store.forget_waiting(supply.sku, done)
     return started
