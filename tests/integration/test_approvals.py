@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 import pytest
 
 from infra.errors import InvalidRequest
+from infra.local.engine.integrations import TaskError
+from infra.server.aws_api import AwsApi
 from infra.server.operator_api import OperatorApi
 from kernel.approval import GRACE
 from orders.usecases import Policy
 from storage.sqlite.database import Database
 from tests.fakes.serving import Served, answer, orders
-from tests.faults.scene import Killed, Scene, forget, let_go, paid
+from tests.faults.scene import Killed, Scene, dead_letters, forget, let_go, paid
 from tests.host import Host, event, host, order
 
 DEAR: dict[str, Any] = {
@@ -158,6 +160,7 @@ def test_the_same_event_again_and_a_retry_keep_the_wait(opened: Host) -> None:
     [after] = opened.rows("select approve_by, approval_token from orders")
     assert after == before
     assert running(opened) == ["OrderApproval"]
+    assert opened.rows("select queue from messages") == []
     operate(opened, "ApproveOrder", order_id="T-1")
     assert opened.status() == "COMPLETED"
 
@@ -169,6 +172,34 @@ def test_a_lost_wait_is_replaced_by_a_run(opened: Host) -> None:
         connection.execute("update executions set status = 'ABORTED' where status = 'RUNNING'")
     operate(opened, "ApproveOrder", order_id="T-1")
     assert (opened.status(), paid(opened)) == ("COMPLETED", ["CHARGED"])
+
+
+def test_a_wait_that_did_not_start_is_a_dead_letter_and_its_redrive_starts_it(
+    opened: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = opened.engine.executions.start
+
+    def refuses(machine: str, *arguments: Any, **options: Any) -> str:
+        if machine == "OrderApproval":
+            raise TaskError("StepFunctions.ExecutionLimitExceeded", "too many run")
+        return start(machine, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.engine.executions, "start", refuses)
+        opened.put(order(**DEAR))
+        for _ in range(5):  # the retries
+            turns(opened, 20)
+            opened.engine.clock.offset += 5
+    assert (opened.status(), running(opened)) == ("AWAITING_APPROVAL", [])
+    [(queue, reason)] = dead_letters(opened)
+    assert (queue, "ExecutionLimitExceeded" in reason) == ("AttentionQueue", True)
+    [letter] = opened.rows("select id from messages")
+    redriven = json.dumps({"ids": [letter["id"]]}).encode()
+    AwsApi(opened.engine, opened.database).answer("Orderflow.RedriveDeadLetters", redriven)
+    turns(opened)
+    assert (opened.status(), running(opened)) == ("AWAITING_APPROVAL", ["OrderApproval"])
+    assert mail(opened)["recipient"] == "boss@example.com"
+    assert dead_letters(opened) == []
 
 
 def test_the_reviewer_gets_one_mail_with_the_order(opened: Host) -> None:
