@@ -12,8 +12,8 @@ from infra.contracts.json_schema import detail_definitions
 from infra.contracts.sample_orders import examples
 from kernel.errors import MAX_PROBLEMS
 from kernel.events import Detail, OrderCancelled, OrderCreated, OrderUpdated
+from kernel.order_record import MAX_TEXT
 from kernel.order_status import Status
-from orders.approvals import MAX_REASON
 from orders.event_history import MAX_EVENTS
 from orders.idempotency_key import MAX_LENGTH
 
@@ -257,7 +257,7 @@ def _decide(verb: str) -> JSON:
         "An order of high value waits for a decision before it is charged, if the parameter"
         " HighValueApproval is on. A decision is final; a repetition of it changes nothing."
     )
-    properties = {"reason": {"type": "string", "maxLength": MAX_REASON}}
+    properties = {"reason": {"type": "string", "maxLength": MAX_TEXT}}
     media = {"schema": {"type": "object", "properties": properties}}
     outcome = {"approve": "it is charged", "reject": "it fails uncharged"}[verb]
     return _operation(

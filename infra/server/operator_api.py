@@ -30,7 +30,7 @@ from inventory.model import Adjustment, Receipt
 from inventory.store import SQLiteInventory
 from kernel.clock import timestamp
 from kernel.errors import OrderflowError
-from kernel.order_record import Entry, OrderRecord
+from kernel.order_record import MAX_TEXT, Entry, OrderRecord
 from kernel.order_status import Approval
 from orders import approvals, operator_requests
 from orders.store import SQLiteOrders
@@ -52,8 +52,8 @@ FIELD_TYPES: Mapping[str, type] = {
 }
 """Types of the fields of these requests, apart from ``who`` and ``reason``."""
 
-MAX_REASON, MAX_NAME, MAX_KEY = 1_000, 100, 200
-"""Maximum characters of a reason, of a person's name, and of an id."""
+MAX_NAME, MAX_KEY = 100, 200
+"""Maximum characters of a person's name, and of an id."""
 
 MAX_UNITS = 1_000_000_000
 
@@ -109,7 +109,7 @@ class OperatorApi:
 
         def operate(request: Request) -> "Future[Answer]":
             name = _required(request, subject)
-            reason = (request.get("reason") or "").strip()[:MAX_REASON]
+            reason = (request.get("reason") or "").strip()[:MAX_TEXT]
             if why and not reason:
                 raise InvalidRequest("ValidationException", "reason: is missing; say why")
             action = Action((request.get("who") or OPERATOR)[:MAX_NAME], verb, name, reason)

@@ -90,6 +90,9 @@ ORDER_EVENTS = (
 )
 """Columns of the view ``order_events``: every event once, without facts of other senders."""
 
+_PLACED_AT = Column("placed_at", "timestamp", "Time of the order by its own statement, in UTC.")
+_SHIP_COUNTRY = Column("ship_country", "string", "Country of the shipping address.")
+
 ORDERS = (
     Column("order_id", "string", "Id of the order."),
     Column("customer_id", "string", "Id of the customer."),
@@ -99,8 +102,8 @@ ORDERS = (
     Column("total", AMOUNT, "Total of the order that the platform processed."),
     Column("units", "int", "Sum of the quantities of all lines."),
     Column("line_count", "int", "Number of lines."),
-    Column("ship_country", "string", "Country of the shipping address."),
-    Column("placed_at", "timestamp", "Time of the order by its own statement, in UTC."),
+    _SHIP_COUNTRY,
+    _PLACED_AT,
     Column("received_at", "timestamp", "First arrival of Order Created, in UTC."),
     Column(
         "ended_at", "timestamp", "First arrival of the outcome, in UTC; null for an open order."
@@ -115,9 +118,9 @@ ORDERS = (
 ORDER_LINES = (
     *(column for column in ORDERS if column.name in ("order_id", "customer_id", "status")),
     Column("currency", "string", "ISO 4217 code of unit_price and amount."),
-    Column("placed_at", "timestamp", "Time of the order by its own statement, in UTC."),
+    _PLACED_AT,
     Column("ended_at", "timestamp", "First arrival of the order's outcome, in UTC."),
-    Column("ship_country", "string", "Country of the shipping address."),
+    _SHIP_COUNTRY,
     Column("sku", "string", "Stock keeping unit."),
     Column("quantity", "int", "Units of the line."),
     Column("unit_price", AMOUNT, "Price of one unit."),

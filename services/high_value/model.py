@@ -15,11 +15,6 @@ class Review(NamedTuple):
     event_id: str
 
 
-def is_high_value(total: int, threshold: int) -> bool:
-    """Return whether an order of this total must be reviewed: at or above the threshold."""
-    return total >= threshold
-
-
 def no_open_review(order_id: str, status: str | None) -> str:
     """Return why the review of an order cannot be closed; ``status`` is the review's."""
     if status is None:

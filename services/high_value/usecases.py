@@ -1,10 +1,11 @@
 """Open a review of each order of high value, once, and quarantine invalid events."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from high_value.model import Review, is_high_value
+from high_value.model import Review
+from kernel.approval import Thresholds
 from kernel.clock import timestamp
 from kernel.errors import InvalidEvent
 from kernel.events import HighValueOrderFlagged, OrderCreated, parse
@@ -31,16 +32,12 @@ class ReviewStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports of the use case.
-
-    ``threshold`` is in hundredths, for currencies without an entry in ``thresholds``.
-    """
+    """Ports of the use case."""
 
     store: ReviewStore
-    threshold: int
+    thresholds: Thresholds
     quarantine_queue: str
     now: Callable[[], float]
-    thresholds: Mapping[str, int] = field(default_factory=dict)
 
 
 def flag(body: str, ports: Ports) -> str:
@@ -59,15 +56,14 @@ def flag(body: str, ports: Ports) -> str:
     order = event.detail
     if not isinstance(order, OrderCreated):
         return "NOT_FLAGGED"
-    threshold = ports.thresholds.get(order.currency, ports.threshold)
-    if not is_high_value(order.total, threshold):
+    if not ports.thresholds.is_high_value(order.total, order.currency):
         return "NOT_FLAGGED"
     review = Review(
         order_id=order.order_id,
         customer_id=order.customer_id,
         currency=order.currency,
         total=order.total,
-        threshold=threshold,
+        threshold=ports.thresholds.of(order.currency),
         flagged_at=ports.now(),
         event_id=event.event_id,
     )

@@ -24,14 +24,8 @@ class HighValueSettings(ThresholdSettings):
 def ports() -> Ports:
     """Return the ports of the use case, by the settings."""
     settings = HighValueSettings.from_environment()
-    thresholds = settings.thresholds()
-    return Ports(
-        open_store(settings.store_url, _sqlite, _dynamodb),
-        thresholds.general,
-        settings.quarantine_queue_url,
-        clock.now,
-        thresholds.single,
-    )
+    store = open_store(settings.store_url, _sqlite, _dynamodb)
+    return Ports(store, settings.thresholds(), settings.quarantine_queue_url, clock.now)
 
 
 def _sqlite(database: "Database") -> ReviewStore:

@@ -26,6 +26,10 @@ class Thresholds(NamedTuple):
         """Return the threshold of a currency."""
         return self.single.get(currency, self.general)
 
+    def is_high_value(self, total: int, currency: str) -> bool:
+        """Return whether an order of this total is of high value: at or above the threshold."""
+        return total >= self.of(currency)
+
 
 def require_approved(record: OrderRecord, thresholds: Thresholds | None, now: float) -> None:
     """Return if an order may be charged; without ``thresholds`` no order needs an approval.
@@ -42,13 +46,13 @@ def require_approved(record: OrderRecord, thresholds: Thresholds | None, now: fl
     if record.approval is Approval.APPROVED:
         return
     if record.approval is None:
-        if thresholds is None or record.total < thresholds.of(record.currency):
+        if thresholds is None or not thresholds.is_high_value(record.total, record.currency):
             return
         raise ApprovalRequired(f"order {record.order_id} is of high value and needs an approval")
     if record.approval is Approval.REJECTED:
         raise ApprovalRejected(record.failure_message or f"order {record.order_id} was rejected")
     if record.approval is Approval.EXPIRED or now >= (record.approve_by or 0.0):
-        raise ApprovalExpired(f"nobody approved order {record.order_id} in time")
+        raise ApprovalExpired(f"order {record.order_id} was not approved in time")
     raise ApprovalRequired(f"order {record.order_id} waits for a decision")
 
 

@@ -20,8 +20,9 @@
     ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
     ├── ApprovalRequired        the order of high value may not be charged before a decision
     ├── ApprovalRejected        a person rejected the order; compensate
-    ├── ApprovalExpired         nobody decided about the order in time; compensate
+    ├── ApprovalExpired         the order was not decided in time; compensate
     ├── DecisionRefused         a decision about an order that does not wait for one
+    │   └── InvalidLink         a reviewer's link that is not valid, or not any more
     ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
     ├── PaymentDeclined         the card was refused; never retried
@@ -162,11 +163,15 @@ class ApprovalRejected(OrderflowError):
 
 
 class ApprovalExpired(OrderflowError):
-    """Nobody decided about the order until its deadline: compensate it."""
+    """The order was not decided until its deadline: compensate it."""
 
 
 class DecisionRefused(OrderflowError):
-    """The order does not wait for a decision, or the link to it is no longer valid."""
+    """The order does not wait for a decision."""
+
+
+class InvalidLink(DecisionRefused):
+    """The reviewer's link is not that of the order's present wait."""
 
 
 class ReviewNotFound(OrderflowError):

@@ -64,6 +64,11 @@ def approval_mail_id(order_id: str) -> str:
     return uuid_of(f"{order_id}|approval mail")
 
 
+def approval_mail_name(order_id: str) -> str:
+    """Return the name of that mail at the mail server; an order's id names its confirmation."""
+    return f"{order_id}#approval"
+
+
 @lru_cache(1024)
 def charge_id(order_id: str) -> str:
     """Return the id of an order's only charge: its idempotency key at the gateway."""

@@ -38,6 +38,10 @@ class Line(NamedTuple):
     unit_price: int
 
 
+MAX_TEXT = 1_000
+"""Maximum characters of a text in an entry's detail: an item of DynamoDB has 400 KB at most."""
+
+
 class Entry(NamedTuple):
     """An entry of an order's timeline: ``what`` is a word such as CLAIMED."""
 

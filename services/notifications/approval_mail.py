@@ -5,11 +5,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from kernel.approval import link_code
+from kernel.email_address import to_ascii
+from kernel.errors import UnmailableAddress
 from kernel.idempotency import approval_mail_id
 from kernel.money import text
 from kernel.order_record import OrderRecord
 from kernel.timestamps import timestamp
-from notifications.model import Mail, address_of_mail
+from notifications.model import Mail, html_page
 
 _VERBS = ("approve", "reject")
 
@@ -45,12 +47,23 @@ def approval_mail(
     return Mail(
         message_id=approval_mail_id(record.order_id),
         sender=sender,
-        recipient=address_of_mail(reviewer.address, record.order_id),
+        recipient=_recipient(reviewer.address, record.order_id),
         subject=f"Approve order {record.order_id} of {total}?",
         text=_plain(record, total, until, link),
         html=_html(record, total, until, link),
         sent_at=at,
     )
+
+
+def _recipient(address: str, order_id: str) -> str:
+    try:
+        return to_ascii(address)
+    except ValueError as error:
+        raise UnmailableAddress(
+            f"no mail asks about order {order_id}: the reviewer's address {error}; correct the"
+            f" parameter ApprovalReviewer and redrive this letter, or decide with"
+            f" `orders approve {order_id}` or `orders reject {order_id}`"
+        ) from None
 
 
 def _plain(record: OrderRecord, total: str, until: str, link: str) -> str:
@@ -75,12 +88,7 @@ def _plain(record: OrderRecord, total: str, until: str, link: str) -> str:
     )
 
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Approve order {order_id}?</title>
-<body style="font-family: sans-serif; line-height: 1.5">
+_BODY = """\
 <p>Order <strong>{order_id}</strong> of customer {customer} waits for your decision.</p>
 <ul>
 {lines}
@@ -88,10 +96,7 @@ _PAGE = """\
 <p><strong>Total {total}</strong></p>
 <p>It is charged after your approval only. Its units are reserved until {until}; without a decision
 it fails then, and nothing is charged.</p>
-{decide}
-</body>
-</html>
-"""
+{decide}"""
 
 
 def _html(record: OrderRecord, total: str, until: str, link: str) -> str:
@@ -103,7 +108,7 @@ def _html(record: OrderRecord, total: str, until: str, link: str) -> str:
         f"<code>orders {verb} {order_id} --reason TEXT</code>" for verb in _VERBS
     )
     page = f'<p><a href="{escape(link)}">Open the page to decide</a></p>\n' if link else ""
-    return _PAGE.format(
+    body = _BODY.format(
         order_id=order_id,
         customer=escape(record.customer_id),
         lines=lines,
@@ -111,3 +116,4 @@ def _html(record: OrderRecord, total: str, until: str, link: str) -> str:
         until=until,
         decide=f"{page}<p>{commands}</p>",
     )
+    return html_page(f"Approve order {record.order_id}?", body)

@@ -51,7 +51,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
     return Mail(
         message_id=confirmation.message_id,
         sender=sender,
-        recipient=address_of_mail(recipient, confirmation.order_id),
+        recipient=_address(recipient, confirmation.order_id),
         subject=f"Your order {confirmation.order_id}",
         text=_plain(confirmation),
         html=_html(confirmation),
@@ -59,7 +59,7 @@ def render(confirmation: Confirmation, sender: str, recipient: str, at: float) -
     )
 
 
-def address_of_mail(recipient: str, order_id: str) -> str:
+def _address(recipient: str, order_id: str) -> str:
     """Return an address in ASCII, valid in a header; earlier contracts accepted others."""
     try:
         return to_ascii(recipient)
@@ -96,16 +96,25 @@ _PAGE = """\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>Your order {order_id}</title>
+<title>{title}</title>
 <body style="font-family: sans-serif; line-height: 1.5">
+{body}
+</body>
+</html>
+"""
+
+_BODY = """\
 <p>Thank you for your order <strong>{order_id}</strong>.</p>
 <table cellpadding="4" style="border-collapse: collapse">
 {rows}
 <tr style="border-top: 1px solid; font-weight: bold"><td>Total<td><td align="right">{total}
 </table>
-{address}</body>
-</html>
-"""
+{address}"""
+
+
+def html_page(title: str, body: str) -> str:
+    """Return the HTML form of a mail; ``title`` is plain text, and ``body`` is HTML."""
+    return _PAGE.format(title=escape(title), body=body.rstrip())
 
 
 def _html(confirmation: Confirmation) -> str:
@@ -116,9 +125,10 @@ def _html(confirmation: Confirmation) -> str:
         for line in confirmation.lines
     )
     address = "<br>\n".join(escape(line) for line in confirmation.address)
-    return _PAGE.format(
+    body = _BODY.format(
         order_id=escape(confirmation.order_id),
         rows=rows,
         total=f"{currency} {text(confirmation.total, currency)}",
         address=f"<p>We ship it to:</p>\n<p>{address}</p>\n" if address else "",
     )
+    return html_page(f"Your order {confirmation.order_id}", body)

@@ -5,6 +5,7 @@ A mail scanner follows links, so the link alone changes nothing.
 
 from collections.abc import Mapping
 from html import escape
+from urllib.parse import parse_qsl
 
 from kernel.money import text
 from kernel.order_record import OrderRecord
@@ -45,6 +46,16 @@ def page(title: str, *paragraphs: str) -> str:
     """Return a page of plain text."""
     body = "\n".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
     return _PAGE.format(title=escape(title), body=body)
+
+
+def invalid_link(reason: str) -> str:
+    """Return the page of a link by which nothing can be decided."""
+    return page("This link is not valid any more", reason)
+
+
+def fields_of(form: str) -> dict[str, str]:
+    """Return the fields of a form as a browser sends it."""
+    return dict(parse_qsl(form))
 
 
 def question(record: OrderRecord, code: str) -> str:

@@ -3,20 +3,21 @@
 from typing import NamedTuple
 
 from kernel import approval
-from kernel.errors import DecisionRefused, LeaseLost
+from kernel.errors import DecisionRefused, InvalidLink, LeaseLost
 from kernel.lease import require_active
-from kernel.order_record import Change, Entry, OrderRecord, retry_on_conflict
+from kernel.order_record import MAX_TEXT, Change, Entry, OrderRecord, retry_on_conflict
 from kernel.order_status import UNDOING, Approval, Status
 from kernel.timestamps import timestamp
 from orders import model
 from orders.usecases import Ports
 
 REJECTED = "ApprovalRejected"
-MAX_REASON = 1_000
-"""Maximum characters of a reason, as of every text in a timeline."""
-
 REVIEWER = "the reviewer"
 """The name of a person who decides by the link in the mail."""
+
+INVALID_LINK = (
+    "The order was decided or cancelled, or its time has passed, or the link is incomplete."
+)
 
 
 class Requested(NamedTuple):
@@ -79,7 +80,7 @@ def decide(order_id: str, decision: Approval, actor: str, reason: str, ports: Po
     if record.approval is decision and not record.ended:
         return record
     _require_pending(record, now)
-    return ports.store.save(_decided(record, decision, actor, reason[:MAX_REASON], now))
+    return ports.store.save(_decided(record, decision, actor, reason[:MAX_TEXT], now))
 
 
 def decide_by_link(
@@ -89,8 +90,10 @@ def decide_by_link(
 
     Raises
     ------
+    InvalidLink
+        The link is not valid, or not any more: the order was decided, or the wait has ended.
     DecisionRefused
-        The link is not valid, or not any more: somebody has decided, or the wait has ended.
+        The order can no longer be decided.
     OrderNotFound
         No order has this id.
     """
@@ -99,12 +102,9 @@ def decide_by_link(
 
 
 def require_link(record: OrderRecord, code: str) -> OrderRecord:
-    """Return the order of a reviewer's link, or raise `DecisionRefused`."""
+    """Return the order of a reviewer's link, or raise `InvalidLink`."""
     if not approval.is_code_of(record, code):
-        raise DecisionRefused(
-            "this link is not valid, or not any more: the order was decided, cancelled, or its"
-            " time has passed"
-        )
+        raise InvalidLink(INVALID_LINK)
     return record
 
 

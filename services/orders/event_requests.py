@@ -1,6 +1,11 @@
-"""Answer a caller's question about events: a customer hears of its own events only."""
+"""Answer a caller's question about events: a customer hears of its own events only.
+
+An event belongs to the customer in it, and without one to the customer of its order: anyone who
+may send events can send another customer's with the id of an order.
+"""
 
 from kernel.errors import EventNotFound, OrderNotFound
+from kernel.order_record import OrderRecord
 from orders.caller import Caller
 from orders.event_history import MAX_EVENTS, EventHistory, ToldEvent
 from orders.usecases import Ports
@@ -23,10 +28,9 @@ def of_order(order_id: str, caller: Caller, ports: Ports) -> list[ToldEvent]:
     record = ports.store.find(order_id)
     if record is not None:
         caller.require_own(record)
-        return history(ports).of_order(order_id, MAX_EVENTS)
     events = history(ports).of_order(order_id, MAX_EVENTS)
-    own = [event for event in events if _is_own(event, caller)]
-    if not own:
+    own = [event for event in events if _is_own(event, record, caller)]
+    if record is None and not own:
         raise OrderNotFound(f"no order has the id {order_id!r}")
     return own
 
@@ -42,8 +46,7 @@ def find(event_id: str, caller: Caller, ports: Ports) -> ToldEvent:
     event = history(ports).find(event_id)
     if event is not None:
         record = ports.store.find(event.order_id) if event.order_id else None
-        owner = record.customer_id if record else event.customer_id
-        if caller.customer_id in (None, owner):
+        if _is_own(event, record, caller):
             return event
     raise EventNotFound(
         f"no event has the id {event_id[:80]!r}; send the EventId of PutEvents' answer. A deployed"
@@ -51,5 +54,7 @@ def find(event_id: str, caller: Caller, ports: Ports) -> ToldEvent:
     )
 
 
-def _is_own(event: ToldEvent, caller: Caller) -> bool:
-    return caller.customer_id in (None, event.customer_id)
+def _is_own(event: ToldEvent, record: OrderRecord | None, caller: Caller) -> bool:
+    """Return whether a caller may hear of an event; ``record`` is that of its order."""
+    owner = event.customer_id or (record.customer_id if record else None)
+    return caller.customer_id in (None, owner)

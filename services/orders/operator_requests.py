@@ -4,13 +4,10 @@ Each is also in the order's timeline, with the operator's name and reason.
 """
 
 from kernel.errors import RetryRefused
-from kernel.order_record import Entry, OrderRecord, retry_on_conflict
+from kernel.order_record import MAX_TEXT, Entry, OrderRecord, retry_on_conflict
 from kernel.timestamps import timestamp
 from orders import model, usecases
 from orders.usecases import Ports
-
-MAX_NOTE = 1_000
-"""Maximum characters of a note, as of every text in a timeline."""
 
 
 def cancel(order_id: str, actor: str, reason: str, ports: Ports) -> OrderRecord:
@@ -64,5 +61,5 @@ def note(order_id: str, actor: str, text: str, ports: Ports) -> OrderRecord:
 
 
 def _note(order_id: str, what: str, actor: str, text: str, ports: Ports) -> None:
-    detail = {"by": actor, **({"reason": text[:MAX_NOTE]} if text else {})}
+    detail = {"by": actor, **({"reason": text[:MAX_TEXT]} if text else {})}
     ports.store.note(order_id, Entry(what, ports.now(), detail))

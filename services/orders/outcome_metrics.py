@@ -32,7 +32,8 @@ def outcomes(records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
         item = from_item({name: image[name] for name in _READ if name in image})
         if item["sk"] != ORDER or _CREATED not in item:
             continue
-        for key in item["new"].split():
+        # as the relay, which has no message of a key that is gone
+        for key in item["out"].keys() & set(item["new"].split()):
             message, at = from_message(item["out"][key])
             name = message.body.get("DetailType") if message.kind == "event" else None
             if name == OrderCompleted.name:

@@ -6,6 +6,7 @@ DynamoDB Developer Guide.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from itertools import product
@@ -25,8 +26,8 @@ from tests.contract.replacement import (
 )
 from tests.contract.test_template import BODY, CONSUMERS, QUEUES
 
-LAST = "bffc0ba"
-"""The commit of the last release's template."""
+RELEASED = {"0.1.0": "bffc0ba", "0.2.0": "d6fc33e"}
+"""The commit of each release's template; `tests.contract.replacement` writes its identities."""
 
 STATE = {
     "AWS::Cognito::UserPool": "users",
@@ -68,7 +69,7 @@ STATELESS = {
 """Types whose replacement loses nothing, with what they have."""
 
 REPLACEABLE = {"AWS::Athena::NamedQuery", "AWS::Lambda::LayerVersion"}
-"""Types that an update from the last release may replace."""
+"""Types that an update from a release may replace."""
 
 KEPT = {
     "AWS::DynamoDB::Table",
@@ -91,9 +92,16 @@ CHANGES = [
 ]
 
 
-def last_release() -> dict[str, Any]:
-    release: dict[str, Any] = json.loads((RELEASES / f"{LAST}.json").read_text())
+def released(version: str) -> dict[str, Any]:
+    release: dict[str, Any] = json.loads((RELEASES / f"{RELEASED[version]}.json").read_text())
     return release
+
+
+def test_each_release_of_the_changelog_is_compared() -> None:
+    """The newest one may be the release of this commit, whose name is not known yet."""
+    headings = re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings
+    assert set(headings[1:]) <= set(RELEASED)
 
 
 def test_the_replacing_properties_are_those_of_cloudformations_schemas() -> None:
@@ -108,20 +116,22 @@ def test_each_type_is_known_to_have_state_or_none() -> None:
     assert not set(STATE) & set(STATELESS)
 
 
+@pytest.mark.parametrize("version", RELEASED)
 @pytest.mark.parametrize(
     "parameters", [{}, {"Environment": "prod"}, {"LogLevel": "DEBUG", "Architecture": "x86_64"}]
 )
-def test_an_update_from_the_last_release_replaces_nothing_with_state(
-    parameters: Mapping[str, str],
+def test_an_update_from_a_release_replaces_nothing_with_state(
+    parameters: Mapping[str, str], version: str
 ) -> None:
-    before, after = last_release(), identities(TEMPLATE, parameters)
+    before, after = released(version), identities(TEMPLATE, parameters)
     if "Environment" in parameters:  # the one parameter that is in a name, and is never changed
         before.pop("Workgroup")
     assert {before[name]["type"] for name in replaced(before, after)} <= REPLACEABLE
 
 
-def test_an_update_adds_or_removes_one_index_of_a_table_at_most() -> None:
-    before, after = last_release(), identities(TEMPLATE, {})
+@pytest.mark.parametrize("version", RELEASED)
+def test_an_update_adds_or_removes_one_index_of_a_table_at_most(version: str) -> None:
+    before, after = released(version), identities(TEMPLATE, {})
     for name, table in before.items():
         old, new = table.get("indexes", {}), after[name].get("indexes", {})
         assert len(old.keys() ^ new.keys()) <= 1, name

@@ -308,3 +308,11 @@ def test_an_order_that_needs_an_approval_is_not_charged_in_this_run() -> None:
     assert STATES["StartApproval"]["Parameters"]["Name.$"] == (
         "States.Format('{}-approval', $.order_id)"
     ), "one wait for each order"
+
+
+def test_a_wait_that_did_not_start_is_told_to_a_person() -> None:
+    caught = [(one["ErrorEquals"], one["Next"]) for one in STATES["StartApproval"]["Catch"]]
+    assert caught == [
+        (["StepFunctions.ExecutionAlreadyExistsException"], "OrderAwaitsApproval"),
+        (["States.ALL"], "RequestAttention"),
+    ]

@@ -34,6 +34,7 @@ AWS_ERRORS = {
     "Lambda.Unknown",
     "Runtime.ExitError",
     "Sandbox.Timedout",
+    "StepFunctions.ExecutionAlreadyExistsException",
 }
 """The used ones of Step Functions' error names and Lambda's service exceptions."""
 

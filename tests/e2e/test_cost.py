@@ -14,6 +14,7 @@ KEYS = {
     "standard_total",
     "contrast_total",
     "refused_total",
+    "approved_total",
     "monthly",
     "kept_a_month",
 }
@@ -33,6 +34,8 @@ def test_a_run_gives_the_price_of_a_million_orders(tmp_path: Path) -> None:
     assert price["kept_a_month"]["dynamodb_storage"]["quantity"] > 1
     assert price["mail"] == 100.0
     assert 0 < price["refused_total"] < price["total"]
+    # two states of STANDARD and a mail are most of it
+    assert 150 < price["approved_total"] < 200
     quantities = {name: line["quantity"] for name, line in price["lines"].items()}
     assert quantities["step_functions_requests"] == 1
     assert quantities["eventbridge_events"] == 2

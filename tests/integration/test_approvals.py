@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 import pytest
 
 from infra.errors import InvalidRequest
+from infra.local.engine.integrations import TaskError
+from infra.server.aws_api import AwsApi
 from infra.server.operator_api import OperatorApi
 from kernel.approval import GRACE
 from orders.usecases import Policy
 from storage.sqlite.database import Database
 from tests.fakes.serving import Served, answer, orders
-from tests.faults.scene import Killed, Scene, forget, let_go, paid
+from tests.faults.scene import Killed, Scene, dead_letters, forget, let_go, paid
 from tests.host import Host, event, host, order
 
 DEAR: dict[str, Any] = {
@@ -96,6 +98,15 @@ def test_an_approved_order_is_charged_and_completed(opened: Host) -> None:
     assert dict(action) == {"actor": "ada", "action": "approve", "result": "DONE"}
 
 
+def test_an_order_with_the_longest_id_goes_on_at_once(opened: Host) -> None:
+    """The names of its executions are within the 80 characters of Step Functions."""
+    longest = "A" * 64
+    opened.put(order(longest, **DEAR))
+    turns(opened)
+    operate(opened, "ApproveOrder", order_id=longest)
+    assert opened.rows("select status from orders") == [{"status": "COMPLETED"}]
+
+
 def test_a_rejected_order_fails_with_the_reason_and_without_a_charge(opened: Host) -> None:
     waiting(opened)
     operate(opened, "RejectOrder", order_id="T-1", who="ada", reason="fraud")
@@ -149,6 +160,7 @@ def test_the_same_event_again_and_a_retry_keep_the_wait(opened: Host) -> None:
     [after] = opened.rows("select approve_by, approval_token from orders")
     assert after == before
     assert running(opened) == ["OrderApproval"]
+    assert opened.rows("select queue from messages") == []
     operate(opened, "ApproveOrder", order_id="T-1")
     assert opened.status() == "COMPLETED"
 
@@ -160,6 +172,34 @@ def test_a_lost_wait_is_replaced_by_a_run(opened: Host) -> None:
         connection.execute("update executions set status = 'ABORTED' where status = 'RUNNING'")
     operate(opened, "ApproveOrder", order_id="T-1")
     assert (opened.status(), paid(opened)) == ("COMPLETED", ["CHARGED"])
+
+
+def test_a_wait_that_did_not_start_is_a_dead_letter_and_its_redrive_starts_it(
+    opened: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = opened.engine.executions.start
+
+    def refuses(machine: str, *arguments: Any, **options: Any) -> str:
+        if machine == "OrderApproval":
+            raise TaskError("StepFunctions.ExecutionLimitExceeded", "too many run")
+        return start(machine, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.engine.executions, "start", refuses)
+        opened.put(order(**DEAR))
+        for _ in range(5):  # the retries
+            turns(opened, 20)
+            opened.engine.clock.offset += 5
+    assert (opened.status(), running(opened)) == ("AWAITING_APPROVAL", [])
+    [(queue, reason)] = dead_letters(opened)
+    assert (queue, "ExecutionLimitExceeded" in reason) == ("AttentionQueue", True)
+    [letter] = opened.rows("select id from messages")
+    redriven = json.dumps({"ids": [letter["id"]]}).encode()
+    AwsApi(opened.engine, opened.database).answer("Orderflow.RedriveDeadLetters", redriven)
+    turns(opened)
+    assert (opened.status(), running(opened)) == ("AWAITING_APPROVAL", ["OrderApproval"])
+    assert mail(opened)["recipient"] == "boss@example.com"
+    assert dead_letters(opened) == []
 
 
 def test_the_reviewer_gets_one_mail_with_the_order(opened: Host) -> None:
@@ -305,6 +345,15 @@ def page(served: Served, method: str, path: str, **form: str) -> tuple[int, str,
     return reply.status, text, reply.headers
 
 
+def posted_bytes(served: Served, path: str, body: bytes) -> int:
+    connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": served.address}
+    connection.request("POST", path, body, headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def test_an_order_is_decided_in_each_way_and_kill_9_changes_nothing(served: Served) -> None:
     for number in range(6):
         place(served, f"A-{number}")
@@ -325,6 +374,8 @@ def test_an_order_is_decided_in_each_way_and_kill_9_changes_nothing(served: Serv
     code = path.partition("code=")[2]
     assert page(served, "POST", path, code="0" * 64, decision="approve")[0] == 410
     assert page(served, "POST", path, code=code)[0] == 400
+    assert page(served, "GET", f"/approvals/{'A' * 3000}?code={code}")[0] == 410
+    assert posted_bytes(served, path, b"decision=approve&code=\xff\xfe") == 400
     assert page(served, "POST", path, code=code, decision="approve", reason="ok")[0] == 200
     assert page(served, "GET", path)[0] == 410
     rejected = orders("reject", "A-3", "--reason", "fraud", "--data", served.data)

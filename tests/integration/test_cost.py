@@ -3,29 +3,36 @@
 Sizes follow DynamoDB's rules (Item sizes and formats), units those of on-demand capacity.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
+from infra.cost.approvals import ADDED, PAGE
 from infra.cost.bill import REFERENCE_LINES
 from infra.cost.deployment import OVER_1KB, RELAYED, SEARCHED_READS, STEPS
 from infra.cost.monthly import ORDER_BYTES
 from infra.cost.prices import PRICES
 from infra.cost.refusals import SENT, TOLD
+from infra.cost.work import API, CONFIRMATION, RELAY
 from inventory import usecases as inventory
 from inventory.dynamodb import DynamoInventory
 from inventory.model import Receipt
-from kernel.errors import InvalidEvent
+from kernel.approval import Thresholds, link_code
+from kernel.errors import ApprovalRequired, InvalidEvent
 from kernel.events import OrderCreated, parse_detail
-from kernel.order_status import ChargeStatus, ShipmentStatus
+from kernel.order_status import Approval, ChargeStatus, ShipmentStatus
+from notifications import approvals as asking
 from notifications import usecases as notifications
+from notifications.approval_mail import Reviewer
 from notifications.dynamodb import DynamoMails
-from orders import outbox
+from orders import approvals, outbox
 from orders import usecases as orders
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from payments import usecases as payments
@@ -302,6 +309,39 @@ def test_a_refused_event_uses_the_dynamodb_units_of_the_bill(client: Any) -> Non
     assert platform.charged("told") == (TOLD.reads, sum(TOLD.writes) + TOLD.index)
     assert platform.charged("sent") == (SENT.reads, sum(SENT.writes) + SENT.index)
 
+
+def test_a_decision_uses_the_dynamodb_units_of_the_bill(client: Any) -> None:
+    platform = Platform(client, 3)
+    ledger = replace(platform.ledger, approved=Thresholds(7_500, {}))
+    order_id = platform.order_id
+    epoch = orders.claim(platform.event, OWNER, platform.orders).epoch
+    inventory.reserve(order_id, epoch, platform.stock)
+    with platform.as_step("ProcessPaymentFunction"), pytest.raises(ApprovalRequired):
+        payments.pay(order_id, epoch, ledger)
+    with platform.as_step("RequestApprovalFunction"):
+        approvals.request(order_id, epoch, platform.orders)
+    body = json.dumps({"order_id": order_id, "token": TASK_TOKEN})
+    reviewer = Reviewer("reviewer@example.com", "https://orders.example.com")
+    with platform.as_step(CONFIRMATION):
+        assert asking.take_message(body, reviewer, platform.mails) == "ASKED"
+    code = link_code(order_id, TASK_TOKEN)
+    with platform.as_step(PAGE):
+        approvals.require_link(platform.store.read(order_id), code)
+    with platform.as_step(API):
+        approvals.decide_by_link(order_id, code, Approval.APPROVED, "known", platform.orders)
+    platform.send(RELAY)
+    resume = {"resume": {"order_id": order_id}}
+    with platform.as_step("ValidateOrderFunction"):
+        epoch = orders.claim(resume, f"{order_id}-decided", platform.orders).epoch
+    with platform.as_step("CheckInventoryFunction"):
+        inventory.reserve(order_id, epoch, platform.stock)
+    payments.pay(order_id, epoch, ledger)
+    for name, step in ADDED.items():
+        assert platform.charged(name) == (step.reads, sum(step.writes) + step.index), name
+
+
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAA" + "t" * 675
+"""A task token as long as those of AWS usually are; at most 2,048 characters are documented."""
 
 UUID = "0b9f6a5e-2f0c-4f53-8f0e-6f3c1a2b4d5e"
 LARGER = {

@@ -13,7 +13,7 @@ from high_value.model import Review
 from inventory import usecases as inventory
 from inventory.model import Move, OutOfStock, Receipt, Shortage
 from kernel.errors import InvalidSettings, InvalidStock, OrderNotFound, StoreError, VersionConflict
-from kernel.order_record import Entry, Message, OrderRecord
+from kernel.order_record import MAX_TEXT, Entry, Message, OrderRecord
 from kernel.order_status import ChargeStatus, Status
 from lambda_support import aws
 from notifications import usecases as notifications
@@ -29,13 +29,12 @@ from shipping import usecases as shipping
 from storage.dynamodb.order_item import (
     MAX_ENTRIES,
     MAX_NOTED,
-    MAX_TEXT,
     compact_id,
     expand_id,
     open_partition,
 )
 from storage.dynamodb.records import DynamoRecords
-from storage.dynamodb.table import Table, Update, table
+from storage.dynamodb.table import MAX_PK, Table, Update, table
 from storage.stores import open_store
 from tests.fakes.events import ADDRESS, envelope
 from tests.fakes.payments import FakeGateway
@@ -178,6 +177,23 @@ def test_a_long_text_in_a_timeline_is_cut(stores: DynamoStores) -> None:
     stores.orders().save(placed(stores).change(Entry("WAITING", NOW, {"message": "x" * 32_768})))
     [(_, entry)] = stores.timeline("A-1")
     assert entry.detail == {"message": "x" * (MAX_TEXT - 1) + "…"}
+
+
+def test_no_order_has_an_id_that_dynamodb_takes_as_no_key() -> None:
+    """DynamoDB refuses such a key, which a caller without a token can send."""
+    asked: list[Mapping[str, Any]] = []
+
+    class Client:
+        def get_item(self, **request: Any) -> Mapping[str, Any]:
+            asked.append(request["Key"])
+            return {}
+
+    records = DynamoRecords(Table("orders", Client))
+    longest = "A" * (MAX_PK - len("order#"))
+    assert records.find(longest + "A") is None
+    assert asked == []
+    assert records.find(longest) is None
+    assert len(asked[0]["pk"]["S"]) == MAX_PK
 
 
 def test_a_note_on_a_missing_order_is_refused(stores: DynamoStores) -> None:

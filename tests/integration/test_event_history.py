@@ -123,6 +123,25 @@ def test_a_customer_sees_only_its_own_events(api: Host) -> None:
         assert get(path, other)[0] == 404
 
 
+def test_an_event_with_the_id_of_anothers_order_is_its_own_customers(api: Host) -> None:
+    api.put(order())
+    api.settle()
+    [conflict] = api.put(order(customer_id="C-2"))
+    api.settle()
+    ours = {"scope": "orders/read", "customer_id": order()["detail"]["customer_id"]}
+    theirs = {"scope": "orders/read", "customer_id": "C-2"}
+    status, body = get("/orders/T-1/events", ours)
+    assert (status, [each["outcome"] for each in body["events"]][:2]) == (
+        200,
+        ["processed", "published"],
+    )
+    assert "C-2" not in json.dumps(body)
+    assert get("/orders/T-1/events", theirs)[0] == 404
+    assert get(f"/events/{conflict['EventId']}", ours)[0] == 404
+    status, body = get(f"/events/{conflict['EventId']}", theirs)
+    assert (status, body["outcome"], body["reason"]) == (200, "rejected", "OrderConflict")
+
+
 def test_an_order_without_any_event_is_a_404(api: Host) -> None:
     assert get("/orders/T-9/events")[0] == 404
 

@@ -318,7 +318,7 @@ def test_the_workflows_match_errors_that_the_services_raise() -> None:
         for _, state in states(yaml.safe_load(path.read_text()))
         for rule in (*state.get("Retry", []), *state.get("Catch", []))
         for name in rule["ErrorEquals"]
-        if not name.startswith(("States.", "Lambda.", "Runtime.", "Sandbox."))
+        if "." not in name  # those of AWS: the contract tests list them
     }
     assert named <= set(vars(errors))
     assert {"LeaseLost", "DuplicateOrder", "PaymentDeclined", "PaymentGatewayError"} <= named

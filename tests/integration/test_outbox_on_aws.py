@@ -185,6 +185,14 @@ def test_the_outcomes_of_orders_are_read_in_the_stream(aws: AWS) -> None:
     assert (first.reason, second.seconds, second.reason) == (None, None, "OutOfStock")
 
 
+def test_a_message_that_is_gone_from_an_outbox_fails_no_metric(aws: AWS) -> None:
+    DynamoOrders(aws.table).save(completed(charged(aws)))
+    [record] = aws.stream()
+    record["dynamodb"]["NewImage"]["out"]["M"].clear()
+    assert list(outcomes([record])) == []
+    assert aws.relay([record]) == {}
+
+
 def test_the_relay_counts_outcomes_as_metrics(
     aws: AWS, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,32 @@ def test_an_old_order_is_pruned_with_everything_about_it(later: Later) -> None:
     assert later.problems() == []
 
 
+def test_an_order_that_waited_is_pruned_with_its_entries_and_its_reviewers_mail(
+    tmp_path: Path,
+) -> None:
+    forget()
+    asked = {"HighValueApproval": "on", "ApprovalReviewer": "boss@example.com"}
+    dear = {"items": [{"sku": "TEA", "quantity": 96, "unit_price": 12.5}], "total": 1200.0}
+    with host(tmp_path / "data", parameters=asked) as opened:
+        opened.receive(TEA=96, CAKE=0)
+        line = {"sku": "CAKE", "quantity": 1, "unit_price": 12.5}
+        opened.put(order("T-waits", items=[line], total=12.5), order("T-dear", **dear))
+        opened.settle()
+        where = opened.directory
+    let_go(opened)
+    later = Later(where)
+    assert later.one("select group_concat(distinct status) from orders") == "FAILED"
+    assert later.one("select order_id from waiting_orders") == "T-waits"
+    assert later.one("select order_id from mails") == "T-dear"
+    later.change("update reviews set status = 'CLOSED'")
+    assert later.prune(orders=5).found.counts["orders"] == 2
+    for table in ("orders", "waiting_orders", "mails"):
+        assert later.one(f"select count(*) from {table}") == 0, table
+    with closing(sqlite3.connect(later.where.sandbox)) as sandbox:
+        assert sandbox.execute("select count(*) from mail_messages").fetchone() == (0,)
+    assert later.problems() == []
+
+
 def test_a_dry_run_counts_the_same_and_deletes_nothing(later: Later) -> None:
     before = later.one("select count(*) from events")
     dry = later.prune(dry=True, orders=5, events=5, history=5, parquet=5).found

@@ -11,7 +11,7 @@ import pytest
 
 from inventory.model import Adjustment, Receipt
 from kernel.errors import InvalidEvent, InvalidStock
-from kernel.order_record import Entry
+from kernel.order_record import Entry, Message
 from kernel.stock_events import NAME, SOURCE, Supply, parse
 from orders import model, stock_arrivals
 from orders.change_requests import apply_request
@@ -74,6 +74,44 @@ def test_an_order_that_went_on_is_not_started_and_its_entry_goes(stores: Stores)
     stores.orders().save(record.change(Entry("X", NOW), waiting_for="PaymentUnavailable"))
     assert stock_arrivals.resume_waiting([Supply("TEA", 99, 99)], ports(stores)) == 0
     assert (runs(stores), stores.orders().waiting_for("TEA", 9)) == ([], [])
+
+
+def test_an_entry_without_an_order_stops_no_other_order(
+    stores: Stores,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The order was pruned between the two reads."""
+    waits(stores, "A-1", NOW, "TEA")
+    given = ports(stores)
+    monkeypatch.setattr(given.store, "waiting_for", lambda _sku, _limit: ["gone", "A-1"])
+    assert stock_arrivals.resume_waiting([Supply("TEA", 99, 99)], given) == 1
+    assert runs(stores) == ["A-1"]
+
+
+def test_a_call_that_ends_early_is_continued(
+    stores: Stores,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(5):
+        waits(stores, f"A-{number}", NOW - 10 + number, "TEA")
+    given = ports(stores)
+    send = given.store.send
+    monkeypatch.setattr(stock_arrivals, "BATCH", 2)
+
+    def ends_at_the_fourth(message: Message, at: float) -> None:
+        if len(runs(stores)) == 3:
+            raise TimeoutError
+        send(message, at)
+
+    supply = [Supply("TEA", 99, 99)]
+    with monkeypatch.context() as patched:
+        patched.setattr(given.store, "send", ends_at_the_fourth)
+        with pytest.raises(TimeoutError):
+            stock_arrivals.resume_waiting(supply, given)
+    assert stores.orders().waiting_for("TEA", 9) == ["A-2", "A-3", "A-4"]
+    assert stock_arrivals.resume_waiting(supply, given) == 3
+    assert set(runs(stores)) == {f"A-{number}" for number in range(5)}
+    assert stores.orders().waiting_for("TEA", 9) == []
 
 
 def test_a_receipt_publishes_what_orders_wait_for_and_only_once(stores: Stores) -> None:  # noqa: F811

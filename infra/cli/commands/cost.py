@@ -7,6 +7,7 @@ import typer
 
 from infra.cli.errors import CommandError
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
+from infra.cost.approvals import approved
 from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, total
 from infra.cost.contrast import contrast
 from infra.cost.deployment import PER_DAY, read_deployment
@@ -58,14 +59,18 @@ def cost(
     try:
         deployment = read_deployment(TEMPLATE)
         priced, refusals = bill(usage, deployment), refused(deployment)
+        decisions = approved(deployment)
     except KeyError as error:
         raise CommandError(
             f"{error.args[0]} is not in the model; add it to infra/cost/deployment.py"
         ) from None
     monthly, storage = fixed(TEMPLATE), kept(usage)
-    console.print(_table(priced), "", _totals(priced, refusals), "")
+    console.print(_table(priced), "", _totals(priced, refusals, decisions), "")
     console.print(_monthly(monthly, storage), "")
-    answer = _answer(priced, monthly, storage) | {"refused_total": round(total(refusals), 2)}
+    answer = _answer(priced, monthly, storage) | {
+        "refused_total": round(total(refusals), 2),
+        "approved_total": round(total(decisions), 2),
+    }
     if deployed is not None:
         from infra.deployed.spending import spending
 
@@ -130,7 +135,7 @@ def _price(line: Line) -> str:
     return price + units.get(line.per, " / GB")
 
 
-def _totals(priced: Bill, refusals: Lines) -> Table:
+def _totals(priced: Bill, refusals: Lines, decisions: Lines) -> Table:
     [transitions] = priced.standard
     standard = total(priced.standard + priced.rest)
     states = f"with WorkflowType STANDARD, {transitions.quantity:g} states a run"
@@ -143,6 +148,10 @@ def _totals(priced: Bill, refusals: Lines) -> Table:
     )
     table.add_row(
         f"{total(refusals):.2f}", "a million refused orders, each with its dead letter and fact"
+    )
+    table.add_row(
+        f"{total(decisions):.2f}",
+        "more for a million orders of high value that a person approves, with the mail",
     )
     return table
 

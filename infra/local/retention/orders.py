@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection, Row
 
 from infra.local.retention.open_items import OpenItems, undelivered_from
-from kernel.idempotency import charge_id, confirmation_id, shipment_id
+from kernel.idempotency import (
+    approval_mail_id,
+    approval_mail_name,
+    charge_id,
+    confirmation_id,
+    shipment_id,
+)
 from kernel.order_status import ChargeStatus, Reservation
 from storage.sqlite.database import Database
 
@@ -129,8 +135,12 @@ class OrderPruning:
         order_id = row["order_id"]
         for statement in _DELETE:
             connection.execute(statement, (order_id,))
-        mail = (confirmation_id(order_id),)
-        connection.execute("delete from mails where message_id = ?", mail)
+        mails = [(confirmation_id(order_id),), (approval_mail_id(order_id),)]
+        connection.executemany("delete from mails where message_id = ?", mails)
+        entries = [(sku, row["created_at"], order_id) for sku, _ in _units(row) or ()]
+        connection.executemany(
+            "delete from waiting_orders where sku = ? and created_at = ? and order_id = ?", entries
+        )
         connection.execute(
             "insert into pruned_orders (order_id, status, pruned_at) values (?, ?, ?)",
             (order_id, row["status"], self.now()),
@@ -158,6 +168,7 @@ _SWEPT = (
     ("carrier_shipments", "shipment_id", shipment_id),
     ("carrier_failures", "shipment_id", shipment_id),
     ("mail_messages", "name", str),
+    ("mail_messages", "name", approval_mail_name),
 )
 """The sandbox's tables, and how the key of an order's rows follows from its id."""
 

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -27,6 +26,7 @@ from kernel.errors import (
     DuplicateOrder,
     EventNotFound,
     InvalidInput,
+    InvalidLink,
     NotPermitted,
     OrderConflict,
     OrderflowError,
@@ -43,6 +43,7 @@ from kernel.events import (
 )
 from kernel.idempotency import order_id_of_key
 from kernel.money import from_minor
+from kernel.order_record import MAX_TEXT
 from kernel.order_status import Approval
 from lambda_support import init_phase
 from lambda_support.observability import count, instrumented
@@ -222,15 +223,19 @@ def ask(order_id: str) -> Response[str]:
     code = (app.current_event.query_string_parameters or {}).get("code", "")
     try:
         record = approvals.require_link(wiring.ports().store.read(order_id), code)
-    except (DecisionRefused, OrderNotFound) as error:
-        return _invalid_link(error)
+    except (InvalidLink, OrderNotFound):
+        return _invalid_link()
     return _page(HTTPStatus.OK, approval_page.question(record, code))
 
 
 @app.post("/approvals/<order_id>")
 def take_form(order_id: str) -> Response[str]:
     """Take the decision in the form of a reviewer's page."""
-    form = dict(parse_qsl((app.current_event.decoded_body or "")[:MAX_EVENT_BYTES]))
+    try:
+        body = (app.current_event.decoded_body or "")[:MAX_EVENT_BYTES]
+    except ValueError:  # no text, which no browser sends
+        body = ""
+    form = approval_page.fields_of(body)
     decision = _DECISIONS.get(form.get("decision", ""))
     if decision is None:
         text = approval_page.page("Nothing was decided", "Open the link of the mail again.")
@@ -238,8 +243,10 @@ def take_form(order_id: str) -> Response[str]:
     code, reason = form.get("code", ""), form.get("reason", "").strip()
     try:
         record = approvals.decide_by_link(order_id, code, decision, reason, wiring.ports())
-    except (DecisionRefused, OrderNotFound) as error:
-        return _invalid_link(error)
+    except (InvalidLink, OrderNotFound):
+        return _invalid_link()
+    except DecisionRefused as error:
+        return _page(HTTPStatus.GONE, approval_page.invalid_link(str(error)))
     text = approval_page.decided(record, approved=decision is Approval.APPROVED)
     return _page(HTTPStatus.OK, text)
 
@@ -334,24 +341,16 @@ def _decide(order_id: str, decision: Approval) -> Response[str]:
     caller = _caller()
     caller.require_operator()
     reason = (_body() if app.current_event.body else {}).get("reason") or ""
-    if not isinstance(reason, str) or len(reason) > approvals.MAX_REASON:
-        raise InvalidInput("reason", f"send a text of at most {approvals.MAX_REASON} characters")
+    if not isinstance(reason, str) or len(reason) > MAX_TEXT:
+        raise InvalidInput("reason", f"send a text of at most {MAX_TEXT} characters")
     actor = caller.subject or "an operator"
     record = approvals.decide(order_id, decision, actor, reason.strip(), wiring.ports())
     return _json(HTTPStatus.OK, order_json(record))
 
 
-def _invalid_link(error: OrderflowError) -> Response[str]:
+def _invalid_link() -> Response[str]:
     """Return the page of a link that is not valid; it does not say whether the order exists."""
-    refused = isinstance(error, DecisionRefused) and not str(error).startswith("this link")
-    text = (
-        str(error)
-        if refused
-        else (
-            "The order was decided or cancelled, or its time has passed, or the link is incomplete."
-        )
-    )
-    return _page(HTTPStatus.GONE, approval_page.page("This link is not valid any more", text))
+    return _page(HTTPStatus.GONE, approval_page.invalid_link(approvals.INVALID_LINK))
 
 
 def _page(status: HTTPStatus, text: str) -> Response[str]:

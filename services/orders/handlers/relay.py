@@ -1,6 +1,7 @@
 """The relay on AWS: send the outbox messages that the table's stream reports.
 
-They are events, runs of order_processing, and messages to queues (see `orders.outbox`).
+They are events, runs of order_processing, messages to queues, and answers to waiting tasks (see
+`orders.outbox`).
 """
 
 from collections import Counter

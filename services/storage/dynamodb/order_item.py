@@ -29,7 +29,7 @@ from uuid import UUID
 from zlib import crc32
 
 from kernel.errors import StoreError
-from kernel.order_record import Entry, Line, Message, OrderRecord
+from kernel.order_record import MAX_TEXT, Entry, Line, Message, OrderRecord
 from kernel.order_status import Approval, ChargeStatus, Reservation, ShipmentStatus, Status
 
 ORDER, OPEN, EARLY, MAIL = "order", "open", "early", "mail"
@@ -38,9 +38,6 @@ SHARDS = 8
 
 MAX_ENTRIES, MAX_NOTED = 200, 100
 """Maximum entries of a timeline, and the number at which it takes no more notes."""
-
-MAX_TEXT = 1_000
-"""Maximum length of a text in an entry's detail, in characters: an item has at most 400 KB."""
 
 _SHORT = {
     "customer_id": "cust",

@@ -22,6 +22,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.02, 0.4
 _BATCH = 100
 """Keys of one BatchGetItem (Service quotas)."""
 
+MAX_PK, MAX_SK = 2_048, 1_024
+"""Maximum bytes of a partition key and of a sort key (Constraints in Amazon DynamoDB)."""
+
 _CONFLICTS = frozenset(
     {
         "ProvisionedThroughputExceeded",
@@ -176,7 +179,9 @@ class Table:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """Return an item by a consistent read, or ``None``."""
+        """Return an item by a consistent read, or ``None``, as for a key that is too long."""
+        if len(pk.encode(errors="replace")) > MAX_PK or len(sk.encode(errors="replace")) > MAX_SK:
+            return None
         key = {"pk": to_attribute(pk), "sk": to_attribute(sk)}
         item = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
         return None if item is None else from_item(item)

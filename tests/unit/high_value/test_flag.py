@@ -7,6 +7,7 @@ import pytest
 
 from high_value.model import Review
 from high_value.usecases import Ports, flag
+from kernel.approval import Thresholds
 from kernel.events import HighValueOrderFlagged, parse
 from kernel.idempotency import published_event_id
 from kernel.order_record import Entry, Message
@@ -38,7 +39,7 @@ def store() -> Store:
 
 @pytest.fixture
 def ports(store: Store) -> Ports:
-    return Ports(store, 100_000, QUEUE, lambda: NOW)
+    return Ports(store, Thresholds(100_000, {}), QUEUE, lambda: NOW)
 
 
 def created(total: str = "1000.00", name: str = "Order Created", **metadata: Any) -> str:

@@ -70,7 +70,7 @@ def test_an_invalid_event_is_acknowledged_and_put_into_the_outbox(orders: Databa
 
 
 def test_the_threshold_is_a_setting(orders: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert wiring.ports().threshold == 100_000
+    assert wiring.ports().thresholds.general == 100_000
     wiring.ports.cache_clear()
     monkeypatch.setenv("HIGH_VALUE_THRESHOLD", "5.50")
     handler({"Records": [message(1, 5.49), message(2, 5.5)]}, CONTEXT)
