@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -194,6 +195,56 @@ def test_a_slow_target_delays_neither_orders_nor_other_targets(machine: Host, ho
     assert time.monotonic() - longest < outside_targets.TIMEOUT
     Hook.hold.set()
     until(machine, lambda: waiting(machine) == {"slow": 0, "quick": 0})
+
+
+def test_events_that_arrive_while_a_batch_is_sent_are_posted_once(machine: Host, hook: str) -> None:
+    subscribe(machine, "created", hook, '{"detail-type": ["Order Created"]}')
+    for first in range(0, 2 * outside_targets.BATCH, 10):
+        machine.put(*(order(f"T-{first + each}") for each in range(10)))
+        machine.engine.turn(0.005)
+    until(machine, lambda: waiting(machine) == {"created": 0} and not machine.engine.outside.busy)
+    times = Counter(seen["detail"]["order_id"] for seen in Hook.seen)
+    assert (len(times), set(times.values())) == (2 * outside_targets.BATCH, {1})
+
+
+def test_any_other_error_of_a_target_is_noted_and_retried(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("an invalid header")
+
+    subscribe(machine, "done", "http://127.0.0.1:1/")
+    monkeypatch.setattr(outside_targets, "_post", fail)
+    machine.put(order())
+    until(machine, lambda: subscriptions(machine.database)[0].problem != "")
+    assert subscriptions(machine.database)[0].problem == "ValueError: an invalid header"
+    assert machine.rows("select attempts from deliveries where target like 'done/%'") == [
+        {"attempts": 1}
+    ]
+
+
+def test_an_old_event_of_a_replay_is_retried_too(machine: Host, hook: str) -> None:
+    machine.put(order())
+    machine.settle()
+    machine.engine.skip_to(machine.engine.clock.now() + MAX_AGE + 60)
+    subscribe(machine, "done", hook)
+    Hook.answers[:] = [503, 204]
+    machine.engine.call(lambda now: machine.engine.replays.start("again", 0.0, now, ["done"], now))
+    until(machine, lambda: len(Hook.seen) == 1 and not machine.engine.outside.busy)
+    machine.engine.skip_to(machine.engine.clock.now() + 5)
+    until(machine, lambda: len(Hook.seen) == 2 and waiting(machine) == {"done": 0})
+    assert {seen["replay-name"] for seen in Hook.seen} == {"again"}
+    assert Hook.answers == []
+
+
+def test_a_slow_target_is_no_latency_of_the_platform(machine: Host, hook: str) -> None:
+    subscribe(machine, "done", hook)
+    machine.put(order())
+    until(machine, lambda: len(Hook.seen) == 1 and not machine.engine.outside.busy)
+    machine.engine.write_measures()
+    labels = {row["label"] for row in machine.rows("select label from measures where bucket >= 0")}
+    assert "OrderCreatedRule/OrderProcessing" in labels
+    assert not any(label.startswith("done/") for label in labels)
 
 
 def test_rules_and_waiting_events_survive_a_restart(

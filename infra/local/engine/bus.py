@@ -180,9 +180,10 @@ class Bus(Component):
         return [_delivery(row) for row in self._due(target, limit, now)]
 
     def arrived(self, target: Target, delivery: Delivery, now: float) -> None:
-        """Delete a delivery that was made outside the turn."""
+        """Delete a delivery that was made; a replay's says nothing about latency."""
         self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
-        self.measures.delivered(target.key, delivery.arrived_at, now)
+        if delivery.replay is None:
+            self.measures.delivered(target.key, delivery.arrived_at, now)
 
     def not_arrived(
         self, target: Target, delivery: Delivery, error: DeliveryError, now: float
@@ -246,9 +247,7 @@ class Bus(Component):
                 Kind.DELIVERY, delivery.id, deliver, target, delivery, now
             )
             if error is None:
-                self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
-                if row["replay"] is None:
-                    self.measures.delivered(target.key, delivery.arrived_at, now)
+                self.arrived(target, delivery, now)
             else:
                 self._failed(target, delivery, _as_refusal(error), now)
         return bool(rows)
@@ -261,8 +260,11 @@ class Bus(Component):
             self._failed(self.targets[row["target"]], _delivery(row), error, now)
 
     def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
-        """Retry with exponential backoff; at the last attempt, send the event to dead letters."""
-        late = delivery.arrived_at + target.max_age <= now
+        """Retry with exponential backoff; at the last attempt, send the event to dead letters.
+
+        A replay's event is older than its delivery, so that its attempts alone are counted.
+        """
+        late = delivery.replay is None and delivery.arrived_at + target.max_age <= now
         if not error.final and not late and delivery.attempts < target.max_attempts:
             due = now + min(LONGEST_RETRY, FIRST_RETRY * 2**delivery.attempts)
             self.journal.batch.add(
@@ -329,8 +331,9 @@ class Bus(Component):
 
 
 def _delivery(row: Any) -> Delivery:
-    envelope = _replayed(row["envelope"], row["replay"])
-    return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
+    replay, attempts = row["replay"], row["attempts"]
+    envelope = _replayed(row["envelope"], replay)
+    return Delivery(row["id"], row["event_id"], envelope, attempts, row["arrived_at"], replay)
 
 
 def _as_refusal(error: Exception) -> DeliveryError:

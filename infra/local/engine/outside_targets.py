@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from infra.local.engine.backlog import NEVER
 from infra.local.engine.bus import Bus
 from infra.local.engine.component import Component
+from infra.local.engine.error_boundary import described
 from infra.local.engine.targets import FILE, HTTP, Delivery, DeliveryError
 from infra.local.template.stack import Target
 
@@ -77,6 +78,7 @@ class OutsideTargets(Component):
         self._folder = folder
         self._pool: ThreadPoolExecutor | None = None
         self._busy: set[str] = set()
+        self._answered: set[str] = set()
         self._failures: dict[str, int] = {}
         self._paused: dict[str, float] = {}
         self._closing = Event()
@@ -127,8 +129,8 @@ class OutsideTargets(Component):
                 post(target, delivery)
             except DeliveryError as error:
                 return Sending(arrived, delivery, error)
-            except (OSError, http.client.HTTPException) as error:
-                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # noqa: BLE001 - mostly OSError; any other is this event's
+                reason = described(error)
                 return Sending(arrived, delivery, DeliveryError("CONNECTION_FAILURE", reason))
             arrived.append(delivery)
         return Sending(arrived)
@@ -140,15 +142,13 @@ class OutsideTargets(Component):
 
     def _report(self, target: Target, sending: "Future[Sending]") -> None:
         """Have the outcome of a batch journalled; callable from the target's thread."""
-        if sending.cancelled():
-            return
-        error = sending.exception()
-        outcome = sending.result() if error is None else Sending(())
-        self._call(partial(self._end, target, outcome))
+        if not sending.cancelled():
+            self._call(partial(self._end, target, sending.result()))
 
     def _end(self, target: Target, outcome: Sending, now: float) -> None:
+        """Journal the outcome of a batch; the target is free once its rows are deleted."""
         key = target.key
-        self._busy.discard(key)
+        self._answered.add(key)
         self.bus.backlog.wake(key, now)
         for delivery in outcome.arrived:
             self.bus.arrived(target, delivery, now)
@@ -167,6 +167,11 @@ class OutsideTargets(Component):
         """Store the last problem of a target, or none, for `orders subscribe`."""
         update = "update local_targets set problem = ? where rule = ? and id = ?"
         self.bus.journal.batch.add(update, problem[:500], target.rule, target.id)
+
+    def committed(self) -> None:
+        """Let the targets whose outcomes are in the journal get their next batches."""
+        self._busy -= self._answered
+        self._answered.clear()
 
     def close(self) -> None:
         """End the threads after the request that is on its way."""
