@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -120,6 +121,20 @@ def test_a_queue_is_received_hidden_and_deleted(machine: Host) -> None:
     ask(machine, "AmazonSQS.DeleteMessage", QueueUrl=url, ReceiptHandle=handle)
     assert machine.rows("select * from local_messages") == []
     assert machine.dead_letters() == []
+
+
+def test_two_clients_that_receive_in_one_turn_get_different_messages(machine: Host) -> None:
+    subscribe(machine, "own", "queue", EVERY)
+    machine.put(order())
+    machine.settle()
+    api = AwsApi(machine.engine, machine.database)
+    url = ask(machine, "AmazonSQS.GetQueueUrl", QueueName="own")["QueueUrl"]
+    body = json.dumps({"QueueUrl": url}).encode()
+    answers = [api.answer("AmazonSQS.ReceiveMessage", body) for _ in range(3)]
+    machine.engine.turn(0)
+    found = [answer.result(0) for answer in answers if isinstance(answer, Future)]
+    assert [len(answer.get("Messages", [])) for answer in found] == [1, 1, 0]
+    assert found[0]["Messages"][0]["Body"] != found[1]["Messages"][0]["Body"]
 
 
 def test_a_queue_is_bounded_and_forgets(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:

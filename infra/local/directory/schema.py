@@ -57,6 +57,7 @@ create table if not exists local_messages (
     visible_at real not null,
     receives integer not null
 );
+create index if not exists local_messages_by_queue on local_messages (queue, visible_at, id);
 create table if not exists deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,

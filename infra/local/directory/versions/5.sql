@@ -140,6 +140,7 @@ create table local_messages (
     visible_at real not null,
     receives integer not null
 );
+create index local_messages_by_queue on local_messages (queue, visible_at, id);
 create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
