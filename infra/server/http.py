@@ -17,7 +17,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.aws_api import LOOKUPS, TESTS, AwsApi
 from infra.server.contract_pages import DOCS, ContractPages
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
@@ -37,7 +37,7 @@ MAX_ACTIVE = 64
 """Maximum concurrent requests: others are told to retry, so that memory is bounded."""
 
 MAX_THREADS = 2
-"""Threads that match patterns, and as many that read from the database."""
+"""Threads that test a pattern or a state, and as many that read from the database."""
 
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -272,7 +272,7 @@ class Application:
         """Run an operation, in a thread if it may take long."""
         operate = partial(self.api.answer, target, body)
         if target in LOOKUPS or len(body) > LONG_BODY:
-            pool = self._matching if target == TEST_EVENT_PATTERN else self._threads
+            pool = self._matching if target in TESTS else self._threads
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()
