@@ -79,7 +79,7 @@ LOOKUPS = frozenset(
         "AWSStepFunctions.ListExecutions",
     }
 )
-"""Operations that do not use the engine and may take long; any thread may call them."""
+"""Operations that may take long without the engine; any thread may call them."""
 
 # Types of the fields of requests; a required field that is absent or null is refused later.
 _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {

@@ -222,8 +222,7 @@ class Application:
         Stopped
             The engine has failed.
         """
-        answer = self.api.operations[target](request)
-        return await self.result(answer) if isinstance(answer, Future) else answer
+        return await self._called(target, partial(self.api.operations[target], request))
 
     async def result(self, future: Future[T]) -> T:
         """Wait for a result of the engine.
@@ -270,8 +269,13 @@ class Application:
 
     async def _operate(self, target: str, body: bytes) -> Answer:
         """Run an operation, in a thread if it may take long."""
-        operate = partial(self.api.answer, target, body)
-        if target in LOOKUPS or len(body) > LONG_BODY:
+        is_long = len(body) > LONG_BODY
+        return await self._called(target, partial(self.api.answer, target, body), is_long=is_long)
+
+    async def _called(
+        self, target: str, operate: Callable[[], Answer | Future[Answer]], *, is_long: bool = False
+    ) -> Answer:
+        if target in LOOKUPS or is_long:
             pool = self._matching if target in TESTS else self._threads
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:

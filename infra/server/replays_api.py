@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.local.engine.replays import PAUSED, RUNNING
+from infra.local.engine.replays import PAUSED, RUNNING, archived_between
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.server.fields import (
     Answer,
@@ -45,9 +45,9 @@ _ENDS_FIRST = (
 
 READS = frozenset(
     f"AWSEvents.{name}"
-    for name in ("DescribeReplay", "ListReplays", "ListArchives", "DescribeArchive")
-)
-"""Operations that read the database and do not use the engine."""
+    for name in ("DescribeReplay", "ListReplays", "ListArchives", "DescribeArchive", "StartReplay")
+) | {"Orderflow.StartReplay"}
+"""Operations that read much of the database, before they use the engine, if they do."""
 
 FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("ArchiveName", "State", "ReplayName", "EventSourceArn"), str),
@@ -97,8 +97,10 @@ class ReplaysApi:
         if rate is not None and not 0 < rate <= MAX_RATE:
             raise InvalidRequest("ValidationException", f"Rate is from 0 to {MAX_RATE:,.0f}.")
 
+        between = archived_between(self.reader, wanted.start, wanted.end)
+
         def replay(now: float) -> Answer:
-            self.engine.replays.start(*wanted, now, rate)
+            self.engine.replays.start(*wanted, now, rate, between)
             self.engine.journal.batch.durable = True
             return {"ReplayArn": _arn(wanted.name), "State": "STARTING", "ReplayStartTime": now}
 

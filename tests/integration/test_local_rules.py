@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ import pytest
 
 from infra.audit.directory import audit
 from infra.errors import InvalidRequest
-from infra.local.engine import local_queues, outside_targets
+from infra.local.engine import local_queues, outside_targets, replays
 from infra.local.engine.local_rules import MAX_AGE, MAX_RULES, MAX_TARGETS, local_target
 from infra.server.aws_api import AwsApi
 from infra.views.subscriptions import subscriptions
@@ -250,6 +251,43 @@ def test_an_old_event_of_a_replay_is_retried_too(machine: Host, hook: str) -> No
     until(machine, lambda: len(Hook.seen) == 2 and waiting(machine) == {"done": 0})
     assert {seen["replay-name"] for seen in Hook.seen} == {"again"}
     assert Hook.answers == []
+
+
+def test_a_deleted_rule_gets_nothing_of_a_replay_that_began_before(machine: Host) -> None:
+    machine.put(order())
+    machine.settle()
+    subscribe(machine, "gone", "http://127.0.0.1:1/", EVERY)
+    engine = machine.engine
+
+    def begin(now: float) -> None:
+        engine.replays.start("again", 0.0, now, (), now)
+        engine.replays.pause("again", now)
+
+    engine.call(begin)
+    engine.turn(0)
+    ask(machine, "Orderflow.Unsubscribe", rule="gone")
+    ask(machine, "Orderflow.ResumeReplay", ReplayName="again")
+    until(machine, lambda: engine.replays.active == {})
+    machine.settle()
+    assert machine.rows("select state from replays") == [{"state": "COMPLETED"}]
+    assert machine.rows("select target from deliveries") == []
+
+
+def test_a_dead_target_holds_up_the_replay_of_its_own_rule_alone(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "BEHIND", 1)
+    machine.put(order())
+    machine.settle()
+    subscribe(machine, "dead", "http://127.0.0.1:1/", EVERY)
+    machine.put(order("T-2"))
+    machine.settle()
+    until(machine, lambda: not machine.engine.outside.busy)
+    for name, rules in (("all", []), ("own", ["dead"])):
+        machine.engine.call(partial(machine.engine.replays.start, name, 0.0, 9e9, rules))
+        machine.engine.turn(0)
+    until(machine, lambda: "all" not in machine.engine.replays.active)
+    assert "own" in machine.engine.replays.active
 
 
 def test_a_slow_target_is_no_latency_of_the_platform(machine: Host, hook: str) -> None:
