@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
@@ -40,13 +40,11 @@ from infra.local.engine.replays import Replays
 from infra.local.engine.schedules import Schedules
 from infra.local.engine.streams import Streams
 from infra.local.engine.targets import OUTSIDE, TARGETS
+from infra.local.engine.upkeep import LONGEST, Upkeep
 from infra.local.orderflow import Profile
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invoker, Result
 from storage.sqlite.database import Database
-
-if TYPE_CHECKING:
-    from infra.local.engine.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -266,7 +264,8 @@ class Engine:
         """Take turns until `stop`; the last turn is committed."""
         while not self._stopping.is_set():
             wait = self.next_due(schedules=True) - self.clock.now()
-            happened = self.turn(min(1.0, max(0.0, wait)))
+            patience = min(LONGEST, *(task.patience for task in self.upkeep))
+            happened = self.turn(min(patience, max(0.0, wait)))
             for task in self.upkeep:
                 task.observe(time.monotonic(), busy=happened)
 
