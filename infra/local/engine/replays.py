@@ -43,7 +43,7 @@ RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCE
 Between = tuple[int, int]
 """The numbers of the first and the last event of a range."""
 
-_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
+NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 """A replay's name (EventBridge API Reference, StartReplay)."""
 
 _INSERT = (
@@ -159,7 +159,7 @@ class Replays(Component):
         self.journal.batch.add(_INSERT, *values)
 
     def _check(self, name: str, start: float, end: float, rules: Sequence[str]) -> None:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             message = f"ReplayName {name[:80]!r} needs 1 to 64 letters, digits, '.', '-' or '_'."
             raise InvalidRequest("ValidationException", message)
         taken = self.journal.database.row("select 1 from replays where name = ?", name)
