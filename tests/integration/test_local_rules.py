@@ -1,11 +1,13 @@
 """A developer's own rules: beside the template's, outside the turn, and harmless to all else."""
 
 import json
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -317,6 +319,32 @@ def test_rules_and_waiting_events_survive_a_restart(
         until(second, lambda: len(Hook.seen) == 1)
         until(second, lambda: waiting(second) == {"done": 0})
         assert audit(second.directory, second.engine.stack).findings.first == []
+
+
+def test_a_stored_rule_that_cannot_be_any_more_stops_no_start(tmp_path: Path) -> None:
+    with host(tmp_path / "again") as first:
+        for name in ("taken", "refused", "kept"):
+            subscribe(first, name, "http://127.0.0.1:1/")
+        first.put(order())
+        first.settle()
+        until(first, lambda: not first.engine.outside.busy)
+        where = first.directory
+    with closing(sqlite3.connect(where.database)) as database, database:
+        database.execute("update local_rules set pattern = '{' where name = 'refused'")
+        for table, column in (("local_rules", "name"), ("local_targets", "rule")):
+            change = f"update {table} set {column} = 'OrderCreatedRule' where {column} = 'taken'"
+            database.execute(change)
+        database.execute("update deliveries set target = 'OrderCreatedRule/subscription'")
+    with host(tmp_path / "again") as second:
+        assert [rule.name for rule in second.engine.local_rules.rules] == ["kept"]
+        found = {each.rule: each.problem for each in subscriptions(second.database)}
+        assert found.keys() == {"refused", "kept"}
+        assert "pattern" in found["refused"]
+        assert second.rows("select * from deliveries") == []
+        second.receive(TEA=5)
+        second.put(order("T-2"))
+        second.settle()
+        assert second.status("T-2") == "COMPLETED"
 
 
 def test_the_aws_operations_put_list_and_delete_a_rule(machine: Host, hook: str) -> None:
