@@ -51,6 +51,9 @@ T = TypeVar("T")
 SWEEP = 3_600.0
 """Seconds between two deletions of rows that are past their retention."""
 
+NEXT_SWEEP = 1.0
+"""The same, if the last one left rows."""
+
 STRIDE = 5.0
 """Seconds that are skipped beyond the next due item, to include items due shortly after."""
 
@@ -345,8 +348,7 @@ class Engine:
 
     def _sweep(self, now: float) -> None:
         if self._sweep_at <= now:
-            self._sweep_at = now + SWEEP
-            self.bus.forget(now)
+            self._sweep_at = now + (NEXT_SWEEP if self.bus.forget(now) else SWEEP)
             self.local_queues.forget(now)
             self.dead_letters.expire(now)
             self.journal.delete_expired(now)
