@@ -41,6 +41,10 @@ class Hook(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path == "/slow":
             self.hold.wait(30)
+        if self.path == "/drip":
+            while not self.hold.wait(0.05):
+                self.wfile.write(b"x")
+            return
         rule = self.headers["x-orderflow-rule"]
         self.seen.append(json.loads(body) | {"path": self.path, "rule": rule})
         status = self.answers.pop(0) if self.answers else 204
@@ -300,6 +304,16 @@ def test_a_slow_target_is_no_latency_of_the_platform(machine: Host, hook: str) -
     labels = {row["label"] for row in machine.rows("select label from measures where bucket >= 0")}
     assert "OrderCreatedRule/OrderProcessing" in labels
     assert not any(label.startswith("done/") for label in labels)
+
+
+def test_a_target_that_answers_a_byte_at_a_time_is_given_up(
+    machine: Host, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside_targets, "LIMIT", 0.3)
+    subscribe(machine, "drip", f"{hook}/drip")
+    machine.put(order())
+    until(machine, lambda: subscriptions(machine.database)[0].problem != "")
+    assert waiting(machine) == {"drip": 1}
 
 
 def test_rules_and_waiting_events_survive_a_restart(

@@ -8,12 +8,14 @@ destinations: 4xx is not retried, apart from 429 and others that pass).
 """
 
 import http.client
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
@@ -30,6 +32,10 @@ MAX_THREADS = 16
 
 TIMEOUT = 3.0
 """Seconds to connect, and to wait for the next part of an answer."""
+
+LIMIT = 5.0
+"""Seconds of a whole request (EventBridge, API destinations: 5 seconds); a target that answers a
+byte at a time would otherwise hold its thread, and the end of the server."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which a target rests after a failure that may pass, doubled at each one in a row."""
@@ -185,7 +191,10 @@ def _post(target: Target, delivery: Delivery) -> None:
     parts = urlsplit(target.name)
     path = parts.path or "/"
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    limit = Timer(LIMIT, _abort, (connection,))
+    limit.daemon = True
     try:
+        limit.start()
         connection.request(
             "POST",
             f"{path}?{parts.query}" if parts.query else path,
@@ -200,8 +209,15 @@ def _post(target: Target, delivery: Delivery) -> None:
         with connection.getresponse() as answer:
             status, reason = answer.status, answer.reason[:100]
     finally:
+        limit.cancel()
         connection.close()
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         final = status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED
         told = f"{target.name} answered {status} {reason}"
         raise DeliveryError("SDK_CLIENT_ERROR", told, final=final)
+
+
+def _abort(connection: http.client.HTTPConnection) -> None:
+    """End a request from another thread: its next read finds the connection closed."""
+    with suppress(OSError, AttributeError):  # it has just ended by itself
+        connection.sock.shutdown(socket.SHUT_RDWR)
