@@ -1,9 +1,9 @@
 """The profile of this product: all that the generic engine knows about orders.
 
 The engine runs any template. This module adds the facts that no template contains: the state
-machine of an order, the queues of the dead letters that the engine itself writes, the function that
-reconciles orders, and the place of the order id in a document. Names are the logical ids of
-``template.yaml``; the state machine has a name of its own there.
+machine of an order, the queues of mails and of the dead letters that the engine itself writes, the
+function that reconciles orders, and the place of the order id in a document. Names are the logical
+ids of ``template.yaml``; the state machine has a name of its own there.
 
 This module imports nothing of the engine, so that every layer can import it.
 """
@@ -26,6 +26,9 @@ ORDERS_TABLE = "OrdersTable"
 
 RECONCILER = "ReconcileFunction"
 """The function whose schedule restarts orders that no run works on."""
+
+MAIL_QUEUE = "ConfirmationsQueue"
+"""The queue of mails; on AWS the rate of SES limits its consumer."""
 
 SINK = "AnalyticsRule/OrderEvents"
 """The rule target that delivers events to the analysts' files."""

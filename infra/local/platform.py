@@ -15,7 +15,7 @@ from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.directory.wal_truncation import truncate_logs
 from infra.local.engine.engine import Engine
-from infra.local.orderflow import Profile, create_tables, profile_of
+from infra.local.orderflow import MAIL_QUEUE, Profile, create_tables, profile_of
 from infra.local.retention.pruner import Retention, kept_by
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
@@ -51,9 +51,10 @@ def stack_of(
         variables["STORE_URL"] += "?synchronous=FULL"
         stack.functions[name] = replace(stack.functions[name], variables=variables)
     most = max((consumer.concurrency for consumer in stack.consumers), default=0)
-    for index, consumer in enumerate(stack.consumers):
-        if "MAILER_URL" in stack.functions[consumer.function].variables:
-            stack.consumers[index] = replace(consumer, concurrency=most)
+    stack.consumers = [
+        replace(consumer, concurrency=most) if consumer.queue == MAIL_QUEUE else consumer
+        for consumer in stack.consumers
+    ]
     return stack
 
 

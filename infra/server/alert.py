@@ -149,9 +149,9 @@ class Watcher:
             now = time.time()
             try:
                 if self._alert.observe(self._read(), now):
-                    self._log.write("INFO", "alert", "somebody was told of the status", now)
+                    self._log.write("INFO", "alert", "the alert was sent", now)
             except Exception as error:  # noqa: BLE001 - the next reading tries again
-                message = f"nobody could be told of the status: {_problem(error)}"
+                message = f"the alert could not be sent: {_problem(error)}"
                 self._log.write("ERROR", "alert", message, now)
 
 

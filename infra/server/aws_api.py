@@ -65,18 +65,21 @@ from storage.sqlite.database import Database
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 """Values of ``statusFilter`` (Step Functions API, ListExecutions)."""
 
-TEST_EVENT_PATTERN = "AWSEvents.TestEventPattern"
+TEST_EVENT_PATTERN, TEST_STATE = "AWSEvents.TestEventPattern", "AWSStepFunctions.TestState"
+
+TESTS = frozenset({TEST_EVENT_PATTERN, TEST_STATE})
+"""Operations that compute an answer from their request alone, which may take seconds."""
 
 LOOKUPS = frozenset(
     {
-        TEST_EVENT_PATTERN,
+        *TESTS,
         *READS,
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
         "AWSStepFunctions.ListExecutions",
     }
 )
-"""Operations that do not use the engine and may take long; any thread may call them."""
+"""Operations that may take long without the engine; any thread may call them."""
 
 # Types of the fields of requests; a required field that is absent or null is refused later.
 _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -116,7 +119,7 @@ class AwsApi:
             "AWSStepFunctions.DescribeExecution": self._with_reader(self._describe_execution),
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
-            "AWSStepFunctions.TestState": answer_test_state,
+            TEST_STATE: answer_test_state,
             **machine_operations(engine),
             **bus_operations(engine),
             **rule_operations(engine),

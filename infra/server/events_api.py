@@ -11,12 +11,8 @@ from infra.local.engine.engine import Engine
 from infra.local.engine.targets import LOCAL_QUEUE, OUTSIDE
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Stack, Target
-from infra.server.fields import Answer, Operation, Pages, Request, text_of, within
-
-MAX_LIMIT = 100
-"""Maximum of ``Limit`` (EventBridge API Reference)."""
-
-_PREFIX = f"arn:aws:events:{REGION}:{ACCOUNT}"
+from infra.server.bus_fields import bus_arn, check_bus, page_of, rule_arn
+from infra.server.fields import Answer, Operation, Request, text_of
 
 
 def bus_operations(engine: Engine) -> dict[str, Operation]:
@@ -38,15 +34,15 @@ class _BusApi:
 
     def describe_bus(self, request: Request) -> Answer:
         """Return the bus."""
-        self._check_bus(request, "Name")
-        return {"Name": self._stack.bus, "Arn": f"{_PREFIX}:event-bus/{self._stack.bus}"}
+        check_bus(self._stack, request, "Name")
+        return {"Name": self._stack.bus, "Arn": bus_arn(self._stack)}
 
     def list_buses(self, request: Request) -> Answer:
         """Return the one bus, if its name has the prefix."""
         prefix = request.get("NamePrefix") or ""
         buses = [self.describe_bus({"Name": self._stack.bus})]
         found = [bus for bus in buses if bus["Name"].startswith(prefix)]
-        return _page(request, ("buses", prefix), found, "EventBuses")
+        return page_of(request, ("buses", prefix), found, "EventBuses")
 
     def describe_rule(self, request: Request) -> Answer:
         """Return a rule."""
@@ -54,38 +50,31 @@ class _BusApi:
 
     def list_rules(self, request: Request) -> Answer:
         """Return the rules whose names have the prefix, by name."""
-        self._check_bus(request, "EventBusName")
+        check_bus(self._stack, request)
         prefix = request.get("NamePrefix") or ""
         rules = sorted(self._stack.rules, key=lambda rule: rule.name)
         found = [self._described(rule) for rule in rules if rule.name.startswith(prefix)]
-        return _page(request, ("rules", prefix), found, "Rules")
+        return page_of(request, ("rules", prefix), found, "Rules")
 
     def list_targets(self, request: Request) -> Answer:
         """Return the targets of a rule."""
         rule = self._rule(request, "Rule")
         targets = [self._target(target) for target in rule.targets]
-        return _page(request, ("targets", rule.name), targets, "Targets")
+        return page_of(request, ("targets", rule.name), targets, "Targets")
 
     def list_rule_names(self, request: Request) -> Answer:
         """Return the names of the rules with a target."""
-        self._check_bus(request, "EventBusName")
+        check_bus(self._stack, request)
         arn = text_of(request, "TargetArn")
         names = sorted(
             rule.name
             for rule in self._stack.rules
             if any(self._arn(target) == arn for target in rule.targets)
         )
-        return _page(request, ("names", arn), names, "RuleNames")
-
-    def _check_bus(self, request: Request, field: str) -> None:
-        """Raise `InvalidRequest` unless the request names this bus, by name or ARN."""
-        name = request.get(field) or "default"
-        if name not in {self._stack.bus, f"{_PREFIX}:event-bus/{self._stack.bus}"}:
-            problem = f"Event bus {name} does not exist; this machine has {self._stack.bus}."
-            raise InvalidRequest("ResourceNotFoundException", problem)
+        return page_of(request, ("names", arn), names, "RuleNames")
 
     def _rule(self, request: Request, field: str) -> Rule:
-        self._check_bus(request, "EventBusName")
+        check_bus(self._stack, request)
         name = text_of(request, field)
         rule = next((rule for rule in self._stack.rules if rule.name == name), None)
         if rule is None:
@@ -96,7 +85,7 @@ class _BusApi:
     def _described(self, rule: Rule) -> Answer:
         return {
             "Name": rule.name,
-            "Arn": f"{_PREFIX}:rule/{self._stack.bus}/{rule.name}",
+            "Arn": rule_arn(self._stack, rule.name),
             "EventPattern": rule.pattern.text,
             "State": "ENABLED",
             "EventBusName": self._stack.bus,
@@ -127,8 +116,3 @@ class _BusApi:
             arn = self._stack.queues[target.dead_letters].arn
             answer["DeadLetterConfig"] = {"Arn": arn}
         return answer
-
-
-def _page(request: Request, identity: object, items: list[Any], name: str) -> Answer:
-    size = within(request, "Limit", MAX_LIMIT, 1, MAX_LIMIT)
-    return Pages(request, identity, "NextToken").page(items, size, name)

@@ -17,7 +17,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Route
 from infra.server import cors
 from infra.server.access import Access, Refused
-from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN, AwsApi
+from infra.server.aws_api import LOOKUPS, TESTS, AwsApi
 from infra.server.contract_pages import DOCS, ContractPages
 from infra.server.fields import Answer
 from infra.server.gateway import event_of, reply_of
@@ -37,7 +37,7 @@ MAX_ACTIVE = 64
 """Maximum concurrent requests: others are told to retry, so that memory is bounded."""
 
 MAX_THREADS = 2
-"""Threads that match patterns, and as many that read from the database."""
+"""Threads that test a pattern or a state, and as many that read from the database."""
 
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -222,8 +222,7 @@ class Application:
         Stopped
             The engine has failed.
         """
-        answer = self.api.operations[target](request)
-        return await self.result(answer) if isinstance(answer, Future) else answer
+        return await self._called(target, partial(self.api.operations[target], request))
 
     async def result(self, future: Future[T]) -> T:
         """Wait for a result of the engine.
@@ -270,9 +269,14 @@ class Application:
 
     async def _operate(self, target: str, body: bytes) -> Answer:
         """Run an operation, in a thread if it may take long."""
-        operate = partial(self.api.answer, target, body)
-        if target in LOOKUPS or len(body) > LONG_BODY:
-            pool = self._matching if target == TEST_EVENT_PATTERN else self._threads
+        is_long = len(body) > LONG_BODY
+        return await self._called(target, partial(self.api.answer, target, body), is_long=is_long)
+
+    async def _called(
+        self, target: str, operate: Callable[[], Answer | Future[Answer]], *, is_long: bool = False
+    ) -> Answer:
+        if target in LOOKUPS or is_long:
+            pool = self._matching if target in TESTS else self._threads
             answer = await asyncio.get_running_loop().run_in_executor(pool, operate)
         else:
             answer = operate()

@@ -15,7 +15,8 @@ from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.local.engine.local_queues import RETENTION, received
+from infra.local.engine.local_queues import RETENTION
+from infra.local.engine.receiving import Messages
 from infra.local.engine.targets import LOCAL_QUEUE
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.server.fields import Answer, Operation, Request, within
@@ -91,7 +92,8 @@ class _LocalQueues:
         seconds = within(request, "VisibilityTimeout", VISIBILITY, 0, MAX_VISIBILITY)
 
         def take(now: float) -> Answer:
-            rows = received(self._engine.journal, name, limit, seconds, now)
+            messages = Messages(self._engine.journal, "local_messages")
+            rows = messages.receive(name, limit, seconds, now)
             return {"Messages": [_message(row) for row in rows]} if rows else {}
 
         return self._engine.call(take)

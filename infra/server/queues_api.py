@@ -18,6 +18,7 @@ from typing import Any
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.local.engine.queues import message_id
+from infra.local.engine.receiving import Messages
 from infra.local.template.stack import Queue
 from infra.server.fields import Answer, Operation, Pages, Request, text_of, within
 
@@ -94,19 +95,8 @@ class _QueueApi:
         own = _names(request, "MessageAttributeNames")
 
         def take(now: float) -> Answer:
-            rows = self._engine.journal.database.rows(
-                "select * from messages where queue = ? and visible_at <= ?"
-                " order by visible_at, id limit ?",
-                queue.name,
-                now,
-                limit,
-            )
-            for row in rows:
-                self._engine.journal.batch.add(
-                    "update messages set visible_at = ?, receives = receives + 1 where id = ?",
-                    now + seconds,
-                    row["id"],
-                )
+            stored = Messages(self._engine.journal, "messages")
+            rows = stored.receive(queue.name, limit, seconds, now)
             self._engine.journal.batch.durable = True
             messages = [_message(row, system, own, self._sources()) for row in rows]
             return {"Messages": messages} if messages else {}

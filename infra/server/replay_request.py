@@ -4,16 +4,15 @@ Source: EventBridge API Reference, StartReplay and ReplayDestination: the destin
 that the archive was created of, and its rules.
 """
 
-import re
 from typing import NamedTuple
 
 from infra.errors import InvalidRequest
-from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.engine.replays import NAME
 from infra.local.template.stack import Stack
+from infra.server.bus_fields import PREFIX, bus_arn
 from infra.server.fields import Request, text_of, time_of, violated
 
-NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
-_PREFIX = f"arn:aws:events:{REGION}:{ACCOUNT}:"
+_PREFIX = f"{PREFIX}:"
 
 
 class Replay(NamedTuple):
@@ -58,7 +57,7 @@ def _rules(destination: Request, stack: Stack) -> list[str]:
         raise InvalidRequest("SerializationException", "FilterArns is a list of ARNs")
     if not isinstance(arn, str) or not arn.startswith(f"{_PREFIX}event-bus/"):
         raise _invalid("Destination.Arn", "Must contain an event bus ARN.")
-    if arn != f"{_PREFIX}event-bus/{stack.bus}":
+    if arn != bus_arn(stack):
         reason = f"Cross event bus replay is not permitted; the archive is of {stack.bus}."
         raise _invalid("Destination.Arn", reason)
     own = f"{_PREFIX}rule/{stack.bus}/"

@@ -12,24 +12,19 @@ from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.local.engine.replays import PAUSED, RUNNING
-from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.engine.replays import PAUSED, RUNNING, archived_between
+from infra.server.bus_fields import PREFIX, bus_arn, page_of, rule_arn
 from infra.server.fields import (
     Answer,
     Operation,
-    Pages,
     Request,
     choice_of,
     text_of,
     time_of,
-    within,
 )
 from infra.server.replay_request import Replay, read_replay
 from kernel.json_text import parse
 from storage.sqlite.database import Database
-
-MAX_LIMIT = 100
-"""Maximum of ``Limit`` (EventBridge API Reference)."""
 
 MAX_RATE = 1_000_000.0
 
@@ -38,16 +33,15 @@ ARCHIVE_STATES = (
     *("ENABLED", "DISABLED", "CREATING", "UPDATING"),
     *("CREATE_FAILED", "UPDATE_FAILED"),
 )
-_PREFIX = f"arn:aws:events:{REGION}:{ACCOUNT}"
 _ENDS_FIRST = (
     "Parameter Destination.Arn is not valid. Reason: Cross event bus replay is not permitted."
 )
 
 READS = frozenset(
     f"AWSEvents.{name}"
-    for name in ("DescribeReplay", "ListReplays", "ListArchives", "DescribeArchive")
-)
-"""Operations that read the database and do not use the engine."""
+    for name in ("DescribeReplay", "ListReplays", "ListArchives", "DescribeArchive", "StartReplay")
+) | {"Orderflow.StartReplay"}
+"""Operations that read much of the database, before they use the engine, if they do."""
 
 FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("ArchiveName", "State", "ReplayName", "EventSourceArn"), str),
@@ -62,8 +56,8 @@ class ReplaysApi:
         self.engine = engine
         self.reader = reader
         self._stack = engine.stack
-        self._archive = f"{_PREFIX}:archive/{self._stack.archive}"
-        self._bus = f"{_PREFIX}:event-bus/{self._stack.bus}"
+        self._archive = f"{PREFIX}:archive/{self._stack.archive}"
+        self._bus = bus_arn(self._stack)
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by their names."""
@@ -97,8 +91,10 @@ class ReplaysApi:
         if rate is not None and not 0 < rate <= MAX_RATE:
             raise InvalidRequest("ValidationException", f"Rate is from 0 to {MAX_RATE:,.0f}.")
 
+        between = archived_between(self.reader, wanted.start, wanted.end)
+
         def replay(now: float) -> Answer:
-            self.engine.replays.start(*wanted, now, rate)
+            self.engine.replays.start(*wanted, now, rate, between)
             self.engine.journal.batch.durable = True
             return {"ReplayArn": _arn(wanted.name), "State": "STARTING", "ReplayStartTime": now}
 
@@ -136,7 +132,7 @@ class ReplaysApi:
         row = self.reader.row("select * from replays where name = ?", name)
         if row is None:
             raise InvalidRequest("ResourceNotFoundException", f"Replay {name} does not exist.")
-        rules = [f"{_PREFIX}:rule/{self._stack.bus}/{rule}" for rule in parse(row["rules"])]
+        rules = [rule_arn(self._stack, rule) for rule in parse(row["rules"])]
         destination = {"Arn": self._bus, **({"FilterArns": rules} if rules else {})}
         return {"ReplayArn": _arn(name), "Destination": destination, **self._summary(row)}
 
@@ -167,7 +163,7 @@ class ReplaysApi:
             and state in (None, summary["State"])
             and source in (None, self._archive)
         ]
-        return _page(request, ("replays", prefix, state, source), found, "Replays")
+        return page_of(request, ("replays", prefix, state, source), found, "Replays")
 
     def _archives(self, request: Request) -> Answer:
         prefix, source = request.get("NamePrefix") or "", request.get("EventSourceArn")
@@ -175,7 +171,7 @@ class ReplaysApi:
         name = self._stack.archive
         is_asked = name.startswith(prefix) and source in (None, self._bus)
         found = [self._archive_state()] if name and is_asked and state in (None, "ENABLED") else []
-        return _page(request, ("archives", prefix, state, source), found, "Archives")
+        return page_of(request, ("archives", prefix, state, source), found, "Archives")
 
     def _archive_of(self, request: Request) -> Answer:
         name = text_of(request, "ArchiveName")
@@ -203,10 +199,5 @@ class ReplaysApi:
         }
 
 
-def _page(request: Request, identity: object, items: list[Answer], name: str) -> Answer:
-    size = within(request, "Limit", MAX_LIMIT, 1, MAX_LIMIT)
-    return Pages(request, identity, "NextToken").page(items, size, name)
-
-
 def _arn(name: str) -> str:
-    return f"{_PREFIX}:replay/{name}"
+    return f"{PREFIX}:replay/{name}"

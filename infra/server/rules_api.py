@@ -14,12 +14,12 @@ from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.local.engine.local_rules import MAX_TARGETS, LocalTarget, local_target
 from infra.local.template.loader import ACCOUNT, REGION
+from infra.server.bus_fields import check_bus, rule_arn
 from infra.server.fields import Answer, Operation, Request, text_of
 
 QUEUE = "queue"
 """The word for a queue with the subscription's own name."""
 
-_PREFIX = f"arn:aws:events:{REGION}:{ACCOUNT}"
 _IGNORED = frozenset({"RoleArn", "Tags", "RetryPolicy", "HttpParameters", "SqsParameters"})
 """Fields of a target that change nothing on one machine."""
 
@@ -48,7 +48,7 @@ class _RulesApi:
 
     def put_rule(self, request: Request) -> Future[Answer]:
         """Create a local rule, or change its pattern."""
-        self._check_bus(request)
+        check_bus(self._stack, request)
         name, pattern = text_of(request, "Name"), _text(request, "EventPattern")
         if request.get("ScheduleExpression"):
             problem = "ScheduleExpression: a local rule has an EventPattern; send that alone."
@@ -62,13 +62,13 @@ class _RulesApi:
 
         def put(now: float) -> Answer:
             self._engine.local_rules.put_rule(name, pattern, description, now)
-            return {"RuleArn": f"{_PREFIX}:rule/{self._stack.bus}/{name}"}
+            return {"RuleArn": rule_arn(self._stack, name)}
 
         return self._change(put)
 
     def put_targets(self, request: Request) -> Future[Answer]:
         """Add targets to a local rule."""
-        self._check_bus(request)
+        check_bus(self._stack, request)
         name, given = text_of(request, "Rule"), request.get("Targets")
         if not isinstance(given, list) or not given or len(given) > MAX_TARGETS:
             problem = f"Targets: send a list of 1 to {MAX_TARGETS} targets, each with Id and Arn."
@@ -83,7 +83,7 @@ class _RulesApi:
 
     def remove_targets(self, request: Request) -> Future[Answer]:
         """Remove targets of a local rule."""
-        self._check_bus(request)
+        check_bus(self._stack, request)
         name, ids = text_of(request, "Rule"), request.get("Ids")
         if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
             raise InvalidRequest("SerializationException", "Ids is a list of texts")
@@ -96,7 +96,7 @@ class _RulesApi:
 
     def delete_rule(self, request: Request) -> Future[Answer]:
         """Delete a local rule, which has no targets any more; one that is gone is no error."""
-        self._check_bus(request)
+        check_bus(self._stack, request)
         name = text_of(request, "Name")
 
         def delete(_: float) -> Answer:
@@ -144,12 +144,6 @@ class _RulesApi:
             problem = f"Targets: {others[0]}: is not supported on one machine; omit it."
             raise InvalidRequest("ValidationException", problem)
         return local_target(key, arn, rule, list(self._stack.queues))
-
-    def _check_bus(self, request: Request) -> None:
-        name = request.get("EventBusName") or "default"
-        if name not in {self._stack.bus, f"{_PREFIX}:event-bus/{self._stack.bus}"}:
-            problem = f"Event bus {name} does not exist; this machine has {self._stack.bus}."
-            raise InvalidRequest("ResourceNotFoundException", problem)
 
     def _change(self, change: Callable[[float], Answer]) -> Future[Answer]:
         def run(now: float) -> Answer:

@@ -1,14 +1,17 @@
 """The operation TestState: one state with a mocked answer, as `infra.asl.single_state` runs it.
 
 Source: TestState in the AWS Step Functions API Reference. A Task calls nothing here, so that a
-test has no effect on orders: it needs ``mock``.
+test has no effect on orders: it needs ``mock``. Its JSONata has a process of its own, so that a
+slow expression does not hold up the engine's.
 """
 
 import json
 from collections.abc import Mapping
+from contextvars import copy_context
 from typing import Any
 
 from infra.asl import DefinitionError
+from infra.asl.queries.client import CLIENT, Client
 from infra.asl.single_state import Given, MissingAnswer, run_state
 from infra.errors import InvalidRequest
 from infra.local.engine.integrations import KNOWN
@@ -22,8 +25,20 @@ _USED = {
 }
 
 
+_CLIENT = Client()
+
+
 def answer_test_state(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer of TestState; raise InvalidRequest for an invalid request."""
+    """Return the answer of TestState; raise InvalidRequest for an invalid request.
+
+    It may take seconds, and any thread may call it.
+    """
+    context = copy_context()
+    context.run(CLIENT.set, _CLIENT)
+    return context.run(_answer, request)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     unknown = request.keys() - _USED
     if unknown:
         raise InvalidRequest("ValidationException", f"{min(unknown)} is not supported")

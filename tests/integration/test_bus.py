@@ -510,6 +510,39 @@ def test_the_sweep_deletes_old_events(rig: Rig) -> None:
     assert rig.rows("select * from events") == []
 
 
+def test_a_sweep_deletes_a_part_and_the_next_one_the_rest(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.engine.bus.FORGOTTEN", 2)
+    rig.put(*(entry() for _ in range(5)))
+    rig.settle()
+    rig.clock.time += ARCHIVE_DAYS * DAY + 1
+    assert rig.ask(rig.engine.bus.forget) is True
+    assert len(rig.rows("select * from events")) == 3
+    rig.pass_time(2)
+    rig.pass_time(2)
+    assert rig.rows("select * from events") == []
+
+
+def test_an_event_that_gets_a_delivery_in_the_turn_of_the_sweep_stays(rig: Rig) -> None:
+    rig.put(entry())
+    rig.settle()
+    rig.clock.time += ARCHIVE_DAYS * DAY + 1
+    [event] = rig.rows("select seq, envelope from events")
+    bus = rig.engine.bus
+
+    def deliver_and_forget(now: float) -> None:
+        bus.deliver_matching(
+            event["seq"], rig.engine.stack.rules, json.loads(event["envelope"]), now, "r"
+        )
+        bus.forget(now)
+
+    rig.ask(deliver_and_forget)
+    assert len(rig.rows("select * from events")) == 1
+    rig.settle()
+    assert bodies(rig, "Work")[-1]["replay-name"] == "r"
+
+
 # ---- replays
 
 

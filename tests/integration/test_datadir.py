@@ -15,6 +15,7 @@ import pytest
 
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
+from infra.local.orderflow import MAIL_QUEUE
 from infra.local.platform import stack_of
 
 HOLDER = """
@@ -296,6 +297,11 @@ def test_functions_of_the_http_api_sync_each_commit(
     plain = f"sqlite:///{directory.database}"
     assert stores["OrdersApiFunction"] == f"{plain}?synchronous=FULL"
     assert {url for name, url in stores.items() if name != "OrdersApiFunction"} == {plain}
+
+
+def test_the_rate_of_ses_does_not_limit_the_mails_of_one_machine(directory: DataDirectory) -> None:
+    batches = {one.queue: one.concurrency for one in stack_of(directory).consumers}
+    assert batches[MAIL_QUEUE] == batches["OrderChangesQueue"] > 2
 
 
 @pytest.mark.parametrize("name", ["quo'te [a] ha#sh? 1%20 ünï"])

@@ -1,9 +1,14 @@
 """A developer's own rules: beside the template's, outside the turn, and harmless to all else."""
 
 import json
+import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +17,7 @@ import pytest
 
 from infra.audit.directory import audit
 from infra.errors import InvalidRequest
-from infra.local.engine import local_queues, outside_targets
+from infra.local.engine import local_queues, outside_targets, replays
 from infra.local.engine.local_rules import MAX_AGE, MAX_RULES, MAX_TARGETS, local_target
 from infra.server.aws_api import AwsApi
 from infra.views.subscriptions import subscriptions
@@ -36,6 +41,10 @@ class Hook(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path == "/slow":
             self.hold.wait(30)
+        if self.path == "/drip":
+            while not self.hold.wait(0.05):
+                self.wfile.write(b"x")
+            return
         rule = self.headers["x-orderflow-rule"]
         self.seen.append(json.loads(body) | {"path": self.path, "rule": rule})
         status = self.answers.pop(0) if self.answers else 204
@@ -121,6 +130,20 @@ def test_a_queue_is_received_hidden_and_deleted(machine: Host) -> None:
     assert machine.dead_letters() == []
 
 
+def test_two_clients_that_receive_in_one_turn_get_different_messages(machine: Host) -> None:
+    subscribe(machine, "own", "queue", EVERY)
+    machine.put(order())
+    machine.settle()
+    api = AwsApi(machine.engine, machine.database)
+    url = ask(machine, "AmazonSQS.GetQueueUrl", QueueName="own")["QueueUrl"]
+    body = json.dumps({"QueueUrl": url}).encode()
+    answers = [api.answer("AmazonSQS.ReceiveMessage", body) for _ in range(3)]
+    machine.engine.turn(0)
+    found = [answer.result(0) for answer in answers if isinstance(answer, Future)]
+    assert [len(answer.get("Messages", [])) for answer in found] == [1, 1, 0]
+    assert found[0]["Messages"][0]["Body"] != found[1]["Messages"][0]["Body"]
+
+
 def test_a_queue_is_bounded_and_forgets(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     subscribe(machine, "own", "queue", EVERY)
     machine.put(order(), order("T-2"))
@@ -196,6 +219,103 @@ def test_a_slow_target_delays_neither_orders_nor_other_targets(machine: Host, ho
     until(machine, lambda: waiting(machine) == {"slow": 0, "quick": 0})
 
 
+def test_events_that_arrive_while_a_batch_is_sent_are_posted_once(machine: Host, hook: str) -> None:
+    subscribe(machine, "created", hook, '{"detail-type": ["Order Created"]}')
+    for first in range(0, 2 * outside_targets.BATCH, 10):
+        machine.put(*(order(f"T-{first + each}") for each in range(10)))
+        machine.engine.turn(0.005)
+    until(machine, lambda: waiting(machine) == {"created": 0} and not machine.engine.outside.busy)
+    times = Counter(seen["detail"]["order_id"] for seen in Hook.seen)
+    assert (len(times), set(times.values())) == (2 * outside_targets.BATCH, {1})
+
+
+def test_any_other_error_of_a_target_is_noted_and_retried(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("an invalid header")
+
+    subscribe(machine, "done", "http://127.0.0.1:1/")
+    monkeypatch.setattr(outside_targets, "_post", fail)
+    machine.put(order())
+    until(machine, lambda: subscriptions(machine.database)[0].problem != "")
+    assert subscriptions(machine.database)[0].problem == "ValueError: an invalid header"
+    assert machine.rows("select attempts from deliveries where target like 'done/%'") == [
+        {"attempts": 1}
+    ]
+
+
+def test_an_old_event_of_a_replay_is_retried_too(machine: Host, hook: str) -> None:
+    machine.put(order())
+    machine.settle()
+    machine.engine.skip_to(machine.engine.clock.now() + MAX_AGE + 60)
+    subscribe(machine, "done", hook)
+    Hook.answers[:] = [503, 204]
+    machine.engine.call(lambda now: machine.engine.replays.start("again", 0.0, now, ["done"], now))
+    until(machine, lambda: len(Hook.seen) == 1 and not machine.engine.outside.busy)
+    machine.engine.skip_to(machine.engine.clock.now() + 5)
+    until(machine, lambda: len(Hook.seen) == 2 and waiting(machine) == {"done": 0})
+    assert {seen["replay-name"] for seen in Hook.seen} == {"again"}
+    assert Hook.answers == []
+
+
+def test_a_deleted_rule_gets_nothing_of_a_replay_that_began_before(machine: Host) -> None:
+    machine.put(order())
+    machine.settle()
+    subscribe(machine, "gone", "http://127.0.0.1:1/", EVERY)
+    engine = machine.engine
+
+    def begin(now: float) -> None:
+        engine.replays.start("again", 0.0, now, (), now)
+        engine.replays.pause("again", now)
+
+    engine.call(begin)
+    engine.turn(0)
+    ask(machine, "Orderflow.Unsubscribe", rule="gone")
+    ask(machine, "Orderflow.ResumeReplay", ReplayName="again")
+    until(machine, lambda: engine.replays.active == {})
+    machine.settle()
+    assert machine.rows("select state from replays") == [{"state": "COMPLETED"}]
+    assert machine.rows("select target from deliveries") == []
+
+
+def test_a_dead_target_holds_up_the_replay_of_its_own_rule_alone(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "BEHIND", 1)
+    machine.put(order())
+    machine.settle()
+    subscribe(machine, "dead", "http://127.0.0.1:1/", EVERY)
+    machine.put(order("T-2"))
+    machine.settle()
+    until(machine, lambda: not machine.engine.outside.busy)
+    for name, rules in (("all", []), ("own", ["dead"])):
+        machine.engine.call(partial(machine.engine.replays.start, name, 0.0, 9e9, rules))
+        machine.engine.turn(0)
+    until(machine, lambda: "all" not in machine.engine.replays.active)
+    assert "own" in machine.engine.replays.active
+
+
+def test_a_slow_target_is_no_latency_of_the_platform(machine: Host, hook: str) -> None:
+    subscribe(machine, "done", hook)
+    machine.put(order())
+    until(machine, lambda: len(Hook.seen) == 1 and not machine.engine.outside.busy)
+    machine.engine.write_measures()
+    labels = {row["label"] for row in machine.rows("select label from measures where bucket >= 0")}
+    assert "OrderCreatedRule/OrderProcessing" in labels
+    assert not any(label.startswith("done/") for label in labels)
+
+
+def test_a_target_that_answers_a_byte_at_a_time_is_given_up(
+    machine: Host, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside_targets, "LIMIT", 0.3)
+    subscribe(machine, "drip", f"{hook}/drip")
+    machine.put(order())
+    until(machine, lambda: subscriptions(machine.database)[0].problem != "")
+    assert waiting(machine) == {"drip": 1}
+
+
 def test_rules_and_waiting_events_survive_a_restart(
     tmp_path: Path, machine: Host, hook: str
 ) -> None:
@@ -213,6 +333,32 @@ def test_rules_and_waiting_events_survive_a_restart(
         until(second, lambda: len(Hook.seen) == 1)
         until(second, lambda: waiting(second) == {"done": 0})
         assert audit(second.directory, second.engine.stack).findings.first == []
+
+
+def test_a_stored_rule_that_cannot_be_any_more_stops_no_start(tmp_path: Path) -> None:
+    with host(tmp_path / "again") as first:
+        for name in ("taken", "refused", "kept"):
+            subscribe(first, name, "http://127.0.0.1:1/")
+        first.put(order())
+        first.settle()
+        until(first, lambda: not first.engine.outside.busy)
+        where = first.directory
+    with closing(sqlite3.connect(where.database)) as database, database:
+        database.execute("update local_rules set pattern = '{' where name = 'refused'")
+        for table, column in (("local_rules", "name"), ("local_targets", "rule")):
+            change = f"update {table} set {column} = 'OrderCreatedRule' where {column} = 'taken'"
+            database.execute(change)
+        database.execute("update deliveries set target = 'OrderCreatedRule/subscription'")
+    with host(tmp_path / "again") as second:
+        assert [rule.name for rule in second.engine.local_rules.rules] == ["kept"]
+        found = {each.rule: each.problem for each in subscriptions(second.database)}
+        assert found.keys() == {"refused", "kept"}
+        assert "pattern" in found["refused"]
+        assert second.rows("select * from deliveries") == []
+        second.receive(TEA=5)
+        second.put(order("T-2"))
+        second.settle()
+        assert second.status("T-2") == "COMPLETED"
 
 
 def test_the_aws_operations_put_list_and_delete_a_rule(machine: Host, hook: str) -> None:

@@ -53,6 +53,17 @@ def test_a_replay_takes_several_turns(archived: Rig) -> None:
     assert archived.engine.replays.active == {}
 
 
+def test_several_replays_share_a_turn(archived: Rig) -> None:
+    for number in range(4):
+        start(archived, f"r-{number}")
+    before = sum(state(archived, f"r-{number}")[1] for number in range(4))
+    archived.turn()
+    after = [state(archived, f"r-{number}")[1] for number in range(4)]
+    assert sum(after) - before == CHUNK
+    archived.settle()
+    assert {state(archived, f"r-{number}") for number in range(4)} == {("COMPLETED", 3 * CHUNK)}
+
+
 def test_a_replay_of_nothing_is_completed(rig: Rig) -> None:
     start(rig)
     rig.settle()

@@ -13,6 +13,7 @@ import pytest
 from infra.audit.directory import audit
 from infra.errors import MoveError
 from infra.local.directory.data_directory import DataDirectory
+from infra.local.engine.upkeep import LONGEST
 from infra.local.platform import stack_of
 from infra.local.retention.open_items import OpenItems
 from infra.local.retention.pruner import Keep, Pruner, Retention
@@ -169,6 +170,54 @@ def test_an_order_with_something_unfinished_is_kept(later: Later, reason: str) -
         assert later.one("select count(*) from events where order_id = 'T-ok'") == kept_before
 
 
+@pytest.mark.parametrize(("state", "ended", "kept"), [("PAUSED", None, True), ("DONE", 1.0, False)])
+def test_the_events_of_an_unfinished_replay_are_kept(
+    later: Later, state: str, ended: float | None, *, kept: bool
+) -> None:
+    later.change(
+        "insert into replays values ('r', '[]', 0, 9e9, ?, 1, ?, 0, 0, 9, null, null)", state, ended
+    )
+    later.prune(events=5)
+    assert (later.one("select count(*) from events") > 0) is kept
+
+
+def test_the_run_of_an_order_with_an_open_letter_is_kept(later: Later) -> None:
+    OPEN["a message or a dead letter"](later)
+    later.prune(history=5)
+    assert later.one("select count(*) from executions where order_id = 'T-ok'") == 1
+    assert later.one("select count(*) from executions where order_id = 'T-declined'") == 0
+
+
+def test_young_histories_are_not_all_read(later: Later, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.local.retention.events.BATCH", 1)
+    old = later.one("select count(*) from executions")
+    columns = "name, machine, kind, status, definition, input, started_at, ended_at"
+    for _ in range(9):
+        later.change(
+            f"insert into executions ({columns})"
+            " values ('y', 'm', 'STANDARD', 'FAILED', 'd', '', ?, ?)",
+            later.now(),
+            later.now(),
+        )
+    with later.where.writer() as database:
+        pruner = Pruner(later.where, database, Keep(history=5), later.now)
+        steps = sum(1 for _ in pruner.steps())
+    assert pruner.found.counts["executions"] == old
+    assert steps <= old + 2
+
+
+def test_the_command_leaves_the_server_as_much_time_as_it_takes(
+    later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("infra.local.retention.pruner.time.sleep", slept.append)
+    with later.where.writer() as database:
+        for shared in (True, False):
+            Pruner(later.where, database, Keep(orders=5), later.now).run(shared=shared)
+    assert slept[0] > 0
+    assert slept[-1] == 0
+
+
 def test_files_of_an_open_order_and_of_undelivered_events_are_kept(later: Later) -> None:
     OPEN["no end yet"](later)
     assert later.prune(parquet=5).found.counts["files"] == 0
@@ -244,6 +293,9 @@ def test_a_server_prunes_in_steps_and_not_without_a_setting(later: Later) -> Non
         Retention(later.where, database, Keep(), later.now).observe(1.0, busy=False)
         assert later.one("select count(*) from orders") == 2
         retention = Retention(later.where, database, Keep(orders=5), later.now)
+        assert retention.patience == LONGEST
+        retention.observe(0.5, busy=False)
+        assert retention.patience < LONGEST  # an idle server goes on soon
         at = 1.0
         for _ in range(50):
             retention.observe(at, busy=True)

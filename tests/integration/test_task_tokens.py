@@ -69,6 +69,27 @@ def output(rig: Rig, name: str = "one") -> Any:
     return json.loads(row["output"])
 
 
+ARN = "arn:aws:states:us-east-1:000000000000:execution:shop-flow:one"
+
+
+def in_one_turn(rig: Rig, *requests: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Run operations in the same turn; return each answer, or the code of the refusal."""
+    api = AwsApi(rig.engine, rig.database)
+    answers = [
+        api.answer(f"AWSStepFunctions.{name}", json.dumps(fields).encode())
+        for name, fields in requests
+    ]
+    rig.settle()
+    results: list[Any] = []
+    for answer in answers:
+        assert isinstance(answer, Future)
+        try:
+            results.append(answer.result(0))
+        except InvalidRequest as error:
+            results.append(error.code)
+    return results
+
+
 def test_a_task_waits_without_a_place_in_memory_until_its_token_succeeds(rig: Rig) -> None:
     token = begin(rig)
     assert rig.execution("one")["status"] == "RUNNING"
@@ -169,15 +190,43 @@ def test_a_restart_keeps_the_heartbeat(rig: Rig) -> None:
 
 def test_a_stopped_execution_takes_no_token(rig: Rig) -> None:
     token = begin(rig)
-    arn = "arn:aws:states:us-east-1:000000000000:execution:shop-flow:one"
     api = AwsApi(rig.engine, rig.database)
     answer = api.answer(
-        "AWSStepFunctions.StopExecution", json.dumps({"executionArn": arn}).encode()
+        "AWSStepFunctions.StopExecution", json.dumps({"executionArn": ARN}).encode()
     )
     assert isinstance(answer, Future)
     rig.settle()
     assert rig.execution("one")["status"] == "ABORTED"
     assert refused(rig, "Success", token, output="1") == "TaskTimedOut"
+
+
+def test_of_two_answers_in_a_turn_the_first_one_counts(rig: Rig) -> None:
+    token = begin(rig)
+    success = [("SendTaskSuccess", {"taskToken": token, "output": each}) for each in "12"]
+    assert in_one_turn(rig, *success) == [{}, "TaskTimedOut"]
+    assert output(rig) == 1
+
+
+def test_an_execution_that_was_stopped_in_the_turn_takes_no_token(rig: Rig) -> None:
+    token = begin(rig)
+    stop = ("StopExecution", {"executionArn": ARN})
+    success = ("SendTaskSuccess", {"taskToken": token, "output": "1"})
+    first, second, third = in_one_turn(rig, stop, success, stop)
+    assert (list(first), second, third) == (["stopDate"], "TaskTimedOut", first)
+    assert rig.execution("one")["status"] == "ABORTED"
+    assert [event["type"] for event in rig.history("one")].count("ExecutionAborted") == 1
+
+
+def test_an_execution_that_is_stopped_before_it_begins_does_not_begin(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig.engine.executions, "room", lambda: 0)
+    rig.start("one", {"order": "one"})
+    rig.turn()
+    monkeypatch.undo()
+    in_one_turn(rig, ("StopExecution", {"executionArn": ARN}))
+    assert rig.execution("one")["status"] == "ABORTED"
+    assert rig.queue("Untouched") == []
 
 
 def test_more_executions_wait_than_fit_into_memory(tmp_path: Path) -> None:

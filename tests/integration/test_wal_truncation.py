@@ -50,9 +50,12 @@ def test_a_reader_postpones_the_truncation_and_loses_nothing(tmp_path: Path) -> 
         reader.execute("begin")
         reader.execute("select * from t").fetchall()
         connection.execute("insert into t values (1)")
-        truncate_logs([path])
+        truncation = IdleTruncation([path])
+        truncation.observe(0.0, busy=True)
+        truncation.observe(IDLE, busy=False)
+        assert not truncate_logs([path])
         assert log_size(path)
         reader.execute("rollback")
-        truncate_logs([path])
+        truncation.observe(2 * IDLE, busy=False)
         assert log_size(path) == 0
         assert connection.execute("select x from t").fetchall() == [(1,)]

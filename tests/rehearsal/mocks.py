@@ -5,30 +5,18 @@ run of *card declined*, and ``GatewayAwayForGoodThen`` the second run of *gatewa
 Answers are keyed by the numbers of a state's calls, from 0: ``"0"`` or ``"1-3"``.
 """
 
-import heapq
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from infra.asl import (
-    CancelTask,
-    Effect,
-    Ended,
-    RunTask,
-    SetTimer,
-    Signal,
-    TaskFailed,
-    TaskSucceeded,
-    TimerFired,
-    compile_definition,
-)
+from infra.asl import RunTask, TaskFailed, TaskSucceeded, compile_definition
+from infra.asl.virtual import run_virtually
 from infra.local.platform import ROOT
 from infra.local.template.loader import ACCOUNT, REGION
 from tests.rehearsal.history import path
@@ -107,41 +95,17 @@ def run(case: TestCase, mocks: Mocks) -> str:
     """Return a test case's path on the one-machine interpreter, with a virtual clock."""
     machine = compile_definition(definition(), name=MACHINE)
     calls: Counter[str] = Counter()
-    due: list[tuple[float, int, Signal]] = []
-    cancelled: set[int] = set()
-    order = count()
-    now, ended = 0.0, False
 
-    def perform(effect: Effect) -> None:
-        nonlocal ended
-        match effect:
-            case RunTask():
-                answer = mocks.answer(case, effect.state, calls[effect.state])
-                calls[effect.state] += 1
-                heapq.heappush(due, (now, next(order), _signal(effect.token, answer)))
-            case SetTimer(token, moment):
-                heapq.heappush(due, (moment, next(order), TimerFired(token)))
-            case CancelTask(token):
-                cancelled.add(token)
-            case Ended():
-                ended = True
+    def answer(task: RunTask) -> TaskSucceeded | TaskFailed:
+        found = mocks.answer(case, task.state, calls[task.state])
+        calls[task.state] += 1
+        if "Throw" in found:
+            return TaskFailed(task.token, found["Throw"]["Error"], found["Throw"].get("Cause"))
+        return TaskSucceeded(task.token, found["Return"])
 
     context = {"Execution": {"Name": case.name, "Input": INPUT}, "StateMachine": {"Name": MACHINE}}
-    execution, effects = machine.start(INPUT, context, now)
-    while True:
-        for effect in effects:
-            perform(effect)
-        if ended:
-            return path(event.to_json() for event in execution.drain_history())
-        moment, _, signal = heapq.heappop(due)
-        now = max(now, moment)
-        effects = [] if signal.token in cancelled else machine.advance(execution, signal, now)
-
-
-def _signal(token: int, answer: Mapping[str, Any]) -> Signal:
-    if "Throw" in answer:
-        return TaskFailed(token, answer["Throw"]["Error"], answer["Throw"].get("Cause"))
-    return TaskSucceeded(token, answer["Return"])
+    done = run_virtually(machine, INPUT, context, answer, 0.0)
+    return path(event.to_json() for event in done.history)
 
 
 def _reference(match: re.Match[str]) -> str:

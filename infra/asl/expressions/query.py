@@ -10,7 +10,7 @@ from typing import TypeAlias
 from infra.asl.errors import DefinitionError, QueryFailure
 from infra.asl.expressions.paths import Scope
 from infra.asl.expressions.values import JSON, to_json_text
-from infra.asl.queries.client import CLIENT, QueryProblem
+from infra.asl.queries.client import CLIENT, Client, QueryProblem
 
 Fill: TypeAlias = Callable[[list[JSON]], JSON]
 Query: TypeAlias = Callable[[Mapping[str, JSON], Scope], JSON]
@@ -45,15 +45,16 @@ def compile_query(value: JSON, field: str, place: str, expected: str | None = No
     texts: list[str] = []
     places: list[str] = []
     fill = _compile(value, field, texts, places)
+    client = CLIENT.get()
     for text, inner in zip(texts, places, strict=True):
-        _check(text, f"{place}{inner.removeprefix(field)}")
+        _check(client, text, f"{place}{inner.removeprefix(field)}")
 
     def query(states: Mapping[str, JSON], scope: Scope) -> JSON:
         if not texts:
             return value
         given = {**states, "context": scope.context}
         try:
-            values = CLIENT.evaluate(texts, given, scope.variables, scope.now, scope.random())
+            values = client.evaluate(texts, given, scope.variables, scope.now, scope.random())
         except QueryProblem as error:
             at = error.index
             raise QueryFailure(_cause(texts[at], places[at], error)) from None
@@ -87,9 +88,9 @@ def _compile(value: JSON, field: str, texts: list[str], places: list[str]) -> Fi
     return lambda _values: value
 
 
-def _check(text: str, place: str) -> None:
+def _check(client: Client, text: str, place: str) -> None:
     try:
-        CLIENT.check(text)
+        client.check(text)
     except QueryProblem as problem:
         reason = f"The value is not a valid JSONata expression: {problem}"
         raise DefinitionError(place, reason) from None

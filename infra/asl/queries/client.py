@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from infra.asl.errors import AslError
 SECONDS = 1.0
 """Time limit of one request. The engine waits for the answer, so it is the longest that an
 expression can hold up other work."""
+
+MAX_SLOW = 1_000
+"""Expressions that exceeded their time limit and are remembered."""
 
 _SHORTEST = 0.0625
 _GRACE = 0.5
@@ -53,6 +57,7 @@ class Client:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
+        atexit.register(self.close)
         self._seconds: dict[str, float] = {}
         """Time limits of expressions that exceeded theirs, so that they stop the engine less."""
 
@@ -88,6 +93,8 @@ class Client:
             return answer
         if problem[1] == "time":
             text = queries[problem[0]]
+            if len(self._seconds) >= MAX_SLOW:
+                self._seconds.clear()
             self._seconds[text] = max(self._seconds.get(text, SECONDS) / 2, _SHORTEST)
             problem[2] = f"D1012: Evaluation timeout after {seconds * 1000:.0f} milliseconds"
         raise QueryProblem(*problem)
@@ -170,7 +177,5 @@ def _read(descriptor: int, size: int, until: float) -> bytes:
     return b"".join(pieces)
 
 
-CLIENT = Client()
-"""The evaluating process of this process; all compiled queries share it."""
-
-atexit.register(CLIENT.close)
+CLIENT = ContextVar("CLIENT", default=Client())  # noqa: B039 - all contexts share it
+"""The client that a compiled query uses; one with other work that may hang has its own."""

@@ -1,6 +1,5 @@
 """``orders prune``: delete old orders, events, histories and analysts' files."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated
@@ -62,9 +61,9 @@ def prune(
         clock = clock_for(database)
         pruner = Pruner(where, database, keep, clock.now, dry=dry_run)
         if dry_run:
-            _run(pruner)
+            pruner.run(shared=False)
         else:
-            _record(pruner, database, keep, clock)
+            _record(pruner, database, keep, clock, shared=where.served_at() is not None)
     found = pruner.found
     table = Table("", "would be pruned" if dry_run else "pruned", right=("pruned",))
     for kind in _KINDS:
@@ -78,18 +77,12 @@ def prune(
     finish({"dry_run": dry_run, **result, "kept": kept}, as_json=as_json)
 
 
-def _run(pruner: Pruner) -> None:
-    for _ in pruner.steps():
-        pass
-
-
-def _record(pruner: Pruner, database: Database, keep: Keep, clock: Clock) -> None:
+def _record(pruner: Pruner, database: Database, keep: Keep, clock: Clock, *, shared: bool) -> None:
     """Prune, with a row in the record of operators' actions."""
     days = {name: getattr(keep, name) for name in ("orders", "events", "history", "parquet")}
     action = Action(operator(), "prune", "retention", "")
     number = operator_actions.begin(database, action, days, clock.now())
-    for _ in pruner.steps():
-        time.sleep(0)  # another process may take the write lock between two steps
+    pruner.run(shared=shared)
     operator_actions.end(database, number, dict(pruner.found.counts), DONE)
 
 

@@ -31,6 +31,7 @@ class LogRotation:
         self._limit = limit
         self._files = files
         self._look_at = 0.0
+        self.patience = EVERY
 
     def observe(self, now: float, *, busy: bool) -> None:  # noqa: ARG002 - as other upkeep
         """Rotate the log if it is due; ``now`` is a monotonic time in seconds."""

@@ -23,6 +23,7 @@ create table if not exists events (
 );
 create index if not exists events_by_time on events (arrived_at);
 create index if not exists events_by_order on events (order_id);
+create index if not exists events_unarchived on events (arrived_at) where not archived;
 create view if not exists sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
 create view if not exists accepted as select order_id, envelope, arrived_at from events;
@@ -57,6 +58,7 @@ create table if not exists local_messages (
     visible_at real not null,
     receives integer not null
 );
+create index if not exists local_messages_by_queue on local_messages (queue, visible_at, id);
 create table if not exists deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,

@@ -7,29 +7,42 @@ concurrent reader or writer only postpones it.
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 IDLE = 30.0
 """Seconds without work after which the logs are truncated."""
 
 
-def truncate_logs(databases: Iterable[Path]) -> None:
-    """Move the content of each database's log into the database, and truncate the log."""
-    for path in databases:
-        log = path.with_name(f"{path.name}-wal")
-        with suppress(OSError, sqlite3.Error):  # another process uses it: the next time
-            if log.stat().st_size:
-                with closing(sqlite3.connect(path, timeout=0)) as connection:
-                    connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+def truncate_logs(databases: Iterable[Path]) -> bool:
+    """Move the content of each database's log into the database, and truncate the log.
+
+    Return false if another process uses a log, which then keeps its size.
+    """
+    truncated = [_is_truncated(path) for path in databases]
+    return all(truncated)
+
+
+def _is_truncated(path: Path) -> bool:
+    """Truncate the log of a database; return false if another process uses it."""
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        if not log.exists() or log.stat().st_size == 0:
+            return True
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            [(busy, _, _)] = connection.execute("pragma wal_checkpoint(truncate)")
+            return not busy
+    except (OSError, sqlite3.Error):
+        return False
 
 
 class IdleTruncation:
-    """Truncates the logs once after each time that an engine was busy."""
+    """Truncates the logs once after each time that an engine was busy; a reader postpones it."""
 
     def __init__(self, databases: Iterable[Path]) -> None:
         self._databases = tuple(databases)
         self._busy_at = float("inf")
+        self.patience = IDLE
 
     def observe(self, now: float, *, busy: bool) -> None:
         """Note whether a turn did anything; truncate the logs after `IDLE` seconds without work.
@@ -39,5 +52,5 @@ class IdleTruncation:
         if busy:
             self._busy_at = now
         elif now - self._busy_at >= IDLE:
-            self._busy_at = float("inf")
-            truncate_logs(self._databases)
+            done = truncate_logs(self._databases)
+            self._busy_at = float("inf") if done else now

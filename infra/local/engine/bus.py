@@ -31,12 +31,22 @@ from kernel import json_text
 from kernel.json_text import parse, write
 
 BATCH = 500
+FORGOTTEN = 2_000
+"""Events of a kind that one sweep deletes."""
+
+DAY = 86_400.0
+"""Seconds for which an event is kept that is not archived."""
+
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 600.0
 
 _INSERT_EVENT = "insert into events values (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_DELIVERY = "insert into deliveries values (?, ?, ?, ?, ?, ?)"
 _DELETE_DELIVERY = "delete from deliveries where id = ?"
+_EXPIRED = (
+    "select seq from events where {} and arrived_at < ?"
+    " and seq not in (select event_seq from deliveries) order by arrived_at limit ?"
+)
 _SELECT_DELIVERIES = (
     "select d.id, d.target, d.attempts, d.replay, e.id as event_id, e.envelope, e.arrived_at"
     " from deliveries d join events e on e.seq = d.event_seq"
@@ -180,9 +190,10 @@ class Bus(Component):
         return [_delivery(row) for row in self._due(target, limit, now)]
 
     def arrived(self, target: Target, delivery: Delivery, now: float) -> None:
-        """Delete a delivery that was made outside the turn."""
+        """Delete a delivery that was made; a replay's says nothing about latency."""
         self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
-        self.measures.delivered(target.key, delivery.arrived_at, now)
+        if delivery.replay is None:
+            self.measures.delivered(target.key, delivery.arrived_at, now)
 
     def not_arrived(
         self, target: Target, delivery: Delivery, error: DeliveryError, now: float
@@ -246,9 +257,7 @@ class Bus(Component):
                 Kind.DELIVERY, delivery.id, deliver, target, delivery, now
             )
             if error is None:
-                self.journal.batch.add(_DELETE_DELIVERY, delivery.id)
-                if row["replay"] is None:
-                    self.measures.delivered(target.key, delivery.arrived_at, now)
+                self.arrived(target, delivery, now)
             else:
                 self._failed(target, delivery, _as_refusal(error), now)
         return bool(rows)
@@ -261,8 +270,11 @@ class Bus(Component):
             self._failed(self.targets[row["target"]], _delivery(row), error, now)
 
     def _failed(self, target: Target, delivery: Delivery, error: DeliveryError, now: float) -> None:
-        """Retry with exponential backoff; at the last attempt, send the event to dead letters."""
-        late = delivery.arrived_at + target.max_age <= now
+        """Retry with exponential backoff; at the last attempt, send the event to dead letters.
+
+        A replay's event is older than its delivery, so that its attempts alone are counted.
+        """
+        late = delivery.replay is None and delivery.arrived_at + target.max_age <= now
         if not error.final and not late and delivery.attempts < target.max_attempts:
             due = now + min(LONGEST_RETRY, FIRST_RETRY * 2**delivery.attempts)
             self.journal.batch.add(
@@ -315,22 +327,30 @@ class Bus(Component):
         """Deliver an event of the journal again, to those of some rules that match."""
         self._route(seq, _matching(rules, envelope), now, replay)
 
-    def forget(self, now: float) -> None:
-        """Delete events past the archive's retention that have no open delivery."""
-        days = self.stack.archive_days
-        oldest_archived = now - days * 86_400 if days else 0
-        self.journal.batch.add(
-            "delete from events where arrived_at < iif(archived, ?, ?)"
-            " and not exists (select 1 from deliveries where event_seq = events.seq)",
-            oldest_archived,
-            now - 86_400,
-        )
+    def forget(self, now: float) -> bool:
+        """Delete events past their retention, without an open delivery; return whether more are.
+
+        One call deletes at most `FORGOTTEN` archived events, and as many others.
+        """
         self.unmatched.forget(now)
+        days = self.stack.archive_days
+        kept = {"not archived": DAY, **({"archived": days * DAY} if days else {})}
+        routed = {seq for _, seq, *_ in self.journal.batch.rows_of(_INSERT_DELIVERY)}
+        more = False
+        for kind, seconds in kept.items():
+            query = _EXPIRED.format(kind)
+            rows = self.journal.database.rows(query, now - seconds, FORGOTTEN)
+            for row in rows:
+                if row["seq"] not in routed:
+                    self.journal.batch.add("delete from events where seq = ?", row["seq"])
+            more |= len(rows) == FORGOTTEN
+        return more
 
 
 def _delivery(row: Any) -> Delivery:
-    envelope = _replayed(row["envelope"], row["replay"])
-    return Delivery(row["id"], row["event_id"], envelope, row["attempts"], row["arrived_at"])
+    replay, attempts = row["replay"], row["attempts"]
+    envelope = _replayed(row["envelope"], replay)
+    return Delivery(row["id"], row["event_id"], envelope, attempts, row["arrived_at"], replay)
 
 
 def _as_refusal(error: Exception) -> DeliveryError:

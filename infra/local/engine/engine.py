@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from infra.local.clock import Clock, SkippingClock
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind, Markers
@@ -40,18 +40,19 @@ from infra.local.engine.replays import Replays
 from infra.local.engine.schedules import Schedules
 from infra.local.engine.streams import Streams
 from infra.local.engine.targets import OUTSIDE, TARGETS
+from infra.local.engine.upkeep import LONGEST, Upkeep
 from infra.local.orderflow import Profile
 from infra.local.template.stack import Stack
 from infra.local.workers.invocations import Invoker, Result
 from storage.sqlite.database import Database
 
-if TYPE_CHECKING:
-    from infra.local.engine.upkeep import Upkeep
-
 T = TypeVar("T")
 
 SWEEP = 3_600.0
 """Seconds between two deletions of rows that are past their retention."""
+
+NEXT_SWEEP = 1.0
+"""The same, if the last one left rows."""
 
 STRIDE = 5.0
 """Seconds that are skipped beyond the next due item, to include items due shortly after."""
@@ -266,7 +267,8 @@ class Engine:
         """Take turns until `stop`; the last turn is committed."""
         while not self._stopping.is_set():
             wait = self.next_due(schedules=True) - self.clock.now()
-            happened = self.turn(min(1.0, max(0.0, wait)))
+            patience = min(LONGEST, *(task.patience for task in self.upkeep))
+            happened = self.turn(min(patience, max(0.0, wait)))
             for task in self.upkeep:
                 task.observe(time.monotonic(), busy=happened)
 
@@ -350,8 +352,7 @@ class Engine:
 
     def _sweep(self, now: float) -> None:
         if self._sweep_at <= now:
-            self._sweep_at = now + SWEEP
-            self.bus.forget(now)
+            self._sweep_at = now + (NEXT_SWEEP if self.bus.forget(now) else SWEEP)
             self.local_queues.forget(now)
             self.dead_letters.expire(now)
             self.journal.delete_expired(now)

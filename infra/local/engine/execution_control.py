@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from infra.asl import Execution, HistoryEvent
-from infra.local.directory.history_pieces import packed, snapshot_in
-from infra.local.engine.execution_rows import END, HISTORY, LAST_PIECE, context_of, removed_machine
+from infra.asl import Execution
+from infra.local.directory.history_pieces import snapshot_in
+from infra.local.engine.execution_rows import LAST_PIECE, context_of, removed_machine
 from infra.local.engine.loaded_execution import LoadedExecution
 from kernel import json_text
 
@@ -20,16 +20,13 @@ def stop_execution(
     An execution that has ended before keeps its status and its time. The answer of a function that
     the execution has called is ignored.
     """
-    if row["status"] != "RUNNING":
-        ended: float = row["ended_at"]
-        return ended
+    if row["status"] != "RUNNING" or executions.has_ended(row["id"]):
+        return float(row["ended_at"] or now)
     live = executions.live.get(row["id"]) or _restored(executions, row)
     if live is None:
-        last = HistoryEvent(1, 0, now, "ExecutionAborted", {})
-        executions.journal.batch.add(HISTORY, row["id"], packed([last], None))
-        executions.journal.batch.add(END, "ABORTED", "null", error, cause, now, row["id"])
-        return now
-    executions.stop(live, error, cause, now)
+        executions.stop_row(row["id"], error, cause, now)
+    else:
+        executions.stop(live, error, cause, now)
     return now
 
 

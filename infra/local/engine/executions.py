@@ -63,6 +63,9 @@ MAX_INPUT = 262_144
 EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
 """The error of a STANDARD execution whose name is taken."""
 
+_End = tuple[str, str, str | None, str | None]
+"""The status, output, error and cause of an ended execution."""
+
 _RUNNING = "running"
 _LAST = 25_000  # the id of the event that ends a history which cannot be read
 _RESPONSE = len('{"ExecutedVersion":"$LATEST","Payload":,"StatusCode":200}')
@@ -100,6 +103,7 @@ class Executions(Component):
         self.backlog = Backlog([_RUNNING])
         self._timers: list[tuple[float, int, int]] = []
         self._dirty: dict[int, LoadedExecution] = {}
+        self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
         self.definitions = Definitions(journal, stack.state_machines)
 
@@ -183,6 +187,8 @@ class Executions(Component):
 
         ``signal_of`` returns the signal for the execution, or None if no task waits.
         """
+        if self.has_ended(row["id"]):
+            return False
         if row["id"] not in self.live:
             self._load(row, now)
         live = self.live[row["id"]]
@@ -191,6 +197,15 @@ class Executions(Component):
         if signal is not None:
             self._advance(live, signal, now)
         return signal is not None
+
+    def has_ended(self, number: int) -> bool:
+        """Return whether an execution ended in this turn, so that its row is out of date."""
+        return number not in self.live and (number in self._dirty or number in self._ended_rows)
+
+    def stop_row(self, number: int, error: str | None, cause: str | None, now: float) -> None:
+        """End an execution that has not begun as ABORTED."""
+        last = HistoryEvent(1, 0, now, "ExecutionAborted", {})
+        self._end_row(number, last, ("ABORTED", "null", error, cause), now)
 
     def stop(self, live: LoadedExecution, error: str | None, cause: str | None, now: float) -> None:
         """End an execution as ABORTED (`infra.local.engine.execution_control`)."""
@@ -258,12 +273,13 @@ class Executions(Component):
             self.journal.batch.rewind(mark)
             if row is not None:
                 self.journal.batch.add(INSERT, *row, None)
-            self._end_row(live.id, _cause(error), now)
+            self._fail_row(live.id, _cause(error), now)
 
     def committed(self) -> None:
         """Make the turn's executions visible to the backlog; their names are in the journal now."""
         self.backlog.committed()
         self._fresh.clear()
+        self._ended_rows.clear()
 
     def _known(self, machine: StateMachine, name: str) -> Any:
         return self._fresh.get((machine.name, name)) or self.journal.database.row(
@@ -300,13 +316,13 @@ class Executions(Component):
             self.backlog.rest(_RUNNING, None if next_row is None else next_row[0])
         for row in rows:
             number = row["id"]
-            if number in self.live:
+            if number in self.live or self.has_ended(number):
                 continue
             error = self.boundary.attempt(Kind.EXECUTION, number, self._load, row, now)
             if error is not None:
                 self.live.pop(number, None)
                 self._dirty.pop(number, None)
-                self._end_row(number, _cause(error), now)
+                self._fail_row(number, _cause(error), now)
                 self._note_row(row, _cause(error), now)
         return bool(rows)
 
@@ -318,7 +334,7 @@ class Executions(Component):
         """End an execution as FAILED with States.Runtime, and hold its order."""
         row = self.journal.database.row("select * from executions where id = ?", number)
         if row is not None and row["status"] == "RUNNING":
-            self._end_row(number, reason, now)
+            self._fail_row(number, reason, now)
             self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
 
     def _note(self, machine: str, body: Any, reason: str, now: float, *, final: bool) -> None:
@@ -327,11 +343,15 @@ class Executions(Component):
         if machine == self.order_machine and order_id is not None:
             self.quarantined_orders.note(order_id, body, reason, now, final=final)
 
-    def _end_row(self, number: int, cause: str, now: float) -> None:
-        """End an execution that is not in memory."""
-        failed = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
-        self.journal.batch.add(HISTORY, number, packed([failed], None))
-        self.journal.batch.add(END, "FAILED", "null", RUNTIME, cause, now, number)
+    def _fail_row(self, number: int, cause: str, now: float) -> None:
+        """End an execution that is not in memory as FAILED."""
+        last = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
+        self._end_row(number, last, ("FAILED", "null", RUNTIME, cause), now)
+
+    def _end_row(self, number: int, last: HistoryEvent, end: _End, now: float) -> None:
+        self._ended_rows.add(number)
+        self.journal.batch.add(HISTORY, number, packed([last], None))
+        self.journal.batch.add(END, *end, now, number)
 
     def _load(self, row: Any, now: float) -> None:
         machine = self.definitions.machine(row["definition"], row["machine"])

@@ -3,7 +3,7 @@
 Their messages are in a table of their own: they are no work of the platform, and no dead letters.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from infra.local.directory.journal import Journal
 from infra.local.engine.targets import UNLIMITED, Delivery
@@ -48,20 +48,3 @@ class LocalQueueTarget:
     def forget(self, now: float) -> None:
         """Delete messages past their retention."""
         self._journal.batch.add("delete from local_messages where sent_at < ?", now - RETENTION)
-
-
-def received(journal: Journal, queue: str, limit: int, seconds: float, now: float) -> list[Any]:
-    """Return visible messages of a queue, oldest first, and hide them for some seconds."""
-    rows = journal.database.rows(
-        "select * from local_messages where queue = ? and visible_at <= ? order by id limit ?",
-        queue,
-        now,
-        limit,
-    )
-    for row in rows:
-        journal.batch.add(
-            "update local_messages set visible_at = ?, receives = receives + 1 where id = ?",
-            now + seconds,
-            row["id"],
-        )
-    return rows

@@ -23,7 +23,7 @@ from infra.local.engine.bus import Bus
 from infra.local.engine.targets import FILE, HTTP, LOCAL_QUEUE
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import Rule, Target
-from infra.patterns import InvalidPattern, compile_pattern
+from infra.patterns import InvalidPattern, Pattern, compile_pattern
 
 MAX_RULES, MAX_TARGETS = 50, 5
 """Local rules, and targets of one (EventBridge quotas: 5 targets a rule)."""
@@ -50,13 +50,29 @@ class LocalRules:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self._own = {rule.name for rule in bus.stack.rules}
-        rules = bus.journal.database.rows("select name, pattern from local_rules order by name")
-        for rule in rules:
-            targets = bus.journal.database.rows(
-                "select id, kind, address from local_targets where rule = ? order by id",
-                rule["name"],
-            )
-            self._show(rule["name"], rule["pattern"], [LocalTarget(*row) for row in targets])
+        for name, pattern in bus.journal.database.rows(
+            "select name, pattern from local_rules order by name"
+        ):
+            self._load(name, pattern)
+        self.bus.show_targets()
+
+    def _load(self, name: str, pattern: str) -> None:
+        """Show a stored rule; delete one whose name the template has taken since.
+
+        A pattern that this version refuses matches nothing, which its targets have as a problem.
+        """
+        rows = self.bus.journal.database.rows(
+            "select id, kind, address from local_targets where rule = ? order by id", name
+        )
+        targets = [LocalTarget(*row) for row in rows]
+        if name in self._own:
+            self._forget(name, targets)
+            return
+        try:
+            self._show(name, compile_pattern(pattern), targets)
+        except InvalidPattern as error:
+            update = "update local_targets set problem = ? where rule = ?"
+            self.bus.journal.batch.add(update, str(error), name)
 
     @property
     def rules(self) -> list[Rule]:
@@ -77,7 +93,7 @@ class LocalRules:
             problem = f"there are {MAX_RULES} local rules; delete one first"
             raise InvalidRequest("LimitExceededException", problem)
         try:
-            compile_pattern(pattern)
+            compiled = compile_pattern(pattern)
         except InvalidPattern as error:
             raise InvalidRequest("InvalidEventPatternException", str(error)) from None
         self.bus.journal.batch.add(
@@ -89,7 +105,7 @@ class LocalRules:
             now,
         )
         targets = _stored(known[name]) if name in known else []
-        self._replace(name, pattern, targets)
+        self._replace(name, compiled, targets)
 
     def put_targets(self, name: str, targets: Sequence[LocalTarget]) -> None:
         """Add targets to a rule; one of a known id is replaced.
@@ -111,7 +127,7 @@ class LocalRules:
                 name,
                 *target,
             )
-        self._replace(name, rule.pattern.text, list(chosen.values()))
+        self._replace(name, rule.pattern, list(chosen.values()))
 
     def remove_targets(self, name: str, ids: Sequence[str]) -> None:
         """Remove targets of a rule, with the events that wait for them."""
@@ -119,14 +135,17 @@ class LocalRules:
         for key in ids:
             self._forget_target(name, key)
         left = [target for target in _stored(rule) if target.id not in ids]
-        self._replace(name, rule.pattern.text, left)
+        self._replace(name, rule.pattern, left)
 
     def delete_rule(self, name: str) -> None:
         """Delete a rule with its targets."""
-        for target in self._rule(name).targets:
+        self._forget(name, _stored(self._rule(name)))
+        self._replace(name, None, [])
+
+    def _forget(self, name: str, targets: Sequence[LocalTarget]) -> None:
+        for target in targets:
             self._forget_target(name, target.id)
         self.bus.journal.batch.add("delete from local_rules where name = ?", name)
-        self._replace(name, None, [])
 
     def _forget_target(self, name: str, key: str) -> None:
         batch = self.bus.journal.batch
@@ -149,30 +168,26 @@ class LocalRules:
             problem = f"Rule {name} is the template's; change template.yaml, or use another name."
             raise InvalidRequest("ManagedRuleException", problem)
 
-    def _replace(self, name: str, pattern: str | None, targets: Sequence[LocalTarget]) -> None:
+    def _replace(self, name: str, pattern: Pattern | None, targets: Sequence[LocalTarget]) -> None:
         """Show a changed rule to the bus; an item that fails later shows the former one again."""
         former = self.bus.stack.rules
         self.bus.boundary.undo.append(partial(self._restore, former))
         self.bus.stack.rules = [rule for rule in former if rule.name != name]
         if pattern is not None:
             self._show(name, pattern, targets)
-        self._refresh()
+        self.bus.show_targets()
 
     def _restore(self, rules: list[Rule]) -> None:
         self.bus.stack.rules = rules
-        self._refresh()
+        self.bus.show_targets()
 
-    def _show(self, name: str, pattern: str, targets: Sequence[LocalTarget]) -> None:
+    def _show(self, name: str, pattern: Pattern, targets: Sequence[LocalTarget]) -> None:
         made = tuple(
             Target(name, target.id, target.kind, target.address, MAX_AGE, MAX_ATTEMPTS, None)
             for target in targets
         )
-        rule = Rule(name, compile_pattern(pattern), made, local=True)
+        rule = Rule(name, pattern, made, local=True)
         self.bus.stack.rules = [*self.bus.stack.rules, rule]
-        self._refresh()
-
-    def _refresh(self) -> None:
-        self.bus.show_targets()
 
 
 def _stored(rule: Rule) -> list[LocalTarget]:

@@ -11,7 +11,8 @@ name                  label                    value
 ``failed``            reason                   orders that ended as FAILED
 ``cancelled``                                  orders that ended as CANCELLED
 ``time_to_complete``                           seconds from an order's arrival to its completion
-``time_to_deliver``   rule target              seconds from an event's arrival to its delivery
+``time_to_deliver``   rule target              seconds from an event's arrival to its delivery to a
+                                               target of the template's rules
 ====================  =======================  =====================================================
 """
 
@@ -115,6 +116,7 @@ class Measures:
         self._journal = journal
         self._profile = profile
         self._types = stack.own_facts | profile.incoming
+        self._targets = frozenset(target.key for rule in stack.rules for target in rule.targets)
         self._arrivals: dict[str, float] = {}
         self._pending: dict[Key, list[float]] = {}
         self._labels: dict[str, set[str]] = {}
@@ -149,8 +151,9 @@ class Measures:
                 self._observe("time_to_complete", "", now - arrived_at)
 
     def delivered(self, target: str, arrived_at: float, now: float) -> None:
-        """Add the latency of a delivery to a rule's target."""
-        self._observe("time_to_deliver", target, now - arrived_at)
+        """Add the latency of a delivery to a rule's target; a developer's own does not count."""
+        if target in self._targets:
+            self._observe("time_to_deliver", target, now - arrived_at)
 
     def _arrival_of(self, order_id: str) -> float | None:
         arrived_at = self._arrivals.get(order_id)

@@ -8,18 +8,21 @@ destinations: 4xx is not retried, apart from 429 and others that pass).
 """
 
 import http.client
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from infra.local.engine.backlog import NEVER
 from infra.local.engine.bus import Bus
 from infra.local.engine.component import Component
+from infra.local.engine.error_boundary import described
 from infra.local.engine.targets import FILE, HTTP, Delivery, DeliveryError
 from infra.local.template.stack import Target
 
@@ -29,6 +32,10 @@ MAX_THREADS = 16
 
 TIMEOUT = 3.0
 """Seconds to connect, and to wait for the next part of an answer."""
+
+LIMIT = 5.0
+"""Seconds of a whole request (EventBridge, API destinations: 5 seconds); a target that answers a
+byte at a time would otherwise hold its thread, and the end of the server."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which a target rests after a failure that may pass, doubled at each one in a row."""
@@ -77,6 +84,7 @@ class OutsideTargets(Component):
         self._folder = folder
         self._pool: ThreadPoolExecutor | None = None
         self._busy: set[str] = set()
+        self._answered: set[str] = set()
         self._failures: dict[str, int] = {}
         self._paused: dict[str, float] = {}
         self._closing = Event()
@@ -127,8 +135,8 @@ class OutsideTargets(Component):
                 post(target, delivery)
             except DeliveryError as error:
                 return Sending(arrived, delivery, error)
-            except (OSError, http.client.HTTPException) as error:
-                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # noqa: BLE001 - mostly OSError; any other is this event's
+                reason = described(error)
                 return Sending(arrived, delivery, DeliveryError("CONNECTION_FAILURE", reason))
             arrived.append(delivery)
         return Sending(arrived)
@@ -140,15 +148,13 @@ class OutsideTargets(Component):
 
     def _report(self, target: Target, sending: "Future[Sending]") -> None:
         """Have the outcome of a batch journalled; callable from the target's thread."""
-        if sending.cancelled():
-            return
-        error = sending.exception()
-        outcome = sending.result() if error is None else Sending(())
-        self._call(partial(self._end, target, outcome))
+        if not sending.cancelled():
+            self._call(partial(self._end, target, sending.result()))
 
     def _end(self, target: Target, outcome: Sending, now: float) -> None:
+        """Journal the outcome of a batch; the target is free once its rows are deleted."""
         key = target.key
-        self._busy.discard(key)
+        self._answered.add(key)
         self.bus.backlog.wake(key, now)
         for delivery in outcome.arrived:
             self.bus.arrived(target, delivery, now)
@@ -168,6 +174,11 @@ class OutsideTargets(Component):
         update = "update local_targets set problem = ? where rule = ? and id = ?"
         self.bus.journal.batch.add(update, problem[:500], target.rule, target.id)
 
+    def committed(self) -> None:
+        """Let the targets whose outcomes are in the journal get their next batches."""
+        self._busy -= self._answered
+        self._answered.clear()
+
     def close(self) -> None:
         """End the threads after the request that is on its way."""
         self._closing.set()
@@ -180,7 +191,10 @@ def _post(target: Target, delivery: Delivery) -> None:
     parts = urlsplit(target.name)
     path = parts.path or "/"
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    limit = Timer(LIMIT, _abort, (connection,))
+    limit.daemon = True
     try:
+        limit.start()
         connection.request(
             "POST",
             f"{path}?{parts.query}" if parts.query else path,
@@ -195,8 +209,15 @@ def _post(target: Target, delivery: Delivery) -> None:
         with connection.getresponse() as answer:
             status, reason = answer.status, answer.reason[:100]
     finally:
+        limit.cancel()
         connection.close()
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         final = status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED
         told = f"{target.name} answered {status} {reason}"
         raise DeliveryError("SDK_CLIENT_ERROR", told, final=final)
+
+
+def _abort(connection: http.client.HTTPConnection) -> None:
+    """End a request from another thread: its next read finds the connection closed."""
+    with suppress(OSError, AttributeError):  # it has just ended by itself
+        connection.sock.shutdown(socket.SHUT_RDWR)

@@ -24,9 +24,10 @@ from infra.local.engine.error_boundary import Boundary
 from infra.local.template.stack import Rule
 from infra.patterns import has_fine_number, read_event
 from kernel.json_text import MAX_CARRIED, parse
+from storage.sqlite.database import Database
 
 CHUNK = 200
-"""Events that a replay delivers in one turn."""
+"""Events that all replays together deliver in one turn."""
 
 BEHIND = 1_000
 """Due deliveries to a target from which replays wait."""
@@ -39,7 +40,10 @@ MAX_ACTIVE = 10
 
 RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCELLED"
 
-_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
+Between = tuple[int, int]
+"""The numbers of the first and the last event of a range."""
+
+NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 """A replay's name (EventBridge API Reference, StartReplay)."""
 
 _INSERT = (
@@ -60,12 +64,13 @@ _UPDATE = (
 class Replay:
     """A replay that has not ended; ``position`` and ``last`` are numbers of events.
 
+    ``rules`` are names; without any, all rules match again.
     ``rate`` is in events per second, and ``since`` the time from which it counts, with the events
     that were ``replayed`` before it.
     """
 
     name: str
-    rules: list[Rule]
+    rules: Sequence[str]
     start_at: float
     end_at: float
     state: str
@@ -77,6 +82,20 @@ class Replay:
     next_at: float = 0.0
     since: float = 0.0
     before: int = 0
+
+
+def archived_between(database: Database, start: float, end: float) -> Between:
+    """Return the first and the last number of the archived events of a time range, or (1, 0).
+
+    All of them are looked at, a million in some tenths of a second.
+    """
+    row = database.row(
+        "select min(seq), max(seq) from events where archived and arrived_at >= ?"
+        " and arrived_at < ?",
+        start,
+        end,
+    )
+    return (1, 0) if row is None or row[0] is None else (row[0], row[1])
 
 
 class Replays(Component):
@@ -97,7 +116,7 @@ class Replays(Component):
         for row in rows:
             self.active[row["name"]] = Replay(
                 row["name"],
-                self._rules(json.loads(row["rules"])),
+                json.loads(row["rules"]),
                 row["start_at"],
                 row["end_at"],
                 row["state"],
@@ -118,10 +137,12 @@ class Replays(Component):
         rules: Sequence[str],
         now: float,
         rate: float | None = None,
+        between: Between | None = None,
     ) -> None:
         """Start a replay of the archive's events that arrived in a time range.
 
-        ``rules`` are the names of the rules that match again; without any, all do.
+        ``rules`` are the names of the rules that match again; without any, all do. ``between`` is
+        the result of `archived_between`, which a served directory has another thread read.
 
         Raises
         ------
@@ -130,23 +151,15 @@ class Replays(Component):
             replays run.
         """
         self._check(name, start, end, rules)
-        database = self.journal.database
-        row = database.row(
-            "select min(seq), max(seq) from events where archived and arrived_at >= ?"
-            " and arrived_at < ?",
-            start,
-            end,
-        )
-        first, last = (row[0], row[1]) if row and row[0] is not None else (1, 0)
-        chosen = self._rules(rules)
-        replay = Replay(name, chosen, start, end, RUNNING, first - 1, last, 0, rate, since=now)
+        first, last = between or archived_between(self.journal.database, start, end)
+        replay = Replay(name, rules, start, end, RUNNING, first - 1, last, 0, rate, since=now)
         self.active[name] = replay
         self.boundary.undo.append(partial(self.active.pop, name, None))
         values = (name, json.dumps(list(rules)), start, end, RUNNING, now, first - 1, last, rate)
         self.journal.batch.add(_INSERT, *values)
 
     def _check(self, name: str, start: float, end: float, rules: Sequence[str]) -> None:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             message = f"ReplayName {name[:80]!r} needs 1 to 64 letters, digits, '.', '-' or '_'."
             raise InvalidRequest("ValidationException", message)
         taken = self.journal.database.row("select 1 from replays where name = ?", name)
@@ -165,7 +178,7 @@ class Replays(Component):
             raise InvalidRequest("LimitExceededException", message)
 
     def _rules(self, names: Sequence[str]) -> list[Rule]:
-        """Return the rules of these names that the template still has; without names, all."""
+        """Return the rules of these names that still exist; without names, all."""
         rules = self.bus.stack.rules
         return [rule for rule in rules if rule.name in names] if names else rules
 
@@ -222,38 +235,48 @@ class Replays(Component):
         due = [
             each for each in self.active.values() if each.state == RUNNING and each.next_at <= now
         ]
-        if due and self._is_behind(now):
-            for replay in due:
-                replay.next_at = now + HOLD
-            return False
+        worked = False
         for replay in due:
-            self._deliver(replay, now)
-        return bool(due)
+            if self._is_behind(replay, now):
+                replay.next_at = now + HOLD
+            else:
+                self._deliver(replay, max(1, CHUNK // len(due)), now)
+                worked = True
+        return worked
 
-    def _is_behind(self, now: float) -> bool:
-        """Return whether a target has too many due deliveries; a stream reads its own."""
+    def _is_behind(self, replay: Replay, now: float) -> bool:
+        """Return whether one of its targets has too many due deliveries.
+
+        A stream reads its own deliveries. A developer's own target counts if the replay names its
+        rule: a dead one delays no replay of all rules.
+        """
+        rules = self._rules(replay.rules)
         return any(
             self.journal.database.row(
                 "select 1 from deliveries where target = ? and due <= ? limit 1 offset ?",
-                key,
+                target.key,
                 now,
                 BEHIND - 1,
             )
-            for key, target in self.bus.targets.items()
-            if target.kind != "stream"
+            for rule in rules
+            for target in rule.targets
+            if target.kind != "stream" and (replay.rules or not rule.local)
         )
 
-    def _deliver(self, replay: Replay, now: float) -> None:
-        room = CHUNK
+    def _deliver(self, replay: Replay, most: int, now: float) -> None:
+        room = most
         if replay.rate is not None:
             allowed = int((now - replay.since) * replay.rate) + 1
-            room = min(CHUNK, allowed - (replay.replayed - replay.before))
+            room = min(most, allowed - (replay.replayed - replay.before))
         rows = self.journal.database.rows(
             _EVENTS, replay.position, replay.last, replay.start_at, replay.end_at, max(room, 0)
         )
+        rules = self._rules(replay.rules)
         for row in rows:
             if row["seq"] not in self._left_out:
-                self.boundary.attempt(Kind.REPLAY, row["seq"], self._route, replay, row, now)
+                self.boundary.attempt(
+                    Kind.REPLAY, row["seq"], self._route, replay.name, rules, row, now
+                )
             replay.position, replay.last_at = row["seq"], row["arrived_at"]
             replay.replayed += 1
         if len(rows) < room:
@@ -263,11 +286,11 @@ class Replays(Component):
             replay.next_at = max(now, replay.since + sent / replay.rate)
         self._save(replay, now)
 
-    def _route(self, replay: Replay, row: Any, now: float) -> None:
+    def _route(self, name: str, rules: Sequence[Rule], row: Any, now: float) -> None:
         text = row["envelope"]
         content = read_event(text, MAX_CARRIED) if has_fine_number(text) else parse(text)
-        envelope = {**content, "replay-name": replay.name}
-        self.bus.deliver_matching(row["seq"], replay.rules, envelope, now, replay.name)
+        envelope = {**content, "replay-name": name}
+        self.bus.deliver_matching(row["seq"], rules, envelope, now, name)
 
     def quarantine(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
         """Leave an event that ended the process twice out of the replays."""

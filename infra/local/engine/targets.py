@@ -25,13 +25,14 @@ OUTSIDE = frozenset({HTTP, FILE})
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event on its way to a target."""
+    """An event on its way to a target; ``replay`` names the replay that delivers it again."""
 
     id: int
     event_id: str
     envelope: str
     attempts: int
     arrived_at: float
+    replay: str | None = None
 
 
 class DeliveryError(Expected):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from infra.local.retention.open_items import OpenItems, is_replaying, undelivered_from
-from infra.local.retention.orders import Found
+from infra.local.retention.open_items import is_replaying, undelivered_from
+from infra.local.retention.steps import Pruning
 from storage.sqlite.database import Database
 
 BATCH = 200
@@ -12,8 +12,6 @@ BATCH = 200
 
 PRUNED_UNTIL = "events_pruned_until"
 """Key in the table ``directory``: the time until which events may have been pruned."""
-
-_IN_FLIGHT = "select 1 from orders where order_id = ? and in_flight = 1"
 
 
 def events_pruned_until(database: Database) -> float:
@@ -23,26 +21,12 @@ def events_pruned_until(database: Database) -> float:
 
 
 @dataclass(slots=True)
-class EventPruning:
+class EventPruning(Pruning):
     """The pruning of the events that arrived before a time, in steps by their number."""
 
-    database: Database
-    before: float
-    items: OpenItems
-    found: Found
-    dry: bool
     _after: tuple[float, int] = (0.0, 0)
 
-    def step(self) -> bool:
-        """Prune the next events in one transaction; return whether there may be more."""
-        if self.dry:
-            return self._take(None)
-        with self.database.write() as connection:
-            return self._take(connection)
-
     def _take(self, connection: Connection | None) -> bool:
-        while self.items.refresh():
-            pass
         if is_replaying(self.database):
             self.found.kept["events: a replay reads them"] += 1
             return False
@@ -55,7 +39,7 @@ class EventPruning:
             BATCH,
         )
         pruned = [
-            row["seq"] for row in rows if row["seq"] < first and self._is_closed(row["order_id"])
+            row["seq"] for row in rows if row["seq"] < first and self.is_closed(row["order_id"])
         ]
         self.found.counts["events"] += len(pruned)
         if connection is not None and pruned:
@@ -68,47 +52,24 @@ class EventPruning:
             self._after = (rows[-1]["arrived_at"], rows[-1]["seq"])
         return len(rows) == BATCH
 
-    def _is_closed(self, order_id: str | None) -> bool:
-        """Return whether nothing unfinished needs an event; a dry run has counted some before."""
-        if order_id is None:
-            return True
-        if order_id in self.found.orders or self.items.mention(order_id):
-            return False
-        return self.database.row(_IN_FLIGHT, order_id) is None
-
 
 @dataclass(slots=True)
-class HistoryPruning:
+class HistoryPruning(Pruning):
     """The pruning of executions that ended before a time, with their histories."""
 
-    database: Database
-    before: float
-    items: OpenItems
-    found: Found
-    dry: bool
     _after: int = 0
 
-    def step(self) -> bool:
-        """Prune the next executions in one transaction; return whether there may be more."""
-        if self.dry:
-            return self._take(None)
-        with self.database.write() as connection:
-            return self._take(connection)
-
     def _take(self, connection: Connection | None) -> bool:
-        while self.items.refresh():
-            pass
         rows = self.database.rows(
-            "select id, name, order_id, ended_at from executions where id > ? and started_at < ?"
+            "select id, name, order_id, started_at, ended_at from executions where id > ?"
             " order by id limit ?",
             self._after,
-            self.before,
             BATCH,
         )
         pruned = []
         for row in rows:
             ended = row["ended_at"] is not None and row["ended_at"] < self.before
-            if ended and not self.items.mention(row["name"]) and self._is_closed(row["order_id"]):
+            if ended and not self.items.mention(row["name"]) and self.is_closed(row["order_id"]):
                 pruned.append((row["id"],))
         self.found.counts["executions"] += len(pruned)
         if connection is not None:
@@ -116,11 +77,5 @@ class HistoryPruning:
             connection.executemany("delete from executions where id = ?", pruned)
         if rows:
             self._after = rows[-1]["id"]
-        return len(rows) == BATCH
-
-    def _is_closed(self, order_id: str | None) -> bool:
-        if order_id is None:
-            return True
-        if order_id in self.found.orders:
-            return False
-        return self.database.row(_IN_FLIGHT, order_id) is None
+        # later ids began later, so that a step of young ones is the last
+        return len(rows) == BATCH and any(row["started_at"] < self.before for row in rows)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from infra.local.retention.orders import Found
+from infra.local.retention.steps import Found
 from storage.sqlite.database import Database
 
 _DAY = re.compile(r"dt=(\d{4}-\d\d-\d\d)")

@@ -68,6 +68,5 @@ def undelivered_from(database: Database) -> float:
 
 
 def is_replaying(database: Database) -> bool:
-    """Return whether a replay of the archive reads events."""
-    states = "select 1 from replays where state in ('STARTING', 'RUNNING') limit 1"
-    return database.row(states) is not None
+    """Return whether a replay of the archive reads events, or will when it is resumed."""
+    return database.row("select 1 from replays where ended_at is null limit 1") is not None

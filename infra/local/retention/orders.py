@@ -5,12 +5,12 @@ units stay in the sums of ``pruned_units``, with which the audit compares the st
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from sqlite3 import Connection, Row
 
-from infra.local.retention.open_items import OpenItems, undelivered_from
+from infra.local.retention.open_items import undelivered_from
+from infra.local.retention.steps import Pruning
 from kernel.idempotency import (
     approval_mail_id,
     approval_mail_name,
@@ -59,37 +59,13 @@ _MOVED = {
 
 
 @dataclass(slots=True)
-class Found:
-    """The result of steps: numbers of pruned items, and of kept orders by their reason."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)
-    orders: set[str] = field(default_factory=set)
-    """The orders that a dry run would prune."""
-
-
-@dataclass(slots=True)
-class OrderPruning:
+class OrderPruning(Pruning):
     """The pruning of the orders that ended before a time, in steps by their creation."""
 
-    database: Database
-    before: float
-    items: OpenItems
-    found: Found
     now: Callable[[], float]
-    dry: bool
     _after: tuple[float, str] = (0.0, "")
 
-    def step(self) -> bool:
-        """Prune the next orders in one transaction; return whether there may be more."""
-        if self.dry:
-            return self._take(None)
-        with self.database.write() as connection:
-            return self._take(connection)
-
     def _take(self, connection: Connection | None) -> bool:
-        while self.items.refresh():
-            pass
         first = undelivered_from(self.database)
         rows = self.database.rows(_CANDIDATES, *self._after, self.before, BATCH)
         for row in rows:

@@ -5,6 +5,7 @@ review or a held run mentions, and no event with a delivery left. Each step is o
 most some ten milliseconds, in any process: the directory may be served.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Protocol
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.directory.log_file import LogFile
 from infra.local.engine.error_boundary import described
+from infra.local.engine.upkeep import LONGEST
 from infra.local.retention.events import EventPruning, HistoryPruning
 from infra.local.retention.files import FilePruning
 from infra.local.retention.open_items import OpenItems
-from infra.local.retention.orders import Found, OrderPruning, sweep
+from infra.local.retention.orders import OrderPruning, sweep
+from infra.local.retention.steps import Found
 from infra.settings.reading import Settings
 from storage.sqlite.database import Database
 
@@ -84,12 +87,23 @@ class Pruner:
                 while sweep(self._database, sandbox):
                     yield
 
+    def run(self, *, shared: bool) -> None:
+        """Prune to the end.
+
+        With ``shared`` other processes write too: each step is followed by a pause as long, since
+        the write lock has no queue, and a writer without pauses would starve them.
+        """
+        began = time.monotonic()
+        for _ in self.steps():
+            time.sleep(time.monotonic() - began if shared else 0.0)
+            began = time.monotonic()
+
     def _tasks(self, items: OpenItems) -> Iterator[_Task]:
         """Yield the tasks; the orders are first, since their events and runs go with them."""
         keep, shared = self._keep, (items, self.found)
         if keep.orders is not None:
             before = self._before(keep.orders)
-            yield OrderPruning(self._database, before, *shared, self._now, self._dry)
+            yield OrderPruning(self._database, before, *shared, self._dry, self._now)
         if keep.events is not None:
             yield EventPruning(self._database, self._before(keep.events), *shared, self._dry)
         if keep.history is not None:
@@ -120,6 +134,11 @@ class Retention:
     def is_active(self) -> bool:
         """Whether a pruning has begun and not ended."""
         return self._steps is not None
+
+    @property
+    def patience(self) -> float:
+        """Seconds until the next step of an idle server."""
+        return PAUSE if self.is_active else LONGEST
 
     def observe(self, now: float, *, busy: bool) -> None:
         """Do one step, if it is due; an error is logged, and ends this pruning for an hour."""

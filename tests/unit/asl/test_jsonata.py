@@ -243,6 +243,6 @@ def test_a_machine_of_jsonpath_neither_imports_nor_starts_the_library() -> None:
         "from infra.asl.queries.client import CLIENT\n"
         "states = {'S': {'Type': 'Pass', 'End': True}}\n"
         "compile_definition({'StartAt': 'S', 'States': states}, name='m').start({}, {}, 0)\n"
-        "assert 'jsonata' not in sys.modules\nassert CLIENT._process is None\n"
+        "assert 'jsonata' not in sys.modules\nassert CLIENT.get()._process is None\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

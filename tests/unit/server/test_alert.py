@@ -189,7 +189,7 @@ def test_the_watcher_logs_a_call_that_fails_and_goes_on(
     lines = [json.loads(line) for line in where.log.read_text().splitlines()]
     assert "the hook is down" in lines[0]["message"]
     assert lines[0]["level"] == "ERROR"
-    assert lines[-1]["message"] == "somebody was told of the status"
+    assert lines[-1]["message"] == "the alert was sent"
 
 
 def test_without_a_target_nothing_is_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from infra.local.engine.engine import Engine
 from infra.local.template.stack import Cors, Route, Stack
 from infra.local.workers.invocations import Result
 from infra.server.access import Access, Admission
-from infra.server.aws_api import LOOKUPS, TEST_EVENT_PATTERN
+from infra.server.aws_api import LOOKUPS, TESTS
 from infra.server.http import LONG_BODY, MAX_THREADS, Application
 from infra.server.log import PortLog
 from infra.server.reply import SAFE
@@ -399,12 +399,13 @@ def test_a_long_lookup_delays_no_other_request(port: Port, operation: str) -> No
     assert waited < 5
 
 
-def test_long_matching_delays_no_lookup(port: Port) -> None:
+@pytest.mark.parametrize("tested", sorted(TESTS))
+def test_a_long_test_delays_no_lookup(port: Port, tested: str) -> None:
     released = threading.Event()
     matching = threading.Semaphore(0)
 
     def answers(target: str, _: bytes) -> Any:
-        if target == TEST_EVENT_PATTERN:
+        if target == tested:
             matching.release()
             assert released.wait(10)
         return {"target": target}
@@ -413,7 +414,7 @@ def test_long_matching_delays_no_lookup(port: Port) -> None:
 
     async def concurrently() -> list[Answer]:
         slow = [
-            asyncio.create_task(port.ask_async("POST", "/", ("X-Amz-Target", TEST_EVENT_PATTERN)))
+            asyncio.create_task(port.ask_async("POST", "/", ("X-Amz-Target", tested)))
             for _ in range(2 * MAX_THREADS)
         ]
         while not matching.acquire(blocking=False):  # noqa: ASYNC110 - a thread releases it

@@ -106,6 +106,7 @@ create table events (
 );
 create index events_by_time on events (arrived_at);
 create index events_by_order on events (order_id);
+create index events_unarchived on events (arrived_at) where not archived;
 create view sink as
     select detail_type, order_id, envelope, arrived_at from events where archived;
 create view accepted as select order_id, envelope, arrived_at from events;
@@ -140,6 +141,7 @@ create table local_messages (
     visible_at real not null,
     receives integer not null
 );
+create index local_messages_by_queue on local_messages (queue, visible_at, id);
 create table deliveries (
     id integer primary key autoincrement,
     event_seq integer not null,
