@@ -76,6 +76,15 @@ def test_a_file_has_the_format_of_its_suffix(data: Path, tmp_path: Path) -> None
     assert ".parquet" in refused.stderr
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_a_chart_drops_no_other_answer(data: Path, tmp_path: Path, form: str) -> None:
+    page, to = tmp_path / "chart.html", tmp_path / f"answer.{form}"
+    refused = run(data, "orders_by_status", "-o", to, "--chart", page)
+    assert refused.returncode == 1
+    assert f"--chart: goes with a table or --json, not with {form}" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_says_how_many_rows_it_shows_and_shows_null(data: Path) -> None:
     text = run(data, "select order_id, reason from orders").stdout
     assert "the first 200 rows; --csv, --ndjson and -o FILE have all" in text
