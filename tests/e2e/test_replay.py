@@ -309,7 +309,8 @@ def test_a_served_replay_is_paused_resumed_and_cancelled(tmp_path: Path) -> None
             [*command, "--rule", "OrderCreatedRule", "--data", str(data)], stdout=subprocess.PIPE
         )
         served.until("select count(*) from replays where replayed > 1", 1)
-        assert answer("replays", "pause", "slow", "--data", data)["state"] == "PAUSED"
+        paused = answer("replays", "pause", "slow", "--data", data)
+        assert (paused["state"], paused["rules"]) == ("PAUSED", ["OrderCreatedRule"])
         text = process.communicate(timeout=30)[0].decode()
         assert "slow is PAUSED" in text
         assert answer("replays", "resume", "slow", "--data", data)["state"] == "RUNNING"

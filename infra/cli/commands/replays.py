@@ -52,11 +52,16 @@ def show(name: Name, *, account: AccountOptions, data: Data = DATA, as_json: Jso
     found = _find(account, directory(data), name)
     table = Table()
     for label, value in found.items():
-        is_counts = isinstance(value, dict)
-        text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if is_counts else value
-        table.add_row(label.replace("_", " "), text)
+        table.add_row(label.replace("_", " "), _in_words(value))
     console.print(table)
     finish(found, as_json=as_json)
+
+
+def _in_words(value: Any) -> Any:
+    """Return counts and lists as text, and any other value unchanged."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count:,}" for key, count in value.items())
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 @app.command("pause")
