@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, dropwhile
@@ -21,7 +22,6 @@ from infra.cli.replaying.checkpoint import (
     Checkpoints,
     Keeper,
     StopRequested,
-    is_alive,
     key_of,
 )
 from infra.cli.replaying.file_source import Source
@@ -77,7 +77,7 @@ class FileReplay:
     def _begun(self, key: str) -> tuple[Checkpoint, bool]:
         """Return the checkpoint of an interrupted replay of this command, or a new one."""
         found = self.checkpoints.find(key) if self.checkpoints else None
-        if found is not None and is_alive(found):
+        if self.checkpoints and found is not None and self.checkpoints.is_running(key):
             raise CommandError(
                 f"this replay is running as process {found.process}; `orders replays pause"
                 f" {found.name}` stops it"
@@ -116,20 +116,21 @@ class FileReplay:
         events = _until_sent(chosen(items, choice, self.tally))
         first = next(events, None)
         destination = None
-        try:
-            if first is not None:
-                destination = self._send(chain([first], events), keeper, pace, brake=brake)
-            if destination is None and not self.continues:
-                keeper.checkpoint = replace(keeper.checkpoint, state=COMPLETED)  # nothing to keep
-            else:
+        if first is None and not self.continues:
+            keeper.checkpoint = replace(keeper.checkpoint, state=COMPLETED)  # nothing to keep
+            return self._account(keeper, destination, wait)
+        with self.checkpoints.held(self.checkpoint.key) if self.checkpoints else nullcontext():
+            try:
+                if first is not None:
+                    destination = self._send(chain([first], events), keeper, pace, brake=brake)
                 keeper.save(COMPLETED)
-        except KeyboardInterrupt:
-            keeper.save(PAUSED)
-        except StopRequested as stop:
-            keeper.checkpoint = replace(keeper.checkpoint, state=stop.state)
-        except BaseException:
-            keeper.save(PAUSED)
-            raise
+            except KeyboardInterrupt:
+                keeper.save(PAUSED)
+            except StopRequested as stop:
+                keeper.checkpoint = replace(keeper.checkpoint, state=stop.state)
+            except BaseException:
+                keeper.save(PAUSED)
+                raise
         return self._account(keeper, destination, wait)
 
     def _send(
@@ -141,7 +142,7 @@ class FileReplay:
         brake: bool,
     ) -> EventDestination:
         """Send all events; return their destination."""
-        stop = Interruption()
+        stop = Interruption(keeper.check)
         with (
             open_destination(self.command.where, self.command.account) as destination,
             stop.watched(),
