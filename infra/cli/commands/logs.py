@@ -20,7 +20,7 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 def logs(
     order_id: Annotated[
-        str | None, typer.Argument(metavar="[ORDER_ID]", help="Without it, all lines.")
+        str | None, typer.Argument(metavar="ORDER_ID", help="Without it, all lines.")
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue with new lines, until Ctrl-C.")

@@ -24,7 +24,11 @@ _Input = Annotated[Path, typer.Option("--input", metavar="FILE", help="The input
 _Workflow = Annotated[
     str, typer.Option("--workflow", metavar="NAME", help="A workflow of the project, or a file.")
 ]
-_Optional = Annotated[Path | None, typer.Option(metavar="FILE", help="A JSON file.")]
+
+
+def _object_option(what: str) -> typer.models.OptionInfo:
+    info: typer.models.OptionInfo = typer.Option(metavar="FILE", help=f"{what}: a JSON object.")
+    return info
 
 
 class Format(StrEnum):
@@ -45,9 +49,9 @@ def check_state(
     ] = None,
     error: Annotated[str, typer.Option(help="The error of what the state calls.")] = "",
     cause: Annotated[str, typer.Option(help="The cause of that error.")] = "",
-    variables: _Optional = None,
-    context: _Optional = None,
-    retries: Annotated[int, typer.Option(min=0, help="Earlier attempts.")] = 0,
+    variables: Annotated[Path | None, _object_option("The workflow's variables")] = None,
+    context: Annotated[Path | None, _object_option("The Context object")] = None,
+    retries: Annotated[int, typer.Option(min=0, help="Retries that were made before.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Show a state's output, its next state or error, and each step of its data flow.
