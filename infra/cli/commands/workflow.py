@@ -9,7 +9,7 @@ import typer
 from infra.asl import DefinitionError, compile_definition
 from infra.asl.single_state import Given, MissingAnswer, StateRun, run_state
 from infra.cli.errors import CommandError
-from infra.cli.event_input import event_from_file
+from infra.cli.event_input import json_from_file
 from infra.cli.options import Json
 from infra.local.engine.integrations import KNOWN
 from infra.terminal.output import Styled, Table, console, finish
@@ -63,12 +63,12 @@ def check_state(
     _, definition = definition_of(workflow)
     tested, language = state_in(definition, state)
     given = Given(error=error, cause=cause) if error else None
-    given = Given(event_from_file(result)) if result else given
+    given = Given(json_from_file("--result", result)) if result else given
     try:
         found = run_state(
             state,
             tested,
-            event_from_file(data),
+            json_from_file("--input", data),
             given=given,
             context=_object(context, "--context"),
             variables=_object(variables, "--variables"),
@@ -97,7 +97,7 @@ def check_state(
 
 
 def _object(file: Path | None, option: str) -> dict[str, Any]:
-    value = event_from_file(file) if file else {}
+    value = json_from_file(option, file) if file else {}
     if not isinstance(value, dict):
         raise CommandError(f"{option}: {file} is not a JSON object")
     return value
@@ -143,9 +143,9 @@ def run_workflow(
 ) -> None:
     """Run a definition with virtual time; a Task is answered by the mocks."""
     name, definition = definition_of(workflow)
-    answers = Mocks(event_from_file(mocks), name, case) if mocks else None
+    answers = Mocks(json_from_file("--mocks", mocks), name, case) if mocks else None
     try:
-        ran = run(name, definition, event_from_file(data), answers)
+        ran = run(name, definition, json_from_file("--input", data), answers)
     except DefinitionError as refused:
         raise CommandError(f"{workflow}: {refused}") from None
     except RuntimeError as unanswered:

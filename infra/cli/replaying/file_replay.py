@@ -11,7 +11,12 @@ from itertools import chain, dropwhile
 from typing import Any
 
 from infra.cli.errors import CommandError
-from infra.cli.event_destination import EventDestination, JournalDestination, open_destination
+from infra.cli.event_destination import (
+    IN_THE_JOURNAL,
+    EventDestination,
+    JournalDestination,
+    open_destination,
+)
 from infra.cli.event_files import Line
 from infra.cli.replaying import proof
 from infra.cli.replaying.checkpoint import (
@@ -180,10 +185,7 @@ class FileReplay:
         if is_processed:
             behind = _wait_until_done(self.command.where, self.command.stack, wait)
         elif checkpoint.state == COMPLETED:
-            console.print(
-                "They are in the journal. `orders serve` processes them; `orders run --count 0`"
-                " processes the due work and lists the remaining waits"
-            )
+            console.print(IN_THE_JOURNAL)
         return {**result, **self._proof(checkpoint, behind, is_processed=is_processed)}
 
     def _print_counts(self, checkpoint: Checkpoint, destination: EventDestination | None) -> None:
