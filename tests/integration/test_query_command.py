@@ -50,6 +50,11 @@ def test_csv_and_ndjson_have_every_row_and_nothing_else(data: Path) -> None:
     assert objects[0] == {"order_id": "A-0", "total": "25.00", "reason": None}
 
 
+def test_columns_of_one_name_are_members_of_their_own(data: Path) -> None:
+    done = run(data, "select 1 as a, 2 as a, 3 as a_2, 4 as a", "--ndjson")
+    assert json.loads(done.stdout) == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}
+
+
 def test_json_is_one_document_and_nothing_else(data: Path) -> None:
     answer = json.loads(run(data, "orders_by_status", "--json").stdout)
     assert answer["columns"] == ["status", "currency", "orders", "total"]
