@@ -102,10 +102,17 @@ class Flight:
     def check(self) -> Iterator[Finding]:
         """Yield findings of orders in flight without pending work."""
         for row in self.connection.execute(_IN_FLIGHT):
-            problem = problem_of(row, 0.0, self.reconciled, self.seen)
-            if problem and not self._runs(row["order_id"]) and not self.names(row["order_id"]):
+            problem = self.problem(row)
+            if problem:
                 subject, remedy = f"order {row['order_id']}", REMEDY.format(row["order_id"])
                 yield Finding(Invariant.END, subject, f"it is {row['status']}, {problem}", remedy)
+
+    def problem(self, order: Any) -> str | None:
+        """Return the problem of an order in flight without pending work, or None."""
+        problem = problem_of(order, 0.0, self.reconciled, self.seen)
+        if problem and not self._runs(order["order_id"]) and not self.names(order["order_id"]):
+            return problem
+        return None
 
     def _runs(self, order_id: str) -> bool:
         query = "select 1 from executions where order_id = ? and status = 'RUNNING'"

@@ -1,14 +1,18 @@
 """The invariants of ``docs/reliability.md`` for one order, each with the numbers that show it."""
 
 from dataclasses import dataclass
+from sqlite3 import Row
 
 from infra.audit.facts import FACTS
 from infra.audit.findings import Invariant
+from infra.audit.in_flight import Flight
 from infra.audit.rules import check_order
+from infra.local.template.stack import Stack
 from infra.views.local_story import record_of
 from infra.views.order_story import OrderStory
 from kernel.money import text
 from kernel.order_record import OrderRecord
+from kernel.order_status import ENDED
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, to_record
 
@@ -23,7 +27,7 @@ class Hold:
     problem: str = ""
 
 
-def invariants_of(database: Database, story: OrderStory) -> list[Hold]:
+def invariants_of(database: Database, stack: Stack, story: OrderStory) -> list[Hold]:
     """Return the five invariants of an order; none of one without a record."""
     row = database.row(f"select {RECORD} from orders where order_id = ?", story.order_id)
     if row is None:
@@ -53,7 +57,7 @@ def invariants_of(database: Database, story: OrderStory) -> list[Hold]:
         Hold(str(each).capitalize(), each not in problems, text_, problems.get(each, ""))
         for each, text_ in shown.items()
     ]
-    return [*holds, _end(record, story), _events(record, story)]
+    return [*holds, _end(database, stack, row, story), _events(record, story)]
 
 
 def _money(record: OrderRecord, story: OrderStory) -> str:
@@ -63,19 +67,20 @@ def _money(record: OrderRecord, story: OrderStory) -> str:
     return f"paid {text(paid, record.currency)} of {total} {record.currency}"
 
 
-def _end(record: OrderRecord, story: OrderStory) -> Hold:
-    """Return whether it has ended, or something will take it to its end."""
-    if record.ended:
-        return Hold("End", holds=True, shown=str(record.status))
-    running = [run for run in story.runs if run.status == "RUNNING"]
+def _end(database: Database, stack: Stack, order: Row, story: OrderStory) -> Hold:
+    """Return whether it has ended, or has pending work that takes it to its end."""
+    if order["status"] in ENDED:
+        return Hold("End", holds=True, shown=order["status"])
+    running = sum(run.status == "RUNNING" for run in story.runs)
     if running:
-        return Hold(
-            "End",
-            holds=True,
-            shown="a run goes on" if len(running) == 1 else f"{len(running)} runs go on",
-        )
+        shown = "a run goes on" if running == 1 else f"{running} runs go on"
+        return Hold("End", holds=True, shown=shown)
     if story.dead_letters:
         return Hold("End", holds=True, shown=f"dead letter {story.dead_letters[0].id}")
+    problem = Flight(database.connection, stack).problem(order)
+    if problem:
+        status = order["status"]
+        return Hold("End", holds=False, shown=status, problem=f"it is {status}, {problem}")
     return Hold("End", holds=True, shown="the reconciler starts its next run after its lease")
 
 

@@ -27,6 +27,13 @@ _RETRYABLE = frozenset({"InternalException", "InternalFailure", "ThrottlingExcep
 """Error codes of entries that are worth a retry (EventBridge, PutEventsResultEntry)."""
 
 
+IN_THE_JOURNAL = (
+    "They are in the journal. `orders serve` processes them; `orders run --count 0`"
+    " processes the due work and lists the remaining waits"
+)
+"""The sentence about events that a `JournalDestination` has accepted."""
+
+
 class EventDestination(Protocol):
     """A receiver of PutEvents requests."""
 

@@ -8,7 +8,7 @@ a file into values; `infra.cli.wrapped_events` finds the events in other documen
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +232,8 @@ def _envelope(value: dict[str, Any]) -> dict[str, Any]:
         if (name if is_entry else key) not in value:
             problem = NO_EVENT.partition(": ")[2]
             raise InvalidEvent(name if is_entry else key, f"is missing; {problem}")
+    resources = "Resources" if is_entry else "resources"
+    _check_resources(resources, value.get(resources))
     if not is_entry:
         _check_time("time", value.get("time"))
         return value
@@ -266,14 +268,22 @@ def _detail_text(value: Mapping[str, Any], text: str, data: bytes) -> str:
 def _check_time(field: str, moment: object) -> object:
     """Return a time as text; an entry may have epoch seconds."""
     try:
-        if field == "Time" and isinstance(moment, int | float):
+        if field == "Time" and isinstance(moment, int | float) and not isinstance(moment, bool):
             return timestamp(moment)
         if moment is not None:
-            datetime.fromisoformat(moment)  # type: ignore[arg-type]  # TypeError for other types
+            # TypeError for other types, OverflowError outside the years 1 to 9999 in UTC
+            datetime.fromisoformat(moment).astimezone(UTC)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         problem = f"{moment!r} is not an RFC 3339 time; send one such as 2026-01-31T12:00:00Z"
         raise InvalidEvent(field, problem) from None
     return moment
+
+
+def _check_resources(field: str, resources: object) -> None:
+    if resources and not (
+        isinstance(resources, list) and all(isinstance(each, str) for each in resources)
+    ):
+        raise InvalidEvent(field, "is no list of texts; send a list of ARNs, or leave it out")
 
 
 def _check_size(entry: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""An event from a file, or from the user's editor, for ``orders dead-letters edit``."""
+"""JSON from a file that an option names, and an event from the user's editor."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from infra.errors import Refusal
 from kernel.json_text import InvalidJSON, read
 
 
-def event_from_file(file: Path) -> Any:
-    """Return the event in a JSON file; ``-`` is standard input."""
+def json_from_file(option: str, file: Path) -> Any:
+    """Return the JSON of a file that an option names; ``-`` is standard input."""
     try:
         text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        raise CommandError(f"--file: {file} cannot be read: {error.strerror}") from None
-    return _parse(text, f"--file: {file}")
+        raise CommandError(f"{option}: {file} cannot be read: {error.strerror}") from None
+    return _parse(text, f"{option}: {file}")
 
 
 def event_from_editor(before: Any) -> Any:

@@ -1,15 +1,12 @@
 """Operations on a data directory's dead letters: by its server or, without one, by this process."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
 
-from infra.cli.errors import CommandError
+from infra.cli.local_operations import ask
 from infra.errors import NotFound
 from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
@@ -64,7 +61,7 @@ class LocalDeadLetters:
         if address is None:
             return {"letters": self._redrive_here(numbers, wait), "served": False}
         request = {"ids": numbers, "who": self.who}
-        answers = self._request(address, "RedriveDeadLetters", request)["letters"]
+        answers = ask(self.where, address, "RedriveDeadLetters", request)["letters"]
         reader, end = self.where.reader(), time.monotonic() + wait
         while _any_running(answers) and time.monotonic() < end:
             time.sleep(POLL)
@@ -108,9 +105,8 @@ class LocalDeadLetters:
         """Send an operation to the directory's server or, without one, run it here."""
         address = self.where.served_at()
         if address is not None:
-            answers: list[Answer] = self._request(address, operation, {**request, "who": self.who})[
-                "letters"
-            ]
+            told = ask(self.where, address, operation, {**request, "who": self.who})
+            answers: list[Answer] = told["letters"]
             return answers
         self.where.require_database()
         with platform(self.where, clock=Clock(), workers=0) as engine:
@@ -118,23 +114,6 @@ class LocalDeadLetters:
             answer = engine.call(lambda now: act(engine, now))
             engine.turn(0)
             return answer.result(0)
-
-    def _request(self, address: str, operation: str, request: dict[str, Any]) -> Any:
-        """Return the server's answer to an operation."""
-        headers = {"X-Amz-Target": f"Orderflow.{operation}"}
-        token = self.where.token()
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        post = urllib.request.Request(  # noqa: S310 - http, to the address that `serve` wrote
-            address + "/", json.dumps(request).encode(), headers
-        )
-        try:
-            with urllib.request.urlopen(post, timeout=30) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise CommandError(json.load(error)["message"]) from None
-        except OSError as error:
-            raise CommandError(f"{address} does not answer: {error}") from None
 
     def _redrive_here(self, numbers: Sequence[int], wait: float) -> list[Answer]:
         """Open the platform; with a wait, process due work until each outcome is known."""

@@ -76,11 +76,5 @@ def print_attachments(stack: "DeployedStack | None", data: Path, *, as_json: boo
     if not as_json:
         for tool, text in lines.items():
             console.print(f"# {tool}")
-            print_lines(text)
+            console.print_whole(text)
     finish({"attach": lines}, as_json=as_json)
-
-
-def print_lines(text: str) -> None:
-    """Print lines of code."""
-    for line in text.split("\n"):
-        console.print(line)

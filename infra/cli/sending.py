@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
 
-from infra.cli.event_destination import EventDestination, JournalDestination, put_all, to_entry
+from infra.cli.event_destination import (
+    IN_THE_JOURNAL,
+    EventDestination,
+    JournalDestination,
+    put_all,
+    to_entry,
+)
 from infra.cli.event_files import Line
 from infra.cli.event_reader import EventReader
 from infra.contracts.snippets import BUS
@@ -32,8 +38,5 @@ def send(
         counts = f"{accepted} {noun} accepted by {destination.where}, {reader.rejected} rejected"
         console.print(counts)
         if isinstance(destination, JournalDestination):
-            console.print(
-                "They are in the journal. `orders serve` processes them; `orders run --count 0`"
-                " processes the due work and lists the remaining waits"
-            )
+            console.print(IN_THE_JOURNAL)
     return accepted

@@ -21,17 +21,13 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.moving.lines import IDS
 from kernel import json_text
 
 MAX_WRAPPERS = 5
 """Documents around an event: a record has a message, a message a dead letter, that an event."""
 
-_EXPORT_KINDS = frozenset(
-    {
-        *("header", "totals", "stock", "receipt", "order", "mail", "review", "early", "key"),
-        *("event", "outbox", "message", "letter"),
-    }
-)
+_EXPORT_KINDS = frozenset({"header", "totals", *IDS})
 _BODIES = ("Body", "body")
 _WRAPPERS = (*_BODIES, "requestPayload")
 _LISTS = ("Messages", "Records", "records")
@@ -60,8 +56,11 @@ def _inner(text: str, wrappers: int) -> Iterator[str]:
 
 def _content(value: Mapping[str, Any]) -> list[str] | None:
     """Return the texts in a document, or None for another document."""
-    if isinstance(value.get("kind"), str) and value["kind"] in _EXPORT_KINDS:
-        return [_text(value["envelope"])] if value["kind"] == "event" else []
+    kind = value.get("kind")
+    if kind == "event" and "envelope" in value:
+        return [_text(value["envelope"])]
+    if kind != "event" and isinstance(kind, str) and kind in _EXPORT_KINDS:
+        return []
     for name in _LISTS:
         if isinstance(value.get(name), list):
             return [_record(each) for each in value[name]]

@@ -1,4 +1,4 @@
--- Customers by the month of their first order, and their orders in later months
+-- Customers by the month of their first completed order, and their orders in later months
 -- chart: lines
 select
     first_month as cohort,

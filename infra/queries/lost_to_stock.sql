@@ -7,7 +7,7 @@ select
     sum(shortages.units) as units,
     sum(cast(shortages.units as decimal(9, 0)) * prices.unit_price) as lost
 from (
-    select event.order_id, short.sku, max(short.requested - short.available) as units, max(event.event_time) as last_seen
+    select event.order_id, short.sku, max(short.requested - short.available) as units
     from order_events as event
     cross join unnest(event.missing) as short(sku, requested, available)
     where event.event_type = 'Order Backordered' and short.sku like :sku

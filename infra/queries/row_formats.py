@@ -35,13 +35,25 @@ def _csv_cell(cell: Any) -> Any:
 
 def write_ndjson(columns: Sequence[str], batches: Iterator[Rows], to: Writer) -> int:
     """Write each row as a JSON object on a line; return their number."""
-    count = 0
+    names, count = _unique(columns), 0
     for batch in batches:
         for row in batch:
             cells = (json_value(cell) for cell in row)
-            to.write(json.dumps(dict(zip(columns, cells, strict=True)), allow_nan=False) + "\n")
+            to.write(json.dumps(dict(zip(names, cells, strict=True)), allow_nan=False) + "\n")
         count += len(batch)
     return count
+
+
+def _unique(columns: Sequence[str]) -> list[str]:
+    """Return names for an object's members: a repeated name gets a number, as ``total_2``."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 1
+        while name in names or (number > 1 and name in columns):
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+    return names
 
 
 def first_rows(batches: Iterator[Rows], limit: int) -> tuple[Rows, bool]:

@@ -3,6 +3,7 @@
 select
     cast(date_trunc('month', placed_at) as date) as month,
     sku,
+    currency,
     sum(quantity) as units,
     sum(amount) as revenue
 from order_lines
@@ -10,5 +11,5 @@ where status = 'COMPLETED'
     and cast(placed_at as date) between :since and :until
     and currency like :currency
     and sku like :sku
-group by 1, 2
-order by 1, 3 desc, 2
+group by 1, 2, 3
+order by 1, 4 desc, 2, 3

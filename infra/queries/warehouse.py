@@ -1,6 +1,6 @@
 """Queries on the Parquet files of a data directory: the named ones, and any SELECT."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -160,10 +160,3 @@ def _explained(message: str) -> QueryError:
         first, _, mark = line.partition("\n")
         excerpt = f"LINE {int(number) - 1}{colon}{first}\n{mark[shift:]}"
     return QueryError(" ".join(text.split()), excerpt=excerpt)
-
-
-def rows_as_json(columns: Sequence[str], rows: Rows) -> list[dict[str, Any]]:
-    """Return rows as JSON objects, by the names of their columns."""
-    return [
-        {name: json_value(cell) for name, cell in zip(columns, row, strict=True)} for row in rows
-    ]

@@ -199,9 +199,11 @@ def wrap(text: str, width: int) -> list[str]:
 def _words(text: str, width: int) -> Iterator[str]:
     """Yield the words of a text; those between two backticks are one, if it fits into a line."""
     span: list[str] = []
+    backticks = 0
     for word in text.split(" "):
         span.append(word)
-        if sum(part.count("`") for part in span) % 2 == 0:
+        backticks += word.count("`")
+        if backticks % 2 == 0:
             whole = " ".join(span)
             yield from [whole] if cell_len(whole) <= width else span
             span = []

@@ -24,6 +24,7 @@ from kernel.errors import (
 )
 from kernel.events import REQUESTS, Detail, Event, OrderCancelled, OrderCreated, parse
 from orders import change_requests, usecases
+from orders.early_requests import RETENTION
 from orders.usecases import Policy, Ports
 from storage.sqlite.database import Database
 
@@ -168,7 +169,8 @@ class Forecaster:
         except OrderNotFound as error:
             return REFUSED, str(error)
         if not known:
-            return EARLY, "the order does not exist: the request waits for it for 24 hours"
+            hours = f"{RETENTION / 3600:.0f} hours"
+            return EARLY, f"the order does not exist: the request waits for it for {hours}"
         done = {entry.what: entry for entry in self.store.entries}
         if "CANCEL_REQUESTED" in done:
             return CANCELS, "the cancellation is requested, and refused if the shipment is first"

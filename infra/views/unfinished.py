@@ -5,19 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.local.template.stack import Stack
+from infra.views.health import WAITS_FOR
 from kernel import json_text
 from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
 
 SLACK = 1.0
 """Seconds that an item may be due without being overdue."""
-
-_REASONS = {
-    "OutOfStock": "for stock",
-    "PaymentGatewayError": "for the payment gateway",
-    "PaymentUnavailable": "for the payment gateway",
-}
-"""The reason of an order's wait, by the error before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,8 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
 
 
 def _reason(waiting_for: str | None) -> str:
-    return _REASONS.get(waiting_for or "", f"after {waiting_for}")
+    known = WAITS_FOR.get(waiting_for or "")
+    return f"for {known}" if known else f"after {waiting_for}"
 
 
 _EARLY_REQUESTS = "select count(*) as count, min(came_at) + ? as at from early_requests"

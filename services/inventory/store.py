@@ -103,11 +103,6 @@ class SQLiteInventory(SQLiteRecords):
         for message in messages(supplies, at):
             add_message(connection, message, at)
 
-    def stock_of_all(self) -> dict[str, Stock]:
-        """Return the stock of every SKU, in their order."""
-        query = f"select {_COLUMNS} from stock order by sku"
-        return {row[0]: Stock._make(row) for row in self.database.rows(query)}
-
     def adjust(self, adjustment: Adjustment, at: float) -> Stock:
         """Add or remove units of a SKU, once for each key; return its stock."""
         with self.database.write() as connection:

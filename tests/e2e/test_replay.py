@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from infra.cli.replaying.checkpoint import Checkpoints
 from infra.local.platform import ROOT
 from infra.queries.pack import queries
 from infra.queries.warehouse import run_query
@@ -143,11 +144,14 @@ def test_an_interrupted_replay_says_where_it_is_and_continues(tmp_path: Path) ->
 def test_a_replay_of_files_is_paused_from_another_terminal(tmp_path: Path) -> None:
     data, number = tmp_path / "data", 600
     file = write_orders(tmp_path / "orders.ndjson", number)
-    command = [str(COMMAND), "replay", str(file), "--rate", "5", "--name", "slow"]
+    command = [str(COMMAND), "replay", str(file), "--rate", "0.1", "--name", "slow"]
     process = subprocess.Popen([*command, "--data", str(data)], stdout=subprocess.PIPE)
-    while sum(times_accepted(data).values()) < 3:
+    while sum(times_accepted(data).values()) < 1:  # the next one is ten seconds away
         time.sleep(0.02)
+    again = orders(*command[1:], "--data", data)
+    assert (again.returncode, "is running as process" in again.stderr) == (1, True)
     assert answer("replays", "pause", "slow", "--data", data)["state"] == "PAUSED"
+    assert not Checkpoints(data).is_running(Checkpoints(data).all()[0].key)
     text = process.communicate(timeout=30)[0].decode()
     assert process.returncode == 130
     assert "slow is PAUSED" in text
@@ -309,7 +313,8 @@ def test_a_served_replay_is_paused_resumed_and_cancelled(tmp_path: Path) -> None
             [*command, "--rule", "OrderCreatedRule", "--data", str(data)], stdout=subprocess.PIPE
         )
         served.until("select count(*) from replays where replayed > 1", 1)
-        assert answer("replays", "pause", "slow", "--data", data)["state"] == "PAUSED"
+        paused = answer("replays", "pause", "slow", "--data", data)
+        assert (paused["state"], paused["rules"]) == ("PAUSED", ["OrderCreatedRule"])
         text = process.communicate(timeout=30)[0].decode()
         assert "slow is PAUSED" in text
         assert answer("replays", "resume", "slow", "--data", data)["state"] == "RUNNING"

@@ -11,8 +11,10 @@ import pytest
 from infra.audit.directory import audit
 from infra.audit.findings import SHOWN, Finding, Report
 from infra.audit.in_flight import last_seen, reconciled
+from infra.audit.one_order import Hold, invariants_of
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory
+from infra.views.local_story import story_of
 from kernel.idempotency import published_event_id
 from tests.fakes.older import copied, select, template, unpacked
 from tests.integration.deployed import run
@@ -54,12 +56,20 @@ def findings(directory: DataDirectory) -> list[Finding]:
     return report(directory).findings.first
 
 
+def end_of(directory: DataDirectory, order_id: str) -> Hold:
+    """Return the invariant of one order that it ends, as the console shows it."""
+    with closing(directory.reader()) as reader:
+        story = story_of(reader, directory, order_id)
+        return next(hold for hold in invariants_of(reader, template(), story) if hold.name == "End")
+
+
 def test_a_directory_that_the_platform_wrote_is_sound(directory: DataDirectory) -> None:
     audited = report(directory)
     assert [str(finding) for finding in audited.findings.first] == []
     assert audited.checked["orders"] == 11
     assert audited.checked["in_flight"] == 2
     assert audited.unchecked == []
+    assert all(end_of(directory, each).holds for each in (PAID, FAILED, WAITS, STUCK))
 
 
 A_CHARGE = "'X-9', 'c', 100, 'USD', 'CHARGED', null, 1, 1"
@@ -254,6 +264,9 @@ def test_a_lease_accounts_for_an_order_until_it_ends(directory: DataDirectory, s
         )
         ends_findings = [finding for finding in findings(directory) if finding.invariant == "End"]
         assert len(ends_findings) == number
+        assert end_of(directory, WAITS).holds is (number == 0)
+        if ends_findings:
+            assert ends_findings[0].problem == end_of(directory, WAITS).problem
 
 
 def test_events_of_other_sources_with_these_names_are_no_finding(directory: DataDirectory) -> None:

@@ -157,6 +157,8 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(visitor: Visitor) 
     check_safe(page)
     text = " ".join(unescape(page.text).split())
     assert "duplicate" in text
+    assert "counted before" in text
+    assert "not counted" not in text  # the archive's facts are the platform's own
     assert "Start the replay" in text
     assert "at this pace" in text
     none = visitor.get(f"/console/replays/new?{urlencode(RANGE | {'end': '2021-01-01T00:00:00'})}")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -217,4 +218,6 @@ def test_following_prints_new_lines_as_they_come(data: Path) -> None:
         assert first["message"] == "RECEIVED"
         LogFile(data / "orderflow.log").write("ERROR", "engine", "now", time.time(), order_id="T-1")
         assert any(json.loads(line)["message"] == "now" for line in following.stdout)
-        following.terminate()
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 0
+        assert following.stdout.read() == b""

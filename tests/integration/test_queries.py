@@ -163,6 +163,24 @@ def test_every_named_query_has_a_title_and_answers_on_an_empty_directory(tmp_pat
         assert rows == []
 
 
+MONEY = {
+    *("revenue", "high_value_revenue", "refunded", "lost", "total", "running_total"),
+    *("average_order", "smallest_total", "largest_total", "amount"),
+}
+
+
+def test_no_query_mixes_the_amounts_of_two_currencies(data: Path) -> None:
+    for query in queries():
+        columns, _ = run_query(data, query.name)
+        assert "currency" in columns or MONEY.isdisjoint(columns), query.name
+    _, rows = run_query(data, "sku_by_month")
+    assert [row[1:] for row in rows] == [
+        ("CAKE", "USD", 3, Decimal("31.50")),
+        ("TEA", "USD", 2, Decimal("1200.00")),
+        ("TEA", "EUR", 1, Decimal("600.00")),
+    ]
+
+
 def test_every_named_query_answers_on_a_day_of_orders(data: Path) -> None:
     silent = {  # these find what the day has not
         *("contradicting_orders", "days_compared", "facts_of_others", "replays"),

@@ -50,6 +50,11 @@ def test_csv_and_ndjson_have_every_row_and_nothing_else(data: Path) -> None:
     assert objects[0] == {"order_id": "A-0", "total": "25.00", "reason": None}
 
 
+def test_columns_of_one_name_are_members_of_their_own(data: Path) -> None:
+    done = run(data, "select 1 as a, 2 as a, 3 as a_2, 4 as a", "--ndjson")
+    assert json.loads(done.stdout) == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}
+
+
 def test_json_is_one_document_and_nothing_else(data: Path) -> None:
     answer = json.loads(run(data, "orders_by_status", "--json").stdout)
     assert answer["columns"] == ["status", "currency", "orders", "total"]
@@ -74,6 +79,15 @@ def test_a_file_has_the_format_of_its_suffix(data: Path, tmp_path: Path) -> None
     refused = run(data, "select 1 as one", "-o", tmp_path / "answer.xls")
     assert refused.returncode != 0
     assert ".parquet" in refused.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_a_chart_drops_no_other_answer(data: Path, tmp_path: Path, form: str) -> None:
+    page, to = tmp_path / "chart.html", tmp_path / f"answer.{form}"
+    refused = run(data, "orders_by_status", "-o", to, "--chart", page)
+    assert refused.returncode == 1
+    assert f"--chart: goes with a table or --json, not with {form}" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_says_how_many_rows_it_shows_and_shows_null(data: Path) -> None:

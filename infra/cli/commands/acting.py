@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.operator import operator
+from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.terminal.output import console, finish
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID")]
 Why = Annotated[str, typer.Option("--reason", help="Why; the history of the order shows it.")]
 
-NOT_SERVED = "nobody serves this directory: `orders serve` or `orders run --count 0` continues it"
+NOT_SERVED = "this directory is not served: `orders serve` or `orders run --count 0` continues it"
 
 
 @expand_options
@@ -33,9 +33,8 @@ def cancel(
     The request is saved at once, and a run of the order carries it out. `orders show` has the
     outcome.
     """
-    result, served = _act("CancelOrder", order_id, _text("--reason", reason), stack, data)
-    console.print(f"{order_id}: the cancellation is requested", *_hint(served=served))
-    finish(result, as_json=as_json)
+    acted = _act("CancelOrder", order_id, words_of("--reason", reason), stack, data)
+    _end(f"{order_id}: the cancellation is requested", acted, as_json=as_json)
 
 
 @expand_options
@@ -48,9 +47,8 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Resume a waiting or paused order now, before the end of its wait."""
-    result, served = _act("RetryOrder", order_id, reason.strip(), stack, data)
-    console.print(f"{order_id}: a run is started", *_hint(served=served))
-    finish(result, as_json=as_json)
+    acted = _act("RetryOrder", order_id, reason.strip(), stack, data)
+    _end(f"{order_id}: a run is started", acted, as_json=as_json)
 
 
 @expand_options
@@ -63,9 +61,8 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Approve an order of high value that is AWAITING_APPROVAL: it is charged and shipped."""
-    result, served = _act("ApproveOrder", order_id, reason.strip(), stack, data)
-    console.print(f"{order_id}: approved", *_hint(served=served))
-    finish(result, as_json=as_json)
+    acted = _act("ApproveOrder", order_id, reason.strip(), stack, data)
+    _end(f"{order_id}: approved", acted, as_json=as_json)
 
 
 @expand_options
@@ -78,9 +75,8 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Reject an order of high value that is AWAITING_APPROVAL: it fails and is not charged."""
-    result, served = _act("RejectOrder", order_id, _text("--reason", reason), stack, data)
-    console.print(f"{order_id}: rejected; its units are released", *_hint(served=served))
-    finish(result, as_json=as_json)
+    acted = _act("RejectOrder", order_id, words_of("--reason", reason), stack, data)
+    _end(f"{order_id}: rejected; its units are released", acted, as_json=as_json)
 
 
 @expand_options
@@ -93,19 +89,15 @@ def note(
     as_json: Json = False,
 ) -> None:
     """Add a note to the history of an order, with your name."""
-    result, _ = _act("NoteOrder", order_id, _text("TEXT", text), stack, data)
-    console.print(f"{order_id}: noted")
+    noted, _ = _act("NoteOrder", order_id, words_of("TEXT", text), stack, data)
+    _end(f"{order_id}: noted", (noted, True), as_json=as_json)
+
+
+def _end(said: str, acted: tuple[dict[str, Any], bool], *, as_json: bool) -> None:
+    """Say what was done, and what continues it if the directory has no server."""
+    result, served = acted
+    console.print(said, *([] if served else [NOT_SERVED]))
     finish(result, as_json=as_json)
-
-
-def _text(name: str, text: str) -> str:
-    if not text.strip():
-        raise typer.BadParameter(f"{name}: is empty; say why")
-    return text.strip()
-
-
-def _hint(*, served: bool) -> list[str]:
-    return [] if served else [NOT_SERVED]
 
 
 def _act(

@@ -12,7 +12,7 @@ from infra.terminal.output import Styled, Table, console, finish
 
 def config(
     name: Annotated[
-        str | None, typer.Argument(metavar="[SETTING]", help="One setting, with its meaning.")
+        str | None, typer.Argument(metavar="SETTING", help="One setting, with its meaning.")
     ] = None,
     data: Data = DATA,
     as_json: Json = False,

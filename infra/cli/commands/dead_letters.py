@@ -13,8 +13,8 @@ from infra.cli.dead_letter_groups import groups_of, write_file
 from infra.cli.dead_letter_groups import show as show_groups
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
 from infra.cli.errors import CommandError
-from infra.cli.event_input import event_from_editor, event_from_file
-from infra.cli.operator import operator
+from infra.cli.event_input import event_from_editor, json_from_file
+from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cli.replaying.letter_source import selected
 from infra.dead_letters.edit import edit_fields, event_in, require_contract
@@ -169,9 +169,7 @@ def discard(
 
     The compensation of an order is still retried, and leaves another dead letter if it fails.
     """
-    if not reason.strip():
-        raise typer.BadParameter("--reason: say why they need no action")
-    answers = _place(stack, data).discard(ids, reason.strip())
+    answers = _place(stack, data).discard(ids, words_of("--reason", reason))
     discarded = any(answer["state"] == "discarded" for answer in answers)
     hint = "`orders dead-letters undo ID` restores one within 14 days" if discarded else ""
     _finish(answers, as_json=as_json, hint=hint)
@@ -218,7 +216,7 @@ def edit(
     if changes or removed:
         after = edit_fields(before, changes or [], removed or [])
     else:
-        after = event_from_file(file) if file else event_from_editor(before)
+        after = json_from_file("--file", file) if file else event_from_editor(before)
     if after == before:
         raise CommandError(f"dead letter {number} already has this event: nothing was changed")
     answer = place.edit(number, require_contract(after))

@@ -12,7 +12,7 @@ from infra.terminal.output import Table, console
 def help_(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOPIC]", help="A topic, or a command.")
+        list[str] | None, typer.Argument(metavar="TOPIC", help="A topic, or a command.")
     ] = None,
 ) -> None:
     """Explain a topic, such as settings or retention, or a command."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infra.cli.errors import CommandError
-from infra.cli.event_input import event_from_file
+from infra.cli.event_input import json_from_file
 from infra.cli.options import DATA, Data, Json, directory
 from infra.local.directory.sandbox import clock_for
 from infra.local.orderflow import create_tables
@@ -32,7 +32,7 @@ def invoke(
 
     It writes to the data directory as in an execution. It exits with 1 if the function fails.
     """
-    body = event_from_file(event)
+    body = json_from_file("--event", event)
     if not fresh:
         _invoke(function, body, data, as_json=as_json)
         return

@@ -1,6 +1,7 @@
 """``orders logs``: the log of one order, with its timeline, or of the platform."""
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -20,7 +21,7 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 def logs(
     order_id: Annotated[
-        str | None, typer.Argument(metavar="[ORDER_ID]", help="Without it, all lines.")
+        str | None, typer.Argument(metavar="ORDER_ID", help="Without it, all lines.")
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue with new lines, until Ctrl-C.")
@@ -53,10 +54,11 @@ def logs(
                 console.print("no lines yet")
             finish({"lines": [asdict(line) for line in first]}, as_json=as_json)
             return
-        while True:
-            _follow(first, as_json=as_json)
-            time.sleep(PAUSE)
-            first = log.read()
+        with suppress(KeyboardInterrupt):
+            while True:
+                _follow(first, as_json=as_json)
+                time.sleep(PAUSE)
+                first = log.read()
     finally:
         log.close()
 

@@ -29,13 +29,17 @@ def _days(text: str) -> typer.models.OptionInfo:
 
 
 def prune(
-    orders_days: Annotated[int | None, _days("Keep ended orders. Setting: OrderDays.")] = None,
-    events_days: Annotated[int | None, _days("Keep events. Setting: EventDays.")] = None,
+    orders_days: Annotated[
+        int | None, _days("Days that ended orders are kept; the setting OrderDays.")
+    ] = None,
+    events_days: Annotated[
+        int | None, _days("Days that events are kept; the setting EventDays.")
+    ] = None,
     history_days: Annotated[
-        int | None, _days("Keep ended runs with their histories. Setting: HistoryDays.")
+        int | None, _days("Days that ended runs are kept with their histories; HistoryDays.")
     ] = None,
     parquet_days: Annotated[
-        int | None, _days("Keep the analysts' files. Setting: ParquetDays.")
+        int | None, _days("Days that the analysts' files are kept; ParquetDays.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what would be deleted.")
@@ -65,7 +69,8 @@ def prune(
         else:
             _record(pruner, database, keep, clock, shared=where.served_at() is not None)
     found = pruner.found
-    table = Table("", "would be pruned" if dry_run else "pruned", right=("pruned",))
+    column = "would be pruned" if dry_run else "pruned"
+    table = Table("", column, right=(column,))
     for kind in _KINDS:
         table.add_row(kind, found.counts[kind])
     console.print(table)

@@ -97,6 +97,10 @@ def query(
         Format.JSON: as_json,
     }
     form = format_of([form for form, is_set in flags.items() if is_set], output)
+    if chart is not None and form not in (Format.TABLE, Format.JSON):
+        raise CommandError(
+            f"--chart: goes with a table or --json, not with {form}; run the query once for each"
+        )
     given = {"day": day, "since": since, "until": until, "currency": currency, "sku": sku}
     given |= {"customer": customer, "order": order, "country": country, "limit": limit}
     values = {name: value for name, value in given.items() if value is not None}
@@ -126,7 +130,7 @@ def _print(
     *,
     as_json: bool,
 ) -> None:
-    if form in WRITERS and chart is None:
+    if form in WRITERS:
         with destination(output) as to:
             WRITERS[form](columns, batches, to)
         return

@@ -81,7 +81,8 @@ def replay(
     ] = False,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Events a second.")] = None,
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="As they came, so many times as fast.")
+        float | None,
+        typer.Option(min=0.001, help="Keep the events' own times, so many times as fast."),
     ] = None,
     event_filter: Annotated[
         list[str] | None,
@@ -94,7 +95,7 @@ def replay(
     until: Annotated[str | None, typer.Option(help="The time after the last event.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of events.")] = None,
     new_ids: Annotated[
-        bool, typer.Option("--new-ids", help="New orders instead of repetitions, as a load.")
+        bool, typer.Option("--new-ids", help="Give the orders new ids, for a load test.")
     ] = False,
     name: Annotated[str, typer.Option(help="Name of the replay, which analysts see.")] = "",
     restart: Annotated[

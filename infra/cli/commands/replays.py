@@ -1,5 +1,6 @@
 """``orders replays``: list, pause, resume and cancel replays by their names."""
 
+import time
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -10,12 +11,11 @@ from infra.cli.options import DATA, AccountOptions, Data, Json, directory, expan
 from infra.cli.replaying import archive_replay
 from infra.cli.replaying.checkpoint import (
     CANCELLED,
-    COMPLETED,
+    ENDED,
     PAUSED,
     RUNNING,
     Checkpoint,
     Checkpoints,
-    is_alive,
 )
 from infra.cli.replaying.tally import Tally
 from infra.local.directory.data_directory import DataDirectory
@@ -31,6 +31,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 INTERRUPTED = "INTERRUPTED"
 """State of a replay of files whose process ended without a word."""
+
+PATIENCE, POLL = 10.0, 0.05
+"""Seconds that a running replay may take to stop, and between two looks at it."""
 
 
 @app.command("list")
@@ -52,11 +55,16 @@ def show(name: Name, *, account: AccountOptions, data: Data = DATA, as_json: Jso
     found = _find(account, directory(data), name)
     table = Table()
     for label, value in found.items():
-        is_counts = isinstance(value, dict)
-        text = ", ".join(f"{key} {count:,}" for key, count in value.items()) if is_counts else value
-        table.add_row(label.replace("_", " "), text)
+        table.add_row(label.replace("_", " "), _in_words(value))
     console.print(table)
     finish(found, as_json=as_json)
+
+
+def _in_words(value: Any) -> Any:
+    """Return counts and lists as text, and any other value unchanged."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count:,}" for key, count in value.items())
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 @app.command("pause")
@@ -66,7 +74,7 @@ def pause(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
     if _is_of_archive(where, name):
         archive_replay.change(where, "PauseReplay", name)
     else:
-        _ask(where, name, PAUSED)
+        _stop(where, name, PAUSED)
     _finish(where, name, as_json=as_json)
 
 
@@ -79,12 +87,12 @@ def resume(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
         _finish(where, name, as_json=as_json)
         return
     found = _checkpoint(where, name)
-    if _state(found) not in (PAUSED, INTERRUPTED):
-        raise CommandError(f"{name} is {_state(found)}; only a stopped replay is resumed")
+    if _state(where, found) not in (PAUSED, INTERRUPTED):
+        raise CommandError(f"{name} is {_state(where, found)}; only a stopped replay is resumed")
     console.print("The same command continues it:")
     if not as_json:
         console.print_whole(found.command)
-    finish({**_as_json(found), "command": found.command}, as_json=as_json)
+    finish({**_as_json(where, found), "command": found.command}, as_json=as_json)
 
 
 @app.command("cancel")
@@ -103,7 +111,7 @@ def cancel(
     if _is_of_archive(where, name):
         archive_replay.change(where, "CancelReplay", name)
     else:
-        _ask(where, name, CANCELLED)
+        _stop(where, name, CANCELLED)
     _finish(where, name, as_json=as_json)
 
 
@@ -119,7 +127,7 @@ def _all(account: AccountOptions, where: DataDirectory) -> list[dict[str, Any]]:
     if account.given:
         found: list[dict[str, Any]] = _deployed(account, where).all()
         return found
-    files = [_as_json(each) for each in Checkpoints(where.root).all()]
+    files = [_as_json(where, each) for each in Checkpoints(where.root).all()]
     return sorted(files + archive_replay.all_replays(where), key=lambda each: str(each["started"]))
 
 
@@ -138,12 +146,24 @@ def _is_of_archive(where: DataDirectory, name: str) -> bool:
     return any(each["name"] == name for each in archive_replay.all_replays(where))
 
 
-def _ask(where: DataDirectory, name: str, state: str) -> None:
-    """Set the state of a replay of files, which its process reads."""
-    found = _checkpoint(where, name)
-    if found.state in (COMPLETED, CANCELLED) or (state == PAUSED and not is_alive(found)):
-        raise CommandError(f"{name} is {_state(found)}; it is not running")
-    Checkpoints(where.root).save(replace(found, state=state))
+def _stop(where: DataDirectory, name: str, state: str) -> None:
+    """Let the process of a replay of files end in a state; without one, set the state."""
+    found, checkpoints = _checkpoint(where, name), Checkpoints(where.root)
+    running = checkpoints.is_running(found.key)
+    if found.state in ENDED or (state == PAUSED and not running):
+        raise CommandError(f"{name} is {_state(where, found)}; it is not running")
+    if not running:
+        with checkpoints.held(found.key):
+            checkpoints.save(replace(found, state=state))
+        return
+    checkpoints.ask(found.key, state)
+    end = time.monotonic() + PATIENCE
+    while checkpoints.is_running(found.key):
+        if time.monotonic() > end:
+            raise CommandError(
+                f"{name} has not stopped in {PATIENCE:g} s; it stops after its present request"
+            )
+        time.sleep(POLL)
 
 
 def _checkpoint(where: DataDirectory, name: str) -> Checkpoint:
@@ -157,16 +177,16 @@ def _unknown(name: str) -> CommandError:
     return CommandError(f"there is no replay {name}; see `orders replays list`")
 
 
-def _state(checkpoint: Checkpoint) -> str:
-    ended = checkpoint.state == RUNNING and not is_alive(checkpoint)
-    return INTERRUPTED if ended else checkpoint.state
+def _state(where: DataDirectory, checkpoint: Checkpoint) -> str:
+    is_running = Checkpoints(where.root).is_running(checkpoint.key)
+    return INTERRUPTED if checkpoint.state == RUNNING and not is_running else checkpoint.state
 
 
-def _as_json(checkpoint: Checkpoint) -> dict[str, Any]:
+def _as_json(where: DataDirectory, checkpoint: Checkpoint) -> dict[str, Any]:
     counts = Tally(checkpoint.counts)
     return {
         "name": checkpoint.name,
-        "state": _state(checkpoint),
+        "state": _state(where, checkpoint),
         "source": checkpoint.source,
         "started": checkpoint.started,
         "updated": checkpoint.updated,

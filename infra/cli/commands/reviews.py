@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.errors import CommandError
-from infra.cli.operator import operator
+from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cli.order_output import amount
 from infra.terminal.output import Table, console, finish
@@ -54,17 +53,14 @@ def close(
     as_json: Json = False,
 ) -> None:
     """Close the review of an order; the order itself is not changed."""
-    if not reason.strip():
-        raise CommandError("--reason: is empty; say what the review found")
+    found = words_of("--reason", reason)
     deployed = stack.deployed_stack()
     if deployed is None:
         from infra.cli.local_operations import operate
 
-        result, _ = operate(
-            directory(data), "CloseReview", order_id=order_id, reason=reason.strip()
-        )
+        result, _ = operate(directory(data), "CloseReview", order_id=order_id, reason=found)
     else:
-        result = _close_there(deployed, order_id, reason.strip())
+        result = _close_there(deployed, order_id, found)
     console.print(f"{order_id}: its review is closed")
     finish(result, as_json=as_json)
 

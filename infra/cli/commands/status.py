@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,8 @@ def status(
     """
     read = _reader(stack, data)
     if watch:
-        _watch(read, every, as_json=as_json)
+        with suppress(KeyboardInterrupt):
+            _watch(read, every, as_json=as_json)
         return
     health = read()
     show_health(health)

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from infra.cli.errors import CommandError
 from infra.cli.local_operations import operate
-from infra.cli.operator import operator
+from infra.cli.operator import operator, words_of
 from infra.cli.options import (
     DATA,
     Data,
@@ -160,9 +159,7 @@ def adjust(
     as_json: Json = False,
 ) -> None:
     """Correct the stock of a SKU after a count; reserved units cannot be removed."""
-    if not reason.strip():
-        raise CommandError("--reason: is empty; say why the stock differs")
-    result = _place(stack, data).adjust(sku, units, reason.strip())
+    result = _place(stack, data).adjust(sku, units, words_of("--reason", reason))
     before, after = result["before"], result["after"]
     console.print(f"{sku}: {before['on_hand']} units on hand before, {after['on_hand']} now")
     finish(result, as_json=as_json)

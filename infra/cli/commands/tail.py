@@ -1,7 +1,7 @@
 """``orders tail``: follow the events of the bus."""
 
-import sys
 import time
+from contextlib import closing, suppress
 from typing import Annotated, Any
 
 import typer
@@ -55,12 +55,8 @@ def tail(
     )
     reader = where.reader()
     begins = moment_of("--since", since)
-    try:
+    with closing(reader), suppress(KeyboardInterrupt):
         _follow(reader, stack, selection, begins, limit, follows=not no_follow)
-    except KeyboardInterrupt:
-        sys.exit(0)
-    finally:
-        reader.close()
 
 
 def _follow(

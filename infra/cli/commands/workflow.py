@@ -9,7 +9,7 @@ import typer
 from infra.asl import DefinitionError, compile_definition
 from infra.asl.single_state import Given, MissingAnswer, StateRun, run_state
 from infra.cli.errors import CommandError
-from infra.cli.event_input import event_from_file
+from infra.cli.event_input import json_from_file
 from infra.cli.options import Json
 from infra.local.engine.integrations import KNOWN
 from infra.terminal.output import Styled, Table, console, finish
@@ -24,7 +24,11 @@ _Input = Annotated[Path, typer.Option("--input", metavar="FILE", help="The input
 _Workflow = Annotated[
     str, typer.Option("--workflow", metavar="NAME", help="A workflow of the project, or a file.")
 ]
-_Optional = Annotated[Path | None, typer.Option(metavar="FILE", help="A JSON file.")]
+
+
+def _object_option(what: str) -> typer.models.OptionInfo:
+    info: typer.models.OptionInfo = typer.Option(metavar="FILE", help=f"{what}: a JSON object.")
+    return info
 
 
 class Format(StrEnum):
@@ -45,9 +49,9 @@ def check_state(
     ] = None,
     error: Annotated[str, typer.Option(help="The error of what the state calls.")] = "",
     cause: Annotated[str, typer.Option(help="The cause of that error.")] = "",
-    variables: _Optional = None,
-    context: _Optional = None,
-    retries: Annotated[int, typer.Option(min=0, help="Earlier attempts.")] = 0,
+    variables: Annotated[Path | None, _object_option("The workflow's variables")] = None,
+    context: Annotated[Path | None, _object_option("The Context object")] = None,
+    retries: Annotated[int, typer.Option(min=0, help="Retries that were made before.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Show a state's output, its next state or error, and each step of its data flow.
@@ -59,12 +63,12 @@ def check_state(
     _, definition = definition_of(workflow)
     tested, language = state_in(definition, state)
     given = Given(error=error, cause=cause) if error else None
-    given = Given(event_from_file(result)) if result else given
+    given = Given(json_from_file("--result", result)) if result else given
     try:
         found = run_state(
             state,
             tested,
-            event_from_file(data),
+            json_from_file("--input", data),
             given=given,
             context=_object(context, "--context"),
             variables=_object(variables, "--variables"),
@@ -93,7 +97,7 @@ def check_state(
 
 
 def _object(file: Path | None, option: str) -> dict[str, Any]:
-    value = event_from_file(file) if file else {}
+    value = json_from_file(option, file) if file else {}
     if not isinstance(value, dict):
         raise CommandError(f"{option}: {file} is not a JSON object")
     return value
@@ -139,9 +143,9 @@ def run_workflow(
 ) -> None:
     """Run a definition with virtual time; a Task is answered by the mocks."""
     name, definition = definition_of(workflow)
-    answers = Mocks(event_from_file(mocks), name, case) if mocks else None
+    answers = Mocks(json_from_file("--mocks", mocks), name, case) if mocks else None
     try:
-        ran = run(name, definition, event_from_file(data), answers)
+        ran = run(name, definition, json_from_file("--input", data), answers)
     except DefinitionError as refused:
         raise CommandError(f"{workflow}: {refused}") from None
     except RuntimeError as unanswered:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from infra.cli.errors import CommandError
@@ -20,18 +20,20 @@ from infra.local.settle import settle, work_off
 from infra.local.template.stack import Stack
 from infra.terminal.output import console
 from infra.views.local_health import time_of
+from infra.views.replays import RUNNING, ReplayState, find_replay, replay_list
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
-OPEN = ("RUNNING", "PAUSED")
+ALL = -1
+"""SQLite's limit of a query for every row."""
+
 POLL = 0.2
 """Seconds between two looks at a replay that a server works on."""
 
 
 def archived(where: DataDirectory, since: float, until: float | None) -> Iterator[Item]:
     """Yield the archive's events of a time range, for a dry run; the default is until now."""
-    reader = where.reader()
-    try:
+    with closing(where.reader()) as reader:
         end = time_of(reader, time.time()) if until is None else until
         rows = reader.connection.execute(
             "select seq, envelope from events where archived and arrived_at >= ?"
@@ -40,34 +42,29 @@ def archived(where: DataDirectory, since: float, until: float | None) -> Iterato
         )
         for row in rows:
             yield Item(row["seq"], [read_event("archive", row["seq"], row["envelope"])])
-    finally:
-        reader.close()
 
 
 def all_replays(where: DataDirectory) -> list[dict[str, Any]]:
     """Return the archive's replays in a data directory, the oldest first."""
     if not where.database.exists():
         return []
-    reader = where.reader()
-    try:
-        return [_as_json(row) for row in reader.rows("select * from replays order by started_at")]
-    finally:
-        reader.close()
+    with closing(where.reader()) as reader:
+        return [_as_json(each) for each in reversed(replay_list(reader, ALL))]
 
 
-def _as_json(row: Any) -> dict[str, Any]:
-    updated = row["ended_at"] or row["last_at"]
+def _as_json(replay: ReplayState) -> dict[str, Any]:
+    updated = replay.ended_at or replay.last_at
     return {
-        "name": row["name"],
-        "state": row["state"],
+        "name": replay.name,
+        "state": replay.state,
         "source": "archive",
-        "started": timestamp(row["started_at"]),
+        "started": timestamp(replay.started_at),
         "updated": "" if updated is None else timestamp(updated),
-        "sent": row["replayed"],
-        "since": timestamp(row["start_at"]) if row["start_at"] > 0 else "",
-        "until": timestamp(row["end_at"]),
-        "rules": row["rules"],
-        "rate": row["rate"],
+        "sent": replay.replayed,
+        "since": timestamp(replay.start_at) if replay.start_at > 0 else "",
+        "until": timestamp(replay.end_at),
+        "rules": list(replay.rules),
+        "rate": replay.rate,
     }
 
 
@@ -137,39 +134,29 @@ class ArchiveReplay:
 
     def _follow(self, name: str) -> None:
         """Show the progress of a replay until it has ended or is paused."""
-        reader = self.where.reader()
-        shows = self._shows(reader, name)
-        try:
-            while _state(reader, name) == "RUNNING":
+        with closing(self.where.reader()) as reader:
+            shows = self._shows(reader, name)
+            while (found := find_replay(reader, name)) and found.state == RUNNING:
                 shows()
                 time.sleep(POLL)
-        finally:
-            reader.close()
 
     @staticmethod
     def _shows(reader: Database, name: str) -> Callable[[], None]:
         """Return a function that shows a replay's progress."""
-        fraction: list[float | None] = [None]
-        progress = ReplayProgress(lambda: fraction[0])
+        done: float | None = None
+        progress = ReplayProgress(lambda: done)
 
         def show() -> None:
-            row = reader.row("select * from replays where name = ?", name)
-            if row is None:
+            nonlocal done
+            found = find_replay(reader, name)
+            if found is None:
                 return
-            first = reader.row("select min(seq) from events where arrived_at >= ?", row["start_at"])
-            begun = (first[0] if first else 0) or 0
-            size = row["last"] - begun + 1
-            fraction[0] = min(1.0, (row["position"] - begun + 1) / size) if size > 0 else None
-            progress.show(row["replayed"], row["replayed"])
-            if row["state"] not in OPEN:
+            done = found.done
+            progress.show(found.replayed, found.replayed)
+            if found.ended_at is not None:
                 progress.clear()
 
         return show
-
-
-def _state(reader: Database, name: str) -> str | None:
-    row = reader.row("select state from replays where name = ?", name)
-    return None if row is None else str(row["state"])
 
 
 def _until(request: Mapping[str, Any], end: float) -> dict[str, Any]:

@@ -3,12 +3,17 @@
 A checkpoint belongs to a command: the digest of its files, its selection and its destination. It is
 a file of the data directory, replaced atomically. An event that was sent after the last checkpoint
 is sent again after a crash, and none is left out.
+
+The process that sends holds a lock, and writes the checkpoint alone; another command asks it to
+stop by a file of its own.
 """
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,9 +26,10 @@ EVERY = 0.25
 """Seconds between two checkpoints: the longest time whose events are sent again after a crash."""
 
 RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCELLED"
+ENDED = (COMPLETED, CANCELLED)
 
 KEPT = 200
-"""Completed replays that are listed."""
+"""Ended replays that are listed."""
 
 FOLDER = "replays"
 """The folder of a data directory with the checkpoints."""
@@ -89,27 +95,80 @@ class Checkpoints:
         """
         saved = replace(checkpoint, updated=timestamp(time.time()))
         file = self._file(checkpoint.key)
-        part = file.with_suffix(".part")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        with self._writable(file):
             part.write_text(json.dumps(asdict(saved)))
             part.replace(file)
-            if saved.state == COMPLETED:
+            if saved.state in ENDED:
                 self._forget()
+        return saved
+
+    @contextmanager
+    def held(self, key: str) -> Iterator[None]:
+        """Hold the lock of a command; the system releases that of a killed process.
+
+        Raises
+        ------
+        CommandError
+            Another process holds it, or the data directory cannot be written.
+        """
+        file = self._file(key, "lock")
+        with self._writable(file):
+            lock = file.open("a")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CommandError(
+                    "this replay is running in another process; see `orders replays list`"
+                ) from None
+            self._file(key, "asked").unlink(missing_ok=True)
+            yield
+
+    def is_running(self, key: str) -> bool:
+        """Return whether a process sends the events of a command."""
+        try:
+            with self._file(key, "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # no process ever held it
+        return False
+
+    def ask(self, key: str, state: str) -> None:
+        """Ask the process that holds the lock of a command to end in a state."""
+        file = self._file(key, "asked")
+        with self._writable(file):
+            file.write_text(state)
+
+    def asked(self, key: str) -> str | None:
+        """Return the state in which the process of a command is to end, or None to go on."""
+        with suppress(OSError):
+            state = self._file(key, "asked").read_text()
+            return state if state in (PAUSED, CANCELLED) else None
+        return None
+
+    def _forget(self) -> None:
+        """Delete the oldest replays that have ended."""
+        ended = [each for each in self.all() if each.state in ENDED]
+        for old in ended[:-KEPT]:
+            for kind in ("json", "asked", "lock"):
+                self._file(old.key, kind).unlink(missing_ok=True)
+
+    @contextmanager
+    def _writable(self, file: Path) -> Iterator[None]:
+        """Make the folder, and explain an error of the block, which writes a file."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            yield
         except OSError as error:
             raise CommandError(
                 f"{file} cannot be written: {error.strerror}; the checkpoint of a replay is there"
             ) from None
-        return saved
 
-    def _forget(self) -> None:
-        """Delete the oldest completed replays."""
-        completed = [each for each in self.all() if each.state == COMPLETED]
-        for old in completed[:-KEPT]:
-            self._file(old.key).unlink(missing_ok=True)
-
-    def _file(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+    def _file(self, key: str, kind: str = "json") -> Path:
+        return self.folder / f"{key}.{kind}"
 
 
 class Keeper:
@@ -141,14 +200,20 @@ class Keeper:
             Another command paused or cancelled the replay.
         """
         self.checkpoint = replace(self.checkpoint, state=state)
+        if state == RUNNING:
+            self.check()
         if self._checkpoints is not None:
-            stored = self._checkpoints.find(self.checkpoint.key)
-            asked = stored.state if stored else RUNNING
-            if state == RUNNING and asked in (CANCELLED, PAUSED) and self._next:
-                self._checkpoints.save(replace(self.checkpoint, state=asked))
-                raise StopRequested(asked)
             self._checkpoints.save(self.checkpoint)
         self._next = self._clock() + EVERY
+
+    def check(self) -> None:
+        """Raise `StopRequested` if another command paused or cancelled the replay."""
+        if self._checkpoints is None:
+            return
+        asked = self._checkpoints.asked(self.checkpoint.key)
+        if asked is not None:
+            self._checkpoints.save(replace(self.checkpoint, state=asked))
+            raise StopRequested(asked)
 
 
 class StopRequested(Exception):
@@ -157,19 +222,6 @@ class StopRequested(Exception):
     def __init__(self, state: str) -> None:
         super().__init__(state)
         self.state = state
-
-
-def is_alive(checkpoint: Checkpoint) -> bool:
-    """Return whether the process that sends the events of a replay is running."""
-    if checkpoint.state != RUNNING or not checkpoint.process:
-        return False
-    try:
-        os.kill(checkpoint.process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _read(file: Path) -> Checkpoint | None:

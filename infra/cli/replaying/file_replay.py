@@ -4,13 +4,19 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, dropwhile
 from typing import Any
 
 from infra.cli.errors import CommandError
-from infra.cli.event_destination import EventDestination, JournalDestination, open_destination
+from infra.cli.event_destination import (
+    IN_THE_JOURNAL,
+    EventDestination,
+    JournalDestination,
+    open_destination,
+)
 from infra.cli.event_files import Line
 from infra.cli.replaying import proof
 from infra.cli.replaying.checkpoint import (
@@ -21,7 +27,6 @@ from infra.cli.replaying.checkpoint import (
     Checkpoints,
     Keeper,
     StopRequested,
-    is_alive,
     key_of,
 )
 from infra.cli.replaying.file_source import Source
@@ -77,7 +82,7 @@ class FileReplay:
     def _begun(self, key: str) -> tuple[Checkpoint, bool]:
         """Return the checkpoint of an interrupted replay of this command, or a new one."""
         found = self.checkpoints.find(key) if self.checkpoints else None
-        if found is not None and is_alive(found):
+        if self.checkpoints and found is not None and self.checkpoints.is_running(key):
             raise CommandError(
                 f"this replay is running as process {found.process}; `orders replays pause"
                 f" {found.name}` stops it"
@@ -116,20 +121,21 @@ class FileReplay:
         events = _until_sent(chosen(items, choice, self.tally))
         first = next(events, None)
         destination = None
-        try:
-            if first is not None:
-                destination = self._send(chain([first], events), keeper, pace, brake=brake)
-            if destination is None and not self.continues:
-                keeper.checkpoint = replace(keeper.checkpoint, state=COMPLETED)  # nothing to keep
-            else:
+        if first is None and not self.continues:
+            keeper.checkpoint = replace(keeper.checkpoint, state=COMPLETED)  # nothing to keep
+            return self._account(keeper, destination, wait)
+        with self.checkpoints.held(self.checkpoint.key) if self.checkpoints else nullcontext():
+            try:
+                if first is not None:
+                    destination = self._send(chain([first], events), keeper, pace, brake=brake)
                 keeper.save(COMPLETED)
-        except KeyboardInterrupt:
-            keeper.save(PAUSED)
-        except StopRequested as stop:
-            keeper.checkpoint = replace(keeper.checkpoint, state=stop.state)
-        except BaseException:
-            keeper.save(PAUSED)
-            raise
+            except KeyboardInterrupt:
+                keeper.save(PAUSED)
+            except StopRequested as stop:
+                keeper.checkpoint = replace(keeper.checkpoint, state=stop.state)
+            except BaseException:
+                keeper.save(PAUSED)
+                raise
         return self._account(keeper, destination, wait)
 
     def _send(
@@ -141,7 +147,7 @@ class FileReplay:
         brake: bool,
     ) -> EventDestination:
         """Send all events; return their destination."""
-        stop = Interruption()
+        stop = Interruption(keeper.check)
         with (
             open_destination(self.command.where, self.command.account) as destination,
             stop.watched(),
@@ -179,10 +185,7 @@ class FileReplay:
         if is_processed:
             behind = _wait_until_done(self.command.where, self.command.stack, wait)
         elif checkpoint.state == COMPLETED:
-            console.print(
-                "They are in the journal. `orders serve` processes them; `orders run --count 0`"
-                " processes the due work and lists the remaining waits"
-            )
+            console.print(IN_THE_JOURNAL)
         return {**result, **self._proof(checkpoint, behind, is_processed=is_processed)}
 
     def _print_counts(self, checkpoint: Checkpoint, destination: EventDestination | None) -> None:

@@ -2,28 +2,38 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+EVERY = 0.25
+"""Seconds of a wait after which it is checked whether another command stops the replay."""
+
 
 class Interruption:
-    """Whether the user or the system asked the replay to stop; a second Ctrl-C stops it at once."""
+    """Whether the user or the system asked the replay to stop; a second Ctrl-C stops it at once.
 
-    def __init__(self) -> None:
+    ``look`` raises if another command stops the replay.
+    """
+
+    def __init__(self, look: Callable[[], None] = lambda: None) -> None:
         self._asked = threading.Event()
+        self._look = look
 
     def sleep(self, seconds: float) -> None:
         """Wait so many seconds, or until the replay is to stop."""
-        if seconds > 0:
-            self._asked.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._asked.wait(min(left, EVERY)):
+            self._look()
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if the replay is to stop."""
+        """Raise `KeyboardInterrupt` if the user stops the replay; look for another command."""
         if self._asked.is_set():
             raise KeyboardInterrupt
+        self._look()
 
     @contextmanager
     def watched(self) -> Iterator[None]:

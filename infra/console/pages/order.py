@@ -45,7 +45,7 @@ def _order(visit: Visit, database: Database) -> View:
         "lane_links": {lane: _lane_link(visit, lanes, lane) for lane in LANES},
         "here": partial(_here, visit),
         "runs": story.runs[-MAX_RUNS:],
-        "holds": invariants_of(database, story),
+        "holds": invariants_of(database, visit.source.stack, story),
         "actions": _actions(story),
         "signs": SIGNS,
         **_of_run(visit, run),

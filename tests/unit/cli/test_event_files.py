@@ -162,6 +162,15 @@ BAD_LINES = [
     ("a time in seconds", {**created(), "time": 5}, "time", "is not an RFC 3339 time"),
     ("a Time in words", entry(created(), Time="noon"), "Time", "is not an RFC 3339 time"),
     ("an endless Time", entry(created(), Time=1e300), "Time", "is not an RFC 3339 time"),
+    ("a Time that is true", entry(created(), Time=True), "Time", "is not an RFC 3339 time"),
+    (
+        "a time before the year 1 in UTC",
+        {**created(), "time": "0001-01-01T00:00:00+10:00"},
+        "time",
+        "is not an RFC 3339 time",
+    ),
+    ("resources in words", {**created(), "resources": "x"}, "resources", "is no list of texts"),
+    ("Resources of numbers", entry(created(), Resources=[5]), "Resources", "is no list of texts"),
 ]
 
 

@@ -53,6 +53,22 @@ def test_a_definition_runs_with_virtual_time_and_mocks(tmp_path: Path) -> None:
     assert ran["states"] == ["W", "T"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("workflow", "run", "order_processing", "--input"),
+        ("workflow", "test", "CheckInventory", "--input"),
+        ("workflow", "test", "CheckInventory", "--input", "{}", "--context"),
+        ("invoke", "any", "--event"),
+    ],
+)
+def test_the_error_of_a_file_names_its_option(tmp_path: Path, words: tuple[str, ...]) -> None:
+    empty, missing = written(tmp_path, "empty.json", {}), tmp_path / "none.json"
+    words = tuple(empty if word == "{}" else word for word in words)
+    result = CliRunner().invoke(app, [*words, str(missing), "--json"])
+    assert f"{words[-1]}: {missing} cannot be read" in json.loads(result.output)["error"]["message"]
+
+
 def test_mocks_may_be_given_by_state(tmp_path: Path) -> None:
     flow, data = written(tmp_path, "flow.json", WAITING), written(tmp_path, "in.json", {})
     mocks = written(tmp_path, "mocks.json", {"T": {"Return": {"b": 2}}})

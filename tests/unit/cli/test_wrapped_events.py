@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from infra.cli.event_files import read_events
+from infra.cli.event_files import read_events, read_value
 from infra.cli.wrapped_events import MAX_WRAPPERS, unwrap
 from tests.host import order
 
@@ -57,6 +59,31 @@ def test_a_document_without_events_keeps_its_problem(tmp_path: Path) -> None:
     problems = [line.problem or "" for line in read_events(tmp_path / "bad.ndjson")]
     assert len(problems) == 4
     assert all(problems)
+
+
+NAMES = st.sampled_from(
+    [
+        *("kind", "envelope", "Body", "body", "Messages", "Records", "records", "rawData", "data"),
+        *("kinesis", "Sns", "Message", "requestPayload", "event", "consumer"),
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.integers() | st.sampled_from(["event", "stock", "header", "{}", "%", TEXT]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+)
+
+
+@settings(max_examples=300)
+@given(document=st.dictionaries(NAMES, VALUES, max_size=4))
+def test_no_document_ends_the_reading_of_a_file(document: dict[str, Any]) -> None:
+    lines = read_value("file", 1, json.dumps(document))
+    assert all((line.event is None) == bool(line.problem) for line in lines)
+
+
+def test_a_line_of_an_export_without_its_event_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "bad.ndjson").write_text('{"kind": "event"}\n' + TEXT)
+    first, second = read_events(tmp_path / "bad.ndjson")
+    assert (bool(first.problem), second.problem) == (True, None)
 
 
 def test_data_that_is_no_base64_is_an_event_with_a_problem(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,8 @@ from orderflow_client import (
     Sent,
     problems_of,
 )
-from orderflow_client.publisher import MAX_BYTES, MAX_ENTRIES
+from orderflow_client.publisher import MAX_ENTRIES
+from orderflow_client.validation import MAX_BYTES
 from tests.fakes.events import detail
 from tests.strategies import damaged
 from tests.unit.kernel.test_events_properties import details
@@ -121,6 +124,21 @@ def test_all_problems_are_named_and_other_types_are_refused() -> None:
     assert "bytes" in problems_of("Order Created", large)[0].problem
 
 
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), Decimal(1), {1, 2}])
+def test_a_value_that_no_json_has_is_a_problem_of_the_event(value: Any) -> None:
+    bus = Bus()
+    with pytest.raises(InvalidEvent, match="detail: is not JSON in UTF-8"):
+        publisher(bus).place(detail(note=value))
+    assert bus.requests == []
+
+
+def test_the_size_of_an_event_is_that_of_its_entry() -> None:
+    rest = len(SOURCE) + len("Order Created") + len(json.dumps(detail(note="")))
+    assert problems_of("Order Created", detail(note="x" * (MAX_BYTES - rest))) == []
+    [problem] = problems_of("Order Created", detail(note="x" * (MAX_BYTES - rest + 1)))
+    assert problem.problem == "the event has 262145 bytes; send 262144 at most"
+
+
 # ---- publish
 
 
@@ -165,6 +183,30 @@ def test_attempts_are_bounded() -> None:
     with pytest.raises(NotPublished, match="send these events again"):
         publisher(bus, attempts=4).publish(orders(1))
     assert len(bus.requests) == 4
+
+
+class Unreachable(Bus):
+    """A bus that no request reaches after the first, for these reasons in turn."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    def put_events(self, *, Entries: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:  # noqa: N803
+        if self.requests and self.errors:
+            raise self.errors.pop(0)
+        return super().put_events(Entries=Entries)
+
+
+def test_a_request_that_fails_names_its_events_alone() -> None:
+    unreachable = EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+    with pytest.raises(NotPublished, match="EndpointConnectionError: Could not con") as refused:
+        publisher(Unreachable(unreachable)).publish(orders(12))
+    assert list(refused.value.refused) == [10, 11]
+    throttled = ClientError({"Error": {"Code": "ThrottlingException"}}, "PutEvents")
+    bus = Unreachable(throttled)
+    assert len(publisher(bus).publish(orders(12))) == 12
+    assert [len(request) for request in bus.requests] == [10, 2]
 
 
 def test_no_event_is_no_request() -> None:
@@ -238,6 +280,14 @@ def test_an_order_that_does_not_end_in_time_is_told_with_its_state(api: str) -> 
     Api.answers["/orders/A-1"] = [(200, {"order_id": "A-1", "status": "WAITING"})]
     with pytest.raises(NoOutcome, match="order A-1 is WAITING after 0 s"):
         publisher(Bus(), api_url=api).wait_for(Sent("A-1", "e-1"), 0)
+
+
+def test_an_api_that_does_not_answer_is_asked_again(api: str) -> None:
+    ended = {"order_id": "A-1", "status": "COMPLETED"}
+    Api.answers["/orders/A-1"] = [(503, {}), (429, {}), (200, ended)]
+    assert publisher(Bus(), api_url=api).wait_for(Sent("A-1", "e-1")).status == "COMPLETED"
+    with pytest.raises(NoOutcome, match=r"A-1 is unknown \(http://127.0.0.1:1 does not answer"):
+        publisher(Bus(), api_url="http://127.0.0.1:1").wait_for(Sent("A-1", "e-1"), 0)
 
 
 def test_a_missing_scope_is_told(api: str) -> None:

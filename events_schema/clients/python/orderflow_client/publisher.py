@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orderflow_client.errors import InvalidEvent, NotPublished
-from orderflow_client.validation import problems_of
+from orderflow_client.validation import MAX_BYTES, SOURCE, problems_of
 from orderflow_client.waiting import OrderApi, Outcome
 
-SOURCE = "orders.service"
-MAX_ENTRIES, MAX_BYTES = 10, 262_144
-"""Entries and bytes of one PutEvents request (EventBridge, PutEvents; its quotas)."""
+MAX_ENTRIES = 10
+"""Entries of one PutEvents request (EventBridge, PutEvents)."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Bounds in seconds of the exponential backoff between attempts, with full jitter."""
@@ -151,7 +150,11 @@ class OrderPublisher:
     def _put(
         self, batch: Mapping[int, dict[str, str]], taken: dict[int, str], refused: dict[int, str]
     ) -> None:
-        answer = self._client.put_events(Entries=list(batch.values()))
+        try:
+            answer = self._client.put_events(Entries=list(batch.values()))
+        except _sdk_errors() as error:  # of the whole request, after the SDK's own attempts
+            refused |= dict.fromkeys(batch, _reason(error))
+            return
         for number, result in zip(batch, answer["Entries"], strict=True):
             if "ErrorCode" in result:
                 refused[number] = f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
@@ -172,6 +175,19 @@ def _batches(entries: Mapping[int, dict[str, str]]) -> Iterator[dict[int, dict[s
         total += size
     if batch:
         yield batch
+
+
+def _sdk_errors() -> tuple[type[Exception], ...]:
+    """Return the SDK's errors; they are imported only when a request fails."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason of a failed request as that of an entry: its code, and a sentence."""
+    told = getattr(error, "response", {}).get("Error", {})
+    return f"{told.get('Code', type(error).__name__)}: {told.get('Message', error)}"
 
 
 def _may_pass(reason: str) -> bool:

@@ -15,8 +15,11 @@ from typing import Any
 
 from orderflow_client.errors import Problem
 
+SOURCE = "orders.service"
+"""The source of every event."""
+
 MAX_BYTES = 262_144
-"""Bytes of an event, as EventBridge counts them."""
+"""Bytes of an event and of a PutEvents request: source, detail type and detail (EventBridge)."""
 
 CENTS = 2
 """Decimals of an amount at most."""
@@ -53,7 +56,7 @@ def problems_of(detail_type: str, detail: object) -> list[Problem]:
     if not found and isinstance(detail, Mapping):
         found = list(_sums(detail_type, detail))
     if not found:
-        found = list(_size(detail))
+        found = list(_size(detail_type, detail))
     return found
 
 
@@ -149,10 +152,16 @@ def _sums(detail_type: str, detail: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("detail.email", "nothing to change; send shipping_address, email, or both")
 
 
-def _size(detail: object) -> Iterator[Problem]:
-    size = len(json.dumps(detail, ensure_ascii=False).encode())
+def _size(detail_type: str, detail: object) -> Iterator[Problem]:
+    """Yield the problem of an event that is no JSON in UTF-8, or is too large."""
+    try:
+        text = json.dumps(detail, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        yield Problem("detail", f"is not JSON in UTF-8 ({error}); send text, finite numbers, lists")
+        return
+    size = len(SOURCE) + len(detail_type) + len(text)
     if size > MAX_BYTES:
-        yield Problem("detail", f"has {size} bytes; an event has at most {MAX_BYTES}")
+        yield Problem("detail", f"the event has {size} bytes; send {MAX_BYTES} at most")
 
 
 def _is_whole(value: object) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -16,8 +17,15 @@ ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 """Seconds between two questions: at first, and at most."""
 
+SERVER_ERRORS = 500
+"""The first status code of a server's errors."""
+
 REQUEST_SECONDS = 10.0
 """Seconds after which one question is given up."""
+
+
+class Unavailable(OrderflowClientError):
+    """The HTTP API gave no answer; a later question may get one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +68,28 @@ class OrderApi:
         """
         until, wait = self._now() + seconds, FIRST_WAIT
         while True:
-            # the order may be an older one, of which this event is refused
-            event = self._get(f"/events/{quote(event_id, safe='')}")
-            if event is not None and event["outcome"] in ("rejected", "unmatched"):
-                raise OrderRejected(event)
-            order = self._get(f"/orders/{quote(order_id, safe='')}")
-            if order is not None and order["status"] in ENDED:
+            try:
+                order = self._order(order_id, event_id)
+                state = "unknown yet" if order is None else order["status"]
+            except Unavailable as error:
+                order, state = None, f"unknown ({error})"
+            if order is not None and state in ENDED:
                 return _outcome(order)
             if self._now() + wait > until:
-                state = "unknown yet" if order is None else order["status"]
                 raise NoOutcome(
                     f"order {order_id} is {state} after {seconds:g} s; ask again later, or give"
                     " wait_for more seconds"
                 )
             self._sleep(wait)
             wait = min(LONGEST_WAIT, wait * 1.5)
+
+    def _order(self, order_id: str, event_id: str) -> dict[str, Any] | None:
+        """Return an order, or ``None`` for an unknown one; raise if its event was refused."""
+        # the order may be an older one, of which this event is refused
+        event = self._get(f"/events/{quote(event_id, safe='')}")
+        if event is not None and event["outcome"] in ("rejected", "unmatched"):
+            raise OrderRejected(event)
+        return self._get(f"/orders/{quote(order_id, safe='')}")
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """Return the answer to a GET, or ``None`` for 404."""
@@ -89,9 +104,13 @@ class OrderApi:
         except HTTPError as error:
             if error.code == HTTPStatus.NOT_FOUND:
                 return None
+            if error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= SERVER_ERRORS:
+                raise Unavailable(f"GET {path}: {error.code} {error.reason}") from None
             raise OrderflowClientError(
                 f"GET {path}: {error.code} {error.reason}; check api_url and the token's scope"
             ) from None
+        except (OSError, HTTPException) as error:
+            raise Unavailable(f"{self._url} does not answer: {error}") from None
         return body
 
 

@@ -1,6 +1,5 @@
 """The brake of a replay, its progress, and its checkpoint."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from infra.cli.replaying.checkpoint import (
     Checkpoints,
     Keeper,
     StopRequested,
-    is_alive,
     key_of,
 )
+from infra.cli.replaying.interruption import Interruption
 from infra.cli.replaying.pacing import BEHIND, CAUGHT_UP, Brake
 from infra.cli.replaying.progress import ReplayProgress
 from infra.cli.replaying.tally import Tally
@@ -130,7 +129,7 @@ def test_a_checkpoint_is_saved_at_most_once_per_interval(tmp_path: Path) -> None
 def test_another_command_stops_a_running_replay(tmp_path: Path, state: str) -> None:
     checkpoints, keeper, clock = begun(tmp_path)
     keeper.save()
-    checkpoints.save(replace(keeper.checkpoint, state=state))
+    checkpoints.ask("key", state)
     clock[0] += EVERY
     with pytest.raises(StopRequested) as stopped:
         keeper.advance(7, {})
@@ -140,11 +139,55 @@ def test_another_command_stops_a_running_replay(tmp_path: Path, state: str) -> N
     assert (found.state, found.offset) == (state, 7)
 
 
-def test_a_process_that_has_ended_is_not_alive(tmp_path: Path) -> None:
-    checkpoint = begun(tmp_path)[1].checkpoint
-    assert is_alive(checkpoint)
-    assert not is_alive(replace(checkpoint, process=2**22 + 1))
-    assert not is_alive(replace(checkpoint, state=COMPLETED))
+def test_a_request_to_stop_is_of_one_run_alone(tmp_path: Path) -> None:
+    checkpoints, keeper, _ = begun(tmp_path)
+    checkpoints.ask("key", PAUSED)
+    with checkpoints.held("key"):
+        keeper.save()
+    checkpoints.ask("key", "anything")
+    keeper.check()
+    found = checkpoints.find("key")
+    assert found is not None
+    assert found.state == RUNNING
+
+
+def test_one_process_alone_sends_the_events_of_a_replay(tmp_path: Path) -> None:
+    checkpoints = begun(tmp_path)[0]
+    assert not checkpoints.is_running("key")
+    with checkpoints.held("key"):
+        assert checkpoints.is_running("key")
+        assert not checkpoints.is_running("other")
+        with (
+            pytest.raises(CommandError, match="running in another process"),
+            checkpoints.held("key"),
+        ):
+            pass
+    assert not checkpoints.is_running("key")
+
+
+def test_the_oldest_ended_replays_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.cli.replaying.checkpoint.KEPT", 2)
+    checkpoints = Checkpoints(tmp_path)
+    for number, state in enumerate((PAUSED, CANCELLED, COMPLETED, CANCELLED, COMPLETED)):
+        with checkpoints.held(str(number)):
+            checkpoints.save(Checkpoint(str(number), "n", "f", state=state, started=str(number)))
+    assert [each.key for each in checkpoints.all()] == ["0", "3", "4"]
+    assert len(list(checkpoints.folder.iterdir())) == 6
+
+
+def test_a_wait_ends_when_another_command_stops_the_replay() -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(len(looks))
+        if len(looks) > 1:
+            raise StopRequested(PAUSED)
+
+    with pytest.raises(StopRequested):
+        Interruption(look).sleep(60)
+    assert looks == [0, 1]
 
 
 def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
