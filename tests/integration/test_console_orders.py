@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from infra.console.pages.orders import _cell
+from infra.console.csv_file import safe_cell
 from infra.views.order_lanes import LANES
 from tests.fakes.console import Visitor, serving
 from tests.host import event
@@ -167,7 +167,7 @@ def test_pages_of_a_list_have_each_order_once(visitor: Visitor, monkeypatch: Any
 def test_a_file_for_a_spreadsheet_has_no_formula(visitor: Visitor) -> None:
     text = visitor.get("/console/orders.csv").text
     rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(text))}
-    assert _cell("=1+1") == "'=1+1"
+    assert safe_cell("=1+1") == "'=1+1"
     assert rows["DONE-1"]["total"] == "12.5"
 
 

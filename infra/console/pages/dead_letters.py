@@ -1,11 +1,10 @@
 """Dead letters: grouped by cause, with preview, redrive, discard and undo."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
 from infra.console.pages import dead_letter
 from infra.views.closed_letters import closed_page
@@ -99,11 +98,9 @@ def closed(visit: Visit, database: Database) -> View:
 
 def as_csv(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter as CSV."""
-    to = io.StringIO()
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(_saved(fact).values() for fact in _listed(visit, database))
-    return Download("dead-letters.csv", "text/csv; charset=utf-8", to.getvalue().encode())
+    rows = (_saved(fact).values() for fact in _listed(visit, database))
+    body = csv_file(_COLUMNS, rows)
+    return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
 
 
 def as_ndjson(visit: Visit, database: Database) -> Download:
