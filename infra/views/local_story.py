@@ -14,8 +14,8 @@ from infra.local.engine.operator_actions import of_subject
 from infra.views.local_health import time_of
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
-from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
 from infra.views.order_progress import History, stuck_on
+from infra.views.order_search import Hit, order_by_other_name
 from infra.views.order_story import (
     OrderPage,
     OrderStory,
@@ -31,6 +31,7 @@ from infra.views.order_story import (
     StoryShipment,
     TimelineEntry,
 )
+from infra.views.refused_events import refusal_of, refusals
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
@@ -43,7 +44,7 @@ from storage.sqlite.records import RECORD
 def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     """Return everything known about an order.
 
-    ``order_id`` may also be an EventId, a correlation id or a tracking number of it.
+    ``order_id`` may also be another name of it (`infra.views.order_search`).
 
     Raises
     ------
@@ -104,7 +105,7 @@ def _by_other_name(where: DataDirectory, text: str) -> OrderStory:
     return _of_event(found, text)
 
 
-def _of_event(found: Found, text: str) -> OrderStory:
+def _of_event(found: Hit, text: str) -> OrderStory:
     """Return the story of an event that names no order."""
     event = found.event
     assert event is not None, "only an event has no order"

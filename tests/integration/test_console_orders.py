@@ -177,7 +177,23 @@ def test_search_finds_an_order_by_any_id(visitor: Visitor) -> None:
     )
     for text in ("DONE-1", "DONE", *row):
         assert visitor.get(f"/console/search?q={text}").headers["location"].endswith("/DONE-1")
+    envelopes = visitor.rows("select id from events where order_id in ('DONE-1', 'HOSTILE-2')")
+    for (event_id,) in envelopes:
+        found = visitor.get(f"/console/search?q={event_id}")
+        assert found.headers["location"].rpartition("/")[2] in ("DONE-1", "HOSTILE-2")
     assert "Nothing has the id" in visitor.get(f"/console/search?q={quote(HOSTILE)}").text
+
+
+def test_an_event_without_an_order_is_found_and_shown(visitor: Visitor) -> None:
+    nameless = {"source": "shop", "detail-type": "Bell", "detail": {"order_id": ["?#/"]}}
+    [answer] = visitor.host.put(nameless)
+    [odd] = visitor.host.put(event("Bell", "odd?id#1"))
+    place = visitor.get(f"/console/search?q={answer['EventId']}").headers["location"]
+    assert place == f"/console/orders/{answer['EventId']}"
+    assert "Its events opened no order" in visitor.get(place).text
+    for name in (odd["EventId"], "odd?id#1"):
+        place = visitor.get(f"/console/search?q={quote(name)}").headers["location"]
+        assert place == "/console/orders/odd%3Fid%231"
 
 
 @pytest.mark.parametrize(

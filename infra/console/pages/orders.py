@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
@@ -74,7 +75,7 @@ def _search(visit: Visit, database: Database) -> View | Redirect:
     text = visit.filter("q")[:200]
     hits = find_orders(database, text) if text else []
     if len(hits) == 1:
-        return Redirect(link(f"/orders/{hits[0].order_id}"))
+        return Redirect(link(f"/orders/{quote(hits[0].order_id or text, safe='')}"))
     return View("orders/search.html", "Search", {"text": text, "hits": hits})
 
 
