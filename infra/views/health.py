@@ -60,10 +60,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Open work in one stage, such as orders of a status or messages of a queue."""
+    """Open work in one stage, such as orders of a status or messages of a queue.
+
+    ``since`` is the time of the oldest item, where the place tells it.
+    """
 
     name: str
     count: int
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

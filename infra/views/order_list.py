@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.views.health import PAUSED_SQL
 from infra.views.local_story import record_of
 from kernel.clock import timestamp
 from kernel.money import from_minor
@@ -162,7 +163,7 @@ def _conditions(wanted: OrderFilter, now: float) -> dict[str, tuple[object, ...]
     """Return the conditions that no index has, with their values."""
     tests: dict[str, tuple[object, ...]] = {}
     if wanted.preset == "waiting":
-        tests["status = ?"] = (str(Status.WAITING),)
+        tests[f"status in ({PAUSED_SQL})"] = ()
     if wanted.preset == "failed-today":
         tests["status = ?"] = (str(Status.FAILED),)
         tests["updated_at >= ?"] = (now - _DAY,)
