@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from infra.console.csv_file import safe_cell
+from infra.views.local_story import list_orders
+from infra.views.order_filter import OrderFilter
 from infra.views.order_lanes import LANES
 from tests.fakes.console import Visitor, serving
 from tests.host import event
@@ -147,6 +150,20 @@ def test_filters_select_orders(visitor: Visitor, query: str, orders: set[str]) -
 )
 def test_a_bad_filter_is_refused_or_finds_nothing(visitor: Visitor, query: str) -> None:
     assert visitor.get(f"/console/orders?{query}").status in (200, 400)
+
+
+def test_a_file_has_the_orders_as_the_command_prints_them(visitor: Visitor) -> None:
+    lines = visitor.get("/console/orders.ndjson?status=WAITING").text.splitlines()
+    page = list_orders(visitor.host.directory, OrderFilter(frozenset({"WAITING"})))
+    assert [json.loads(line) for line in lines] == page.to_json()["orders"]
+    heading = visitor.get("/console/orders.csv?customer=none").text.strip()
+    assert heading.split(",") == list(page.to_json()["orders"][0])
+
+
+def test_the_page_names_the_same_command(visitor: Visitor) -> None:
+    page = visitor.get("/console/orders?preset=waiting&customer=C%201&from=2026-01-31").text
+    words = "--status awaiting_approval --status waiting --customer 'C 1' --since 2026-01-31"
+    assert f"orders list {words}" in unescape(page)
 
 
 def test_pages_of_a_list_have_each_order_once(visitor: Visitor, monkeypatch: Any) -> None:
