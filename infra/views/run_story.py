@@ -1,16 +1,20 @@
 """A run of a state machine, state by state: visits, attempts, durations, input and output."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from infra.asl import HistoryEvent
 from infra.local.directory.history_pieces import events_in
+from infra.views.exact_json import Change, changes, read_exact
 from storage.sqlite.database import Database
 
 MAX_EVENTS = 5_000
 """Maximum events that are read: the newest of a longer history are left out, and said so."""
+
+MAX_CHANGES = 200
+"""Maximum differences between the input and the output of a state that are told."""
 
 _FAILURES = ("Failed", "TimedOut", "SubmitFailed", "StartFailed")
 
@@ -51,10 +55,10 @@ class StateVisit:
         """Return how long it took, or has taken until now."""
         return max(0.0, (now if self.exited is None else self.exited) - self.entered)
 
-    @property
-    def next_error(self) -> Attempt | None:
-        """The last failed attempt."""
-        return next((each for each in reversed(self.attempts) if each.error), None)
+    def changes(self) -> list[Change]:
+        """Return what differs between its input and its output, at most `MAX_CHANGES`."""
+        before, after = (_exact(value) for value in (self.input, self.output))
+        return changes(before, after, "$")[:MAX_CHANGES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +198,6 @@ def _conclude(visit: StateVisit, *, is_running: bool) -> None:
         visit.status = "retried" if failed else "succeeded"
 
 
-def changes(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
-    """Return the paths whose values differ between two JSON values: path, before, after."""
-    return list(_changes("$", before, after))[:200]
-
-
-def _changes(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in dict.fromkeys((*before, *after)):
-            yield from _changes(f"{path}.{name}", before.get(name), after.get(name))
-    elif before != after:
-        yield path, before, after
+def _exact(value: Any) -> Any:
+    """Return a value with its numbers by their text: ``1`` and ``true`` are different."""
+    return read_exact(json.dumps(value))
