@@ -62,7 +62,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     if record is None:
         _require_unpruned(database, order_id)
     if record is None and not events:
-        return _by_other_name(where, order_id)
+        return _by_other_name(database, where, order_id)
     messages = _messages(database, order_id)
     histories = _histories(database, order_id)
     dead_letters, retries = _dead_letters(messages), _retries(messages)
@@ -95,13 +95,14 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     )
 
 
-def _by_other_name(where: DataDirectory, text: str) -> OrderStory:
+def _by_other_name(database: Database, where: DataDirectory, text: str) -> OrderStory:
     """Return the story of the order that has another name, or of an event without an order."""
-    found = order_by_other_name(where.reader(), text)
+    found = order_by_other_name(database, text)
     if found is None:
-        raise NotFound(f"no order has the id {text!r}{_similar(where.reader(), text)}")
+        raise NotFound(f"no order has the id {text!r}{_similar(database, text)}")
     if found.order_id is not None and found.order_id != text:
-        return replace(read_story(where, found.order_id), found_by=f"{found.by} {text}")
+        story = story_of(database, where, found.order_id)
+        return replace(story, found_by=f"{found.by} {text}")
     return _of_event(found, text)
 
 
