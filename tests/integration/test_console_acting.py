@@ -315,3 +315,12 @@ def test_a_reader_sees_no_action_and_cannot_act(tmp_path: Path) -> None:
         send = {"event": json.dumps(order())}
         assert served.post("/console/contracts/order-created/send", send, cookie).status == 403
         assert letters(served) == [number]
+
+
+@pytest.mark.parametrize("ids", ["", "x", " ".join(map(str, range(1, 1_002)))])
+def test_an_undo_of_no_or_too_many_dead_letters_is_refused_as_a_whole(
+    visitor: Visitor, ids: str
+) -> None:
+    page = visitor.post("/console/dead-letters/1/undo", {"ids": ids})
+    assert page.status == 400
+    check_safe(page)
