@@ -14,7 +14,7 @@ from infra.local.engine.operator_actions import of_subject
 from infra.views.local_health import time_of
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
-from infra.views.order_progress import History, stuck_on
+from infra.views.order_progress import Progress, stuck_on
 from infra.views.order_search import Hit, order_by_other_name
 from infra.views.order_story import (
     OrderPage,
@@ -64,7 +64,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     if record is None and not events:
         return _by_other_name(database, where, order_id)
     messages = _messages(database, order_id)
-    histories = _histories(database, order_id)
+    progresses = _progresses(database, order_id)
     dead_letters, retries = _dead_letters(messages), _retries(messages)
     return OrderStory(
         order_id=order_id,
@@ -76,7 +76,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         payments=_payments(database, where, order_id),
         stock=_stock(database, record),
         shipment=_shipment(database, order_id),
-        runs=_runs(database, order_id, histories),
+        runs=_runs(database, order_id, progresses),
         review=_review(database, order_id),
         mail=_mail(database, order_id),
         requests=_requests(database, order_id),
@@ -86,7 +86,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         refusals=tuple(refusals(database, order_id, MAX_EVENTS)),
         stuck_on=stuck_on(
             record,
-            _running(database, order_id, histories),
+            _running(database, order_id, progresses),
             [each.reason for each in dead_letters],
             {"at": retries[0].next, "reason": retries[0].reason} if retries else None,
             time_of(database, time.time()),
@@ -237,34 +237,35 @@ def _shipment(database: Database, order_id: str) -> StoryShipment | None:
     )
 
 
-def _histories(database: Database, order_id: str) -> dict[int, History]:
-    """Return the histories of the order's executions, by their row ids."""
+def _progresses(database: Database, order_id: str) -> dict[int, Progress]:
+    """Return how far each of the order's executions is, by their row ids."""
     from infra.local.directory.history_pieces import events_in  # imports the interpreter
+    from infra.views.run_story import progress_of
 
-    found: dict[int, History] = {}
+    found: dict[int, list[Any]] = {}
     rows = database.rows(
         "select execution_id, piece from history where execution_id in"
         " (select id from executions where order_id = ?) order by id",
         order_id,
     )
     for row in rows:
-        found.setdefault(row["execution_id"], History()).read(events_in(row["piece"]))
-    return found
+        found.setdefault(row["execution_id"], []).extend(events_in(row["piece"]))
+    return {execution: progress_of(events) for execution, events in found.items()}
 
 
 def _running(
-    database: Database, order_id: str, histories: Mapping[int, History]
-) -> tuple[str, History] | None:
-    """Return the name and the history of the run that processes the order, if one does."""
+    database: Database, order_id: str, progresses: Mapping[int, Progress]
+) -> tuple[str, Progress] | None:
+    """Return the name and the progress of the run that processes the order, if one does."""
     row = database.row(
         "select id, name from executions where order_id = ? and status = 'RUNNING'"
         " order by id desc limit 1",
         order_id,
     )
-    return (row["name"], histories[row["id"]]) if row and row["id"] in histories else None
+    return (row["name"], progresses[row["id"]]) if row and row["id"] in progresses else None
 
 
-def _runs(database: Database, order_id: str, histories: Mapping[int, History]) -> list[StoryRun]:
+def _runs(database: Database, order_id: str, progresses: Mapping[int, Progress]) -> list[StoryRun]:
     rows = database.rows("select * from executions where order_id = ? order by id", order_id)
     return [
         StoryRun(
@@ -274,7 +275,7 @@ def _runs(database: Database, order_id: str, histories: Mapping[int, History]) -
             started_at=timestamp(row["started_at"]),
             seconds=row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
             error=row["error"],
-            attempts=histories[row["id"]].attempts() if row["id"] in histories else (),
+            attempts=progresses[row["id"]].attempts if row["id"] in progresses else (),
         )
         for row in rows
     ]

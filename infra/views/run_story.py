@@ -8,6 +8,8 @@ from typing import Any
 from infra.asl import HistoryEvent
 from infra.local.directory.history_pieces import events_in
 from infra.views.exact_json import Change, changes, read_exact
+from infra.views.order_progress import Progress
+from infra.views.order_story import StateAttempts
 from storage.sqlite.database import Database
 
 MAX_EVENTS = 5_000
@@ -156,6 +158,21 @@ def visits_of(events: Sequence[HistoryEvent], *, is_running: bool) -> list[State
     for visit in visits:
         _conclude(visit, is_running=is_running)
     return visits
+
+
+def progress_of(events: Sequence[HistoryEvent]) -> Progress:
+    """Return the last state in a history, and the attempts of each state with its last error."""
+    visits = visits_of(events, is_running=True)
+    attempts: dict[str, list[Attempt]] = {}
+    for visit in visits:
+        if visit.attempts:
+            attempts.setdefault(visit.state, []).extend(visit.attempts)
+    found = [
+        StateAttempts(state, len(calls), next((c.error for c in reversed(calls) if c.error), None))
+        for state, calls in attempts.items()
+    ]
+    last = visits[-1] if visits else None
+    return Progress(last.state if last else None, last.entered if last else 0.0, found)
 
 
 def _open_visit(visits: Sequence[StateVisit], state: str) -> StateVisit | None:
