@@ -148,7 +148,8 @@ def dry_run(
     until, forecast, unreadable = time.monotonic() + MAX_SECONDS, 0, 0
     listed: list[tuple[int, Forecast]] = []
     with ForecastStore(database) as store:
-        forecaster = Forecaster(replace(stack, rules=list(chosen)), store, database, now)
+        narrowed = replace(stack, rules=list(chosen))
+        forecaster = Forecaster(narrowed, store, database, now, from_archive=True)
         for each in rows:
             if time.monotonic() > until:
                 break
