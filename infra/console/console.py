@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -81,6 +82,10 @@ class Console:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if headers.is_part_of_another_site(Headers(scope=scope)):
+            refused = Response("a page of another site may link to the console, not load it", 403)
+            await refused(scope, receive, headers.adding(send))
+            return
         if self._active >= MAX_ACTIVE:
             busy = Response("too many requests; reload in a second", 503, {"retry-after": "1"})
             await busy(scope, receive, headers.adding(send))

@@ -1,26 +1,18 @@
 """Texts for a person: ages, amounts, counts; each is a filter of the templates."""
 
 import json
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
 
+from infra.views.exact_json import indented
 from kernel import money as amounts
 
 NOTHING = "\N{EN DASH}"
 """The text of a value that is missing."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_MAX_PRETTY = 200_000
-"""Characters of JSON above which it is shown as stored."""
-
-_MAX_DEPTH = 40
-"""Levels of JSON that are indented further."""
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def span(seconds: float | None) -> str:
@@ -107,36 +99,10 @@ def label(text: str) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Return JSON with indentation; a text of JSON keeps its numbers as they were written."""
+    """Return a value, or a text of JSON, indented; the numbers of a text stay as written."""
     if not isinstance(value, str):
         try:
             value = json.dumps(value, ensure_ascii=False, default=str)
         except (ValueError, RecursionError):
             return str(value)
-    if len(value) > _MAX_PRETTY or not value.lstrip().startswith(("{", "[")):
-        return str(value)
-    return "".join(_indented(value)).strip()
-
-
-def _indented(text: str) -> Iterator[str]:
-    """Yield the tokens of a JSON text with white space between them; nothing is parsed."""
-    depth, opened = 0, False
-    for part in _TOKEN.findall(text):
-        if part in "}]":
-            depth -= 1
-            yield part if opened else f"\n{_step(depth)}{part}"
-            opened = False
-            continue
-        if opened:
-            yield f"\n{_step(depth)}"
-        opened = part in "{["
-        depth += opened
-        yield part
-        if part == ",":
-            yield f"\n{_step(depth)}"
-        elif part == ":":
-            yield " "
-
-
-def _step(depth: int) -> str:
-    return "  " * min(max(depth, 0), _MAX_DEPTH)
+    return indented(value)

@@ -1,9 +1,12 @@
-"""The headers of the console's responses: nothing is loaded from, sent to, or framed by others."""
+"""The console's headers: nothing is loaded from, sent to, or framed by others.
+
+Sources: Fetch Metadata Request Headers, section 2; Content Security Policy Level 3.
+"""
 
 import re
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Send
 
 POLICY = (
@@ -30,6 +33,20 @@ _SAFE: Mapping[str, str] = {
 
 _STATIC = "public, max-age=31536000, immutable"
 """Files of ``static/``: their address changes with their content."""
+
+
+def is_part_of_another_site(headers: Headers) -> bool:
+    """Return whether a page of another site loads this as an image, a frame, a script or a stream.
+
+    The page could not read the answer. It could occupy every reader, stream and query. A link is no
+    such part, and a program sends none of these headers.
+    """
+    if headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
+        return False
+    return (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != _LINK
+
+
+_LINK = ("navigate", "document")
 
 
 def adding(send: Send) -> Send:

@@ -5,7 +5,7 @@ Starlette and Jinja2.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from infra.local.directory.data_directory import DataDirectory
@@ -44,7 +44,6 @@ class ConsoleMount:
             directory=self._directory,
             stack=engine.stack,
             operate=self._operate,
-            call=self._call,
             now=engine.clock.now,
             workers=lambda: None if probes is None else probes.workers(),
         )
@@ -52,9 +51,6 @@ class ConsoleMount:
 
     async def _operate(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._application.operate(name, request)
-
-    async def _call(self, request: Callable[[float], Any]) -> Any:
-        return await self._application.result(self._application.engine.call(request))
 
     async def close(self) -> None:
         """End the streams, before the server waits for its requests."""

@@ -45,9 +45,6 @@ class Visitor:
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Run an operation of the port, such as ``Orderflow.CancelOrder``; raises `InvalidRequest`."""
 
-Call = Callable[[Callable[[float], Any]], Awaitable[Any]]
-"""Run a function in a turn of the engine; its argument is the time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -56,7 +53,6 @@ class Source:
     directory: DataDirectory
     stack: Stack
     operate: Operate
-    call: Call
     now: Callable[[], float]
     workers: Callable[[], Workers | None]
 

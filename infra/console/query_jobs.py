@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.console.csv_file import safe_cell
 from infra.errors import Refusal
 from infra.queries.child import answering_in_process
 from infra.queries.pack import QueryError
@@ -131,8 +132,11 @@ class QueryJob:
                 self.rows, self.more = first_rows(batches, MAX_ROWS)
                 return
             to = _Bounded()
-            write = write_csv if asked.form == "csv" else write_ndjson
-            write(columns, batches, to)
+            if asked.form == "csv":
+                safe = ([tuple(map(safe_cell, row)) for row in rows] for rows in batches)
+                write_csv([safe_cell(name) for name in columns], safe, to)
+            else:
+                write_ndjson(columns, batches, to)
             self.body = to.getvalue().encode()
 
     def _started(self, kill: Callable[[], None]) -> None:

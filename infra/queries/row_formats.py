@@ -15,9 +15,29 @@ class Writer(Protocol):
         """Write text."""
 
 
+class _LineFeeds:
+    """A writer of lines that end with a line feed alone."""
+
+    def __init__(self, to: Writer) -> None:
+        self._to = to
+
+    def write(self, line: str, /) -> object:
+        """Write one line, which ends with a carriage return and a line feed."""
+        return self._to.write(f"{line.removesuffix(_LINE_END)}\n")
+
+
+_LINE_END = "\r\n"
+"""The module `csv` quotes a cell for the characters of its line end alone: also a lone return."""
+
+
+def csv_writer(to: Writer) -> Any:
+    """Return a writer of `csv` that quotes every kind of line end in a cell."""
+    return csv.writer(_LineFeeds(to), lineterminator=_LINE_END)
+
+
 def write_csv(columns: Sequence[str], batches: Iterator[Rows], to: Writer) -> int:
     """Write rows as CSV (RFC 4180) with a heading; return their number."""
-    writer = csv.writer(to, lineterminator="\n")
+    writer = csv_writer(to)
     writer.writerow(columns)
     count = 0
     for batch in batches:

@@ -113,8 +113,12 @@ def activity_page(
     """Return the newest entries, or those before a cursor; ``who`` restricts them to one person."""
     start = cursor or ActivityCursor()
     actions = list(_actions(database, start.action, who, size + 1))
-    operations = _operations(database, start.letter, who, with_platform=with_platform)
+    rows = _log_rows(database, start.letter, who, with_platform=with_platform)
+    operations = (_operation(list(group)) for _, group in groupby(rows, key=_turn))
     merged = sorted([*actions, *operations], key=lambda each: (each.at, each.id), reverse=True)
+    is_partial = len(rows) == MAX_LOG_ROWS
+    if is_partial:  # an older action is behind the rows of the log that were not read
+        merged = [each for each in merged if each.at >= rows[-1]["at"]]
     shown, rest = merged[:size], merged[size:]
     action, letter = start.action, start.letter
     for entry in shown:
@@ -122,7 +126,8 @@ def activity_page(
             action = entry.id
         else:
             letter = entry.id
-    return ActivityPage(tuple(shown), str(ActivityCursor(action, letter)) if rest else None)
+    more = is_partial or bool(rest)
+    return ActivityPage(tuple(shown), str(ActivityCursor(action, letter)) if more else None)
 
 
 def _actions(database: Database, before: int, who: str, size: int) -> Iterator[Activity]:
@@ -149,25 +154,18 @@ def _actions(database: Database, before: int, who: str, size: int) -> Iterator[A
         )
 
 
-def _operations(
-    database: Database, before: int, who: str, *, with_platform: bool
-) -> Iterator[Activity]:
-    """Yield the operations on dead letters, those of one turn as one entry.
-
-    Its id is the smallest of its rows, so that the cursor skips all of them.
-    """
+def _log_rows(database: Database, before: int, who: str, *, with_platform: bool) -> list[Any]:
+    """Return the newest rows of the dead letters' log, at most `MAX_LOG_ROWS`."""
     if database.row("select 1 from sqlite_master where name = 'letter_log'") is None:
-        return  # written by an older version
+        return []  # written by an older version
     conditions = ["id < ?"] + ["who = ?"] * bool(who) + ["who <> ?"] * (not with_platform)
-    rows = database.rows(
+    return database.rows(
         f"select * from letter_log where {' and '.join(conditions)} order by id desc limit ?",
         before,
         *([who] if who else []),
         *([] if with_platform else [PLATFORM]),
         MAX_LOG_ROWS,
     )
-    for _, group in groupby(rows, key=_turn):
-        yield _operation(list(group))
 
 
 def _turn(row: Any) -> tuple[Any, ...]:
@@ -178,6 +176,10 @@ def _turn(row: Any) -> tuple[Any, ...]:
 
 
 def _operation(rows: list[Any]) -> Activity:
+    """Return the operation on dead letters that one turn has logged, as one entry.
+
+    Its id is the smallest of its rows, so that the cursor skips all of them.
+    """
     newest, oldest = rows[0], rows[-1]
     detail: Mapping[str, Any] = json.loads(newest["detail"])
     what, by_platform = newest["what"], newest["who"] == PLATFORM

@@ -60,10 +60,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Open work in one stage, such as orders of a status or messages of a queue."""
+    """Open work in one stage, such as orders of a status or messages of a queue.
+
+    ``since`` is the time of the oldest item, where the place tells it.
+    """
 
     name: str
     count: int
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,8 @@ def waits_for(error: str | None, status: str = "WAITING") -> str:
 
 def plural(number: int, noun: str, verb: str = "") -> str:
     """Return a number with its noun and, in its form for the number, a verb such as ``wait``."""
-    text = f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    many = f"{noun.removesuffix('y')}ies" if noun.endswith("ry") else f"{noun}s"
+    text = f"{number:,} {noun if number == 1 else many}"
     forms = {"are": "is", "have": "has", "do": "does"}
     if not verb:
         return text

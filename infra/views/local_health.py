@@ -38,10 +38,20 @@ _WAITING = (
     f" resume_at as until from orders where in_flight = 1 and status in ({PAUSED_SQL})"
     " group by status, waiting_for order by since"
 )
-_OLDEST_OF_SINK = (
+_OLDEST = (
     "select e.arrived_at from deliveries d join events e on e.seq = d.event_seq"
-    " where d.target = ? order by d.due, d.id limit 1"
+    " where d.target = {} order by d.due, d.id limit 1"
 )
+_OLDEST_OF_SINK = _OLDEST.format("?")
+_TARGETS = (
+    f"select target, n, ({_OLDEST.format('t.target')}) as at"
+    " from (select target, count(*) as n from deliveries group by target) t"
+)
+_STATUSES = (
+    "select status, count(*) as n, min(updated_at) as at from orders where in_flight = 1"
+    " group by status"
+)
+_QUEUES = "select queue, count(*) as n, min(sent_at) as at from messages group by queue"
 
 Minutes = Mapping[tuple[str, str], Mapping[int, Mapping[int, int]]]
 """By name and label, then by minute and bucket: the number of values."""
@@ -117,21 +127,21 @@ def waiting_orders(database: Database) -> Iterator[Waiting]:
 
 def stages(database: Database) -> Iterator[Stage]:
     """Yield the open work by stage, in the order of an order's way."""
-    targets = database.rows("select target, count(*) as n from deliveries group by target")
-    for row in targets:
+    for row in database.rows(_TARGETS):
         if row["target"] != SINK:
-            yield Stage(f"events for {row['target'].partition('/')[2]}", row["n"])
-    rows = database.rows(
-        "select status, count(*) as n from orders where in_flight = 1 group by status"
-    )
-    for row in rows:
-        yield Stage(f"orders {row['status']}", row["n"])
-    for row in database.rows("select queue, count(*) as n from messages group by queue"):
+            yield _stage(f"events for {row['target'].partition('/')[2]}", row)
+    for row in database.rows(_STATUSES):
+        yield _stage(f"orders {row['status']}", row)
+    for row in database.rows(_QUEUES):
         if not is_dead_letter_queue(row["queue"]):
-            yield Stage(f"messages in {row['queue']}", row["n"])
-    outbox = _number(database, "select count(*) from outbox")
-    if outbox:
-        yield Stage("messages in the outbox", outbox)
+            yield _stage(f"messages in {row['queue']}", row)
+    [outbox] = database.rows("select count(*) as n, min(created_at) as at from outbox")
+    if outbox["n"]:
+        yield _stage("messages in the outbox", outbox)
+
+
+def _stage(name: str, row: Any) -> Stage:
+    return Stage(name, row["n"], None if row["at"] is None else timestamp(row["at"]))
 
 
 def sink_of(database: Database, now: float) -> Sink:

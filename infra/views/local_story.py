@@ -14,8 +14,8 @@ from infra.local.engine.operator_actions import of_subject
 from infra.views.local_health import time_of
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
-from infra.views.order_lookup import Found, order_by_other_name, refusal_of, refusals
-from infra.views.order_progress import History, stuck_on
+from infra.views.order_progress import Progress, stuck_on
+from infra.views.order_search import Hit, order_by_other_name
 from infra.views.order_story import (
     OrderPage,
     OrderStory,
@@ -31,6 +31,7 @@ from infra.views.order_story import (
     StoryShipment,
     TimelineEntry,
 )
+from infra.views.refused_events import refusal_of, refusals
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import Line, OrderRecord
@@ -43,7 +44,7 @@ from storage.sqlite.records import RECORD
 def read_story(where: DataDirectory, order_id: str) -> OrderStory:
     """Return everything known about an order.
 
-    ``order_id`` may also be an EventId, a correlation id or a tracking number of it.
+    ``order_id`` may also be another name of it (`infra.views.order_search`).
 
     Raises
     ------
@@ -61,9 +62,9 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     if record is None:
         _require_unpruned(database, order_id)
     if record is None and not events:
-        return _by_other_name(where, order_id)
+        return _by_other_name(database, where, order_id)
     messages = _messages(database, order_id)
-    histories = _histories(database, order_id)
+    progresses = _progresses(database, order_id)
     dead_letters, retries = _dead_letters(messages), _retries(messages)
     return OrderStory(
         order_id=order_id,
@@ -75,7 +76,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         payments=_payments(database, where, order_id),
         stock=_stock(database, record),
         shipment=_shipment(database, order_id),
-        runs=_runs(database, order_id, histories),
+        runs=_runs(database, order_id, progresses),
         review=_review(database, order_id),
         mail=_mail(database, order_id),
         requests=_requests(database, order_id),
@@ -85,7 +86,7 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
         refusals=tuple(refusals(database, order_id, MAX_EVENTS)),
         stuck_on=stuck_on(
             record,
-            _running(database, order_id, histories),
+            _running(database, order_id, progresses),
             [each.reason for each in dead_letters],
             {"at": retries[0].next, "reason": retries[0].reason} if retries else None,
             time_of(database, time.time()),
@@ -94,17 +95,18 @@ def story_of(database: Database, where: DataDirectory, order_id: str) -> OrderSt
     )
 
 
-def _by_other_name(where: DataDirectory, text: str) -> OrderStory:
+def _by_other_name(database: Database, where: DataDirectory, text: str) -> OrderStory:
     """Return the story of the order that has another name, or of an event without an order."""
-    found = order_by_other_name(where.reader(), text)
+    found = order_by_other_name(database, text)
     if found is None:
-        raise NotFound(f"no order has the id {text!r}{_similar(where.reader(), text)}")
+        raise NotFound(f"no order has the id {text!r}{_similar(database, text)}")
     if found.order_id is not None and found.order_id != text:
-        return replace(read_story(where, found.order_id), found_by=f"{found.by} {text}")
+        story = story_of(database, where, found.order_id)
+        return replace(story, found_by=f"{found.by} {text}")
     return _of_event(found, text)
 
 
-def _of_event(found: Found, text: str) -> OrderStory:
+def _of_event(found: Hit, text: str) -> OrderStory:
     """Return the story of an event that names no order."""
     event = found.event
     assert event is not None, "only an event has no order"
@@ -235,34 +237,35 @@ def _shipment(database: Database, order_id: str) -> StoryShipment | None:
     )
 
 
-def _histories(database: Database, order_id: str) -> dict[int, History]:
-    """Return the histories of the order's executions, by their row ids."""
+def _progresses(database: Database, order_id: str) -> dict[int, Progress]:
+    """Return how far each of the order's executions is, by their row ids."""
     from infra.local.directory.history_pieces import events_in  # imports the interpreter
+    from infra.views.run_story import progress_of
 
-    found: dict[int, History] = {}
+    found: dict[int, list[Any]] = {}
     rows = database.rows(
         "select execution_id, piece from history where execution_id in"
         " (select id from executions where order_id = ?) order by id",
         order_id,
     )
     for row in rows:
-        found.setdefault(row["execution_id"], History()).read(events_in(row["piece"]))
-    return found
+        found.setdefault(row["execution_id"], []).extend(events_in(row["piece"]))
+    return {execution: progress_of(events) for execution, events in found.items()}
 
 
 def _running(
-    database: Database, order_id: str, histories: Mapping[int, History]
-) -> tuple[str, History] | None:
-    """Return the name and the history of the run that processes the order, if one does."""
+    database: Database, order_id: str, progresses: Mapping[int, Progress]
+) -> tuple[str, Progress] | None:
+    """Return the name and the progress of the run that processes the order, if one does."""
     row = database.row(
         "select id, name from executions where order_id = ? and status = 'RUNNING'"
         " order by id desc limit 1",
         order_id,
     )
-    return (row["name"], histories[row["id"]]) if row and row["id"] in histories else None
+    return (row["name"], progresses[row["id"]]) if row and row["id"] in progresses else None
 
 
-def _runs(database: Database, order_id: str, histories: Mapping[int, History]) -> list[StoryRun]:
+def _runs(database: Database, order_id: str, progresses: Mapping[int, Progress]) -> list[StoryRun]:
     rows = database.rows("select * from executions where order_id = ? order by id", order_id)
     return [
         StoryRun(
@@ -272,7 +275,7 @@ def _runs(database: Database, order_id: str, histories: Mapping[int, History]) -
             started_at=timestamp(row["started_at"]),
             seconds=row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
             error=row["error"],
-            attempts=histories[row["id"]].attempts() if row["id"] in histories else (),
+            attempts=progresses[row["id"]].attempts if row["id"] in progresses else (),
         )
         for row in rows
     ]

@@ -50,6 +50,8 @@ def summary_of(record: OrderRecord) -> OrderSummary:
         created_at=timestamp(record.created_at),
         waits_for=waits_for(record.waiting_for, record.status) if is_waiting else None,
         until=timestamp(record.resume_at) if is_waiting else None,
+        reason=record.failure or (record.waiting_for if is_waiting else None),
+        placed_at=record.placed_at,
     )
 
 

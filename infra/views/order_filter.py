@@ -1,13 +1,16 @@
 """Which orders a list has, and in which order: the same for a data directory and a stack."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from infra.errors import Refusal
 from kernel.order_record import OrderRecord
 from kernel.order_status import ENDED
+
+Condition = tuple[str, list[object]]
+"""A condition of SQL, and its parameters."""
 
 
 class InvalidCursor(Refusal):
@@ -79,8 +82,7 @@ class OrderFilter:
 
     def cursor_of(self, record: OrderRecord) -> str:
         """Return the cursor after which a list continues."""
-        time, order_id = self.key(record)
-        return f"{time!r}:{order_id}"
+        return cursor(*self.key(record))
 
     def place(self) -> tuple[float, str] | None:
         """Return the place of the cursor.
@@ -117,21 +119,34 @@ class OrderFilter:
             and (self.text is None or _folded(self.text) in _folded(_text_of(record)))
         )
 
-    def query(self) -> tuple[str, list[object]]:
-        """Return the SQL after ``select … from orders``, and its parameters."""
-        parts, values = [], list[object]()
-        for part, more in self._conditions():
-            parts.append(part)
-            values += more
-        direction = "asc" if self.is_ascending else "desc"
+    def query(self, last: tuple[float, str] | None = None) -> tuple[str, list[object]]:
+        """Return the SQL after ``select … from orders``, and its parameters.
+
+        ``last`` is the last place that is searched, of `end_of_search`.
+        """
+        conditions = [*self._indexed(), *self._tested()]
+        if last is not None:
+            sign = "<=" if self.is_ascending else ">="
+            conditions.append((f"({self.time}, order_id) {sign} (?, ?)", [*last]))
         hint = " indexed by orders_in_flight" if self._only_open else ""
-        # a table scan finds few orders faster than an index whose rows are all read
-        time = f"+{self.time}" if self._is_selective else self.time
-        where = f" where {' and '.join(parts)}" if parts else ""
-        return (
-            f"{hint}{where} order by {time} {direction}, order_id {direction} limit ?",
-            [*values, self.limit + 1],
-        )
+        # without an end, a table scan finds few orders faster than an index whose rows are all read
+        time = f"+{self.time}" if last is None and self._is_selective else self.time
+        where, values = _where(conditions)
+        return f"{hint}{where}{self._ordered(time)} limit ?", [*values, self.limit + 1]
+
+    def end_of_search(self, number: int) -> tuple[str, list[object]] | None:
+        """Return the SQL of the last of a number of searched orders, as `query` does.
+
+        The index alone is read. None: the search needs no end, as it reads few orders.
+        """
+        if self._only_open or not self._is_searched:
+            return None
+        where, values = _where(self._indexed())
+        return f"{where}{self._ordered(self.time)} limit 1 offset ?", [*values, number - 1]
+
+    def _ordered(self, time: str) -> str:
+        direction = "asc" if self.is_ascending else "desc"
+        return f" order by {time} {direction}, order_id {direction}"
 
     @property
     def _only_open(self) -> bool:
@@ -145,7 +160,26 @@ class OrderFilter:
         rare = bool(self.statuses) and "COMPLETED" not in self.statuses
         return rare or self.reason is not None or self.text is not None or self.sku is not None
 
-    def _conditions(self) -> Iterator[tuple[str, list[object]]]:
+    @property
+    def _is_searched(self) -> bool:
+        """Whether a condition has no index."""
+        return next(self._tested(), None) is not None
+
+    def _indexed(self) -> Iterator[Condition]:
+        """Yield the conditions that an index of the time has."""
+        if self.customer is not None:
+            yield "customer_id = ?", [self.customer]
+        if self.since is not None:
+            yield f"{self.time} >= ?", [self.since]
+        if self.until is not None:
+            yield f"{self.time} < ?", [self.until]
+        place = self.place()
+        if place is not None:
+            sign = ">" if self.is_ascending else "<"
+            yield f"({self.time}, order_id) {sign} (?, ?)", [*place]
+
+    def _tested(self) -> Iterator[Condition]:
+        """Yield the conditions that each order is tested for."""
         if self._only_open:
             yield "in_flight = 1", []
         if self.statuses:
@@ -156,22 +190,26 @@ class OrderFilter:
                 "lower(?) in (lower(failure), iif(status = 'WAITING', lower(waiting_for), null))",
                 [self.reason],
             )
-        if self.customer is not None:
-            yield "customer_id = ?", [self.customer]
         if self.sku is not None:  # an item's only text is its SKU
             yield "instr(items, ?) > 0", [json.dumps(self.sku, ensure_ascii=False)]
-        if self.since is not None:
-            yield f"{self.time} >= ?", [self.since]
-        if self.until is not None:
-            yield f"{self.time} < ?", [self.until]
         if self.text is not None:
             names = ("order_id", *_TEXTS)
             likes = " or ".join(f"{name} like ? escape '\\'" for name in names)
             yield f"({likes})", [_pattern(self.text)] * len(names)
-        place = self.place()
-        if place is not None:
-            sign = ">" if self.is_ascending else "<"
-            yield f"({self.time}, order_id) {sign} (?, ?)", [*place]
+
+
+def cursor(time: float, order_id: str) -> str:
+    """Return the cursor of a place in a list."""
+    return f"{time!r}:{order_id}"
+
+
+def _where(conditions: Iterable[Condition]) -> tuple[str, list[object]]:
+    """Return a WHERE clause, and its parameters."""
+    parts, values = [], list[object]()
+    for part, more in conditions:
+        parts.append(part)
+        values += more
+    return f" where {' and '.join(parts)}" if parts else "", values
 
 
 def _reasons(record: OrderRecord) -> set[str]:

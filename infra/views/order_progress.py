@@ -1,6 +1,7 @@
 """The progress of an order: the attempts of each state, and what it is stuck on now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from infra.views.health import waits_for
@@ -11,50 +12,26 @@ from kernel.order_record import OrderRecord
 from kernel.order_status import PAUSED, ChargeStatus, Status
 
 
-class History:
-    """The states of an execution's history, with the attempts of their tasks."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The last state of an execution, and the attempts of each state that called something.
 
-    def __init__(self) -> None:
-        self._state_after: dict[int, str] = {}
-        self._attempts: dict[str, int] = {}
-        self._errors: dict[str, str | None] = {}
-        self.state: str | None = None
-        self.since = 0.0
+    ``since`` is when the last state was entered, in epoch seconds.
+    """
 
-    def read(self, events: Iterable[Any]) -> None:
-        """Read the events in their order; each names its predecessor, also in a branch."""
-        for event in events:
-            name = self._state_after.get(event.previous_event_id, "")
-            if event.type.endswith("StateEntered"):
-                name = str(event.details["name"])
-                self.state, self.since = name, event.timestamp
-            elif event.type in ("TaskScheduled", "LambdaFunctionScheduled"):
-                self._attempts[name] = self._attempts.get(name, 0) + 1
-            elif event.type in ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed"):
-                self._errors[name] = str(event.details.get("error") or event.type)
-            self._state_after[event.id] = name
-
-    def attempts(self) -> list[StateAttempts]:
-        """Return the states that called something, in their order, with the last error."""
-        return [
-            StateAttempts(name, number, self._errors.get(name))
-            for name, number in self._attempts.items()
-        ]
+    state: str | None
+    since: float
+    attempts: Sequence[StateAttempts]
 
     @property
-    def attempt(self) -> int:
-        """The number of calls of the last state so far."""
-        return self._attempts.get(self.state or "", 0)
-
-    @property
-    def error(self) -> str | None:
-        """The last error of the last state."""
-        return self._errors.get(self.state or "")
+    def last(self) -> StateAttempts | None:
+        """The attempts of the last state; None if it has called nothing."""
+        return next((each for each in self.attempts if each.state == self.state), None)
 
 
 def stuck_on(
     record: OrderRecord | None,
-    running: tuple[str, History] | None,
+    running: tuple[str, Progress] | None,
     dead_letters: Sequence[str],
     retry: Mapping[str, Any] | None,
     now: float,
@@ -64,7 +41,7 @@ def stuck_on(
     Parameters
     ----------
     running
-        The name of the execution that processes it, and its history, if one does.
+        The name of the execution that processes it, and its progress, if one does.
     dead_letters
         The reasons of its dead letters: it needs somebody.
     retry
@@ -82,7 +59,7 @@ def stuck_on(
     return "; ".join(parts)
 
 
-def _doing(record: OrderRecord, running: tuple[str, History] | None, now: float) -> str:
+def _doing(record: OrderRecord, running: tuple[str, Progress] | None, now: float) -> str:
     if record.status in PAUSED:
         number = f" (wait {record.attempts})" if record.status == Status.WAITING else ""
         return (
@@ -90,9 +67,10 @@ def _doing(record: OrderRecord, running: tuple[str, History] | None, now: float)
             f" since {timestamp(record.updated_at)} until {timestamp(record.resume_at)}{number}"
         )
     if running is not None:
-        name, history = running
-        again = f", attempt {history.attempt} after {history.error}" if history.error else ""
-        return f"run {name} is in {history.state} since {timestamp(history.since)}{again}"
+        name, progress = running
+        last = progress.last
+        again = f", attempt {last.attempts} after {last.error}" if last and last.error else ""
+        return f"run {name} is in {progress.state} since {timestamp(progress.since)}{again}"
     if record.lease_until > now:
         until = timestamp(record.lease_until)
         return f"no run processes it; the reconciler starts one after its lease, at {until}"

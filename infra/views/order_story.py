@@ -238,7 +238,7 @@ class OrderStory:
 
 @dataclass(frozen=True, slots=True)
 class OrderSummary:
-    """A row of ``orders list``."""
+    """A row of ``orders list``; ``reason`` is why it failed or waits, as ``--reason`` takes it."""
 
     order_id: str
     customer_id: str
@@ -251,6 +251,8 @@ class OrderSummary:
     created_at: str
     waits_for: str | None
     until: str | None
+    reason: str | None
+    placed_at: str
 
 
 @dataclass(frozen=True, slots=True)

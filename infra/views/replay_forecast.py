@@ -220,6 +220,8 @@ class Forecaster:
         return AGAIN if self._is_archived(event, key) else COUNTED
 
     def _is_archived(self, event: Event[Detail], key: bytes) -> bool:
+        if self.from_archive:
+            return True
         if self.real is None:
             return False
         rows = self.real.rows(

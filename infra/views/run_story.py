@@ -1,16 +1,22 @@
 """A run of a state machine, state by state: visits, attempts, durations, input and output."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from infra.asl import HistoryEvent
 from infra.local.directory.history_pieces import events_in
+from infra.views.exact_json import Change, changes, read_exact
+from infra.views.order_progress import Progress
+from infra.views.order_story import StateAttempts
 from storage.sqlite.database import Database
 
 MAX_EVENTS = 5_000
 """Maximum events that are read: the newest of a longer history are left out, and said so."""
+
+MAX_CHANGES = 200
+"""Maximum differences between the input and the output of a state that are told."""
 
 _FAILURES = ("Failed", "TimedOut", "SubmitFailed", "StartFailed")
 
@@ -51,10 +57,10 @@ class StateVisit:
         """Return how long it took, or has taken until now."""
         return max(0.0, (now if self.exited is None else self.exited) - self.entered)
 
-    @property
-    def next_error(self) -> Attempt | None:
-        """The last failed attempt."""
-        return next((each for each in reversed(self.attempts) if each.error), None)
+    def changes(self) -> list[Change]:
+        """Return what differs between its input and its output, at most `MAX_CHANGES`."""
+        before, after = (_exact(value) for value in (self.input, self.output))
+        return changes(before, after, "$")[:MAX_CHANGES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,21 @@ def visits_of(events: Sequence[HistoryEvent], *, is_running: bool) -> list[State
     return visits
 
 
+def progress_of(events: Sequence[HistoryEvent]) -> Progress:
+    """Return the last state in a history, and the attempts of each state with its last error."""
+    visits = visits_of(events, is_running=True)
+    attempts: dict[str, list[Attempt]] = {}
+    for visit in visits:
+        if visit.attempts:
+            attempts.setdefault(visit.state, []).extend(visit.attempts)
+    found = [
+        StateAttempts(state, len(calls), next((c.error for c in reversed(calls) if c.error), None))
+        for state, calls in attempts.items()
+    ]
+    last = visits[-1] if visits else None
+    return Progress(last.state if last else None, last.entered if last else 0.0, found)
+
+
 def _open_visit(visits: Sequence[StateVisit], state: str) -> StateVisit | None:
     return next((v for v in reversed(visits) if v.state == state and v.exited is None), None)
 
@@ -194,14 +215,6 @@ def _conclude(visit: StateVisit, *, is_running: bool) -> None:
         visit.status = "retried" if failed else "succeeded"
 
 
-def changes(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
-    """Return the paths whose values differ between two JSON values: path, before, after."""
-    return list(_changes("$", before, after))[:200]
-
-
-def _changes(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in dict.fromkeys((*before, *after)):
-            yield from _changes(f"{path}.{name}", before.get(name), after.get(name))
-    elif before != after:
-        yield path, before, after
+def _exact(value: Any) -> Any:
+    """Return a value with its numbers by their text: ``1`` and ``true`` are different."""
+    return read_exact(json.dumps(value))

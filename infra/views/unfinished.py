@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.local.template.stack import Stack
-from infra.views.health import WAITS_FOR
+from infra.views.health import PAUSED_SQL, plural, waits_for
 from kernel import json_text
 from orders.early_requests import RETENTION
 from storage.sqlite.database import Database
@@ -26,26 +26,12 @@ class Waiting:
     @property
     def text(self) -> str:
         """A sentence such as "3 orders wait for stock"."""
-        if self.count == 1:
-            verb, _, rest = self.does.partition(" ")
-            return f"1 {self.item} {_SINGULAR[verb]} {rest}"
-        return f"{self.count} {_PLURALS.get(self.item, f'{self.item}s')} {self.does}"
-
-
-_SINGULAR = {"wait": "waits", "are": "is"}
-_PLURALS = {"delivery": "deliveries"}
+        return plural(self.count, self.item, self.does)
 
 
 def waiting(database: Database, stack: Stack) -> list[Waiting]:
     """Return the waiting items: orders first, then retries."""
-    items = [
-        Waiting(row["count"], "order", f"wait {_reason(row['waiting_for'])}", row["at"])
-        for row in database.rows(
-            "select waiting_for, count(*) as count, min(resume_at) as at from orders"
-            " where in_flight = 1 and status = 'WAITING' group by waiting_for order by at"
-        )
-    ]
-    items += _of(database, "order", "wait for an approval", _AWAITED_ORDERS)
+    items = list(_paused(database))
     items += _of(database, "order", "are tried again", _RUNNING_ORDERS)
     items += _of(database, "order", "wait for the reconciler", _HELD_ORDERS)
     items += _of(database, "request", "wait for an order", _EARLY_REQUESTS, RETENTION)
@@ -59,19 +45,23 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
     return items
 
 
-def _reason(waiting_for: str | None) -> str:
-    known = WAITS_FOR.get(waiting_for or "")
-    return f"for {known}" if known else f"after {waiting_for}"
+def _paused(database: Database) -> Iterator[Waiting]:
+    """Yield the waiting orders by what they wait for, those first that are due first."""
+    found: dict[str, Waiting] = {}
+    for row in database.rows(_PAUSED):
+        does = f"wait for {waits_for(row['waiting_for'], row['status'])}"
+        before = found.get(does)
+        count = row["count"] + (before.count if before else 0)
+        found[does] = Waiting(count, "order", does, before.next_at if before else row["at"])
+    yield from found.values()
 
 
+_PAUSED = (
+    "select status, waiting_for, count(*) as count, min(resume_at) as at from orders"
+    f" where in_flight = 1 and status in ({PAUSED_SQL}) group by status, waiting_for order by at"
+)
 _EARLY_REQUESTS = "select count(*) as count, min(came_at) + ? as at from early_requests"
-_AWAITED_ORDERS = (
-    "select count(*) as count, min(resume_at) as at from orders"
-    " where in_flight = 1 and status = 'AWAITING_APPROVAL'"
-)
-_UNDERWAY = (
-    "from orders o where in_flight = 1 and status <> 'WAITING' and status <> 'AWAITING_APPROVAL'"
-)
+_UNDERWAY = f"from orders o where in_flight = 1 and status not in ({PAUSED_SQL})"
 _RUN = "from executions x where x.order_id = o.order_id and x.status = 'RUNNING'"
 _RUNNING_ORDERS = (
     f"select count(*) as count, min((select min(x.wake_at) {_RUN})) as at {_UNDERWAY}"

@@ -91,6 +91,31 @@ def test_another_sites_name_reads_nothing(visitor: Visitor) -> None:
     assert visitor.get("/console/", {"host": "evil.example:8080"}).status == 421
 
 
+IMAGE = {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+FRAME = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
+STREAM = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
+LINK = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize("path", ["/console/queries/orders_by_status", "/console/live"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("kind", [IMAGE, FRAME, STREAM])
+def test_another_sites_page_occupies_nothing(
+    visitor: Visitor, path: str, site: str, kind: dict[str, str]
+) -> None:
+    page = visitor.get(path, {"sec-fetch-site": site, **kind})
+    assert (page.status, "may link" in page.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("site", "kind"), [("cross-site", LINK), ("none", LINK), ("same-origin", FRAME)]
+)
+def test_a_link_of_another_site_opens_a_page(
+    visitor: Visitor, site: str, kind: dict[str, str]
+) -> None:
+    assert visitor.get("/console/orders", {"sec-fetch-site": site, **kind}).status == 200
+
+
 def test_a_get_of_an_action_changes_nothing(visitor: Visitor) -> None:
     assert visitor.get("/console/examples").status == 405
 

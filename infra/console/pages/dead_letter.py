@@ -1,7 +1,7 @@
 """One dead letter: its reason, history and body; edit with a check and a diff, and its actions."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,12 @@ from storage.sqlite.database import Database
 LARGEST = (1 << 63) - 1
 MAX_PROBLEMS = 20
 
+MAX_BATCH = 1_000
+"""Dead letters that one action takes."""
+
+CHUNK = 100
+"""Dead letters of one turn of the engine: orders go on between two of them."""
+
 
 def number_of(text: str) -> int:
     """Return the number of a dead letter, or raise `BadFilter`."""
@@ -28,6 +34,30 @@ def number_of(text: str) -> int:
     if not plain or not 0 < int(text) <= LARGEST:
         raise BadFilter(f"{text[:60]!r} is no number of a dead letter; choose one in the list")
     return int(text)
+
+
+def numbers_of(text: str) -> list[int]:
+    """Return the numbers of dead letters in a form, each once, or raise `BadFilter`."""
+    words = text.replace(",", " ").split()
+    if len(words) > MAX_BATCH:
+        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    return list(dict.fromkeys(map(number_of, words)))
+
+
+async def operate(
+    visit: Visit, name: str, ids: Sequence[int], **fields: Any
+) -> list[Mapping[str, Any]]:
+    """Run an operation on dead letters, `CHUNK` in one turn; return the answer for each."""
+    answers: list[Mapping[str, Any]] = []
+    for first in range(0, len(ids), CHUNK):
+        request = {"ids": list(ids[first : first + CHUNK]), "who": visit.visitor.name, **fields}
+        answers += (await visit.source.operate(name, request))["letters"]
+    return answers
+
+
+def tone_of(answers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tone of a notice: bad if an answer is a refusal."""
+    return "bad" if any(answer["state"] == "refused" for answer in answers) else "good"
 
 
 def show(visit: Visit, database: Database) -> View:
@@ -52,14 +82,13 @@ def edit(visit: Visit, database: Database) -> View:
 
 async def check(visit: Visit, form: Mapping[str, str]) -> View:
     """Show the differences of an edited event, its problems, and the rules that would match."""
-    letter, original = await _read(visit)
-    return _editor(letter, original, form.get("event", ""), _checked(visit, original, form))
+    letter, original, checked = await _read(visit, form)
+    return _editor(letter, original, form.get("event", ""), checked)
 
 
 async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Save an edited event, and redrive it if the button says so."""
-    letter, original = await _read(visit)
-    checked = _checked(visit, original, form)
+    letter, original, checked = await _read(visit, form)
     if checked.problems:
         return _editor(letter, original, form.get("event", ""), checked)
     number, who = number_of(visit.path["id"]), visit.visitor.name
@@ -67,13 +96,13 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     [answer] = (await visit.source.operate("Orderflow.EditDeadLetter", request))["letters"]
     here = link(f"/dead-letters/{number}")
     if answer["state"] == "refused" or form.get("then") != "redrive":
-        return Redirect(here, _sentence(answer), _tone(answer))
+        return Redirect(here, _sentence(answer), tone_of([answer]))
     return await redrive(visit, form)
 
 
 async def redrive(visit: Visit, _form: Mapping[str, str]) -> Redirect:
     """Send a dead letter back to the place where it failed."""
-    return await _operate(visit, "Orderflow.RedriveDeadLetters", {})
+    return await _act(visit, "Orderflow.RedriveDeadLetters")
 
 
 async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -81,28 +110,28 @@ async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
     reason = form.get("reason", "").strip()
     if not reason:
         raise BadFilter("reason: is missing; say why this dead letter needs no action")
-    return await _operate(visit, "Orderflow.DiscardDeadLetters", {"reason": reason})
+    return await _act(visit, "Orderflow.DiscardDeadLetters", reason=reason)
 
 
 async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Put discarded or expired dead letters back: this one, and others that the form names."""
-    ids = [number_of(word) for word in form.get("ids", visit.path["id"]).split()][:1_000]
-    request = {"ids": ids, "who": visit.visitor.name}
-    answers = (await visit.source.operate("Orderflow.RestoreDeadLetters", request))["letters"]
+    ids = numbers_of(form.get("ids", visit.path["id"]))
+    if not ids:
+        raise BadFilter("ids: is missing; name the dead letters that are put back")
+    answers = await operate(visit, "Orderflow.RestoreDeadLetters", ids)
     refused = [answer for answer in answers if answer["state"] == "refused"]
     if len(answers) == 1:
-        return Redirect(link(f"/dead-letters/{ids[0]}"), _sentence(answers[0]), _tone(answers[0]))
+        return Redirect(link(f"/dead-letters/{ids[0]}"), _sentence(answers[0]), tone_of(answers))
     text = f"{len(answers) - len(refused):,} of {len(answers):,} dead letters were put back."
     if refused:
         text += f" Refused: {refused[0]['id']}: {refused[0]['message']}"
-    return Redirect(link("/dead-letters"), text, "bad" if refused else "good")
+    return Redirect(link("/dead-letters"), text, tone_of(answers))
 
 
-async def _operate(visit: Visit, name: str, fields: Mapping[str, Any]) -> Redirect:
+async def _act(visit: Visit, name: str, **fields: Any) -> Redirect:
     number = number_of(visit.path["id"])
-    request = {"ids": [number], "who": visit.visitor.name, **fields}
-    [answer] = (await visit.source.operate(name, request))["letters"]
-    return Redirect(link(f"/dead-letters/{number}"), _sentence(answer), _tone(answer))
+    [answer] = await operate(visit, name, [number], **fields)
+    return Redirect(link(f"/dead-letters/{number}"), _sentence(answer), tone_of([answer]))
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
@@ -116,10 +145,6 @@ _STATES = {
     "restored": "is put back",
     "edited": "is edited",
 }
-
-
-def _tone(answer: Mapping[str, Any]) -> str:
-    return "bad" if answer["state"] == "refused" else "good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +204,15 @@ def _find(visit: Visit, database: Database) -> DeadLetter:
     return letter
 
 
-async def _read(visit: Visit) -> tuple[DeadLetter, str]:
-    """Return an open dead letter and the text of its event, for an action."""
+async def _read(visit: Visit, form: Mapping[str, str]) -> tuple[DeadLetter, str, Checked]:
+    """Return an open dead letter, the text of its event, and the check of the edited one."""
 
-    def read_both() -> tuple[DeadLetter, str]:
+    def read_and_check() -> tuple[DeadLetter, str, Checked]:
         with closing(visit.source.directory.reader()) as database:
-            return _editable(visit, database)
+            letter, original = _editable(visit, database)
+        return letter, original, _checked(visit, original, form)
 
-    return await asyncio.to_thread(read_both)
+    return await asyncio.to_thread(read_and_check)
 
 
 def _editable(visit: Visit, database: Database) -> tuple[DeadLetter, str]:

@@ -1,13 +1,13 @@
 """Dead letters: grouped by cause, with preview, redrive, discard and undo."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
 from infra.console.pages import dead_letter
+from infra.console.pages.dead_letter import MAX_BATCH, numbers_of, operate, tone_of
 from infra.views.closed_letters import closed_page
 from infra.views.foreseen_redrive import foreseen
 from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
@@ -16,12 +16,6 @@ from storage.sqlite.database import Database
 
 SHOWN = 50
 """Dead letters of a group on one page, and groups of a list."""
-
-MAX_BATCH = 1_000
-"""Dead letters that one action takes; the others of the group stay open."""
-
-CHUNK = 100
-"""Dead letters of one turn of the engine: orders go on between two of them."""
 
 INDEX = LetterIndex()
 """The reasons of the dead letters of this process's directory."""
@@ -99,11 +93,9 @@ def closed(visit: Visit, database: Database) -> View:
 
 def as_csv(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter as CSV."""
-    to = io.StringIO()
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(_saved(fact).values() for fact in _listed(visit, database))
-    return Download("dead-letters.csv", "text/csv; charset=utf-8", to.getvalue().encode())
+    rows = (_saved(fact).values() for fact in _listed(visit, database))
+    body = csv_file(_COLUMNS, rows)
+    return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
 
 
 def as_ndjson(visit: Visit, database: Database) -> Download:
@@ -129,21 +121,16 @@ def _listed(visit: Visit, database: Database) -> list[LetterFact]:
 async def act_on_group(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Redrive or discard the dead letters that the preview has shown."""
     verb = _verb(visit.path["verb"])
-    ids = _ids(form.get("ids", ""))
+    ids = numbers_of(form.get("ids", ""))
     back = link("/dead-letters")
     if not ids:
         return Redirect(back, "Nothing was done: the preview named no dead letter.", "bad")
     reason = form.get("reason", "").strip()
     if verb == "discard" and not reason:
         raise BadFilter("reason: is missing; say why these dead letters need no action")
-    answers: list[Mapping[str, Any]] = []
-    for first in range(0, len(ids), CHUNK):
-        request: dict[str, Any] = {"ids": ids[first : first + CHUNK], "who": visit.visitor.name}
-        if verb == "discard":
-            request["reason"] = reason
-        answer = await visit.source.operate(_OPERATIONS[verb], request)
-        answers += answer["letters"]
-    return Redirect(back, _result(verb, answers), _tone(answers))
+    fields = {"reason": reason} if verb == "discard" else {}
+    answers = await operate(visit, _OPERATIONS[verb], ids, **fields)
+    return Redirect(back, _result(verb, answers), tone_of(answers))
 
 
 _OPERATIONS = {
@@ -164,10 +151,6 @@ def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
         first = "; ".join(f"{each['id']}: {each['message']}" for each in refused[:3])
         text += f". Refused: {first}{' …' if len(refused) > 3 else ''}"  # noqa: PLR2004
     return f"{text}."
-
-
-def _tone(answers: Sequence[Mapping[str, Any]]) -> str:
-    return "bad" if any(answer["state"] == "refused" for answer in answers) else "good"
 
 
 def _members(visit: Visit, database: Database, by: str, key: str) -> list[LetterFact]:
@@ -203,14 +186,6 @@ def _verb(text: str) -> str:
     if text not in VERBS:
         raise BadFilter(f"{text[:40]!r} is no action on dead letters; choose {', '.join(VERBS)}")
     return text
-
-
-def _ids(text: str) -> list[int]:
-    """Return the numbers of dead letters in a form."""
-    words = text.replace(",", " ").split()
-    if len(words) > MAX_BATCH:
-        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
-    return list(dict.fromkeys(dead_letter.number_of(word) for word in words))
 
 
 def _command(verb: str, batch: Sequence[LetterFact]) -> str:

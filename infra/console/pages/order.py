@@ -15,7 +15,7 @@ from infra.views.local_story import confirmation_mail, story_of
 from infra.views.order_lanes import LANES, facts_of, sentence
 from infra.views.order_story import OrderStory
 from infra.views.run_graph import SIGNS, graph
-from infra.views.run_story import RunStory, StateVisit, changes, read_run
+from infra.views.run_story import RunStory, StateVisit, read_run
 from infra.views.workflow import state_in
 from storage.sqlite.database import Database
 
@@ -116,7 +116,7 @@ def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
         "state": state,
         "errors": errors,
         "chosen": chosen,
-        "chosen_changes": changes(chosen.input, chosen.output) if chosen else [],
+        "chosen_changes": chosen.changes() if chosen else [],
         "chosen_asl": _asl(run, state),
     }
 

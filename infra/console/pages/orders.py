@@ -1,15 +1,20 @@
 """The list of orders: presets, filters, a cursor, and the same orders as a file."""
 
-import csv
-import io
+from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime, timedelta
+from shlex import quote as shell_quoted
 from typing import Any
+from urllib.parse import quote
 
+from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
-from infra.views.order_list import PRESETS, Cursor, OrderFilter, order_page, reasons
+from infra.views.order_filter import InvalidCursor
+from infra.views.order_list import PRESETS, ListFilter, order_page, reasons
 from infra.views.order_search import find_orders
+from infra.views.order_story import OrderSummary
 from kernel import json_text
-from kernel.order_status import Status
+from kernel.clock import timestamp
+from kernel.order_status import ENDED, PAUSED, Status
 from storage.sqlite.database import Database
 
 ROWS = 50
@@ -26,17 +31,19 @@ _TITLES = {
 
 
 def _list(visit: Visit, database: Database) -> View:
-    wanted, after = _filter_of(visit), visit.filter("after")
-    found = order_page(database, wanted, _cursor_in(after), ROWS, visit.now)
+    wanted = _filter_of(visit)
+    try:
+        found = order_page(database, wanted)
+    except InvalidCursor:
+        raise BadFilter("after is no cursor of this list; go to its first page") from None
     kept = _kept(visit)
     names = {
         "found": found,
-        "wanted": wanted,
         "presets": _TITLES,
         "statuses": [str(status) for status in Status],
         "reasons": sorted({*reasons(database), *filter(None, [wanted.reason])}),
         "kept": kept,
-        "after": after,
+        "after": wanted.after,
         "next": link("/orders", **kept, after=found.next) if found.next else "",
         "first": link("/orders", **kept),
         "files": {kind: link(f"/orders.{kind}", **kept) for kind in ("csv", "ndjson")},
@@ -47,12 +54,9 @@ def _list(visit: Visit, database: Database) -> View:
 
 def _csv(visit: Visit, database: Database) -> Download:
     rows = _all_of(visit, database)
-    text = io.StringIO()
-    fields = list(rows[0]) if rows else ["order_id"]
-    writer = csv.DictWriter(text, fields)
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return Download("orders.csv", "text/csv; charset=utf-8", text.getvalue().encode())
+    columns = [field.name for field in fields(OrderSummary)]
+    body = csv_file(columns, (row.values() for row in rows))
+    return Download("orders.csv", "text/csv; charset=utf-8", body)
 
 
 def _ndjson(visit: Visit, database: Database) -> Download:
@@ -61,22 +65,16 @@ def _ndjson(visit: Visit, database: Database) -> Download:
 
 
 def _all_of(visit: Visit, database: Database) -> list[dict[str, Any]]:
-    """Return the orders of a filter, up to `MAX_FILE`."""
-    wanted, after = _filter_of(visit), None
+    """Return the orders of a filter as `orders list --json` prints them, up to `MAX_FILE`."""
+    wanted = replace(_filter_of(visit), after=None, limit=1_000)
     rows: list[dict[str, Any]] = []
     while len(rows) < MAX_FILE:
-        page = order_page(database, wanted, after, 1_000, visit.now)
-        rows += [row.to_json() for row in page.rows]
-        after = page.next
-        if after is None:
+        page = order_page(database, wanted)
+        rows += map(asdict, page.orders)
+        if page.next is None:
             break
+        wanted = replace(wanted, after=page.next)
     return rows[:MAX_FILE]
-
-
-def _cell(value: Any) -> Any:
-    """Return a text that a spreadsheet does not read as a formula."""
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if risky else value
 
 
 def _search(visit: Visit, database: Database) -> View | Redirect:
@@ -84,23 +82,26 @@ def _search(visit: Visit, database: Database) -> View | Redirect:
     text = visit.filter("q")[:200]
     hits = find_orders(database, text) if text else []
     if len(hits) == 1:
-        return Redirect(link(f"/orders/{hits[0].order_id}"))
+        return Redirect(link(f"/orders/{quote(hits[0].order_id or text, safe='')}"))
     return View("orders/search.html", "Search", {"text": text, "hits": hits})
 
 
-def _filter_of(visit: Visit) -> OrderFilter:
+def _filter_of(visit: Visit) -> ListFilter:
     preset, status = visit.filter("preset"), visit.filter("status")
     if preset and preset not in PRESETS:
         raise BadFilter(f"preset {preset[:40]!r} is none of {', '.join(PRESETS)}")
     if status and status not in set(Status):
         raise BadFilter(f"status {status[:40]!r} is none of {', '.join(Status)}")
-    return OrderFilter(
+    return ListFilter(
         preset=preset,
-        status=status,
-        reason=visit.filter("reason")[:200],
-        customer=visit.filter("customer")[:200],
+        statuses=frozenset([status] if status else []),
+        reason=visit.filter("reason")[:200] or None,
+        customer=visit.filter("customer")[:200] or None,
         since=_day(visit, "from", 0),
         until=_day(visit, "to", 1),
+        after=visit.filter("after") or None,
+        limit=ROWS,
+        now=visit.now,
     )
 
 
@@ -116,27 +117,28 @@ def _day(visit: Visit, name: str, later: int) -> float | None:
         raise BadFilter(f"{name} {text[:40]!r} is no date; write 2026-01-31") from None
 
 
-def _cursor_in(text: str) -> Cursor | None:
-    cursor = Cursor.of(text)
-    if text and cursor is None:
-        raise BadFilter("after is no cursor of this list; go to its first page")
-    return cursor
-
-
 def _kept(visit: Visit) -> dict[str, str]:
     names = ("preset", "status", "reason", "customer", "from", "to")
     return {name: visit.filter(name) for name in names}
 
 
-def _command(wanted: OrderFilter) -> str:
+def _command(wanted: ListFilter) -> str:
     """Return the command that lists about the same."""
-    parts = ["orders list"]
-    status = wanted.status or {"waiting": "WAITING", "failed-today": "FAILED"}.get(wanted.preset)
-    if status:
-        parts.append(f"--status {status}")
-    if wanted.customer:
-        parts.append(f"--customer {wanted.customer}")
-    return " ".join(parts)
+    statuses = wanted.statuses or _STATUSES_OF.get(wanted.preset, frozenset())
+    options = [("--status", status.lower()) for status in sorted(statuses)]
+    options += [(f"--{name}", getattr(wanted, name) or "") for name in ("reason", "customer")]
+    bounds = (("--since", wanted.since), ("--until", wanted.until))
+    options += [(name, timestamp(at)[:10]) for name, at in bounds if at is not None]
+    shown = [f"{name} {shell_quoted(value)}" for name, value in options if value]
+    return " ".join(["orders list", *shown])
+
+
+_STATUSES_OF = {
+    "in-flight": frozenset(map(str, Status)) - frozenset(map(str, ENDED)),
+    "waiting": frozenset(map(str, PAUSED)),
+    "failed-today": frozenset([str(Status.FAILED)]),
+}
+"""The statuses of a preset, for `orders list`."""
 
 
 PAGE = Page(

@@ -24,7 +24,7 @@ def _overview(visit: Visit, database: Database) -> View:
     if chosen not in RANGES:
         raise BadFilter(f"range {chosen[:20]!r} is none of {', '.join(RANGES)}")
     source = visit.source
-    found = read_overview(database, source.stack, visit.now, RANGES[chosen])
+    found = read_overview(database, visit.now, RANGES[chosen])
     health = health_in(source.directory, database, visit.now, source.workers() or _READY)
     names = {
         "overview": found,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from infra.asl import HistoryEvent
+from infra.views.exact_json import Change
 from infra.views.run_graph import graph
-from infra.views.run_story import RunStory, changes, visits_of
+from infra.views.run_story import MAX_CHANGES, RunStory, StateVisit, visits_of
 from infra.views.workflow import definition_of
 
 Row = tuple[int, int, float, str, dict[str, Any]]
@@ -78,10 +79,16 @@ def test_branches_are_not_mixed_up() -> None:
 
 
 def test_changes_name_the_paths_that_differ() -> None:
-    assert changes({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}, "d": 4}) == [
-        ("$.b.c", 2, 3),
-        ("$.d", None, 4),
+    visit = StateVisit(1, "Left", "Task", 0.0, {"a": 1, "b": {"c": 2}, "e": 1, "f": None})
+    visit.output = {"a": 1, "b": {"c": 3}, "d": 4, "e": True}
+    assert visit.changes() == [
+        Change("$.b.c", "2", "3"),
+        Change("$.e", "1", "true"),
+        Change("$.f", "null", None),
+        Change("$.d", None, "4"),
     ]
+    visit.output = dict.fromkeys(map(str, range(5_000)))
+    assert len(visit.changes()) == MAX_CHANGES
 
 
 class Shapes(HTMLParser):
