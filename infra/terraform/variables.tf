@@ -94,7 +94,7 @@ variable "lease_seconds" {
 }
 
 variable "recovery_delay_seconds" {
-  description = "How long an order waits before it is resumed."
+  description = "Seconds that an order waits before it is resumed; after a failure of the platform, up to 20 % more or less."
   type        = number
   default     = 300
 
@@ -159,7 +159,7 @@ variable "approval_seconds" {
 }
 
 variable "approval_reviewer" {
-  description = "E-mail address of the person who decides; in SES's sandbox it must be verified. Without one no mail asks."
+  description = "E-mail address of the person who decides; in SES's sandbox it must be verified. Empty sends no mail."
   type        = string
   default     = ""
 
