@@ -1,7 +1,7 @@
-"""Task tokens: a task with ``.waitForTaskToken`` ends when somebody sends its token back.
+"""Task tokens: a task with ``.waitForTaskToken`` ends when its token is sent back.
 
 A token has the execution's ARN, so that the host finds the execution, and 32 random bytes, so that
-nobody guesses it. It is valid once, until the task succeeds, fails, times out or is cancelled.
+it cannot be guessed. It is valid once, until the task succeeds, fails, times out or is cancelled.
 
 Source: "Wait for a Callback with Task Token" in the AWS Step Functions Developer Guide.
 """

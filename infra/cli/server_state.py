@@ -14,7 +14,7 @@ PATIENCE = 2.0
 
 
 def ask_server(where: DataDirectory) -> Workers | None:
-    """Return the state of the server of a directory, or None if nobody serves it."""
+    """Return the state of the server of a directory, or None without a server."""
     address = where.served_at()
     if address is None:
         return None

@@ -1,6 +1,6 @@
 """The health of a deployed stack: its alarms, its open orders, and CloudWatch's metrics.
 
-An alarm in the state ALARM needs somebody; its description says what to do. Open orders are read in
+An alarm in the state ALARM is a need; its description has the remedy. Open orders are read in
 the index of due items, so ended ones are not. The figures are those of
 `infra.views.local_health`, with AWS's metrics:
 

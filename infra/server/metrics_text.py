@@ -60,7 +60,7 @@ def _gauges(health: Health) -> Iterator[str]:
     needs: defaultdict[str, int] = defaultdict(int)
     for need in health.needs:
         needs[need.kind] += need.count
-    yield from _gauge("needs_somebody", "Items that need somebody.", "kind", needs)
+    yield from _gauge("needs", "Items that need an operator.", "kind", needs)
     backlog = {stage.name: stage.count for stage in health.stages}
     yield from _gauge("backlog", "Open work by stage.", "stage", backlog)
     waiting = {each.waits_for: each.count for each in health.waiting}

@@ -193,8 +193,8 @@ _OF_ONE_MACHINE = (
         "Alert",
         "ORDERS_ALERT",
         "",
-        "Command or URL that `orders serve` calls when something needs somebody, and when it is"
-        " good again; empty calls nobody.",
+        "Command or URL that `orders serve` calls when its status changes to bad or good; empty:"
+        " none.",
         _command,
     ),
     Setting(

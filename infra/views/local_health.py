@@ -59,7 +59,7 @@ def read_health(
     now
         The directory's time in epoch seconds (`time_of`).
     workers
-        The answer of its server; None if nobody serves it.
+        The answer of its server; None without one.
     """
     with database.snapshot():
         return health_in(where, database, now, workers)

@@ -14,7 +14,7 @@ _BY: dict[str, str] = {
     "correlation id": "select order_id from orders where correlation_id = ? limit ?",
     "event id in its metadata": "select order_id from orders where event_id = ? limit ?",
 }
-"""The other names of an order, each with its query. None has an index: nobody waits for it."""
+"""The other names of an order, each with its query. None has an index: no order waits for it."""
 
 
 _PERHAPS_REFUSED = """

@@ -66,7 +66,7 @@ def stuck_on(
     running
         The name of the execution that processes it, and its history, if one does.
     dead_letters
-        The reasons of its dead letters: it needs somebody.
+        The reasons of its dead letters: it needs an operator.
     retry
         The ``at`` and ``reason`` of the next start of an order that has not begun.
     """
@@ -78,7 +78,7 @@ def stuck_on(
     if record.status == Status.COMPENSATING and record.charge == ChargeStatus.CHARGED:
         amount = f"{text(record.total, record.currency)} {record.currency}"
         parts.insert(0, f"the refund of {amount} is not paid")
-    parts += [f"it needs somebody: {reason}" for reason in dead_letters]
+    parts += [f"it needs an operator: {reason}" for reason in dead_letters]
     return "; ".join(parts)
 
 

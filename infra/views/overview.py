@@ -1,6 +1,6 @@
-"""The flow of a data directory's orders at one moment: what ended, what waits, and for what.
+"""The flow of a data directory's orders at one moment: ended and waiting orders, and their causes.
 
-`infra.views.health` has what needs a person.
+`infra.views.health` has the needs.
 
 Every query reads an index or at most `NEWEST` rows, so a page stays fast with 100,000 orders.
 """

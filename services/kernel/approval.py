@@ -48,7 +48,7 @@ def require_approved(record: OrderRecord, thresholds: Thresholds | None, now: fl
     if record.approval is Approval.REJECTED:
         raise ApprovalRejected(record.failure_message or f"order {record.order_id} was rejected")
     if record.approval is Approval.EXPIRED or now >= (record.approve_by or 0.0):
-        raise ApprovalExpired(f"nobody approved order {record.order_id} in time")
+        raise ApprovalExpired(f"order {record.order_id} was not approved in time")
     raise ApprovalRequired(f"order {record.order_id} waits for a decision")
 
 

@@ -20,7 +20,7 @@
     ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
     ├── ApprovalRequired        the order of high value may not be charged before a decision
     ├── ApprovalRejected        a person rejected the order; compensate
-    ├── ApprovalExpired         nobody decided about the order in time; compensate
+    ├── ApprovalExpired         the order had no decision in time; compensate
     ├── DecisionRefused         a decision about an order that does not wait for one
     ├── ReviewNotFound          the order has no review, or its review is closed
     ├── VersionConflict         a record changed between read and write; read again
@@ -162,7 +162,7 @@ class ApprovalRejected(OrderflowError):
 
 
 class ApprovalExpired(OrderflowError):
-    """Nobody decided about the order until its deadline: compensate it."""
+    """The order had no decision until its deadline: compensate it."""
 
 
 class DecisionRefused(OrderflowError):

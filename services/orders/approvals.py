@@ -90,7 +90,7 @@ def decide_by_link(
     Raises
     ------
     DecisionRefused
-        The link is not valid, or not any more: somebody has decided, or the wait has ended.
+        The link is not valid, or not any more: the order has a decision, or its wait has ended.
     OrderNotFound
         No order has this id.
     """

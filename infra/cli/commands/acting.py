@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID")]
 Why = Annotated[str, typer.Option("--reason", help="Why; the history of the order shows it.")]
 
-NOT_SERVED = "nobody serves this directory: `orders serve` or `orders run --count 0` continues it"
+NOT_SERVED = "no server has this directory: `orders serve` or `orders run --count 0` continues it"
 
 
 @expand_options

@@ -48,7 +48,7 @@ def subscribe(
     if answer["kind"] == "local_queue":
         console.print(f"  aws sqs receive-message --queue-url {answer['address']}")
     if not served:
-        console.print("Nobody serves this directory: `orders serve` sends the events.")
+        console.print("No server has this directory: `orders serve` sends the events.")
     finish(answer, as_json=as_json)
 
 

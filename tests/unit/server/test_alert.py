@@ -1,4 +1,4 @@
-"""The alert: somebody is told of a change, once an hour at most, and of nothing twice."""
+"""The alert: a change is reported, once an hour at most, and no change twice."""
 
 import json
 import sys
@@ -189,7 +189,7 @@ def test_the_watcher_logs_a_call_that_fails_and_goes_on(
     lines = [json.loads(line) for line in where.log.read_text().splitlines()]
     assert "the hook is down" in lines[0]["message"]
     assert lines[0]["level"] == "ERROR"
-    assert lines[-1]["message"] == "somebody was told of the status"
+    assert lines[-1]["message"] == "the status was reported"
 
 
 def test_without_a_target_nothing_is_read(tmp_path: Path) -> None:
