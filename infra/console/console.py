@@ -292,7 +292,7 @@ def _see(address: str) -> Response:
 
 
 def _plain(found: Download | Document | Redirect) -> Response:
-    """Return the response of what is no page."""
+    """Return the response of a request that reached no page."""
     if isinstance(found, Redirect):
         return _see(found.to)
     if isinstance(found, Document):

@@ -57,7 +57,7 @@ hours.</p>
 <p>On AWS, add a rule with a target of yours to the bus <code>{BUS}</code>; each fact below has its
 event pattern. On one machine, <code>orders subscribe NAME --pattern PATTERN --to
 http://127.0.0.1:PORT/PATH</code> does the same, and <code>GET /orders/ORDER_ID/events</code> and
-<code>GET /events/EVENT_ID</code> answer what became of an event. An event that no rule takes (a
+<code>GET /events/EVENT_ID</code> answer the outcome of an event. An event that no rule takes (a
 misspelt source, for one) is listed by <code>orders events unmatched</code>.</p>
 <h3>Unknown versions and fields</h3>
 <p>Unknown fields are ignored. A <code>metadata.schema_version</code> with a newer major version

@@ -64,7 +64,7 @@ def _gauges(health: Health) -> Iterator[str]:
     backlog = {stage.name: stage.count for stage in health.stages}
     yield from _gauge("backlog", "Open work by stage.", "stage", backlog)
     waiting = {each.waits_for: each.count for each in health.waiting}
-    yield from _gauge("orders_waiting", "Waiting orders, by what they wait for.", "for", waiting)
+    yield from _gauge("orders_waiting", "Waiting orders, by the cause of the wait.", "for", waiting)
     open_orders = {"": health.totals.get("open", 0)}
     yield from _gauge("orders_open", "Orders that have not ended.", "", open_orders)
     if health.reviews is not None:

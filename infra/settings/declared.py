@@ -21,7 +21,7 @@ _PARAMETERS = re.compile(r"^Parameters:\n(?:(?:[ #].*)?\n)+", re.MULTILINE)
 """The section of the parameters: the whole template takes 50 times as long to parse."""
 
 Check = Callable[[str], str]
-"""``text -> problem``: what a value has to be instead, such as "a number from 1 to 5", or ''."""
+"""``text -> problem``: the permitted values, such as "a number from 1 to 5", or ''."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,11 +181,11 @@ WAITS_FOR = {
     "PaymentUnavailable": "the payment gateway",
     "CarrierError": "the carrier",
 }
-"""What a waiting order waits for, by the error before its wait."""
+"""The cause of an order's wait, by the error before it."""
 
 
 def waits_for(error: str | None, status: str = "WAITING") -> str:
-    """Return what a paused order waits for, in words; ``error`` came before a wait."""
+    """Return the cause of an order's wait, in words; ``error`` came before a wait."""
     if status == Status.AWAITING_APPROVAL:
         return "an approval"
     return WAITS_FOR.get(error or "", f"a retry after {error}" if error else "its next attempt")

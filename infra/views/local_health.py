@@ -104,7 +104,7 @@ def _needs_of(workers: Workers | None) -> Iterator[Any]:
 
 
 def waiting_orders(database: Database) -> Iterator[Waiting]:
-    """Yield the waiting orders by what they wait for, those that wait longest first."""
+    """Yield the waiting orders by the cause of their wait, those that wait longest first."""
     found: dict[str, Waiting] = {}
     for row in database.rows(_WAITING):
         what = waits_for(row["waiting_for"], row["status"])

@@ -1,4 +1,4 @@
-"""The progress of an order: the attempts of each state, and what it is stuck on now."""
+"""The progress of an order: the attempts of each state, and its present activity or wait."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ def stuck_on(
     retry: Mapping[str, Any] | None,
     now: float,
 ) -> str | None:
-    """Return what an order that has not ended is doing or waiting for now, as one sentence.
+    """Return the present activity or wait of an order that has not ended, as one sentence.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class DryRun:
 def dry_run(
     database: Database, stack: Stack, span: Span, rules: Sequence[str], now: float
 ) -> DryRun:
-    """Return what a replay of the archived events of a time range would do; nothing changes."""
+    """Return the effects of a replay of the archived events of a time range; nothing changes."""
     row = database.row(
         "select count(*) from (select 1 from events where arrived_at >= ? and arrived_at < ?"
         " and archived limit ?)",

@@ -1,4 +1,4 @@
-"""``make bench-console``: the console's pages on a large directory, and what open tabs cost.
+"""``make bench-console``: the console's pages on a large directory, and the cost of open tabs.
 
 1. Orders are processed in a sandbox; then a server serves the directory, and each page is read
    `ROUNDS` times, one after the other. The figures are the times of the page's thread;

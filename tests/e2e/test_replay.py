@@ -1,4 +1,4 @@
-"""`orders replay` of files: what it sends, its checkpoint, its account, and its dry run."""
+"""`orders replay` of files: its requests, its checkpoint, its account, and its dry run."""
 
 import gzip
 import json

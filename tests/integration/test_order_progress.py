@@ -1,4 +1,4 @@
-"""``orders show``: the attempts of each state, and what an order is stuck on now."""
+"""``orders show``: the attempts of each state, and the present activity or wait of an order."""
 
 from collections.abc import Iterator
 

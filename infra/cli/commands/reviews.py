@@ -55,7 +55,7 @@ def close(
 ) -> None:
     """Close the review of an order; the order itself is not changed."""
     if not reason.strip():
-        raise CommandError("--reason: is empty; say what the review found")
+        raise CommandError("--reason: is empty; give the finding of the review")
     deployed = stack.deployed_stack()
     if deployed is None:
         from infra.cli.local_operations import operate

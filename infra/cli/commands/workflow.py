@@ -41,9 +41,9 @@ def check_state(
     workflow: _Workflow = _ORDERS,
     result: Annotated[
         Path | None,
-        typer.Option("--result", metavar="FILE", help="The answer of what the state calls."),
+        typer.Option("--result", metavar="FILE", help="The answer of the state's call."),
     ] = None,
-    error: Annotated[str, typer.Option(help="The error of what the state calls.")] = "",
+    error: Annotated[str, typer.Option(help="The error of the state's call.")] = "",
     cause: Annotated[str, typer.Option(help="The cause of that error.")] = "",
     variables: _Optional = None,
     context: _Optional = None,

@@ -7,4 +7,4 @@ class Upkeep(Protocol):
     """A task that is short each time, and that never raises an error."""
 
     def observe(self, now: float, *, busy: bool) -> None:
-        """Do what is due. ``now`` is a monotonic time in seconds, ``busy`` the turn's result."""
+        """Do the due work. ``now`` is a monotonic time in seconds, ``busy`` the turn's result."""

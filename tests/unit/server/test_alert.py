@@ -26,7 +26,7 @@ open(sys.argv[1], "a").write(os.environ["ORDERS_STATUS"] + sys.stdin.read() + "\
 
 
 class Told:
-    """What was told, by statuses; fails as often as told to."""
+    """The reported statuses; the first calls fail, as often as wanted."""
 
     def __init__(self) -> None:
         self.statuses: list[str] = []
