@@ -291,7 +291,7 @@ class _Figures:
         return sorted(found, key=lambda each: (-each.last_hour, -each.hour_before))
 
     def sink(self) -> Sink | None:
-        """Return how far Firehose's files are behind."""
+        """Return the lag of Firehose's files."""
         stream = self._stack.names.get("OrderEventsStream")
         if stream is None:
             return None

@@ -143,7 +143,7 @@ variable "high_value_approval" {
 }
 
 variable "approval_seconds" {
-  description = "How long such an order waits, with its units reserved; without a decision it then fails uncharged."
+  description = "Seconds that such an order waits, with its units reserved; without a decision it then fails uncharged."
   type        = number
   default     = 86400
 

@@ -135,7 +135,7 @@ def stages(database: Database) -> Iterator[Stage]:
 
 
 def sink_of(database: Database, now: float) -> Sink:
-    """Return how far the analysts' files are behind."""
+    """Return the lag of the analysts' files."""
     waiting = _number(database, "select count(*) from deliveries where target = ?", SINK)
     row = database.row(_OLDEST_OF_SINK, SINK) if waiting else None
     return Sink(waiting, round(max(0.0, now - row[0]), 1) if row else 0.0)

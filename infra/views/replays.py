@@ -20,7 +20,7 @@ SHOWN = 50
 """Replays of a list, and events of a dry run that are shown."""
 
 MAX_FORECAST = 1_000
-"""Events that a dry run forecasts; it states how many the replay has."""
+"""Events that a dry run forecasts; it states the number of all."""
 
 MAX_SECONDS = 1.0
 """Seconds that a dry run takes; then it ends with the events so far."""
