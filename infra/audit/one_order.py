@@ -72,7 +72,7 @@ def _end(record: OrderRecord, story: OrderStory) -> Hold:
         return Hold(
             "End",
             holds=True,
-            shown="a run goes on" if len(running) == 1 else f"{len(running)} runs go on",
+            shown="a run continues" if len(running) == 1 else f"{len(running)} runs continue",
         )
     if story.dead_letters:
         return Hold("End", holds=True, shown=f"dead letter {story.dead_letters[0].id}")

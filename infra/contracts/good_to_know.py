@@ -53,7 +53,7 @@ at once. PutEvents answers before anything was read: its EventId means accepted,
 arrival, and ignore a <code>metadata.event_id</code> that you have seen. <code>causation_id</code>
 is the id of the event that caused a fact. A request that precedes its order is kept for {hours}
 hours.</p>
-<h3>How to hear of facts</h3>
+<h3>Subscriptions to facts</h3>
 <p>On AWS, add a rule with a target of yours to the bus <code>{BUS}</code>; each fact below has its
 event pattern. On one machine, <code>orders subscribe NAME --pattern PATTERN --to
 http://127.0.0.1:PORT/PATH</code> does the same, and <code>GET /orders/ORDER_ID/events</code> and

@@ -158,7 +158,7 @@ class Forecaster:
             return CONFLICT, str(error)
         except DuplicateOrder as error:
             return DUPLICATE, str(error)
-        return (RESUMES, "a run goes on with the order") if known else (NEW, "a run begins it")
+        return (RESUMES, "a run continues the order") if known else (NEW, "a run begins it")
 
     def _requested(
         self, event: Event[Detail], envelope: Mapping[str, Any], *, known: bool

@@ -293,7 +293,7 @@ class RefusedField(Contract):
 
 
 class OrderRejected(Detail):
-    """An event was refused and changed nothing; the order of its id, if there is one, goes on."""
+    """An event was refused and changed nothing; the order of its id, if there is one, continues."""
 
     name = "Order Rejected"
 

@@ -24,7 +24,7 @@ _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 
 CHANGES: Mapping[str, tuple[str, str]] = {
     "pause": ("Orderflow.PauseReplay", "is paused"),
-    "resume": ("Orderflow.ResumeReplay", "goes on"),
+    "resume": ("Orderflow.ResumeReplay", "continues"),
     "cancel": ("AWSEvents.CancelReplay", "is cancelled; sent events stay"),
 }
 """The operations on a replay, and their result in words."""
