@@ -160,6 +160,19 @@ def test_each_option_that_a_document_names_alone_exists(document: Path) -> None:
     assert [name for name in alone if name not in known] == []
 
 
+def test_the_context_of_a_guides_diff_is_in_its_file() -> None:
+    files = set()
+    for language, block in FENCE.findall(text(ROOT / "CONTRIBUTING.md")):
+        parts = re.split(r"^ # (\S+\.py)\n", block, flags=re.MULTILINE)
+        for name, diff in zip(parts[1::2], parts[2::2], strict=True):
+            assert language == "diff"
+            files.add(name)
+            context = [line[1:] for line in diff.splitlines() if line.startswith(" ")]
+            lines = text(ROOT / name).splitlines()
+            assert [line for line in context if line not in lines] == [], name
+    assert len(files) == 3
+
+
 def test_each_variable_that_a_document_names_is_read() -> None:
     named = {name for path in DOCUMENTS for name in VARIABLE.findall(text(path))}
     assert named == read_variables()
