@@ -52,8 +52,8 @@ class Forecast:
     """The effect of an event.
 
     ``effect`` is one of the words of this module, ``because`` its reason in a sentence.
-    ``targets`` has the input of each target, by the target's key, and ``analytics`` is what the
-    analysts' view ``order_events`` makes of it.
+    ``targets`` has the input of each target, by the target's key, and ``analytics`` is its
+    effect on the analysts' view ``order_events``.
     """
 
     type: str

@@ -164,7 +164,7 @@ def test_every_named_query_has_a_title_and_answers_on_an_empty_directory(tmp_pat
 
 
 def test_every_named_query_answers_on_a_day_of_orders(data: Path) -> None:
-    silent = {  # these find what the day has not
+    silent = {  # their subjects are absent from the day
         *("contradicting_orders", "days_compared", "facts_of_others", "replays"),
         *("cancellations", "lost_to_stock"),
     }
