@@ -46,7 +46,7 @@ class StateRun:
 
 @dataclass(frozen=True)
 class Given:
-    """The answer of what a state calls: a result, or an error with a cause."""
+    """The answer of a state's call: a result, or an error with a cause."""
 
     result: JSON = None
     error: str | None = None
@@ -86,7 +86,7 @@ def run_state(  # noqa: PLR0913 - the fields of the operation
         raise DefinitionError("", "Expected value of type Object")
     if state.get("Type") in CALLS and given is None:
         raise MissingAnswer(
-            f"the state {name} is a {state['Type']}: give the result or the error of what it calls"
+            f"the state {name} is a {state['Type']}: give the result or the error of its call"
         )
     machine = compile_definition(
         _definition(name, state, language), name="test", integrations=integrations

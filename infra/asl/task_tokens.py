@@ -37,7 +37,7 @@ _SECRET_BYTES = 32
 
 
 class Waiting(Protocol):
-    """A frame: what waits for a token, or for something else."""
+    """A frame, which waits for a token or for another event."""
 
     token: int
     callback: "dict[str, JSON] | None"

@@ -73,7 +73,7 @@ def _end(database: Database, stack: Stack, order: Row, story: OrderStory) -> Hol
         return Hold("End", holds=True, shown=order["status"])
     running = sum(run.status == "RUNNING" for run in story.runs)
     if running:
-        shown = "a run goes on" if running == 1 else f"{running} runs go on"
+        shown = "a run continues" if running == 1 else f"{running} runs continue"
         return Hold("End", holds=True, shown=shown)
     if story.dead_letters:
         return Hold("End", holds=True, shown=f"dead letter {story.dead_letters[0].id}")

@@ -12,10 +12,10 @@ SHOWN = 6
 
 
 def show_health(health: Health) -> None:
-    """Print the health: what needs somebody first, then the figures."""
-    verdict = "nothing needs somebody"
+    """Print the health: the needs first, then the figures."""
+    verdict = "no item needs an operator"
     if health.needs:
-        verdict = plural(len(health.needs), "thing", "need") + " somebody"
+        verdict = plural(len(health.needs), "item", "need") + " an operator"
     when = health.at.replace("T", " ")[:19]
     console.print(Styled(f"{verdict}   {when} UTC", "bold red" if health.needs else "bold green"))
     console.print(Styled(f"{health.place}{_sandbox(health)}", "dim"))

@@ -1,4 +1,4 @@
-"""Who visits the console, and what the visitor may do.
+"""The visitors of the console, and their permissions.
 
 Without tokens the port is the loopback's: every visitor is the local user, who may act, as any
 local program may through the same port. With ``--token-file`` a person signs in with a token; the

@@ -190,7 +190,7 @@ class Console:
                 return _plain(found)
             context = {**names, "title": found.title}
             html = (rendering.live_part if is_live else rendering.whole)(found, context)
-            if is_live:  # what it took beyond the estimate
+            if is_live:  # its time beyond the estimate
                 self.changes.budget.spend(max(0.0, time.thread_time() - worked - UPDATE))
             times = (time.perf_counter() - begun, time.thread_time() - worked)
             took = "page;dur={:.1f}, cpu;dur={:.1f}".format(*(each * 1000 for each in times))
@@ -297,7 +297,7 @@ def _see(address: str) -> Response:
 
 
 def _plain(found: Download | Document | Redirect) -> Response:
-    """Return the response of what is no page."""
+    """Return the response of a request that reached no page."""
     if isinstance(found, Redirect):
         return _see(found.to)
     if isinstance(found, Document):

@@ -11,7 +11,7 @@ FOLDER = ROOT / "events_schema" / "order-created" / "examples"
 
 
 class Scenario(NamedTuple):
-    """An example: the name of its file, its title, and what happens to it."""
+    """An example: the name of its file, its title, and its outcome."""
 
     name: str
     title: str

@@ -1,6 +1,6 @@
 """The console in the port: imported and built at its first request, in a thread.
 
-`orders serve` starts no later for it, and a server whose console nobody opens never imports
+`orders serve` starts no later for it, and a server without a visit of the console never imports
 Starlette and Jinja2.
 """
 

@@ -1,4 +1,4 @@
-"""The types of a page: what it reads, what it shows, and what it may do.
+"""The types of a page: its input, its content, and its permissions.
 
 A page is a module of `infra.console.pages` with a `Page`. Its readers run in a thread with a
 read-only connection and a deadline; its actions run in the event loop and change something only

@@ -109,7 +109,7 @@ class Readers:
         return database
 
     def close(self) -> None:
-        """Interrupt what is read, and close the connections."""
+        """Interrupt the running queries, and close the connections."""
         for database in self._opened:
             with suppress(sqlite3.Error):
                 database.connection.interrupt()

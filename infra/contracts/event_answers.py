@@ -31,7 +31,7 @@ def event_schemas(ref: Callable[[str], JSON]) -> JSON:
             "type": "array",
             "maxItems": MAX_PROBLEMS,
             "items": problem,
-            "description": "What a refused request has to change; otherwise absent.",
+            "description": "Corrections that a refused request needs; otherwise absent.",
         },
         "answers": {
             "type": "array",
@@ -43,7 +43,7 @@ def event_schemas(ref: Callable[[str], JSON]) -> JSON:
     return {
         "Event": {
             "type": "object",
-            "description": "An event, and what became of it.",
+            "description": "An event and its outcome.",
             "required": ["type", "at", "outcome", "answers"],
             "properties": fields,
         },

@@ -53,11 +53,11 @@ at once. PutEvents answers before anything was read: its EventId means accepted,
 arrival, and ignore a <code>metadata.event_id</code> that you have seen. <code>causation_id</code>
 is the id of the event that caused a fact. A request that precedes its order is kept for {hours}
 hours.</p>
-<h3>How to hear of facts</h3>
+<h3>Subscriptions to facts</h3>
 <p>On AWS, add a rule with a target of yours to the bus <code>{BUS}</code>; each fact below has its
 event pattern. On one machine, <code>orders subscribe NAME --pattern PATTERN --to
 http://127.0.0.1:PORT/PATH</code> does the same, and <code>GET /orders/ORDER_ID/events</code> and
-<code>GET /events/EVENT_ID</code> answer what became of an event. An event that no rule takes (a
+<code>GET /events/EVENT_ID</code> answer the outcome of an event. An event that no rule takes (a
 misspelt source, for one) is listed by <code>orders events unmatched</code>.</p>
 <h3>Unknown versions and fields</h3>
 <p>Unknown fields are ignored. A <code>metadata.schema_version</code> with a newer major version

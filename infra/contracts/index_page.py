@@ -129,7 +129,7 @@ other letters. An optional field that is <code>null</code> is absent.</li>
 order is kept for a day and applies from the order&rsquo;s first run. Of two updates of the same
 field the later <code>timestamp</code> wins, in any order of arrival; a time more than a minute
 ahead of our clock counts as now.</li>
-<li><b>A refusal is told.</b> An event that is refused changes nothing. It is quarantined, and
+<li><b>A refusal is reported.</b> An event that is refused changes nothing. It is quarantined, and
 <a href="#order-rejected">Order Rejected</a> has its EventId, every problem and the way out.</li>
 <li><b>Detail types are case-sensitive.</b> An event of another type or in another case is
 refused.</li>

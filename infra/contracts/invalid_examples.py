@@ -118,8 +118,8 @@ _MISTAKES: dict[str, tuple[str, Change]] = {
     "email-without-domain": ("An address has a domain.", _set("email", "ada@example")),
     "nothing-to-change": ("An update changes something.", _empty),
     "several-mistakes": (
-        "Every mistake is told at once.",
+        "Every mistake is reported at once.",
         lambda _, detail: detail.update(order_id="", timestamp="today"),
     ),
 }
-"""By name: what the example shows, and its mistake."""
+"""By name: the subject of the example, and its mistake."""

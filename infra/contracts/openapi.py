@@ -207,7 +207,7 @@ def _list() -> JSON:
 def _events() -> JSON:
     return _operation(
         "listOrderEvents",
-        "List the events of an order, the oldest first, with what became of each.",
+        "List the events of an order, the oldest first, with the outcome of each.",
         {"200": {"description": "The events.", **_content("Events")}},
         *(404, 429),
         description=f"At most {MAX_EVENTS}. AWS has no API that reads an event of the bus, so a"
@@ -219,7 +219,7 @@ def _events() -> JSON:
 def _event() -> JSON:
     return _operation(
         "getEvent",
-        "Read what became of an event.",
+        "Read the outcome of an event.",
         {"200": {"description": "The event.", **_content("Event")}},
         *(404, 429),
         description="On one machine, as long as the journal has the event. A deployed stack answers"

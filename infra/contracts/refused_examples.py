@@ -30,7 +30,7 @@ def rejections(first: Order, shipped: Order) -> list[Example]:
     return [
         _example("invalid-fields", "Two fields break the contract.", wrong),
         _example("unknown-type", "No contract has this detail type.", unknown),
-        _example("other-content", "The order exists and goes on.", other, conflict),
+        _example("other-content", "The order exists and continues.", other, conflict),
         _example("too-late", "The order is shipped.", update, late),
     ]
 

@@ -55,7 +55,8 @@ def _check_release() -> None:
         hurt = participants().get(name)
         readers = sorted({str(reader) for reader in hurt.readers}) if hurt else []
         senders = ", ".join(hurt.senders) if hurt else "unknown"
-        errors.print(f"{name}: sent by {senders}; read by {', '.join(readers) or 'nobody here'}")
+        read_by = ", ".join(readers) or "no part of the platform"
+        errors.print(f"{name}: sent by {senders}; read by {read_by}")
     if breaking:
         raise typer.Exit(1)
 

@@ -1,6 +1,6 @@
 """The health of a deployed stack: its alarms, its open orders, and CloudWatch's metrics.
 
-An alarm in the state ALARM needs somebody; its description says what to do. Open orders are read in
+An alarm in the state ALARM is a need; its description has the remedy. Open orders are read in
 the index of due items, so ended ones are not. The figures are those of
 `infra.views.local_health`, with AWS's metrics:
 
@@ -291,7 +291,7 @@ class _Figures:
         return sorted(found, key=lambda each: (-each.last_hour, -each.hour_before))
 
     def sink(self) -> Sink | None:
-        """Return how far Firehose's files are behind."""
+        """Return the lag of Firehose's files."""
         stream = self._stack.names.get("OrderEventsStream")
         if stream is None:
             return None

@@ -39,7 +39,7 @@ OUTCOMES: Mapping[str, str] = {
     "Order Failed": "failed",
     "Order Cancellation Confirmed": "cancelled",
 }
-"""What the facts that end an order count as."""
+"""The counted outcomes, by the fact that ends an order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
--- A day beside the day before: orders, outcomes and revenue
+-- A day compared with the day before: orders, outcomes and revenue
 -- chart: bars
 select
     cast(ended_at as date) as day,

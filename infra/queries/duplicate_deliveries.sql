@@ -1,4 +1,4 @@
--- Rows and events by type: what was delivered more than once
+-- Rows and events by type, which shows repeated deliveries
 -- chart: bars
 select
     event_type,

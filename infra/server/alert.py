@@ -1,9 +1,9 @@
-"""The alert: tell somebody when the status turns bad, and when it is good again.
+"""The alert: a command or a URL is called when the status changes to bad or to good.
 
 The watcher reads the health of `infra.views.health` twice a minute, in a thread of its own. It
-tells a command or a URL of a change, and of nothing twice within an hour: a status that turns bad,
-good and bad again within the hour is told once, and the state at the end of the hour is told then.
-What was told last is a file in the data directory, so a restart tells nothing again.
+calls the target at a change, and at most once an hour: of several changes within an hour, the first
+is reported at once, and the status at the end of the hour then. The last reported status is a file
+in the data directory, so a restart repeats no call.
 """
 
 import os
@@ -28,19 +28,19 @@ QUIET = 3_600.0
 """Seconds after an alert in which no other one is sent."""
 
 CONFIRMED = 2
-"""Readings in sequence that must agree, so that a state of seconds tells nobody."""
+"""Readings in sequence that must agree, so that a status of seconds causes no call."""
 
 PATIENCE = 30.0
 """Seconds that the command or the URL may take."""
 
 FILE = "alert.json"
-"""The file of what was told last, in the data directory."""
+"""The file of the last reported status, in the data directory."""
 
 STATUS = "ORDERS_STATUS"
 """The environment variable of the command: ``bad`` or ``good``."""
 
 Tell = Callable[[str, bytes], None]
-"""``(status, document)``: tell somebody; an error is tried again at the next reading."""
+"""``(status, document)``: call the target; after an error the next reading calls again."""
 
 
 def teller(target: str) -> Tell:
@@ -78,14 +78,14 @@ def _run(words: list[str], status: str, document: bytes) -> None:
 
 
 class Alert:
-    """What was told last, and whether to tell something now.
+    """The last reported status, and the decision to report another.
 
     Parameters
     ----------
     tell
         See `teller`.
     file
-        The state: what was told, and when.
+        The state: the reported status and the time of the call.
     """
 
     def __init__(self, tell: Tell, file: Path) -> None:
@@ -93,17 +93,17 @@ class Alert:
         self._file = file
         self._seen: list[bool] = []
         self._told: dict[str, Any] = {"ok": True, "at": 0.0}
-        with suppress(OSError, ValueError, KeyError, TypeError):  # as if nothing was told
+        with suppress(OSError, ValueError, KeyError, TypeError):  # as if no status was reported
             stored = json_text.parse(file.read_bytes())
             self._told = {"ok": bool(stored["ok"]), "at": float(stored["at"])}
 
     def observe(self, health: Health, now: float) -> bool:
-        """Tell somebody of a change; return whether it was told.
+        """Call the target at a change; return whether it was called.
 
         Raises
         ------
         OSError, subprocess.SubprocessError
-            It could not be told; the next reading tries again.
+            The call failed; the next reading tries again.
         """
         self._seen = [*self._seen, health.ok][-CONFIRMED:]
         changed = len(self._seen) == CONFIRMED and self._seen == [not self._told["ok"]] * CONFIRMED
@@ -122,7 +122,7 @@ class Alert:
 def text_of(health: Health) -> str:
     """Return the status as one text, for a message to a person."""
     if health.ok:
-        return f"{health.place}: nothing needs somebody any more"
+        return f"{health.place}: no item needs an operator any more"
     return "\n".join([f"{health.place}:", *(need.text for need in health.needs)])
 
 

@@ -1,4 +1,4 @@
-"""The contract over HTTP: the files of ``events_schema/``, for anybody who reaches the port.
+"""The contract over HTTP: the files of ``events_schema/``, for every client of the port.
 
 =========================  ========================================================================
 ``/openapi.json``          the HTTP API (OpenAPI 3.1)

@@ -60,11 +60,11 @@ def _gauges(health: Health) -> Iterator[str]:
     needs: defaultdict[str, int] = defaultdict(int)
     for need in health.needs:
         needs[need.kind] += need.count
-    yield from _gauge("needs_somebody", "Items that need somebody.", "kind", needs)
+    yield from _gauge("needs", "Items that need an operator.", "kind", needs)
     backlog = {stage.name: stage.count for stage in health.stages}
     yield from _gauge("backlog", "Open work by stage.", "stage", backlog)
     waiting = {each.waits_for: each.count for each in health.waiting}
-    yield from _gauge("orders_waiting", "Waiting orders, by what they wait for.", "for", waiting)
+    yield from _gauge("orders_waiting", "Waiting orders, by the cause of the wait.", "for", waiting)
     open_orders = {"": health.totals.get("open", 0)}
     yield from _gauge("orders_open", "Orders that have not ended.", "", open_orders)
     if health.reviews is not None:

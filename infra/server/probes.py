@@ -1,4 +1,4 @@
-"""``/health``, ``/ready``, ``/metrics`` and ``/version``: for whoever watches the server.
+"""``/health``, ``/ready``, ``/metrics`` and ``/version``: for supervisors and monitors.
 
 ================  =================================================================================
 ``/health``       alive: the port answers; the engine and the workers are not asked

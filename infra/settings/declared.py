@@ -21,7 +21,7 @@ _PARAMETERS = re.compile(r"^Parameters:\n(?:(?:[ #].*)?\n)+", re.MULTILINE)
 """The section of the parameters: the whole template takes 50 times as long to parse."""
 
 Check = Callable[[str], str]
-"""``text -> problem``: what a value has to be instead, such as "a number from 1 to 5", or ''."""
+"""``text -> problem``: the permitted values, such as "a number from 1 to 5", or ''."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,10 @@ _BY_PARAMETER = {
     "LeaseSeconds": "ORDERS_LEASE_SECONDS",
     "QueueConcurrency": "ORDERS_QUEUE_CONCURRENCY",
     "HighValueThresholds": "ORDERS_HIGH_VALUE_THRESHOLDS",
+    "HighValueApproval": "ORDERS_HIGH_VALUE_APPROVAL",
+    "ApprovalSeconds": "ORDERS_APPROVAL_SECONDS",
+    "ApprovalReviewer": "ORDERS_APPROVAL_REVIEWER",
+    "PublicUrl": "ORDERS_PUBLIC_URL",
     "LogLevel": "ORDERS_LOG_LEVEL",
     "MailSender": "ORDERS_MAIL_SENDER",
     "CustomerClaim": "ORDERS_CUSTOMER_CLAIM",
@@ -189,8 +193,8 @@ _OF_ONE_MACHINE = (
         "Alert",
         "ORDERS_ALERT",
         "",
-        "Command or URL that `orders serve` calls when something needs somebody, and when it is"
-        " good again; empty calls nobody.",
+        "Command or URL that `orders serve` calls when its status changes to bad or good; empty:"
+        " none.",
         _command,
     ),
     Setting(

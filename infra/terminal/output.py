@@ -161,7 +161,7 @@ class Records:
         return sys.stdout.write(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write the buffer."""
         sys.stdout.flush()
 
 

@@ -94,7 +94,7 @@ variable "lease_seconds" {
 }
 
 variable "recovery_delay_seconds" {
-  description = "How long an order waits before it is resumed."
+  description = "Seconds that an order waits before it is resumed; after a failure of the platform, up to 20 % more or less."
   type        = number
   default     = 300
 
@@ -143,7 +143,7 @@ variable "high_value_approval" {
 }
 
 variable "approval_seconds" {
-  description = "How long such an order waits, with its units reserved; without a decision it then fails uncharged."
+  description = "Seconds that such an order waits, with its units reserved; without a decision it then fails uncharged."
   type        = number
   default     = 86400
 
@@ -159,7 +159,7 @@ variable "approval_seconds" {
 }
 
 variable "approval_reviewer" {
-  description = "E-mail address of the person who decides; in SES's sandbox it must be verified. Without one no mail asks."
+  description = "E-mail address of the person who decides; in SES's sandbox it must be verified. Empty sends no mail."
   type        = string
   default     = ""
 

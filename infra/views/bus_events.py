@@ -119,7 +119,7 @@ def events_page(
 def _rest(
     database: Database, wanted: EventFilter, before: int | None, found: list[BusEvent]
 ) -> EventPage:
-    """Return the page that ends where the rows of its type end: a search goes on behind them."""
+    """Return the page that ends where the rows of its type end: a search continues behind them."""
     edge = _edge(database, before) if wanted.type and not wanted.order_id else None
     if edge is None:
         return EventPage(tuple(found), None, is_partial=False, back_to=None)

@@ -1,4 +1,4 @@
-"""The foreseen effect of a redrive: where each dead letter goes, and what is known of its order."""
+"""The foreseen effect of a redrive: the destination of each dead letter, and its order."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The health of a platform: what needs somebody, and its figures.
+"""The health of a platform: its needs and its figures.
 
 Two readers build it: `infra.views.local_health` from a data directory, `infra.deployed.health`
 from a stack's table, queues and CloudWatch. A figure that a place does not have is None.
@@ -14,13 +14,13 @@ GRACE = 900.0
 """Seconds by which a lease, a wait or a message may be overdue: the reconciler needs no more."""
 
 REFUND_GRACE = 60.0
-"""Seconds for which a charge of an order under compensation needs nobody."""
+"""Seconds for which a charge of an order under compensation is no need."""
 
 SINK_LAG = 900.0
 """Seconds after which events should be in the analysts' files, as `DeliveryAgeAlarm` has it."""
 
 FREE_BYTES = 500_000_000
-"""Free bytes of a disk below which somebody must make room."""
+"""Free bytes of a disk below which an operator must make room."""
 
 PAUSED_SQL = ", ".join(f"'{status}'" for status in sorted(PAUSED))
 """The statuses of an order that waits without a lease, in SQL."""
@@ -31,7 +31,7 @@ HOUR, MINUTES = 3_600, 5
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that needs somebody: ``kind`` is fixed, ``text`` a sentence, ``remedy`` a way out.
+    """A problem for an operator: ``kind`` is fixed, ``text`` a sentence, ``remedy`` a way out.
 
     ``since`` is the time of the oldest, ``subject`` its order or queue.
     """
@@ -147,7 +147,7 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing needs somebody."""
+        """Whether there is no need."""
         return not self.needs
 
     def to_json(self) -> dict[str, Any]:
@@ -185,11 +185,11 @@ WAITS_FOR = {
     "PaymentUnavailable": "the payment gateway",
     "CarrierError": "the carrier",
 }
-"""What a waiting order waits for, by the error before its wait."""
+"""The cause of an order's wait, by the error before it."""
 
 
 def waits_for(error: str | None, status: str = "WAITING") -> str:
-    """Return what a paused order waits for, in words; ``error`` came before a wait."""
+    """Return the cause of an order's wait, in words; ``error`` came before a wait."""
     if status == Status.AWAITING_APPROVAL:
         return "an approval"
     return WAITS_FOR.get(error or "", f"a retry after {error}" if error else "its next attempt")

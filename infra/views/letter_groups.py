@@ -17,7 +17,7 @@ from kernel.timestamps import moment
 from storage.sqlite.database import Database
 
 MAX_LETTERS = 10_000
-"""Dead letters that are grouped: the newest; a page states how many there are."""
+"""Dead letters that are grouped: the newest; a page states their number."""
 
 MAX_NEW = 4_000
 """Dead letters that one page reads; the next page reads further ones."""

@@ -69,7 +69,7 @@ def read_health(
     now
         The directory's time in epoch seconds (`time_of`).
     workers
-        The answer of its server; None if nobody serves it.
+        The answer of its server; None without one.
     """
     with database.snapshot():
         return health_in(where, database, now, workers)
@@ -114,7 +114,7 @@ def _needs_of(workers: Workers | None) -> Iterator[Any]:
 
 
 def waiting_orders(database: Database) -> Iterator[Waiting]:
-    """Yield the waiting orders by what they wait for, those that wait longest first."""
+    """Yield the waiting orders by the cause of their wait, those that wait longest first."""
     found: dict[str, Waiting] = {}
     for row in database.rows(_WAITING):
         what = waits_for(row["waiting_for"], row["status"])
@@ -145,7 +145,7 @@ def _stage(name: str, row: Any) -> Stage:
 
 
 def sink_of(database: Database, now: float) -> Sink:
-    """Return how far the analysts' files are behind."""
+    """Return the lag of the analysts' files."""
     waiting = _number(database, "select count(*) from deliveries where target = ?", SINK)
     row = database.row(_OLDEST_OF_SINK, SINK) if waiting else None
     return Sink(waiting, round(max(0.0, now - row[0]), 1) if row else 0.0)

@@ -1,4 +1,4 @@
-"""What needs somebody in a data directory; each query reads an index of open work."""
+"""The needs of a data directory; each query reads an index of open work."""
 
 import json
 from collections import Counter
@@ -34,7 +34,7 @@ _UNPAID = (
 
 
 def needs(database: Database, now: float, *, served: bool) -> Iterator[Need]:
-    """Yield what needs somebody: dead letters first, then orders, then the platform's own."""
+    """Yield the needs: dead letters first, then orders, then the platform's own."""
     yield from _dead_letters(database)
     yield from _unpaid_refunds(database, now)
     yield from _approvals(database)
@@ -210,6 +210,6 @@ def _unserved(database: Database) -> Iterator[Need]:
         yield Need(
             "not served",
             open_orders + deliveries,
-            f"nobody serves this directory, which has {' and '.join(parts)}",
+            f"no server has this directory, which has {' and '.join(parts)}",
             "`orders serve` continues it",
         )

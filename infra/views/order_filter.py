@@ -44,7 +44,7 @@ class OrderFilter:
     statuses
         Any of them.
     reason
-        Why the order failed, or what it waits for, such as ``OutOfStock``; case does not matter.
+        Reason of the failure or of the wait, such as ``OutOfStock``; case does not matter.
     since, until
         Bounds of the arrival in epoch seconds, the second exclusive; with `ListOrder.UPDATED`
         bounds of the last change.

@@ -113,7 +113,7 @@ def _said(name: str, value: Any, currency: str) -> str:
 
 
 def sentence(story: OrderStory, now: float) -> str:
-    """Return what has become of an order, in one sentence."""
+    """Return the outcome or the present state of an order, in one sentence."""
     facts = story.facts
     if facts is None:
         return "Its events opened no order: see the dead letters, and the events below."

@@ -1,4 +1,4 @@
-"""The progress of an order: the attempts of each state, and what it is stuck on now."""
+"""The progress of an order: the attempts of each state, and its present activity or wait."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ def stuck_on(
     retry: Mapping[str, Any] | None,
     now: float,
 ) -> str | None:
-    """Return what an order that has not ended is doing or waiting for now, as one sentence.
+    """Return the present activity or wait of an order that has not ended, as one sentence.
 
     Parameters
     ----------
     running
         The name of the execution that processes it, and its progress, if one does.
     dead_letters
-        The reasons of its dead letters: it needs somebody.
+        The reasons of its dead letters: it needs an operator.
     retry
         The ``at`` and ``reason`` of the next start of an order that has not begun.
     """
@@ -55,7 +55,7 @@ def stuck_on(
     if record.status == Status.COMPENSATING and record.charge == ChargeStatus.CHARGED:
         amount = f"{text(record.total, record.currency)} {record.currency}"
         parts.insert(0, f"the refund of {amount} is not paid")
-    parts += [f"it needs somebody: {reason}" for reason in dead_letters]
+    parts += [f"it needs an operator: {reason}" for reason in dead_letters]
     return "; ".join(parts)
 
 

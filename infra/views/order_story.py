@@ -178,7 +178,7 @@ class StoryAction:
 class OrderStory:
     """All facts about an order; without a record, ``facts`` is None and the status UNKNOWN.
 
-    ``stuck_on`` is what an order that has not ended is doing or waiting for now.
+    ``stuck_on`` is the present activity or wait of an order that has not ended.
     """
 
     order_id: str

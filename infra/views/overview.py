@@ -1,6 +1,6 @@
 """The flow of a data directory's orders in a range of time, and the articles that orders wait for.
 
-`infra.views.health` has what needs a person, and the open work by stage.
+`infra.views.health` has the needs, and the open work by stage.
 """
 
 from collections import Counter

@@ -50,11 +50,11 @@ class RuleForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What an event will do.
+    """The effect of an event.
 
     ``effect`` is one of the words of this module, ``because`` its reason in a sentence.
-    ``targets`` has what each target gets, by the target's key, and ``analytics`` is what the
-    analysts' view ``order_events`` makes of it.
+    ``targets`` has the input of each target, by the target's key, and ``analytics`` is its
+    effect on the analysts' view ``order_events``.
     """
 
     type: str
@@ -108,7 +108,7 @@ class Forecaster:
     def forecast(
         self, event: Event[Detail], envelope: Mapping[str, Any], *, explained: bool = True
     ) -> Forecast:
-        """Return what an event will do after those before it.
+        """Return the effect of an event after those before it.
 
         Only with ``explained`` does a rule that does not match have its failed conditions.
         """
@@ -141,7 +141,7 @@ class Forecaster:
         self.totals["analytics"][result.analytics] += 1
 
     def _effect(self, event: Event[Detail], envelope: Mapping[str, Any]) -> tuple[str, str]:
-        """Return what the order's state makes of an event, and why."""
+        """Return the effect of an event on its order, and the reason."""
         if event.name not in REQUESTS:
             return FACT, "the platform states its own facts, so no order is changed"
         before = self.store.begin(event.detail.order_id)
@@ -159,7 +159,7 @@ class Forecaster:
             return CONFLICT, str(error)
         except DuplicateOrder as error:
             return DUPLICATE, str(error)
-        return (RESUMES, "a run goes on with the order") if known else (NEW, "a run begins it")
+        return (RESUMES, "a run continues the order") if known else (NEW, "a run begins it")
 
     def _requested(
         self, event: Event[Detail], envelope: Mapping[str, Any], *, known: bool
@@ -189,7 +189,7 @@ class Forecaster:
         return self.real.row(query, order_id) is not None
 
     def _gets(self, target: Target, order_id: str, effect: str) -> str:
-        """Return what a target gets, in words."""
+        """Return the input of a target, in words."""
         if target.kind == "stream":
             return "a record, which becomes a row of order_events_raw"
         if target.kind == "machine":

@@ -20,7 +20,7 @@ SHOWN = 50
 """Replays of a list, and events of a dry run that are shown."""
 
 MAX_FORECAST = 1_000
-"""Events that a dry run forecasts; it states how many the replay has."""
+"""Events that a dry run forecasts; it states the number of all."""
 
 MAX_SECONDS = 1.0
 """Seconds that a dry run takes; then it ends with the events so far."""
@@ -131,7 +131,7 @@ class DryRun:
 def dry_run(
     database: Database, stack: Stack, span: Span, rules: Sequence[str], now: float
 ) -> DryRun:
-    """Return what a replay of the archived events of a time range would do; nothing changes."""
+    """Return the effects of a replay of the archived events of a time range; nothing changes."""
     row = database.row(
         "select count(*) from (select 1 from events where arrived_at >= ? and arrived_at < ?"
         " and archived limit ?)",

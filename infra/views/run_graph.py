@@ -16,7 +16,7 @@ from infra.views.state_graph import Box, Layout, layout, path_of
 _PAD = 16.0
 
 SIGNS = {"succeeded": "✓", "retried": "↻", "caught": "!", "failed": "✕", "running": "▸"}
-"""The sign of a state's status, beside its colour."""
+"""The sign of a state's status, in addition to its colour."""
 
 
 @lru_cache(maxsize=16)
@@ -50,7 +50,7 @@ def graph(
 
 
 class _State:
-    """What is drawn of one state."""
+    """The drawing of one state."""
 
     def __init__(
         self, visit: StateVisit | None, visits: int, selected: object, slowest: object

@@ -54,7 +54,7 @@ class StateVisit:
     cause: str | None = None
 
     def seconds(self, now: float) -> float:
-        """Return how long it took, or has taken until now."""
+        """Return its duration, until now if it has not ended."""
         return max(0.0, (now if self.exited is None else self.exited) - self.entered)
 
     def changes(self) -> list[Change]:

@@ -281,6 +281,6 @@ def _mermaid_lines(graph: Graph, numbers: dict[int, str], indent: str) -> Iterat
 
 
 def _quoted(text: str) -> str:
-    """Return a text in quotes, with Mermaid's entities for what ends or formats it."""
+    """Return a text in quotes, with Mermaid's entities for characters that end or format it."""
     safe = text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
     return f'"{" ".join(safe.split())}"'

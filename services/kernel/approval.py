@@ -1,4 +1,4 @@
-"""Rules of the approval of high-value orders: who needs one, the deadline, and the mail's link.
+"""Rules of the approval of high-value orders: its condition, its deadline, and the mail's link.
 
 The charge requires the approval (`require_approved`), so no path of a workflow charges without it.
 """

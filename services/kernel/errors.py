@@ -20,7 +20,7 @@
     ├── RetryRefused            an operator's retry: the order has ended, or a run holds it
     ├── ApprovalRequired        the order of high value may not be charged before a decision
     ├── ApprovalRejected        a person rejected the order; compensate
-    ├── ApprovalExpired         the order was not decided in time; compensate
+    ├── ApprovalExpired         the order had no decision in time; compensate
     ├── DecisionRefused         a decision about an order that does not wait for one
     │   └── InvalidLink         a reviewer's link that is not valid, or not any more
     ├── ReviewNotFound          the order has no review, or its review is closed
@@ -163,7 +163,7 @@ class ApprovalRejected(OrderflowError):
 
 
 class ApprovalExpired(OrderflowError):
-    """The order was not decided until its deadline: compensate it."""
+    """The order had no decision until its deadline: compensate it."""
 
 
 class DecisionRefused(OrderflowError):

@@ -293,7 +293,7 @@ class RefusedField(Contract):
 
 
 class OrderRejected(Detail):
-    """An event was refused and changed nothing; the order of its id, if there is one, goes on."""
+    """An event was refused and changed nothing; the order of its id, if there is one, continues."""
 
     name = "Order Rejected"
 
@@ -309,7 +309,7 @@ class OrderRejected(Detail):
         " or ChangeRefused (too late)."
     )
     problems: tuple[RefusedField, ...] = Field(
-        min_length=1, max_length=MAX_PROBLEMS, description="What is wrong, and the way out."
+        min_length=1, max_length=MAX_PROBLEMS, description="The problem, and the way out."
     )
     problem_count: Count = Field(ge=1, description="Number of problems, with those left out.")
 

@@ -1,4 +1,4 @@
-"""What became of an event: `GET /orders/{order_id}/events` and `GET /events/{event_id}`.
+"""The outcome of an event: `GET /orders/{order_id}/events` and `GET /events/{event_id}`.
 
 One machine reads its journal (`orders.journal_history`). AWS has no API that reads an event of the
 bus, so a stack answers from the order's timeline (`orders.timeline_history`).
@@ -16,7 +16,7 @@ DUPLICATE, WAITING, UNMATCHED = "duplicate", "waiting", "unmatched"
 OUTCOMES: Mapping[str, str] = {
     PUBLISHED: "a fact of the platform",
     PROCESSED: "the request was taken",
-    REJECTED: "the request was refused; problems has what to change",
+    REJECTED: "the request was refused; problems has the corrections",
     DUPLICATE: "the same request was taken before",
     UNMATCHED: "no rule takes events of its source; problems has the right one",
     WAITING: "no consumer has finished with it yet",
@@ -25,7 +25,7 @@ OUTCOMES: Mapping[str, str] = {
 
 
 class ToldEvent(NamedTuple):
-    """An event, and what became of it.
+    """An event and its outcome.
 
     ``event_id`` is the EventId that PutEvents answered, and ``metadata_event_id`` the id that the
     sender wrote; each is ``None`` where it is unknown. ``answers`` are the facts that it caused.

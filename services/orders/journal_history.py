@@ -1,4 +1,4 @@
-"""The events of one machine's journal, and what became of each (see `orders.event_history`)."""
+"""The events of one machine's journal, and the outcome of each (see `orders.event_history`)."""
 
 import json
 from collections.abc import Mapping, Sequence

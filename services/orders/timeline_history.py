@@ -1,7 +1,7 @@
 """The events of an order on AWS, from its timeline (see `orders.event_history`).
 
-The timeline has what the order's consumers did, so an event's own id is known only where an entry
-has it. A refused event that opened no order is told by the fact `Order Rejected` alone.
+The timeline has the actions of the order's consumers, so an event's own id is known only where an
+entry has it. A refused event that opened no order is told by the fact `Order Rejected` alone.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""``make bench-console``: the console's pages on a large directory, and what open tabs cost.
+"""``make bench-console``: the console's pages on a large directory, and the cost of open tabs.
 
 1. Orders are processed in a sandbox; then a server serves the directory, and each page is read
    `ROUNDS` times, one after the other. The figures are the times of the page's thread;
@@ -11,8 +11,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from statistics import median
@@ -41,6 +40,9 @@ PAGES = {
     "search": ("/search?q=G1-0000", 30.0),
     "bus": ("/bus", 30.0),
     "dead letters": ("/dead-letters", 30.0),
+    "replays": ("/replays", 30.0),
+    "queries": ("/queries", 30.0),
+    "contracts": ("/contracts", 30.0),
     "activity": ("/activity", 30.0),
 }
 """Pages with their budgets: the 99th percentile in milliseconds, warm."""
@@ -114,23 +116,22 @@ class OpenTab:
             return  # the server has ended, or the tab was closed
 
 
-@contextmanager
-def tabs(served: Served, number: int) -> Iterator[list[OpenTab]]:
-    """Open tabs on the overview, the orders and the bus."""
+def open_tabs(served: Served, number: int) -> list[OpenTab]:
+    """Open tabs on the overview, the orders and the bus; they end with the server."""
     paths = ("/", "/orders", "/bus")
-    yield [OpenTab(served, paths[at % len(paths)]) for at in range(number)]
+    return [OpenTab(served, paths[at % len(paths)]) for at in range(number)]
 
 
 def burst(orders: int, number: int) -> tuple[float, int]:
     """Return the orders per second of a burst with open tabs, and the updates of these."""
     with TemporaryDirectory() as folder, Served(Path(folder) / "data") as served:
         read(served, "/")  # the console is imported before
-        with tabs(served, number) as opened:
-            begun = time.monotonic()
-            _send(served, orders)
-            ended = "select count(*) from orders where in_flight is null"
-            served.until(ended, orders, seconds=600)
-            seconds = time.monotonic() - begun
+        opened = open_tabs(served, number)
+        begun = time.monotonic()
+        _send(served, orders)
+        ended = "select count(*) from orders where in_flight is null"
+        served.until(ended, orders, seconds=600)
+        seconds = time.monotonic() - begun
         return orders / seconds, sum(tab.updates for tab in opened)
 
 
@@ -165,8 +166,8 @@ def latency(served: Served, orders: int = 30) -> float:
         assert served.ask("POST", "/orders", order)[0] == 201
         begun = time.monotonic()
         while order_id not in _content(served, "/orders"):
-            while not stream.readline().startswith(b"event: changed"):
-                pass
+            while not (sent := stream.readline()).startswith(b"event: changed"):
+                assert sent, "the stream has ended"
         taken.append(time.monotonic() - begun)
         time.sleep(PAUSE)
     connection.close()

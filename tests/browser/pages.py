@@ -67,7 +67,7 @@ class Tab:
         return wide, narrow
 
     def findings(self) -> list[str]:
-        """Return what axe finds wrong with the page."""
+        """Return the violations that axe finds on the page."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found = self.page.evaluate(f"axe.run({{runOnly: {RULES}}})")
         return [

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from infra.cli.main import app
+from infra.console.pages import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,6 +160,19 @@ def test_each_option_that_a_document_names_alone_exists(document: Path) -> None:
     assert [name for name in alone if name not in known] == []
 
 
+def test_the_context_of_a_guides_diff_is_in_its_file() -> None:
+    files = set()
+    for language, block in FENCE.findall(text(ROOT / "CONTRIBUTING.md")):
+        parts = re.split(r"^ # (\S+\.py)\n", block, flags=re.MULTILINE)
+        for name, diff in zip(parts[1::2], parts[2::2], strict=True):
+            assert language == "diff"
+            files.add(name)
+            context = [line[1:] for line in diff.splitlines() if line.startswith(" ")]
+            lines = text(ROOT / name).splitlines()
+            assert [line for line in context if line not in lines] == [], name
+    assert len(files) == 3
+
+
 def test_each_variable_that_a_document_names_is_read() -> None:
     named = {name for path in DOCUMENTS for name in VARIABLE.findall(text(path))}
     assert named == read_variables()
@@ -221,8 +235,8 @@ def test_the_file_of_a_table_defines_it() -> None:
 QUESTIONS = ROW.findall(text(ARCHITECTURE))
 
 
-def test_the_architecture_answers_eleven_questions() -> None:
-    assert len(QUESTIONS) == 11
+def test_the_architecture_answers_its_questions() -> None:
+    assert len(QUESTIONS) == 28
 
 
 @pytest.mark.parametrize(("file", "symbol"), QUESTIONS)
@@ -245,12 +259,23 @@ def symbols(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
                 yield prefix + name
 
 
-def test_each_record_has_its_number_everywhere() -> None:
+def test_each_page_of_the_console_has_its_key_in_the_document() -> None:
+    document = text(ROOT / "docs" / "console.md")
+    named = [f"`{page.key}` {page.title.lower()}" for page in PAGES if page.key]
+    assert [words for words in named if words not in document] == []
+
+
+def test_each_record_has_its_number_and_its_sections() -> None:
     folder = ROOT / "docs" / "decisions"
     records = sorted(folder.glob("0*.md"))
     assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
+    index = text(folder / "README.md")
     for path in records:
-        assert text(path).startswith(f"# {int(path.name[:4])}. "), path.name
+        title = text(path).splitlines()[0].removeprefix(f"# {int(path.name[:4])}. ")
+        row = rf"^\| \[{path.name[:4]}\]\({re.escape(path.name)}\) \|.*\| {re.escape(title)} \|$"
+        assert re.search(row, index, re.MULTILINE), path.name
+        for section in ("Context", "Decision", "Alternatives? refused"):
+            assert re.search(rf"^## {section}$", text(path), re.MULTILINE), (path.name, section)
     for document in [*DOCUMENTS, *folder.glob("*.md")]:
         for number, file in re.findall(r"\[(\d{4})\]\([^)]*?(\d{4}-[a-z-]+\.md)", text(document)):
             assert file.startswith(number), f"{document.name}: [{number}]({file})"

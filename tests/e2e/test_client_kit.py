@@ -1,4 +1,4 @@
-"""The client kit against a served platform: place, be refused, cancel, and hear of each."""
+"""The client kit against a served platform: orders, refusals, cancellations, and their outcomes."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -19,7 +19,7 @@ MAY_BE_EMPTY = {
     *("contradicting_orders", "facts_of_others", "open_orders", "replays"),
     *("cancellations", "refunds", "order_story"),
 }
-"""Queries about what did not happen in a run."""
+"""Queries whose subjects a run does not contain."""
 
 Answers = Mapping[str, list[dict[str, Any]]]
 

@@ -1,4 +1,4 @@
-"""`orders replay` of files: what it sends, its checkpoint, its account, and its dry run."""
+"""`orders replay` of files: its requests, its checkpoint, its account, and its dry run."""
 
 import gzip
 import json
@@ -90,7 +90,7 @@ def test_facts_are_sent_on_one_machine_alone(tmp_path: Path) -> None:
 
 
 def checkpoint_of(data: Path) -> int:
-    """Return how many values of the source the only checkpoint counts."""
+    """Return the number of the source's values that the only checkpoint counts."""
     return sum(json.loads(file.read_text())["offset"] for file in data.glob("replays/*.json"))
 
 

@@ -1,4 +1,4 @@
-"""Helpers of the tests of the pages of the console: what a page shows, and what waits."""
+"""Helpers of the tests of the pages of the console: the parts of a page, and orders that wait."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def settle(visitor: Visitor) -> None:
 
 
 class Outline(HTMLParser):
-    """What matters of a page: its links, its tags, and the text of elements."""
+    """The tested parts of a page: its links, its tags, and the text of elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

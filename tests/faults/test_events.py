@@ -233,7 +233,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("what", MALFORMED)
 def test_f22_an_event_that_violates_its_contract(machine: Host, what: str) -> None:
-    """F22: malformed, unknown, newer schema -> quarantined at once; told by one fact; no flag."""
+    """F22: malformed, unknown, newer schema -> quarantined at once; one fact; no flag."""
     machine.put(MALFORMED[what])
     machine.settle()
     consumers = 2 if MALFORMED[what]["detail-type"] == "Order Created" else 1

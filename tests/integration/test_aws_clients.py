@@ -1,4 +1,4 @@
-"""What users of AWS's console type into ``aws …``, against a real port with boto3."""
+"""The operations behind ``aws …`` that users of AWS's console know, on a real port with boto3."""
 
 import json
 from collections.abc import Iterator

@@ -79,7 +79,7 @@ def test_a_quiet_stack_needs_nobody(watched: DeployedStack) -> None:
     assert (found.disk, found.workers, found.reviews) == (None, None, None)
 
 
-def test_an_alarm_of_the_stack_needs_somebody(watched: DeployedStack) -> None:
+def test_an_alarm_of_the_stack_is_a_need(watched: DeployedStack) -> None:
     client = watched.client("cloudwatch")
     for name in ("orderflow-attention", "another-team"):
         client.put_metric_alarm(

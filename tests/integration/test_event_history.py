@@ -1,4 +1,4 @@
-"""What became of an event: by its order and by its EventId, on one machine and on AWS."""
+"""The outcome of an event: by its order and by its EventId, on one machine and on AWS."""
 
 import json
 from collections.abc import Iterator

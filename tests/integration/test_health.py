@@ -1,4 +1,4 @@
-"""The health of a data directory: what needs somebody, and the figures, as a person reads them."""
+"""The health of a data directory: its needs and its figures, as a person reads them."""
 
 import json
 import re
@@ -116,14 +116,14 @@ def test_an_order_past_its_lease_and_an_unpaid_refund_need_somebody(platform: Ho
     }
 
 
-def test_open_work_without_a_server_needs_somebody(platform: Host) -> None:
+def test_open_work_without_a_server_is_a_need(platform: Host) -> None:
     platform.put(order("T-1"))
     assert kinds(health(platform, workers=None)) == ["not served"]
     platform.settle()
     assert health(platform, workers=None).ok
 
 
-def test_a_server_that_is_not_ready_needs_somebody(platform: Host) -> None:
+def test_a_server_that_is_not_ready_is_a_need(platform: Host) -> None:
     stuck = replace(SERVED, ready=False, problem="the engine has failed")
     [need] = health(platform, workers=stuck).needs
     assert (need.kind, "the engine has failed" in need.text) == ("server", True)
@@ -158,7 +158,7 @@ def test_the_sink_has_its_lag(platform: Host) -> None:
     assert 29 < sink.lag_seconds < 40
 
 
-def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path) -> None:
+def test_the_command_has_exit_code_1_if_there_is_a_need(tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = orders("run", "--count", "30", "--workers", "0", "--data", data)
     assert done.returncode == 0, done.stderr
@@ -171,7 +171,7 @@ def test_the_command_has_exit_code_1_if_something_needs_somebody(tmp_path: Path)
     assert [need["kind"] for need in document["needs"]] == ["not served"]
     shown = orders("status", "--data", data)
     assert shown.returncode == 1
-    assert "1 thing needs somebody" in shown.stdout
+    assert "1 item needs an operator" in shown.stdout
     assert "`orders serve` continues it" in shown.stdout
 
 

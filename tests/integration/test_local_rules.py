@@ -1,4 +1,4 @@
-"""A developer's own rules: beside the template's, outside the turn, and harmless to all else."""
+"""A developer's own rules: added to the template's, outside the turn, and harmless to all else."""
 
 import json
 import sqlite3

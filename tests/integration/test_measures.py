@@ -1,4 +1,4 @@
-"""Measures: what the engine counts agrees with the rows, and costs an order no row."""
+"""Measures: the engine's counts agree with the rows, and cost an order no row."""
 
 import os
 import sqlite3

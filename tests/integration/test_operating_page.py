@@ -1,4 +1,4 @@
-"""What docs/operating.md says of backup, upgrade and move, as an operator does it."""
+"""Backup, upgrade and move as docs/operating.md describes them."""
 
 import shutil
 from pathlib import Path

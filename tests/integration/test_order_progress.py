@@ -1,4 +1,4 @@
-"""``orders show``: the attempts of each state, and what an order is stuck on now."""
+"""``orders show``: the attempts of each state, and the present activity or wait of an order."""
 
 from collections.abc import Iterator
 
@@ -59,7 +59,7 @@ def test_an_unpaid_refund_is_told_with_the_reason_of_its_dead_letter(platform: H
     found = story(platform).stuck_on
     assert found is not None
     assert found.startswith("the refund of 12.50 USD is not paid; no run processes it;")
-    assert "it needs somebody: PaymentGatewayError: " in found
+    assert "it needs an operator: PaymentGatewayError: " in found
 
 
 def test_a_run_that_retries_says_in_which_state_and_why(platform: Host) -> None:

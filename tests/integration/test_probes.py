@@ -1,4 +1,4 @@
-"""``/health``, ``/ready``, ``/metrics`` and ``/version`` of a server, as those who watch it ask."""
+"""``/health``, ``/ready``, ``/metrics`` and ``/version`` of a server, as monitors read them."""
 
 import http.client
 import json

@@ -182,7 +182,7 @@ def test_no_query_mixes_the_amounts_of_two_currencies(data: Path) -> None:
 
 
 def test_every_named_query_answers_on_a_day_of_orders(data: Path) -> None:
-    silent = {  # these find what the day has not
+    silent = {  # their subjects are absent from the day
         *("contradicting_orders", "days_compared", "facts_of_others", "replays"),
         *("cancellations", "lost_to_stock"),
     }

@@ -1,4 +1,4 @@
-"""`Order Rejected` on the shipped platform: told once for an event, to everybody who listens."""
+"""`Order Rejected` on the shipped platform: reported once for an event, to every subscriber."""
 
 import json
 from collections.abc import Iterator

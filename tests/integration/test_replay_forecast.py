@@ -1,4 +1,4 @@
-"""What the dry run of a replay says is what happens, in any state of the orders."""
+"""The dry run of a replay agrees with the replay, in any state of the orders."""
 
 import random
 from collections import Counter
@@ -79,7 +79,7 @@ def some_event(dice: random.Random) -> dict[str, Any]:
 
 
 def observed(hosted: Host, one: dict[str, Any]) -> tuple[str, set[str]]:
-    """Send an event and work; return what its order made of it, and the targets that got it."""
+    """Send an event and work; return its effect on the order, and the targets that got it."""
     order_id = one["detail"]["order_id"]
     before, known = len(hosted.timeline(order_id)), hosted.status(order_id) is not None
     routed = Counter(hosted.engine.bus.routed)

@@ -318,7 +318,7 @@ def test_an_error_of_retention_is_logged_and_harms_nothing(later: Later) -> None
 
 
 def aged(where: DataDirectory) -> None:
-    """Make everything 100 days older, as nobody moves the clock of a process."""
+    """Make everything 100 days older, since the clock of a process cannot be moved."""
     with closing(sqlite3.connect(where.database)) as database, database:
         for table, columns in {
             "orders": ("created_at", "updated_at"),

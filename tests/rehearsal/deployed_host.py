@@ -225,7 +225,7 @@ class DeployedHost:
         """Return whether an order's wait for a decision has its token."""
         record = self.inventory.find(self._own(order_id))
         if record is not None and record.ended and self.stack.approves:
-            raise RehearsalError(f"{order_id} is {record.status}, and nobody has decided")
+            raise RehearsalError(f"{order_id} is {record.status}, without a decision")
         return record is not None and record.approval_token is not None
 
     def decide(self, decision: Approval, order_id: str = "T-1") -> None:

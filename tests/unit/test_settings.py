@@ -1,5 +1,6 @@
 """Settings of one machine: environment, file, default; one error for an invalid one."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -118,4 +119,20 @@ def test_the_printed_line_of_a_setting_is_toml_with_its_value(tmp_path: Path) ->
 def test_each_setting_is_in_the_page_of_operators() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     for setting in settings().values():
-        assert f"| `{setting.name}` | `{setting.variable}` |" in page, setting.name
+        default = f"`{setting.default}`" if setting.default else ""
+        row = f"| `{setting.name}` | `{setting.variable}` | {default} | {setting.meaning} |"
+        assert row in page, setting.name
+
+
+def test_each_parameter_of_a_functions_environment_is_a_setting() -> None:
+    template = (ROOT / "template.yaml").read_text("utf-8")
+    lines = re.findall(r"^ +[A-Z_]+: (!(?:Ref|Sub|If).*)$", template, re.MULTILINE)
+    found = {name for name in parameters() for line in lines if re.search(rf"\b{name}\b", line)}
+    assert found - settings().keys() == {"Tracing", "TraceSampling", "OpenTelemetryEndpoint"}
+
+
+def test_the_approval_of_orders_is_a_setting_of_the_directory(tmp_path: Path) -> None:
+    write(tmp_path, 'HighValueApproval = "on"\nApprovalSeconds = 90\n')
+    functions = stack_of(DataDirectory(tmp_path)).functions
+    assert functions["ProcessPaymentFunction"].variables["HIGH_VALUE_APPROVAL"] == "on"
+    assert functions["RequestApprovalFunction"].variables["APPROVAL_SECONDS"] == "90"

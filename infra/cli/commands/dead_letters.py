@@ -100,8 +100,8 @@ def list_groups(
 ) -> None:
     """Group open dead letters by their cause, the largest group first, with samples.
 
-    A reason's ids, numbers and quoted values do not count. Each group says how many came in the
-    last hour: whether it still happens.
+    A reason's ids, numbers and quoted values do not count. Each group has its number of dead
+    letters in the last hour.
     """
     dead_letters = selected(_place(stack, data).open(queue), reason, None)
     groups = groups_of(dead_letters, by.value, time.time())

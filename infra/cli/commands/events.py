@@ -95,7 +95,7 @@ def unmatched(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """List the events that no rule of the bus takes, with the nearest rule and what it wants."""
+    """List events that no rule of the bus takes, with the nearest rule and its failed condition."""
     where = directory(data)
     found = unmatched_events(where.reader(), stack_of(where).rules, limit)
     if not found:

@@ -92,7 +92,7 @@ def _show(page: OrderPage) -> None:
 
 
 def _reason(order: OrderSummary) -> str | None:
-    """Return why an order failed, or what it waits for and until when."""
+    """Return the reason of a failure, or the cause and the end of a wait."""
     if order.waits_for is None or order.until is None:
         return order.failure
     return f"waits for {order.waits_for} until {order.until[:16].replace('T', ' ')}"

@@ -41,13 +41,11 @@ def prune(
     parquet_days: Annotated[
         int | None, _days("Days that the analysts' files are kept; ParquetDays.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count what would be deleted.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the deletions.")] = False,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Delete what is older than a number of days; the directory may be served.
+    """Delete orders, events, runs and files older than some days, also in a served directory.
 
     Nothing unfinished is deleted. A pruned order that arrives again is ignored, since its id is
     kept. Without an option the settings count, which a server applies every hour by itself.
@@ -93,7 +91,7 @@ def _record(pruner: Pruner, database: Database, keep: Keep, clock: Clock, *, sha
 
 @contextmanager
 def _database(where: DataDirectory, *, dry: bool) -> Iterator[Database]:
-    """Open the database: of a served directory as its workers do, beside its server."""
+    """Open the database: of a served directory as its workers do."""
     if dry:
         with closing(where.reader()) as database:
             yield database

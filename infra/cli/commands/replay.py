@@ -38,7 +38,7 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that decide what is replayed."""
+    """The options that select the events of a replay."""
 
     filters: list[str]
     rules: list[str]

@@ -112,7 +112,7 @@ def serve(
             where.publish_endpoint(address, access.local_token)
             lines = (
                 f"serving {where.root} at {address} (Ctrl-C stops)",
-                f"  {address}/console/ in a browser shows orders, and what needs you",
+                f"  {address}/console/ in a browser shows orders and needs",
                 f"  curl {address}/ready      (or /health, /version, /metrics for Prometheus)",
                 (
                     f"  aws events put-events --endpoint-url {address} --region {REGION}"

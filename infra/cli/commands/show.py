@@ -166,7 +166,7 @@ def _payment(payment: Payment) -> str:
 
 
 def _action(action: StoryAction) -> str:
-    """Return what an operator did, why, and the result unless it was done."""
+    """Return an operator's action, its reason, and its result unless that is DONE."""
     why = f": {action.reason}" if action.reason else ""
     result = "" if action.result == "DONE" else f" ({action.result.lower()})"
     problem = f" - {action.problem}" if action.problem else ""

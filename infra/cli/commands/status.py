@@ -1,4 +1,4 @@
-"""``orders status``: what needs somebody, and the figures of the platform, on one screen."""
+"""``orders status``: the needs and the figures of the platform, on one screen."""
 
 import time
 from collections.abc import Callable
@@ -31,9 +31,9 @@ def status(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Show what needs somebody, and throughput, backlog, latency and failures, on one screen.
+    """Show the items that need an operator, throughput, backlog, latency and failures.
 
-    It exits with 1 if something needs somebody. With --watch and --json, each time is one line.
+    It exits with 1 if an item needs an operator. With --watch and --json, each time is one line.
     """
     read = _reader(stack, data)
     if watch:

@@ -24,10 +24,11 @@ def subscribe(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Send each event that matches a pattern to a program of yours; without options list these.
+    """Send each event that matches a pattern to your program; without options, list the rules.
 
-    A local rule is no part of template.yaml. `queue` is read by a client of SQS, `file` has a line
-    of JSON for each event. An event is sent at least once, for an hour if the program is not there.
+    A local rule is no part of template.yaml. A client of SQS reads `queue`; `file` has a line of
+    JSON for each event. An event is sent at least once, and again for an hour until the program
+    answers.
     """
     where = directory(data)
     if not (name or pattern or to):

@@ -45,9 +45,9 @@ def check_state(
     workflow: _Workflow = _ORDERS,
     result: Annotated[
         Path | None,
-        typer.Option("--result", metavar="FILE", help="The answer of what the state calls."),
+        typer.Option("--result", metavar="FILE", help="The answer of the state's call."),
     ] = None,
-    error: Annotated[str, typer.Option(help="The error of what the state calls.")] = "",
+    error: Annotated[str, typer.Option(help="The error of the state's call.")] = "",
     cause: Annotated[str, typer.Option(help="The cause of that error.")] = "",
     variables: Annotated[Path | None, _object_option("The workflow's variables")] = None,
     context: Annotated[Path | None, _object_option("The Context object")] = None,

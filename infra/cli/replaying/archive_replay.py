@@ -123,7 +123,7 @@ class ArchiveReplay:
                     work = settle if engine.clock.skips else work_off
                     work(engine, self._shows(engine.journal.database, name))
         except KeyboardInterrupt:
-            goes_on = "goes on" if address else "continues with `orders serve` or `orders run`"
+            goes_on = "continues" if address else "continues with `orders serve` or `orders run`"
             console.print(f"{name} {goes_on}; `orders replays cancel {name}` ends it")
         [told] = [each for each in all_replays(self.where) if each["name"] == name]
         console.print(f"{name} is {told['state']}: {told['sent']:,} events delivered again")

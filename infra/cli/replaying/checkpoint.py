@@ -1,4 +1,4 @@
-"""The checkpoint of a replay of files: how far it came, so that the same command continues.
+"""The checkpoint of a replay of files: its position, so that the same command continues.
 
 A checkpoint belongs to a command: the digest of its files, its selection and its destination. It is
 a file of the data directory, replaced atomically. An event that was sent after the last checkpoint

@@ -19,8 +19,8 @@ IN_TEXT, IN_JSON = 20, 1_000
 _TOTALS = {
     "type": "events by type",
     "rule": "events by rule",
-    "effect": "what the orders make of them",
-    "analytics": "what analytics counts",
+    "effect": "effect on the orders",
+    "analytics": "analytics",
 }
 
 
@@ -33,7 +33,7 @@ def forecast(
     *,
     from_archive: bool = False,
 ) -> dict[str, Any]:
-    """Print what the events will do, without changing anything; return it for ``--json``."""
+    """Print the effects of the events, without changing anything; return them for ``--json``."""
     listed: list[dict[str, Any]] = []
     progress = ReplayProgress()
     with ExitStack() as exits:

@@ -167,7 +167,7 @@ class FileReplay:
     def _account(
         self, keeper: Keeper, destination: EventDestination | None, wait: float
     ) -> dict[str, Any]:
-        """Print what was sent and what came of it; return it for ``--json``."""
+        """Print the sent events and their outcomes; return them for ``--json``."""
         checkpoint = keeper.checkpoint
         if checkpoint.state in (PAUSED, CANCELLED):  # events after the checkpoint do not count
             rejections, self.tally = self.tally.rejections, Tally(checkpoint.counts)

@@ -1,4 +1,4 @@
-"""Activity: who did what, with which result, and the undo of a discard."""
+"""Activity: operators' actions with their results, and the undo of a discard."""
 
 from infra.console.page import BadFilter, Page, View, Visit
 from infra.views.activity import ActivityCursor, activity_page

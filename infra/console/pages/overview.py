@@ -1,4 +1,4 @@
-"""The first page: what needs a person, the flow of orders, the backlog, and three ways to begin."""
+"""The first page: needs, the flow of orders, the backlog, and three ways to begin."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -40,7 +40,7 @@ def _overview(visit: Visit, database: Database) -> View:
 
 
 def _address_of(need: Need) -> str:
-    """Return the page of what needs a person; an empty text if there is none."""
+    """Return the page of a need; an empty text if there is none."""
     if need.kind == "dead letters":
         return link("/dead-letters")
     if need.kind in _OF_AN_ORDER and need.subject:

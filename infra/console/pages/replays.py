@@ -24,8 +24,8 @@ _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 
 CHANGES: Mapping[str, tuple[str, str]] = {
     "pause": ("Orderflow.PauseReplay", "is paused"),
-    "resume": ("Orderflow.ResumeReplay", "goes on"),
-    "cancel": ("AWSEvents.CancelReplay", "is cancelled; what was sent stays"),
+    "resume": ("Orderflow.ResumeReplay", "continues"),
+    "cancel": ("AWSEvents.CancelReplay", "is cancelled; sent events stay"),
 }
 """The operations on a replay, and their result in words."""
 

@@ -1,4 +1,4 @@
-"""Operations on dead letters: redrive, discard, restore, edit, expiry, and the end by itself.
+"""Operations on dead letters: redrive, discard, restore, edit, expiry, and the automatic end.
 
 A redrive closes the dead letter in the turn that stores its successor: a run, a message or a
 delivery. The closed dead letter is pending until its successor has ended; then it is done, or

@@ -38,7 +38,7 @@ class LocalQueueTarget:
         return UNLIMITED
 
     def deliver(self, target: Target, delivery: Delivery, now: float) -> None:
-        """Add the event to the queue; from time to time delete what is beyond `MAX_MESSAGES`."""
+        """Add the event to the queue; from time to time delete messages beyond `MAX_MESSAGES`."""
         number = self._journal.next_id("local_messages")
         self._journal.batch.add(_INSERT, number, target.name, delivery.envelope, now, now)
         sent = self._sent[target.name] = self._sent.get(target.name, 0) + 1

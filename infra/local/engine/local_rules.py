@@ -1,4 +1,4 @@
-"""A developer's own rules on one machine, beside those of the template.
+"""A developer's own rules on one machine, in addition to those of the template.
 
 Each is a row of the journal's table ``local_rules``, its targets rows of ``local_targets``. They
 are loaded with the engine, and every change is a request of the engine's turn. A rule of the

@@ -1,4 +1,4 @@
-"""The audit table of operators' actions: who did what to which subject, why, and with which result.
+"""The audit table of operators' actions: operator, action, subject, reason and result.
 
 A row is committed before its action and completed after it, so an action without a row does not
 exist; a crash in between leaves the result `STARTED`.

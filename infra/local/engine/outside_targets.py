@@ -1,7 +1,7 @@
 """Deliver events to HTTP addresses and files of this machine, outside the engine's turn.
 
 A delivery is a row of the journal until its answer is journalled, so an event is sent at least
-once, and again after a crash. Each target has a thread and at most one batch on its way: a slow
+once, and again after a crash. Each target has a thread and at most one open batch: a slow
 or dead target delays nothing but its own events. An answer of 5xx or 429, a timeout or a refused
 connection is retried with backoff for an hour; another answer above 299 is final (EventBridge, API
 destinations: 4xx is not retried, apart from 429 and others that pass).
@@ -92,7 +92,7 @@ class OutsideTargets(Component):
 
     @property
     def busy(self) -> bool:
-        """Whether a batch is on its way."""
+        """Whether a batch is open."""
         return bool(self._busy)
 
     def next_due(self) -> float:
@@ -180,7 +180,7 @@ class OutsideTargets(Component):
         self._answered.clear()
 
     def close(self) -> None:
-        """End the threads after the request that is on its way."""
+        """End the threads after their open request."""
         self._closing.set()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)

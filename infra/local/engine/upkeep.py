@@ -14,4 +14,4 @@ class Upkeep(Protocol):
         """Seconds until an idle engine has to call `observe` again."""
 
     def observe(self, now: float, *, busy: bool) -> None:
-        """Do what is due. ``now`` is a monotonic time in seconds, ``busy`` the turn's result."""
+        """Do the due work. ``now`` is a monotonic time in seconds, ``busy`` the turn's result."""

@@ -36,7 +36,7 @@ _OPEN: dict[str, str] = {
     "early requests": "select 1 from early_requests where order_id = ?",
     "held runs": "select 1 from quarantined_orders where order_id = ?",
 }
-"""Queries of what is unfinished about an order, by its name in reports."""
+"""Queries of unfinished work about an order, by its name in reports."""
 
 LATER = "a later end"
 

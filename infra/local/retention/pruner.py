@@ -1,4 +1,4 @@
-"""Retention: prune what is older than the settings say, in short steps.
+"""Retention: prune rows and files older than the settings, in short steps.
 
 Nothing unfinished is pruned: no order that has not ended or that a message, a dead letter, a run, a
 review or a held run mentions, and no event with a delivery left. Each step is one transaction of at

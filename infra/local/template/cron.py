@@ -1,8 +1,8 @@
 """Cron expressions of EventBridge: six fields in UTC, with ``?``, ``L``, ``W`` and ``#``.
 
 Source: "Cron expressions reference" in the EventBridge User Guide, and the Quartz scheduler's
-syntax for what that omits: ranges may wrap, ``L-3`` is the third day before the last, ``LW`` the
-last weekday of a month, ``6L`` its last Friday.
+syntax where the guide is silent: ranges may wrap, ``L-3`` is the third day before the last, ``LW``
+the last weekday of a month, ``6L`` its last Friday.
 """
 
 import calendar

@@ -141,14 +141,14 @@ def get(order_id: str) -> Response[str]:
 
 @app.get("/orders/<order_id>/events")
 def list_events(order_id: str) -> Response[str]:
-    """List the events of an order, the oldest first, with what became of each."""
+    """List the events of an order, the oldest first, with the outcome of each."""
     events = event_requests.of_order(order_id, _caller(), wiring.ports())
     return _json(HTTPStatus.OK, {"events": [event.to_json() for event in events]})
 
 
 @app.get("/events/<event_id>")
 def get_event(event_id: str) -> Response[str]:
-    """Return one event by its EventId, with what became of it."""
+    """Return one event by its EventId, with its outcome."""
     event = event_requests.find(event_id, _caller(), wiring.ports())
     return _json(HTTPStatus.OK, event.to_json())
 

@@ -1,4 +1,4 @@
-"""The alert: somebody is told of a change, once an hour at most, and of nothing twice."""
+"""The alert: a change is reported, once an hour at most, and no change twice."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ open(sys.argv[1], "a").write(os.environ["ORDERS_STATUS"] + sys.stdin.read() + "\
 
 
 class Told:
-    """What was told, by statuses; fails as often as told to."""
+    """The reported statuses; the first calls fail, as often as wanted."""
 
     def __init__(self) -> None:
         self.statuses: list[str] = []

@@ -1,4 +1,4 @@
-"""Send order events to Orderflow, and wait for what becomes of them.
+"""Send order events to Orderflow, and wait for their outcomes.
 
 >>> from orderflow_client import OrderPublisher
 >>> publisher = OrderPublisher(endpoint_url="http://127.0.0.1:8080")  # on AWS without it

@@ -61,7 +61,7 @@ class OrderRejected(OrderflowClientError):
     reason : str
         The error's name, such as InvalidEvent or OrderConflict.
     problems : tuple of Problem
-        What to change.
+        The change that corrects it.
     """
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
