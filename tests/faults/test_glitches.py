@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from infra.local.settle_limited import settle_limited
 from infra.local.workers.account import NEW_ACCOUNT, Limits
 from infra.local.workers.limited import LimitedInvoker
@@ -22,6 +24,7 @@ def invoker_of(machine: Host) -> LimitedInvoker:
     return invoker
 
 
+@pytest.mark.long
 def test_f20_a_new_account_with_ten_executions_at_once(scene: Scene) -> None:
     """F20: throttled, cold, 5 % of calls time out -> completed; none refunded or quarantined."""
     with scene.open(limits=NEW_ACCOUNT) as machine:
