@@ -138,16 +138,16 @@ class DynamoOrders(DynamoRecords):
         return outlasted
 
     def give_up(
-        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+        self, requests: Sequence[EarlyRequest], messages: Sequence[Message], at: float
     ) -> None:
-        """Replace an order's early requests by dead letters in the outbox, in one transaction."""
+        """Replace an order's early requests by messages in the outbox, in one transaction."""
         order_id = requests[0].order_id
         removal = Update(*order_key(order_id))
         _require_requests(removal, requests)
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        messages = {str(number): to_message(letter, at) for number, letter in enumerate(letters)}
-        add_outbox(update, messages, name, at)
+        entries = {str(number): to_message(each, at) for number, each in enumerate(messages)}
+        add_outbox(update, entries, name, at)
         try:
             self.table.write(Removal(removal), update)
         except ConditionFailed:
@@ -324,7 +324,9 @@ def _require_requests(update: Update, requests: Sequence[EarlyRequest]) -> None:
 def put_request(table: Table, request: EarlyRequest) -> None:
     """Store a request in the item of its order, once (see `OrderStore.keep_request`)."""
     detail = json_text.write(request.detail).decode()
-    stored = [request.event_id, request.name, detail, request.came_at, request.heard]
+    stored: list[Any] = [request.event_id, request.name, detail, request.came_at, request.heard]
+    if request.bus_event_id is not None:
+        stored.append(request.bus_event_id)
     first = Update(*order_key(request.order_id))
     first.if_absent()
     due = due_key(request.order_id, request.came_at + RETENTION)
@@ -354,9 +356,9 @@ def requests_in(item: Item | None) -> list[EarlyRequest]:
     order_id = item["pk"].partition("#")[2]
     requests = [
         EarlyRequest(
-            order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard)
+            order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard), *bus_id
         )
-        for key, (event_id, name, detail, at, heard) in item.get(EARLY, {}).items()
+        for key, (event_id, name, detail, at, heard, *bus_id) in item.get(EARLY, {}).items()
     ]
     return sorted(requests, key=lambda request: (request.came_at, request.request_id))
 

@@ -102,6 +102,17 @@ def test_a_request_before_its_order_waits(api: Host) -> None:
     assert get(f"/events/{answer['EventId']}")[1]["outcome"] == "waiting"
 
 
+def test_a_request_whose_order_never_came_is_rejected_by_one_fact(api: Host) -> None:
+    [answer] = api.put(event("Order Cancelled"))
+    api.settle()
+    told = get(f"/events/{answer['EventId']}")[1]
+    assert (told["outcome"], told["reason"]) == ("rejected", "OrderNotFound")
+    assert "send the order first" in told["problems"][0]["problem"]
+    query = "select count(*) as n from events where detail_type = 'Order Rejected'"
+    assert api.rows(query) == [{"n": 1}]
+    assert [letter["queue"] for letter in api.dead_letters()] == ["QuarantineQueue"]
+
+
 @pytest.mark.parametrize("event_id", ["nothing", "019bd1f1-8c3e-7a52-9c0d-5d3f1b6c2a10", "x" * 500])
 def test_an_unknown_event_is_a_404(api: Host, event_id: str) -> None:
     status, body = get(f"/events/{event_id}")
