@@ -181,8 +181,9 @@ bench-console: .venv/.dev ## Measure the console's pages, and a burst with open 
 bench: .venv/.dev .venv-bench/.installed ## Compare the platform with a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
-rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine
-	$(BIN)/python -m tests.rehearsal
+rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine (LAMBDA_FAULTS=new-account, ORDERS=N)
+	$(BIN)/python -m tests.rehearsal $(if $(LAMBDA_FAULTS),--lambda-faults '$(LAMBDA_FAULTS)') \
+		$(if $(ORDERS),--orders $(ORDERS))
 
 SFN_LOCAL ?= http://127.0.0.1:8083
 
