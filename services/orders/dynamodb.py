@@ -16,6 +16,7 @@ from kernel.errors import VersionConflict
 from kernel.idempotency import confirmation_id
 from kernel.order_record import Change, Message, OrderRecord
 from kernel.order_status import ENDED
+from orders import refused_events
 from orders.early_requests import MAX_KEPT, RETENTION, EarlyRequest, RequestedBefore, too_many
 from orders.idempotency_key import Key, Use
 from orders.outbox import GRACE, OutboxItem
@@ -268,6 +269,7 @@ class DynamoOutbox:
 
     def remove(self, outbox_item: OutboxItem, ids: Sequence[str]) -> None:
         """Remove accepted messages, without a conflict with other writers of the item."""
+        refused_events.keep((outbox_item.messages[key] for key in ids), self.table)
         pk, sk = outbox_item.key
         if sk != ORDER and len(ids) == len(outbox_item.messages):
             self._empty(outbox_item)
