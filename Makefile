@@ -146,8 +146,8 @@ simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
 .PHONY: mutations
-mutations: .venv/.dev ## Mutate the shipped code, and simulate until each mutation is detected
-	$(BIN)/python -m pytest -n 2 tests/simulation/test_mutations.py --all-mutations
+mutations: .venv/.dev ## Mutate the shipped code and the template until each mutation is detected
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_mutations.py tests/mutations --all-mutations
 
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 	$(BIN)/python -m pytest tests/fuzz --examples $(or $(EXAMPLES),5000)
