@@ -107,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-mutations",
         action="store_true",
-        help="test_mutations.py: also the mutations that need more than 200 seeds",
+        help="also the mutations that need more than 200 seeds, and those of tests/mutations",
     )
     parser.addoption(
         "--exports",

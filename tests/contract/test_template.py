@@ -228,6 +228,14 @@ def test_a_visibility_timeout_is_six_times_the_consumers_timeout(queue: str) -> 
     assert QUEUES[queue]["VisibilityTimeout"] >= times * timeout
 
 
+@pytest.mark.parametrize("queue", CONSUMERS)
+def test_a_message_is_tried_for_an_hour_and_an_event_of_an_order_for_a_day(queue: str) -> None:
+    """A throttled call counts as a receive, and throttling lasts."""
+    receives = QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"]
+    least = 86_400 if queue == "RetryQueue" else 3_600
+    assert least <= receives * QUEUES[queue]["VisibilityTimeout"] <= 1.1 * least
+
+
 def test_defaults_equal_those_of_the_settings() -> None:
     fields = settings_of("orders").model_fields
     for parameter, field in (

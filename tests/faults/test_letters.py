@@ -262,5 +262,6 @@ def test_a_request_for_an_unknown_order_is_a_dead_letter_with_that_reason(machin
     machine.settle()
     [letter] = open_letters(machine)
     assert letter["reason"] == (
-        "OrderNotFound: order never did not arrive within 24 hours of this request"
+        "OrderNotFound: order never did not arrive within 24 hours of this request;"
+        " send the order first, then the request again"
     )

@@ -65,6 +65,7 @@ create table early_requests (
     detail text not null,
     came_at real not null,
     heard real not null,
+    bus_event_id text,
     primary key (order_id, request_id)
 ) without rowid;
 create table waiting_orders (
