@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from hashlib import md5
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID
 
 from infra.dead_letters.reason import UNTOLD
 from infra.local.directory.crash_marker import Kind
@@ -20,6 +20,7 @@ from infra.local.orderflow import ATTENTION_QUEUE
 from infra.local.template.loader import REGION
 from infra.local.template.stack import Consumer, Queue, Stack
 from infra.local.workers.invocations import Invoke, Result
+from kernel.idempotency import uuid_of
 
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
@@ -211,7 +212,7 @@ def _failed(answer: object, ids: set[str]) -> set[str]:
 @lru_cache(maxsize=4_096)
 def message_id(message: int) -> str:
     """Return a message's id for clients and consumers."""
-    return str(uuid5(NAMESPACE_OID, f"message-{message}"))
+    return uuid_of(f"message-{message}", NAMESPACE_OID)
 
 
 def _record(queue: Queue, row: Any) -> dict[str, Any]:
