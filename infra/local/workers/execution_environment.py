@@ -230,7 +230,7 @@ def sendable(text: str) -> str:
 
 
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:
-    frames = traceback.extract_tb(raised.__traceback__)
+    frames = traceback.extract_tb(raised.__traceback__, limit=-3)
     try:
         message = sendable(str(raised))
     except Exception as another:  # noqa: BLE001 - `__str__` may raise anything
@@ -241,6 +241,6 @@ def _error(raised: Exception, request_id: str) -> dict[str, Any]:
         "requestId": request_id,
         # without columns: the range to underline would be found by parsing each line
         "stackTrace": traceback.format_list(
-            [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames[-3:]]
+            [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames]
         ),
     }
