@@ -30,7 +30,6 @@ from infra.asl.errors import (
 )
 from infra.asl.execution import Execution, Frame
 from infra.asl.expressions.values import JSON, exceeds_data_limit
-from infra.asl.history import HistoryEvent
 from infra.asl.states.state import StateTable
 
 Started: TypeAlias = tuple[Execution, list[Effect]]
@@ -183,7 +182,7 @@ class Advance:
         """Append an event after the frame's last one; return its id."""
         execution = self.execution
         execution.last_event_id = event_id = execution.last_event_id + 1
-        execution.history.append(HistoryEvent(event_id, frame.last_id, self.now, kind, details))
+        execution.rows.append([event_id, frame.last_id, self.now, kind, details])  # a HistoryEvent
         frame.last_id = event_id
         return event_id
 

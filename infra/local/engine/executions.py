@@ -265,7 +265,7 @@ class Executions(Component):
     def _end_unsaved(self, live: LoadedExecution, error: Exception, now: float) -> None:
         """End an execution that cannot be serialised, with its last event only."""
         self._abort(live, error, now)
-        live.execution.history = live.execution.history[-1:]  # an earlier one may be the cause
+        live.execution.rows = live.execution.rows[-1:]  # an earlier one may be the cause
         mark, row = len(self.journal.batch.added), live.row
         try:
             self._save(live, now)
@@ -350,7 +350,7 @@ class Executions(Component):
 
     def _end_row(self, number: int, last: HistoryEvent, end: _End, now: float) -> None:
         self._ended_rows.add(number)
-        self.journal.batch.add(HISTORY, number, packed([last], None))
+        self.journal.batch.add(HISTORY, number, packed([last.to_row()], None))
         self.journal.batch.add(END, *end, now, number)
 
     def _load(self, row: Any, now: float) -> None:
@@ -489,16 +489,16 @@ class Executions(Component):
 
     def _save(self, live: LoadedExecution, now: float) -> None:
         execution = live.execution
-        events, execution.history = execution.history, []
+        rows = execution.drain_rows()
         running = execution.status == "RUNNING"
         try:
             snapshot = execution.snapshot() if running else None
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
-            piece = packed(events, snapshot)
+            piece = packed(rows, snapshot)
             output = "" if running else json_text.write(execution.output).decode()
         except BaseException:
-            execution.history = events
+            execution.rows = rows
             raise
         self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
