@@ -159,6 +159,13 @@ class Execution:
         """Return and remove the events since the last call."""
         return [HistoryEvent(*row) for row in self.drain_rows()]
 
+    def release(self) -> None:
+        """Drop the frames of an ended execution, which refer to it.
+
+        Otherwise only the garbage collector frees the memory of both.
+        """
+        del self.root
+
     def snapshot(self) -> dict[str, JSON]:
         """Return the execution as JSON, including events that are not drained yet."""
         shot = dict(zip(_EXECUTION_FIELDS, _execution_values(self), strict=True))

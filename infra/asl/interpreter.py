@@ -62,9 +62,13 @@ class Machine:
         ``context`` has ``Execution`` and ``StateMachine`` of the context object.
         """
         execution = Execution(self, context)
+        return execution, self.begin(execution, input, now)
+
+    def begin(self, execution: Execution, input: JSON, now: float) -> list[Effect]:  # noqa: A002
+        """Begin an execution that has its context only."""
         advance = Advance(execution, now)
         advance.begin(input)
-        return execution, advance.run()
+        return advance.run()
 
     def advance(self, execution: Execution, signal: Signal, now: float) -> list[Effect]:
         """Apply one signal; a signal with an unknown token is ignored."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
@@ -292,13 +292,13 @@ class Executions(Component):
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self.definitions.compiled[definition]
         context = context_of(machine, number, name, body, started)
-        empty = Execution(compiled_machine, context)
-        live = LoadedExecution(number, machine.name, compiled_machine, empty)
+        execution = Execution(compiled_machine, context)
+        live = LoadedExecution(number, machine.name, compiled_machine, execution)
         live.row = row
         if self.boundary.marker.current is not NO_ITEM:
             live.item = self.boundary.marker.current  # its cause is in the journal, it is not
         self.live[number] = live
-        self._continue(live, now, self._enter, context, body)
+        self._continue(live, now, self._enter, body)
 
     def _load_due(self, now: float) -> bool:
         """Load due executions from the journal."""
@@ -387,11 +387,8 @@ class Executions(Component):
         if error is not None:
             self._abort(live, error, now)
 
-    def _enter(
-        self, live: LoadedExecution, now: float, context: Mapping[str, Any], body: Any
-    ) -> None:
-        live.execution, effects = live.machine.start(body, context, now)
-        self._perform(live, effects, now)
+    def _enter(self, live: LoadedExecution, now: float, body: Any) -> None:
+        self._perform(live, live.machine.begin(live.execution, body, now), now)
 
     def _resume(self, live: LoadedExecution, now: float) -> None:
         self._perform(live, live.machine.resume(live.execution, now), now)
@@ -516,6 +513,7 @@ class Executions(Component):
             self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
         else:
             self.journal.batch.add(END, execution.status, *ended, live.id)
+        execution.release()
 
     def _unload_if_idle(self, live: LoadedExecution, now: float) -> float | None:
         """Unload an execution that only waits; return when it must be loaded again."""
