@@ -78,13 +78,10 @@ class Hooks(Protocol):
 class _Unmeasured:
     """Metrics that are discarded."""
 
-    metric_set: Mapping[str, Any] = {}
-
-    def add_metric(self, **_: Any) -> None:
+    def add(self, *_: Any) -> None:
         """Do nothing."""
 
-    def add_metadata(self, *_: Any) -> None:
-        """Do nothing."""
+    add_member = flush = add
 
 
 class _Silent:
