@@ -64,7 +64,8 @@ class Queues(Component):
     ) -> int:
         """Add a message; return its number in the journal."""
         message, due = self.journal.next_id("messages"), now + delay
-        self.journal.batch.add(_INSERT, message, queue, body, now, due, 0, json.dumps(attributes))
+        told = json.dumps(attributes) if attributes else "{}"
+        self.journal.batch.add(_INSERT, message, queue, body, now, due, 0, told)
         if queue in self.backlog:
             self.backlog.wake(queue, due)
         return message
