@@ -1,7 +1,8 @@
 """Logs, metrics and traces, the same for every handler.
 
 Powertools reads the service's name and the levels from its own environment variables
-(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``, ``POWERTOOLS_METRICS_NAMESPACE``).
+(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``). The metrics read the first of them, and
+``POWERTOOLS_METRICS_NAMESPACE``.
 ``TRACING`` is the template's parameter: ``xray`` is Powertools' tracer with the X-Ray SDK; with
 ``otel`` ADOT's layer makes a span of each invocation before the handler runs; ``none`` is neither.
 """
@@ -9,16 +10,16 @@ Powertools reads the service's name and the levels from its own environment vari
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel import current_order
 from kernel.errors import OrderflowError
+from lambda_support.embedded_metrics import EmbeddedMetrics
 from lambda_support.settings import PerFunction
 
 Handler = Callable[[Any, LambdaContext], Any]
@@ -46,35 +47,47 @@ def logger() -> Logger:
     return log
 
 
+_context: LambdaContext | None = None
+
+
 def _name_ids(record: logging.LogRecord) -> bool:
-    """Give a line the ids of the order that the invocation works on."""
+    """Give a line the function, the request, and the ids of the order that it works on.
+
+    Powertools' own keys would be set in each invocation, although few write a line.
+    """
+    if _context is not None:
+        record.function, record.request_id = _context.function_name, _context.aws_request_id
     record.order_id, record.correlation_id = current_order.ids()
     return True
 
 
 @PerFunction
-def metrics() -> Metrics:
-    """Return this function's metrics, flushed as EMF at the end of each invocation."""
-    return Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE))
+def metrics() -> EmbeddedMetrics:
+    """Return this function's metrics, flushed at the end of each invocation."""
+    return _metrics_of({})
+
+
+def _metrics_of(dimensions: Mapping[str, str]) -> EmbeddedMetrics:
+    namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "orders")
+    return EmbeddedMetrics(namespace, {"service": service, **dimensions})
 
 
 def count(name: str, value: float = 1) -> None:
     """Add to a counter of this invocation."""
-    metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics().add(name, "Count", value)
 
 
 def observe(name: str, seconds: float) -> None:
     """Add a duration to a metric of this invocation."""
-    metrics().add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
+    metrics().add(name, "Seconds", seconds)
 
 
 def count_by(name: str, dimension: str, label: str, value: float) -> None:
     """Count with one more dimension, as a metric of its own; the labels must be few."""
-    namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "orders")
-    with single_metric(name, MetricUnit.Count, value, namespace=namespace) as metric:
-        metric.add_dimension("service", service)
-        metric.add_dimension(dimension, label)
+    own = _metrics_of({dimension: label})
+    own.add(name, "Count", value)
+    own.flush()
 
 
 def instrumented(handler: Handler) -> Handler:
@@ -85,17 +98,17 @@ def instrumented(handler: Handler) -> Handler:
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
-        log = logger()
+        global _context
+        log, _context = logger(), context
         current_order.enter(event)
-        # each call sets both keys: clearing Powertools' state takes ten times as long
-        log.append_keys(function=context.function_name, request_id=context.aws_request_id)
         try:
             tracing = _tracing()
             if tracing == "otel":
                 _name_order(current_order.ids()[0])
             traced = tracing == "xray" and _is_sampled()
             answer = (_traced(handler) if traced else handler)(event, context)
-            log.debug("done", outcome=_outcome(answer))
+            if log.log_level <= logging.DEBUG:
+                log.debug("done", outcome=_outcome(answer))
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
             raise
@@ -105,9 +118,7 @@ def instrumented(handler: Handler) -> Handler:
         else:
             return answer
         finally:
-            recorded = metrics()
-            if recorded.metric_set:
-                recorded.flush_metrics()
+            metrics().flush()
 
     return run
 

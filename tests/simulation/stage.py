@@ -78,25 +78,17 @@ class Hooks(Protocol):
 class _Unmeasured:
     """Metrics that are discarded."""
 
-    metric_set: Mapping[str, Any] = {}
-
-    def add_metric(self, **_: Any) -> None:
+    def add(self, *_: Any) -> None:
         """Do nothing."""
 
-    def add_metadata(self, *_: Any) -> None:
-        """Do nothing."""
+    add_member = flush = add
 
 
 class _Silent:
     """A log that is discarded."""
 
     name = "simulation"
-
-    def append_keys(self, **_: Any) -> None:
-        """Do nothing."""
-
-    def clear_state(self) -> None:
-        """Do nothing."""
+    log_level = logging.INFO
 
     def info(self, *_: Any, **__: Any) -> None:
         """Do nothing."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
@@ -265,7 +265,7 @@ class Executions(Component):
     def _end_unsaved(self, live: LoadedExecution, error: Exception, now: float) -> None:
         """End an execution that cannot be serialised, with its last event only."""
         self._abort(live, error, now)
-        live.execution.history = live.execution.history[-1:]  # an earlier one may be the cause
+        live.execution.rows = live.execution.rows[-1:]  # an earlier one may be the cause
         mark, row = len(self.journal.batch.added), live.row
         try:
             self._save(live, now)
@@ -292,13 +292,13 @@ class Executions(Component):
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self.definitions.compiled[definition]
         context = context_of(machine, number, name, body, started)
-        empty = Execution(compiled_machine, context)
-        live = LoadedExecution(number, machine.name, compiled_machine, empty)
+        execution = Execution(compiled_machine, context)
+        live = LoadedExecution(number, machine.name, compiled_machine, execution)
         live.row = row
         if self.boundary.marker.current is not NO_ITEM:
             live.item = self.boundary.marker.current  # its cause is in the journal, it is not
         self.live[number] = live
-        self._continue(live, now, self._enter, context, body)
+        self._continue(live, now, self._enter, body)
 
     def _load_due(self, now: float) -> bool:
         """Load due executions from the journal."""
@@ -350,7 +350,7 @@ class Executions(Component):
 
     def _end_row(self, number: int, last: HistoryEvent, end: _End, now: float) -> None:
         self._ended_rows.add(number)
-        self.journal.batch.add(HISTORY, number, packed([last], None))
+        self.journal.batch.add(HISTORY, number, packed([last.to_row()], None))
         self.journal.batch.add(END, *end, now, number)
 
     def _load(self, row: Any, now: float) -> None:
@@ -387,11 +387,8 @@ class Executions(Component):
         if error is not None:
             self._abort(live, error, now)
 
-    def _enter(
-        self, live: LoadedExecution, now: float, context: Mapping[str, Any], body: Any
-    ) -> None:
-        live.execution, effects = live.machine.start(body, context, now)
-        self._perform(live, effects, now)
+    def _enter(self, live: LoadedExecution, now: float, body: Any) -> None:
+        self._perform(live, live.machine.begin(live.execution, body, now), now)
 
     def _resume(self, live: LoadedExecution, now: float) -> None:
         self._perform(live, live.machine.resume(live.execution, now), now)
@@ -489,16 +486,16 @@ class Executions(Component):
 
     def _save(self, live: LoadedExecution, now: float) -> None:
         execution = live.execution
-        events, execution.history = execution.history, []
+        rows = execution.drain_rows()
         running = execution.status == "RUNNING"
         try:
             snapshot = execution.snapshot() if running else None
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
-            piece = packed(events, snapshot)
+            piece = packed(rows, snapshot)
             output = "" if running else json_text.write(execution.output).decode()
         except BaseException:
-            execution.history = events
+            execution.rows = rows
             raise
         self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
@@ -516,6 +513,7 @@ class Executions(Component):
             self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
         else:
             self.journal.batch.add(END, execution.status, *ended, live.id)
+        execution.release()
 
     def _unload_if_idle(self, live: LoadedExecution, now: float) -> float | None:
         """Unload an execution that only waits; return when it must be loaded again."""
