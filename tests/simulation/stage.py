@@ -78,10 +78,13 @@ class Hooks(Protocol):
 class _Unmeasured:
     """Metrics that are discarded."""
 
-    def add(self, *_: Any) -> None:
+    metric_set: Mapping[str, Any] = {}
+
+    def add_metric(self, **_: Any) -> None:
         """Do nothing."""
 
-    add_member = flush = add
+    def add_metadata(self, *_: Any) -> None:
+        """Do nothing."""
 
 
 class _Silent:
