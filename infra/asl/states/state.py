@@ -30,6 +30,8 @@ class State:
     enter: Enter
     on_answer: OnAnswer | None = None
     on_child_end: OnChildEnd | None = None
+    on_redrive: Enter | None = None
+    """The action of a redrive; by default `enter`."""
     retriers: Sequence[Retrier] | None = None
     catchers: Sequence[Catcher] = ()
     children: Sequence["StateTable"] = ()
