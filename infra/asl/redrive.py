@@ -5,7 +5,7 @@ input and its variables; its count of retries begins at 0. A Parallel or a Map r
 branches or iterations only; one that failed with ``States.DataLimitExceeded`` is run as a whole.
 
 Source: "Restarting state machine executions with redrive" in the AWS Step Functions Developer
-Guide. docs/decisions/0091-redrive-of-executions.md has the parts that AWS does not describe.
+Guide. A decision record has the parts that AWS does not describe.
 """
 
 from typing import TYPE_CHECKING

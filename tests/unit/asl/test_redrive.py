@@ -288,9 +288,10 @@ def test_a_jsonata_map_keeps_the_items_that_it_selected() -> None:
     ],
 )
 def test_a_state_that_must_fail_fails_again(state: dict[str, Any], events: list[str]) -> None:
-    flow: dict[str, Any] = {"StartAt": "Only", "States": {"Only": state, "End": {"Type": "Succeed"}}}
+    states = {"Only": state, "End": {"Type": "Succeed"}}
+    flow = {"StartAt": "Only", "States": states}
     if state["Type"] != "Choice":
-        del flow["States"]["End"]
+        del states["End"]
     run = Redriven(flow, {})
     first = run.run({"a": 1})
     second = run.redrive()
