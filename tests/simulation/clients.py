@@ -13,7 +13,7 @@ from infra.local.workers.invocations import Result
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from storage.sqlite.database import Database
-from tests.simulation import approvals
+from tests.simulation import approvals, redrives
 from tests.simulation.model import Model, promise
 from tests.simulation.plan import Action
 from tests.simulation.poison import Poison, is_injected
@@ -75,6 +75,9 @@ class Clients:
             answer = approvals.decide(engine, store, action.order_id, action.body)
             self._pending.append((number, action, answer))
             return
+        if action.do in {redrives.STOP, redrives.REDRIVE}:
+            self._pending.append((number, action, redrives.send(engine, action)))
+            return
         self.model.sent(action)
         if action.do == "http":
             request = _request(action)
@@ -113,6 +116,11 @@ class Clients:
         for entry in [entry for entry in self._pending if entry[2].done()]:
             self._pending.remove(entry)
             number, action, answer = entry
+            if action.do in {redrives.STOP, redrives.REDRIVE}:
+                follows = redrives.answered(action, answer, now)
+                if follows is not None:
+                    heappush(self._due, (follows[0], number, follows[1]))
+                continue
             refused = answer.exception()
             if isinstance(refused, InvalidRequest) and action.do == "decide":
                 continue  # an operator's decision, refused by a rule

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from storage.sqlite.database import Database
+from tests.simulation import redrives
 from tests.simulation.approvals import Approvals
 from tests.simulation.plan import Action
 
@@ -157,6 +158,8 @@ class Model:
         self._stock(store, taken)
         problem = self.approvals.problem(store, sandbox)
         promise("approval", not problem, problem)
+        problem = redrives.problem(store)
+        promise("redrive", not problem, problem)
         for row in store.connection.execute(_EARLY):
             raise Violation("end", f"a request is kept although its order {row[0]} exists")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.simulation import approvals
+from tests.simulation import approvals, redrives
 from tests.simulation.dice import Dice
 
 TEA, MUG, VASE, GHOST = "TEA", "MUG", "VASE", "GHOST"
@@ -45,8 +45,9 @@ NEVER_ENDS = "tok_refund_fails"
 class Action:
     """An action of a client, or an external event.
 
-    ``do`` is put, http, decide, receive, jump, crash, redrive, sink away or sink back. ``at`` is in
-    seconds from the beginning; with ``when``, from the time when the order reaches that milestone.
+    ``do`` is put, http, decide, receive, stop run, redrive run, jump, crash, redrive, sink away or
+    sink back. ``at`` is in seconds from the beginning; with ``when``, from the time when the order
+    reaches that milestone.
     """
 
     at: float
@@ -196,6 +197,8 @@ def _surroundings(dice: Dice) -> Iterator[Action]:
         if dice.happens(0.3, "redrive", number):
             spread = dice.pick((CLIENT_SECONDS, 1_000.0, 4_000.0), "redrive spread", number)
             yield Action(dice.roll("redrive at", number) * spread, "redrive")
+    for at, body in redrives.stops(dice):
+        yield Action(at, redrives.STOP, body=body)
     if dice.happens(0.3, "sink"):
         away = dice.roll("sink away") * CLIENT_SECONDS
         yield Action(away, "sink away")
