@@ -33,6 +33,7 @@ from infra.asl.execution import Execution, Frame
 from infra.asl.expressions.values import JSON, exceeds_data_limit
 from infra.asl.history import HistoryEvent
 from infra.asl.states.state import StateTable
+from infra.asl.variables import MAX_BYTES, could_exceed
 
 Started: TypeAlias = tuple[Execution, list[Effect]]
 
@@ -240,10 +241,13 @@ class Advance:
             raise DataLimitExceeded(state.name, "returned a result")
         if assigned and exceeds_data_limit(assigned):
             raise DataLimitExceeded(state.name, "assigned variables")
+        variables = {**frame.variables, **assigned} if assigned else frame.variables
+        if assigned and could_exceed(variables) and exceeds_data_limit(variables, None, MAX_BYTES):
+            raise DataLimitExceeded(state.name, "stored variables")
         details = {"name": state.name, "output": output}
         if assigned:
             details["assignedVariables"] = assigned
-            frame.variables = {**frame.variables, **assigned}
+            frame.variables = variables
         self.record(frame, f"{state.kind}StateExited", details)
         if successor is not None:
             frame.state, frame.input = frame.table.states[successor], output
