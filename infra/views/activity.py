@@ -23,6 +23,8 @@ MAX_LOG_ROWS = 1_000
 _CLI = {
     "cancel": "orders cancel {subject} --reason {reason}",
     "retry": "orders retry {subject}",
+    "approve": "orders approve {subject}",
+    "reject": "orders reject {subject} --reason {reason}",
     "note": "orders note {subject} {reason}",
     "close review": "orders reviews close {subject} --reason {reason}",
     "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",

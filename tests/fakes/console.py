@@ -120,15 +120,17 @@ class Visitor:
 
 
 @contextmanager
-def serving(data: Path, *, tokens: Mapping[str, str] | None = None) -> Iterator[Visitor]:
-    """Open a platform and its console; ``tokens`` are scopes by token."""
+def serving(
+    data: Path, *, tokens: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[Visitor]:
+    """Open a platform and its console; ``tokens`` are scopes by token, ``options`` of `host`."""
     callers = {
         token: Caller(f"who-{token[0]}", frozenset(scopes.split()))
         for token, scopes in (tokens or {}).items()
     }
     admission = Admission((), Tokens(callers) if tokens else None)
     forget()  # the handlers of an earlier platform of this process
-    with host(data, clock=Clock()) as served, asyncio.Runner() as runner:
+    with host(data, clock=Clock(), **options) as served, asyncio.Runner() as runner:
         visitor = Visitor(served, admission, runner)
         try:
             yield visitor

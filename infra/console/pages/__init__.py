@@ -3,6 +3,7 @@
 from infra.console.page import Page
 from infra.console.pages import (
     activity,
+    approval,
     bus,
     contracts,
     dead_letters,
@@ -18,6 +19,7 @@ PAGES: tuple[Page, ...] = (
     overview.PAGE,
     orders.PAGE,
     order.PAGE,
+    approval.PAGE,
     bus.PAGE,
     dead_letters.PAGE,
     replays.PAGE,

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from infra.audit.one_order import invariants_of
 from infra.console.page import BadFilter, Document, Download, Page, Redirect, View, Visit, link
+from infra.console.pages import approval
 from infra.errors import InvalidRequest, NotFound
 from infra.views.local_story import confirmation_mail, story_of
 from infra.views.order_lanes import LANES, facts_of, sentence
@@ -47,6 +48,7 @@ def _order(visit: Visit, database: Database) -> View:
         "runs": story.runs[-MAX_RUNS:],
         "holds": invariants_of(database, visit.source.stack, story),
         "actions": _actions(story),
+        "approval": approval.names_of(story),
         "signs": SIGNS,
         **_of_run(visit, run),
     }
@@ -144,8 +146,10 @@ def _actions(story: OrderStory) -> list[str]:
     """Return the actions that the order's status allows."""
     if story.facts is None:
         return []
-    ended = story.status in ("COMPLETED", "FAILED", "CANCELLED")
-    return ["note"] if ended else ["cancel", "retry", "note"]
+    if story.status in ("COMPLETED", "FAILED", "CANCELLED"):
+        return ["note"]
+    can_run = story.status != "AWAITING_APPROVAL"
+    return ["cancel", *["retry"] * can_run, "note"]
 
 
 async def _act(operation: str, done: str, visit: Visit, form: Mapping[str, str]) -> Redirect:
