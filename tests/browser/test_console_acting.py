@@ -1,6 +1,7 @@
 """An operator's decisions and operations on groups in headless Chromium."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.fakes.serving import Served
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="chromium is not installed")
 
+GROUP = 40
 LINE = {"sku": "TEA-GREEN-100", "quantity": 96, "unit_price": 12.5}
 
 
@@ -24,13 +26,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve three orders that wait for a decision."""
+    """Serve three orders that wait for a decision, and a group of dead letters."""
     data = tmp_path_factory.mktemp("acting") / "data"
     with Served(data, "--parameter", "HighValueApproval=on") as served:
         for number in (1, 2, 3):
             put(served, f"DEAR-{number}", items=[LINE], total=1200.0)
         waiting = "select count(*) from orders where status = 'AWAITING_APPROVAL'"
         served.until(waiting, 3)
+        for number in range(GROUP):
+            put(served, f"BAD-{number}", currency="EURO")
+        served.until("select count(*) from messages where queue = 'QuarantineQueue'", GROUP)
         yield served
 
 
@@ -70,3 +75,23 @@ def test_an_order_is_found_on_the_overview_and_approved(
         row = page.locator("tr", has_text=order_id)
         expect(row).to_contain_text("approve")
         expect(row).to_contain_text("known customer")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_group_is_redriven_at_a_pace_paused_and_goes_on(
+    browser: Browser, server: Served, *, script: bool
+) -> None:
+    with tab(browser, server.address, java_script_enabled=script) as opened:
+        page = opened.open("/dead-letters?q=currency")
+        page.locator("article h2 a").first.click()
+        page.get_by_role("link", name=re.compile("^Redrive all")).click()
+        page.get_by_label(re.compile("^Pace")).fill("0.5")
+        page.get_by_role("button", name=re.compile("^Redrive")).click()
+        expect(page.locator(".notice")).to_have_text("The job has started.")
+        expect(page.locator("#live")).to_contain_text("0.5 dead letters a second")
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#live .tag")).to_have_text("Paused")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#live .tag")).to_have_text("Running")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#live .tag")).to_have_text("Cancelled")

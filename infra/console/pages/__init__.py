@@ -7,6 +7,7 @@ from infra.console.pages import (
     bus,
     contracts,
     dead_letters,
+    letter_jobs,
     order,
     orders,
     overview,
@@ -21,6 +22,7 @@ PAGES: tuple[Page, ...] = (
     order.PAGE,
     approval.PAGE,
     bus.PAGE,
+    letter_jobs.PAGE,  # before dead letters, whose path /dead-letters/{id} matches too
     dead_letters.PAGE,
     replays.PAGE,
     queries.PAGE,

@@ -36,11 +36,11 @@ def number_of(text: str) -> int:
     return int(text)
 
 
-def numbers_of(text: str) -> list[int]:
+def numbers_of(text: str, most: int = MAX_BATCH) -> list[int]:
     """Return the numbers of dead letters in a form, each once, or raise `BadFilter`."""
     words = text.replace(",", " ").split()
-    if len(words) > MAX_BATCH:
-        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    if len(words) > most:
+        raise BadFilter(f"ids: name at most {most:,} dead letters in one action")
     return list(dict.fromkeys(map(number_of, words)))
 
 
