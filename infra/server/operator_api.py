@@ -7,6 +7,7 @@
 ``RejectOrder``     ``order_id``, ``reason``: reject it, so that it fails uncharged
 ``NoteOrder``       ``order_id``, ``reason``: add the text to the order's timeline
 ``CloseReview``     ``order_id``, ``reason``: close the review of a high-value order
+``RevealData``      ``subject``, ``reason`` (optional): record that a person sees its data
 ``ReceiveStock``    ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
 ``AdjustStock``     ``sku``, ``change``, ``key``, ``reason``: correct the stock of a SKU once
 ==================  ===============================================================================
@@ -45,7 +46,7 @@ Request = Mapping[str, Any]
 Act = Callable[[Request, float], Mapping[str, Any]]
 
 FIELD_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("order_id", "sku", "key", "digest"), str),
+    **dict.fromkeys(("order_id", "sku", "key", "digest", "subject"), str),
     "units": dict,
     "earlier": list,
     "change": int,
@@ -99,6 +100,7 @@ class OperatorApi:
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
             "Orderflow.AdjustStock": self._operation("adjust", "sku", self._adjust),
+            "Orderflow.RevealData": self._operation("reveal", "subject", _reveal, why=False),
             **subscription_operations(self.engine),
         }
 
@@ -138,7 +140,7 @@ class OperatorApi:
         if action.action == "adjust":
             stock = self.stock.stock({action.subject: 0}).get(action.subject)
             return {} if stock is None else stock._asdict()
-        if action.action == "receive":
+        if action.action in ("receive", "reveal"):
             return {}
         record = self.orders.find(action.subject)
         state = {} if record is None else _of_order(record)
@@ -191,6 +193,11 @@ class OperatorApi:
             raise InvalidRequest("ValidationException", problem)
         self.stock.adjust(Adjustment(request["sku"], change, _required(request, "key")), now)
         return {}
+
+
+def _reveal(request: Request, now: float) -> Mapping[str, Any]:  # noqa: ARG001 - of `Act`
+    """Change nothing: the console shows the data after its row is stored."""
+    return {}
 
 
 def _of_order(record: OrderRecord) -> dict[str, Any]:

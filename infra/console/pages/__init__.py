@@ -13,6 +13,7 @@ from infra.console.pages import (
     overview,
     queries,
     replays,
+    reveal,
     session,
 )
 
@@ -29,4 +30,5 @@ PAGES: tuple[Page, ...] = (
     contracts.PAGE,
     activity.PAGE,
     session.PAGE,
+    reveal.PAGE,
 )

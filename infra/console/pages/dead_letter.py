@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.console.page import BadFilter, Redirect, View, Visit, link
+from infra.console.pages.reveal import shown
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.errors import NotFound
 from infra.views.contract_catalogue import Validation, validate
@@ -14,6 +15,7 @@ from infra.views.dead_letter import DeadLetter, HistoryEntry
 from infra.views.exact_json import Change, changes, indented, read_exact, write_exact
 from infra.views.foreseen_redrive import NO_WAY_BACK, destination_of
 from infra.views.local_dead_letters import find_dead_letter
+from infra.views.personal import is_personal, masked, masked_change, masked_text
 from infra.views.rule_verdicts import matching_rules
 from kernel.json_text import InvalidJSON, read, write
 from storage.sqlite.database import Database
@@ -63,20 +65,38 @@ def tone_of(answers: Sequence[Mapping[str, Any]]) -> str:
 def show(visit: Visit, database: Database) -> View:
     """Show a dead letter, open or closed."""
     letter = _find(visit, database)
+    reveal = shown(visit, f"dead letter {letter.id}")
+    text = _body_text(database, letter)
+    masks = not reveal["revealed"]
     names = {
+        **reveal,
         "letter": letter,
-        "text": indented(_body_text(database, letter)),
+        "text": masked_text(text) if masks else indented(text),
+        "attributes": masked(letter.attributes) if masks else letter.attributes,
         "destination": _destination(visit, letter),
         "no_way_back": NO_WAY_BACK,
         "can_edit": letter.closing is None and _event_text(database, letter) is not None,
-        "history": [(entry, _edited(entry)) for entry in reversed(letter.history or ())],
+        "history": [
+            (entry, [masked_change(each) if masks else each for each in _edited(entry)])
+            for entry in reversed(letter.history or ())
+        ],
     }
     return View("dead_letters/letter.html", f"Dead letter {letter.id}", names)
 
 
-def edit(visit: Visit, database: Database) -> View:
-    """Show the event of a dead letter in an editor."""
-    letter, text = _editable(visit, database)
+async def edit(visit: Visit) -> View:
+    """Show the event of a dead letter in an editor, unmasked: with personal data, recorded."""
+    if not visit.visitor.may_operate:
+        raise BadFilter("editing needs a token of the scope orders/operate")
+
+    def read_text() -> tuple[DeadLetter, str]:
+        with closing(visit.source.directory.reader()) as database:
+            return _editable(visit, database)
+
+    letter, text = await asyncio.to_thread(read_text)
+    if is_personal(_value(text)):
+        request = {"subject": f"dead letter {letter.id}", "reason": "to edit its event"}
+        await visit.source.operate("Orderflow.RevealData", {**request, "who": visit.visitor.name})
     return _editor(letter, text, text, None)
 
 

@@ -173,8 +173,8 @@ PAGE = Page(
         "/dead-letters/groups/{by}/{key}": group,
         "/dead-letters/groups/{by}/{key}/{verb}": preview,
         "/dead-letters/{id}": dead_letter.show,
-        "/dead-letters/{id}/edit": dead_letter.edit,
     },
+    waits={"/dead-letters/{id}/edit": dead_letter.edit},
     posts={
         "/dead-letters/{id}/redrive": dead_letter.redrive,
         "/dead-letters/{id}/discard": dead_letter.discard,

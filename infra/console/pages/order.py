@@ -11,10 +11,13 @@ from markupsafe import Markup
 from infra.audit.one_order import invariants_of
 from infra.console.page import BadFilter, Document, Download, Page, Redirect, View, Visit, link
 from infra.console.pages import approval
+from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
+from infra.views.exact_json import Change
 from infra.views.local_story import confirmation_mail, story_of
 from infra.views.order_lanes import LANES, facts_of, sentence
 from infra.views.order_story import OrderStory
+from infra.views.personal import masked, masked_change
 from infra.views.run_graph import SIGNS, graph
 from infra.views.run_story import RunStory, StateVisit, read_run
 from infra.views.workflow import state_in
@@ -34,7 +37,9 @@ def _order(visit: Visit, database: Database) -> View:
     run = _run(visit, database, story)
     facts = facts_of(story, lanes)
     hidden = 0 if visit.filter("all") else max(0, len(facts) - FIRST - LAST)
+    reveal = shown(visit, order_id)
     names = {
+        **reveal,
         "story": story,
         "said": sentence(story, visit.now),
         "facts": [*facts[:FIRST], *facts[-LAST:]] if hidden else facts,
@@ -50,7 +55,7 @@ def _order(visit: Visit, database: Database) -> View:
         "actions": _actions(story),
         "approval": approval.names_of(story),
         "signs": SIGNS,
-        **_of_run(visit, run),
+        **_of_run(visit, run, masks=not reveal["revealed"]),
     }
     return View("order/order.html", order_id, names)
 
@@ -58,7 +63,8 @@ def _order(visit: Visit, database: Database) -> View:
 def _here(visit: Visit, /, **changed: object) -> str:
     """Return the address of this order with filters changed."""
     kept = {
-        name: visit.filter(name) for name in ("lanes", "all", "run", "state", "visit", "errors")
+        name: visit.filter(name)
+        for name in ("lanes", "all", "run", "state", "visit", "errors", "shown")
     }
     return link(_path(visit), **{**kept, **changed})
 
@@ -104,7 +110,7 @@ def _effective(story: OrderStory) -> str | None:
     return found[-1] if found else None
 
 
-def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
+def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
     """Return the names of a run's graph and of the chosen state."""
     if run is None:
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}
@@ -118,7 +124,8 @@ def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
         "state": state,
         "errors": errors,
         "chosen": chosen,
-        "chosen_changes": chosen.changes() if chosen else [],
+        "chosen_changes": _changes(chosen, masks=masks),
+        "chosen_json": _documents(chosen, masks=masks),
         "chosen_asl": _asl(run, state),
     }
 
@@ -133,6 +140,19 @@ def _chosen(visit: Visit, run: RunStory, state: str) -> StateVisit | None:
     wanted = [each for each in visits if str(each.number) == number]
     found = wanted or visits[-1:]
     return found[0] if found else None
+
+
+def _changes(chosen: StateVisit | None, *, masks: bool) -> list[Change]:
+    found = chosen.changes() if chosen else []
+    return [masked_change(each) for each in found] if masks else found
+
+
+def _documents(chosen: StateVisit | None, *, masks: bool) -> dict[str, Any]:
+    """Return the input and the output of a state's visit."""
+    if chosen is None:
+        return {}
+    found = {"Input": chosen.input, **({"Output": chosen.output} if chosen.exited else {})}
+    return {name: masked(value) for name, value in found.items()} if masks else found
 
 
 def _asl(run: RunStory, state: str) -> Any:
@@ -165,6 +185,7 @@ async def _act(operation: str, done: str, visit: Visit, form: Mapping[str, str])
 
 def _mail(visit: Visit, _: Database) -> Document:
     """Show the confirmation mail in a frame that runs and loads nothing."""
+    _require_shown(visit)
     content = confirmation_mail(visit.source.directory, visit.path["order_id"])
     message = message_from_bytes(content, policy=policy.default)
     body = message.get_body(("html", "plain"))
@@ -174,7 +195,14 @@ def _mail(visit: Visit, _: Database) -> Document:
     return Document(text, "text/plain; charset=utf-8")
 
 
+def _require_shown(visit: Visit) -> None:
+    """Return if the personal data of the order is shown to the visitor, or raise `BadFilter`."""
+    if not shown(visit, visit.path["order_id"])["revealed"]:
+        raise BadFilter("a mail has personal data: show it on the page of the order first")
+
+
 def _mail_file(visit: Visit, _: Database) -> Download:
+    _require_shown(visit)
     order_id = visit.path["order_id"]
     content = confirmation_mail(visit.source.directory, order_id)
     return Download(f"{order_id}.eml", "message/rfc822", content)
