@@ -122,6 +122,24 @@ def masked_change(change: Change) -> Change:
     return Change(change.path, told(change.before), told(change.after))
 
 
+def masked_field(text: str, path: str) -> str:
+    """Return the text of a field's value, masked if the field is personal."""
+    return str(masked_change(Change(path, text, None)).before)
+
+
+def masked_words(text: str) -> str:
+    """Return sentences such as "`email` wants x, has y" with their personal data masked."""
+    return "; ".join(map(_masked_words, text.split("; ")))
+
+
+def _masked_words(text: str) -> str:
+    named = re.search(r"`([^`]+)`", text)
+    if named is None:
+        return without_mail(text)
+    head, has, value = text.rpartition(", has ")
+    return without_mail(head) + has + masked_field(value, named[1]) if has else without_mail(text)
+
+
 def is_personal(value: Any) -> bool:
     """Return whether a value of `read_exact`, or of JSON, has something to mask."""
     return bool(masked(value) != value)

@@ -1,7 +1,9 @@
 """Personal data in the console: masked, shown to an operator who asks, and recorded."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -60,6 +62,14 @@ def test_no_page_and_no_file_shows_personal_data_unasked(visitor: Visitor) -> No
         found = [secret for secret in SECRETS if secret in page.text]
         assert not found, (path, found)
     assert "London" in visitor.get(f"/console/bus/{seq(visitor)}").text
+
+
+@pytest.mark.parametrize("field", ["email", "payment_token"])
+def test_a_tried_pattern_names_no_personal_value(visitor: Visitor, field: str) -> None:
+    query = urlencode({"pattern": json.dumps({"detail": {field: [{"prefix": "x"}]}})})
+    text = visitor.get(f"/console/bus/{seq(visitor)}?{query}").text
+    assert f"detail.{field}" in text
+    assert not [secret for secret in SECRETS if secret in text]
 
 
 def show(visitor: Visitor, subject: str, path: str) -> Shown:
