@@ -7,6 +7,7 @@
 ``RejectOrder``     ``order_id``, ``reason``: reject it, so that it fails uncharged
 ``NoteOrder``       ``order_id``, ``reason``: add the text to the order's timeline
 ``CloseReview``     ``order_id``, ``reason``: close the review of a high-value order
+``ResendEvent``     a request of an order once more: `infra.server.resend`
 ``RevealData``      ``subject``, ``reason`` (optional): record that a person sees its data
 ``ReceiveStock``    ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
 ``AdjustStock``     ``sku``, ``change``, ``key``, ``reason``: correct the stock of a SKU once
@@ -26,6 +27,8 @@ from infra.errors import InvalidRequest
 from infra.local.engine import operator_actions
 from infra.local.engine.engine import Engine
 from infra.local.engine.operator_actions import DONE, REFUSED, Action
+from infra.server.resend import FIELD_TYPES as RESEND_TYPES
+from infra.server.resend import resend
 from infra.server.rules_api import subscription_operations
 from inventory.model import Adjustment, Receipt
 from inventory.store import SQLiteInventory
@@ -47,6 +50,7 @@ Act = Callable[[Request, float], Mapping[str, Any]]
 
 FIELD_TYPES: Mapping[str, type] = {
     **dict.fromkeys(("order_id", "sku", "key", "digest", "subject"), str),
+    **RESEND_TYPES,
     "units": dict,
     "earlier": list,
     "change": int,
@@ -100,6 +104,9 @@ class OperatorApi:
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
             "Orderflow.AdjustStock": self._operation("adjust", "sku", self._adjust),
+            "Orderflow.ResendEvent": self._operation(
+                "resend", "order_id", partial(resend, self.engine), why=False
+            ),
             "Orderflow.RevealData": self._operation("reveal", "subject", _reveal, why=False),
             **subscription_operations(self.engine),
         }

@@ -25,6 +25,7 @@ _CLI = {
     "retry": "orders retry {subject}",
     "approve": "orders approve {subject}",
     "reject": "orders reject {subject} --reason {reason}",
+    "resend": "orders replay FILE",
     "note": "orders note {subject} {reason}",
     "close review": "orders reviews close {subject} --reason {reason}",
     "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",

@@ -13,6 +13,7 @@ from infra.console.pages import (
     overview,
     queries,
     replays,
+    resend,
     reveal,
     session,
 )
@@ -31,4 +32,5 @@ PAGES: tuple[Page, ...] = (
     activity.PAGE,
     session.PAGE,
     reveal.PAGE,
+    resend.PAGE,
 )

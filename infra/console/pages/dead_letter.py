@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.console.page import BadFilter, Redirect, View, Visit, link
 from infra.console.pages.reveal import shown
+from infra.console.pages.session import own_address
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.errors import NotFound
 from infra.views.contract_catalogue import Validation, validate
@@ -15,6 +16,7 @@ from infra.views.dead_letter import DeadLetter, HistoryEntry
 from infra.views.exact_json import Change, changes, indented, read_exact, write_exact
 from infra.views.foreseen_redrive import NO_WAY_BACK, destination_of
 from infra.views.local_dead_letters import find_dead_letter
+from infra.views.order_story import StoryDeadLetter
 from infra.views.personal import is_personal, masked, masked_change, masked_text
 from infra.views.rule_verdicts import matching_rules
 from kernel.json_text import InvalidJSON, read, write
@@ -120,9 +122,10 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     return await redrive(visit, form)
 
 
-async def redrive(visit: Visit, _form: Mapping[str, str]) -> Redirect:
-    """Send a dead letter back to the place where it failed."""
-    return await _act(visit, "Orderflow.RedriveDeadLetters")
+async def redrive(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Send a dead letter back to the place where it failed; return to the page that asks."""
+    done = await _act(visit, "Orderflow.RedriveDeadLetters")
+    return replace(done, to=own_address(form["to"])) if form.get("to") else done
 
 
 async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -269,6 +272,15 @@ def _event_text(database: Database, letter: DeadLetter) -> str | None:
         return write_exact(read_exact(text)["event"])
     except (InvalidJSON, KeyError, TypeError):
         return write(event).decode()
+
+
+def editable(
+    visit: Visit, database: Database, letters: Sequence[StoryDeadLetter]
+) -> tuple[int | str, ...]:
+    """Return the numbers of those open dead letters whose event can be edited."""
+    queues = visit.source.stack.dead_letter_queues
+    found = (find_dead_letter(database, queues, each.id) for each in letters)
+    return tuple(each.id for each in found if each and _event_text(database, each) is not None)
 
 
 def _destination(visit: Visit, letter: DeadLetter) -> str:

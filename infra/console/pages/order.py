@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from infra.audit.one_order import invariants_of
 from infra.console.page import BadFilter, Document, Download, Page, Redirect, View, Visit, link
-from infra.console.pages import approval
+from infra.console.pages import approval, dead_letter
 from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
 from infra.views.exact_json import Change
@@ -21,10 +21,14 @@ from infra.views.personal import masked, masked_change
 from infra.views.run_graph import SIGNS, graph
 from infra.views.run_story import RunStory, StateVisit, read_run
 from infra.views.workflow import state_in
+from kernel.events import REQUESTS
 from storage.sqlite.database import Database
 
 FIRST, LAST = 14, 26
 """Facts of a longer story that are shown, before all are asked for."""
+
+MAX_EDITABLE = 20
+"""Dead letters of an order that are looked at for an event to edit."""
 
 MAX_RUNS = 30
 """Maximum runs that have a tab; the newest ones."""
@@ -53,6 +57,8 @@ def _order(visit: Visit, database: Database) -> View:
         "runs": story.runs[-MAX_RUNS:],
         "holds": invariants_of(database, visit.source.stack, story),
         "actions": _actions(story),
+        "editable": dead_letter.editable(visit, database, story.dead_letters[:MAX_EDITABLE]),
+        "can_resend": any(each.type in REQUESTS for each in story.events),
         "approval": approval.names_of(story),
         "signs": SIGNS,
         **_of_run(visit, run, masks=not reveal["revealed"]),
