@@ -31,7 +31,7 @@ from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
-from infra.server import letter_jobs_api, replays_api
+from infra.server import letter_jobs_api, replays_api, saved_views_api
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.events_api import bus_operations
 from infra.server.fields import (
@@ -97,6 +97,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **FIELD_TYPES,
     **replays_api.FIELD_TYPES,
     **letter_jobs_api.FIELD_TYPES,
+    **saved_views_api.FIELD_TYPES,
 }
 
 
@@ -129,6 +130,7 @@ class AwsApi:
             **token_operations(engine),
             **letter_operations(engine),
             **letter_jobs_api.letter_job_operations(engine),
+            **saved_views_api.saved_view_operations(engine),
             **OperatorApi(engine).operations(),
         }
 

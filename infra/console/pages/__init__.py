@@ -15,6 +15,7 @@ from infra.console.pages import (
     replays,
     resend,
     reveal,
+    saved_views,
     session,
 )
 
@@ -32,5 +33,6 @@ PAGES: tuple[Page, ...] = (
     activity.PAGE,
     session.PAGE,
     reveal.PAGE,
+    saved_views.PAGE,
     resend.PAGE,
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, View, Visit
+from infra.console.pages import saved_views
 from infra.console.pages.reveal import shown
 from infra.errors import NotFound
 from infra.local.template.stack import Rule
@@ -67,6 +68,7 @@ def events(visit: Visit, database: Database) -> View:
         "filters": _given(visit),
         "is_first": before is None,
         "download": MAX_DOWNLOAD,
+        **saved_views.names_of(visit, database, "bus"),
     }
     return View("bus/events.html", "Bus", names, 400 if problem else 200)
 

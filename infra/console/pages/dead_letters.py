@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, View, Visit
-from infra.console.pages import dead_letter
+from infra.console.pages import dead_letter, saved_views
 from infra.console.pages.dead_letter import number_of
 from infra.views.closed_letters import closed_page
 from infra.views.foreseen_redrive import foreseen
@@ -39,6 +39,7 @@ def groups(visit: Visit, database: Database) -> View:
         "limit": MAX_LETTERS,
         "given": _given(visit),
         "queues": visit.source.stack.dead_letter_queues,
+        **saved_views.names_of(visit, database, "dead_letters"),
     }
     return View("dead_letters/groups.html", "Dead letters", names)
 

@@ -270,6 +270,14 @@ create table letter_job_members (
     problem text,
     primary key (job, letter)
 ) without rowid;
+create table saved_views (
+    page text not null,
+    name text not null,
+    query text not null,
+    who text not null,
+    saved_at real not null,
+    primary key (page, name)
+) without rowid;
 create table metrics (
     minute integer not null,
     name text not null,
