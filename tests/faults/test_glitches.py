@@ -43,7 +43,7 @@ def test_f20_a_new_account_with_ten_executions_at_once(scene: Scene) -> None:
 
 
 def test_f20_a_compensation_in_an_account_that_is_saturated(scene: Scene) -> None:
-    """F20: a compensation outlasts its retries -> the reconciler ends it; no letter, own reason."""
+    """F20: a compensation outlasts its retries -> the reconciler ends it; no dead letter."""
     limits = Limits(concurrency=2, timeouts=0.3, cold=6.0)
     with scene.open(limits=limits) as machine:
         machine.receive(TEA=REFUSED)
