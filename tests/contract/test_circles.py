@@ -15,10 +15,11 @@ PACKAGES = [
 STATES_AND_ADVANCES = {
     "infra.asl.execution",
     "infra.asl.interpreter",
+    "infra.asl.redrive",
     "infra.asl.states.state",
 }
-"""A state and its catchers act on an execution, and an execution is at a state: they name each
-other's types."""
+"""A state, its catchers and a redrive act on an execution, and an execution is at a state: they name
+each other's types."""
 
 
 def circles(*, without_types: bool) -> Iterator[set[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.asl import (
     CancelTask,
@@ -37,6 +37,7 @@ from infra.local.engine.execution_rows import (
     INSERT,
     INSERT_ENDED,
     WAKE,
+    Redrive,
     arn,
     context_of,
     removed_machine,
@@ -50,9 +51,6 @@ from infra.local.orderflow import order_id_in
 from infra.local.template.stack import Stack, StateMachine
 from infra.local.workers.invocations import Invoke, Result
 from kernel import json_text
-
-if TYPE_CHECKING:
-    from infra.local.engine.execution_redrive import Redrive
 
 MAX_LOADED = 400
 """Maximum number of executions in memory; the others wait in the journal."""
@@ -175,6 +173,10 @@ class Executions(Component):
             return now
         started: float = self._known(described, name)["started_at"]
         return started
+
+    def restored(self, row: Any) -> LoadedExecution | None:
+        """Return an execution that is not in memory, or None if it has not begun."""
+        return restored(self.journal.database, self.definitions, self.stack, row)
 
     def continue_ended(self, live: LoadedExecution, count: int, now: float) -> None:
         """Redrive an execution that ended (`infra.local.engine.execution_redrive`)."""
@@ -365,7 +367,7 @@ class Executions(Component):
         self.journal.batch.add(END, *end, now, number)
 
     def _load(self, row: Any, now: float) -> None:
-        number, live = row["id"], restored(self, row)
+        number, live = row["id"], self.restored(row)
         if live is None:
             machine = self.definitions.machine(row["definition"], row["machine"])
             described = self.stack.state_machines.get(row["machine"])
