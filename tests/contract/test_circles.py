@@ -18,8 +18,8 @@ STATES_AND_ADVANCES = {
     "infra.asl.redrive",
     "infra.asl.states.state",
 }
-"""A state, its catchers and a redrive act on an execution, and an execution is at a state: they name
-each other's types."""
+"""States, catchers and redrives act on an execution, and an execution is at a state: they name each
+other's types."""
 
 
 def circles(*, without_types: bool) -> Iterator[set[str]]:
