@@ -249,7 +249,7 @@ class Console:
             "page": page,
             "pages": [each for each in self.home.pages if each.title],
             "poll": self.home.poll,
-            "source": self.source,
+            "platform": self.source,
             "missing": self.source.missing,
             "visit": visit,
             "visitor": visit.visitor,

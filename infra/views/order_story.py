@@ -143,9 +143,9 @@ class StoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoryDeadLetter:
-    """A dead letter about the order."""
+    """A dead letter about the order; of a stack its id is text."""
 
-    id: int
+    id: int | str
     queue: str
     reason: str
 

@@ -1,0 +1,79 @@
+"""One order of a stack: its story in lanes, its invariants, its money, and its actions."""
+
+from functools import partial
+from typing import Any
+
+from infra.audit.one_order import Hold, holds_of_record
+from infra.console.page import Feature, Page, View, Visit
+from infra.console.pages import order as shared
+from infra.console.stack.source import StackSource, Told
+from infra.views.order_lanes import LANES, facts_of, sentence
+from infra.views.run_graph import SIGNS
+from kernel.order_status import Status
+
+
+def _order(visit: Visit, source: StackSource) -> View:
+    order_id = visit.path["order_id"]
+    told = source.told(order_id)
+    story, lanes = told.story, shared.lanes_of(visit)
+    facts = facts_of(story, lanes)
+    hidden = 0 if visit.filter("all") else max(0, len(facts) - shared.FIRST - shared.LAST)
+    names: dict[str, Any] = {
+        "story": story,
+        "said": sentence(story, visit.now),
+        "facts": [*facts[: shared.FIRST], *facts[-shared.LAST :]] if hidden else facts,
+        "number_of_facts": len(facts),
+        "hidden_facts": hidden,
+        "first_facts": shared.FIRST,
+        "lanes": lanes,
+        "all_lanes": LANES,
+        "lane_links": {lane: shared.lane_link(visit, lanes, lane) for lane in LANES},
+        "here": partial(shared.here, visit),
+        "runs": story.runs[-shared.MAX_RUNS :],
+        "run": None,
+        "run_note": source.missing[Feature.STATES],
+        "holds": _holds(told),
+        "actions": _actions(told),
+        "signs": SIGNS,
+    }
+    return View("order/order.html", order_id, names)
+
+
+def _holds(told: Told) -> list[Hold]:
+    if told.record is None:
+        return []
+    return holds_of_record(told.record, told.charge, told.shipment, told.story)
+
+
+def _actions(told: Told) -> list[str]:
+    """Return the actions that the order's status allows."""
+    if told.record is None:
+        return []
+    if told.record.ended:
+        return ["note"]
+    decide = ["decide"] if told.record.status is Status.AWAITING_APPROVAL else []
+    return [*decide, "cancel", "retry", "note"]
+
+
+PAGE = Page(
+    name="order",
+    title="",
+    gets={"/orders/{order_id}": _order},
+    posts={
+        **{
+            path: shared.PAGE.posts[path]
+            for path in (
+                "/orders/{order_id}/cancel",
+                "/orders/{order_id}/retry",
+                "/orders/{order_id}/note",
+            )
+        },
+        "/orders/{order_id}/approve": partial(
+            shared.act, "Orderflow.ApproveOrder", "Approved: it is charged and shipped"
+        ),
+        "/orders/{order_id}/reject": partial(
+            shared.act, "Orderflow.RejectOrder", "Rejected: its units are released"
+        ),
+    },
+    within="orders",
+)
