@@ -20,6 +20,7 @@ from infra.deployed.athena import Athena
 from infra.deployed.flow import ended_orders
 from infra.deployed.health import queue_lengths, read_health, read_open_orders
 from infra.deployed.stack import DeployedStack
+from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import is_dead_letter_queue
 from infra.local.platform import TEMPLATE
@@ -101,15 +102,17 @@ class StackSource:
         return self.kept.get(("story", order_id), STORY_KEPT, lambda: self._told(order_id))
 
     def _told(self, order_id: str) -> Told:
-        story, item = orders.read_story_and_item(self.deployed, order_id)
-        whole = replace(
-            story,
-            actions=list(_actions(story)),
-            dead_letters=[
-                StoryDeadLetter(letter.id, letter.queue, letter.reason)
-                for letter in self.sample.of_order(order_id)
-            ],
-        )
+        letters = [
+            StoryDeadLetter(letter.id, letter.queue, letter.reason)
+            for letter in self.sample.of_order(order_id)
+        ]
+        try:
+            story, item = orders.read_story_and_item(self.deployed, order_id)
+        except NotFound:
+            if not letters:
+                raise
+            story, item = OrderStory.of_nothing(order_id, (), ()), None
+        whole = replace(story, actions=list(_actions(story)), dead_letters=letters)
         return Told(whole, *orders.records_of(item))
 
     def of_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
