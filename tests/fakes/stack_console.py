@@ -136,7 +136,7 @@ def refusing(operations: Mapping[str, str], message: str = "no") -> Iterator[Non
 
     def refuse(client: Any, operation: str, request: Any) -> Any:
         if operation in operations:
-            error = {"Error": {"Code": operations[operation], "Message": message}}
+            error: Any = {"Error": {"Code": operations[operation], "Message": message}}
             raise ClientError(error, operation)
         return _call(client, operation, request)
 

@@ -70,7 +70,8 @@ def test_each_page_of_one_machine_has_its_page_of_a_stack() -> None:
 
 def test_hostile_text_is_text_and_each_link_leads_to_a_page(visitor: StackVisitor) -> None:
     visitor.acted("/console/dead-letters/look", {})
-    seen, waiting = set(), ["/console/", "/console/orders/O-1", "/console/orders/O-3"]
+    seen: set[str] = set()
+    waiting = ["/console/", "/console/orders/O-1", "/console/orders/O-3"]
     while waiting:
         address = waiting.pop(0)
         if address in seen or len(seen) > 120:
