@@ -135,9 +135,10 @@ def sentence(story: OrderStory, now: float) -> str:
             return f"It is being undone: {_money(story)}{_units(story)}."
         case _:
             doing = {"RECEIVED": "its stock is reserved next", "RESERVED": "it is charged next",
-                     "CHARGED": "it is shipped next"}.get(story.status, "")  # fmt: skip
+                     "CHARGED": "it is shipped next",
+                     "AWAITING_APPROVAL": "a person decides about its high value"}.get(story.status, "")  # fmt: skip
             asked = "; its cancellation is requested" if facts.cancel_requested else ""
-            return f"{story.status.capitalize()}{f': {doing}' if doing else ''}{asked}."
+            return f"{story.status.replace('_', ' ').capitalize()}{f': {doing}' if doing else ''}{asked}."
 
 
 def _money(story: OrderStory) -> str:

@@ -49,7 +49,7 @@ def _get(url: str, cookie: str = "") -> tuple[int, dict[str, str], str]:
 
 
 def test_the_command_serves_a_stack_until_it_is_interrupted(address: str, tmp_path: Path) -> None:
-    command = [ORDERS, "console", "--stack", "shop", "--endpoint-url", address]
+    command = [str(ORDERS), "console", "--stack", "shop", "--endpoint-url", address]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
