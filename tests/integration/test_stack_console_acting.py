@@ -38,10 +38,14 @@ def visitor(stack: DeployedStack) -> Iterator[StackVisitor]:
         yield opened
 
 
-def put(visitor: StackVisitor, body: Any = None, queue: str = "QuarantineQueue") -> str:
-    stack = visitor.source.deployed
+def put(visitor: StackVisitor) -> str:
+    return put_in(visitor.source.deployed, LETTER)
+
+
+def put_in(stack: DeployedStack, body: Any, queue: str = "QuarantineQueue") -> str:
+    """Put a dead letter into a queue; return its id."""
     sent = stack.client("sqs").send_message(
-        QueueUrl=stack.name(queue), MessageBody=json.dumps(body or LETTER)
+        QueueUrl=stack.name(queue), MessageBody=json.dumps(body)
     )
     return str(sent["MessageId"])
 
