@@ -1,6 +1,7 @@
 """The console of a deployed stack in this process, on moto: its pages, its limits, its refusals."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from infra.console.stack.missing import MISSING
 from infra.console.stack.pages import PAGES
 from infra.deployed.stack import DeployedStack
 from kernel import clock
+from kernel.order_record import Entry
 from kernel.order_status import ChargeStatus, Status
 from orders.dynamodb import DynamoOrders
 from tests.fakes.console_pages import HOSTILE, check_safe
@@ -299,3 +301,46 @@ def test_the_invariants_of_an_order_are_shown_and_a_broken_one_says_why(
     save(visitor.source.deployed, "B-1", status=Status.FAILED, charge=ChargeStatus.CHARGED)
     page = visitor.get("/console/orders/B-1").text
     assert "is broken" in page
+
+
+# ---- runs
+
+
+@pytest.fixture
+def processed(visitor: StackVisitor) -> StackVisitor:
+    """Return a visitor of a stack with the shipped workflow, and an order that has failed."""
+    stack = visitor.source.deployed
+    machines = visitor.source.stack.state_machines
+    shipped = machines["orderflow-order-processing"].definition
+    stack.client("stepfunctions").update_state_machine(
+        stateMachineArn=stack.name("OrderProcessing"), definition=shipped
+    )
+    store, now = DynamoOrders(stack.table()), clock.now()
+    new = order(order_id="R-1", version=0, created_at=now - 9, updated_at=now - 9)
+    record = store.save(new.change(Entry("RECEIVED", now - 9, {"run": "run-1", "attempt": 1})))
+    record = store.save(record.change(Entry("STOCK_RESERVED", now - 8, {"units": 3})))
+    store.save(record.change(Entry("CHARGE_DECLINED", now - 7), status=Status.COMPENSATING))
+    return visitor
+
+
+def test_an_express_run_is_drawn_from_the_timeline_of_its_order(processed: StackVisitor) -> None:
+    page = processed.get("/console/orders/R-1").text
+    states = re.findall(r'data-state="(\w+)"[^>]*aria-label="([^"]+)"', page)
+    drawn = {name for name, said in states if "inferred" in said}
+    assert drawn == {"ValidateOrder", "CheckInventory", "InventoryChoice", "ProcessPayment"}
+    assert "OrderCompleted, not reached" in [said for _, said in states]
+    panel = processed.get("/console/orders/R-1?run=run-1&state=ProcessPayment").text
+    assert "Charge declined" in panel
+    assert "Charge once; a retry uses the same idempotency key" in panel
+    assert "has no entry of it" in processed.get("/console/orders/R-1?state=OrderFailed").text
+    assert processed.get("/console/orders/R-1?run=other").status == 404
+
+
+def test_without_the_permission_for_the_definition_the_rest_of_the_order_is_shown(
+    processed: StackVisitor,
+) -> None:
+    with refusing({"DescribeStateMachine": "AccessDeniedException"}):
+        page = processed.get("/console/orders/R-1")
+    assert page.status == 200
+    assert "DescribeStateMachine" in page.text
+    assert "run-1" in page.text

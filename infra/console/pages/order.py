@@ -117,7 +117,7 @@ def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
         "errors": errors,
         "chosen": chosen,
         "chosen_changes": chosen.changes() if chosen else [],
-        "chosen_asl": _asl(run, state),
+        "chosen_asl": asl_of(run, state),
     }
 
 
@@ -133,7 +133,8 @@ def _chosen(visit: Visit, run: RunStory, state: str) -> StateVisit | None:
     return found[0] if found else None
 
 
-def _asl(run: RunStory, state: str) -> Any:
+def asl_of(run: RunStory, state: str) -> Any:
+    """Return the definition of a state; None if it cannot be read."""
     try:
         return state_in(run.definition, state)[0] if state else None
     except Exception:  # noqa: BLE001 - the definition of an older version

@@ -11,8 +11,8 @@ MISSING: Mapping[Feature, str] = {
         " minutes after it arrived."
     ),
     Feature.STATES: (
-        "Step Functions keeps no history of an EXPRESS run: the story has the steps that the order"
-        " itself records."
+        "Step Functions keeps no history of an EXPRESS run: a state is drawn as visited if the"
+        " order's timeline has its effect. Others may have been visited too."
     ),
     Feature.MAIL: "SES has sent it, and keeps no copy.",
     Feature.GATEWAY: "not read here; orders audit compares it with the ledger",

@@ -19,6 +19,7 @@ from infra.deployed.archive_replays import ArchiveReplays
 from infra.deployed.athena import Athena
 from infra.deployed.flow import ended_orders
 from infra.deployed.health import queue_lengths, read_health, read_open_orders
+from infra.deployed.machines import order_machine
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
@@ -34,7 +35,7 @@ from kernel.order_record import OrderRecord
 MAX_OPEN = 1_000
 """Open orders that are read."""
 
-OPEN_KEPT, HEALTH_KEPT, STORY_KEPT, LIST_KEPT = 10.0, 60.0, 4.0, 10.0
+OPEN_KEPT, HEALTH_KEPT, STORY_KEPT, LIST_KEPT, DEFINITION_KEPT = 10.0, 60.0, 4.0, 10.0, 600.0
 """Seconds: CloudWatch's figures have minutes, so health is read once in one."""
 
 
@@ -114,6 +115,10 @@ class StackSource:
             story, item = OrderStory.of_nothing(order_id, (), ()), None
         whole = replace(story, actions=list(_actions(story)), dead_letters=letters)
         return Told(whole, *orders.records_of(item))
+
+    def definition(self) -> Mapping[str, Any]:
+        """Return the definition of ``order_processing`` that is deployed now."""
+        return self.kept.get("definition", DEFINITION_KEPT, lambda: order_machine(self.deployed))
 
     def of_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return the newest orders of a customer, or those before an order."""

@@ -3,12 +3,16 @@
 from functools import partial
 from typing import Any
 
+from markupsafe import Markup
+
 from infra.audit.one_order import Hold, holds_of_record
 from infra.console.page import Feature, Page, View, Visit
 from infra.console.pages import order as shared
 from infra.console.stack.source import StackSource, Told
+from infra.errors import AWSError, NotFound
+from infra.views.inferred_run import infer
 from infra.views.order_lanes import LANES, facts_of, sentence
-from infra.views.run_graph import SIGNS
+from infra.views.run_graph import SIGNS, graph
 from kernel.order_status import Status
 
 
@@ -32,11 +36,45 @@ def _order(visit: Visit, source: StackSource) -> View:
         "runs": story.runs[-shared.MAX_RUNS :],
         "run": None,
         "run_note": source.missing[Feature.STATES],
+        **_of_run(visit, source, told),
         "holds": _holds(told),
         "actions": _actions(told),
         "signs": SIGNS,
     }
     return View("order/order.html", order_id, names)
+
+
+def _of_run(visit: Visit, source: StackSource, told: Told) -> dict[str, Any]:
+    """Return the names of the chosen run's graph, as the order's timeline tells it."""
+    runs = told.story.runs
+    wanted = visit.filter("run")
+    chosen = next((run for run in reversed(runs) if run.name == wanted or not wanted), None)
+    if wanted and chosen is None:
+        raise NotFound(f"order {told.story.order_id} has no run {wanted[:80]!r}")
+    names: dict[str, Any] = {"drawn": None, "graph": "", "state": visit.filter("state")}
+    if chosen is None:
+        return names
+    try:
+        definition = source.definition()
+    except AWSError as error:
+        return {**names, "drawn": chosen, "problem": str(error)}
+    inferred = infer(told.story, chosen, definition, "EXPRESS")
+    if inferred is None:
+        return names
+    errors = bool(visit.filter("errors"))
+
+    def address(state: str) -> str:
+        return f"{shared.here(visit, run=chosen.name, state=state, visit='')}#run"
+
+    svg = graph(inferred.story, address, names["state"], visit.now, errors=errors)
+    return {
+        **names,
+        "drawn": chosen,
+        "graph": Markup(svg),  # noqa: S704 - built and escaped by run_graph
+        "errors": errors,
+        "entries": inferred.entries.get(names["state"], ()),
+        "asl": shared.asl_of(inferred.story, names["state"]),
+    }
 
 
 def _holds(told: Told) -> list[Hold]:
