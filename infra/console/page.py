@@ -55,12 +55,13 @@ class Feature(StrEnum):
     STATES = "states"
     MAIL = "mail"
     GATEWAY = "gateway"
+    REVEAL = "reveal"
+    JOBS = "jobs"
     LIST = "list"
     SEARCH = "search"
     FORECAST = "forecast"
     PACE = "pace"
     ACTIVITY = "activity"
-    QUERY_FORMS = "query forms"
 
 
 class Source(Protocol):

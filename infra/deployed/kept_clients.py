@@ -1,4 +1,4 @@
-"""An account for a process that stays: its clients are made once and used by every thread.
+"""An account for a process with threads: one thread at a time makes a client.
 
 Source: Boto3 documentation, "Multithreading or multiprocessing with clients": clients are
 thread-safe, sessions and the creation of clients are not.
@@ -21,14 +21,12 @@ MAX_CONNECTIONS = 20
 
 @dataclass(frozen=True)
 class KeptAccount(Account):
-    """An account with one client for each service and configuration."""
+    """An account whose clients are shared by threads."""
 
-    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=RLock, repr=False, compare=False)
 
     def client(self, service: str, **config: Any) -> Any:
         """Return the client of a service; ``config`` is botocore's."""
-        key = f"{service} {sorted(config.items(), key=str)}"
         settings: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": READ_TIMEOUT,
@@ -36,6 +34,4 @@ class KeptAccount(Account):
             "max_pool_connections": MAX_CONNECTIONS,
         }
         with self._lock:
-            if key not in self._clients:
-                self._clients[key] = super().client(service, **(settings | config))
-            return self._clients[key]
+            return super().client(service, **(settings | config))

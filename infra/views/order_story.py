@@ -123,6 +123,8 @@ class StoryRun:
     seconds: float | None
     error: str | None
     attempts: Sequence[StateAttempts] = ()
+    redrives: int = 0
+    """How often an operator or a client continued it after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class StoryRequest:
 class StoryDeadLetter:
     """A dead letter about the order; of a stack its id is text."""
 
-    id: int | str
+    id: Any
     queue: str
     reason: str
 

@@ -287,8 +287,10 @@ def test_an_order_of_high_value_is_decided(visitor: StackVisitor, verb: str, app
         resume_at=now + 900,
         **waits,
     )
-    assert "Approve H-1" in visitor.get("/console/orders/H-1").text
-    visitor.acted(f"/console/orders/H-1/{verb}", {"reason": "checked"})
+    assert "Decision" in visitor.get("/console/orders/H-1").text
+    asked = visitor.get(f"/console/orders/H-1/decision?decision={verb}")
+    assert f"{verb.capitalize()} H-1?" in asked.text
+    visitor.acted("/console/orders/H-1/decision", {"decision": verb, "reason": "checked"})
     record = DynamoOrders(visitor.source.deployed.table()).find("H-1")
     assert record is not None
     assert record.approval == approval

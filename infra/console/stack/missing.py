@@ -16,6 +16,11 @@ MISSING: Mapping[Feature, str] = {
     ),
     Feature.MAIL: "SES has sent it, and keeps no copy.",
     Feature.GATEWAY: "not read here; orders audit compares it with the ledger",
+    Feature.REVEAL: (
+        "A stack keeps no record of a look, so commands alone show it: orders show, and orders"
+        " dead-letters show."
+    ),
+    Feature.JOBS: "An action on a stack's dead letters is done at once, so there are no jobs.",
     Feature.LIST: (
         "The table has no index by time: this list has the open orders, or those of a customer. A"
         " query finds the others."

@@ -14,6 +14,7 @@ from infra.console.stack.kept import Kept
 from infra.console.stack.missing import MISSING
 from infra.console.stack.operations import StackOperations
 from infra.console.stack.sample import Sample
+from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed import orders
 from infra.deployed.archive_replays import ArchiveReplays
 from infra.deployed.athena import Athena
@@ -130,6 +131,14 @@ class StackSource:
             LIST_KEPT,
             lambda: store.by_customer(customer_id, limit, after),
         )
+
+    def is_editable(self, number: str) -> bool:
+        """Return whether a dead letter of the last look has an event."""
+        letter = self.sample.find(number)
+        try:
+            return letter is not None and event_in(letter.to_json()) is not None
+        except NothingToEdit:
+            return False
 
     def letter_counts(self) -> dict[str, int]:
         """Return the number of messages of each dead-letter queue that has any."""

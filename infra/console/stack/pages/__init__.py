@@ -28,6 +28,7 @@ _OWN = {
         overview.PAGE,
         orders.PAGE,
         order.PAGE,
+        order.APPROVAL,
         bus.PAGE,
         dead_letters.PAGE,
         replays.PAGE,
@@ -41,6 +42,9 @@ _OWN = {
 _LACKS = {
     "order": Feature.MAIL,
     "bus": Feature.JOURNAL,
+    "letter_jobs": Feature.JOBS,
+    "resend": Feature.JOURNAL,
+    "reveal": Feature.REVEAL,
     "replays": Feature.PACE,
     "activity": Feature.ACTIVITY,
 }

@@ -15,13 +15,14 @@ from infra.console.pages.dead_letter import (
     sentence,
     tone_of,
 )
+from infra.console.pages.session import own_address
 from infra.console.stack.source import StackSource
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed.dead_letter_records import closed_dead_letter
 from infra.errors import NotFound
 from infra.views.dead_letter import DeadLetter
-from infra.views.exact_json import indented
 from infra.views.foreseen_redrive import NO_WAY_BACK
+from infra.views.personal import masked, masked_change, masked_text
 from kernel.json_text import read, write
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,100}")
@@ -48,14 +49,19 @@ def show(visit: Visit, source: StackSource) -> View:
     letter = find(visit, source)
     names = {
         "letter": letter,
-        "text": indented(_text(letter.body)),
+        "revealed": False,
+        "text": masked_text(_text(letter.body)),
+        "attributes": masked(letter.attributes),
         "destination": destination_of(source, letter),
         "no_way_back": NO_WAY_BACK,
         "can_edit": letter.closing is None and _event(letter) is not None,
-        "history": [(entry, changes_of_edit(entry)) for entry in reversed(letter.history or ())],
+        "history": [
+            (entry, [masked_change(each) for each in changes_of_edit(entry)])
+            for entry in reversed(letter.history or ())
+        ],
     }
     title = f"Dead letter {letter.id}"
-    return View("dead_letters/letter.html", title, names, is_current=False)
+    return View("stack/letter.html", title, names, is_current=False)
 
 
 def find(visit: Visit, source: StackSource) -> DeadLetter:
@@ -99,9 +105,10 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     return Redirect(link("/dead-letters"), f"{sentence(answer)}. Look again to see it.")
 
 
-async def redrive(visit: Visit, _: Mapping[str, str]) -> Redirect:
-    """Send a dead letter back to the place where it failed."""
-    return await _act(visit, "Orderflow.RedriveDeadLetters")
+async def redrive(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Send a dead letter back to the place where it failed; return to the page of the form."""
+    done = await _act(visit, "Orderflow.RedriveDeadLetters")
+    return replace(done, to=own_address(form["to"])) if form.get("to") else done
 
 
 async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:

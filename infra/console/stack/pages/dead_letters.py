@@ -4,7 +4,7 @@ SQS shows a message by handing it out, so no page looks by itself.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -42,7 +42,7 @@ def _groups(visit: Visit, source: StackSource) -> View:
         "look": source.sample.look,
         "counts": counts,
     }
-    return View("dead_letters/groups.html", "Dead letters", names, is_current=False)
+    return View("stack/letters_groups.html", "Dead letters", names, is_current=False)
 
 
 async def _look(visit: Visit, _: Mapping[str, str]) -> Redirect:
@@ -75,7 +75,7 @@ def _group(visit: Visit, source: StackSource) -> View:
         "cursor": "from",
         "batch": min(len(members), MAX_BATCH),
     }
-    return View("dead_letters/group.html", "Dead letters of one cause", names, is_current=False)
+    return View("stack/letters_group.html", "Dead letters of one cause", names, is_current=False)
 
 
 def _number(text: str) -> int:
@@ -103,7 +103,7 @@ def _preview(visit: Visit, source: StackSource) -> View:
         "foreseen": _foreseen(source, batch),
         "command": shared.command_of(verb, batch) + source.options,
     }
-    return View("dead_letters/preview.html", f"{shared.VERBS[verb]}: preview", names)
+    return View("stack/letters_preview.html", f"{shared.VERBS[verb]}: preview", names)
 
 
 def _foreseen(source: StackSource, batch: list[LetterFact]) -> Foreseen:
@@ -138,8 +138,28 @@ async def _act(visit: Visit, form: Mapping[str, str]) -> Redirect:
     if verb == "discard" and not reason:
         raise BadFilter("reason: is missing; say why these dead letters need no action")
     fields = {"reason": reason} if verb == "discard" else {}
-    answers = await operate(visit, shared.OPERATIONS[verb], ids, **fields)
-    return Redirect(back, shared.result_of(verb, answers), tone_of(answers))
+    answers = await operate(visit, OPERATIONS[verb], ids, **fields)
+    return Redirect(back, _result(verb, answers), tone_of(answers))
+
+
+OPERATIONS = {
+    "redrive": "Orderflow.RedriveDeadLetters",
+    "discard": "Orderflow.DiscardDeadLetters",
+}
+
+
+def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the result of an action on many dead letters, with the first refusals."""
+    refused = [answer for answer in answers if answer["state"] in ("refused", "back")]
+    done = len(answers) - len(refused)
+    participle = {"redrive": "redriven", "discard": "discarded"}[verb]
+    text = f"{done:,} of {len(answers):,} dead letters were {participle}"
+    if verb == "discard" and done:
+        text += "; a discarded one can be put back for 14 days"
+    if refused:
+        first = "; ".join(f"{each['id']}: {each['message']}" for each in refused[:3])
+        text += f". Refused: {first}{' …' if len(refused) > 3 else ''}"  # noqa: PLR2004
+    return f"{text}."
 
 
 def _closed(_: Visit, source: StackSource) -> View:

@@ -1,19 +1,20 @@
 """One order of a stack: its story in lanes, its invariants, its money, and its actions."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
 from infra.audit.one_order import Hold, holds_of_record
-from infra.console.page import Feature, Page, View, Visit
+from infra.console.page import Feature, Page, Redirect, View, Visit
+from infra.console.pages import approval
 from infra.console.pages import order as shared
 from infra.console.stack.source import StackSource, Told
 from infra.errors import AWSError, NotFound
 from infra.views.inferred_run import infer
 from infra.views.order_lanes import LANES, facts_of, sentence
 from infra.views.run_graph import SIGNS, graph
-from kernel.order_status import Status
 
 
 def _order(visit: Visit, source: StackSource) -> View:
@@ -38,7 +39,11 @@ def _order(visit: Visit, source: StackSource) -> View:
         "run_note": source.missing[Feature.STATES],
         **_of_run(visit, source, told),
         "holds": _holds(told),
-        "actions": _actions(told),
+        "actions": shared.actions_of(story),
+        "revealed": False,
+        "editable": [each.id for each in story.dead_letters if source.is_editable(str(each.id))],
+        "can_resend": False,
+        "approval": approval.names_of(story),
         "signs": SIGNS,
     }
     return View("order/order.html", order_id, names)
@@ -83,14 +88,12 @@ def _holds(told: Told) -> list[Hold]:
     return holds_of_record(told.record, told.charge, told.shipment, told.story)
 
 
-def _actions(told: Told) -> list[str]:
-    """Return the actions that the order's status allows."""
-    if told.record is None:
-        return []
-    if told.record.ended:
-        return ["note"]
-    decide = ["decide"] if told.record.status is Status.AWAITING_APPROVAL else []
-    return [*decide, "cancel", "retry", "note"]
+def _confirm(visit: Visit, source: StackSource) -> View | Redirect:
+    """Ask before a decision is recorded."""
+    return approval.confirm(visit, source.told(visit.path["order_id"]).story)
+
+
+APPROVAL = replace(approval.PAGE, gets={"/orders/{order_id}/decision": _confirm})
 
 
 PAGE = Page(
@@ -106,12 +109,6 @@ PAGE = Page(
                 "/orders/{order_id}/note",
             )
         },
-        "/orders/{order_id}/approve": partial(
-            shared.act, "Orderflow.ApproveOrder", "Approved: it is charged and shipped"
-        ),
-        "/orders/{order_id}/reject": partial(
-            shared.act, "Orderflow.RejectOrder", "Rejected: its units are released"
-        ),
     },
     within="orders",
 )
