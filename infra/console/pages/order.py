@@ -124,10 +124,12 @@ def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}
     state, errors = visit.filter("state"), bool(visit.filter("errors"))
     address = partial(_state_address, visit, run)
-    svg = graph(run, address, state, visit.now, errors=errors) if run.definition else ""
+    until = run.ended or visit.now
+    svg = graph(run, address, state, until, errors=errors) if run.definition else ""
     chosen = _chosen(visit, run, state)
     return {
         "run": run,
+        "until": until,
         "graph": Markup(svg),  # noqa: S704 - built and escaped by run_graph
         "state": state,
         "errors": errors,
