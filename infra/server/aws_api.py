@@ -6,6 +6,7 @@ EventBridge         ``PutEvents``, ``TestEventPattern``; the bus, its rules and 
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``;
                     ``StopExecution`` and the state machines: `infra.server.machines_api`;
+                    ``RedriveExecution``: `infra.server.redrive_api`;
                     task tokens: `infra.server.task_tokens_api`
 SQS                 on dead-letter queues: `infra.server.queues_api`
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`, and groups of
@@ -56,6 +57,14 @@ from infra.server.machines_api import (
 )
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from infra.server.queues_api import queue_operations
+from infra.server.redrive_api import (
+    FILTERS,
+    REDRIVEN,
+    check_list,
+    redrive_operations,
+    redrive_outline,
+    redrive_status,
+)
 from infra.server.replays_api import READS, ReplaysApi
 from infra.server.rules_api import rule_operations
 from infra.server.single_state import answer_test_state
@@ -89,6 +98,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
     ),
+    **dict.fromkeys(("clientToken", "redriveFilter", "mapRunArn"), str),
     **dict.fromkeys(("QueueNamePrefix", "NamePrefix", "EventBusName", "Name", "Rule"), str),
     **dict.fromkeys(("reverseOrder", "includeExecutionData"), bool),
     "Destination": dict,
@@ -124,6 +134,7 @@ class AwsApi:
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             TEST_STATE: answer_test_state,
             **machine_operations(engine),
+            **redrive_operations(engine),
             **bus_operations(engine),
             **rule_operations(engine),
             **with_local_queues(engine, queue_operations(engine)),
@@ -211,7 +222,8 @@ class AwsApi:
         row = self._execution(request)
         state_machine = self.engine.stack.state_machines[row["machine"]]
         answer = {
-            **_summary(row, state_machine),
+            **_summary(self.reader, row, state_machine),
+            **redrive_status(self.reader, row, self.engine.clock.now()),
             "input": row["input"],
             "inputDetails": {"included": True},
         }
@@ -238,19 +250,25 @@ class AwsApi:
         name = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
         size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
         status = choice_of(request, "statusFilter", STATUSES)
-        pages = Pages(request, ("executions", name, status))
+        redriven = choice_of(request, "redriveFilter", FILTERS)
+        check_list(request)
+        wanted = None if redriven is None else int(redriven == FILTERS[0])
+        pages = Pages(request, ("executions", name, status, redriven))
         before = MAX_INTEGER if pages.position is None else pages.position
         rows = self.reader.rows(
-            "select * from executions where machine = ? and id < ? and (? is null or status = ?)"
-            " order by id desc limit ?",
+            "select * from executions where machine = ?1 and id < ?2"
+            f" and (?3 is null or status = ?3) and (?4 is null or {REDRIVEN} = ?4)"
+            " order by id desc limit ?5",
             name,
             before,
             status,
-            status,
+            wanted,
             size + 1,
         )
         state_machine = self.engine.stack.state_machines[name]
-        page: Answer = {"executions": [_summary(row, state_machine) for row in rows[:size]]}
+        page: Answer = {
+            "executions": [_summary(self.reader, row, state_machine) for row in rows[:size]]
+        }
         if len(rows) > size:
             page["nextToken"] = pages.token(rows[size - 1]["id"])
         return page
@@ -287,7 +305,7 @@ def execution_history(reader: Database, number: int) -> list[Any]:
     return [event.to_json() for row in rows for event in events_in(row["piece"])]
 
 
-def _summary(row: Any, state_machine: Any) -> Answer:
+def _summary(database: Database, row: Any, state_machine: Any) -> Answer:
     answer = {
         "executionArn": arn(state_machine, row["name"], row["id"]),
         "stateMachineArn": state_machine.arn,
@@ -297,7 +315,7 @@ def _summary(row: Any, state_machine: Any) -> Answer:
     }
     if row["ended_at"] is not None:
         answer["stopDate"] = row["ended_at"]
-    return answer
+    return {**answer, **redrive_outline(database, row)}
 
 
 def _check_field(field: str, value: Any) -> None:

@@ -29,7 +29,7 @@ MAX_BATCH = 1_000
 """Dead letters that one action takes."""
 
 CHUNK = 100
-"""Dead letters of one turn of the engine: orders go on between two of them."""
+"""Dead letters of one turn of the engine; orders continue between two turns."""
 
 
 def number_of(text: str) -> int:

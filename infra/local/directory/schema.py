@@ -87,6 +87,13 @@ create table if not exists executions (
 create index if not exists executions_by_name on executions (machine, name);
 create index if not exists executions_by_order on executions (order_id);
 create index if not exists executions_running on executions (wake_at) where status = 'RUNNING';
+create table if not exists execution_redrives (
+    execution_id integer not null,
+    number integer not null,
+    at real not null,
+    client_token text,
+    primary key (execution_id, number)
+) without rowid;
 create table if not exists definitions (id text primary key, body text not null) without rowid;
 create table if not exists history (
     id integer primary key,

@@ -65,6 +65,7 @@ create table early_requests (
     detail text not null,
     came_at real not null,
     heard real not null,
+    bus_event_id text,
     primary key (order_id, request_id)
 ) without rowid;
 create table waiting_orders (
@@ -170,6 +171,13 @@ create table executions (
 create index executions_by_name on executions (machine, name);
 create index executions_by_order on executions (order_id);
 create index executions_running on executions (wake_at) where status = 'RUNNING';
+create table execution_redrives (
+    execution_id integer not null,
+    number integer not null,
+    at real not null,
+    client_token text,
+    primary key (execution_id, number)
+) without rowid;
 create table definitions (id text primary key, body text not null) without rowid;
 create table history (
     id integer primary key,
