@@ -45,6 +45,7 @@ def environment() -> Environment:
         "masked_words": masked_words,
         "json": formats.pretty,
         "label": formats.label,
+        "cause": formats.cause,
         "count": formats.count,
     }
     templates.filters.update(filters)

@@ -9,7 +9,7 @@ from infra.console.page import BadFilter, Download, Page, View, Visit
 from infra.console.pages import dead_letter, saved_views
 from infra.console.pages.dead_letter import number_of
 from infra.views.closed_letters import closed_page
-from infra.views.foreseen_redrive import foreseen
+from infra.views.foreseen_redrive import NO_WAY_BACK, foreseen
 from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
@@ -82,6 +82,7 @@ def preview(visit: Visit, database: Database) -> View:
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
         "command": command_of(verb, batch),
+        "no_way_back": NO_WAY_BACK,
     }
     return View("dead_letters/preview.html", f"{VERBS[verb]}: preview", names)
 

@@ -13,6 +13,7 @@ from infra.console.page import BadFilter, Document, Download, Page, Redirect, Vi
 from infra.console.pages import approval, dead_letter
 from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
+from infra.views.definition_diff import StateDifference, differences
 from infra.views.exact_json import Change
 from infra.views.local_story import confirmation_mail, story_of
 from infra.views.order_lanes import LANES, facts_of, sentence
@@ -34,7 +35,8 @@ MAX_RUNS = 30
 """Maximum runs that have a tab; the newest ones."""
 
 
-def _order(visit: Visit, database: Database) -> View:
+def shown_order(visit: Visit, database: Database) -> View:
+    """Show an order."""
     order_id = visit.path["order_id"]
     story = story_of(database, visit.source.directory, order_id)
     lanes = lanes_of(visit)
@@ -122,10 +124,12 @@ def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}
     state, errors = visit.filter("state"), bool(visit.filter("errors"))
     address = partial(_state_address, visit, run)
-    svg = graph(run, address, state, visit.now, errors=errors) if run.definition else ""
+    until = run.ended or visit.now
+    svg = graph(run, address, state, until, errors=errors) if run.definition else ""
     chosen = _chosen(visit, run, state)
     return {
         "run": run,
+        "until": until,
         "graph": Markup(svg),  # noqa: S704 - built and escaped by run_graph
         "state": state,
         "errors": errors,
@@ -133,6 +137,7 @@ def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any
         "chosen_changes": _changes(chosen, masks=masks),
         "chosen_json": _documents(chosen, masks=masks),
         "chosen_asl": asl_of(run, state),
+        "differences": _differences(visit, run),
     }
 
 
@@ -159,6 +164,14 @@ def _documents(chosen: StateVisit | None, *, masks: bool) -> dict[str, Any]:
         return {}
     found = {"Input": chosen.input, **({"Output": chosen.output} if chosen.exited else {})}
     return {name: masked(value) for name, value in found.items()} if masks else found
+
+
+def _differences(visit: Visit, run: RunStory) -> list[StateDifference]:
+    """Return the differences of today's definition from that of the run."""
+    machine = visit.source.stack.state_machines.get(run.machine)
+    if machine is None:
+        return []
+    return differences(run.definition, run.definition_id, machine.definition)
 
 
 def asl_of(run: RunStory, state: str) -> Any:
@@ -219,7 +232,7 @@ PAGE = Page(
     name="order",
     title="",
     gets={
-        "/orders/{order_id}": _order,
+        "/orders/{order_id}": shown_order,
         "/orders/{order_id}/mail": _mail,
         "/orders/{order_id}/mail.eml": _mail_file,
     },
