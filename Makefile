@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
-	bench-imports bench-clients bench-console bench-growth trace-picture screenshots
+	bench-imports bench-clients bench-commands bench-console bench-growth trace-picture screenshots
 
 help: ## List the targets (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -174,6 +174,9 @@ bench-clients: .venv/.dev ## Measure concurrent PutEvents clients (CLIENTS=N, SE
 
 bench-growth: .venv/.dev ## Measure the speed of a large directory (ORDERS=N)
 	$(BIN)/python -m tests.bench.growth --orders $(or $(ORDERS),100000)
+
+bench-commands: .venv/.dev ## Measure the commands and /metrics on a large directory (ORDERS=N)
+	$(BIN)/python -m tests.bench.commands --orders $(or $(ORDERS),100000)
 
 bench-console: .venv/.dev ## Measure the console's pages, and a burst with open tabs (ORDERS=N)
 	$(BIN)/python -m tests.bench.console --orders $(or $(ORDERS),100000)

@@ -214,7 +214,7 @@ def test_an_alarm_has_a_description_and_a_recipient(alarm: str) -> None:
     properties = of_type("CloudWatch::Alarm")[alarm]
     assert properties["AlarmDescription"].endswith(".")
     assert properties["AlarmActions"] == [
-        {"Fn::If": ["SomebodyToTell", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+        {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
     ]
 
 
@@ -553,7 +553,7 @@ def test_the_functions_have_the_sandboxs_partners_or_prod_needs_no_consent() -> 
         if "SandboxTable" in str(value)
     }
     assert partners == {"GATEWAY_URL", "CARRIER_URL"}
-    assert "SomebodyIsPaid" in BODY["Rules"]
+    assert "PaymentGateway" in BODY["Rules"]
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])

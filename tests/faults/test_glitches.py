@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from infra.local.settle_limited import settle_limited
 from infra.local.workers.account import NEW_ACCOUNT, Limits
 from infra.local.workers.limited import LimitedInvoker
@@ -22,6 +24,7 @@ def invoker_of(machine: Host) -> LimitedInvoker:
     return invoker
 
 
+@pytest.mark.long
 def test_f20_a_new_account_with_ten_executions_at_once(scene: Scene) -> None:
     """F20: throttled, cold, 5 % of calls time out -> completed; none refunded or quarantined."""
     with scene.open(limits=NEW_ACCOUNT) as machine:
@@ -40,7 +43,7 @@ def test_f20_a_new_account_with_ten_executions_at_once(scene: Scene) -> None:
 
 
 def test_f20_a_compensation_in_an_account_that_is_saturated(scene: Scene) -> None:
-    """F20: a compensation outlasts its retries -> the reconciler ends it; no letter, own reason."""
+    """F20: a compensation outlasts its retries -> the reconciler ends it; no dead letter."""
     limits = Limits(concurrency=2, timeouts=0.3, cold=6.0)
     with scene.open(limits=limits) as machine:
         machine.receive(TEA=REFUSED)

@@ -59,7 +59,7 @@ def work(machine: Host, number: int, within: float = MINUTE) -> None:
 
 @pytest.mark.parametrize("ahead", [0.0, 6_000.0])
 def test_f40_a_redrive_while_a_dead_run_holds_the_order(scene: Scene, ahead: float) -> None:
-    """F40: a redrive while a dead run holds the order -> the new run takes it over at once."""
+    """F40: a redrive while a lost run holds the lease -> the new run takes it over at once."""
     with scene.open(later=ahead) as machine:
         number = refund_fails(machine)
     with scene.open() as machine:

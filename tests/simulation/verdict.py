@@ -12,6 +12,7 @@ from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE
 from kernel import stock_events
 from orders.model import Reason
 from storage.sqlite.database import Database
+from tests.simulation.approvals import REASONS
 from tests.simulation.model import ENDS, Model, promise
 from tests.simulation.plan import NEVER_ENDS
 from tests.simulation.poison import ENDED, MARK
@@ -24,6 +25,7 @@ FACTS = {
 SOURCE = "orders.service"
 HIGH_VALUE = 100_000
 BUSINESS = {
+    *REASONS,
     "CarrierError",
     "OrderCancelled",
     "OutOfStock",
@@ -102,6 +104,8 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_waits(outcome, published)
     _judge_requests(model, outcome, published, letters)
     _judge_early(outcome)
+    problem = model.approvals.left(outcome.store)
+    promise("approval", not problem, problem)
     _judge_mails(model, outcome, letters)
     _judge_rest(outcome)
 
