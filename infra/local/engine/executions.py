@@ -101,7 +101,7 @@ class Executions(Component):
         self.order_machine = order_machine
         self.live: dict[int, LoadedExecution] = {}
         self.backlog = Backlog([_RUNNING])
-        self._timers: list[tuple[float, int, int]] = []
+        self._alarms: list[tuple[float, int]] = []
         self._dirty: dict[int, LoadedExecution] = {}
         self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
@@ -217,20 +217,29 @@ class Executions(Component):
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
         worked = False
-        while self._timers and self._timers[0][0] <= now:
-            due, number, token = heappop(self._timers)
+        while self._alarms and self._alarms[0][0] <= now:
+            due, number = heappop(self._alarms)
             live = self.live.get(number)
-            if live is None or live.timers.get(token) != due:
-                continue
-            worked = True
+            if live is not None and live.alarm == due:
+                worked |= self._fire(live, now)
+        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
+            worked |= self._load_due(now)
+        return worked
+
+    def _fire(self, live: LoadedExecution, now: float) -> bool:
+        """Fire the due timers of an execution; return whether there was any."""
+        live.alarm = NEVER
+        fired = sorted((due, token) for token, due in live.timers.items() if due <= now)
+        for due, token in fired:
+            if live.timers.get(token) != due:
+                continue  # an earlier one has cancelled it
             seconds = self._time_left(live, token)
             if seconds > 0:
                 self._set_timer(live, token, now + seconds)
             else:
                 self._advance(live, TimerFired(token), now)
-        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
-            worked |= self._load_due(now)
-        return worked
+        self._set_alarm(live)
+        return bool(fired)
 
     def _time_left(self, live: LoadedExecution, token: int) -> float:
         """Return the rest of a task's timeout, which begins when a worker begins the call."""
@@ -239,13 +248,17 @@ class Executions(Component):
 
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is due to be loaded."""
-        while self._timers:
-            due, number, token = self._timers[0]
+        while self._alarms:
+            due, number = self._alarms[0]
             live = self.live.get(number)
-            if live is not None and live.timers.get(token) == due:
+            is_set = live is not None and live.alarm == due
+            if live is not None and is_set and due in live.timers.values():
                 break
-            heappop(self._timers)
-        timer = self._timers[0][0] if self._timers else NEVER
+            heappop(self._alarms)
+            if live is not None and is_set:  # its timer has been answered or cancelled
+                live.alarm = NEVER
+                self._set_alarm(live)
+        timer = self._alarms[0][0] if self._alarms else NEVER
         return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
 
     def flush(self, now: float) -> None:
@@ -426,7 +439,16 @@ class Executions(Component):
 
     def _set_timer(self, live: LoadedExecution, token: int, due: float) -> None:
         live.timers[token] = due
-        heappush(self._timers, (due, live.id, token))
+        if due < live.alarm:  # most tasks are answered long before an earlier one's timeout
+            live.alarm = due
+            heappush(self._alarms, (due, live.id))
+
+    def _set_alarm(self, live: LoadedExecution) -> None:
+        """Set the alarm of an execution to its first timer."""
+        due = min(live.timers.values(), default=NEVER)
+        if due < live.alarm and live.id in self.live:
+            live.alarm = due
+            heappush(self._alarms, (due, live.id))
 
     def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
         """Begin a task; return its signal unless a function must answer first."""
