@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
 from infra.asl import (
@@ -26,7 +25,8 @@ from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed, snapshot_in
 from infra.local.directory.journal import Journal
-from infra.local.engine.backlog import NEVER, Backlog
+from infra.local.engine.alarms import Alarms
+from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.definitions import Definitions
@@ -101,7 +101,7 @@ class Executions(Component):
         self.order_machine = order_machine
         self.live: dict[int, LoadedExecution] = {}
         self.backlog = Backlog([_RUNNING])
-        self._alarms: list[tuple[float, int]] = []
+        self._alarms = Alarms(self.live)
         self._dirty: dict[int, LoadedExecution] = {}
         self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
@@ -217,18 +217,14 @@ class Executions(Component):
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
         worked = False
-        while self._alarms and self._alarms[0][0] <= now:
-            due, number = heappop(self._alarms)
-            live = self.live.get(number)
-            if live is not None and live.alarm == due:
-                worked |= self._fire(live, now)
+        for live in self._alarms.due(now):
+            worked |= self._fire(live, now)
         if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
             worked |= self._load_due(now)
         return worked
 
     def _fire(self, live: LoadedExecution, now: float) -> bool:
         """Fire the due timers of an execution; return whether there was any."""
-        live.alarm = NEVER
         fired = sorted((due, token) for token, due in live.timers.items() if due <= now)
         for due, token in fired:
             if live.timers.get(token) != due:
@@ -238,7 +234,7 @@ class Executions(Component):
                 self._set_timer(live, token, now + seconds)
             else:
                 self._advance(live, TimerFired(token), now)
-        self._set_alarm(live)
+        self._alarms.set_next(live)
         return bool(fired)
 
     def _time_left(self, live: LoadedExecution, token: int) -> float:
@@ -248,18 +244,8 @@ class Executions(Component):
 
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is due to be loaded."""
-        while self._alarms:
-            due, number = self._alarms[0]
-            live = self.live.get(number)
-            is_set = live is not None and live.alarm == due
-            if live is not None and is_set and due in live.timers.values():
-                break
-            heappop(self._alarms)
-            if live is not None and is_set:  # its timer has been answered or cancelled
-                live.alarm = NEVER
-                self._set_alarm(live)
-        timer = self._alarms[0][0] if self._alarms else NEVER
-        return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
+        loading = self.backlog.next_due([_RUNNING] if self.room() > 0 else [])
+        return min(self._alarms.next(), loading)
 
     def flush(self, now: float) -> None:
         """Journal the progress of this turn's executions."""
@@ -439,16 +425,7 @@ class Executions(Component):
 
     def _set_timer(self, live: LoadedExecution, token: int, due: float) -> None:
         live.timers[token] = due
-        if due < live.alarm:  # most tasks are answered long before an earlier one's timeout
-            live.alarm = due
-            heappush(self._alarms, (due, live.id))
-
-    def _set_alarm(self, live: LoadedExecution) -> None:
-        """Set the alarm of an execution to its first timer."""
-        due = min(live.timers.values(), default=NEVER)
-        if due < live.alarm and live.id in self.live:
-            live.alarm = due
-            heappush(self._alarms, (due, live.id))
+        self._alarms.set(live, due)
 
     def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
         """Begin a task; return its signal unless a function must answer first."""
