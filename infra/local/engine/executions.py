@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from infra.asl import (
@@ -432,8 +432,7 @@ class Executions(Component):
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        service = task.resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
-        integration = self.integrations[service]
+        integration = self.integrations[_service(task.resource)]
         mark = len(self.journal.batch.added)
         try:
             integration.check(task.parameters)
@@ -524,6 +523,12 @@ class Executions(Component):
         del self.live[live.id]
         self.backlog.wake(_RUNNING, due)
         return due
+
+
+@lru_cache(1_000)
+def _service(resource: str) -> str:
+    """Return the integration that a task's resource names."""
+    return resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
 
 
 def _cause(error: Exception) -> str:
