@@ -20,6 +20,7 @@ from infra.asl.states.flow import (
 from infra.asl.states.fork import compile_map, compile_parallel
 from infra.asl.states.state import State, StateTable
 from infra.asl.states.task import compile_task
+from infra.asl.variables import check_variables
 from kernel.json_text import MAX_DEPTH, InvalidJSON, is_nested_deeper, read
 
 _MAX_NAME_CHARACTERS = 80
@@ -58,6 +59,7 @@ def compile_definition(
     fields.get("Version", str)
     timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)
     table = _Compiler(integrations, express=express, language=fields.language).table(fields)
+    check_variables(fields.value, "", fields.language)
     return Machine(name, table, timeout, random)
 
 

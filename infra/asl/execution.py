@@ -21,6 +21,7 @@ _FRAME_FIELDS = (
     *("input", "alive", "entered_id", "entered_at", "last_id", "attempts"),
     *("activity", "token", "due", "request", "results", "started", "failed", "limit", "tolerated"),
 )
+_OPTIONAL = {"variables", "item", "callback", "again"}
 _frame_values = attrgetter(*_FRAME_FIELDS)
 _EXECUTION_FIELDS = (
     *("context", "status", "output", "error", "cause"),
@@ -55,6 +56,12 @@ class Frame:
     due: float | None = None
     request: JSON = None
     children: dict[int, "Frame"] = field(default_factory=dict)
+    unfinished: dict[int, "Frame"] = field(default_factory=dict)
+    """The children that failed or were aborted, which a redrive runs again."""
+    again: list[int] = field(default_factory=list)
+    """The indices of the unfinished children that a redrive has not run again yet."""
+    redriven: bool = False
+    """Whether a redrive runs its state again in this advance (`infra.asl.redrive`)."""
     results: list[JSON] = field(default_factory=list)
     started: int = 0
     failed: int = 0
@@ -91,10 +98,13 @@ class Frame:
         task = {} if self.callback is None else {"Task": {"Token": self.callback["token"]}}
         return {**self.execution.context, "State": state, **item, **task}
 
+    def new_child(self, index: int) -> "Frame":
+        """Return a new child frame, which is not among the children yet."""
+        return Frame(self.execution, self.state.table_of_child(index), self, index)
+
     def fork(self, index: int) -> "Frame":
         """Create a child frame."""
-        child = Frame(self.execution, self.state.table_of_child(index), self, index)
-        self.children[index] = child
+        child = self.children[index] = self.new_child(index)
         return child
 
     def snapshot(self) -> dict[str, JSON]:
@@ -107,19 +117,26 @@ class Frame:
             shot["item"] = self.item
         if self.callback is not None:
             shot["callback"] = self.callback
+        if self.again:
+            shot["again"] = self.again
         shot["state"] = self.state.name
         shot["children"] = [[index, child.snapshot()] for index, child in self.children.items()]
+        if self.unfinished:
+            shot["unfinished"] = [[i, child.snapshot()] for i, child in self.unfinished.items()]
         return shot
 
     def restore(self, shot: Mapping[str, Any]) -> None:
         """Load the fields of a snapshot, and its children."""
-        for name in (*_FRAME_FIELDS, *({"variables", "item", "callback"} & shot.keys())):
+        for name in (*_FRAME_FIELDS, *(_OPTIONAL & shot.keys())):
             setattr(self, name, shot[name])
         self.state = self.table.states[shot["state"]]
         if self.activity:
             self.execution.pending[self.token] = self
         for index, child_shot in shot["children"]:
             self.fork(index).restore(child_shot)
+        for index, child_shot in shot.get("unfinished", ()):
+            child = self.unfinished[index] = self.new_child(index)
+            child.restore(child_shot)
 
 
 @dataclass(eq=False)

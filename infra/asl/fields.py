@@ -1,6 +1,6 @@
 """Access to the fields of a definition; each refusal names its location."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from infra.asl.errors import DefinitionError, ExpressionError, QueryFailure, TerminalFailure
@@ -129,13 +129,20 @@ class Fields:
         return compile_template(value, f"{self.place}/{field}") if field in self.value else None
 
     def query(
-        self, field: str, kind: type[Any] = object, expected: str | None = None
+        self,
+        field: str,
+        kind: type[Any] = object,
+        expected: str | None = None,
+        known: Collection[str] = (),
     ) -> Query | None:
-        """Compile a JSONata value, whose expressions read ``$states``; None if it is absent."""
+        """Compile a JSONata value, whose expressions read ``$states``; None if it is absent.
+
+        ``known`` are those of ``result`` and ``errorOutput`` that the expressions may read.
+        """
         value: JSON = self.get(field, kind)
         if field not in self.value:
             return None
-        return compile_query(value, field, f"{self.place}/{field}", expected)
+        return compile_query(value, field, f"{self.place}/{field}", expected, known)
 
     def queried(self, field: str, expected: str) -> Query | None:
         """Compile a JSONata expression; return None if the field is absent or a literal."""

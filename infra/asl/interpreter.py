@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from infra.asl import task_tokens
+from infra.asl import redrive, task_tokens
 from infra.asl.effects import (
     EXECUTION_TIMER,
     CancelTask,
@@ -22,6 +22,7 @@ from infra.asl.effects import (
     TimerFired,
 )
 from infra.asl.errors import (
+    DATA_LIMIT_EXCEEDED,
     RUNTIME,
     TIMEOUT,
     DataLimitExceeded,
@@ -31,6 +32,7 @@ from infra.asl.errors import (
 from infra.asl.execution import Execution, Frame
 from infra.asl.expressions.values import JSON, exceeds_data_limit
 from infra.asl.states.state import StateTable
+from infra.asl.variables import MAX_BYTES, could_exceed
 
 Started: TypeAlias = tuple[Execution, list[Effect]]
 
@@ -91,6 +93,16 @@ class Machine:
         advance.end("ABORTED", None, error, cause)
         return advance.effects
 
+    def redrive(self, execution: Execution, count: int, now: float) -> list[Effect]:
+        """Continue an execution that did not succeed, as RedriveExecution does.
+
+        ``execution`` is restored from the snapshot at its end; ``count`` is the number of its
+        redrives with this one.
+        """
+        advance = Advance(execution, now)
+        redrive.continue_execution(advance, count)
+        return advance.run()
+
     def resume(self, execution: Execution, now: float) -> list[Effect]:
         """Return the effects that a restarted host must perform again, as first requested."""
         advance = Advance(execution, now)
@@ -144,9 +156,9 @@ class Advance:
         retry = frame.activity == "retry"
         self._settle(frame)
         if retry:
-            self._guard(frame, frame.state.enter, self, frame)
+            self.guard(frame, frame.state.enter, self, frame)
         elif frame.state.on_answer is not None:
-            self._guard(frame, frame.state.on_answer, self, frame, signal)
+            self.guard(frame, frame.state.on_answer, self, frame, signal)
 
     def _prolong(self, frame: Frame) -> None:
         """Start a frame's heartbeat timer anew."""
@@ -158,7 +170,11 @@ class Advance:
         """Enter states until no frame is ready; return the effects."""
         while self.ready:
             frame = self.ready.popleft()
-            if frame.alive:
+            if not frame.alive:
+                continue
+            if frame.redriven:
+                redrive.run_again(self, frame)
+            else:
                 self._enter(frame)
         return self.effects
 
@@ -173,9 +189,9 @@ class Advance:
             frame.attempts = [0] * len(state.retriers)
         details = {"name": state.name, "input": frame.input}
         frame.entered_id = self.record(frame, f"{state.kind}StateEntered", details)
-        self._guard(frame, state.enter, self, frame)
+        self.guard(frame, state.enter, self, frame)
 
-    def _guard(self, frame: Frame, action: Callable[..., None], *arguments: Any) -> None:
+    def guard(self, frame: Frame, action: Callable[..., None], *arguments: Any) -> None:
         """Call ``action``; a StateFailure that it raises fails the frame's state."""
         try:
             action(*arguments)
@@ -228,10 +244,13 @@ class Advance:
             raise DataLimitExceeded(state.name, "returned a result")
         if assigned and exceeds_data_limit(assigned):
             raise DataLimitExceeded(state.name, "assigned variables")
+        variables = {**frame.variables, **assigned} if assigned else frame.variables
+        if assigned and could_exceed(variables) and exceeds_data_limit(variables, None, MAX_BYTES):
+            raise DataLimitExceeded(state.name, "stored variables")
         details = {"name": state.name, "output": output}
         if assigned:
             details["assignedVariables"] = assigned
-            frame.variables = {**frame.variables, **assigned}
+            frame.variables = variables
         self.record(frame, f"{state.kind}StateExited", details)
         if successor is not None:
             frame.state, frame.input = frame.table.states[successor], output
@@ -246,7 +265,7 @@ class Advance:
             child.alive = False
             del parent.children[child.index]
             parent.last_id = child.last_id
-            self._guard(parent, parent.state.on_child_end, self, parent, child, outcome)
+            self.guard(parent, parent.state.on_child_end, self, parent, child, outcome)
         else:
             self.end("SUCCEEDED", outcome, None, None)
 
@@ -261,6 +280,8 @@ class Advance:
             self._give_up(frame, failure)
 
     def _give_up(self, frame: Frame, failure: StateFailure) -> None:
+        if failure.error == DATA_LIMIT_EXCEEDED:
+            _forget_children(frame)
         if isinstance(failure, TerminalFailure) or frame.parent is None:
             self.end("FAILED", None, failure.error, failure.cause)
         else:
@@ -275,6 +296,7 @@ class Advance:
                 if attempts >= retrier.max_attempts:
                     return False
                 frame.attempts[index] += 1
+                _forget_children(frame)
                 self.wait(frame, "retry", self.now + retrier.delay(attempts, frame.random))
                 return True
         return False
@@ -290,11 +312,12 @@ class Advance:
                     self.leave(frame, output, assigned, catcher.next)
                 except StateFailure as second:
                     self._give_up(frame, _located(frame, second))
+                else:
+                    _forget_children(frame)
                 return True
         return False
 
     def _abandon_children(self, frame: Frame) -> None:
-        frame.request = None
         for child in frame.children.values():
             self._abandon_children(child)
             child.alive = False
@@ -306,6 +329,7 @@ class Advance:
             if frame.state.kind == "Map":
                 details = {"name": frame.state.name, "index": child.index}
                 self.record(child, "MapIterationAborted", details)
+        frame.unfinished |= frame.children
         frame.children = {}
 
     def end(self, status: Status, output: JSON, error: str | None, cause: str | None) -> None:
@@ -318,10 +342,11 @@ class Advance:
             self.effects.append(CancelTask(EXECUTION_TIMER))
             execution.times_out_at = None
         root = execution.root
-        root.children, root.activity, root.alive = {}, "", False
+        root.activity, root.alive = "", False
         execution.status, execution.output = status, output
         execution.error, execution.cause = error, cause
         if status == "SUCCEEDED":
+            root.children = {}
             self.record(root, "ExecutionSucceeded", {"output": output})
         else:
             timed_out = status == "TIMED_OUT"  # AWS names its error in the event only
@@ -329,6 +354,12 @@ class Advance:
             details = {field: text for field, text in texts.items() if text is not None}
             self.record(root, _ENDS[status], details)
         self.effects.append(Ended(status, output, error, cause))
+
+
+def _forget_children(frame: Frame) -> None:
+    """Let the next run of a frame's state be a whole one."""
+    frame.request = None
+    frame.results, frame.unfinished, frame.again = [], {}, []
 
 
 def _located(frame: Frame, failure: StateFailure) -> StateFailure:

@@ -105,7 +105,9 @@ def _take(fields: Fields) -> Take:
 
 
 def _query_take(fields: Fields) -> Take:
-    output, assign = fields.query("Output"), fields.query("Assign", dict)
+    known = ("errorOutput",)
+    output = fields.query("Output", known=known)
+    assign = fields.query("Assign", dict, known=known)
 
     def take(frame: Any, error: JSON) -> tuple[JSON, JSON]:
         states = {"input": frame.input, "errorOutput": error}

@@ -191,6 +191,7 @@ def _run(client: Any, machine: str, name: str, arn: str, claimed_at: str) -> Sto
         started_at=timestamp(started),
         seconds=stopped and round(stopped.timestamp() - started, 3),
         error=execution.get("error"),
+        redrives=execution.get("redriveCount", 0),
     )
 
 

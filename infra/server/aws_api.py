@@ -6,9 +6,11 @@ EventBridge         ``PutEvents``, ``TestEventPattern``; the bus, its rules and 
 Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHistory``,
                     ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``;
                     ``StopExecution`` and the state machines: `infra.server.machines_api`;
+                    ``RedriveExecution``: `infra.server.redrive_api`;
                     task tokens: `infra.server.task_tokens_api`
 SQS                 on dead-letter queues: `infra.server.queues_api`
-Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`; for an operator's
+Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`, and groups of
+                    them at a pace: `infra.server.letter_jobs_api`; for an operator's
                     actions on orders, reviews and stock: `infra.server.operator_api`
 everything else     refused: ``UnknownOperationException``, with this list
 ==================  ===============================================================================
@@ -30,7 +32,7 @@ from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
-from infra.server import replays_api
+from infra.server import letter_jobs_api, replays_api, saved_views_api
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.events_api import bus_operations
 from infra.server.fields import (
@@ -55,6 +57,14 @@ from infra.server.machines_api import (
 )
 from infra.server.operator_api import FIELD_TYPES, OperatorApi
 from infra.server.queues_api import queue_operations
+from infra.server.redrive_api import (
+    FILTERS,
+    REDRIVEN,
+    check_list,
+    redrive_operations,
+    redrive_outline,
+    redrive_status,
+)
 from infra.server.replays_api import READS, ReplaysApi
 from infra.server.rules_api import rule_operations
 from infra.server.single_state import answer_test_state
@@ -88,6 +98,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
     ),
+    **dict.fromkeys(("clientToken", "redriveFilter", "mapRunArn"), str),
     **dict.fromkeys(("QueueNamePrefix", "NamePrefix", "EventBusName", "Name", "Rule"), str),
     **dict.fromkeys(("reverseOrder", "includeExecutionData"), bool),
     "Destination": dict,
@@ -95,6 +106,8 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **KINDS,
     **FIELD_TYPES,
     **replays_api.FIELD_TYPES,
+    **letter_jobs_api.FIELD_TYPES,
+    **saved_views_api.FIELD_TYPES,
 }
 
 
@@ -121,11 +134,14 @@ class AwsApi:
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             TEST_STATE: answer_test_state,
             **machine_operations(engine),
+            **redrive_operations(engine),
             **bus_operations(engine),
             **rule_operations(engine),
             **with_local_queues(engine, queue_operations(engine)),
             **token_operations(engine),
             **letter_operations(engine),
+            **letter_jobs_api.letter_job_operations(engine),
+            **saved_views_api.saved_view_operations(engine),
             **OperatorApi(engine).operations(),
         }
 
@@ -206,7 +222,8 @@ class AwsApi:
         row = self._execution(request)
         state_machine = self.engine.stack.state_machines[row["machine"]]
         answer = {
-            **_summary(row, state_machine),
+            **_summary(self.reader, row, state_machine),
+            **redrive_status(self.reader, row, self.engine.clock.now()),
             "input": row["input"],
             "inputDetails": {"included": True},
         }
@@ -233,19 +250,25 @@ class AwsApi:
         name = state_machine_of(self.engine.stack, text_of(request, "stateMachineArn"))
         size = within(request, "maxResults", 0, 0, MAX_PAGE) or DEFAULT_PAGE
         status = choice_of(request, "statusFilter", STATUSES)
-        pages = Pages(request, ("executions", name, status))
+        redriven = choice_of(request, "redriveFilter", FILTERS)
+        check_list(request)
+        wanted = None if redriven is None else int(redriven == FILTERS[0])
+        pages = Pages(request, ("executions", name, status, redriven))
         before = MAX_INTEGER if pages.position is None else pages.position
         rows = self.reader.rows(
-            "select * from executions where machine = ? and id < ? and (? is null or status = ?)"
-            " order by id desc limit ?",
+            "select * from executions where machine = ?1 and id < ?2"
+            f" and (?3 is null or status = ?3) and (?4 is null or {REDRIVEN} = ?4)"
+            " order by id desc limit ?5",
             name,
             before,
             status,
-            status,
+            wanted,
             size + 1,
         )
         state_machine = self.engine.stack.state_machines[name]
-        page: Answer = {"executions": [_summary(row, state_machine) for row in rows[:size]]}
+        page: Answer = {
+            "executions": [_summary(self.reader, row, state_machine) for row in rows[:size]]
+        }
         if len(rows) > size:
             page["nextToken"] = pages.token(rows[size - 1]["id"])
         return page
@@ -282,7 +305,7 @@ def execution_history(reader: Database, number: int) -> list[Any]:
     return [event.to_json() for row in rows for event in events_in(row["piece"])]
 
 
-def _summary(row: Any, state_machine: Any) -> Answer:
+def _summary(database: Database, row: Any, state_machine: Any) -> Answer:
     answer = {
         "executionArn": arn(state_machine, row["name"], row["id"]),
         "stateMachineArn": state_machine.arn,
@@ -292,7 +315,7 @@ def _summary(row: Any, state_machine: Any) -> Answer:
     }
     if row["ended_at"] is not None:
         answer["stopDate"] = row["ended_at"]
-    return answer
+    return {**answer, **redrive_outline(database, row)}
 
 
 def _check_field(field: str, value: Any) -> None:

@@ -1,15 +1,18 @@
 """The API operations of an operator on orders, reviews and stock, recorded in `operator_actions`.
 
-==================  ===============================================================================
-``CancelOrder``     ``order_id``, ``reason``: request the cancellation
-``RetryOrder``      ``order_id``, ``reason`` (optional): start a run now
-``ApproveOrder``    ``order_id``, ``reason`` (optional): approve an order of high value
-``RejectOrder``     ``order_id``, ``reason``: reject it, so that it fails uncharged
-``NoteOrder``       ``order_id``, ``reason``: add the text to the order's timeline
-``CloseReview``     ``order_id``, ``reason``: close the review of a high-value order
-``ReceiveStock``    ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
-``AdjustStock``     ``sku``, ``change``, ``key``, ``reason``: correct the stock of a SKU once
-==================  ===============================================================================
+====================   =============================================================================
+``CancelOrder``        ``order_id``, ``reason``: request the cancellation
+``RetryOrder``         ``order_id``, ``reason`` (optional): start a run now
+``ApproveOrder``       ``order_id``, ``reason`` (optional): approve an order of high value
+``RejectOrder``        ``order_id``, ``reason``: reject it, so that it fails uncharged
+``RedriveExecution``   ``order_id``, ``execution`` (machine:name), ``reason`` (optional): redrive it
+``NoteOrder``          ``order_id``, ``reason``: add the text to the order's timeline
+``CloseReview``        ``order_id``, ``reason``: close the review of a high-value order
+``ResendEvent``        a request of an order once more: `infra.server.resend`
+``RevealData``         ``subject``, ``reason`` (optional): record that a person sees its data
+``ReceiveStock``       ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
+``AdjustStock``        ``sku``, ``change``, ``key``, ``reason``: correct the stock of a SKU once
+====================   =============================================================================
 
 Each takes the person's name as ``who``. The response has the ``subject``, its fields ``before`` and
 ``after``, and the ``action``'s number.
@@ -24,7 +27,12 @@ from infra.dead_letters.reading import OPERATOR
 from infra.errors import InvalidRequest
 from infra.local.engine import operator_actions
 from infra.local.engine.engine import Engine
+from infra.local.engine.execution_redrive import redrive_execution
+from infra.local.engine.execution_rows import redrives_of
 from infra.local.engine.operator_actions import DONE, REFUSED, Action
+from infra.server.machines_api import named_execution, no_execution
+from infra.server.resend import FIELD_TYPES as RESEND_TYPES
+from infra.server.resend import resend
 from infra.server.rules_api import subscription_operations
 from inventory.model import Adjustment, Receipt
 from inventory.store import SQLiteInventory
@@ -45,7 +53,8 @@ Request = Mapping[str, Any]
 Act = Callable[[Request, float], Mapping[str, Any]]
 
 FIELD_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("order_id", "sku", "key", "digest"), str),
+    **dict.fromkeys(("order_id", "sku", "key", "digest", "execution", "subject"), str),
+    **RESEND_TYPES,
     "units": dict,
     "earlier": list,
     "change": int,
@@ -96,9 +105,16 @@ class OperatorApi:
                 "reject", "order_id", partial(self._decide, Approval.REJECTED)
             ),
             "Orderflow.NoteOrder": self._operation("note", "order_id", self._note),
+            "Orderflow.RedriveExecution": self._operation(
+                "redrive execution", "order_id", self._redrive, why=False
+            ),
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
             "Orderflow.AdjustStock": self._operation("adjust", "sku", self._adjust),
+            "Orderflow.ResendEvent": self._operation(
+                "resend", "order_id", partial(resend, self.engine), why=False
+            ),
+            "Orderflow.RevealData": self._operation("reveal", "subject", _reveal, why=False),
             **subscription_operations(self.engine),
         }
 
@@ -138,7 +154,7 @@ class OperatorApi:
         if action.action == "adjust":
             stock = self.stock.stock({action.subject: 0}).get(action.subject)
             return {} if stock is None else stock._asdict()
-        if action.action == "receive":
+        if action.action in ("receive", "reveal"):
             return {}
         record = self.orders.find(action.subject)
         state = {} if record is None else _of_order(record)
@@ -163,6 +179,14 @@ class OperatorApi:
         order_id, who, why = request["order_id"], request["who"], request["reason"]
         operator_requests.retry(order_id, who, why, self._ports(now))
         return {}
+
+    def _redrive(self, request: Request, now: float) -> Mapping[str, Any]:
+        row = named_execution(self.database, request.get("execution") or "")
+        if row is None:
+            raise no_execution(str(request.get("execution")))
+        at = redrive_execution(self.engine.executions, row, None, now)
+        count, _ = redrives_of(self.database, row["id"])
+        return {"execution": row["name"], "redrive_count": count + 1, "redriven_at": at}
 
     def _note(self, request: Request, now: float) -> Mapping[str, Any]:
         order_id, who, why = request["order_id"], request["who"], request["reason"]
@@ -191,6 +215,11 @@ class OperatorApi:
             raise InvalidRequest("ValidationException", problem)
         self.stock.adjust(Adjustment(request["sku"], change, _required(request, "key")), now)
         return {}
+
+
+def _reveal(request: Request, now: float) -> Mapping[str, Any]:  # noqa: ARG001 - of `Act`
+    """Change nothing: the console shows the data after its row is stored."""
+    return {}
 
 
 def _of_order(record: OrderRecord) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Reader:
         known = after.running | set(started)
         running = {row["id"] for row in self.database.rows(_RUNNING, after.execution)}
         ended = sorted(known - running)[:BATCH]
-        after.running = known.difference(ended)
+        after.running = known.difference(ended) | running  # one that was redriven ends again
         rows = (self.database.row(_EXECUTION, number) for number in ended)
         return BATCH in (len(started), len(ended)), [row for row in rows if row is not None]
 

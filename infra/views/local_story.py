@@ -266,7 +266,11 @@ def _running(
 
 
 def _runs(database: Database, order_id: str, progresses: Mapping[int, Progress]) -> list[StoryRun]:
-    rows = database.rows("select * from executions where order_id = ? order by id", order_id)
+    rows = database.rows(
+        "select *, (select count(*) from execution_redrives where execution_id = executions.id)"
+        " as redrives from executions where order_id = ? order by id",
+        order_id,
+    )
     return [
         StoryRun(
             machine=row["machine"],
@@ -276,6 +280,7 @@ def _runs(database: Database, order_id: str, progresses: Mapping[int, Progress])
             seconds=row["ended_at"] and round(row["ended_at"] - row["started_at"], 3),
             error=row["error"],
             attempts=progresses[row["id"]].attempts if row["id"] in progresses else (),
+            redrives=row["redrives"],
         )
         for row in rows
     ]

@@ -123,6 +123,8 @@ class StoryRun:
     seconds: float | None
     error: str | None
     attempts: Sequence[StateAttempts] = ()
+    redrives: int = 0
+    """How often an operator or a client continued it after its end."""
 
 
 @dataclass(frozen=True, slots=True)

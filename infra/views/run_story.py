@@ -18,6 +18,7 @@ MAX_EVENTS = 5_000
 MAX_CHANGES = 200
 """Maximum differences between the input and the output of a state that are told."""
 
+_REDRIVEN = "ExecutionRedriven"
 _FAILURES = ("Failed", "TimedOut", "SubmitFailed", "StartFailed")
 
 
@@ -80,6 +81,11 @@ class RunStory:
     visits: Sequence[StateVisit]
     events: Sequence[HistoryEvent]
     is_complete: bool
+
+    @property
+    def redrives(self) -> int:
+        """How often it was continued after its end."""
+        return sum(event.type == _REDRIVEN for event in self.events)
 
     def last_visits(self) -> dict[str, StateVisit]:
         """Return the last visit of each state."""
@@ -150,6 +156,8 @@ def visits_of(events: Sequence[HistoryEvent], *, is_running: bool) -> list[State
             owners[event.id] = visit
             continue
         owner = owners.get(event.previous_event_id)
+        if event.type == _REDRIVEN:
+            owner = _redriven_visit(visits) or owner
         if event.type.endswith("StateExited"):
             owner = _open_visit(visits, str(event.details.get("name"))) or owner
         if owner is not None:
@@ -173,6 +181,14 @@ def progress_of(events: Sequence[HistoryEvent]) -> Progress:
     ]
     last = visits[-1] if visits else None
     return Progress(last.state if last else None, last.entered if last else 0.0, found)
+
+
+def _redriven_visit(visits: Sequence[StateVisit]) -> StateVisit | None:
+    """Return the last visit that a redrive continues; each of them has not failed any more."""
+    unfinished = [visit for visit in visits if visit.exited is None]
+    for visit in unfinished:
+        visit.error, visit.cause = None, None
+    return unfinished[-1] if unfinished else None
 
 
 def _open_visit(visits: Sequence[StateVisit], state: str) -> StateVisit | None:

@@ -1,8 +1,7 @@
 """Logs, metrics and traces, the same for every handler.
 
 Powertools reads the service's name and the levels from its own environment variables
-(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``). The metrics read the first of them, and
-``POWERTOOLS_METRICS_NAMESPACE``.
+(``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_LOG_LEVEL``, ``POWERTOOLS_METRICS_NAMESPACE``).
 ``TRACING`` is the template's parameter: ``xray`` is Powertools' tracer with the X-Ray SDK; with
 ``otel`` ADOT's layer makes a span of each invocation before the handler runs; ``none`` is neither.
 """
@@ -10,16 +9,16 @@ Powertools reads the service's name and the levels from its own environment vari
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from kernel import current_order
 from kernel.errors import OrderflowError
-from lambda_support.embedded_metrics import EmbeddedMetrics
 from lambda_support.settings import PerFunction
 
 Handler = Callable[[Any, LambdaContext], Any]
@@ -62,32 +61,28 @@ def _name_ids(record: logging.LogRecord) -> bool:
 
 
 @PerFunction
-def metrics() -> EmbeddedMetrics:
-    """Return this function's metrics, flushed at the end of each invocation."""
-    return _metrics_of({})
-
-
-def _metrics_of(dimensions: Mapping[str, str]) -> EmbeddedMetrics:
-    namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "orders")
-    return EmbeddedMetrics(namespace, {"service": service, **dimensions})
+def metrics() -> Metrics:
+    """Return this function's metrics, flushed as EMF at the end of each invocation."""
+    return Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE))
 
 
 def count(name: str, value: float = 1) -> None:
     """Add to a counter of this invocation."""
-    metrics().add(name, "Count", value)
+    metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
 def observe(name: str, seconds: float) -> None:
     """Add a duration to a metric of this invocation."""
-    metrics().add(name, "Seconds", seconds)
+    metrics().add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
 
 
 def count_by(name: str, dimension: str, label: str, value: float) -> None:
     """Count with one more dimension, as a metric of its own; the labels must be few."""
-    own = _metrics_of({dimension: label})
-    own.add(name, "Count", value)
-    own.flush()
+    namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "orders")
+    with single_metric(name, MetricUnit.Count, value, namespace=namespace) as metric:
+        metric.add_dimension("service", service)
+        metric.add_dimension(dimension, label)
 
 
 def instrumented(handler: Handler) -> Handler:
@@ -118,7 +113,9 @@ def instrumented(handler: Handler) -> Handler:
         else:
             return answer
         finally:
-            metrics().flush()
+            recorded = metrics()
+            if recorded.metric_set:
+                recorded.flush_metrics()
 
     return run
 

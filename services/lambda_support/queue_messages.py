@@ -72,5 +72,5 @@ def process_batch(
     response = process_partial_response(event, process, batch, context)
     if batch.reasons:
         observability.count("MessagesFailed", len(batch.reasons))
-        observability.metrics().add_member(FAILED_MESSAGES, batch.reasons)
+        observability.metrics().add_metadata(FAILED_MESSAGES, batch.reasons)
     return dict(response)

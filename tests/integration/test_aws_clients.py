@@ -153,6 +153,29 @@ def test_a_running_execution_is_stopped_with_an_error_and_a_cause(states: Any) -
     )
 
 
+def test_a_stopped_execution_is_redriven_once_per_token(states: Any) -> None:
+    started = states.start_execution(stateMachineArn=RECOVERY, name="again", input=WAITS)
+    arn = started["executionArn"]
+    running = states.describe_execution(executionArn=arn)
+    assert (running["redriveStatus"], running["redriveCount"]) == ("NOT_REDRIVABLE", 0)
+    assert running["redriveStatusReason"] == "Execution is RUNNING and cannot be redriven"
+    assert refusal(states.redrive_execution, executionArn=arn) == "ExecutionNotRedrivable"
+    states.stop_execution(executionArn=arn, error="Operator")
+    assert states.describe_execution(executionArn=arn)["redriveStatus"] == "REDRIVABLE"
+    at = states.redrive_execution(executionArn=arn, clientToken="once")["redriveDate"]
+    assert states.redrive_execution(executionArn=arn, clientToken="once")["redriveDate"] == at
+    redriven = states.describe_execution(executionArn=arn)
+    assert (redriven["status"], redriven["redriveCount"]) == ("RUNNING", 1)
+    assert redriven["redriveDate"] == at
+    assert {"stopDate", "error", "cause"}.isdisjoint(redriven)
+    listed = states.list_executions(stateMachineArn=RECOVERY, redriveFilter="REDRIVEN")
+    assert [each["name"] for each in listed["executions"]] == ["again"]
+    last = states.get_execution_history(executionArn=arn, reverseOrder=True)["events"][0]
+    assert last["type"] == "ExecutionRedriven"
+    assert last["executionRedrivenEventDetails"] == {"redriveCount": 1}
+    states.stop_execution(executionArn=arn)
+
+
 def test_a_history_without_data_has_no_inputs(states: Any) -> None:
     arn = states.start_execution(stateMachineArn=RECOVERY, name="bare", input=WAITS)["executionArn"]
     whole = states.get_execution_history(executionArn=arn)["events"]

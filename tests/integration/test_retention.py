@@ -224,6 +224,13 @@ def test_files_of_an_open_order_and_of_undelivered_events_are_kept(later: Later)
     assert list(later.where.bucket.rglob("*.parquet"))
 
 
+@pytest.mark.parametrize("keep", ["orders", "history"])
+def test_the_redrives_of_a_pruned_execution_are_pruned(later: Later, keep: str) -> None:
+    later.change("insert into execution_redrives select id, 1, started_at, 't' from executions")
+    later.prune(orders=5) if keep == "orders" else later.prune(history=5)
+    assert later.one("select count(*) from execution_redrives") == 0
+
+
 def test_events_and_histories_are_pruned_alone_and_the_audit_knows(later: Later) -> None:
     later.prune(events=5)
     assert later.one("select count(*) from events") == 0

@@ -7,11 +7,13 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.local.workers.invocations import Result
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from storage.sqlite.database import Database
+from tests.simulation import approvals, redrives
 from tests.simulation.model import Model, promise
 from tests.simulation.plan import Action
 from tests.simulation.poison import Poison, is_injected
@@ -67,10 +69,19 @@ class Clients:
 
     def send(self, engine: Engine, number: int, action: Action) -> None:
         """Put an event, or call the HTTP API; `listen` takes the answer."""
+        answer: Future[Any]
+        if action.do == "decide":
+            store = engine.journal.database
+            answer = approvals.decide(engine, store, action.order_id, action.body)
+            self._pending.append((number, action, answer))
+            return
+        if action.do in {redrives.STOP, redrives.REDRIVE}:
+            self._pending.append((number, action, redrives.send(engine, action)))
+            return
         self.model.sent(action)
         if action.do == "http":
             request = _request(action)
-            answer: Future[Any] = engine.call_function("OrdersApiFunction", request)
+            answer = engine.call_function("OrdersApiFunction", request)
         else:
             entry = {
                 "EventBusName": "orders-bus",
@@ -105,7 +116,14 @@ class Clients:
         for entry in [entry for entry in self._pending if entry[2].done()]:
             self._pending.remove(entry)
             number, action, answer = entry
+            if action.do in {redrives.STOP, redrives.REDRIVE}:
+                follows = redrives.answered(action, answer, now)
+                if follows is not None:
+                    heappush(self._due, (follows[0], number, follows[1]))
+                continue
             refused = answer.exception()
+            if isinstance(refused, InvalidRequest) and action.do == "decide":
+                continue  # an operator's decision, refused by a rule
             if refused is not None and not is_injected(type(refused).__name__):
                 raise refused
             if refused is not None or not self._is_final(action, answer.result()):
@@ -130,13 +148,19 @@ class Clients:
             promise("end", "EventId" in entry, f"{action} was refused: {entry}")
             self.model.acknowledge(action, entry["EventId"])
             return True
+        if action.do == "decide" and action.body["way"] == "operator":
+            self.model.decided(action)
+            return True
         result: Result = answer
         if result.error is not None or not isinstance(result.payload, dict):
             return False  # the port answers with 500
         if result.payload.get("statusCode") not in FINAL:
             return False
         if result.payload["statusCode"] in (200, 201, 202):
-            self.model.acknowledge(action, "")
+            if action.do == "decide":
+                self.model.decided(action)
+            else:
+                self.model.acknowledge(action, "")
         return True
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from storage.sqlite.database import Database
+from tests.simulation import redrives
+from tests.simulation.approvals import Approvals
 from tests.simulation.plan import Action
 
 ENDS = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -96,6 +98,7 @@ class Model:
     """Orders with an acknowledged cancellation request, which promises an answer."""
     received: Counter[str] = field(default_factory=Counter)
     receipts: set[str] = field(default_factory=set)
+    approvals: Approvals = field(default_factory=Approvals)
     seen: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
     moved: Callable[[str, str], None] = print
     """Called when the status of an order, of its charge or of its stock changes."""
@@ -125,6 +128,11 @@ class Model:
         elif "cancel" in str(action.body.get("detail-type", action.body.get("path"))).lower():
             self.cancelled.add(action.order_id)
 
+    def decided(self, action: Action) -> None:
+        """Record that a decision about an order was accepted."""
+        problem = self.approvals.acknowledge(action.order_id, action.body["verb"])
+        promise("approval", not problem, problem)
+
     def arrives(self, digest: str, units: Mapping[str, int]) -> None:
         """Record that a stock file was received, perhaps again."""
         if digest not in self.receipts:
@@ -148,6 +156,10 @@ class Model:
                 raise Violation("money", f"{order.id}: {order.amount} in the ledger")
             _consistent(order, charged.get(order.id) == "CHARGED", order.id in shipped)
         self._stock(store, taken)
+        problem = self.approvals.problem(store, sandbox)
+        promise("approval", not problem, problem)
+        problem = redrives.problem(store)
+        promise("redrive", not problem, problem)
         for row in store.connection.execute(_EARLY):
             raise Violation("end", f"a request is kept although its order {row[0]} exists")
 

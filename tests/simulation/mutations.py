@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 import inventory.store
+import kernel.approval
 import kernel.lease
+import orders.approvals
 import orders.model
 import orders.usecases
 import payments.usecases
@@ -27,7 +29,7 @@ from kernel.idempotency import charge_id
 from kernel.lease import require_active, require_holder
 from kernel.money import smallest_units
 from kernel.order_record import Message, OrderRecord
-from kernel.order_status import ChargeStatus, ShipmentStatus
+from kernel.order_status import Approval, ChargeStatus, ShipmentStatus
 from payments.gateway import SandboxGateway
 from payments.model import Charge, GatewayRecord
 from shipping.carrier import SandboxCarrier
@@ -174,6 +176,28 @@ def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storage.sqlite.records, "_INSERT_FIRST", vars(storage.sqlite.records)["_INSERT"])
 
 
+def approval_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Charge an order whose decision was asked for and has not come."""
+    require_approved = kernel.approval.require_approved
+
+    def require_decided(record: OrderRecord, thresholds: Any, now: float) -> None:
+        if record.approval is not Approval.PENDING:
+            require_approved(record, thresholds, now)
+
+    patch.setattr(payments.usecases, "require_approved", require_decided)
+
+
+def decision_overwritten(patch: pytest.MonkeyPatch) -> None:
+    """Take a decision about an order that was decided before."""
+    require_pending = orders.approvals._require_pending  # noqa: SLF001 - mutated
+
+    def require_undecided(record: OrderRecord, now: float) -> None:
+        if record.approval not in (Approval.APPROVED, Approval.REJECTED) or record.ended:
+            require_pending(record, now)
+
+    patch.setattr(orders.approvals, "_require_pending", require_undecided)
+
+
 MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "idempotency key dropped": (10, idempotency_key_dropped),
     "charged blindly": (700, charged_blindly),
@@ -188,5 +212,7 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "late shipment unmarked": (450, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
+    "approval forgotten": (10, approval_forgotten),
+    "decision overwritten": (50, decision_overwritten),
 }
 """Each mutation with the number of seeds, counted from 1, within which it is detected."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.simulation import approvals, redrives
 from tests.simulation.dice import Dice
 
 TEA, MUG, VASE, GHOST = "TEA", "MUG", "VASE", "GHOST"
@@ -44,8 +45,9 @@ NEVER_ENDS = "tok_refund_fails"
 class Action:
     """An action of a client, or an external event.
 
-    ``do`` is put, http, receive, jump, crash, redrive, sink away or sink back. ``at`` is in seconds
-    from the beginning; with ``when``, from the time when the order reaches that milestone.
+    ``do`` is put, http, decide, receive, stop run, redrive run, jump, crash, redrive, sink away or
+    sink back. ``at`` is in seconds from the beginning; with ``when``, from the time when the order
+    reaches that milestone.
     """
 
     at: float
@@ -82,7 +84,7 @@ def _order(dice: Dice, order_id: str) -> Iterator[Action]:
     """Yield an order's event, and the further actions of its clients."""
     at = dice.roll(order_id, "at") * CLIENT_SECONDS / 2
     kind = _kind(dice, order_id)
-    detail = _detail(order_id, KINDS[kind][1])
+    detail = _detail(order_id, _changed(dice, order_id, kind))
     if dice.happens(0.7, order_id, "metadata"):
         version = KINDS[kind][1].get("schema_version", "1.0")
         detail["metadata"] = {"event_id": f"{order_id}-created", "schema_version": version}
@@ -112,6 +114,7 @@ def _order(dice: Dice, order_id: str) -> Iterator[Action]:
 
 def _changes(dice: Dice, order_id: str, at: float) -> Iterator[Action]:
     """Yield requests to change or cancel an order, at any point of its life."""
+    yield from _decisions(dice, order_id, at)
     if dice.happens(0.2, order_id, "amended"):
         moment, when = _moment(dice, at, order_id, "amended at")
         address = {"name": "B", "street": "2 Mill Lane", "city": "C", "country": "Y"}
@@ -132,6 +135,27 @@ def _changes(dice: Dice, order_id: str, at: float) -> Iterator[Action]:
             detail = _request(order_id, f"cancelled-{attempt}", reason="changed my mind")
             request = _put(moment, order_id, "Order Cancelled", detail)
         yield replace(request, when=when)
+
+
+def _changed(dice: Dice, order_id: str, kind: str) -> Mapping[str, Any]:
+    """Return the differences of a kind; with approvals, half of the orders are of high value."""
+    changes = KINDS[kind][1]
+    if not approvals.seconds(dice) or not dice.happens(approvals.DEAR, order_id, "dear"):
+        return changes
+    return {**changes, "items": KINDS["high value"][1]["items"]}
+
+
+def _decisions(dice: Dice, order_id: str, at: float) -> Iterator[Action]:
+    """Yield decisions about an order, and the cancellation of an order that waits for one."""
+    if not approvals.seconds(dice):
+        return
+    for moment, when, body in approvals.decisions(dice, order_id, at):
+        yield Action(moment, "decide", order_id, body, when=when)
+    if dice.happens(0.2, order_id, "cancelled waiting"):
+        detail = _request(order_id, "cancelled-waiting", reason="too slow")
+        moment = dice.pick(approvals.MOMENTS, order_id, "cancelled waiting at")
+        request = _put(moment, order_id, "Order Cancelled", detail)
+        yield replace(request, when="AWAITING_APPROVAL")
 
 
 def _moment(dice: Dice, at: float, *site: object) -> tuple[float, str]:
@@ -173,6 +197,8 @@ def _surroundings(dice: Dice) -> Iterator[Action]:
         if dice.happens(0.3, "redrive", number):
             spread = dice.pick((CLIENT_SECONDS, 1_000.0, 4_000.0), "redrive spread", number)
             yield Action(dice.roll("redrive at", number) * spread, "redrive")
+    for at, body in redrives.stops(dice):
+        yield Action(at, redrives.STOP, body=body)
     if dice.happens(0.3, "sink"):
         away = dice.roll("sink away") * CLIENT_SECONDS
         yield Action(away, "sink away")

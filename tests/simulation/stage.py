@@ -6,6 +6,7 @@ that may be unavailable, and a hook before and after each commit. It removes all
 
 import logging
 import os
+import secrets
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -39,6 +40,7 @@ from notifications.model import Mail
 from payments.gateway import SandboxGateway
 from shipping.carrier import SandboxCarrier
 from storage.sqlite.database import Database
+from tests.simulation import approvals
 from tests.simulation.dice import Dice
 
 STORE, SANDBOX = "sqlite:///:memory:", "sqlite:///:memory:?of=sandbox"
@@ -78,10 +80,13 @@ class Hooks(Protocol):
 class _Unmeasured:
     """Metrics that are discarded."""
 
-    def add(self, *_: Any) -> None:
+    metric_set: Mapping[str, Any] = {}
+
+    def add_metric(self, **_: Any) -> None:
         """Do nothing."""
 
-    add_member = flush = add
+    def add_metadata(self, *_: Any) -> None:
+        """Do nothing."""
 
 
 class _Silent:
@@ -181,6 +186,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
         uuid = _uuids(hooks)
         patch.setattr(kernel.time_ordered_id, "urandom", lambda number: uuid().bytes[-number:])
         patch.setattr(infra.local.engine.schedules, "uuid4", uuid)
+        patch.setattr(secrets, "token_hex", lambda _: uuid().hex)
         _patch_partners(patch, hooks)
         storage.sqlite.database.database.cache_clear()
         environment = dict(os.environ)
@@ -202,7 +208,7 @@ def staged(root: Path, hooks: Hooks) -> Iterator[Stage]:
 
 
 @cache
-def _template(root: Path, workflow_type: str) -> Stack:
+def _template(root: Path, workflow_type: str, own: tuple[tuple[str, str], ...]) -> Stack:
     """Return the shipped template's stack, with stores in memory and files in a folder."""
 
     def environment(variable: str, value: str) -> str:
@@ -213,7 +219,7 @@ def _template(root: Path, workflow_type: str) -> Stack:
             return f"file:///{root}"
         return {"POWERTOOLS_LOG_LEVEL": "CRITICAL"}.get(variable, value)
 
-    parameters = {"MaxAttempts": "3", "WorkflowType": workflow_type}
+    parameters = {"MaxAttempts": "3", "WorkflowType": workflow_type, **dict(own)}
     stack = load(TEMPLATE, parameters, environment)
     stack.schedules = [entry for entry in stack.schedules if entry.function != UNSTAGED]
     return stack
@@ -221,7 +227,8 @@ def _template(root: Path, workflow_type: str) -> Stack:
 
 def _stack(root: Path, hooks: Hooks) -> Stack:
     """Return the stack with chance from the seed."""
-    stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type")))
+    own = tuple(approvals.parameters(hooks.dice).items())
+    stack = replace(_template(root, hooks.dice.pick(WORKFLOW_TYPES, "workflow type"), own))
     stack.state_machines = {
         name: replace(workflow, machine=replace(workflow.machine, random=hooks.chance))
         for name, workflow in stack.state_machines.items()

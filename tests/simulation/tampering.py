@@ -91,10 +91,10 @@ class Tampering:
         return answer
 
     def _save(
-        self, save: Callable[[LoadedExecution, float], None], live: LoadedExecution, now: float
+        self, save: Callable[..., None], live: LoadedExecution, now: float, **how: bool
     ) -> None:
         self._poisoned("codec", f"save/{order_in(str(live.execution.context))}")
-        save(live, now)
+        save(live, now, **how)
 
     def _send(self, send: Callable[[Any, float], None], row: Any, now: float) -> None:
         site = f"outbox/{row['kind']}/{order_in(row['body'])}"

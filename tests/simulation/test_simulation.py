@@ -19,7 +19,10 @@ from tests.simulation.world import SeedResult, World
 
 FIXED = range(1, 101)
 FRESH = 20
-REASONS = {"CarrierError", "OutOfStock", "PaymentDeclined", "PaymentUnavailable", "UnknownSku"}
+REASONS = {
+    *("ApprovalExpired", "ApprovalRejected", "CarrierError", "OutOfStock"),
+    *("PaymentDeclined", "PaymentUnavailable", "UnknownSku"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE
 from kernel import stock_events
 from orders.model import Reason
 from storage.sqlite.database import Database
+from tests.simulation.approvals import REASONS
 from tests.simulation.model import ENDS, Model, promise
 from tests.simulation.plan import NEVER_ENDS
 from tests.simulation.poison import ENDED, MARK
@@ -24,6 +25,7 @@ FACTS = {
 SOURCE = "orders.service"
 HIGH_VALUE = 100_000
 BUSINESS = {
+    *REASONS,
     "CarrierError",
     "OrderCancelled",
     "OutOfStock",
@@ -102,6 +104,8 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_waits(outcome, published)
     _judge_requests(model, outcome, published, letters)
     _judge_early(outcome)
+    problem = model.approvals.left(outcome.store)
+    promise("approval", not problem, problem)
     _judge_mails(model, outcome, letters)
     _judge_rest(outcome)
 
@@ -114,7 +118,7 @@ def judge_blame(outcome: Outcome) -> None:
     for row in outcome.store.rows("select order_id, failure from orders where failure is not null"):
         holds = row["failure"] in BUSINESS
         promise("blame", holds, f"{row['order_id']} was undone because of {row['failure']}")
-    for letter in dead_letters_of(outcome):
+    for letter in [*dead_letters_of(outcome), *closed_letters_of(outcome)]:
         if letter["queue"] in {QUARANTINE_QUEUE, ATTENTION_QUEUE}:
             reason = Reason(json.loads(letter["body"])["reason"]["error"], "")
             told = f"{letter['queue']} has a letter because of {reason.code}"
@@ -304,6 +308,12 @@ def dead_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
     marks = ", ".join("?" * len(outcome.dead_letter_queues))
     query = f"select queue, body, attributes from messages where queue in ({marks})"
     return [dict(row) for row in outcome.store.rows(query, *outcome.dead_letter_queues)]
+
+
+def closed_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the dead letters that are closed, as the end of their order closes them."""
+    query = "select queue, body, attributes from closed_letters"
+    return [dict(row) for row in outcome.store.rows(query)]
 
 
 def _mentions(letters: Sequence[Mapping[str, Any]], order_id: str) -> bool:

@@ -26,6 +26,7 @@ from infra.local.orderflow import profile_of
 from infra.local.workers.account import Account, Limits
 from infra.local.workers.inline import InlineInvoker
 from orders.early_requests import RETENTION
+from tests.simulation import approvals, redrives
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
@@ -116,6 +117,7 @@ class World(Clock):
         self.faults = Faults(self.dice, self.tell, part.faults)
         self.result = SeedResult(seed, fired=self.faults.fired)
         self.model = Model(moved=self._moved)
+        self.model.approvals.is_on = approvals.seconds(self.dice) > 0
         chosen = [
             (number, action)
             for number, action in enumerate(plan(seed))
@@ -242,7 +244,7 @@ class World(Clock):
         while (due := self.clients.next(self._time)) is not None:
             number, action = due
             self.tell(str(action))
-            if action.do in {"put", "http"}:
+            if action.do in {"put", "http", "decide", redrives.STOP, redrives.REDRIVE}:
                 self.clients.send(self.engine, number, action)
             elif action.do == "receive":
                 try:
@@ -387,5 +389,7 @@ class World(Clock):
         counts.update(name.partition("@")[0] for name in self.result.fired)
         if self._account is not None:
             counts.update({f"account: {what}": n for what, n in self._account.counts.items()})
+        [(redriven,)] = self.stage.store.rows("select count(*) from execution_redrives")
+        counts["redriven"] += redriven
         for row in self.stage.store.rows("select status, failure from orders"):
             counts[" ".join(filter(None, (row["status"], row["failure"])))] += 1

@@ -21,12 +21,15 @@ from kernel import json_text
 Chance: TypeAlias = Callable[[], float]
 Convert: TypeAlias = Callable[[JSON], Any]
 
+MAX_NESTED = 10
+"""Maximum number of calls within each other ("Intrinsic functions", in the source)."""
+
 _MAX_CHARACTERS = 10_000
 _MAX_ITEMS = 1_000
 _HASHES = ("MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512")
 
 _CALL = re.compile(r"States\.(\w+)\s*\(\s*")
-_BETWEEN = re.compile(r"\s*(?:,\s*|(?=\)))")
+_BETWEEN = re.compile(r"\s*(?:,\s*(?!\))|(?=\)))")
 _LITERAL = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _STRING = re.compile(r"'((?:[^'\\]|\\['\\{}])*)'", re.DOTALL)
 _PATH = re.compile(r"""\$(?:\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\]|[^\s,()\[\]])*""")
@@ -70,8 +73,8 @@ def compile_intrinsic(text: str) -> Reader:
 
 
 def _compile_call(text: str, start: int, depth: int) -> tuple[Reader, int]:
-    if depth > json_text.MAX_DEPTH:
-        raise ExpressionError(f"calls are nested deeper than {json_text.MAX_DEPTH} levels")
+    if depth > MAX_NESTED:
+        raise ExpressionError(f"calls are nested deeper than {MAX_NESTED} levels")
     match = _CALL.match(text, start)
     if match is None or match[1] not in _FUNCTIONS:
         raise ExpressionError(f"no function is called at '{text[start:]}'")

@@ -4,7 +4,8 @@ Source: "Transforming data with JSONata in Step Functions" in the AWS Step Funct
 Guide; states-language.net, "JSONata".
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
 from infra.asl.errors import DefinitionError, QueryFailure
@@ -15,6 +16,10 @@ from infra.asl.queries.client import CLIENT, Client, QueryProblem
 Fill: TypeAlias = Callable[[list[JSON]], JSON]
 Query: TypeAlias = Callable[[Mapping[str, JSON], Scope], JSON]
 """A function of ``$states`` without ``context``, and the scope."""
+
+_READS = re.compile(r"\$states\s*\.\s*`?(result|errorOutput)\b")
+_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|/\*.*?\*/""", re.DOTALL)
+"""Texts and comments of an expression, which read nothing."""
 
 _NAMES: dict[type, str] = {
     bool: "boolean",
@@ -32,22 +37,31 @@ def is_query(value: JSON) -> bool:
     return isinstance(value, str) and value.startswith("{%") and value.endswith("%}")
 
 
-def compile_query(value: JSON, field: str, place: str, expected: str | None = None) -> Query:
+def compile_query(
+    value: JSON,
+    field: str,
+    place: str,
+    expected: str | None = None,
+    known: Collection[str] = (),
+) -> Query:
     """Compile a field's value with all its expressions, which one request evaluates.
 
     A result of another type than ``expected`` (``array``, ``number`` …) raises QueryFailure.
+    ``known`` are those of ``result`` and ``errorOutput`` that ``$states`` has in this field.
 
     Raises
     ------
     DefinitionError
-        An expression has a syntax error.
+        An expression has a syntax error, or reads a part of ``$states`` that is not ``known``.
     """
     texts: list[str] = []
     places: list[str] = []
     fill = _compile(value, field, texts, places)
     client = CLIENT.get()
     for text, inner in zip(texts, places, strict=True):
-        _check(client, text, f"{place}{inner.removeprefix(field)}")
+        at_text = f"{place}{inner.removeprefix(field)}"
+        _check(client, text, at_text)
+        _check_reads(text, at_text, known)
 
     def query(states: Mapping[str, JSON], scope: Scope) -> JSON:
         if not texts:
@@ -94,6 +108,13 @@ def _check(client: Client, text: str, place: str) -> None:
     except QueryProblem as problem:
         reason = f"The value is not a valid JSONata expression: {problem}"
         raise DefinitionError(place, reason) from None
+
+
+def _check_reads(text: str, place: str, known: Collection[str]) -> None:
+    for name in _READS.findall(_QUOTED.sub("''", text)):
+        if name not in known:
+            problem = f"'$states.{name}' is not accessible in this field"
+            raise DefinitionError(place, problem)
 
 
 def _about(text: str, field: str) -> str:

@@ -29,8 +29,8 @@ def to_plain_text(value: JSON) -> str:
     return value if isinstance(value, str) else to_json_text(value)
 
 
-def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
-    """Return whether a value exceeds 256 KiB as JSON text.
+def exceeds_data_limit(value: JSON, size: int | None = None, limit: int = _MAX_DATA_BYTES) -> bool:
+    """Return whether a value exceeds 256 KiB, or another limit in bytes, as JSON text.
 
     ``size`` is its length in bytes, if the caller knows it; otherwise the value is serialised.
 
@@ -44,7 +44,7 @@ def exceeds_data_limit(value: JSON, size: int | None = None) -> bool:
             size = len(orjson.dumps(value))
         except TypeError:  # nested deeper, or with larger integers, than orjson writes
             size = _count_bytes(value)
-    return size > _MAX_DATA_BYTES
+    return size > limit
 
 
 def _count_bytes(value: JSON) -> int:

@@ -8,6 +8,7 @@ memory; the parent replaces it if it does not answer (`infra.asl.queries.client`
 import json
 import math
 import os
+import re
 import resource
 import select
 import signal
@@ -27,6 +28,10 @@ _CACHED = 1_000
 _POLL = 5.0
 _HEADER = 8
 _MAX_EXACT = 2**53  # JSONata has JavaScript's numbers
+
+
+_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|/\*.*?\*/""", re.DOTALL)
+"""A text, a quoted name or a comment."""
 
 
 class TimeLimit(BaseException):
@@ -136,12 +141,23 @@ def _compiled(text: str) -> Any:
         codes = jexception.JException.error_codes
         if "Object" in codes["T2006"]:  # the port writes Object for function
             codes.update({code: each.replace("Object", "function") for code, each in codes.items()})
-        expression = jsonata.Jsonata(text)
+        expression = jsonata.Jsonata(without_last_comments(text))
         expression.set_output_convert_nulls(False)
         if len(_expressions) >= _CACHED:
             _expressions.clear()
         _expressions[text] = expression
     return expression
+
+
+def without_last_comments(text: str) -> str:
+    """Return an expression without the comments at its end, which the library cannot skip."""
+    while text.rstrip().endswith("*/"):
+        text = text.rstrip()
+        parts = [part for part in _QUOTED.finditer(text) if part.end() == len(text)]
+        if not parts or not parts[0][0].startswith("/*"):
+            return text
+        text = text[: parts[0].start()]
+    return text
 
 
 def _bindings(request: dict[str, Any]) -> dict[str, Any]:

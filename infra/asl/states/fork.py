@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from infra.asl import redrive
 from infra.asl.errors import (
     EXCEED_TOLERATED_FAILURE_THRESHOLD,
     QueryFailure,
@@ -147,12 +148,14 @@ def _fork(
 
     def enter(advance: "Advance", frame: Frame) -> None:
         frame.started = frame.failed = 0
+        frame.results, frame.unfinished, frame.again = [], {}, []
         begin(advance, frame)
         proceed(advance, frame)
         if not is_map:  # all branches have received it
             frame.request = None
 
     def proceed(advance: "Advance", frame: Frame) -> None:
+        redrive.run_children_again(advance, frame, prepare)
         while frame.started < len(frame.results) and len(frame.children) < frame.limit:
             child = frame.fork(frame.started)
             frame.started += 1
@@ -162,6 +165,7 @@ def _fork(
             advance.ready.append(child)
         if not frame.children and frame.started == len(frame.results):
             frame.map_source = frame.request = None
+            frame.unfinished = {}  # failures that are tolerated
             advance.record(frame, f"{kind}StateSucceeded", {})
             succeed(advance, frame, frame.results)
 
@@ -170,15 +174,22 @@ def _fork(
         if is_map:
             kind_of_end = "MapIterationFailed" if failed else "MapIterationSucceeded"
             frame.last_id = advance.record(child, kind_of_end, _iteration(name, child))
-        frame.failed += failed
-        if failed and frame.failed > frame.tolerated:
+        if failed and _exceeds(frame, child):
             advance.fail(frame, _exceeded() if frame.tolerated else outcome)
             return
         frame.results[child.index] = outcome.as_output() if failed else outcome
         proceed(advance, frame)
 
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
-    return State(name, kind, enter, None, on_child_end, retriers, catchers, tables)
+    actions = (enter, None, on_child_end, redrive.of_children(enter, proceed))
+    return State(name, kind, *actions, retriers, catchers, tables)
+
+
+def _exceeds(frame: Frame, failed: Frame) -> bool:
+    """Note a failed child; return whether more have failed than the state tolerates."""
+    frame.failed += 1
+    frame.unfinished[failed.index] = failed
+    return frame.failed > frame.tolerated
 
 
 def _iteration(name: str, child: Frame) -> dict[str, JSON]:

@@ -30,6 +30,8 @@ class State:
     enter: Enter
     on_answer: OnAnswer | None = None
     on_child_end: OnChildEnd | None = None
+    on_redrive: Enter | None = None
+    """The action of a redrive; by default `enter`."""
     retriers: Sequence[Retrier] | None = None
     catchers: Sequence[Catcher] = ()
     children: Sequence["StateTable"] = ()
@@ -88,7 +90,9 @@ def _compile_exit(
     fields: Fields, *, has_result: bool
 ) -> "Callable[[Frame, JSON, JSON], tuple[JSON, JSON]]":
     """Compile ``Output`` and ``Assign`` of JSONata: both read the variables before the state."""
-    query, assign = fields.query("Output"), fields.query("Assign", dict)
+    known = ("result",) if has_result else ()
+    query = fields.query("Output", known=known)
+    assign = fields.query("Assign", dict, known=known)
 
     def leave(frame: "Frame", output: JSON, data: JSON) -> tuple[JSON, JSON]:
         states = {"input": frame.input, "result": data} if has_result else {"input": frame.input}

@@ -87,7 +87,7 @@ def compile_task(
 
     retriers, catchers = compile_retriers(fields), compile_catchers(fields)
     tasks = (retriers, catchers, (), resource, metadata)
-    return State(name, "Task", enter, on_answer, None, *tasks)
+    return State(name, "Task", enter, on_answer, None, None, *tasks)
 
 
 def _check_credentials(fields: Fields) -> None:

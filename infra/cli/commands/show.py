@@ -98,6 +98,9 @@ def _runs(story: OrderStory, waits: int) -> Iterator[str]:
     yield "1 run" if number == 1 else f"{number} runs"
     if waits:
         yield "waited once" if waits == 1 else f"waited {waits} times"
+    redrives = sum(run.redrives for run in story.runs)
+    if redrives:
+        yield "redriven once" if redrives == 1 else f"redriven {redrives} times"
     attempts: Counter[str] = Counter()
     errors: dict[str, str] = {}
     for each in (each for run in story.runs for each in run.attempts):

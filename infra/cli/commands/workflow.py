@@ -1,4 +1,7 @@
-"""``orders workflow``: test a state, run a definition with virtual time, draw its states."""
+"""``orders workflow``: test a state, run a definition with virtual time, draw its states.
+
+``redrive`` is in `infra.cli.commands.redriving`.
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +11,7 @@ import typer
 
 from infra.asl import DefinitionError, compile_definition
 from infra.asl.single_state import Given, MissingAnswer, StateRun, run_state
+from infra.cli.commands.redriving import redrive
 from infra.cli.errors import CommandError
 from infra.cli.event_input import json_from_file
 from infra.cli.options import Json
@@ -17,7 +21,10 @@ from infra.views import state_graph
 from infra.views.workflow import Mocks, definition_of, run, state_in
 from kernel import clock
 
-app = typer.Typer(no_args_is_help=True, help="Test, run and draw workflows; nothing is called.")
+app = typer.Typer(
+    no_args_is_help=True, help="Test, run and draw workflows, or redrive an execution."
+)
+app.command("redrive")(redrive)
 
 _ORDERS = "order_processing"
 _Input = Annotated[Path, typer.Option("--input", metavar="FILE", help="The input; - is stdin.")]

@@ -29,11 +29,14 @@ PAST_TIMES: Columns = {
     "pruned_orders": ("pruned_at",),
     "events": ("arrived_at",),
     "executions": ("started_at", "ended_at"),
+    "execution_redrives": ("at",),
     "messages": ("sent_at",),
     "replays": ("started_at", "ended_at", "last_at"),
     "failures": ("at",),
     "closed_letters": ("sent_at", "closed_at"),
     "letter_log": ("at",),
+    "letter_jobs": ("started_at", "ended_at"),
+    "saved_views": ("saved_at",),
     "suspects": ("at",),
     "quarantined_orders": ("at",),
     "idempotency_keys": ("used_at",),
@@ -201,9 +204,11 @@ def _rebase_frame(frame: dict[str, Any], shift: float, now: float) -> dict[str, 
         "entered_at": min(frame["entered_at"], now),
         "due": _rebase_due(frame["due"], shift, now),
         **_rebase_callback(frame.get("callback"), shift, now),
-        "children": [
-            [index, _rebase_frame(child, shift, now)] for index, child in frame["children"]
-        ],
+        **{
+            kind: [[index, _rebase_frame(child, shift, now)] for index, child in frame[kind]]
+            for kind in ("children", "unfinished")
+            if kind in frame
+        },
     }
 
 

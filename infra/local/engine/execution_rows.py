@@ -1,11 +1,13 @@
 """The rows of an execution in the journal, its ARN and its context object."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from infra.asl import Machine
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.local.template.stack import StateMachine
 from kernel.clock import timestamp
+from storage.sqlite.database import Database
 
 INSERT = (
     "insert into executions (id, name, machine, kind, status, definition, order_id, input,"
@@ -22,6 +24,14 @@ END = (
 )
 HISTORY = "insert into history (execution_id, piece) values (?, ?)"
 LAST_PIECE = "select piece from history where execution_id = ? order by id desc limit 1"
+
+
+class Redrive(NamedTuple):
+    """A redrive: the number of it, its time in epoch seconds and the client's token."""
+
+    number: int
+    at: float
+    token: str | None
 
 
 def arn(machine: StateMachine, name: str, number: int) -> str:
@@ -46,6 +56,25 @@ def context_of(
         },
         "StateMachine": {"Id": machine.arn, "Name": machine.name},
     }
+
+
+def redrives_of(database: Database, number: int) -> tuple[int, float | None]:
+    """Return how often an execution was redriven, and when it was the last time."""
+    query = "select count(*), max(at) from execution_redrives where execution_id = ?"
+    [(count, at)] = database.rows(query, number)
+    return count, at
+
+
+def redriven_context(context: Mapping[str, Any], count: int, at: float | None) -> dict[str, Any]:
+    """Return the context object of an execution that was redriven ``count`` times, last at ``at``.
+
+    Source: "Accessing execution data from the Context object" in the AWS Step Functions Developer
+    Guide.
+    """
+    if at is None:
+        return dict(context)
+    redriven = {"RedriveCount": count, "RedriveTime": timestamp(at)}
+    return {**context, "Execution": {**context["Execution"], **redriven}}
 
 
 def removed_machine(row: Any, machine: Machine) -> StateMachine:

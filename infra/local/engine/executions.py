@@ -23,7 +23,7 @@ from infra.asl import (
 from infra.asl.errors import RUNTIME
 from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
-from infra.local.directory.history_pieces import packed, snapshot_in
+from infra.local.directory.history_pieces import packed
 from infra.local.directory.journal import Journal
 from infra.local.engine.alarms import Alarms
 from infra.local.engine.backlog import Backlog
@@ -36,8 +36,8 @@ from infra.local.engine.execution_rows import (
     HISTORY,
     INSERT,
     INSERT_ENDED,
-    LAST_PIECE,
     WAKE,
+    Redrive,
     arn,
     context_of,
     removed_machine,
@@ -46,6 +46,7 @@ from infra.local.engine.integrations import FunctionCall, TaskError, TaskIntegra
 from infra.local.engine.invoke_answer import invoke_answer
 from infra.local.engine.loaded_execution import LoadedExecution
 from infra.local.engine.quarantined_orders import HELD, QuarantinedOrders
+from infra.local.engine.restored_execution import restored
 from infra.local.orderflow import order_id_in
 from infra.local.template.stack import Stack, StateMachine
 from infra.local.workers.invocations import Invoke, Result
@@ -63,7 +64,7 @@ MAX_INPUT = 262_144
 EXISTS = "StepFunctions.ExecutionAlreadyExistsException"
 """The error of a STANDARD execution whose name is taken."""
 
-_End = tuple[str, str, str | None, str | None]
+End = tuple[str, str, str | None, str | None]
 """The status, output, error and cause of an ended execution."""
 
 _RUNNING = "running"
@@ -106,6 +107,7 @@ class Executions(Component):
         self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
         self.definitions = Definitions(journal, stack.state_machines)
+        self.redriven: dict[int, Redrive] = {}
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002
         """Let the executions that were in memory be loaded again."""
@@ -172,11 +174,25 @@ class Executions(Component):
         started: float = self._known(described, name)["started_at"]
         return started
 
+    def restored(self, row: Any) -> LoadedExecution | None:
+        """Return an execution that is not in memory, or None if it has not begun."""
+        return restored(self.journal.database, self.definitions, self.stack, row)
+
+    def continue_ended(self, live: LoadedExecution, count: int, now: float) -> None:
+        """Redrive an execution that ended (`infra.local.engine.execution_redrive`)."""
+        self.live[live.id] = live
+        self._continue(live, now, self._redrive, count)
+
     def _forget(self, machine: str, name: str, number: int) -> None:
         """Undo the start of an execution: the item that started it has failed."""
+        self._fresh.pop((machine, name), None)
+        self.forget(number)
+
+    def forget(self, number: int) -> None:
+        """Undo what an item has done to an execution in this turn: the item has failed."""
         self.live.pop(number, None)
         self._dirty.pop(number, None)
-        self._fresh.pop((machine, name), None)
+        self.redriven.pop(number, None)
         for call in [call for call in self.invocation_of_task if call[0] == number]:
             del self.invocation_of_task[call]
 
@@ -201,11 +217,6 @@ class Executions(Component):
     def has_ended(self, number: int) -> bool:
         """Return whether an execution ended in this turn, so that its row is out of date."""
         return number not in self.live and (number in self._dirty or number in self._ended_rows)
-
-    def stop_row(self, number: int, error: str | None, cause: str | None, now: float) -> None:
-        """End an execution that has not begun as ABORTED."""
-        last = HistoryEvent(1, 0, now, "ExecutionAborted", {})
-        self._end_row(number, last, ("ABORTED", "null", error, cause), now)
 
     def stop(self, live: LoadedExecution, error: str | None, cause: str | None, now: float) -> None:
         """End an execution as ABORTED (`infra.local.engine.execution_control`)."""
@@ -267,7 +278,7 @@ class Executions(Component):
         live.execution.rows = live.execution.rows[-1:]  # an earlier one may be the cause
         mark, row = len(self.journal.batch.added), live.row
         try:
-            self._save(live, now)
+            self._save(live, now, redrivable=False)
         except Exception:  # noqa: BLE001 - `flush` has recorded the error
             self.journal.batch.rewind(mark)
             if row is not None:
@@ -278,6 +289,7 @@ class Executions(Component):
         """Make the turn's executions visible to the backlog; their names are in the journal now."""
         self.backlog.committed()
         self._fresh.clear()
+        self.redriven.clear()
         self._ended_rows.clear()
 
     def _known(self, machine: StateMachine, name: str) -> Any:
@@ -345,28 +357,27 @@ class Executions(Component):
     def _fail_row(self, number: int, cause: str, now: float) -> None:
         """End an execution that is not in memory as FAILED."""
         last = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
-        self._end_row(number, last, ("FAILED", "null", RUNTIME, cause), now)
+        self.end_row(number, packed([last.to_row()], None), ("FAILED", "null", RUNTIME, cause), now)
 
-    def _end_row(self, number: int, last: HistoryEvent, end: _End, now: float) -> None:
+    def end_row(self, number: int, piece: bytes, end: End, now: float) -> None:
+        """End an execution that is not in memory, with a last piece of history."""
         self._ended_rows.add(number)
-        self.journal.batch.add(HISTORY, number, packed([last.to_row()], None))
+        self.journal.batch.add(HISTORY, number, piece)
         self.journal.batch.add(END, *end, now, number)
 
     def _load(self, row: Any, now: float) -> None:
-        machine = self.definitions.machine(row["definition"], row["machine"])
-        described = self.stack.state_machines.get(row["machine"]) or removed_machine(row, machine)
-        number, body = row["id"], json_text.parse(row["input"])
-        last = self.journal.database.row(LAST_PIECE, number)
-        if last is None:
+        number, live = row["id"], self.restored(row)
+        if live is None:
+            machine = self.definitions.machine(row["definition"], row["machine"])
+            described = self.stack.state_machines.get(row["machine"])
+            described, body = described or removed_machine(row, machine), row["input"]
             head = (number, row["name"], row["machine"], row["kind"], row["definition"])
             values = (*head, row["order_id"], row["input"], row["started_at"])
-            self._begin(values, described, body, now)
+            self._begin(values, described, json_text.parse(body), now)
             live = self._dirty[number]
             live.row = None  # it has its row already
         else:
-            context = context_of(described, number, row["name"], body, row["started_at"])
-            execution = Execution.restore({**snapshot_in(last[0]), "context": context}, machine)
-            live = self.live[number] = LoadedExecution(number, row["machine"], machine, execution)
+            self.live[number] = live
             self._continue(live, now, self._resume)
         live.wake_at = row["wake_at"]
 
@@ -391,6 +402,9 @@ class Executions(Component):
 
     def _resume(self, live: LoadedExecution, now: float) -> None:
         self._perform(live, live.machine.resume(live.execution, now), now)
+
+    def _redrive(self, live: LoadedExecution, now: float, count: int) -> None:
+        self._perform(live, live.machine.redrive(live.execution, count, now), now)
 
     def _receive(self, live: LoadedExecution, now: float, signal: Signal) -> None:
         self._perform(live, live.machine.advance(live.execution, signal, now), now)
@@ -482,12 +496,18 @@ class Executions(Component):
         if live is not None and signal.token in live.tasks:
             self._advance(live, signal, now)
 
-    def _save(self, live: LoadedExecution, now: float) -> None:
+    def _may_be_redriven(self, live: LoadedExecution) -> bool:
+        machine = self.stack.state_machines.get(live.name)
+        is_standard = machine is None or machine.kind == "STANDARD"
+        return is_standard and live.execution.status != "SUCCEEDED"
+
+    def _save(self, live: LoadedExecution, now: float, *, redrivable: bool = True) -> None:
         execution = live.execution
         rows = execution.drain_rows()
         running = execution.status == "RUNNING"
         try:
-            snapshot = execution.snapshot() if running else None
+            keeps = running or (redrivable and self._may_be_redriven(live))
+            snapshot = execution.snapshot() if keeps else None
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
             piece = packed(rows, snapshot)

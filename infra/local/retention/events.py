@@ -74,6 +74,7 @@ class HistoryPruning(Pruning):
         self.found.counts["executions"] += len(pruned)
         if connection is not None:
             connection.executemany("delete from history where execution_id = ?", pruned)
+            connection.executemany("delete from execution_redrives where execution_id = ?", pruned)
             connection.executemany("delete from executions where id = ?", pruned)
         if rows:
             self._after = rows[-1]["id"]

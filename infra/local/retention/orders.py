@@ -43,6 +43,7 @@ LATER = "a later end"
 _RUNS = "select id from executions where order_id = ?"
 _DELETE = (
     f"delete from history where execution_id in ({_RUNS})",
+    f"delete from execution_redrives where execution_id in ({_RUNS})",
     "delete from executions where order_id = ?",
     "delete from events where order_id = ?",
     "delete from timeline where order_id = ?",

@@ -122,7 +122,17 @@ def test_an_invalid_call_expression_is_refused(text: str) -> None:
         compile_intrinsic(text)
 
 
-@pytest.mark.parametrize("levels", [1_001, 100_000])
-def test_calls_nested_deeper_than_1_000_levels_are_refused(levels: int) -> None:
-    with pytest.raises(ExpressionError, match="calls are nested deeper than 1000 levels"):
+@pytest.mark.parametrize("levels", [11, 1_001, 100_000])
+def test_calls_nested_deeper_than_10_levels_are_refused(levels: int) -> None:
+    with pytest.raises(ExpressionError, match="calls are nested deeper than 10 levels"):
         compile_intrinsic("States.Array(" * levels + ")" * levels)
+
+
+def test_ten_calls_may_be_nested() -> None:
+    compile_intrinsic("States.Array(" * 10 + ")" * 10)
+
+
+@pytest.mark.parametrize("text", ["States.Array(1,)", "States.Format('a', )", "States.Array(,)"])
+def test_a_comma_without_an_argument_is_refused(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        compile_intrinsic(text)

@@ -43,6 +43,19 @@ def failure(state: dict[str, Any], data: Any = None) -> str:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
+        ("1 /* a note */", 1),
+        ("/* a */ 1 /* b */ + 1 /* c */ /* d */ ", 2),
+        ("'a /* b' /* c */", "a /* b"),
+        ('"*/"', "*/"),
+    ],
+)
+def test_a_comment_may_end_an_expression(query: str, expected: Any) -> None:
+    assert output(f"{{% {query} %}}") == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
         ("{% $states.input.n + 1 %}", 6),
         ("{% 4 / 2 %}", 2),
         ("{% 1 / 4 %}", 0.25),

@@ -168,3 +168,37 @@ def test_names_of_states_stay_text() -> None:
     assert "<script" not in svg
     assert [tag for tag, _ in Shapes(svg).tags if tag == "script"] == []
     assert json.dumps(definition)
+
+
+def test_a_redriven_task_has_one_visit_with_both_attempts() -> None:
+    told: Sequence[tuple[str, int, dict[str, Any]]] = (
+        ("ExecutionStarted", 0, {}),
+        ("TaskStateEntered", 0, {"name": "Pay", "input": 1}),
+        ("TaskScheduled", 2, {"resourceType": "lambda", "resource": "invoke"}),
+        ("TaskFailed", 3, {"error": "Down", "cause": "told to"}),
+        ("ExecutionFailed", 4, {"error": "Down"}),
+        ("ExecutionRedriven", 5, {"redriveCount": 1}),
+        ("TaskScheduled", 6, {"resourceType": "lambda", "resource": "invoke"}),
+        ("TaskSucceeded", 7, {}),
+        ("TaskStateExited", 8, {"name": "Pay", "output": 2}),
+    )
+    events = [
+        HistoryEvent(number, before, float(number), kind, details)
+        for number, (kind, before, details) in enumerate(told, start=1)
+    ]
+    [visit] = visits_of(events, is_running=False)
+    assert (visit.status, visit.output, len(visit.attempts)) == ("retried", 2, 2)
+    [failed] = visits_of(events[:5], is_running=False)
+    assert (failed.status, failed.error) == ("failed", "Down")
+
+
+def test_a_redrive_of_a_stopped_execution_continues_its_open_visit() -> None:
+    events = [
+        HistoryEvent(1, 0, 1.0, "TaskStateEntered", {"name": "Pay"}),
+        HistoryEvent(2, 1, 2.0, "TaskScheduled", {}),
+        HistoryEvent(3, 0, 3.0, "ExecutionAborted", {"error": "Halt"}),
+        HistoryEvent(4, 3, 4.0, "ExecutionRedriven", {"redriveCount": 1}),
+        HistoryEvent(5, 4, 5.0, "TaskScheduled", {}),
+    ]
+    [visit] = visits_of(events, is_running=True)
+    assert (visit.status, len(visit.attempts)) == ("running", 2)
