@@ -82,7 +82,10 @@ class _Worker:
         if not self._running:
             return  # it has just ended: `_run_requests` commits and continues
         self.group.flush()
-        if self.group.is_open or time.monotonic() - self._started < RETURN_AFTER:
+        # a busy group commits later: until then, results of earlier invocations are not sent
+        if self.group.is_busy or self.group.is_open:
+            return
+        if time.monotonic() - self._started < RETURN_AFTER:
             return
         while select([self.channel], [], [], 0)[0]:
             self._requests.extend(self.channel.receive())
