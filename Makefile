@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run serve test test-browser check lint types imports template contracts schemas conformance bench rehearse \
 	simulate fuzz doors crash exports test-sfn-local lock clean queries power-tuning terraform build artefact deploy credentials \
-	bench-imports bench-clients bench-console bench-growth trace-picture screenshots
+	bench-imports bench-clients bench-commands bench-console bench-growth trace-picture screenshots
 
 help: ## List the targets (the default)
 	@echo 'make TARGET, where TARGET is one of'
@@ -146,8 +146,8 @@ simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
 .PHONY: mutations
-mutations: .venv/.dev ## Mutate the shipped code, and simulate until each mutation is detected
-	$(BIN)/python -m pytest -n 2 tests/simulation/test_mutations.py --all-mutations
+mutations: .venv/.dev ## Mutate the shipped code and the template until each mutation is detected
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_mutations.py tests/mutations --all-mutations
 
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 	$(BIN)/python -m pytest tests/fuzz --examples $(or $(EXAMPLES),5000)
@@ -175,14 +175,18 @@ bench-clients: .venv/.dev ## Measure concurrent PutEvents clients (CLIENTS=N, SE
 bench-growth: .venv/.dev ## Measure the speed of a large directory (ORDERS=N)
 	$(BIN)/python -m tests.bench.growth --orders $(or $(ORDERS),100000)
 
+bench-commands: .venv/.dev ## Measure the commands and /metrics on a large directory (ORDERS=N)
+	$(BIN)/python -m tests.bench.commands --orders $(or $(ORDERS),100000)
+
 bench-console: .venv/.dev ## Measure the console's pages, and a burst with open tabs (ORDERS=N)
 	$(BIN)/python -m tests.bench.console --orders $(or $(ORDERS),100000)
 
 bench: .venv/.dev .venv-bench/.installed ## Compare the platform with a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
-rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine
-	$(BIN)/python -m tests.rehearsal
+rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine (LAMBDA_FAULTS=new-account, ORDERS=N)
+	$(BIN)/python -m tests.rehearsal $(if $(LAMBDA_FAULTS),--lambda-faults '$(LAMBDA_FAULTS)') \
+		$(if $(ORDERS),--orders $(ORDERS))
 
 SFN_LOCAL ?= http://127.0.0.1:8083
 

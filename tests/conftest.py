@@ -43,13 +43,17 @@ LONG = {
     "test_exports.py",
     "test_figures.py",
     "test_hot_items.py",
+    "test_letter_groups.py",
     "test_northwind.py",
     "test_operating_page.py",
     "test_otlp.py",
     "test_replay.py",
     "test_small_account.py",
 }
-"""Folders and files of `make test-long`, which `make test` leaves out: each takes many seconds."""
+"""Folders and files of `make test-long`, which `make test` leaves out: each takes many seconds.
+
+Single tests have the marker `long`.
+"""
 
 ABSENT = pytest.StashKey[list[str]]()
 COUNTED_AS = {
@@ -103,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-mutations",
         action="store_true",
-        help="test_mutations.py: also the mutations that need more than 200 seeds",
+        help="also the mutations that need more than 200 seeds, and those of tests/mutations",
     )
     parser.addoption(
         "--exports",

@@ -31,7 +31,6 @@ from infra.asl.errors import (
 )
 from infra.asl.execution import Execution, Frame
 from infra.asl.expressions.values import JSON, exceeds_data_limit
-from infra.asl.history import HistoryEvent
 from infra.asl.states.state import StateTable
 from infra.asl.variables import MAX_BYTES, could_exceed
 
@@ -65,9 +64,13 @@ class Machine:
         ``context`` has ``Execution`` and ``StateMachine`` of the context object.
         """
         execution = Execution(self, context)
+        return execution, self.begin(execution, input, now)
+
+    def begin(self, execution: Execution, input: JSON, now: float) -> list[Effect]:  # noqa: A002
+        """Begin an execution that has its context only."""
         advance = Advance(execution, now)
         advance.begin(input)
-        return execution, advance.run()
+        return advance.run()
 
     def advance(self, execution: Execution, signal: Signal, now: float) -> list[Effect]:
         """Apply one signal; a signal with an unknown token is ignored."""
@@ -199,7 +202,7 @@ class Advance:
         """Append an event after the frame's last one; return its id."""
         execution = self.execution
         execution.last_event_id = event_id = execution.last_event_id + 1
-        execution.history.append(HistoryEvent(event_id, frame.last_id, self.now, kind, details))
+        execution.rows.append([event_id, frame.last_id, self.now, kind, details])  # a HistoryEvent
         frame.last_id = event_id
         return event_id
 

@@ -135,7 +135,7 @@ class Changes:
         self._task = None
 
     def _notify(self) -> None:
-        """Wake the streams; each takes the number that is the newest when it goes on."""
+        """Wake the streams; each takes the number that is the newest when it continues."""
         self._number += 1
         woken, self._next = self._next, asyncio.Event()
         woken.set()

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from infra.console import formats
 from infra.console.page import PREFIX, View, link
+from infra.views.personal import masked_field, masked_words, without_mail
 from kernel.clock import timestamp
 
 HERE = Path(__file__).parent
@@ -39,6 +40,9 @@ def environment() -> Environment:
         "number": formats.number,
         "span": formats.span,
         "masked": formats.masked,
+        "without_mail": without_mail,
+        "masked_field": masked_field,
+        "masked_words": masked_words,
         "json": formats.pretty,
         "label": formats.label,
         "count": formats.count,

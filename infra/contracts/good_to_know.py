@@ -6,7 +6,14 @@ from html import escape
 
 import payments.gateway
 from infra.contracts.snippets import BUS
-from kernel.errors import CarrierError, ChangeRefused, InvalidEvent, OrderConflict, PaymentDeclined
+from kernel.errors import (
+    CarrierError,
+    ChangeRefused,
+    InvalidEvent,
+    OrderConflict,
+    OrderNotFound,
+    PaymentDeclined,
+)
 from kernel.events import MAX_EVENT_BYTES
 from orders.early_requests import RETENTION
 from orders.model import OUT_OF_STOCK, UNPAID
@@ -25,6 +32,7 @@ REFUSALS = {
     InvalidEvent.__name__: "A field breaks the contract, or the detail type is unknown.",
     OrderConflict.__name__: "The order id exists with other content; the first content remains.",
     ChangeRefused.__name__: "An update came too late, or a later one has changed the same field.",
+    OrderNotFound.__name__: "No order came within a day of an update or a cancellation.",
 }
 """Each ``reason`` of `Order Rejected`."""
 

@@ -222,8 +222,10 @@ def _event() -> JSON:
         "Read the outcome of an event.",
         {"200": {"description": "The event.", **_content("Event")}},
         *(404, 429),
-        description="On one machine, as long as the journal has the event. A deployed stack answers"
-        " 404: there `Order Rejected` tells of a refusal, and the order's events of its order.",
+        description="On one machine, as long as the journal has the event. A deployed stack has the"
+        " refused events of the last 14 days; of any other it answers 404: `GET"
+        " /orders/{order_id}/events` has the outcome of an event that was taken. A customer's token"
+        " reads no refused `Order Created` there.",
     )
 
 

@@ -6,9 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from infra.contracts.examples import JSON, TOMAS, Example, Order
-from kernel.errors import ChangeRefused, InvalidEvent, OrderConflict, OrderflowError
+from kernel.errors import (
+    ChangeRefused,
+    InvalidEvent,
+    OrderConflict,
+    OrderflowError,
+    OrderNotFound,
+)
 from kernel.events import parse
 from kernel.idempotency import uuid_of
+from orders.early_requests import NOT_ARRIVED
 from orders.rejections import rejection
 
 DELAY = 0.4
@@ -27,11 +34,14 @@ def rejections(first: Order, shipped: Order) -> list[Example]:
         " send a new order under a new id"
     )
     late = ChangeRefused(f"order {shipped.order_id} is shipped already")
+    orphan = _changed(update, order_id="A-1016")
+    missing = OrderNotFound(f"order A-1016 {NOT_ARRIVED}")
     return [
         _example("invalid-fields", "Two fields break the contract.", wrong),
         _example("unknown-type", "No contract has this detail type.", unknown),
         _example("other-content", "The order exists and continues.", other, conflict),
         _example("too-late", "The order is shipped.", update, late),
+        _example("no-order", "No order came within a day of the request.", orphan, missing),
     ]
 
 

@@ -10,8 +10,9 @@ from infra.cost.work import RELAY
 TOLD = Step(writes=(1,), index=1)
 """Requests of ValidateOrder for an invalid event: the fact in an outbox item of its own."""
 
-SENT = Step(writes=(1,), index=1, others=1, waits=SEND_MS)
-"""Requests of the relay after the bus has accepted the fact: the item is deleted."""
+SENT = Step(writes=(1, 1), index=1, others=1, waits=SEND_MS)
+"""Requests of the relay after the bus has accepted the fact: it is kept by the EventId of the
+refused event, and the outbox item is deleted."""
 
 FUNCTION, STATES = "ValidateOrderFunction", 3
 """The only function of such a run, and its states: it fails, is quarantined, and ends."""

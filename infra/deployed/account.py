@@ -63,8 +63,18 @@ class Account:
                 aws_session_token=self.token or os.environ.get(TOKEN) if own else None,
             )
 
+    @cached_property
+    def _clients(self) -> dict[tuple[str, str], Any]:
+        return {}
+
     def client(self, service: str, **config: Any) -> Any:
-        """Return the client of a service; ``config`` is botocore's."""
+        """Return the client of a service; ``config`` is botocore's. Equal calls share a client."""
+        key = (service, repr(sorted(config.items())))
+        if key not in self._clients:
+            self._clients[key] = self._new_client(service, config)
+        return self._clients[key]
+
+    def _new_client(self, service: str, config: dict[str, Any]) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 

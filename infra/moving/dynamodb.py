@@ -373,7 +373,7 @@ def _early(request: EarlyRequest) -> Row:
 
 
 def _early_values(row: Row) -> Row:
-    values = {name: row[name] for name in EarlyRequest._fields}
+    values = {name: row[name] for name in EarlyRequest._fields if name in row}
     return values | {"detail": json_text.parse(row["detail"])}
 
 

@@ -132,6 +132,8 @@ def same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         return bool(json_text.parse(row["envelope"]) == json_text.parse(other["envelope"]))
     if row["kind"] == "key":  # a table does not store its text
         return all(row[name] == other[name] for name in ("order_id", "fingerprint"))
+    if row["kind"] == "early":  # 0.2.0 stored no EventId
+        return {"bus_event_id": None, **row} == {"bus_event_id": None, **other}
     if row["kind"] != "order":
         return row == other
     if to_record(row["record"]) != to_record(other["record"]):

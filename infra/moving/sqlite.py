@@ -19,6 +19,7 @@ from infra.moving.lines import COUNTS, Row, from_record, identity, numbered, to_
 from kernel import json_text
 from kernel.order_record import Change, Entry, OrderRecord
 from orders.dynamodb import key_item
+from orders.early_requests import EarlyRequest
 from orders.idempotency_key import Key
 from orders.model import waits_for_stock
 from storage.sqlite.database import Database
@@ -60,7 +61,7 @@ _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "review": ("reviews", _REVIEW),
     "early": (
         "early_requests",
-        ("request_id", "order_id", "event_id", "name", "detail", "came_at", "heard"),
+        ("request_id", *(name for name in EarlyRequest._fields if name != "request_id")),
     ),
 }
 """Kinds that are rows of a table, with its columns; the id is the first column."""
@@ -179,7 +180,7 @@ class SQLitePlace:
             _insert(connection, "idempotency_keys", {name: row[name] for name in _KEY})
         else:
             table, columns = _TABLES[kind]
-            _insert(connection, table, {name: row[name] for name in columns})
+            _insert(connection, table, {name: row[name] for name in columns if name in row})
 
     def _order(self, record: OrderRecord) -> Row:
         order_id = record.order_id

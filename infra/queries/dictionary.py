@@ -21,7 +21,7 @@ total.
 - Only facts of the platform count. A fact that another sender stated is refused on AWS by the bus
   policy; one machine marks it (`origin` is `external`), and no view has it.
 - Times are in UTC. In local files they have a zone; Firehose writes them as INT96, which has none.
-- Files of version 0.2 have `lines` and `missing` as text. The local views read old and new files
+- Older files have `lines` and `missing` as text. The local views read old and new files
   together.
 """
 

@@ -24,7 +24,7 @@ _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
 
 class ReleaseError(Refusal):
-    """A deployment or a deletion cannot go on; the message has the cause and the way out."""
+    """A deployment or a deletion cannot continue; the message has the cause and the way out."""
 
 
 @dataclass(frozen=True, slots=True)

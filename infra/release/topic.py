@@ -32,7 +32,7 @@ def check_topic(stage: Stage, topics: Any) -> str:
     """
     arn = stage.parameters.get("AlarmTopic", "")
     if not arn:
-        return "alarms: nobody is notified (AlarmTopic)"
+        return "alarms: no topic is notified (AlarmTopic)"
     region = arn.split(":")[3]
     if region != stage.region:
         raise ReleaseError(

@@ -124,7 +124,7 @@ class Access:
         raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def caller_of_route(self, request: Request, route: Route) -> Caller | None:
-        """Return the caller of a route; None is anybody, on a public route.
+        """Return the caller of a route; None on a public route, which has no caller.
 
         Raises
         ------

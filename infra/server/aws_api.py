@@ -9,7 +9,8 @@ Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHis
                     ``RedriveExecution``: `infra.server.redrive_api`;
                     task tokens: `infra.server.task_tokens_api`
 SQS                 on dead-letter queues: `infra.server.queues_api`
-Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`; for an operator's
+Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`, and groups of
+                    them at a pace: `infra.server.letter_jobs_api`; for an operator's
                     actions on orders, reviews and stock: `infra.server.operator_api`
 everything else     refused: ``UnknownOperationException``, with this list
 ==================  ===============================================================================
@@ -31,7 +32,7 @@ from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.execution_rows import arn
 from infra.local.engine.integrations import TaskError
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
-from infra.server import replays_api
+from infra.server import letter_jobs_api, replays_api, saved_views_api
 from infra.server.dead_letters_api import KINDS, letter_operations
 from infra.server.events_api import bus_operations
 from infra.server.fields import (
@@ -105,6 +106,8 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     **KINDS,
     **FIELD_TYPES,
     **replays_api.FIELD_TYPES,
+    **letter_jobs_api.FIELD_TYPES,
+    **saved_views_api.FIELD_TYPES,
 }
 
 
@@ -137,6 +140,8 @@ class AwsApi:
             **with_local_queues(engine, queue_operations(engine)),
             **token_operations(engine),
             **letter_operations(engine),
+            **letter_jobs_api.letter_job_operations(engine),
+            **saved_views_api.saved_view_operations(engine),
             **OperatorApi(engine).operations(),
         }
 

@@ -40,7 +40,7 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
     """Return the operations on an engine's dead letters, by their names."""
 
     def redrive(request: Mapping[str, Any]) -> "Future[Answer]":
-        ids, who = _ids(request, least=0), _who(request)
+        ids, who = numbers_in(request, least=0), operator_in(request)
 
         def run(now: float) -> Answer:
             letters = engine.dead_letters.redrive(ids, who, now)
@@ -50,7 +50,7 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
         return engine.call(run)
 
     def discard(request: Mapping[str, Any]) -> "Future[Answer]":
-        ids, who = _ids(request), _who(request)
+        ids, who = numbers_in(request), operator_in(request)
         reason = (request.get("reason") or "").strip()[:MAX_REASON]
         if not reason:
             raise InvalidRequest("ValidationException", "reason: is missing; say why")
@@ -59,11 +59,11 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
         )
 
     def restore(request: Mapping[str, Any]) -> "Future[Answer]":
-        ids, who = _ids(request), _who(request)
+        ids, who = numbers_in(request), operator_in(request)
         return engine.call(lambda now: {"letters": engine.dead_letters.restore(ids, who, now)})
 
     def edit(request: Mapping[str, Any]) -> "Future[Answer]":
-        [number], who = _ids({"ids": [request.get("id")]}), _who(request)
+        [number], who = numbers_in({"ids": [request.get("id")]}), operator_in(request)
         event = request.get("event")
 
         def change(now: float) -> Answer:
@@ -79,7 +79,8 @@ def letter_operations(engine: Engine) -> dict[str, Operation]:
     }
 
 
-def _ids(request: Mapping[str, Any], least: int = 1) -> list[int]:
+def numbers_in(request: Mapping[str, Any], least: int = 1) -> list[int]:
+    """Return the dead letters that a request names, at least so many."""
     ids = request.get("ids") or []
     if not all(type(number) is int and 0 < number <= _LARGEST for number in ids):
         raise InvalidRequest("SerializationException", "ids is a list of dead letters' numbers")
@@ -88,5 +89,6 @@ def _ids(request: Mapping[str, Any], least: int = 1) -> list[int]:
     return ids
 
 
-def _who(request: Mapping[str, Any]) -> str:
+def operator_in(request: Mapping[str, Any]) -> str:
+    """Return the name of the person who asks."""
     return (request.get("who") or OPERATOR)[:MAX_NAME]

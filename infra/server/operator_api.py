@@ -8,6 +8,8 @@
 ``RedriveExecution``   ``order_id``, ``execution`` (machine:name), ``reason`` (optional): redrive it
 ``NoteOrder``          ``order_id``, ``reason``: add the text to the order's timeline
 ``CloseReview``        ``order_id``, ``reason``: close the review of a high-value order
+``ResendEvent``        a request of an order once more: `infra.server.resend`
+``RevealData``         ``subject``, ``reason`` (optional): record that a person sees its data
 ``ReceiveStock``       ``units`` by SKU, ``digest``, ``earlier``, ``reason``: receive them once
 ``AdjustStock``        ``sku``, ``change``, ``key``, ``reason``: correct the stock of a SKU once
 ====================   =============================================================================
@@ -29,6 +31,8 @@ from infra.local.engine.execution_redrive import redrive_execution
 from infra.local.engine.execution_rows import redrives_of
 from infra.local.engine.operator_actions import DONE, REFUSED, Action
 from infra.server.machines_api import named_execution, no_execution
+from infra.server.resend import FIELD_TYPES as RESEND_TYPES
+from infra.server.resend import resend
 from infra.server.rules_api import subscription_operations
 from inventory.model import Adjustment, Receipt
 from inventory.store import SQLiteInventory
@@ -49,7 +53,8 @@ Request = Mapping[str, Any]
 Act = Callable[[Request, float], Mapping[str, Any]]
 
 FIELD_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("order_id", "sku", "key", "digest", "execution"), str),
+    **dict.fromkeys(("order_id", "sku", "key", "digest", "execution", "subject"), str),
+    **RESEND_TYPES,
     "units": dict,
     "earlier": list,
     "change": int,
@@ -106,6 +111,10 @@ class OperatorApi:
             "Orderflow.CloseReview": self._operation("close review", "order_id", self._close),
             "Orderflow.ReceiveStock": self._operation("receive", "digest", self._receive),
             "Orderflow.AdjustStock": self._operation("adjust", "sku", self._adjust),
+            "Orderflow.ResendEvent": self._operation(
+                "resend", "order_id", partial(resend, self.engine), why=False
+            ),
+            "Orderflow.RevealData": self._operation("reveal", "subject", _reveal, why=False),
             **subscription_operations(self.engine),
         }
 
@@ -145,7 +154,7 @@ class OperatorApi:
         if action.action == "adjust":
             stock = self.stock.stock({action.subject: 0}).get(action.subject)
             return {} if stock is None else stock._asdict()
-        if action.action == "receive":
+        if action.action in ("receive", "reveal"):
             return {}
         record = self.orders.find(action.subject)
         state = {} if record is None else _of_order(record)
@@ -206,6 +215,11 @@ class OperatorApi:
             raise InvalidRequest("ValidationException", problem)
         self.stock.adjust(Adjustment(request["sku"], change, _required(request, "key")), now)
         return {}
+
+
+def _reveal(request: Request, now: float) -> Mapping[str, Any]:  # noqa: ARG001 - of `Act`
+    """Change nothing: the console shows the data after its row is stored."""
+    return {}
 
 
 def _of_order(record: OrderRecord) -> dict[str, Any]:

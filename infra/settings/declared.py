@@ -157,14 +157,15 @@ _OF_ONE_MACHINE = (
         "Workers",
         "ORDERS_WORKERS",
         "2",
-        "Worker processes of `orders run` and `orders serve`; 0 runs handlers in the engine's.",
+        "Worker processes of `orders run` and `orders serve`; with 0 the engine's process"
+        " runs the handlers.",
         _number(0, 64),
     ),
     Setting(
         "Host",
         "ORDERS_HOST",
         "127.0.0.1",
-        "Address of `orders serve`; one that is not of the loopback needs TokenFile.",
+        "Address of `orders serve`; any other than a loopback address requires TokenFile.",
         lambda value: "" if value else "an address, such as 127.0.0.1",
     ),
     Setting(

@@ -27,7 +27,7 @@ class JSONDocument:
         self.error = {"kind": kind, "message": message}
 
     def write_line(self, value: object) -> None:
-        """Write one document of many, each on a line: the output of a command that goes on."""
+        """Write one document of many, each on a line, for a command that follows events."""
         self._lines += 1
         _write(value)
 

@@ -23,6 +23,9 @@ MAX_LOG_ROWS = 1_000
 _CLI = {
     "cancel": "orders cancel {subject} --reason {reason}",
     "retry": "orders retry {subject}",
+    "approve": "orders approve {subject}",
+    "reject": "orders reject {subject} --reason {reason}",
+    "resend": "orders replay FILE",
     "note": "orders note {subject} {reason}",
     "close review": "orders reviews close {subject} --reason {reason}",
     "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",
@@ -71,6 +74,12 @@ class Activity:
     def can_undo(self) -> bool:
         """Whether the action may have an undo: a discard of dead letters."""
         return self.what == "discard"
+
+    @property
+    def job(self) -> int | None:
+        """The number of its job on a group of dead letters, whose page has the undo."""
+        found = self.before.get("job") if isinstance(self.before, dict) else None
+        return found if self.kind == "action" and isinstance(found, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +163,16 @@ def _actions(database: Database, before: int, who: str, size: int) -> Iterator[A
         )
 
 
+_NOT_OF_JOB = "json_extract(detail, '$.job') is null"
+"""A job is an entry of its own; its dead letters are not listed again."""
+
+
 def _log_rows(database: Database, before: int, who: str, *, with_platform: bool) -> list[Any]:
     """Return the newest rows of the dead letters' log, at most `MAX_LOG_ROWS`."""
     if database.row("select 1 from sqlite_master where name = 'letter_log'") is None:
         return []  # written by an older version
-    conditions = ["id < ?"] + ["who = ?"] * bool(who) + ["who <> ?"] * (not with_platform)
+    conditions = ["id < ?", _NOT_OF_JOB, *["who = ?"] * bool(who)]
+    conditions += ["who <> ?"] * (not with_platform)
     return database.rows(
         f"select * from letter_log where {' and '.join(conditions)} order by id desc limit ?",
         before,

@@ -34,6 +34,8 @@ _LANE_OF = (
     ("CONFIRMATION_", "mail"),
     ("HIGH_VALUE_", "person"),
     ("REVIEW_", "person"),
+    ("APPROV", "person"),
+    ("REJECTED", "person"),
 )
 """Lanes of a timeline entry, by the beginning of its name; any other is of the workflow."""
 
@@ -129,7 +131,7 @@ def sentence(story: OrderStory, now: float) -> str:
             )  # fmt: skip
             word = story.status.capitalize()
             return f"{word}: {why}; {_money(story)}{_units(story)}."
-        case "WAITING":
+        case "WAITING" | "AWAITING_APPROVAL":
             return _waits(story, now)
         case "COMPENSATING":
             return f"It is being undone: {_money(story)}{_units(story)}."
@@ -160,7 +162,16 @@ def _units(story: OrderStory) -> str:
     return words.get(state or "", "")
 
 
+def _waits_for_decision(story: OrderStory) -> str:
+    asked = [each for each in story.timeline if each.what == "APPROVAL_REQUESTED"]
+    until = str(asked[-1].detail.get("until") or "") if asked else ""
+    by = f" by {until[:16].replace('T', ' ')} UTC" if until else ""
+    return f"Waits for a decision: approve or reject it{by}; nothing was charged{_units(story)}."
+
+
 def _waits(story: OrderStory, now: float) -> str:
+    if story.status == "AWAITING_APPROVAL":
+        return _waits_for_decision(story)
     facts = story.facts
     last = next((each for each in reversed(story.timeline) if each.what == "WAITING"), None)
     why = last.detail.get("message") or last.detail.get("reason") if last else None

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from infra.errors import NotFound
-from orders.event_history import REJECTED, UNMATCHED, ToldEvent
+from orders.event_history import ToldEvent
 from storage.sqlite.database import Database
 
 MAX_NAMED = 5
@@ -15,19 +15,6 @@ _BY: dict[str, str] = {
     "event id in its metadata": "select order_id from orders where event_id = ? limit ?",
 }
 """The other names of an order, each with its query. None has an index: no order waits for it."""
-
-
-_PERHAPS_REFUSED = """
-select 1 from events where order_id = ? and (
-    detail_type in ('Order Rejected', 'Order Updated', 'Order Cancelled')
-    or json_extract(envelope, '$.source') <> 'orders.service'
-    or not exists (select 1 from orders where orders.order_id = events.order_id)
-) union all
-select 1 from events where order_id = ?1 and detail_type = 'Order Created'
-group by order_id having count(*) > 1
-limit 1
-"""
-"""A row, unless an order has a record and only one `Order Created` and the platform's facts."""
 
 
 class Found(NamedTuple):
@@ -60,21 +47,3 @@ def order_by_other_name(database: Database, text: str) -> Found | None:
         if ids:
             return Found(ids[0], name)
     return None
-
-
-def refusals(database: Database, order_id: str, limit: int) -> list[str]:
-    """Return a sentence for each event of an order that was refused, the oldest first."""
-    if database.row(_PERHAPS_REFUSED, order_id) is None:
-        return []
-    from orders.journal_history import JournalHistory  # imports the contracts, so pydantic
-
-    events = JournalHistory(database).of_order(order_id, limit)
-    return [refusal for event in events if (refusal := refusal_of(event))]
-
-
-def refusal_of(event: ToldEvent) -> str | None:
-    """Return why an event was refused, or ``None``."""
-    if event.outcome not in (REJECTED, UNMATCHED):
-        return None
-    problems = "; ".join(f"{each['field']}: {each['problem']}" for each in event.problems)
-    return f"{event.type} {event.event_id} at {event.at}: {problems or event.reason}"

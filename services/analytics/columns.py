@@ -57,7 +57,7 @@ RAW = (
         "origin",
         "string",
         "request: asked of the platform; platform: a fact that the platform stated; external: a"
-        " fact that another sender stated, which no view has. Null in files before version 0.3.",
+        " fact that another sender stated, which no view has. Null in older files.",
     ),
     Column(
         "replay_name",

@@ -306,7 +306,7 @@ class OrderRejected(Detail):
     )
     reason: str = Field(
         description="Error name: InvalidEvent, OrderConflict (the id has another content),"
-        " or ChangeRefused (too late)."
+        " ChangeRefused (too late), or OrderNotFound (no order within a day of the request)."
     )
     problems: tuple[RefusedField, ...] = Field(
         min_length=1, max_length=MAX_PROBLEMS, description="The problem, and the way out."

@@ -16,7 +16,7 @@ def published_metadata(
     """Return the metadata of an event of the platform's own.
 
     The event id follows from the order, the event's name and ``version`` (see
-    `kernel.events.published_event_id`), so a repeated event has the same id.
+    `kernel.idempotency.published_event_id`), so a repeated event has the same id.
     """
     # every value was validated before: the ids are those of a valid event
     return Metadata.model_construct(

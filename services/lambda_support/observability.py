@@ -46,8 +46,16 @@ def logger() -> Logger:
     return log
 
 
+_context: LambdaContext | None = None
+
+
 def _name_ids(record: logging.LogRecord) -> bool:
-    """Give a line the ids of the order that the invocation works on."""
+    """Give a line the function, the request, and the ids of the order that it works on.
+
+    Powertools' own keys would be set in each invocation, although few write a line.
+    """
+    if _context is not None:
+        record.function, record.request_id = _context.function_name, _context.aws_request_id
     record.order_id, record.correlation_id = current_order.ids()
     return True
 
@@ -85,17 +93,17 @@ def instrumented(handler: Handler) -> Handler:
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> Any:
-        log = logger()
+        global _context
+        log, _context = logger(), context
         current_order.enter(event)
-        # each call sets both keys: clearing Powertools' state takes ten times as long
-        log.append_keys(function=context.function_name, request_id=context.aws_request_id)
         try:
             tracing = _tracing()
             if tracing == "otel":
                 _name_order(current_order.ids()[0])
             traced = tracing == "xray" and _is_sampled()
             answer = (_traced(handler) if traced else handler)(event, context)
-            log.debug("done", outcome=_outcome(answer))
+            if log.log_level <= logging.DEBUG:
+                log.debug("done", outcome=_outcome(answer))
         except OrderflowError as error:
             log.info(str(error), outcome=type(error).__name__)
             raise

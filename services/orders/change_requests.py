@@ -77,7 +77,7 @@ def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
     if event.name not in (OrderUpdated.name, OrderCancelled.name):
         raise InvalidEvent("detail-type", f"{event.name!r} changes no order")
     try:
-        _apply(event, _arrival(envelope, ports.now()), ports)
+        _apply(event, envelope, ports)
     except ChangeRefused as error:
         now = ports.now()
         refusal = rejection(envelope, error, now)
@@ -86,14 +86,16 @@ def apply_request(envelope: Mapping[str, Any], ports: Ports) -> None:
 
 
 @retry_on_conflict
-def _apply(event: Event[Any], arrived_at: float, ports: Ports) -> None:
+def _apply(event: Event[Any], envelope: Mapping[str, Any], ports: Ports) -> None:
+    arrived_at = _arrival(envelope, ports.now())
     try:
         if event.name == OrderCancelled.name:
             _cancel_or_refuse(event, ports)
         else:
             _amend(event, arrived_at, ports)
     except OrderNotFound:
-        ports.store.keep_request(early_requests.request_of(event, ports.now(), arrived_at))
+        request = early_requests.request_of(event, envelope, ports.now(), arrived_at)
+        ports.store.keep_request(request)
 
 
 def _amend(event: Event[OrderUpdated], arrived_at: float, ports: Ports) -> None:
@@ -125,14 +127,16 @@ def expire_requests(ports: Ports, limit: int = 1000) -> int:
     """Replace expired early requests by dead letters; return the number of requests.
 
     A request has expired when its order did not arrive within `early_requests.RETENTION` seconds.
+    The fact that tells its sender is in the same write.
     """
     now, expired = ports.now(), 0
     for requests in ports.store.expired_requests(now - early_requests.RETENTION, limit):
-        dead_letters = [
-            early_requests.dead_letter(request, CONSUMER, ports.quarantine_queue)
+        messages = [
+            message
             for request in requests
+            for message in early_requests.expired(request, CONSUMER, ports.quarantine_queue, now)
         ]
         with suppress(VersionConflict):  # the order or another request has just arrived
-            ports.store.give_up(requests, dead_letters, now)
+            ports.store.give_up(requests, messages, now)
             expired += len(requests)
     return expired

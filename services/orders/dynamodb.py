@@ -16,6 +16,7 @@ from kernel.errors import VersionConflict
 from kernel.idempotency import confirmation_id
 from kernel.order_record import Change, Message, OrderRecord
 from kernel.order_status import ENDED
+from orders import refused_events
 from orders.early_requests import MAX_KEPT, RETENTION, EarlyRequest, RequestedBefore, too_many
 from orders.idempotency_key import Key, Use
 from orders.outbox import GRACE, OutboxItem
@@ -138,16 +139,16 @@ class DynamoOrders(DynamoRecords):
         return outlasted
 
     def give_up(
-        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+        self, requests: Sequence[EarlyRequest], messages: Sequence[Message], at: float
     ) -> None:
-        """Replace an order's early requests by dead letters in the outbox, in one transaction."""
+        """Replace an order's early requests by messages in the outbox, in one transaction."""
         order_id = requests[0].order_id
         removal = Update(*order_key(order_id))
         _require_requests(removal, requests)
         name = f"outbox#{uuid4()}"
         update = Update(name, "outbox")
-        messages = {str(number): to_message(letter, at) for number, letter in enumerate(letters)}
-        add_outbox(update, messages, name, at)
+        entries = {str(number): to_message(each, at) for number, each in enumerate(messages)}
+        add_outbox(update, entries, name, at)
         try:
             self.table.write(Removal(removal), update)
         except ConditionFailed:
@@ -268,6 +269,7 @@ class DynamoOutbox:
 
     def remove(self, outbox_item: OutboxItem, ids: Sequence[str]) -> None:
         """Remove accepted messages, without a conflict with other writers of the item."""
+        refused_events.keep((outbox_item.messages[key] for key in ids), self.table)
         pk, sk = outbox_item.key
         if sk != ORDER and len(ids) == len(outbox_item.messages):
             self._empty(outbox_item)
@@ -324,7 +326,9 @@ def _require_requests(update: Update, requests: Sequence[EarlyRequest]) -> None:
 def put_request(table: Table, request: EarlyRequest) -> None:
     """Store a request in the item of its order, once (see `OrderStore.keep_request`)."""
     detail = json_text.write(request.detail).decode()
-    stored = [request.event_id, request.name, detail, request.came_at, request.heard]
+    stored: list[Any] = [request.event_id, request.name, detail, request.came_at, request.heard]
+    if request.bus_event_id is not None:
+        stored.append(request.bus_event_id)
     first = Update(*order_key(request.order_id))
     first.if_absent()
     due = due_key(request.order_id, request.came_at + RETENTION)
@@ -354,9 +358,9 @@ def requests_in(item: Item | None) -> list[EarlyRequest]:
     order_id = item["pk"].partition("#")[2]
     requests = [
         EarlyRequest(
-            order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard)
+            order_id, key, event_id, name, json_text.parse(detail), float(at), float(heard), *bus_id
         )
-        for key, (event_id, name, detail, at, heard) in item.get(EARLY, {}).items()
+        for key, (event_id, name, detail, at, heard, *bus_id) in item.get(EARLY, {}).items()
     ]
     return sorted(requests, key=lambda request: (request.came_at, request.request_id))
 

@@ -5,7 +5,7 @@ while the order does not exist. So one of the two writes always sees the other, 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kernel.errors import ChangeRefused, OrderNotFound, VersionConflict
@@ -14,9 +14,16 @@ from kernel.order_record import Change, Entry, Message, OrderRecord
 from kernel.quarantine import quarantined
 from orders import model
 from orders.model import Amendment
+from orders.rejections import is_bus_id, rejection
 
 RETENTION = 86_400.0
 """Seconds for which the requests of an order are stored, from the last request."""
+
+NOT_ARRIVED = (
+    f"did not arrive within {RETENTION // 3600:.0f} hours of this request;"
+    " send the order first, then the request again"
+)
+"""The problem of an expired request, after its order's id."""
 
 MAX_KEPT = 20
 """Maximum number of requests per order: an item holds 400 KB (DynamoDB, Constraints)."""
@@ -27,7 +34,8 @@ class EarlyRequest(NamedTuple):
 
     ``request_id`` follows from the content: publishers have sent two requests with one event id.
     ``came_at`` is the time of its storage, and ``heard`` the time at which the bus accepted it,
-    both in epoch seconds.
+    both in epoch seconds. ``bus_event_id`` is the EventId that PutEvents answered; a request that
+    an earlier version stored has none.
     """
 
     order_id: str
@@ -37,6 +45,7 @@ class EarlyRequest(NamedTuple):
     detail: Mapping[str, Any]
     came_at: float
     heard: float
+    bus_event_id: str | None = None
 
 
 class RequestedBefore(VersionConflict):
@@ -54,13 +63,20 @@ def _age(request: EarlyRequest) -> tuple[float, str]:
     return request.came_at, request.request_id
 
 
-def request_of(event: Event[Any], came_at: float, heard: float) -> EarlyRequest:
+def request_of(
+    event: Event[Any], envelope: Mapping[str, Any], came_at: float, heard: float
+) -> EarlyRequest:
     """Return the request in an event, with the fields of its contract only."""
-    detail = event.detail
-    content = detail.model_dump(mode="json")
-    request_id = derived_event_id(detail)
+    detail, accepted = event.detail, envelope.get("id")
     return EarlyRequest(
-        detail.order_id, request_id, event.event_id, event.name, content, came_at, heard
+        detail.order_id,
+        derived_event_id(detail),
+        event.event_id,
+        event.name,
+        detail.model_dump(mode="json"),
+        came_at,
+        heard,
+        accepted if is_bus_id(accepted) else None,
     )
 
 
@@ -106,9 +122,15 @@ def _change(record: OrderRecord, request: EarlyRequest) -> Change | None:
     return model.amend(record, amendment, at)
 
 
-def dead_letter(request: EarlyRequest, consumer: str, queue: str) -> Message:
-    """Return the dead letter of a request whose order did not arrive in time."""
-    hours = int(RETENTION // 3600)
-    problem = f"order {request.order_id} did not arrive within {hours} hours of this request"
+def expired(request: EarlyRequest, consumer: str, queue: str, at: float) -> Iterator[Message]:
+    """Yield the messages of a request whose order did not arrive in time.
+
+    They are its dead letter, and the fact that tells its sender. A request without the EventId of
+    PutEvents has no fact, since its sender would not recognize it.
+    """
+    error = OrderNotFound(f"order {request.order_id} {NOT_ARRIVED}")
     event = {"source": SOURCE, "detail-type": request.name, "detail": request.detail}
-    return quarantined(json.dumps(event), OrderNotFound(problem), consumer=consumer, queue=queue)
+    yield quarantined(json.dumps(event), error, consumer=consumer, queue=queue)
+    fact = rejection({**event, "id": request.bus_event_id}, error, at)
+    if fact is not None:
+        yield fact

@@ -1,7 +1,8 @@
 """The outcome of an event: `GET /orders/{order_id}/events` and `GET /events/{event_id}`.
 
 One machine reads its journal (`orders.journal_history`). AWS has no API that reads an event of the
-bus, so a stack answers from the order's timeline (`orders.timeline_history`).
+bus, so a stack answers from the order's timeline (`orders.timeline_history`), and by an EventId
+from the events that it has refused (`orders.refused_events`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ OUTCOMES: Mapping[str, str] = {
     WAITING: "no consumer has finished with it yet",
 }
 """Each outcome, and its meaning."""
+
+
+UNKNOWN_TYPE = "unknown"
+"""The type of a refused event that no contract has, where its own is not kept."""
 
 
 class ToldEvent(NamedTuple):

@@ -5,6 +5,7 @@ may send events can send another customer's with the id of an order.
 """
 
 from kernel.errors import EventNotFound, OrderNotFound
+from kernel.events import OrderCreated
 from kernel.order_record import OrderRecord
 from orders.caller import Caller
 from orders.event_history import MAX_EVENTS, EventHistory, ToldEvent
@@ -45,12 +46,16 @@ def find(event_id: str, caller: Caller, ports: Ports) -> ToldEvent:
     """
     event = history(ports).find(event_id)
     if event is not None:
-        record = ports.store.find(event.order_id) if event.order_id else None
+        # an Order Created is its sender's customer's, and not that of the order with its id
+        foreign = event.type == OrderCreated.name and event.customer_id is None
+        known = event.order_id is not None and not foreign
+        record = ports.store.find(str(event.order_id)) if known else None
         if _is_own(event, record, caller):
             return event
     raise EventNotFound(
         f"no event has the id {event_id[:80]!r}; send the EventId of PutEvents' answer. A deployed"
-        " stack tells events by their order: GET /orders/{order_id}/events"
+        " stack tells the refused events of 14 days by their id, and the others by their order:"
+        " GET /orders/{order_id}/events"
     )
 
 

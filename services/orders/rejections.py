@@ -2,13 +2,13 @@
 
 Two rules of the bus take an invalid `Order Created`: the workflow's and that of high-value orders.
 The workflow alone tells it (`orders.usecases.claim`), and `orders.change_requests` tells every
-other event. The fact's id follows from the id that the bus gave the refused event, so a redelivery
-or a redrive publishes the same fact again.
+other event, also a request whose order did not arrive. The fact's id follows from the id that the
+bus gave the refused event, so a redelivery or a redrive publishes the same fact again.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from kernel.clock import timestamp
 from kernel.errors import MAX_PROBLEMS, InvalidEvent, OrderflowError, Problem
@@ -31,7 +31,7 @@ def rejection(envelope: Mapping[str, Any], error: OrderflowError, at: float) -> 
     the bus did not deliver has no event id, and no producer waits for an answer to it.
     """
     event_id, name = envelope.get("id"), envelope.get("detail-type")
-    if not isinstance(event_id, str) or not _BUS_ID.fullmatch(event_id):
+    if not is_bus_id(event_id):
         return None
     known = name if isinstance(name, str) and name in CONTRACTS else None
     if envelope.get("source") != SOURCE or (known and known not in REQUESTS):
@@ -55,6 +55,11 @@ def rejection(envelope: Mapping[str, Any], error: OrderflowError, at: float) -> 
             problem_count=len(problems),
         )
     )
+
+
+def is_bus_id(value: object) -> TypeGuard[str]:
+    """Return whether a value has the form of an id that the bus gives an event."""
+    return isinstance(value, str) and _BUS_ID.fullmatch(value) is not None
 
 
 def _problems(error: OrderflowError) -> tuple[Problem, ...]:

@@ -61,16 +61,16 @@ class SQLiteOrders(SQLiteRecords):
         return [_stored(self.database.connection, row["order_id"]) for row in rows]
 
     def give_up(
-        self, requests: Sequence[EarlyRequest], letters: Sequence[Message], at: float
+        self, requests: Sequence[EarlyRequest], messages: Sequence[Message], at: float
     ) -> None:
-        """Replace an order's early requests by dead letters in the outbox, in one transaction."""
+        """Replace an order's early requests by messages in the outbox, in one transaction."""
         order_id = requests[0].order_id
         with self.database.write() as connection:
             stored = {request.request_id for request in _stored(connection, order_id)}
             if stored != {request.request_id for request in requests}:
                 raise VersionConflict(f"order {order_id} or another request has come meanwhile")
             connection.execute("delete from early_requests where order_id = ?", (order_id,))
-            for message in letters:
+            for message in messages:
                 add_message(connection, message, at)
 
     def save_waiting(self, change: Change, skus: Sequence[str]) -> OrderRecord:

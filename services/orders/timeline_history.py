@@ -1,7 +1,8 @@
 """The events of an order on AWS, from its timeline (see `orders.event_history`).
 
 The timeline has the actions of the order's consumers, so an event's own id is known only where an
-entry has it. A refused event that opened no order is told by the fact `Order Rejected` alone.
+entry has it. A refused event that opened no order is told by its EventId alone
+(`orders.refused_events`).
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from kernel.clock import timestamp
 from kernel.order_record import Entry
+from orders import refused_events
 from orders.event_history import DUPLICATE, PROCESSED, PUBLISHED, REJECTED, ToldEvent
 from storage.dynamodb.order_item import EARLY, from_entry, order_key, to_record
 from storage.dynamodb.table import Table
@@ -54,9 +56,8 @@ class TimelineHistory:
         return [_told(order_id, own, entry) for entry in entries if _is_told(entry)][:limit]
 
     def find(self, event_id: str) -> ToldEvent | None:
-        """Return ``None``: no API of AWS reads an event of the bus."""
-        del event_id
-        return None
+        """Return the refused event of an EventId: AWS has no API that reads others of the bus."""
+        return refused_events.find(event_id, self.table)
 
 
 def _is_told(entry: Entry) -> bool:

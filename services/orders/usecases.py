@@ -73,7 +73,7 @@ class OrderStore(Records, Protocol):
         """Return the requests of each order whose last request arrived before this time."""
 
     def give_up(
-        self, requests: Sequence[EarlyRequest], dead_letters: Sequence[Message], at: float
+        self, requests: Sequence[EarlyRequest], messages: Sequence[Message], at: float
     ) -> None:
         """Replace an order's requests by dead letters in the outbox, in one transaction.
 

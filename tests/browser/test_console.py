@@ -208,12 +208,38 @@ def test_pages_fit_and_are_accessible(
             assert opened.findings() == [], path
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_every_page_is_reached_on_a_narrow_screen_without_sideways_scrolling(
+    browser: Browser, server: Served, *, script: bool
+) -> None:
+    options = {"viewport": {"width": 400, "height": 800}, "java_script_enabled": script}
+    with tab(browser, server.address, **options) as opened:
+        page = opened.open("/")
+        for name in ("Orders", "Bus", "Dead letters", "Overview"):
+            page.locator(".rail > ul").get_by_role("link", name=name).click()
+            expect(page.locator("h1")).to_have_text(name)
+        for name in ("Replays", "Queries", "Contracts", "Activity"):
+            page.locator(".more > summary").click()
+            page.locator(".more").get_by_role("link", name=name).click()
+            expect(page.locator("h1")).to_have_text(name)
+            expect(page.locator(".more > summary")).to_contain_text(name)
+        page.locator(".more > summary").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        expect(page.locator(".more a").first).to_be_focused()
+        if script:
+            wide, narrow = page.locator(".rail").evaluate(
+                "(rail) => [rail.scrollWidth, rail.clientWidth]"
+            )
+            assert wide == narrow
+
+
 def test_colours_are_switched_and_kept(browser: Browser, server: Served) -> None:
     with tab(browser, server.address, color_scheme="light") as opened:
         page = opened.open("/orders")
         before = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        page.locator(".theme button").click()  # light, as the system already is
-        page.locator(".theme button").click()
+        page.locator(".colours button").click()  # light, as the system already is
+        page.locator(".colours button").click()
         expect(page.locator("h1")).to_have_text("Orders")
         opened.open("/")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before

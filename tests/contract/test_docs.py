@@ -1,8 +1,11 @@
 """The documents and the code name the same paths, commands, options, targets and variables."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -160,17 +163,41 @@ def test_each_option_that_a_document_names_alone_exists(document: Path) -> None:
     assert [name for name in alone if name not in known] == []
 
 
-def test_the_context_of_a_guides_diff_is_in_its_file() -> None:
-    files = set()
+def hunks() -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield the file of each hunk of the guides, and its lines before and after."""
     for language, block in FENCE.findall(text(ROOT / "CONTRIBUTING.md")):
         parts = re.split(r"^ # (\S+\.py)\n", block, flags=re.MULTILINE)
         for name, diff in zip(parts[1::2], parts[2::2], strict=True):
             assert language == "diff"
-            files.add(name)
-            context = [line[1:] for line in diff.splitlines() if line.startswith(" ")]
-            lines = text(ROOT / name).splitlines()
-            assert [line for line in context if line not in lines] == [], name
-    assert len(files) == 3
+            for hunk in re.split(r"^@@\n", diff, flags=re.MULTILINE):
+                lines = [line or " " for line in hunk.rstrip("\n").splitlines()]
+                if lines:
+                    before = [line[1:] for line in lines if line[0] != "+"]
+                    yield name, before, [line[1:] for line in lines if line[0] != "-"]
+
+
+def test_the_sources_with_the_diffs_of_the_guides_are_imported(tmp_path: Path) -> None:
+    for folder in ("infra", "services"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=_ignored)
+    changed = set()
+    for name, before, after in hunks():
+        changed.add(name)
+        source = f"\n{text(tmp_path / name)}\n"
+        old, new = ("\n".join(["", *lines, ""]) for lines in (before, after))
+        assert source.count(old) == 1, (name, before)
+        (tmp_path / name).write_text(source.replace(old, new)[1:-1], encoding="utf-8")
+    modules = sorted(name.removesuffix(".py").replace("/", ".") for name in changed)
+    assert len(modules) == 4
+    paths = f"{tmp_path}{os.pathsep}{tmp_path / 'services'}"
+    subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(modules)}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+        check=True,
+    )
+
+
+_ignored = shutil.ignore_patterns("__pycache__", "static", "templates", "terraform")
 
 
 def test_each_variable_that_a_document_names_is_read() -> None:

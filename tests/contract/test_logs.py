@@ -96,3 +96,9 @@ def test_a_level_leaves_out_the_lines_below_it(level: str, messages: list[str]) 
     least = LEVELS.index(passed_from(level))
     kept = [line for line in lines(level) if LEVELS.index(seen(line)) >= least]
     assert [line["message"] for line in kept if "message" in line] == messages
+
+
+def test_each_line_names_its_function_and_its_request() -> None:
+    named = [line for line in lines("DEBUG") if "message" in line]
+    assert named
+    assert {(line["function"], line["request_id"]) for line in named} == {("f", "r")}

@@ -214,7 +214,7 @@ def test_an_alarm_has_a_description_and_a_recipient(alarm: str) -> None:
     properties = of_type("CloudWatch::Alarm")[alarm]
     assert properties["AlarmDescription"].endswith(".")
     assert properties["AlarmActions"] == [
-        {"Fn::If": ["SomebodyToTell", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+        {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
     ]
 
 
@@ -226,6 +226,14 @@ def test_a_visibility_timeout_is_six_times_the_consumers_timeout(queue: str) -> 
     times = 2 if queue in SHORTER_VISIBILITY else 6
     timeout = FUNCTIONS[CONSUMERS[queue]]["Timeout"]
     assert QUEUES[queue]["VisibilityTimeout"] >= times * timeout
+
+
+@pytest.mark.parametrize("queue", CONSUMERS)
+def test_a_message_is_tried_for_an_hour_and_an_event_of_an_order_for_a_day(queue: str) -> None:
+    """A throttled call counts as a receive, and throttling lasts."""
+    receives = QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"]
+    least = 86_400 if queue == "RetryQueue" else 3_600
+    assert least <= receives * QUEUES[queue]["VisibilityTimeout"] <= 1.1 * least
 
 
 def test_defaults_equal_those_of_the_settings() -> None:
@@ -545,7 +553,7 @@ def test_the_functions_have_the_sandboxs_partners_or_prod_needs_no_consent() -> 
         if "SandboxTable" in str(value)
     }
     assert partners == {"GATEWAY_URL", "CARRIER_URL"}
-    assert "SomebodyIsPaid" in BODY["Rules"]
+    assert "PaymentGateway" in BODY["Rules"]
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])

@@ -6,7 +6,9 @@ DynamoDB Developer Guide.
 """
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Mapping
 from itertools import product
@@ -208,6 +210,29 @@ def test_the_layers_build_has_the_templates_runtime_and_architecture() -> None:
         assert f"{variable} ?= {default}\n" in makefile
         assert f"{variable} ?= {default}\n" in (ROOT / "infra/layer/Makefile").read_text()
     assert "export RUNTIME ARCHITECTURE\n" in makefile
+
+
+def test_one_choice_of_runtime_and_architecture_reaches_the_layer_and_the_parameters() -> None:
+    chosen = ["RUNTIME=3.11", "ARCHITECTURE=x86_64"]
+    layer = _commands("build-DependenciesLayer", *chosen, "ARTIFACTS_DIR=x", folder="infra/layer")
+    assert "--python-version 3.11 " in layer
+    assert "manylinux2014_x86_64 " in layer
+    assert "manylinux2014_aarch64 " in _commands("build-DependenciesLayer", folder="infra/layer")
+    deployed = _commands("deploy", *chosen)
+    for command in ("account", "validate", "deploy"):
+        given = f"infra.release {command} dev PythonRuntime=python3.11 Architecture=x86_64"
+        assert given in deployed
+
+
+def _commands(target: str, *variables: str, folder: str = ".") -> str:
+    """Return the commands that make would run."""
+    return subprocess.run(
+        ["make", "--dry-run", "--directory", str(ROOT / folder), target, *variables],
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 @pytest.mark.parametrize("name", BODY["Parameters"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import completing
 from tests.fakes.serving import answer, orders
 from tests.simulation.verdict import BUSINESS
 
@@ -58,9 +59,8 @@ def test_the_account_had_the_trouble_that_was_asked_for(ran: Any) -> None:
 def test_each_order_that_was_undone_was_undone_for_a_reason_of_its_own(
     ran: Any, small: Path
 ) -> None:
-    with closing(sqlite3.connect(small / "orderflow.db")) as database:
-        query = "select failure, count(*) from orders where failure is not null group by 1"
-        reasons = dict(database.execute(query).fetchall())
+    query = "select failure, count(*) from orders where failure is not null group by 1"
+    reasons = _counts(small, query)
     assert sum(reasons.values()) == ran["failed"] + ran["cancelled"]
     assert reasons.keys() <= BUSINESS
 
@@ -68,6 +68,31 @@ def test_each_order_that_was_undone_was_undone_for_a_reason_of_its_own(
 def test_every_invariant_holds_afterwards(ran: Any, small: Path) -> None:
     assert ran
     assert orders("audit", "--data", small).returncode == 0
+
+
+def test_each_order_that_can_complete_completes(
+    pytestconfig: pytest.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count, seed = (pytestconfig.getoption(f"account_{name}") for name in ("orders", "seed"))
+    events, stock = completing.write(completing.completing(count, seed), tmp_path)
+    data = tmp_path / "data"
+    given = ["--from", events, "--stock", stock, "--lambda-faults", LIMITS, "--data", data]
+    ran = answer("run", *given, timeout=600)
+    with capsys.disabled():
+        print(f"\n{json.dumps({name: ran[name] for name in (*OUTCOME, 'lambda_faults')})}")  # noqa: T201
+    assert (ran["accepted"], ran["completed"]) == (count, count)
+    for name in ("failed", "cancelled", "quarantined", "in_flight", "not_begun", "dead_letters"):
+        assert ran[name] == 0, name
+    assert _counts(data, "select status, count(*) from charges group by 1") == {"CHARGED": count}
+    assert _counts(data, "select status, count(*) from orders group by 1") == {"COMPLETED": count}
+    figures = ran["lambda_faults"]
+    assert min(figures["throttled"], figures["timed_out"], figures["cold"]) > 0
+    assert orders("audit", "--data", data).returncode == 0
+
+
+def _counts(data: Path, query: str) -> dict[str, int]:
+    with closing(sqlite3.connect(data / "orderflow.db")) as database:
+        return dict(database.execute(query).fetchall())
 
 
 @pytest.mark.parametrize(

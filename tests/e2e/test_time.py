@@ -178,6 +178,7 @@ def _until(data: Path, query: str, wanted: float) -> None:
 # ---- a sandbox, then a server in the same directory
 
 
+@pytest.mark.long
 def test_after_a_killed_sandbox_run_a_server_has_no_time_in_the_future(
     tmp_path: Path,
 ) -> None:

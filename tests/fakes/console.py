@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from infra.console.mount import ConsoleMount
+from infra.console.pages import dead_letters
 from infra.local.clock import Clock
 from infra.server.access import Access, Admission
 from infra.server.http import Application
 from infra.server.log import PortLog
 from infra.server.request import TARGET
 from infra.server.tokens import Caller, Tokens
+from infra.views.letter_groups import LetterIndex
 from tests.faults.scene import forget
 from tests.host import Host, host, order
 
@@ -120,15 +122,18 @@ class Visitor:
 
 
 @contextmanager
-def serving(data: Path, *, tokens: Mapping[str, str] | None = None) -> Iterator[Visitor]:
-    """Open a platform and its console; ``tokens`` are scopes by token."""
+def serving(
+    data: Path, *, tokens: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[Visitor]:
+    """Open a platform and its console; ``tokens`` are scopes by token, ``options`` of `host`."""
     callers = {
         token: Caller(f"who-{token[0]}", frozenset(scopes.split()))
         for token, scopes in (tokens or {}).items()
     }
     admission = Admission((), Tokens(callers) if tokens else None)
     forget()  # the handlers of an earlier platform of this process
-    with host(data, clock=Clock()) as served, asyncio.Runner() as runner:
+    dead_letters.INDEX = LetterIndex()  # and its dead letters
+    with host(data, clock=Clock(), **options) as served, asyncio.Runner() as runner:
         visitor = Visitor(served, admission, runner)
         try:
             yield visitor

@@ -125,11 +125,11 @@ def run(definition: Any, given: Any) -> Ended:
     machine = compile_definition(definition, name="deep")
     execution, effects = machine.start(given, {"Execution": {"Input": given}}, 0.0)
     if not isinstance(effects[-1], Ended):
-        snapshot = snapshot_in(packed(execution.drain_history(), execution.snapshot()))
+        snapshot = snapshot_in(packed(execution.drain_rows(), execution.snapshot()))
         execution = Execution.restore(snapshot, machine)
         [timer] = machine.resume(execution, 0.0)
         effects = machine.advance(execution, TimerFired(timer.token), 9.0)  # type: ignore[union-attr]
-    packed(execution.drain_history(), None)
+    packed(execution.drain_rows(), None)
     ended = effects[-1]
     assert isinstance(ended, Ended)
     return ended

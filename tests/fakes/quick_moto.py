@@ -2,7 +2,9 @@
 
 moto copies every item of a table for each write of a transaction, to be able to roll it back, and
 asks each node of an expression for the classes that a walk is about. With a hundred items in the
-table that is most of a test's time. `tests/integration/test_quick_moto.py` compares the answers.
+table that is most of a test's time. Each session of botocore reads the models of its services from
+files; here a process reads each file once. `tests/integration/test_quick_moto.py` compares the
+answers.
 """
 
 import copy
@@ -10,8 +12,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
@@ -23,8 +27,9 @@ ORIGINAL: Sequence[tuple[Any, str, Any]] = (
     (DynamoDBBackend, "transact_write_items", DynamoDBBackend.transact_write_items),
     (DepthFirstTraverser, "traverse", DepthFirstTraverser.traverse),
     (models, "copy", copy),
+    (JSONFileLoader, "load_file", JSONFileLoader.load_file),
 )
-"""Places in moto that are replaced, with moto's own objects."""
+"""Places in moto and botocore that are replaced, with their own objects."""
 
 _transact = DynamoDBBackend.transact_write_items
 
@@ -39,7 +44,7 @@ def quick_aws() -> Iterator[None]:
 
 def _install() -> None:
     for (place, name, _), quick in zip(
-        ORIGINAL, (_transact_write_items, _traverse, _COPIER), strict=True
+        ORIGINAL, (_transact_write_items, _traverse, _COPIER, _load_file), strict=True
     ):
         setattr(place, name, quick)
 
@@ -74,6 +79,18 @@ class _Copier(threading.local):
 
 
 _COPIER = _Copier()
+
+_read_file = JSONFileLoader.load_file
+
+
+@lru_cache(maxsize=128)
+def _model(path: str) -> Any:
+    return _read_file(JSONFileLoader(), path)
+
+
+def _load_file(_: JSONFileLoader, file_path: str) -> Any:
+    """Return a document that botocore's sessions share; none of them changes it."""
+    return _model(file_path)
 
 
 def _traverse(self: Any, node: Any) -> Any:

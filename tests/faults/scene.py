@@ -103,6 +103,12 @@ def dead_letters(machine: Host) -> list[tuple[str, str]]:
     return [(one["queue"], one["reason"]) for one in letters(machine.database, queues)]
 
 
+def all_dead_letters(machine: Host) -> set[str]:
+    """Return the queues of all dead letters, of those too that their order's end has closed."""
+    closed = machine.rows("select distinct queue from closed_letters")
+    return {queue for queue, _ in dead_letters(machine)} | {row["queue"] for row in closed}
+
+
 def has_completed_once(machine: Host, order_id: str = "T-1") -> bool:
     """Return whether an order completed with one charge, one shipment and one event id."""
     query = (

@@ -59,7 +59,7 @@ def work(machine: Host, number: int, within: float = MINUTE) -> None:
 
 @pytest.mark.parametrize("ahead", [0.0, 6_000.0])
 def test_f40_a_redrive_while_a_dead_run_holds_the_order(scene: Scene, ahead: float) -> None:
-    """F40: a redrive while a dead run holds the order -> the new run takes it over at once."""
+    """F40: a redrive while a lost run holds the lease -> the new run takes it over at once."""
     with scene.open(later=ahead) as machine:
         number = refund_fails(machine)
     with scene.open() as machine:
@@ -262,5 +262,6 @@ def test_a_request_for_an_unknown_order_is_a_dead_letter_with_that_reason(machin
     machine.settle()
     [letter] = open_letters(machine)
     assert letter["reason"] == (
-        "OrderNotFound: order never did not arrive within 24 hours of this request"
+        "OrderNotFound: order never did not arrive within 24 hours of this request;"
+        " send the order first, then the request again"
     )

@@ -83,7 +83,7 @@ def test_f20_a_timed_out_function_that_begins_at_the_end(machine: Host, function
 def test_f20_a_timed_out_function_that_is_overtaken(
     machine: Host, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """F20: it is overtaken before its effect -> refused by the mark, or undone; no effect."""
+    """F20: it is overtaken before its effect -> refused by the void, or undone; no effect."""
     late = Straggler(machine, function)
     machine.put(order())
     while late.call is None:

@@ -119,12 +119,13 @@ def test_a_group_is_previewed_and_then_acted_on(visitor: Visitor) -> None:
     assert {str(first), str(second)} <= set(str(ids).split())
     assert str(late) not in str(ids).split()
     assert "a run with its event" in shown.text
-    done = visitor.post("/console/dead-letters/batch/discard", {"ids": ids, "reason": "a test"})
+    form = {"action": "discard", "ids": ids, "reason": "a test", "label": "some"}
+    done = visitor.post("/console/dead-letters/jobs", form)
     assert done.status == 303
+    settle(visitor)
     assert letters(visitor).count(late) == 1
     assert not {first, second} & set(letters(visitor))
-    notice = visitor.get(done.headers["location"])
-    assert "discarded" in notice.text
+    assert "Completed" in visitor.get(done.headers["location"]).text
     undone = visitor.post(f"/console/dead-letters/{first}/undo", {"ids": f"{first} {second}"})
     assert undone.status == 303
     assert {first, second} <= set(letters(visitor))
@@ -140,11 +141,11 @@ def test_the_dead_letters_of_a_filter_are_saved(visitor: Visitor) -> None:
     assert text.splitlines()[1].startswith(f"{number},QuarantineQueue,")
 
 
-@pytest.mark.parametrize("ids", ["x", "1;2", "-4", "9" * 30, " ".join(map(str, range(1, 1200)))])
-def test_a_batch_of_no_dead_letters_is_refused(visitor: Visitor, ids: str) -> None:
+@pytest.mark.parametrize("ids", ["x", "1;2", "-4", "9" * 30, " ".join(map(str, range(1, 10_002)))])
+def test_a_job_on_no_dead_letters_is_refused(visitor: Visitor, ids: str) -> None:
     before = letters(visitor)
-    form = {"ids": ids, "reason": "none"}
-    assert visitor.post("/console/dead-letters/batch/discard", form).status == 400
+    form = {"action": "discard", "ids": ids, "reason": "none"}
+    assert visitor.post("/console/dead-letters/jobs", form).status == 400
     assert letters(visitor) == before
 
 
@@ -327,7 +328,7 @@ def test_a_reader_sees_no_action_and_cannot_act(tmp_path: Path) -> None:
         page = served.get(f"/console/dead-letters/{number}", cookie)
         assert page.status == 200
         assert "/redrive" not in page.text
-        for path in (f"{number}/redrive", f"{number}/discard", f"{number}/edit", "batch/redrive"):
+        for path in (f"{number}/redrive", f"{number}/discard", f"{number}/edit", "jobs"):
             form = {"reason": "x", "ids": str(number), "event": "{}"}
             assert served.post(f"/console/dead-letters/{path}", form, cookie).status == 403
         send = {"event": json.dumps(order())}

@@ -267,14 +267,22 @@ def test_a_refused_action_says_why(visitor: Visitor) -> None:
 def test_a_mail_is_shown_in_a_frame_that_runs_nothing(visitor: Visitor) -> None:
     visitor.place("MAIL-1", email="ada@example.com")
     visitor.settle()
-    page = visitor.get("/console/orders/MAIL-1/mail")
+    assert visitor.get("/console/orders/MAIL-1/mail").status == 400
+
+    def shown(order_id: str) -> str:
+        form = {"subject": order_id, "to": f"/console/orders/{order_id}"}
+        address = visitor.post("/console/reveal", form).headers["location"]
+        return address.partition("?")[2]
+
+    key = shown("MAIL-1")
+    page = visitor.get(f"/console/orders/MAIL-1/mail?{key}")
     assert page.status == 200
     assert page.headers["content-security-policy"].startswith("sandbox;")
     assert page.headers["x-frame-options"] == "SAMEORIGIN"
-    file = visitor.get("/console/orders/MAIL-1/mail.eml")
+    file = visitor.get(f"/console/orders/MAIL-1/mail.eml?{key}")
     assert file.headers["content-disposition"] == 'attachment; filename="MAIL-1.eml"'
     assert "ada@example.com" not in visitor.get("/console/orders/MAIL-1").text
-    assert visitor.get("/console/orders/WAITS-1/mail").status == 404
+    assert visitor.get(f"/console/orders/WAITS-1/mail?{shown('WAITS-1')}").status == 404
 
 
 def test_a_search_that_ends_early_goes_on(visitor: Visitor, monkeypatch: Any) -> None:

@@ -19,7 +19,7 @@ from orders.idempotency_key import Key, Keys
 from orders.store import SQLiteKeys, SQLiteOrders
 from orders.usecases import Policy, Ports
 from storage.dynamodb.table import Table
-from tests.fakes.events import ADDRESS, created, envelope
+from tests.fakes.events import ADDRESS, created, envelope, read
 from tests.fakes.records import NOW, RUN
 from tests.integration.dynamo_stores import DynamoStores, OneAtATime, moto
 from tests.integration.stores import SQLiteStores, Stores
@@ -240,6 +240,32 @@ def test_dead_letters_replace_expired_requests_in_one_write(stores: Stores) -> N
     assert not stores.orders().read("A-1").cancel_requested
     orders.claim(envelope(order_id="A-2"), RUN, late)
     assert stores.orders().read("A-2").cancel_requested
+
+
+def test_each_expired_request_is_told_to_its_sender_once(stores: Stores) -> None:
+    take(stores, {**CANCEL, "id": "bus-1"})
+    take(stores, {**CANCEL, "id": "bus-2"}, NOW + 1)
+    take(stores, {**moved("b@example.com"), "id": "bus-3"}, NOW + 2)
+    late = ports(stores, NOW + RETENTION + 11)
+    assert change_requests.expire_requests(late) == 2, "the same content is one request"
+    change_requests.expire_requests(late)
+    sent = [message for message, _ in stores.outbox()]
+    assert [one.kind for one in sent].count("message") == 2
+    facts = [read(one.body) for one in sent if one.kind == "event"]
+    assert {fact.detail.rejected_event_id for fact in facts} == {"bus-1", "bus-3"}
+    for fact in facts:
+        assert (fact.name, fact.detail.order_id) == ("Order Rejected", "A-1")
+        assert (fact.detail.reason, fact.detail.problem_count) == ("OrderNotFound", 1)
+        assert "did not arrive within 24 hours" in fact.detail.problems[0].problem
+        text = fact.detail.model_dump_json()
+        assert not any(word in text for word in ("example.com", "cheaper", *ADDRESS.values()))
+    assert {fact.detail.metadata.causation_id for fact in facts} >= {"event-9"}
+
+
+def test_a_request_without_an_event_id_of_the_bus_is_a_dead_letter_alone(stores: Stores) -> None:
+    take(stores, CANCEL)
+    assert change_requests.expire_requests(ports(stores, NOW + 2 * RETENTION)) == 1
+    assert [message.kind for message, _ in stores.outbox()] == ["message"]
 
 
 def test_a_request_applied_to_its_order_does_not_expire(stores: Stores) -> None:

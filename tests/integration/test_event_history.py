@@ -1,7 +1,6 @@
 """The outcome of an event: by its order and by its EventId, on one machine and on AWS."""
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,18 +8,12 @@ import pytest
 
 from infra.errors import NotFound
 from infra.views.local_story import read_story
-from kernel.errors import EventNotFound, InvalidEvent, OrderConflict, OrderNotFound
-from orders import change_requests, event_requests, usecases, wiring
+from orders import wiring
 from orders.caller import Caller
 from orders.handlers.api import handler
 from orders.journal_history import NEWEST, JournalHistory
-from orders.timeline_history import TimelineHistory
-from orders.usecases import Policy, Ports
 from storage.sqlite.database import Database
-from tests.fakes.events import envelope
-from tests.fakes.records import NOW, RUN
 from tests.host import Host, event, order
-from tests.integration.dynamo_stores import DynamoStores, moto
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="api", aws_request_id="r-1"))
 OPERATOR = Caller("", None)
@@ -100,6 +93,17 @@ def test_a_request_before_its_order_waits(api: Host) -> None:
     [answer] = api.put(event("Order Cancelled"))
     api.engine.turn(0)
     assert get(f"/events/{answer['EventId']}")[1]["outcome"] == "waiting"
+
+
+def test_a_request_whose_order_never_came_is_rejected_by_one_fact(api: Host) -> None:
+    [answer] = api.put(event("Order Cancelled"))
+    api.settle()
+    told = get(f"/events/{answer['EventId']}")[1]
+    assert (told["outcome"], told["reason"]) == ("rejected", "OrderNotFound")
+    assert "send the order first" in told["problems"][0]["problem"]
+    query = "select count(*) as n from events where detail_type = 'Order Rejected'"
+    assert api.rows(query) == [{"n": 1}]
+    assert [letter["queue"] for letter in api.dead_letters()] == ["QuarantineQueue"]
 
 
 @pytest.mark.parametrize("event_id", ["nothing", "019bd1f1-8c3e-7a52-9c0d-5d3f1b6c2a10", "x" * 500])
@@ -233,37 +237,3 @@ def test_a_name_that_nothing_has_is_not_found(machine: Host) -> None:
 
 
 # ---- AWS
-
-
-@pytest.fixture
-def stack() -> Iterator[Ports]:
-    with moto() as client:
-        stores = DynamoStores(client)
-        history = TimelineHistory(stores.orders().table)
-        yield Ports(stores.orders(), lambda: NOW, Policy(), "quarantine", history=history)
-        stores.close()
-
-
-def test_a_stack_tells_the_events_of_an_order_by_its_timeline(stack: Ports) -> None:
-    usecases.claim(envelope(metadata={"event_id": "e-1"}), RUN, stack)
-    with pytest.raises(OrderConflict):
-        usecases.claim(envelope(customer_id="C-9", metadata={"event_id": "e-2"}), RUN, stack)
-    change_requests.apply_request(envelope("Order Cancelled"), stack)
-    events = event_requests.of_order("A-1", OPERATOR, stack)
-    assert [(each.type, each.outcome, each.metadata_event_id) for each in events] == [
-        ("Order Created", "processed", "e-1"),
-        ("Order Created", "rejected", "e-2"),
-        ("Order Cancelled", "processed", None),
-    ]
-    assert events[1].problems
-    with pytest.raises(OrderNotFound):
-        event_requests.of_order("A-1", Caller("", "C-9"), stack)
-
-
-def test_a_stack_finds_no_event_by_its_id_and_says_where_to_look(stack: Ports) -> None:
-    with pytest.raises(InvalidEvent):
-        usecases.claim({**envelope(total=1), "id": "bus-1"}, RUN, stack)
-    with pytest.raises(EventNotFound, match=r"GET /orders/\{order_id\}/events"):
-        event_requests.find("bus-1", OPERATOR, stack)
-    with pytest.raises(OrderNotFound):
-        event_requests.of_order("A-1", OPERATOR, stack)

@@ -1,5 +1,6 @@
 """Executions: journalled before they act, resumed after any turn, unloaded while they wait."""
 
+import gc
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.asl import Execution
 from infra.local.directory.history_pieces import snapshot_in
 from infra.local.engine.executions import MAX_INPUT, MAX_LOADED, UNLOAD_AFTER
 from infra.local.engine.integrations import TaskError
@@ -66,6 +68,20 @@ def test_an_execution_runs_its_functions_and_ends_with_their_answer(make: Make) 
     assert (row["started_at"], row["ended_at"]) == (NOW, NOW)
     assert row["wake_at"] is None
     assert row["order_id"] == "A-1"
+
+
+def test_an_ended_execution_is_freed_without_the_garbage_collector(make: Make) -> None:
+    rig = make(handlers={"Step": echo})
+    gc.collect()
+    gc.disable()
+    try:
+        rig.start("one", {"order_id": "A-1"})
+        rig.settle()
+        kept = [held for held in gc.get_objects() if isinstance(held, Execution)]
+    finally:
+        gc.enable()
+    assert rig.execution("one")["status"] == "SUCCEEDED"
+    assert not kept
 
 
 def test_an_execution_fails_with_its_functions_error(make: Make) -> None:

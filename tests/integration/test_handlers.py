@@ -26,7 +26,7 @@ from orders.handlers import change_order, reconcile, validate_order
 from orders.usecases import Policy, place
 from storage.sqlite.database import database
 from storage.sqlite.records import SQLiteRecords
-from tests.fakes.events import ADDRESS, created, envelope
+from tests.fakes.events import ADDRESS, created, envelope, read
 from tests.integration.workflow import WORKFLOWS, states, tasks, template
 
 CONTEXT = cast("Any", SimpleNamespace(function_name="f", aws_request_id="r-1"))
@@ -448,12 +448,13 @@ def test_a_functions_defaults_are_the_parameters_of_the_template(
 def test_the_reconciler_expires_requests_whose_order_did_not_arrive(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retried(update("A-9"))
+    retried({**update("A-9"), "id": "bus-9"})
     assert reconcile.handler({}, CONTEXT)["given_up"] == 0
     monkeypatch.setattr(clock, "_offset", vars(clock)["_offset"] + RETENTION + 1)
     assert reconcile.handler({}, CONTEXT)["given_up"] == 1
-    [message] = outbox(workflow)
-    assert message.body["queue"] == QUEUE
+    letter, fact = outbox(workflow)
+    assert letter.body["queue"] == QUEUE
+    assert read(fact.body).detail.rejected_event_id == "bus-9"
 
 
 def test_the_reconciler_returns_the_number_of_started_runs(workflow: Workflow) -> None:

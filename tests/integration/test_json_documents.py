@@ -119,6 +119,7 @@ def kept_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [])
 
 
+@pytest.mark.long
 def test_every_command_prints_one_document_for_a_success(tmp_path: Path) -> None:
     (tmp_path / "input.json").write_text('{"detail": {"order_id": "A-1"}}')
     names = {"data": str(tmp_path / "data"), "files": str(tmp_path)}

@@ -169,6 +169,7 @@ def moved(exported: ExportedDirectory, aws: OneAtATime) -> Iterator[DynamoStores
 # ---- round trip
 
 
+@pytest.mark.long
 def test_a_directory_moves_to_aws_and_back_with_all_its_data(
     exported: ExportedDirectory, moved: DynamoStores, tmp_path: Path
 ) -> None:

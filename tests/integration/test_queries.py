@@ -250,6 +250,7 @@ def test_a_query_beyond_its_memory_ends(data: Path, monkeypatch: pytest.MonkeyPa
         run_query(data, numbers, dialect="duckdb")
 
 
+@pytest.mark.long
 def test_a_forged_fact_and_a_replay_leave_every_figure_unchanged(data: Path) -> None:
     unaffected = {  # these are about deliveries, or name the facts of others
         *("duplicate_deliveries", "facts_of_others", "replays"),

@@ -412,6 +412,7 @@ def test_only_reserved_units_are_committed_or_released(stores: Stores, move: Mov
     assert stores.stock() == {"TEA": Stock("TEA", 10, on_hand=10)}
 
 
+@pytest.mark.long
 def test_concurrent_orders_do_not_oversell(stores: Stores) -> None:
     stocked(stores, TEA=10, CUP=1000)
     ids = [f"A-{n}" for n in range(40)]

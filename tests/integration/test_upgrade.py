@@ -203,6 +203,7 @@ class Refusing:
         return sqlite3.SQLITE_OK
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["version-1-first-killed", "version-3-of-1-killed"])
 def test_an_error_at_any_change_rolls_back(name: str, tmp_path: Path) -> None:
     """The first builds' directory runs every step, the other one rebuilds most tables.

@@ -6,14 +6,16 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from infra.cli.generator import Generated, generate
+from infra.local.workers.account import LimitsError, parse_limits
 from infra.terminal.output import Table, Terminal, console, errors
 from tests.e2e.scenarios import SITUATIONS, needs_approvals
-from tests.rehearsal import comparison, one_machine
+from tests.rehearsal import comparison, one_machine, small_account
 from tests.rehearsal.comparison import Difference, Row
 from tests.rehearsal.deployed_host import DeployedHost, Stack
 from tests.rehearsal.deployment import Deployment, deploy
@@ -41,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # exit on SIGTERM as on any error, so that started processes are stopped
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        rows = _rehearse(console, options.only or list(SITUATIONS), options.orders)
-    except RehearsalError as error:
+        rows = _rows(console, options)
+    except (RehearsalError, LimitsError) as error:
         errors.print(f"rehearsal: {error}", style="red")
         return 1
     return _print_result(console, rows)
@@ -50,12 +52,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
-    parser.add_argument("--orders", type=int, default=50, help="generated orders (default: 50)")
+    parser.add_argument(
+        "--orders", type=int,
+        help=f"generated orders (default: 50; with --lambda-faults {small_account.ORDERS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lambda-faults", metavar="LIMITS",
+        help="send orders that can complete to a small Lambda account instead: new-account, or"
+        " concurrency=10,timeouts=0.05,cold=6",
+    )  # fmt: skip
     parser.add_argument(
         "--only", action="append", choices=SITUATIONS, metavar="SITUATION",
         help="a situation of workflows/README.md; several may be given (default: all)",
     )  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def _rows(console: Terminal, options: argparse.Namespace) -> list[Row]:
+    """Return the compared facts of the chosen rehearsal."""
+    if not options.lambda_faults:
+        return _rehearse(console, options.only or list(SITUATIONS), options.orders or 50)
+    if options.only:
+        raise RehearsalError("--only and --lambda-faults exclude each other; leave one of them out")
+    limits = parse_limits(options.lambda_faults)
+    with ministack(limits) as stack, _kept_log(stack):
+        return small_account.rehearse(
+            console, stack, limits, options.orders or small_account.ORDERS
+        )
+
+
+@contextmanager
+def _kept_log(stack: MiniStack) -> Iterator[None]:
+    """Copy MiniStack's log to `LOG` at the end of the block."""
+    try:
+        yield
+    finally:
+        LOG.parent.mkdir(exist_ok=True)
+        shutil.copyfile(stack.log, LOG)
 
 
 def _rehearse(console: Terminal, situations: Sequence[str], count: int) -> list[Row]:
@@ -64,12 +97,8 @@ def _rehearse(console: Terminal, situations: Sequence[str], count: int) -> list[
     here = {name: one_machine.situation(name) for name in situations}
     here_orders, here_stock = one_machine.generated(orders)
     console.print(f"one machine: {time.monotonic() - started:.0f} s")
-    with ministack() as stack:
-        try:
-            rows = _on_ministack(console, stack, here, orders, (here_orders, here_stock))
-        finally:
-            LOG.parent.mkdir(exist_ok=True)
-            shutil.copyfile(stack.log, LOG)
+    with ministack() as stack, _kept_log(stack):
+        rows = _on_ministack(console, stack, here, orders, (here_orders, here_stock))
     console.print(f"all: {time.monotonic() - started:.0f} s; MiniStack's log is {LOG}")
     return rows
 

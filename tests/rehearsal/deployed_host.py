@@ -108,16 +108,24 @@ class Stack:
 
         The end of one kind of work starts the next, so executions are checked again at the end.
         """
-        before = self._executions()
-        if "RUNNING" in before.values() or self._unsent() or self._queued():
+        before = self._executions(*self._state_machines())
+        if "RUNNING" in before.values() or self.unsent() or self._queued():
             return False
-        return not self._unsent() and self._executions() == before
+        return not self.unsent() and self._executions(*self._state_machines()) == before
 
-    def _executions(self) -> dict[str, str]:
+    def works(self) -> bool:
+        """Return whether an order is processed, or a message waits for a consumer.
+
+        A wait of order_recovery is no work: the reconciler starts its order as well.
+        """
+        processing = self._executions(self.deployment.names["OrderProcessing"])
+        return "RUNNING" in processing.values() or self._queued()
+
+    def _executions(self, *state_machines: str) -> dict[str, str]:
         paginator = self.states.get_paginator("list_executions")
         return {
             execution["executionArn"]: execution["status"]
-            for state_machine in self._state_machines()
+            for state_machine in state_machines
             for page in paginator.paginate(stateMachineArn=state_machine)
             for execution in page["executions"]
         }
@@ -127,7 +135,7 @@ class Stack:
         return names["OrderProcessing"], names["OrderRecovery"]
 
     def _queued(self) -> bool:
-        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        counts = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
         for name in self.deployment.consumed:
             url = self.deployment.queues[name]
             answer = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
@@ -135,7 +143,8 @@ class Stack:
                 return True
         return False
 
-    def _unsent(self) -> bool:
+    def unsent(self) -> bool:
+        """Return whether an outbox has an event."""
         return any(item.get("out") for item in self.items())
 
     def skip(self, seconds: float) -> None:

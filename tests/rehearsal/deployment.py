@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -25,13 +25,30 @@ from inventory.dynamodb import DynamoInventory
 from storage.dynamodb.table import Table
 from tests.rehearsal.ministack import Endpoint, RehearsalError
 from tests.rehearsal.package import package
-from tests.rehearsal.template import adapted, parameters, read
+from tests.rehearsal.template import PATIENCE, adapted, parameters, read
 
-VISIBILITY = 3
-"""Visibility timeout in seconds, instead of the template's minutes."""
 
-RECEIVES = 5
-"""Maximum receive count, instead of the template's, which takes up to an hour."""
+class Pace(NamedTuple):
+    """The times of a deployment that differ from the template's.
+
+    Parameters
+    ----------
+    patience : int
+        Factor for the timeouts of functions.
+    visibility : int
+        Visibility timeout of queues with a consumer, in seconds, instead of minutes.
+    receives : int or None
+        Maximum receive count, instead of the template's, which takes up to an hour.
+    """
+
+    patience: int = PATIENCE
+    visibility: int = 3
+    receives: int | None = 5
+
+
+PACE = Pace()
+"""The pace without faults."""
+
 
 SENDER = "orders@example.com"
 """The template's mail sender."""
@@ -86,7 +103,7 @@ def _same(client: Any) -> Any:
     return client
 
 
-def deploy(endpoint: Endpoint) -> Deployment:
+def deploy(endpoint: Endpoint, pace: Pace = PACE) -> Deployment:
     """Deploy the template.
 
     Raises
@@ -96,7 +113,7 @@ def deploy(endpoint: Endpoint) -> Deployment:
     """
     template = built_template()
     uploaded = _upload(endpoint, template)
-    body, out = adapted(template, uploaded.pop("package"), uploaded)
+    body, out = adapted(template, uploaded.pop("package"), uploaded, pace.patience)
     cloudformation = endpoint.client("cloudformation")
     cloudformation.create_stack(
         StackName=STACK,
@@ -109,7 +126,7 @@ def deploy(endpoint: Endpoint) -> Deployment:
     _await(cloudformation, endpoint)
     deployed = Deployment(endpoint, out)
     for name in deployed.consumed:
-        _shorten_retries(deployed.client("sqs"), deployed.queues[name])
+        _shorten_retries(deployed.client("sqs"), deployed.queues[name], pace)
     # on AWS a person verifies the sender once
     endpoint.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     return deployed
@@ -123,13 +140,14 @@ def built_template() -> dict[str, Any]:
     return read(path)
 
 
-def _shorten_retries(sqs: Any, queue: str) -> None:
+def _shorten_retries(sqs: Any, queue: str, pace: Pace) -> None:
     """Shorten a queue's retries, because MiniStack's clock cannot be moved."""
     present = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
     redrive = json.loads(present["Attributes"]["RedrivePolicy"])
+    changed = {"maxReceiveCount": pace.receives} if pace.receives else {}
     attributes = {
-        "VisibilityTimeout": str(VISIBILITY),
-        "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": RECEIVES}),
+        "VisibilityTimeout": str(pace.visibility),
+        "RedrivePolicy": json.dumps({**redrive, **changed}),
     }
     sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
 

@@ -17,12 +17,18 @@ from urllib.request import Request, urlopen
 
 from infra.local.platform import ROOT
 from infra.local.template.loader import REGION
+from infra.local.workers.account import Limits
 from infra.terminal.output import errors
 
 PYTHON = ROOT / ".venv-ministack" / "bin" / "python"
 
 CONCURRENCY = 12
 """Maximum number of concurrent functions: MiniStack keeps a process for each."""
+
+FAULTS = "REHEARSAL_LAMBDA_FAULTS"
+"""Variable of the functions: the faults of their calls (`tests.rehearsal.faulty_handler`)."""
+
+_FAULT_LOG = "faults"
 
 _START, _STOP = 30.0, 5.0
 """Seconds until MiniStack must answer after its start, and until it is killed."""
@@ -59,6 +65,11 @@ class MiniStack(Endpoint):
     def log(self) -> Path:
         """Its log file."""
         return self.folder / "ministack.log"
+
+    @property
+    def faults(self) -> Path:
+        """The file with a line for each fault of a call."""
+        return self.folder / _FAULT_LOG
 
     @property
     def clock(self) -> Path:
@@ -113,8 +124,13 @@ def client(service: str, url: str) -> Any:
 
 
 @contextmanager
-def ministack() -> Iterator[MiniStack]:
+def ministack(limits: Limits | None = None) -> Iterator[MiniStack]:
     """Start MiniStack on a free loopback port, and stop it at the end of the block.
+
+    Parameters
+    ----------
+    limits : Limits, optional
+        Those of a small Lambda account; without them only memory limits concurrent functions.
 
     Raises
     ------
@@ -131,7 +147,7 @@ def ministack() -> Iterator[MiniStack]:
         process = subprocess.Popen(
             [str(PYTHON), "-m", "ministack"],
             cwd=folder,
-            env=_environment(folder, url, port),
+            env={**_environment(folder, url, port), **_limited(folder, limits)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -162,6 +178,15 @@ def _environment(folder: Path, url: str, port: int) -> Mapping[str, str]:
         "REHEARSAL_CLOCK": str(folder / "clock"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def _limited(folder: Path, limits: Limits | None) -> Mapping[str, str]:
+    if limits is None:
+        return {}
+    log = folder / _FAULT_LOG
+    log.touch()
+    faults = {"cold": limits.cold, "timeouts": limits.timeouts, "log": str(log)}
+    return {"LAMBDA_ACCOUNT_CONCURRENCY": str(limits.concurrency), FAULTS: json.dumps(faults)}
 
 
 def _free_port() -> int:

@@ -11,13 +11,15 @@ import zipfile
 from pathlib import Path
 
 from infra.local.platform import ROOT
-from tests.rehearsal.ministack import PYTHON
+from tests.rehearsal.ministack import FAULTS, PYTHON
 
 SOURCES = ROOT / "services"
 
 RUNTIME = "provided.al2023"
 
 _EXCLUDED = {".pyc", ".orig"}
+
+_FAULTS = Path(__file__).with_name("faulty_handler.py")
 
 _BOOTSTRAP = """#!{ours}
 import os, sys, time
@@ -32,7 +34,11 @@ def now():
     with open(ahead) as file:
         return time.time() + float(file.read() or 0)
 clock.now = now
-main(["bootstrap", os.environ["_HANDLER"]])
+handler = os.environ["_HANDLER"]
+if os.environ.get({faults!r}):
+    import faulty_handler
+    handler = faulty_handler.install(handler, os.environ[{faults!r}])
+main(["bootstrap", handler])
 """
 """The program; a file has the number of seconds by which the functions' clocks are ahead."""
 
@@ -44,10 +50,12 @@ def package() -> bytes:
         for path in sorted(SOURCES.rglob("*")):
             if path.is_file() and path.suffix not in _EXCLUDED:
                 archive.write(path, path.relative_to(SOURCES))
+        archive.write(_FAULTS, _FAULTS.name)
         program = zipfile.ZipInfo("bootstrap")
         program.external_attr = 0o755 << 16
         [theirs] = (PYTHON.parents[1] / "lib").glob("python3.*/site-packages")
-        archive.writestr(program, _BOOTSTRAP.format(ours=_interpreter(), theirs=str(theirs)))
+        text = _BOOTSTRAP.format(ours=_interpreter(), theirs=str(theirs), faults=FAULTS)
+        archive.writestr(program, text)
     return content.getvalue()
 
 

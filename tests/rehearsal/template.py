@@ -85,11 +85,15 @@ def parameters() -> dict[str, str]:
 
 
 def adapted(
-    template: Mapping[str, Any], package: str, definitions: Mapping[str, str]
+    template: Mapping[str, Any],
+    package: str,
+    definitions: Mapping[str, str],
+    patience: int = PATIENCE,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the template for MiniStack, and the kinds of removed resources by logical id.
 
-    ``package`` is the S3 URL of the functions' code, ``definitions`` that of each workflow file.
+    ``package`` is the S3 URL of the functions' code, ``definitions`` that of each workflow file,
+    ``patience`` the factor for the timeouts of functions.
     """
     template = unaliased(template)
     resources = {name: dict(body) for name, body in template["Resources"].items()}
@@ -101,7 +105,7 @@ def adapted(
             wanted = resource["DependsOn"]
             wanted = [wanted] if isinstance(wanted, str) else wanted
             resource["DependsOn"] = [name for name in wanted if name not in out]
-        _alter(resource, definitions, out)
+        _alter(resource, definitions, out, patience)
         _resolve_concurrency(resource, template["Parameters"])
     resources = _without(resources, out)
     body = {
@@ -197,7 +201,10 @@ def _resolve_concurrency(resource: Mapping[str, Any], parameters: Mapping[str, A
 
 
 def _alter(
-    resource: dict[str, Any], definitions: Mapping[str, str], out: Mapping[str, str]
+    resource: dict[str, Any],
+    definitions: Mapping[str, str],
+    out: Mapping[str, str],
+    patience: int,
 ) -> None:
     properties = resource.setdefault("Properties", {})
     if resource["Type"] == "AWS::Serverless::StateMachine":
@@ -207,7 +214,7 @@ def _alter(
         properties.pop("Layers", None)
         properties.pop("CodeUri", None)
         if "Timeout" in properties:
-            properties["Timeout"] *= PATIENCE
+            properties["Timeout"] *= patience
         variables = properties.get("Environment", {}).get("Variables", {})
         for name, value in list(variables.items()):
             if out.keys() & set(references(value)):

@@ -93,12 +93,7 @@ class _Silent:
     """A log that is discarded."""
 
     name = "simulation"
-
-    def append_keys(self, **_: Any) -> None:
-        """Do nothing."""
-
-    def clear_state(self) -> None:
-        """Do nothing."""
+    log_level = logging.INFO
 
     def info(self, *_: Any, **__: Any) -> None:
         """Do nothing."""

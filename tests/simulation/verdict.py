@@ -118,7 +118,7 @@ def judge_blame(outcome: Outcome) -> None:
     for row in outcome.store.rows("select order_id, failure from orders where failure is not null"):
         holds = row["failure"] in BUSINESS
         promise("blame", holds, f"{row['order_id']} was undone because of {row['failure']}")
-    for letter in dead_letters_of(outcome):
+    for letter in [*dead_letters_of(outcome), *closed_letters_of(outcome)]:
         if letter["queue"] in {QUARANTINE_QUEUE, ATTENTION_QUEUE}:
             reason = Reason(json.loads(letter["body"])["reason"]["error"], "")
             told = f"{letter['queue']} has a letter because of {reason.code}"
@@ -308,6 +308,12 @@ def dead_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
     marks = ", ".join("?" * len(outcome.dead_letter_queues))
     query = f"select queue, body, attributes from messages where queue in ({marks})"
     return [dict(row) for row in outcome.store.rows(query, *outcome.dead_letter_queues)]
+
+
+def closed_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the dead letters that are closed, as the end of their order closes them."""
+    query = "select queue, body, attributes from closed_letters"
+    return [dict(row) for row in outcome.store.rows(query)]
 
 
 def _mentions(letters: Sequence[Mapping[str, Any]], order_id: str) -> bool:

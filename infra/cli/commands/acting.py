@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infra.deployed.stack import DeployedStack
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID")]
-Why = Annotated[str, typer.Option("--reason", help="Why; the history of the order shows it.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; the order's timeline has it.")]
 
 NOT_SERVED = "this directory is not served: `orders serve` or `orders run --count 0` continues it"
 
@@ -46,7 +46,7 @@ def retry(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Resume a waiting or paused order now, before the end of its wait."""
+    """Resume an order that is WAITING or AWAITING_APPROVAL now, before the end of its wait."""
     acted = _act("RetryOrder", order_id, reason.strip(), stack, data)
     _end(f"{order_id}: a run is started", acted, as_json=as_json)
 
@@ -88,7 +88,7 @@ def note(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Add a note to the history of an order, with your name."""
+    """Add a note to an order's timeline, with your name."""
     noted, _ = _act("NoteOrder", order_id, words_of("TEXT", text), stack, data)
     _end(f"{order_id}: noted", (noted, True), as_json=as_json)
 

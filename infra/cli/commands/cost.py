@@ -44,7 +44,9 @@ SERVICES = {
 @expand_options
 def cost(
     *,
-    days: Annotated[int, typer.Option(min=1, max=365, help="Days of what a stack cost.")] = 7,
+    days: Annotated[
+        int, typer.Option(min=1, max=365, help="Number of whole days of the stack's real cost.")
+    ] = 7,
     stack: StackOptions,
     data: Data = DATA,
     as_json: Json = False,

@@ -68,9 +68,9 @@ def list_open(
 ) -> None:
     """List open dead letters with their reasons, the oldest first.
 
-    SQS shows a message only by handing it out. So the list of a deployed stack is a sample, of
-    1,000 messages per queue at most. It hides them from other receivers for a moment, and raises
-    their receive counts.
+    SQS has no operation that lists messages, so this command receives them: the list of a
+    deployed stack is a sample of at most 1,000 messages per queue. Received messages are invisible
+    for some seconds, and their receive counts rise.
     """
     place = _place(stack, data)
     dead_letters = selected(place.open(queue), reason, None)
@@ -147,7 +147,7 @@ def redrive(
     Each goes back to the queue, target or function where it failed, or becomes a new run. It leaves
     its queue in the transaction that stores its successor, and returns if the successor fails.
     Without a server on the directory, the command processes the due work there while it waits. With
-    --all on a deployed stack, SQS itself moves messages back to the queues that gave them up, and
+    --all on a deployed stack, SQS itself moves messages back to their source queues, and
     continues after this command has ended.
     """
     if bool(ids) is everything:
@@ -165,7 +165,7 @@ def discard(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Remove dead letters from their queues for good; undo restores them for 14 days.
+    """Remove dead letters from their queues; undo restores them within 14 days.
 
     The compensation of an order is still retried, and leaves another dead letter if it fails.
     """

@@ -148,7 +148,10 @@ def validate(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="A schema file, or a released event's name.")],
+    old: Annotated[
+        str,
+        typer.Argument(help="A schema file. Alone, an event's name: its released schema."),
+    ],
     new: Annotated[str | None, typer.Argument(help="The newer schema file.")] = None,
     as_json: Json = False,
 ) -> None:

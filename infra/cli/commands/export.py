@@ -24,7 +24,7 @@ def export_(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Export orders, ledger, stock, marks, events and dead letters into one file.
+    """Export orders with all records about them, stock, events and dead letters into one file.
 
     A data directory is read as of one moment, even while orders are processed. A DynamoDB table
     must not be written to meanwhile.

@@ -42,7 +42,12 @@ def list_orders(
     order: Annotated[
         ListOrder, typer.Option(help="updated: by the last change, which --since means then too.")
     ] = ListOrder.NEWEST,
-    after: Annotated[_Text, typer.Option(metavar="CURSOR", help="Go on after this order.")] = None,
+    after: Annotated[
+        _Text,
+        typer.Option(
+            metavar="CURSOR", help="Continue after this cursor, which the previous page printed."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of orders.")] = 20,
     stack: StackOptions,
     data: Data = DATA,

@@ -82,7 +82,9 @@ def replay(
     rate: Annotated[float | None, typer.Option(min=0.01, help="Events a second.")] = None,
     speed: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Keep the events' own times, so many times as fast."),
+        typer.Option(
+            min=0.001, help="Keep the intervals between the events, divided by this number."
+        ),
     ] = None,
     event_filter: Annotated[
         list[str] | None,
@@ -102,7 +104,11 @@ def replay(
         bool, typer.Option("--restart", help="Begin again, not at the checkpoint.")
     ] = False,
     no_brake: Annotated[
-        bool, typer.Option("--no-brake", help="Do not wait while the platform is behind.")
+        bool,
+        typer.Option(
+            "--no-brake",
+            help="Send at full rate while more than 1,000 deliveries and messages are due.",
+        ),
     ] = False,
     wait: Annotated[
         float, typer.Option(min=0, max=3_600, help="Seconds to wait for the outcomes.")

@@ -100,7 +100,7 @@ def resume(name: Name, *, data: Data = DATA, as_json: Json = False) -> None:
 def cancel(
     name: Name, *, account: AccountOptions, data: Data = DATA, as_json: Json = False
 ) -> None:
-    """End a replay for good; its events that were sent are not undone."""
+    """End a replay permanently; the effects of sent events remain."""
     where = directory(data)
     if account.given:
         _deployed(account, where).cancel(name)

@@ -25,7 +25,7 @@ def status(
         bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")
     ] = False,
     every: Annotated[
-        float, typer.Option(min=0.2, max=3600, help="Seconds between two times, with --watch.")
+        float, typer.Option(min=0.2, max=3600, help="Seconds between two readings, with --watch.")
     ] = 2.0,
     stack: StackOptions,
     data: Data = DATA,
@@ -33,7 +33,7 @@ def status(
 ) -> None:
     """Show the items that need an operator, throughput, backlog, latency and failures.
 
-    It exits with 1 if an item needs an operator. With --watch and --json, each time is one line.
+    It exits with 1 if an item needs an operator. With --watch and --json, each reading is one line.
     """
     read = _reader(stack, data)
     if watch:

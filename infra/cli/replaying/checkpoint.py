@@ -143,7 +143,7 @@ class Checkpoints:
             file.write_text(state)
 
     def asked(self, key: str) -> str | None:
-        """Return the state in which the process of a command is to end, or None to go on."""
+        """Return the state in which the process of a command is to end, or None to continue."""
         with suppress(OSError):
             state = self._file(key, "asked").read_text()
             return state if state in (PAUSED, CANCELLED) else None

@@ -3,14 +3,19 @@
 from infra.console.page import Page
 from infra.console.pages import (
     activity,
+    approval,
     bus,
     contracts,
     dead_letters,
+    letter_jobs,
     order,
     orders,
     overview,
     queries,
     replays,
+    resend,
+    reveal,
+    saved_views,
     session,
 )
 
@@ -18,11 +23,16 @@ PAGES: tuple[Page, ...] = (
     overview.PAGE,
     orders.PAGE,
     order.PAGE,
+    approval.PAGE,
     bus.PAGE,
+    letter_jobs.PAGE,  # before dead letters, whose path /dead-letters/{id} matches too
     dead_letters.PAGE,
     replays.PAGE,
     queries.PAGE,
     contracts.PAGE,
     activity.PAGE,
     session.PAGE,
+    reveal.PAGE,
+    saved_views.PAGE,
+    resend.PAGE,
 )

@@ -2,6 +2,7 @@
 
 from infra.console.page import BadFilter, Page, View, Visit
 from infra.views.activity import ActivityCursor, activity_page
+from infra.views.personal import masked
 from storage.sqlite.database import Database
 
 
@@ -16,7 +17,9 @@ def listed(visit: Visit, database: Database) -> View:
     found = activity_page(database, cursor, who=who, with_platform=with_platform)
     given = {"who": who, "platform": "yes" if with_platform else ""}
     return View(
-        "activity/list.html", "Activity", {"found": found, "given": given, "is_first": not text}
+        "activity/list.html",
+        "Activity",
+        {"found": found, "given": given, "is_first": not text, "masked_json": masked},
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, View, Visit
+from infra.console.pages import saved_views
+from infra.console.pages.reveal import shown
 from infra.errors import NotFound
 from infra.local.template.stack import Rule
 from infra.patterns import InvalidPattern, Pattern, compile_pattern
@@ -20,6 +22,7 @@ from infra.views.bus_events import (
 )
 from infra.views.contract_catalogue import catalogue, validate
 from infra.views.exact_json import indented
+from infra.views.personal import masked_line, masked_text
 from infra.views.rule_activity import matched_recently, pending_of
 from infra.views.rule_verdicts import matching_rules, rule_verdicts, verdict
 from kernel.timestamps import moment
@@ -65,6 +68,7 @@ def events(visit: Visit, database: Database) -> View:
         "filters": _given(visit),
         "is_first": before is None,
         "download": MAX_DOWNLOAD,
+        **saved_views.names_of(visit, database, "bus"),
     }
     return View("bus/events.html", "Bus", names, 400 if problem else 200)
 
@@ -77,13 +81,13 @@ def event(visit: Visit, database: Database) -> View:
             f"the journal has no event {visit.path['seq']}: it was never there, or its retention"
             " has ended; see the newest events of the bus"
         )
-    content = found.content
+    content, reveal = found.content, shown(visit, f"event {found.seq}")
     checked = validate(found.envelope)
     newer = events_after(database, found.seq, 1)
     names = {
         "event": found,
         "source": str(content.get("source", "")),
-        "text": indented(found.envelope),
+        "text": (indented if reveal["revealed"] else masked_text)(found.envelope),
         "problems": checked.problems[:MAX_PROBLEMS],
         "more_problems": max(0, len(checked.problems) - MAX_PROBLEMS),
         "verdicts": rule_verdicts(visit.source.stack.rules, content),
@@ -91,6 +95,7 @@ def event(visit: Visit, database: Database) -> View:
         "newer": newer[0].seq if newer else None,
         "older": event_before(database, found.seq),
         **_trial(visit, database, content),
+        **reveal,
     }
     return View("bus/event.html", f"{found.type or 'Event'} {found.seq}", names)
 
@@ -135,8 +140,8 @@ def rule(visit: Visit, database: Database) -> View:
 
 
 def as_ndjson(visit: Visit, database: Database) -> Download:
-    """Return the envelopes of a filter, as they were sent, one a line."""
-    lines = (event.envelope.replace("\n", " ") for event in _all(visit, database))
+    """Return the envelopes of a filter, one a line, with their personal data masked."""
+    lines = (masked_line(event.envelope) for event in _all(visit, database))
     return Download("events.ndjson", "application/x-ndjson", _lines(lines))
 
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.console.page import BadFilter, Redirect, View, Visit, link
+from infra.console.pages.reveal import shown
+from infra.console.pages.session import own_address
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.errors import NotFound
 from infra.views.contract_catalogue import Validation, validate
@@ -14,6 +16,8 @@ from infra.views.dead_letter import DeadLetter, HistoryEntry
 from infra.views.exact_json import Change, changes, indented, read_exact, write_exact
 from infra.views.foreseen_redrive import NO_WAY_BACK, destination_of
 from infra.views.local_dead_letters import find_dead_letter
+from infra.views.order_story import StoryDeadLetter
+from infra.views.personal import is_personal, masked, masked_change, masked_text
 from infra.views.rule_verdicts import matching_rules
 from kernel.json_text import InvalidJSON, read, write
 from storage.sqlite.database import Database
@@ -25,7 +29,7 @@ MAX_BATCH = 1_000
 """Dead letters that one action takes."""
 
 CHUNK = 100
-"""Dead letters of one turn of the engine: orders go on between two of them."""
+"""Dead letters of one turn of the engine; orders continue between two turns."""
 
 
 def number_of(text: str) -> int:
@@ -36,11 +40,11 @@ def number_of(text: str) -> int:
     return int(text)
 
 
-def numbers_of(text: str) -> list[int]:
+def numbers_of(text: str, most: int = MAX_BATCH) -> list[int]:
     """Return the numbers of dead letters in a form, each once, or raise `BadFilter`."""
     words = text.replace(",", " ").split()
-    if len(words) > MAX_BATCH:
-        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    if len(words) > most:
+        raise BadFilter(f"ids: name at most {most:,} dead letters in one action")
     return list(dict.fromkeys(map(number_of, words)))
 
 
@@ -63,20 +67,38 @@ def tone_of(answers: Sequence[Mapping[str, Any]]) -> str:
 def show(visit: Visit, database: Database) -> View:
     """Show a dead letter, open or closed."""
     letter = _find(visit, database)
+    reveal = shown(visit, f"dead letter {letter.id}")
+    text = _body_text(database, letter)
+    masks = not reveal["revealed"]
     names = {
+        **reveal,
         "letter": letter,
-        "text": indented(_body_text(database, letter)),
+        "text": masked_text(text) if masks else indented(text),
+        "attributes": masked(letter.attributes) if masks else letter.attributes,
         "destination": _destination(visit, letter),
         "no_way_back": NO_WAY_BACK,
         "can_edit": letter.closing is None and _event_text(database, letter) is not None,
-        "history": [(entry, _edited(entry)) for entry in reversed(letter.history or ())],
+        "history": [
+            (entry, [masked_change(each) if masks else each for each in _edited(entry)])
+            for entry in reversed(letter.history or ())
+        ],
     }
     return View("dead_letters/letter.html", f"Dead letter {letter.id}", names)
 
 
-def edit(visit: Visit, database: Database) -> View:
-    """Show the event of a dead letter in an editor."""
-    letter, text = _editable(visit, database)
+async def edit(visit: Visit) -> View:
+    """Show the event of a dead letter in an editor, unmasked: with personal data, recorded."""
+    if not visit.visitor.may_operate:
+        raise BadFilter("editing needs a token of the scope orders/operate")
+
+    def read_text() -> tuple[DeadLetter, str]:
+        with closing(visit.source.directory.reader()) as database:
+            return _editable(visit, database)
+
+    letter, text = await asyncio.to_thread(read_text)
+    if is_personal(_value(text)):
+        request = {"subject": f"dead letter {letter.id}", "reason": "to edit its event"}
+        await visit.source.operate("Orderflow.RevealData", {**request, "who": visit.visitor.name})
     return _editor(letter, text, text, None)
 
 
@@ -100,9 +122,10 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     return await redrive(visit, form)
 
 
-async def redrive(visit: Visit, _form: Mapping[str, str]) -> Redirect:
-    """Send a dead letter back to the place where it failed."""
-    return await _act(visit, "Orderflow.RedriveDeadLetters")
+async def redrive(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Send a dead letter back to the place where it failed; return to the page that asks."""
+    done = await _act(visit, "Orderflow.RedriveDeadLetters")
+    return replace(done, to=own_address(form["to"])) if form.get("to") else done
 
 
 async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -249,6 +272,15 @@ def _event_text(database: Database, letter: DeadLetter) -> str | None:
         return write_exact(read_exact(text)["event"])
     except (InvalidJSON, KeyError, TypeError):
         return write(event).decode()
+
+
+def editable(
+    visit: Visit, database: Database, letters: Sequence[StoryDeadLetter]
+) -> tuple[int | str, ...]:
+    """Return the numbers of those open dead letters whose event can be edited."""
+    queues = visit.source.stack.dead_letter_queues
+    found = (find_dead_letter(database, queues, each.id) for each in letters)
+    return tuple(each.id for each in found if each and _event_text(database, each) is not None)
 
 
 def _destination(visit: Visit, letter: DeadLetter) -> str:

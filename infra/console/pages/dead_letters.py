@@ -1,13 +1,13 @@
 """Dead letters: grouped by cause, with preview, redrive, discard and undo."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from infra.console.csv_file import csv_file
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
-from infra.console.pages import dead_letter
-from infra.console.pages.dead_letter import MAX_BATCH, numbers_of, operate, tone_of
+from infra.console.page import BadFilter, Download, Page, View, Visit
+from infra.console.pages import dead_letter, saved_views
+from infra.console.pages.dead_letter import number_of
 from infra.views.closed_letters import closed_page
 from infra.views.foreseen_redrive import foreseen
 from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
@@ -39,6 +39,7 @@ def groups(visit: Visit, database: Database) -> View:
         "limit": MAX_LETTERS,
         "given": _given(visit),
         "queues": visit.source.stack.dead_letter_queues,
+        **saved_views.names_of(visit, database, "dead_letters"),
     }
     return View("dead_letters/groups.html", "Dead letters", names)
 
@@ -47,7 +48,7 @@ def group(visit: Visit, database: Database) -> View:
     """Show the dead letters of one group, the newest first."""
     by, key = _by(visit.path["by"]), visit.path["key"]
     members = _members(visit, database, by, key)
-    after = dead_letter.number_of(visit.filter("before")) if visit.filter("before") else None
+    after = number_of(visit.filter("before")) if visit.filter("before") else None
     rest = [fact for fact in members if after is None or fact.id < after]
     shown = rest[:SHOWN]
     names = {
@@ -58,7 +59,6 @@ def group(visit: Visit, database: Database) -> View:
         "next": shown[-1].id if len(rest) > SHOWN else None,
         "is_first": after is None,
         "newest": members[0].id if members else 0,
-        "batch": min(len(members), MAX_BATCH),
     }
     return View("dead_letters/group.html", "Dead letters of one cause", names)
 
@@ -66,9 +66,10 @@ def group(visit: Visit, database: Database) -> View:
 def preview(visit: Visit, database: Database) -> View:
     """Show the effect of an action on a group, before it is done."""
     by, key, verb = _by(visit.path["by"]), visit.path["key"], _verb(visit.path["verb"])
-    newest = dead_letter.number_of(visit.filter("newest"))
+    newest = number_of(visit.filter("newest"))
     members = [fact for fact in _members(visit, database, by, key) if fact.id <= newest]
-    batch = members[:MAX_BATCH]
+    most = number_of(visit.filter("most")) if visit.filter("most") else MAX_LETTERS
+    batch = members[-most:]  # the oldest
     names = {
         "by": by,
         "key": key,
@@ -77,6 +78,7 @@ def preview(visit: Visit, database: Database) -> View:
         "label": members[0].value(by) if members else "",
         "batch": batch,
         "total": len(members),
+        "most": visit.filter("most"),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
         "command": _command(verb, batch),
@@ -87,7 +89,7 @@ def preview(visit: Visit, database: Database) -> View:
 def closed(visit: Visit, database: Database) -> View:
     """Show the dead letters that left their queues in the last 14 days."""
     text = visit.filter("before")
-    page = closed_page(database, dead_letter.number_of(text) if text else None)
+    page = closed_page(database, number_of(text) if text else None)
     return View("dead_letters/closed.html", "Closed dead letters", {"found": page})
 
 
@@ -116,41 +118,6 @@ def _saved(fact: LetterFact) -> dict[str, Any]:
 def _listed(visit: Visit, database: Database) -> list[LetterFact]:
     found = INDEX.read(database, visit.source.stack.dead_letter_queues)
     return _chosen(visit, found.facts)
-
-
-async def act_on_group(visit: Visit, form: Mapping[str, str]) -> Redirect:
-    """Redrive or discard the dead letters that the preview has shown."""
-    verb = _verb(visit.path["verb"])
-    ids = numbers_of(form.get("ids", ""))
-    back = link("/dead-letters")
-    if not ids:
-        return Redirect(back, "Nothing was done: the preview named no dead letter.", "bad")
-    reason = form.get("reason", "").strip()
-    if verb == "discard" and not reason:
-        raise BadFilter("reason: is missing; say why these dead letters need no action")
-    fields = {"reason": reason} if verb == "discard" else {}
-    answers = await operate(visit, _OPERATIONS[verb], ids, **fields)
-    return Redirect(back, _result(verb, answers), tone_of(answers))
-
-
-_OPERATIONS = {
-    "redrive": "Orderflow.RedriveDeadLetters",
-    "discard": "Orderflow.DiscardDeadLetters",
-}
-
-
-def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
-    """Return the result of an action on many dead letters, with the first refusals."""
-    refused = [answer for answer in answers if answer["state"] == "refused"]
-    done = len(answers) - len(refused)
-    text = f"{done:,} of {len(answers):,} dead letters were {verb}{'n' * (verb == 'redrive')}"
-    text = text.replace("discard", "discarded") if verb == "discard" else text
-    if verb == "discard" and done:
-        text += "; a discarded one can be put back for 14 days"
-    if refused:
-        first = "; ".join(f"{each['id']}: {each['message']}" for each in refused[:3])
-        text += f". Refused: {first}{' …' if len(refused) > 3 else ''}"  # noqa: PLR2004
-    return f"{text}."
 
 
 def _members(visit: Visit, database: Database, by: str, key: str) -> list[LetterFact]:
@@ -207,10 +174,9 @@ PAGE = Page(
         "/dead-letters/groups/{by}/{key}": group,
         "/dead-letters/groups/{by}/{key}/{verb}": preview,
         "/dead-letters/{id}": dead_letter.show,
-        "/dead-letters/{id}/edit": dead_letter.edit,
     },
+    waits={"/dead-letters/{id}/edit": dead_letter.edit},
     posts={
-        "/dead-letters/batch/{verb}": act_on_group,
         "/dead-letters/{id}/redrive": dead_letter.redrive,
         "/dead-letters/{id}/discard": dead_letter.discard,
         "/dead-letters/{id}/undo": dead_letter.undo,

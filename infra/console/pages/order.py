@@ -10,17 +10,25 @@ from markupsafe import Markup
 
 from infra.audit.one_order import invariants_of
 from infra.console.page import BadFilter, Document, Download, Page, Redirect, View, Visit, link
+from infra.console.pages import approval, dead_letter
+from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
+from infra.views.exact_json import Change
 from infra.views.local_story import confirmation_mail, story_of
 from infra.views.order_lanes import LANES, facts_of, sentence
 from infra.views.order_story import OrderStory
+from infra.views.personal import masked, masked_change
 from infra.views.run_graph import SIGNS, graph
 from infra.views.run_story import RunStory, StateVisit, read_run
 from infra.views.workflow import state_in
+from kernel.events import REQUESTS
 from storage.sqlite.database import Database
 
 FIRST, LAST = 14, 26
 """Facts of a longer story that are shown, before all are asked for."""
+
+MAX_EDITABLE = 20
+"""Dead letters of an order that are looked at for an event to edit."""
 
 MAX_RUNS = 30
 """Maximum runs that have a tab; the newest ones."""
@@ -33,7 +41,9 @@ def _order(visit: Visit, database: Database) -> View:
     run = _run(visit, database, story)
     facts = facts_of(story, lanes)
     hidden = 0 if visit.filter("all") else max(0, len(facts) - FIRST - LAST)
+    reveal = shown(visit, order_id)
     names = {
+        **reveal,
         "story": story,
         "said": sentence(story, visit.now),
         "facts": [*facts[:FIRST], *facts[-LAST:]] if hidden else facts,
@@ -47,8 +57,11 @@ def _order(visit: Visit, database: Database) -> View:
         "runs": story.runs[-MAX_RUNS:],
         "holds": invariants_of(database, visit.source.stack, story),
         "actions": _actions(story),
+        "editable": dead_letter.editable(visit, database, story.dead_letters[:MAX_EDITABLE]),
+        "can_resend": any(each.type in REQUESTS for each in story.events),
+        "approval": approval.names_of(story),
         "signs": SIGNS,
-        **_of_run(visit, run),
+        **_of_run(visit, run, masks=not reveal["revealed"]),
     }
     return View("order/order.html", order_id, names)
 
@@ -56,7 +69,8 @@ def _order(visit: Visit, database: Database) -> View:
 def _here(visit: Visit, /, **changed: object) -> str:
     """Return the address of this order with filters changed."""
     kept = {
-        name: visit.filter(name) for name in ("lanes", "all", "run", "state", "visit", "errors")
+        name: visit.filter(name)
+        for name in ("lanes", "all", "run", "state", "visit", "errors", "shown")
     }
     return link(_path(visit), **{**kept, **changed})
 
@@ -102,7 +116,7 @@ def _effective(story: OrderStory) -> str | None:
     return found[-1] if found else None
 
 
-def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
+def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
     """Return the names of a run's graph and of the chosen state."""
     if run is None:
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}
@@ -116,7 +130,8 @@ def _of_run(visit: Visit, run: RunStory | None) -> dict[str, Any]:
         "state": state,
         "errors": errors,
         "chosen": chosen,
-        "chosen_changes": chosen.changes() if chosen else [],
+        "chosen_changes": _changes(chosen, masks=masks),
+        "chosen_json": _documents(chosen, masks=masks),
         "chosen_asl": _asl(run, state),
     }
 
@@ -133,6 +148,19 @@ def _chosen(visit: Visit, run: RunStory, state: str) -> StateVisit | None:
     return found[0] if found else None
 
 
+def _changes(chosen: StateVisit | None, *, masks: bool) -> list[Change]:
+    found = chosen.changes() if chosen else []
+    return [masked_change(each) for each in found] if masks else found
+
+
+def _documents(chosen: StateVisit | None, *, masks: bool) -> dict[str, Any]:
+    """Return the input and the output of a state's visit."""
+    if chosen is None:
+        return {}
+    found = {"Input": chosen.input, **({"Output": chosen.output} if chosen.exited else {})}
+    return {name: masked(value) for name, value in found.items()} if masks else found
+
+
 def _asl(run: RunStory, state: str) -> Any:
     try:
         return state_in(run.definition, state)[0] if state else None
@@ -144,8 +172,10 @@ def _actions(story: OrderStory) -> list[str]:
     """Return the actions that the order's status allows."""
     if story.facts is None:
         return []
-    ended = story.status in ("COMPLETED", "FAILED", "CANCELLED")
-    return ["note"] if ended else ["cancel", "retry", "note"]
+    if story.status in ("COMPLETED", "FAILED", "CANCELLED"):
+        return ["note"]
+    can_run = story.status != "AWAITING_APPROVAL"
+    return ["cancel", *["retry"] * can_run, "note"]
 
 
 async def _act(operation: str, done: str, visit: Visit, form: Mapping[str, str]) -> Redirect:
@@ -161,6 +191,7 @@ async def _act(operation: str, done: str, visit: Visit, form: Mapping[str, str])
 
 def _mail(visit: Visit, _: Database) -> Document:
     """Show the confirmation mail in a frame that runs and loads nothing."""
+    _require_shown(visit)
     content = confirmation_mail(visit.source.directory, visit.path["order_id"])
     message = message_from_bytes(content, policy=policy.default)
     body = message.get_body(("html", "plain"))
@@ -170,7 +201,14 @@ def _mail(visit: Visit, _: Database) -> Document:
     return Document(text, "text/plain; charset=utf-8")
 
 
+def _require_shown(visit: Visit) -> None:
+    """Return if the personal data of the order is shown to the visitor, or raise `BadFilter`."""
+    if not shown(visit, visit.path["order_id"])["revealed"]:
+        raise BadFilter("a mail has personal data: show it on the page of the order first")
+
+
 def _mail_file(visit: Visit, _: Database) -> Download:
+    _require_shown(visit)
     order_id = visit.path["order_id"]
     content = confirmation_mail(visit.source.directory, order_id)
     return Download(f"{order_id}.eml", "message/rfc822", content)

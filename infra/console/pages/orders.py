@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.pages import saved_views
 from infra.views.order_filter import InvalidCursor
 from infra.views.order_list import PRESETS, ListFilter, order_page, reasons
 from infra.views.order_search import find_orders
@@ -48,6 +49,7 @@ def _list(visit: Visit, database: Database) -> View:
         "first": link("/orders", **kept),
         "files": {kind: link(f"/orders.{kind}", **kept) for kind in ("csv", "ndjson")},
         "command": _command(wanted),
+        **saved_views.names_of(visit, database, "orders"),
     }
     return View("orders/list.html", "Orders", names)
 

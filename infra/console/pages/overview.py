@@ -10,7 +10,7 @@ from infra.views.local_health import health_in
 from infra.views.overview import RANGES, read_overview
 from storage.sqlite.database import Database
 
-_OF_AN_ORDER = ("unpaid refunds", "past their lease", "past their wait")
+_OF_AN_ORDER = ("unpaid refunds", "past their lease", "past their wait", "approvals")
 _BAD = ("dead letters", "unpaid refunds", "failed items", "disk", "server")
 """Kinds of needs that do not mend themselves."""
 
@@ -43,6 +43,8 @@ def _address_of(need: Need) -> str:
     """Return the page of a need; an empty text if there is none."""
     if need.kind == "dead letters":
         return link("/dead-letters")
+    if need.kind == "approvals" and need.count > 1:
+        return link("/orders", status="AWAITING_APPROVAL")
     if need.kind in _OF_AN_ORDER and need.subject:
         return link(f"/orders/{quote(need.subject, safe='')}")
     return link("/activity") if need.kind == "failed items" else ""

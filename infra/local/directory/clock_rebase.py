@@ -35,6 +35,8 @@ PAST_TIMES: Columns = {
     "failures": ("at",),
     "closed_letters": ("sent_at", "closed_at"),
     "letter_log": ("at",),
+    "letter_jobs": ("started_at", "ended_at"),
+    "saved_views": ("saved_at",),
     "suspects": ("at",),
     "quarantined_orders": ("at",),
     "idempotency_keys": ("used_at",),

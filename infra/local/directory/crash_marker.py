@@ -30,6 +30,7 @@ class Kind(IntEnum):
     LETTER = 11
     SUBSCRIPTION = 12
     REPLAY = 13
+    LETTER_JOB = 14
 
     @property
     def label(self) -> str:

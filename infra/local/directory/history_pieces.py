@@ -43,13 +43,15 @@ def _compressor() -> ZstdCompressor:
     return ZstdCompressor(level=_LEVEL, dict_data=dictionary)
 
 
-def packed(events: Sequence[HistoryEvent], snapshot: Mapping[str, Any] | None) -> bytes:
+def packed(rows: Sequence[list[Any]], snapshot: Mapping[str, Any] | None) -> bytes:
     """Return a piece of history: events, and the snapshot of the execution after them.
+
+    ``rows`` are the events as lists (`HistoryEvent.to_row`).
 
     Pieces are append-only. A snapshot in the execution's row would cost a page write for each
     state; here it repeats the values of its events, so both compress well together.
     """
-    text = json_text.write(list(map(list, events)))
+    text = json_text.write(rows)
     if snapshot is not None:
         text += b"\n" + json_text.write(snapshot)
     return packed_text(text)
@@ -86,4 +88,4 @@ def changed(
     """Return a piece with a function applied to each event, and another to its snapshot."""
     text = unpacked_text(piece).partition(b"\n")[2]
     changed_snapshot = snapshot(json_text.parse(text)) if text else None
-    return packed([event(entry) for entry in events_in(piece)], changed_snapshot)
+    return packed([event(entry).to_row() for entry in events_in(piece)], changed_snapshot)

@@ -171,6 +171,37 @@ create table if not exists operator_actions (
     result text not null
 );
 create index if not exists operator_actions_by_subject on operator_actions (subject);
+create table if not exists letter_jobs (
+    id integer primary key autoincrement,
+    action text not null,
+    label text not null,
+    reason text not null,
+    who text not null,
+    rate real,
+    state text not null,
+    started_at real not null,
+    ended_at real,
+    total integer not null,
+    position integer not null,
+    handled integer not null,
+    refused integer not null,
+    undoes integer,
+    recorded integer not null
+);
+create table if not exists letter_job_members (
+    job integer not null,
+    letter integer not null,
+    problem text,
+    primary key (job, letter)
+) without rowid;
+create table if not exists saved_views (
+    page text not null,
+    name text not null,
+    query text not null,
+    who text not null,
+    saved_at real not null,
+    primary key (page, name)
+) without rowid;
 create table if not exists metrics (
     minute integer not null,
     name text not null,

@@ -144,41 +144,60 @@ class DeadLetters(Component):
 
     # ---- operations of an operator
 
-    def redrive(self, ids: Sequence[int], who: str, now: float) -> list[Answer]:
+    def prepared(self, ids: Sequence[int]) -> Redrive:
+        """Return a redrive that knows the events of these dead letters; of all, without ids."""
+        redrive = Redrive(self.parts, self.profile)
+        redrive.prepare(self._open(ids))
+        return redrive
+
+    def redrive(
+        self,
+        ids: Sequence[int],
+        who: str,
+        now: float,
+        *,
+        job: int | None = None,
+        prepared: Redrive | None = None,
+    ) -> list[Answer]:
         """Redrive dead letters; all of them, if no id is given.
 
         Return an answer for each: ``state`` is ``running`` or, with a ``message``, ``refused``. A
-        refused dead letter stays open and does not affect the others.
+        refused dead letter stays open and does not affect the others. ``job`` is the number of the
+        job that asks (`infra.local.engine.letter_jobs`).
         """
         letters_by_id = {letter["id"]: letter for letter in self._open(ids)}
-        redrive = Redrive(self.parts, self.profile)
-        redrive.prepare(list(letters_by_id.values()))
+        redrive = prepared or self.prepared(ids)
 
         def send(letter: Mapping[str, Any]) -> Answer:
             number, times = letter["id"], self._redrives(letter["id"]) + 1
             self.parts.executions.quarantined_orders.release(letter["order_id"])
             successor = redrive.send(letter, times, now)
             self.rows.redriven(number, *successor, now)
-            self.rows.log(number, who, "REDRIVEN", now, successor=f"{successor[0]} {successor[1]}")
+            detail = {"successor": f"{successor[0]} {successor[1]}", **_of_job(job)}
+            self.rows.log(number, who, "REDRIVEN", now, **detail)
             self._changed = True
             return {"state": "running", "message": f"redriven as {successor[0]} {successor[1]}"}
 
         numbers = dict.fromkeys(ids or letters_by_id)
         return [self._answered(letters_by_id.get(number), number, send) for number in numbers]
 
-    def discard(self, ids: Sequence[int], reason: str, who: str, now: float) -> list[Answer]:
+    def discard(
+        self, ids: Sequence[int], reason: str, who: str, now: float, *, job: int | None = None
+    ) -> list[Answer]:
         """Discard dead letters; `restore` can reopen them for 14 days."""
         letters_by_id = {letter["id"]: letter for letter in self._open(ids)}
 
         def drop(letter: Mapping[str, Any]) -> Answer:
             self.rows.discarded(letter["id"], reason, now)
-            self.rows.log(letter["id"], who, "DISCARDED", now, reason=reason)
+            self.rows.log(letter["id"], who, "DISCARDED", now, reason=reason, **_of_job(job))
             return {"state": "discarded", "message": reason}
 
         numbers = dict.fromkeys(ids)
         return [self._answered(letters_by_id.get(number), number, drop) for number in numbers]
 
-    def restore(self, ids: Sequence[int], who: str, now: float) -> list[Answer]:
+    def restore(
+        self, ids: Sequence[int], who: str, now: float, *, job: int | None = None
+    ) -> list[Answer]:
         """Reopen discarded and expired dead letters under their own ids."""
         rows = self.journal.database.rows(
             "select * from closed_letters where id in (select value from json_each(?))"
@@ -193,7 +212,7 @@ class DeadLetters(Component):
             row, attributes = letter["row"], parse(letter["row"]["attributes"])
             attributes.setdefault("SINCE", timestamp(row["sent_at"]))
             self.rows.put_back(row, attributes, now, now)
-            self.rows.log(row["id"], who, "RESTORED", now)
+            self.rows.log(row["id"], who, "RESTORED", now, **_of_job(job))
             return {"state": "restored", "message": f"back in {row['queue']}"}
 
         numbers = dict.fromkeys(ids)
@@ -298,3 +317,8 @@ class DeadLetters(Component):
             "EXPIRED": f"has expired; `orders dead-letters undo {number}` puts it back",
         }.get(row["state"], f"is closed: {row['outcome']}")
         return f"dead letter {number} {reason}"
+
+
+def _of_job(job: int | None) -> dict[str, int]:
+    """Return the field of a log entry that names the job: the job itself is recorded once."""
+    return {} if job is None else {"job": job}

@@ -27,6 +27,7 @@ from infra.local.engine.error_boundary import Boundary, Failures
 from infra.local.engine.executions import Executions
 from infra.local.engine.function_calls import FunctionCalls
 from infra.local.engine.integrations import INTEGRATIONS
+from infra.local.engine.letter_jobs import LetterJobs
 from infra.local.engine.local_queues import LocalQueueTarget
 from infra.local.engine.local_rules import LocalRules
 from infra.local.engine.measures import Measures
@@ -150,6 +151,7 @@ class Engine:
         )
         self.schedules = Schedules(self.stack, *parts, self.clock.now())
         self.dead_letters = DeadLetters(self.parts, profile)
+        self.letter_jobs = LetterJobs(self.dead_letters, self.boundary)
         self.replays = Replays(self.bus, self.boundary)
         self.components: dict[Kind, Component] = {
             Kind.OUTBOX: self.outbox,
@@ -161,6 +163,7 @@ class Engine:
             Kind.LETTER: self.dead_letters,
             Kind.SUBSCRIPTION: self.outside,
             Kind.REPLAY: self.replays,
+            Kind.LETTER_JOB: self.letter_jobs,
         }
         self._accepting: dict[Kind, Component] = {Kind.OUTBOX: self.outbox}
 
@@ -355,6 +358,7 @@ class Engine:
             self._sweep_at = now + (NEXT_SWEEP if self.bus.forget(now) else SWEEP)
             self.local_queues.forget(now)
             self.dead_letters.expire(now)
+            self.letter_jobs.forget(now)
             self.journal.delete_expired(now)
             self.measures.roll_up(now)
 

@@ -131,4 +131,4 @@ def unbegun_piece(machine: Machine, body: Any, last: HistoryEvent) -> bytes:
     execution.root.input = body
     snapshot = execution.snapshot()
     del snapshot["context"]
-    return packed([last], snapshot)
+    return packed([last.to_row()], snapshot)

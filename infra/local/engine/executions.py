@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
@@ -274,7 +274,7 @@ class Executions(Component):
     def _end_unsaved(self, live: LoadedExecution, error: Exception, now: float) -> None:
         """End an execution that cannot be serialised, with its last event only."""
         self._abort(live, error, now)
-        live.execution.history = live.execution.history[-1:]  # an earlier one may be the cause
+        live.execution.rows = live.execution.rows[-1:]  # an earlier one may be the cause
         mark, row = len(self.journal.batch.added), live.row
         try:
             self._save(live, now, redrivable=False)
@@ -302,13 +302,13 @@ class Executions(Component):
         number, name, _, _, definition, _, _, started = row
         compiled_machine = self.definitions.compiled[definition]
         context = context_of(machine, number, name, body, started)
-        empty = Execution(compiled_machine, context)
-        live = LoadedExecution(number, machine.name, compiled_machine, empty)
+        execution = Execution(compiled_machine, context)
+        live = LoadedExecution(number, machine.name, compiled_machine, execution)
         live.row = row
         if self.boundary.marker.current is not NO_ITEM:
             live.item = self.boundary.marker.current  # its cause is in the journal, it is not
         self.live[number] = live
-        self._continue(live, now, self._enter, context, body)
+        self._continue(live, now, self._enter, body)
 
     def _load_due(self, now: float) -> bool:
         """Load due executions from the journal."""
@@ -356,7 +356,7 @@ class Executions(Component):
     def _fail_row(self, number: int, cause: str, now: float) -> None:
         """End an execution that is not in memory as FAILED."""
         last = HistoryEvent(_LAST, 0, now, "ExecutionFailed", {"error": RUNTIME, "cause": cause})
-        self.end_row(number, packed([last], None), ("FAILED", "null", RUNTIME, cause), now)
+        self.end_row(number, packed([last.to_row()], None), ("FAILED", "null", RUNTIME, cause), now)
 
     def end_row(self, number: int, piece: bytes, end: End, now: float) -> None:
         """End an execution that is not in memory, with a last piece of history."""
@@ -396,11 +396,8 @@ class Executions(Component):
         if error is not None:
             self._abort(live, error, now)
 
-    def _enter(
-        self, live: LoadedExecution, now: float, context: Mapping[str, Any], body: Any
-    ) -> None:
-        live.execution, effects = live.machine.start(body, context, now)
-        self._perform(live, effects, now)
+    def _enter(self, live: LoadedExecution, now: float, body: Any) -> None:
+        self._perform(live, live.machine.begin(live.execution, body, now), now)
 
     def _resume(self, live: LoadedExecution, now: float) -> None:
         self._perform(live, live.machine.resume(live.execution, now), now)
@@ -506,17 +503,17 @@ class Executions(Component):
 
     def _save(self, live: LoadedExecution, now: float, *, redrivable: bool = True) -> None:
         execution = live.execution
-        events, execution.history = execution.history, []
+        rows = execution.drain_rows()
         running = execution.status == "RUNNING"
         try:
             keeps = running or (redrivable and self._may_be_redriven(live))
             snapshot = execution.snapshot() if keeps else None
             if snapshot is not None:
                 del snapshot["context"]  # as the execution's row has it
-            piece = packed(events, snapshot)
+            piece = packed(rows, snapshot)
             output = "" if running else json_text.write(execution.output).decode()
         except BaseException:
-            execution.history = events
+            execution.rows = rows
             raise
         self.journal.batch.add(HISTORY, live.id, piece)
         row, live.row = live.row, None
@@ -534,6 +531,7 @@ class Executions(Component):
             self.journal.batch.add(INSERT_ENDED, *row[:4], execution.status, *row[4:], *ended)
         else:
             self.journal.batch.add(END, execution.status, *ended, live.id)
+        execution.release()
 
     def _unload_if_idle(self, live: LoadedExecution, now: float) -> float | None:
         """Unload an execution that only waits; return when it must be loaded again."""

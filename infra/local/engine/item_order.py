@@ -13,6 +13,7 @@ _DOCUMENTS = {
     " where deliveries.id = ?",
     Kind.MESSAGE: "select body from messages where id = ?",
     Kind.LETTER: "select body from messages where id = ?",
+    Kind.LETTER_JOB: "select body from messages where id = ?",
     Kind.EXECUTION: "select input from executions where id = ?",
     Kind.OUTBOX: "select body from outbox where id = ?",
 }

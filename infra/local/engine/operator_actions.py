@@ -7,6 +7,7 @@ exist; a crash in between leaves the result `STARTED`.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from infra.local.directory.journal import WriteBatch
 from kernel import json_text
 from storage.sqlite.database import Database
 
@@ -43,6 +44,16 @@ def end(database: Database, number: int, after: Mapping[str, Any], result: str) 
             "update operator_actions set after = ?, result = ? where id = ?",
             (_text(after), result, number),
         )
+
+
+def end_in(batch: WriteBatch, number: int, after: Mapping[str, Any], result: str) -> None:
+    """Complete the row of an action in the transaction of the turn."""
+    batch.add(
+        "update operator_actions set after = ?, result = ? where id = ?",
+        _text(after),
+        result,
+        number,
+    )
 
 
 def of_subject(database: Database, subject: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from hashlib import md5
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID
 
 from infra.dead_letters.reason import UNTOLD
 from infra.local.directory.crash_marker import Kind
@@ -20,6 +20,7 @@ from infra.local.orderflow import ATTENTION_QUEUE
 from infra.local.template.loader import REGION
 from infra.local.template.stack import Consumer, Queue, Stack
 from infra.local.workers.invocations import Invoke, Result
+from kernel.idempotency import uuid_of
 
 _INSERT = "insert into messages values (?, ?, ?, ?, ?, ?, ?)"
 
@@ -63,7 +64,8 @@ class Queues(Component):
     ) -> int:
         """Add a message; return its number in the journal."""
         message, due = self.journal.next_id("messages"), now + delay
-        self.journal.batch.add(_INSERT, message, queue, body, now, due, 0, json.dumps(attributes))
+        told = json.dumps(attributes) if attributes else "{}"
+        self.journal.batch.add(_INSERT, message, queue, body, now, due, 0, told)
         if queue in self.backlog:
             self.backlog.wake(queue, due)
         return message
@@ -211,7 +213,7 @@ def _failed(answer: object, ids: set[str]) -> set[str]:
 @lru_cache(maxsize=4_096)
 def message_id(message: int) -> str:
     """Return a message's id for clients and consumers."""
-    return str(uuid5(NAMESPACE_OID, f"message-{message}"))
+    return uuid_of(f"message-{message}", NAMESPACE_OID)
 
 
 def _record(queue: Queue, row: Any) -> dict[str, Any]:

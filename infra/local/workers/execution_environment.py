@@ -32,16 +32,34 @@ class Context:
 
     def __init__(self, function: Mapping[str, Any], request_id: str) -> None:
         self.function_name: str = function["name"]
-        self.invoked_function_arn: str = function["arn"]
-        self.memory_limit_in_mb: int = function["memory"]
         self.aws_request_id = request_id
-        self.log_group_name = f"/aws/lambda/{self.function_name}"
-        self.log_stream_name = request_id.partition("-")[0]
-        self._deadline = time.monotonic() + float(function["timeout"])
+        self._function = function
+        self._started = time.monotonic()
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's ARN."""
+        return str(self._function["arn"])
+
+    @property
+    def memory_limit_in_mb(self) -> int:
+        """The function's memory."""
+        return int(self._function["memory"])
+
+    @property
+    def log_group_name(self) -> str:
+        """The log group that the function would have on AWS."""
+        return f"/aws/lambda/{self.function_name}"
+
+    @property
+    def log_stream_name(self) -> str:
+        """The log stream: one for each process."""
+        return self.aws_request_id.partition("-")[0]
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until the function times out."""
-        return max(0, int((self._deadline - time.monotonic()) * 1000))
+        left = self._started + float(self._function["timeout"]) - time.monotonic()
+        return max(0, int(left * 1000))
 
 
 class _Output(io.TextIOBase):
@@ -230,7 +248,7 @@ def sendable(text: str) -> str:
 
 
 def _error(raised: Exception, request_id: str) -> dict[str, Any]:
-    frames = traceback.extract_tb(raised.__traceback__)
+    frames = traceback.extract_tb(raised.__traceback__, limit=-3)
     try:
         message = sendable(str(raised))
     except Exception as another:  # noqa: BLE001 - `__str__` may raise anything
@@ -241,6 +259,6 @@ def _error(raised: Exception, request_id: str) -> dict[str, Any]:
         "requestId": request_id,
         # without columns: the range to underline would be found by parsing each line
         "stackTrace": traceback.format_list(
-            [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames[-3:]]
+            [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames]
         ),
     }

@@ -85,6 +85,7 @@ create table if not exists early_requests (
     detail text not null,
     came_at real not null,
     heard real not null,
+    bus_event_id text,
     primary key (order_id, request_id)
 ) without rowid;
 create table if not exists waiting_orders (

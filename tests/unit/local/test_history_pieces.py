@@ -19,6 +19,7 @@ EVENTS = [
     HistoryEvent(1, 0, 12.5, "ExecutionStarted", {"input": {"total": 1 << 80, "name": "Zoë"}}),
     HistoryEvent(2, 1, 12.5, "TaskStateEntered", {"name": "ValidateOrder"}),
 ]
+ROWS = [event.to_row() for event in EVENTS]
 DICTIONARIES = {
     "history_dictionary_1.txt": "4e2eaaaaa6798a1a27216a867e1e1f0d07b329c57dcecf629252dc6f5d628a1f",
 }
@@ -26,18 +27,18 @@ DICTIONARIES = {
 
 
 def test_a_piece_keeps_its_events_and_its_snapshot() -> None:
-    piece = packed(EVENTS, {"root": {"input": [1, 2]}})
+    piece = packed(ROWS, {"root": {"input": [1, 2]}})
 
     assert events_in(piece) == EVENTS
     assert snapshot_in(piece) == {"root": {"input": [1, 2]}}
 
 
 def test_a_piece_without_a_snapshot_keeps_its_events() -> None:
-    assert events_in(packed(EVENTS, None)) == EVENTS
+    assert events_in(packed(ROWS, None)) == EVENTS
 
 
 def test_a_piece_from_before_the_dictionaries_is_readable() -> None:
-    text = unpacked_text(packed(EVENTS, {"root": {}}))
+    text = unpacked_text(packed(ROWS, {"root": {}}))
     piece = ZstdCompressor(level=1).compress(text)
 
     assert events_in(piece) == EVENTS
@@ -45,7 +46,7 @@ def test_a_piece_from_before_the_dictionaries_is_readable() -> None:
 
 
 def test_a_changed_piece_keeps_its_unchanged_parts() -> None:
-    piece = changed(packed(EVENTS, None), lambda event: event._replace(timestamp=13.0), dict)
+    piece = changed(packed(ROWS, None), lambda event: event._replace(timestamp=13.0), dict)
 
     assert events_in(piece) == [event._replace(timestamp=13.0) for event in EVENTS]
 

@@ -170,7 +170,8 @@ def test_a_request_whose_order_never_arrives_is_a_dead_letter_after_a_day() -> N
     dead_letter: Any = first["body"]
     assert dead_letter["reason"] == {
         "error": "OrderNotFound",
-        "message": "order A-1 did not arrive within 24 hours of this request",
+        "message": "order A-1 did not arrive within 24 hours of this request;"
+        " send the order first, then the request again",
     }
     assert dead_letter["consumer"] == "change_order"
     apply_request(dead_letter["event"], ports(store))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kernel.errors import InvalidEvent, OrderIncomplete
-from kernel.order_status import ChargeStatus
+from kernel.order_status import ChargeStatus, Status
 from orders.model import DELAYED, JITTER, Reason, spread
 from orders.restarts import FAILS_SINCE, MAX_RESTARTS, restart, take_message
-from orders.usecases import Policy, Ports, claim, pause
+from orders.usecases import Policy, Ports, claim, pause, reconcile
 from tests.fakes.events import envelope
 from tests.fakes.orders import FakeOrders
 from tests.fakes.records import EPOCH, NOW, order
@@ -100,6 +100,23 @@ def test_an_order_that_waits_for_the_platform_for_an_hour_is_counted(
 ) -> None:
     store = FakeOrders(order(created_at=NOW - age, waiting_for=waited_for))
     assert pause("A-1", EPOCH, THROTTLED, ports(store)).delayed is delayed
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "delayed"),
+    [
+        (DELAYED + 1, Status.COMPENSATING, 1),
+        (DELAYED - 1, Status.COMPENSATING, 0),
+        (DELAYED + 1, Status.RECEIVED, 0),
+    ],
+)
+def test_a_compensation_that_the_platform_fails_at_for_an_hour_is_counted(
+    age: float, status: Status, delayed: int
+) -> None:
+    store = FakeOrders()
+    store.lost = [order(created_at=NOW - age, status=status)]
+    done = reconcile(ports(store))
+    assert (done.started, done.delayed) == (1, delayed)
 
 
 def test_a_defect_undoes_an_unpaid_order_after_its_attempts_and_never_a_paid_one() -> None:

@@ -28,6 +28,21 @@ def test_a_number_that_no_double_holds_is_not_compared(literal: str) -> None:
     assert meets([{"anything-but": [1]}], literal)
 
 
+@pytest.mark.parametrize("literal", ["1.0000000000000001", "1e-400", "-2.5E-301", "0.1e-0400"])
+@pytest.mark.parametrize(
+    "text", ["{}", "[{}]", "[1,{}]", '{{"n":{}}}', '{{"n": {}}}', '{{"n":\n{}}}']
+)
+def test_a_fine_number_is_seen_at_each_place_of_a_document(text: str, literal: str) -> None:
+    assert has_fine_number(text.format(literal))
+    assert has_fine_number(text.format(literal).encode())
+
+
+@pytest.mark.parametrize("last", ["5f7e-5123", "00e-000", "a1e-1234"])
+def test_an_id_is_no_fine_number(last: str) -> None:
+    """A number of this form would make each such event slow to read."""
+    assert not has_fine_number(json.dumps({"charge_id": f"936340c9-{last}-8318", "total": 1.5}))
+
+
 @pytest.mark.parametrize("literal", ["1.0000000000000001", "9007199254740993", "1e400"])
 def test_a_number_that_no_double_holds_equals_its_own_text(literal: str) -> None:
     pattern = compile_pattern(f'{{"n": [{literal}]}}')

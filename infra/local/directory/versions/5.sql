@@ -65,6 +65,7 @@ create table early_requests (
     detail text not null,
     came_at real not null,
     heard real not null,
+    bus_event_id text,
     primary key (order_id, request_id)
 ) without rowid;
 create table waiting_orders (
@@ -254,6 +255,37 @@ create table operator_actions (
     result text not null
 );
 create index operator_actions_by_subject on operator_actions (subject);
+create table letter_jobs (
+    id integer primary key autoincrement,
+    action text not null,
+    label text not null,
+    reason text not null,
+    who text not null,
+    rate real,
+    state text not null,
+    started_at real not null,
+    ended_at real,
+    total integer not null,
+    position integer not null,
+    handled integer not null,
+    refused integer not null,
+    undoes integer,
+    recorded integer not null
+);
+create table letter_job_members (
+    job integer not null,
+    letter integer not null,
+    problem text,
+    primary key (job, letter)
+) without rowid;
+create table saved_views (
+    page text not null,
+    name text not null,
+    query text not null,
+    who text not null,
+    saved_at real not null,
+    primary key (page, name)
+) without rowid;
 create table metrics (
     minute integer not null,
     name text not null,

@@ -1,0 +1,97 @@
+"""An operator's decisions and operations on groups in headless Chromium."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.chromium import is_installed
+from tests.browser.pages import chromium, tab
+from tests.fakes.serving import Served
+
+pytestmark = pytest.mark.skipif(not is_installed(), reason="chromium is not installed")
+
+GROUP = 40
+LINE = {"sku": "TEA-GREEN-100", "quantity": 96, "unit_price": 12.5}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve three orders that wait for a decision, and a group of dead letters."""
+    data = tmp_path_factory.mktemp("acting") / "data"
+    with Served(data, "--parameter", "HighValueApproval=on") as served:
+        for number in (1, 2, 3):
+            put(served, f"DEAR-{number}", items=[LINE], total=1200.0)
+        waiting = "select count(*) from orders where status = 'AWAITING_APPROVAL'"
+        served.until(waiting, 3)
+        for number in range(GROUP):
+            put(served, f"BAD-{number}", currency="EURO")
+        served.until("select count(*) from messages where queue = 'QuarantineQueue'", GROUP)
+        yield served
+
+
+def put(served: Served, order_id: str, **changes: Any) -> None:
+    """Put an order on the bus."""
+    detail = {
+        "order_id": order_id,
+        "customer_id": "C-1",
+        "currency": "USD",
+        "items": [{**LINE, "quantity": 1}],
+        "total": 12.5,
+        "timestamp": "2026-01-31T12:00:00Z",
+        **changes,
+    }
+    entry = {"EventBusName": "orders-bus", "Source": "orders.service"}
+    entry |= {"DetailType": "Order Created", "Detail": json.dumps(detail)}
+    answer = served.client("events").put_events(Entries=[entry])
+    assert answer["FailedEntryCount"] == 0
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_an_order_is_found_on_the_overview_and_approved(
+    browser: Browser, server: Served, *, script: bool
+) -> None:
+    with tab(browser, server.address, java_script_enabled=script) as opened:
+        page = opened.open("/")
+        page.get_by_role("link", name="orders wait for an approval").click()
+        page.locator("a[data-open]").last.click()
+        order_id = page.locator("h1").inner_text()
+        page.get_by_label("Reason (recorded with your name").fill("known customer")
+        page.get_by_role("button", name="Approve…").click()
+        expect(page.get_by_label("Reason (optional)")).to_have_value("known customer")
+        page.get_by_role("button", name=f"Approve {order_id}").click()
+        expect(page.locator(".notice")).to_contain_text("Approved")
+        server.until(f"select status from orders where order_id = '{order_id}'", "COMPLETED")
+        page = opened.open("/activity")
+        row = page.locator("tr", has_text=order_id)
+        expect(row).to_contain_text("approve")
+        expect(row).to_contain_text("known customer")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_group_is_redriven_at_a_pace_paused_and_goes_on(
+    browser: Browser, server: Served, *, script: bool
+) -> None:
+    with tab(browser, server.address, java_script_enabled=script) as opened:
+        page = opened.open("/dead-letters?q=currency")
+        page.locator("article h2 a").first.click()
+        page.get_by_role("link", name=re.compile("^Redrive all")).click()
+        page.get_by_label(re.compile("^Pace")).fill("0.5")
+        page.get_by_role("button", name=re.compile("^Redrive")).click()
+        expect(page.locator(".notice")).to_have_text("The job has started.")
+        expect(page.locator("#live")).to_contain_text("0.5 dead letters a second")
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#live .tag")).to_have_text("Paused")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#live .tag")).to_have_text("Running")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#live .tag")).to_have_text("Cancelled")

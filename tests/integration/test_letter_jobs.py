@@ -1,0 +1,230 @@
+"""Jobs redrive, discard and restore a group of dead letters at a pace, each dead letter once."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.errors import InvalidRequest
+from infra.local.directory.crash_marker import Item, Kind
+from infra.local.engine.dead_letters import DeadLetters
+from infra.local.engine.letter_jobs import CHUNK, KEPT, MAX_ACTIVE, MAX_LETTERS, Wanted
+from tests.fakes.runtime import DAY, FunctionError, Rig
+from tests.integration.test_letters import RECEIVES, VISIBILITY, open_letters
+
+MANY = 30
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    opened = Rig(tmp_path)
+    yield opened
+    opened.close()
+
+
+def give_up(rig: Rig, number: int = MANY) -> list[int]:
+    """Let messages fail as often as they may; return the numbers of their dead letters."""
+
+    def raising(_: Any) -> Any:
+        raise FunctionError("Oops", "nothing works")
+
+    rig.handlers["Worker"] = raising
+    rig.send(*(f'{{"order_id": "A-{each}"}}' for each in range(number)))
+    rig.settle()
+    for _ in range(RECEIVES):
+        rig.pass_time(VISIBILITY)
+    rig.handlers["Worker"] = lambda _: {}
+    found = [letter["id"] for letter in open_letters(rig)]
+    assert len(found) == number
+    return found
+
+
+def start(rig: Rig, ids: list[int], action: str = "redrive", rate: float | None = None) -> int:
+    wanted = Wanted(action, ids, "a group", "a test", "ada", rate)
+    number: int = rig.ask(lambda now: rig.engine.letter_jobs.start(wanted, now))
+    return number
+
+
+def job(rig: Rig, number: int) -> Any:
+    [row] = rig.rows("select * from letter_jobs where id = ?", number)
+    return row
+
+
+def redriven(rig: Rig) -> Counter[int]:
+    rows = rig.rows("select letter from letter_log where what = 'REDRIVEN'")
+    return Counter(row["letter"] for row in rows)
+
+
+def test_a_job_redrives_each_dead_letter_once_and_is_recorded_once(rig: Rig) -> None:
+    ids = give_up(rig)
+    number = start(rig, ids)
+    rig.settle()
+    assert (job(rig, number)["state"], job(rig, number)["handled"]) == ("COMPLETED", MANY)
+    assert redriven(rig) == Counter(ids)
+    assert open_letters(rig) == []
+    [action] = rig.rows("select * from operator_actions")
+    assert (action["actor"], action["action"], action["result"]) == ("ada", "redrive group", "DONE")
+    assert '"done":30' in action["after"].replace(" ", "")
+
+
+def test_a_job_takes_several_turns(rig: Rig) -> None:
+    ids = give_up(rig, CHUNK + 5)
+    number = start(rig, ids, "discard")
+    assert job(rig, number)["handled"] <= CHUNK
+    rig.settle()
+    assert job(rig, number)["handled"] == CHUNK + 5
+
+
+def test_a_job_keeps_its_pace_also_after_a_pause_and_a_restart(rig: Rig) -> None:
+    number = start(rig, give_up(rig), rate=2)
+    rig.pass_time(5)
+    assert 10 <= job(rig, number)["handled"] <= 12
+    rig.ask(lambda now: rig.engine.letter_jobs.pause(number, now))
+    before = job(rig, number)["handled"]
+    rig.pass_time(60)
+    assert (job(rig, number)["state"], job(rig, number)["handled"]) == ("PAUSED", before)
+    rig.restart()
+    assert job(rig, number)["state"] == "PAUSED"
+    rig.ask(lambda now: rig.engine.letter_jobs.go_on(number, now))
+    rig.restart()
+    rig.pass_time(2)
+    assert job(rig, number)["handled"] <= before + 6
+    rig.pass_time(60)
+    assert job(rig, number)["state"] == "COMPLETED"
+    assert set(redriven(rig).values()) == {1}
+
+
+def test_a_cancelled_job_leaves_the_rest_open(rig: Rig) -> None:
+    number = start(rig, give_up(rig), rate=2)
+    rig.pass_time(2)
+    rig.ask(lambda now: rig.engine.letter_jobs.cancel(number, now))
+    handled = job(rig, number)["handled"]
+    rig.pass_time(60)
+    assert (job(rig, number)["state"], job(rig, number)["handled"]) == ("CANCELLED", handled)
+    assert len(open_letters(rig)) == MANY - handled
+    [action] = rig.rows("select result, after from operator_actions")
+    assert (action["result"], '"CANCELLED"' in action["after"]) == ("DONE", True)
+
+
+def test_a_dead_letter_that_was_handled_meanwhile_is_refused_and_named(rig: Rig) -> None:
+    ids = give_up(rig)
+    number = start(rig, ids, rate=1)
+    last = ids[-1]
+    rig.ask(lambda now: rig.engine.dead_letters.discard([last], "by hand", "bob", now))
+    rig.pass_time(60)
+    assert (job(rig, number)["refused"], job(rig, number)["handled"]) == (1, MANY)
+    [row] = rig.rows("select letter, problem from letter_job_members where problem is not null")
+    assert row["letter"] == last
+    assert "is discarded" in row["problem"]
+    assert redriven(rig)[last] == 0
+
+
+def test_an_error_in_one_dead_letter_ends_that_one_alone(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = give_up(rig)
+    discard = DeadLetters.discard
+
+    def odd(self: DeadLetters, chosen: list[int], *rest: Any, **more: Any) -> Any:
+        if chosen == [ids[3]]:
+            raise RuntimeError("odd")
+        return discard(self, chosen, *rest, **more)
+
+    monkeypatch.setattr(DeadLetters, "discard", odd)
+    rig.failures_expected = True
+    number = start(rig, ids, "discard")
+    rig.settle()
+    assert job(rig, number)["refused"] == 1
+    assert [letter["id"] for letter in open_letters(rig)] == [ids[3]]
+
+
+def test_a_discard_is_undone_as_one_job_and_only_once(rig: Rig) -> None:
+    ids = give_up(rig)
+    number = start(rig, ids, "discard")
+    rig.settle()
+    assert open_letters(rig) == []
+    undone: int = rig.ask(lambda now: rig.engine.letter_jobs.undo(number, "bob", now))
+    rig.settle()
+    assert [letter["id"] for letter in open_letters(rig)] == ids
+    assert job(rig, undone)["action"] == "restore"
+    with pytest.raises(InvalidRequest, match="is undone already"):
+        rig.ask(lambda now: rig.engine.letter_jobs.undo(number, "bob", now))
+    with pytest.raises(InvalidRequest, match="only an ended discard"):
+        rig.ask(lambda now: rig.engine.letter_jobs.undo(undone, "bob", now))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"letters": []}, "1 to 10,000"),
+        ({"letters": list(range(1, MAX_LETTERS + 2))}, "1 to 10,000"),
+        ({"rate": 0}, "rate: "),
+        ({"rate": 1e9}, "rate: "),
+        ({"action": "burn"}, "action: "),
+        ({"action": "discard", "reason": ""}, "reason: "),
+    ],
+)
+def test_a_job_that_cannot_be_run_is_refused_whole(
+    rig: Rig, changes: dict[str, Any], problem: str
+) -> None:
+    fields = {"action": "redrive", "letters": [1], "label": "x", "reason": "y", "who": "ada"}
+    wanted = Wanted(**{**fields, **changes})
+    with pytest.raises(InvalidRequest, match=problem):
+        rig.ask(lambda now: rig.engine.letter_jobs.start(wanted, now))
+    assert rig.rows("select * from letter_jobs") == []
+
+
+def test_too_many_jobs_are_refused(rig: Rig) -> None:
+    ids = give_up(rig)
+    for _ in range(MAX_ACTIVE):
+        start(rig, ids, rate=0.001)
+    with pytest.raises(InvalidRequest, match="cancel one"):
+        start(rig, ids)
+
+
+def test_a_job_that_has_ended_or_never_was_is_not_changed(rig: Rig) -> None:
+    number = start(rig, give_up(rig))
+    rig.settle()
+    for which, problem in ((number, "is COMPLETED"), (99, "there is no job 99")):
+        with pytest.raises(InvalidRequest, match=problem):
+            rig.ask(partial(rig.engine.letter_jobs.pause, which))
+
+
+def test_jobs_of_one_turn_keep_their_rows(rig: Rig) -> None:
+    """A job is paused, another is started and cancelled, in one turn."""
+    ids = give_up(rig)
+    first = start(rig, ids, rate=0.01)
+    jobs = rig.engine.letter_jobs
+
+    def all_at_once(now: float) -> int:
+        jobs.pause(first, now)
+        second = jobs.start(Wanted("redrive", ids, "b", "", "ada", 0.01), now)
+        jobs.cancel(second, now)
+        return second
+
+    second: int = rig.ask(all_at_once)
+    assert (job(rig, first)["state"], job(rig, second)["state"]) == ("PAUSED", "CANCELLED")
+
+
+def test_a_dead_letter_that_ended_the_process_twice_is_left_out(rig: Rig) -> None:
+    ids = give_up(rig)
+    number = start(rig, ids, rate=0.01)
+    jobs = rig.engine.letter_jobs
+    rig.ask(lambda now: jobs.quarantine(ids[5], "it ended the process twice", now))
+    rig.pass_time(10_000)
+    assert job(rig, number)["state"] == "COMPLETED"
+    assert [letter["id"] for letter in open_letters(rig)] == [ids[5]]
+    assert str(Item(Kind.LETTER_JOB, 5, 5)) == "letter_job 5"
+
+
+def test_an_ended_job_is_deleted_with_its_list_after_14_days(rig: Rig) -> None:
+    start(rig, give_up(rig), "discard")
+    rig.settle()
+    rig.pass_time(KEPT - DAY)
+    assert rig.rows("select count(*) as n from letter_job_members")[0]["n"] == MANY
+    rig.pass_time(2 * DAY)
+    assert rig.rows("select * from letter_jobs") == []
+    assert rig.rows("select * from letter_job_members") == []
