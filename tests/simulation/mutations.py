@@ -20,6 +20,7 @@ import orders.usecases
 import payments.usecases
 import shipping.usecases
 import storage.sqlite.records
+from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.local.engine.targets import QueueTarget
 from inventory.model import Move, Receipt
@@ -75,7 +76,10 @@ def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
     """Answer a caller before the commit of the turn."""
 
     def answer(self: Engine, request: Any, future: Any, now: float) -> None:
-        future.set_result(request(now))
+        try:
+            future.set_result(request(now))
+        except InvalidRequest as error:
+            future.set_exception(error)
 
     patch.setattr(Engine, "_answer", answer)
 
@@ -168,7 +172,7 @@ def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
 
 def reconciler_off(patch: pytest.MonkeyPatch) -> None:
     """Switch the reconciler off."""
-    patch.setattr(orders.usecases, "reconcile", lambda ports: 0)
+    patch.setattr(orders.usecases, "reconcile", lambda ports: orders.usecases.Reconciled(0, 0))
 
 
 def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:

@@ -112,13 +112,20 @@ def _foreseen(source: StackSource, batch: list[LetterFact]) -> Foreseen:
     orders = sorted({fact.order_id for fact in batch if fact.order_id})
     read = orders[:MAX_STATUSES]
     items = source.deployed.table().get_all([order_key(each) for each in read])
-    statuses = [str(to_record(item).status) for item in items if is_order(item)]
+    records = [to_record(item) for item in items if is_order(item)]
+    known = {record.order_id: str(record.status) for record in records}
+    statuses = list(known.values())
     unknown = len(read) - len(statuses) + sum(fact.order_id is None for fact in batch)
     counted = _counted([*statuses, *[UNKNOWN_ORDER] * unknown])
     if len(orders) > len(read):
         counted.append(("not read", len(orders) - len(read)))
-    stuck: tuple[Any, ...] = tuple(number for number, place in places if place == NO_WAY_BACK)
-    return Foreseen(tuple(_counted([place for _, place in places])), tuple(counted), stuck)
+    return Foreseen(
+        destinations=tuple(_counted([place for _, place in places])),
+        statuses=tuple(counted),
+        stuck=tuple(number for number, place in places if place == NO_WAY_BACK),
+        places=dict(places),
+        orders=known,
+    )
 
 
 def _counted(values: list[str]) -> list[tuple[str, int]]:
