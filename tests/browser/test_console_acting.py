@@ -36,6 +36,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for number in range(GROUP):
             put(served, f"BAD-{number}", currency="EURO")
         served.until("select count(*) from messages where queue = 'QuarantineQueue'", GROUP)
+        [(first,)] = served.rows("select min(id) from messages")
+        job = {"action": "discard", "ids": [first], "label": "one", "reason": "a test"}
+        headers = {"X-Amz-Target": "Orderflow.StartLetterJob"}
+        assert served.ask("POST", "/", job, headers) == (200, {"job": 1, "state": "RUNNING"})
         yield served
 
 
