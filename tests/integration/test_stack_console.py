@@ -346,3 +346,32 @@ def test_without_the_permission_for_the_definition_the_rest_of_the_order_is_show
     assert page.status == 200
     assert "DescribeStateMachine" in page.text
     assert "run-1" in page.text
+
+
+def test_a_standard_run_is_drawn_from_its_history(
+    processed: StackVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = processed.source.deployed
+    machine = stack.name("OrderProcessing")
+    client = stack.client("stepfunctions")
+    client.start_execution(stateMachineArn=machine, name="run-1", input="{}")
+    entered = {"name": "ValidateOrder", "input": json.dumps({"detail": {"email": "a@b.example"}})}
+    failed = {"error": "StoreError", "cause": "throttled"}
+    history = [
+        {"id": 1, "previousEventId": 0, "type": "ExecutionStarted"},
+        {"id": 2, "type": "TaskStateEntered", "stateEnteredEventDetails": entered},
+        {"id": 3, "type": "TaskScheduled", "taskScheduledEventDetails": {"resource": "invoke"}},
+        {"id": 4, "type": "TaskFailed", "taskFailedEventDetails": failed},
+    ]
+    events = [{"timestamp": 1.0, "previousEventId": each["id"] - 1, **each} for each in history]  # type: ignore[operator]
+    monkeypatch.setattr(type(client), "get_execution_history", lambda *_, **__: {"events": events})
+    page = processed.get("/console/orders/R-1?state=ValidateOrder").text
+    assert "STANDARD" in page
+    assert "StoreError" in page
+    assert "throttled" in page
+    assert "a@b.example" not in page
+    assert "EXPRESS" not in page
+    with refusing({"DescribeStateMachineForExecution": "AccessDeniedException"}):
+        processed.source.kept.clear()
+        refused = processed.get("/console/orders/R-1")
+    assert (refused.status, "DescribeStateMachineForExecution" in refused.text) == (200, True)
