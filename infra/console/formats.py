@@ -90,6 +90,16 @@ def masked(text: str | None) -> str:
     return f"{name[:1]}…@{domain}" if at else f"{text[:1]}…"
 
 
+def cause(text: str | None) -> str:
+    """Return the message in the cause of an error: that of a function is JSON with a traceback."""
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return text or ""
+    message = value.get("errorMessage") if isinstance(value, dict) else None
+    return message if isinstance(message, str) else text or ""
+
+
 def label(text: str) -> str:
     """Return a name such as ``STOCK_RESERVED`` or ``OutOfStock`` as words."""
     if text.isupper() or "_" in text:

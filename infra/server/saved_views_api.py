@@ -37,18 +37,18 @@ _SAVE = (
 
 def saved_view_operations(engine: Engine) -> dict[str, Operation]:
     """Return the operations on an engine's directory, by their names."""
-    database = engine.journal.database
 
     def save(request: Request) -> "Future[Answer]":
         page, name, who = _page(request), _name(request), operator_in(request)
         query = _text(request, "query", MAX_QUERY)
 
         def run(now: float) -> Answer:
+            database = engine.journal.database
             row = database.row(
                 "select count(*) from saved_views where page = ? and name <> ?", page, name
             )
             if row is not None and row[0] >= MAX_VIEWS:
-                problem = f"name: the list has {MAX_VIEWS} views; delete one that nobody needs"
+                problem = f"name: the list has {MAX_VIEWS} views; delete one first"
                 raise InvalidRequest("LimitExceededException", problem)
             with database.write() as connection:
                 connection.execute(_SAVE, (page, name, query, who, now))
@@ -60,6 +60,7 @@ def saved_view_operations(engine: Engine) -> dict[str, Operation]:
         page, name = _page(request), _name(request)
 
         def run(_: float) -> Answer:
+            database = engine.journal.database
             drop = "delete from saved_views where page = ? and name = ?"
             with database.write() as connection:
                 if not connection.execute(drop, (page, name)).rowcount:

@@ -110,7 +110,7 @@ variable "recovery_delay_seconds" {
 }
 
 variable "max_attempts" {
-  description = "How often an order waits for stock or the gateway before it is compensated."
+  description = "Maximum number of waits of an order for stock or the gateway; then it is compensated."
   type        = number
   default     = 12
 

@@ -30,8 +30,12 @@ class Foreseen:
 
     destinations: tuple[tuple[str, int], ...]
     statuses: tuple[tuple[str, int], ...]
-    stuck: tuple[int, ...]
+    stuck: tuple[int | str, ...]
     """The dead letters without a destination."""
+    places: Mapping[Any, str]
+    """The destination of each dead letter, by its id."""
+    orders: Mapping[str, str]
+    """The status of each known order."""
 
 
 def foreseen(database: Database, stack: Stack, ids: Sequence[int]) -> Foreseen:
@@ -39,7 +43,8 @@ def foreseen(database: Database, stack: Stack, ids: Sequence[int]) -> Foreseen:
     found = letters(database, stack.dead_letter_queues, ids) if ids else []
     places = {letter["id"]: destination_of(stack, letter) for letter in found}
     orders = {letter["order_id"] for letter in found if letter["order_id"]}
-    statuses = Counter(_statuses(database, sorted(orders)))
+    known = _statuses(database, sorted(orders))
+    statuses = Counter(known.values())
     unknown = len(orders) - sum(statuses.values()) + sum(not each["order_id"] for each in found)
     if unknown:
         statuses[UNKNOWN_ORDER] = unknown
@@ -47,14 +52,17 @@ def foreseen(database: Database, stack: Stack, ids: Sequence[int]) -> Foreseen:
         tuple(Counter(places.values()).most_common()),
         tuple(statuses.most_common()),
         tuple(number for number, place in places.items() if place == NO_WAY_BACK),
+        places,
+        known,
     )
 
 
-def _statuses(database: Database, orders: Sequence[str]) -> list[str]:
+def _statuses(database: Database, orders: Sequence[str]) -> dict[str, str]:
     rows = database.rows(
-        "select status from json_each(?) join orders on order_id = value", json.dumps(orders)
+        "select order_id, status from json_each(?) join orders on order_id = value",
+        json.dumps(orders),
     )
-    return [row["status"] for row in rows]
+    return {row["order_id"]: row["status"] for row in rows}
 
 
 def destination_of(stack: Stack, letter: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ PACKAGES = [
 STATES_AND_ADVANCES = {
     "infra.asl.execution",
     "infra.asl.interpreter",
+    "infra.asl.redrive",
     "infra.asl.states.state",
 }
-"""A state and its catchers act on an execution, and an execution is at a state: they name each
+"""States, catchers and redrives act on an execution, and an execution is at a state: they name each
 other's types."""
 
 

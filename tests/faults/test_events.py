@@ -106,9 +106,9 @@ def test_f05_failed_entries(machine: Host, monkeypatch: pytest.MonkeyPatch) -> N
         }
         for one in created
     ]
-    outlet = Flaky(machine, requests=2)
-    assert put_all(outlet, entries) == 4
-    assert outlet.sizes == [4, 2, 1]
+    destination = Flaky(machine, requests=2)
+    assert put_all(destination, entries) == 4
+    assert destination.sizes == [4, 2, 1]
     machine.settle()
     assert all(has_completed_once(machine, f"T-{number}") for number in range(4))
     with pytest.raises(CommandError, match="ThrottlingException"):
@@ -154,7 +154,7 @@ def _kill_at_completion(patch: pytest.MonkeyPatch, moment: str) -> None:
 
 
 class BusPublisher:
-    """The relay's outlet onto the bus of one machine."""
+    """The relay's destination onto the bus of one machine."""
 
     def __init__(self, machine: Host) -> None:
         self.machine = machine

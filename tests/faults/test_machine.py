@@ -36,7 +36,7 @@ HIGH_VALUE: dict[str, Any] = {
 }
 
 
-def test_f23_a_target_that_fails_for_good(machine: Host) -> None:
+def test_f23_a_target_that_fails_permanently(machine: Host) -> None:
     """F23: a rule's target fails permanently -> retried by its policy; redrive works."""
     takers, attempts = machine.engine.bus.rule_targets, Counter[str]()
 

@@ -72,7 +72,7 @@ def health(stack: DeployedStack) -> Health:
     return read_health(stack, "orderflow-test")
 
 
-def test_a_quiet_stack_needs_nobody(watched: DeployedStack) -> None:
+def test_a_quiet_stack_has_no_need(watched: DeployedStack) -> None:
     found = health(watched)
     assert found.ok
     assert found.totals == {"open": 0}

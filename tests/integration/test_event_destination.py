@@ -16,7 +16,7 @@ EXAMPLE = "events_schema/order-created/examples/minimal.json"
 
 
 class Refusing:
-    """An outlet that takes no entry."""
+    """A destination that takes no entry."""
 
     where = "AWS"
 
@@ -30,10 +30,10 @@ class Refusing:
 
 
 def test_an_entry_with_a_permanent_error_is_sent_once() -> None:
-    outlet = Refusing("NotAuthorizedForSourceException")
+    destination = Refusing("NotAuthorizedForSourceException")
     with pytest.raises(CommandError, match="1 of 1 events were not accepted by AWS: NotAuth"):
-        put_all(outlet, [{}])
-    assert outlet.asked == 1
+        put_all(destination, [{}])
+    assert destination.asked == 1
 
 
 def test_a_missing_bus_is_reported_before_an_event_is_sent() -> None:

@@ -46,7 +46,7 @@ def kinds(found: Health) -> list[str]:
     return [need.kind for need in found.needs]
 
 
-def test_a_healthy_directory_needs_nobody(platform: Host) -> None:
+def test_a_healthy_directory_has_no_need(platform: Host) -> None:
     platform.put(order("T-1"))
     platform.settle()
     found = health(platform)

@@ -358,7 +358,7 @@ def test_the_reason_that_a_function_gave_for_a_message_is_its_letters(rig: Rig) 
 
 
 @pytest.mark.parametrize("told", ["nonsense", [1], {"m": {"a": 1}}, 5, None])
-def test_reasons_of_another_form_hurt_nobody(told: object) -> None:
+def test_reasons_of_another_form_are_listed(told: object) -> None:
     assert isinstance(failure_reasons([json.dumps({FAILED_MESSAGES: told})]), dict)
     assert failure_reasons([f"{{{FAILED_MESSAGES}"]) == {}
 

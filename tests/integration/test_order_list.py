@@ -186,7 +186,7 @@ def test_the_command_takes_every_filter(where: DataDirectory) -> None:
     assert created == sorted(created)
 
 
-def test_no_match_is_said(where: DataDirectory) -> None:
+def test_an_empty_list_has_a_message(where: DataDirectory) -> None:
     assert orders("list", "--sku", "NONE", "--data", where.root).stdout == "no order matches\n"
 
 

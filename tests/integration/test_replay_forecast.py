@@ -160,7 +160,7 @@ def test_a_forecast_changes_nothing(tmp_path: Path) -> None:
         assert [hosted.rows(f"select * from {table}") for table in tables] == before
 
 
-def test_a_held_order_is_said(tmp_path: Path) -> None:
+def test_the_forecast_names_a_held_order(tmp_path: Path) -> None:
     with host(tmp_path / "data") as hosted:
         hosted.database.connection.execute(
             "insert into quarantined_orders values ('F-1', 3, 1, 'it crashes', 0)"

@@ -252,7 +252,7 @@ def test_a_replay_is_cancelled_and_cannot_be_twice(server: Served, events: Any) 
     assert code(events.cancel_replay, ReplayName="never") == "ResourceNotFoundException"
 
 
-def test_a_replay_that_does_not_exist_is_said_to_be_missing(events: Any) -> None:
+def test_a_missing_replay_is_an_error(events: Any) -> None:
     assert code(events.describe_replay, ReplayName="never") == "ResourceNotFoundException"
 
 
@@ -484,13 +484,13 @@ def test_a_body_that_never_ends_is_cut_off_at_the_limit(server: Served) -> None:
     "request_",
     [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00\x01\x02\r\n\r\n", b""],
 )
-def test_what_is_no_http_hurts_nobody(server: Served, request_: bytes) -> None:
+def test_bytes_that_are_no_http_stop_no_other_request(server: Served, request_: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(request_)
     assert server.ask("GET", "/health")[0] == 200
 
 
-def test_a_client_that_hangs_up_hurts_nobody(server: Served) -> None:
+def test_a_client_that_hangs_up_stops_no_other_request(server: Served) -> None:
     for _ in range(20):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         connection.request("GET", "/orders?customer_id=H-1")
@@ -519,7 +519,7 @@ def test_a_second_server_in_the_directory_is_refused_with_who_has_it(server: Ser
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_said_to_be(server: Served, tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error(server: Served, tmp_path: Path) -> None:
     done = orders("serve", "--port", server.port, "--data", tmp_path / "other")
     assert done.returncode == 1
     assert f"port {server.port} cannot be used" in done.stderr

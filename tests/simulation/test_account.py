@@ -22,7 +22,7 @@ def broken(played: list[SeedResult], limits: Limits) -> str:
 
 
 @pytest.mark.parametrize("limits", [SMALL, SATURATED])
-def test_limits_alone_undo_no_order_and_send_nobody_a_letter(limits: Limits) -> None:
+def test_limits_alone_undo_no_order_and_make_no_dead_letter(limits: Limits) -> None:
     played = list(play_all(range(1, 31), 2, limits=limits, part=NO_FAULTS))
     assert not broken(played, limits)
     counts: Counter[str] = sum((result.counts for result in played), Counter())

@@ -9,6 +9,7 @@ from infra.console.pages import (
     dead_letters,
     letter_jobs,
     order,
+    order_export,
     orders,
     overview,
     queries,
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     orders.PAGE,
     order.PAGE,
     approval.PAGE,
+    order_export.PAGE,
     bus.PAGE,
     letter_jobs.PAGE,  # before dead letters, whose path /dead-letters/{id} matches too
     dead_letters.PAGE,

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from infra.asl import HistoryEvent
 from infra.local.engine.execution_redrive import unbegun_piece
-from infra.local.engine.restored_execution import restored
 from kernel import json_text
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def stop_execution(
     """
     if row["status"] != "RUNNING" or executions.has_ended(row["id"]):
         return float(row["ended_at"] or now)
-    live = executions.live.get(row["id"]) or restored(executions, row)
+    live = executions.live.get(row["id"]) or executions.restored(row)
     if live is None:
         machine = executions.definitions.machine(row["definition"], row["machine"])
         last = HistoryEvent(1, 0, now, "ExecutionAborted", {})

@@ -8,13 +8,12 @@ Source: RedriveExecution and DescribeExecution in the AWS Step Functions API Ref
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from infra.asl import Execution, HistoryEvent, Machine
 from infra.errors import InvalidRequest
 from infra.local.directory.history_pieces import packed, snapshot_in, unpacked_text
-from infra.local.engine.execution_rows import LAST_PIECE, redriven_context
-from infra.local.engine.restored_execution import restored
+from infra.local.engine.execution_rows import LAST_PIECE, Redrive, redriven_context
 from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
@@ -53,14 +52,6 @@ _CONTINUE = (
     "update executions set status = 'RUNNING', output = null, error = null, cause = null,"
     " ended_at = null, wake_at = null where id = ?"
 )
-
-
-class Redrive(NamedTuple):
-    """A redrive: the number of it, its time in epoch seconds and the client's token."""
-
-    number: int
-    at: float
-    token: str | None
 
 
 def reason_against(database: Database, row: Any, now: float) -> str | None:
@@ -112,7 +103,7 @@ def redrive_execution(executions: "Executions", row: Any, token: str | None, now
 
 def _begin(executions: "Executions", row: Any, redrive: Redrive) -> None:
     """Continue an execution in this turn; the turn's commit makes it durable."""
-    live = restored(executions, row)
+    live = executions.restored(row)
     assert live is not None, "its last piece has the state at the end"
     batch = executions.journal.batch
     batch.add(_CONTINUE, live.id)

@@ -1,7 +1,7 @@
 """The rows of an execution in the journal, its ARN and its context object."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.asl import Machine
 from infra.local.template.loader import ACCOUNT, REGION
@@ -24,6 +24,14 @@ END = (
 )
 HISTORY = "insert into history (execution_id, piece) values (?, ?)"
 LAST_PIECE = "select piece from history where execution_id = ? order by id desc limit 1"
+
+
+class Redrive(NamedTuple):
+    """A redrive: the number of it, its time in epoch seconds and the client's token."""
+
+    number: int
+    at: float
+    token: str | None
 
 
 def arn(machine: StateMachine, name: str, number: int) -> str:

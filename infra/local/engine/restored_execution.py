@@ -1,9 +1,10 @@
 """An execution that is not in memory, from its row and the last piece of its history."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.asl import Execution
 from infra.local.directory.history_pieces import snapshot_in
+from infra.local.engine.definitions import Definitions
 from infra.local.engine.execution_rows import (
     LAST_PIECE,
     context_of,
@@ -12,20 +13,20 @@ from infra.local.engine.execution_rows import (
     removed_machine,
 )
 from infra.local.engine.loaded_execution import LoadedExecution
+from infra.local.template.stack import Stack
 from kernel import json_text
-
-if TYPE_CHECKING:
-    from infra.local.engine.executions import Executions
+from storage.sqlite.database import Database
 
 
-def restored(executions: "Executions", row: Any) -> LoadedExecution | None:
+def restored(
+    database: Database, definitions: Definitions, stack: Stack, row: Any
+) -> LoadedExecution | None:
     """Return an execution with its snapshot, or None if it has not begun."""
-    database = executions.journal.database
     last = database.row(LAST_PIECE, row["id"])
     if last is None:
         return None
-    machine = executions.definitions.machine(row["definition"], row["machine"])
-    described = executions.stack.state_machines.get(row["machine"]) or removed_machine(row, machine)
+    machine = definitions.machine(row["definition"], row["machine"])
+    described = stack.state_machines.get(row["machine"]) or removed_machine(row, machine)
     body = json_text.parse(row["input"])
     context = context_of(described, row["id"], row["name"], body, row["started_at"])
     if row["kind"] == "STANDARD":

@@ -51,11 +51,6 @@ class GroupCommit:
         """Whether a write waits for its commit."""
         return bool(self._open) or self.rolled_back
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a write or a commit is under way, which a signal has interrupted."""
-        return self._busy
-
     def suspend(self) -> None:
         """Make each write a transaction of its own until `resume`."""
         self.write = _write_directly

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.console.formats import ago, label, masked, money, pretty, span
+from infra.console.formats import ago, cause, label, masked, money, pretty, span
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,18 @@ def test_numbers_are_shown_as_they_were_written() -> None:
 @given(st.text())
 def test_any_text_is_shown(text: str) -> None:
     assert isinstance(pretty("{" + text), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"errorMessage": "no such SKU", "errorType": "X", "stackTrace": ["..."]}', "no such SKU"),
+        ("no JSON", "no JSON"),
+        ('{"other": 1}', '{"other": 1}'),
+        ('{"errorMessage": 1}', '{"errorMessage": 1}'),
+        ("[1]", "[1]"),
+        (None, ""),
+    ],
+)
+def test_the_cause_of_a_functions_error_is_its_message(text: str | None, shown: str) -> None:
+    assert cause(text) == shown

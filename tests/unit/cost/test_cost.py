@@ -288,7 +288,7 @@ def test_every_line_of_the_model_is_of_a_service_of_cost_explorer() -> None:
         assert len([prefix for prefix in prefixes if line.name.startswith(prefix)]) == 1, line.name
 
 
-def test_what_was_spent_has_the_model_beside_it() -> None:
+def test_the_real_cost_is_printed_with_the_models() -> None:
     services = {"AWS Lambda": 4.0, "AWS Key Management Service": 1.0}
     spent = Spending(date(2026, 2, 1), date(2026, 2, 8), services, 500_000, {})
     priced = bill(ONE_ORDER, DEPLOYED)

@@ -89,7 +89,7 @@ def test_a_redriven_letter_asks_the_reviewer_and_confirms_nothing_to_the_custome
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.COMPENSATING])
-def test_a_letter_of_an_order_that_went_on_asks_nobody(status: Status) -> None:
+def test_a_letter_of_an_order_that_continued_sends_no_request(status: Status) -> None:
     store, mailer = Store(AWAITED._replace(status=status)), Mailer()
     assert take(store, mailer, '{"order_id": "A-1", "token": null}') == "DECIDED"
     assert (store.outbox, mailer.mails) == ([], [])
