@@ -143,6 +143,29 @@ def test_the_orders_of_a_customer_with_many_are_read_in_steps(
     assert found == ["M-3", "M-4", "M-1", "M-2", "M-0"]
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("preset=failed-today", []),
+        ("preset=failed-today&customer=C-42", ["O-3"]),
+        ("preset=in-flight&customer=C-42", ["O-2"]),
+        ("status=WAITING", ["O-2"]),
+        ("reason=OutOfStock", ["O-2"]),
+        ("customer=nobody", []),
+    ],
+)
+def test_a_shared_filter_of_one_machine_means_the_same(
+    visitor: StackVisitor, query: str, shown: list[str]
+) -> None:
+    lines = visitor.get(f"/console/orders.ndjson?{query}").text.splitlines()
+    assert [json.loads(line)["order_id"] for line in lines] == shown
+
+
+def test_a_preset_without_an_index_says_so(visitor: StackVisitor) -> None:
+    page = visitor.get("/console/orders?preset=high-value")
+    assert (page.status, "has no index by time" in page.text) == (404, True)
+
+
 # ---- limits
 
 
