@@ -117,11 +117,10 @@ class Frame:
             shot["item"] = self.item
         if self.callback is not None:
             shot["callback"] = self.callback
-        if self.again:
-            shot["again"] = self.again
         shot["state"] = self.state.name
         shot["children"] = [[index, child.snapshot()] for index, child in self.children.items()]
-        if self.unfinished:
+        if self.unfinished:  # those of `again` are among them
+            shot["again"] = self.again
             shot["unfinished"] = [[i, child.snapshot()] for i, child in self.unfinished.items()]
         return shot
 

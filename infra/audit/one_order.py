@@ -1,12 +1,12 @@
 """The invariants of ``docs/reliability.md`` for one order, each with the numbers that show it."""
 
+import sqlite3
 from dataclasses import dataclass
-from sqlite3 import Row
 
 from infra.audit.facts import FACTS
 from infra.audit.findings import Invariant
 from infra.audit.in_flight import Flight
-from infra.audit.rules import check_order
+from infra.audit.rules import Row, check_order
 from infra.local.template.stack import Stack
 from infra.views.local_story import record_of
 from infra.views.order_story import OrderStory
@@ -39,13 +39,21 @@ def invariants_of(database: Database, stack: Stack, story: OrderStory) -> list[H
         return [Hold("Record", holds=False, shown=str(record_of(row).status), problem=problem)]
     charge = database.row("select * from charges where order_id = ?", story.order_id)
     shipment = database.row("select * from shipments where order_id = ?", story.order_id)
+    held = holds_of_record(
+        record,
+        None if charge is None else dict(charge),
+        None if shipment is None else dict(shipment),
+        story,
+    )
+    return [*held, _end(database, stack, row, story), _events(record, story)]
+
+
+def holds_of_record(
+    record: OrderRecord, charge: Row | None, shipment: Row | None, story: OrderStory
+) -> list[Hold]:
+    """Return the three invariants that an order's own records show."""
     problems = {
-        finding.invariant: finding.problem
-        for finding in check_order(
-            record,
-            None if charge is None else dict(charge),
-            None if shipment is None else dict(shipment),
-        )
+        finding.invariant: finding.problem for finding in check_order(record, charge, shipment)
     }
     units = sum(record.demand.values())
     shown = {
@@ -53,11 +61,10 @@ def invariants_of(database: Database, stack: Stack, story: OrderStory) -> list[H
         Invariant.STOCK: f"{units} units, {record.reservation or 'none held'}",
         Invariant.SHIPMENT: str(record.shipment or "none"),
     }
-    holds = [
+    return [
         Hold(str(each).capitalize(), each not in problems, text_, problems.get(each, ""))
         for each, text_ in shown.items()
     ]
-    return [*holds, _end(database, stack, row, story), _events(record, story)]
 
 
 def _money(record: OrderRecord, story: OrderStory) -> str:
@@ -67,7 +74,7 @@ def _money(record: OrderRecord, story: OrderStory) -> str:
     return f"paid {text(paid, record.currency)} of {total} {record.currency}"
 
 
-def _end(database: Database, stack: Stack, order: Row, story: OrderStory) -> Hold:
+def _end(database: Database, stack: Stack, order: sqlite3.Row, story: OrderStory) -> Hold:
     """Return whether it has ended, or has pending work that takes it to its end."""
     if order["status"] in ENDED:
         return Hold("End", holds=True, shown=order["status"])

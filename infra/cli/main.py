@@ -24,6 +24,7 @@ EXPECTED = (Refusal, OrderflowError)
 COMMANDS = {
     "run": "run:run",
     "serve": "serve:serve",
+    "console": "console:console",
     "emit": "emit:emit",
     "replay": "replay:replay",
     "replays": "replays:app",

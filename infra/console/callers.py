@@ -35,10 +35,14 @@ _CAPABILITIES = {
 
 
 class Callers:
-    """The visitors of one server."""
+    """The visitors of one server.
 
-    def __init__(self, tokens: Tokens | None) -> None:
+    ``cookie`` is the name of its cookie: a browser sends a cookie to every port of a host.
+    """
+
+    def __init__(self, tokens: Tokens | None, cookie: str = COOKIE) -> None:
         self._tokens = tokens
+        self.cookie = cookie
         self._sessions: OrderedDict[bytes, tuple[Visitor, float]] = OrderedDict()
 
     @property
@@ -93,7 +97,8 @@ class BrowserSession:
         """Return the header of a session's cookie: no script reads it, no other site sends it."""
         lifetime = LIFETIME if session else 0
         attributes = f"Path={PREFIX}; HttpOnly; SameSite=Strict; Max-Age={lifetime}"
-        return f"{COOKIE}={session}; {attributes}{'; Secure' if self._is_secure else ''}"
+        name = self._callers.cookie
+        return f"{name}={session}; {attributes}{'; Secure' if self._is_secure else ''}"
 
 
 def _of(caller: Caller) -> frozenset[Capability]:

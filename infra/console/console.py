@@ -21,15 +21,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from infra.console import headers, rendering
-from infra.console.callers import COOKIE, BrowserSession, Callers
+from infra.console.callers import BrowserSession, Callers
 from infra.console.live import UPDATE, Changes, TooManyStreams
 from infra.console.notices import Notices
 from infra.console.page import (
     PREFIX,
+    Absent,
     Act,
     BadFilter,
     Document,
     Download,
+    FailureLog,
+    Home,
     Page,
     Read,
     Redirect,
@@ -41,9 +44,8 @@ from infra.console.page import (
 )
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
-from infra.errors import InvalidRequest, NotFound, Refusal
+from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
 from infra.server.http import Stopped
-from infra.server.log import PortLog
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""
@@ -55,6 +57,8 @@ MAX_ACTIVE = 64
 
 _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
+    Absent: HTTPStatus.NOT_FOUND,
+    AWSError: HTTPStatus.BAD_GATEWAY,
     BadFilter: HTTPStatus.BAD_REQUEST,
     InvalidRequest: HTTPStatus.CONFLICT,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -69,10 +73,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Console:
     """The console of one server."""
 
-    def __init__(self, source: Source, callers: Callers, log: PortLog) -> None:
+    def __init__(
+        self, source: Source, callers: Callers, log: FailureLog, home: Home | None = None
+    ) -> None:
         self.source, self.callers, self.log = source, callers, log
-        self.readers = Readers(source.directory)
-        self.changes = Changes(self.readers)
+        self.changes: Changes | None = None
+        if home is None:
+            readers = Readers(source.directory)
+            home, self.changes = Home(PAGES, readers), Changes(readers)
+        self.home = home
         self.notices = Notices()
         self._active = 0
         self._application = Starlette(
@@ -99,19 +108,21 @@ class Console:
 
     async def close(self) -> None:
         """End the streams, so that the server can stop."""
-        await self.changes.close()
+        if self.changes is not None:
+            await self.changes.close()
 
     def release(self) -> None:
         """Close the connections."""
-        self.readers.close()
+        self.home.readers.close()
 
     def _routes(self) -> list[BaseRoute]:
         routes: list[BaseRoute] = [
             Mount(f"{PREFIX}/static", StaticFiles(directory=rendering.STATIC), name="static"),
-            Route(LIVE, self._guarded(self._live), methods=["GET"]),
             Route(PREFIX, self._to_overview, methods=["GET"]),
         ]
-        for page in PAGES:
+        if self.changes is not None:
+            routes.append(Route(LIVE, self._guarded(self.changes), methods=["GET"]))
+        for page in self.home.pages:
             paths = dict.fromkeys((*page.gets, *page.waits, *page.posts))
             routes += [self._route(page, path) for path in paths]
         return routes
@@ -141,18 +152,19 @@ class Console:
     def _visit(self, request: Request, visitor: Visitor) -> Visit:
         query = dict(request.query_params)
         path = {name: str(value) for name, value in request.path_params.items()}
-        cookie, origin = request.cookies.get(COOKIE), request.headers.get("origin", "")
+        cookie = request.cookies.get(self.callers.cookie)
+        origin = request.headers.get("origin", "")
         session = BrowserSession(self.callers, cookie, origin)
         return Visit(self.source, visitor, path, query, self.source.now(), session)
 
     def _visitor(self, request: Request) -> Visitor | None:
-        return self.callers.visitor(request.cookies.get(COOKIE))
+        return self.callers.visitor(request.cookies.get(self.callers.cookie))
 
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+    def _guarded(self, changes: Changes) -> Endpoint:
         async def guarded(request: Request) -> Response:
             if self._visitor(request) is None:
                 return Response("sign in first", HTTPStatus.UNAUTHORIZED)
-            return await endpoint(request)
+            return await _stream(changes)
 
         return guarded
 
@@ -190,13 +202,13 @@ class Console:
                 return _plain(found)
             context = {**names, "title": found.title}
             html = (rendering.live_part if is_live else rendering.whole)(found, context)
-            if is_live:  # its time beyond the estimate
+            if is_live and self.changes is not None:  # its time beyond the estimate
                 self.changes.budget.spend(max(0.0, time.thread_time() - worked - UPDATE))
             times = (time.perf_counter() - begun, time.thread_time() - worked)
             took = "page;dur={:.1f}, cpu;dur={:.1f}".format(*(each * 1000 for each in times))
             return HTMLResponse(html, found.status, {"server-timing": took})
 
-        return await self.readers.read(shown)
+        return await self.home.readers.read(shown)
 
     async def _show_awaited(
         self, page: Page, wait: Wait, visit: Visit, request: Request
@@ -235,7 +247,10 @@ class Console:
         address = request.url.path + (f"?{urlencode(here)}" if here else "")
         return {
             "page": page,
-            "pages": [each for each in PAGES if each.title],
+            "pages": [each for each in self.home.pages if each.title],
+            "poll": self.home.poll,
+            "platform": self.source,
+            "missing": self.source.missing,
             "visit": visit,
             "visitor": visit.visitor,
             "now": visit.now,
@@ -266,28 +281,32 @@ class Console:
     async def _to_overview(self, _: Request) -> Response:
         return _see(f"{PREFIX}/")
 
-    async def _live(self, _: Request) -> Response:
-        """Open a stream of changes."""
-        events = self.changes.stream()
+
+async def _stream(changes: Changes) -> Response:
+    """Open a stream of changes."""
+    events = changes.stream()
+    try:
+        first = await anext(events)
+    except TooManyStreams as refusal:
+        return Response(str(refusal), HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": "60"})
+
+    async def all_events() -> Any:
         try:
-            first = await anext(events)
-        except TooManyStreams as refusal:
-            return Response(str(refusal), HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": "60"})
+            yield first
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
 
-        async def all_events() -> Any:
-            try:
-                yield first
-                async for event in events:
-                    yield event
-            finally:
-                await events.aclose()  # type: ignore[attr-defined]
-
-        return StreamingResponse(all_events(), media_type="text/event-stream")
+    return StreamingResponse(all_events(), media_type="text/event-stream")
 
 
-def build(source: Source, callers: Callers, log: PortLog) -> Console:
-    """Return a console; its templates are read now, in the calling thread."""
-    console = Console(source, callers, log)
+def build(source: Source, callers: Callers, log: FailureLog, home: Home | None = None) -> Console:
+    """Return a console; its templates are read now, in the calling thread.
+
+    Without a ``home`` it is that of a data directory.
+    """
+    console = Console(source, callers, log, home)
     rendering.environment().get_template("base.html")
     return console
 

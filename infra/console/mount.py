@@ -35,12 +35,12 @@ class ConsoleMount:
     def _built(self) -> "Console":
         from infra.console.callers import Callers
         from infra.console.console import build
-        from infra.console.page import Source
+        from infra.console.page import DirectorySource
 
         application = self._application
         engine = application.engine
         probes = application.probes
-        source = Source(
+        source = DirectorySource(
             directory=self._directory,
             stack=engine.stack,
             operate=self._operate,

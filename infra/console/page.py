@@ -5,18 +5,19 @@ read-only connection and a deadline; its actions run in the event loop and chang
 through an operation of the engine. ``README.md`` has an example.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
 from infra.views.health import Workers
-from storage.sqlite.database import Database
+
+T = TypeVar("T")
 
 PREFIX = "/console"
 """The path of the console; a page's own paths follow it."""
@@ -46,15 +47,79 @@ Operate = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Run an operation of the port, such as ``Orderflow.CancelOrder``; raises `InvalidRequest`."""
 
 
+class Feature(StrEnum):
+    """The things that one home of the console has and another may lack."""
+
+    DIRECTORY = "directory"
+    JOURNAL = "journal"
+    STATES = "states"
+    MAIL = "mail"
+    GATEWAY = "gateway"
+    REVEAL = "reveal"
+    JOBS = "jobs"
+    LIST = "list"
+    SEARCH = "search"
+    FORECAST = "forecast"
+    PACE = "pace"
+    ACTIVITY = "activity"
+
+
+class Source(Protocol):
+    """The platform that the console shows: that of a data directory, or a deployed stack.
+
+    ``missing`` has a sentence for each `Feature` that it lacks. ``name`` is empty for a data
+    directory; ``options`` are those that name the platform in a command.
+    """
+
+    @property
+    def directory(self) -> DataDirectory:
+        """The data directory; a source without one raises `Absent`."""
+
+    @property
+    def stack(self) -> Stack:
+        """The resources of the template."""
+
+    @property
+    def operate(self) -> Operate:
+        """The function that changes something."""
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The clock, in epoch seconds."""
+
+    @property
+    def workers(self) -> Callable[[], Workers | None]:
+        """The function that returns the state of the server's workers."""
+
+    @property
+    def missing(self) -> Mapping[Feature, str]:
+        """The features that the platform lacks, each with a sentence that says so."""
+
+    @property
+    def name(self) -> str:
+        """The name of a stack."""
+
+    @property
+    def options(self) -> str:
+        """The options of a command for the same platform, after a space."""
+
+
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The platform that the console shows."""
+class DirectorySource:
+    """The platform of a data directory, which has every feature."""
 
     directory: DataDirectory
     stack: Stack
     operate: Operate
     now: Callable[[], float]
     workers: Callable[[], Workers | None]
+    missing: Mapping[Feature, str] = field(default_factory=dict)
+    name: str = ""
+    options: str = ""
+
+
+class Absent(Refusal):
+    """A page or an action needs a feature that its platform lacks."""
 
 
 class Session(Protocol):
@@ -88,12 +153,16 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page to show: a template and its names; the block ``live`` of it is updated."""
+    """A page to show: a template and its names; the block ``live`` of it is updated.
+
+    ``is_current`` is False for a page that is not updated by itself.
+    """
 
     template: str
     title: str
     names: Mapping[str, Any] = field(default_factory=dict)
     status: int = HTTPStatus.OK
+    is_current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +199,9 @@ class BadFilter(Refusal):
     """A filter or a field has a value that cannot be used; the message has the way out."""
 
 
-Read = Callable[[Visit, Database], View | Download | Document | Redirect]
+Read = Callable[[Visit, Any], View | Download | Document | Redirect]
+"""A reader: it gets a connection to the data directory's database or, of a stack, its source."""
+
 Wait = Callable[[Visit], Awaitable[View | Download | Document | Redirect]]
 Act = Callable[[Visit, Mapping[str, str]], Awaitable[View | Redirect]]
 
@@ -180,3 +251,32 @@ def link(path: str, /, **query: object) -> str:
     """Return the address of a page with filters; empty ones are left out."""
     kept = {name: str(value) for name, value in query.items() if value not in ("", None)}
     return f"{PREFIX}{path}{'?' if kept else ''}{urlencode(kept)}"
+
+
+class Reading(Protocol):
+    """The threads in which pages are read."""
+
+    async def read(self, query: Callable[[Any], T]) -> T:
+        """Run a reader's function in a thread, with the place that it reads."""
+
+    def close(self) -> None:
+        """Free what was opened."""
+
+
+class FailureLog(Protocol):
+    """The log of pages that failed."""
+
+    def log_exception(self, request_id: str, what: str, error: BaseException) -> None:
+        """Log an exception with its traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The parts of the console that differ by its place.
+
+    ``poll`` are the seconds after which a page is read again; 0: it has a stream of changes.
+    """
+
+    pages: Sequence[Page]
+    readers: Reading
+    poll: int = 0

@@ -56,7 +56,7 @@ def environment() -> Environment:
 def whole(view: View, names: Mapping[str, Any]) -> str:
     """Return a whole page."""
     template = environment().get_template(view.template)
-    is_live = LIVE in template.blocks and view.status == HTTPStatus.OK
+    is_live = LIVE in template.blocks and view.status == HTTPStatus.OK and view.is_current
     return template.render({**names, **view.names, "is_live": is_live})
 
 

@@ -14,6 +14,8 @@ attribute       content
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from infra.dead_letters.reason import content_of
@@ -83,15 +85,27 @@ class DeadLetterRecords:
             closed_dead_letter(item) for item in sorted(current, key=lambda item: item["closed"])
         ]
 
+    def newest(self, limit: int) -> list[DeadLetter]:
+        """Return the newest closed dead letters with their histories, the newest first."""
+        keys = self.table.query("gpk = :letters", backwards=True, limit=limit, letters=INDEX)
+        items = self.table.get_all([(key["pk"], key["sk"]) for key in islice(keys, limit)])
+        current = [item for item in items if item["ttl"] >= self.now()]
+        newest = sorted(current, key=lambda item: str(item["closed"]), reverse=True)
+        return [replace(closed_dead_letter(item), history=_history(item)) for item in newest]
+
     def history(self, number: str) -> list[HistoryEntry]:
         """Return the operations on a dead letter, the oldest first."""
         item = self.find(number)
-        log = item["log"] if item else []
-        return [HistoryEntry(letter=number, **json.loads(entry)) for entry in log]
+        return _history(item) if item else []
 
     def _entry(self, now: float, what: str, detail: Mapping[str, object]) -> str:
         entry = {"at": timestamp(now), "who": self.who, "what": what, "detail": detail}
         return json.dumps(entry)
+
+
+def _history(item: Mapping[str, Any]) -> list[HistoryEntry]:
+    number = str(item["pk"]).partition("#")[2]
+    return [HistoryEntry(letter=number, **json.loads(entry)) for entry in item["log"]]
 
 
 def closed_dead_letter(item: Mapping[str, Any]) -> DeadLetter:

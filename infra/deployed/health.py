@@ -69,8 +69,18 @@ class Metric(NamedTuple):
         return {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
 
 
-def read_health(stack: DeployedStack, name: str) -> Health:
-    """Return the health of a stack.
+def on_bus(stack: DeployedStack, name: str, rule: str | None = None) -> Metric:
+    """Return a metric of the bus or, with a rule's id in the template, of that rule."""
+    dimensions = [("EventBusName", stack.names.get("OrdersBus", "orders-bus"))]
+    if rule is not None:
+        dimensions.append(("RuleName", stack.names.get(rule, rule).rpartition("|")[2]))
+    return Metric("AWS/Events", name, tuple(dimensions))
+
+
+def read_health(
+    stack: DeployedStack, name: str, open_orders: Sequence[OrderRecord] | None = None
+) -> Health:
+    """Return the health of a stack; ``open_orders`` are those that were read already.
 
     Raises
     ------
@@ -79,8 +89,9 @@ def read_health(stack: DeployedStack, name: str) -> Health:
     """
     now = clock.now()
     with translate_errors(f"the health of the stack {name}", _REDEPLOY):
-        open_orders = _open_orders(stack)
-        queues = _queues(stack)
+        if open_orders is None:
+            open_orders = read_open_orders(stack)
+        queues = queue_lengths(stack)
         figures = _Figures(stack, now)
         return Health(
             place=f"{name} at {stack.account.where}",
@@ -99,13 +110,14 @@ def read_health(stack: DeployedStack, name: str) -> Health:
         )
 
 
-def _open_orders(stack: DeployedStack) -> list[OrderRecord]:
+def read_open_orders(stack: DeployedStack, most: int = READ) -> list[OrderRecord]:
+    """Return the orders that have not ended, by the index of due items."""
     from orders.dynamodb import DynamoOrders
 
-    return DynamoOrders(stack.table()).all_open(READ)
+    return DynamoOrders(stack.table()).all_open(most)
 
 
-def _queues(stack: DeployedStack) -> dict[str, int]:
+def queue_lengths(stack: DeployedStack) -> dict[str, int]:
     """Return the number of messages in each queue that has any, by its id in the template."""
     client, found = stack.client("sqs"), {}
     for name, url in stack.names.items():
@@ -224,17 +236,10 @@ class _Figures:
             return None
         return float(sum(values) if stat in _SUMMED else max(values))
 
-    def _on_bus(self, name: str, rule: str | None = None) -> Metric:
-        names = self._stack.names
-        dimensions = [("EventBusName", names.get("OrdersBus", "orders-bus"))]
-        if rule is not None:
-            dimensions.append(("RuleName", names.get(rule, rule).rpartition("|")[2]))
-        return Metric("AWS/Events", name, tuple(dimensions))
-
     def rates(self) -> list[Rate]:
         """Return the orders by outcome, per minute and in the last hour."""
         metrics = {
-            "placed": self._on_bus("MatchedEvents", "OrderCreatedRule"),
+            "placed": on_bus(self._stack, "MatchedEvents", "OrderCreatedRule"),
             "completed": Metric("Orderflow", "OrdersCompleted", _SERVICE),
             "failed": Metric("Orderflow", "OrdersFailed", _SERVICE),
             "cancelled": Metric("Orderflow", "OrdersCancelled", _SERVICE),
@@ -251,7 +256,7 @@ class _Figures:
     def latencies(self) -> list[Latency]:
         """Return the percentiles of the last hour."""
         completed = Metric("Orderflow", "TimeToComplete", _SERVICE)
-        delivered = self._on_bus("IngestionToInvocationSuccessLatency")
+        delivered = on_bus(self._stack, "IngestionToInvocationSuccessLatency")
         return [
             self._latency("placed to completed", completed, 1.0),
             self._latency("event to delivered", delivered, 1_000.0),  # milliseconds

@@ -32,6 +32,7 @@ from kernel import clock
 from kernel.clock import timestamp
 from kernel.money import from_minor
 from kernel.order_record import OrderRecord
+from kernel.order_status import Status
 from notifications.dynamodb import MAIL
 from payments.dynamodb import charge_of
 from shipping.dynamodb import shipment_of
@@ -59,6 +60,11 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
     NotFound
         The table has no order of this id.
     """
+    return read_story_and_item(stack, order_id)[0]
+
+
+def read_story_and_item(stack: DeployedStack, order_id: str) -> tuple[OrderStory, Item | None]:
+    """Return everything known about an order, and its item; see `read_story`."""
     table = stack.table()
     items = {item["sk"]: item for item in table.collection(order_key(order_id)[0])}
     if not items:
@@ -67,7 +73,7 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
     item = head if head and is_order(head) else None
     record = to_record(item) if item else None
     timeline = _timeline(items)
-    return OrderStory(
+    story = OrderStory(
         order_id=order_id,
         status=str(record.status) if record else "UNKNOWN",
         total=from_minor(record.total) if record else None,
@@ -85,7 +91,16 @@ def read_story(stack: DeployedStack, order_id: str) -> OrderStory:
         retries=[],
         actions=(),
         stuck_on=stuck_on(record, None, (), None, clock.now()),
+        resume_at=record.resume_at if record and record.status is Status.WAITING else None,
     )
+    return story, item
+
+
+def records_of(item: Item | None) -> tuple[OrderRecord | None, Any, Any]:
+    """Return an order's record, its charge and its shipment."""
+    if item is None:
+        return None, None, None
+    return to_record(item), charge_of(item), shipment_of(item)
 
 
 def list_orders(stack: DeployedStack, wanted: OrderFilter) -> OrderPage:
@@ -170,8 +185,13 @@ def _runs(stack: DeployedStack, timeline: Sequence[TimelineEntry]) -> Iterator[S
     for entry in timeline:
         name = entry.detail.get("run")
         if entry.what in _RUN_STARTS and name:
-            arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-            yield _run(client, machine, name, arn, entry.at)
+            yield _run(client, machine, name, execution_arn(stack, name), entry.at)
+
+
+def execution_arn(stack: DeployedStack, name: str) -> str:
+    """Return the ARN of a run that processes an order."""
+    machine = stack.name("OrderProcessing")
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def _run(client: Any, machine: str, name: str, arn: str, claimed_at: str) -> StoryRun:

@@ -16,6 +16,11 @@ _SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with)\b", re.IGN
 _SERVICES = ("athena", "glue", "s3", "sts")
 
 
+def is_select(sql: str) -> bool:
+    """Return whether a text begins as a SELECT does."""
+    return _SELECT.match(sql) is not None
+
+
 def awswrangler() -> Any:
     """Return the library, or raise `NotInstalled`."""
     try:
@@ -45,7 +50,7 @@ def run_query(
         AWS refused a call.
     """
     sql = sql_of(name_or_sql, values)
-    if not _SELECT.match(sql):
+    if not is_select(sql):
         raise QueryError("a query must be one SELECT, which reads order_events")
     for service in _SERVICES if stack.account.endpoint_url else ():
         setattr(wrangler.config, f"{service}_endpoint_url", stack.account.endpoint_url)

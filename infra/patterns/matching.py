@@ -49,7 +49,10 @@ class Pattern:
             Keys of the event overlap in too many ways to search.
         """
         fields = event if isinstance(event, dict) else dict(event)
-        return any(rule.matches(fields) for rule in self.rules)
+        for rule in self.rules:  # noqa: SIM110 - `any` takes three times as long for one rule
+            if rule.matches(fields):
+                return True
+        return False
 
 
 def compile_pattern(pattern: str | Mapping[str, Any]) -> Pattern:

@@ -7,6 +7,8 @@ Step Functions      ``StartExecution``, ``DescribeExecution``, ``GetExecutionHis
                     ``ListExecutions`` (these three for EXPRESS too, unlike AWS), ``TestState``;
                     ``StopExecution`` and the state machines: `infra.server.machines_api`;
                     ``RedriveExecution``: `infra.server.redrive_api`;
+                    ``ValidateStateMachineDefinition`` and ``DescribeStateMachineForExecution``:
+                    `infra.server.definitions_api`;
                     task tokens: `infra.server.task_tokens_api`
 SQS                 on dead-letter queues: `infra.server.queues_api`
 Orderflow           for ``orders dead-letters``: `infra.server.dead_letters_api`, and groups of
@@ -22,6 +24,7 @@ seconds.
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +37,7 @@ from infra.local.engine.integrations import TaskError
 from infra.patterns import InvalidPattern, TooComplexEvent, compile_pattern, read_event
 from infra.server import letter_jobs_api, replays_api, saved_views_api
 from infra.server.dead_letters_api import KINDS, letter_operations
+from infra.server.definitions_api import DESCRIBE, VALIDATE, describe_for_execution, validate
 from infra.server.events_api import bus_operations
 from infra.server.fields import (
     MAX_INTEGER,
@@ -77,13 +81,14 @@ STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_R
 
 TEST_EVENT_PATTERN, TEST_STATE = "AWSEvents.TestEventPattern", "AWSStepFunctions.TestState"
 
-TESTS = frozenset({TEST_EVENT_PATTERN, TEST_STATE})
+TESTS = frozenset({TEST_EVENT_PATTERN, TEST_STATE, VALIDATE})
 """Operations that compute an answer from their request alone, which may take seconds."""
 
 LOOKUPS = frozenset(
     {
         *TESTS,
         *READS,
+        DESCRIBE,
         "AWSStepFunctions.DescribeExecution",
         "AWSStepFunctions.GetExecutionHistory",
         "AWSStepFunctions.ListExecutions",
@@ -99,6 +104,7 @@ _FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {
         ("error", "cause", "output", "taskToken", "QueueUrl", "QueueName", "ReceiptHandle"), str
     ),
     **dict.fromkeys(("clientToken", "redriveFilter", "mapRunArn"), str),
+    **dict.fromkeys(("definition", "severity", "type"), str),
     **dict.fromkeys(("QueueNamePrefix", "NamePrefix", "EventBusName", "Name", "Rule"), str),
     **dict.fromkeys(("reverseOrder", "includeExecutionData"), bool),
     "Destination": dict,
@@ -133,6 +139,8 @@ class AwsApi:
             "AWSStepFunctions.GetExecutionHistory": self._with_reader(self._history),
             "AWSStepFunctions.ListExecutions": self._with_reader(self._list),
             TEST_STATE: answer_test_state,
+            VALIDATE: validate,
+            DESCRIBE: self._with_reader(partial(describe_for_execution, reader)),
             **machine_operations(engine),
             **redrive_operations(engine),
             **bus_operations(engine),

@@ -30,10 +30,10 @@ class Foreseen:
 
     destinations: tuple[tuple[str, int], ...]
     statuses: tuple[tuple[str, int], ...]
-    stuck: tuple[int, ...]
+    stuck: tuple[int | str, ...]
     """The dead letters without a destination."""
-    places: Mapping[int, str]
-    """The destination of each dead letter."""
+    places: Mapping[Any, str]
+    """The destination of each dead letter, by its id."""
     orders: Mapping[str, str]
     """The status of each known order."""
 

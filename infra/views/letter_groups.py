@@ -37,9 +37,12 @@ BY = ("reason", "queue", "consumer")
 
 @dataclass(frozen=True, slots=True)
 class LetterFact:
-    """An open dead letter without its body; ``since`` is in epoch seconds."""
+    """An open dead letter without its body; ``since`` is in epoch seconds.
 
-    id: int
+    The id of a stack's dead letter is text.
+    """
+
+    id: Any
     queue: str
     since: float
     reason: str

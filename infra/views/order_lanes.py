@@ -39,6 +39,14 @@ _LANE_OF = (
 )
 """Lanes of a timeline entry, by the beginning of its name; any other is of the workflow."""
 
+_NEXT = {
+    "RECEIVED": "its stock is reserved next",
+    "RESERVED": "it is charged next",
+    "CHARGED": "it is shipped next",
+    "AWAITING_APPROVAL": "a person decides about its high value",
+}
+"""The next step of an order, by its status."""
+
 _BAD = ("FAILED", "CHARGE_DECLINED", "COMPENSATING")
 _GOOD = ("COMPLETED", "CHARGED", "SHIPMENT_CREATED", "STOCK_COMMITTED", "CONFIRMATION_SENT")
 
@@ -136,10 +144,10 @@ def sentence(story: OrderStory, now: float) -> str:
         case "COMPENSATING":
             return f"It is being undone: {_money(story)}{_units(story)}."
         case _:
-            doing = {"RECEIVED": "its stock is reserved next", "RESERVED": "it is charged next",
-                     "CHARGED": "it is shipped next"}.get(story.status, "")  # fmt: skip
+            doing = _NEXT.get(story.status, "")
             asked = "; its cancellation is requested" if facts.cancel_requested else ""
-            return f"{story.status.capitalize()}{f': {doing}' if doing else ''}{asked}."
+            status = story.status.replace("_", " ").capitalize()
+            return f"{status}{f': {doing}' if doing else ''}{asked}."
 
 
 def _money(story: OrderStory) -> str:

@@ -145,9 +145,9 @@ class StoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoryDeadLetter:
-    """A dead letter about the order."""
+    """A dead letter about the order; of a stack its id is text."""
 
-    id: int
+    id: Any
     queue: str
     reason: str
 

@@ -10,12 +10,19 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from html import escape
 
-from infra.views.run_story import RunStory, StateVisit
+from infra.views.run_story import INFERRED, RunStory, StateVisit
 from infra.views.state_graph import Box, Layout, layout, path_of
 
 _PAD = 16.0
 
-SIGNS = {"succeeded": "✓", "retried": "↻", "caught": "!", "failed": "✕", "running": "▸"}
+SIGNS = {
+    "succeeded": "✓",
+    "retried": "↻",
+    "caught": "!",
+    "failed": "✕",
+    "running": "▸",
+    INFERRED: "≈",
+}
 """The sign of a state's status, in addition to its colour."""
 
 
@@ -97,7 +104,7 @@ def _box(box: Box, state: _State, address: str, now: float) -> str:
 def _badges(state: _State, now: float) -> list[str]:
     """Return the short texts of a state: duration, attempts, visits, and whether it is slowest."""
     visit = state.visit
-    if visit is None:
+    if visit is None or visit.status == INFERRED:  # its begin and its end are not known
         return []
     seconds = visit.seconds(now)
     badges = [f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"]

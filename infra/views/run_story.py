@@ -18,6 +18,9 @@ MAX_EVENTS = 5_000
 MAX_CHANGES = 200
 """Maximum differences between the input and the output of a state that are told."""
 
+INFERRED = "inferred"
+"""The status of a visit that the order's timeline proves, where no history is kept."""
+
 _REDRIVEN = "ExecutionRedriven"
 _FAILURES = ("Failed", "TimedOut", "SubmitFailed", "StartFailed")
 
@@ -38,7 +41,7 @@ class StateVisit:
     """One visit of a state; ``came_from`` is the state before it.
 
     ``status`` is running, succeeded, retried (succeeded after a failed attempt), caught (a catcher
-    took its error) or failed.
+    took its error), failed or `INFERRED`.
     """
 
     number: int

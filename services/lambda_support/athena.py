@@ -98,10 +98,15 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+def reader_of(kind: str) -> Callable[[str], Any]:
+    """Return the function that reads a value of a type of Athena from its text."""
+    return _READERS.get(kind, str)
+
+
 def _read(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of Athena's result pages, without the first, which has the column names."""
     columns = results[0]["ResultSetMetadata"]["ColumnInfo"] if results else []
-    readers = [(column["Name"], _READERS.get(column["Type"], str)) for column in columns]
+    readers = [(column["Name"], reader_of(column["Type"])) for column in columns]
     rows = [row["Data"] for result in results for row in result["Rows"]][1:]
     return [
         {

@@ -1,7 +1,7 @@
 """AWS clients, one for each service and process, and the one translation of their errors."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -113,16 +113,18 @@ def explanation(
     if isinstance(error, Boto3Error):  # of a transfer; AWS's error is its context
         cause = error.__context__ or error
     if isinstance(cause, ClientError):
-        return _refusal(cause.response, subject, if_missing, advice)
+        return _refusal(cause, subject, if_missing, advice)
     if isinstance(error, Boto3Error | BotoCoreError):
         return _no_answer(cause, subject, advice)
     return None
 
 
-def _refusal(response: Mapping[str, Any], subject: str, if_missing: str, advice: Advice) -> str:
-    error = response.get("Error", {})
+def _refusal(refused: Any, subject: str, if_missing: str, advice: Advice) -> str:
+    error = refused.response.get("Error", {})
     code, message = str(error.get("Code", "Unknown")), error.get("Message") or "no reason given"
     reason = message if code in message else f"{code}: {message}"
+    if re.search(_DENIED, code) and refused.operation_name not in reason:
+        reason = f"{refused.operation_name}: {reason}"  # S3 and SQS do not name the action
     for pattern, sentence in _REFUSALS:
         if re.search(pattern, code) or re.search(pattern, message):
             return sentence.format(

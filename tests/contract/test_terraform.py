@@ -36,6 +36,25 @@ def test_each_parameter_has_its_variable_and_reaches_the_stack() -> None:
     assert not {snake_case(name) for name in BODY.parameters} & set(declared)
 
 
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("orderflow-prod", True),
+        ("o" * 32, True),
+        ("o" * 33, False),
+        ("Orderflow", False),
+        ("1orders", False),
+        ("", False),
+    ],
+)
+def test_a_stack_name_is_one_from_which_every_resource_can_be_named(
+    name: str,
+    accepted: bool,  # noqa: FBT001
+) -> None:
+    [pattern] = re.findall(r'can\(regex\("(.*)", var\.stack_name\)\)', MAIN)
+    assert (re.search(pattern, name) is not None) is accepted
+
+
 def test_each_output_is_exported() -> None:
     exported = re.findall(r'^output "(\w+)"', (MODULE / "outputs.tf").read_text(), re.MULTILINE)
     assert exported == [snake_case(name) for name in BODY.outputs]

@@ -1,5 +1,7 @@
 """The figures of the shipped queries are those of the run and of the ledger, to the cent."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from itertools import islice
@@ -34,7 +36,11 @@ def answers(data: Path) -> Answers:
     return found
 
 
-@pytest.fixture(scope="module", params=["generated", "Northwind"])
+WHOLE = "whole Northwind"
+RUNS = ["generated", "Northwind", pytest.param(WHOLE, marks=pytest.mark.long)]
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Run orders; return the run's result, the answers, and the directory."""
     folder = tmp_path_factory.mktemp("figures")
@@ -44,8 +50,9 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     else:
         if not FILE.is_file():
             pytest.skip(f"no Northwind orders at {FILE.resolve()}")
+        most = None if request.param == WHOLE else NORTHWIND_ORDERS
         with FILE.open() as whole:
-            (folder / "first.ndjson").write_text("".join(islice(whole, NORTHWIND_ORDERS)))
+            (folder / "first.ndjson").write_text("".join(islice(whole, most)))
         stock = NORTHWIND / "stock_tight.csv"
         source = ("--from", folder / "first.ndjson", "--stock", stock)
         result = answer("run", *source, "--data", data, timeout=300)
@@ -107,3 +114,34 @@ def test_refunds_and_charges_are_those_of_the_ledger_and_the_gateway(
     assert refunded == Decimal(cents) / 100
     [(charged,)] = rows(data / "sandbox.db", query.format("CHARGED"))
     assert Decimal(charged) / 100 == Decimal(totals["revenue"])
+
+
+def test_shortages_are_those_of_the_facts_in_the_journal(ran: tuple[Any, Answers, Path]) -> None:
+    _, found, data = ran
+    query = "select envelope from events where detail_type = 'Order Backordered'"
+    facts = [json.loads(text)["detail"] for (text,) in rows(data / "orderflow.db", query)]
+    failed = {
+        row[0]
+        for row in rows(
+            data / "orderflow.db", "select order_id from orders where failure = 'OutOfStock'"
+        )
+    }
+    most: Counter[str] = Counter()
+    missing: dict[tuple[str, str], int] = {}
+    prices: dict[tuple[str, str], Decimal] = {}
+    for fact in facts:
+        for line in fact["items"]:
+            prices[fact["order_id"], line["sku"]] = Decimal(str(line["unit_price"]))
+        for short in fact["missing"]:
+            key, units = (fact["order_id"], short["sku"]), short["requested"] - short["available"]
+            most[short["sku"]] = max(most[short["sku"]], units)
+            missing[key] = max(missing.get(key, 0), units)
+    assert {row["sku"]: row["units_missing"] for row in found["backorders"]} == most
+    lost: dict[str, Decimal] = {}
+    for (order_id, sku), units in missing.items():
+        if order_id in failed:
+            lost[sku] = lost.get(sku, Decimal(0)) + units * prices[order_id, sku]
+    by_sku: dict[str, Decimal] = {}
+    for row in found["lost_to_stock"]:
+        by_sku[row["sku"]] = by_sku.get(row["sku"], Decimal(0)) + row["lost"]
+    assert by_sku == lost

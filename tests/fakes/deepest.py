@@ -17,6 +17,7 @@ from typing import Any
 
 from infra.asl import Ended, TimerFired, compile_definition
 from infra.asl.execution import Execution
+from infra.asl.expressions.intrinsics import MAX_NESTED
 from infra.audit.in_flight import orders_in
 from infra.dead_letters.edit import edit_fields
 from infra.local.directory.history_pieces import packed, snapshot_in
@@ -164,7 +165,7 @@ def run_rules() -> None:
 def run_expressions() -> None:
     template = deep(MAX_DEPTH - 5, {"x.$": "$.x"})
     assert run_state({"Type": "Pass", "Parameters": template}, {"x": 1}).status == "SUCCEEDED"
-    calls = {"x.$": "States.Array(" * (MAX_DEPTH - 1) + "$.x" + ")" * (MAX_DEPTH - 1)}
+    calls = {"x.$": "States.Array(" * MAX_NESTED + "$.x" + ")" * MAX_NESTED}
     assert run_state({"Type": "Pass", "Parameters": calls}, {"x": 1}).status == "SUCCEEDED"
     far = {"Type": "Pass", "ResultPath": "$" + ".a" * MAX_DEPTH}
     assert run_state(far, {}).status == "SUCCEEDED"

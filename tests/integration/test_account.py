@@ -122,7 +122,7 @@ def refused(code: str, message: str) -> ClientError:
         ),
         (
             refused("AccessDeniedException", "no policy allows it"),
-            "lack an IAM permission (AccessDeniedException: no policy allows it); extend",
+            "IAM permission (AnyOperation: AccessDeniedException: no policy allows it); extend",
         ),
         (
             refused("ThrottlingException", "Rate exceeded"),

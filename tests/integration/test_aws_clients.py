@@ -132,6 +132,51 @@ def test_state_machines_are_listed_and_described(states: Any) -> None:
     assert page["stateMachines"] + rest["stateMachines"] == listed
 
 
+def test_a_definition_is_validated_as_it_would_be_deployed(states: Any) -> None:
+    shipped = states.describe_state_machine(stateMachineArn=PROCESSING)["definition"]
+    valid = states.validate_state_machine_definition(definition=shipped, type="EXPRESS")
+    assert (valid["result"], valid["diagnostics"], valid["truncated"]) == ("OK", [], False)
+    wrong = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}
+    told = states.validate_state_machine_definition(definition=json.dumps(wrong))
+    assert told["result"] == "FAIL"
+    assert told["diagnostics"] == [
+        {
+            "severity": "ERROR",
+            "code": "MISSING_TRANSITION_TARGET",
+            "message": "Missing 'Next' target: B",
+            "location": "/States/A/Next",
+        }
+    ]
+    waits = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+    task = {"Type": "Task", "Resource": waits, "Parameters": {}, "End": True}
+    asks = json.dumps({"StartAt": "A", "States": {"A": task}})
+    for kind, result in (("STANDARD", "OK"), ("EXPRESS", "FAIL")):
+        given = states.validate_state_machine_definition(definition=asks, type=kind)
+        assert given["result"] == result
+    assert states.validate_state_machine_definition(definition="{")["diagnostics"][0]["code"] == (
+        "INVALID_JSON_DESCRIPTION"
+    )
+    queries = {"Type": "Pass", "Output": "{% 1 + %}", "End": True}
+    jsonata = {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": queries}}
+    told = states.validate_state_machine_definition(definition=json.dumps(jsonata))
+    assert told["diagnostics"][0]["location"] == "/States/A/Output"
+    assert refusal(states.validate_state_machine_definition, definition="{}", type="FAST") == (
+        "ValidationException"
+    )
+
+
+def test_an_execution_tells_the_definition_of_its_start(states: Any) -> None:
+    arn = states.start_execution(stateMachineArn=RECOVERY, name="told", input=WAITS)["executionArn"]
+    told = states.describe_state_machine_for_execution(executionArn=arn)
+    assert told["stateMachineArn"] == RECOVERY
+    shipped = states.describe_state_machine(stateMachineArn=RECOVERY)["definition"]
+    assert told["definition"] == shipped
+    assert told["updateDate"] == states.describe_execution(executionArn=arn)["startDate"]
+    describe = states.describe_state_machine_for_execution
+    assert refusal(describe, executionArn=f"{arn}-none") == "ExecutionDoesNotExist"
+    assert refusal(describe, executionArn=EXPRESS) == "InvalidArn"
+
+
 def test_a_running_execution_is_stopped_with_an_error_and_a_cause(states: Any) -> None:
     arn = states.start_execution(stateMachineArn=RECOVERY, name="stopped", input=WAITS)[
         "executionArn"

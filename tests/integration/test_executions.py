@@ -74,14 +74,15 @@ def test_an_ended_execution_is_freed_without_the_garbage_collector(make: Make) -
     rig = make(handlers={"Step": echo})
     gc.collect()
     gc.disable()
+    before = {id(held) for held in gc.get_objects() if isinstance(held, Execution)}
     try:
         rig.start("one", {"order_id": "A-1"})
         rig.settle()
-        kept = [held for held in gc.get_objects() if isinstance(held, Execution)]
+        after = {id(held) for held in gc.get_objects() if isinstance(held, Execution)}
     finally:
         gc.enable()
     assert rig.execution("one")["status"] == "SUCCEEDED"
-    assert not kept
+    assert after <= before
 
 
 def test_an_execution_fails_with_its_functions_error(make: Make) -> None:
@@ -586,6 +587,46 @@ def test_an_answered_task_has_no_timeout(make: Make) -> None:
     rig.settle()
     rig.pass_time(11)
     assert rig.execution("one")["status"] == "RUNNING"
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["unasked", "asked"])
+def test_the_timer_after_an_answered_one_fires_at_its_own_time(
+    make: Make, *, is_asked: bool
+) -> None:
+    """The engine is woken for the first timer of an execution only, and then looks for the next."""
+    rig = make(
+        flow=flow(
+            Step=task(TimeoutSeconds=10, Next="Other"), Other=task("${Other}", TimeoutSeconds=30)
+        )
+    )
+    rig.start("one")
+    rig.settle()
+    assert rig.engine.next_due(schedules=False) == NOW + 10
+    rig.clock.time += 2
+    rig.functions.answer(rig.functions.calls[0], {})
+    rig.settle()
+    if is_asked:
+        assert rig.engine.next_due(schedules=False) == NOW + 32
+    rig.pass_time(29)
+    assert rig.execution("one")["status"] == "RUNNING"
+    assert rig.engine.next_due(schedules=False) == NOW + 32
+    rig.pass_time(1)
+    assert rig.execution("one")["error"] == "States.Timeout"
+    assert rig.engine.next_due(schedules=False) == float("inf")
+
+
+def test_timers_of_one_execution_fire_in_their_order(make: Make) -> None:
+    def branch(seconds: int, end: str) -> dict[str, Any]:
+        catch = [{"ErrorEquals": ["States.ALL"], "Next": end}]
+        states = {f"Step{seconds}": task(TimeoutSeconds=seconds, Catch=catch)}
+        return flow(**states, **{end: {"Type": "Succeed"}})
+
+    branches = [branch(20, "Late"), branch(5, "Early"), branch(10, "Middle")]
+    rig = make(flow=flow(All={"Type": "Parallel", "Branches": branches, "End": True}))
+    rig.start("one")
+    rig.settle()
+    rig.pass_time(60)
+    assert rig.entered("one")[-3:] == ["Early", "Middle", "Late"]
 
 
 @pytest.mark.parametrize("restarted", [False, True])

@@ -17,7 +17,8 @@ DOCUMENT = ROOT / "docs" / "aws.md"
 COPIED = (
     *("services", "infra", "tests", "workflows", "events_schema", "docs"),
     *("template.yaml", "samconfig.toml", "pyproject.toml", "Makefile", "CHANGELOG.md"),
-    *("requirements.lock", "requirements-dev.lock", "README.md", "Dockerfile"),
+    *sorted(path.name for path in ROOT.glob("requirements*.lock")),
+    *("README.md", "Dockerfile"),
     *("docker-compose.yml", ".checkov.yaml", "LICENSE", "CONTRIBUTING.md", "SECURITY.md"),
 )
 """The parts of the source tree that tests read."""

@@ -15,11 +15,13 @@ import inventory.store
 import kernel.approval
 import kernel.lease
 import orders.approvals
+import orders.early_requests
 import orders.model
 import orders.usecases
 import payments.usecases
 import shipping.usecases
 import storage.sqlite.records
+from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.local.engine.targets import QueueTarget
 from inventory.model import Move, Receipt
@@ -75,7 +77,10 @@ def acknowledged_too_early(patch: pytest.MonkeyPatch) -> None:
     """Answer a caller before the commit of the turn."""
 
     def answer(self: Engine, request: Any, future: Any, now: float) -> None:
-        future.set_result(request(now))
+        try:
+            future.set_result(request(now))
+        except InvalidRequest as error:
+            future.set_exception(error)
 
     patch.setattr(Engine, "_answer", answer)
 
@@ -168,12 +173,17 @@ def late_shipment_unmarked(patch: pytest.MonkeyPatch) -> None:
 
 def reconciler_off(patch: pytest.MonkeyPatch) -> None:
     """Switch the reconciler off."""
-    patch.setattr(orders.usecases, "reconcile", lambda ports: 0)
+    patch.setattr(orders.usecases, "reconcile", lambda ports: orders.usecases.Reconciled(0, 0))
 
 
 def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
     """Write an order although earlier requests are kept for it."""
     patch.setattr(storage.sqlite.records, "_INSERT_FIRST", vars(storage.sqlite.records)["_INSERT"])
+
+
+def sender_not_told(patch: pytest.MonkeyPatch) -> None:
+    """Tell no sender that its request expired."""
+    patch.setattr(orders.early_requests, "rejection", lambda *_: None)
 
 
 def approval_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -212,6 +222,7 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "late shipment unmarked": (450, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
+    "sender not told": (50, sender_not_told),
     "approval forgotten": (10, approval_forgotten),
     "decision overwritten": (50, decision_overwritten),
 }

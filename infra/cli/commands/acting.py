@@ -1,17 +1,13 @@
 """``orders cancel``, ``retry``, ``approve``, ``reject``, ``note``: an operator acts on an order."""
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.terminal.output import console, finish
-
-if TYPE_CHECKING:
-    from infra.deployed.stack import DeployedStack
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID")]
 Why = Annotated[str, typer.Option("--reason", help="Why; the order's timeline has it.")]
@@ -106,28 +102,9 @@ def _act(
     """Act on an order of the deployed stack or, without one, of the data directory."""
     deployed = stack.deployed_stack()
     if deployed is not None:
-        return _act_there(deployed, name, order_id, reason), True
+        from infra.deployed.operations import act
+
+        return act(deployed, name, order_id, reason, operator()), True
     from infra.cli.local_operations import operate
 
     return operate(directory(data), name, order_id=order_id, reason=reason)
-
-
-def _act_there(stack: "DeployedStack", name: str, order_id: str, reason: str) -> dict[str, Any]:
-    from kernel.order_status import Approval
-    from orders import approvals, operator_requests
-    from orders.dynamodb import DynamoOrders
-    from orders.usecases import Policy, Ports
-
-    ports = Ports(DynamoOrders(stack.table()), time.time, Policy())
-    decisions = {"ApproveOrder": Approval.APPROVED, "RejectOrder": Approval.REJECTED}
-    actions = {
-        "CancelOrder": operator_requests.cancel,
-        "RetryOrder": operator_requests.retry,
-        "NoteOrder": operator_requests.note,
-    }
-    if name in decisions:
-        record = approvals.decide(order_id, decisions[name], operator(), reason, ports)
-    else:
-        record = actions[name](order_id, operator(), reason, ports)
-    after = {"status": str(record.status), "cancel_requested": record.cancel_requested}
-    return {"subject": order_id, "after": after}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -28,6 +28,9 @@ from infra.local.platform import stack_of
 from infra.local.template.stack import Stack
 from infra.terminal.output import console, finish
 from infra.views.local_dead_letters import open_dead_letters
+
+if TYPE_CHECKING:
+    from infra.deployed.stack import DeployedStack
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -114,6 +117,10 @@ def replay(
         float, typer.Option(min=0, max=3_600, help="Seconds to wait for the outcomes.")
     ] = PATIENCE,
     yes: Annotated[bool, typer.Option("--yes", help="Allow a bus outside this machine.")] = False,
+    stack_name: Annotated[
+        str | None,
+        typer.Option("--stack", help="A deployed stack: with its brake and its proof."),
+    ] = None,
     account: AccountOptions,
     data: Data = DATA,
     as_json: Json = False,
@@ -126,7 +133,12 @@ def replay(
     """
     where = directory(data)
     _check_sources(paths, archive=archive, dead_letters=dead_letters, reason=reason)
-    _check_destination(account, facts=facts, allowed=yes or dry_run)
+    if stack_name is not None and not paths:
+        raise typer.BadParameter(
+            "--stack is for files; --archive names an account with --region or --profile"
+        )
+    outside = stack_name is not None or (account.given and not _is_local(account.endpoint_url))
+    _check_destination(outside=outside, facts=facts, allowed=yes or dry_run)
     stack = stack_of(where)
     asked = Options(*(event_filter or [], rules or [], since, until, limit, facts, new_ids, name))
     if archive:
@@ -141,11 +153,19 @@ def replay(
         _end({**told, "dry_run": True}, as_json=as_json)
         return
     words = {"options": repr(asked), "reason": reason}
-    command = Command(
-        source, choice, where, account.account(), stack, words, name, new_ids, restart
-    )
+    deployed = None if stack_name is None else _deployed(stack_name, account)
+    to = account.account() if deployed is None else deployed.account
+    command = Command(source, choice, where, to, stack, words, name, new_ids, restart, deployed)
     sent = FileReplay(command).run(rate, speed, brake=not no_brake, wait=wait)
     _end({**sent, "dry_run": False}, as_json=as_json)
+
+
+def _deployed(name: str, account: AccountOptions) -> "DeployedStack":
+    """Return the named stack of the account; raise AWSError if there is none."""
+    from infra.deployed.account import Account
+    from infra.deployed.stack import find
+
+    return find(account.account() or Account(), name)
 
 
 def _letters(
@@ -258,9 +278,9 @@ def _check_archive(asked: Options, speed: float | None, *, restart: bool) -> Non
         )
 
 
-def _check_destination(account: AccountOptions, *, facts: bool, allowed: bool) -> None:
-    """Raise `CommandError` for a bus outside this machine that was not allowed."""
-    if not account.given or _is_local(account.endpoint_url):
+def _check_destination(*, outside: bool, facts: bool, allowed: bool) -> None:
+    """Raise `CommandError` for a bus ``outside`` this machine that was not allowed."""
+    if not outside:
         return
     if facts:
         raise CommandError(

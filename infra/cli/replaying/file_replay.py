@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, dropwhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.cli.errors import CommandError
 from infra.cli.event_destination import (
@@ -31,7 +31,7 @@ from infra.cli.replaying.checkpoint import (
 )
 from infra.cli.replaying.file_source import Source
 from infra.cli.replaying.interruption import Interruption
-from infra.cli.replaying.pacing import Brake, Pace
+from infra.cli.replaying.pacing import Brake, Hold, Pace
 from infra.cli.replaying.progress import ReplayProgress
 from infra.cli.replaying.replayer import Choice, Replayer, chosen
 from infra.cli.replaying.tally import SHOWN, Tally
@@ -41,6 +41,10 @@ from infra.local.template.stack import Stack
 from infra.terminal.output import console
 from kernel.timestamps import timestamp
 from storage.sqlite.database import Database
+
+if TYPE_CHECKING:
+    from infra.deployed.replay_watch import StackProof
+    from infra.deployed.stack import DeployedStack
 
 MAX_NAME = 64
 """Characters of a replay's name (EventBridge, StartReplay)."""
@@ -53,7 +57,8 @@ POLL = 0.2
 class Command:
     """All that decides which events a replay sends, and where.
 
-    ``words`` are its options as text, for the checkpoint's key.
+    ``words`` are its options as text, for the checkpoint's key. ``deployed`` is the stack whose
+    work the brake and the proof look at.
     """
 
     source: Source
@@ -65,6 +70,7 @@ class Command:
     name: str = ""
     new_ids: bool = False
     restart: bool = False
+    deployed: "DeployedStack | None" = None
 
 
 class FileReplay:
@@ -78,6 +84,7 @@ class FileReplay:
         key = key_of({"digest": digest, "to": target, **command.words})
         self.checkpoint, self.continues = self._begun(key)
         self.tally = Tally(self.checkpoint.counts)
+        self.stack_proof = None if command.deployed is None else _proof_of(command.deployed)
 
     def _begun(self, key: str) -> tuple[Checkpoint, bool]:
         """Return the checkpoint of an interrupted replay of this command, or a new one."""
@@ -152,17 +159,26 @@ class FileReplay:
             open_destination(self.command.where, self.command.account) as destination,
             stop.watched(),
         ):
-            if isinstance(destination, JournalDestination) or self.command.account:
-                brake = False  # nothing processes the events now, or its work is not visible
             keeper.save()
             progress = ReplayProgress(self.command.source.fraction)
-            held = None
-            if brake:
-                reader = self.command.where.reader()
-                held = Brake(reader, self.command.stack, sleep=stop.sleep, check=stop.check)
+            held = self._brake(destination, stop) if brake else None
             paced = Pace(*pace, sleep=stop.sleep)
-            Replayer(destination, keeper, self.tally, paced, held, progress, stop).run(events)
+            sends = (destination, keeper, self.tally, paced, held, progress, stop)
+            proof_of = self.stack_proof
+            replayer = Replayer(*sends, proof_of.before) if proof_of else Replayer(*sends)
+            replayer.run(events)
         return destination
+
+    def _brake(self, destination: EventDestination, stop: Interruption) -> Hold | None:
+        """Return the brake; None if nothing processes the events, or its work is not visible."""
+        command = self.command
+        if command.deployed is not None:
+            from infra.deployed.replay_watch import StackBrake  # imports boto3's users
+
+            return StackBrake(command.deployed, command.stack, sleep=stop.sleep, check=stop.check)
+        if isinstance(destination, JournalDestination) or command.account:
+            return None
+        return Brake(command.where.reader(), command.stack, sleep=stop.sleep, check=stop.check)
 
     def _account(
         self, keeper: Keeper, destination: EventDestination | None, wait: float
@@ -179,6 +195,8 @@ class FileReplay:
             "interruptions": checkpoint.interruptions,
             **self.tally.to_json(),
         }
+        if self.stack_proof is not None and destination is not None:
+            return {**result, **self._proof_of_stack(self.stack_proof, wait)}
         if self.command.account is not None or destination is None:
             return result
         behind, is_processed = 0, not isinstance(destination, JournalDestination)
@@ -187,6 +205,17 @@ class FileReplay:
         elif checkpoint.state == COMPLETED:
             console.print(IN_THE_JOURNAL)
         return {**result, **self._proof(checkpoint, behind, is_processed=is_processed)}
+
+    def _proof_of_stack(self, told: "StackProof", wait: float) -> dict[str, Any]:
+        """Print and return the figures of the replay's first orders, before and after."""
+        unfinished = told.wait(wait)
+        before, after = told.after()
+        if unfinished:
+            console.print(f"{unfinished:,} orders are not processed yet; the figures are of now")
+        console.print(f"proof: the records of {told.sample:,} orders of this replay")
+        proof.show(before, after)
+        figures = {"before": before, "after": after}
+        return {"proof": figures, "sample": told.sample, "unprocessed": unfinished}
 
     def _print_counts(self, checkpoint: Checkpoint, destination: EventDestination | None) -> None:
         tally = self.tally
@@ -217,6 +246,12 @@ class FileReplay:
         if is_processed:
             proof.show(checkpoint.before, after)
         return {**proof.to_json(checkpoint.before, after), "unprocessed": behind}
+
+
+def _proof_of(stack: "DeployedStack") -> "StackProof":
+    from infra.deployed.replay_watch import StackProof
+
+    return StackProof(stack)
 
 
 def _until_sent(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from infra.cli.replaying.selection import event_time
 from infra.local.template.stack import Stack
@@ -68,6 +68,13 @@ class Pace:
             return 0.0
         before, self._latest = self._latest, max(at, self._latest or at)
         return 0.0 if before is None else self._latest - before
+
+
+class Hold(Protocol):
+    """A brake: of a data directory, or of a deployed stack (`infra.deployed.replay_watch`)."""
+
+    def wait(self, on_wait: Callable[[int | str], None]) -> None:
+        """Wait while the platform is behind; ``on_wait`` gets the due items, or the reason."""
 
 
 class Brake:

@@ -103,8 +103,9 @@ def to_json(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[
 
 def show(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
     """Print the outcomes, and the figures before and after with their difference."""
-    for what, number in outcomes(before, after).items():
-        console.print(f"  {number:,} {OUTCOMES[what]}")
+    if ANSWERS in after:
+        for what, number in outcomes(before, after).items():
+            console.print(f"  {number:,} {OUTCOMES[what]}")
     table = Table(
         "figure", "before", "after", "difference", right=("before", "after", "difference")
     )

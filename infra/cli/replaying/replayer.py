@@ -1,14 +1,15 @@
 """The loop of a replay of files: read, select, rewrite, pace, send, and keep the checkpoint."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from infra.cli.event_destination import EventDestination, put_all, to_entry
 from infra.cli.event_files import Line
 from infra.cli.replaying.checkpoint import Keeper
 from infra.cli.replaying.file_source import Item
 from infra.cli.replaying.interruption import Interruption
-from infra.cli.replaying.pacing import Brake, Pace
+from infra.cli.replaying.pacing import Hold, Pace
 from infra.cli.replaying.progress import ReplayProgress
 from infra.cli.replaying.rewriting import named, with_new_ids
 from infra.cli.replaying.selection import Selection
@@ -66,7 +67,7 @@ class Replayer:
     """Sends the chosen events to a destination, in batches or at a pace.
 
     A batch has all events of its values, so that the counts of a checkpoint are those of its
-    offset.
+    offset. ``before`` gets the events of each request before it is sent.
     """
 
     def __init__(
@@ -75,9 +76,10 @@ class Replayer:
         keeper: Keeper,
         tally: Tally,
         pace: Pace,
-        brake: Brake | None = None,
+        brake: Hold | None = None,
         progress: ReplayProgress | None = None,
         interruption: Interruption | None = None,
+        before: Callable[[Iterable[Mapping[str, Any]]], None] = lambda _envelopes: None,
     ) -> None:
         self._destination = destination
         self._keeper = keeper
@@ -87,6 +89,7 @@ class Replayer:
         self._batch: list[Line] = []
         self._progress = progress or ReplayProgress()
         self._interruption = interruption or Interruption()
+        self._before = before
 
     def run(self, events: Iterable[tuple[int, list[Line]]]) -> None:
         """Send all events; raise `KeyboardInterrupt` between two requests if asked to stop."""
@@ -117,11 +120,16 @@ class Replayer:
 
     def _put(self, lines: Sequence[Line]) -> None:
         if self._brake is not None:
-            self._brake.wait(lambda behind: self._show(f"waiting: {behind:,} due items"))
+            self._brake.wait(self._show_wait)
+        self._before(line.envelope or {} for line in lines)
         put_all(self._destination, [to_entry(line, BUS) for line in lines])
         for line in lines:
             self._tally.types[(line.envelope or {})["detail-type"]] += 1
         self._tally.count("accepted", len(lines))
+
+    def _show_wait(self, behind: int | str) -> None:
+        what = behind if isinstance(behind, str) else f"{behind:,} due items"
+        self._show(f"waiting: {what}")
 
     def _show(self, note: str = "") -> None:
         self._progress.show(self._tally["read"], self._tally["accepted"], note)

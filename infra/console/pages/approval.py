@@ -51,7 +51,11 @@ def _path(order_id: str) -> str:
 
 def _confirm(visit: Visit, database: Database) -> View | Redirect:
     """Ask before a decision is recorded; it changes nothing."""
-    story = story_of(database, visit.source.directory, visit.path["order_id"])
+    return confirm(visit, story_of(database, visit.source.directory, visit.path["order_id"]))
+
+
+def confirm(visit: Visit, story: OrderStory) -> View | Redirect:
+    """Return the page that asks before a decision about an order is recorded."""
     opened = names_of(story)
     if opened is None:
         return Redirect(link(_path(story.order_id)))

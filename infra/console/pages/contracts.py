@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
 from infra.contracts.examples import Example
 from infra.errors import NotFound
+from infra.local.template.stack import Rule
 from infra.views.contract_catalogue import (
     CatalogueEntry,
     Validation,
@@ -40,12 +41,10 @@ def listed(_visit: Visit, database: Database) -> View:
 
 def one(visit: Visit, database: Database) -> View:
     """Show one contract."""
-    entry = _entry(visit)
-    chosen = visit.filter("example")
-    example = next((each for each in entry.examples if each.name == chosen), entry.examples[0])
+    entry = entry_of(visit)
     names = {
         "entry": entry,
-        "example": example,
+        "example": example_of(visit, entry),
         "consumers": consumers_of(entry, visit.source.stack.rules),
         "recent": recent_events(database),
     }
@@ -54,7 +53,7 @@ def one(visit: Visit, database: Database) -> View:
 
 def schema(visit: Visit, _: Database) -> Download:
     """Return the JSON Schema of an event."""
-    entry = _entry(visit)
+    entry = entry_of(visit)
     return Download(
         f"{entry.slug}.schema.json", "application/schema+json", schema_text(entry).encode()
     )
@@ -62,7 +61,7 @@ def schema(visit: Visit, _: Database) -> Download:
 
 def checker(_visit: Visit, _database: Database) -> View:
     """Show the form of the check."""
-    return _checked_view("", [])
+    return checked_view("", [])
 
 
 async def check(visit: Visit, form: Mapping[str, str]) -> View:
@@ -70,7 +69,7 @@ async def check(visit: Visit, form: Mapping[str, str]) -> View:
     text = form.get("events", "")
     found = await asyncio.to_thread(validate_all, text, MAX_EVENTS)
     results = await asyncio.to_thread(_results, visit, found.events)
-    return _checked_view(text, results, found.omitted)
+    return checked_view(text, results, found.omitted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,54 +86,70 @@ class Result:
 
 
 def _results(visit: Visit, events: list[tuple[int, Validation]]) -> list[Result]:
-    rules = visit.source.stack.rules
-    results = []
+    statuses: dict[str, str] = {}
     with closing(visit.source.directory.reader()) as database:
-        for line, checked in events:
-            content = checked.content or {}
-            order_id = _order_id(content)
+        for _, checked in events:
+            order_id = order_id_of(checked.content or {})
             row = order_id and database.row(
                 "select status from orders where order_id = ?", order_id
             )
-            results.append(
-                Result(
-                    line,
-                    str(content.get("detail-type", "")),
-                    order_id,
-                    str(row["status"]) if row else None,
-                    tuple((each.field, each.problem) for each in checked.problems[:MAX_PROBLEMS]),
-                    max(0, len(checked.problems) - MAX_PROBLEMS),
-                    matching_rules(rules, content) if checked.content else (),
-                )
+            statuses |= {order_id: str(row["status"])} if row else {}
+    return results_of(visit.source.stack.rules, events, statuses)
+
+
+def results_of(
+    rules: Sequence[Rule], events: Sequence[tuple[int, Validation]], statuses: Mapping[str, str]
+) -> list[Result]:
+    """Return the checks of events; ``statuses`` are those of the known orders."""
+    results = []
+    for line, checked in events:
+        content = checked.content or {}
+        order_id = order_id_of(content)
+        results.append(
+            Result(
+                line,
+                str(content.get("detail-type", "")),
+                order_id,
+                statuses.get(order_id),
+                tuple((each.field, each.problem) for each in checked.problems[:MAX_PROBLEMS]),
+                max(0, len(checked.problems) - MAX_PROBLEMS),
+                matching_rules(list(rules), content) if checked.content else (),
             )
+        )
     return results
 
 
-def _order_id(content: Mapping[str, Any]) -> str:
+def order_id_of(content: Mapping[str, Any]) -> str:
+    """Return the order of an event, or an empty text."""
     detail = content.get("detail")
     order_id = detail.get("order_id") if isinstance(detail, dict) else None
     return order_id if isinstance(order_id, str) else ""
 
 
-def _checked_view(text: str, results: list[Result], omitted: int = 0) -> View:
+def checked_view(text: str, results: list[Result], omitted: int = 0) -> View:
+    """Return the page of a check with its results."""
     names = {"text": text, "results": results, "omitted": omitted, "most": MAX_EVENTS}
     return View("contracts/check.html", "Check events", names)
 
 
 def composer(visit: Visit, database: Database) -> View:
     """Show an example with a fresh order, ready to be sent."""
-    entry = _entry(visit)
+    return composer_with(visit, lambda example: _stock(database, example))
+
+
+def composer_with(visit: Visit, stock: Callable[[Example], list[tuple[str, int, int]]]) -> View:
+    """Show an example with a fresh order; ``stock`` returns its SKUs with the free units."""
+    entry = entry_of(visit)
     _require_request(entry)
-    chosen = visit.filter("example")
-    example = next((each for each in entry.examples if each.name == chosen), entry.examples[0])
+    example = example_of(visit, entry)
     order_id = visit.filter("order") or _fresh_id(entry, example)
     text = write_exact(_plain(_fresh(example, order_id, visit.now)))
-    return _composer_view(entry, example.name, text, _stock(database, example), None)
+    return _composer_view(entry, example.name, text, stock(example), None)
 
 
 async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Put the event on the bus, and go to its order."""
-    entry = _entry(visit)
+    entry = entry_of(visit)
     _require_request(entry)
     text = form.get("event", "")
     checked = validate(text)
@@ -159,12 +174,19 @@ async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     if "ErrorCode" in result:
         problem = [(result["ErrorCode"], result.get("ErrorMessage", ""))]
         return _composer_view(entry, name, text, [], problem)
-    order_id = _order_id(content)
+    order_id = order_id_of(content)
     notice = f"The event is accepted as {result['EventId']}; this page follows its order."
     return Redirect(link(f"/orders/{quote(order_id, safe='')}"), notice)
 
 
-def _entry(visit: Visit) -> CatalogueEntry:
+def example_of(visit: Visit, entry: CatalogueEntry) -> Example:
+    """Return the example that the query names, or the first."""
+    chosen = visit.filter("example")
+    return next((each for each in entry.examples if each.name == chosen), entry.examples[0])
+
+
+def entry_of(visit: Visit) -> CatalogueEntry:
+    """Return the contract of a page, or raise `NotFound`."""
     slug = visit.path["slug"]
     entry = catalogue().get(slug)
     if entry is None:
@@ -206,14 +228,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def ordered_units(example: Example) -> dict[str, int]:
+    """Return the units of each SKU of an example."""
+    ordered: dict[str, int] = {}
+    for each in example.envelope["detail"].get("items") or []:
+        ordered[each["sku"]] = ordered.get(each["sku"], 0) + each["quantity"]
+    return ordered
+
+
 def _stock(database: Database, example: Example) -> list[tuple[str, int, int]]:
     """Return the SKUs of an example: the ordered units, and the free ones."""
-    lines = example.envelope["detail"].get("items") or []
-    ordered: dict[str, int] = {}
-    for each in lines:
-        ordered[each["sku"]] = ordered.get(each["sku"], 0) + each["quantity"]
     found = []
-    for sku, quantity in ordered.items():
+    for sku, quantity in ordered_units(example).items():
         row = database.row("select on_hand - reserved as free from stock where sku = ?", sku)
         found.append((sku, quantity, row["free"] if row else 0))
     return found

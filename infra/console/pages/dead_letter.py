@@ -49,7 +49,7 @@ def numbers_of(text: str, most: int = MAX_BATCH) -> list[int]:
 
 
 async def operate(
-    visit: Visit, name: str, ids: Sequence[int], **fields: Any
+    visit: Visit, name: str, ids: Sequence[int | str], **fields: Any
 ) -> list[Mapping[str, Any]]:
     """Run an operation on dead letters, `CHUNK` in one turn; return the answer for each."""
     answers: list[Mapping[str, Any]] = []
@@ -60,8 +60,8 @@ async def operate(
 
 
 def tone_of(answers: Sequence[Mapping[str, Any]]) -> str:
-    """Return the tone of a notice: bad if an answer is a refusal."""
-    return "bad" if any(answer["state"] == "refused" for answer in answers) else "good"
+    """Return the tone of a notice: bad if a dead letter is unchanged or came back."""
+    return "bad" if any(answer["state"] in ("refused", "back") for answer in answers) else "good"
 
 
 def show(visit: Visit, database: Database) -> View:
@@ -79,7 +79,7 @@ def show(visit: Visit, database: Database) -> View:
         "no_way_back": NO_WAY_BACK,
         "can_edit": letter.closing is None and _event_text(database, letter) is not None,
         "history": [
-            (entry, [masked_change(each) if masks else each for each in _edited(entry)])
+            (entry, [masked_change(each) if masks else each for each in changes_of_edit(entry)])
             for entry in reversed(letter.history or ())
         ],
     }
@@ -99,26 +99,26 @@ async def edit(visit: Visit) -> View:
     if is_personal(_value(text)):
         request = {"subject": f"dead letter {letter.id}", "reason": "to edit its event"}
         await visit.source.operate("Orderflow.RevealData", {**request, "who": visit.visitor.name})
-    return _editor(letter, text, text, None)
+    return editor(letter, text, text, None)
 
 
 async def check(visit: Visit, form: Mapping[str, str]) -> View:
     """Show the differences of an edited event, its problems, and the rules that would match."""
     letter, original, checked = await _read(visit, form)
-    return _editor(letter, original, form.get("event", ""), checked)
+    return editor(letter, original, form.get("event", ""), checked)
 
 
 async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Save an edited event, and redrive it if the button says so."""
     letter, original, checked = await _read(visit, form)
     if checked.problems:
-        return _editor(letter, original, form.get("event", ""), checked)
+        return editor(letter, original, form.get("event", ""), checked)
     number, who = number_of(visit.path["id"]), visit.visitor.name
     request = {"id": number, "event": read(form.get("event", "")), "who": who}
     [answer] = (await visit.source.operate("Orderflow.EditDeadLetter", request))["letters"]
     here = link(f"/dead-letters/{number}")
     if answer["state"] == "refused" or form.get("then") != "redrive":
-        return Redirect(here, _sentence(answer), tone_of([answer]))
+        return Redirect(here, sentence(answer), tone_of([answer]))
     return await redrive(visit, form)
 
 
@@ -144,7 +144,7 @@ async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     answers = await operate(visit, "Orderflow.RestoreDeadLetters", ids)
     refused = [answer for answer in answers if answer["state"] == "refused"]
     if len(answers) == 1:
-        return Redirect(link(f"/dead-letters/{ids[0]}"), _sentence(answers[0]), tone_of(answers))
+        return Redirect(link(f"/dead-letters/{ids[0]}"), sentence(answers[0]), tone_of(answers))
     text = f"{len(answers) - len(refused):,} of {len(answers):,} dead letters were put back."
     if refused:
         text += f" Refused: {refused[0]['id']}: {refused[0]['message']}"
@@ -154,15 +154,19 @@ async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
 async def _act(visit: Visit, name: str, **fields: Any) -> Redirect:
     number = number_of(visit.path["id"])
     [answer] = await operate(visit, name, [number], **fields)
-    return Redirect(link(f"/dead-letters/{number}"), _sentence(answer), tone_of([answer]))
+    return Redirect(link(f"/dead-letters/{number}"), sentence(answer), tone_of([answer]))
 
 
-def _sentence(answer: Mapping[str, Any]) -> str:
+def sentence(answer: Mapping[str, Any]) -> str:
+    """Return the answer for a dead letter in words."""
     return f"Dead letter {answer['id']} {_STATES[answer['state']]}: {answer['message']}"
 
 
 _STATES = {
     "running": "is redriven",
+    "sent": "is redriven",
+    "done": "is redriven",
+    "back": "came back",
     "refused": "is unchanged",
     "discarded": "is discarded",
     "restored": "is put back",
@@ -180,7 +184,8 @@ class Checked:
     order_id: str
 
 
-def _checked(visit: Visit, original: str, form: Mapping[str, str]) -> Checked:
+def checked_event(visit: Visit, original: str, form: Mapping[str, str]) -> Checked:
+    """Return the check of an edited event."""
     text = form.get("event", "")
     found: Validation = validate(text)
     try:
@@ -205,7 +210,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _editor(letter: DeadLetter, original: str, text: str, checked: Checked | None) -> View:
+def editor(letter: DeadLetter, original: str, text: str, checked: Checked | None) -> View:
+    """Return the editor of a dead letter's event, with its check if it was checked."""
     names = {
         "letter": letter,
         "original": indented(original),
@@ -233,7 +239,7 @@ async def _read(visit: Visit, form: Mapping[str, str]) -> tuple[DeadLetter, str,
     def read_and_check() -> tuple[DeadLetter, str, Checked]:
         with closing(visit.source.directory.reader()) as database:
             letter, original = _editable(visit, database)
-        return letter, original, _checked(visit, original, form)
+        return letter, original, checked_event(visit, original, form)
 
     return await asyncio.to_thread(read_and_check)
 
@@ -288,7 +294,7 @@ def _destination(visit: Visit, letter: DeadLetter) -> str:
     return destination_of(visit.source.stack, fields)
 
 
-def _edited(entry: HistoryEntry) -> list[Change]:
+def changes_of_edit(entry: HistoryEntry) -> list[Change]:
     """Return the changes of an edit in the history of a dead letter."""
     if "before" not in entry.detail:
         return []

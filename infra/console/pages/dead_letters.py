@@ -25,9 +25,9 @@ VERBS = {"redrive": "Redrive", "discard": "Discard"}
 
 def groups(visit: Visit, database: Database) -> View:
     """Show the open dead letters as groups."""
-    by = _by(visit.filter("by"))
+    by = by_of(visit.filter("by"))
     found = INDEX.read(database, visit.source.stack.dead_letter_queues)
-    facts = _chosen(visit, found.facts)
+    facts = chosen(visit, found.facts)
     made = grouped(facts, by, visit.now)
     names = {
         "by": by,
@@ -37,7 +37,7 @@ def groups(visit: Visit, database: Database) -> View:
         "shown": len(facts),
         "found": found,
         "limit": MAX_LETTERS,
-        "given": _given(visit),
+        "given": given_filters(visit),
         "queues": visit.source.stack.dead_letter_queues,
         **saved_views.names_of(visit, database, "dead_letters"),
     }
@@ -46,7 +46,7 @@ def groups(visit: Visit, database: Database) -> View:
 
 def group(visit: Visit, database: Database) -> View:
     """Show the dead letters of one group, the newest first."""
-    by, key = _by(visit.path["by"]), visit.path["key"]
+    by, key = by_of(visit.path["by"]), visit.path["key"]
     members = _members(visit, database, by, key)
     after = number_of(visit.filter("before")) if visit.filter("before") else None
     rest = [fact for fact in members if after is None or fact.id < after]
@@ -65,7 +65,7 @@ def group(visit: Visit, database: Database) -> View:
 
 def preview(visit: Visit, database: Database) -> View:
     """Show the effect of an action on a group, before it is done."""
-    by, key, verb = _by(visit.path["by"]), visit.path["key"], _verb(visit.path["verb"])
+    by, key, verb = by_of(visit.path["by"]), visit.path["key"], verb_of(visit.path["verb"])
     newest = number_of(visit.filter("newest"))
     members = [fact for fact in _members(visit, database, by, key) if fact.id <= newest]
     most = number_of(visit.filter("most")) if visit.filter("most") else MAX_LETTERS
@@ -81,7 +81,7 @@ def preview(visit: Visit, database: Database) -> View:
         "most": visit.filter("most"),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
-        "command": _command(verb, batch),
+        "command": command_of(verb, batch),
         "no_way_back": NO_WAY_BACK,
     }
     return View("dead_letters/preview.html", f"{VERBS[verb]}: preview", names)
@@ -96,29 +96,30 @@ def closed(visit: Visit, database: Database) -> View:
 
 def as_csv(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter as CSV."""
-    rows = (_saved(fact).values() for fact in _listed(visit, database))
-    body = csv_file(_COLUMNS, rows)
+    rows = (saved(fact).values() for fact in _listed(visit, database))
+    body = csv_file(COLUMNS, rows)
     return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
 
 
 def as_ndjson(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter, a JSON object a line."""
-    lines = (json.dumps(_saved(fact)) for fact in _listed(visit, database))
+    lines = (json.dumps(saved(fact)) for fact in _listed(visit, database))
     body = "".join(f"{line}\n" for line in lines).encode()
     return Download("dead-letters.ndjson", "application/x-ndjson", body)
 
 
-_COLUMNS = ("id", "queue", "since", "from", "order_id", "reason")
+COLUMNS = ("id", "queue", "since", "from", "order_id", "reason")
 
 
-def _saved(fact: LetterFact) -> dict[str, Any]:
+def saved(fact: LetterFact) -> dict[str, Any]:
+    """Return a dead letter as a line of a file."""
     values = (fact.id, fact.queue, timestamp(fact.since), fact.consumer, fact.order_id, fact.reason)
-    return dict(zip(_COLUMNS, values, strict=True))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _listed(visit: Visit, database: Database) -> list[LetterFact]:
     found = INDEX.read(database, visit.source.stack.dead_letter_queues)
-    return _chosen(visit, found.facts)
+    return chosen(visit, found.facts)
 
 
 def _members(visit: Visit, database: Database, by: str, key: str) -> list[LetterFact]:
@@ -126,7 +127,7 @@ def _members(visit: Visit, database: Database, by: str, key: str) -> list[Letter
     return of_group(found.facts, by, key)
 
 
-def _chosen(visit: Visit, facts: Sequence[LetterFact]) -> list[LetterFact]:
+def chosen(visit: Visit, facts: Sequence[LetterFact]) -> list[LetterFact]:
     """Return the dead letters of a query's filters."""
     queue, order_id, text = (visit.filter(name) for name in ("queue", "order", "q"))
     words = text.casefold()
@@ -139,24 +140,28 @@ def _chosen(visit: Visit, facts: Sequence[LetterFact]) -> list[LetterFact]:
     ]
 
 
-def _given(visit: Visit) -> dict[str, str]:
+def given_filters(visit: Visit) -> dict[str, str]:
+    """Return the filters of a query that are not empty."""
     given = {name: visit.filter(name) for name in ("by", "queue", "order", "q")}
     return {name: value for name, value in given.items() if value}
 
 
-def _by(text: str) -> str:
+def by_of(text: str) -> str:
+    """Return the field that groups are made by, or raise `BadFilter`."""
     if text and text not in BY:
         raise BadFilter(f"by: {text[:40]!r} groups nothing; choose {', '.join(BY)}")
     return text or BY[0]
 
 
-def _verb(text: str) -> str:
+def verb_of(text: str) -> str:
+    """Return an action on dead letters, or raise `BadFilter`."""
     if text not in VERBS:
         raise BadFilter(f"{text[:40]!r} is no action on dead letters; choose {', '.join(VERBS)}")
     return text
 
 
-def _command(verb: str, batch: Sequence[LetterFact]) -> str:
+def command_of(verb: str, batch: Sequence[LetterFact]) -> str:
+    """Return the command that does the same."""
     ids = " ".join(str(fact.id) for fact in batch[:10])
     more = " …" if len(batch) > 10 else ""  # noqa: PLR2004
     return f"orders dead-letters {verb} {ids}{more}{' --reason WHY' * (verb == 'discard')}"

@@ -39,7 +39,7 @@ def shown_order(visit: Visit, database: Database) -> View:
     """Show an order."""
     order_id = visit.path["order_id"]
     story = story_of(database, visit.source.directory, order_id)
-    lanes = _lanes(visit)
+    lanes = lanes_of(visit)
     run = _run(visit, database, story)
     facts = facts_of(story, lanes)
     hidden = 0 if visit.filter("all") else max(0, len(facts) - FIRST - LAST)
@@ -54,21 +54,21 @@ def shown_order(visit: Visit, database: Database) -> View:
         "first_facts": FIRST,
         "lanes": lanes,
         "all_lanes": LANES,
-        "lane_links": {lane: _lane_link(visit, lanes, lane) for lane in LANES},
-        "here": partial(_here, visit),
+        "lane_links": {lane: lane_link(visit, lanes, lane) for lane in LANES},
+        "here": partial(here, visit),
         "runs": story.runs[-MAX_RUNS:],
         "holds": invariants_of(database, visit.source.stack, story),
-        "actions": _actions(story),
+        "actions": actions_of(story),
         "editable": dead_letter.editable(visit, database, story.dead_letters[:MAX_EDITABLE]),
         "can_resend": any(each.type in REQUESTS for each in story.events),
         "approval": approval.names_of(story),
         "signs": SIGNS,
-        **_of_run(visit, run, masks=not reveal["revealed"]),
+        **of_run(visit, run, masks=not reveal["revealed"]),
     }
     return View("order/order.html", order_id, names)
 
 
-def _here(visit: Visit, /, **changed: object) -> str:
+def here(visit: Visit, /, **changed: object) -> str:
     """Return the address of this order with filters changed."""
     kept = {
         name: visit.filter(name)
@@ -81,7 +81,7 @@ def _path(visit: Visit) -> str:
     return f"/orders/{quote(visit.path['order_id'], safe='')}"
 
 
-def _lanes(visit: Visit) -> list[str]:
+def lanes_of(visit: Visit) -> list[str]:
     """Return the lanes that are shown, of the filter ``lanes``."""
     chosen = [lane for lane in visit.filter("lanes").split(",") if lane]
     unknown = [lane for lane in chosen if lane not in LANES]
@@ -90,11 +90,11 @@ def _lanes(visit: Visit) -> list[str]:
     return chosen or list(LANES)
 
 
-def _lane_link(visit: Visit, shown: Sequence[str], lane: str) -> str:
+def lane_link(visit: Visit, shown: Sequence[str], lane: str) -> str:
     """Return the address that shows or hides a lane."""
     after = [each for each in LANES if (each in shown) != (each == lane)]
     everything = not after or len(after) == len(LANES)
-    return _here(visit, lanes="" if everything else ",".join(after))
+    return here(visit, lanes="" if everything else ",".join(after))
 
 
 def _run(visit: Visit, database: Database, story: OrderStory) -> RunStory | None:
@@ -118,7 +118,7 @@ def _effective(story: OrderStory) -> str | None:
     return found[-1] if found else None
 
 
-def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
+def of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
     """Return the names of a run's graph and of the chosen state."""
     if run is None:
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}
@@ -136,13 +136,13 @@ def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any
         "chosen": chosen,
         "chosen_changes": _changes(chosen, masks=masks),
         "chosen_json": _documents(chosen, masks=masks),
-        "chosen_asl": _asl(run, state),
+        "chosen_asl": asl_of(run, state),
         "differences": _differences(visit, run),
     }
 
 
 def _state_address(visit: Visit, run: RunStory, state: str) -> str:
-    return f"{_here(visit, run=run.name, state=state, visit='')}#state"
+    return f"{here(visit, run=run.name, state=state, visit='')}#state"
 
 
 def _chosen(visit: Visit, run: RunStory, state: str) -> StateVisit | None:
@@ -174,14 +174,15 @@ def _differences(visit: Visit, run: RunStory) -> list[StateDifference]:
     return differences(run.definition, run.definition_id, machine.definition)
 
 
-def _asl(run: RunStory, state: str) -> Any:
+def asl_of(run: RunStory, state: str) -> Any:
+    """Return the definition of a state; None if it cannot be read."""
     try:
         return state_in(run.definition, state)[0] if state else None
     except Exception:  # noqa: BLE001 - the definition of an older version
         return None
 
 
-def _actions(story: OrderStory) -> list[str]:
+def actions_of(story: OrderStory) -> list[str]:
     """Return the actions that the order's status allows."""
     if story.facts is None:
         return []
@@ -191,7 +192,7 @@ def _actions(story: OrderStory) -> list[str]:
     return ["cancel", *["retry"] * can_run, "note"]
 
 
-async def _act(operation: str, done: str, visit: Visit, form: Mapping[str, str]) -> Redirect:
+async def act(operation: str, done: str, visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Run an operation on the order, and return to it with the result or the refusal."""
     order_id = visit.path["order_id"]
     request = {"order_id": order_id, "reason": form.get("reason", ""), "who": visit.visitor.name}
@@ -237,12 +238,12 @@ PAGE = Page(
     },
     posts={
         "/orders/{order_id}/cancel": partial(
-            _act, "Orderflow.CancelOrder", "Cancellation requested: a run carries it out"
+            act, "Orderflow.CancelOrder", "Cancellation requested: a run carries it out"
         ),
         "/orders/{order_id}/retry": partial(
-            _act, "Orderflow.RetryOrder", "A run starts now; the order keeps its waits"
+            act, "Orderflow.RetryOrder", "A run starts now; the order keeps its waits"
         ),
-        "/orders/{order_id}/note": partial(_act, "Orderflow.NoteOrder", "Note added"),
+        "/orders/{order_id}/note": partial(act, "Orderflow.NoteOrder", "Note added"),
     },
     within="orders",
 )

@@ -32,12 +32,12 @@ _TITLES = {
 
 
 def _list(visit: Visit, database: Database) -> View:
-    wanted = _filter_of(visit)
+    wanted = filter_of(visit)
     try:
         found = order_page(database, wanted)
     except InvalidCursor:
-        raise BadFilter("after is no cursor of this list; go to its first page") from None
-    kept = _kept(visit)
+        raise bad_cursor() from None
+    kept = kept_filters(visit)
     names = {
         "found": found,
         "presets": _TITLES,
@@ -48,7 +48,7 @@ def _list(visit: Visit, database: Database) -> View:
         "next": link("/orders", **kept, after=found.next) if found.next else "",
         "first": link("/orders", **kept),
         "files": {kind: link(f"/orders.{kind}", **kept) for kind in ("csv", "ndjson")},
-        "command": _command(wanted),
+        "command": command_of(wanted),
         **saved_views.names_of(visit, database, "orders"),
     }
     return View("orders/list.html", "Orders", names)
@@ -68,7 +68,7 @@ def _ndjson(visit: Visit, database: Database) -> Download:
 
 def _all_of(visit: Visit, database: Database) -> list[dict[str, Any]]:
     """Return the orders of a filter as `orders list --json` prints them, up to `MAX_FILE`."""
-    wanted = replace(_filter_of(visit), after=None, limit=1_000)
+    wanted = replace(filter_of(visit), after=None, limit=1_000)
     rows: list[dict[str, Any]] = []
     while len(rows) < MAX_FILE:
         page = order_page(database, wanted)
@@ -88,7 +88,13 @@ def _search(visit: Visit, database: Database) -> View | Redirect:
     return View("orders/search.html", "Search", {"text": text, "hits": hits})
 
 
-def _filter_of(visit: Visit) -> ListFilter:
+def bad_cursor() -> BadFilter:
+    """Return the refusal of a cursor that no list has given."""
+    return BadFilter("after is no cursor of this list; go to its first page")
+
+
+def filter_of(visit: Visit) -> ListFilter:
+    """Return the filter of a query, or raise `BadFilter`."""
     preset, status = visit.filter("preset"), visit.filter("status")
     if preset and preset not in PRESETS:
         raise BadFilter(f"preset {preset[:40]!r} is none of {', '.join(PRESETS)}")
@@ -119,12 +125,13 @@ def _day(visit: Visit, name: str, later: int) -> float | None:
         raise BadFilter(f"{name} {text[:40]!r} is no date; write 2026-01-31") from None
 
 
-def _kept(visit: Visit) -> dict[str, str]:
+def kept_filters(visit: Visit) -> dict[str, str]:
+    """Return the filters of a query, without its cursor."""
     names = ("preset", "status", "reason", "customer", "from", "to")
     return {name: visit.filter(name) for name in names}
 
 
-def _command(wanted: ListFilter) -> str:
+def command_of(wanted: ListFilter) -> str:
     """Return the command that lists about the same."""
     statuses = wanted.statuses or _STATUSES_OF.get(wanted.preset, frozenset())
     options = [("--status", status.lower()) for status in sorted(statuses)]

@@ -150,15 +150,15 @@ def _result(job: QueryJob) -> dict[str, Any]:
     columns, rows = job.columns, job.rows
     return {
         "columns": columns,
-        "rows": [[_cell(cell) for cell in row] for row in rows[:SHOWN]],
+        "rows": [[cell_of(cell) for cell in row] for row in rows[:SHOWN]],
         "numeric": numeric_columns(columns, rows),
-        "charts": _charts(columns, rows),
+        "charts": charts_of(columns, rows),
         "count": len(rows),
         "more": job.more,
     }
 
 
-def _charts(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, Markup]]:
+def charts_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, Markup]]:
     """Return the charts of an answer; the module of charts escapes every text in them."""
     if len(rows) < 2:  # noqa: PLR2004 - one row is no chart
         return []
@@ -166,7 +166,8 @@ def _charts(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple
     return [(name, Markup(svg)) for name, svg in drawn]  # noqa: S704
 
 
-def _cell(value: Any) -> str | None:
+def cell_of(value: Any) -> str | None:
+    """Return a value of an answer as text; None for NULL."""
     if value is None:
         return None
     shown = json_value(value)

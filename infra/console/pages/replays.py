@@ -67,7 +67,7 @@ class Wanted:
 
 def new(visit: Visit, database: Database) -> View:
     """Show the form of a new replay, with the dry run of its fields."""
-    wanted = _wanted(visit, visit.query)
+    wanted = wanted_of(visit, visit.query)
     found = None
     if visit.filter("start") and not wanted.problem:
         stack = visit.source.stack
@@ -78,7 +78,7 @@ def new(visit: Visit, database: Database) -> View:
 
 async def start(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Start a replay."""
-    wanted = _wanted(visit, form)
+    wanted = wanted_of(visit, form)
     if wanted.problem:
         return _form(visit, wanted, None)
     prefix = f"arn:aws:events:{REGION}:{ACCOUNT}"
@@ -109,7 +109,7 @@ async def change(visit: Visit, _form: Mapping[str, str]) -> Redirect:
     return Redirect(link(f"/replays/{name}"), f"Replay {name} {result}.")
 
 
-def _wanted(visit: Visit, fields: Mapping[str, str]) -> Wanted:
+def wanted_of(visit: Visit, fields: Mapping[str, str]) -> Wanted:
     """Return the fields of a form or query, checked, with defaults: the last hour, all rules."""
 
     def text(name: str, default: str) -> str:

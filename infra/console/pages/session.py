@@ -26,6 +26,8 @@ async def _sign_in(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     session = visit.session.begin(form.get("token", "").strip())
     if session is None:
         problem = "No token of the scopes console/read or orders/operate has this text."
+        if visit.source.name:
+            problem = "This is not the key of this console; the command has printed it."
         names = {"to": to, "problem": problem}
         return View("session/sign_in.html", "Sign in", names, 403)
     return Redirect(to, cookies=(visit.session.cookie(session),))

@@ -4,7 +4,8 @@
 (() => {
   const badge = document.getElementById("badge");
   const live = document.getElementById("live");
-  const POLL = 5000;
+  const every = Number(document.body.dataset.poll || 0); // seconds: the platform has no stream
+  const POLL = every ? every * 1000 : 5000;
   let state = "off", since = Date.now(), last = 0, held = false, pending = 0, poll = 0;
 
   /* --- the badge ------------------------------------------------------------------------- */
@@ -13,7 +14,7 @@
     off: () => "connecting",
     live: () => (last ? `live, changed ${clock(last)}` : "live"),
     held: () => (held ? `held${pending ? `, ${pending} new` : ""}` : `${pending} new, at the top`),
-    poll: () => "every 5 s",
+    poll: () => (live && live.hasAttribute("hx-get") ? `every ${POLL / 1000} s` : "as of its loading"),
     lost: () => `not connected since ${clock(since)}, retrying`,
   };
   function show(next) {
@@ -33,7 +34,7 @@
   function refresh() { document.body.dispatchEvent(new CustomEvent("changed", { bubbles: true })); }
   function polling(on) {
     clearInterval(poll);
-    poll = on ? setInterval(refresh, POLL) : 0;
+    poll = on ? setInterval(() => { if (!document.hidden) refresh(); }, POLL) : 0;
   }
   if (badge) {
     badge.title = "Press . to hold";
@@ -45,6 +46,7 @@
       if (!ctx || !ctx.response) return;
       const own = ctx.target && ctx.target.id === "live";
       if (!own && ctx.response.status === 503 && !poll) { polling(true); show("poll"); }
+      if (own && every) show(ctx.response.status === 200 ? "poll" : "lost");
       if (own && ctx.response.status === 200) { last = Date.now(); show(); }
     });
     document.addEventListener("htmx:error", () => { if (state === "poll") show("lost"); });
@@ -136,5 +138,6 @@
     form.dataset.sent = "1";
   });
   window.addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
+  if (badge && every) { polling(true); show("poll"); }
   show();
 })();

@@ -4,8 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from heapq import heappop, heappush
+from functools import lru_cache, partial
 from typing import Any
 
 from infra.asl import (
@@ -26,7 +25,8 @@ from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed
 from infra.local.directory.journal import Journal
-from infra.local.engine.backlog import NEVER, Backlog
+from infra.local.engine.alarms import Alarms
+from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.definitions import Definitions
@@ -102,7 +102,7 @@ class Executions(Component):
         self.order_machine = order_machine
         self.live: dict[int, LoadedExecution] = {}
         self.backlog = Backlog([_RUNNING])
-        self._timers: list[tuple[float, int, int]] = []
+        self._alarms = Alarms(self.live)
         self._dirty: dict[int, LoadedExecution] = {}
         self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
@@ -228,20 +228,25 @@ class Executions(Component):
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
         worked = False
-        while self._timers and self._timers[0][0] <= now:
-            due, number, token = heappop(self._timers)
-            live = self.live.get(number)
-            if live is None or live.timers.get(token) != due:
-                continue
-            worked = True
+        for live in self._alarms.due(now):
+            worked |= self._fire(live, now)
+        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
+            worked |= self._load_due(now)
+        return worked
+
+    def _fire(self, live: LoadedExecution, now: float) -> bool:
+        """Fire the due timers of an execution; return whether there was any."""
+        fired = sorted((due, token) for token, due in live.timers.items() if due <= now)
+        for due, token in fired:
+            if live.timers.get(token) != due:
+                continue  # an earlier one has cancelled it
             seconds = self._time_left(live, token)
             if seconds > 0:
                 self._set_timer(live, token, now + seconds)
             else:
                 self._advance(live, TimerFired(token), now)
-        if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
-            worked |= self._load_due(now)
-        return worked
+        self._alarms.set_next(live)
+        return bool(fired)
 
     def _time_left(self, live: LoadedExecution, token: int) -> float:
         """Return the rest of a task's timeout, which begins when a worker begins the call."""
@@ -250,14 +255,8 @@ class Executions(Component):
 
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is due to be loaded."""
-        while self._timers:
-            due, number, token = self._timers[0]
-            live = self.live.get(number)
-            if live is not None and live.timers.get(token) == due:
-                break
-            heappop(self._timers)
-        timer = self._timers[0][0] if self._timers else NEVER
-        return min(timer, self.backlog.next_due([_RUNNING] if self.room() > 0 else []))
+        loading = self.backlog.next_due([_RUNNING] if self.room() > 0 else [])
+        return min(self._alarms.next(), loading)
 
     def flush(self, now: float) -> None:
         """Journal the progress of this turn's executions."""
@@ -440,15 +439,14 @@ class Executions(Component):
 
     def _set_timer(self, live: LoadedExecution, token: int, due: float) -> None:
         live.timers[token] = due
-        heappush(self._timers, (due, live.id, token))
+        self._alarms.set(live, due)
 
     def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
         """Begin a task; return its signal unless a function must answer first."""
         live.tasks[task.token] = task.timeout
         if task.timeout is not None:
             self._set_timer(live, task.token, now + task.timeout)
-        service = task.resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
-        integration = self.integrations[service]
+        integration = self.integrations[_service(task.resource)]
         mark = len(self.journal.batch.added)
         try:
             integration.check(task.parameters)
@@ -545,6 +543,12 @@ class Executions(Component):
         del self.live[live.id]
         self.backlog.wake(_RUNNING, due)
         return due
+
+
+@lru_cache(1_000)
+def _service(resource: str) -> str:
+    """Return the integration that a task's resource names."""
+    return resource.partition(":::")[2].removesuffix(PATTERN) or "lambda"
 
 
 def _cause(error: Exception) -> str:

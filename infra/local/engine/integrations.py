@@ -132,7 +132,33 @@ def _refused(parameters: Any, problems: list[str]) -> TaskError:
 
 
 MAX_REFERENCES = 1_000
-"""References to functions whose names are remembered."""
+"""References of a table whose names are remembered."""
+
+
+class Names:
+    """The names of a stack's resources, by the references of its workflows.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack with the resources.
+    table : str
+        ``functions`` or ``queues``.
+    """
+
+    def __init__(self, stack: "Stack", table: str) -> None:
+        self._stack, self._table = stack, table
+        self._known: dict[str, str] = {}
+
+    def of(self, reference: str) -> str:
+        """Return the name of a resource, or raise `KeyError` if there is none."""
+        name = self._known.get(reference)
+        if name is None:
+            name = self._stack.name_of(self._table, reference)
+            if len(self._known) < MAX_REFERENCES:  # a workflow may compute them
+                self._known[reference] = name
+        return name
+
 
 _INVOKE = Shape({"FunctionName": str}, {}, "lambda:invoke")
 _MESSAGE = Shape({"QueueUrl": str, "MessageBody": ANY}, {"DelaySeconds": int}, "sqs:sendMessage")
@@ -148,14 +174,14 @@ class CallFunction:
     name: ClassVar[str] = "lambda"
 
     def __init__(self, parts: EngineServices) -> None:
-        self._stack = parts.stack
+        self._names = Names(parts.stack, "functions")
 
     def check(self, parameters: Any) -> None:
         """Accept any payload."""
 
     def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
         """Return the call of the function that the state's ``Resource`` names."""
-        return FunctionCall(_function(self._stack, task.resource), task.parameters, wrapped=False)
+        return FunctionCall(_function(self._names, task.resource), task.parameters, wrapped=False)
 
 
 class InvokeFunction:
@@ -164,8 +190,7 @@ class InvokeFunction:
     name: ClassVar[str] = "lambda:invoke"
 
     def __init__(self, parts: EngineServices) -> None:
-        self._stack = parts.stack
-        self._names: dict[str, str] = {}
+        self._names = Names(parts.stack, "functions")
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -173,18 +198,13 @@ class InvokeFunction:
 
     def call(self, task: RunTask, now: float) -> Any:  # noqa: ARG002
         """Return the call of the named function."""
-        reference = task.parameters["FunctionName"]
-        function = self._names.get(reference)
-        if function is None:
-            function = _function(self._stack, reference)
-            if len(self._names) < MAX_REFERENCES:  # a workflow may compute them
-                self._names[reference] = function
+        function = _function(self._names, task.parameters["FunctionName"])
         return FunctionCall(function, task.parameters.get("Payload", {}), wrapped=True)
 
 
-def _function(stack: "Stack", reference: str) -> str:
+def _function(names: Names, reference: str) -> str:
     try:
-        return stack.name_of("functions", reference)
+        return names.of(reference)
     except KeyError as error:
         raise TaskError("Lambda.ResourceNotFoundException", str(error.args[0])) from None
 
@@ -195,7 +215,8 @@ class SendMessage:
     name: ClassVar[str] = "sqs:sendMessage"
 
     def __init__(self, parts: EngineServices) -> None:
-        self._stack, self._queues = parts.stack, parts.queues
+        self._queues = parts.queues
+        self._names = Names(parts.stack, "queues")
 
     def check(self, parameters: Any) -> None:
         """Raise `TaskError` if a parameter is missing or of another type."""
@@ -207,7 +228,7 @@ class SendMessage:
         body = parameters["MessageBody"]
         text = body if isinstance(body, str) else json_text.write(body).decode()
         try:
-            queue = self._stack.name_of("queues", parameters["QueueUrl"])
+            queue = self._names.of(parameters["QueueUrl"])
         except KeyError as error:
             raise TaskError("SQS.QueueDoesNotExistException", str(error.args[0])) from None
         return self._queues.send(queue, text, {}, now, parameters.get("DelaySeconds", 0))

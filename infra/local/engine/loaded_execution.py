@@ -4,12 +4,16 @@ from typing import Any
 
 from infra.asl import Execution, Machine
 from infra.local.directory.crash_marker import ItemIds, Kind
+from infra.local.engine.backlog import NEVER
 
 
 class LoadedExecution:
     """An execution in memory, with its open tasks and timers."""
 
-    __slots__ = ("execution", "id", "item", "machine", "name", "row", "tasks", "timers", "wake_at")
+    __slots__ = (
+        *("alarm", "execution", "id", "item", "machine", "name", "row", "tasks", "timers"),
+        "wake_at",
+    )
 
     def __init__(self, number: int, name: str, machine: Machine, execution: Execution) -> None:
         self.id = number
@@ -21,3 +25,4 @@ class LoadedExecution:
         self.wake_at: float | None = None  # of its row
         self.tasks: dict[int, float | None] = {}
         self.timers: dict[int, float] = {}
+        self.alarm = NEVER  # when the engine looks at the timers: at the first one, or before it

@@ -82,7 +82,8 @@ class _Worker:
         if not self._running:
             return  # it has just ended: `_run_requests` commits and continues
         self.group.flush()
-        if self.group.is_open or time.monotonic() - self._started < RETURN_AFTER:
+        # a write that is beginning or ending flushes later: the first requests have results then
+        if self._results or self.group.is_open or self._running_for() < RETURN_AFTER:
             return
         while select([self.channel], [], [], 0)[0]:
             self._requests.extend(self.channel.receive())
@@ -90,6 +91,10 @@ class _Worker:
         if queued:
             ids = [orjson.loads(message.split(b"\n", 1)[0])[0] for message in queued]
             self.channel.send([RETURNED + orjson.dumps(ids)])
+
+    def _running_for(self) -> float:
+        """Return for how many seconds the invocation has been running."""
+        return time.monotonic() - self._started
 
     def _rerun_alone(self) -> None:
         """Rerun each invocation of a group that was rolled back, each with its own commit."""

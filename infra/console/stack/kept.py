@@ -1,0 +1,49 @@
+"""Values that are kept for some seconds, so that many tabs cost as much as one."""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MOST = 200
+"""Maximum values that are kept."""
+
+
+class Kept:
+    """Values by key; of several threads that want one, one makes it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._values: dict[object, tuple[float, Any]] = {}
+        self._making: dict[object, Lock] = {}
+        self._lock = Lock()
+        self._clock = clock
+
+    def get(self, key: object, seconds: float, make: Callable[[], T]) -> T:
+        """Return the value of a key, made at most some seconds ago."""
+        with self._lock:
+            making = self._making.setdefault(key, Lock())
+        with making:
+            until, value = self._values.get(key, (0.0, None))
+            if self._clock() < until:
+                found: T = value
+                return found
+            made = make()
+            with self._lock:
+                self._values[key] = (self._clock() + seconds, made)
+                self._forget()
+            return made
+
+    def clear(self) -> None:
+        """Forget every value: an action has changed something."""
+        with self._lock:
+            self._values.clear()
+
+    def _forget(self) -> None:
+        now = self._clock()
+        if len(self._values) > MOST:
+            self._values = {key: each for key, each in self._values.items() if each[0] > now}
+            self._making = {key: lock for key, lock in self._making.items() if key in self._values}
+        while len(self._values) > MOST:
+            del self._values[next(iter(self._values))]

@@ -1,0 +1,227 @@
+"""The dead letters of a stack: their number in each queue, and those that a person has looked at.
+
+SQS shows a message by handing it out, so no page looks by itself.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra.console.csv_file import csv_file
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.pages import dead_letters as shared
+from infra.console.pages.dead_letter import MAX_BATCH, operate, tone_of
+from infra.console.stack.pages import dead_letter
+from infra.console.stack.source import StackSource
+from infra.views.foreseen_redrive import NO_WAY_BACK, UNKNOWN_ORDER, Foreseen
+from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, OpenLetters, grouped, of_group
+from storage.dynamodb.order_item import is_order, order_key, to_record
+
+SHOWN = 50
+CLOSED = 50
+MAX_STATUSES = 100
+"""Orders whose status a preview reads: one BatchGetItem."""
+
+
+def _groups(visit: Visit, source: StackSource) -> View:
+    """Show the number of dead letters, and those of the last look as groups."""
+    by = shared.by_of(visit.filter("by"))
+    facts = shared.chosen(visit, _facts(source))
+    made = grouped(facts, by, visit.now)
+    counts = source.letter_counts()
+    names = {
+        "by": by,
+        "choices": BY,
+        "groups": made[:SHOWN],
+        "omitted": len(made) - SHOWN,
+        "shown": len(facts),
+        "found": OpenLetters(tuple(_facts(source)), len(_facts(source))),
+        "limit": MAX_LETTERS,
+        "given": shared.given_filters(visit),
+        "queues": source.stack.dead_letter_queues,
+        "look": source.sample.look,
+        "counts": counts,
+    }
+    return View("stack/letters_groups.html", "Dead letters", names, is_current=False)
+
+
+async def _look(visit: Visit, _: Mapping[str, str]) -> Redirect:
+    """Receive the dead letters that SQS shows, and release them."""
+    answer = await visit.source.operate("Console.LookAtDeadLetters", {"at": visit.now})
+    number = answer["number"]
+    text = f"SQS has shown {number:,} dead letter{'' if number == 1 else 's'}."
+    return Redirect(link("/dead-letters"), text)
+
+
+def _facts(source: StackSource) -> list[LetterFact]:
+    look = source.sample.look
+    return look.facts() if look else []
+
+
+def _group(visit: Visit, source: StackSource) -> View:
+    """Show the dead letters of one group, the newest first."""
+    by, key = shared.by_of(visit.path["by"]), visit.path["key"]
+    members = of_group(_facts(source), by, key)
+    begin = _number(visit.filter("from"))
+    shown = members[begin : begin + SHOWN]
+    names = {
+        "by": by,
+        "key": key,
+        "group": grouped(members, by, visit.now)[0] if members else None,
+        "facts": shown,
+        "next": begin + SHOWN if len(members) > begin + SHOWN else None,
+        "is_first": not begin,
+        "newest": "",
+        "cursor": "from",
+        "batch": min(len(members), MAX_BATCH),
+    }
+    return View("stack/letters_group.html", "Dead letters of one cause", names, is_current=False)
+
+
+def _number(text: str) -> int:
+    """Return the place of a page in a group."""
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 6):  # noqa: PLR2004
+        raise BadFilter(f"from: {text[:40]!r} is no place in a list; go to its first page")
+    return int(text or 0)
+
+
+def _preview(visit: Visit, source: StackSource) -> View:
+    """Show the effect of an action on a group, before it is done."""
+    by, key = shared.by_of(visit.path["by"]), visit.path["key"]
+    verb = shared.verb_of(visit.path["verb"])
+    members = of_group(_facts(source), by, key)
+    batch = members[:MAX_BATCH]
+    names = {
+        "by": by,
+        "key": key,
+        "verb": verb,
+        "newest": "",
+        "label": members[0].value(by) if members else "",
+        "batch": batch,
+        "total": len(members),
+        "orders": len({fact.order_id for fact in batch if fact.order_id}),
+        "foreseen": _foreseen(source, batch),
+        "command": shared.command_of(verb, batch) + source.options,
+    }
+    return View("stack/letters_preview.html", f"{shared.VERBS[verb]}: preview", names)
+
+
+def _foreseen(source: StackSource, batch: list[LetterFact]) -> Foreseen:
+    letters = [letter for fact in batch if (letter := source.sample.find(fact.id))]
+    places = [(letter.id, dead_letter.destination_of(source, letter)) for letter in letters]
+    orders = sorted({fact.order_id for fact in batch if fact.order_id})
+    read = orders[:MAX_STATUSES]
+    items = source.deployed.table().get_all([order_key(each) for each in read])
+    records = [to_record(item) for item in items if is_order(item)]
+    known = {record.order_id: str(record.status) for record in records}
+    statuses = list(known.values())
+    unknown = len(read) - len(statuses) + sum(fact.order_id is None for fact in batch)
+    counted = _counted([*statuses, *[UNKNOWN_ORDER] * unknown])
+    if len(orders) > len(read):
+        counted.append(("not read", len(orders) - len(read)))
+    return Foreseen(
+        destinations=tuple(_counted([place for _, place in places])),
+        statuses=tuple(counted),
+        stuck=tuple(number for number, place in places if place == NO_WAY_BACK),
+        places=dict(places),
+        orders=known,
+    )
+
+
+def _counted(values: list[str]) -> list[tuple[str, int]]:
+    return sorted(
+        ((each, values.count(each)) for each in dict.fromkeys(values)), key=lambda pair: -pair[1]
+    )
+
+
+async def _act(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Redrive or discard the dead letters that the preview has shown."""
+    verb = shared.verb_of(visit.path["verb"])
+    ids = dead_letter.ids_of(form.get("ids", ""))
+    back = link("/dead-letters")
+    if not ids:
+        return Redirect(back, "Nothing was done: the preview named no dead letter.", "bad")
+    reason = form.get("reason", "").strip()
+    if verb == "discard" and not reason:
+        raise BadFilter("reason: is missing; say why these dead letters need no action")
+    fields = {"reason": reason} if verb == "discard" else {}
+    answers = await operate(visit, OPERATIONS[verb], ids, **fields)
+    return Redirect(back, _result(verb, answers), tone_of(answers))
+
+
+OPERATIONS = {
+    "redrive": "Orderflow.RedriveDeadLetters",
+    "discard": "Orderflow.DiscardDeadLetters",
+}
+
+
+def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the result of an action on many dead letters, with the first refusals."""
+    refused = [answer for answer in answers if answer["state"] in ("refused", "back")]
+    done = len(answers) - len(refused)
+    participle = {"redrive": "redriven", "discard": "discarded"}[verb]
+    text = f"{done:,} of {len(answers):,} dead letters were {participle}"
+    if verb == "discard" and done:
+        text += "; a discarded one can be put back for 14 days"
+    if refused:
+        first = "; ".join(f"{each['id']}: {each['message']}" for each in refused[:3])
+        text += f". Refused: {first}{' …' if len(refused) > 3 else ''}"  # noqa: PLR2004
+    return f"{text}."
+
+
+def _closed(_: Visit, source: StackSource) -> View:
+    """Show the newest dead letters that left their queues in the last 14 days."""
+    letters = source.letters.records.newest(CLOSED)
+    return View(
+        "dead_letters/closed.html",
+        "Closed dead letters",
+        {"found": ClosedLetters(letters)},
+        is_current=False,
+    )
+
+
+class ClosedLetters:
+    """The newest closed dead letters, without a cursor."""
+
+    def __init__(self, letters: list[Any]) -> None:
+        self.letters = letters
+        self.before = None
+
+
+def _as_csv(visit: Visit, source: StackSource) -> Download:
+    rows = (shared.saved(fact).values() for fact in shared.chosen(visit, _facts(source)))
+    body = csv_file(shared.COLUMNS, rows)
+    return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
+
+
+def _as_ndjson(visit: Visit, source: StackSource) -> Download:
+    facts = shared.chosen(visit, _facts(source))
+    body = "".join(f"{json.dumps(shared.saved(fact))}\n" for fact in facts).encode()
+    return Download("dead-letters.ndjson", "application/x-ndjson", body)
+
+
+PAGE = Page(
+    name="dead_letters",
+    title="Dead letters",
+    key="d",
+    icon="letters",
+    gets={
+        "/dead-letters": _groups,
+        "/dead-letters/closed": _closed,
+        "/dead-letters/list.csv": _as_csv,
+        "/dead-letters/list.ndjson": _as_ndjson,
+        "/dead-letters/groups/{by}/{key}": _group,
+        "/dead-letters/groups/{by}/{key}/{verb}": _preview,
+        "/dead-letters/{id}": dead_letter.show,
+        "/dead-letters/{id}/edit": dead_letter.edit,
+    },
+    posts={
+        "/dead-letters/look": _look,
+        "/dead-letters/batch/{verb}": _act,
+        "/dead-letters/{id}/redrive": dead_letter.redrive,
+        "/dead-letters/{id}/discard": dead_letter.discard,
+        "/dead-letters/{id}/undo": dead_letter.undo,
+        "/dead-letters/{id}/check": dead_letter.check,
+        "/dead-letters/{id}/edit": dead_letter.save,
+    },
+)

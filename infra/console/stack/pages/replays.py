@@ -1,0 +1,87 @@
+"""Replays of a stack's archive: list, preview by the rules' counts, start and cancel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.console.page import Absent, BadFilter, Feature, Page, Redirect, View, Visit, link
+from infra.console.pages import replays as shared
+from infra.console.pages.replays import Wanted
+from infra.console.stack.missing import MISSING
+from infra.console.stack.source import LIST_KEPT, StackSource
+from infra.deployed.matched import matched_events
+
+SHOWN = 50
+
+
+def _listed(_: Visit, source: StackSource) -> View:
+    """Show the newest replays of the account's archives."""
+    found = source.kept.get("replays", LIST_KEPT, source.replays.all)
+    return View("stack/replays.html", "Replays", {"replays": found[::-1][:SHOWN]})
+
+
+def _one(visit: Visit, source: StackSource) -> View:
+    """Show one replay."""
+    name = visit.path["name"]
+    found = source.kept.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
+    names = {"replay": found, "note": source.missing[Feature.PACE]}
+    return View("stack/replay.html", f"Replay {name[:80]}", names)
+
+
+def _new(visit: Visit, source: StackSource) -> View:
+    """Show the form of a new replay, with the events that its rules matched in the range."""
+    wanted = shared.wanted_of(visit, visit.query)
+    found = None
+    if visit.filter("start") and not wanted.problem:
+        rules = wanted.rules or tuple(rule.name for rule in source.stack.rules)
+        found = matched_events(source.deployed, rules, wanted.start_at, wanted.end_at)
+    return _form(visit, wanted, found)
+
+
+async def _start(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
+    """Start a replay."""
+    wanted = shared.wanted_of(visit, form)
+    if wanted.problem:
+        return _form(visit, wanted, None)
+    request = {
+        "ReplayName": wanted.name,
+        "EventSourceArn": visit.source.stack.archive,
+        "EventStartTime": wanted.start_at,
+        "EventEndTime": wanted.end_at,
+        "Destination": {"FilterArns": list(wanted.rules)},
+    }
+    await visit.source.operate("Orderflow.StartReplay", request)
+    return Redirect(link(f"/replays/{wanted.name}"), f"Replay {wanted.name} has started.")
+
+
+async def _change(visit: Visit, _: Mapping[str, str]) -> Redirect:
+    """Cancel a replay."""
+    name, verb = visit.path["name"], visit.path["verb"]
+    if verb in ("pause", "resume"):
+        raise Absent(MISSING[Feature.PACE])
+    if verb != "cancel":
+        raise BadFilter(f"{verb[:40]!r} is no action on a replay; choose cancel")
+    request = {"ReplayName": name, "EventSourceArn": visit.source.stack.archive}
+    await visit.source.operate("AWSEvents.CancelReplay", request)
+    return Redirect(link(f"/replays/{name}"), f"Replay {name} is cancelled; sent events stay.")
+
+
+def _form(visit: Visit, wanted: Wanted, found: Mapping[str, int] | None) -> View:
+    names: dict[str, Any] = {
+        "wanted": wanted,
+        "found": found,
+        "rules": [rule.name for rule in visit.source.stack.rules],
+        "note": MISSING[Feature.FORECAST],
+        "pace": MISSING[Feature.PACE],
+    }
+    status = 400 if wanted.problem else 200
+    return View("stack/new_replay.html", "New replay", names, status, is_current=False)
+
+
+PAGE = Page(
+    name="replays",
+    title="Replays",
+    key="p",
+    icon="replays",
+    gets={"/replays": _listed, "/replays/new": _new, "/replays/{name}": _one},
+    posts={"/replays/new": _start, "/replays/{name}/{verb}": _change},
+)
