@@ -129,7 +129,8 @@ def test_personal_data_is_shown_when_asked_for_and_stays_shown_while_live(
     browser: Browser, server: Served
 ) -> None:
     put(server, "PERSON-1", email="ada@example.com")
-    server.until("select status from orders where order_id = 'PERSON-1'", "COMPLETED")
+    done = "select count(*) from orders where order_id = 'PERSON-1' and status = 'COMPLETED'"
+    server.until(done, 1)
     with tab(browser, server.address) as opened:
         page = opened.open("/orders/PERSON-1")
         expect(page.locator(".facts").first).not_to_contain_text("ada@")

@@ -126,6 +126,7 @@ def test_a_replay_is_cancelled(browser: Browser, server: Served) -> None:
         page = opened.open("/replays/new")
         page.get_by_label("Name").fill("by-browser")
         page.get_by_label("Events a second").fill("1")
+        page.get_by_role("button", name="Dry run").click()
         page.get_by_role("button", name="Start the replay").click()
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("h2 .tag").first).to_have_text("Cancelled")

@@ -111,12 +111,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for device in ("mouse", "keyboard"):
             put(served, f"WRONG-{device}", currency="EURO")
         served.until("select count(*) from messages where queue = 'QuarantineQueue'", 2)
-        served.until("select status from orders where order_id = 'CANCELLED-1'", "WAITING")
+        wait(served, "CANCELLED-1", "WAITING")
         send(served, "Order Cancelled", {"order_id": "CANCELLED-1"})
-        served.until("select status from orders where order_id = 'CANCELLED-1'", "CANCELLED")
-        served.until("select status from orders where order_id = 'FAILED-1'", "FAILED")
-        served.until("select status from orders where order_id = 'STUCK-1'", "WAITING")
+        wait(served, "CANCELLED-1", "CANCELLED")
+        wait(served, "FAILED-1", "FAILED")
+        wait(served, "STUCK-1", "WAITING")
         yield served
+
+
+def wait(served: Served, order_id: str, status: str) -> None:
+    query = "select count(*) from orders where order_id = '{}' and status = '{}'"
+    served.until(query.format(order_id, status), 1)
 
 
 def put(served: Served, order_id: str, **changes: Any) -> None:
