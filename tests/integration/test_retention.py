@@ -151,7 +151,7 @@ OPEN: dict[str, Callable[[Later], None]] = {
         "update orders set items = '{' where order_id = 'T-ok'"
     ),
     "early requests": lambda later: later.change(
-        "insert into early_requests values ('T-ok', 'r', 'e', 'Order Cancelled', '{}', 1, 1)"
+        "insert into early_requests values ('T-ok', 'r', 'e', 'Order Cancelled', '{}', 1, 1, null)"
     ),
     "held runs": lambda later: later.change(
         "insert into quarantined_orders values ('T-ok', 1, 1, 'r', 1)"
