@@ -24,6 +24,8 @@ from infra.asl.variables import check_variables
 from kernel.json_text import MAX_DEPTH, InvalidJSON, is_nested_deeper, read
 
 _MAX_NAME_CHARACTERS = 80
+_VERSION = "1.0"
+"""The only version of the language (states-language.net, Top-level fields)."""
 
 
 def compile_definition(
@@ -56,7 +58,8 @@ def compile_definition(
     if is_nested_deeper(definition):
         raise DefinitionError("", f"The definition is nested deeper than {MAX_DEPTH} levels")
     fields = Fields(definition, "", [])
-    fields.get("Version", str)
+    if fields.get("Version", str, _VERSION) != _VERSION:
+        raise fields.refuse(f"Value is not one of {_VERSION}", "Version")
     timeout = fields.number("TimeoutSeconds", None, 1, MAX_SECONDS)
     table = _Compiler(integrations, express=express, language=fields.language).table(fields)
     check_variables(fields.value, "", fields.language)

@@ -38,6 +38,8 @@ class Fields:
         self.place = place
         self.targets = targets
         self.unread = set(value) - {"Comment", "QueryLanguage", "Type"}
+        if not isinstance(value.get("Comment", ""), str):
+            raise self.refuse("Expected value of type String", "Comment")
         own = value.get("QueryLanguage", language)
         if own not in _LANGUAGES:
             raise self.refuse(f"Value is not one of {', '.join(_LANGUAGES)}", "QueryLanguage")

@@ -119,9 +119,12 @@ def _query_take(fields: Fields) -> Take:
 
 def _errors(fields: Fields) -> frozenset[str]:
     names = fields.require("ErrorEquals", list)
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise fields.refuse("Expected value of type String", f"ErrorEquals[{index}]")
     if ALL in names and len(names) > 1:
         raise fields.refuse(f"{ALL} must stand alone", "ErrorEquals")
-    return frozenset(map(str, names))
+    return frozenset(names)
 
 
 def _check_order(fields: Fields, field: str) -> None:

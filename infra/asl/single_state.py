@@ -1,6 +1,7 @@
 """TestState: one state with an input and a given answer, and each step of its data flow.
 
-Source: TestState and InspectionData in the AWS Step Functions API Reference.
+Source: TestState and InspectionData in the AWS Step Functions API Reference; the answers in "Using
+TestState API to test a state" in its Developer Guide.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,14 +13,18 @@ from typing import Any
 from infra.asl.definition import compile_definition
 from infra.asl.effects import Ended, RunTask, SetTimer, Signal, TaskFailed, TaskSucceeded
 from infra.asl.effects import TimerFired as Fired
-from infra.asl.errors import AslError, DefinitionError
+from infra.asl.errors import AslError, DefinitionError, StateFailure
 from infra.asl.execution import Execution
 from infra.asl.expressions.values import JSON, format_timestamp
 from infra.asl.fields import Fields
 from infra.asl.interpreter import Advance
+from infra.asl.states.state import State
 
 CALLS = ("Task", "Parallel", "Map")
 """The states that need an answer."""
+
+_FILTERED = ("Task", "Pass", "Map")
+"""The states whose step ``afterInputPath`` AWS tells without an InputPath too."""
 
 _CAUGHT = "\x00caught "
 _FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:tested"
@@ -40,6 +45,8 @@ class StateRun:
     cause: str | None = None
     variables: Mapping[str, JSON] = field(default_factory=dict)
     retry_seconds: float | None = None
+    handler: int | None = None
+    """The index of the retrier or the catcher that takes the error."""
     steps: dict[str, JSON] = field(default_factory=dict)
     """Each step of the data flow, by AWS's name: ``input``, ``afterInputPath`` …"""
 
@@ -103,6 +110,7 @@ def run_state(  # noqa: PLR0913 - the fields of the operation
             effects = machine.advance(execution, _signal(effect, given), now)
             break
     result = _result(execution, effects, now)
+    result.handler = _handler(machine.table.states[name], result)
     result.steps = {"input": data, **_steps(state, language, data, given, execution, about, now)}
     return result
 
@@ -177,6 +185,14 @@ def _result(execution: Execution, effects: list[Any], now: float) -> StateRun:
     return StateRun("FAILED", error=ended.error, cause=ended.cause)
 
 
+def _handler(state: State, result: StateRun) -> int | None:
+    """Return the index of the retrier or the catcher of a result; None if there is none."""
+    handlers = {"RETRIABLE": state.retriers or (), "CAUGHT_ERROR": state.catchers}
+    failure = StateFailure(result.error, result.cause)
+    found = handlers.get(result.status, ())
+    return next((at for at, each in enumerate(found) if each.matches(failure)), None)
+
+
 def _steps(  # noqa: PLR0913, PLR0917 - the parts of one data flow
     state: Mapping[str, Any],
     language: str,
@@ -204,21 +220,27 @@ def _steps(  # noqa: PLR0913, PLR0917 - the parts of one data flow
 def _add_steps(
     steps: dict[str, JSON], fields: Fields, data: JSON, given: Given | None, scope: Any
 ) -> None:
+    kind = fields.value.get("Type")
+    if fields.is_jsonata:
+        if arguments := fields.arguments():
+            steps["afterArguments"] = arguments(data, scope)
+        if given is not None and given.error is None:
+            steps["result"] = given.result
+        return
     raw = data
-    if not fields.is_jsonata and "InputPath" in fields:
-        steps["afterInputPath"] = data = fields.path("InputPath")(data, scope)
-    parameters = fields.arguments() if fields.value.get("Type") != "Map" else None
+    data = fields.path("InputPath")(data, scope)
+    if kind in _FILTERED or "InputPath" in fields:
+        steps["afterInputPath"] = data
+    parameters = fields.arguments() if kind != "Map" else None
     if parameters:
         data = parameters(data, scope)
-        steps["afterArguments" if fields.is_jsonata else "afterParameters"] = data
+    if parameters or (kind in ("Task", "Pass") and "Result" not in fields):
+        steps["afterParameters"] = data
+    if (given is not None and given.error is not None) or kind not in (*CALLS, "Pass"):
+        return
     result = given.result if given else fields.value.get("Result", data)
-    if given is not None and given.error is not None:
-        return
-    if given is not None or "Result" in fields:
+    if kind == "Task" or "Result" in fields:
         steps["result"] = result
-    if fields.is_jsonata:
-        return
-    if select := fields.template("ResultSelector", dict):
-        steps["afterResultSelector"] = result = select(result, scope)
-    if "ResultPath" in fields:
-        steps["afterResultPath"] = fields.result_path()(raw, result)
+    select = fields.template("ResultSelector", dict)
+    steps["afterResultSelector"] = result = select(result, scope) if select else result
+    steps["afterResultPath"] = fields.result_path()(raw, result)

@@ -81,8 +81,14 @@ def _inspection(result: Any) -> dict[str, Any]:
     found: dict[str, Any] = {step: _text(value) for step, value in result.steps.items()}
     if result.variables:
         found["variables"] = _text(result.variables)
+    details: dict[str, Any] = {}
+    if result.handler is not None:
+        index = "retryIndex" if result.status == "RETRIABLE" else "catchIndex"
+        details[index] = result.handler
     if result.retry_seconds is not None:
-        found["errorDetails"] = {"retryBackoffIntervalSeconds": int(result.retry_seconds)}
+        details["retryBackoffIntervalSeconds"] = int(result.retry_seconds)
+    if details:
+        found["errorDetails"] = details
     return found
 
 

@@ -28,6 +28,8 @@ def compile_pass(name: str, fields: Fields) -> State:
     """Compile a Pass: its output is Result, Parameters or the input."""
     if fields.is_jsonata:
         return _compile_query_pass(name, fields)
+    if "ResultSelector" in fields:  # a Task, a Map and a Parallel have a result to select from
+        raise fields.refuse("Field 'ResultSelector' is not supported")
     input_path, parameters = fields.path("InputPath"), fields.template("Parameters")
     result, has_result = fields.get("Result", object), "Result" in fields
     succeed = compile_succeed(fields)

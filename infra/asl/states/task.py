@@ -35,7 +35,7 @@ def compile_task(
     """Compile a Task; a function's own ARN needs the integration ``lambda``."""
     resource = fields.require("Resource", str)
     service = _service(fields, resource, integrations, express=express)
-    _check_credentials(fields)
+    _check_settings(fields)
     input_path, parameters = fields.path("InputPath"), fields.arguments()
     timeout = fields.setting("TimeoutSeconds", None, (1, MAX_SECONDS))
     heartbeat = fields.setting("HeartbeatSeconds", None, (1, MAX_SECONDS))
@@ -90,10 +90,17 @@ def compile_task(
     return State(name, "Task", enter, on_answer, None, None, *tasks)
 
 
-def _check_credentials(fields: Fields) -> None:
+def _check_settings(fields: Fields) -> None:
+    """Refuse credentials without a role, and a heartbeat that is not less than the timeout.
+
+    Source: "Task workflow state" in the AWS Step Functions Developer Guide, HeartbeatSeconds.
+    """
     if "Credentials" in fields:
         credentials = fields.nested("Credentials")
         credentials.require(credentials.one_of("RoleArn.$", "RoleArn") or "RoleArn", str)
+    beat, timeout = (fields.value.get(name) for name in ("HeartbeatSeconds", "TimeoutSeconds"))
+    if isinstance(beat, int) and isinstance(timeout, int) and beat >= timeout:
+        raise fields.refuse("The value must be less than TimeoutSeconds", "HeartbeatSeconds")
 
 
 def may_read_metadata(state: Mapping[str, Any]) -> bool:

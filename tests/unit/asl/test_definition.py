@@ -49,6 +49,10 @@ def refusal_of_state(state: Any, **options: Any) -> DefinitionError:
             SCHEMA + "The value must not be empty at /States",
         ),
         (
+            {"Version": "2.0", "StartAt": "S", "States": {"S": PASS}},
+            SCHEMA + "Value is not one of 1.0 at /Version",
+        ),
+        (
             {"StartAt": "X", "States": {"S": PASS}},
             "MISSING_TRANSITION_TARGET: Missing 'StartAt' target: X at /StartAt",
         ),
@@ -116,6 +120,18 @@ def test_a_definition_has_at_most_1_000_levels() -> None:
         ({"Type": "Pass"}, "", "either the field 'Next' or the field 'End'"),
         ({**PASS, "Next": "S"}, "", "either the field 'Next' or the field 'End'"),
         ({**PASS, "Seconds": 5}, "", "Field 'Seconds' is not supported"),
+        ({**PASS, "ResultSelector": {}}, "", "Field 'ResultSelector' is not supported"),
+        ({**PASS, "Comment": 5}, "/Comment", "Expected value of type String"),
+        (
+            {**TASK, "Retry": [{"ErrorEquals": ["A", 5]}]},
+            "/Retry[0]/ErrorEquals[1]",
+            "Expected value of type String",
+        ),
+        (
+            {**TASK, "HeartbeatSeconds": 10, "TimeoutSeconds": 10},
+            "/HeartbeatSeconds",
+            "The value must be less than TimeoutSeconds",
+        ),
         (
             {**PASS, "QueryLanguage": "SQL"},
             "/QueryLanguage",
@@ -349,3 +365,19 @@ def test_metadata_are_made_if_an_expression_may_read_them(
     *, state: dict[str, Any], reads: bool
 ) -> None:
     assert may_read_metadata(state) is reads
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"HeartbeatSeconds": 9, "TimeoutSeconds": 10},
+        {"HeartbeatSeconds": 10},
+        {"HeartbeatSecondsPath": "$.a", "TimeoutSeconds": 1},
+        {"HeartbeatSeconds": 10, "TimeoutSecondsPath": "$.a"},
+    ],
+)
+def test_a_heartbeat_before_the_timeout_or_of_unknown_seconds_is_accepted(
+    fields: dict[str, Any],
+) -> None:
+    definition = {"Version": "1.0", "StartAt": "S", "States": {"S": {**TASK, **fields}}}
+    compile_definition(definition, name="accepted")

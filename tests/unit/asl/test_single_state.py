@@ -138,3 +138,112 @@ def test_the_operation_refuses(request_: dict[str, Any], code: str, message: str
     with pytest.raises(InvalidRequest, match=message) as refused:
         answer_test_state(request_)
     assert refused.value.code == code
+
+
+INVOKE: dict[str, Any] = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::lambda:invoke",
+    "Parameters": {"FunctionName": "process-order"},
+    "End": True,
+}
+PROCESSED: dict[str, Any] = {"orderId": "12345", "status": "processed"}
+BRANCH = {"StartAt": "B", "States": {"B": {"Type": "Pass", "End": True}}}
+
+
+@pytest.mark.parametrize(
+    ("state", "data", "given", "steps"),
+    [
+        (
+            INVOKE,
+            {},
+            Given(PROCESSED),
+            {
+                "input": {},
+                "afterInputPath": {},
+                "afterParameters": {"FunctionName": "process-order"},
+                "result": PROCESSED,
+                "afterResultSelector": PROCESSED,
+                "afterResultPath": PROCESSED,
+            },
+        ),
+        (
+            INVOKE,
+            {},
+            Given(error="Lambda.ServiceException", cause="Function failed"),
+            {
+                "input": {},
+                "afterInputPath": {},
+                "afterParameters": {"FunctionName": "process-order"},
+            },
+        ),
+        (
+            {"Type": "Map", "ItemProcessor": BRANCH, "End": True},
+            [1, 2],
+            Given([3, 4]),
+            {
+                "input": [1, 2],
+                "afterInputPath": [1, 2],
+                "afterResultSelector": [3, 4],
+                "afterResultPath": [3, 4],
+            },
+        ),
+        (
+            {"Type": "Parallel", "Branches": [BRANCH, BRANCH], "End": True},
+            {},
+            Given([1, 2]),
+            {"input": {}, "afterResultSelector": [1, 2], "afterResultPath": [1, 2]},
+        ),
+        (
+            {
+                "Type": "Pass",
+                "InputPath": "$.payload",
+                "Parameters": {"data": 1},
+                "ResultPath": "$.result",
+                "OutputPath": "$.result.data",
+                "Next": "Another State",
+            },
+            {"payload": {"foo": "bar"}},
+            None,
+            {
+                "input": {"payload": {"foo": "bar"}},
+                "afterInputPath": {"foo": "bar"},
+                "afterParameters": {"data": 1},
+                "afterResultSelector": {"data": 1},
+                "afterResultPath": {"payload": {"foo": "bar"}, "result": {"data": 1}},
+            },
+        ),
+    ],
+)
+def test_the_steps_are_those_of_awss_own_answers(
+    state: dict[str, Any], data: Any, given: Given | None, steps: dict[str, Any]
+) -> None:
+    """The answers are in AWS's Developer Guide and in its announcement of mocks."""
+    assert run_state("S", state, data, given=given).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("error", "details"),
+    [
+        ("Busy", {"retryIndex": 1, "retryBackoffIntervalSeconds": 3}),
+        ("Odd", {"catchIndex": 0}),
+        ("Else", {"catchIndex": 1}),
+    ],
+)
+def test_the_handler_of_an_error_is_told(error: str, details: Any) -> None:
+    state = {
+        **INVOKE,
+        "Retry": [
+            {"ErrorEquals": ["Never"]},
+            {"ErrorEquals": ["Busy"], "IntervalSeconds": 3},
+        ],
+        "Catch": [
+            {"ErrorEquals": ["Odd"], "Next": "Handle"},
+            {"ErrorEquals": ["States.ALL"], "Next": "Handle"},
+        ],
+    }
+    request = {
+        "definition": json.dumps(state),
+        "mock": {"errorOutput": {"error": error}},
+        "inspectionLevel": "DEBUG",
+    }
+    assert answer_test_state(request)["inspectionData"]["errorDetails"] == details
