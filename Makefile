@@ -145,9 +145,11 @@ conformance: .venv/.dev ## Compare the runtime with AWS's recorded answers (VECT
 simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
+# FINDINGS=1000 plays every mutation of a finding, in about 20 minutes.
+FINDINGS ?= 8
 .PHONY: mutations
 mutations: .venv/.dev ## Mutate the shipped code and the template until each mutation is detected
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_mutations.py tests/mutations --all-mutations
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_mutations.py tests/mutations --all-mutations --findings $(FINDINGS)
 
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 	$(BIN)/python -m pytest tests/fuzz --examples $(or $(EXAMPLES),5000)

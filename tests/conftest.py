@@ -107,7 +107,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-mutations",
         action="store_true",
-        help="also the mutations that need more than 200 seeds, and those of tests/mutations",
+        help="also the mutations that need more than 200 seeds",
+    )
+    parser.addoption(
+        "--findings",
+        metavar="N",
+        type=int,
+        default=0,
+        help="tests/mutations: number of mutations of docs/aws.md's findings (default: 0)",
     )
     parser.addoption(
         "--exports",
