@@ -1,4 +1,4 @@
-"""A killed process in the middle of a job: no dead letter is redriven twice or left out."""
+"""A killed process in the middle of a job or replay: no item is handled twice or left out."""
 
 import json
 import time
@@ -54,3 +54,29 @@ def test_a_job_that_is_killed_three_times_redrives_each_dead_letter_once(tmp_pat
             "select actor, action, result from operator_actions"
         )
         assert (actor, action, result) == ("ada", "redrive group", "DONE")
+
+
+def test_a_replay_that_is_killed_three_times_delivers_each_event_once(tmp_path: Path) -> None:
+    with Served(tmp_path / "data") as served:
+        events = served.client("events")
+        for first in range(0, MANY, 10):
+            entries = [put(f"BAD-{first + each}") for each in range(10)]
+            assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
+        served.until("select count(*) from messages where queue = 'QuarantineQueue'", MANY)
+        served.until("select count(*) from events where archived = 0", 0)
+        [(number,)] = served.rows("select count(*) from events")
+        arn = "arn:aws:events:us-east-1:000000000000:archive/"
+        [archive] = events.list_archives()["Archives"]
+        fields = {"ReplayName": "again", "EventSourceArn": arn + archive["ArchiveName"]}
+        ask(served, "StartReplay", **fields, EventStartTime=0, EventEndTime=4e9, Rate=80)
+        for _ in range(3):
+            time.sleep(0.3)
+            served.kill()
+            served.start()
+        served.until("select state from replays", "COMPLETED")
+        [(replayed,)] = served.rows("select replayed from replays")
+        assert replayed >= number
+        letters = "select count(*) from messages where queue = 'QuarantineQueue'"
+        served.until(letters, 2 * MANY)  # each request was refused once more
+        time.sleep(0.5)
+        assert served.rows(letters) == [(2 * MANY,)]
