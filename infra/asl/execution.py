@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 _FRAME_FIELDS = (
     *("input", "alive", "entered_id", "entered_at", "last_id", "attempts"),
-    *("activity", "token", "due", "request", "results", "started", "failed", "limit", "tolerated"),
+    *("activity", "token", "due", "request"),
 )
-_OPTIONAL = {"variables", "item", "callback", "again"}
-_frame_values = attrgetter(*_FRAME_FIELDS)
+_FORK_FIELDS = ("results", "started", "failed", "limit", "tolerated")
+"""Fields of a frame in a Parallel or a Map; in another state they mean nothing."""
+
+_OPTIONAL = {"variables", "item", "callback", "again", *_FORK_FIELDS}
+_frame_values, _fork_values = attrgetter(*_FRAME_FIELDS), attrgetter(*_FORK_FIELDS)
 _EXECUTION_FIELDS = (
     *("context", "status", "output", "error", "cause"),
     *("times_out_at", "last_token", "last_event_id"),
@@ -110,6 +113,8 @@ class Frame:
     def snapshot(self) -> dict[str, JSON]:
         """Return the frame and its children as JSON."""
         shot = dict(zip(_FRAME_FIELDS, _frame_values(self), strict=True))
+        if self.state.children:
+            shot.update(zip(_FORK_FIELDS, _fork_values(self), strict=True))
         parent = self.parent
         if parent is None or self.variables is not parent.variables:
             shot["variables"] = self.variables

@@ -185,8 +185,13 @@ def _runs(stack: DeployedStack, timeline: Sequence[TimelineEntry]) -> Iterator[S
     for entry in timeline:
         name = entry.detail.get("run")
         if entry.what in _RUN_STARTS and name:
-            arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-            yield _run(client, machine, name, arn, entry.at)
+            yield _run(client, machine, name, execution_arn(stack, name), entry.at)
+
+
+def execution_arn(stack: DeployedStack, name: str) -> str:
+    """Return the ARN of a run that processes an order."""
+    machine = stack.name("OrderProcessing")
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def _run(client: Any, machine: str, name: str, arn: str, claimed_at: str) -> StoryRun:

@@ -71,6 +71,8 @@ def one_of(literals: Iterable[object]) -> Test:
     # In Python True equals 1 and False equals 0; in JSON they differ.
     constants = {literal for literal in literals if _is_constant(literal)}
     others = {literal for literal in literals if not _is_constant(literal)}
+    if not constants and all(isinstance(literal, str) for literal in others):
+        return others.__contains__  # most conditions: no text equals a value that is no text
     return lambda value: value in (constants if _is_constant(value) else others)
 
 

@@ -23,12 +23,14 @@ _DAY = 86_400.0
 PRESETS = {
     "in-flight": "in_flight = 1",
     "waiting": f"in_flight = 1 and status in ({PAUSED_SQL})",
+    "needs-person": "in_flight = 1 and (status = 'AWAITING_APPROVAL'"
+    " or order_id in (select order_id from quarantined_orders where held))",
     "failed-today": "status = 'FAILED' and updated_at >= ?",
     "high-value": "order_id in (select order_id from reviews)",
 }
 """Conditions in SQL by the names of the presets; the parameter is the time a day ago."""
 
-_OPEN = ("in-flight", "waiting")
+_OPEN = ("in-flight", "waiting", "needs-person")
 """Presets of which every order is in flight."""
 
 

@@ -133,6 +133,11 @@ class Detail(Contract):
         None, description="The origin of the event; optional in requests."
     )
 
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The fields with a value, without the metadata, as JSON values."""
+        return self.model_dump(exclude={"metadata"}, exclude_none=True)
+
 
 class OrderDetail(Detail):
     """The fields of every event about an entire order."""
@@ -201,10 +206,8 @@ class OrderCreated(OrderDetail, _Addressed):
     @cached_property
     def content_hash(self) -> str:
         """Digest of the ordered content: a publisher's retry has the same, with any metadata."""
-        content = self.model_dump(
-            exclude={"timestamp", "metadata", "payment_token"}, exclude_none=True
-        )
-        return content_hash(content)
+        own = {"timestamp", "payment_token"}
+        return content_hash({name: each for name, each in self.content.items() if name not in own})
 
 
 class OrderUpdated(Detail, _Addressed):
@@ -435,7 +438,7 @@ def derived_event_id(detail: Detail) -> str:
 
     A publisher's retry has the same content, so it gets the same id.
     """
-    content = canonical(detail.model_dump(exclude={"metadata"}, exclude_none=True))
+    content = canonical(detail.content)
     return uuid_of(f"{SOURCE}|{detail.name}|{detail.order_id}|{content}")
 
 

@@ -137,7 +137,13 @@ class OrderRecord(NamedTuple):
         fields |= {"version": self.version + 1}
         if entries:
             fields["updated_at"] = entries[-1].at
-        return Change(self, fields, entries, messages, self._replace(**fields))
+        values = list(self)  # `_replace` takes three times as long for so many fields
+        for name, value in fields.items():
+            values[_PLACES[name]] = value
+        return Change(self, fields, entries, messages, tuple.__new__(OrderRecord, values))
+
+
+_PLACES = {name: place for place, name in enumerate(OrderRecord._fields)}
 
 
 class Change(NamedTuple):

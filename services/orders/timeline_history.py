@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 from kernel.clock import timestamp
 from kernel.order_record import Entry
 from orders import refused_events
-from orders.event_history import DUPLICATE, PROCESSED, PUBLISHED, REJECTED, ToldEvent
+from orders.dynamodb import requests_in
+from orders.early_requests import EarlyRequest
+from orders.event_history import (
+    DUPLICATE,
+    PROCESSED,
+    PUBLISHED,
+    REJECTED,
+    WAITING,
+    ToldEvent,
+)
 from storage.dynamodb.order_item import EARLY, from_entry, order_key, to_record
 from storage.dynamodb.table import Table
 
@@ -49,8 +58,10 @@ class TimelineHistory:
     def of_order(self, order_id: str, limit: int) -> list[ToldEvent]:
         """Return the first events of an order, the oldest first."""
         item = self.table.get(*order_key(order_id))
-        if item is None or EARLY in item:
+        if item is None:
             return []
+        if EARLY in item:
+            return [_waiting(request) for request in requests_in(item)][:limit]
         own = to_record(item).event_id
         entries = [from_entry(row)[1] for row in item.get("tl", ())]
         return [_told(order_id, own, entry) for entry in entries if _is_told(entry)][:limit]
@@ -58,6 +69,19 @@ class TimelineHistory:
     def find(self, event_id: str) -> ToldEvent | None:
         """Return the refused event of an EventId: AWS has no API that reads others of the bus."""
         return refused_events.find(event_id, self.table)
+
+
+def _waiting(request: EarlyRequest) -> ToldEvent:
+    """Return the event of a request that waits for its order."""
+    sent = request.detail.get("metadata") or {}
+    return ToldEvent(
+        type=request.name,
+        at=timestamp(request.heard),
+        outcome=WAITING,
+        event_id=request.bus_event_id,
+        metadata_event_id=sent.get("event_id"),
+        order_id=request.order_id,
+    )
 
 
 def _is_told(entry: Entry) -> bool:

@@ -65,21 +65,6 @@ def test_a_first_visit_sends_an_example_and_follows_it_to_its_shipment(
         expect(page.locator(".title .tag")).to_have_text("Completed")
 
 
-def test_an_order_is_followed_live_while_it_waits_until_stock_arrives(
-    browser: Browser, tmp_path: Path
-) -> None:
-    stock = tmp_path / "stock.csv"
-    stock.write_text("sku,on_hand\nVASE-LIMITED,10\n")
-    from tests.fakes.serving import orders
-
-    with Served(tmp_path / "data") as served, tab(browser, served.address) as opened:
-        page = opened.open("/")
-        page.get_by_role("button", name="A sold-out article").click()
-        expect(page.locator(".said")).to_contain_text("Waits: VASE-LIMITED")
-        assert orders("stock", "receive", stock, "--data", tmp_path / "data").returncode == 0
-        expect(page.locator(".title .tag")).to_have_text("Completed", timeout=30_000)
-
-
 def test_a_new_order_appears_without_a_reload(browser: Browser, server: Served) -> None:
     with tab(browser, server.address) as opened:
         page = opened.open("/orders")

@@ -36,6 +36,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for number in range(GROUP):
             put(served, f"BAD-{number}", currency="EURO")
         served.until("select count(*) from messages where queue = 'QuarantineQueue'", GROUP)
+        [(first,)] = served.rows("select min(id) from messages")
+        job = {"action": "discard", "ids": [first], "label": "one", "reason": "a test"}
+        headers = {"X-Amz-Target": "Orderflow.StartLetterJob"}
+        assert served.ask("POST", "/", job, headers) == (200, {"job": 1, "state": "RUNNING"})
         yield served
 
 
@@ -95,3 +99,54 @@ def test_a_group_is_redriven_at_a_pace_paused_and_goes_on(
         expect(page.locator("#live .tag")).to_have_text("Running")
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#live .tag")).to_have_text("Cancelled")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_pages_of_decisions_and_jobs_fit_and_are_accessible(
+    browser: Browser, server: Served, width: int, colours: Any
+) -> None:
+    size = {"width": width, "height": 900}
+    with tab(browser, server.address, viewport=size, color_scheme=colours) as opened:
+        page = opened.open("/dead-letters?q=currency")
+        group = str(page.locator("article h2 a").first.get_attribute("href"))
+        page.goto(f"{server.address}{group}")
+        preview = page.get_by_role("link", name=re.compile("^Redrive")).get_attribute("href")
+        paths = [
+            "/orders/DEAR-3",
+            "/orders/DEAR-3/decision?decision=reject",
+            "/dead-letters/jobs/1",
+        ]
+        paths += [str(preview).removeprefix("/console"), "/orders?customer=C-1", "/activity"]
+        for path in paths:
+            opened.open(path)
+            wide, narrow = opened.width()
+            assert wide == narrow, path
+            assert opened.findings() == [], path
+
+
+def test_personal_data_is_shown_when_asked_for_and_stays_shown_while_live(
+    browser: Browser, server: Served
+) -> None:
+    put(server, "PERSON-1", email="ada@example.com")
+    done = "select count(*) from orders where order_id = 'PERSON-1' and status = 'COMPLETED'"
+    server.until(done, 1)
+    with tab(browser, server.address) as opened:
+        page = opened.open("/orders/PERSON-1")
+        expect(page.locator(".facts").first).not_to_contain_text("ada@")
+        page.get_by_role("button", name="Show it").first.click()
+        expect(page.locator("#main")).to_contain_text("ada@example.com")
+        put(server, "OTHER-1")
+        expect(page.locator("#badge")).to_have_text(re.compile("changed"))
+        expect(page.locator("#main")).to_contain_text("ada@example.com")
+
+
+def test_a_view_is_saved_by_name_and_opened(browser: Browser, server: Served) -> None:
+    with tab(browser, server.address, java_script_enabled=False) as opened:
+        page = opened.open("/orders?status=COMPLETED")
+        page.get_by_text("Save this view").click()
+        page.get_by_label("Name, for everybody").fill("Done ones")
+        page.get_by_role("button", name="Save these filters").click()
+        page = opened.open("/orders")
+        page.get_by_role("link", name="Done ones").click()
+        expect(page.locator("#status")).to_have_value("COMPLETED")

@@ -57,19 +57,6 @@ def put(served: Served, order_id: str, **changes: Any) -> None:
     assert answer["FailedEntryCount"] == 0
 
 
-def test_a_visitor_finds_out_why_an_order_was_not_flagged(browser: Browser, server: Served) -> None:
-    with tab(browser, server.address) as opened:
-        page = opened.open("/bus?order=NEAR-1")
-        page.get_by_role("link", name="Order Created").click()
-        shown = page.locator("details.verdict[open]")
-        expect(shown).to_contain_text("HighValueRule")
-        expect(shown).to_contain_text("`detail.total` wants >= 1000, has 999.99")
-        page.get_by_role("link", name="change this pattern, and see").first.click()
-        page.get_by_label("Event pattern").fill('{"detail": {"total": [{"numeric": [">", 999]}]}}')
-        page.get_by_role("button", name="Match").click()
-        expect(page.locator(".result")).to_contain_text("matches")
-
-
 def test_a_new_event_appears_on_top_and_text_in_a_form_stays(
     browser: Browser, server: Served
 ) -> None:
@@ -134,18 +121,13 @@ def test_a_group_is_discarded_by_keyboard_and_put_back(browser: Browser, server:
         expect(page.locator("h1")).to_have_text("Undo of a discard of 1 dead letter")
 
 
-def test_a_replay_is_tried_then_slowed_paused_and_goes_on(browser: Browser, server: Served) -> None:
+def test_a_replay_is_cancelled(browser: Browser, server: Served) -> None:
     with tab(browser, server.address) as opened:
         page = opened.open("/replays/new")
         page.get_by_label("Name").fill("by-browser")
         page.get_by_label("Events a second").fill("1")
         page.get_by_role("button", name="Dry run").click()
-        expect(page.locator(".tiles")).to_contain_text("archived events in the range")
         page.get_by_role("button", name="Start the replay").click()
-        page.get_by_role("button", name="Pause").click()
-        expect(page.locator("h2 .tag").first).to_have_text("Paused")
-        page.get_by_role("button", name="Go on").click()
-        expect(page.locator("h2 .tag").first).to_have_text(re.compile("Running|Completed"))
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("h2 .tag").first).to_have_text("Cancelled")
 
@@ -172,6 +154,9 @@ def test_a_query_is_saved_as_it_is_shown_and_a_long_one_is_cancelled(
 
 
 PATHS = [
+    "/dead-letters/jobs",
+    "/orders/WRONG-1/resend",
+    "/orders/WRONG-1",
     "/bus",
     "/bus/1",
     "/bus/5",

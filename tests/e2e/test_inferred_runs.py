@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from infra.deployed.run_history import event_of
 from infra.views.inferred_run import infer
 from infra.views.local_story import read_story
-from infra.views.run_story import read_run
+from infra.views.run_story import read_run, visits_of
 from tests.e2e.scenarios import SITUATIONS, parameters_of
-from tests.host import host
+from tests.host import host, order
 
 FORWARD = [
     "ValidateOrder",
@@ -66,3 +67,22 @@ def test_an_ordinary_run_is_inferred_whole(tmp_path: Path, apart: Callable[..., 
     [(inferred, visited)] = apart(_runs, "in stock, card approved", tmp_path)
     assert set(FORWARD) <= set(inferred)
     assert set(visited) - set(inferred) == {"SendConfirmation"}
+
+
+def _round_trip(root: Path) -> bool:
+    with host(root) as machine:
+        machine.receive(TEA=100)
+        machine.put(order(payment_token="tok_timeout"))
+        machine.settle()
+        story = read_story(machine.directory, "T-1")
+        with closing(machine.directory.reader()) as database:
+            run = read_run(database, "T-1", story.runs[0].name)
+            assert run is not None
+            events = [event_of(event.to_json()) for event in run.events]
+            return visits_of(events, is_running=False) == list(run.visits)
+
+
+def test_a_history_in_the_shape_of_aws_gives_the_same_visits(
+    tmp_path: Path, apart: Callable[..., Any]
+) -> None:
+    assert apart(_round_trip, tmp_path)

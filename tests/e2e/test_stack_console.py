@@ -6,7 +6,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -76,3 +79,30 @@ def test_the_command_serves_a_stack_until_it_is_interrupted(address: str, tmp_pa
             assert process.wait(10) == 0
         finally:
             process.kill()
+
+
+def test_a_call_that_aws_does_not_answer_does_not_delay_the_end(tmp_path: Path) -> None:
+    over = threading.Event()
+    with deployed.stack() as stack:
+        names = dict(stack.names)
+    with aws_port(names, lambda service: service == "dynamodb" and over.wait(60)) as address:
+        command = [str(ORDERS), "console", "--stack", "shop", "--endpoint-url", address]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                printed = process.stdout.readline().strip()
+                cookie = _get(printed)[1]["set-cookie"].partition(";")[0]
+                slow = threading.Thread(target=_try, args=(printed, cookie), daemon=True)
+                slow.start()
+                time.sleep(1)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(6) == 0
+            finally:
+                over.set()
+                process.kill()
+
+
+def _try(printed: str, cookie: str) -> None:
+    with suppress(OSError, http.client.HTTPException):
+        _get(f"{printed.partition('/console/')[0]}/console/orders", cookie)

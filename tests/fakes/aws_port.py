@@ -5,7 +5,7 @@ moto's own server and its CloudFormation take thirty packages more.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -35,8 +35,13 @@ def _resources(names: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def aws_port(names: Mapping[str, str]) -> Iterator[str]:
-    """Serve moto's AWS within `quick_aws`; give the address. ``names`` are a stack's resources."""
+def aws_port(
+    names: Mapping[str, str], before: Callable[[str], object] = lambda _: None
+) -> Iterator[str]:
+    """Serve moto's AWS within `quick_aws`; give the address.
+
+    ``names`` are a stack's resources; ``before`` is called with the service of each request.
+    """
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -44,6 +49,7 @@ def aws_port(names: Mapping[str, str]) -> Iterator[str]:
             body = self.rfile.read(length)
             scope = _SCOPE.search(self.headers.get("Authorization", ""))
             region, service = scope.groups() if scope else ("us-east-1", "s3")
+            before(service)
             if service == "cloudformation":
                 self._send(200, {}, _resources(names))
                 return

@@ -78,9 +78,18 @@ def test_the_overview_leads_to_the_orders_that_wait_for_a_decision(visitor: Visi
     assert 'href="/console/orders/DEAR-1"' in text
     wait_for_decision(visitor, "DEAR-2")
     assert 'href="/console/orders?status=AWAITING_APPROVAL"' in visitor.get("/console/").text
-    listed = visitor.get("/console/orders?status=AWAITING_APPROVAL").text
+    for query in ("status=AWAITING_APPROVAL", "preset=needs-person"):
+        listed = visitor.get(f"/console/orders?{query}").text
+        assert "DEAR-1" in listed
+        assert "DEAR-2" in listed
+
+
+def test_an_order_that_needs_nobody_is_not_among_those_that_do(visitor: Visitor) -> None:
+    visitor.place("PLAIN-1")
+    until(visitor, "PLAIN-1", "COMPLETED")
+    listed = visitor.get("/console/orders?preset=needs-person").text
     assert "DEAR-1" in listed
-    assert "DEAR-2" in listed
+    assert "PLAIN-1" not in listed
 
 
 def test_an_unknown_decision_and_an_unknown_order_are_refused(visitor: Visitor) -> None:

@@ -112,3 +112,16 @@ def test_a_discard_without_a_reason_and_an_unknown_action_are_refused(visitor: V
     assert visitor.get("/console/dead-letters/jobs/x").status == 400
     assert visitor.post("/console/dead-letters/jobs/7/burn", {}).status == 400
     assert "No job in the last 14 days" in visitor.get("/console/dead-letters/jobs").text
+
+
+def test_a_redrive_does_what_its_preview_has_foreseen(visitor: Visitor) -> None:
+    shown = visitor.get(preview(visitor, "redrive")).text
+    assert shown.count("a run with its event") >= MANY
+    start(visitor, "redrive")
+    settle(visitor)
+    kinds = visitor.rows(
+        "select distinct json_extract(detail, '$.successor') from letter_log"
+        " where what = 'REDRIVEN'"
+    )
+    assert len(kinds) == MANY
+    assert all(str(kind).startswith("execution redrive-") for (kind,) in kinds)

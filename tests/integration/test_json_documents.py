@@ -67,6 +67,8 @@ SUCCESS: dict[str, list[str]] = {
 
 ELSEWHERE = {
     "serve",  # `test_server.py`
+    "console",  # `tests/e2e/test_stack_console.py`
+    "workflow redrive",  # needs a failed execution
     "doctor",  # needs a free port; `test_audit.py`
     "tail",  # a document a line; `test_tail.py`
     *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # `test_replay.py`

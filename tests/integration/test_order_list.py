@@ -156,6 +156,7 @@ def test_a_preset_and_a_status_hold_both(
     holds: dict[str, Callable[[OrderRecord], bool]] = {
         "in-flight": lambda record: record.status not in ENDED,
         "waiting": lambda record: record.status in PAUSED,
+        "needs-person": lambda record: record.status == "AWAITING_APPROVAL",
         "failed-today": lambda record: record.status == "FAILED",
         "high-value": lambda record: record.order_id in reviewed,
     }

@@ -97,6 +97,15 @@ def test_a_stack_tells_a_refused_event_by_its_id(stack: Ports) -> None:
         event_requests.of_order("A-1", OPERATOR, stack)
 
 
+def test_a_stack_tells_a_request_that_waits_for_its_order(stack: Ports) -> None:
+    change_requests.apply_request({**envelope("Order Cancelled"), "id": "bus-2"}, stack)
+    [told] = event_requests.of_order("A-1", OPERATOR, stack)
+    assert (told.type, told.outcome, told.event_id) == ("Order Cancelled", "waiting", "bus-2")
+    assert told.metadata_event_id is None
+    with pytest.raises(OrderNotFound):
+        event_requests.of_order("A-1", Caller("", "C-1"), stack)
+
+
 def test_a_stack_tells_an_expired_request_by_its_id(stack: Ports) -> None:
     change_requests.apply_request({**envelope("Order Cancelled"), "id": "bus-2"}, stack)
     late = replace(stack, now=lambda: NOW + 2 * RETENTION)

@@ -143,6 +143,29 @@ def test_the_orders_of_a_customer_with_many_are_read_in_steps(
     assert found == ["M-3", "M-4", "M-1", "M-2", "M-0"]
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("preset=failed-today", []),
+        ("preset=failed-today&customer=C-42", ["O-3"]),
+        ("preset=in-flight&customer=C-42", ["O-2"]),
+        ("status=WAITING", ["O-2"]),
+        ("reason=OutOfStock", ["O-2"]),
+        ("customer=nobody", []),
+    ],
+)
+def test_a_shared_filter_of_one_machine_means_the_same(
+    visitor: StackVisitor, query: str, shown: list[str]
+) -> None:
+    lines = visitor.get(f"/console/orders.ndjson?{query}").text.splitlines()
+    assert [json.loads(line)["order_id"] for line in lines] == shown
+
+
+def test_a_preset_without_an_index_says_so(visitor: StackVisitor) -> None:
+    page = visitor.get("/console/orders?preset=high-value")
+    assert (page.status, "has no index by time" in page.text) == (404, True)
+
+
 # ---- limits
 
 
@@ -346,3 +369,32 @@ def test_without_the_permission_for_the_definition_the_rest_of_the_order_is_show
     assert page.status == 200
     assert "DescribeStateMachine" in page.text
     assert "run-1" in page.text
+
+
+def test_a_standard_run_is_drawn_from_its_history(
+    processed: StackVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = processed.source.deployed
+    machine = stack.name("OrderProcessing")
+    client = stack.client("stepfunctions")
+    client.start_execution(stateMachineArn=machine, name="run-1", input="{}")
+    entered = {"name": "ValidateOrder", "input": json.dumps({"detail": {"email": "a@b.example"}})}
+    failed = {"error": "StoreError", "cause": "throttled"}
+    history = [
+        {"id": 1, "previousEventId": 0, "type": "ExecutionStarted"},
+        {"id": 2, "type": "TaskStateEntered", "stateEnteredEventDetails": entered},
+        {"id": 3, "type": "TaskScheduled", "taskScheduledEventDetails": {"resource": "invoke"}},
+        {"id": 4, "type": "TaskFailed", "taskFailedEventDetails": failed},
+    ]
+    events = [{"timestamp": 1.0, "previousEventId": each["id"] - 1, **each} for each in history]  # type: ignore[operator]
+    monkeypatch.setattr(type(client), "get_execution_history", lambda *_, **__: {"events": events})
+    page = processed.get("/console/orders/R-1?state=ValidateOrder").text
+    assert "STANDARD" in page
+    assert "StoreError" in page
+    assert "throttled" in page
+    assert "a@b.example" not in page
+    assert "EXPRESS" not in page
+    with refusing({"DescribeStateMachineForExecution": "AccessDeniedException"}):
+        processed.source.kept.clear()
+        refused = processed.get("/console/orders/R-1")
+    assert (refused.status, "DescribeStateMachineForExecution" in refused.text) == (200, True)

@@ -219,6 +219,92 @@ def test_a_statement_that_changes_something_is_refused_before_it_is_sent(
     assert (page.status, "must be one SELECT" in page.text, calls) == (400, True, [])
 
 
+def results(token: str | None, *rows: tuple[str | None, str]) -> dict[str, Any]:
+    """Return a page of Athena's results."""
+    columns = [{"Name": "day", "Type": "date"}, {"Name": "revenue", "Type": "decimal"}]
+    data = [
+        {"Data": [{} if cell is None else {"VarCharValue": cell} for cell in row]} for row in rows
+    ]
+    page: dict[str, Any] = {
+        "ResultSet": {"Rows": data, "ResultSetMetadata": {"ColumnInfo": columns}}
+    }
+    return {**page, **({"NextToken": token} if token else {})}
+
+
+def execution(athena: Any, state: str, **status: str) -> dict[str, Any]:
+    return {
+        "QueryExecution": {
+            "Query": "select 1",
+            "WorkGroup": "orderflow_dev",
+            "Status": {"State": state, **status},
+            "Statistics": {"DataScannedInBytes": 2_000_000_000, "TotalExecutionTimeInMillis": 1500},
+        }
+    }
+
+
+RUN = "/console/queries/runs/12345678-aaaa"
+
+
+def test_the_rows_of_a_query_have_its_price_and_a_file(
+    visitor: StackVisitor, athena: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = {
+        None: results("more", ("day", "revenue"), ("2026-01-30", "12.50")),
+        "more": results(None, (None, "=HYPERLINK"), ("2026-01-31", "7.25")),
+    }
+    pages["more"]["ResultSet"]["Rows"][0]["Data"][1] = {"VarCharValue": "3.00"}
+    asked: list[Any] = []
+
+    def rows(_: Any, **request: Any) -> Any:
+        asked.append(request.get("NextToken"))
+        return pages[request.get("NextToken")]
+
+    kind = type(athena)
+    answer = execution(athena, "SUCCEEDED")
+    monkeypatch.setattr(kind, "get_query_execution", lambda *_, **__: answer)
+    monkeypatch.setattr(kind, "get_query_results", rows)
+    page = visitor.get(RUN).text
+    assert "2000.0 MB read · 0.01000 USD" in page
+    assert "12.50" in page
+    assert "NULL" in page
+    assert asked == [None, "more"]
+    assert visitor.get(f"{RUN}/rows.csv").text.splitlines() == [
+        "day,revenue",
+        "2026-01-30,12.50",
+        ",3.00",
+        "2026-01-31,7.25",
+    ]
+
+
+def test_a_query_that_failed_says_why_and_a_running_one_is_stopped(
+    visitor: StackVisitor, athena: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, stopped = type(athena), list[Any]()
+    failed = execution(
+        athena, "FAILED", StateChangeReason="line 1:8: Column 'x' cannot be resolved"
+    )
+    monkeypatch.setattr(kind, "get_query_execution", lambda *_, **__: failed)
+    assert "Column &#39;x&#39; cannot be resolved" in visitor.get(RUN).text
+    assert visitor.get(f"{RUN}/rows.csv").status == 400
+    running = execution(athena, "RUNNING")
+    monkeypatch.setattr(kind, "get_query_execution", lambda *_, **__: running)
+    monkeypatch.setattr(kind, "stop_query_execution", lambda *_, **request: stopped.append(request))
+    page = visitor.get(RUN).text
+    assert 'http-equiv="refresh"' in page
+    visitor.acted(f"{RUN}/cancel", {})
+    assert stopped == [{"QueryExecutionId": "12345678-aaaa"}]
+
+
+def test_a_query_of_another_workgroup_is_not_shown(
+    visitor: StackVisitor, athena: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = execution(athena, "SUCCEEDED")
+    foreign["QueryExecution"]["WorkGroup"] = "payroll"
+    monkeypatch.setattr(type(athena), "get_query_execution", lambda *_, **__: foreign)
+    assert visitor.get(RUN).status == 404
+    assert visitor.get(f"{RUN}/rows.csv").status == 404
+
+
 @pytest.mark.parametrize("number", ["nonsense!", "00000000-0000-0000-0000-000000000000"])
 def test_an_unknown_query_is_not_found(visitor: StackVisitor, athena: Any, number: str) -> None:
     with refusing({"GetQueryExecution": "InvalidRequestException"}, "was not found"):

@@ -15,6 +15,7 @@ import inventory.store
 import kernel.approval
 import kernel.lease
 import orders.approvals
+import orders.early_requests
 import orders.model
 import orders.usecases
 import payments.usecases
@@ -180,6 +181,11 @@ def early_request_overlooked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storage.sqlite.records, "_INSERT_FIRST", vars(storage.sqlite.records)["_INSERT"])
 
 
+def sender_not_told(patch: pytest.MonkeyPatch) -> None:
+    """Tell no sender that its request expired."""
+    patch.setattr(orders.early_requests, "rejection", lambda *_: None)
+
+
 def approval_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Charge an order whose decision was asked for and has not come."""
     require_approved = kernel.approval.require_approved
@@ -216,6 +222,7 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "late shipment unmarked": (450, late_shipment_unmarked),
     "reconciler off": (10, reconciler_off),
     "early request overlooked": (50, early_request_overlooked),
+    "sender not told": (50, sender_not_told),
     "approval forgotten": (10, approval_forgotten),
     "decision overwritten": (50, decision_overwritten),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.local.orderflow import ATTENTION_QUEUE, QUARANTINE_QUEUE
 from kernel import stock_events
+from orders.change_requests import CONSUMER
 from orders.model import Reason
 from storage.sqlite.database import Database
 from tests.simulation.approvals import REASONS
@@ -34,6 +35,10 @@ BUSINESS = {
     "UnknownSku",
 }
 """Reasons for which an order may be undone."""
+
+
+NO_ORDER = "OrderNotFound"
+"""The reason of a request whose order did not come within a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ def judge(model: Model, outcome: Outcome) -> None:
     _judge_waits(outcome, published)
     _judge_requests(model, outcome, published, letters)
     _judge_early(outcome)
+    _judge_expired(outcome)
     problem = model.approvals.left(outcome.store)
     promise("approval", not problem, problem)
     _judge_mails(model, outcome, letters)
@@ -271,6 +277,34 @@ def _judge_early(outcome: Outcome) -> None:
         ended = row["status"] == "CANCELLED" or outcome.excused(row["order_id"])
         holds = ended and row["charge"] is None
         promise("end", holds, f"{tuple(row)} was cancelled before its arrival")
+
+
+def _judge_expired(outcome: Outcome) -> None:
+    """Check that a request whose order never came is told by one fact, and no fact twice."""
+    told: dict[str, set[str]] = defaultdict(set)
+    query = "select order_id, envelope from events where detail_type = 'Order Rejected'"
+    facts = [(row["order_id"], json.loads(row["envelope"])) for row in outcome.store.rows(query)]
+    for _, fact in facts:
+        own = str((fact["detail"].get("metadata") or {}).get("event_id"))
+        told[str(fact["detail"].get("rejected_event_id"))].add(own)
+    for rejected, ids in told.items():
+        promise("events", len(ids) == 1, f"{len(ids)} different facts tell of {rejected}")
+    reported = {order_id for order_id, fact in facts if fact["detail"].get("reason") == NO_ORDER}
+    for letter in [*dead_letters_of(outcome), *closed_letters_of(outcome)]:
+        body = _content(letter["body"])
+        expired = body.get("consumer") == CONSUMER and body["reason"]["error"] == NO_ORDER
+        if letter["queue"] == QUARANTINE_QUEUE and expired:
+            order_id = body["event"]["detail"]["order_id"]
+            promise("end", order_id in reported, f"the sender for {order_id} was not told")
+
+
+def _content(body: str) -> Mapping[str, Any]:
+    """Return the object in a letter, or an empty one."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, Mapping) else {}
 
 
 def _judge_mails(model: Model, outcome: Outcome, letters: Sequence[Mapping[str, Any]]) -> None:

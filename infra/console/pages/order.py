@@ -63,7 +63,7 @@ def shown_order(visit: Visit, database: Database) -> View:
         "can_resend": any(each.type in REQUESTS for each in story.events),
         "approval": approval.names_of(story),
         "signs": SIGNS,
-        **_of_run(visit, run, masks=not reveal["revealed"]),
+        **of_run(visit, run, masks=not reveal["revealed"]),
     }
     return View("order/order.html", order_id, names)
 
@@ -118,7 +118,7 @@ def _effective(story: OrderStory) -> str | None:
     return found[-1] if found else None
 
 
-def _of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
+def of_run(visit: Visit, run: RunStory | None, *, masks: bool) -> dict[str, Any]:
     """Return the names of a run's graph and of the chosen state."""
     if run is None:
         return {"run": None, "graph": "", "chosen": None, "state": "", "errors": False}

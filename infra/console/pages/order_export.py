@@ -30,7 +30,16 @@ def exported(visit: Visit, database: Database) -> Download:
 
 
 def _names(visit: Visit, reader: Visitor) -> Mapping[str, Any]:
-    return {"visit": visit, "visitor": reader, "now": visit.now, "query": {}, "address": ""}
+    source = visit.source
+    return {
+        "visit": visit,
+        "visitor": reader,
+        "now": visit.now,
+        "query": {},
+        "address": "",
+        "platform": source,
+        "missing": source.missing,
+    }
 
 
 def _alone(body: str) -> Markup:

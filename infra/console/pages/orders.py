@@ -26,6 +26,7 @@ _TITLES = {
     "": "All",
     "in-flight": "In flight",
     "waiting": "Waiting",
+    "needs-person": "Needs a person",
     "failed-today": "Failed in 24 h",
     "high-value": "High value",
 }
@@ -145,6 +146,7 @@ def command_of(wanted: ListFilter) -> str:
 _STATUSES_OF = {
     "in-flight": frozenset(map(str, Status)) - frozenset(map(str, ENDED)),
     "waiting": frozenset(map(str, PAUSED)),
+    "needs-person": frozenset([str(Status.AWAITING_APPROVAL)]),
     "failed-today": frozenset([str(Status.FAILED)]),
 }
 """The statuses of a preset, for `orders list`."""

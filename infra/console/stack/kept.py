@@ -23,6 +23,8 @@ class Kept:
     def get(self, key: object, seconds: float, make: Callable[[], T]) -> T:
         """Return the value of a key, made at most some seconds ago."""
         with self._lock:
+            if len(self._making) > 2 * MOST:
+                self._making = {key: lock for key, lock in self._making.items() if lock.locked()}
             making = self._making.setdefault(key, Lock())
         with making:
             until, value = self._values.get(key, (0.0, None))
@@ -44,6 +46,5 @@ class Kept:
         now = self._clock()
         if len(self._values) > MOST:
             self._values = {key: each for key, each in self._values.items() if each[0] > now}
-            self._making = {key: lock for key, lock in self._making.items() if key in self._values}
         while len(self._values) > MOST:
             del self._values[next(iter(self._values))]

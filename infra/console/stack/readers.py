@@ -5,9 +5,10 @@ An error of AWS becomes one message on the page that failed; other pages still w
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar
 
 from infra.console.readers import MAX_WAITING, TooMany
 from infra.console.stack.source import StackSource
@@ -34,12 +35,15 @@ def as_refusals(name: str) -> Iterator[None]:
 
 
 class StackReaders:
-    """The readers of one stack."""
+    """The readers of one stack, at most `THREADS` at a time.
+
+    Their threads are daemons: a call that AWS does not answer keeps no process from its end.
+    """
 
     def __init__(self, source: StackSource, deadline: float = DEADLINE) -> None:
         self._source = source
         self._deadline = deadline
-        self._threads = ThreadPoolExecutor(THREADS, "console")
+        self._slots = asyncio.Semaphore(THREADS)
         self._waiting = 0
 
     async def read(self, query: Callable[[StackSource], T]) -> T:
@@ -56,10 +60,8 @@ class StackReaders:
             raise TooMany(f"{MAX_WAITING} pages are being read; try again in a second")
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            answer = loop.run_in_executor(self._threads, self._read, query)
             async with asyncio.timeout(self._deadline):
-                return await answer
+                return await self._begin(query)
         except TimeoutError:
             raise AWSError(
                 f"AWS has not answered within {self._deadline:g} seconds; try again, or see the"
@@ -68,10 +70,38 @@ class StackReaders:
         finally:
             self._waiting -= 1
 
+    async def _begin(self, query: Callable[[StackSource], T]) -> T:
+        await self._slots.acquire()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = self._read(query)
+            except BaseException as error:  # noqa: BLE001 - raised where the page waits
+                end = partial(_fail, answer, error)
+            else:
+                end = partial(_answer, answer, result)
+            with suppress(RuntimeError):  # the server has ended meanwhile
+                loop.call_soon_threadsafe(end)
+                loop.call_soon_threadsafe(self._slots.release)
+
+        Thread(target=run, name="console", daemon=True).start()
+        return await answer
+
     def _read(self, query: Callable[[StackSource], T]) -> T:
         with as_refusals(self._source.name):
             return query(self._source)
 
     def close(self) -> None:
-        """Start no more reads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Free nothing: the clients of AWS end with the process."""
+
+
+def _answer(answer: asyncio.Future[T], result: T) -> None:
+    if not answer.done():  # the page has ended meanwhile
+        answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)

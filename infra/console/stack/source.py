@@ -21,6 +21,7 @@ from infra.deployed.athena import Athena
 from infra.deployed.flow import ended_orders
 from infra.deployed.health import queue_lengths, read_health, read_open_orders
 from infra.deployed.machines import order_machine
+from infra.deployed.run_history import read_run
 from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
@@ -29,8 +30,9 @@ from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
 from infra.local.template.stack import Stack
 from infra.views.health import Health, Workers
-from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter
+from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter, StoryRun
 from infra.views.overview import Column
+from infra.views.run_story import RunStory
 from kernel.order_record import OrderRecord
 
 MAX_OPEN = 1_000
@@ -116,6 +118,13 @@ class StackSource:
             story, item = OrderStory.of_nothing(order_id, (), ()), None
         whole = replace(story, actions=list(_actions(story)), dead_letters=letters)
         return Told(whole, *orders.records_of(item))
+
+    def run(self, run: StoryRun) -> RunStory:
+        """Return a STANDARD run with its history."""
+        seconds = STORY_KEPT if run.status == "RUNNING" else DEFINITION_KEPT
+        return self.kept.get(
+            ("run", run.name, run.status), seconds, lambda: read_run(self.deployed, run.name)
+        )
 
     def definition(self) -> Mapping[str, Any]:
         """Return the definition of ``order_processing`` that is deployed now."""

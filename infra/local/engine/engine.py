@@ -334,7 +334,8 @@ class Engine:
         """Pass a result to the component that called the function."""
         on_result = self.calls.waiting.pop(result.id, None)
         if on_result is not None:
-            self.metrics.add(result, now)
+            if result.metrics:
+                self.metrics.add(result, now)
             try:
                 on_result(result, now)
             except sqlite3.Error:

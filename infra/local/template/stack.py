@@ -71,11 +71,11 @@ class Target:
     max_age: float
     max_attempts: int
     dead_letters: str | None
+    key: str = field(init=False)
+    """The target's name in the journal."""
 
-    @property
-    def key(self) -> str:
-        """The target's name in the journal."""
-        return f"{self.rule}/{self.id}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.rule}/{self.id}")  # the way of a frozen dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,9 @@ class WorkerPool:
         free = [worker for worker in self.workers if not worker.is_stalled()]
         for queue, choice in ((self._writer_queue, free[:1]), (self._read_only_queue, free[::-1])):
             while queue and choice:
-                worker = min(choice, key=lambda candidate: len(candidate.sent))
+                worker = choice[0]
+                if len(choice) > 1:
+                    worker = min(choice, key=lambda candidate: len(candidate.sent))
                 if not worker.has_room(len(queue[0].payload)):
                     break
                 worker.take(queue[0])

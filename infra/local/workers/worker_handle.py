@@ -71,18 +71,22 @@ class WorkerHandle:
         EOFError, OSError
             The process has ended.
         """
-        messages = self.channel.receive()
-        return [self._result(message) for message in messages if not self._is_return(message)]
+        results = []
+        for message in self.channel.receive():
+            if message.startswith(RETURNED):
+                self._take_back(message)
+            else:
+                results.append(self._result(message))
+        if results:
+            self.since = time.monotonic()
+        return results
 
-    def _is_return(self, message: bytes) -> bool:
-        """Return whether a message returns invocations unrun; record them if so."""
-        if not message.startswith(RETURNED):
-            return False
+    def _take_back(self, message: bytes) -> None:
+        """Record the invocations that a message returns unrun."""
         ids = set(orjson.loads(message.removeprefix(RETURNED)))
         self.returned += [invocation for invocation in self.sent if invocation.id in ids]
         self.sent = deque(invocation for invocation in self.sent if invocation.id not in ids)
         self.bytes = sum(len(invocation.payload) for invocation in self.sent)
-        return True
 
     def is_stalled(self) -> bool:
         """Return whether the running invocation has taken longer than `STALLED_AFTER`."""
@@ -95,7 +99,6 @@ class WorkerHandle:
         if wrote:
             self.writers.add(invocation.function.name)
         self.bytes -= len(invocation.payload)
-        self.since = time.monotonic()
         payload = json_text.parse(answer, exact=exact) if answer else None
         error = json_text.parse(error_text) if error_text else None
         return Result(number, payload, error, metrics, seconds, len(answer))

@@ -6,7 +6,7 @@ Each service's store extends `SQLiteRecords`, and writes its own rows in the tra
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from kernel import current_order, json_text
@@ -59,6 +59,10 @@ _MEMBERS: tuple[tuple[int, Mapping[str | None, Any]], ...] = tuple(
         ("approval", Approval),
     )
 )
+
+
+_line = partial(tuple.__new__, Line)
+"""`Line._make` without the call of a Python function: each step reads its order's lines."""
 
 
 class SQLiteRecords:
@@ -170,13 +174,13 @@ def to_record(row: sqlite3.Row) -> OrderRecord:
     values = list(row)
     # quantities and prices are bounded: no integer is beyond 64 bits
     lines = json_text.parse(values[_ITEMS], exact=False)
-    values[_ITEMS] = tuple(map(Line._make, lines))
+    values[_ITEMS] = tuple(map(_line, lines))
     values[_CANCEL_REQUESTED] = values[_CANCEL_REQUESTED] == 1
     if values[_ADDRESS]:
         values[_ADDRESS] = json_text.parse(values[_ADDRESS])
     for column, members in _MEMBERS:
         values[column] = members[values[column]]
-    return OrderRecord._make(values)
+    return tuple.__new__(OrderRecord, values)
 
 
 def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:

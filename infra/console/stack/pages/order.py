@@ -35,8 +35,6 @@ def _order(visit: Visit, source: StackSource) -> View:
         "lane_links": {lane: shared.lane_link(visit, lanes, lane) for lane in LANES},
         "here": partial(shared.here, visit),
         "runs": story.runs[-shared.MAX_RUNS :],
-        "run": None,
-        "run_note": source.missing[Feature.STATES],
         **_of_run(visit, source, told),
         "holds": _holds(told),
         "actions": shared.actions_of(story),
@@ -57,9 +55,13 @@ def _of_run(visit: Visit, source: StackSource, told: Told) -> dict[str, Any]:
     if wanted and chosen is None:
         raise NotFound(f"order {told.story.order_id} has no run {wanted[:80]!r}")
     names: dict[str, Any] = {"drawn": None, "graph": "", "state": visit.filter("state")}
+    names |= {"run": None, "run_note": source.missing[Feature.STATES]}
     if chosen is None:
         return names
     try:
+        if chosen.status is not None:  # AWS keeps its history
+            exact = shared.of_run(visit, source.run(chosen), masks=True)
+            return {**exact, "run_note": ""}
         definition = source.definition()
     except AWSError as error:
         return {**names, "drawn": chosen, "problem": str(error)}

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from infra.console.csv_file import csv_file
-from infra.console.page import Download, Feature, Page, Redirect, View, Visit, link
+from infra.console.page import Absent, Download, Feature, Page, Redirect, View, Visit, link
 from infra.console.pages import orders as shared
+from infra.console.stack.missing import MISSING
 from infra.console.stack.source import MAX_OPEN, StackSource
 from infra.views.order_facts import page_of, summary_of
 from infra.views.order_filter import InvalidCursor
@@ -26,6 +27,7 @@ SEARCHED = 200
 """Orders of a customer that one page reads."""
 
 HITS = 20
+DAY = 86_400.0
 
 PRESETS = {"": "Open", "waiting": "Waiting"}
 
@@ -82,9 +84,17 @@ def _sorted(wanted: ListFilter, records: Sequence[OrderRecord]) -> list[OrderRec
 
 def _is_of(wanted: ListFilter, record: OrderRecord) -> bool:
     """Return whether an order is in the preset of a filter."""
-    if wanted.preset == "waiting":
-        return record.status in PAUSED
-    return wanted.preset != "in-flight" or record.status not in ENDED
+    match wanted.preset:
+        case "waiting":
+            return record.status in PAUSED
+        case "in-flight":
+            return record.status not in ENDED
+        case "failed-today":
+            return record.status == Status.FAILED and record.updated_at >= wanted.now - DAY
+        case "high-value":
+            raise Absent(MISSING[Feature.LIST])
+        case _:
+            return True
 
 
 def _reasons(records: Sequence[OrderRecord]) -> set[str]:

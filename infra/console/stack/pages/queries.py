@@ -94,7 +94,10 @@ def _run(visit: Visit, source: StackSource) -> View:
 
 def _file(visit: Visit, source: StackSource) -> Download:
     """Return the rows of a query as CSV."""
-    columns, rows, _ = source.athena.rows(visit.path["id"], MAX_FILE)
+    found = source.athena.state(visit.path["id"])
+    if found.state != "SUCCEEDED":
+        raise BadFilter(f"query {found.id} is {found.state}, so it has no rows to save")
+    columns, rows, _ = source.athena.rows(found.id, MAX_FILE)
     return Download("query.csv", "text/csv; charset=utf-8", csv_file(columns, rows))
 
 
