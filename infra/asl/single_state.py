@@ -213,20 +213,28 @@ def _steps(  # noqa: PLR0913, PLR0917 - the parts of one data flow
         now=now,
     )
     with suppress(AslError):
-        _add_steps(steps, fields, data, given, scope)
+        add = _add_query_steps if fields.is_jsonata else _add_path_steps
+        add(steps, fields, data, given, scope)
     return steps
 
 
-def _add_steps(
+def _add_query_steps(
     steps: dict[str, JSON], fields: Fields, data: JSON, given: Given | None, scope: Any
 ) -> None:
+    """Add the steps of a JSONata state."""
+    if fields.value.get("Type") == "Map":
+        _add_items(steps, fields, data, scope)
+    elif arguments := fields.arguments():
+        steps["afterArguments"] = arguments(data, scope)
+    if given is not None and given.error is None:
+        steps["result"] = given.result
+
+
+def _add_path_steps(
+    steps: dict[str, JSON], fields: Fields, data: JSON, given: Given | None, scope: Any
+) -> None:
+    """Add the steps of a JSONPath state."""
     kind = fields.value.get("Type")
-    if fields.is_jsonata:
-        if arguments := fields.arguments():
-            steps["afterArguments"] = arguments(data, scope)
-        if given is not None and given.error is None:
-            steps["result"] = given.result
-        return
     raw = data
     data = fields.path("InputPath")(data, scope)
     if kind in _FILTERED or "InputPath" in fields:
@@ -234,6 +242,8 @@ def _add_steps(
     parameters = fields.arguments() if kind != "Map" else None
     if parameters:
         data = parameters(data, scope)
+    if kind == "Map":
+        _add_items(steps, fields, data, scope)
     if parameters or (kind in ("Task", "Pass") and "Result" not in fields):
         steps["afterParameters"] = data
     if (given is not None and given.error is not None) or kind not in (*CALLS, "Pass"):
@@ -244,3 +254,34 @@ def _add_steps(
     select = fields.template("ResultSelector", dict)
     steps["afterResultSelector"] = result = select(result, scope) if select else result
     steps["afterResultPath"] = fields.result_path()(raw, result)
+
+
+NUMBERS = ("maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentage")
+"""The steps of a Map that are numbers, by its fields' names with a lower first letter."""
+
+
+def _add_items(steps: dict[str, JSON], fields: Fields, data: JSON, scope: Any) -> None:
+    """Add what a Map makes of its input: the items, each as its selector has it, and limits."""
+    items = data
+    if fields.is_jsonata:
+        query = fields.query("Items")
+        items = query({"input": data}, scope) if query else data
+    elif "ItemsPath" in fields:
+        steps["afterItemsPath"] = items = fields.path("ItemsPath")(data, scope)
+    selector = fields.one_of("ItemSelector", *(() if fields.is_jsonata else ("Parameters",)))
+    if selector and (select := fields.template(selector)) and isinstance(items, list):
+        steps["afterItemSelector"] = [
+            select(data, _item_scope(scope, index, item)) for index, item in enumerate(items)
+        ]
+    for name in NUMBERS:
+        field = name[0].upper() + name[1:]
+        if {field, f"{field}Path"} & fields.value.keys():
+            kinds = (int, float) if name.endswith("Percentage") else (int,)
+            bounds = (0, float("inf"))
+            steps[name] = fields.setting(field, None, bounds, kinds)(data, scope)
+
+
+def _item_scope(scope: Any, index: int, item: JSON) -> Any:
+    """Return the scope of a Map's selector for an item."""
+    context = {**scope.context, "Map": {"Item": {"Index": index, "Value": item}}}
+    return SimpleNamespace(**{**vars(scope), "context": context})

@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.asl import DefinitionError
 from infra.asl.queries.client import CLIENT, Client
-from infra.asl.single_state import Given, MissingAnswer, run_state
+from infra.asl.single_state import NUMBERS, Given, MissingAnswer, run_state
 from infra.errors import InvalidRequest
 from infra.local.engine.integrations import KNOWN
 from kernel import clock
@@ -24,6 +24,8 @@ _USED = {
     *("stateConfiguration", "roleArn", "revealSecrets"),
 }
 
+
+_SETTINGS = {"retrierRetryCount", "errorCausedByState"}
 
 _CLIENT = Client()
 
@@ -46,8 +48,12 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     if level not in _LEVELS:
         raise InvalidRequest("ValidationException", f"inspectionLevel: one of {', '.join(_LEVELS)}")
     definition, data = _value(request, "definition", None), _value(request, "input", {})
-    name, state, language = _state(definition, request.get("stateName"))
+    name, state, language, is_of_map = _state(definition, request.get("stateName"))
     settings = request.get("stateConfiguration") or {}
+    unknown = settings.keys() - _SETTINGS if isinstance(settings, dict) else set()
+    if unknown:
+        message = f"stateConfiguration.{min(unknown)} is not supported"
+        raise InvalidRequest("ValidationException", message)
     retries = settings.get("retrierRetryCount", 0) if isinstance(settings, dict) else None
     if type(retries) is not int or retries < 0:
         raise InvalidRequest("ValidationException", "retrierRetryCount is a number from 0")
@@ -57,7 +63,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             state,
             data,
             given=_given(request.get("mock")),
-            context=_object(request, "context"),
+            context=_context(request, data, is_of_map=is_of_map),
             variables=_object(request, "variables"),
             language=language,
             retries=retries,
@@ -78,7 +84,9 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _inspection(result: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {step: _text(value) for step, value in result.steps.items()}
+    found: dict[str, Any] = {
+        step: value if step in NUMBERS else _text(value) for step, value in result.steps.items()
+    }
     if result.variables:
         found["variables"] = _text(result.variables)
     details: dict[str, Any] = {}
@@ -92,16 +100,47 @@ def _inspection(result: Any) -> dict[str, Any]:
     return found
 
 
-def _state(definition: Any, name: Any) -> tuple[str, Any, str]:
-    """Return a state: the definition itself, or the named state of a whole state machine."""
+def _context(request: Mapping[str, Any], data: Any, *, is_of_map: bool) -> dict[str, Any]:
+    """Return the Context object; a state within a Map has the first item by default."""
+    given = _object(request, "context")
+    if not is_of_map or given:
+        return given
+    return {"Map": {"Item": {"Index": 0, "Value": data}}}
+
+
+def _state(definition: Any, name: Any) -> tuple[str, Any, str, bool]:
+    """Return a state with its name, its query language, and whether it is within a Map.
+
+    It is the definition itself, or the named state of a whole state machine.
+    """
     if not isinstance(definition, dict):
         raise InvalidRequest("InvalidDefinition", "the definition is not a JSON object")
+    language = str(definition.get("QueryLanguage", "JSONPath"))
     if "States" not in definition:
-        return str(name or "State"), definition, str(definition.get("QueryLanguage", "JSONPath"))
-    states = definition["States"]
-    if not isinstance(states, dict) or name not in states:
+        return str(name or "State"), definition, language, False
+    found = _named(definition, name, is_of_map=False)
+    if found is None:
         raise InvalidRequest("ValidationException", "stateName names no state of the definition")
-    return name, states[name], str(definition.get("QueryLanguage", "JSONPath"))
+    return name, found[0], language, found[1]
+
+
+def _named(part: Any, name: Any, *, is_of_map: bool) -> tuple[Any, bool] | None:
+    """Return a state of a definition or of its parts, and whether it is within a Map."""
+    states = part.get("States") if isinstance(part, dict) else None
+    if not isinstance(states, dict):
+        return None
+    if name in states:
+        return states[name], is_of_map
+    for state in states.values():
+        if not isinstance(state, dict):
+            continue
+        branches = state.get("Branches")
+        inner = [(each, is_of_map) for each in (branches if isinstance(branches, list) else ())]
+        inner += [(state[key], True) for key in ("ItemProcessor", "Iterator") if key in state]
+        for each, within in inner:
+            if (found := _named(each, name, is_of_map=within)) is not None:
+                return found
+    return None
 
 
 def _given(mock: Any) -> Given | None:

@@ -23,6 +23,7 @@ MAX_LOG_ROWS = 1_000
 _CLI = {
     "cancel": "orders cancel {subject} --reason {reason}",
     "retry": "orders retry {subject}",
+    "redrive execution": "orders workflow redrive {subject} --reason {reason}",
     "approve": "orders approve {subject}",
     "reject": "orders reject {subject} --reason {reason}",
     "resend": "orders replay FILE",
@@ -148,6 +149,8 @@ def _actions(database: Database, before: int, who: str, size: int) -> Iterator[A
         size,
     )
     for row in rows:
+        were, after = json.loads(row["before"]), json.loads(row["after"])
+        subject = after.get("execution", row["subject"])  # of a redrive, the execution's name
         yield Activity(
             "action",
             row["id"],
@@ -156,10 +159,10 @@ def _actions(database: Database, before: int, who: str, size: int) -> Iterator[A
             row["action"],
             row["subject"],
             row["reason"],
-            json.loads(row["before"]),
-            json.loads(row["after"]),
+            were,
+            after,
             row["result"],
-            _command(row["action"], row["subject"], row["reason"]),
+            _command(row["action"], subject, row["reason"]),
         )
 
 

@@ -313,6 +313,17 @@ def test_actions_and_operations_on_dead_letters_are_one_list(rig: Rig) -> None:
     assert (entries[3].before, entries[3].after) == ({"status": "WAITING"}, {"status": "CANCELLED"})
 
 
+def test_the_command_of_a_redrive_names_the_execution(rig: Rig) -> None:
+    action = Action("ada", "redrive execution", "A-1", "mended")
+    number = operator_actions.begin(rig.database, action, {}, NOW)
+    operator_actions.end(rig.database, number, {"execution": "A-1-2"}, DONE)
+    [entry] = whole(rig, 50)
+    assert (entry.subject, entry.command) == (
+        "A-1",
+        "orders workflow redrive A-1-2 --reason mended",
+    )
+
+
 @pytest.mark.parametrize("most", [5, 6, 7])
 def test_a_long_log_hides_no_older_entry(
     rig: Rig, most: int, monkeypatch: pytest.MonkeyPatch

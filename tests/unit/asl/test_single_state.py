@@ -247,3 +247,79 @@ def test_the_handler_of_an_error_is_told(error: str, details: Any) -> None:
         "inspectionLevel": "DEBUG",
     }
     assert answer_test_state(request)["inspectionData"]["errorDetails"] == details
+
+
+ITEMS: dict[str, Any] = {
+    "Type": "Map",
+    "ItemsPath": "$.items",
+    "ItemSelector": {
+        "value.$": "$$.Map.Item.Value",
+        "index.$": "$$.Map.Item.Index",
+        "kind.$": "$.kind",
+    },
+    "MaxConcurrencyPath": "$.most",
+    "ToleratedFailurePercentage": 12.5,
+    "ItemProcessor": {
+        "StartAt": "Item",
+        "States": {
+            "Item": {"Type": "Pass", "Parameters": {"at.$": "$$.Map.Item.Index"}, "End": True}
+        },
+    },
+    "End": True,
+}
+
+
+def test_a_map_shows_its_items_and_its_limits() -> None:
+    data = {"items": [1, 2], "kind": "k", "most": 3}
+    found = run_state("Each", ITEMS, data, given=Given([10, 20]))
+    assert found.steps == {
+        "input": data,
+        "afterInputPath": data,
+        "afterItemsPath": [1, 2],
+        "afterItemSelector": [
+            {"value": 1, "index": 0, "kind": "k"},
+            {"value": 2, "index": 1, "kind": "k"},
+        ],
+        "maxConcurrency": 3,
+        "toleratedFailurePercentage": 12.5,
+        "afterResultSelector": [10, 20],
+        "afterResultPath": [10, 20],
+    }
+    request = {
+        "definition": json.dumps(ITEMS),
+        "input": json.dumps(data),
+        "mock": {"result": "[10,20]"},
+        "inspectionLevel": "DEBUG",
+    }
+    told = answer_test_state(request)["inspectionData"]
+    assert (told["maxConcurrency"], told["afterItemsPath"]) == (3, "[1,2]")
+
+
+def test_a_jsonata_map_shows_its_items() -> None:
+    state = {
+        "Type": "Map",
+        "Items": "{% $states.input.items %}",
+        "ItemSelector": {"twice": "{% $states.context.Map.Item.Value * 2 %}"},
+        "ItemProcessor": BRANCH,
+        "End": True,
+    }
+    found = run_state("Each", state, {"items": [1, 2]}, given=Given([3]), language="JSONata")
+    assert found.steps["afterItemSelector"] == [{"twice": 2}, {"twice": 4}]
+
+
+def test_a_state_within_a_map_is_named_and_has_the_first_item() -> None:
+    fork = {"Type": "Parallel", "Branches": [BRANCH], "Next": "Each"}
+    machine = {"StartAt": "Fork", "States": {"Fork": fork, "Each": ITEMS}}
+    request = {"definition": json.dumps(machine), "stateName": "Item", "input": "7"}
+    assert answer_test_state(request)["output"] == '{"at":0}'
+    given = {**request, "context": '{"Map":{"Item":{"Index":4,"Value":7}}}'}
+    assert answer_test_state(given)["output"] == '{"at":4}'
+    assert answer_test_state({**request, "stateName": "B"})["output"] == "7"
+    with pytest.raises(InvalidRequest, match="names no state"):
+        answer_test_state({**request, "stateName": "None"})
+
+
+def test_another_setting_is_refused_by_name() -> None:
+    request = {"definition": '{"Type":"Succeed"}', "stateConfiguration": {"retries": 1}}
+    with pytest.raises(InvalidRequest, match=r"stateConfiguration\.retries is not supported"):
+        answer_test_state(request)
