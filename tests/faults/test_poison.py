@@ -352,8 +352,8 @@ def test_f39_a_record_that_cannot_be_processed_or_converted(scene: Scene, kind: 
 def _is_poison(record: dict[str, Any]) -> bool:
     """Say whether a record has the request; the fact of its expiry has the same order id."""
     content = json.loads(base64.b64decode(record["data"]))
-    about = content["detail-type"], content["detail"]["order_id"]
-    return about == ("Order Cancelled", POISON)
+    request = (content["detail-type"], content["detail"]["order_id"])
+    return request == ("Order Cancelled", POISON)
 
 
 def _analysed(machine: Host) -> set[str]:
