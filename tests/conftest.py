@@ -166,6 +166,11 @@ def _cases(config: pytest.Config, files: tuple[str, ...], category: str | None) 
             yield pytest.param(case, id=case["name"], marks=counted)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the mutations of findings out, unless some are wanted."""
+    return (collection_path.name == "mutations" and not config.getoption("--findings")) or None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.name in SLOW:
         item.add_marker("slow")

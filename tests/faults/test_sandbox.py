@@ -216,7 +216,7 @@ def test_every_column_of_a_time_is_rebased(interrupted: Scene) -> None:
     """A new column of a time needs an entry in `infra.local.directory.clock_rebase`."""
     others = {
         *("metrics.sum", "metrics.minimum", "metrics.maximum", "measures.sum"),  # measured values
-        *("replays.start_at", "replays.end_at", "replays.rate"),  # requested
+        *("replays.start_at", "replays.end_at", "replays.rate", "letter_jobs.rate"),  # requested
         "schedules.next_at",  # follows from its expression
     }
     named = {
