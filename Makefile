@@ -35,11 +35,11 @@ serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:80
 
 # The tests wait for disks and processes, so three workers use two cores.
 test: .venv/.dev ## Run the tests, except those of test-long and test-browser, in parallel
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not long'
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not long'
 
 .PHONY: test-long
 test-long: .venv/.dev ## Run the tests of bursts: crashes, full disks, hot items, the simulation, fuzzing
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m long
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long
 
 .PHONY: test-fast
 test-fast: .venv/.dev ## Run the pure tests, about 20 seconds

@@ -45,8 +45,10 @@ LONG = {
     "test_hot_items.py",
     "test_letter_groups.py",
     "test_northwind.py",
+    "test_openapi_requests.py",
     "test_operating_page.py",
     "test_otlp.py",
+    "test_outside_text.py",
     "test_replay.py",
     "test_small_account.py",
 }
@@ -167,8 +169,10 @@ def _cases(config: pytest.Config, files: tuple[str, ...], category: str | None) 
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the mutations of findings out, unless some are wanted."""
-    return (collection_path.name == "mutations" and not config.getoption("--findings")) or None
+    """Leave out long files in `make test`, and the mutations of findings unless some are wanted."""
+    if collection_path.name == "mutations":
+        return not config.getoption("--findings") or None
+    return (collection_path.name in LONG and config.option.markexpr == "not long") or None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

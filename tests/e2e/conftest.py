@@ -1,10 +1,16 @@
 """Fixtures of end-to-end tests: runs in separate processes, because a process caches its wiring."""
 
+import json
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from infra.contracts.folder import FOLDER, OPENAPI
+from tests.fakes.serving import Served
+
+DOCUMENT = json.loads((FOLDER / OPENAPI).read_text(encoding="utf-8"))
 
 FORK = multiprocessing.get_context("fork")
 
@@ -31,3 +37,14 @@ def apart() -> Callable[..., Any]:
         return answer
 
     return call
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a data directory with the order of the OpenAPI document's examples."""
+    with Served(tmp_path_factory.mktemp("served") / "data") as server:
+        media = DOCUMENT["paths"]["/orders"]["post"]["requestBody"]["content"]["application/json"]
+        order = {**media["example"], "order_id": "A-1001", "customer_id": "C-42"}
+        assert server.ask("POST", "/orders", order)[0] == 201
+        yield server
+        assert server.ask("GET", "/health") == (200, {"status": "ok"})

@@ -198,6 +198,7 @@ def test_query_agrees_with_the_figures_of_the_run(ran: Any, told: Callable[[str]
     assert found["High Value Order Flagged"] == ran["high_value"]
 
 
+@pytest.mark.long
 def test_named_queries_charts_and_the_report_are_answered(told: Callable[[str], Any]) -> None:
     named = {"revenue_by_day", "orders_by_status", "top_skus", "high_value_orders"}
     assert named <= set(told("queries")["queries"])
@@ -459,6 +460,7 @@ def test_emit_puts_facts_only_with_the_option(tmp_path: Path) -> None:
     assert told == {"accepted": 1, "rejected": 0}
 
 
+@pytest.mark.long
 def test_emit_and_redrive_go_through_the_server_that_has_the_directory(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         unknown = line("A-1", customer_id="C-1", items=[tea(sku="TEA-GREEN-100")])
@@ -573,6 +575,7 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_dead_letters_are_listed_shown_and_redriven(lettered: Path) -> None:
     data = lettered / "data"
     [letter] = answer("dead-letters", "list", "--data", data)["dead_letters"]
@@ -616,6 +619,7 @@ def test_a_missing_dead_letter_is_reported(lettered: Path) -> None:
     assert "there is no dead letter 999" in done.stdout
 
 
+@pytest.mark.long
 def test_a_replay_has_a_dry_run_and_charges_no_order_twice(tmp_path: Path) -> None:
     examples = ROOT / "events_schema" / "order-created" / "examples"
     data = tmp_path / "data"
@@ -648,6 +652,7 @@ def test_a_replay_keeps_its_rate(tmp_path: Path) -> None:
 # ---- the sink
 
 
+@pytest.mark.long
 def test_orders_complete_during_an_outage_of_the_sink_which_catches_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "bucket").mkdir(parents=True)

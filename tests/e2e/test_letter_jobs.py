@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fakes.serving import Served
 
 MANY = 60
@@ -32,6 +34,7 @@ def ask(served: Served, name: str, **request: object) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 def test_a_job_that_is_killed_three_times_redrives_each_dead_letter_once(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as served:
         events = served.client("events")
@@ -56,6 +59,7 @@ def test_a_job_that_is_killed_three_times_redrives_each_dead_letter_once(tmp_pat
         assert (actor, action, result) == ("ada", "redrive group", "DONE")
 
 
+@pytest.mark.long
 def test_a_replay_that_is_killed_three_times_delivers_each_event_once(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as served:
         events = served.client("events")

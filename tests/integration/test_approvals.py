@@ -354,6 +354,7 @@ def posted_bytes(served: Served, path: str, body: bytes) -> int:
     return status
 
 
+@pytest.mark.long
 def test_an_order_is_decided_in_each_way_and_kill_9_changes_nothing(served: Served) -> None:
     for number in range(6):
         place(served, f"A-{number}")

@@ -135,6 +135,7 @@ def shop(opened: Shop) -> Iterator[Shop]:
             client.put_item(TableName=name, Item=item)
 
 
+@pytest.mark.long
 def test_a_stack_that_the_platform_wrote_is_sound(shop: Shop) -> None:
     report = shop.audit()
     assert [str(finding) for finding in report.findings.first] == []

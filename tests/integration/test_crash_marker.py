@@ -41,6 +41,7 @@ def signs(database: Database, bucket: Path) -> list[str]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 def test_an_item_that_ends_the_process_twice_is_quarantined(tmp_path: Path, place: str) -> None:
     codes: list[int] = []

@@ -37,6 +37,7 @@ def python(limit: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "limit"), [("main", "-S -s 1024"), ("thread", "-S -s unlimited")]
 )

@@ -50,7 +50,7 @@ ALTERED = {
 _VARIABLE = re.compile(r"\$\{(\w+)[.}]")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with the short form of CloudFormation's functions."""
 
 
