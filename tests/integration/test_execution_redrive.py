@@ -82,6 +82,19 @@ def told(rig: Rig) -> dict[str, Any]:
     return {name: value for name, value in described.items() if name.startswith("redrive")}
 
 
+def test_a_redrive_that_ended_the_process_twice_is_refused_from_then_on(rig: Rig) -> None:
+    """The recovery quarantines the execution; the redrive itself was never committed."""
+    events = rig.history("one")
+    rig.engine.executions.quarantine(rig.execution("one")["id"], "it ended the process", NOW)
+    rig.turn()
+    code, message = refusal(rig)
+    assert code == "ExecutionNotRedrivable"
+    assert "ended the process twice while it was redriven" in message
+    assert told(rig)["redriveStatus"] == "NOT_REDRIVABLE"
+    assert rig.execution("one")["status"] == "FAILED"
+    assert rig.history("one") == events
+
+
 def test_a_failed_execution_continues_at_its_failed_task(rig: Rig, step: Flaky) -> None:
     assert told(rig) == {"redriveCount": 0, "redriveStatus": "REDRIVABLE"}
     step.mended = True
@@ -195,12 +208,12 @@ def test_the_limits_themselves_are_allowed(rig: Rig, change: str) -> None:
     assert told(rig)["redriveStatus"] == "REDRIVABLE"
 
 
-@pytest.mark.parametrize(("events", "status"), [(24_998, "REDRIVABLE"), (24_999, "NOT_REDRIVABLE")])
+@pytest.mark.parametrize(("room", "status"), [(1, "REDRIVABLE"), (0, "NOT_REDRIVABLE")])
 def test_a_full_history_cannot_be_redriven(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, events: int, status: str
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, room: int, status: str
 ) -> None:
-    snapshot = {"last_event_id": events}
-    monkeypatch.setattr(execution_redrive, "snapshot_in", lambda _piece: snapshot)
+    assert execution_redrive.MAX_EVENTS == 24_999
+    monkeypatch.setattr(execution_redrive, "MAX_EVENTS", len(rig.history("one")) + room)
     assert told(rig)["redriveStatus"] == status
 
 

@@ -295,7 +295,8 @@ def _judge_expired(outcome: Outcome) -> None:
         expired = body.get("consumer") == CONSUMER and body["reason"]["error"] == NO_ORDER
         if letter["queue"] == QUARANTINE_QUEUE and expired:
             order_id = body["event"]["detail"]["order_id"]
-            promise("end", order_id in reported, f"the sender for {order_id} was not told")
+            told_or_stopped = order_id in reported or outcome.excused(order_id)
+            promise("end", told_or_stopped, f"the sender for {order_id} was not told")
 
 
 def _content(body: str) -> Mapping[str, Any]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra.asl import Execution, HistoryEvent, Machine
 from infra.errors import InvalidRequest
-from infra.local.directory.history_pieces import packed, snapshot_in, unpacked_text
+from infra.local.directory.history_pieces import packed, unpacked_text
 from infra.local.engine.execution_rows import LAST_PIECE, Redrive, redriven_context
+from kernel import json_text
 from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ MAX_EVENTS = 24_999
 
 MAX_RUNNING = 1_000_000
 """Maximum number of running STANDARD executions (Quotas for state machine executions)."""
+
+NO_EVENTS = b"[]"
+"""The events of the piece of an execution whose redrive ended the process twice."""
 
 TOKENS = 10
 """The number of an execution's latest client tokens that are remembered."""
@@ -61,11 +65,13 @@ def reason_against(database: Database, row: Any, now: float) -> str | None:
     if row["status"] in {"RUNNING", "SUCCEEDED"}:
         return f"Execution is {row['status']} and cannot be redriven"
     piece = database.row(LAST_PIECE, row["id"])
-    if piece is None or not unpacked_text(piece[0]).partition(b"\n")[2]:
-        # it ended before this platform stored the state at the end
+    events, _, state = (b"" if piece is None else unpacked_text(piece[0])).partition(b"\n")
+    if not state and events == NO_EVENTS:
+        return "Execution ended the process twice while it was redriven; start another execution"
+    if not state:  # it ended before this platform stored the state at the end
         return "Execution was started before the launch of RedriveExecution"
     limits = {
-        "history event limit exceeded": snapshot_in(piece[0])["last_event_id"] >= MAX_EVENTS,
+        "history event limit exceeded": json_text.parse(state)["last_event_id"] >= MAX_EVENTS,
         "has exceeded the max execution time": now - row["started_at"] > LONGEST,
         "redrivable period exceeded": now - row["ended_at"] > PERIOD,
     }

@@ -342,9 +342,15 @@ class Executions(Component):
             self._note(row["machine"], json_text.parse(row["input"]), cause, now, final=False)
 
     def quarantine(self, number: int, reason: str, now: float) -> None:
-        """End an execution as FAILED with States.Runtime, and hold its order."""
+        """End an execution as FAILED with States.Runtime, and hold its order.
+
+        One that had ended was being redriven: it gets a last piece of history without a state, so
+        another redrive is refused.
+        """
         row = self.journal.database.row("select * from executions where id = ?", number)
-        if row is not None and row["status"] == "RUNNING":
+        if row is not None and row["status"] != "RUNNING":
+            self.journal.batch.add(HISTORY, number, packed([], None))
+        elif row is not None:
             self._fail_row(number, reason, now)
             self._note(row["machine"], json_text.parse(row["input"]), reason, now, final=True)
 
