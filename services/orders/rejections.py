@@ -14,9 +14,8 @@ from kernel.clock import timestamp
 from kernel.errors import MAX_PROBLEMS, InvalidEvent, OrderflowError, Problem
 from kernel.event_fields import IDENTIFIER
 from kernel.events import CONTRACTS, REQUESTS, SOURCE, Metadata, OrderRejected, RefusedField
-from kernel.idempotency import published_event_id
 from kernel.order_record import Message
-from kernel.published_events import event_message
+from kernel.published_events import event_message, published_metadata
 from kernel.visible_text import is_visible
 
 _BUS_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -80,12 +79,9 @@ def _metadata(content: Mapping[str, Any], event_id: str) -> Metadata:
     sent = content.get("metadata")
     given: Mapping[str, Any] = sent if isinstance(sent, Mapping) else {}
     cause = _text(given.get("event_id")) or event_id
-    return Metadata.model_construct(
-        event_id=published_event_id("", OrderRejected.name, event_id),
-        schema_version=OrderRejected.version,
-        correlation_id=_text(given.get("correlation_id")) or cause,
-        causation_id=cause,
-        idempotency_key=None,
+    correlation_id = _text(given.get("correlation_id")) or cause
+    return published_metadata(
+        OrderRejected, "", event_id, correlation_id=correlation_id, causation_id=cause
     )
 
 
