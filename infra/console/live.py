@@ -19,11 +19,11 @@ POLL = 0.2
 QUICK = 0.25
 """Minimum seconds between two events of a stream."""
 
-SHARE, CREDIT = 0.015, 0.06
+SHARE, CREDIT = 0.01, 0.03
 """Share of one processor that all updates may take, and seconds of it that they may save up."""
 
-DEBT = 0.1
-"""Maximum seconds of a processor that are taken in advance: updates then wait for 7 seconds."""
+DEBT = 0.05
+"""Maximum seconds of a processor that are taken in advance: updates then wait for 5 seconds."""
 
 UPDATE = 0.008
 """Seconds of a processor that an update takes: about 6 ms for the page, the rest for the port."""
