@@ -25,15 +25,28 @@ from tests.fakes import read_once
 
 DEFAULT_VECTORS = Path(__file__).parents[1] / "../shared/conformance"
 SLOW = {
+    "test_artefact.py",  # lints the built template
     "test_contracts.py",  # writes the generated folder several times
+    "test_daily_report.py",  # DuckDB
     "test_duckdb_warehouse.py",
     "test_event_streams.py",  # files of some megabytes
+    "test_exact_json.py",
+    "test_expression_cost.py",
     "test_flatten_properties.py",
     "test_imports.py",  # an interpreter for each handler
     "test_interpreter_properties.py",
+    "test_json_text.py",
+    "test_jsonata.py",  # expressions that run out of time
+    "test_logs.py",
     "test_matching_lists.py",  # brute force
+    "test_output.py",
+    "test_pattern_reading.py",  # 6,000 random patterns
+    *(
+        f"test_{name}_properties.py"
+        for name in ("events", "expressions", "patterns", "redrive", "requests")
+    ),
 }
-"""Files of pure tests that `make test-fast` leaves out: together two thirds of the time."""
+"""Files of pure tests that `make test-fast` leaves out: together three quarters of the time."""
 
 LONG = {
     "fuzz",
