@@ -22,7 +22,7 @@ _ROWS = (
     ("failed_items", "items that the platform could not handle; the log has their traces"),
     ("high_value", "orders flagged for review"),
     ("revenue", "of completed orders"),
-    ("units_shipped", "units that left stock for good"),
+    ("units_shipped", "units that left the stock"),
 )
 _LIMITED = (
     ("begun", "calls that found a free execution"),
