@@ -11,6 +11,7 @@ from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
 from infra.terminal.output import Styled, Table, console
 from infra.views.forecast_store import ForecastStore
+from infra.views.health import plural
 from infra.views.replay_forecast import Forecast, Forecaster
 
 IN_TEXT, IN_JSON = 20, 1_000
@@ -79,14 +80,14 @@ def _show(line: Line, result: Forecast) -> None:
 
 def _show_totals(totals: dict[str, dict[str, int]], tally: Tally) -> None:
     invalid = f"{tally['rejected']:,} {'is' if tally['rejected'] == 1 else 'are'} invalid"
-    console.print(f"{tally['sent']:,} events would be sent, {invalid}")
+    console.print(f"{plural(tally['sent'], 'event')} would be sent, {invalid}")
     if tally["facts_skipped"]:
         console.print(
-            f"{tally['facts_skipped']:,} facts of the platform would be skipped (--facts sends"
-            " them, on one machine)"
+            f"{plural(tally['facts_skipped'], 'fact')} of the platform would be skipped (--facts"
+            " sends them, on one machine)"
         )
     if tally["not_selected"]:
-        console.print(f"{tally['not_selected']:,} events are not selected")
+        console.print(f"{plural(tally['not_selected'], 'event', 'are')} not selected")
     for reason, number in tally.reasons.most_common(SHOWN):
         console.print(f"  {number:,} invalid: {reason}")
     table = Table("total of", "value", "events", right=("events",))
