@@ -1,4 +1,4 @@
-"""Operations on a group of dead letters at a pace: jobs that a crash interrupts and repeats never.
+"""Jobs on a group of dead letters: operations at a pace, which no crash repeats or leaves out.
 
 A job has its dead letters in `letter_job_members`, the smallest id first, and the last handled one
 as its position. The position is written in the transaction that closes the dead letter and stores
@@ -32,7 +32,7 @@ from infra.local.engine.operator_actions import DONE, Action
 from infra.local.engine.redrive import Redrive
 
 CHUNK = 100
-"""Dead letters that all jobs together handle in one turn: orders go on between two of them."""
+"""Dead letters that all jobs together handle in one turn; orders continue between two turns."""
 
 AHEAD = 500
 """Dead letters whose events are looked up together: the id of an event has no index."""
