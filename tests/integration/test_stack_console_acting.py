@@ -77,6 +77,8 @@ def test_a_dead_letter_is_seen_grouped_and_explained(visitor: StackVisitor) -> N
     preview = visitor.get(f"/console/dead-letters/groups/reason/{group}/redrive").text
     assert "a run with its event" in preview
     assert "No order known" in preview
+    assert '<td data-label="happens">a run with its event' in preview
+    assert "/console/dead-letters/jobs" not in page + preview
     letter = visitor.get(f"/console/dead-letters/{number}").text
     assert "It goes to a run with its event" in letter
     assert f"orders dead-letters redrive {number} --stack orderflow-test" in letter
