@@ -173,6 +173,9 @@ def test_a_replay_is_foreseen_by_its_rules_started_and_cancelled(
     [arn] = events.describe_replay(ReplayName="again")["Destination"]["FilterArns"]
     assert arn.endswith("x-OrderCreatedRule-1")
     assert "again" in visitor.get("/console/replays").text
+    shown = visitor.get("/console/replays/again").text
+    assert begin.replace("T", " ") in shown
+    assert "cancel a replay, not pause it" in shown
     paused = visitor.post("/console/replays/again/pause", {})
     assert (paused.status, "not pause it" in paused.text) == (404, True)
 
