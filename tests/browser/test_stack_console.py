@@ -124,7 +124,7 @@ def test_a_dead_letter_is_looked_at_previewed_and_discarded(
         expect(page.locator("#badge")).to_have_text("as of its loading")
         page.get_by_role("button", name="Look at them").click()
         page.get_by_role("link", name="InvalidEvent").click()
-        page.get_by_role("link", name="Discard all 1…").click()
+        page.get_by_role("link", name="Discard it…").click()
         page.get_by_label("Why they need no action").fill("a test")
         page.get_by_role("button", name="Discard 1 dead letter").click()
         expect(page.locator(".notice.good")).to_contain_text("1 of 1 dead letters were discarded")

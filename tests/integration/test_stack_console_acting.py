@@ -77,6 +77,8 @@ def test_a_dead_letter_is_seen_grouped_and_explained(visitor: StackVisitor) -> N
     preview = visitor.get(f"/console/dead-letters/groups/reason/{group}/redrive").text
     assert "a run with its event" in preview
     assert "No order known" in preview
+    assert '<td data-label="happens">a run with its event' in preview
+    assert "/console/dead-letters/jobs" not in page + preview
     letter = visitor.get(f"/console/dead-letters/{number}").text
     assert "It goes to a run with its event" in letter
     assert f"orders dead-letters redrive {number} --stack orderflow-test" in letter
@@ -171,6 +173,9 @@ def test_a_replay_is_foreseen_by_its_rules_started_and_cancelled(
     [arn] = events.describe_replay(ReplayName="again")["Destination"]["FilterArns"]
     assert arn.endswith("x-OrderCreatedRule-1")
     assert "again" in visitor.get("/console/replays").text
+    shown = visitor.get("/console/replays/again").text
+    assert begin.replace("T", " ") in shown
+    assert "cancel a replay, not pause it" in shown
     paused = visitor.post("/console/replays/again/pause", {})
     assert (paused.status, "not pause it" in paused.text) == (404, True)
 

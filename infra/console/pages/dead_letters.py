@@ -59,6 +59,8 @@ def group(visit: Visit, database: Database) -> View:
         "next": shown[-1].id if len(rest) > SHOWN else None,
         "is_first": after is None,
         "newest": members[0].id if members else 0,
+        "cursor": "before",
+        "batch": len(members),
     }
     return View("dead_letters/group.html", "Dead letters of one cause", names)
 

@@ -174,6 +174,7 @@ def _form(visit: Visit, wanted: Wanted, found: Any) -> View:
         "wanted": wanted,
         "found": found,
         "seconds": seconds,
+        "may_start": found is not None and found.count > 0,
         "rules": [rule.name for rule in visit.source.stack.rules],
     }
     return View("replays/new.html", "New replay", names, 400 if wanted.problem else 200)

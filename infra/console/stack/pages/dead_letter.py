@@ -61,7 +61,7 @@ def show(visit: Visit, source: StackSource) -> View:
         ],
     }
     title = f"Dead letter {letter.id}"
-    return View("stack/letter.html", title, names, is_current=False)
+    return View("dead_letters/letter.html", title, names, is_current=False)
 
 
 def find(visit: Visit, source: StackSource) -> DeadLetter:

@@ -4,6 +4,7 @@ SQS shows a message by handing it out, so no page looks by itself.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def _groups(visit: Visit, source: StackSource) -> View:
         "look": source.sample.look,
         "counts": counts,
     }
-    return View("stack/letters_groups.html", "Dead letters", names, is_current=False)
+    return View("dead_letters/groups.html", "Dead letters", names, is_current=False)
 
 
 async def _look(visit: Visit, _: Mapping[str, str]) -> Redirect:
@@ -75,7 +76,7 @@ def _group(visit: Visit, source: StackSource) -> View:
         "cursor": "from",
         "batch": min(len(members), MAX_BATCH),
     }
-    return View("stack/letters_group.html", "Dead letters of one cause", names, is_current=False)
+    return View("dead_letters/group.html", "Dead letters of one cause", names, is_current=False)
 
 
 def _number(text: str) -> int:
@@ -95,42 +96,35 @@ def _preview(visit: Visit, source: StackSource) -> View:
         "by": by,
         "key": key,
         "verb": verb,
-        "newest": "",
         "label": members[0].value(by) if members else "",
         "batch": batch,
         "total": len(members),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": _foreseen(source, batch),
         "command": shared.command_of(verb, batch) + source.options,
+        "no_way_back": NO_WAY_BACK,
     }
-    return View("stack/letters_preview.html", f"{shared.VERBS[verb]}: preview", names)
+    return View("dead_letters/preview.html", f"{shared.VERBS[verb]}: preview", names)
 
 
 def _foreseen(source: StackSource, batch: list[LetterFact]) -> Foreseen:
     letters = [letter for fact in batch if (letter := source.sample.find(fact.id))]
     places = [(letter.id, dead_letter.destination_of(source, letter)) for letter in letters]
-    orders = sorted({fact.order_id for fact in batch if fact.order_id})
+    orders = list(dict.fromkeys(fact.order_id for fact in batch if fact.order_id))
     read = orders[:MAX_STATUSES]
     items = source.deployed.table().get_all([order_key(each) for each in read])
     records = [to_record(item) for item in items if is_order(item)]
     known = {record.order_id: str(record.status) for record in records}
-    statuses = list(known.values())
-    unknown = len(read) - len(statuses) + sum(fact.order_id is None for fact in batch)
-    counted = _counted([*statuses, *[UNKNOWN_ORDER] * unknown])
-    if len(orders) > len(read):
-        counted.append(("not read", len(orders) - len(read)))
+    statuses = Counter(known.values())
+    unknown = len(read) - len(known) + sum(fact.order_id is None for fact in batch)
+    statuses[UNKNOWN_ORDER] += unknown
+    statuses["not read"] += len(orders) - len(read)
     return Foreseen(
-        destinations=tuple(_counted([place for _, place in places])),
-        statuses=tuple(counted),
+        destinations=tuple(Counter(place for _, place in places).most_common()),
+        statuses=tuple((+statuses).most_common()),
         stuck=tuple(number for number, place in places if place == NO_WAY_BACK),
         places=dict(places),
         orders=known,
-    )
-
-
-def _counted(values: list[str]) -> list[tuple[str, int]]:
-    return sorted(
-        ((each, values.count(each)) for each in dict.fromkeys(values)), key=lambda pair: -pair[1]
     )
 
 

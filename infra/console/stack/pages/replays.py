@@ -16,15 +16,26 @@ SHOWN = 50
 def _listed(_: Visit, source: StackSource) -> View:
     """Show the newest replays of the account's archives."""
     found = source.kept.get("replays", LIST_KEPT, source.replays.all)
-    return View("stack/replays.html", "Replays", {"replays": found[::-1][:SHOWN]})
+    return View("replays/list.html", "Replays", {"replays": [*map(_shown, found[::-1][:SHOWN])]})
 
 
 def _one(visit: Visit, source: StackSource) -> View:
     """Show one replay."""
     name = visit.path["name"]
     found = source.kept.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
-    names = {"replay": found, "note": source.missing[Feature.PACE]}
-    return View("stack/replay.html", f"Replay {name[:80]}", names)
+    return View("replays/one.html", f"Replay {name[:80]}", {"replay": _shown(found)})
+
+
+def _shown(replay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a replay of AWS under the names of `ReplayState`."""
+    return {
+        "name": replay["name"],
+        "state": replay["state"],
+        "start_at": replay["since"],
+        "end_at": replay["until"],
+        "started_at": replay["started"] or None,
+        "updated_at": replay["updated"] or None,
+    }
 
 
 def _new(visit: Visit, source: StackSource) -> View:
@@ -69,9 +80,8 @@ def _form(visit: Visit, wanted: Wanted, found: Mapping[str, int] | None) -> View
     names: dict[str, Any] = {
         "wanted": wanted,
         "found": found,
+        "may_start": found is not None,
         "rules": [rule.name for rule in visit.source.stack.rules],
-        "note": MISSING[Feature.FORECAST],
-        "pace": MISSING[Feature.PACE],
     }
     status = 400 if wanted.problem else 200
     return View("stack/new_replay.html", "New replay", names, status, is_current=False)
