@@ -336,13 +336,14 @@ class Advance:
         """End the execution."""
         execution = self.execution
         self.ready.clear()
-        self.effects.extend(CancelTask(token) for token in sorted(execution.pending))
-        execution.pending.clear()
+        for token, frame in sorted(execution.pending.items()):
+            self.effects.append(CancelTask(token))
+            self._settle(frame)  # a redrive may run it long after it was restored
         if execution.times_out_at is not None:
             self.effects.append(CancelTask(EXECUTION_TIMER))
             execution.times_out_at = None
         root = execution.root
-        root.activity, root.alive = "", False
+        root.alive = False
         execution.status, execution.output = status, output
         execution.error, execution.cause = error, cause
         if status == "SUCCEEDED":

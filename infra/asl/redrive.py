@@ -29,7 +29,6 @@ def continue_execution(advance: "Advance", count: int) -> None:
         None,
         None,
     )
-    execution.pending.clear()
     root = execution.root
     root.last_id = execution.last_event_id
     advance.record(root, "ExecutionRedriven", {"redriveCount": count})
@@ -41,7 +40,7 @@ def continue_execution(advance: "Advance", count: int) -> None:
 
 def prepare(advance: "Advance", frame: "Frame") -> None:
     """Let a frame's state be run again in this advance; one that was not entered is entered."""
-    frame.alive, frame.activity, frame.callback, frame.due = True, "", None, None
+    frame.alive, frame.callback = True, None
     if frame.parent is not None:
         frame.last_id = frame.parent.last_id
     frame.redriven = frame.entered_id > 0

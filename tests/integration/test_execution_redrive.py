@@ -314,8 +314,8 @@ def test_an_execution_that_was_stopped_is_redriven_where_it_was(tmp_path: Path) 
     rig.close()
 
 
-def stop(rig: Rig, now: float) -> float:
-    row = named_execution(rig.database, "shop-flow:one")
+def stop(rig: Rig, now: float, name: str = "one") -> float:
+    row = named_execution(rig.database, f"shop-flow:{name}")
     return stop_execution(rig.engine.executions, row, "Halt", "by hand", now)
 
 
@@ -333,6 +333,31 @@ def test_an_execution_that_was_stopped_before_it_began_begins(
     rig.settle()
     assert rig.execution("one")["status"] == "SUCCEEDED"
     assert rig.entered("one") == ["First", "Second"]
+    rig.close()
+
+
+def test_a_redrive_that_fails_in_the_turn_of_another_end_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, flow=flow(Only={"Type": "Fail", "Error": "Told"}))
+    rig.start("one")
+    rig.settle()
+    monkeypatch.setattr(rig.engine.executions, "room", lambda: 0)
+    rig.start("two")
+    rig.turn()
+
+    def both(now: float) -> None:
+        stop(rig, now, "two")  # it has not begun: its row is written at once
+        row = named_execution(rig.database, "shop-flow:one")
+        execution_redrive.redrive_execution(rig.engine.executions, row, None, now)
+
+    rig.ask(both)
+    monkeypatch.undo()
+    rig.settle()
+    assert rig.execution("two")["status"] == "ABORTED"
+    ended = rig.execution("one")
+    assert (ended["status"], ended["error"], ended["ended_at"]) == ("FAILED", "Told", NOW)
+    assert told(rig)["redriveStatus"] == "REDRIVABLE"
     rig.close()
 
 

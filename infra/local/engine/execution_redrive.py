@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from infra.asl import Execution, HistoryEvent, Machine
 from infra.errors import InvalidRequest
 from infra.local.directory.history_pieces import packed, unpacked_text
-from infra.local.engine.execution_rows import LAST_PIECE, Redrive, redriven_context
+from infra.local.engine.execution_rows import END, LAST_PIECE, Redrive, redriven_context
 from kernel import json_text
 from storage.sqlite.database import Database
 
@@ -51,10 +51,6 @@ _RUNNING = (
 )
 _INSERT = (
     "insert into execution_redrives (execution_id, number, at, client_token) values (?, ?, ?, ?)"
-)
-_CONTINUE = (
-    "update executions set status = 'RUNNING', output = null, error = null, cause = null,"
-    " ended_at = null, wake_at = null where id = ?"
 )
 
 
@@ -112,7 +108,7 @@ def _begin(executions: "Executions", row: Any, redrive: Redrive) -> None:
     live = executions.restored(row)
     assert live is not None, "its last piece has the state at the end"
     batch = executions.journal.batch
-    batch.add(_CONTINUE, live.id)
+    batch.add(END, "RUNNING", *[None] * 4, live.id)  # in this turn it may end by the same statement
     batch.add(_INSERT, live.id, *redrive)
     live.wake_at = None
     context = live.execution.context

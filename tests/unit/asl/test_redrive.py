@@ -337,3 +337,32 @@ def test_an_answer_to_the_first_run_does_not_end_the_redriven_task() -> None:
     assert again.token != call.token
     assert machine.advance(redriven, TaskSucceeded(call.token, "late"), NOW) == []
     assert redriven.status == "RUNNING"
+
+
+def test_a_restart_runs_only_the_iterations_that_a_redrive_has_begun() -> None:
+    """Two iterations failed within the tolerance, and two were stopped in their tasks."""
+    states = {"T": {"Type": "Task", "Resource": f"{FUNCTION}f", "End": True}}
+    each = {"Type": "Map", "MaxConcurrency": 2, "ToleratedFailureCount": 2, "End": True}
+    each["ItemProcessor"] = {"StartAt": "T", "States": states}
+    machine: Any = compile_definition({"StartAt": "Each", "States": {"Each": each}}, name="flow")
+
+    def restored(execution: Execution) -> Execution:
+        return Execution.restore(json.loads(json.dumps(execution.snapshot())), machine)
+
+    execution, calls = machine.start([1, 2, 3, 4], CONTEXT, NOW)
+    for call in calls:
+        machine.advance(execution, TaskFailed(call.token, "Down", "told to"), NOW)
+    machine.stop(execution, None, None, NOW)
+    redriven = restored(execution)
+    begun = machine.redrive(redriven, 1, NOW)
+    assert [call.parameters for call in begun] == [1, 2]
+    redriven = restored(redriven)
+    todo = machine.resume(redriven, NOW)
+    assert todo == begun
+    ran = []
+    while isinstance(call := todo.pop(0), RunTask):
+        ran.append(call.parameters)
+        todo += machine.advance(redriven, TaskSucceeded(call.token, call.parameters), NOW)
+    assert ran == [1, 2, 3, 4]
+    assert isinstance(call, Ended)
+    assert call.output == [1, 2, 3, 4]
