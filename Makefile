@@ -33,7 +33,7 @@ run: .venv/.runtime ## Process 200 generated orders of every kind
 serve: .venv/.runtime ## Serve the HTTP API and the AWS endpoint on 127.0.0.1:8080
 	$(BIN)/orders serve
 
-# The tests wait for disks and processes, so three workers use two cores.
+# The tests wait for disks and processes, so four workers use two cores.
 test: .venv/.dev ## Run the tests, except those of test-long and test-browser, in parallel
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not long'
 
@@ -105,7 +105,7 @@ build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=
 	@.venv-sam/bin/python -m infra.packaging.artefact
 	@.venv-sam/bin/python infra/cost/sizes.py
 
-artefact: build ## Lint what `make build` left, transformed, for each stage and parameter
+artefact: build ## Lint the result of `make build`, transformed, for each stage and parameter
 	@$(SAM_ENV) .venv-sam/bin/python -m infra.packaging.lint
 
 ENV ?= dev
@@ -145,10 +145,9 @@ conformance: .venv/.dev ## Compare the runtime with AWS's recorded answers (VECT
 simulate: .venv/.dev ## Simulate runs full of faults (SEEDS=N, JOBS=N)
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2)
 
-# FINDINGS=1000 plays every mutation of a finding, in about 20 minutes.
 FINDINGS ?= 8
 .PHONY: mutations
-mutations: .venv/.dev ## Mutate the shipped code and the template until each mutation is detected
+mutations: .venv/.dev ## Mutate the code and the template until each mutation is detected (FINDINGS=1000: all)
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_mutations.py tests/mutations --all-mutations --findings $(FINDINGS)
 
 fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
@@ -186,7 +185,7 @@ bench-console: .venv/.dev ## Measure the console's pages, and a burst with open 
 bench: .venv/.dev .venv-bench/.installed ## Compare the platform with a bare loop and DBOS (ORDERS=N)
 	$(BIN)/python -m tests.bench --orders $(or $(ORDERS),10000)
 
-rehearse: .venv/.dev .venv-ministack/.installed build ## Deploy to MiniStack and compare it with one machine (LAMBDA_FAULTS=new-account, ORDERS=N)
+rehearse: .venv/.dev .venv-ministack/.installed build ## Compare MiniStack with one machine (LAMBDA_FAULTS=new-account, ORDERS=N)
 	$(BIN)/python -m tests.rehearsal $(if $(LAMBDA_FAULTS),--lambda-faults '$(LAMBDA_FAULTS)') \
 		$(if $(ORDERS),--orders $(ORDERS))
 

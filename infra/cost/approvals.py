@@ -42,7 +42,7 @@ TRANSITIONS, RUNS, MESSAGES = 2, 1, 3
 
 
 def approved(deployment: Deployment, prices: Prices = PRICES) -> Lines:
-    """Return what a million decisions add to the bill, without logs and alarms."""
+    """Return the price of a million decisions, without logs and alarms."""
     p = prices
     took = {name: deployment.milliseconds(_function(name), step) for name, step in ADDED.items()}
     run_ms = sum(took[name] + TASK_MS for name in TASKS)

@@ -1,4 +1,4 @@
-"""The operations on saved views: the filters of a list by name, for everybody of this directory.
+"""The operations on saved views: the filters of a list by name, for all users of this directory.
 
 ==============  ===================================================================================
 ``SaveView``    ``page``, ``name``, ``query``: keep the filters, or replace those of the name

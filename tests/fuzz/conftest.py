@@ -1,4 +1,4 @@
-"""Fuzz every input with any JSON; `make test` runs the same `DEFAULT_EXAMPLES` each time."""
+"""Fuzz every input with any JSON; `make test-long` runs the same `DEFAULT_EXAMPLES` each time."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ from tests.fuzz.platforms import Platform, Shipped, Small
 T = TypeVar("T")
 
 DEFAULT_EXAMPLES = 50
-"""Examples of each input in `make test`; with this number they are always the same."""
+"""Examples of each input in `make test-long`; with this number they are always the same."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it has an unguessable name
 

@@ -1,4 +1,4 @@
-"""Mutations of what the findings of docs/aws.md speak of, each with a test that has to fail."""
+"""Mutations of the changes in docs/aws.md's findings, each with a test that has to fail."""
 
 import os
 import re

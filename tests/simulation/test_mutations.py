@@ -10,7 +10,7 @@ from tests.simulation.world import SeedResult, World
 FORK = multiprocessing.get_context("fork")
 
 FEW = 200
-"""Number of seeds of a mutation up to which `make test` plays it: about ten seconds."""
+"""Number of seeds of a mutation up to which `make test-long` plays it: about ten seconds."""
 
 
 def _caught(name: str) -> SeedResult | None:

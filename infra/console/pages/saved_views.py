@@ -1,4 +1,4 @@
-"""Saved views: the filters of a list are kept by name, for everybody who sees the directory.
+"""Saved views: the filters of a list are kept by name, for all users of the directory.
 
 A view is a link: its filters are in the address of the list, as always.
 """

@@ -1,6 +1,6 @@
 """A deployed stack as the console reads it: each read is bounded, and kept for some seconds.
 
-``docs/console.md`` has the calls of each page.
+``docs/decisions/0087-console-of-a-stack.md`` has the calls of each page.
 """
 
 import time

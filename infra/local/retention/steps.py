@@ -1,4 +1,4 @@
-"""What the prunings have in common: their result, and one transaction for each step."""
+"""The parts that all prunings share: their result, and one transaction for each step."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
