@@ -36,7 +36,7 @@ def forecast(
 ) -> dict[str, Any]:
     """Print the effects of the events, without changing anything; return them for ``--json``."""
     listed: list[dict[str, Any]] = []
-    progress = ReplayProgress()
+    progress = ReplayProgress(done="selected")
     with ExitStack() as exits:
         real = where.reader(unmigrated=True) if where.database.exists() else None
         if real is not None:

@@ -12,14 +12,17 @@ EVERY, EVERY_PLAIN = 0.2, 5.0
 class ReplayProgress:
     """The number of sent events, their rate, and the remaining time.
 
-    ``fraction`` returns the share of the source that was read, or None if it is unknown.
+    ``fraction`` returns the share of the source that was read, or None if it is unknown; ``done``
+    is the word for the events that were sent.
     """
 
     def __init__(
         self,
         fraction: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        done: str = "sent",
     ) -> None:
+        self._done = done
         self._fraction = fraction
         self._clock = clock
         self._started = clock()
@@ -46,7 +49,7 @@ class ReplayProgress:
         """Return the progress as one line."""
         first, begun = self._first or (0, 0.0)
         passed = max(now - self._started, 1e-9)
-        text = f"{read:,} read, {sent:,} sent, {(read - first) / passed:,.0f}/s"
+        text = f"{read:,} read, {sent:,} {self._done}, {(read - first) / passed:,.0f}/s"
         done = self._fraction()
         if done is None:
             return text

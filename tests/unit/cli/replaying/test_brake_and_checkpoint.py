@@ -100,6 +100,8 @@ def test_progress_tells_share_rate_and_the_remaining_time() -> None:
     share[0] = 0.001
     assert progress.described(5, 5, 10.0).endswith("2 h 46 min left")
     assert ReplayProgress(lambda: None, lambda: 0.0).described(5, 4, 1.0) == "5 read, 4 sent, 5/s"
+    dry = ReplayProgress(lambda: None, lambda: 0.0, done="selected")
+    assert dry.described(5, 4, 1.0) == "5 read, 4 selected, 5/s"
 
 
 # ---- the checkpoint
