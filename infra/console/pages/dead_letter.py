@@ -1,7 +1,7 @@
 """One dead letter: its reason, history and body; edit with a check and a diff, and its actions."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,23 +122,37 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     return await redrive(visit, form)
 
 
-async def redrive(visit: Visit, form: Mapping[str, str]) -> Redirect:
+Act = Callable[..., Awaitable[Redirect]]
+"""Run an operation, with its fields, on the dead letter of a form."""
+
+
+async def _act(visit: Visit, name: str, **fields: Any) -> Redirect:
+    number = number_of(visit.path["id"])
+    [answer] = await operate(visit, name, [number], **fields)
+    return Redirect(link(f"/dead-letters/{number}"), sentence(answer), tone_of([answer]))
+
+
+async def redrive(visit: Visit, form: Mapping[str, str], act: Act = _act) -> Redirect:
     """Send a dead letter back to the place where it failed; return to the page that asks."""
-    done = await _act(visit, "Orderflow.RedriveDeadLetters")
+    done = await act(visit, "Orderflow.RedriveDeadLetters")
     return replace(done, to=own_address(form["to"])) if form.get("to") else done
 
 
-async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
+async def discard(visit: Visit, form: Mapping[str, str], act: Act = _act) -> Redirect:
     """Remove a dead letter from its queue; it can be put back for 14 days."""
     reason = form.get("reason", "").strip()
     if not reason:
         raise BadFilter("reason: is missing; say why this dead letter needs no action")
-    return await _act(visit, "Orderflow.DiscardDeadLetters", reason=reason)
+    return await act(visit, "Orderflow.DiscardDeadLetters", reason=reason)
 
 
-async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
-    """Put discarded or expired dead letters back: this one, and others that the form names."""
-    ids = numbers_of(form.get("ids", visit.path["id"]))
+async def undo(
+    visit: Visit,
+    form: Mapping[str, str],
+    ids_of: Callable[[str], Sequence[int | str]] = numbers_of,
+) -> Redirect:
+    """Put discarded or expired dead letters back: this one, or those that the form names."""
+    ids = ids_of(form.get("ids", visit.path["id"]))
     if not ids:
         raise BadFilter("ids: is missing; name the dead letters that are put back")
     answers = await operate(visit, "Orderflow.RestoreDeadLetters", ids)
@@ -149,12 +163,6 @@ async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     if refused:
         text += f" Refused: {refused[0]['id']}: {refused[0]['message']}"
     return Redirect(link("/dead-letters"), text, tone_of(answers))
-
-
-async def _act(visit: Visit, name: str, **fields: Any) -> Redirect:
-    number = number_of(visit.path["id"])
-    [answer] = await operate(visit, name, [number], **fields)
-    return Redirect(link(f"/dead-letters/{number}"), sentence(answer), tone_of([answer]))
 
 
 def sentence(answer: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Dead letters: grouped by cause, with preview, redrive, discard and undo."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -10,7 +10,15 @@ from infra.console.pages import dead_letter, saved_views
 from infra.console.pages.dead_letter import number_of
 from infra.views.closed_letters import closed_page
 from infra.views.foreseen_redrive import NO_WAY_BACK, foreseen
-from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, LetterIndex, grouped, of_group
+from infra.views.letter_groups import (
+    BY,
+    MAX_LETTERS,
+    LetterFact,
+    LetterIndex,
+    OpenLetters,
+    grouped,
+    of_group,
+)
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
@@ -25,8 +33,13 @@ VERBS = {"redrive": "Redrive", "discard": "Discard"}
 
 def groups(visit: Visit, database: Database) -> View:
     """Show the open dead letters as groups."""
-    by = by_of(visit.filter("by"))
     found = INDEX.read(database, visit.source.stack.dead_letter_queues)
+    return groups_of(visit, found, saved_views.names_of(visit, database, "dead_letters"))
+
+
+def groups_of(visit: Visit, found: OpenLetters, more: Mapping[str, Any]) -> View:
+    """Return the page of open dead letters as groups; ``more`` are names of its template."""
+    by = by_of(visit.filter("by"))
     facts = chosen(visit, found.facts)
     made = grouped(facts, by, visit.now)
     names = {
@@ -39,7 +52,7 @@ def groups(visit: Visit, database: Database) -> View:
         "limit": MAX_LETTERS,
         "given": given_filters(visit),
         "queues": visit.source.stack.dead_letter_queues,
-        **saved_views.names_of(visit, database, "dead_letters"),
+        **more,
     }
     return View("dead_letters/groups.html", "Dead letters", names)
 
@@ -98,15 +111,23 @@ def closed(visit: Visit, database: Database) -> View:
 
 def as_csv(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter as CSV."""
-    rows = (saved(fact).values() for fact in _listed(visit, database))
-    body = csv_file(COLUMNS, rows)
+    return csv_of(_listed(visit, database))
+
+
+def csv_of(facts: Sequence[LetterFact]) -> Download:
+    """Return dead letters as CSV."""
+    body = csv_file(COLUMNS, (saved(fact).values() for fact in facts))
     return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
 
 
 def as_ndjson(visit: Visit, database: Database) -> Download:
     """Return the open dead letters of a filter, a JSON object a line."""
-    lines = (json.dumps(saved(fact)) for fact in _listed(visit, database))
-    body = "".join(f"{line}\n" for line in lines).encode()
+    return ndjson_of(_listed(visit, database))
+
+
+def ndjson_of(facts: Sequence[LetterFact]) -> Download:
+    """Return dead letters, a JSON object a line."""
+    body = "".join(f"{json.dumps(saved(fact))}\n" for fact in facts).encode()
     return Download("dead-letters.ndjson", "application/x-ndjson", body)
 
 

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from infra.console.page import BadFilter, Redirect, View, Visit, link
+from infra.console.pages import dead_letter as shared
 from infra.console.pages.dead_letter import (
     MAX_BATCH,
     changes_of_edit,
@@ -15,7 +17,6 @@ from infra.console.pages.dead_letter import (
     sentence,
     tone_of,
 )
-from infra.console.pages.session import own_address
 from infra.console.stack.source import StackSource
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed.dead_letter_records import closed_dead_letter
@@ -105,34 +106,23 @@ async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     return Redirect(link("/dead-letters"), f"{sentence(answer)}. Look again to see it.")
 
 
-async def redrive(visit: Visit, form: Mapping[str, str]) -> Redirect:
-    """Send a dead letter back to the place where it failed; return to the page of the form."""
-    done = await _act(visit, "Orderflow.RedriveDeadLetters")
-    return replace(done, to=own_address(form["to"])) if form.get("to") else done
-
-
-async def discard(visit: Visit, form: Mapping[str, str]) -> Redirect:
-    """Remove a dead letter from its queue; it can be put back for 14 days."""
-    reason = form.get("reason", "").strip()
-    if not reason:
-        raise BadFilter("reason: is missing; say why this dead letter needs no action")
-    return await _act(visit, "Orderflow.DiscardDeadLetters", reason=reason)
-
-
-async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
-    """Put discarded dead letters back: this one, or those that the form names."""
-    ids = ids_of(form.get("ids", visit.path["id"]))
-    answers = await operate(visit, "Orderflow.RestoreDeadLetters", ids)
-    first = sentence(answers[0]) if answers else "Nothing was named."
-    return Redirect(link("/dead-letters"), f"{first}. Look again to see it.", tone_of(answers))
-
-
 async def _act(visit: Visit, name: str, **fields: Any) -> Redirect:
     number = id_of(visit.path["id"])
     [answer] = await operate(visit, name, [number], **fields)
     gone = answer["state"] in ("sent", "done", "discarded")
     to = "/dead-letters" if not gone else f"/dead-letters/{number}"
     return Redirect(link(to), sentence(answer), tone_of([answer]))
+
+
+redrive = partial(shared.redrive, act=_act)
+discard = partial(shared.discard, act=_act)
+
+
+async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
+    """Put discarded dead letters back; a look shows them, as new messages."""
+    done = await shared.undo(visit, form, ids_of)
+    text = f"{done.notice.rstrip('.')}. Look again to see it."
+    return replace(done, to=link("/dead-letters"), notice=text)
 
 
 def _editable_here(visit: Visit) -> tuple[DeadLetter, str]:

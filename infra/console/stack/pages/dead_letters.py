@@ -3,22 +3,21 @@
 SQS shows a message by handing it out, so no page looks by itself.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from infra.console.csv_file import csv_file
 from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
 from infra.console.pages import dead_letters as shared
 from infra.console.pages.dead_letter import MAX_BATCH, operate, tone_of
+from infra.console.pages.dead_letters import SHOWN
 from infra.console.stack.pages import dead_letter
 from infra.console.stack.source import StackSource
 from infra.views.foreseen_redrive import NO_WAY_BACK, UNKNOWN_ORDER, Foreseen
-from infra.views.letter_groups import BY, MAX_LETTERS, LetterFact, OpenLetters, grouped, of_group
+from infra.views.letter_groups import LetterFact, OpenLetters, grouped, of_group
 from storage.dynamodb.order_item import is_order, order_key, to_record
 
-SHOWN = 50
 CLOSED = 50
 MAX_STATUSES = 100
 """Orders whose status a preview reads: one BatchGetItem."""
@@ -26,24 +25,10 @@ MAX_STATUSES = 100
 
 def _groups(visit: Visit, source: StackSource) -> View:
     """Show the number of dead letters, and those of the last look as groups."""
-    by = shared.by_of(visit.filter("by"))
-    facts = shared.chosen(visit, _facts(source))
-    made = grouped(facts, by, visit.now)
-    counts = source.letter_counts()
-    names = {
-        "by": by,
-        "choices": BY,
-        "groups": made[:SHOWN],
-        "omitted": len(made) - SHOWN,
-        "shown": len(facts),
-        "found": OpenLetters(tuple(_facts(source)), len(_facts(source))),
-        "limit": MAX_LETTERS,
-        "given": shared.given_filters(visit),
-        "queues": source.stack.dead_letter_queues,
-        "look": source.sample.look,
-        "counts": counts,
-    }
-    return View("dead_letters/groups.html", "Dead letters", names, is_current=False)
+    facts = tuple(_facts(source))
+    more = {"look": source.sample.look, "counts": source.letter_counts()}
+    view = shared.groups_of(visit, OpenLetters(facts, len(facts)), more)
+    return replace(view, is_current=False)
 
 
 async def _look(visit: Visit, _: Mapping[str, str]) -> Redirect:
@@ -183,15 +168,11 @@ class ClosedLetters:
 
 
 def _as_csv(visit: Visit, source: StackSource) -> Download:
-    rows = (shared.saved(fact).values() for fact in shared.chosen(visit, _facts(source)))
-    body = csv_file(shared.COLUMNS, rows)
-    return Download("dead-letters.csv", "text/csv; charset=utf-8", body)
+    return shared.csv_of(shared.chosen(visit, _facts(source)))
 
 
 def _as_ndjson(visit: Visit, source: StackSource) -> Download:
-    facts = shared.chosen(visit, _facts(source))
-    body = "".join(f"{json.dumps(shared.saved(fact))}\n" for fact in facts).encode()
-    return Download("dead-letters.ndjson", "application/x-ndjson", body)
+    return shared.ndjson_of(shared.chosen(visit, _facts(source)))
 
 
 PAGE = Page(
