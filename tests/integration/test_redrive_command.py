@@ -66,6 +66,12 @@ def test_an_unknown_execution_is_refused(data: Path, name: str) -> None:
     assert "no execution is named" in done.stderr
 
 
+def test_a_reason_that_aws_would_not_store_is_refused() -> None:
+    done = orders("workflow", "redrive", "one", "--stack", "shop", "--reason", "mended")
+    assert done.returncode == 1
+    assert "--reason: AWS stores no reason of a redrive" in done.stderr
+
+
 class StepFunctions:
     """A client whose executions are a dictionary by ARN."""
 

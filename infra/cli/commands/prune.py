@@ -48,7 +48,7 @@ def prune(
     """Delete orders, events, runs and files older than some days, also in a served directory.
 
     Nothing unfinished is deleted. A pruned order that arrives again is ignored, since its id is
-    kept. Without an option the settings count, which a server applies every hour by itself.
+    kept. Without an option the settings apply, as a server applies them every hour.
     """
     where = directory(data)
     where.require_database()

@@ -21,7 +21,9 @@ Execution = Annotated[
 def redrive(
     execution: Execution,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why; the history has it.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; recorded with the action, on one machine.")
+    ] = "",
     stack: StackOptions,
     data: Data = DATA,
     as_json: Json = False,
@@ -31,6 +33,10 @@ def redrive(
     It continues from the states that did not end, as AWS's RedriveExecution does. States that
     ended are not run again.
     """
+    if stack.given and reason.strip():
+        raise CommandError(
+            "--reason: AWS stores no reason of a redrive; leave it out for a deployed stack"
+        )
     deployed = stack.deployed_stack()
     if deployed is not None:
         found = redrive_there(deployed, execution)

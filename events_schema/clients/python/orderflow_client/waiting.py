@@ -62,7 +62,8 @@ class OrderApi:
         Raises
         ------
         OrderRejected
-            A consumer refused the event. A deployed stack tells that by the fact alone.
+            A consumer refused the event; on AWS a customer's token cannot read that of an
+            ``Order Created``.
         NoOutcome
             The order did not end within ``seconds``.
         """
