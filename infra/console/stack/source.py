@@ -18,7 +18,7 @@ from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed import orders
 from infra.deployed.archive_replays import ArchiveReplays
 from infra.deployed.athena import Athena
-from infra.deployed.flow import ended_orders
+from infra.deployed.ended_orders import ended_orders
 from infra.deployed.health import queue_lengths, read_health, read_open_orders
 from infra.deployed.machines import order_machine
 from infra.deployed.run_history import read_run

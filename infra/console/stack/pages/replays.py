@@ -8,7 +8,7 @@ from infra.console.pages import replays as shared
 from infra.console.pages.replays import Wanted
 from infra.console.stack.missing import MISSING
 from infra.console.stack.source import LIST_KEPT, StackSource
-from infra.deployed.matched import matched_events
+from infra.deployed.matched_events import matched_events
 
 SHOWN = 50
 
