@@ -189,7 +189,7 @@ class Executions(Component):
         self.forget(number)
 
     def forget(self, number: int) -> None:
-        """Undo what an item has done to an execution in this turn: the item has failed."""
+        """Undo the changes of a failed item to an execution in this turn."""
         self.live.pop(number, None)
         self._dirty.pop(number, None)
         self.redriven.pop(number, None)
