@@ -15,14 +15,14 @@ SHOWN = 50
 
 def _listed(_: Visit, source: StackSource) -> View:
     """Show the newest replays of the account's archives."""
-    found = source.kept.get("replays", LIST_KEPT, source.replays.all)
+    found = source.cache.get("replays", LIST_KEPT, source.replays.all)
     return View("stack/replays.html", "Replays", {"replays": found[::-1][:SHOWN]})
 
 
 def _one(visit: Visit, source: StackSource) -> View:
     """Show one replay."""
     name = visit.path["name"]
-    found = source.kept.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
+    found = source.cache.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
     names = {"replay": found, "note": source.missing[Feature.PACE]}
     return View("stack/replay.html", f"Replay {name[:80]}", names)
 
