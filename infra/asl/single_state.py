@@ -261,7 +261,7 @@ NUMBERS = ("maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentag
 
 
 def _add_items(steps: dict[str, JSON], fields: Fields, data: JSON, scope: Any) -> None:
-    """Add what a Map makes of its input: the items, each as its selector has it, and limits."""
+    """Add the items of a Map, each as its selector has it, and its limits."""
     items = data
     if fields.is_jsonata:
         query = fields.query("Items")

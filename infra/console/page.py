@@ -260,7 +260,7 @@ class Reading(Protocol):
         """Run a reader's function in a thread, with the place that it reads."""
 
     def close(self) -> None:
-        """Free what was opened."""
+        """Free the opened resources."""
 
 
 class FailureLog(Protocol):

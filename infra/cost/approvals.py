@@ -1,4 +1,4 @@
-"""The price of decisions: what an order adds that is approved on the page of the reviewer's mail.
+"""The price of a decision: an order that is approved on the page of the reviewer's mail.
 
 Its wait is an execution of order_approval, and a second run of order_processing follows.
 """

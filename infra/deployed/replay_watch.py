@@ -165,7 +165,7 @@ class StackProof:
         return number
 
     def _read(self, order_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what is compared of each order that has a record."""
+        """Return the compared fields of each order that has a record."""
         if not order_ids:
             return {}
         keys = [order_key(order_id) for order_id in order_ids]

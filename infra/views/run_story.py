@@ -62,7 +62,7 @@ class StateVisit:
         return max(0.0, (now if self.exited is None else self.exited) - self.entered)
 
     def changes(self) -> list[Change]:
-        """Return what differs between its input and its output, at most `MAX_CHANGES`."""
+        """Return the differences between its input and its output, at most `MAX_CHANGES`."""
         before, after = (_exact(value) for value in (self.input, self.output))
         return changes(before, after, "$")[:MAX_CHANGES]
 

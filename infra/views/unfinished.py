@@ -46,7 +46,7 @@ def waiting(database: Database, stack: Stack) -> list[Waiting]:
 
 
 def _paused(database: Database) -> Iterator[Waiting]:
-    """Yield the waiting orders by what they wait for, those first that are due first."""
+    """Yield the waiting orders by the cause of the wait, in the order of their due times."""
     found: dict[str, Waiting] = {}
     for row in database.rows(_PAUSED):
         does = f"wait for {waits_for(row['waiting_for'], row['status'])}"

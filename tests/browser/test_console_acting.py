@@ -145,7 +145,7 @@ def test_a_view_is_saved_by_name_and_opened(browser: Browser, server: Served) ->
     with tab(browser, server.address, java_script_enabled=False) as opened:
         page = opened.open("/orders?status=COMPLETED")
         page.get_by_text("Save this view").click()
-        page.get_by_label("Name, for everybody").fill("Done ones")
+        page.get_by_label("Name, for all users").fill("Done ones")
         page.get_by_role("button", name="Save these filters").click()
         page = opened.open("/orders")
         page.get_by_role("link", name="Done ones").click()

@@ -171,7 +171,7 @@ def test_a_preset_without_an_index_says_so(visitor: StackVisitor) -> None:
 
 def test_no_page_scans_the_table_and_a_second_poll_costs_nothing(visitor: StackVisitor) -> None:
     for path, most in {"/console/": 90, "/console/orders": 20, "/console/orders/O-1": 6}.items():
-        visitor.source.kept.clear()
+        visitor.source.cache.clear()
         with counted_calls() as calls:
             visitor.poll(path)
         assert 0 < len(calls) <= most, (path, calls)
@@ -395,6 +395,6 @@ def test_a_standard_run_is_drawn_from_its_history(
     assert "a@b.example" not in page
     assert "EXPRESS" not in page
     with refusing({"DescribeStateMachineForExecution": "AccessDeniedException"}):
-        processed.source.kept.clear()
+        processed.source.cache.clear()
         refused = processed.get("/console/orders/R-1")
     assert (refused.status, "DescribeStateMachineForExecution" in refused.text) == (200, True)

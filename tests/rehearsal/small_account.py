@@ -1,6 +1,6 @@
 """The rehearsal in a small Lambda account: calls are throttled, start cold, and time out.
 
-MiniStack throttles what exceeds the account's concurrency, and ends a call at its function's
+MiniStack throttles calls beyond the account's concurrency, and ends a call at its function's
 timeout. `tests.rehearsal.faulty_handler` takes the time of a cold start, and does not answer.
 """
 

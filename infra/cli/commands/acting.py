@@ -90,7 +90,7 @@ def note(
 
 
 def _end(said: str, acted: tuple[dict[str, Any], bool], *, as_json: bool) -> None:
-    """Say what was done, and what continues it if the directory has no server."""
+    """Print the result, and the command that continues it if the directory has no server."""
     result, served = acted
     console.print(said, *([] if served else [NOT_SERVED]))
     finish(result, as_json=as_json)

@@ -40,12 +40,12 @@ def console(
         )
     from infra.console.loopback import KEY, LoopbackConsole, serve
     from infra.console.stack.source import StackSource
-    from infra.deployed.kept_clients import KeptAccount
     from infra.deployed.stack import find
+    from infra.deployed.threaded_account import ThreadedAccount
     from infra.local.template.loader import STACK
     from infra.server.server import open_listener
 
-    account = KeptAccount(stack.endpoint_url, stack.profile, stack.region)
+    account = ThreadedAccount(stack.endpoint_url, stack.profile, stack.region)
     name = stack.stack or STACK
     source = StackSource(find(account, stack.stack), name, _options(stack, name))
     listener = open_listener(HOST, port)

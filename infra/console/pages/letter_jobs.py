@@ -15,7 +15,7 @@ MAX_PACE = 1_000
 
 CHANGES: Mapping[str, tuple[str, str]] = {
     "pause": ("Orderflow.PauseLetterJob", "is paused"),
-    "resume": ("Orderflow.ResumeLetterJob", "goes on"),
+    "resume": ("Orderflow.ResumeLetterJob", "continues"),
     "cancel": ("Orderflow.CancelLetterJob", "is cancelled; handled dead letters stay handled"),
 }
 """By verb: the operation, and its result in words."""

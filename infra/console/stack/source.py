@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from infra.console.page import Absent, Feature
-from infra.console.stack.kept import Kept
+from infra.console.stack.cache import Cache
 from infra.console.stack.missing import MISSING
 from infra.console.stack.operations import StackOperations
 from infra.console.stack.sample import Sample
@@ -18,7 +18,7 @@ from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed import orders
 from infra.deployed.archive_replays import ArchiveReplays
 from infra.deployed.athena import Athena
-from infra.deployed.flow import ended_orders
+from infra.deployed.ended_orders import ended_orders
 from infra.deployed.health import queue_lengths, read_health, read_open_orders
 from infra.deployed.machines import order_machine
 from infra.deployed.run_history import read_run
@@ -63,8 +63,8 @@ class StackSource:
         self.options = options or f" --stack {name}"
         self.now: Callable[[], float] = time.time
         self.sample = Sample()
-        self.kept = Kept()
-        self._operations = StackOperations(deployed, self.sample, self.kept.clear)
+        self.cache = Cache()
+        self._operations = StackOperations(deployed, self.sample, self.cache.clear)
         self.operate = self._operations.operate
 
     @property
@@ -83,11 +83,11 @@ class StackSource:
 
     def open_orders(self) -> Sequence[OrderRecord]:
         """Return the open orders, at most `MAX_OPEN`."""
-        return self.kept.get("open", OPEN_KEPT, lambda: read_open_orders(self.deployed, MAX_OPEN))
+        return self.cache.get("open", OPEN_KEPT, lambda: read_open_orders(self.deployed, MAX_OPEN))
 
     def health(self) -> Health:
         """Return the health of the stack."""
-        return self.kept.get(
+        return self.cache.get(
             "health",
             HEALTH_KEPT,
             lambda: read_health(self.deployed, self.name, self.open_orders()),
@@ -95,7 +95,7 @@ class StackSource:
 
     def ended(self, minutes: int) -> list[Column]:
         """Return the ended orders of the last minutes."""
-        return self.kept.get(
+        return self.cache.get(
             ("ended", minutes),
             HEALTH_KEPT,
             lambda: ended_orders(self.deployed, self.now(), minutes),
@@ -103,7 +103,7 @@ class StackSource:
 
     def told(self, order_id: str) -> Told:
         """Return the story of an order; raise `NotFound` if there is none."""
-        return self.kept.get(("story", order_id), STORY_KEPT, lambda: self._told(order_id))
+        return self.cache.get(("story", order_id), STORY_KEPT, lambda: self._told(order_id))
 
     def _told(self, order_id: str) -> Told:
         letters = [
@@ -122,20 +122,20 @@ class StackSource:
     def run(self, run: StoryRun) -> RunStory:
         """Return a STANDARD run with its history."""
         seconds = STORY_KEPT if run.status == "RUNNING" else DEFINITION_KEPT
-        return self.kept.get(
+        return self.cache.get(
             ("run", run.name, run.status), seconds, lambda: read_run(self.deployed, run.name)
         )
 
     def definition(self) -> Mapping[str, Any]:
         """Return the definition of ``order_processing`` that is deployed now."""
-        return self.kept.get("definition", DEFINITION_KEPT, lambda: order_machine(self.deployed))
+        return self.cache.get("definition", DEFINITION_KEPT, lambda: order_machine(self.deployed))
 
     def of_customer(self, customer_id: str, limit: int, after: str | None) -> list[OrderRecord]:
         """Return the newest orders of a customer, or those before an order."""
         from orders.dynamodb import DynamoOrders
 
         store = DynamoOrders(self.deployed.table())
-        return self.kept.get(
+        return self.cache.get(
             ("customer", customer_id, limit, after),
             LIST_KEPT,
             lambda: store.by_customer(customer_id, limit, after),
@@ -151,7 +151,7 @@ class StackSource:
 
     def letter_counts(self) -> dict[str, int]:
         """Return the number of messages of each dead-letter queue that has any."""
-        lengths = self.kept.get("queues", LIST_KEPT, lambda: queue_lengths(self.deployed))
+        lengths = self.cache.get("queues", LIST_KEPT, lambda: queue_lengths(self.deployed))
         return {name: number for name, number in lengths.items() if is_dead_letter_queue(name)}
 
     @property

@@ -25,7 +25,6 @@ from infra.asl.task_tokens import PATTERN
 from infra.local.directory.crash_marker import NO_ITEM, Item, Kind
 from infra.local.directory.history_pieces import packed
 from infra.local.directory.journal import Journal
-from infra.local.engine.alarms import Alarms
 from infra.local.engine.backlog import Backlog
 from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
@@ -47,6 +46,7 @@ from infra.local.engine.invoke_answer import invoke_answer
 from infra.local.engine.loaded_execution import LoadedExecution
 from infra.local.engine.quarantined_orders import HELD, QuarantinedOrders
 from infra.local.engine.restored_execution import restored
+from infra.local.engine.timer_checks import TimerChecks
 from infra.local.orderflow import order_id_in
 from infra.local.template.stack import Stack, StateMachine
 from infra.local.workers.invocations import Invoke, Result
@@ -102,7 +102,7 @@ class Executions(Component):
         self.order_machine = order_machine
         self.live: dict[int, LoadedExecution] = {}
         self.backlog = Backlog([_RUNNING])
-        self._alarms = Alarms(self.live)
+        self._timer_checks = TimerChecks(self.live)
         self._dirty: dict[int, LoadedExecution] = {}
         self._ended_rows: set[int] = set()
         self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
@@ -189,7 +189,7 @@ class Executions(Component):
         self.forget(number)
 
     def forget(self, number: int) -> None:
-        """Undo what an item has done to an execution in this turn: the item has failed."""
+        """Undo the changes of a failed item to an execution in this turn."""
         self.live.pop(number, None)
         self._dirty.pop(number, None)
         self.redriven.pop(number, None)
@@ -228,7 +228,7 @@ class Executions(Component):
     def work(self, now: float) -> bool:
         """Fire due timers and load due executions; return whether there was any."""
         worked = False
-        for live in self._alarms.due(now):
+        for live in self._timer_checks.due(now):
             worked |= self._fire(live, now)
         if self.room() > 0 and self.backlog.is_due(_RUNNING, now):
             worked |= self._load_due(now)
@@ -245,7 +245,7 @@ class Executions(Component):
                 self._set_timer(live, token, now + seconds)
             else:
                 self._advance(live, TimerFired(token), now)
-        self._alarms.set_next(live)
+        self._timer_checks.set_next(live)
         return bool(fired)
 
     def _time_left(self, live: LoadedExecution, token: int) -> float:
@@ -256,7 +256,7 @@ class Executions(Component):
     def next_due(self) -> float:
         """Return when the next timer fires or the next execution is due to be loaded."""
         loading = self.backlog.next_due([_RUNNING] if self.room() > 0 else [])
-        return min(self._alarms.next(), loading)
+        return min(self._timer_checks.next(), loading)
 
     def flush(self, now: float) -> None:
         """Journal the progress of this turn's executions."""
@@ -445,7 +445,7 @@ class Executions(Component):
 
     def _set_timer(self, live: LoadedExecution, token: int, due: float) -> None:
         live.timers[token] = due
-        self._alarms.set(live, due)
+        self._timer_checks.set(live, due)
 
     def _run(self, live: LoadedExecution, task: RunTask, now: float) -> Signal | None:
         """Begin a task; return its signal unless a function must answer first."""

@@ -11,7 +11,7 @@ class LoadedExecution:
     """An execution in memory, with its open tasks and timers."""
 
     __slots__ = (
-        *("alarm", "execution", "id", "item", "machine", "name", "row", "tasks", "timers"),
+        *("execution", "id", "item", "machine", "name", "row", "tasks", "timer_check", "timers"),
         "wake_at",
     )
 
@@ -25,4 +25,4 @@ class LoadedExecution:
         self.wake_at: float | None = None  # of its row
         self.tasks: dict[int, float | None] = {}
         self.timers: dict[int, float] = {}
-        self.alarm = NEVER  # when the engine looks at the timers: at the first one, or before it
+        self.timer_check = NEVER  # when the engine checks the timers: at the first, or before it

@@ -55,7 +55,7 @@ def _list(visit: Visit, source: StackSource) -> View:
 
 
 def _found(wanted: ListFilter, source: StackSource) -> SearchedPage:
-    """Return the orders of a filter; of a customer with many, the search goes on at its cursor."""
+    """Return the orders of a filter; of many of a customer, those from its cursor on."""
     try:
         place = wanted.place()
     except InvalidCursor:

@@ -8,21 +8,21 @@ from infra.console.pages import replays as shared
 from infra.console.pages.replays import Wanted
 from infra.console.stack.missing import MISSING
 from infra.console.stack.source import LIST_KEPT, StackSource
-from infra.deployed.matched import matched_events
+from infra.deployed.matched_events import matched_events
 
 SHOWN = 50
 
 
 def _listed(_: Visit, source: StackSource) -> View:
     """Show the newest replays of the account's archives."""
-    found = source.kept.get("replays", LIST_KEPT, source.replays.all)
+    found = source.cache.get("replays", LIST_KEPT, source.replays.all)
     return View("replays/list.html", "Replays", {"replays": [*map(_shown, found[::-1][:SHOWN])]})
 
 
 def _one(visit: Visit, source: StackSource) -> View:
     """Show one replay."""
     name = visit.path["name"]
-    found = source.kept.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
+    found = source.cache.get(("replay", name), LIST_KEPT, lambda: source.replays.find(name))
     return View("replays/one.html", f"Replay {name[:80]}", {"replay": _shown(found)})
 
 

@@ -4,7 +4,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from infra.console.stack.kept import MOST, Kept
+from infra.console.stack.cache import MOST, Cache
 
 
 class Clock:
@@ -16,36 +16,36 @@ class Clock:
 
 def test_a_value_is_made_again_after_its_seconds_or_a_change() -> None:
     clock, made = Clock(), list[int]()
-    kept = Kept(clock)
+    cache = Cache(clock)
 
     def make() -> int:
         made.append(len(made))
         return len(made)
 
-    assert [kept.get("a", 10, make), kept.get("a", 10, make)] == [1, 1]
+    assert [cache.get("a", 10, make), cache.get("a", 10, make)] == [1, 1]
     clock.now = 10.1
-    assert kept.get("a", 10, make) == 2
-    kept.clear()
-    assert kept.get("a", 10, make) == 3
+    assert cache.get("a", 10, make) == 2
+    cache.clear()
+    assert cache.get("a", 10, make) == 3
 
 
 def test_an_error_is_not_kept() -> None:
-    kept = Kept(Clock())
+    cache = Cache(Clock())
 
     def fail() -> int:
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
-        kept.get("a", 10, fail)
-    assert kept.get("a", 10, lambda: 7) == 7
+        cache.get("a", 10, fail)
+    assert cache.get("a", 10, lambda: 7) == 7
 
 
 def test_of_several_threads_one_makes_the_value() -> None:
-    kept, together, made = Kept(), Barrier(4), list[int]()
+    cache, together, made = Cache(), Barrier(4), list[int]()
 
     def read() -> None:
         together.wait()
-        kept.get("a", 60, lambda: made.append(1))
+        cache.get("a", 60, lambda: made.append(1))
 
     threads = [Thread(target=read) for _ in range(4)]
     for thread in threads:
@@ -56,8 +56,8 @@ def test_of_several_threads_one_makes_the_value() -> None:
 
 
 def test_the_number_of_values_and_locks_is_bounded() -> None:
-    kept = Kept(Clock())
+    cache = Cache(Clock())
     for number in range(5 * MOST):
-        kept.get(number, 1e9, lambda: None)
-    assert len(kept._values) <= MOST  # noqa: SLF001 - memory has no other sign
-    assert len(kept._making) <= 2 * MOST + 1  # noqa: SLF001
+        cache.get(number, 1e9, lambda: None)
+    assert len(cache._values) <= MOST  # noqa: SLF001 - memory has no other sign
+    assert len(cache._making) <= 2 * MOST + 1  # noqa: SLF001

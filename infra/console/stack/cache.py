@@ -11,7 +11,7 @@ MOST = 200
 """Maximum values that are kept."""
 
 
-class Kept:
+class Cache:
     """Values by key; of several threads that want one, one makes it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -20,7 +20,7 @@ MAX_CONNECTIONS = 20
 
 
 @dataclass(frozen=True)
-class KeptAccount(Account):
+class ThreadedAccount(Account):
     """An account whose clients are shared by threads."""
 
     _lock: Any = field(default_factory=RLock, repr=False, compare=False)
