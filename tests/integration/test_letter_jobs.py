@@ -97,6 +97,12 @@ def test_a_job_keeps_its_pace_also_after_a_pause_and_a_restart(rig: Rig) -> None
     assert set(redriven(rig).values()) == {1}
 
 
+def test_a_job_at_a_pace_ends_with_its_last_dead_letter(rig: Rig) -> None:
+    number = start(rig, give_up(rig, 2), rate=0.01)
+    rig.pass_time(101)
+    assert (job(rig, number)["state"], job(rig, number)["handled"]) == ("COMPLETED", 2)
+
+
 def test_a_cancelled_job_leaves_the_rest_open(rig: Rig) -> None:
     number = start(rig, give_up(rig), rate=2)
     rig.pass_time(2)
