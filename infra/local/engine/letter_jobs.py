@@ -65,10 +65,13 @@ _QUARANTINE = (
     "update letter_job_members set problem = ? where letter = ? and job in"
     " (select id from letter_jobs where state in ('RUNNING', 'PAUSED'))"
 )
-_DONE_OF = (
+_DISCARDED_BY = (
     "select letter from letter_job_members where job = ? and letter <= ? and problem is null"
-    " order by letter"
+    " and letter not in (select letter from letter_jobs join letter_job_members on job = id"
+    " where undoes = ? and letter <= position and problem is null) order by letter"
 )
+UNDONE_BY = "select id from letter_jobs where undoes = ? and state <> 'CANCELLED'"
+"""The job that undoes another: after a cancelled one, the rest can be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +166,25 @@ class LetterJobs(PacedJobs[int, Job]):
     def undo(self, number: int, who: str, now: float) -> int:
         """Start a job that restores the dead letters that an ended job has discarded.
 
+        Those that a cancelled undo has restored are left out.
+
         Raises
         ------
         InvalidRequest
-            There is no such job, it runs, it discards nothing, or it was undone already.
+            There is no such job, it runs, it discarded nothing, or it was undone already.
         """
         row = self._row(number)
         if row["action"] != DISCARD or row["state"] not in ENDED:
             raise _refusal(f"job {number} is a {row['action']} that is {row['state']}; only an"
                            " ended discard is undone")  # fmt: skip
-        undone = self.journal.database.row("select id from letter_jobs where undoes = ?", number)
-        if undone is not None:
-            raise _refusal(f"job {number} is undone already, by job {undone['id']}")
-        rows = self.journal.database.rows(_DONE_OF, number, row["position"])
+        undone = [each.id for each in self.active.values() if each.undoes == number]
+        undone += [each["id"] for each in self.journal.database.rows(UNDONE_BY, number)]
+        if undone:
+            raise _refusal(f"job {number} is undone already, by job {undone[0]}")
+        rows = self.journal.database.rows(_DISCARDED_BY, number, row["position"], number)
         ids = [each["letter"] for each in rows]
+        if not ids:
+            raise _refusal(f"job {number} has discarded no dead letter that is left to restore")
         label, rate = f"job {number}: {row['label']}", row["rate"]
         return self.start(Wanted(RESTORE, ids, label, "", who, rate, undoes=number), now)
 
