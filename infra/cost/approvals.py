@@ -1,4 +1,4 @@
-"""The price of decisions: what an order adds that is approved on the page of the reviewer's mail.
+"""The price of approvals: the services that each decision on the reviewer's page uses.
 
 Its wait is an execution of order_approval, and a second run of order_processing follows.
 """

@@ -132,7 +132,7 @@ class Athena:
         return columns, rows[:most], len(rows) > most or bool(page.get("NextToken"))
 
     def stop(self, query: str) -> None:
-        """End a query; what it has read is charged."""
+        """End a query; the bytes that it has read are charged."""
         self.state(query)
         with translate_errors(f"Athena's workgroup {self._workgroup}", _ADVICE):
             self._client.stop_query_execution(QueryExecutionId=query)

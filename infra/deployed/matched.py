@@ -1,8 +1,10 @@
 """The events that rules have matched in a range of time, from CloudWatch in one request.
 
 A replay delivers the archived events of a range to the rules again, so these are about the numbers
-that it will deliver. Sources: Amazon EventBridge User Guide, "Monitoring Amazon EventBridge"; Amazon
-CloudWatch API Reference, MetricStat.
+that it will deliver.
+
+Sources: Amazon EventBridge User Guide, "Monitoring Amazon EventBridge"; Amazon CloudWatch API
+Reference, MetricStat.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the prunings have in common: their result, and one transaction for each step."""
+"""The base of a pruning: it has a result, and each step of it is one transaction."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
