@@ -64,6 +64,23 @@ class ToFunction(NamedTuple):
 Route = ToQueue | ToTarget | ToOrder | ToRun | ToReconciler | ToFunction
 
 
+def in_words(way: Route) -> str:
+    """Return a destination in words."""
+    match way:
+        case ToQueue(queue):
+            return f"the queue {queue}"
+        case ToTarget(target):
+            return f"the target {target.rpartition(':')[2]} of its rule"
+        case ToOrder():
+            return "a run that takes its order over"
+        case ToRun():
+            return "a run with its event"
+        case ToReconciler():
+            return "the reconciler, which sends the messages of an outbox"
+        case ToFunction(function):
+            return f"the function {function.partition(':function:')[2] or function}"
+
+
 class UnknownConsumer(KeyError):
     """The template has no consumer of this name."""
 

@@ -20,6 +20,7 @@ from infra.dead_letters.router import (
     ToReconciler,
     ToRun,
     ToTarget,
+    in_words,
     route,
 )
 from infra.deployed.account import translate_errors
@@ -146,22 +147,9 @@ class DeployedDeadLetters:
     def destination_of(self, dead_letter: DeadLetter) -> str | None:
         """Return the destination of a dead letter in words; None if it has none."""
         try:
-            way = self._way(dead_letter)
+            return in_words(self._way(dead_letter))
         except (AttributeError, KeyError, TypeError, ValueError, *_FAILURES):
             return None
-        words = "a run with its event"
-        match way:
-            case ToQueue(queue):
-                words = f"the queue {queue}"
-            case ToTarget(target):
-                words = f"the target {target.rpartition(':')[2]} of its rule"
-            case ToOrder():
-                words = "a run that takes its order over"
-            case ToReconciler():
-                words = "the reconciler, which sends the messages of an outbox"
-            case ToFunction(function):
-                words = f"the function {function.partition(':function:')[2] or function}"
-        return words
 
     def _run_input(self, way: Route, item: Received) -> str | None:
         """Return the input of the run that replaces a dead letter, or None for another route."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.local.engine.letter_jobs import DISCARD, REDRIVE, RUNNING, Wanted
+from infra.local.engine.letter_jobs import DISCARD, REDRIVE, Wanted
+from infra.local.engine.paced_jobs import RUNNING
 from infra.server.dead_letters_api import MAX_REASON, numbers_in, operator_in
 
 if TYPE_CHECKING:

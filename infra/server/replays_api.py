@@ -12,7 +12,8 @@ from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
-from infra.local.engine.replays import PAUSED, RUNNING, archived_between
+from infra.local.engine.paced_jobs import PAUSED, RUNNING
+from infra.local.engine.replays import archived_between
 from infra.server.bus_fields import PREFIX, bus_arn, page_of, rule_arn
 from infra.server.fields import (
     Answer,
@@ -95,7 +96,6 @@ class ReplaysApi:
 
         def replay(now: float) -> Answer:
             self.engine.replays.start(*wanted, now, rate, between)
-            self.engine.journal.batch.durable = True
             return {"ReplayArn": _arn(wanted.name), "State": "STARTING", "ReplayStartTime": now}
 
         return self.engine.call(replay)
@@ -119,7 +119,6 @@ class ReplaysApi:
             def run(now: float) -> Answer:
                 change: Callable[[str, float], str] = getattr(self.engine.replays, how)
                 state = change(name, now)
-                self.engine.journal.batch.durable = True
                 answered = "CANCELLING" if state == "CANCELLED" else state
                 return {"ReplayArn": _arn(name), "State": answered}
 

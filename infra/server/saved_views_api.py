@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.server.dead_letters_api import operator_in
+from kernel.visible_text import is_visible
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -82,7 +83,11 @@ def _page(request: Request) -> str:
 
 
 def _name(request: Request) -> str:
-    return " ".join(_text(request, "name", MAX_NAME).split())
+    name = " ".join(_text(request, "name", MAX_NAME).split())
+    if not is_visible(name):
+        problem = "name: has no visible character; send a name that people can read"
+        raise InvalidRequest("ValidationException", problem)
+    return name
 
 
 def _text(request: Request, field: str, most: int) -> str:

@@ -8,13 +8,10 @@ from typing import Any
 
 from infra.dead_letters.reading import letters
 from infra.dead_letters.router import (
-    ToFunction,
-    ToOrder,
     ToQueue,
-    ToReconciler,
-    ToRun,
     ToTarget,
     UnknownConsumer,
+    in_words,
     route,
 )
 from infra.local.template.stack import Stack
@@ -73,23 +70,8 @@ def destination_of(stack: Stack, letter: Mapping[str, Any]) -> str:
         place = route(stack, letter["queue"], letter["body"], source=source, target=target)
     except (UnknownConsumer, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return NO_WAY_BACK
-    return _in_words(stack, place)
-
-
-def _in_words(stack: Stack, place: object) -> str:
     targets = {target.key for rule in stack.rules for target in rule.targets}
-    words = NO_WAY_BACK
-    match place:
-        case ToQueue(queue) if queue in stack.queues:
-            words = f"the queue {queue}"
-        case ToTarget(target) if target in targets:
-            words = f"the target {target} of its rule"
-        case ToOrder():
-            words = "a run that takes its order over"
-        case ToRun():
-            words = "a run with its event"
-        case ToReconciler():
-            words = "the reconciler, which sends the messages of an outbox"
-        case ToFunction(function):
-            words = f"the function {function}"
-    return words
+    is_lost = (isinstance(place, ToQueue) and place.queue not in stack.queues) or (
+        isinstance(place, ToTarget) and place.target not in targets
+    )
+    return NO_WAY_BACK if is_lost else in_words(place)

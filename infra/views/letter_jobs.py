@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from infra.local.engine.letter_jobs import UNDONE_BY
 from storage.sqlite.database import Database
 
 SHOWN = 50
@@ -86,7 +87,7 @@ def members(database: Database, number: int, limit: int = SHOWN) -> list[int]:
 
 
 def _job(database: Database, row: Any) -> LetterJob:
-    undone = database.row("select id from letter_jobs where undoes = ?", row["id"])
+    undone = database.row(UNDONE_BY, row["id"])
     names = ("id", "action", "label", "reason", "who", "rate", "state", "started_at", "ended_at")
     counts = ("total", "handled", "refused", "undoes")
     fields = {name: row[name] for name in (*names, *counts)}

@@ -8,7 +8,7 @@ costs nothing more.
 attribute       content
 ==============  ===================================================================================
 ``pk``, ``sk``  ``refused#EVENTID``, ``refused``
-``fact``        the detail of `Order Rejected`, as JSON
+``fact``        the detail of `Order Rejected`, as JSON without its fields of no value
 ``ttl``         when DynamoDB may delete it, in epoch seconds
 ==============  ===================================================================================
 """
@@ -49,11 +49,11 @@ def find(event_id: str, table: Table) -> ToldEvent | None:
         return None
     fact = json_text.parse(item["fact"])
     return ToldEvent(
-        type=fact["rejected_event_type"] or UNKNOWN_TYPE,
+        type=fact.get("rejected_event_type") or UNKNOWN_TYPE,
         at=fact["timestamp"],
         outcome=REJECTED,
         event_id=event_id,
-        order_id=fact["order_id"],
+        order_id=fact.get("order_id"),
         reason=fact["reason"],
         problems=fact["problems"],
         answers=[OrderRejected.name],

@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.serving import Served
 
 MANY = 60
+LETTERS = "select count(*) from messages where queue = 'QuarantineQueue'"
 
 
 def put(order_id: str) -> dict[str, str]:
@@ -26,6 +27,16 @@ def put(order_id: str) -> dict[str, str]:
     return entry | {"DetailType": "Order Created", "Detail": json.dumps(detail)}
 
 
+def put_refused(served: Served) -> Any:
+    """Put events that are refused, wait for their dead letters, and return the client."""
+    events = served.client("events")
+    for first in range(0, MANY, 10):
+        entries = [put(f"BAD-{first + each}") for each in range(10)]
+        assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
+    served.until(LETTERS, MANY)
+    return events
+
+
 def ask(served: Served, name: str, **request: object) -> dict[str, object]:
     headers = {"X-Amz-Target": f"Orderflow.{name}", "Content-Type": "application/x-amz-json-1.1"}
     status, answer = served.ask("POST", "/", request, headers)
@@ -37,12 +48,7 @@ def ask(served: Served, name: str, **request: object) -> dict[str, object]:
 @pytest.mark.long
 def test_a_job_that_is_killed_three_times_redrives_each_dead_letter_once(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as served:
-        events = served.client("events")
-        for first in range(0, MANY, 10):
-            entries = [put(f"BAD-{first + each}") for each in range(10)]
-            assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
-        open_letters = "select count(*) from messages where queue = 'QuarantineQueue'"
-        served.until(open_letters, MANY)
+        put_refused(served)
         ids = [row[0] for row in served.rows("select id from messages order by id")]
         ask(served, "StartLetterJob", action="redrive", ids=ids, label="a test", rate=40, who="ada")
         for _ in range(3):
@@ -62,11 +68,7 @@ def test_a_job_that_is_killed_three_times_redrives_each_dead_letter_once(tmp_pat
 @pytest.mark.long
 def test_a_replay_that_is_killed_three_times_delivers_each_event_once(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as served:
-        events = served.client("events")
-        for first in range(0, MANY, 10):
-            entries = [put(f"BAD-{first + each}") for each in range(10)]
-            assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
-        served.until("select count(*) from messages where queue = 'QuarantineQueue'", MANY)
+        events = put_refused(served)
         served.until("select count(*) from events where archived = 0", 0)
         [(number,)] = served.rows("select count(*) from events")
         arn = "arn:aws:events:us-east-1:000000000000:archive/"
@@ -80,7 +82,6 @@ def test_a_replay_that_is_killed_three_times_delivers_each_event_once(tmp_path: 
         served.until("select state from replays", "COMPLETED")
         [(replayed,)] = served.rows("select replayed from replays")
         assert replayed >= number
-        letters = "select count(*) from messages where queue = 'QuarantineQueue'"
-        served.until(letters, 2 * MANY)  # each request was refused once more
+        served.until(LETTERS, 2 * MANY)  # each request was refused once more
         time.sleep(0.5)
-        assert served.rows(letters) == [(2 * MANY,)]
+        assert served.rows(LETTERS) == [(2 * MANY,)]

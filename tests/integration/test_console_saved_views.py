@@ -62,7 +62,8 @@ def test_the_filters_of_the_bus_and_of_dead_letters_are_saved_too(visitor: Visit
 
 
 @pytest.mark.parametrize(
-    ("name", "query"), [("", QUERY), ("x" * 61, QUERY), ("empty", ""), ("empty", "after=1")]
+    ("name", "query"),
+    [("", QUERY), ("\u200b", QUERY), ("x" * 61, QUERY), ("empty", ""), ("empty", "after=1")],
 )
 def test_a_view_without_a_name_or_filters_is_refused(
     visitor: Visitor, name: str, query: str

@@ -12,6 +12,7 @@ from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Item, Kind
 from infra.local.engine.dead_letters import DeadLetters
 from infra.local.engine.letter_jobs import CHUNK, KEPT, MAX_ACTIVE, MAX_LETTERS, Wanted
+from infra.views.letter_jobs import find_job
 from tests.fakes.runtime import DAY, FunctionError, Rig
 from tests.integration.test_letters import RECEIVES, VISIBILITY, open_letters
 
@@ -97,6 +98,12 @@ def test_a_job_keeps_its_pace_also_after_a_pause_and_a_restart(rig: Rig) -> None
     assert set(redriven(rig).values()) == {1}
 
 
+def test_a_job_at_a_pace_ends_with_its_last_dead_letter(rig: Rig) -> None:
+    number = start(rig, give_up(rig, 2), rate=0.01)
+    rig.pass_time(101)
+    assert (job(rig, number)["state"], job(rig, number)["handled"]) == ("COMPLETED", 2)
+
+
 def test_a_cancelled_job_leaves_the_rest_open(rig: Rig) -> None:
     number = start(rig, give_up(rig), rate=2)
     rig.pass_time(2)
@@ -154,6 +161,47 @@ def test_a_discard_is_undone_as_one_job_and_only_once(rig: Rig) -> None:
         rig.ask(lambda now: rig.engine.letter_jobs.undo(number, "bob", now))
     with pytest.raises(InvalidRequest, match="only an ended discard"):
         rig.ask(lambda now: rig.engine.letter_jobs.undo(undone, "bob", now))
+
+
+def test_a_discard_is_undone_once_by_two_requests_of_one_turn(rig: Rig) -> None:
+    number = start(rig, give_up(rig, 2), "discard")
+    rig.settle()
+
+    def twice(now: float) -> int:
+        undone: int = rig.engine.letter_jobs.undo(number, "ada", now)
+        with pytest.raises(InvalidRequest, match=f"is undone already, by job {undone}"):
+            rig.engine.letter_jobs.undo(number, "bob", now)
+        return undone
+
+    rig.ask(twice)
+    rig.settle()
+    assert len(open_letters(rig)) == 2
+
+
+def test_the_rest_of_a_cancelled_undo_can_be_undone(rig: Rig) -> None:
+    number = start(rig, give_up(rig, 4), "discard", rate=1.0)
+    rig.pass_time(10)
+    jobs = rig.engine.letter_jobs
+    first: int = rig.ask(lambda now: jobs.undo(number, "ada", now))
+    rig.turn(2)
+    rig.ask(lambda now: jobs.cancel(first, now))
+    restored = job(rig, first)["handled"]
+    assert 0 < restored < 4
+    assert find_job(rig.database, number).can_undo  # type: ignore[union-attr]
+    second: int = rig.ask(lambda now: jobs.undo(number, "ada", now))
+    rig.pass_time(10)
+    ended = job(rig, second)
+    assert (ended["state"], ended["handled"]) == ("COMPLETED", 4 - restored)
+    assert ended["refused"] == 0
+    assert len(open_letters(rig)) == 4
+    assert find_job(rig.database, number).undone_by == second  # type: ignore[union-attr]
+
+
+def test_a_job_that_discarded_nothing_has_nothing_to_undo(rig: Rig) -> None:
+    number = start(rig, [1, 2], "discard")
+    rig.settle()
+    with pytest.raises(InvalidRequest, match="no dead letter that is left to restore"):
+        rig.ask(lambda now: rig.engine.letter_jobs.undo(number, "bob", now))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from kernel.errors import (
     OrderConflict,
     OrderNotFound,
 )
+from kernel.events import SOURCE
 from kernel.order_record import Message
 from orders import change_requests, event_requests, outbox, usecases
 from orders.caller import Caller
 from orders.dynamodb import DynamoOrders, DynamoOutbox
 from orders.early_requests import RETENTION
+from orders.event_history import UNKNOWN_TYPE
 from orders.outbox import Publisher
 from orders.rejections import rejection
 from orders.timeline_history import TimelineHistory
@@ -95,6 +97,19 @@ def test_a_stack_tells_a_refused_event_by_its_id(stack: Ports) -> None:
     assert item["ttl"] == NOW + 14 * 86_400
     with pytest.raises(OrderNotFound):
         event_requests.of_order("A-1", OPERATOR, stack)
+
+
+def test_a_stack_tells_a_refused_event_without_an_order_or_a_known_type(stack: Ports) -> None:
+    error = InvalidEvent("detail.order_id", "is missing; send it")
+    sent = {"id": "bus-1", "source": SOURCE, "detail-type": "Order Teleported", "detail": {}}
+    fact = rejection(sent, error, NOW)
+    assert fact is not None
+    stack.store.send(fact, NOW)
+    relayed(stack, Accepting())
+    told = event_requests.find("bus-1", OPERATOR, stack)
+    assert (told.outcome, told.type, told.order_id) == ("rejected", UNKNOWN_TYPE, None)
+    with pytest.raises(EventNotFound):
+        event_requests.find("bus-1", Caller("", "C-1"), stack)
 
 
 def test_a_stack_tells_a_request_that_waits_for_its_order(stack: Ports) -> None:

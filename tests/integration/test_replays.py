@@ -64,6 +64,29 @@ def test_several_replays_share_a_turn(archived: Rig) -> None:
     assert {state(archived, f"r-{number}") for number in range(4)} == {("COMPLETED", 3 * CHUNK)}
 
 
+def test_a_replay_that_starts_in_the_turn_of_another_change_is_kept(archived: Rig) -> None:
+    start(archived, "again", rate=0.01)
+
+    def both(now: float) -> None:
+        archived.engine.replays.pause("again", now)
+        archived.engine.replays.start("second", 0.0, FAR, (), now)
+
+    archived.ask(both)
+    assert state(archived, "second") == ("RUNNING", CHUNK)
+    archived.restart()
+    archived.settle()
+    assert state(archived) == ("PAUSED", 1)
+    assert state(archived, "second") == ("COMPLETED", 3 * CHUNK)
+
+
+def test_a_replay_at_a_pace_ends_with_its_last_event(rig: Rig) -> None:
+    rig.put(entry("Spare"), entry("Spare"))
+    rig.settle()
+    start(rig, rate=0.01)
+    rig.pass_time(101)
+    assert state(rig) == ("COMPLETED", 2)
+
+
 def test_a_replay_of_nothing_is_completed(rig: Rig) -> None:
     start(rig)
     rig.settle()

@@ -15,7 +15,7 @@ def _name(mutation: Mutation) -> str:
 def chosen(request: pytest.FixtureRequest) -> list[Mutation]:
     """Return as many mutations as the option says, spread evenly over the rows."""
     every, number = mutations(), request.config.getoption("--findings")
-    step = max(1.0, len(every) / number)
+    step = max(1.0, len(every) / max(1, number))
     return [every[int(place * step)] for place in range(min(number, len(every)))]
 
 

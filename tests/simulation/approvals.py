@@ -6,6 +6,7 @@ the reviewer's mail) at random times, twice or never.
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from infra.server.operator_api import OperatorApi
 from kernel.approval import link_code
 from storage.sqlite.database import Database
 from tests.simulation.dice import Dice
+from tests.simulation.http_request import http_request
 
 WAITS = (0, 0, 0, 900, 3_600)
 """Seconds that an order waits for a decision; 0 turns approvals off. A seed picks one."""
@@ -76,32 +78,15 @@ def decide(engine: Engine, store: Database, order_id: str, body: Mapping[str, st
         return operation({"order_id": order_id, "who": "ada", "reason": "simulated"})
     if way == "http":
         return engine.call_function(
-            "OrdersApiFunction", _request(f"/orders/{order_id}/{verb}", '{"reason": "simulated"}')
+            "OrdersApiFunction", _post(f"/orders/{order_id}/{verb}", '{"reason": "simulated"}')
         )
     row = store.row("select approval_token from orders where order_id = ?", order_id)
     code = link_code(order_id, row[0]) if row and row[0] else "of another wait"
     form = urlencode({"decision": verb, "code": code})
-    return engine.call_function("OrdersApiFunction", _request(f"/approvals/{order_id}", form))
+    return engine.call_function("OrdersApiFunction", _post(f"/approvals/{order_id}", form))
 
 
-def _request(path: str, body: str) -> dict[str, Any]:
-    """Return a request as API Gateway sends it (HTTP API, payload format 2.0)."""
-    return {
-        "version": "2.0",
-        "routeKey": f"POST {path}",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json"},
-        "requestContext": {
-            "http": {"method": "POST", "path": path, "sourceIp": "127.0.0.1"},
-            "stage": "$default",
-            "requestId": "1",
-            "domainName": "localhost",
-            "authorizer": {"jwt": {"claims": {"scope": "orders/operate", "sub": "ada"}}},
-        },
-        "body": body,
-        "isBase64Encoded": False,
-    }
+_post = partial(http_request, "POST", sub="ada")
 
 
 class Approvals:

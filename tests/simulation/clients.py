@@ -14,6 +14,7 @@ from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from storage.sqlite.database import Database
 from tests.simulation import approvals, redrives
+from tests.simulation.http_request import http_request
 from tests.simulation.model import Model, promise
 from tests.simulation.plan import Action
 from tests.simulation.poison import Poison, is_injected
@@ -80,7 +81,8 @@ class Clients:
             return
         self.model.sent(action)
         if action.do == "http":
-            request = _request(action)
+            sent = action.body
+            request = http_request(sent["method"], sent["path"], json.dumps(sent["body"]))
             answer = engine.call_function("OrdersApiFunction", request)
         else:
             entry = {
@@ -162,24 +164,3 @@ class Clients:
             else:
                 self.model.acknowledge(action, "")
         return True
-
-
-def _request(action: Action) -> dict[str, Any]:
-    """Return a request as API Gateway sends it (HTTP API, payload format 2.0)."""
-    method, path = action.body["method"], action.body["path"]
-    return {
-        "version": "2.0",
-        "routeKey": f"{method} {path}",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json"},
-        "requestContext": {
-            "http": {"method": method, "path": path, "sourceIp": "127.0.0.1"},
-            "stage": "$default",
-            "requestId": "1",
-            "domainName": "localhost",
-            "authorizer": {"jwt": {"claims": {"scope": "orders/operate"}}},
-        },
-        "body": json.dumps(action.body["body"]),
-        "isBase64Encoded": False,
-    }

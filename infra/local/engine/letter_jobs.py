@@ -1,8 +1,8 @@
 """Jobs on a group of dead letters: operations at a pace, which no crash repeats or leaves out.
 
-A job has its dead letters in `letter_job_members`, the smallest id first, and the last handled one
-as its position. The position is written in the transaction that closes the dead letter and stores
-its successor, so a killed process redrives no dead letter twice and leaves none out.
+A job is a paced job (`infra.local.engine.paced_jobs`). It has its dead letters in
+`letter_job_members`, the smallest id first, and the last handled one as its position. The position
+is written in the transaction that closes the dead letter and stores its successor.
 
 ==========  ====================================================================================
 action      operation on each dead letter (`infra.local.engine.dead_letters`)
@@ -11,24 +11,20 @@ redrive     `DeadLetters.redrive`
 discard     `DeadLetters.discard`, with the reason of the job
 restore     `DeadLetters.restore`: the undo of a job that discards
 ==========  ====================================================================================
-
-States: ``RUNNING``, ``PAUSED``, ``COMPLETED``, ``CANCELLED``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine import operator_actions
-from infra.local.engine.backlog import NEVER
-from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.dead_letters import Answer, DeadLetters
 from infra.local.engine.error_boundary import Boundary
 from infra.local.engine.operator_actions import DONE, Action
+from infra.local.engine.paced_jobs import COMPLETED, ENDED, PAUSED, RUNNING, PacedJob, PacedJobs
 from infra.local.engine.redrive import Redrive
 
 CHUNK = 100
@@ -49,7 +45,6 @@ MAX_RATE = 1_000.0
 KEPT = 14 * 86_400.0
 """Seconds that an ended job is kept: as long as its dead letters."""
 
-RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCELLED"
 REDRIVE, DISCARD, RESTORE = "redrive", "discard", "restore"
 ACTIONS = (REDRIVE, DISCARD, RESTORE)
 
@@ -60,8 +55,6 @@ _SAVE = (
     " state = excluded.state, ended_at = excluded.ended_at, position = excluded.position,"
     " handled = excluded.handled, refused = excluded.refused"
 )
-"""The one statement that writes a job: a batch groups equal statements, and so keeps its order."""
-
 _MEMBER = "insert into letter_job_members (job, letter) values (?, ?)"
 _NEXT = (
     "select letter from letter_job_members where job = ? and letter > ? and problem is null"
@@ -72,10 +65,13 @@ _QUARANTINE = (
     "update letter_job_members set problem = ? where letter = ? and job in"
     " (select id from letter_jobs where state in ('RUNNING', 'PAUSED'))"
 )
-_DONE_OF = (
+_DISCARDED_BY = (
     "select letter from letter_job_members where job = ? and letter <= ? and problem is null"
-    " order by letter"
+    " and letter not in (select letter from letter_jobs join letter_job_members on job = id"
+    " where undoes = ? and letter <= position and problem is null) order by letter"
 )
+UNDONE_BY = "select id from letter_jobs where undoes = ? and state <> 'CANCELLED'"
+"""The job that undoes another: after a cancelled one, the rest can be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +87,9 @@ class Wanted:
     undoes: int | None = None
 
 
-@dataclass(slots=True)
-class Job:
-    """A job that has not ended; ``since`` is the time from which its rate counts.
+@dataclass(slots=True, kw_only=True)
+class Job(PacedJob):
+    """A job that has not ended.
 
     ``recorded`` is the number of its row in `operator_actions`, ``undoes`` the job that it undoes.
     """
@@ -103,18 +99,10 @@ class Job:
     label: str
     reason: str
     who: str
-    rate: float | None
-    state: str
-    started_at: float
     total: int
-    position: int
-    handled: int
-    refused: int
+    refused: int = 0
     undoes: int | None
     recorded: int
-    since: float
-    before: int = 0
-    next_at: float = 0.0
     prepared: Redrive | None = None
     prepared_to: int = 0
 
@@ -126,14 +114,12 @@ _FIELDS = (
 """The columns of a row that are fields of its `Job`."""
 
 
-class LetterJobs(Component):
+class LetterJobs(PacedJobs[int, Job]):
     """The jobs of one engine."""
 
     def __init__(self, letters: DeadLetters, boundary: Boundary) -> None:
+        super().__init__(letters.journal, boundary)
         self.letters = letters
-        self.boundary = boundary
-        self.journal = letters.journal
-        self.active: dict[int, Job] = {}
         self._new: set[int] = set()  # started in this turn; their rows are in no table yet
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002 - of the protocol
@@ -157,35 +143,48 @@ class LetterJobs(Component):
         action = Action(wanted.who, f"{wanted.action} group", wanted.label[:200], wanted.reason)
         before = {"job": number, "letters": len(letters), "rate": wanted.rate}
         recorded = operator_actions.begin(self.journal.database, action, before, now)
-        fields = (number, wanted.action, wanted.label, wanted.reason, wanted.who, wanted.rate)
-        counts = (len(letters), 0, 0, 0)
-        job = Job(*fields, RUNNING, now, *counts, wanted.undoes, recorded, since=now)
-        self.active[number] = job
+        job = Job(
+            id=number,
+            action=wanted.action,
+            label=wanted.label,
+            reason=wanted.reason,
+            who=wanted.who,
+            rate=wanted.rate,
+            started_at=now,
+            since=now,
+            total=len(letters),
+            position=0,
+            undoes=wanted.undoes,
+            recorded=recorded,
+        )
         self._new.add(number)
-        self.boundary.undo.append(partial(self.active.pop, number, None))
         for letter in letters:
             self.journal.batch.add(_MEMBER, number, letter)
-        self._save(job, now)
-        self.journal.batch.durable = True
+        self.add(number, job, now)
         return number
 
     def undo(self, number: int, who: str, now: float) -> int:
         """Start a job that restores the dead letters that an ended job has discarded.
 
+        Those that a cancelled undo has restored are left out.
+
         Raises
         ------
         InvalidRequest
-            There is no such job, it runs, it discards nothing, or it was undone already.
+            There is no such job, it runs, it discarded nothing, or it was undone already.
         """
         row = self._row(number)
-        if row["action"] != DISCARD or row["state"] not in (COMPLETED, CANCELLED):
+        if row["action"] != DISCARD or row["state"] not in ENDED:
             raise _refusal(f"job {number} is a {row['action']} that is {row['state']}; only an"
                            " ended discard is undone")  # fmt: skip
-        undone = self.journal.database.row("select id from letter_jobs where undoes = ?", number)
-        if undone is not None:
-            raise _refusal(f"job {number} is undone already, by job {undone['id']}")
-        rows = self.journal.database.rows(_DONE_OF, number, row["position"])
+        undone = [each.id for each in self.active.values() if each.undoes == number]
+        undone += [each["id"] for each in self.journal.database.rows(UNDONE_BY, number)]
+        if undone:
+            raise _refusal(f"job {number} is undone already, by job {undone[0]}")
+        rows = self.journal.database.rows(_DISCARDED_BY, number, row["position"], number)
         ids = [each["letter"] for each in rows]
+        if not ids:
+            raise _refusal(f"job {number} has discarded no dead letter that is left to restore")
         label, rate = f"job {number}: {row['label']}", row["rate"]
         return self.start(Wanted(RESTORE, ids, label, "", who, rate, undoes=number), now)
 
@@ -202,35 +201,13 @@ class LetterJobs(Component):
             problem = f"{MAX_ACTIVE} jobs on dead letters have not ended; cancel one, or wait"
             raise InvalidRequest("LimitExceededException", problem)
 
-    def pause(self, number: int, now: float) -> str:
-        """Pause a running job; return its state."""
-        return self._change(number, {RUNNING: PAUSED}, now)
+    def state_of_ended(self, key: int) -> str:
+        """Return the state of a job that is not active; raise InvalidRequest for none."""
+        return str(self._row(key)["state"])
 
-    def go_on(self, number: int, now: float) -> str:
-        """Resume a paused job; return its state."""
-        return self._change(number, {PAUSED: RUNNING}, now)
-
-    def cancel(self, number: int, now: float) -> str:
-        """End a job before its last dead letter; return its state. Handled ones stay handled."""
-        return self._change(number, {RUNNING: CANCELLED, PAUSED: CANCELLED}, now)
-
-    def _change(self, number: int, states: dict[str, str], now: float) -> str:
-        job = self.active.get(number)
-        state = str(self._row(number)["state"]) if job is None else job.state
-        if job is None or state not in states:
-            raise InvalidRequest(
-                "IllegalStatusException", f"job {number} is {state}, which forbids this operation"
-            )
-        self.boundary.undo.append(partial(self._restore, job, job.state, job.next_at))
-        job.state, job.next_at = states[state], now
-        job.since, job.before = now, job.handled
-        self._save(job, now)
-        self.journal.batch.durable = True
-        return job.state
-
-    def _restore(self, job: Job, state: str, next_at: float) -> None:
-        job.state, job.next_at = state, next_at
-        self.active[job.id] = job
+    def refusal(self, key: int, state: str) -> str:
+        """Return the message that a job's state forbids an operation."""
+        return f"job {key} is {state}, which forbids this operation"
 
     def _row(self, number: int) -> Any:
         row = self.journal.database.row("select * from letter_jobs where id = ?", number)
@@ -239,20 +216,9 @@ class LetterJobs(Component):
             raise InvalidRequest("ResourceNotFoundException", problem)
         return row
 
-    def next_due(self) -> float:
-        """Return when the next dead letter of a running job is due."""
-        running = (each.next_at for each in self.active.values() if each.state == RUNNING)
-        return min(running, default=NEVER)
-
     def work(self, now: float) -> bool:
         """Handle the dead letters that are due; return whether there was any."""
-        if not self.active:
-            return False
-        due = [
-            each
-            for each in self.active.values()
-            if each.state == RUNNING and each.next_at <= now and each.id not in self._new
-        ]
+        due = [each for each in self.due(now) if each.id not in self._new]
         for job in due:
             self._handle(job, max(1, CHUNK // len(due)), now)
         return bool(due)
@@ -262,11 +228,8 @@ class LetterJobs(Component):
         self._new.clear()
 
     def _handle(self, job: Job, most: int, now: float) -> None:
-        room = most
-        if job.rate is not None:
-            allowed = int((now - job.since) * job.rate) + 1
-            room = min(most, allowed - (job.handled - job.before))
-        rows = self.journal.database.rows(_NEXT, job.id, job.position, max(room, 0))
+        room = job.room(most, now)
+        rows = self.journal.database.rows(_NEXT, job.id, job.position, room)
         for row in rows:
             letter = int(row["letter"])
             error = self.boundary.attempt(Kind.LETTER_JOB, letter, self._one, job, letter, now)
@@ -274,11 +237,10 @@ class LetterJobs(Component):
                 self._refused(job, letter, f"{type(error).__name__}: {error}")
             job.position = letter
             job.handled += 1
-        if len(rows) < room:
+        if len(rows) < room or job.handled == job.total:
             job.state = COMPLETED
-        elif job.rate is not None:
-            job.next_at = max(now, job.since + (job.handled - job.before) / job.rate)
-        self._save(job, now)
+        job.wait(now)
+        self.save(job, now)
 
     def _one(self, job: Job, letter: int, now: float) -> None:
         """Run the operation of a job on one dead letter."""
@@ -312,8 +274,9 @@ class LetterJobs(Component):
         batch.add(f"delete from letter_job_members where job in ({ended})", before)
         batch.add("delete from letter_jobs where ended_at < ?", before)
 
-    def _save(self, job: Job, now: float) -> None:
-        ended = job.state in (COMPLETED, CANCELLED)
+    def save(self, job: Job, now: float) -> None:
+        """Write a job's state in this turn; forget an ended one."""
+        ended = job.state in ENDED
         values = [getattr(job, name) for name in _FIELDS]
         values.insert(_FIELDS.index("started_at") + 1, now if ended else None)
         self.journal.batch.add(_SAVE, *values)

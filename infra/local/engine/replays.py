@@ -1,26 +1,21 @@
 """Replays of the archive: jobs that deliver its events again, a chunk in each turn.
 
-A replay has a position in the journal, which is written in the same transaction as the deliveries.
-So after a crash it continues, and no event is delivered twice or left out. It waits while the
-targets have too much due work, and keeps its rate.
-
-States: ``RUNNING``, ``PAUSED`` (one machine only), ``COMPLETED``, ``CANCELLED``.
+A replay is a paced job (`infra.local.engine.paced_jobs`) whose items are the events of a range. It
+waits while the targets have too much due work.
 """
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
-from infra.local.engine.backlog import NEVER
 from infra.local.engine.bus import Bus
-from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.error_boundary import Boundary
+from infra.local.engine.paced_jobs import COMPLETED, ENDED, PAUSED, RUNNING, PacedJob, PacedJobs
 from infra.local.template.stack import Rule
 from infra.patterns import has_fine_number, read_event
 from kernel.json_text import MAX_CARRIED, parse
@@ -38,50 +33,37 @@ HOLD = 0.25
 MAX_ACTIVE = 10
 """Maximum replays at a time (EventBridge quotas, Concurrent replays)."""
 
-RUNNING, PAUSED, COMPLETED, CANCELLED = "RUNNING", "PAUSED", "COMPLETED", "CANCELLED"
-
 Between = tuple[int, int]
 """The numbers of the first and the last event of a range."""
 
 NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 """A replay's name (EventBridge API Reference, StartReplay)."""
 
-_INSERT = (
+_SAVE = (
     "insert into replays (name, rules, start_at, end_at, state, started_at, replayed, position,"
-    " last, rate) values (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)"
+    " last, rate, last_at, ended_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " on conflict (name) do update set state = excluded.state, position = excluded.position,"
+    " replayed = excluded.replayed, last_at = excluded.last_at, ended_at = excluded.ended_at"
 )
 _EVENTS = (
     "select seq, envelope, arrived_at from events where seq > ? and seq <= ? and archived"
     " and arrived_at >= ? and arrived_at < ? order by seq limit ?"
 )
-_UPDATE = (
-    "update replays set state = ?, position = ?, replayed = ?, last_at = ?, ended_at = ?"
-    " where name = ?"
-)
 
 
-@dataclass(slots=True)
-class Replay:
+@dataclass(slots=True, kw_only=True)
+class Replay(PacedJob):
     """A replay that has not ended; ``position`` and ``last`` are numbers of events.
 
     ``rules`` are names; without any, all rules match again.
-    ``rate`` is in events per second, and ``since`` the time from which it counts, with the events
-    that were ``replayed`` before it.
     """
 
     name: str
     rules: Sequence[str]
     start_at: float
     end_at: float
-    state: str
-    position: int
     last: int
-    replayed: int
-    rate: float | None
     last_at: float | None = None
-    next_at: float = 0.0
-    since: float = 0.0
-    before: int = 0
 
 
 def archived_between(database: Database, start: float, end: float) -> Between:
@@ -98,14 +80,12 @@ def archived_between(database: Database, start: float, end: float) -> Between:
     return (1, 0) if row is None or row[0] is None else (row[0], row[1])
 
 
-class Replays(Component):
+class Replays(PacedJobs[str, Replay]):
     """The replays of one engine."""
 
     def __init__(self, bus: Bus, boundary: Boundary) -> None:
+        super().__init__(bus.journal, boundary)
         self.bus = bus
-        self.boundary = boundary
-        self.journal = bus.journal
-        self.active: dict[str, Replay] = {}
         self._left_out: set[int] = set()
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002 - of the protocol
@@ -115,16 +95,17 @@ class Replays(Component):
         )
         for row in rows:
             self.active[row["name"]] = Replay(
-                row["name"],
-                json.loads(row["rules"]),
-                row["start_at"],
-                row["end_at"],
-                row["state"],
-                row["position"],
-                row["last"],
-                row["replayed"],
-                row["rate"],
-                row["last_at"],
+                name=row["name"],
+                rules=json.loads(row["rules"]),
+                start_at=row["start_at"],
+                end_at=row["end_at"],
+                state=row["state"],
+                started_at=row["started_at"],
+                position=row["position"],
+                last=row["last"],
+                handled=row["replayed"],
+                rate=row["rate"],
+                last_at=row["last_at"],
                 since=now,
                 before=row["replayed"],
             )
@@ -152,11 +133,18 @@ class Replays(Component):
         """
         self._check(name, start, end, rules)
         first, last = between or archived_between(self.journal.database, start, end)
-        replay = Replay(name, rules, start, end, RUNNING, first - 1, last, 0, rate, since=now)
-        self.active[name] = replay
-        self.boundary.undo.append(partial(self.active.pop, name, None))
-        values = (name, json.dumps(list(rules)), start, end, RUNNING, now, first - 1, last, rate)
-        self.journal.batch.add(_INSERT, *values)
+        replay = Replay(
+            name=name,
+            rules=rules,
+            start_at=start,
+            end_at=end,
+            started_at=now,
+            position=first - 1,
+            last=last,
+            rate=rate,
+            since=now,
+        )
+        self.add(name, replay, now)
 
     def _check(self, name: str, start: float, end: float, rules: Sequence[str]) -> None:
         if not NAME.fullmatch(name):
@@ -182,60 +170,20 @@ class Replays(Component):
         rules = self.bus.stack.rules
         return [rule for rule in rules if rule.name in names] if names else rules
 
-    def pause(self, name: str, now: float) -> str:
-        """Pause a running replay; return its state."""
-        return self._change(name, {RUNNING: PAUSED}, now)
-
-    def go_on(self, name: str, now: float) -> str:
-        """Resume a paused replay; return its state."""
-        return self._change(name, {PAUSED: RUNNING}, now)
-
-    def cancel(self, name: str, now: float) -> str:
-        """End a replay before its last event; return its state."""
-        return self._change(name, {RUNNING: CANCELLED, PAUSED: CANCELLED}, now)
-
-    def _change(self, name: str, states: dict[str, str], now: float) -> str:
-        """Change the state of a replay.
-
-        Raises
-        ------
-        InvalidRequest
-            There is no such replay, or its state does not allow the change.
-        """
-        replay = self.active.get(name)
-        state = self._ended_state(name) if replay is None else replay.state
-        if replay is None or state not in states:
-            message = f"Replay {name} is {state}, which does not allow this operation."
-            raise InvalidRequest("IllegalStatusException", message)
-        self.boundary.undo.append(partial(self._restore, replay, replay.state, replay.next_at))
-        replay.state, replay.next_at = states[state], now
-        replay.since, replay.before = now, replay.replayed
-        self._save(replay, now)
-        return replay.state
-
-    def _ended_state(self, name: str) -> str:
-        row = self.journal.database.row("select state from replays where name = ?", name)
+    def state_of_ended(self, key: str) -> str:
+        """Return the state of a replay that is not active; raise InvalidRequest for none."""
+        row = self.journal.database.row("select state from replays where name = ?", key)
         if row is None:
-            raise InvalidRequest("ResourceNotFoundException", f"Replay {name} does not exist.")
+            raise InvalidRequest("ResourceNotFoundException", f"Replay {key} does not exist.")
         return str(row["state"])
 
-    def _restore(self, replay: Replay, state: str, next_at: float) -> None:
-        replay.state, replay.next_at = state, next_at
-        self.active[replay.name] = replay
-
-    def next_due(self) -> float:
-        """Return when the next chunk of a running replay is due."""
-        running = (each.next_at for each in self.active.values() if each.state == RUNNING)
-        return min(running, default=NEVER)
+    def refusal(self, key: str, state: str) -> str:
+        """Return the message that a replay's state forbids an operation."""
+        return f"Replay {key} is {state}, which does not allow this operation."
 
     def work(self, now: float) -> bool:
         """Deliver a chunk of each replay that is due; return whether there was any."""
-        if not self.active:
-            return False
-        due = [
-            each for each in self.active.values() if each.state == RUNNING and each.next_at <= now
-        ]
-        worked = False
+        due, worked = self.due(now), False
         for replay in due:
             if self._is_behind(replay, now):
                 replay.next_at = now + HOLD
@@ -264,12 +212,9 @@ class Replays(Component):
         )
 
     def _deliver(self, replay: Replay, most: int, now: float) -> None:
-        room = most
-        if replay.rate is not None:
-            allowed = int((now - replay.since) * replay.rate) + 1
-            room = min(most, allowed - (replay.replayed - replay.before))
+        room = replay.room(most, now)
         rows = self.journal.database.rows(
-            _EVENTS, replay.position, replay.last, replay.start_at, replay.end_at, max(room, 0)
+            _EVENTS, replay.position, replay.last, replay.start_at, replay.end_at, room
         )
         rules = self._rules(replay.rules)
         for row in rows:
@@ -278,13 +223,11 @@ class Replays(Component):
                     Kind.REPLAY, row["seq"], self._route, replay.name, rules, row, now
                 )
             replay.position, replay.last_at = row["seq"], row["arrived_at"]
-            replay.replayed += 1
-        if len(rows) < room:
+            replay.handled += 1
+        if len(rows) < room or replay.position >= replay.last:
             replay.state = COMPLETED
-        elif replay.rate is not None:
-            sent = replay.replayed - replay.before
-            replay.next_at = max(now, replay.since + sent / replay.rate)
-        self._save(replay, now)
+        replay.wait(now)
+        self.save(replay, now)
 
     def _route(self, name: str, rules: Sequence[Rule], row: Any, now: float) -> None:
         text = row["envelope"]
@@ -296,16 +239,11 @@ class Replays(Component):
         """Leave an event that ended the process twice out of the replays."""
         self._left_out.add(number)
 
-    def _save(self, replay: Replay, now: float) -> None:
-        ended = replay.state in (COMPLETED, CANCELLED)
+    def save(self, job: Replay, now: float) -> None:
+        """Write a replay's state in this turn; forget an ended one."""
+        ended = job.state in ENDED
         if ended:
-            self.active.pop(replay.name, None)
-        self.journal.batch.add(
-            _UPDATE,
-            replay.state,
-            replay.position,
-            replay.replayed,
-            replay.last_at,
-            now if ended else None,
-            replay.name,
-        )
+            self.active.pop(job.name, None)
+        about = (job.name, json.dumps(list(job.rules)), job.start_at, job.end_at, job.state)
+        progress = (job.started_at, job.handled, job.position, job.last, job.rate, job.last_at)
+        self.journal.batch.add(_SAVE, *about, *progress, now if ended else None)

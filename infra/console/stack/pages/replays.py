@@ -44,7 +44,7 @@ def _new(visit: Visit, source: StackSource) -> View:
     found = None
     if visit.filter("start") and not wanted.problem:
         rules = wanted.rules or tuple(rule.name for rule in source.stack.rules)
-        found = matched_events(source.deployed, rules, wanted.start_at, wanted.end_at)
+        found = matched_events(source.deployed, rules, wanted.start_at, wanted.end_at, visit.now)
     return _form(visit, wanted, found)
 
 
