@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link, order_path
 from infra.contracts.examples import Example
 from infra.errors import NotFound
 from infra.local.template.stack import Rule
@@ -176,7 +175,7 @@ async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
         return _composer_view(entry, name, text, [], problem)
     order_id = order_id_of(content)
     notice = f"The event is accepted as {result['EventId']}; this page follows its order."
-    return Redirect(link(f"/orders/{quote(order_id, safe='')}"), notice)
+    return Redirect(link(order_path(order_id)), notice)
 
 
 def example_of(visit: Visit, entry: CatalogueEntry) -> Example:

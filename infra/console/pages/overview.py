@@ -1,10 +1,9 @@
 """The first page: needs, the flow of orders, the backlog, and three ways to begin."""
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from infra.console.examples import SCENARIOS, entry_of
-from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Page, Redirect, View, Visit, link, order_path
 from infra.views.health import Need, Workers
 from infra.views.local_health import health_in
 from infra.views.overview import RANGES, read_overview
@@ -46,7 +45,7 @@ def _address_of(need: Need) -> str:
     if need.kind == "approvals" and need.count > 1:
         return link("/orders", status="AWAITING_APPROVAL")
     if need.kind in _OF_AN_ORDER and need.subject:
-        return link(f"/orders/{quote(need.subject, safe='')}")
+        return link(order_path(need.subject))
     return link("/activity") if need.kind == "failed items" else ""
 
 

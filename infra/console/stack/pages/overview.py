@@ -1,9 +1,8 @@
 """The first page of a stack: alarms and needs, the flow of orders, and the backlog."""
 
 from pathlib import PurePosixPath
-from urllib.parse import quote
 
-from infra.console.page import BadFilter, Page, View, Visit, link
+from infra.console.page import BadFilter, Page, View, Visit, link, order_path
 from infra.console.stack.source import HEALTH_KEPT, MAX_OPEN, StackSource
 from infra.views.health import Need
 from infra.views.overview import RANGES, Overview
@@ -46,7 +45,7 @@ def _address_of(need: Need) -> str:
     if need.kind == "dead letters":
         return link("/dead-letters")
     if need.kind in _OF_AN_ORDER and need.subject:
-        return link(f"/orders/{quote(need.subject, safe='')}")
+        return link(order_path(need.subject))
     return ""
 
 
