@@ -4,7 +4,7 @@ The table has no index by time, so a list of all orders would scan it: a query r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -12,7 +12,6 @@ from infra.console.page import (
     Absent,
     Download,
     Feature,
-    Page,
     Redirect,
     View,
     Visit,
@@ -160,11 +159,8 @@ def _hits(text: str, source: StackSource) -> list[Hit]:
     return [Hit(each.order_id, str(each.status), "customer") for each in found]
 
 
-PAGE = Page(
-    name="orders",
-    title="Orders",
-    key="o",
-    icon="orders",
+PAGE = replace(
+    shared.PAGE,
     gets={
         "/orders": _list,
         "/orders.csv": _csv,
