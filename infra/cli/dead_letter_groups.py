@@ -7,12 +7,10 @@ from typing import Any
 
 from infra.cli.errors import CommandError
 from infra.cli.replaying.letter_source import event_text
-from infra.dead_letters.reason_form import form_of
 from infra.terminal.output import Styled, console
 from infra.views.dead_letter import DeadLetter
 from infra.views.letter_groups import LetterFact, LetterGroup, grouped
 from kernel.clock import timestamp
-from kernel.timestamps import moment
 
 SHOWN = 20
 """Groups that are printed; ``--json`` has all."""
@@ -20,18 +18,7 @@ SHOWN = 20
 
 def groups_of(letters: Sequence[DeadLetter], by: str, now: float) -> list[LetterGroup]:
     """Return the groups of dead letters, the largest first; a sample's id is its index."""
-    facts = [
-        LetterFact(
-            index,
-            letter.queue,
-            moment(letter.since).timestamp(),
-            letter.reason,
-            form_of(letter.reason),
-            letter.order_id,
-            str(letter.source or "unknown"),
-        )
-        for index, letter in enumerate(letters)
-    ]
+    facts = [LetterFact.of(letter, index) for index, letter in enumerate(letters)]
     return grouped(facts, by, now)
 
 

@@ -8,7 +8,6 @@ browser sends cookies to every port of a host: the name of the session's has the
 
 import asyncio
 import secrets
-import signal
 import socket
 import traceback
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from infra.console.stack.source import StackSource
 from infra.server.access import Access, Admission, Refused
 from infra.server.reply import SAFE, Reply, problem_document
 from infra.server.request import Request
-from infra.server.server import Protocol
+from infra.server.server import port_config, until_a_signal
 from infra.server.tokens import OPERATE, Caller, Tokens
 from infra.terminal.output import errors
 
@@ -134,23 +133,10 @@ def serve(
     application: LoopbackConsole, listener: socket.socket, started: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
-    config = uvicorn.Config(
-        application,
-        http=Protocol,
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=2,
-    )
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        started()
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
-    except KeyboardInterrupt:
-        pass  # uvicorn has shut down and raised the signal again
+        with until_a_signal():
+            started()
+            asyncio.run(uvicorn.Server(port_config(application, 2)).serve(sockets=[listener]))
     finally:
-        signal.signal(signal.SIGTERM, before)
         application.console.release()
         listener.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
@@ -251,6 +251,11 @@ def link(path: str, /, **query: object) -> str:
     """Return the address of a page with filters; empty ones are left out."""
     kept = {name: str(value) for name, value in query.items() if value not in ("", None)}
     return f"{PREFIX}{path}{'?' if kept else ''}{urlencode(kept)}"
+
+
+def order_path(order_id: str) -> str:
+    """Return the path of an order's page."""
+    return f"/orders/{quote(order_id, safe='')}"
 
 
 class Reading(Protocol):

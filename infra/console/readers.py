@@ -9,9 +9,9 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from infra.errors import Refusal
@@ -42,6 +42,24 @@ class TooMany(Refusal):
     """Too many pages are being read."""
 
 
+class Places:
+    """The places of the pages that are read or wait; at most `MAX_WAITING` are taken."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Take a place for a block, or raise `TooMany`."""
+        if self._taken >= MAX_WAITING:
+            raise TooMany(f"{MAX_WAITING} pages are being read; try again in a second")
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+
 class Readers:
     """The readers of one data directory; connections are opened when first needed."""
 
@@ -52,7 +70,7 @@ class Readers:
         self._watcher = ThreadPoolExecutor(1, "console-watcher")
         self._own = threading.local()
         self._opened: list[Database] = []
-        self._waiting = 0
+        self._places = Places()
 
     async def read(self, query: Callable[[Database], T]) -> T:
         """Run a query in a thread, in one snapshot of the database.
@@ -64,14 +82,9 @@ class Readers:
         TooMany
             Too many other queries wait.
         """
-        if self._waiting >= MAX_WAITING:
-            raise TooMany(f"{MAX_WAITING} pages are being read; try again in a second")
-        self._waiting += 1
-        try:
+        with self._places.one():
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._read, query)
-        finally:
-            self._waiting -= 1
 
     async def version(self) -> int:
         """Return a number that changes with each commit of the engine."""

@@ -5,9 +5,11 @@ import signal
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -119,6 +121,32 @@ class Protocol(HttpToolsProtocol):
         """Log nothing: a request to upgrade is answered as an ordinary request."""
 
 
+def port_config(application: Any, grace: int) -> uvicorn.Config:
+    """Return uvicorn's settings; requests get ``grace`` seconds at the end of the server."""
+    return uvicorn.Config(
+        application,
+        http=Protocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=grace,
+    )
+
+
+@contextmanager
+def until_a_signal() -> Iterator[None]:
+    """End the block at SIGINT or SIGTERM: uvicorn raises the signal that stopped it again."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass  # uvicorn has shut down
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Port(uvicorn.Server):
     """Uvicorn's server, which ends the console's streams before it waits for its requests."""
 
@@ -159,17 +187,7 @@ class Server:
         self.health = probes.health
         self._application = Application(engine, reader, access, PortLog(where.log), probes)
         self._application.console = None if console is None else console(self._application)
-        config = uvicorn.Config(
-            self._application,
-            http=Protocol,
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=5,
-        )
-        self._uvicorn = Port(config, self._application)
+        self._uvicorn = Port(port_config(self._application, 5), self._application)
 
     def run(self, started: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then finish and commit the started requests.
@@ -181,15 +199,11 @@ class Server:
         """
         thread = threading.Thread(target=self._run_engine, name="engine")
         thread.start()
-        # uvicorn raises the signal that stopped it again: SIGTERM then interrupts as SIGINT does
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            started()
-            self._uvicorn.run([self._socket])
-        except KeyboardInterrupt:
-            pass  # uvicorn has shut down and raised the signal again
+            with until_a_signal():
+                started()
+                self._uvicorn.run([self._socket])
         finally:
-            signal.signal(signal.SIGTERM, before)
             self._application.close()
             self.engine.stop()
             thread.join()

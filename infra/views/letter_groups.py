@@ -13,6 +13,7 @@ from typing import Any
 
 from infra.dead_letters.reading import letters
 from infra.dead_letters.reason_form import form_of
+from infra.views.dead_letter import DeadLetter
 from kernel.timestamps import moment
 from storage.sqlite.database import Database
 
@@ -53,6 +54,19 @@ class LetterFact:
     def value(self, by: str) -> str:
         """Return the field that groups are made by."""
         return {"reason": self.form, "queue": self.queue, "consumer": self.consumer}[by]
+
+    @classmethod
+    def of(cls, letter: DeadLetter, number: Any) -> "LetterFact":
+        """Return a dead letter without its body, under an id of the caller."""
+        return cls(
+            number,
+            letter.queue,
+            moment(letter.since).timestamp(),
+            letter.reason,
+            form_of(letter.reason),
+            letter.order_id,
+            str(letter.source or "unknown"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from infra.console.live import MAX_STREAMS
 from tests.browser.chromium import is_installed
-from tests.browser.pages import chromium, tab
+from tests.browser.pages import tab
 from tests.fakes.serving import Served
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="chromium is not installed")
@@ -22,12 +22,6 @@ LINE = {"sku": "TEA-GREEN-100", "quantity": 1, "unit_price": 10}
 ORDER: dict[str, Any] = {"customer_id": "C-1", "currency": "GBP", "items": [LINE]}
 ADDRESS = {"name": HOSTILE, "street": HOSTILE, "city": HOSTILE, "country": HOSTILE}
 LIVE = re.compile(r"^live")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """An operator's decisions and operations on groups in headless Chromium."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,19 +8,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import is_installed
-from tests.browser.pages import chromium, tab
+from tests.browser.pages import tab
+from tests.browser.placing import LINE, put
 from tests.fakes.serving import Served
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="chromium is not installed")
 
 GROUP = 40
-LINE = {"sku": "TEA-GREEN-100", "quantity": 96, "unit_price": 12.5}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data = tmp_path_factory.mktemp("acting") / "data"
     with Served(data, "--parameter", "HighValueApproval=on") as served:
         for number in (1, 2, 3):
-            put(served, f"DEAR-{number}", items=[LINE], total=1200.0)
+            put(served, f"DEAR-{number}", items=[{**LINE, "quantity": 96}], total=1200.0)
         waiting = "select count(*) from orders where status = 'AWAITING_APPROVAL'"
         served.until(waiting, 3)
         for number in range(GROUP):
@@ -41,23 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         headers = {"X-Amz-Target": "Orderflow.StartLetterJob"}
         assert served.ask("POST", "/", job, headers) == (200, {"job": 1, "state": "RUNNING"})
         yield served
-
-
-def put(served: Served, order_id: str, **changes: Any) -> None:
-    """Put an order on the bus."""
-    detail = {
-        "order_id": order_id,
-        "customer_id": "C-1",
-        "currency": "USD",
-        "items": [{**LINE, "quantity": 1}],
-        "total": 12.5,
-        "timestamp": "2026-01-31T12:00:00Z",
-        **changes,
-    }
-    entry = {"EventBusName": "orders-bus", "Source": "orders.service"}
-    entry |= {"DetailType": "Order Created", "Detail": json.dumps(detail)}
-    answer = served.client("events").put_events(Entries=[entry])
-    assert answer["FailedEntryCount"] == 0
 
 
 @pytest.mark.parametrize("script", [True, False])

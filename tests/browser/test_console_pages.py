@@ -1,6 +1,5 @@
 """The pages on bus, dead letters, replays, queries and contracts in headless Chromium."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,51 +9,28 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import is_installed
-from tests.browser.pages import chromium, tab
+from tests.browser.pages import tab
+from tests.browser.placing import LINE, put
 from tests.fakes.serving import Served
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="chromium is not installed")
 
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script><a hx-get='/evil'>"
-LINE = {"sku": "TEA-GREEN-100", "quantity": 1, "unit_price": 999.99}
 DONE = "select count(*) from orders where in_flight is null"
 LETTERS = "select count(*) from messages where queue = 'QuarantineQueue'"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve an order just below the high value, and dead letters of three causes."""
     with Served(tmp_path_factory.mktemp("console") / "data") as served:
-        put(served, "NEAR-1")
+        put(served, "NEAR-1", items=[{**LINE, "unit_price": 999.99}], total=999.99)
         put(served, "WRONG-1", currency="EURO")
         put(served, "WRONG-2", currency="BTC")
         put(served, "EMPTY-1", items=[])
         put(served, HOSTILE, customer_id=HOSTILE, currency=HOSTILE)
         served.until(LETTERS, 4)
         yield served
-
-
-def put(served: Served, order_id: str, **changes: Any) -> None:
-    """Put an order on the bus."""
-    detail = {
-        "order_id": order_id,
-        "customer_id": "C-1",
-        "currency": "USD",
-        "items": [LINE],
-        "total": 999.99,
-        "timestamp": "2026-01-31T12:00:00Z",
-        **changes,
-    }
-    entry = {"EventBusName": "orders-bus", "Source": "orders.service"}
-    entry |= {"DetailType": "Order Created", "Detail": json.dumps(detail)}
-    answer = served.client("events").put_events(Entries=[entry])
-    assert answer["FailedEntryCount"] == 0
 
 
 def test_a_new_event_appears_on_top_and_text_in_a_form_stays(

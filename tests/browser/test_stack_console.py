@@ -16,7 +16,7 @@ from kernel import clock
 from kernel.order_status import Status
 from orders.dynamodb import DynamoOrders
 from tests.browser.chromium import is_installed
-from tests.browser.pages import Tab, chromium, tab
+from tests.browser.pages import Tab, tab
 from tests.fakes.aws_port import aws_port
 from tests.fakes.records import order
 from tests.integration import deployed
@@ -38,12 +38,6 @@ class Opened(NamedTuple):
     def origin(self) -> str:
         """The address without the path."""
         return self.address.partition("/console/")[0]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

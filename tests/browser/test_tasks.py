@@ -1,19 +1,18 @@
 """A stranger's tasks, each begun on the overview, by mouse and by keyboard, in under a minute."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.chromium import is_installed
-from tests.browser.pages import chromium, tab
+from tests.browser.pages import tab
+from tests.browser.placing import LINE, put, send
 from tests.fakes.serving import Served, orders
 
 pytestmark = [
@@ -23,8 +22,6 @@ pytestmark = [
 
 MINUTE = 60.0
 MAX_TABS = 150
-LINE = {"sku": "TEA-GREEN-100", "quantity": 1, "unit_price": 12.5}
-
 MANY = {**LINE, "quantity": 90_000}
 
 
@@ -90,12 +87,6 @@ def stranger(browser: Browser, served: Served, device: str) -> Iterator[Hand]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve 20 generated orders, and one for each task."""
     data = tmp_path_factory.mktemp("tasks") / "data"
@@ -122,18 +113,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def wait(served: Served, order_id: str, status: str) -> None:
     query = "select count(*) from orders where order_id = '{}' and status = '{}'"
     served.until(query.format(order_id, status), 1)
-
-
-def put(served: Served, order_id: str, **changes: Any) -> None:
-    fields = {"customer_id": "C-1", "currency": "USD", "items": [LINE], "total": 12.5}
-    send(served, "Order Created", {"order_id": order_id, **fields, **changes})
-
-
-def send(served: Served, kind: str, detail: dict[str, Any]) -> None:
-    detail = {**detail, "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-    entry = {"EventBusName": "orders-bus", "Source": "orders.service", "DetailType": kind}
-    answer = served.client("events").put_events(Entries=[{**entry, "Detail": json.dumps(detail)}])
-    assert answer["FailedEntryCount"] == 0
 
 
 def test_why_did_an_order_fail(browser: Browser, server: Served, device: str) -> None:

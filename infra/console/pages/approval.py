@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Page, Redirect, View, Visit, link, order_path
 from infra.errors import InvalidRequest
 from infra.views.local_story import story_of
 from infra.views.order_story import OrderStory
@@ -42,11 +41,7 @@ def names_of(story: OrderStory) -> dict[str, Any] | None:
         return None
     asked = [each for each in story.timeline if each.what == "APPROVAL_REQUESTED"]
     until = asked[-1].detail.get("until") if asked else None
-    return {"until": until, "path": f"{_path(story.order_id)}/decision", "longest": MAX_TEXT}
-
-
-def _path(order_id: str) -> str:
-    return f"/orders/{quote(order_id, safe='')}"
+    return {"until": until, "path": f"{order_path(story.order_id)}/decision", "longest": MAX_TEXT}
 
 
 def _confirm(visit: Visit, database: Database) -> View | Redirect:
@@ -58,7 +53,7 @@ def confirm(visit: Visit, story: OrderStory) -> View | Redirect:
     """Return the page that asks before a decision about an order is recorded."""
     opened = names_of(story)
     if opened is None:
-        return Redirect(link(_path(story.order_id)))
+        return Redirect(link(order_path(story.order_id)))
     verb = _verb(visit.filter("decision"))
     names = {
         "story": story,
@@ -78,8 +73,8 @@ async def _decide(visit: Visit, form: Mapping[str, str]) -> Redirect:
     try:
         await visit.source.operate(decision.operation, request)
     except InvalidRequest as refusal:
-        return Redirect(link(_path(order_id)), f"Refused: {refusal}", "bad")
-    return Redirect(link(_path(order_id)), decision.done)
+        return Redirect(link(order_path(order_id)), f"Refused: {refusal}", "bad")
+    return Redirect(link(order_path(order_id)), decision.done)
 
 
 def _verb(text: str) -> str:

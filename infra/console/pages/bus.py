@@ -123,13 +123,19 @@ def rules(visit: Visit, database: Database) -> View:
     return View("bus/rules.html", "Rules", {"rows": rows})
 
 
-def rule(visit: Visit, database: Database) -> View:
-    """Show one rule: its pattern, its targets, and recent events that match it."""
+def rule_of(visit: Visit) -> Rule:
+    """Return the rule of a page, or raise `NotFound`."""
     name = visit.path["name"]
     found = next((rule for rule in visit.source.stack.rules if rule.name == name), None)
     if found is None:
         known = ", ".join(sorted(rule.name for rule in visit.source.stack.rules))
         raise NotFound(f"no rule is named {name[:80]!r}; there are: {known}")
+    return found
+
+
+def rule(visit: Visit, database: Database) -> View:
+    """Show one rule: its pattern, its targets, and recent events that match it."""
+    found = rule_of(visit)
     names = {
         "rule": found,
         "text": indented(found.pattern.text),

@@ -2,18 +2,18 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link, order_path
 from infra.contracts.examples import Example
 from infra.errors import NotFound
 from infra.local.template.stack import Rule
 from infra.views.contract_catalogue import (
     CatalogueEntry,
+    RecentEvents,
     Validation,
     catalogue,
     consumers_of,
@@ -35,18 +35,28 @@ MAX_EVENTS = 200
 
 def listed(_visit: Visit, database: Database) -> View:
     """Show every contract with the number of its recent events."""
-    names = {"entries": list(catalogue().values()), "recent": recent_events(database)}
+    return list_of(recent_events(database))
+
+
+def list_of(recent: RecentEvents) -> View:
+    """Return the page of every contract; ``recent`` are the recent events of the bus."""
+    names = {"entries": list(catalogue().values()), "recent": recent}
     return View("contracts/list.html", "Contracts", names)
 
 
 def one(visit: Visit, database: Database) -> View:
     """Show one contract."""
+    return one_of(visit, recent_events(database))
+
+
+def one_of(visit: Visit, recent: RecentEvents) -> View:
+    """Return the page of one contract; ``recent`` are the recent events of the bus."""
     entry = entry_of(visit)
     names = {
         "entry": entry,
         "example": example_of(visit, entry),
         "consumers": consumers_of(entry, visit.source.stack.rules),
-        "recent": recent_events(database),
+        "recent": recent,
     }
     return View("contracts/one.html", entry.name, names)
 
@@ -134,17 +144,20 @@ def checked_view(text: str, results: list[Result], omitted: int = 0) -> View:
 
 def composer(visit: Visit, database: Database) -> View:
     """Show an example with a fresh order, ready to be sent."""
-    return composer_with(visit, lambda example: _stock(database, example))
+    return composer_with(visit, lambda skus: _free(database, skus))
 
 
-def composer_with(visit: Visit, stock: Callable[[Example], list[tuple[str, int, int]]]) -> View:
-    """Show an example with a fresh order; ``stock`` returns its SKUs with the free units."""
+def composer_with(visit: Visit, free: Callable[[Iterable[str]], Mapping[str, int]]) -> View:
+    """Show an example with a fresh order; ``free`` returns the free units of known SKUs."""
     entry = entry_of(visit)
     _require_request(entry)
     example = example_of(visit, entry)
     order_id = visit.filter("order") or _fresh_id(entry, example)
     text = write_exact(_plain(_fresh(example, order_id, visit.now)))
-    return _composer_view(entry, example.name, text, stock(example), None)
+    ordered = _ordered_units(example)
+    known = free(ordered)
+    stock = [(sku, units, known.get(sku, 0)) for sku, units in ordered.items()]
+    return _composer_view(entry, example.name, text, stock, None)
 
 
 async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
@@ -176,7 +189,7 @@ async def send(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
         return _composer_view(entry, name, text, [], problem)
     order_id = order_id_of(content)
     notice = f"The event is accepted as {result['EventId']}; this page follows its order."
-    return Redirect(link(f"/orders/{quote(order_id, safe='')}"), notice)
+    return Redirect(link(order_path(order_id)), notice)
 
 
 def example_of(visit: Visit, entry: CatalogueEntry) -> Example:
@@ -228,7 +241,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def ordered_units(example: Example) -> dict[str, int]:
+def _ordered_units(example: Example) -> dict[str, int]:
     """Return the units of each SKU of an example."""
     ordered: dict[str, int] = {}
     for each in example.envelope["detail"].get("items") or []:
@@ -236,13 +249,11 @@ def ordered_units(example: Example) -> dict[str, int]:
     return ordered
 
 
-def _stock(database: Database, example: Example) -> list[tuple[str, int, int]]:
-    """Return the SKUs of an example: the ordered units, and the free ones."""
-    found = []
-    for sku, quantity in ordered_units(example).items():
-        row = database.row("select on_hand - reserved as free from stock where sku = ?", sku)
-        found.append((sku, quantity, row["free"] if row else 0))
-    return found
+def _free(database: Database, skus: Iterable[str]) -> dict[str, int]:
+    """Return the free units of the known SKUs among these."""
+    query = "select on_hand - reserved as free from stock where sku = ?"
+    rows = ((sku, database.row(query, sku)) for sku in skus)
+    return {sku: row["free"] for sku, row in rows if row}
 
 
 def _composer_view(

@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 from email import message_from_bytes, policy
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
 from infra.audit.one_order import invariants_of
-from infra.console.page import BadFilter, Document, Download, Page, Redirect, View, Visit, link
+from infra.console.page import (
+    BadFilter,
+    Document,
+    Download,
+    Page,
+    Redirect,
+    View,
+    Visit,
+    link,
+    order_path,
+)
 from infra.console.pages import approval, dead_letter
 from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
@@ -78,7 +87,7 @@ def here(visit: Visit, /, **changed: object) -> str:
 
 
 def _path(visit: Visit) -> str:
-    return f"/orders/{quote(visit.path['order_id'], safe='')}"
+    return order_path(visit.path["order_id"])
 
 
 def lanes_of(visit: Visit) -> list[str]:

@@ -4,10 +4,9 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from shlex import quote as shell_quoted
 from typing import Any
-from urllib.parse import quote
 
 from infra.console.csv_file import csv_file
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link, order_path
 from infra.console.pages import saved_views
 from infra.views.order_filter import InvalidCursor
 from infra.views.order_list import PRESETS, ListFilter, order_page, reasons
@@ -85,7 +84,7 @@ def _search(visit: Visit, database: Database) -> View | Redirect:
     text = visit.filter("q")[:200]
     hits = find_orders(database, text) if text else []
     if len(hits) == 1:
-        return Redirect(link(f"/orders/{quote(hits[0].order_id or text, safe='')}"))
+        return Redirect(link(order_path(hits[0].order_id or text)))
     return View("orders/search.html", "Search", {"text": text, "hits": hits})
 
 

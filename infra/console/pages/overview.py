@@ -1,17 +1,17 @@
 """The first page: needs, the flow of orders, the backlog, and three ways to begin."""
 
 from collections.abc import Mapping
-from urllib.parse import quote
+from typing import Any
 
 from infra.console.examples import SCENARIOS, entry_of
-from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
-from infra.views.health import Need, Workers
+from infra.console.page import BadFilter, Page, Redirect, View, Visit, link, order_path
+from infra.views.health import Health, Need, Workers
 from infra.views.local_health import health_in
-from infra.views.overview import RANGES, read_overview
+from infra.views.overview import RANGES, Overview, read_overview
 from storage.sqlite.database import Database
 
 _OF_AN_ORDER = ("unpaid refunds", "past their lease", "past their wait", "approvals")
-_BAD = ("dead letters", "unpaid refunds", "failed items", "disk", "server")
+_BAD = ("dead letters", "unpaid refunds", "failed items", "disk", "server", "alarm")
 """Kinds of needs that do not mend themselves."""
 
 
@@ -20,21 +20,31 @@ _READY = Workers("", ready=True, problem=None, alive=None, wanted=None, replaced
 
 
 def _overview(visit: Visit, database: Database) -> View:
+    source = visit.source
+    found = read_overview(database, visit.now, RANGES[range_of(visit)])
+    health = health_in(source.directory, database, visit.now, source.workers() or _READY)
+    names = {"scenarios": SCENARIOS, "directory": source.directory.root}
+    return view_of(visit, found, health, names)
+
+
+def range_of(visit: Visit) -> str:
+    """Return the name of the time that the flow of orders is of, or raise `BadFilter`."""
     chosen = visit.filter("range") or "1h"
     if chosen not in RANGES:
         raise BadFilter(f"range {chosen[:20]!r} is none of {', '.join(RANGES)}")
-    source = visit.source
-    found = read_overview(database, visit.now, RANGES[chosen])
-    health = health_in(source.directory, database, visit.now, source.workers() or _READY)
+    return chosen
+
+
+def view_of(visit: Visit, found: Overview, health: Health, more: Mapping[str, Any]) -> View:
+    """Return the first page; ``more`` are names of its template."""
     names = {
         "overview": found,
         "health": health,
-        "range": chosen,
+        "range": range_of(visit),
         "ranges": list(RANGES),
         "addresses": [_address_of(need) for need in health.needs],
         "bad": _BAD,
-        "scenarios": SCENARIOS,
-        "directory": visit.source.directory.root,
+        **more,
     }
     return View("overview/overview.html", "Overview", names)
 
@@ -46,7 +56,7 @@ def _address_of(need: Need) -> str:
     if need.kind == "approvals" and need.count > 1:
         return link("/orders", status="AWAITING_APPROVAL")
     if need.kind in _OF_AN_ORDER and need.subject:
-        return link(f"/orders/{quote(need.subject, safe='')}")
+        return link(order_path(need.subject))
     return link("/activity") if need.kind == "failed items" else ""
 
 

@@ -48,10 +48,7 @@ def listed(_visit: Visit, _: Database) -> View:
 
 async def named(visit: Visit) -> View | Download | Redirect:
     """Run a named query with the values of its parameters."""
-    name = visit.path["name"]
-    query = next((each for each in queries() if each.name == name.replace("-", "_")), None)
-    if query is None:
-        raise NotFound(f"no query is named {name[:80]!r}; see the list of queries")
+    query = query_of(visit.path["name"])
     values = {key: visit.filter(key) for key in query.parameters if visit.filter(key)}
     names = {"named": query, "values": values, "text": query.sql, "dialect": DIALECTS[0]}
     try:
@@ -59,6 +56,14 @@ async def named(visit: Visit) -> View | Download | Redirect:
     except QueryError as error:
         return _refused(query.title, str(error), names)
     return await _answered(visit, Asked(query.name, tuple(values.items())), query.title, names)
+
+
+def query_of(name: str) -> Query:
+    """Return a named query, or raise `NotFound`."""
+    found = _pack().get(name.replace("-", "_"))
+    if found is None:
+        raise NotFound(f"no query is named {name[:80]!r}; see the list of queries")
+    return found
 
 
 async def own(visit: Visit) -> View | Download | Redirect:

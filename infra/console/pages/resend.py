@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Page, Redirect, View, Visit, link, order_path
 from infra.console.pages.dead_letter import number_of
 from infra.console.pages.reveal import shown
 from infra.errors import InvalidRequest, NotFound
@@ -29,7 +28,7 @@ def _ask(visit: Visit, database: Database) -> View:
     names = {
         **reveal,
         "order_id": order_id,
-        "path": _path(order_id),
+        "path": order_path(order_id),
         "found": found,
         "chosen": chosen,
         "text": (indented if reveal["revealed"] else masked_text)(chosen.envelope),
@@ -68,15 +67,11 @@ async def _send(visit: Visit, form: Mapping[str, str]) -> Redirect:
     try:
         await visit.source.operate("Orderflow.ResendEvent", request)
     except InvalidRequest as refusal:
-        return Redirect(link(f"{_path(order_id)}/resend"), f"Refused: {refusal}", "bad")
+        return Redirect(link(f"{order_path(order_id)}/resend"), f"Refused: {refusal}", "bad")
     text = (
         f"A copy of {order_id} is sent: follow it here" if copy_id else "The request is sent again"
     )
-    return Redirect(link(_path(copy_id or order_id)), text)
-
-
-def _path(order_id: str) -> str:
-    return f"/orders/{quote(order_id, safe='')}"
+    return Redirect(link(order_path(copy_id or order_id)), text)
 
 
 PAGE = Page(

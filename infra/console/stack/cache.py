@@ -19,6 +19,7 @@ class Cache:
         self._making: dict[object, Lock] = {}
         self._lock = Lock()
         self._clock = clock
+        self._cleared = 0
 
     def get(self, key: object, seconds: float, make: Callable[[], T]) -> T:
         """Return the value of a key, made at most some seconds ago."""
@@ -31,16 +32,19 @@ class Cache:
             if self._clock() < until:
                 found: T = value
                 return found
+            cleared = self._cleared
             made = make()
             with self._lock:
-                self._values[key] = (self._clock() + seconds, made)
-                self._forget()
+                if cleared == self._cleared:  # no action came between
+                    self._values[key] = (self._clock() + seconds, made)
+                    self._forget()
             return made
 
     def clear(self) -> None:
         """Forget every value: an action has changed something."""
         with self._lock:
             self._values.clear()
+            self._cleared += 1
 
     def _forget(self) -> None:
         now = self._clock()

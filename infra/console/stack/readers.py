@@ -10,7 +10,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
-from infra.console.readers import MAX_WAITING, TooMany
+from infra.console.readers import Places
 from infra.console.stack.source import StackSource
 from infra.deployed.account import translate_errors
 from infra.errors import AWSError
@@ -44,7 +44,7 @@ class StackReaders:
         self._source = source
         self._deadline = deadline
         self._slots = asyncio.Semaphore(THREADS)
-        self._waiting = 0
+        self._places = Places()
 
     async def read(self, query: Callable[[StackSource], T]) -> T:
         """Run a reader's function in a thread.
@@ -56,19 +56,15 @@ class StackReaders:
         TooMany
             Too many other pages wait.
         """
-        if self._waiting >= MAX_WAITING:
-            raise TooMany(f"{MAX_WAITING} pages are being read; try again in a second")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._begin(query)
-        except TimeoutError:
-            raise AWSError(
-                f"AWS has not answered within {self._deadline:g} seconds; try again, or see the"
-                " AWS Health Dashboard"
-            ) from None
-        finally:
-            self._waiting -= 1
+        with self._places.one():
+            try:
+                async with asyncio.timeout(self._deadline):
+                    return await self._begin(query)
+            except TimeoutError:
+                raise AWSError(
+                    f"AWS has not answered within {self._deadline:g} seconds; try again, or see"
+                    " the AWS Health Dashboard"
+                ) from None
 
     async def _begin(self, query: Callable[[StackSource], T]) -> T:
         await self._slots.acquire()

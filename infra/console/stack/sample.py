@@ -8,10 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from infra.dead_letters.reason_form import form_of
 from infra.views.dead_letter import DeadLetter
 from infra.views.letter_groups import LetterFact
-from kernel.timestamps import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +21,7 @@ class Look:
 
     def facts(self) -> list[LetterFact]:
         """Return the dead letters without their bodies."""
-        return [
-            LetterFact(
-                str(letter.id),
-                letter.queue,
-                moment(letter.since).timestamp(),
-                letter.reason,
-                form_of(letter.reason),
-                letter.order_id,
-                str(letter.source or "unknown"),
-            )
-            for letter in self.letters
-        ]
+        return [LetterFact.of(letter, str(letter.id)) for letter in self.letters]
 
 
 class Sample:

@@ -40,6 +40,17 @@ def test_an_error_is_not_kept() -> None:
     assert cache.get("a", 10, lambda: 7) == 7
 
 
+def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
+    kept = Kept(Clock())
+
+    def read_while_an_action_ends() -> str:
+        kept.clear()
+        return "before the action"
+
+    assert kept.get("a", 10, read_while_an_action_ends) == "before the action"
+    assert kept.get("a", 10, lambda: "after it") == "after it"
+
+
 def test_of_several_threads_one_makes_the_value() -> None:
     cache, together, made = Cache(), Barrier(4), list[int]()
 

@@ -3,6 +3,7 @@
 A page of one machine that a stack lacks says so in one sentence.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from infra.console.page import Absent, Feature, Page, View, Visit
@@ -61,22 +62,18 @@ async def _refused(feature: Feature, _visit: Visit, _form: object) -> View:
 
 def _complete(page: Page) -> Page:
     """Return a page of a stack with every path of the same page of one machine."""
-    own = _OWN.get(page.name, Page(page.name, page.title, key=page.key, icon=page.icon))
+    own = _OWN.get(page.name, replace(page, gets={}, posts={}))
     feature = _LACKS.get(page.name, Feature.DIRECTORY)
     absent = dict.fromkeys((*page.gets, *page.waits), partial(_absent, feature))
     refused = dict.fromkeys(page.posts, partial(_refused, feature))
-    return Page(
-        name=own.name,
-        title=own.title,
+    return replace(
+        page,
         gets={**own.gets, **{path: each for path, each in absent.items() if path not in own.gets}},
         posts={
             **own.posts,
             **{path: each for path, each in refused.items() if path not in own.posts},
         },
-        key=own.key,
-        icon=own.icon,
-        open_to_all=own.open_to_all,
-        within=own.within,
+        waits={},
     )
 
 

@@ -1,6 +1,9 @@
 """Activity on a stack: the operations on dead letters, and where the other actions are."""
 
-from infra.console.page import Feature, Page, View, Visit
+from dataclasses import replace
+
+from infra.console.page import Feature, View, Visit
+from infra.console.pages import activity as shared
 from infra.console.stack.source import StackSource
 
 NEWEST = 50
@@ -14,6 +17,4 @@ def _listed(_: Visit, source: StackSource) -> View:
     return View("stack/activity.html", "Activity", names, is_current=False)
 
 
-PAGE = Page(
-    name="activity", title="Activity", key="a", icon="activity", gets={"/activity": _listed}
-)
+PAGE = replace(shared.PAGE, gets={"/activity": _listed})

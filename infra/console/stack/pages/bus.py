@@ -1,8 +1,10 @@
 """The bus of a stack: its rules. AWS keeps no journal, so events are found by a query."""
 
-from infra.console.page import Feature, Page, View, Visit, link
+from dataclasses import replace
+
+from infra.console.page import Feature, View, Visit, link
+from infra.console.pages import bus as shared
 from infra.console.stack.source import StackSource
-from infra.errors import NotFound
 from infra.views.exact_json import indented
 from lambda_support.athena import quoted
 
@@ -26,11 +28,7 @@ def _events(visit: Visit, source: StackSource) -> View:
 
 def _rule(visit: Visit, source: StackSource) -> View:
     """Show one rule: its pattern and its targets."""
-    name = visit.path["name"]
-    found = next((rule for rule in source.stack.rules if rule.name == name), None)
-    if found is None:
-        known = ", ".join(sorted(rule.name for rule in source.stack.rules))
-        raise NotFound(f"no rule is named {name[:80]!r}; there are: {known}")
+    found = shared.rule_of(visit)
     names = {
         "rule": found,
         "text": indented(found.pattern.text),
@@ -39,10 +37,7 @@ def _rule(visit: Visit, source: StackSource) -> View:
     return View("stack/rule.html", found.name, names, is_current=False)
 
 
-PAGE = Page(
-    name="bus",
-    title="Bus",
-    key="b",
-    icon="bus",
+PAGE = replace(
+    shared.PAGE,
     gets={"/bus": _events, "/bus/rules": _events, "/bus/rules/{name:path}": _rule},
 )

@@ -1,19 +1,13 @@
 """Contracts on a stack: the catalogue, the check of events, and sending one to the stack's bus."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from infra.console.page import Page, View, Visit
+from infra.console.page import View, Visit
 from infra.console.pages import contracts as shared
 from infra.console.stack.source import StackSource
-from infra.contracts.examples import Example
-from infra.views.contract_catalogue import (
-    RecentEvents,
-    Validation,
-    catalogue,
-    consumers_of,
-    validate_all,
-)
+from infra.views.contract_catalogue import RecentEvents, Validation, validate_all
 from inventory.dynamodb_shards import read_stock
 from storage.dynamodb.order_item import is_order, order_key, to_record
 
@@ -22,19 +16,11 @@ NONE = RecentEvents({}, {}, None)
 
 
 def _listed(_: Visit, __: StackSource) -> View:
-    names = {"entries": list(catalogue().values()), "recent": NONE}
-    return View("contracts/list.html", "Contracts", names, is_current=False)
+    return replace(shared.list_of(NONE), is_current=False)
 
 
-def _one(visit: Visit, source: StackSource) -> View:
-    entry = shared.entry_of(visit)
-    names = {
-        "entry": entry,
-        "example": shared.example_of(visit, entry),
-        "consumers": consumers_of(entry, source.stack.rules),
-        "recent": NONE,
-    }
-    return View("contracts/one.html", entry.name, names)
+def _one(visit: Visit, _: StackSource) -> View:
+    return shared.one_of(visit, NONE)
 
 
 async def _check(visit: Visit, form: Mapping[str, str]) -> View:
@@ -59,24 +45,17 @@ def _statuses(visit: Visit, events: Sequence[Validation]) -> dict[str, str]:
 
 
 def _composer(visit: Visit, source: StackSource) -> View:
-    return shared.composer_with(visit, lambda example: _stock(source, example))
+    return shared.composer_with(visit, lambda skus: _free(source, skus))
 
 
-def _stock(source: StackSource, example: Example) -> list[tuple[str, int, int]]:
-    """Return the SKUs of an example: the ordered units, and the free ones."""
-    ordered = shared.ordered_units(example)
-    levels = read_stock(source.deployed.table(), ordered)
-    return [
-        (sku, units, levels[sku].on_hand - levels[sku].reserved if sku in levels else 0)
-        for sku, units in ordered.items()
-    ]
+def _free(source: StackSource, skus: Iterable[str]) -> dict[str, int]:
+    """Return the free units of the known SKUs among these."""
+    levels = read_stock(source.deployed.table(), skus)
+    return {sku: level.on_hand - level.reserved for sku, level in levels.items()}
 
 
-PAGE = Page(
-    name="contracts",
-    title="Contracts",
-    key="c",
-    icon="contracts",
+PAGE = replace(
+    shared.PAGE,
     gets={
         "/contracts": _listed,
         "/contracts/check": shared.checker,

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Redirect, View, Visit, link
 from infra.console.pages import dead_letters as shared
 from infra.console.pages.dead_letter import MAX_BATCH, operate, tone_of
 from infra.console.pages.dead_letters import SHOWN
 from infra.console.stack.pages import dead_letter
 from infra.console.stack.source import StackSource
+from infra.views.closed_letters import ClosedPage
 from infra.views.foreseen_redrive import NO_WAY_BACK, UNKNOWN_ORDER, Foreseen
 from infra.views.letter_groups import LetterFact, OpenLetters, grouped, of_group
 from storage.dynamodb.order_item import is_order, order_key, to_record
@@ -150,21 +151,9 @@ def _result(verb: str, answers: Sequence[Mapping[str, Any]]) -> str:
 
 def _closed(_: Visit, source: StackSource) -> View:
     """Show the newest dead letters that left their queues in the last 14 days."""
-    letters = source.letters.records.newest(CLOSED)
-    return View(
-        "dead_letters/closed.html",
-        "Closed dead letters",
-        {"found": ClosedLetters(letters)},
-        is_current=False,
-    )
-
-
-class ClosedLetters:
-    """The newest closed dead letters, without a cursor."""
-
-    def __init__(self, letters: list[Any]) -> None:
-        self.letters = letters
-        self.before = None
+    found = ClosedPage(tuple(source.letters.records.newest(CLOSED)), None)
+    names = {"found": found}
+    return View("dead_letters/closed.html", "Closed dead letters", names, is_current=False)
 
 
 def _as_csv(visit: Visit, source: StackSource) -> Download:
@@ -175,11 +164,8 @@ def _as_ndjson(visit: Visit, source: StackSource) -> Download:
     return shared.ndjson_of(shared.chosen(visit, _facts(source)))
 
 
-PAGE = Page(
-    name="dead_letters",
-    title="Dead letters",
-    key="d",
-    icon="letters",
+PAGE = replace(
+    shared.PAGE,
     gets={
         "/dead-letters": _groups,
         "/dead-letters/closed": _closed,

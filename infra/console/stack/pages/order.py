@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from infra.audit.one_order import Hold, holds_of_record
-from infra.console.page import Feature, Page, Redirect, View, Visit
+from infra.console.page import Feature, Redirect, View, Visit
 from infra.console.pages import approval
 from infra.console.pages import order as shared
 from infra.console.stack.source import StackSource, Told
@@ -98,19 +98,13 @@ def _confirm(visit: Visit, source: StackSource) -> View | Redirect:
 APPROVAL = replace(approval.PAGE, gets={"/orders/{order_id}/decision": _confirm})
 
 
-PAGE = Page(
-    name="order",
-    title="",
+_ACTIONS = ("cancel", "retry", "note")
+
+PAGE = replace(
+    shared.PAGE,
     gets={"/orders/{order_id}": _order},
     posts={
-        **{
-            path: shared.PAGE.posts[path]
-            for path in (
-                "/orders/{order_id}/cancel",
-                "/orders/{order_id}/retry",
-                "/orders/{order_id}/note",
-            )
-        },
+        path: shared.PAGE.posts[path]
+        for path in (f"/orders/{{order_id}}/{action}" for action in _ACTIONS)
     },
-    within="orders",
 )

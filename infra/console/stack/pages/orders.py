@@ -4,12 +4,20 @@ The table has no index by time, so a list of all orders would scan it: a query r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
-from urllib.parse import quote
 
 from infra.console.csv_file import csv_file
-from infra.console.page import Absent, Download, Feature, Page, Redirect, View, Visit, link
+from infra.console.page import (
+    Absent,
+    Download,
+    Feature,
+    Redirect,
+    View,
+    Visit,
+    link,
+    order_path,
+)
 from infra.console.pages import orders as shared
 from infra.console.stack.missing import MISSING
 from infra.console.stack.source import MAX_OPEN, StackSource
@@ -132,7 +140,7 @@ def _search(visit: Visit, source: StackSource) -> View | Redirect:
     text = visit.filter("q")[:200]
     hits = _hits(text, source) if text else []
     if len(hits) == 1:
-        return Redirect(link(f"/orders/{quote(hits[0].order_id or text, safe='')}"))
+        return Redirect(link(order_path(hits[0].order_id or text)))
     names: Mapping[str, Any] = {
         "text": text,
         "hits": hits,
@@ -151,11 +159,8 @@ def _hits(text: str, source: StackSource) -> list[Hit]:
     return [Hit(each.order_id, str(each.status), "customer") for each in found]
 
 
-PAGE = Page(
-    name="orders",
-    title="Orders",
-    key="o",
-    icon="orders",
+PAGE = replace(
+    shared.PAGE,
     gets={
         "/orders": _list,
         "/orders.csv": _csv,

@@ -4,16 +4,16 @@ A query costs money when it is started, so no page starts one by itself.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from infra.console.csv_file import csv_file
-from infra.console.page import BadFilter, Download, Page, Redirect, View, Visit, link
+from infra.console.page import BadFilter, Download, Redirect, View, Visit, link
 from infra.console.pages import queries as shared
-from infra.console.pages.queries import MAX_SQL, SHOWN
+from infra.console.pages.queries import MAX_SQL, SHOWN, query_of
 from infra.console.stack.source import StackSource
 from infra.deployed.athena import LEAST, PRICE
-from infra.errors import NotFound
-from infra.queries.pack import PARAMETERS, Query, QueryError, queries
+from infra.queries.pack import PARAMETERS, QueryError, queries
 from infra.queries.warehouse import sql_of
 from infra.views.query_chart import numeric_columns
 
@@ -34,18 +34,11 @@ def _own(visit: Visit, _: StackSource) -> View:
 
 def _named(visit: Visit, _: StackSource) -> View:
     """Show a named query with its parameters."""
-    query = _query(visit.path["name"])
+    query = query_of(visit.path["name"])
     fields = [(key, PARAMETERS[key]) for key in query.parameters]
     values = {key: visit.filter(key) for key in query.parameters if visit.filter(key)}
     names = {"named": query, "fields": fields, "values": values, **_editor("")}
     return View("stack/query.html", query.title, names)
-
-
-def _query(name: str) -> Query:
-    found = next((each for each in queries() if each.name == name.replace("-", "_")), None)
-    if found is None:
-        raise NotFound(f"no query is named {name[:80]!r}; see the list of queries")
-    return found
 
 
 def _editor(text: str, problem: str = "") -> dict[str, Any]:
@@ -60,7 +53,7 @@ async def _start(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
         sql = _sql(name, text, form)
         answer = await visit.source.operate("Console.StartQuery", {"sql": sql})
     except QueryError as error:
-        title, names = ("SQL", {"named": None}) if not name else (name, {"named": _query(name)})
+        title, names = ("SQL", {"named": None}) if not name else (name, {"named": query_of(name)})
         shown = {**_editor(text, str(error)), **names}
         return View("stack/query.html", title, shown, 400)
     return Redirect(link(f"/queries/runs/{answer['id']}"))
@@ -68,7 +61,7 @@ async def _start(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
 
 def _sql(name: str, text: str, form: Mapping[str, str]) -> str:
     if name:
-        query = _query(name)
+        query = query_of(name)
         return query.bound({key: form[key] for key in query.parameters if form.get(key)})
     if len(text) > MAX_SQL:
         raise BadFilter(f"q: has more than {MAX_SQL:,} characters; run it with: orders query FILE")
@@ -108,11 +101,8 @@ async def _cancel(visit: Visit, _: Mapping[str, str]) -> Redirect:
     return Redirect(link(f"/queries/runs/{number}"), "The query is stopped.")
 
 
-PAGE = Page(
-    name="queries",
-    title="Queries",
-    key="q",
-    icon="queries",
+PAGE = replace(
+    shared.PAGE,
     gets={
         "/queries": _listed,
         "/queries/sql": _own,

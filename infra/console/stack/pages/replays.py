@@ -1,9 +1,10 @@
 """Replays of a stack's archive: list, preview by the rules' counts, start and cancel."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from infra.console.page import Absent, BadFilter, Feature, Page, Redirect, View, Visit, link
+from infra.console.page import Absent, BadFilter, Feature, Redirect, View, Visit, link
 from infra.console.pages import replays as shared
 from infra.console.pages.replays import Wanted
 from infra.console.stack.missing import MISSING
@@ -87,11 +88,8 @@ def _form(visit: Visit, wanted: Wanted, found: Mapping[str, int] | None) -> View
     return View("stack/new_replay.html", "New replay", names, status, is_current=False)
 
 
-PAGE = Page(
-    name="replays",
-    title="Replays",
-    key="p",
-    icon="replays",
+PAGE = replace(
+    shared.PAGE,
     gets={"/replays": _listed, "/replays/new": _new, "/replays/{name}": _one},
     posts={"/replays/new": _start, "/replays/{name}/{verb}": _change},
 )
