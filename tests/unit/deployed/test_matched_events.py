@@ -1,7 +1,8 @@
 """The preview of a replay asks CloudWatch for data that it still has, in few points."""
 
 import pytest
-from infra.deployed.matched import DAY, HOUR, MINUTE, period_of
+
+from infra.deployed.matched_events import DAY, HOUR, MINUTE, period_of
 
 NOW = 1_800_000_000.0
 
