@@ -41,7 +41,7 @@ def test_an_error_is_not_kept() -> None:
 
 
 def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
-    kept = Kept(Clock())
+    kept = Cache(Clock())
 
     def read_while_an_action_ends() -> str:
         kept.clear()
