@@ -122,10 +122,13 @@ class Console:
         ]
         if self.changes is not None:
             routes.append(Route(LIVE, self._guarded(self.changes), methods=["GET"]))
-        for page in self.home.pages:
-            paths = dict.fromkeys((*page.gets, *page.waits, *page.posts))
-            routes += [self._route(page, path) for path in paths]
-        return routes
+        pages = [
+            (page, path)
+            for page in self.home.pages
+            for path in dict.fromkeys((*page.gets, *page.waits, *page.posts))
+        ]
+        pages.sort(key=lambda each: each[1].endswith(":path}"))  # such a path matches longer ones
+        return routes + [self._route(page, path) for page, path in pages]
 
     def _route(self, page: Page, path: str) -> Route:
         """Return the route of a path, whose page may be read, posted to, or both."""

@@ -217,8 +217,8 @@ class Page:
     title : str
         Its name in the navigation; empty for a page that is not there.
     gets, posts : Mapping[str, Read], Mapping[str, Act]
-        By path after `PREFIX`, such as ``/orders/{order_id}``. A parameter has no slash, unless
-        its name is followed by ``:path``.
+        By path after `PREFIX`, such as ``/dead-letters/{id}``. A parameter has no slash, unless
+        its name is followed by ``:path``; a path that ends in such a one is tried last.
     waits : Mapping[str, Wait]
         Pages that wait for another process; they run in the event loop, without a connection.
     key : str

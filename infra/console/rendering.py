@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from infra.console import formats
-from infra.console.page import PREFIX, View, link
+from infra.console.page import PREFIX, View, link, order_path
 from infra.views.personal import masked_field, masked_words, without_mail
 from kernel.clock import timestamp
 
@@ -49,7 +49,9 @@ def environment() -> Environment:
         "count": formats.count,
     }
     templates.filters.update(filters)
-    templates.globals.update(link=link, static=static, prefix=PREFIX, icon=icon)
+    templates.globals.update(
+        link=link, order_path=order_path, static=static, prefix=PREFIX, icon=icon
+    )
     return templates
 
 

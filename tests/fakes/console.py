@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from infra.console.mount import ConsoleMount
 from infra.console.pages import dead_letters
@@ -29,6 +29,48 @@ class Shown(NamedTuple):
     status: int
     headers: Mapping[str, str]
     text: str
+
+
+async def ask(
+    application: Any,
+    port: int,
+    line: tuple[str, str],
+    headers: Mapping[str, str],
+    body: bytes = b"",
+) -> Shown:
+    """Send a request to an ASGI application; ``line`` has its method and target."""
+    method, target = line
+    path, _, query = target.partition("?")
+    sent: list[MutableMapping[str, Any]] = []
+    received = asyncio.Event()
+
+    async def receive() -> MutableMapping[str, Any]:
+        if received.is_set():  # a connected client sends nothing more
+            await asyncio.Event().wait()
+        received.set()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "root_path": "",
+        "scheme": "http",
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 5),
+        "server": ("127.0.0.1", port),
+        "extensions": {TARGET: target},
+    }
+    await application(scope, receive, send)
+    content = b"".join(message.get("body", b"") for message in sent[1:])
+    found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return Shown(sent[0]["status"], found, content.decode())
 
 
 class Visitor:
@@ -83,42 +125,14 @@ class Visitor:
     async def _ask(
         self, method: str, target: str, body: bytes, headers: Mapping[str, str]
     ) -> Shown:
-        path, _, query = target.partition("?")
         given = {"host": f"localhost:{PORT}", **headers}
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "root_path": "",
-            "scheme": "http",
-            "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-            "client": ("127.0.0.1", 5),
-            "server": ("127.0.0.1", PORT),
-            "extensions": {TARGET: target},
-        }
-        sent: list[MutableMapping[str, Any]] = []
-        received = asyncio.Event()
-
-        async def receive() -> MutableMapping[str, Any]:
-            if received.is_set():  # a connected client sends nothing more
-                await asyncio.Event().wait()
-            received.set()
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: MutableMapping[str, Any]) -> None:
-            sent.append(message)
-
-        answering = asyncio.ensure_future(self.application(scope, receive, send))
+        answering = asyncio.ensure_future(
+            ask(self.application, PORT, (method, target), given, body)
+        )
         while not answering.done():
             await asyncio.sleep(0.001)
             self.host.engine.turn(0.0)
-        answering.result()
-        content = b"".join(message.get("body", b"") for message in sent[1:])
-        found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-        return Shown(sent[0]["status"], found, content.decode())
+        return answering.result()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One visitor of a stack's console in this process, and the calls of AWS that it costs."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -13,48 +13,10 @@ from botocore.exceptions import ClientError
 from infra.console.loopback import KEY, LoopbackConsole
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import DeployedStack
-from infra.server.request import TARGET
-from tests.fakes.console import Shown
+from tests.fakes.console import Shown, ask
 
 PORT = 8123
 WHO = "ada"
-
-
-async def ask(
-    application: Any, method: str, target: str, body: bytes, headers: Mapping[str, str]
-) -> Shown:
-    """Send a request to an ASGI application; return its response."""
-    path, _, query = target.partition("?")
-    sent: list[MutableMapping[str, Any]] = []
-    received = asyncio.Event()
-
-    async def receive() -> MutableMapping[str, Any]:
-        if received.is_set():  # a connected client sends nothing more
-            await asyncio.Event().wait()
-        received.set()
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "scheme": "http",
-        "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "client": ("127.0.0.1", 5),
-        "server": ("127.0.0.1", PORT),
-        "extensions": {TARGET: target},
-    }
-    await application(scope, receive, send)
-    content = b"".join(message.get("body", b"") for message in sent[1:])
-    found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return Shown(sent[0]["status"], found, content.decode())
 
 
 class StackVisitor:
@@ -100,7 +62,7 @@ class StackVisitor:
         given = {"host": f"127.0.0.1:{PORT}", **headers}
         if self.cookie:
             given.setdefault("cookie", self.cookie)
-        return self._runner.run(ask(self.application, method, target, body, given))
+        return self._runner.run(ask(self.application, PORT, (method, target), given, body))
 
 
 @contextmanager

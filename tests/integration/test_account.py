@@ -1,9 +1,8 @@
 """Answers of AWS to a command: the stack by its name, or one line with the remedy."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from botocore.exceptions import (
 from infra.deployed.account import Account, translate_errors
 from infra.deployed.stack import find
 from infra.errors import Refusal
+from tests.fakes.http_port import answering
 from tests.integration.deployed import refusal
 
 FOUND = b"""<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>
@@ -46,14 +46,8 @@ def cloudformation(status: int, body: bytes) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Answer) as address:
+        yield address
 
 
 def test_a_stack_is_found_by_its_name() -> None:

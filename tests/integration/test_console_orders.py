@@ -213,6 +213,19 @@ def test_an_event_without_an_order_is_found_and_shown(visitor: Visitor) -> None:
         assert place == "/console/orders/odd%3Fid%231"
 
 
+def test_a_refused_order_with_a_slash_in_its_id_has_its_pages(visitor: Visitor) -> None:
+    visitor.place("A/B?#")
+    visitor.settle()
+    address = "/console/orders/A%2FB%3F%23"
+    place = visitor.get(f"/console/search?q={quote('A/B?#')}").headers["location"]
+    assert place == address
+    page = visitor.get(address)
+    assert (page.status, "A/B?#" in page.text) == (200, True)
+    assert f'href="{address}/resend"' in page.text
+    assert visitor.get(f"{address}/resend").status == 200
+    assert visitor.get(f"{address}/export.html").status == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [

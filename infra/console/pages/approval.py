@@ -86,7 +86,7 @@ def _verb(text: str) -> str:
 PAGE = Page(
     name="approval",
     title="",
-    gets={"/orders/{order_id}/decision": _confirm},
-    posts={"/orders/{order_id}/decision": _decide},
+    gets={"/orders/{order_id:path}/decision": _confirm},
+    posts={"/orders/{order_id:path}/decision": _decide},
     within="orders",
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from infra.console.pace import pace_of
 from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
 from infra.console.pages.dead_letter import number_of, numbers_of
 from infra.errors import InvalidRequest, NotFound
@@ -54,7 +55,10 @@ async def start(visit: Visit, form: Mapping[str, str]) -> Redirect:
         "reason": form.get("reason", ""),
         "who": visit.visitor.name,
     }
-    pace = pace_of(form.get("pace", ""))
+    try:
+        pace = pace_of(form.get("pace", ""), "dead letters", MAX_PACE)
+    except ValueError as error:
+        raise BadFilter(str(error)) from None
     if pace is not None:
         request["rate"] = pace
     try:
@@ -82,20 +86,6 @@ async def change(visit: Visit, form: Mapping[str, str]) -> Redirect:  # noqa: AR
     except InvalidRequest as refusal:
         return Redirect(here, f"Refused: {refusal}", "bad")
     return Redirect(here, f"The job {result}.")
-
-
-def pace_of(text: str) -> float | None:
-    """Return a pace in dead letters a second, None for an empty one, or raise `BadFilter`."""
-    if not text.strip():
-        return None
-    problem = f"pace: {text[:40]!r} is no number of dead letters a second from 0.1 to {MAX_PACE:,}"
-    try:
-        pace = float(text)
-    except ValueError:
-        raise BadFilter(problem) from None
-    if not 0.1 <= pace <= MAX_PACE:  # noqa: PLR2004 - the sentence has the bound
-        raise BadFilter(problem)
-    return pace
 
 
 PAGE = Page(

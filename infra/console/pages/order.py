@@ -241,18 +241,18 @@ PAGE = Page(
     name="order",
     title="",
     gets={
-        "/orders/{order_id}": shown_order,
-        "/orders/{order_id}/mail": _mail,
-        "/orders/{order_id}/mail.eml": _mail_file,
+        "/orders/{order_id:path}": shown_order,
+        "/orders/{order_id:path}/mail": _mail,
+        "/orders/{order_id:path}/mail.eml": _mail_file,
     },
     posts={
-        "/orders/{order_id}/cancel": partial(
+        "/orders/{order_id:path}/cancel": partial(
             act, "Orderflow.CancelOrder", "Cancellation requested: a run carries it out"
         ),
-        "/orders/{order_id}/retry": partial(
+        "/orders/{order_id:path}/retry": partial(
             act, "Orderflow.RetryOrder", "A run starts now; the order keeps its waits"
         ),
-        "/orders/{order_id}/note": partial(act, "Orderflow.NoteOrder", "Note added"),
+        "/orders/{order_id:path}/note": partial(act, "Orderflow.NoteOrder", "Note added"),
     },
     within="orders",
 )

@@ -62,6 +62,6 @@ def _icons() -> Markup:
 PAGE = Page(
     name="order_export",
     title="",
-    gets={"/orders/{order_id}/export.html": exported},
+    gets={"/orders/{order_id:path}/export.html": exported},
     within="orders",
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.console.pace import pace_of
 from infra.console.page import BadFilter, Page, Redirect, View, Visit, link
 from infra.errors import NotFound
 from infra.local.template.loader import ACCOUNT, REGION
@@ -138,7 +139,7 @@ def _checked(visit: Visit, wanted: Wanted) -> Wanted:
     unknown = [rule for rule in wanted.rules if rule not in known]
     if unknown:
         raise ValueError(f"rules: there is no rule {unknown[0][:80]!r}; choose {', '.join(known)}")
-    per_second = _rate(wanted.rate)
+    per_second = pace_of(wanted.rate, "events", MAX_RATE)
     return Wanted(
         wanted.name, wanted.start, wanted.end, wanted.rules, wanted.rate, begin, end, per_second
     )
@@ -150,20 +151,6 @@ def _time(field: str, text: str) -> float:
     except ValueError:
         example = "2026-01-31T12:00:00"
         raise ValueError(f"{field}: {text[:60]!r} is no time in UTC; send {example}") from None
-
-
-def _rate(text: str) -> float | None:
-    """Return a rate; without one the replay is as quick as the targets are."""
-    if not text:
-        return None
-    problem = f"pace: {text[:40]!r} is no number of events a second from 0.1 to {MAX_RATE:,}"
-    try:
-        rate = float(text)
-    except ValueError:
-        raise ValueError(problem) from None
-    if not 0.1 <= rate <= MAX_RATE:  # noqa: PLR2004 - the sentence has the bound
-        raise ValueError(problem)
-    return rate
 
 
 def _form(visit: Visit, wanted: Wanted, found: Any) -> View:

@@ -77,7 +77,7 @@ async def _send(visit: Visit, form: Mapping[str, str]) -> Redirect:
 PAGE = Page(
     name="resend",
     title="",
-    gets={"/orders/{order_id}/resend": _ask},
-    posts={"/orders/{order_id}/resend": _send},
+    gets={"/orders/{order_id:path}/resend": _ask},
+    posts={"/orders/{order_id:path}/resend": _send},
     within="orders",
 )

@@ -95,16 +95,16 @@ def _confirm(visit: Visit, source: StackSource) -> View | Redirect:
     return approval.confirm(visit, source.told(visit.path["order_id"]).story)
 
 
-APPROVAL = replace(approval.PAGE, gets={"/orders/{order_id}/decision": _confirm})
+APPROVAL = replace(approval.PAGE, gets={"/orders/{order_id:path}/decision": _confirm})
 
 
 _ACTIONS = ("cancel", "retry", "note")
 
 PAGE = replace(
     shared.PAGE,
-    gets={"/orders/{order_id}": _order},
+    gets={"/orders/{order_id:path}": _order},
     posts={
         path: shared.PAGE.posts[path]
-        for path in (f"/orders/{{order_id}}/{action}" for action in _ACTIONS)
+        for path in (f"/orders/{{order_id:path}}/{action}" for action in _ACTIONS)
     },
 )
