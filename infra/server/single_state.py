@@ -112,6 +112,8 @@ def _state(definition: Any, name: Any) -> tuple[str, Any, str, bool]:
     """
     if not isinstance(definition, dict):
         raise InvalidRequest("InvalidDefinition", "the definition is not a JSON object")
+    if name is not None and not isinstance(name, str):
+        raise InvalidRequest("ValidationException", "stateName is a text; send a state's name")
     language = str(definition.get("QueryLanguage", "JSONPath"))
     if "States" not in definition:
         return str(name or "State"), definition, language, False

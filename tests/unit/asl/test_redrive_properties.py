@@ -107,7 +107,7 @@ class Run:
             execution = Execution.restore(
                 json.loads(json.dumps(execution.snapshot())), self.machine
             )
-            resumed = self.machine.resume(execution, self.now)
+            resumed: list[Any] = self.machine.resume(execution, self.now)
             assert {effect.token: effect for effect in resumed} == open_tasks
             token = self.chance.choice(sorted(open_tasks))
             effect = open_tasks.pop(token)
