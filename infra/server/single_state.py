@@ -120,7 +120,7 @@ def _state(definition: Any, name: Any) -> tuple[str, Any, str, bool]:
     found = _named(definition, name, is_of_map=False)
     if found is None:
         raise InvalidRequest("ValidationException", "stateName names no state of the definition")
-    return name, found[0], language, found[1]
+    return str(name), found[0], language, found[1]
 
 
 def _named(part: Any, name: Any, *, is_of_map: bool) -> tuple[Any, bool] | None:
