@@ -4,11 +4,10 @@ Source: Step Functions API Reference. A validation computes its answer from the 
 compiler stops at the first error, so that an answer has one diagnostic at most, and no warning.
 """
 
-from contextvars import copy_context
 from typing import Any
 
 from infra.asl import DefinitionError, compile_definition
-from infra.asl.queries.client import CLIENT, Client
+from infra.asl.queries.client import Client
 from infra.local.engine.integrations import KNOWN
 from infra.local.template.loader import ACCOUNT, REGION
 from infra.server.fields import Answer, Request, choice_of, states_name, text_of, within
@@ -31,9 +30,7 @@ def validate(request: Request) -> Answer:
     kind = choice_of(request, "type", ("STANDARD", "EXPRESS")) or "STANDARD"
     choice_of(request, "severity", ("ERROR", "WARNING"))
     within(request, "maxResults", 0, 0, _MOST)
-    context = copy_context()
-    context.run(CLIENT.set, _CLIENT)
-    problem = context.run(_problem, definition, kind)
+    problem = _CLIENT.run(_problem, definition, kind)
     diagnostics = [] if problem is None else [_diagnostic(problem)]
     result = "OK" if problem is None else "FAIL"
     return {"result": result, "diagnostics": diagnostics, "truncated": False}

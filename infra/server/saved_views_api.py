@@ -51,7 +51,7 @@ def saved_view_operations(engine: Engine) -> dict[str, Operation]:
             if row is not None and row[0] >= MAX_VIEWS:
                 problem = f"name: the list has {MAX_VIEWS} views; delete one first"
                 raise InvalidRequest("LimitExceededException", problem)
-            with database.write() as connection:
+            with database.write(durable=True) as connection:
                 connection.execute(_SAVE, (page, name, query, who, now))
             return {"page": page, "name": name}
 
@@ -63,7 +63,7 @@ def saved_view_operations(engine: Engine) -> dict[str, Operation]:
         def run(_: float) -> Answer:
             database = engine.journal.database
             drop = "delete from saved_views where page = ? and name = ?"
-            with database.write() as connection:
+            with database.write(durable=True) as connection:
                 if not connection.execute(drop, (page, name)).rowcount:
                     problem = f"name: the list has no view {name!r}"
                     raise InvalidRequest("ResourceNotFoundException", problem)

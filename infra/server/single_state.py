@@ -7,11 +7,10 @@ slow expression does not hold up the engine's.
 
 import json
 from collections.abc import Mapping
-from contextvars import copy_context
 from typing import Any
 
 from infra.asl import DefinitionError
-from infra.asl.queries.client import CLIENT, Client
+from infra.asl.queries.client import Client
 from infra.asl.single_state import NUMBERS, Given, MissingAnswer, run_state
 from infra.errors import InvalidRequest
 from infra.local.engine.integrations import KNOWN
@@ -35,9 +34,7 @@ def answer_test_state(request: Mapping[str, Any]) -> dict[str, Any]:
 
     It may take seconds, and any thread may call it.
     """
-    context = copy_context()
-    context.run(CLIENT.set, _CLIENT)
-    return context.run(_answer, request)
+    return _CLIENT.run(_answer, request)
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,13 +112,15 @@ def _state(definition: Any, name: Any) -> tuple[str, Any, str, bool]:
     """
     if not isinstance(definition, dict):
         raise InvalidRequest("InvalidDefinition", "the definition is not a JSON object")
+    if name is not None and not isinstance(name, str):
+        raise InvalidRequest("ValidationException", "stateName is a text; send a state's name")
     language = str(definition.get("QueryLanguage", "JSONPath"))
     if "States" not in definition:
         return str(name or "State"), definition, language, False
     found = _named(definition, name, is_of_map=False)
     if found is None:
         raise InvalidRequest("ValidationException", "stateName names no state of the definition")
-    return name, found[0], language, found[1]
+    return str(name), found[0], language, found[1]
 
 
 def _named(part: Any, name: Any, *, is_of_map: bool) -> tuple[Any, bool] | None:

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar, copy_context
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from infra.asl.errors import AslError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SECONDS = 1.0
 """Time limit of one request. The engine waits for the answer, so it is the longest that an
@@ -60,6 +63,12 @@ class Client:
         atexit.register(self.close)
         self._seconds: dict[str, float] = {}
         """Time limits of expressions that exceeded theirs, so that they stop the engine less."""
+
+    def run(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Return a function's result; the queries that it compiles are evaluated here."""
+        context = copy_context()
+        context.run(CLIENT.set, self)
+        return context.run(function, *arguments, **named)
 
     def check(self, query: str) -> None:
         """Raise QueryProblem if a text is not an expression."""

@@ -107,6 +107,8 @@ class Run:
             execution = Execution.restore(
                 json.loads(json.dumps(execution.snapshot())), self.machine
             )
+            resumed: list[Any] = self.machine.resume(execution, self.now)
+            assert {effect.token: effect for effect in resumed} == open_tasks
             token = self.chance.choice(sorted(open_tasks))
             effect = open_tasks.pop(token)
             todo = self.machine.advance(execution, self._signal(effect), self.now)

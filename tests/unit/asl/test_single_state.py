@@ -317,6 +317,8 @@ def test_a_state_within_a_map_is_named_and_has_the_first_item() -> None:
     assert answer_test_state({**request, "stateName": "B"})["output"] == "7"
     with pytest.raises(InvalidRequest, match="names no state"):
         answer_test_state({**request, "stateName": "None"})
+    with pytest.raises(InvalidRequest, match="stateName is a text"):
+        answer_test_state({**request, "stateName": ["B"]})
 
 
 def test_another_setting_is_refused_by_name() -> None:
