@@ -6,6 +6,7 @@ page becomes a page with the reason, and is logged; nothing else is affected.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -46,6 +47,7 @@ from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
 from infra.server.http import Stopped
+from kernel.errors import StoreError, VersionConflict
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""
@@ -82,7 +84,7 @@ class Console:
             readers = Readers(source.directory)
             home, self.changes = Home(PAGES, readers), Changes(readers)
         self.home = home
-        self.notices = Notices()
+        self.notices = home.notices or Notices()
         self._active = 0
         self._application = Starlette(
             routes=list(self._routes()),
@@ -182,6 +184,8 @@ class Console:
             except Refusal as refusal:
                 status = _STATUSES.get(type(refusal), HTTPStatus.CONFLICT)
                 return self._problem(request, page, status, str(refusal))
+            except (StoreError, VersionConflict) as error:  # such as those of the sessions
+                return self._problem(request, page, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             except Stopped:
                 text = "the platform has stopped; reload when it is running again"
                 return self._problem(request, page, HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -235,9 +239,7 @@ class Console:
             return HTMLResponse(rendering.whole(result, context), result.status)
         to = result.to
         if result.notice:
-            key = self.notices.add(result.notice, result.tone)
-            base, mark, place = to.partition("#")
-            to = f"{base}{'&' if '?' in base else '?'}notice={key}{mark}{place}"
+            to = _with_notice(to, self.notices.add(result.notice, result.tone))
         response = _see(to)
         for cookie in result.cookies:
             response.headers.append("set-cookie", cookie)
@@ -265,7 +267,10 @@ class Console:
         }
 
     def _problem(self, request: Request, page: Page | None, status: int, text: str) -> Response:
-        visitor = self._visitor(request) or Visitor("", frozenset())
+        visitor = None
+        with suppress(StoreError):  # the sessions do not answer, which may be the problem
+            visitor = self._visitor(request)
+        visitor = visitor or Visitor("", frozenset())
         title = HTTPStatus(status).phrase
         view = View("problem.html", title, {"text": text, "status": status})
         page = page or Page("problem", "")
@@ -316,6 +321,12 @@ def build(source: Source, callers: Callers, log: FailureLog, home: Home | None =
 
 def _see(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
+
+
+def _with_notice(address: str, key: str) -> str:
+    """Return an address with the key of a notice, if it has one."""
+    base, mark, place = address.partition("#")
+    return f"{base}{'&' if '?' in base else '?'}notice={key}{mark}{place}" if key else address
 
 
 def _plain(found: Download | Document | Redirect) -> Response:
