@@ -146,6 +146,7 @@ class Visit:
     query: Mapping[str, str]
     now: float
     session: Session
+    cookies: Mapping[str, str]
 
     def filter(self, name: str) -> str:
         """Return a filter of the query, without white space around it; empty if it is absent."""
@@ -164,6 +165,7 @@ class View:
     names: Mapping[str, Any] = field(default_factory=dict)
     status: int = HTTPStatus.OK
     is_current: bool = True
+    cookies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
