@@ -45,7 +45,7 @@ from infra.console.page import (
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
-from infra.server.http import Stopped
+from infra.server.stopped import Stopped
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""
