@@ -48,6 +48,7 @@ from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
 from infra.server.http import Stopped
 from kernel.errors import StoreError, VersionConflict
+from infra.server.stopped import Stopped
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""

@@ -19,6 +19,7 @@ from infra.local.orderflow import MAIL_QUEUE, ON_AWS_ALONE, Profile, create_tabl
 from infra.local.retention.pruner import Retention, kept_by
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.local.workers.account import Limits, LimitsError
 from infra.local.workers.inline import InlineInvoker
@@ -26,11 +27,6 @@ from infra.local.workers.limited import LimitedInvoker, StartedInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
 from infra.settings.reading import read
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository, with the template, the workflows and the contracts."""
-
-TEMPLATE = ROOT / "template.yaml"
 
 
 def stack_of(

@@ -11,7 +11,7 @@ from itertools import groupby
 from shlex import quote
 from typing import Any
 
-from infra.local.engine.dead_letters import PLATFORM
+from infra.dead_letters.reading import PLATFORM
 from storage.sqlite.database import Database
 
 PAGE = 50

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local.engine.letter_jobs import UNDONE_BY
+from infra.dead_letters.reading import UNDONE_BY
 from storage.sqlite.database import Database
 
 SHOWN = 50

@@ -26,8 +26,8 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import is_dead_letter_queue
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.views.health import Health, Workers
 from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter, StoryRun

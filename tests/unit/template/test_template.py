@@ -15,6 +15,7 @@ from infra.local.platform import stack_of
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE as SHIPPED
 from infra.local.template.stack import Stack
 from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
 
