@@ -47,8 +47,8 @@ from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
 from infra.server.http import Stopped
-from kernel.errors import StoreError, VersionConflict
 from infra.server.stopped import Stopped
+from kernel.errors import StoreError, VersionConflict
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""
