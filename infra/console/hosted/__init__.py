@@ -1,1 +1,1 @@
-"""The console of a stack as a Lambda function behind an HTTP API."""
+"""The console hosted on AWS: sign-in, and what a function cannot keep in memory."""
