@@ -46,7 +46,6 @@ from infra.console.page import (
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
-from infra.server.http import Stopped
 from infra.server.stopped import Stopped
 from kernel.errors import StoreError, VersionConflict
 
