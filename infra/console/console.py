@@ -72,8 +72,8 @@ _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
 LIVE = f"{PREFIX}/live"
 
 _NO_RIGHT = (
-    "your user has neither console/read nor orders/operate: ask an administrator for one of these"
-    " groups, then reload this page"
+    "Your user has neither console/read nor orders/operate. Ask an administrator for one of these"
+    " groups, then try again after two minutes."
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -179,9 +179,9 @@ class Console:
     def _signed_out(self, request: Request, page: Page) -> Response:
         """Answer a request without a session: a person who reads a page signs in, and returns."""
         if "hx-request" in request.headers:
-            return Response("your session has ended; reload the page", HTTPStatus.UNAUTHORIZED)
+            return Response("Your session has ended. Reload the page.", HTTPStatus.UNAUTHORIZED)
         if request.method == "POST":
-            text = "nothing was done: your session has ended; go back, reload the page, and sign in"
+            text = "Nothing was done: your session has ended. Go back, reload the page, and sign in."
             return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
         query = f"?{request.url.query}" if request.url.query else ""
         return _see(f"{PREFIX}/sign-in?{urlencode({'to': request.url.path + query})}")

@@ -277,7 +277,7 @@ def test_a_poll_without_a_session_is_told_and_follows_no_redirect(browser: Hoste
     polled = browser.get("/console/", {"hx-request": "true", "hx-target": "div#live"})
 
     assert polled.status == 401
-    assert "reload" in polled.text
+    assert "Reload" in polled.text
 
 
 def test_a_form_without_a_session_does_nothing(
@@ -286,7 +286,7 @@ def test_a_form_without_a_session_does_nothing(
     sent = browser.post("/console/orders/O-1/note", {"reason": "any"})
 
     assert sent.status == 401
-    assert "nothing was done" in sent.text
+    assert "Nothing was done" in sent.text
     assert "NOTED" not in str(stack.client("dynamodb").scan(TableName="orders")["Items"])
 
 
@@ -341,7 +341,7 @@ def test_a_throttled_pool_is_a_message_and_the_session_stays(browser: HostedBrow
     browser.pool.refuses = ""
 
     assert failed.status == 502
-    assert "your session could not be read: the user pool: AWS throttles" in failed.text
+    assert "Your session could not be read: the user pool: AWS throttles" in failed.text
     assert browser.get("/console/orders").status == 200
 
 
@@ -352,7 +352,7 @@ def test_a_throttled_table_is_a_message(browser: HostedBrowser) -> None:
         failed = browser.get("/console/orders")
 
     assert failed.status == 503
-    assert "your session could not be read" in failed.text
+    assert "Your session could not be read" in failed.text
 
 
 def test_a_function_that_cannot_begin_says_why_and_tries_again(
