@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.console.hosted import sign_in
-from infra.console.hosted.user_pool import KEPT
+from infra.console.hosted.user_pool import KEPT, User
 from infra.console.hosted.user_pool import UserPool as UserPoolRights
 from infra.deployed.stack import DeployedStack
 from infra.deployed.threaded_account import ThreadedAccount
@@ -131,6 +131,8 @@ def test_the_browsers_history_leads_a_signed_in_person_to_the_overview(
         ({"exp": 1}, 502, "its ID token is not for this console"),
         ({"exp": None}, 502, "its ID token is not for this console"),
         ({"cognito:username": ""}, 502, "its ID token is not for this console"),
+        ({"sub": ""}, 502, "its ID token is not for this console"),
+        ({"sub": 7}, 502, "its ID token is not for this console"),
     ],
 )
 def test_a_token_of_something_else_begins_no_session(
@@ -216,8 +218,9 @@ def test_a_user_without_a_group_sees_no_page_and_can_sign_out(browser: HostedBro
         lambda pool: pool.users["ada"].clear(),
         lambda pool: pool.disabled.add("ada"),
         lambda pool: pool.users.pop("ada"),
+        lambda pool: pool.again.add("ada"),
     ],
-    ids=["has no group", "is disabled", "is deleted"],
+    ids=["has no group", "is disabled", "is deleted", "is deleted and created again"],
 )
 def test_a_user_who_leaves_loses_access_within_two_minutes(
     browser: HostedBrowser, pool: UserPool, leave: Callable[[UserPool], object]
@@ -225,13 +228,14 @@ def test_a_user_who_leaves_loses_access_within_two_minutes(
     browser.sign_in("ada")
     passed = 0.0
     users = UserPoolRights(ThreadedAccount().client("cognito-idp"), POOL, lambda: passed)
-    assert users.rights("ada")
+    ada = User("ada", pool.sub("ada"))
+    assert users.rights(ada)
     leave(pool)
 
     passed = KEPT - 1
-    assert users.rights("ada")
+    assert users.rights(ada)
     passed = KEPT + 1
-    assert users.rights("ada") == frozenset()
+    assert users.rights(ada) == frozenset()
     restart()
     assert browser.get("/console/orders").status == 403
 
@@ -261,6 +265,19 @@ def test_a_person_signs_out_of_the_console_and_of_the_pool(browser: HostedBrowse
     assert browser.get("/console/signed-out").status == 200
     browser.cookies = kept
     assert browser.get("/console/orders").status == 303
+
+
+def test_a_new_sign_in_ends_the_browsers_earlier_session(
+    browser: HostedBrowser, pool: UserPool
+) -> None:
+    browser.sign_in("newt")  # has no group, so another user signs in
+    earlier = HostedBrowser(pool)
+    earlier.cookies = dict(browser.cookies)
+    led = browser.get("/console/sign-in")
+
+    assert browser.get(browser.identify(led.location, "ada")).location == "/console/"
+    assert browser.get("/console/orders").status == 200
+    assert earlier.get("/console/orders").status == 303
 
 
 def test_a_session_is_known_to_each_execution_environment(browser: HostedBrowser) -> None:

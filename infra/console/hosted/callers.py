@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 from infra.console.hosted.sessions import LIFETIME
-from infra.console.hosted.user_pool import Rights
+from infra.console.hosted.user_pool import Rights, User
 from infra.console.page import Visitor
 
 COOKIE = "__Host-orderflow_console"
@@ -21,10 +21,10 @@ MAX_RESOLVED = 256
 class Sessions(Protocol):
     """The sessions of the console; the table has them."""
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: User) -> str:
         """Return the id of a new session."""
 
-    def user(self, session: str | None) -> str | None:
+    def user(self, session: str | None) -> User | None:
         """Return the user of a session; None if it is unknown or has ended."""
 
     def end(self, session: str | None) -> None:
@@ -34,7 +34,7 @@ class Sessions(Protocol):
 class Users(Protocol):
     """The users of the pool."""
 
-    def rights(self, user: str) -> Rights:
+    def rights(self, user: User) -> Rights:
         """Return the rights of a user."""
 
 
@@ -62,7 +62,7 @@ class HostedCallers:
         self._resolved.pop(session, None)
         user = self._sessions.user(session)
         if user is not None:
-            self._resolved[session] = Visitor(user, self._users.rights(user))
+            self._resolved[session] = Visitor(user.name, self._users.rights(user))
         while len(self._resolved) > MAX_RESOLVED:
             self._resolved.popitem(last=False)
 
@@ -74,7 +74,7 @@ class HostedCallers:
         """Return the session of a request; its cookie is for https alone."""
         return HostedSession(self, session)
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: User) -> str:
         """Return the id of a new session of a user."""
         return self._sessions.begin(user)
 

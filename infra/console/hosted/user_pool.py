@@ -13,7 +13,7 @@ Source: Amazon Cognito User Pools API Reference, ``AdminGetUser`` and ``AdminLis
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.console.page import Capability
 from infra.deployed.account import translate_errors
@@ -32,6 +32,18 @@ _OF_GROUPS = {
 }
 
 
+class User(NamedTuple):
+    """A user of the pool.
+
+    ``id`` is the ``sub`` of their token: a user who is created again under a name has another, and
+    a session of the former one is not theirs (Amazon Cognito Developer Guide, "Working with user
+    attributes").
+    """
+
+    name: str
+    id: str
+
+
 class UserPool:
     """The users of one pool."""
 
@@ -41,10 +53,10 @@ class UserPool:
         self._client = client
         self._id = pool_id
         self._clock = clock
-        self._kept: dict[str, tuple[float, Rights]] = {}
+        self._kept: dict[User, tuple[float, Rights]] = {}
         self._lock = Lock()
 
-    def rights(self, user: str) -> Rights:
+    def rights(self, user: User) -> Rights:
         """Return the rights of a user; a disabled or deleted one has none.
 
         Raises
@@ -63,11 +75,13 @@ class UserPool:
                 del self._kept[next(iter(self._kept))]
         return found
 
-    def _read(self, user: str) -> Rights:
+    def _read(self, user: User) -> Rights:
         with translate_errors("the user pool", "deploy the stack again"):
             try:
-                request = {"UserPoolId": self._id, "Username": user}
-                if not self._client.admin_get_user(**request)["Enabled"]:
+                request = {"UserPoolId": self._id, "Username": user.name}
+                found = self._client.admin_get_user(**request)
+                ids = [one["Value"] for one in found["UserAttributes"] if one["Name"] == "sub"]
+                if not found["Enabled"] or ids != [user.id]:
                     return frozenset()
                 pages = self._client.get_paginator("admin_list_groups_for_user").paginate(**request)
                 groups = {group["GroupName"] for page in pages for group in page["Groups"]}
