@@ -10,7 +10,6 @@ group               capability
 Source: Amazon Cognito User Pools API Reference, ``AdminGetUser`` and ``AdminListGroupsForUser``.
 """
 
-import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
@@ -45,14 +44,16 @@ class User(NamedTuple):
 
 
 class UserPool:
-    """The users of one pool."""
+    """The users of one pool; ``now`` is the day's clock, in epoch seconds.
 
-    def __init__(
-        self, client: Any, pool_id: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    A monotonic clock may stand still while the function's process is stopped, and a thread may go
+    on after a stop. So the age of a user's groups counts from the call that read them.
+    """
+
+    def __init__(self, client: Any, pool_id: str, now: Callable[[], float]) -> None:
         self._client = client
         self._id = pool_id
-        self._clock = clock
+        self._now = now
         self._kept: dict[User, tuple[float, Rights]] = {}
         self._lock = Lock()
 
@@ -64,13 +65,14 @@ class UserPool:
         AWSError
             Cognito refused a call, or does not answer.
         """
-        until, found = self._kept.get(user, (0.0, frozenset[Capability]()))
-        if self._clock() < until:
+        asked = self._now()
+        at, found = self._kept.get(user, (float("-inf"), frozenset[Capability]()))
+        if 0 <= asked - at < KEPT:
             return found
         found = self._read(user)
         with self._lock:
             self._kept.pop(user, None)
-            self._kept[user] = (self._clock() + KEPT, found)
+            self._kept[user] = (asked, found)
             while len(self._kept) > MAX_USERS:
                 del self._kept[next(iter(self._kept))]
         return found
