@@ -256,7 +256,7 @@ class Console:
         """Run an action, and show its result on the page after it (POST, redirect, GET)."""
         if not page.open_to_all and not visit.visitor.may_operate:
             name = visit.visitor.name
-            text = f"{name} may look, not act: this needs a token of the scope orders/operate"
+            text = f"{name} may look, not act: this needs the scope orders/operate"
             return self._problem(request, page, HTTPStatus.FORBIDDEN, text)
         result = await act(visit, await _form(request))
         if isinstance(result, View):

@@ -1,8 +1,10 @@
 """The hosted console: API Gateway's events to its function, on moto and a stand-in user pool."""
 
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +17,7 @@ from infra.deployed.threaded_account import ThreadedAccount
 from kernel import clock
 from orders.dynamodb import DynamoOrders
 from tests.fakes.hosted_console import URL, HostedBrowser, hosted, restart
+from tests.fakes.http_port import answering
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
 from tests.fakes.user_pool import POOL, UserPool
@@ -177,6 +180,51 @@ def test_a_pool_that_does_not_answer_is_told(
 
     assert back.status == 502
     assert "the user pool: does not answer" in back.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"", "does not answer"),
+        (b"nonsense\r\n\r\n", "does not answer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "does not answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{", "answered without an ID token"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "answered without an ID token"),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 90\r\n\r\n{", "refused the code (400)"),
+        (b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\nx", "refused the code (400)"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n[]", "refused the code (503)"),
+    ],
+)
+def test_a_half_answer_of_the_pool_is_told(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
+) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.wfile.write(answer)
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+            pass
+
+    code = browser.identify(browser.begin(), "ada")
+    with answering(Broken) as address:
+        monkeypatch.setenv("CONSOLE_DOMAIN", address)
+        restart()
+        back = browser.get(code)
+
+    assert (back.status, f"the user pool: {problem}" in back.text) == (502, True), back.text
+    assert SESSION not in browser.cookies
+
+
+@pytest.mark.parametrize(
+    "to", ["//[", "http://[::1", "/\\evil.example/", "////evil.example/console/"]
+)
+def test_a_malformed_address_leads_to_the_overview(browser: HostedBrowser, to: str) -> None:
+    led = browser.get(f"/console/sign-in?{urlencode({'to': to})}")
+
+    assert led.status == 303, led.text
+    assert browser.get(browser.identify(led.location, "ada")).location == "/console/"
 
 
 # ---- rights

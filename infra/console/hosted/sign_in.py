@@ -23,8 +23,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
+from http.client import HTTPException
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -167,12 +168,12 @@ class SignIn:
                 return str(json.loads(answer.read(MAX_ANSWER))["id_token"])
         except HTTPError as error:
             with error:
-                reason = _error_of(error.read(MAX_ANSWER))
+                reason = _error_of(error)
             if reason == "invalid_grant":
                 problem = "the code was used before or is too old; sign in again"
                 raise SignInProblem(problem) from None
             raise AWSError(f"the user pool: refused the code ({reason or error.code})") from None
-        except (URLError, OSError) as error:
+        except (HTTPException, OSError) as error:  # an URLError is an OSError
             raise AWSError(f"the user pool: does not answer ({error}); sign in again") from None
         except (ValueError, KeyError, TypeError):
             raise AWSError("the user pool: answered without an ID token; sign in again") from None
@@ -234,8 +235,9 @@ def _from_base64(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _error_of(body: bytes) -> str:
+def _error_of(answer: HTTPError) -> str:
+    """Return the error that an answer names; empty if it names none, or is cut."""
     try:
-        return str(json.loads(body)["error"])[:100]
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(answer.read(MAX_ANSWER))["error"])[:100]
+    except (ValueError, KeyError, TypeError, HTTPException, OSError):
         return ""
