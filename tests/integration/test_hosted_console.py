@@ -93,6 +93,33 @@ def test_a_long_address_is_not_kept(browser: HostedBrowser) -> None:
     assert browser.get(browser.identify(address, "ada")).location == "/console/"
 
 
+def test_sign_ins_that_are_not_finished_leave_room_for_other_headers(
+    browser: HostedBrowser,
+) -> None:
+    """API Gateway refuses a request whose headers have more than 10,240 bytes."""
+    browser.cookies = {"orderflow_theme": "dark"}
+    last = ""
+    for number in range(20):
+        last = browser.begin(f"/console/orders?customer={number}{'x' * 700}")
+        header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        assert len(header) < sign_in.MAX_COOKIES + 100
+
+    assert browser.cookies["orderflow_theme"] == "dark"
+    assert "19xxx" in browser.get(browser.identify(last, "ada")).location
+
+
+@pytest.mark.parametrize("character", ["x", "\u20ac", "%"])
+def test_a_cookie_of_a_sign_in_is_one_that_a_browser_takes(
+    browser: HostedBrowser, character: str
+) -> None:
+    """A browser takes a name and value of 4,096 bytes (RFC 6265bis, section 5.6)."""
+    for length in (100, 260, 800, 1_500):
+        to = f"/console/{character * length}"
+        [cookie] = browser.get(f"/console/sign-in?{urlencode({'to': to})}").cookies
+        assert len(cookie.partition("; ")[0]) < 1_200
+        browser.cookies.clear()
+
+
 def test_a_code_is_of_the_browser_that_began(pool: UserPool, browser: HostedBrowser) -> None:
     code = browser.identify(browser.begin(), "ada")
 
