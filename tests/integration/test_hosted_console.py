@@ -463,6 +463,19 @@ def test_another_site_can_neither_read_nor_act(browser: HostedBrowser) -> None:
     assert (acted.status, framed.status, rebound.status) == (403, 403, 421)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["http://console.example.com", "https://console.example.com:8443", "http://localhost:443"],
+)
+def test_a_page_of_another_scheme_or_port_may_not_act(browser: HostedBrowser, origin: str) -> None:
+    """A browser that ignores the scheme of a site sends it the cookie all the same."""
+    browser.sign_in("ada")
+    form = {"origin": origin, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    for site in ("cross-site", "same-site"):
+        sent = {**form, "sec-fetch-site": site}
+        assert browser.post("/console/orders/O-1/note", {"reason": "any"}, sent).status == 403
+
+
 def test_paths_outside_the_console_lead_to_it_or_do_not_exist(browser: HostedBrowser) -> None:
     assert browser.get("/").location == "/console/"
     assert browser.get("/orders").status == 404
@@ -486,6 +499,7 @@ def test_every_response_has_the_headers(browser: HostedBrowser) -> None:
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"], path
         assert page.headers["x-content-type-options"] == "nosniff", path
         assert page.headers["cache-control"] == "no-store", path
+        assert page.headers["strict-transport-security"] == "max-age=31536000", path
 
 
 def test_a_look_at_the_dead_letters_is_known_to_each_environment(
