@@ -4,11 +4,13 @@ The first request finds the stack's resources; a failure is answered with its re
 request tries again. Pages, threads and clients stay for the life of the execution environment.
 
 Anybody may send a request, and two logged errors roll back a gradual deployment of the stack. So a
-request that cannot be read is a response with status 400, and no error.
+request that cannot be read is a response with status 400, and no error; and neither is a call that
+AWS throttles because many environments begin at once.
 """
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -32,7 +34,7 @@ from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import find
 from infra.deployed.threaded_account import ThreadedAccount
-from infra.errors import AWSError
+from infra.errors import Refusal
 from kernel.clock import now
 from kernel.errors import OrderflowError
 from lambda_support import init_phase
@@ -121,7 +123,13 @@ def adapter() -> Mangum:
     return Mangum(limited, lifespan="off", text_mime_types=TEXTS)
 
 
-init_phase.prepare(adapter)
+def _begin() -> None:
+    """Make the adapter; the first request tries again, and answers with the reason of a failure."""
+    with suppress(Refusal):
+        adapter()
+
+
+init_phase.prepare(_begin)
 
 
 @instrumented
@@ -136,8 +144,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     _require_request(event)
     try:
         mangum = adapter()
-    except (AWSError, OrderflowError) as error:
-        logger().error("the console could not begin", exc_info=error)
+    except (Refusal, OrderflowError) as error:
+        logger().warning("the console could not begin", exc_info=error)
         text = f"The console could not begin: {error}. Reload the page.\n"
         return _plain(HTTPStatus.BAD_GATEWAY, text)
     try:
