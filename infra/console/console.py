@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 
 from starlette.applications import Starlette
@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from infra.console import headers, rendering
+from infra.console.addresses import path_of, sender_of
 from infra.console.callers import Visitors
 from infra.console.live import UPDATE, Changes, TooManyStreams
 from infra.console.notices import Notices
@@ -184,7 +185,7 @@ class Console:
             text = "Nothing was done: your session has ended. Go back, reload, and sign in."
             return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
         query = f"?{request.url.query}" if request.url.query else ""
-        return _see(f"{PREFIX}/sign-in?{urlencode({'to': _path(request) + query})}")
+        return _see(f"{PREFIX}/sign-in?{urlencode({'to': path_of(request) + query})}")
 
     def problem(self, request: Request, status: HTTPStatus, text: str) -> Response:
         """Return a page with a problem."""
@@ -273,7 +274,7 @@ class Console:
         """Return the names of every template."""
         theme = request.cookies.get("orderflow_theme", "")
         here = {name: value for name, value in visit.query.items() if name != "notice"}
-        address = _path(request) + (f"?{urlencode(here)}" if here else "")
+        address = sender_of(request) or path_of(request) + (f"?{urlencode(here)}" if here else "")
         return {
             "page": page,
             "pages": [each for each in self.home.pages if each.title],
@@ -343,11 +344,6 @@ def build(source: Source, callers: Visitors, log: FailureLog, home: Home | None 
     console = Console(source, callers, log, home)
     rendering.environment().get_template("base.html")
     return console
-
-
-def _path(request: Request) -> str:
-    """Return the path of a request as a link has it: the scope's is without escapes."""
-    return quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 def _see(address: str) -> Response:

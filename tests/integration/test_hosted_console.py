@@ -473,6 +473,17 @@ def test_a_form_without_a_session_does_nothing(
 
     assert sent.status == 401
     assert "Nothing was done" in sent.text
+    page = "/console/orders/O-1?lanes=bus"
+    sent = browser.post("/console/orders/O-1/note", {}, {"referer": f"{URL}{page}&notice=any"})
+    assert f'<a class="button" href="{page}">Try again</a>' in sent.text
+    for other in (
+        "https://evil.example/console/",
+        f"{URL}/else",
+        "http://[",
+        f"{URL}.evil/console/",
+    ):
+        sent = browser.post("/console/orders/O-1/note", {}, {"referer": other})
+        assert '<a class="button" href="/console/orders/O-1/note">' in sent.text
     assert "NOTED" not in str(stack.client("dynamodb").scan(TableName="orders")["Items"])
 
 
