@@ -82,7 +82,7 @@ class UserPool:
             try:
                 request = {"UserPoolId": self._id, "Username": user.name}
                 found = self._client.admin_get_user(**request)
-                ids = [one["Value"] for one in found["UserAttributes"] if one["Name"] == "sub"]
+                ids = [each["Value"] for each in found["UserAttributes"] if each["Name"] == "sub"]
                 if not found["Enabled"] or ids != [user.id]:
                     return frozenset()
                 pages = self._client.get_paginator("admin_list_groups_for_user").paginate(**request)
