@@ -98,6 +98,12 @@ def test_a_stages_need_is_computed_from_the_template(stage: str, need: Need) -> 
     assert need_of(template_of(read_, named, TEMPLATE), read_) == need
 
 
+@pytest.mark.parametrize(("stage", "reserved"), [("dev", 0), ("staging", 25), ("prod", 25)])
+def test_a_hosted_console_is_part_of_the_need(stage: str, reserved: int) -> None:
+    read_ = read_stage(stage, ["Console=hosted"], CONFIG)
+    assert need_of(template_of(read_, named, TEMPLATE), read_).reserved == reserved
+
+
 @pytest.mark.parametrize("stage", ["staging", "prod"])
 def test_a_new_account_is_told_what_quota_to_ask_for(
     aws: Aws, stage: str, capsys: pytest.CaptureFixture[str]
